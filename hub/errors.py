@@ -1,0 +1,159 @@
+"""Errors by whose fault they are.  Knows the codes and their sentences; does not know who raises them.
+
+The sender's: `Rejected` (the message) and `CallRefused` (the call around it).  Ours but passing: `Unready`.  The operator's:
+`ConfigurationFault`.  A partner's is an outcome, not an error.  Anything else is ours: logged, and told outside as `hub-error`.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+from hub.model import Problem
+
+#: code -> (Vietnamese, English): what is wrong and what to do.  `N.` `R.` `T.` `M.` stand for that prefix followed by a path.
+SENTENCES: dict[str, tuple[str, str]] = {
+    "N.": ("Thiếu phần tử bắt buộc; hãy bổ sung rồi gửi lại", "A required element is missing; add it and send again"),
+    "R.": ("Giá trị ngoài phạm vi cho phép; hãy sửa rồi gửi lại", "The value is out of range; correct it and send again"),
+    "T.": ("Giá trị sai kiểu; hãy sửa rồi gửi lại", "The value has the wrong type; correct it and send again"),
+    "M.": ("Giá trị không khớp với phần liên quan; hãy sửa rồi gửi lại", "The value does not match its counterpart; correct it"),
+    "action-mismatch": (
+        "SOAPAction không khớp với phần tử trong Body; hãy để trống hoặc ghi đúng",
+        "SOAPAction disagrees with the Body's element; leave it empty or set it right",
+    ),
+    "algorithm-refused": (
+        "Thuật toán ký không được chấp nhận; hãy dùng RSA-SHA256 và C14N loại trừ",
+        "The signature algorithm is not accepted; use RSA-SHA256 with exclusive C14N",
+    ),
+    "certificate-expired": (
+        "Chứng thư ngoài thời hạn hiệu lực; hãy gia hạn",
+        "The certificate is outside its validity; renew it",
+    ),
+    "certificate-revoked": ("Chứng thư đã bị thu hồi; hãy thay chứng thư khác", "The certificate is revoked; replace it"),
+    "certificate-unknown": (
+        "Chứng thư chưa được đăng ký cho hệ thống đối tác nào; hãy liên hệ đơn vị vận hành",
+        "The certificate belongs to no registered partner; ask the operator to register it",
+    ),
+    "certificate-untrusted": (
+        "Chứng thư không dẫn tới gốc tin cậy; hãy liên hệ đơn vị vận hành",
+        "The certificate does not chain to a trusted anchor; ask the operator",
+    ),
+    "contract-broken": (
+        "Lời gọi không đúng đặc tả dịch vụ; hãy đối chiếu WSDL",
+        "The call breaks the service contract; compare it with the WSDL",
+    ),
+    "doctype-refused": ("Không chấp nhận DOCTYPE; hãy bỏ đi rồi gửi lại", "A DOCTYPE is not accepted; remove it"),
+    "document-not-found": (
+        "Không có thông điệp này cho hệ thống của bạn; hãy kiểm tra mã",
+        "There is no such message for your system; check the id",
+    ),
+    "hub-error": (
+        "Lỗi của trục liên thông; hãy gửi lại sau và báo mã theo dõi cho đơn vị vận hành",
+        "The hub failed; send again later and give the operator the tracking id",
+    ),
+    "id-reused": (
+        "MessageId đã dùng cho nội dung khác; hãy dùng mã mới",
+        "This MessageId was used for other bytes; use a new one",
+    ),
+    "journal-unavailable": ("Tạm thời chưa ghi được nhật ký; hãy gửi lại sau", "The journal cannot be written now; send again later"),
+    "not-fetched": (
+        "Chưa lấy thông điệp nên chưa thể xác nhận; hãy gọi GetDocument trước",
+        "It was not fetched, so it cannot be confirmed; call GetDocument first",
+    ),
+    "not-must-understand": (
+        "Có header mustUnderstand mà trục không hiểu; hãy bỏ đi",
+        "A mustUnderstand header is not understood; remove it",
+    ),
+    "not-ours": ("Không có nơi nhận nào thuộc tỉnh; hãy kiểm tra nơi nhận", "No recipient belongs to the province; check the recipients"),
+    "not-well-formed": (
+        "XML sai cú pháp tại vị trí đã nêu; hãy sửa rồi gửi lại",
+        "The XML is not well-formed at the place given; correct it and send again",
+    ),
+    "not-yours": (
+        "Đơn vị này không thuộc hệ thống của bạn; hãy kiểm tra mã đơn vị",
+        "That unit does not belong to your system; check the code",
+    ),
+    "operation-unknown": ("Không có chức năng này; hãy đối chiếu WSDL", "There is no such operation; compare it with the WSDL"),
+    "sender-not-allowed": (
+        "Hệ thống của bạn không được gửi thay đơn vị này; hãy liên hệ đơn vị vận hành",
+        "Your system may not send for this unit; ask the operator",
+    ),
+    "signature-covers-too-little": (
+        "Chữ ký phải bao trùm Body và Timestamp; hãy ký cả hai",
+        "The signature must cover Body and Timestamp; sign both",
+    ),
+    "signature-invalid": (
+        "Chữ ký không đúng: nội dung đã đổi sau khi ký hoặc ký sai cách",
+        "The signature does not verify: the content changed after signing, or was signed wrongly",
+    ),
+    "soap-version": ("Phiên bản SOAP không được hỗ trợ; hãy dùng SOAP 1.1", "The SOAP version is not supported; use SOAP 1.1"),
+    "timestamp-expired": (
+        "Timestamp đã quá hạn; hãy kiểm tra đồng hồ rồi ký lại",
+        "The Timestamp has expired; check your clock and sign again",
+    ),
+    "timestamp-future": (
+        "Timestamp ở tương lai; hãy chỉnh lại đồng hồ",
+        "The Timestamp lies in the future; set your clock",
+    ),
+    "timestamp-missing": ("Thiếu Timestamp; hãy thêm và ký cả Timestamp", "The Timestamp is missing; add it and sign it"),
+    "too-deep": ("XML lồng nhau quá sâu hoặc quá nhiều thuộc tính", "The XML is nested too deeply or has too many attributes"),
+    "too-large": ("Thông điệp vượt giới hạn kích thước; hãy chia nhỏ tệp đính kèm", "The message is over the size limit; send less"),
+    "unit-inactive": (
+        "Đơn vị đã ngừng hoạt động hoặc chưa hoạt động; hãy dùng mã kế nhiệm",
+        "The unit is not active on this day; use its successor's code",
+    ),
+    "unit-unknown": ("Không có đơn vị mang mã này; hãy kiểm tra mã", "No unit has this code; check it"),
+    "unit-without-system": (
+        "Đơn vị chưa có hệ thống nhận; hãy gửi bằng cách khác",
+        "No system receives for this unit yet; send it another way",
+    ),
+    "unsigned": ("Thiếu chữ ký WS-Security; hãy ký Body và Timestamp", "There is no WS-Security signature; sign Body and Timestamp"),
+}
+
+
+def sentences(code: str) -> tuple[str, str]:
+    """Return the (Vietnamese, English) sentences of *code*; a located code by its prefix.  KeyError if there are none."""
+    return SENTENCES[code] if code in SENTENCES else SENTENCES[code[:2]]
+
+
+def describe(problem: Problem) -> str:
+    """Return what a caller reads: both sentences, then what was found."""
+    vietnamese, english = sentences(problem.code)
+    return f"{vietnamese}. / {english}." + (f" [{problem.detail}]" if problem.detail else "")
+
+
+class Rejected(Exception):
+    """The sender's fault: the message is refused and the answer names each problem."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(f"{problem.code}: {problem.detail}" for problem in problems))
+        self.problems = problems
+
+
+class CallRefused(Rejected):
+    """The sender's fault before there is a message to judge: transport, security or contract.  A SOAP Client fault."""
+
+
+class Unready(Exception):
+    """Ours, and passing: the caller may send the same again.  A SOAP Server fault with Retry-After."""
+
+    def __init__(self, code: str, detail: str = "", retry_after: int = 5) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.problem = Problem(code, detail)
+        self.retry_after = retry_after  #: seconds
+
+
+@attrs.frozen
+class Mistake:
+    """One mistake of a configuration: where it is, what is wrong, what is expected."""
+
+    path: str
+    wrong: str
+    expected: str
+
+
+class ConfigurationFault(Exception):
+    """The operator's fault; carries every mistake found, not the first."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(f"{m.path}: {m.wrong} ({m.expected})" for m in mistakes))
+        self.mistakes = tuple(mistakes)

@@ -1,0 +1,247 @@
+"""The values of the glossary.  Knows what a message, a delivery, an outcome, a fact and a unit are; knows no rule about them.
+
+Every value is frozen.  Times are aware UTC datetimes, codes of agencies are opaque strings, bytes are the exact octets.
+"""
+
+from collections.abc import Generator, Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+import attrs
+
+
+class Kind(StrEnum):
+    """What a packet is about (QCVN 102 `BussinessDocType`; a status packet is told apart by its `StatusCode`)."""
+
+    DOCUMENT = "document"
+    RECALL = "recall"
+    UPDATE = "update"
+    REPLACEMENT = "replacement"
+    STATUS = "status"
+
+
+class MessageState(StrEnum):
+    """The receive life cycle: judged once, never changed."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+class State(StrEnum):
+    """The deliver life cycle, per recipient (table in docs/explanation/architecture.md)."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    HELD = "held"
+    FETCHED = "fetched"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class Receive(StrEnum):
+    """How a partner gets what is for its units."""
+
+    NONE = "none"
+    FETCH = "fetch"
+    PUSH = "push"
+
+
+@attrs.frozen
+class Problem:
+    """One reason of a refusal: a code of docs/reference/errors.md (or `N.` `R.` `T.` `M.` + path) and what was found."""
+
+    code: str
+    detail: str = ""
+
+
+@attrs.frozen
+class Unit:
+    """An agency of the registry; `since` and `until` bound its life, half-open."""
+
+    code: str
+    name: str
+    parent: str | None = None
+    since: date | None = None
+    until: date | None = None
+    aliases: tuple[str, ...] = ()
+    mark: str = ""  #: `synthetic` for samples, `added` for one made by `partners add`, else empty
+
+
+@attrs.frozen
+class ResponseFor:
+    """The document a packet answers (QCVN 102, 1.12), every text as written."""
+
+    organ: str
+    code: str
+    promulgation_date: str
+    document_id: str
+
+
+@attrs.frozen
+class Attachment:
+    """One attachment as its manifest names it; `size` and `sha256` are of the decoded octets, as carried."""
+
+    content_id: str
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+@attrs.frozen(kw_only=True)
+class Packet:
+    """What the hub reads from a packet.  Texts as written; `due` only when it could be read as a date."""
+
+    kind: Kind
+    sender: str
+    recipients: tuple[str, ...] = ()  #: `To/OrganId` in order; empty in a status packet
+    document_id: str = ""
+    code: str = ""  #: `number/notation`
+    promulgation_date: str = ""
+    type_name: str = ""
+    subject: str = ""
+    priority: int = 0
+    due: date | None = None
+    paper: bool = False
+    responses: tuple[ResponseFor, ...] = ()
+    status: str | None = None  #: two digits, status packets only
+    about: str = ""  #: `Bussiness/DocumentId`
+    attachments: tuple[Attachment, ...] = ()
+    deviations: tuple[Problem, ...] = ()  #: what the observed profile tolerated; each becomes an event
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """A message of the journal, without its bytes."""
+
+    id: str
+    partner: str
+    message_id: str | None
+    service: str
+    kind: str
+    state: MessageState
+    received_at: datetime
+    sha256: str
+    size: int
+    refusal: str | None = None
+    sender: str | None = None  #: the From unit, after aliases
+    document_id: str | None = None  #: the edXML DocumentId (of the document answered, for a status)
+    subject: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """The duty to bring one message to one recipient unit."""
+
+    id: str
+    message: str
+    recipient: str
+    partner: str
+    state: State
+    attempts: int
+    due: datetime
+    since: datetime  #: when it began to wait: its making, or its latest replay; `give-up` counts from here
+    status: str | None = None  #: the recipient's latest status code, moved only forward
+    reason: str | None = None
+    changed_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Consignment:
+    """What travels to one partner in one push: one message and its recipients there."""
+
+    message: Message
+    content: bytes
+    recipients: tuple[str, ...]
+    attempt: int
+
+
+@attrs.frozen
+class Event:
+    """One fact about a message or delivery, appended once."""
+
+    name: str
+    at: datetime
+    message: str | None = None
+    delivery: str | None = None
+    body: Mapping[str, object] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Fact:
+    """One result counted for one unit; (unit, service, key, milestone) is unique."""
+
+    unit: str
+    service: str
+    key: str
+    milestone: str
+    at: datetime
+    message: str
+    counterpart: str = ""
+    outside: bool = False
+    document_type: str = ""
+    paper: bool = False
+    signature: str = "unsigned"
+    due: date | None = None
+
+
+@attrs.frozen
+class Request:
+    """What an adapter asks the sender to carry."""
+
+    url: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    method: str = "POST"
+
+
+@attrs.frozen
+class Reply:
+    """What came back."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = attrs.field(factory=dict)  #: names in lower case
+
+
+@attrs.frozen
+class Accepted:
+    """The partner took it."""
+
+    detail: str = ""
+
+
+@attrs.frozen
+class Refused:
+    """The partner will never take it: a business refusal, not tried again."""
+
+    detail: str
+
+
+@attrs.frozen
+class Unavailable:
+    """The partner could not be reached or made no sense: tried again."""
+
+    detail: str
+    retry_after: float | None = None  #: seconds, when the partner said so
+
+
+@attrs.frozen
+class Postponed:
+    """The partner is not ready; asked again at `until`, without counting an attempt."""
+
+    until: datetime
+    detail: str = ""
+
+
+Outcome = Accepted | Refused | Unavailable | Postponed
+Conversation = Generator[Request, Reply, Outcome]
+
+
+class Adapter(Protocol):
+    """How one partner wants to be spoken to.  Pure: it yields requests, is sent replies, returns an outcome."""
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Hold the conversation that brings *consignment* to the partner."""
+        ...
