@@ -1,0 +1,1 @@
+"""The hub of Liên Thông: words, rules, memory, deeds and edges, one noun a file."""

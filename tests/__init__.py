@@ -1,0 +1,1 @@
+"""Each test reads like the sentence in the manual that it proves."""

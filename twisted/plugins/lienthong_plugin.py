@@ -1,0 +1,3 @@
+from twisted.application.service import ServiceMaker
+
+lienthong = ServiceMaker("Liên Thông", "tap", "SOAP/XML integration hub.", "lienthong")
