@@ -1,0 +1,92 @@
+"""The command `lienthong`: which commands there are and where each lives.  Knows their names; imports one only to run it."""
+
+import os
+from typing import Any, override
+
+import click
+
+from hub.cli.screen import CONFIGURATION, Family, Screen, t
+from hub.errors import ConfigurationFault
+
+#: name -> (where it is, what it does: vi, en), in the order of a first day with the hub.
+COMMANDS = {
+    "init": ("hub.cli.init:init", "Tạo thư mục chạy được ngay", "Write a directory that runs as it is"),
+    "check": ("hub.cli.check:check", "Kiểm tra mọi thứ trước khi chạy", "Check everything before it runs"),
+    "demo": ("hub.cli.demo:demo", "Chạy thử trọn vẹn với các hệ thống mẫu", "Run the whole hub with sample systems"),
+    "send": ("hub.cli.send:send", "Ký và gửi một gói tin", "Sign and send a packet"),
+    "fetch": ("hub.cli.send:fetch", "Lấy thông điệp đang chờ", "Fetch the messages that wait"),
+    "messages": ("hub.cli.messages:messages", "Liệt kê thông điệp", "List messages"),
+    "show": ("hub.cli.messages:show", "Xem một thông điệp", "Show one message"),
+    "trace": ("hub.cli.messages:trace", "Mọi sự kiện của một thông điệp", "All that happened to a message"),
+    "replay": (
+        "hub.cli.replay:replay",
+        "Gửi lại, có kế hoạch và lý do",
+        "Replay deliveries, planned and with a reason",
+    ),
+    "report": ("hub.cli.report:report", "Báo cáo khối lượng công việc", "Workload reports"),
+    "partners": ("hub.cli.partners:partners", "Hệ thống đối tác", "Partners"),
+    "trust": ("hub.cli.trust:trust", "Chứng thư gốc và danh sách thu hồi", "Trust anchors and CRLs"),
+    "units": ("hub.cli.units:units", "Đơn vị và mã định danh", "Units and their codes"),
+    "db": ("hub.cli.db:db", "Cơ sở dữ liệu: phiên bản, nâng cấp", "Database: version, upgrade"),
+    "reload": (
+        "hub.cli.reload:reload",
+        "Trục đang chạy đọc lại cấu hình",
+        "Make the running hub read its configuration",
+    ),
+}
+
+
+class Root(Family):
+    """The group `lienthong` itself: prints every mistake of a configuration and exits 78."""
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except ConfigurationFault as fault:
+            ctx.ensure_object(Screen).mistakes(fault.mistakes)
+            ctx.exit(CONFIGURATION)
+
+
+def _version(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"lienthong {version('lienthong')}")
+        context.exit()
+
+
+@click.group(
+    "lienthong",
+    cls=Root,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help=t(
+        "Liên Thông: trục liên thông SOAP/XML của tỉnh.\n\n"
+        "Bắt đầu bằng `lienthong init DIR`, rồi `lienthong -c DIR/hub.toml check` và `twistd -n lienthong -c DIR/hub.toml`.",
+        "Liên Thông: the SOAP/XML integration hub of a province.\n\n"
+        "Begin with `lienthong init DIR`, then `lienthong -c DIR/hub.toml check` and `twistd -n lienthong -c DIR/hub.toml`.",
+    ),
+    epilog=t(
+        "Mã thoát: 0 xong · 1 không được · 2 sai cách dùng · 3 được một phần · 4 không tìm thấy · "
+        "69 chưa phục vụ được · 78 sai cấu hình.",
+        "Exit codes: 0 ok · 1 failed · 2 usage · 3 partly · 4 not found · 69 unavailable · 78 configuration.",
+    ),
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help=t("Hiện phiên bản.", "Show the version."),
+)
+def lienthong() -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; the console script `lienthong`."""
+    lienthong()

@@ -1,0 +1,221 @@
+"""How every command speaks: two languages, exit codes, a table or one JSON object a line.  Knows the terminal; no command.
+
+Results go to standard output, everything said about them to standard error.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, NoReturn, override
+
+import attrs
+import click
+
+from hub.errors import Mistake
+
+OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
+
+
+def english() -> bool:
+    """Tell whether the terminal asks for English; Vietnamese otherwise."""
+    return os.environ.get("LANG", "").startswith("en")
+
+
+def t(vi: str, en: str) -> str:
+    """Return the text in the terminal's language."""
+    return en if english() else vi
+
+
+class Stop(click.ClickException):
+    """Ends a command with a sentence on standard error and an exit code of design.md section 5."""
+
+    def __init__(self, vi: str, en: str, code: int = FAILED) -> None:
+        super().__init__(t(vi, en))
+        self.exit_code = code  # type: ignore[misc]
+
+    @override
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"{t('Lỗi', 'Error')}: {self.message}", file=file or sys.stderr)
+
+
+def _default_config() -> Path:
+    return Path(os.environ.get("LIENTHONG_CONFIG") or "hub.toml")
+
+
+def _plain(value: object) -> object:
+    """Return *value* as JSON can carry it: times in ISO 8601, anything else as its text."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+@attrs.define
+class Screen:
+    """What `-c` and `--json` asked for, and the ways to answer."""
+
+    config: Path = attrs.field(factory=_default_config)
+    json: bool = False
+
+    def row(self, fields: Mapping[str, object], text: str) -> None:
+        """Print one result: the fields under `--json`, else the text."""
+        click.echo(json.dumps(fields, ensure_ascii=False, default=_plain) if self.json else text)
+
+    def table(self, columns: Mapping[str, str], rows: Iterable[Mapping[str, object]]) -> int:
+        """Print rows under the titles of *columns* (key -> title); under `--json` every field.  Return how many there were."""
+        if self.json:
+            count = 0
+            for fields in rows:
+                self.row(fields, "")
+                count += 1
+            return count
+        lines = [[_cell(fields.get(key)) for key in columns] for fields in rows]
+        if lines:
+            titled = [list(columns.values()), *lines]
+            widths = [max(map(len, column)) for column in zip(*titled, strict=True)]
+            for number, line in enumerate(titled):
+                text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+                click.secho(text, bold=number == 0)
+        return len(lines)
+
+    def note(self, vi: str, en: str) -> None:
+        """Say something about the results, on standard error."""
+        click.echo(t(vi, en), err=True)
+
+    def mistakes(self, mistakes: Sequence[Mistake], *, kind: str = "mistake") -> None:
+        """Print every mistake on standard error; under `--json` as objects on standard output too."""
+        for mistake in mistakes:
+            if self.json:
+                self.row({"kind": kind, **attrs.asdict(mistake)}, "")
+            click.echo(f"{mistake.path}: {mistake.wrong} ({mistake.expected})", err=True)
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M:%SZ")
+        case list() | tuple():
+            return " ".join(map(str, value))
+        case _:
+            return str(value)
+
+
+pass_screen = click.make_pass_decorator(Screen, ensure=True)
+
+
+def _set_config(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.ensure_object(Screen).config = Path(value)
+
+
+def _set_json(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Screen).json = True
+
+
+def common_options() -> list[click.Parameter]:
+    """Return `-c` and `--json`, which every command takes."""
+    return [
+        click.Option(
+            ["-c", "--config"],
+            metavar=t("TỆP", "FILE"),
+            expose_value=False,
+            callback=_set_config,
+            help=t(
+                "Tệp cấu hình; mặc định $LIENTHONG_CONFIG, rồi ./hub.toml.",
+                "Configuration file; default $LIENTHONG_CONFIG, then ./hub.toml.",
+            ),
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set_json,
+            help=t("Mỗi dòng một đối tượng JSON.", "One JSON object a line."),
+        ),
+    ]
+
+
+class _Bilingual(click.Command):
+    """The words of click's help pages, in the terminal's language."""
+
+    @override
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        pieces = " ".join(self.collect_usage_pieces(ctx))
+        formatter.write_usage(ctx.command_path, pieces, prefix=t("Cách dùng: ", "Usage: "))
+
+    @override
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        records = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx))]
+        if records:
+            with formatter.section(t("Tùy chọn", "Options")):
+                formatter.write_dl(records)
+
+    @override
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option = super().get_help_option(ctx)
+        if option:
+            option.help = t("Hiện trợ giúp này.", "Show this help.")
+        return option
+
+
+class Command(_Bilingual):
+    """A command of `lienthong`: it takes `-c` and `--json` wherever they stand."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_options()
+
+
+class Family(_Bilingual, click.Group):
+    """A group that imports a command only when it is used: *table* is name -> (`module:attribute`, vi, en)."""
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_options()
+        self._table = table or {}
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._table, *super().list_commands(ctx)]
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._table:
+            return super().get_command(ctx, cmd_name)
+        from importlib import import_module
+
+        module, attribute = self._table[cmd_name][0].split(":")
+        found: click.Command = getattr(import_module(module), attribute)
+        return found
+
+    @override
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _Bilingual.format_options(self, ctx, formatter)
+        records = [(name, t(vi, en)) for name, (_, vi, en) in self._table.items()]
+        records += [(name, command.get_short_help_str(100)) for name, command in self.commands.items()]
+        with formatter.section(t("Lệnh", "Commands")):
+            formatter.write_dl(records)
+
+
+def _help(vi: str, en: str, examples: Sequence[str]) -> dict[str, str]:
+    lines = "\n".join(f"  {example}" for example in examples)
+    title = t("Ví dụ:", "Examples:")
+    return {"help": t(vi, en), "epilog": f"\b\n{title}\n{lines}" if examples else ""}
+
+
+def command(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command: its help in both languages, then examples one can paste."""
+    return click.command(name, cls=Command, **_help(vi, en, examples))
+
+
+def family(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[..., Any]], Family]:
+    """Make a function a group of commands, like `lienthong partners`."""
+    return click.group(name, cls=Family, **_help(vi, en, examples))
+
+
+def leave(code: int) -> NoReturn:
+    """End the command with an exit code and no further word."""
+    click.get_current_context().exit(code)
