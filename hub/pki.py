@@ -1,0 +1,135 @@
+"""Makes the sample PKI: a CA, its CRL, and certificates that serve and call on loopback.  Knows no partner and no production.
+
+Whatever this CA signed carries a mark by which `check` and `twistd` keep it at home.
+"""
+
+import os
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+MARK = "Lien Thong SAMPLE - not for production"
+_LIFE = timedelta(days=3650)
+_SKEW = timedelta(days=1)  #: how far back validity begins, for clocks that are behind
+_NAMES = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1")), x509.IPAddress(ip_address("::1"))]
+
+
+def is_sample(certificate: x509.Certificate) -> bool:
+    """Tell whether *certificate* is of a sample PKI: a sample CA's own, or signed in its name."""
+    return any(
+        attribute.value == MARK
+        for name in (certificate.issuer, certificate.subject)
+        for attribute in name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    )
+
+
+@attrs.frozen
+class Authority:
+    """A CA that lives long enough to sign a directory of samples."""
+
+    key: rsa.RSAPrivateKey
+    certificate: x509.Certificate
+
+    def issue(self, name: str, now: datetime) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
+        """Return a new key and its certificate: clientAuth and serverAuth, for 127.0.0.1, ::1 and localhost."""
+        key = _new_key()
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
+        builder = (
+            _builder(_name(name), self.certificate.subject, key, now)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(digital_signature=True, key_encipherment=True), critical=True)
+            .add_extension(usage, critical=False)
+            .add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)
+            .add_extension(self._identifier(), critical=False)
+        )
+        return key, builder.sign(self.key, hashes.SHA256())
+
+    def revoke(self, *certificates: x509.Certificate, now: datetime, number: int = 1) -> x509.CertificateRevocationList:
+        """Return the CRL that revokes *certificates*; an empty one without any."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(now - _SKEW)
+            .next_update(now + _LIFE)
+            .add_extension(x509.CRLNumber(number), critical=False)
+            .add_extension(self._identifier(), critical=False)
+        )
+        for certificate in certificates:
+            revoked = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(revoked.revocation_date(now - _SKEW).build())
+        return builder.sign(self.key, hashes.SHA256())
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+
+
+def found(now: datetime) -> Authority:
+    """Found a new sample CA."""
+    key = _new_key()
+    name = _name("Lien Thong sample CA")
+    builder = (
+        _builder(name, name, key, now)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+    )
+    return Authority(key, builder.sign(key, hashes.SHA256()))
+
+
+def write(directory: Path, partners: tuple[str, ...], now: datetime) -> None:
+    """Write `ca.crt`, `ca.key`, `crl.pem`, `hub.crt`, `hub.key` and `partners/NAME.crt|.key` into *directory*, which is made."""
+    authority = found(now)
+    _pair(directory / "ca", authority.key, authority.certificate)
+    _pair(directory / "hub", *authority.issue("hub", now))
+    for partner in partners:
+        _pair(directory / "partners" / partner, *authority.issue(partner, now))
+    (directory / "crl.pem").write_bytes(authority.revoke(now=now).public_bytes(Encoding.PEM))
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write *content* to a new file that only its owner may read.  FileExistsError if there is one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _pair(stem: Path, key: rsa.RSAPrivateKey, certificate: x509.Certificate) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_secret(stem.with_name(f"{stem.name}.key"), secret)
+    stem.with_name(f"{stem.name}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+
+
+def _new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def _name(common: str) -> x509.Name:
+    organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, MARK)
+    return x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, now: datetime) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + _LIFE)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(**used: bool) -> x509.KeyUsage:
+    names = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign"
+    )
+    every = dict.fromkeys([*names.split(), "encipher_only", "decipher_only"], False)
+    return x509.KeyUsage(**{**every, **used})

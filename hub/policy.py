@@ -1,0 +1,151 @@
+"""What is agreed with one partner and how its retries are spaced.  Knows the keys of a policy; not who has it or where it is kept.
+
+The keys are those of design.md section 5.  A key or value whose effect is not built yet is refused, never taken and ignored.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+import attrs
+
+from hub.errors import Mistake
+
+_UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1)}
+_UNITS |= {"h": timedelta(hours=1), "d": timedelta(days=1)}
+_DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
+
+#: What a duration must look like, for whoever wrote it wrong.
+DURATION_EXPECTED = "a duration: a whole number and ms, s, m, h or d, such as 30s, 5m or 14d"
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """How we deal with one partner.  The defaults are those of docs/reference/configuration.md."""
+
+    signature: str = "message"  #: what must be signed
+    profile: str = "observed"  #: how strictly packets are read
+    sha1: bool = False  #: whether a signature may use SHA-1; logged when used
+    vxp_signature: bool = False  #: whether the packet signature of the observed VXP form counts
+    max_age: timedelta = timedelta(seconds=900)  #: how old a signed call may be
+    first_retry: timedelta = timedelta(seconds=1)
+    max_retry: timedelta = timedelta(minutes=5)
+    give_up: timedelta = timedelta(days=14)  #: a delivery that has waited so long is dead
+    timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
+
+
+def delay(policy: Policy, attempt: int, random: float) -> timedelta:
+    """Return how long to wait after the failed *attempt* (1, 2 …); *random* is in [0, 1).
+
+    The step doubles from `first_retry` to `max_retry`; the wait lies between half the step and the step, so that partners
+    that failed together do not come back together, and never at once.
+    """
+    doublings = min(attempt - 1, 62)
+    seconds = min(policy.first_retry.total_seconds() * 2.0**doublings, policy.max_retry.total_seconds())
+    return timedelta(seconds=seconds * (0.5 + random / 2))
+
+
+def duration(text: str) -> timedelta:
+    """Return the length of `500ms`, `30s`, `5m`, `2h` or `14d`.  Raises ValueError for anything else."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def spell(length: timedelta) -> str:
+    """Return *length* as it is written in a configuration; the inverse of `duration`."""
+    for unit, step in reversed(_UNITS.items()):
+        if length >= step and not length % step:
+            return f"{length // step}{unit}"
+    return f"{length // _UNITS['ms']}ms"
+
+
+#: key -> its values, and whether each is available yet.
+_CHOICES = {
+    "signature": {"message": True, "packet": False, "both": False},
+    "profile": {"observed": True, "strict": False},
+}
+_DURATIONS = {
+    "max-age": 1.0,
+    "first-retry": 0.001,
+    "max-retry": 0.001,
+    "give-up": 1.0,
+    "timeout": 0.1,
+}  # least, in seconds
+KEYS = (
+    "signature",
+    "profile",
+    "sha1",
+    "vxp-signature",
+    "max-age",
+    "relay",
+    "first-retry",
+    "max-retry",
+    "give-up",
+    "timeout",
+)
+
+
+def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
+    """Return the policy that *pairs* (key -> text, as in a configuration) spell, and every mistake, each at *place*`.key`.
+
+    Where there are mistakes the policy has the defaults in their stead and is good only for finding more mistakes.
+    """
+    chosen: dict[str, object] = {}
+    mistakes: list[Mistake] = []
+    for key, text in pairs.items():
+        value = _value(key, text)
+        if isinstance(value, _Wrong):
+            mistakes.append(Mistake(f"{place}.{key}", value.wrong, value.expected))
+        else:
+            chosen[key.replace("-", "_")] = value
+    policy = Policy(**chosen)  # type: ignore[arg-type]  # `_value` gives each key its type
+    if policy.first_retry > policy.max_retry:
+        wrong = f"{spell(policy.first_retry)} is longer than max-retry, {spell(policy.max_retry)}"
+        mistakes.append(Mistake(f"{place}.first-retry", wrong, "first-retry at most max-retry"))
+    return policy, mistakes
+
+
+@attrs.frozen
+class _Wrong:
+    wrong: str
+    expected: str
+
+
+def _value(key: str, text: object) -> str | bool | timedelta | _Wrong:
+    if key == "relay":
+        return _Wrong("relay is not available yet", "no relay")
+    if key not in KEYS:
+        return _Wrong("unknown key", f"one of {', '.join(KEYS)}")
+    if not isinstance(text, str):
+        return _Wrong(f"{text!r} is not a text", f"text in quotes, such as {_example(key)}")
+    if key in _CHOICES:
+        return _choice(key, text)
+    if key in _DURATIONS:
+        return _length(text, timedelta(seconds=_DURATIONS[key]))
+    if text not in {"yes", "no"}:
+        return _Wrong(f"{text!r} is neither", "yes or no")
+    if key == "vxp-signature" and text == "yes":
+        return _Wrong("vxp-signature=yes is not available yet", "no")
+    return text == "yes"
+
+
+def _choice(key: str, text: str) -> str | _Wrong:
+    choices = _CHOICES[key]
+    if choices.get(text):
+        return text
+    wrong = f"{key}={text} is not available yet" if text in choices else f"{text!r} is not known"
+    return _Wrong(wrong, " or ".join(choice for choice, available in choices.items() if available))
+
+
+def _length(text: str, least: timedelta) -> timedelta | _Wrong:
+    try:
+        length = duration(text)
+    except ValueError:
+        return _Wrong(f"{text!r} is not a duration", DURATION_EXPECTED)
+    return length if length >= least else _Wrong(f"{text} is too short", f"at least {spell(least)}")
+
+
+def _example(key: str) -> str:
+    return '"30s"' if key in _DURATIONS else '"no"' if key not in _CHOICES else f'"{next(iter(_CHOICES[key]))}"'
