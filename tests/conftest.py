@@ -1,0 +1,43 @@
+"""What every test may rely on.  Knows when a skip is honest; not what is tested."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_NOT_APPLICABLE = "not applicable: "
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def cannot_be_had(part: str, why: str) -> NoReturn:
+    """Skip because this machine lacks a part.  With CI=true that is a failure: CI must have every part."""
+    pytest.skip(f"{part} cannot be had here: {why}")
+
+
+def not_applicable(why: str) -> NoReturn:
+    """Skip because the question does not arise, on any machine of this kind."""
+    pytest.skip(_NOT_APPLICABLE + why)
+
+
+def _complain_in_ci(report: Report) -> Report:
+    if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):
+        return report
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if _NOT_APPLICABLE not in reason:
+        report.outcome = "failed"
+        report.longrepr = f"With CI=true nothing may be missing. {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _complain_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _complain_in_ci((yield))

@@ -1,0 +1,92 @@
+"""The project as a whole: how it is laid out, packed and found."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, cannot_be_had
+
+BIN = Path(sys.executable).parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tracked(*paths: str) -> list[str]:
+    if not (ROOT / ".git").exists():
+        cannot_be_had("the list of tracked files", "this is no git checkout")
+    return [name for name in run("git", "ls-files", "-z", "--", *paths).split("\0") if name]
+
+
+def test_twisted_folder_stays_a_dropin():
+    """An __init__.py here would hide Twisted itself."""
+    assert not list((ROOT / "twisted").rglob("__init__.py"))
+
+
+def test_every_file_of_the_hub_has_its_layer():
+    layers = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
+    placed = set(re.findall(r"hub\.(\w+)", " ".join(layers)))
+    rooms = {path.stem for path in (ROOT / "hub").glob("[!_.]*") if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert rooms - placed == {"demo"}, "name the new file in [tool.importlinter], or mend a name there"
+
+
+def test_names_say_what_a_thing_is():
+    banned = {"handler", "processor", "engine", "manager", "component", "helper", "util", "utils", "info", "base"}
+    files = [path for folder in ("hub", "adapters") for path in (ROOT / folder).rglob("*.py")]
+    names = [(path.relative_to(ROOT), path.stem) for path in files]
+    for path in files:
+        found = re.findall(r"^ *(?:class|(?:async )?def) (\w+)", path.read_text(), re.MULTILINE)
+        names += [(path.relative_to(ROOT), name) for name in found]
+    words = {name: set(re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")) for _, name in names}
+    assert [f"{path}: {name}" for path, name in names if words[name] & banned] == []
+
+
+def test_no_tracked_file_names_a_package_host():
+    """Where packages come from is the business of the machine, not of the project."""
+    hosts = "|".join(("py" + "pi", "python" + "hosted", "/sim" + "ple"))  # in halves: this file is tracked too
+    host = re.compile(rf"https?://[^\s\"'<>]*(?:{hosts})|--(?:extra-)?index-url")
+    present = [name for name in tracked() if (ROOT / name).is_file()]
+    assert [name for name in present if host.search((ROOT / name).read_bytes().decode(errors="replace"))] == []
+
+
+def test_libxml2_is_the_same_for_lxml_and_xmlsec():
+    """The second opinion on signatures, xmlsec, must not be loaded beside another libxml2."""
+    import xmlsec
+    from lxml import etree
+
+    assert xmlsec.get_libxml_version() == etree.LIBXML_VERSION
+
+
+@pytest.mark.slow
+def test_twistd_finds_the_hub_from_anywhere(tmp_path):
+    assert re.search(r"^ +lienthong +\S", run(BIN / "twistd", "--help", cwd=tmp_path), re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_imports_point_one_way():
+    run(BIN / "lint-imports", "--no-cache")
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_what_the_hub_needs(tmp_path):
+    """Built without a network: the build backend comes with the lock."""
+    run(BIN / "hatchling", "build", "-t", "wheel", "-d", tmp_path)
+    [wheel] = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    sources = tracked("hub", "adapters", "tap.py", "twisted", "wsdl", "xsd")
+    wanted = {re.sub(r"^(wsdl|xsd)/", r"hub/_data/\1/", name) for name in sources}
+    assert wanted - held == set()
+    assert not [
+        name for name in held if re.search(r"dropin\.cache|__pycache__|^tests/|^twisted/(plugins/)?__init__", name)
+    ]
+    scripts = next(name for name in held if name.endswith("entry_points.txt"))
+    assert "lienthong = hub.cli:main" in zipfile.ZipFile(wheel).read(scripts).decode()
