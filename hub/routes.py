@@ -1,0 +1,154 @@
+"""Who may send for a unit, and which partner receives for it.  Knows units and partners by value; not the journal or the packet.
+
+The rules are design.md «Routing»: the registry first, then the province's shape, then upward.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Self
+
+import attrs
+
+from hub.errors import Rejected
+from hub.model import Problem, Receive, State, Unit
+
+ANY = "*"
+
+
+@attrs.frozen
+class Post:
+    """What routing needs of a partner: the units it is configured with and how it receives."""
+
+    code: str
+    units: tuple[str, ...]
+    receive: Receive
+
+
+@attrs.frozen
+class Route:
+    """Where one recipient's delivery goes: `via` is the unit whose system receives (itself or an ancestor)."""
+
+    recipient: str
+    partner: str
+    via: str
+    state: State
+
+
+@attrs.frozen
+class Routes:
+    """One consistent picture of registry and partners; replaced as a whole on reload."""
+
+    province: str
+    upstream: str
+    _units: Mapping[str, Unit]
+    _aliases: Mapping[str, str]
+    _posts: Mapping[str, Post]
+    _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
+    _receivers: Mapping[str, str]  #: unit -> partner
+
+    @classmethod
+    def of(cls, units: Iterable[Unit], posts: Iterable[Post], *, province: str, upstream: str) -> Self:
+        """Build the picture.  Two receiving partners for one unit are a configuration mistake that `check` names."""
+        held = {unit.code: unit for unit in units}
+        aliases = {alias: unit.code for unit in held.values() for alias in unit.aliases}
+        by_code = {post.code: post for post in posts}
+        senders = {p.code: frozenset(aliases.get(code, code) for code in p.units) for p in by_code.values()}
+        receivers = {
+            code: p.code
+            for p in by_code.values()
+            if p.receive is not Receive.NONE and p.code != upstream
+            for code in senders[p.code] - {ANY}
+        }
+        return cls(province, upstream, held, aliases, by_code, senders, receivers)
+
+    def canonical(self, code: str) -> str:
+        """Return the registry's code for *code*, which may be an alias or unknown."""
+        return self._aliases.get(code, code)
+
+    def outside(self, code: str) -> bool:
+        """Tell whether *code* is no unit of the province."""
+        code = self.canonical(code)
+        of_province = (
+            code == self.province or code.startswith(f"{self.province}.") or code.endswith(f".{self.province}")
+        )
+        return code not in self._units and not of_province
+
+    def may_send(self, partner: str, code: str) -> bool:
+        """Tell whether *partner* may send for the unit *code*; the axis for any that is not the province's."""
+        if partner == self.upstream:
+            return self.outside(code)
+        allowed = self._senders.get(partner, frozenset())
+        return ANY in allowed or self.canonical(code) in allowed
+
+    def receives(self, partner: str, code: str) -> bool:
+        """Tell whether *partner* is the receiving partner of *code*, itself or through an ancestor."""
+        found = self._receiver(self.canonical(code))
+        return found is not None and found[0] == partner
+
+    def route(self, code: str, on: date) -> Route:
+        """Return where what is addressed to *code* goes on the day *on* (Hà Nội).
+
+        Raises `Rejected`: `unit-inactive`, `unit-unknown` (the province's shape, but not held), `unit-without-system`.
+        """
+        unit = self.canonical(code)
+        if unit in self._units:
+            held = self._units[unit]
+            if (held.since and on < held.since) or (held.until and on >= held.until):
+                life = f"{held.since or '…'} – {held.until or '…'}"
+                raise Rejected(Problem("unit-inactive", f"{code} ({life})"))
+            found = self._receiver(unit)
+            if found is None:
+                raise Rejected(Problem("unit-without-system", code))
+            partner, via = found
+        elif not self.outside(unit):
+            raise Rejected(Problem("unit-unknown", code))
+        else:
+            partner, via = self.upstream, unit
+        post = self._posts.get(partner)
+        if post is None or post.receive is Receive.NONE:
+            raise Rejected(Problem("unit-without-system", code))
+        return Route(unit, partner, via, first_state(post.receive))
+
+    def route_all(self, partner: str, codes: Iterable[str], on: date) -> tuple[Route, ...]:
+        """Return one route per recipient of what *partner* sent, duplicates by alias folded.
+
+        From the axis, a recipient outside the province is no duty of ours.  Raises `Rejected` with every recipient that
+        cannot be served, or `not-ours` when none is ours.
+        """
+        routes: dict[str, Route] = {}
+        problems: list[Problem] = []
+        for code in codes:
+            if partner == self.upstream and self.outside(code):
+                continue
+            try:
+                route = self.route(code, on)
+            except Rejected as rejected:
+                problems += rejected.problems
+            else:
+                routes.setdefault(route.recipient, route)
+        if problems:
+            raise Rejected(*problems)
+        if not routes:
+            raise Rejected(Problem("not-ours", ", ".join(codes)))
+        return tuple(routes.values())
+
+    def waits_for(self, partner: str) -> State:
+        """Return the state in which a delivery to *partner* begins: `held` if it fetches, else `waiting`."""
+        post = self._posts.get(partner)
+        return first_state(post.receive if post else Receive.PUSH)
+
+    def _receiver(self, unit: str) -> tuple[str, str] | None:
+        """Return the partner that receives for *unit* and the unit, itself or its nearest ancestor, that names it."""
+        seen: set[str] = set()
+        code: str | None = unit
+        while code and code not in seen:
+            if code in self._receivers:
+                return self._receivers[code], code
+            seen.add(code)
+            code = self._units[code].parent if code in self._units else None
+        return None
+
+
+def first_state(receive: Receive) -> State:
+    """Return the state of a new delivery to a partner that receives so."""
+    return State.HELD if receive is Receive.FETCH else State.WAITING
