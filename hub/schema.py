@@ -1,0 +1,202 @@
+"""The tables of the journal, for SQLite and PostgreSQL alike.  Knows columns and keys; no query.
+
+Migrations (hub/migrations) make them; a test holds the two equal.  Times are fixed-width UTC text that sorts as time does and
+can be read in any SQL shell.
+"""
+
+from datetime import UTC, date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as `2026-11-24T08:00:00.000000Z`."""
+
+    impl = sa.String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Write *value*, which must be aware."""
+        del dialect
+        return None if value is None else write_instant(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        """Read what was written."""
+        del dialect
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class Day(TypeDecorator[date]):
+    """A calendar day, kept as `2026-11-24`."""
+
+    impl = sa.String(10)
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
+        """Write *value*."""
+        del dialect
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+        """Read what was written."""
+        del dialect
+        return None if value is None else date.fromisoformat(value)
+
+
+def write_instant(value: datetime) -> str:
+    """Return the one text form of an instant.  ValueError for a naive datetime."""
+    if value.tzinfo is None:
+        raise ValueError("a naive datetime has no place in the journal")
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+#: Bytes, kept once, named by their SHA-256.
+content = sa.Table(
+    "content",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("octets", sa.LargeBinary, nullable=False),
+)
+
+message = sa.Table(
+    "message",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("received_at", Instant, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("refusal", sa.Text),
+    sa.Column("sender", sa.Text),  # the From unit, after aliases
+    sa.Column("outside", sa.Boolean, nullable=False, server_default=sa.false()),  # the From unit is not the province's
+    sa.Column("document_id", sa.Text),  # of the document; for a status, of the one it answers
+    sa.Column("code", sa.Text),
+    sa.Column("promulgation_date", sa.Text),
+    sa.Column("subject", sa.Text),
+    sa.Column("due", Day),
+    sa.Column("document_type", sa.Text, nullable=False, server_default=""),
+    sa.Column("paper", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("status", sa.String(3)),  # status packets: the code
+    sa.Column("answers_unit", sa.Text),  # status packets: ResponseFor/OrganId, after aliases
+    sa.Column("answers", sa.String(36)),  # status packets: the message answered, when known
+    sa.Column("receipt", sa.LargeBinary),
+)
+#: Only an accepted message takes its id.
+sa.Index(
+    "uq_message_accepted",
+    message.c.partner,
+    message.c.message_id,
+    unique=True,
+    sqlite_where=message.c.state == "accepted",
+    postgresql_where=message.c.state == "accepted",
+)
+sa.Index("ix_message_document", message.c.sender, message.c.document_id)
+sa.Index("ix_message_message_id", message.c.message_id)
+sa.Index("ix_message_received_at", message.c.received_at)
+sa.Index("ix_message_answers_unit", message.c.answers_unit, message.c.received_at)
+
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("message", sa.String(36), sa.ForeignKey("message.id"), nullable=False),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("status", sa.String(3)),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due", Instant, nullable=False),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("holder", sa.Text),  # the node that is sending it
+    sa.Column("lease_until", Instant),
+    sa.UniqueConstraint("message", "recipient"),
+)
+sa.Index("ix_delivery_queue", delivery.c.partner, delivery.c.state, delivery.c.due)
+sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)
+sa.Index("ix_delivery_lease", delivery.c.state, delivery.c.lease_until)
+
+attempt = sa.Table(
+    "attempt",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("message", sa.String(36), sa.ForeignKey("message.id"), nullable=False),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("recipients", sa.Text, nullable=False),  # JSON list
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("outcome", sa.Text),  # accepted · refused · unavailable · postponed · interrupted
+    sa.Column("detail", sa.Text),
+    sa.Column("request_sha256", sa.String(64)),  # of the last request's body
+    sa.Column("reply_sha256", sa.String(64)),
+    sa.Column("reply_status", sa.Integer),
+)
+sa.Index("ix_attempt_message", attempt.c.message, attempt.c.partner)
+
+#: `text` is the very text that is hashed; `number` and `hash` come from the chainer.
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("serial", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("message", sa.String(36)),
+    sa.Column("delivery", sa.String(36)),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("number", sa.BigInteger, unique=True),
+    sa.Column("hash", sa.String(64)),
+)
+sa.Index("ix_event_message", event.c.message)
+sa.Index(
+    "ix_event_unchained",
+    event.c.serial,
+    sqlite_where=event.c.number.is_(None),
+    postgresql_where=event.c.number.is_(None),
+)
+
+fact = sa.Table(
+    "fact",
+    metadata,
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("milestone", sa.Text, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("message", sa.String(36), sa.ForeignKey("message.id"), nullable=False),
+    sa.Column("counterpart", sa.Text, nullable=False),
+    sa.Column("outside", sa.Boolean, nullable=False),
+    sa.Column("document_type", sa.Text, nullable=False),
+    sa.Column("paper", sa.Boolean, nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
+    sa.Column("due", Day),
+)
+sa.Index("ix_fact_at", fact.c.at)
+
+unit = sa.Table(
+    "unit",
+    metadata,
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("parent", sa.Text),
+    sa.Column("since", Day),
+    sa.Column("until", Day),
+    sa.Column("mark", sa.Text, nullable=False, server_default=""),
+)
+
+unit_alias = sa.Table(
+    "unit_alias",
+    metadata,
+    sa.Column("alias", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), nullable=False),
+)
