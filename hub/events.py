@@ -1,0 +1,94 @@
+"""Events: appended with the change they tell of, numbered and chained afterwards.  Knows their text and hash; not what causes them.
+
+No writer waits for another's place in the chain: `append` leaves events unnumbered, and one `chain` at a time numbers what is
+committed and hashes each text with its predecessor's hash.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from hub.model import Event
+from hub.schema import event as table
+from hub.schema import write_instant
+from hub.store import Transaction
+
+#: The hash before the first event.
+ORIGIN = "0" * 64
+#: The advisory lock of the chainer on PostgreSQL ("chain" in ASCII).
+_CHAINER_LOCK = 0x636861696E
+
+
+def append(tx: Transaction, *events: Event) -> None:
+    """Append *events* to the journal, in this order, in the transaction of the change they tell of."""
+    if events:
+        rows = [{"message": e.message, "delivery": e.delivery, "text": _text(e)} for e in events]
+        tx.execute(sa.insert(table), rows)
+
+
+def _text(event: Event) -> str:
+    place = {"message": event.message, "delivery": event.delivery}
+    said = (
+        {"at": write_instant(event.at), "event": event.name} | {k: v for k, v in place.items() if v} | dict(event.body)
+    )
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:
+    """Return the events of *message* in the order they were appended, as the objects that were hashed."""
+    rows = tx.execute(sa.select(table.c.text).where(table.c.message == message).order_by(table.c.serial))
+    return [json.loads(row.text) for row in rows]
+
+
+def chain(tx: Transaction, limit: int = 2000) -> int:
+    """Number and hash up to *limit* committed events.  Returns how many; call again while it returns *limit*."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAINER_LOCK)))
+    unchained = tx.execute(
+        sa.select(table.c.serial, table.c.text).where(table.c.number.is_(None)).order_by(table.c.serial).limit(limit)
+    ).all()
+    if not unchained:
+        return 0
+    number, link = _head(tx)
+    links = []
+    for row in unchained:
+        number, link = number + 1, _link(link, row.text)
+        links.append({"row": row.serial, "number": number, "hash": link})
+    tx.execute(sa.update(table).where(table.c.serial == sa.bindparam("row")), links)
+    return len(links)
+
+
+def broken(tx: Transaction) -> Iterator[int]:
+    """Yield the number of each chained event whose hash does not follow from its text and its predecessor."""
+    link, expected = ORIGIN, 1
+    rows = tx.execution_options(yield_per=1000).execute(
+        sa.select(table.c.number, table.c.text, table.c.hash)
+        .where(table.c.number.is_not(None))
+        .order_by(table.c.number)
+    )
+    for row in rows:
+        if row.number != expected or row.hash != _link(link, row.text):
+            yield row.number
+        link, expected = row.hash, row.number + 1
+
+
+def oldest_unchained(tx: Transaction) -> str | None:
+    """Return the time of the oldest event that waits for its number, as text; None when all are chained."""
+    row = tx.execute(sa.select(table.c.text).where(table.c.number.is_(None)).order_by(table.c.serial).limit(1)).first()
+    return None if row is None else str(json.loads(row.text)["at"])
+
+
+def _head(tx: Transaction) -> tuple[int, str]:
+    row = tx.execute(
+        sa.select(table.c.number, table.c.hash)
+        .where(table.c.number.is_not(None))
+        .order_by(table.c.number.desc())
+        .limit(1)
+    ).first()
+    return (row.number, row.hash) if row else (0, ORIGIN)
+
+
+def _link(previous: str, text: str) -> str:
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
