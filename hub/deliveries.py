@@ -1,0 +1,299 @@
+"""The delivery rows: the queue itself.  Knows how they are made, claimed, settled, fetched, confirmed; not adapters or time.
+
+Each function is one step of one transaction.  Every step that moves a delivery checks the state it leaves, so a step that
+comes late (a lease that was lost, an answer after a replay) moves nothing.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+import sqlalchemy as sa
+
+from hub import events, ledger
+from hub.errors import Rejected
+from hub.ids import new_id
+from hub.lifecycle import Verdict
+from hub.model import Delivery, Event, Kind, Problem, State
+from hub.routes import Route
+from hub.schema import attempt, content, message
+from hub.schema import delivery as table
+from hub.store import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """What one node has taken to send to one partner: one message and the deliveries of it that travel together."""
+
+    attempt: str  #: id of the attempt row
+    message: str
+    partner: str
+    deliveries: tuple[str, ...]
+    recipients: tuple[str, ...]
+    number: int  #: this is the n-th attempt
+    since: datetime
+    holder: str
+
+
+@attrs.frozen(kw_only=True)
+class Exchange:
+    """What went over the wire in an attempt: hashes of the last request and reply, and the reply's HTTP status."""
+
+    request_sha256: str | None = None
+    reply_sha256: str | None = None
+    reply_status: int | None = None
+
+
+def make(tx: Transaction, message_id: str, routes: Iterable[Route], now: datetime) -> list[str]:
+    """Make one delivery of the message per route.  Returns their ids."""
+    made = []
+    for route in routes:
+        made.append(new_id(now))
+        tx.execute(
+            sa.insert(table).values(
+                id=made[-1],
+                message=message_id,
+                recipient=route.recipient,
+                via=route.via,
+                partner=route.partner,
+                state=route.state,
+                attempts=0,
+                due=now,
+                since=now,
+                changed_at=now,
+            )
+        )
+        body = {"recipient": route.recipient, "partner": route.partner}
+        events.append(tx, Event(f"delivery-{route.state}", now, message_id, made[-1], body))
+    return made
+
+
+def of_message(tx: Transaction, message_id: str) -> list[Delivery]:
+    """Return the deliveries of a message, in the order they were made."""
+    rows = tx.execute(sa.select(table).where(table.c.message == message_id).order_by(table.c.id)).mappings()
+    return [read(row) for row in rows]
+
+
+def read(row: sa.RowMapping) -> Delivery:
+    """Return the value of a delivery row."""
+    fields = {field.name: row[field.name] for field in attrs.fields(Delivery)}
+    return Delivery(**fields | {"state": State(row["state"])})
+
+
+def due_partners(tx: Transaction, now: datetime) -> list[str]:
+    """Return the partners that something is due for."""
+    query = sa.select(table.c.partner).where(table.c.state == State.WAITING, table.c.due <= now).distinct()
+    return list(tx.scalars(query))
+
+
+def next_due(tx: Transaction) -> datetime | None:
+    """Return when the earliest waiting delivery is due; None when none waits."""
+    return tx.scalars(
+        sa.select(table.c.due).where(table.c.state == State.WAITING).order_by(table.c.due).limit(1)
+    ).first()
+
+
+def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: str, lease: timedelta) -> list[Claim]:
+    """Take up to *limit* due messages for *partner*; all that wait of one message travel together.
+
+    Each becomes `sending`, held by *holder* until the lease ends, and counts one attempt before the call goes out.
+    """
+    due = sa.and_(table.c.partner == partner, table.c.state == State.WAITING, table.c.due <= now)
+    first = sa.select(table.c.message).where(due).order_by(table.c.due, table.c.id).limit(limit * 4)
+    messages = list(dict.fromkeys(tx.scalars(first.with_for_update(skip_locked=True))))[:limit]
+    claims = []
+    for message_id in messages:
+        rows = tx.execute(
+            sa.select(table)
+            .where(due, table.c.message == message_id)
+            .order_by(table.c.id)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not rows:
+            continue  # another node was first
+        taken = Claim(
+            attempt=new_id(now),
+            message=message_id,
+            partner=partner,
+            deliveries=tuple(row.id for row in rows),
+            recipients=tuple(row.recipient for row in rows),
+            number=max(row.attempts for row in rows) + 1,
+            since=min(row.since for row in rows),
+            holder=holder,
+        )
+        tx.execute(
+            sa.update(table)
+            .where(table.c.id.in_(taken.deliveries))
+            .values(
+                state=State.SENDING,
+                attempts=table.c.attempts + 1,
+                holder=holder,
+                lease_until=now + lease,
+                changed_at=now,
+            )
+        )
+        tx.execute(
+            sa.insert(attempt).values(
+                id=taken.attempt,
+                message=message_id,
+                partner=partner,
+                number=taken.number,
+                recipients=json.dumps(taken.recipients),
+                started_at=now,
+            )
+        )
+        body = {"partner": partner, "number": taken.number, "recipients": taken.recipients}
+        events.append(tx, Event("attempt-started", now, message_id, None, body))
+        claims.append(taken)
+    return claims
+
+
+def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchange: Exchange, now: datetime) -> bool:
+    """Write what became of an attempt.  False, and no delivery moves, when the claim was lost meanwhile."""
+    mine = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
+    ended = sa.update(attempt).where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
+    still_ours = tx.execute(
+        ended.values(ended_at=now, outcome=outcome, detail=verdict.reason, **attrs.asdict(exchange))
+    ).rowcount
+    rows = tx.execute(sa.select(table).where(mine)).all() if still_ours else []
+    if not rows:
+        events.append(
+            tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
+        )
+        return False
+    values: dict[str, object] = {"state": verdict.state, "reason": verdict.reason, "holder": None, "lease_until": None}
+    if verdict.due is not None:
+        values["due"] = verdict.due
+    if not verdict.counts:
+        values["attempts"] = table.c.attempts - 1
+    tx.execute(sa.update(table).where(mine).values(changed_at=now, **values))
+    said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": verdict.reason}
+    events.append(tx, Event("attempt-ended", now, claim.message, None, said))
+    if verdict.state in (State.DELIVERED, State.DEAD):
+        for row in rows:
+            end(tx, claim.message, row.id, row.recipient, row.partner, verdict.state, now, verdict.reason)
+    return True
+
+
+def end(
+    tx: Transaction,
+    message_id: str,
+    delivery_id: str,
+    recipient: str,
+    partner: str,
+    state: State,
+    now: datetime,
+    reason: str | None,
+) -> None:
+    """Tell that a delivery came to `delivered` or `dead`: its event, and the fact of it."""
+    body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
+    events.append(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
+    row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    if row["kind"] == Kind.STATUS:
+        return
+    fact = ledger.received(row, recipient, now) if state is State.DELIVERED else ledger.failed(row, recipient, now)
+    ledger.write(tx, [fact])
+
+
+def rescue(tx: Transaction, now: datetime, *, alone: bool = False) -> int:
+    """Give back what a dead node had claimed: leases that ended, or, when this node is *alone*, every claim.
+
+    An interrupted attempt does not count.  Returns how many deliveries wait again.
+    """
+    lost = table.c.state == State.SENDING
+    if not alone:
+        lost = sa.and_(lost, table.c.lease_until < now)
+    rows = tx.execute(sa.select(table.c.id, table.c.message, table.c.partner, table.c.recipient).where(lost)).all()
+    if not rows:
+        return 0
+    tx.execute(
+        sa.update(table)
+        .where(table.c.id.in_([row.id for row in rows]), table.c.state == State.SENDING)
+        .values(
+            state=State.WAITING, attempts=table.c.attempts - 1, holder=None, lease_until=None, due=now, changed_at=now
+        )
+    )
+    for message_id, partner in dict.fromkeys((row.message, row.partner) for row in rows):
+        tx.execute(
+            sa.update(attempt)
+            .where(attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None))
+            .values(ended_at=now, outcome="interrupted")
+        )
+        events.append(tx, Event("attempt-interrupted", now, message_id, None, {"partner": partner}))
+    return len(rows)
+
+
+def pending(tx: Transaction, partner: str, unit: str, limit: int) -> list[str]:
+    """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first."""
+    query = (
+        sa.select(table.c.message)
+        .where(
+            table.c.partner == partner,
+            table.c.state.in_([State.HELD, State.FETCHED]),
+            sa.or_(table.c.recipient == unit, table.c.via == unit),
+        )
+        .group_by(table.c.message)
+        .order_by(sa.func.min(table.c.id))
+        .limit(limit)
+    )
+    return list(tx.scalars(query))
+
+
+def fetch(tx: Transaction, partner: str, message_id: str, now: datetime) -> tuple[sa.RowMapping, bytes]:
+    """Return the message row and its bytes for *partner*, whose held deliveries of it become `fetched`.
+
+    Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's.
+    """
+    rows = _of_partner(tx, partner, message_id)
+    for row in rows:
+        if row.state == State.HELD:
+            tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.FETCHED, changed_at=now))
+            body = {"recipient": row.recipient, "partner": partner}
+            events.append(tx, Event("delivery-fetched", now, message_id, row.id, body))
+    found = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    octets = tx.scalar(sa.select(content.c.octets).where(content.c.sha256 == found["sha256"]))
+    assert octets is not None
+    return found, octets
+
+
+def confirm(tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime) -> None:
+    """Make the partner's fetched deliveries of a message `delivered`: those of *unit*, or all.  Repeating it changes nothing.
+
+    Raises `Rejected`: `document-not-found`, or `not-fetched` when one of them is still `held`.
+    """
+    rows = [row for row in _of_partner(tx, partner, message_id) if unit in (None, row.recipient, row.via)]
+    if not rows:
+        raise Rejected(Problem("document-not-found", message_id))
+    held = [row.recipient for row in rows if row.state not in (State.FETCHED, State.DELIVERED)]
+    if held:
+        raise Rejected(Problem("not-fetched", f"{message_id}: {', '.join(held)}"))
+    for row in rows:
+        if row.state == State.FETCHED:
+            tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.DELIVERED, changed_at=now))
+            end(tx, message_id, row.id, row.recipient, partner, State.DELIVERED, now, None)
+
+
+def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:
+    rows = tx.execute(
+        sa.select(table)
+        .where(table.c.message == message_id, table.c.partner == partner, table.c.state != State.DEAD)
+        .order_by(table.c.id)
+        .with_for_update()
+    ).all()
+    if not rows:
+        raise Rejected(Problem("document-not-found", message_id))
+    return rows
+
+
+def revive(tx: Transaction, dead: Delivery, state: State, *, reason: str, by: str, now: datetime) -> bool:
+    """Put a dead delivery back to *state* (`waiting`, or `held`) by a person's replay.  False when it is not dead any more."""
+    moved = tx.execute(
+        sa.update(table)
+        .where(table.c.id == dead.id, table.c.state == State.DEAD)
+        .values(state=state, due=now, since=now, changed_at=now, reason=None, holder=None, lease_until=None)
+    ).rowcount
+    if moved:
+        body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}
+        events.append(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
+    return bool(moved)

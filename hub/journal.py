@@ -1,0 +1,360 @@
+"""The messages of the journal: taken once, with their bytes, events, deliveries and facts, or refused with their reasons.
+
+Knows what makes a message the same, and what a status answers; not how it was carried, verified or judged.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub import deliveries, events, ledger, store
+from hub.lifecycle import advance
+from hub.model import Delivery, Event, Fact, Kind, Message, MessageState, Packet, Problem, State
+from hub.routes import Route, Routes
+from hub.schema import content, delivery
+from hub.schema import message as table
+from hub.store import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """A message as intake judged it.  With problems it is refused; else it has its packet, its routes and its receipt."""
+
+    id: str
+    partner: str
+    message_id: str | None
+    service: str
+    received_at: datetime
+    content: bytes
+    sha256: str
+    packet: Packet | None = None
+    routes: tuple[Route, ...] = ()
+    receipt: bytes | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@attrs.frozen
+class Taken:
+    """What the journal says of an entry: its own, or those of the message it repeats."""
+
+    id: str
+    receipt: bytes | None
+    problems: tuple[Problem, ...] = ()
+
+
+def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
+    """Write *entry* once, with everything that follows from it.
+
+    The same id with the same bytes gives what the first one got; with other bytes it is refused (`id-reused`).  Only an
+    accepted message takes its id, so a refused one is judged afresh when it comes again.
+    """
+    twin = _accepted(tx, entry.partner, entry.message_id)
+    if twin is None and not entry.problems:
+        if _insert(tx, entry, routes):
+            return Taken(entry.id, entry.receipt)
+        twin = _accepted(tx, entry.partner, entry.message_id)  # another node was first
+    if twin is not None and twin["sha256"] == entry.sha256:
+        events.append(tx, Event("message-repeated", entry.received_at, twin["id"], None, {"partner": entry.partner}))
+        return Taken(twin["id"], twin["receipt"])
+    problems = entry.problems or (Problem("id-reused", f"{entry.message_id} = {twin['id'] if twin else '?'}"),)
+    _refuse(tx, attrs.evolve(entry, problems=problems, receipt=None, routes=()), routes)
+    return Taken(entry.id, None, problems)
+
+
+def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMapping | None:
+    if message_id is None:
+        return None
+    same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, table.c.state == MessageState.ACCEPTED)
+    return tx.execute(sa.select(table.c.id, table.c.sha256, table.c.receipt).where(same)).mappings().first()
+
+
+def _insert(tx: Transaction, entry: Entry, routes: Routes) -> bool:
+    packet = entry.packet
+    assert packet is not None
+    assert entry.message_id is not None
+    answered = _answered(tx, packet, routes) if packet.kind is Kind.STATUS else None
+    row = _row(entry, routes) | {"state": MessageState.ACCEPTED, "answers": answered["id"] if answered else None}
+    if not store.put_once(tx, table, [row]):
+        return False
+    _keep(tx, entry)
+    now = entry.received_at
+    body = {"partner": entry.partner, "message_id": entry.message_id, "kind": packet.kind, "sha256": entry.sha256}
+    events.append(tx, Event("message-accepted", now, entry.id, None, body))
+    for deviation in packet.deviations:
+        said = {"code": deviation.code, "detail": deviation.detail}
+        events.append(tx, Event("deviation-tolerated", now, entry.id, None, said))
+    deliveries.make(tx, entry.id, _routes(tx, entry, answered, routes), now)
+    if packet.kind is Kind.STATUS:
+        _answer(tx, entry.id, packet, answered, routes, now)
+    else:
+        _note_unknown(tx, entry, packet, routes)
+        ledger.write(tx, [_sent(tx, entry, routes)])
+    return True
+
+
+def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
+    refusal = "; ".join(f"{p.code}: {p.detail}" if p.detail else p.code for p in entry.problems)
+    tx.execute(sa.insert(table), [_row(entry, routes) | {"state": MessageState.REFUSED, "refusal": refusal}])
+    _keep(tx, entry)
+    body = {
+        "partner": entry.partner,
+        "message_id": entry.message_id,
+        "sha256": entry.sha256,
+        "problems": [attrs.asdict(problem) for problem in entry.problems],
+    }
+    events.append(tx, Event("message-refused", entry.received_at, entry.id, None, body))
+
+
+def _keep(tx: Transaction, entry: Entry) -> None:
+    store.put_once(tx, content, [{"sha256": entry.sha256, "octets": entry.content}])
+
+
+def _row(entry: Entry, routes: Routes) -> dict[str, object]:
+    row: dict[str, object] = {
+        "id": entry.id,
+        "partner": entry.partner,
+        "message_id": entry.message_id,
+        "service": entry.service,
+        "kind": "unknown",
+        "received_at": entry.received_at,
+        "sha256": entry.sha256,
+        "size": len(entry.content),
+        "receipt": entry.receipt,
+    }
+    packet = entry.packet
+    if packet is None:
+        return row
+    row |= {
+        "kind": packet.kind,
+        "sender": routes.canonical(packet.sender),
+        "outside": routes.outside(packet.sender),
+        "document_id": packet.document_id,
+        "code": packet.code,
+        "promulgation_date": packet.promulgation_date,
+        "subject": packet.subject,
+        "due": packet.due,
+        "document_type": packet.type_name,
+        "paper": packet.paper,
+    }
+    if packet.kind is Kind.STATUS and packet.responses:
+        answer = packet.responses[0]
+        row |= {
+            "document_id": answer.document_id,
+            "code": answer.code,
+            "promulgation_date": answer.promulgation_date,
+            "status": packet.status,
+            "answers_unit": routes.canonical(answer.organ),
+        }
+    return row
+
+
+def _answered(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping | None:
+    """Return the newest document a status answers: by DocumentId, else by Code and PromulgationDate.
+
+    The document is from ResponseFor's unit and the status's unit is among its recipients; a status of the original sender
+    itself (13) needs no such recipient.
+    """
+    answer = packet.responses[0]
+    organ, reporter = routes.canonical(answer.organ), routes.canonical(packet.sender)
+    theirs = sa.and_(table.c.state == MessageState.ACCEPTED, table.c.kind != Kind.STATUS, table.c.sender == organ)
+    if organ != reporter:
+        to_reporter = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == reporter)
+        theirs = sa.and_(theirs, to_reporter)
+    by_id = table.c.document_id == answer.document_id
+    by_code = sa.and_(table.c.code == answer.code, table.c.promulgation_date == answer.promulgation_date)
+    newest = sa.select(table).where(theirs).order_by(table.c.received_at.desc(), table.c.id.desc()).limit(1)
+    if answer.document_id:
+        return tx.execute(newest.where(by_id)).mappings().first()
+    return tx.execute(newest.where(by_code)).mappings().first() if answer.code else None
+
+
+def _routes(tx: Transaction, entry: Entry, answered: sa.RowMapping | None, routes: Routes) -> tuple[Route, ...]:
+    """Return where *entry* goes; what the original sender says of its own document goes to that document's recipients."""
+    packet = entry.packet
+    assert packet is not None
+    if packet.kind is not Kind.STATUS or routes.canonical(packet.responses[0].organ) != routes.canonical(packet.sender):
+        return entry.routes
+    if answered is None:
+        return ()
+    return tuple(
+        Route(made.recipient, made.partner, made.recipient, routes.waits_for(made.partner))
+        for made in deliveries.of_message(tx, answered["id"])
+    )
+
+
+def _answer(
+    tx: Transaction, status_id: str, packet: Packet, answered: sa.RowMapping | None, routes: Routes, now: datetime
+) -> None:
+    """Keep a status: its fact, and the delivery it answers moved forward, never back."""
+    answer, code, reporter = packet.responses[0], packet.status or "", routes.canonical(packet.sender)
+    organ = routes.canonical(answer.organ)
+    document_id = answer.document_id or (
+        answered["document_id"] if answered else f"{answer.code},{answer.promulgation_date}"
+    )
+    fact = Fact(
+        unit=reporter,
+        service="documents",
+        key=ledger.business_key(organ, document_id),
+        milestone=f"status-{code}",
+        at=now,
+        message=status_id,
+        counterpart=organ,
+        outside=routes.outside(organ),
+        document_type=answered["document_type"] if answered else "",
+        due=answered["due"] if answered else None,
+    )
+    ledger.write(tx, [fact])
+    said = {"unit": reporter, "status": code, "document": answer.document_id}
+    if answered is None:
+        events.append(tx, Event("document-unknown", now, status_id, None, said))
+        return
+    for made in deliveries.of_message(tx, answered["id"]):
+        if made.recipient != reporter:
+            continue
+        status = advance(made.status, code)
+        name = "status-moved" if status != made.status else "status-kept"
+        if status != made.status:
+            tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(status=status, changed_at=now))
+        events.append(tx, Event(name, now, answered["id"], made.id, said | {"by": status_id}))
+
+
+def _note_unknown(tx: Transaction, entry: Entry, packet: Packet, routes: Routes) -> None:
+    """Mark a recall or update whose document the hub does not know: it is kept and routed all the same."""
+    if packet.kind not in (Kind.RECALL, Kind.UPDATE):
+        return
+    about = [packet.about, *(response.document_id for response in packet.responses)]
+    sender = routes.canonical(packet.sender)
+    for document in filter(None, about):
+        known = sa.select(table.c.id).where(
+            table.c.sender == sender,
+            table.c.document_id == document,
+            table.c.state == MessageState.ACCEPTED,
+            table.c.kind == Kind.DOCUMENT,
+        )
+        if tx.execute(known.limit(1)).first():
+            return
+    body = {"unit": sender, "documents": [document for document in about if document]}
+    events.append(tx, Event("document-unknown", entry.received_at, entry.id, None, body))
+
+
+def _sent(tx: Transaction, entry: Entry, routes: Routes) -> Fact:
+    row = tx.execute(sa.select(table).where(table.c.id == entry.id)).mappings().one()
+    assert entry.packet is not None
+    recipients = [routes.canonical(code) for code in entry.packet.recipients]
+    return ledger.sent(row, recipients, outside=any(routes.outside(code) for code in recipients))
+
+
+@attrs.frozen(kw_only=True)
+class Filter:
+    """Which messages: every part that is given must hold; `since` inclusive, `until` exclusive."""
+
+    state: str | None = None
+    delivery_state: str | None = None
+    partner: str | None = None
+    message_id: str | None = None
+    unit: str | None = None  #: From, or a recipient
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: tuple[str, ...] | None = None
+
+
+def _where(wanted: Filter) -> sa.ColumnElement[bool]:
+    made = sa.exists().where(delivery.c.message == table.c.id)
+    conditions = [
+        wanted.state and table.c.state == wanted.state,
+        wanted.delivery_state and made.where(delivery.c.state == wanted.delivery_state),
+        wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(delivery.c.partner == wanted.partner)),
+        wanted.message_id and table.c.message_id == wanted.message_id,
+        wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(delivery.c.recipient == wanted.unit)),
+        wanted.since and table.c.received_at >= wanted.since,
+        wanted.until and table.c.received_at < wanted.until,
+        wanted.ids is not None and sa.or_(table.c.id.in_(wanted.ids), table.c.message_id.in_(wanted.ids)),
+    ]
+    return sa.and_(True, *(c for c in conditions if isinstance(c, sa.ColumnElement)))
+
+
+def messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
+    """Yield the messages that *wanted* names, the oldest first."""
+    query = sa.select(table).where(_where(wanted)).order_by(table.c.received_at, table.c.id).limit(limit)
+    for row in tx.execution_options(yield_per=500).execute(query).mappings():
+        yield read(row)
+
+
+def count(tx: Transaction, wanted: Filter) -> int:
+    """Return how many messages *wanted* names."""
+    return tx.execute(sa.select(sa.func.count()).select_from(table).where(_where(wanted))).scalar_one()
+
+
+def read(row: sa.RowMapping) -> Message:
+    """Return the value of a message row."""
+    fields = {field.name: row[field.name] for field in attrs.fields(Message)}
+    return Message(**fields | {"state": MessageState(row["state"])})
+
+
+def find(tx: Transaction, name: str) -> list[Message]:
+    """Return the messages whose hub id is *name*, else those whose message id it is, the newest last."""
+    exact = list(messages(tx, Filter(ids=(name,))))
+    return [found for found in exact if found.id == name] or exact
+
+
+def message(tx: Transaction, message_id: str) -> Message:
+    """Return the message with this hub id.  KeyError when there is none."""
+    row = tx.execute(sa.select(table).where(table.c.id == message_id)).mappings().first()
+    if row is None:
+        raise KeyError(message_id)
+    return read(row)
+
+
+def octets(tx: Transaction, sha256: str) -> bytes:
+    """Return the bytes of that name.  KeyError when there are none."""
+    found = tx.scalars(sa.select(content.c.octets).where(content.c.sha256 == sha256)).first()
+    if found is None:
+        raise KeyError(sha256)
+    return bytes(found)
+
+
+@attrs.frozen
+class Trace:
+    """One status about a unit's document: the hub's id of the document when it is known, and the status packet."""
+
+    document: str | None
+    packet: bytes
+
+
+def traces(
+    tx: Transaction, unit: str, *, document: str | None, since: datetime | None, limit: int = 1000
+) -> Sequence[Trace]:
+    """Return the statuses addressed to *unit*, by arrival (`since` inclusive)."""
+    to_unit = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == unit)
+    query = (
+        sa.select(table.c.answers, content.c.octets)
+        .join(content, content.c.sha256 == table.c.sha256)
+        .where(table.c.kind == Kind.STATUS, table.c.state == MessageState.ACCEPTED)
+        .where(sa.or_(table.c.answers_unit == unit, to_unit))
+        .order_by(table.c.received_at, table.c.id)
+        .limit(limit)
+    )
+    if document is not None:
+        query = query.where(table.c.answers == document)
+    if since is not None:
+        query = query.where(table.c.received_at >= since)
+    return [Trace(row.answers, row.octets) for row in tx.execute(query)]
+
+
+def dead(tx: Transaction, wanted: Filter, recipient: str | None = None) -> list[tuple[Message, Delivery]]:
+    """Return the dead deliveries of the messages that *wanted* names, with their messages, the oldest first."""
+    query = (
+        sa.select(table, delivery.c.id.label("delivery_id"))
+        .join(delivery, delivery.c.message == table.c.id)
+        .where(_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state == State.DEAD)
+        .order_by(table.c.received_at, delivery.c.id)
+    )
+    if recipient is not None:
+        query = query.where(delivery.c.recipient == recipient)
+    found = tx.execute(query).mappings().all()
+    by_id = {
+        made.id: made for message_id in {row["id"] for row in found} for made in deliveries.of_message(tx, message_id)
+    }
+    return [(read(row), by_id[row["delivery_id"]]) for row in found]
