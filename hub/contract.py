@@ -1,0 +1,232 @@
+"""A service's contract: its WSDL and XSD, as published.  Knows what a call may look like; not the envelope, not the business.
+
+`wsdl/` and `xsd/` are the source; in a wheel they lie in `hub/_data`.  A schema is compiled once.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+from lxml import etree
+
+from hub import values
+from hub.errors import CallRefused
+from hub.model import Problem
+
+_WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
+_SOAP = "{http://schemas.xmlsoap.org/wsdl/soap/}"
+_XSD = "{http://www.w3.org/2001/XMLSchema}"
+_BINARY = "xsd:base64Binary"
+
+#: How many places of one call a refusal names.
+_PLACES = 5
+
+
+@attrs.frozen
+class Operation:
+    """One operation; elements as Clark names (`{namespace}local`)."""
+
+    name: str
+    request: str
+    response: str
+    action: str  #: the SOAPAction
+
+
+@attrs.frozen
+class Contract:
+    """One service of `wsdl/OWNER/VERSION/NAME.wsdl` with its schema `xsd/OWNER/VERSION/NAME.xsd`."""
+
+    name: str
+    namespace: str
+    operations: Mapping[str, Operation]  #: by the request's element, a Clark name
+    _description: Any = attrs.field(repr=False)
+    _texts: Mapping[str, bytes] = attrs.field(repr=False)
+    _schema: etree.XMLSchema = attrs.field(repr=False)
+    _binary: frozenset[str] = attrs.field(repr=False)
+    _turn: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False, eq=False)
+
+    def operation(self, child: etree._Element) -> Operation:
+        """Return the operation that the Body's *child* calls.  Raises CallRefused `operation-unknown`."""
+        found = self.operations.get(child.tag)
+        if found is None:
+            raise CallRefused(Problem("operation-unknown", _shown(child.tag)))
+        return found
+
+    def validate(self, child: etree._Element) -> list[bytes]:
+        """Judge the Body's *child* by the schema; return the octets of its `xs:base64Binary` values, in document order.
+
+        Raises CallRefused `contract-broken`, each detail `line N, PATH: REASON`.  Base64 is decoded here; the schema judges
+        a stand-in with a short value, for libxml2 would need two thirds of all the time a large packet takes.
+        """
+        stand_in = _slim(child, self._binary)
+        with self._turn:  # lxml keeps one error log a schema, and other threads validate too
+            problems = () if self._schema.validate(stand_in) else _problems(self._schema, stand_in)
+        if problems:
+            raise CallRefused(*problems)
+        return [_decoded(element, child) for element in child.iter(*self._binary)] if self._binary else []
+
+    def wsdl(self, address: str) -> bytes:
+        """Return the WSDL for the service at *address*: that `soap:address`, and imports as `ADDRESS?xsd=NAME`.
+
+        *address* is the configured one, never the caller's Host header.
+        """
+        description = deepcopy(self._description)
+        for element in description.iter(f"{_SOAP}address"):
+            element.set("location", address)
+        for element in description.iter(f"{_XSD}import"):
+            element.set("schemaLocation", f"{address}?xsd={_name(element)}")
+        return etree.tostring(description, encoding="UTF-8", xml_declaration=True)
+
+    def xsd(self, name: str) -> bytes:
+        """Return the schema file *name* (`documents.xsd`), as the WSDL's imports call it.  KeyError if there is none."""
+        return self._texts[name]
+
+
+def load(name: str, version: str = "1", owner: str = "lienthong", folder: Path | None = None) -> Contract:
+    """Read a contract.  OSError or etree.LxmlError when its files are missing or broken."""
+    place = folder or root()
+    path = place / "wsdl" / owner / version / f"{name}.wsdl"
+    description = etree.parse(path, _parser()).getroot()
+    namespace = description.get("targetNamespace", "")
+    schemas = [
+        (path.parent / element.get("schemaLocation", "")).resolve() for element in description.iter(f"{_XSD}import")
+    ]
+    schema = place / "xsd" / owner / version / f"{name}.xsd"
+    tree = etree.parse(schema, _parser())
+    return Contract(
+        name=name,
+        namespace=namespace,
+        operations={operation.request: operation for operation in _operations(description)},
+        description=description,
+        texts={each.name: each.read_bytes() for each in schemas},
+        schema=etree.XMLSchema(tree),
+        binary=frozenset(
+            f"{{{namespace}}}{each.get('name')}" for each in tree.iter(f"{_XSD}element") if each.get("type") == _BINARY
+        ),
+    )
+
+
+@cache
+def root() -> Path:
+    """Return the folder that holds `wsdl/` and `xsd/`: `hub/_data` of a wheel, else the checkout."""
+    package = Path(__file__).resolve().parent
+    packed = package / "_data"
+    return packed if (packed / "wsdl").is_dir() else package.parent
+
+
+def files() -> dict[str, Path]:
+    """Return every published file by its name below `/contracts/`, e.g. `wsdl/lienthong/1/documents.wsdl`."""
+    place = root()
+    return {
+        path.relative_to(place).as_posix(): path
+        for kind in ("wsdl", "xsd")
+        for path in sorted((place / kind).rglob("*"))
+        if path.is_file() and path.suffix in {".wsdl", ".xsd", ".toml"}
+    }
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+
+
+def _name(element: etree._Element) -> str:
+    return element.get("schemaLocation", "").rpartition("/")[2]
+
+
+def _operations(description: etree._Element) -> Iterator[Operation]:
+    """Read the bound operations of a document/literal WSDL 1.1 whose messages have one part each."""
+    elements = {
+        message.get("name"): _clark(part.get("element", ""), part)
+        for message in description.iter(f"{_WSDL}message")
+        for part in message.iter(f"{_WSDL}part")
+    }
+    actions = {
+        operation.get("name"): action.get("soapAction", "")
+        for binding in description.iter(f"{_WSDL}binding")
+        for operation in binding.iter(f"{_WSDL}operation")
+        for action in operation.iter(f"{_SOAP}operation")
+    }
+    for port in description.iter(f"{_WSDL}portType"):
+        for operation in port.iter(f"{_WSDL}operation"):
+            name = operation.get("name", "")
+            request, response = (
+                elements[each.get("message", "").rpartition(":")[2]]
+                for way in ("input", "output")
+                for each in operation.iter(f"{_WSDL}{way}")
+            )
+            yield Operation(name, request, response, actions[name])
+
+
+def _clark(name: str, element: etree._Element) -> str:
+    prefix, _, local = name.rpartition(":")
+    return f"{{{element.nsmap[prefix or None]}}}{local}"
+
+
+def _slim(element: etree._Element, binary: frozenset[str], parent: etree._Element | None = None) -> etree._Element:
+    """Copy *element* with a short value for each `xs:base64Binary`; namespaces in scope and line numbers stay."""
+    attributes: Any = element.attrib
+    namespaces: Any = element.nsmap
+    if parent is None:
+        copy = etree.Element(element.tag, attributes, namespaces)
+    else:
+        copy = etree.SubElement(parent, element.tag, attributes, namespaces)
+    copy.sourceline = element.sourceline
+    copy.text = "QQ==" if element.tag in binary else element.text
+    namespace = etree.QName(element).namespace
+    for child in element:
+        if not isinstance(child.tag, str):
+            copy.append(etree.Comment(""))
+        elif etree.QName(child).namespace == namespace:
+            _slim(child, binary, copy)
+        else:
+            copy.append(deepcopy(child))
+        if element.tag not in binary:
+            copy[-1].tail = child.tail
+    return copy
+
+
+def _problems(schema: etree.XMLSchema, stand_in: etree._Element) -> Sequence[Problem]:
+    found: dict[str, Problem] = {}
+    for error in cast("Any", schema.error_log):
+        reason = (error.message or "").replace(f"{{{etree.QName(stand_in).namespace}}}", "")[:300]
+        place = _place(error.path or "", stand_in)
+        found.setdefault(place, Problem("contract-broken", f"line {error.line}, {place}: {reason}"))
+    return tuple(found.values())[:_PLACES] or (Problem("contract-broken", _shown(stand_in.tag)),)
+
+
+def _place(path: str, stand_in: etree._Element) -> str:
+    """Turn libxml2's `/*/*[2]` into `SendDocument/Packet`; its own path stays where it says nothing."""
+    try:
+        found = stand_in.getroottree().xpath(path, namespaces={p: uri for p, uri in stand_in.nsmap.items() if p})
+    except etree.XPathError:
+        return path
+    if not isinstance(found, list) or not found or not etree.iselement(found[0]):
+        return path
+    return _path(found[0], None)
+
+
+def _path(element: etree._Element, top: etree._Element | None) -> str:
+    names = [etree.QName(element).localname]
+    for each in element.iterancestors():
+        if element is top:
+            break
+        names.append(etree.QName(each).localname)
+        if each is top:
+            break
+    return "/".join(reversed(names))
+
+
+def _decoded(element: etree._Element, top: etree._Element) -> bytes:
+    try:
+        return values.octets(element)
+    except ValueError as error:
+        detail = f"line {element.sourceline}, {_path(element, top)}: {error}"
+        raise CallRefused(Problem("contract-broken", detail)) from None
+
+
+def _shown(tag: object) -> str:
+    return str(tag)[:200]

@@ -1,0 +1,225 @@
+"""SOAP 1.1 envelopes: opened, made, and told from faults.  Knows WS-I Basic Profile 1.1; no operation, no signature.
+
+Nothing read here is trusted yet: the Body's child becomes a call only when hub.signature has verified that very element.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import attrs
+from lxml import etree
+
+from hub import values
+from hub.errors import CallRefused, describe
+from hub.model import Problem
+
+SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
+WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+CONTENT_TYPE = "text/xml; charset=utf-8"
+
+_NEXT = "http://schemas.xmlsoap.org/soap/actor/next"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+
+#: Not a Char of XML 1.0, 2.2.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+#: SOAP 1.1, 4.4.1: two of our codes have a faultcode of their own.
+_FAULTCODES = {"soap-version": "VersionMismatch", "not-must-understand": "MustUnderstand"}
+
+
+@attrs.frozen
+class Envelope:
+    """An opened envelope: its Header, its Body, and the Body's one child."""
+
+    header: etree._Element | None
+    body: etree._Element
+    child: etree._Element
+
+
+@attrs.frozen
+class Fault:
+    """A fault as a caller reads it, SOAP 1.1 or 1.2."""
+
+    sender: bool  #: the caller's fault (Client, Sender): the same call will fail again
+    text: str
+    problems: tuple[Problem, ...] = ()  #: from our typed detail; `detail` holds the Description
+    tracking: str = ""
+
+
+def open_envelope(root: etree._Element) -> Envelope:
+    """Take a SOAP 1.1 envelope apart.
+
+    Raises CallRefused: `soap-version` (SOAP 1.1, 4.4.1), `not-must-understand` (a header block addressed to us, by no actor or
+    `next`; wsse:Security is understood), `contract-broken` (Basic Profile 1.1: no processing instructions, only Header? and
+    Body, no text between elements, exactly one child of the Body).
+    """
+    envelope = _parts(root, SOAP11)
+    if envelope.header is not None:
+        _must_understand(envelope.header)
+    return envelope
+
+
+def open_reply(root: etree._Element) -> Envelope:
+    """Take a partner's reply apart, which may be SOAP 1.2 although we spoke 1.1.  Raises CallRefused as `open_envelope`."""
+    return _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
+
+
+def is_signed(envelope: Envelope) -> bool:
+    """Tell whether the Header holds anything that claims to be an XML signature."""
+    return envelope.header is not None and any(
+        True for _ in envelope.header.iter("{http://www.w3.org/2000/09/xmldsig#}Signature")
+    )
+
+
+def action_matches(header: str | None, action: str) -> bool:
+    """Tell whether the SOAPAction *header* agrees with the *action* of the Body's operation: quoted, unquoted, empty or absent.
+
+    The Body's element chooses the operation; the header may only agree (SOAPAction spoofing).
+    """
+    given = (header or "").strip()
+    if len(given) > 1 and given[0] == given[-1] == '"':
+        given = given[1:-1]
+    return given in {"", action}
+
+
+def wrap(child: etree._Element) -> etree._Element:
+    """Put *child* into the Body of a new, unsigned SOAP 1.1 envelope; return the envelope."""
+    envelope = etree.Element(f"{{{SOAP11}}}Envelope", nsmap={"soap": SOAP11})
+    etree.SubElement(envelope, f"{{{SOAP11}}}Body").append(child)
+    return envelope
+
+
+def answer(child: etree._Element) -> bytes:
+    """Return the octets of an unsigned envelope around *child*."""
+    return etree.tostring(wrap(child), encoding="UTF-8", xml_declaration=True)
+
+
+def fault(namespace: str, problems: Sequence[Problem], *, server: bool, tracking: str) -> bytes:
+    """Return the octets of an unsigned SOAP 1.1 Fault with the typed `FaultDetail` of the service *namespace*.
+
+    *server*: ours, the caller may send the same again; else the caller's.  *problems* is not empty; the first names the fault.
+    """
+    first = problems[0]
+    element = etree.Element(f"{{{SOAP11}}}Fault", nsmap={"soap": SOAP11})
+    code = "Server" if server else _FAULTCODES.get(first.code, "Client")
+    etree.SubElement(element, "faultcode").text = f"soap:{code}"
+    reason = etree.SubElement(element, "faultstring", {_LANGUAGE: "vi"})
+    reason.text = said = _clean(describe(first))
+    fields = {"Code": first.code, "Description": said, "Tracking": tracking}
+    typed = build(namespace, "FaultDetail", fields)
+    if len(problems) > 1:
+        typed.append(error_list(namespace, problems))
+    etree.SubElement(element, "detail").append(typed)
+    return answer(element)
+
+
+def build(namespace: str, name: str, fields: Mapping[str, str | None]) -> etree._Element:
+    """Return an element of *namespace* with a leaf for each of *fields* that is not None, in order."""
+    made = etree.Element(f"{{{namespace}}}{name}", nsmap=cast("Any", {None: namespace}))
+    for field, text in fields.items():
+        if text is not None:
+            etree.SubElement(made, f"{{{namespace}}}{field}").text = text
+    return made
+
+
+def error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
+    """Return an `ErrorList` of *namespace*: a code and both sentences for each problem."""
+    errors = build(namespace, "ErrorList", {})
+    for problem in problems:
+        errors.append(build(namespace, "Error", {"Code": problem.code, "Description": _clean(describe(problem))}))
+    return errors
+
+
+def read_error_list(errors: etree._Element) -> tuple[Problem, ...]:
+    """Read an `ErrorList`, whoever wrote it; the Description becomes the detail."""
+    namespace = etree.QName(errors).namespace
+    return tuple(
+        Problem(_under(error, namespace, "Code"), _under(error, namespace, "Description"))
+        for error in errors.iterchildren(f"{{{namespace}}}Error")
+    )
+
+
+def read_fault(child: etree._Element) -> Fault | None:
+    """Read the Body's *child* as a fault of SOAP 1.1 or 1.2; None when it is none."""
+    match child.tag:
+        case _ if child.tag == f"{{{SOAP11}}}Fault":
+            code, reason, detail = (_at(child, name) for name in ("faultcode", "faultstring", "detail"))
+        case _ if child.tag == f"{{{SOAP12}}}Fault":
+            soap = {"s": SOAP12}
+            code, reason, detail = (
+                _at(child, path, soap) for path in ("s:Code/s:Value", "s:Reason/s:Text", "s:Detail")
+            )
+        case _:
+            return None
+    name = "" if code is None else values.token(code).rpartition(":")[2].partition(".")[0]
+    problems, tracking = ((), "") if detail is None else _read_detail(detail)
+    return Fault(name in {"Client", "Sender"}, "" if reason is None else values.token(reason), problems, tracking)
+
+
+def _read_detail(detail: etree._Element) -> tuple[tuple[Problem, ...], str]:
+    for typed in detail.iterchildren("{*}FaultDetail"):
+        namespace = etree.QName(typed).namespace
+        code = _under(typed, namespace, "Code")
+        every = [
+            problem for errors in typed.iterchildren(f"{{{namespace}}}ErrorList") for problem in read_error_list(errors)
+        ]
+        first = [Problem(code, _under(typed, namespace, "Description"))] if code else []
+        return tuple(every or first), _under(typed, namespace, "Tracking")
+    return (), ""
+
+
+def _parts(root: etree._Element, soap: str) -> Envelope:
+    name = etree.QName(root)
+    if name.localname != "Envelope":
+        raise _broken(root, "the root element is not a SOAP Envelope")
+    if name.namespace != soap:
+        raise CallRefused(Problem("soap-version", (name.namespace or "")[:100]))
+    for instruction in cast("Any", root.xpath("//processing-instruction()")):
+        raise _broken(instruction, "processing instruction")
+    parts = _elements(root)
+    header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
+    if len(parts) != 1 or parts[0].tag != f"{{{soap}}}Body":
+        raise _broken(root, "an Envelope has one Header at most, then one Body, and nothing else")
+    body = parts[0]
+    if header is not None:
+        _elements(header)
+    children = _elements(body)
+    if len(children) != 1:
+        raise _broken(body, f"the Body has {len(children)} child elements; it must have one")
+    return Envelope(header, body, children[0])
+
+
+def _elements(parent: etree._Element) -> list[etree._Element]:
+    """Return the child elements; nothing but white space and comments may stand beside them."""
+    for text in (parent.text, *(child.tail for child in parent)):
+        if text and text.strip(" \t\r\n"):
+            raise _broken(parent, f"text in {etree.QName(parent).localname}")
+    return list(parent.iterchildren("*"))
+
+
+def _must_understand(header: etree._Element) -> None:
+    for block in _elements(header):
+        required = block.get(f"{{{SOAP11}}}mustUnderstand", "0").strip() not in {"0", "false"}
+        ours = block.get(f"{{{SOAP11}}}actor", "").strip() in {"", _NEXT}
+        if required and ours and block.tag != f"{{{WSSE}}}Security":
+            raise CallRefused(Problem("not-must-understand", f"line {block.sourceline}: {block.tag[:200]}"))
+
+
+def _broken(place: etree._Element, reason: str) -> CallRefused:
+    return CallRefused(Problem("contract-broken", f"line {place.sourceline}: {reason}"))
+
+
+def _clean(text: str) -> str:
+    """Details quote what was sent: what XML cannot carry is shown as a replacement character."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def _at(element: etree._Element, path: str, namespaces: dict[str, str] | None = None) -> etree._Element | None:
+    return element.find(path, namespaces)
+
+
+def _under(element: etree._Element, namespace: str | None, name: str) -> str:
+    found = element.find(f"{{{namespace}}}{name}")
+    return "" if found is None else values.text(found)
