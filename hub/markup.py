@@ -1,0 +1,142 @@
+"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but the one that may hold no comment.
+
+Two passes (security.md 1.4).  A streaming expat scan, which builds nothing and never sees text, refuses every DOCTYPE, processing
+instructions, encodings other than UTF-8 and UTF-16, and bounds depth, attributes, nodes and names.  Then lxml, whose tree is the
+only one anyone reads.  Comments are dropped there, so that no text is cut in two by one: what is read is what a canonical form
+without comments says.  The size of a text is bounded by the size of the whole alone: an attachment is one text of many megabytes.
+"""
+
+from typing import NoReturn
+from xml.parsers import expat
+
+import attrs
+from lxml import etree
+
+from hub.errors import Rejected
+from hub.model import Problem
+
+ENCODINGS = frozenset({"UTF-8", "UTF-16"})
+SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
+
+
+@attrs.frozen
+class Limits:
+    """What a document may be at most."""
+
+    size: int = 40 * 1024 * 1024  #: octets of the whole
+    depth: int = 64  #: elements inside each other
+    attributes: int = 64  #: of one element, namespace declarations included
+    nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
+    name: int = 256  #: characters of a name with its prefix
+    names: int = 2_000  #: different names; a thread's parser keeps every name it has ever seen
+    uncommented: frozenset[str] = frozenset({"Security"})  #: local names of elements that may hold no comment
+
+
+LIMITS = Limits()
+
+
+def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
+    """Return the root of *content*, without comments.
+
+    Raises Rejected: `too-large`, `doctype-refused`, `too-deep` (depth, attributes, nodes, names), `signature-invalid` (a comment
+    where none may be), `not-well-formed`; the detail begins with the line and column, both counted from 1.
+    """
+    if len(content) > limits.size:
+        raise Rejected(Problem("too-large", f"{len(content)} > {limits.size}"))
+    scan(content, limits)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, collect_ids=False
+    )
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:  # what expat lets pass: undeclared prefixes, mostly
+        line, column = error.position
+        wrong = error.msg.partition(", line ")[0].strip()
+        raise Rejected(Problem("not-well-formed", f"line {line}, column {column}: {wrong}")) from None
+    if (
+        root.getroottree().docinfo.internalDTD is not None
+    ):  # the scan has refused it; never reached unless the two parsers disagree
+        raise Rejected(Problem("doctype-refused"))
+    return root
+
+
+def scan(content: bytes, limits: Limits = LIMITS) -> None:
+    """Raise Rejected, as `parse` does, unless *content* may reach the tree parser.  Namespaces are not looked at."""
+    parser = expat.ParserCreate()
+    _bound(parser, limits)
+    _forbid(parser)
+    try:
+        if len(content) > SLICE:
+            view = memoryview(content)
+            for at in range(0, len(view), SLICE):
+                parser.Parse(view[at : at + SLICE], False)
+            parser.Parse(b"", True)
+        else:
+            parser.Parse(content, True)
+    except expat.ExpatError as error:
+        detail = f"line {error.lineno}, column {error.offset + 1}: {expat.errors.messages[error.code]}"
+        raise Rejected(Problem("not-well-formed", detail)) from None
+    names = parser.intern
+    if len(names) > limits.names:
+        raise Rejected(Problem("too-deep", f"more than {limits.names} different names"))
+    if longest := next((name for name in names if len(name) > limits.name), None):
+        raise Rejected(Problem("too-deep", f"a name of {len(longest)} characters: {longest[:40]}…"))
+
+
+def _refuse(parser: expat.XMLParserType, code: str, detail: str) -> NoReturn:
+    line, column = parser.CurrentLineNumber, parser.CurrentColumnNumber + 1
+    raise Rejected(Problem(code, f"line {line}, column {column}: {detail}"))
+
+
+def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
+    """Count what opens and closes."""
+    open_names: list[str] = []
+    nodes = 0
+    most_depth, most_attributes, most_nodes = limits.depth, 2 * limits.attributes, limits.nodes
+
+    def start(name: str, attributes: list[str]) -> None:
+        nonlocal nodes
+        open_names.append(name)
+        nodes += 1
+        if attributes:
+            nodes += len(attributes) >> 1
+            if len(attributes) > most_attributes:
+                _refuse(parser, "too-deep", f"more than {limits.attributes} attributes")
+        if len(open_names) > most_depth:
+            _refuse(parser, "too-deep", f"more than {most_depth} elements inside each other")
+        if nodes > most_nodes:
+            _refuse(parser, "too-deep", f"more than {most_nodes} elements and attributes")
+
+    def comment(text: str) -> None:
+        for name in open_names:
+            if name.rpartition(":")[2] in limits.uncommented:
+                _refuse(parser, "signature-invalid", f"a comment inside {name}")
+
+    parser.ordered_attributes = True  # a flat list: half the price of a mapping
+    parser.StartElementHandler = start
+    parser.EndElementHandler = open_names.remove  # which of two equal names goes makes no difference
+    parser.CommentHandler = comment
+
+
+def _forbid(parser: expat.XMLParserType) -> None:
+    """Refuse what no message needs."""
+
+    def declaration(version: str, encoding: str | None, standalone: int) -> None:
+        if version != "1.0" or (encoding is not None and encoding.upper() not in ENCODINGS):
+            _refuse(parser, "not-well-formed", f"XML {version}, encoding {encoding}; only XML 1.0 in UTF-8 is read")
+
+    def doctype(*_: object) -> None:
+        _refuse(parser, "doctype-refused", "DOCTYPE")
+
+    def instruction(target: str, text: str) -> None:
+        _refuse(parser, "not-well-formed", f"processing instruction {target}")
+
+    parser.XmlDeclHandler = declaration
+    parser.StartDoctypeDeclHandler = doctype
+    parser.ProcessingInstructionHandler = instruction
+
+
+def local(element: etree._Element) -> str:
+    """Return the local name of *element*."""
+    tag = element.tag
+    return tag[tag.index("}") + 1 :] if tag[0] == "{" else tag

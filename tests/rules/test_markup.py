@@ -1,0 +1,168 @@
+"""What a stranger's XML may look like, and where it is told to be wrong."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub import markup
+from hub.errors import Rejected
+from hub.markup import Limits
+from tests.conftest import ROOT, not_applicable
+
+SAMPLES = ROOT.parent / "shared" / "samples" / "edxml"
+
+
+def refusal(content: bytes, limits: Limits = markup.LIMITS) -> tuple[str, str]:
+    """Return the code and detail with which *content* is refused."""
+    with pytest.raises(Rejected) as refused:
+        markup.parse(content, limits=limits)
+    (problem,) = refused.value.problems
+    return problem.code, problem.detail
+
+
+def test_an_ordinary_document_is_read():
+    root = markup.parse('<?xml version="1.0" encoding="utf-8"?>\n<a xmlns="urn:a"><b>số 1</b></a>'.encode())
+    assert markup.local(root) == "a"
+    assert root.findtext("{urn:a}b") == "số 1"
+
+
+def test_utf_16_with_its_mark_and_utf_8_with_a_mark_are_read():
+    assert markup.parse('<?xml version="1.0" encoding="UTF-16"?><a>é</a>'.encode("utf-16")).text == "é"
+    assert markup.parse(b"\xef\xbb\xbf<a/>").tag == "a"
+
+
+def test_every_sample_packet_is_read_but_the_broken_one():
+    if not SAMPLES.is_dir():
+        not_applicable("the sample packets are not beside the project")
+    packets = {packet.stem: packet.read_bytes() for packet in SAMPLES.glob("*.edxml")}
+    broken = packets.pop("edoc")
+    assert {markup.local(markup.parse(content)) for content in packets.values()} == {"edXML"}
+    assert refusal(broken) == ("not-well-formed", "line 74, column 9: mismatched tag")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<!DOCTYPE a><a/>",
+        b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
+        b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
+        b'<?xml version="1.0"?><!-- early --><!DOCTYPE a PUBLIC "p" "http://x.invalid/"><a/>',
+        '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a><a/>'.encode("utf-16"),
+    ],
+)
+def test_a_doctype_is_refused_before_anything_is_built(content):
+    assert refusal(content)[0] == "doctype-refused"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"<a",
+        b"<a/>junk",
+        b"<a><b></a></b>",
+        b"<a>&undefined;</a>",
+        b"<a>\xff</a>",
+        b"<a>&#0;</a>",
+        b"<a b='1' b='2'/>",
+        b"<x:a/>",
+        b"<a xmlns:x='u' xmlns:y='u' x:b='1' y:b='2'/>",
+        b"<a xmlns:x=''/>",
+        b"<a:b:c xmlns:a='u'/>",
+        b"<a/><a/>",
+        b"plain text",
+    ],
+)
+def test_what_is_not_well_formed_is_refused_with_its_place(content):
+    code, detail = refusal(content)
+    assert code == "not-well-formed"
+    assert detail.startswith("line ")
+    assert "\n" not in detail
+
+
+def test_the_place_is_counted_from_one():
+    assert refusal(b"<a>\n  <b>\n </a>")[1].startswith("line 3, column 4: mismatched tag")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'<?xml version="1.0" encoding="iso-8859-1"?><a/>',
+        b'<?xml version="1.0" encoding="UTF-7"?><a/>',
+        b'<?xml version="1.1"?><a/>',
+        b'<?xml version="1.0" encoding="UTF-16"?><a/>',
+        "<a/>".encode("utf-16-le"),
+        "<a/>".encode("utf-32"),
+        "<a/>".encode("cp037"),
+    ],
+)
+def test_other_encodings_and_versions_are_refused(content):
+    assert refusal(content)[0] == "not-well-formed"
+
+
+@pytest.mark.parametrize("content", [b'<?xml-stylesheet href="x"?><a/>', b"<a><?php echo ?></a>", b"<a/><?end x?>"])
+def test_processing_instructions_are_refused(content):
+    code, detail = refusal(content)
+    assert code == "not-well-formed"
+    assert "processing instruction" in detail
+
+
+def test_a_comment_does_not_cut_a_text_in_two():
+    assert markup.parse(b"<a><b>12<!-- cut -->34</b></a>").findtext("b") == "1234"
+
+
+def test_a_comment_inside_a_security_header_is_refused():
+    code, detail = refusal(b"<e><w:Security xmlns:w='u'>\n<d>AA<!-- cut -->BB</d></w:Security></e>")
+    assert (code, detail) == ("signature-invalid", "line 2, column 6: a comment inside w:Security")
+
+
+def test_character_data_sections_are_text():
+    assert markup.parse(b"<a>1<![CDATA[<2>]]>3</a>").text == "1<2>3"
+
+
+@pytest.mark.parametrize(
+    ("content", "limits"),
+    [
+        (b"<a>" * 65 + b"</a>" * 65, Limits()),
+        (b"<a " + b" ".join(b"x%d=''" % n for n in range(65)) + b"/>", Limits()),
+        (b"<a><b/><b c='' d=''/></a>", Limits(nodes=4)),
+        (b"<" + b"a" * 257 + b"/>", Limits()),
+        (b"<a " + b"x" * 257 + b"=''/>", Limits()),
+        (b"<a>" + b"".join(b"<b%d/>" % n for n in range(2000)) + b"</a>", Limits()),
+    ],
+    ids=["depth", "attributes", "nodes", "element name", "attribute name", "different names"],
+)
+def test_what_is_out_of_bounds_is_refused(content, limits):
+    assert refusal(content, limits)[0] == "too-deep"
+
+
+def test_what_is_just_inside_the_bounds_is_read():
+    assert markup.parse(b"<a>" * 64 + b"</a>" * 64).tag == "a"
+    assert markup.parse(b"<a " + b" ".join(b"x%d=''" % n for n in range(64)) + b"/>").tag == "a"
+    assert markup.parse(b"<" + b"a" * 256 + b"/>") is not None
+
+
+def test_a_document_over_the_size_limit_is_refused_unread():
+    assert refusal(b"<a>" + b"x" * 100, Limits(size=50)) == ("too-large", "103 > 50")
+
+
+def test_one_text_of_37_megabytes_is_read():
+    text = base64.b64encode(bytes(28_000_000))
+    root = markup.parse(b"<a><b>" + text + b"</b></a>")
+    assert len(root.findtext("b") or "") == len(text) > 37_000_000
+
+
+def test_a_mistake_in_a_long_document_is_found_at_its_place():
+    code, detail = refusal(b"<a>\n" + b"x" * 1_000_000 + b"\n<b></c></a>")
+    assert (code, detail) == ("not-well-formed", "line 3, column 6: mismatched tag")
+
+
+@given(st.binary(max_size=200) | st.text("<>/&;ab:='\"?![]- x", max_size=60).map(str.encode))
+def test_whatever_comes_is_read_or_refused(content):
+    try:
+        assert markup.parse(content) is not None
+    except Rejected as refused:
+        assert len(refused.problems) == 1  # noqa: PT017 - either end is right, and nothing else is
