@@ -1,0 +1,73 @@
+"""What a partner reads of an edXML packet (QCVN 102): just enough to answer and to count it.
+
+Knows the packet's paths by local name; knows nothing of the hub's reader, so that a recount is a second opinion.
+"""
+
+import attrs
+from lxml import etree
+
+KINDS = {"0": "document", "1": "recall", "2": "update", "3": "replacement"}
+
+
+@attrs.frozen
+class Reading:
+    """What counts of a packet."""
+
+    kind: str  #: document, recall, update, replacement, status
+    sender: str  #: From/OrganId
+    recipients: tuple[str, ...]  #: To/OrganId; empty in a status
+    document_id: str  #: its own DocumentId; of the document answered, in a status
+    code: str  #: number/notation
+    promulgation_date: str
+    answered: str = ""  #: ResponseFor/OrganId, in a status
+    status: str | None = None
+
+
+def read(content: bytes) -> Reading:
+    """Read a packet.  ValueError when it is none."""
+    try:
+        root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"not XML: {error}") from error
+    header = _first(root, "edXMLEnvelope", "edXMLHeader", "MessageHeader")
+    sender = _text(header, "From", "OrganId")
+    if header is None or not sender:
+        raise ValueError("no MessageHeader/From/OrganId")
+    status = _text(header, "StatusCode")
+    if status:
+        return Reading(
+            kind="status",
+            sender=sender,
+            recipients=(),
+            document_id=_text(header, "ResponseFor", "DocumentId"),
+            code=_text(header, "ResponseFor", "Code"),
+            promulgation_date=_text(header, "ResponseFor", "PromulgationDate"),
+            answered=_text(header, "ResponseFor", "OrganId"),
+            status=status,
+        )
+    bussiness = _first(root, "edXMLEnvelope", "edXMLHeader", "TraceHeaderList", "Bussiness")
+    return Reading(
+        kind=KINDS[_text(bussiness, "BussinessDocType") or "0"],
+        sender=sender,
+        recipients=tuple(_text(to, "OrganId") for to in _all(header, "To")),
+        document_id=_text(header, "DocumentId"),
+        code=f"{_text(header, 'Code', 'CodeNumber')}/{_text(header, 'Code', 'CodeNotation')}",
+        promulgation_date=_text(header, "PromulgationInfo", "PromulgationDate"),
+    )
+
+
+def _all(parent: etree._Element | None, name: str) -> list[etree._Element]:
+    if parent is None:
+        return []
+    return [child for child in parent.iterchildren(etree.Element) if etree.QName(child).localname == name]
+
+
+def _first(parent: etree._Element | None, *names: str) -> etree._Element | None:
+    for name in names:
+        parent = next(iter(_all(parent, name)), None)
+    return parent
+
+
+def _text(parent: etree._Element | None, *names: str) -> str:
+    found = _first(parent, *names)
+    return "" if found is None else (found.text or "").strip()
