@@ -34,7 +34,7 @@ class Planted:
 
 
 @attrs.frozen(kw_only=True)
-class Testimony:
+class Statements:
     """Everything that is compared."""
 
     messages: Sequence[Line]  #: rows of the journal: id, partner, message_id, state, sha256, …; in the order of arrival
@@ -66,7 +66,7 @@ class Verdict:
         return not self.lost and not self.differences and not self.dead
 
 
-def recount(said: Testimony) -> Verdict:
+def recount(said: Statements) -> Verdict:
     """Compare.  A packet of an accepted message that cannot be read is a difference, not an error."""
     accepted = {row["id"]: row for row in said.messages if row["state"] == "accepted"}
     readings, unreadable = _read_all(said.contents, accepted)
@@ -94,12 +94,12 @@ def recount(said: Testimony) -> Verdict:
     )
 
 
-def canonical(said: Testimony, code: str) -> str:
+def canonical(said: Statements, code: str) -> str:
     """Return the unit's own code for any code it goes by."""
     return said.aliases.get(code, code)
 
 
-def is_inside(said: Testimony, code: str) -> bool:
+def is_inside(said: Statements, code: str) -> bool:
     """Tell whether *code* is the province's by its shape."""
     code, province = canonical(said, code), said.province
     return code == province or code.startswith(f"{province}.") or code.endswith(f".{province}")
@@ -116,7 +116,7 @@ def _read_all(contents: Mapping[str, bytes], accepted: Mapping[str, Line]) -> tu
     return readings, problems
 
 
-def _lost_messages(said: Testimony, accepted: Mapping[str, Line]) -> Iterator[str]:
+def _lost_messages(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str]:
     """Every receipt names a message of the journal with the same bytes."""
     for partner, lines in said.notebooks.items():
         for sent in _receipted(lines):
@@ -130,7 +130,7 @@ def _lost_messages(said: Testimony, accepted: Mapping[str, Line]) -> Iterator[st
                 yield f"{name}: the journal's bytes of {message} are not the bytes sent"
 
 
-def _lost_deliveries(said: Testimony, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
+def _lost_deliveries(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
     """Every recipient of an accepted message has a delivery, and what the hub calls delivered is in the recipient's file."""
     taken = {
         partner: {line["document_id"]: line["sha256"] for line in lines if line["what"] == "received"}
@@ -149,7 +149,7 @@ def _lost_deliveries(said: Testimony, accepted: Mapping[str, Line], readings: Ma
                 yield f"message {message}: {delivery['partner']} got other bytes"
 
 
-def _recipients(said: Testimony, row: Line, reading: Reading) -> set[str]:
+def _recipients(said: Statements, row: Line, reading: Reading) -> set[str]:
     """Return the recipients the rules give a packet; what the axis sends to others than the province is no duty."""
     if reading.kind != "status":
         found = {canonical(said, code) for code in reading.recipients}
@@ -159,7 +159,7 @@ def _recipients(said: Testimony, row: Line, reading: Reading) -> set[str]:
     return {canonical(said, reading.answered)}
 
 
-def _undelivered(said: Testimony, accepted: Mapping[str, Line]) -> Iterator[str]:
+def _undelivered(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str]:
     for message in accepted:
         for delivery in said.deliveries.get(message, ()):
             if delivery["state"] != "delivered":
@@ -167,7 +167,7 @@ def _undelivered(said: Testimony, accepted: Mapping[str, Line]) -> Iterator[str]
                 yield f"message {message}: {delivery['state']} for {delivery['recipient']}{reason}"
 
 
-def _unaccounted(said: Testimony, accepted: Mapping[str, Line]) -> Iterator[str]:
+def _unaccounted(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str]:
     """Nothing is in the journal that nobody sent, and nobody got what was not accepted."""
     tried = {
         (partner, line["sha256"])
@@ -198,7 +198,7 @@ def _unlike_receipts(notebooks: Mapping[str, Sequence[Line]]) -> Iterator[str]:
                 yield f"{partner} {message_id}: {len(different)} different receipts"
 
 
-def _facts(said: Testimony, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
+def _facts(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
     """The facts are exactly those that the bytes and the partners' files give, each once."""
     ids = {row["message_id"]: message for message, row in accepted.items()} | {message: message for message in accepted}
     counted: Counter[tuple[str, ...]] = Counter()
@@ -215,7 +215,7 @@ def _facts(said: Testimony, accepted: Mapping[str, Line], readings: Mapping[str,
 
 
 def _expected_facts(
-    said: Testimony, accepted: Mapping[str, Line], readings: Mapping[str, Reading]
+    said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]
 ) -> Iterator[tuple[str, ...]]:
     taken = {
         (partner, line["document_id"])
@@ -237,7 +237,7 @@ def _expected_facts(
                 yield sender, "failed", *key
 
 
-def _key(said: Testimony, reading: Reading, row: Line) -> tuple[str, ...]:
+def _key(said: Statements, reading: Reading, row: Line) -> tuple[str, ...]:
     """Return the business key: the document's From and id; and the packet's hash for what changes a document."""
     if reading.kind == "status":
         return canonical(said, reading.answered), reading.document_id
