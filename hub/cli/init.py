@@ -1,0 +1,55 @@
+"""`lienthong init`: a directory that runs as it is."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from hub.cli.screen import Screen, Stop, command, pass_screen, t
+
+_PORT = click.IntRange(0, 65535)
+
+
+@command(
+    "init",
+    "Ghi vào DIR mọi thứ để chạy ngay: hub.toml, PKI mẫu, ba hệ thống đối tác mẫu, đơn vị mẫu, cơ sở dữ liệu.\n\n"
+    "DIR phải trống hoặc chưa có. Mọi thứ chỉ dùng trên máy này (127.0.0.1).",
+    "Write into DIR all it takes to run: hub.toml, a sample PKI, three sample partners, sample units, the database.\n\n"
+    "DIR must be empty or absent. Everything stays on this machine (127.0.0.1).",
+    "lienthong init tinh",
+    "lienthong init tinh --soap-port 0 --admin-port 0",
+    "twistd -n lienthong -c tinh/hub.toml",
+)
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--soap-port",
+    type=_PORT,
+    default=8443,
+    show_default=True,
+    help=t("Cổng SOAP; 0: tự chọn cổng trống.", "The SOAP port; 0 picks a free one."),
+)
+@click.option(
+    "--admin-port",
+    type=_PORT,
+    default=8444,
+    show_default=True,
+    help=t("Cổng quản trị; 0: tự chọn cổng trống.", "The admin port; 0 picks a free one."),
+)
+@pass_screen
+def init(screen: Screen, directory: Path, soap_port: int, admin_port: int) -> None:
+    from hub import setup
+
+    if soap_port and soap_port == admin_port:
+        raise click.UsageError(t("hai cổng phải khác nhau", "the two ports must differ"))
+    ports = setup.choose_ports(soap_port, admin_port)
+    try:
+        setup.write(directory, ports, datetime.now(UTC))
+    except FileExistsError:
+        raise Stop(f"{directory} không trống", f"{directory} is not empty") from None
+    except OSError as error:
+        raise Stop(f"{error.filename}: {error.strerror}", f"{error.filename}: {error.strerror}") from error
+    config = directory / "hub.toml"
+    written = {"config": str(config), "soap_port": ports.soap, "admin_port": ports.admin, "partners": setup.PARTNERS}
+    screen.row(written, t(f"Đã ghi {config}. Bước tiếp theo:", f"Wrote {config}. Next:"))
+    if not screen.json:
+        click.echo(f"  lienthong -c {config} check\n  twistd -n lienthong -c {config}")

@@ -1,0 +1,60 @@
+"""Tells what a reload changes.  Knows two configurations; not who uses them."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from hub.certificates import fingerprint
+from hub.config.values import Config, Partner
+
+#: What is bound, opened or shown at the start and stays as it is until the next.
+_AT_START = ("soap", "admin", "public_url", "database_url", "data")
+_AT_ONCE = ("name", "province", "upstream")
+
+
+def changes(old: Config, new: Config) -> list[str]:
+    """Return one line a change: `+` new, `-` gone, `~` another, `!` another that waits for a restart."""
+    return [
+        *(f"! {_shown(name)}" for name in _AT_START if getattr(old, name) != getattr(new, name)),
+        *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),
+        *_identity(old, new),
+        *_trust(old, new),
+        *_partners(old, new),
+    ]
+
+
+def _identity(old: Config, new: Config) -> Iterable[str]:
+    if old.identity.certificate != new.identity.certificate:
+        yield f"~ pki.certificate {_mark(fingerprint(new.identity.certificate))}"
+
+
+def _trust(old: Config, new: Config) -> Iterable[str]:
+    before, after = ({fingerprint(authority) for authority in config.authorities} for config in (old, new))
+    yield from (f"+ trust {_mark(one)}" for one in sorted(after - before))
+    yield from (f"- trust {_mark(one)}" for one in sorted(before - after))
+    if set(old.crls) != set(new.crls):
+        yield "~ crls"
+
+
+def _partners(old: Config, new: Config) -> Iterable[str]:
+    yield from (f"+ partners/{code}" for code in sorted(new.partners.keys() - old.partners.keys()))
+    yield from (f"- partners/{code}" for code in sorted(old.partners.keys() - new.partners.keys()))
+    for code in sorted(old.partners.keys() & new.partners.keys()):
+        changed = _differing(old.partners[code], new.partners[code])
+        if changed:
+            yield f"~ partners/{code}: {', '.join(changed)}"
+
+
+def _differing(old: Partner, new: Partner) -> list[str]:
+    names = [field.name for field in attrs.fields(Partner) if field.name != "policy"]
+    changed = [_shown(name) for name in names if getattr(old, name) != getattr(new, name)]
+    keys = [field.name for field in attrs.fields(type(old.policy))]
+    return changed + [f"policy.{_shown(key)}" for key in keys if getattr(old.policy, key) != getattr(new.policy, key)]
+
+
+def _shown(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _mark(shown: str) -> str:
+    return f"{shown[:16]}…"

@@ -1,0 +1,270 @@
+"""Reads `hub.toml`, `partners/*.toml` and `trust/`.  Knows the keys and what must agree; not the database, ports or the time.
+
+Relative paths are relative to the directory of `hub.toml`, in the partners' files too.
+"""
+
+import os
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography import x509
+
+from hub.certificates import Anchors, Identity, fingerprint
+from hub.config import files
+from hub.config.table import Table
+from hub.config.values import ANY, Config, Listen, Partner
+from hub.errors import ConfigurationFault, Mistake
+from hub.model import Receive
+from hub.pki import is_sample
+from hub.policy import parse
+
+BODY_LIMIT = 40_000_000  #: a 20 MB attachment is 37 MB inline
+_CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PROVINCE = r"[A-Z][0-9]{2}"
+_UNIT_EXPECTED = "an agency code without spaces, such as H55.13, or '*'"
+
+
+def read(
+    path: Path, environment: Mapping[str, str] | None = None, candidates: Mapping[str, str] | None = None
+) -> Config:
+    """Return the configuration at *path*; `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
+
+    *candidates* (partner code -> TOML) stand in for partner files that are not written yet.  Raises `ConfigurationFault` with
+    every mistake that the files show by themselves; hub/check.py finds what takes a clock, a database or a socket.
+    """
+    path = path.absolute()
+    home = path.parent
+    mistakes: list[Mistake] = []
+    content = _toml(path, path.name, mistakes)
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    table = Table(content, path.name, mistakes, os.environ if environment is None else environment)
+
+    name = table.text("name", "Liên Thông")
+    province = table.text("province", like=_PROVINCE, expected='the code of the province, such as "H55"')
+    upstream = table.text("upstream", "", like=_CODE, expected="the code of a partner")
+    public_url = table.text("public-url", "")
+    data = home / table.text("data", "data")
+    soap = _listen(table.table("soap"), 8443)
+    admin = _listen(table.table("admin"), 8444)
+    identity, authorities, crls = _pki(table.table("pki"), home, mistakes)
+    database_url = _database(table.table("database"), home)
+    table.close()
+
+    partners = _partners(home, candidates or {}, mistakes)
+    if public_url:
+        _check_url(table, "public-url", public_url)
+    if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
+        table.wrong("admin.port", f"{admin.port} is the SOAP port too", "another port")
+    if upstream and upstream not in partners:
+        expected = f"one of {', '.join(partners)}" if partners else f"partners/{upstream}.toml"
+        table.wrong("upstream", f"there is no partner {upstream}", expected)
+    mistakes += _disagreements(partners, upstream, identity.certificate if identity else None)
+    everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
+    sample = any(map(is_sample, [*everyone, *authorities, *([identity.certificate] if identity else [])]))
+    for key, listen in (("soap", soap), ("admin", admin)):
+        if sample and not ip_address(listen.host).is_loopback:
+            table.wrong(
+                f"{key}.host",
+                f"{listen.host} with certificates of the sample PKI",
+                "127.0.0.1, or certificates of your own",
+            )
+    if mistakes or identity is None:
+        raise ConfigurationFault(mistakes)
+    return Config(
+        path=path,
+        name=name,
+        province=province,
+        upstream=upstream,
+        soap=soap,
+        admin=admin,
+        public_url=public_url or None,
+        identity=identity,
+        authorities=authorities,
+        crls=crls,
+        anchors=Anchors(authorities, crls),
+        database_url=database_url,
+        data=data,
+        partners=partners,
+        sample=sample,
+    )
+
+
+def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        mistakes.append(
+            Mistake(shown, f"cannot be read: {error.strerror}", "a file; `lienthong init DIR` writes all of them")
+        )
+    except ValueError as error:  # not UTF-8, or not TOML
+        mistakes.append(Mistake(shown, f"is not TOML: {error}", "TOML in UTF-8"))
+    return {}
+
+
+def _listen(table: Table, port: int) -> Listen:
+    host = table.text("host", "127.0.0.1")
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        ip_address(host)
+    except ValueError:
+        if host:
+            table.wrong("host", f"{host!r} is not an IP address", "an IP address, such as 127.0.0.1 or 0.0.0.0")
+        host = "127.0.0.1"
+    listen = Listen(host, table.number("port", port, least=1, most=65535), table.size("body-limit", BODY_LIMIT))
+    table.close()
+    return listen
+
+
+def _pki(
+    table: Table, home: Path, mistakes: list[Mistake]
+) -> tuple[Identity | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
+    identity = _identity(table, home)
+    authorities: list[x509.Certificate] = []
+    crls: list[x509.CertificateRevocationList] = []
+    for name in table.texts("anchors"):
+        authorities += files.certificates(home / name, partial(table.wrong, "anchors"))
+    for name in table.texts("crls", ()):
+        crls += files.revocations(home / name, partial(table.wrong, "crls"))
+    table.close()
+    for path in sorted((home / "trust").glob("*")):
+        wrong = _at(mistakes, f"trust/{path.name}")
+        if path.suffix in {".crt", ".pem"}:
+            authorities += files.certificates(path, wrong)
+        elif path.suffix == ".crl":
+            crls += files.revocations(path, wrong)
+    return identity, tuple(authorities), tuple(crls)
+
+
+def _identity(table: Table, home: Path) -> Identity | None:
+    key_name, certificate_name = table.text("key"), table.text("certificate")
+    if not key_name or not certificate_name:
+        return None
+    key = files.key(home / key_name, partial(table.wrong, "key"))
+    chain = files.certificates(home / certificate_name, partial(table.wrong, "certificate"))
+    if key is None or not chain:
+        return None
+    if key.public_key() != chain[0].public_key():
+        table.wrong(
+            "key", f"{key_name} is not the key of {certificate_name}", "the key that the certificate was made for"
+        )
+        return None
+    return Identity(key, chain[0], chain[1:])
+
+
+def _database(table: Table, home: Path) -> str:
+    scheme = "sqlite:///"
+    url = table.text(
+        "url", f"{scheme}data/hub.db", like=f"{scheme}.+", expected='"sqlite:///PATH"; PostgreSQL is not available yet'
+    )
+    table.close()
+    return f"{scheme}{home / url.removeprefix(scheme)}" if url else ""
+
+
+def _partners(home: Path, candidates: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Partner]:
+    paths = {path.stem: path for path in (home / "partners").glob("*.toml") if not path.name.startswith(".")}
+    partners = {}
+    for code in sorted({*paths, *candidates}):
+        shown = f"partners/{code}.toml"
+        before = len(mistakes)
+        if code in candidates:
+            content: Mapping[str, object] = tomllib.loads(candidates[code])
+        else:
+            content = _toml(paths[code], shown, mistakes)
+        if len(mistakes) == before:
+            partners[code] = _partner(code, Table(content, shown, mistakes), home, mistakes)
+    return partners
+
+
+def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Partner:
+    receive = table.text("receive", "none", like="|".join(Receive), expected=" or ".join(Receive)) or "none"
+    url = table.text("url", "")
+    certificates = [
+        certificate
+        for name in table.texts("certificates")
+        for certificate in files.certificates(home / name, partial(table.wrong, "certificates"))[:1]
+    ]
+    if receive == Receive.PUSH and not url:
+        table.wrong("url", "is missing", 'an https URL, because receive = "push"')
+    elif url and receive != Receive.PUSH:
+        table.wrong("url", f'stands beside receive = "{receive}"', 'no url, or receive = "push"')
+    elif url:
+        _check_url(table, "url", url)
+    if not certificates and not any(mistake.path == table.place("certificates") for mistake in mistakes):
+        table.wrong("certificates", "is empty", "at least one PEM file")
+    if not re.fullmatch(_CODE, code):
+        table.wrong("", f"{code!r} is no code of a partner", "letters, digits, - and _")
+    units = table.texts("units", ())
+    for unit in units:
+        if unit != ANY and (len(unit) > 64 or not unit.isprintable() or " " in unit or ANY in unit):
+            table.wrong("units", f"{unit!r} does not fit", _UNIT_EXPECTED)
+    policy, wrongs = parse(table.table("policy").pairs(), table.place("policy"))
+    mistakes += wrongs
+    partner = Partner(
+        code=code,
+        name=table.text("name", code),
+        certificates=tuple(certificates),
+        units=units,
+        receive=Receive(receive),
+        url=url or None,
+        adapter=table.text(
+            "adapter", "documents", like=r"[a-z][a-z0-9_]*", expected="the name of a folder in adapters/"
+        ),
+        policy=policy,
+    )
+    table.close()
+    return partner
+
+
+def _check_url(table: Table, key: str, url: str) -> None:
+    expected = "an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents"
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme == "https" and parts.hostname and parts.port != 0 and not parts.fragment
+        if not sound or parts.username is not None or not url.isprintable() or " " in url:
+            table.wrong(key, f"{url!r} does not fit", expected)
+    except ValueError as error:
+        table.wrong(key, f"{url!r} does not fit: {error}", expected)
+
+
+def _disagreements(partners: Mapping[str, Partner], upstream: str, own: x509.Certificate | None) -> Iterable[Mistake]:
+    """What two partners must not share, and what the upstream must not have."""
+    receiving: defaultdict[str, list[str]] = defaultdict(list)
+    showing: defaultdict[str, list[str]] = defaultdict(list)
+    for partner in partners.values():
+        for certificate in partner.certificates:
+            showing[fingerprint(certificate)].append(partner.code)
+        if partner.code == upstream:
+            if partner.units:
+                wrong = f"the upstream partner names {', '.join(partner.units)}"
+                expected = "no units: it may send for every unit outside the province and owns none"
+                yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
+        elif partner.receive is not Receive.NONE:
+            for unit in set(partner.units) - {ANY}:
+                receiving[unit].append(partner.code)
+    for unit, codes in sorted(receiving.items()):
+        for code in codes[1:]:
+            yield Mistake(
+                f"partners/{code}.toml: units",
+                f"{unit} already receives through {codes[0]}",
+                "one receiving partner a unit",
+            )
+    for shown, codes in showing.items():
+        for code in sorted(set(codes) - {codes[0]}):
+            wrong = f"the certificate {shown[:16]}… is of {codes[0]} too"
+            yield Mistake(f"partners/{code}.toml: certificates", wrong, "a certificate of its own")
+        if own and shown == fingerprint(own):
+            yield Mistake(
+                f"partners/{codes[0]}.toml: certificates", "it is the hub's own certificate", "a certificate of its own"
+            )
+
+
+def _at(mistakes: list[Mistake], place: str) -> files.Wrong:
+    return lambda wrong, expected: mistakes.append(Mistake(place, wrong, expected))

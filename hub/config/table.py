@@ -1,0 +1,115 @@
+"""One table of a TOML file, taken key by key.  Knows how to say what is wrong with a value; not what the keys mean.
+
+Every mistake is collected and reading goes on with a stand-in, so that one run names them all; who builds something from the
+values looks at the mistakes first.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from hub.errors import Mistake
+
+_REQUIRED: Any = object()
+_SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
+
+
+@attrs.define
+class Table:
+    """The keys of one table; *environment* overrides them as `LIENTHONG_TABLE_KEY` where it is given."""
+
+    _content: Mapping[str, object]
+    _file: str
+    _mistakes: list[Mistake]
+    _environment: Mapping[str, str] = attrs.field(factory=dict)
+    _path: tuple[str, ...] = ()
+    _taken: set[str] = attrs.field(factory=set, init=False)
+
+    def place(self, key: str = "") -> str:
+        """Return where *key* stands, such as `partners/vpub.toml: policy.timeout`."""
+        return f"{self._file}: {'.'.join([*self._path, *([key] if key else [])])}"
+
+    def wrong(self, key: str, wrong: str, expected: str) -> None:
+        """Add the mistake of *key*."""
+        self._mistakes.append(Mistake(self.place(key), wrong, expected))
+
+    def text(self, key: str, default: str = _REQUIRED, *, like: str = ".+", expected: str = "text in quotes") -> str:
+        """Return the text of *key*, which must look *like* the pattern; the default, or "" after a mistake."""
+        value = self._take(key, default, expected)
+        if value is None:
+            return "" if default is _REQUIRED else default
+        if not isinstance(value, str):
+            self.wrong(key, f"{value!r} is not a text", expected)
+        elif not re.fullmatch(like, value):
+            self.wrong(key, f"{value!r} does not fit", expected)
+        else:
+            return value
+        return ""
+
+    def number(self, key: str, default: int = _REQUIRED, *, least: int, most: int) -> int:
+        """Return the whole number of *key*; 0 after a mistake."""
+        expected = f"a whole number from {least} to {most}"
+        value = self._take(key, default, expected)
+        if value is None:
+            return 0 if default is _REQUIRED else default
+        if self._overridden(key) is not None and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            self.wrong(key, f"{value!r} does not fit", expected)
+            return 0
+        return value
+
+    def size(self, key: str, default: int) -> int:
+        """Return the bytes that `40MB`, `512KiB` … mean."""
+        expected = 'a size in quotes: a whole number and KB, MB, KiB or MiB, such as "40MB"'
+        text = self.text(key, "", like=rf"[1-9][0-9]{{0,8}}({'|'.join(_SIZES)})", expected=expected)
+        number = text.rstrip("KMiB")
+        return int(number) * _SIZES[text[len(number) :]] if text else default
+
+    def texts(self, key: str, default: tuple[str, ...] = _REQUIRED) -> tuple[str, ...]:
+        """Return the list of texts of *key*; empty after a mistake."""
+        expected = "a list of texts in quotes"
+        self._taken.add(key)
+        value = self._content.get(key)
+        if value is None and default is _REQUIRED:
+            self.wrong(key, "is missing", expected)
+        if value is None:
+            return () if default is _REQUIRED else default
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            self.wrong(key, f"{value!r} does not fit", expected)
+            return ()
+        for item in sorted({item for item in value if value.count(item) > 1}):
+            self.wrong(key, f"{item!r} stands there twice", "each once")
+        return tuple(dict.fromkeys(value))
+
+    def table(self, key: str) -> "Table":
+        """Return the table under *key*; an empty one if it is absent."""
+        self._taken.add(key)
+        value = self._content.get(key, {})
+        if not isinstance(value, Mapping):
+            self.wrong(key, f"{value!r} is not a table", f"a table, [{key}]")
+            value = {}
+        return Table(value, self._file, self._mistakes, self._environment, (*self._path, key))
+
+    def pairs(self) -> Mapping[str, object]:
+        """Take every key of the table as it is."""
+        self._taken |= set(self._content)
+        return self._content
+
+    def close(self) -> None:
+        """Add a mistake for every key nobody asked for."""
+        for key in sorted(set(self._content) - self._taken):
+            self.wrong(key, "unknown key", f"one of {', '.join(sorted(self._taken))}")
+
+    def _take(self, key: str, default: object, expected: str) -> object:
+        self._taken.add(key)
+        value = self._overridden(key) or self._content.get(key)
+        if value is None and default is _REQUIRED:
+            self.wrong(key, "is missing", expected)
+        return value
+
+    def _overridden(self, key: str) -> str | None:
+        name = "_".join(["LIENTHONG", *self._path, key]).upper().replace("-", "_")
+        return self._environment.get(name) or None

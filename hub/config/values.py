@@ -1,0 +1,57 @@
+"""What a configuration says once it is read: every path absolute, every file loaded, nothing left to be wrong by itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+from cryptography import x509
+
+from hub.certificates import Anchors, Identity
+from hub.model import Receive
+from hub.policy import Policy
+
+ANY = "*"  #: in a partner's units: it may send for every unit, and receives for none by that
+
+
+@attrs.frozen
+class Listen:
+    """Where one port listens: an IP address, a port, and how many bytes a request body may have."""
+
+    host: str
+    port: int
+    body_limit: int
+
+
+@attrs.frozen(kw_only=True)
+class Partner:
+    """One outside system: `partners/CODE.toml`."""
+
+    code: str
+    name: str
+    certificates: tuple[x509.Certificate, ...]
+    units: tuple[str, ...] = ()
+    receive: Receive = Receive.NONE
+    url: str | None = None  #: where it is pushed to; only with `receive = "push"`
+    adapter: str = "documents"
+    policy: Policy = attrs.field(factory=Policy)
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """`hub.toml` and what stands beside it."""
+
+    path: Path
+    name: str
+    province: str
+    upstream: str  #: the partner for every code outside the province; empty without one
+    soap: Listen
+    admin: Listen
+    public_url: str | None
+    identity: Identity
+    authorities: tuple[x509.Certificate, ...]  #: the anchors one by one, `trust/` included
+    crls: tuple[x509.CertificateRevocationList, ...]
+    anchors: Anchors
+    database_url: str
+    data: Path
+    partners: Mapping[str, Partner]
+    sample: bool  #: whether any certificate is of a sample PKI

@@ -1,0 +1,39 @@
+"""Spells a partner file as `partners add` and `init` write it.  Knows TOML; not whether what it is given makes sense."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+
+def partner_toml(
+    *,
+    name: str,
+    certificates: Iterable[str],
+    units: Iterable[str] = (),
+    receive: str = "none",
+    url: str | None = None,
+    policy: Mapping[str, str] | None = None,
+    comment: str = "",
+) -> str:
+    """Return the text of `partners/CODE.toml`."""
+    lines = [f"# {line}" for line in comment.splitlines()]
+    lines += [
+        f"name = {_text(name)}",
+        _list("certificates", certificates),
+        _list("units", units),
+        f"receive = {_text(receive)}",
+    ]
+    if url:
+        lines.append(f"url = {_text(url)}")
+    if policy:
+        lines += ["", "[policy]", *(f"{key} = {_text(value)}" for key, value in policy.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _list(key: str, values: Iterable[str]) -> str:
+    texts = [_text(value) for value in values]
+    inline = f"{key} = [{', '.join(texts)}]"
+    return inline if len(inline) <= 100 else f"{key} = [\n" + "".join(f"    {text},\n" for text in texts) + "]"

@@ -1,0 +1,149 @@
+"""What `lienthong init` writes: a province in miniature that runs as it is.  Knows samples; nothing here is for production."""
+
+import socket
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+
+from hub import pki, registry, store
+from hub.config.writing import partner_toml
+from hub.model import Unit
+
+PARTNERS = ("sotttt", "vpub", "vpcp")
+
+_HUB = """\
+# Cấu hình của trục liên thông.  Mọi khóa: docs/reference/configuration.md.  Đường dẫn tính từ thư mục của tệp này.
+# The hub's configuration.  Every key: docs/reference/configuration.md.  Paths are relative to this file's directory.
+
+name = "Trục liên thông tỉnh (mẫu)"
+province = "H55"        # mã đơn vị của tỉnh / the code of the province
+upstream = "vpcp"       # đối tác nhận mọi mã ngoài tỉnh / the partner for every code outside the province
+data = "data"
+
+[soap]
+host = "127.0.0.1"
+port = {soap_port}
+body-limit = "40MB"     # tệp đính kèm 20 MB chiếm 37 MB / a 20 MB attachment takes 37 MB inline
+
+[admin]
+host = "127.0.0.1"
+port = {admin_port}
+
+# PKI mẫu: `check` và `twistd` không cho rời 127.0.0.1.  The sample PKI: kept on loopback by `check` and `twistd`.
+[pki]
+key = "pki/hub.key"
+certificate = "pki/hub.crt"
+anchors = ["pki/ca.crt"]
+crls = ["pki/crl.pem"]
+
+[database]
+url = "sqlite:///data/hub.db"
+"""
+
+#: code, name, the partner it belongs to, its code in the form of QCVN 102 where it has one.  The codes are made up.
+_UNITS = (
+    ("H55", "Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.00.H55"),
+    ("H55.1", "Văn phòng Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.01.H55"),
+    ("H55.1.1", "Trung tâm Phục vụ hành chính công (mẫu)", "vpub", "000.01.01.H55"),
+    ("H55.12", "Sở Nội vụ (mẫu)", "vpub", None),
+    ("H55.13", "Sở Thông tin và Truyền thông (mẫu)", "sotttt", "000.00.13.H55"),
+    ("H55.13.1", "Trung tâm Công nghệ thông tin (mẫu)", "sotttt", "000.01.13.H55"),
+    ("H55.13.2", "Phòng Chuyển đổi số (mẫu)", "sotttt", None),
+    ("H55.14", "Sở Y tế (mẫu)", "sotttt", None),
+    ("H55.14.1", "Bệnh viện Đa khoa tỉnh (mẫu)", "sotttt", None),
+    ("H55.15", "Sở Giáo dục và Đào tạo (mẫu)", "sotttt", None),
+    ("H55.32", "Ủy ban nhân dân huyện A (mẫu)", "vpub", "000.00.32.H55"),
+    ("H55.32.10", "Phòng Tài chính - Kế hoạch huyện A (mẫu)", "vpub", "000.10.32.H55"),
+    ("H55.32.21", "Ủy ban nhân dân xã A1 (mẫu)", "vpub", "000.21.32.H55"),
+    ("H55.32.22", "Ủy ban nhân dân xã A2 (mẫu)", "vpub", None),
+    ("H55.33", "Ủy ban nhân dân huyện B (mẫu)", "sotttt", None),
+    ("H55.33.21", "Ủy ban nhân dân xã B1 (mẫu)", "sotttt", None),
+)
+
+
+@attrs.frozen
+class Ports:
+    """The loopback ports of a sample province."""
+
+    soap: int
+    admin: int
+    vpub: int
+    vpcp: int
+
+
+def choose_ports(soap: int, admin: int) -> Ports:
+    """Return the ports to write; 0 becomes a free one, no two alike."""
+    with ExitStack() as open_until_all_are_chosen:
+
+        def free() -> int:
+            taken = {soap, admin}
+            while True:
+                listening = open_until_all_are_chosen.enter_context(socket.socket())
+                listening.bind(("127.0.0.1", 0))
+                port: int = listening.getsockname()[1]
+                if port not in taken:
+                    return port
+
+        return Ports(soap or free(), admin or free(), free(), free())
+
+
+def sample_units() -> list[Unit]:
+    """Return the synthetic units of the sample province, parents before children."""
+    return [
+        Unit(code, name, code.rpartition(".")[0] or None, aliases=(alias,) if alias else (), mark="synthetic")
+        for code, name, _partner, alias in _UNITS
+    ]
+
+
+def write(directory: Path, ports: Ports, now: datetime) -> None:
+    """Write everything into *directory*, which is made when it is absent.  FileExistsError when it is not empty."""
+    if directory.exists() and any(directory.iterdir()):
+        raise FileExistsError(directory)
+    for name in (".", "data", "partners", "pki", "trust"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    (directory / "data").chmod(0o700)
+    pki.write(directory / "pki", PARTNERS, now)
+    hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin)
+    (directory / "hub.toml").write_text(hub, "utf-8")
+    for code, text in _partner_files(ports).items():
+        (directory / "partners" / f"{code}.toml").write_text(text, "utf-8")
+    engine = store.open_engine(f"sqlite:///{directory.absolute() / 'data' / 'hub.db'}", pooled=False)
+    store.upgrade(engine)
+    with store.writing(engine) as tx:
+        registry.put(tx, sample_units())
+    engine.dispose()
+
+
+def _partner_files(ports: Ports) -> dict[str, str]:
+    def units(partner: str) -> list[str]:
+        return [code for code, _name, owner, _alias in _UNITS if owner == partner]
+
+    def url(port: int) -> str:
+        return f"https://127.0.0.1:{port}/soap/documents"
+
+    return {
+        "sotttt": partner_toml(
+            comment="Hệ thống văn bản của một sở: tự lấy về.  A department's document system: it fetches.",
+            name="Hệ thống văn bản của sở (mẫu)",
+            certificates=["pki/partners/sotttt.crt"],
+            units=units("sotttt"),
+            receive="fetch",
+        ),
+        "vpub": partner_toml(
+            comment="Văn phòng UBND tỉnh: trục đẩy tới.  The province office: it is pushed to.",
+            name="Hệ thống văn bản của Văn phòng UBND tỉnh (mẫu)",
+            certificates=["pki/partners/vpub.crt"],
+            units=units("vpub"),
+            receive="push",
+            url=url(ports.vpub),
+        ),
+        "vpcp": partner_toml(
+            comment="Trục liên thông văn bản quốc gia: mọi mã ngoài tỉnh.  The national axis: every code outside the province.",
+            name="Trục liên thông văn bản quốc gia (mẫu)",
+            certificates=["pki/partners/vpcp.crt"],
+            receive="push",
+            url=url(ports.vpcp),
+        ),
+    }
