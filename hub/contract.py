@@ -64,7 +64,7 @@ class Contract:
         """
         stand_in = _slim(child, self._binary)
         with self._turn:  # lxml keeps one error log a schema, and other threads validate too
-            problems = () if self._schema.validate(stand_in) else _problems(self._schema, stand_in)
+            problems = () if self._schema.validate(stand_in) else _problems(self._schema, stand_in, child)
         if problems:
             raise CallRefused(*problems)
         return [_decoded(element, child) for element in child.iter(*self._binary)] if self._binary else []
@@ -167,14 +167,13 @@ def _clark(name: str, element: etree._Element) -> str:
 
 
 def _slim(element: etree._Element, binary: frozenset[str], parent: etree._Element | None = None) -> etree._Element:
-    """Copy *element* with a short value for each `xs:base64Binary`; namespaces in scope and line numbers stay."""
+    """Copy *element* with a short value for each `xs:base64Binary`; the namespaces in scope stay, child answers to child."""
     attributes: Any = element.attrib
     namespaces: Any = element.nsmap
     if parent is None:
         copy = etree.Element(element.tag, attributes, namespaces)
     else:
         copy = etree.SubElement(parent, element.tag, attributes, namespaces)
-    copy.sourceline = element.sourceline
     copy.text = "QQ==" if element.tag in binary else element.text
     namespace = etree.QName(element).namespace
     for child in element:
@@ -189,34 +188,38 @@ def _slim(element: etree._Element, binary: frozenset[str], parent: etree._Elemen
     return copy
 
 
-def _problems(schema: etree.XMLSchema, stand_in: etree._Element) -> Sequence[Problem]:
+def _problems(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element) -> Sequence[Problem]:
+    namespace = f"{{{etree.QName(stand_in).namespace}}}"
     found: dict[str, Problem] = {}
     for error in cast("Any", schema.error_log):
-        reason = (error.message or "").replace(f"{{{etree.QName(stand_in).namespace}}}", "")[:300]
-        place = _place(error.path or "", stand_in)
-        found.setdefault(place, Problem("contract-broken", f"line {error.line}, {place}: {reason}"))
-    return tuple(found.values())[:_PLACES] or (Problem("contract-broken", _shown(stand_in.tag)),)
+        place = _place(error.path or "", stand_in, child)
+        found.setdefault(place, Problem("contract-broken", f"{place}: {error.message.replace(namespace, '')[:300]}"))
+    return tuple(found.values())[:_PLACES] or (Problem("contract-broken", _shown(child.tag)),)
 
 
-def _place(path: str, stand_in: etree._Element) -> str:
-    """Turn libxml2's `/*/*[2]` into `SendDocument/Packet`; its own path stays where it says nothing."""
+def _place(path: str, stand_in: etree._Element, child: etree._Element) -> str:
+    """Turn libxml2's path in the stand-in, such as `/*/*[2]`, into the line and path of the element as it was sent."""
     try:
         found = stand_in.getroottree().xpath(path, namespaces={p: uri for p, uri in stand_in.nsmap.items() if p})
     except etree.XPathError:
-        return path
-    if not isinstance(found, list) or not found or not etree.iselement(found[0]):
-        return path
-    return _path(found[0], None)
+        found = []
+    steps = []
+    if isinstance(found, list) and found and etree.iselement(found[0]):
+        step = found[0]
+        while (parent := step.getparent()) is not None:
+            steps.append(parent.index(step))
+            step = parent
+    sent = child
+    for number in reversed(steps):
+        sent = sent[number]
+    return f"line {sent.sourceline}, {_path(sent, child)}"
 
 
-def _path(element: etree._Element, top: etree._Element | None) -> str:
+def _path(element: etree._Element, top: etree._Element) -> str:
     names = [etree.QName(element).localname]
-    for each in element.iterancestors():
-        if element is top:
-            break
-        names.append(etree.QName(each).localname)
-        if each is top:
-            break
+    while element is not top and (parent := element.getparent()) is not None:
+        element = parent
+        names.append(etree.QName(element).localname)
     return "/".join(reversed(names))
 
 

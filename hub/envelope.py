@@ -66,6 +66,14 @@ def open_reply(root: etree._Element) -> Envelope:
     return _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
 
 
+def only_child(body: etree._Element) -> etree._Element:
+    """Return the one child of a Body, such as hub.signature has verified.  Raises CallRefused `contract-broken`."""
+    children = _elements(body)
+    if len(children) != 1:
+        raise _broken(body, f"the Body has {len(children)} child elements; it must have one")
+    return children[0]
+
+
 def is_signed(envelope: Envelope) -> bool:
     """Tell whether the Header holds anything that claims to be an XML signature."""
     return envelope.header is not None and any(
@@ -182,13 +190,9 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
     header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
     if len(parts) != 1 or parts[0].tag != f"{{{soap}}}Body":
         raise _broken(root, "an Envelope has one Header at most, then one Body, and nothing else")
-    body = parts[0]
     if header is not None:
         _elements(header)
-    children = _elements(body)
-    if len(children) != 1:
-        raise _broken(body, f"the Body has {len(children)} child elements; it must have one")
-    return Envelope(header, body, children[0])
+    return Envelope(header, parts[0], only_child(parts[0]))
 
 
 def _elements(parent: etree._Element) -> list[etree._Element]:

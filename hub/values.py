@@ -67,8 +67,8 @@ def written(when: datetime) -> str:
 def octets(element: etree._Element) -> bytes:
     """Read `xs:base64Binary` (XSD 1.0 part 2, 3.2.16); the four XML white-space characters do not count.
 
-    Refuses what libxml2 refuses, several times faster: foreign characters, missing or misplaced padding, and stray bits in the
-    last quantum (`QR==`), which would give one packet two spellings.
+    Several times faster than libxml2 and stricter (it skips foreign characters): refused are foreign characters, missing or
+    misplaced padding, and stray bits in the last quantum (`QR==`), which would give one packet two spellings.
     """
     content = text(element)
     try:
