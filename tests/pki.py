@@ -1,0 +1,181 @@
+"""A small PKI for tests: CAs, CRLs and leaf certificates with whatever is wrong with them.  Knows no clock: times are arguments.
+
+Keys are made once for a test session and named by a label, because making an RSA key takes longer than a test should.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from hub.certificates import Identity
+
+NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+_CURVES: dict[str, type[ec.EllipticCurve]] = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
+_NAMES = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+
+
+@cache
+def key(label: str, kind: str = "rsa") -> Key:
+    """Return the key of that *label*, the same for the whole session; *kind*: `rsa`, `rsa1024`, `rsa3072`, `p256`, `p384`, `p521`."""
+    if kind in _CURVES:
+        return ec.generate_private_key(_CURVES[kind]())
+    return rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
+
+
+def usage(**used: bool) -> x509.KeyUsage:
+    """Return a KeyUsage with only what is named."""
+    names = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign"
+    )
+    every = dict.fromkeys([*names.split(), "encipher_only", "decipher_only"], False)
+    return x509.KeyUsage(**{**every, **used})
+
+
+SIGNS = usage(digital_signature=True, key_encipherment=True)
+
+
+@attrs.frozen
+class Authority:
+    """A CA; `identity.chain` holds the CAs above it."""
+
+    identity: Identity
+    now: datetime
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return self.identity.certificate
+
+    def issue(
+        self,
+        name: str,
+        kind: str = "rsa",
+        *,
+        label: str | None = None,
+        begins: datetime | None = None,
+        ends: datetime | None = None,
+        key_usage: x509.KeyUsage | None = SIGNS,
+        serial: int | None = None,
+        hash_algorithm: hashes.SHA256 | hashes.SHA224 | None = None,
+    ) -> Identity:
+        """Return a key and its certificate for clientAuth and serverAuth on loopback; *label* shares the key of another."""
+        made = key(label or name, kind)
+        builder = _builder(
+            _name(name), self.certificate.subject, made, begins or self.now - DAY, ends or self.now + DAY
+        )
+        if serial is not None:
+            builder = builder.serial_number(serial)
+        else:
+            builder = builder.serial_number(x509.random_serial_number())
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
+        builder = builder.add_extension(purposes, critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)
+        if key_usage is not None:
+            builder = builder.add_extension(key_usage, critical=True)
+        signed = builder.sign(self.identity.key, hash_algorithm or hashes.SHA256())
+        return Identity(made, signed, (self.certificate, *self.identity.chain))
+
+    def subordinate(self, name: str, *, ends: datetime | None = None) -> "Authority":
+        """Return a CA below this one."""
+        made = key(name)
+        builder = _authority(_name(name), self.certificate.subject, made, self.now, ends)
+        signed = builder.sign(self.identity.key, hashes.SHA256())
+        return Authority(Identity(made, signed, (self.certificate, *self.identity.chain)), self.now)
+
+    def crl(
+        self,
+        *revoked: Identity | x509.Certificate,
+        begins: datetime | None = None,
+        ends: datetime | None = None,
+        signer: Key | None = None,
+    ) -> x509.CertificateRevocationList:
+        """Return the CRL that revokes *revoked*; *signer* forges it with another key."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(begins or self.now - DAY)
+            .next_update(ends or self.now + DAY)
+            .add_extension(x509.CRLNumber(1), critical=False)
+        )
+        for one in revoked:
+            certificate = one.certificate if isinstance(one, Identity) else one
+            gone = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(gone.revocation_date(self.now - DAY).build())
+        return builder.sign(signer or self.identity.key, hashes.SHA256())
+
+
+@cache
+def authority(name: str = "Test CA", now: datetime = NOW) -> Authority:
+    """Return the root CA of that *name*, the same for the whole session."""
+    made = key(name)
+    builder = _authority(_name(name), _name(name), made, now, None)
+    return Authority(Identity(made, builder.sign(made, hashes.SHA256())), now)
+
+
+@cache
+def partner(name: str = "sotttt", kind: str = "rsa") -> Identity:
+    """Return a certificate of the Test CA, the same for the whole session."""
+    return authority().issue(name, kind, label=f"{name} {kind}")
+
+
+def write(directory: Path, name: str, identity: Identity, *, chain: bool = False) -> tuple[Path, Path]:
+    """Write `NAME.key` and `NAME.crt` (with the chain, if asked) into *directory*; return their paths."""
+    secret, public = directory / f"{name}.key", directory / f"{name}.crt"
+    secret.write_bytes(identity.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(pem(identity.certificate, *(identity.chain if chain else ())))
+    return secret, public
+
+
+def pem(*items: x509.Certificate | x509.CertificateRevocationList) -> bytes:
+    """Return certificates and CRLs as one PEM text."""
+    return b"".join(item.public_bytes(Encoding.PEM) for item in items)
+
+
+def signing(identities: Sequence[Identity]) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of *identities*."""
+    return tuple(identity.certificate for identity in identities)
+
+
+def _name(common: str) -> x509.Name:
+    organization = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Sở Thử nghiệm, tỉnh Mẫu")
+    return x509.Name(
+        [x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"), organization, x509.NameAttribute(NameOID.COMMON_NAME, common)]
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, made: Key, begins: datetime, ends: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(made.public_key())
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(made.public_key()), critical=False)
+    )
+
+
+def _authority(
+    subject: x509.Name, issuer: x509.Name, made: Key, now: datetime, ends: datetime | None
+) -> x509.CertificateBuilder:
+    return (
+        _builder(subject, issuer, made, now - 30 * DAY, ends or now + 30 * DAY)
+        .serial_number(x509.random_serial_number())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(usage(key_cert_sign=True, crl_sign=True), critical=True)
+    )

@@ -1,0 +1,183 @@
+"""Whose certificate is believed, when, and until when."""
+
+import base64
+from datetime import timedelta, timezone
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from hub import certificates
+from hub.certificates import LIFE, Anchors, Identity, Untrusted
+from tests import pki
+from tests.pki import DAY, NOW
+
+CA = pki.authority()
+OTHER = pki.authority("Other CA")
+LEAF = CA.issue("leaf")
+REVOKED = CA.issue("revoked", label="leaf")
+
+
+def refusal(anchors: Anchors, identity: Identity, now=NOW, chain=()) -> tuple[str, str]:
+    """Return the code and detail with which *identity*'s certificate is refused."""
+    with pytest.raises(Untrusted) as refused:
+        anchors.check(identity.certificate, now, chain)
+    (problem,) = refused.value.problems
+    return problem.code, problem.detail
+
+
+def test_a_certificate_of_a_trusted_ca_is_believed():
+    Anchors([CA.certificate]).check(LEAF.certificate, NOW)
+
+
+def test_the_time_may_come_in_any_zone():
+    Anchors([CA.certificate]).check(LEAF.certificate, NOW.astimezone(timezone(timedelta(hours=7))))
+    assert refusal(Anchors([CA.certificate]), LEAF, (NOW + 2 * DAY).astimezone(timezone(timedelta(hours=-11))))
+
+
+def test_a_certificate_of_another_ca_is_not():
+    code, detail = refusal(Anchors([OTHER.certificate]), LEAF)
+    assert code == "certificate-untrusted"
+    assert "CN=leaf" in detail
+    assert refusal(Anchors([]), LEAF)[0] == "certificate-untrusted"
+
+
+def test_a_ca_of_the_same_name_is_not_the_same_ca():
+    impostor = pki.Authority(Identity(pki.key("impostor"), CA.certificate), NOW).issue("leaf")
+    assert refusal(Anchors([CA.certificate]), impostor)[0] == "certificate-untrusted"
+
+
+def test_a_certificate_is_believed_only_while_it_is_valid():
+    anchors = Anchors([CA.certificate])
+    assert refusal(anchors, CA.issue("old", label="leaf", ends=NOW - timedelta(seconds=1)))[0] == "certificate-expired"
+    assert refusal(anchors, CA.issue("new", label="leaf", begins=NOW + DAY / 2))[0] == "certificate-expired"
+
+
+def test_an_expired_ca_is_no_anchor_any_more():
+    below = OTHER.subordinate("short CA", ends=NOW + DAY / 2)
+    leaf = below.issue("below", label="leaf")
+    anchors = Anchors([OTHER.certificate, below.certificate])
+    anchors.check(leaf.certificate, NOW)
+    assert refusal(anchors, leaf, NOW + DAY * 0.6)[0] == "certificate-expired"
+
+
+def test_an_intermediate_may_be_an_anchor_or_be_shown_by_the_holder():
+    below = OTHER.subordinate("middle CA")
+    leaf = below.issue("below", label="leaf")
+    Anchors([below.certificate]).check(leaf.certificate, NOW)
+    Anchors([OTHER.certificate]).check(leaf.certificate, NOW, leaf.chain)
+    assert refusal(Anchors([OTHER.certificate]), leaf)[0] == "certificate-untrusted"
+    assert refusal(Anchors([CA.certificate]), leaf, chain=leaf.chain)[0] == "certificate-untrusted"
+
+
+def test_a_leaf_is_no_ca():
+    forged = pki.Authority(LEAF, NOW).issue("forged")
+    assert refusal(Anchors([CA.certificate]), forged, chain=(LEAF.certificate,))[0] == "certificate-untrusted"
+
+
+def test_a_revoked_certificate_is_refused():
+    anchors = Anchors([CA.certificate], [CA.crl(REVOKED)])
+    anchors.check(LEAF.certificate, NOW)
+    assert refusal(anchors, REVOKED)[0] == "certificate-revoked"
+
+
+def test_a_revoked_ca_takes_its_issue_with_it():
+    below = OTHER.subordinate("middle CA")
+    leaf = below.issue("below", label="leaf")
+    anchors = Anchors([OTHER.certificate], [OTHER.crl(below.certificate)])
+    assert refusal(anchors, leaf, chain=leaf.chain)[0] == "certificate-revoked"
+
+
+def test_an_expired_crl_refuses_the_whole_issue():
+    anchors = Anchors([CA.certificate], [CA.crl(ends=NOW - timedelta(seconds=1))])
+    code, detail = refusal(anchors, LEAF)
+    assert code == "certificate-untrusted"
+    assert "CRL has expired" in detail
+
+
+def test_a_newer_crl_takes_the_place_of_an_expired_one():
+    old = CA.crl(begins=NOW - 2 * DAY, ends=NOW - DAY)
+    Anchors([CA.certificate], [old, CA.crl()]).check(LEAF.certificate, NOW)
+    assert refusal(Anchors([CA.certificate], [old, CA.crl(REVOKED)]), REVOKED)[0] == "certificate-revoked"
+
+
+def test_a_forged_crl_refuses_the_whole_issue():
+    anchors = Anchors([CA.certificate], [CA.crl(signer=pki.key("impostor"))])
+    assert refusal(anchors, LEAF)[0] == "certificate-untrusted"
+
+
+def test_the_crl_of_one_ca_demands_none_of_another():
+    elsewhere = OTHER.issue("elsewhere", label="leaf")
+    anchors = Anchors([CA.certificate, OTHER.certificate], [CA.crl(REVOKED)])
+    anchors.check(elsewhere.certificate, NOW)
+    assert refusal(anchors, REVOKED)[0] == "certificate-revoked"
+
+
+def test_a_key_that_may_not_sign_is_refused():
+    anchors = Anchors([CA.certificate])
+    only_encrypts = CA.issue("encrypts", label="leaf", key_usage=pki.usage(key_encipherment=True))
+    code, detail = refusal(anchors, only_encrypts)
+    assert code == "certificate-untrusted"
+    assert "digitalSignature" in detail
+    anchors.check(CA.issue("free", label="leaf", key_usage=None).certificate, NOW)
+
+
+def test_a_certificate_signed_with_a_weak_hash_is_refused():
+    weak = CA.issue("weak", label="leaf", hash_algorithm=hashes.SHA224())
+    code, _ = refusal(Anchors([CA.certificate]), weak)
+    assert code == "certificate-untrusted"
+
+
+def test_a_good_result_is_remembered_for_a_short_time_only():
+    anchors = Anchors([CA.certificate], [CA.crl()])
+    anchors.check(LEAF.certificate, NOW)
+    anchors._anchors.clear()  # whatever is not remembered is now refused
+    anchors.check(LEAF.certificate, NOW + LIFE - timedelta(microseconds=1))
+    assert refusal(anchors, LEAF, NOW + LIFE)[0] == "certificate-untrusted"
+
+
+def test_a_result_of_later_says_nothing_about_earlier():
+    anchors = Anchors([CA.certificate])
+    anchors.check(LEAF.certificate, NOW)
+    assert refusal(anchors, LEAF, NOW - 2 * DAY)[0] == "certificate-expired"
+
+
+@pytest.mark.parametrize("what", ["certificate", "ca", "crl"])
+def test_nothing_is_remembered_past_the_end_of_what_it_rests_on(what):
+    soon = NOW + LIFE / 2
+    issuer = OTHER.subordinate("soon CA", ends=soon if what == "ca" else None)
+    leaf = issuer.issue("soon", label="leaf", ends=soon if what == "certificate" else None)
+    anchors = Anchors([issuer.certificate], [issuer.crl(ends=soon if what == "crl" else None)])
+    anchors.check(leaf.certificate, NOW)
+    assert refusal(anchors, leaf, soon + timedelta(seconds=1))[0] in {"certificate-expired", "certificate-untrusted"}
+
+
+def test_certificates_and_crls_are_loaded_from_pem_and_der(tmp_path):
+    file = tmp_path / "a.crt"
+    file.write_bytes(pki.pem(LEAF.certificate))
+    assert certificates.load(file) == LEAF.certificate
+    assert certificates.load(LEAF.certificate.public_bytes(Encoding.DER)) == LEAF.certificate
+    one, two = CA.crl(), OTHER.crl()
+    assert certificates.load_crls(pki.pem(one, two)) == (one, two)
+    assert certificates.load_crls(one.public_bytes(Encoding.DER)) == (one,)
+
+
+def test_a_fingerprint_is_what_openssl_prints_without_colons():
+    assert certificates.fingerprint(LEAF.certificate) == LEAF.certificate.fingerprint(hashes.SHA256()).hex()
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256"])
+def test_an_identity_is_read_from_two_files(tmp_path, kind):
+    identity = CA.issue("reader", kind, label=f"reader {kind}")
+    read = Identity.read(*pki.write(tmp_path, "reader", identity, chain=True))
+    assert read.certificate == identity.certificate
+    assert read.chain == (CA.certificate,)
+    assert certificates.load(base64.b64decode(read.token)) == identity.certificate
+    assert "key" not in repr(read)
+
+
+def test_a_key_of_another_certificate_is_no_identity(tmp_path):
+    secret, _ = pki.write(tmp_path, "one", LEAF)
+    _, public = pki.write(tmp_path, "two", CA.issue("two"))
+    with pytest.raises(ValueError, match="is not the key of"):
+        Identity.read(secret, public)
