@@ -101,7 +101,7 @@ class Anchors:
         self._crls: dict[x509.Name, list[x509.CertificateRevocationList]] = {}
         for crl in crls:
             self._crls.setdefault(crl.issuer, []).append(crl)
-        self._checked: dict[bytes, tuple[datetime, datetime]] = {}  # fingerprint -> checked at, holds until
+        self._checked: dict[x509.Certificate, tuple[datetime, datetime]] = {}  # -> checked at, holds until
 
     def check(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate] = ()) -> None:
         """Return if *certificate* may sign at *now*; *chain* is what its holder showed above it, not trusted by itself.
@@ -110,11 +110,10 @@ class Anchors:
         `certificate-untrusted` (no chain, a CRL expired, a weak hash, key usage without digitalSignature).  A good result holds
         for LIFE, and never past the end of a certificate or CRL it rests on.
         """
-        name = certificate.fingerprint(hashes.SHA256())
-        known = self._checked.get(name)
+        known = self._checked.get(certificate)
         if known is not None and known[0] <= now < known[1]:
             return
-        self._checked.pop(name, None)
+        self._checked.pop(certificate, None)
         _judge_usage(certificate)
         path = self._path(certificate, now, chain)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
@@ -122,7 +121,7 @@ class Anchors:
             until = self._judge_link(subject, issuer, now, until)
         if len(self._checked) >= _KEPT:
             self._checked.clear()
-        self._checked[name] = (now, until)
+        self._checked[certificate] = (now, until)
 
     def _path(
         self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]
