@@ -87,6 +87,17 @@ KEYS = (
 )
 
 
+def spelled(policy: Policy) -> dict[str, str]:
+    """Return every key of *policy* as it is written in a configuration."""
+
+    def text(value: object) -> str:
+        if isinstance(value, timedelta):
+            return spell(value)
+        return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+    return {name.replace("_", "-"): text(value) for name, value in attrs.asdict(policy).items()}
+
+
 def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
     """Return the policy that *pairs* (key -> text, as in a configuration) spell, and every mistake, each at *place*`.key`.
 

@@ -1,7 +1,7 @@
 """The command `lienthong`: which commands there are and where each lives.  Knows their names; imports one only to run it."""
 
 import os
-from typing import Any, override
+from typing import Any
 
 import click
 
@@ -39,7 +39,6 @@ COMMANDS = {
 class Root(Family):
     """The group `lienthong` itself: prints every mistake of a configuration and exits 78."""
 
-    @override
     def invoke(self, ctx: click.Context) -> Any:
         if os.environ.get("NO_COLOR"):
             ctx.color = False

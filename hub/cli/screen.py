@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, NoReturn, override
+from typing import IO, Any, NoReturn
 
 import attrs
 import click
@@ -36,7 +36,6 @@ class Stop(click.ClickException):
         super().__init__(t(vi, en))
         self.exit_code = code  # type: ignore[misc]
 
-    @override
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"{t('Lỗi', 'Error')}: {self.message}", file=file or sys.stderr)
 
@@ -141,19 +140,16 @@ def common_options() -> list[click.Parameter]:
 class _Bilingual(click.Command):
     """The words of click's help pages, in the terminal's language."""
 
-    @override
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         pieces = " ".join(self.collect_usage_pieces(ctx))
         formatter.write_usage(ctx.command_path, pieces, prefix=t("Cách dùng: ", "Usage: "))
 
-    @override
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         records = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx))]
         if records:
             with formatter.section(t("Tùy chọn", "Options")):
                 formatter.write_dl(records)
 
-    @override
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         option = super().get_help_option(ctx)
         if option:
@@ -177,11 +173,9 @@ class Family(_Bilingual, click.Group):
         self.params += common_options()
         self._table = table or {}
 
-    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self._table, *super().list_commands(ctx)]
 
-    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._table:
             return super().get_command(ctx, cmd_name)
@@ -191,7 +185,6 @@ class Family(_Bilingual, click.Group):
         found: click.Command = getattr(import_module(module), attribute)
         return found
 
-    @override
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _Bilingual.format_options(self, ctx, formatter)
         records = [(name, t(vi, en)) for name, (_, vi, en) in self._table.items()]

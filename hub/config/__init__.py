@@ -1,7 +1,7 @@
 """What an operator decides: `hub.toml`, `partners/*.toml`, `trust/`.  Every key is in docs/reference/configuration.md."""
 
 from hub.config.changes import changes
-from hub.config.reading import read
+from hub.config.reading import data_of, read
 from hub.config.values import ANY, Config, Listen, Partner
 
-__all__ = ["ANY", "Config", "Listen", "Partner", "changes", "read"]
+__all__ = ["ANY", "Config", "Listen", "Partner", "changes", "data_of", "read"]

@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from hub.certificates import load_crls
+
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Wrong = Callable[[str, str], None]  #: takes what is wrong and what is expected
 Loaded = TypeVar("Loaded")
@@ -19,23 +21,19 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 
 def certificates(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of the PEM file *path*, in order; none after a mistake."""
-    expected = "a file with PEM certificates (BEGIN CERTIFICATE)"
-    return tuple(_load(path, wrong, expected, x509.load_pem_x509_certificates) or ())
+    """Return the certificates of the file *path*, PEM (any number) or DER, in order; none after a mistake."""
+    return tuple(_load(path, wrong, "a file of X.509 certificates, PEM or DER", _read_certificates) or ())
 
 
 def revocations(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
-    """Return the CRLs of the PEM file *path*, which may hold several; none after a mistake."""
-    return tuple(_load(path, wrong, "a file with a PEM CRL (BEGIN X509 CRL)", load_revocations) or ())
+    """Return the CRLs of the file *path*, PEM or DER; none after a mistake."""
+    return _load(path, wrong, "a file of X.509 CRLs, PEM or DER", load_crls) or ()
 
 
-def load_revocations(content: bytes) -> list[x509.CertificateRevocationList]:
-    """Return every CRL of a PEM text.  ValueError if there is none or one cannot be read."""
-    begin = b"-----BEGIN X509 CRL-----"
-    pieces = content.split(begin)[1:]
-    if not pieces:
-        raise ValueError("no CRL")
-    return [x509.load_pem_x509_crl(begin + piece) for piece in pieces]
+def _read_certificates(content: bytes) -> list[x509.Certificate]:
+    if b"-----BEGIN" in content:
+        return x509.load_pem_x509_certificates(content)
+    return [x509.load_der_x509_certificate(content)]
 
 
 def key(path: Path, wrong: Wrong) -> Key | None:

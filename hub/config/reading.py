@@ -18,6 +18,7 @@ from cryptography import x509
 from hub.certificates import Anchors, Identity, fingerprint
 from hub.config import files
 from hub.config.table import Table
+from hub.config.trusting import is_authority
 from hub.config.values import ANY, Config, Listen, Partner
 from hub.errors import ConfigurationFault, Mistake
 from hub.model import Receive
@@ -96,6 +97,16 @@ def read(
     )
 
 
+def data_of(path: Path) -> Path:
+    """Return the data directory of the hub at *path*, however wrong the rest of its configuration may be."""
+    mistakes: list[Mistake] = []
+    content = _toml(path, path.name, mistakes)
+    data = Table(content, path.name, mistakes, os.environ).text("data", "data")
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    return path.absolute().parent / data
+
+
 def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, object]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -133,6 +144,9 @@ def _pki(
         authorities += files.certificates(home / name, partial(table.wrong, "anchors"))
     for name in table.texts("crls", ()):
         crls += files.revocations(home / name, partial(table.wrong, "crls"))
+    for authority in authorities:
+        if not is_authority(authority):
+            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is no CA", "certificates of CAs")
     table.close()
     for path in sorted((home / "trust").glob("*")):
         wrong = _at(mistakes, f"trust/{path.name}")

@@ -1,7 +1,9 @@
-"""Spells a partner file as `partners add` and `init` write it.  Knows TOML; not whether what it is given makes sense."""
+"""Writes what stands beside `hub.toml`.  Knows TOML and whole files; not whether what it is given makes sense."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 
 def partner_toml(
@@ -11,6 +13,7 @@ def partner_toml(
     units: Iterable[str] = (),
     receive: str = "none",
     url: str | None = None,
+    adapter: str | None = None,
     policy: Mapping[str, str] | None = None,
     comment: str = "",
 ) -> str:
@@ -24,6 +27,8 @@ def partner_toml(
     ]
     if url:
         lines.append(f"url = {_text(url)}")
+    if adapter:
+        lines.append(f"adapter = {_text(adapter)}")
     if policy:
         lines += ["", "[policy]", *(f"{key} = {_text(value)}" for key, value in policy.items())]
     return "\n".join(lines) + "\n"
@@ -37,3 +42,14 @@ def _list(key: str, values: Iterable[str]) -> str:
     texts = [_text(value) for value in values]
     inline = f"{key} = [{', '.join(texts)}]"
     return inline if len(inline) <= 100 else f"{key} = [\n" + "".join(f"    {text},\n" for text in texts) + "]"
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write *content* to *path* whole or not at all, making its directory."""
+    path.parent.mkdir(exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,53 @@
+"""`lienthong check`: everything that `twistd` would refuse to start on, before it starts."""
+
+from datetime import UTC, datetime
+
+import click
+
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, leave, pass_screen, t
+from hub.errors import Mistake
+
+
+@command(
+    "check",
+    "Kiểm tra mọi thứ và nêu mọi lỗi một lần: cấu hình, khóa, chứng thư, CRL, đặc tả dịch vụ, đơn vị, cổng, cơ sở dữ liệu; "
+    "ký, xác minh và định tuyến một gói tin mẫu cho từng đối tác nhận.\n\n"
+    "Không thay đổi gì. `twistd` từ chối chạy khi lệnh này báo lỗi; cảnh báo thì không cản.",
+    "Check everything and name every mistake at once: configuration, keys, certificates, CRLs, contracts, units, ports, "
+    "database; sign, verify and route a sample packet through each receiving partner.\n\n"
+    "It changes nothing. `twistd` does not start on what this refuses; a warning stops nothing.",
+    "lienthong check",
+    "lienthong -c tinh/hub.toml check --connect",
+)
+@click.option(
+    "--connect",
+    is_flag=True,
+    help=t(
+        "Bắt tay TLS thử với từng đối tác được đẩy tới.", "Try the TLS handshake with every partner that is pushed to."
+    ),
+)
+@pass_screen
+def check(screen: Screen, connect: bool) -> None:
+    from hub.check import look
+
+    now = datetime.now(UTC)
+    findings = look(screen.config, now)
+    mistakes = list(findings.mistakes)
+    unreachable: list[Mistake] = []
+    if connect and findings.province:
+        from hub.cli.handshake import try_partners
+
+        refused, unreachable = try_partners(findings.province.config, now)
+        mistakes += refused
+    if findings.warnings:
+        click.echo(t("Cảnh báo:", "Warnings:"), err=True)
+        screen.mistakes(findings.warnings, kind="warning")
+    if mistakes:
+        click.echo(t(f"{len(mistakes)} lỗi:", f"{len(mistakes)} mistakes:"), err=True)
+        screen.mistakes(mistakes)
+        leave(CONFIGURATION)
+    if unreachable:
+        click.echo(t("Chưa kết nối được:", "Not reached:"), err=True)
+        screen.mistakes(unreachable, kind="unreachable")
+        leave(UNAVAILABLE)
+    screen.row({"kind": "ok"}, t("Mọi thứ đều đúng.", "Everything is right."))

@@ -1,0 +1,36 @@
+"""Opens the journal for one command.  Knows what an operator must be told when it does not open; no table."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from hub import store
+from hub.check import version_mistake
+from hub.cli.screen import UNAVAILABLE, Stop
+from hub.config import Config
+from hub.errors import ConfigurationFault
+
+
+@contextmanager
+def opened(config: Config, *, any_version: bool = False) -> Generator[sa.Engine]:
+    """Give the engine of the journal, for a command's one transaction or two.
+
+    Raises `ConfigurationFault` when the schema is of another version, unless *any_version*; `Stop` 69 when the database does
+    not answer.
+    """
+    engine = store.open_engine(config.database_url, pooled=False)
+    try:
+        found = store.version(engine)
+        if found != store.latest_version() and not any_version:
+            raise ConfigurationFault([version_mistake(found)])
+        yield engine
+    except OperationalError as error:
+        raise Stop(
+            f"cơ sở dữ liệu {config.database_url}: {error.orig}",
+            f"the database {config.database_url}: {error.orig}",
+            UNAVAILABLE,
+        ) from error
+    finally:
+        engine.dispose()

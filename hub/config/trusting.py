@@ -1,0 +1,73 @@
+"""Judges what `trust add` is given.  Knows what an anchor and a CRL must be; not where they are kept."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from hub.errors import Mistake
+
+
+def judge(
+    authorities: Sequence[x509.Certificate],
+    crls: Sequence[x509.CertificateRevocationList],
+    known: Sequence[x509.CertificateRevocationList],
+    now: datetime,
+) -> Iterable[Mistake]:
+    """Give what forbids to trust *authorities* with *crls*; *known* are the CRLs held already, which must not be newer."""
+    for authority in authorities:
+        yield from _authority(authority, now)
+    for crl in crls:
+        yield from _revocations(crl, authorities, now)
+        for old in known:
+            if old.issuer == crl.issuer and old.last_update_utc > crl.last_update_utc:
+                wrong = f"issued on {crl.last_update_utc:%Y-%m-%d %H:%M}, before the one held"
+                yield Mistake(_shown(crl.issuer), wrong, f"one issued after {old.last_update_utc:%Y-%m-%d %H:%M}")
+
+
+def _authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
+    place = _shown(authority.subject)
+    if not is_authority(authority):
+        yield Mistake(
+            place, "it is not the certificate of a CA", "a certificate with basicConstraints CA:TRUE and keyCertSign"
+        )
+    if not authority.not_valid_before_utc <= now < authority.not_valid_after_utc:
+        life = f"{authority.not_valid_before_utc:%Y-%m-%d} to {authority.not_valid_after_utc:%Y-%m-%d}"
+        yield Mistake(place, f"it is valid from {life}", "a certificate that is valid now")
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Tell whether *certificate* may sign others (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
+    try:
+        signs = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+    try:
+        return signs and certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except x509.ExtensionNotFound:
+        return signs
+
+
+def signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+    """Tell whether *authority* issued and signed *crl*."""
+    key = authority.public_key()
+    if crl.issuer != authority.subject or not isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
+        return False
+    return crl.is_signature_valid(key)
+
+
+def _revocations(
+    crl: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate], now: datetime
+) -> Iterable[Mistake]:
+    place = _shown(crl.issuer)
+    if not any(signed_by(crl, authority) for authority in authorities):
+        yield Mistake(place, "this CRL is not signed by the CA given with it", "the CRL of that CA")
+    if crl.next_update_utc is None or crl.next_update_utc <= now:
+        due = f"{crl.next_update_utc:%Y-%m-%d %H:%M}" if crl.next_update_utc else "never said"
+        yield Mistake(place, f"a newer CRL was due on {due}", "a CRL whose nextUpdate lies ahead")
+
+
+def _shown(name: x509.Name) -> str:
+    return name.rfc4514_string()

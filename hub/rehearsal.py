@@ -1,0 +1,78 @@
+"""One sample packet through each route: signed with the hub's key, verified, validated, read, examined, routed.
+
+Knows the steps of a call up to the journal; keeps nothing and sends nothing.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+import attrs
+
+from hub import calls, envelope, examination, intake, packet, signature
+from hub.config import ANY
+from hub.contract import Contract
+from hub.demo import packets
+from hub.errors import Mistake, Rejected
+from hub.model import Receive
+from hub.province import Province, day
+
+#: A code no province has: that of the Government Office, in the form of QCVN 102.
+_OUTSIDE = "000.00.00.G22"
+
+
+def rehearse(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
+    """Give a mistake for each receiving partner that a packet for it would not reach."""
+    for code, unit in _recipients(province, now):
+        try:
+            reached = _reached(province, contract, unit, now)
+        except (Rejected, signature.Unverified) as error:
+            yield Mistake(f"partners/{code}.toml", f"a sample packet for {unit} was refused: {error}", "accepted")
+            continue
+        if reached != code:
+            yield Mistake(
+                f"partners/{code}.toml", f"a sample packet for {unit} goes to {reached}", f"a route to {code}"
+            )
+
+
+def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
+    """Give each receiving partner with a unit of its own that is active; the upstream with a code outside."""
+    config, today = province.config, day(now)
+    for partner in config.partners.values():
+        if partner.receive is Receive.NONE:
+            continue
+        if partner.code == config.upstream:
+            yield partner.code, _OUTSIDE
+        for unit in partner.units:
+            if unit != ANY and _active(province, unit, today):
+                yield partner.code, unit
+                break
+
+
+def _active(province: Province, unit: str, today: date) -> bool:
+    try:
+        province.routes.route(unit, today)
+    except Rejected:
+        return False
+    return True
+
+
+def _reached(province: Province, contract: Contract, unit: str, now: datetime) -> str:
+    """Return the partner that a packet for *unit* reaches.  Raises `Rejected`, `Unverified`."""
+    identity, today = province.config.identity, day(now)
+    content = packets.document(
+        province.config.province,
+        [unit],
+        number="1",
+        notation="CHECK",
+        subject="Gói tin kiểm tra của `lienthong check`",
+        promulgated=today,
+    )
+    call = calls.SendDocument(content)
+    body = signature.sign(envelope.wrap(calls.element(call)), identity, now)
+    anyone = next(iter(province.config.partners.values()))
+    signer = attrs.evolve(anyone, certificates=(identity.certificate,))
+    opened = intake.open_call(body, calls.action(call), signer, province, contract, now)
+    assert isinstance(opened.call, calls.SendDocument)
+    read = packet.read(opened.call.packet)
+    examination.examine(read, today=today, profile=signer.policy.profile)
+    return province.routes.route(read.recipients[0], today).partner
