@@ -21,17 +21,16 @@ from hub.model import Fact
 from hub.report.form import RECEIVED, Column, Condition, Form, Kind
 from hub.report.period import HANOI, Period
 
-Value = int | datetime | None
-
 _Key = tuple[str, str]  # unit, business key
 
 
 @attrs.frozen
 class Row:
-    """The cells of one unit, or of a unit and all below it, by column key."""
+    """The cells of one unit, or of a unit and all below it, by column key in the form's order."""
 
     unit: str
-    cells: Mapping[str, Value]
+    numbers: Mapping[str, int]
+    times: Mapping[str, datetime | None]
 
 
 @attrs.frozen(kw_only=True)
@@ -73,8 +72,8 @@ def count(form: Form, facts: Iterable[Fact], period: Period, now: datetime, unit
         form=form,
         period=period,
         made_at=now,
-        total=Row(units[0], _cells(form, total, latest)),
-        rows=tuple(Row(unit, _cells(form, sums[unit], times[unit])) for unit in sums),
+        total=_row(form, units[0], total, latest),
+        rows=tuple(_row(form, unit, sums[unit], times[unit]) for unit in sums),
     )
 
 
@@ -228,14 +227,17 @@ def _test(conditions: Sequence[Condition]) -> Callable[[Fact], bool]:
     return lambda fact: all((getattr(fact, one.attribute) in one.values) is one.holds for one in conditions)
 
 
-def _cells(form: Form, sums: Mapping[str, int], times: Mapping[str, datetime]) -> Mapping[str, Value]:
-    """Return the cells in the form's order, formulas worked out."""
-    return {
-        column.key: times.get(column.key)
-        if column.kind is Kind.TIME
-        else sum(sums[part.key] for part in form.parts(column.key))
-        for column in form.columns
-    }
+def _row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, datetime]) -> Row:
+    """Return the row of *unit* from its flows, stocks and times: formulas worked out, columns in the form's order."""
+    return Row(
+        unit,
+        numbers={
+            column.key: sum(sums[part.key] for part in form.parts(column.key))
+            for column in form.columns
+            if column.kind is not Kind.TIME
+        },
+        times={column.key: times.get(column.key) for column in form.columns if column.kind is Kind.TIME},
+    )
 
 
 def _order(fact: Fact) -> tuple[datetime, str, str, str]:

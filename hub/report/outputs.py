@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 import jinja2
 
-from hub.report.counting import Report, Row, Value
-from hub.report.form import Column, Kind
+from hub.report.counting import Report, Row
+from hub.report.form import Column, Form, Kind
 from hub.report.period import HANOI
 
 #: What makes a spreadsheet take a text for a formula, the full-width forms included.
@@ -53,8 +53,8 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
             }
             for column in form.columns
         ],
-        "total": _plain(report.total),
-        "rows": [{"unit": row.unit, "name": _name(row, names), **_plain(row)} for row in report.rows],
+        "total": _plain(report.total, form),
+        "rows": [{"unit": row.unit, "name": _name(row, names), **_plain(row, form)} for row in report.rows],
     }
     return json.dumps(content, ensure_ascii=False)
 
@@ -76,7 +76,7 @@ def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> by
     table.writerow([_safe(heading) for heading in lead + [_full(column, language) for column in report.form.columns]])
     for number, row in [("Total" if english else "Tổng cộng", report.total), *enumerate(report.rows, 1)]:
         texts = [_safe(text) for text in (*period, row.unit, _name(row, names))]
-        table.writerow([number, *texts, *(_cell(row.cells[column.key]) for column in report.form.columns)])
+        table.writerow([number, *texts, *(_cell(row, column) for column in report.form.columns)])
     return b"\xef\xbb\xbf" + written.getvalue().encode()
 
 
@@ -126,14 +126,22 @@ def _sums(columns: tuple[Column, ...]) -> list[str]:
     ]
 
 
-def _plain(row: Row) -> dict[str, int | str | None]:
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.cells.items()}
+def _plain(row: Row, form: Form) -> dict[str, int | str | None]:
+    plain: dict[str, int | str | None] = {}
+    for column in form.columns:
+        if column.kind is Kind.TIME:
+            at = row.times[column.key]
+            plain[column.key] = None if at is None else at.isoformat()
+        else:
+            plain[column.key] = row.numbers[column.key]
+    return plain
 
 
-def _cell(value: Value) -> int | str:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
-    return "" if value is None else value
+def _cell(row: Row, column: Column) -> int | str:
+    if column.kind is not Kind.TIME:
+        return row.numbers[column.key]
+    at = row.times[column.key]
+    return "" if at is None else f"{at.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
 
 
 def _full(column: Column, language: str) -> str:

@@ -155,7 +155,7 @@ def _conditions(table: Table, holds: bool) -> tuple[Condition, ...]:
 
 def _check_keys(table: Table, columns: Sequence[Column]) -> None:
     """Note keys used twice, summands that are no numbers, and formulas that count a column twice or contain themselves."""
-    by_key = {column.key: column for column in columns}
+    by_key = {column.key: column for column in reversed(columns)}
     numbers = {column.key for column in columns if column.kind is not Kind.TIME}
     for column, entry in zip(columns, table.tables("column"), strict=False):
         if by_key[column.key] is not column and column.key:
