@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -52,4 +53,5 @@ def init(screen: Screen, directory: Path, soap_port: int, admin_port: int) -> No
     written = {"config": str(config), "soap_port": ports.soap, "admin_port": ports.admin, "partners": setup.PARTNERS}
     screen.row(written, t(f"Đã ghi {config}. Bước tiếp theo:", f"Wrote {config}. Next:"))
     if not screen.json:
-        click.echo(f"  lienthong -c {config} check\n  twistd -n lienthong -c {config}")
+        typed = quote(str(config))
+        click.echo(f"  lienthong -c {typed} check\n  twistd -n lienthong -c {typed}")

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from hub import store
-from hub.check import version_mistake
+from hub.agreement import version_mistake
 from hub.cli.screen import UNAVAILABLE, Stop
 from hub.config import Config
 from hub.errors import ConfigurationFault
@@ -24,7 +24,7 @@ def opened(config: Config, *, any_version: bool = False) -> Generator[sa.Engine]
     try:
         found = store.version(engine)
         if found != store.latest_version() and not any_version:
-            raise ConfigurationFault([version_mistake(found)])
+            raise ConfigurationFault([version_mistake(found, store.latest_version())])
         yield engine
     except OperationalError as error:
         raise Stop(

@@ -126,7 +126,7 @@ def add(
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from hub import registry, store
-    from hub.check import partner_mistakes
+    from hub.agreement import partner_mistakes
     from hub.cli.journal import opened
     from hub.config import ANY, read
     from hub.config.writing import partner_toml, put

@@ -32,9 +32,9 @@ def list_trust(screen: Screen) -> None:
                 "subject": authority.subject.rfc4514_string(),
                 "sha256": fingerprint(authority),
                 "not_after": authority.not_valid_after_utc,
-                "crl_issued": crl.last_update_utc if crl else None,
-                "crl_due": crl.next_update_utc if crl else None,
-                "revoked": len(crl) if crl else None,
+                "crl_issued": crl.last_update_utc if crl is not None else None,
+                "crl_due": crl.next_update_utc if crl is not None else None,
+                "revoked": len(crl) if crl is not None else None,
             }
         )
     titles = {
