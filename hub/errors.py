@@ -13,9 +13,15 @@ from hub.model import Problem
 #: code -> (Vietnamese, English): what is wrong and what to do.  `N.` `R.` `T.` `M.` stand for that prefix followed by a path.
 SENTENCES: dict[str, tuple[str, str]] = {
     "N.": ("Thiếu phần tử bắt buộc; hãy bổ sung rồi gửi lại", "A required element is missing; add it and send again"),
-    "R.": ("Giá trị ngoài phạm vi cho phép; hãy sửa rồi gửi lại", "The value is out of range; correct it and send again"),
+    "R.": (
+        "Giá trị ngoài phạm vi cho phép; hãy sửa rồi gửi lại",
+        "The value is out of range; correct it and send again",
+    ),
     "T.": ("Giá trị sai kiểu; hãy sửa rồi gửi lại", "The value has the wrong type; correct it and send again"),
-    "M.": ("Giá trị không khớp với phần liên quan; hãy sửa rồi gửi lại", "The value does not match its counterpart; correct it"),
+    "M.": (
+        "Giá trị không khớp với phần liên quan; hãy sửa rồi gửi lại",
+        "The value does not match its counterpart; correct it",
+    ),
     "action-mismatch": (
         "SOAPAction không khớp với phần tử trong Body; hãy để trống hoặc ghi đúng",
         "SOAPAction disagrees with the Body's element; leave it empty or set it right",
@@ -24,11 +30,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Thuật toán ký không được chấp nhận; hãy dùng RSA-SHA256 và C14N loại trừ",
         "The signature algorithm is not accepted; use RSA-SHA256 with exclusive C14N",
     ),
+    "attribute-unknown": (
+        "Thuộc tính không có trong QCVN 102; hãy bỏ đi",
+        "The attribute is none of QCVN 102; leave it out",
+    ),
     "certificate-expired": (
         "Chứng thư ngoài thời hạn hiệu lực; hãy gia hạn",
         "The certificate is outside its validity; renew it",
     ),
-    "certificate-revoked": ("Chứng thư đã bị thu hồi; hãy thay chứng thư khác", "The certificate is revoked; replace it"),
+    "certificate-revoked": (
+        "Chứng thư đã bị thu hồi; hãy thay chứng thư khác",
+        "The certificate is revoked; replace it",
+    ),
     "certificate-unknown": (
         "Chứng thư chưa được đăng ký cho hệ thống đối tác nào; hãy liên hệ đơn vị vận hành",
         "The certificate belongs to no registered partner; ask the operator to register it",
@@ -36,6 +49,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "certificate-untrusted": (
         "Chứng thư không dẫn tới gốc tin cậy; hãy liên hệ đơn vị vận hành",
         "The certificate does not chain to a trusted anchor; ask the operator",
+    ),
+    "child-order": (
+        "Các phần tử con không theo thứ tự; hãy sắp lại",
+        "The children stand in another order; put them right",
     ),
     "contract-broken": (
         "Lời gọi không đúng đặc tả dịch vụ; hãy đối chiếu WSDL",
@@ -46,6 +63,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Không có thông điệp này cho hệ thống của bạn; hãy kiểm tra mã",
         "There is no such message for your system; check the id",
     ),
+    "element-unknown": (
+        "Phần tử không có trong QCVN 102; hãy bỏ đi",
+        "The element is none of QCVN 102; leave it out",
+    ),
     "hub-error": (
         "Lỗi của trục liên thông; hãy gửi lại sau và báo mã theo dõi cho đơn vị vận hành",
         "The hub failed; send again later and give the operator the tracking id",
@@ -54,7 +75,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "MessageId đã dùng cho nội dung khác; hãy dùng mã mới",
         "This MessageId was used for other bytes; use a new one",
     ),
-    "journal-unavailable": ("Tạm thời chưa ghi được nhật ký; hãy gửi lại sau", "The journal cannot be written now; send again later"),
+    "journal-unavailable": (
+        "Tạm thời chưa ghi được nhật ký; hãy gửi lại sau",
+        "The journal cannot be written now; send again later",
+    ),
+    "media-type": (
+        "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml, không nén",
+        "The HTTP media type is not supported; send text/xml, not compressed",
+    ),
     "not-fetched": (
         "Chưa lấy thông điệp nên chưa thể xác nhận; hãy gọi GetDocument trước",
         "It was not fetched, so it cannot be confirmed; call GetDocument first",
@@ -63,7 +91,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Có header mustUnderstand mà trục không hiểu; hãy bỏ đi",
         "A mustUnderstand header is not understood; remove it",
     ),
-    "not-ours": ("Không có nơi nhận nào thuộc tỉnh; hãy kiểm tra nơi nhận", "No recipient belongs to the province; check the recipients"),
+    "not-ours": (
+        "Không có nơi nhận nào thuộc tỉnh; hãy kiểm tra nơi nhận",
+        "No recipient belongs to the province; check the recipients",
+    ),
     "not-well-formed": (
         "XML sai cú pháp tại vị trí đã nêu; hãy sửa rồi gửi lại",
         "The XML is not well-formed at the place given; correct it and send again",
@@ -72,7 +103,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Đơn vị này không thuộc hệ thống của bạn; hãy kiểm tra mã đơn vị",
         "That unit does not belong to your system; check the code",
     ),
-    "operation-unknown": ("Không có chức năng này; hãy đối chiếu WSDL", "There is no such operation; compare it with the WSDL"),
+    "operation-unknown": (
+        "Không có chức năng này; hãy đối chiếu WSDL",
+        "There is no such operation; compare it with the WSDL",
+    ),
+    "packet-unreadable": (
+        "Không phải gói tin edXML theo QCVN 102; hãy kiểm tra phần tử gốc và không gian tên",
+        "This is no edXML packet of QCVN 102; check its root element and namespace",
+    ),
     "sender-not-allowed": (
         "Hệ thống của bạn không được gửi thay đơn vị này; hãy liên hệ đơn vị vận hành",
         "Your system may not send for this unit; ask the operator",
@@ -85,7 +123,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Chữ ký không đúng: nội dung đã đổi sau khi ký hoặc ký sai cách",
         "The signature does not verify: the content changed after signing, or was signed wrongly",
     ),
-    "soap-version": ("Phiên bản SOAP không được hỗ trợ; hãy dùng SOAP 1.1", "The SOAP version is not supported; use SOAP 1.1"),
+    "soap-version": (
+        "Phiên bản SOAP không được hỗ trợ; hãy dùng SOAP 1.1",
+        "The SOAP version is not supported; use SOAP 1.1",
+    ),
     "timestamp-expired": (
         "Timestamp đã quá hạn; hãy kiểm tra đồng hồ rồi ký lại",
         "The Timestamp has expired; check your clock and sign again",
@@ -94,9 +135,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Timestamp ở tương lai; hãy chỉnh lại đồng hồ",
         "The Timestamp lies in the future; set your clock",
     ),
-    "timestamp-missing": ("Thiếu Timestamp; hãy thêm và ký cả Timestamp", "The Timestamp is missing; add it and sign it"),
-    "too-deep": ("XML lồng nhau quá sâu hoặc quá nhiều thuộc tính", "The XML is nested too deeply or has too many attributes"),
-    "too-large": ("Thông điệp vượt giới hạn kích thước; hãy chia nhỏ tệp đính kèm", "The message is over the size limit; send less"),
+    "timestamp-missing": (
+        "Thiếu Timestamp; hãy thêm và ký cả Timestamp",
+        "The Timestamp is missing; add it and sign it",
+    ),
+    "too-deep": (
+        "XML lồng nhau quá sâu hoặc quá nhiều thuộc tính",
+        "The XML is nested too deeply or has too many attributes",
+    ),
+    "too-large": (
+        "Thông điệp vượt giới hạn kích thước; hãy chia nhỏ tệp đính kèm",
+        "The message is over the size limit; send less",
+    ),
     "unit-inactive": (
         "Đơn vị đã ngừng hoạt động hoặc chưa hoạt động; hãy dùng mã kế nhiệm",
         "The unit is not active on this day; use its successor's code",
@@ -106,7 +156,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Đơn vị chưa có hệ thống nhận; hãy gửi bằng cách khác",
         "No system receives for this unit yet; send it another way",
     ),
-    "unsigned": ("Thiếu chữ ký WS-Security; hãy ký Body và Timestamp", "There is no WS-Security signature; sign Body and Timestamp"),
+    "unsigned": (
+        "Thiếu chữ ký WS-Security; hãy ký Body và Timestamp",
+        "There is no WS-Security signature; sign Body and Timestamp",
+    ),
 }
 
 
