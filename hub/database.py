@@ -90,13 +90,13 @@ class Database(Service):
 
     def startService(self) -> None:
         """Start the threads."""
-        super().startService()
+        Service.startService(self)
         self._readers.start()
         self._writer.start()
 
     def stopService(self) -> Deferred[None]:
         """Finish what waits, then stop the threads and close the connections."""
-        super().stopService()
+        Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

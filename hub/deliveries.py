@@ -87,11 +87,10 @@ def due_partners(tx: Transaction, now: datetime) -> list[str]:
     return list(tx.scalars(query))
 
 
-def next_due(tx: Transaction) -> datetime | None:
-    """Return when the earliest waiting delivery is due; None when none waits."""
-    return tx.scalars(
-        sa.select(table.c.due).where(table.c.state == State.WAITING).order_by(table.c.due).limit(1)
-    ).first()
+def next_due(tx: Transaction, now: datetime) -> datetime | None:
+    """Return when the next delivery that waits becomes due, after *now*; None when none does."""
+    later = sa.select(table.c.due).where(table.c.state == State.WAITING, table.c.due > now)
+    return tx.scalars(later.order_by(table.c.due).limit(1)).first()
 
 
 def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: str, lease: timedelta) -> list[Claim]:
@@ -202,16 +201,29 @@ def rescue(tx: Transaction, now: datetime, *, alone: bool = False) -> int:
     An interrupted attempt does not count.  Returns how many deliveries wait again.
     """
     lost = table.c.state == State.SENDING
-    if not alone:
-        lost = sa.and_(lost, table.c.lease_until < now)
-    rows = tx.execute(sa.select(table.c.id, table.c.message, table.c.partner, table.c.recipient).where(lost)).all()
+    return _give_back(tx, lost if alone else sa.and_(lost, table.c.lease_until < now), now)
+
+
+def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
+    """Give back what this node had claimed and will not finish.  The attempt does not count."""
+    ours = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
+    return _give_back(tx, ours, now)
+
+
+def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime) -> int:
+    rows = tx.execute(sa.select(table.c.id, table.c.message, table.c.partner).where(which).with_for_update()).all()
     if not rows:
         return 0
     tx.execute(
         sa.update(table)
-        .where(table.c.id.in_([row.id for row in rows]), table.c.state == State.SENDING)
+        .where(table.c.id.in_([row.id for row in rows]))
         .values(
-            state=State.WAITING, attempts=table.c.attempts - 1, holder=None, lease_until=None, due=now, changed_at=now
+            state=State.WAITING,
+            attempts=table.c.attempts - 1,
+            holder=None,
+            lease_until=None,
+            due=now,
+            changed_at=now,
         )
     )
     for message_id, partner in dict.fromkeys((row.message, row.partner) for row in rows):

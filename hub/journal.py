@@ -315,6 +315,11 @@ def octets(tx: Transaction, sha256: str) -> bytes:
     return bytes(found)
 
 
+def receipt(tx: Transaction, message_id: str) -> bytes | None:
+    """Return the stored receipt of a message; None for a refused one."""
+    return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
+
+
 @attrs.frozen
 class Trace:
     """One status about a unit's document: the hub's id of the document when it is known, and the status packet."""
@@ -324,9 +329,18 @@ class Trace:
 
 
 def traces(
-    tx: Transaction, unit: str, *, document: str | None, since: datetime | None, limit: int = 1000
+    tx: Transaction,
+    unit: str,
+    *,
+    document: str | None = None,
+    since: datetime | None = None,
+    carried_by: str | None = None,
+    limit: int = 1000,
 ) -> Sequence[Trace]:
-    """Return the statuses addressed to *unit*, by arrival (`since` inclusive)."""
+    """Return the statuses addressed to *unit*, by arrival: of one *document*, `since` a time (inclusive).
+
+    With *carried_by*, only those about documents which that partner carried.
+    """
     to_unit = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == unit)
     query = (
         sa.select(table.c.answers, content.c.octets)
@@ -340,6 +354,9 @@ def traces(
         query = query.where(table.c.answers == document)
     if since is not None:
         query = query.where(table.c.received_at >= since)
+    if carried_by is not None:
+        carried = table.alias("carried")
+        query = query.where(sa.exists().where(carried.c.id == table.c.answers, carried.c.partner == carried_by))
     return [Trace(row.answers, row.octets) for row in tx.execute(query)]
 
 

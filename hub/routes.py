@@ -80,6 +80,10 @@ class Routes:
         allowed = self._senders.get(partner, frozenset())
         return ANY in allowed or self.canonical(code) in allowed
 
+    def owns(self, partner: str, code: str) -> bool:
+        """Tell whether *code* is one of the units *partner* is configured with by name."""
+        return self.canonical(code) in self._senders.get(partner, frozenset())
+
     def receives(self, partner: str, code: str) -> bool:
         """Tell whether *partner* is the receiving partner of *code*, itself or through an ancestor."""
         found = self._receiver(self.canonical(code))

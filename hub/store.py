@@ -81,7 +81,12 @@ def latest_version() -> str:
 def version(engine: sa.Engine) -> str | None:
     """Return the schema version of the database; None when it is empty."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return version_in(connection)
+
+
+def version_in(tx: Transaction) -> str | None:
+    """Return the schema version that *tx* sees; None when the database is empty."""
+    return MigrationContext.configure(tx).get_current_revision()
 
 
 def upgrade(engine: sa.Engine) -> None:
