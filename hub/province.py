@@ -1,0 +1,46 @@
+"""The province as configured at one moment: its partners, its units, its routes.  Knows no message; replaced whole on reload."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+import attrs
+from cryptography import x509
+
+from hub.certificates import fingerprint
+from hub.config import Config, Partner
+from hub.model import Unit
+from hub.routes import Post, Routes
+
+_HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
+
+
+@attrs.frozen
+class Province:
+    """One consistent picture for a call or a delivery; what is under way keeps the picture it began with."""
+
+    config: Config
+    routes: Routes
+    _by_certificate: Mapping[str, Partner]
+
+    @classmethod
+    def of(cls, config: Config, units: Iterable[Unit]) -> Self:
+        """Put the picture together from a configuration that `check` has passed and the registry's units."""
+        posts = [Post(partner.code, partner.units, partner.receive) for partner in config.partners.values()]
+        routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)
+        by_certificate = {
+            fingerprint(certificate): partner
+            for partner in config.partners.values()
+            for certificate in partner.certificates
+        }
+        return cls(config, routes, by_certificate)
+
+    def partner_with(self, certificate: x509.Certificate) -> Partner | None:
+        """Return the partner whose configured certificate this is."""
+        return self._by_certificate.get(fingerprint(certificate))
+
+
+def day(now: datetime) -> date:
+    """Return the day it is in Hà Nội."""
+    return now.astimezone(_HANOI).date()
