@@ -1,0 +1,258 @@
+"""Takes calls in: opened, verified, validated, authorised, journalled, and only then answered.
+
+Knows the order of the steps (design.md «The life of one message») and what each operation does; not HTTP, not SQL.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+
+import attrs
+import structlog
+from cryptography import x509
+from lxml import etree
+from twisted.internet.defer import CancelledError
+
+from hub import answers, calls, deliveries, envelope, events, examination, journal, markup, packet, signature
+from hub.calls import Call
+from hub.certificates import fingerprint
+from hub.config import Partner
+from hub.contract import Contract
+from hub.database import Journal
+from hub.errors import CallRefused, Rejected, Unready
+from hub.ids import new_id
+from hub.journal import Entry, Taken
+from hub.model import Event, Kind, Packet, Problem
+from hub.province import Province, day
+from hub.routes import Route
+from hub.workroom import Work
+
+log = structlog.get_logger()
+
+#: `GetPendingDocumentIds` gives so many unless asked for fewer.
+PENDING_LIMIT = 1000
+
+
+@attrs.frozen
+class Answer:
+    """What goes back: a signed envelope, and when to come again if the hub was not ready."""
+
+    body: bytes
+    fault: bool = False
+    retry_after: int | None = None  #: seconds
+
+
+@attrs.frozen
+class Opened:
+    """A call that has passed every step up to the contract: read from the verified element and nothing else."""
+
+    call: Call
+    operation: str
+    signer: str  #: fingerprint of the signing certificate
+
+
+@attrs.define(eq=False)
+class Intake:
+    """The front desk."""
+
+    province: Province
+    _contract: Contract
+    _journal: Journal
+    _work: Work
+    _now: Callable[[], datetime]
+    _accepted: Callable[[], None]  #: told after each commit that may have made deliveries
+
+    async def answer(self, body: bytes, action: str | None, certificate: x509.Certificate) -> Answer:
+        """Answer the call in *body* that came over a connection whose client showed *certificate*."""
+        province, now = self.province, self._now()
+        tracking = new_id(now)
+        retry_after, fault = None, True
+        try:
+            try:
+                child = await self._serve(province, body, action, certificate, now, tracking)
+                unsigned, fault = envelope.answer(child), False
+            except Rejected as rejected:
+                unsigned = self._fault(rejected.problems, tracking)
+        except CancelledError:
+            raise
+        except Unready as unready:
+            log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking=tracking)
+            unsigned, retry_after = self._fault((unready.problem,), tracking, ours=True), unready.retry_after
+        except Exception:
+            log.exception("intake-failed", tracking=tracking)
+            unsigned = self._fault((Problem("hub-error", tracking),), tracking, ours=True)
+        signed = await self._work(len(unsigned), signature.sign, unsigned, province.config.identity, now)
+        return Answer(signed, fault, retry_after)
+
+    def _fault(self, problems: tuple[Problem, ...], tracking: str, *, ours: bool = False) -> bytes:
+        return envelope.fault(self._contract.namespace, problems, server=ours, tracking=tracking)
+
+    async def _serve(
+        self,
+        province: Province,
+        body: bytes,
+        action: str | None,
+        certificate: x509.Certificate,
+        now: datetime,
+        tracking: str,
+    ) -> etree._Element:
+        """Return the answer's element.  Raises `Rejected`, after journalling it, when there is no answer but a fault."""
+        partner = province.partner_with(certificate)
+        if partner is None:
+            shown = fingerprint(certificate)
+            await self._journal.write(
+                events.append,
+                Event("call-refused", now, None, None, {"certificate": shown, "code": "certificate-unknown"}),
+            )
+            raise CallRefused(Problem("certificate-unknown", shown))
+        try:
+            opened = await self._work(len(body), open_call, body, action, partner, province, self._contract, now)
+        except Rejected as rejected:
+            sha256 = hashlib.sha256(body).hexdigest()
+            entry = Entry(
+                id=tracking,
+                partner=partner.code,
+                message_id=None,
+                service=self._contract.name,
+                received_at=now,
+                content=body,
+                sha256=sha256,
+                problems=rejected.problems,
+            )
+            await self._journal.write(journal.take, entry, province.routes)
+            raise
+        try:
+            return await self._perform(province, partner, opened, now, tracking)
+        except Rejected as rejected:
+            said = {"partner": partner.code, "operation": opened.operation, "code": rejected.problems[0].code}
+            await self._journal.write(events.append, Event("call-refused", now, None, None, said))
+            raise
+
+    async def _perform(
+        self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str
+    ) -> etree._Element:
+        routes = province.routes
+        match opened.call:
+            case calls.SendDocument() | calls.UpdateTraces():
+                return await self._take(province, partner, opened, now, tracking)
+            case calls.GetPendingDocumentIds(organ, limit):
+                if not routes.receives(partner.code, organ):
+                    raise CallRefused(Problem("not-yours", organ))
+                most = min(limit or PENDING_LIMIT, PENDING_LIMIT)
+                unit = routes.canonical(organ)
+                return answers.pending(await self._journal.read(deliveries.pending, partner.code, unit, most))
+            case calls.GetDocument(document_id):
+                row, octets = await self._journal.write(deliveries.fetch, partner.code, document_id, now)
+                found = answers.Document(document_id, row["message_id"], octets)
+                return await self._work(len(octets), answers.document, found)
+            case calls.ConfirmReceived(document_id, given):
+                confirmed_unit = routes.canonical(given) if given else None
+                try:
+                    await self._journal.write(deliveries.confirm, partner.code, document_id, confirmed_unit, now)
+                except Rejected as rejected:
+                    return answers.refused(opened.operation, rejected.problems)
+                return answers.confirmed()
+            case calls.GetTraces(organ, document, since):
+                unit = routes.canonical(organ)
+                if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
+                    raise CallRefused(Problem("not-yours", organ))
+                own = None if routes.owns(partner.code, unit) else partner.code
+                found_traces = await self._journal.read(
+                    journal.traces, unit, document=document, since=since, carried_by=own
+                )
+                return answers.traces([answers.Trace(trace.document, trace.packet) for trace in found_traces])
+
+    async def _take(
+        self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str
+    ) -> etree._Element:
+        call = opened.call
+        assert isinstance(call, calls.SendDocument | calls.UpdateTraces)
+        entry = await self._work(
+            len(call.packet), judge_message, call, partner, province, self._contract.name, now, tracking
+        )
+        taken: Taken = await self._journal.write(journal.take, entry, province.routes)
+        if taken.problems:
+            log.info("message-refused", message=taken.id, partner=partner.code, code=taken.problems[0].code)
+            return answers.refused(opened.operation, taken.problems)
+        log.info("message-accepted", message=taken.id, partner=partner.code, repeated=taken.id != entry.id)
+        self._accepted()
+        assert taken.receipt is not None
+        return answers.taken(opened.operation, taken.id, taken.receipt)
+
+
+def open_call(
+    body: bytes, action: str | None, partner: Partner, province: Province, contract: Contract, now: datetime
+) -> Opened:
+    """Parse, verify and validate a call of *partner*; return what its verified Body says.
+
+    Raises `Rejected` with the code of the step that refused it.
+    """
+    root = markup.parse(body)
+    envelope.open_envelope(root)
+    verified = signature.verify(
+        root, partner.certificates, now, max_age=partner.policy.max_age, sha1=partner.policy.sha1
+    )
+    province.config.anchors.check(verified.certificate, now)
+    (child,) = verified.body.iterchildren("*")
+    operation = contract.operation(child)
+    if not envelope.action_matches(action, operation.action):
+        raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
+    return Opened(calls.read(child, contract.validate(child)), operation.name, fingerprint(verified.certificate))
+
+
+def judge_message(
+    call: calls.SendDocument | calls.UpdateTraces,
+    partner: Partner,
+    province: Province,
+    service: str,
+    now: datetime,
+    message: str,
+) -> Entry:
+    """Judge the packet of *call*: read it, examine it, authorise its sender, route it, and write the receipt for it."""
+    sha256 = hashlib.sha256(call.packet).hexdigest()
+    entry = Entry(
+        id=message,
+        partner=partner.code,
+        message_id=call.message_id or sha256,
+        service=service,
+        received_at=now,
+        content=call.packet,
+        sha256=sha256,
+    )
+    try:
+        read = packet.read(call.packet)
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    entry = attrs.evolve(entry, packet=read)
+    only_status = isinstance(call, calls.UpdateTraces)
+    try:
+        examination.examine(read, today=day(now), profile=partner.policy.profile)
+        routes = authorise(read, partner.code, province, now, only_status=only_status)
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    assert entry.message_id is not None
+    said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
+    receipt = signature.seal(answers.receipt(said), province.config.identity)
+    return attrs.evolve(entry, routes=routes, receipt=receipt)
+
+
+def authorise(
+    read: Packet, partner: str, province: Province, now: datetime, *, only_status: bool = False
+) -> tuple[Route, ...]:
+    """Return where *read* goes, if *partner* may send it: by UpdateTraces, a status only.  Raises `Rejected`."""
+    routes, today = province.routes, day(now)
+    if only_status and read.kind is not Kind.STATUS:
+        raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
+    if not routes.may_send(partner, read.sender):
+        raise Rejected(Problem("sender-not-allowed", read.sender))
+    if read.kind is not Kind.STATUS:
+        return routes.route_all(partner, read.recipients, today)
+    organ = read.responses[0].organ
+    if routes.canonical(organ) == routes.canonical(read.sender):
+        return ()  # the original sender's own word: it goes to the document's recipients, whom the journal knows
+    try:
+        return routes.route_all(partner, (organ,), today)
+    except Rejected as rejected:
+        if all(problem.code == "unit-without-system" for problem in rejected.problems):
+            return ()  # its system finds the status by GetTraces
+        raise
