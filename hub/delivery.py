@@ -1,0 +1,231 @@
+"""Takes due deliveries, holds each adapter's conversation, settles the result.
+
+Knows when to look, how many at once, and what to do when a conversation breaks; not what is said in it, nor any SQL.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar, cast
+
+import attrs
+import structlog
+from structlog.contextvars import bound_contextvars
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from hub import deliveries, journal
+from hub.config import Partner
+from hub.database import Journal
+from hub.deliveries import Claim, Exchange
+from hub.errors import Unready
+from hub.lifecycle import judge
+from hub.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, State, Unavailable
+from hub.policy import delay
+from hub.province import Province
+from hub.store import Transaction
+from hub.workroom import Work
+
+log = structlog.get_logger()
+
+#: How many messages travel to one partner at the same time.
+CONCURRENCY = 4
+#: How often to look when nothing wakes us, in seconds: for what other processes (the command line) put there.
+POLL = 1.0
+#: A conversation may take so many timeouts of one call; then its lease is over.
+CALLS = 3
+#: How long a stop waits for conversations under way, in seconds.
+DRAIN = 10.0
+
+
+class Unreachable(Exception):
+    """The network's fault or the partner's: no reply came."""
+
+
+Send = Callable[[Request, Partner], Awaitable[Reply]]
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class DeliveryService(Service):
+    """The outgoing desk of one node."""
+
+    province: Province
+    adapters: Mapping[str, Adapter]  #: by partner
+    _journal: Journal
+    _send: Send
+    _work: Work
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _random: Callable[[], float]  #: in [0, 1)
+    _node: str
+    _alone: bool  #: no other node shares the journal: what is `sending` at start was ours and is lost
+    _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
+    _looking: Deferred[float] | None = attrs.field(default=None, init=False)
+    _again: bool = attrs.field(default=False, init=False)
+    _next: IDelayedCall | None = attrs.field(default=None, init=False)
+    _rescued_at: datetime | None = attrs.field(default=None, init=False)
+
+    def startService(self) -> None:
+        """Begin to look."""
+        Service.startService(self)
+        self.wake()
+
+    def stopService(self) -> Deferred[None]:
+        """Take nothing more; finish what is under way within `DRAIN`, then give it back."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        if self._looking is not None:
+            await _ended(self._looking)
+        under_way = list(self._under_way)
+        if under_way:
+            limit = self._clock.callLater(DRAIN, _cancel, under_way)
+            await DeferredList([_ended(task) for task in under_way])
+            if limit.active():
+                limit.cancel()
+
+    def wake(self) -> None:
+        """Look for what is due, now."""
+        if not self.running:
+            return
+        if self._looking is not None:
+            self._again = True
+            return
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._looking = Deferred.fromCoroutine(self._look())
+        _ = self._looking.addBoth(self._looked)
+
+    def _looked(self, result: object) -> None:
+        self._looking = None
+        wait = POLL
+        if isinstance(result, Failure):
+            log.error("delivery-look-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
+        elif isinstance(result, float):
+            wait = min(POLL, result)
+        if self.running:
+            self._next = self._clock.callLater(0.0 if self._again else wait, self.wake)
+        self._again = False
+
+    async def _look(self) -> float:
+        """Claim what is due and start it; return how many seconds to wait before looking again."""
+        now = self._now()
+        if self._rescued_at is None or now - self._rescued_at > timedelta(seconds=10):
+            lost = await self._journal.write(deliveries.rescue, now, alone=self._alone and self._rescued_at is None)
+            self._rescued_at = now
+            if lost:
+                log.warning("deliveries-rescued", count=lost)
+        due, next_due = await self._journal.read(_due, now)
+        busy = Counter(claim.partner for claim in self._under_way.values())
+        for code in due:
+            partner, slots = self.province.config.partners.get(code), CONCURRENCY - busy[code]
+            if partner is None or code not in self.adapters or slots <= 0 or not self.running:
+                continue
+            lease = partner.policy.timeout * CALLS
+            claims = await self._journal.write(
+                deliveries.claim, code, now, limit=slots, holder=self._node, lease=lease + timedelta(seconds=DRAIN)
+            )
+            for claim in claims:
+                self._start(claim, partner, lease)
+        return max(0.0, (next_due - self._now()).total_seconds()) if next_due and next_due > now else POLL
+
+    def _start(self, claim: Claim, partner: Partner, lease: timedelta) -> None:
+        task = Deferred.fromCoroutine(self._deliver(claim, partner))
+        self._under_way[task] = claim
+        _ = task.addTimeout(lease.total_seconds(), self._clock)
+        _ = task.addBoth(self._ended, task)
+
+    def _ended(self, result: object, task: Deferred[None]) -> None:
+        del self._under_way[task]
+        if isinstance(result, Failure):
+            log.error("delivery-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
+        self.wake()
+
+    async def _deliver(self, claim: Claim, partner: Partner) -> None:
+        """Carry one claim to its end.  Interrupted, it is given back and the attempt does not count."""
+        with bound_contextvars(message=claim.message, partner=claim.partner, attempt=claim.number):
+            try:
+                outcome, exchange = await self._converse(claim, partner)
+            except CancelledError:
+                if not self.running:
+                    await self._journal.write(deliveries.give_back, claim, self._now())
+                    return
+                outcome, exchange = Unavailable("the conversation took too long"), Exchange()
+            now = self._now()
+            wait = delay(partner.policy, claim.number, self._random())
+            verdict = judge(outcome, since=claim.since, now=now, delay=wait, give_up=partner.policy.give_up)
+            name = type(outcome).__name__.lower()
+            settled = await self._journal.write(deliveries.settle, claim, name, verdict, exchange, now)
+            log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
+
+    async def _converse(self, claim: Claim, partner: Partner) -> tuple[Outcome, Exchange]:
+        """Hold the adapter's conversation; return how it ended and what last went over the wire."""
+        exchange = Exchange()
+        try:
+            consignment = await self._journal.read(_load, claim)
+            size = len(consignment.content)
+            conversation = self.adapters[partner.code].deliver(consignment, self._now())
+            step = await self._work(size, _advance, conversation, None)
+            while isinstance(step, Request):
+                exchange = Exchange(request_sha256=hashlib.sha256(step.body).hexdigest())
+                reply = await self._send(step, partner)
+                exchange = attrs.evolve(
+                    exchange, reply_sha256=hashlib.sha256(reply.body).hexdigest(), reply_status=reply.status
+                )
+                step = await self._work(max(size, len(reply.body)), _advance, conversation, reply)
+        except CancelledError:
+            raise
+        except Unreachable as unreachable:
+            return Unavailable(str(unreachable)), exchange
+        except Unready as unready:
+            return Postponed(self._now() + timedelta(seconds=unready.retry_after), str(unready)), exchange
+        except Exception as error:
+            log.exception("conversation-broke")
+            return Unavailable(f"hub-error: {error!r}"), exchange
+        return step, exchange
+
+
+def _cancel(tasks: list[Deferred[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+def _due(tx: Transaction, now: datetime) -> tuple[list[str], datetime | None]:
+    return deliveries.due_partners(tx, now), deliveries.next_due(tx, now)
+
+
+def _load(tx: Transaction, claim: Claim) -> Consignment:
+    message = journal.message(tx, claim.message)
+    return Consignment(
+        message=message,
+        content=journal.octets(tx, message.sha256),
+        recipients=claim.recipients,
+        attempt=claim.number,
+    )
+
+
+def _advance(conversation: Conversation, reply: Reply | None) -> Request | Outcome:
+    """Hand the adapter a reply; return what it asks next, or its outcome."""
+    try:
+        return next(conversation) if reply is None else conversation.send(reply)
+    except StopIteration as end:
+        return cast("Outcome", end.value)
+
+
+def _ended(task: Deferred[T]) -> Deferred[None]:
+    """Return a Deferred that fires when *task* is over, however it ended, leaving its result alone."""
+    over: Deferred[None] = Deferred()
+
+    def tell(result: T | Failure) -> T | Failure:
+        over.callback(None)
+        return result
+
+    _ = task.addBoth(tell)
+    return over
