@@ -1,0 +1,183 @@
+"""The SOAP port: HTTP in, HTTP out.  Knows methods, media types, sizes and who is on the other end; not what a call means."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import structlog
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.web.resource import NoResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from hub import envelope
+from hub.contract import Contract
+from hub.intake import Intake
+from hub.model import Problem
+
+log = structlog.get_logger()
+
+#: A connection that says nothing for so long is closed, in seconds.
+IDLE = 60
+#: After refusing a body, what still comes is thrown away for so long, so that the refusal can be read, in seconds.
+LINGER = 5
+
+_XML = envelope.CONTENT_TYPE.encode()
+
+
+class BoundedRequest(Request):
+    """A request whose body is refused as soon as it is known to be too large, before it is read or kept."""
+
+    channel: Any  # an HTTPChannel that knows its site, which Twisted's types do not say
+    _refused = False
+    _size = 0
+    _lingering: IDelayedCall | None = None
+
+    def gotLength(self, length: int | None) -> None:
+        """Refuse by the declared length."""
+        super().gotLength(min(length, self._limit) if length is not None else None)
+        if length is not None and length > self._limit:
+            self._refuse(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Refuse by what has come, when no length was declared."""
+        self._size += len(data)
+        if not self._refused and self._size > self._limit:
+            self._refuse(self._size)
+        if not self._refused:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Go on to the resource, unless the body was refused."""
+        if self._refused:
+            self._end()
+        else:
+            super().requestReceived(command, path, version)
+
+    def connectionLost(self, reason: Any) -> None:
+        """Forget the timer."""
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        super().connectionLost(reason)
+
+    @property
+    def _limit(self) -> int:
+        return int(self.channel.site.body_limit)
+
+    def _refuse(self, size: int) -> None:
+        self._refused = True
+        self.requestHeaders.removeHeader(b"expect")  # the refusal is the answer; nothing may ask for the body now
+        site: BoundedSite = self.channel.site
+        problem = Problem("too-large", f"{size} > {self._limit}")
+        body = envelope.fault(site.namespace, [problem], server=False, tracking="")
+        head = (
+            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+            % (_XML, len(body))
+        )
+        log.info("body-refused", size=size, limit=self._limit)
+        self.channel.transport.write(head + body)
+        self._lingering = site.reactor.callLater(LINGER, self._end)
+
+    def _end(self) -> None:
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        self.channel.transport.loseConnection()
+
+
+class BoundedSite(Site):
+    """A site whose requests have bodies of at most `body_limit` octets."""
+
+    def __init__(self, resource: Resource, body_limit: int, namespace: str, reactor: Any) -> None:
+        super().__init__(resource, requestFactory=BoundedRequest, timeout=IDLE, reactor=reactor)
+        self.body_limit = body_limit
+        self.namespace = namespace
+        self.reactor = reactor
+        self.displayTracebacks = False
+
+
+class ServiceResource(Resource):
+    """One service at its URL: calls by POST, its contract by `?wsdl` and `?xsd=NAME`."""
+
+    isLeaf = True
+
+    def __init__(self, intake: Intake, contract: Contract, address: Callable[[], str]) -> None:
+        super().__init__()
+        self._intake = intake
+        self._contract = contract
+        self._address = address
+
+    def render_GET(self, request: Request) -> bytes:
+        """Give the contract."""
+        if request.postpath:
+            return _nothing(request)
+        arguments = {name.lower(): values for name, values in request.args.items()}
+        if b"wsdl" in arguments or request.uri.lower().endswith(b"?wsdl"):
+            document = self._contract.wsdl(self._address())
+        elif b"xsd" in arguments:
+            try:
+                document = self._contract.xsd(arguments[b"xsd"][0].decode("ascii"))
+            except (KeyError, UnicodeDecodeError):
+                return _nothing(request)
+        else:
+            request.setResponseCode(405)
+            request.setHeader(b"Allow", b"POST")
+            request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+            return "Gọi bằng POST; đặc tả ở ?wsdl. / Call by POST; the contract is at ?wsdl.\n".encode()
+        request.setHeader(b"Content-Type", _XML)
+        return document
+
+    render_HEAD = render_GET
+
+    def render_POST(self, request: BoundedRequest) -> Any:
+        """Take a call."""
+        refusal = _media_refusal(request)
+        if refusal is not None:
+            request.setResponseCode(415)
+            request.setHeader(b"Content-Type", _XML)
+            return envelope.fault(self._contract.namespace, [refusal], server=False, tracking="")
+        gone: list[object] = []
+        _ = request.notifyFinish().addErrback(gone.append)
+        _ = Deferred.fromCoroutine(self._answer(request, gone)).addErrback(_lost)
+        return NOT_DONE_YET
+
+    async def _answer(self, request: BoundedRequest, gone: list[object]) -> None:
+        assert request.content is not None
+        body = request.content.read()
+        request.content.close()
+        action = request.getHeader("soapaction")
+        answer = await self._intake.answer(body, action, peer(request.channel))
+        if gone:
+            return  # the caller hung up; what was journalled stays, and the same call gets the same answer
+        if answer.retry_after is not None:
+            request.setResponseCode(503)
+            request.setHeader(b"Retry-After", str(answer.retry_after).encode())
+        elif answer.fault:
+            request.setResponseCode(500)
+        request.setHeader(b"Content-Type", _XML)
+        request.setHeader(b"Content-Length", str(len(answer.body)).encode())
+        request.write(answer.body)
+        request.finish()
+
+
+def _nothing(request: Request) -> bytes:
+    return cast("bytes", NoResource().render(request))
+
+
+def peer(channel: Any) -> x509.Certificate:
+    """Return the certificate the client showed; the handshake has demanded one."""
+    shown = channel.transport.getPeerCertificate()
+    return cast("x509.Certificate", shown.to_cryptography())
+
+
+def _media_refusal(request: Request) -> Problem | None:
+    media, _, _parameters = (request.getHeader("content-type") or "").partition(";")
+    if media.strip().lower() != "text/xml":
+        return Problem("media-type", media.strip() or "-")
+    encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        return Problem("media-type", f"Content-Encoding: {encoding}")
+    return None
+
+
+def _lost(failure: Any) -> None:
+    log.error("answer-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

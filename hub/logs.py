@@ -1,0 +1,44 @@
+"""One stream of JSON lines: the hub's own events and Twisted's.  Knows structlog and twistd's `--logger`; not what is logged.
+
+`tap.py` adds the observer unless twistd was told of another logger.
+"""
+
+import sys
+from typing import Any, TextIO, cast
+
+import structlog
+from twisted.logger import ILogObserver, LogEvent, formatEvent
+from zope.interface import provider
+
+_LEVELS = {"warn": "warning"}
+
+
+def configure(stream: TextIO | None = None) -> None:
+    """Make structlog write one JSON object a line to *stream* (standard output)."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.__stdout__),
+        cache_logger_on_first_use=False,
+    )
+
+
+def observer(stream: TextIO | None = None) -> ILogObserver:
+    """Return an observer of Twisted's events: `twistd -n --logger hub.logs.observer lienthong`."""
+    configure(stream)
+    log = structlog.get_logger()
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        level = event["log_level"].name
+        failure = event.get("log_failure")
+        fields: dict[str, Any] = {"exception": failure.getTraceback()} if failure is not None else {}
+        say = getattr(log, _LEVELS.get(level, level))
+        say(formatEvent(event), logger=event.get("log_namespace", ""), **fields)
+
+    return cast("ILogObserver", observe)

@@ -1,0 +1,268 @@
+"""The hub as one Twisted service: its parts put together, started and stopped in order, its configuration read again.
+
+Knows every part's constructor and nothing of what a part does.  `tap.py` hands in the reactor; tests hand in a Clock.
+"""
+
+import random
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import structlog
+from OpenSSL import SSL
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from zope.interface import implementer
+
+import adapters
+from hub import admin, check, contract, pidfile, store, tls
+from hub.chainer import Chainer
+from hub.config import Config, Listen, changes
+from hub.contract import Contract
+from hub.database import Database
+from hub.delivery import DeliveryService
+from hub.errors import ConfigurationFault, Mistake
+from hub.ids import new_id
+from hub.intake import Intake
+from hub.listener import BoundedSite, ServiceResource
+from hub.model import Adapter, Receive
+from hub.province import Province
+from hub.sender import Sender
+from hub.workroom import Workroom
+
+log = structlog.get_logger()
+
+
+class Ordered(MultiService):
+    """Starts its parts in order and stops them one after another, the last started first."""
+
+    def stopService(self) -> Deferred[None]:
+        """Stop each part when the one above it has stopped."""
+        self.running = 0
+        return Deferred.fromCoroutine(self._stop_in_turn())
+
+    async def _stop_in_turn(self) -> None:
+        for part in reversed(list(self)):
+            await maybeDeferred(part.stopService)
+
+
+@implementer(IOpenSSLContextFactory)
+@attrs.define(eq=False)
+class Port(Service):
+    """One listening port over TLS, whose context is asked for anew by each connection."""
+
+    _socket: socket.socket  #: bound before anything else starts: a taken port is found in time
+    _site: Site
+    _context: Callable[[], SSL.Context]
+    _reactor: Any
+    _port: IListeningPort | None = attrs.field(default=None, init=False)
+
+    def getContext(self) -> SSL.Context:
+        """Return the context of a new connection, as Twisted asks a context factory for it."""
+        return self._context()
+
+    def startService(self) -> None:
+        """Listen."""
+        Service.startService(self)
+        factory = TLSMemoryBIOFactory(self, False, self._site)
+        self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
+        self._socket.close()  # the reactor has its own duplicate
+
+    def stopService(self) -> Deferred[None] | None:
+        """Take no more connections."""
+        Service.stopService(self)
+        return None if self._port is None else self._port.stopListening()
+
+
+@attrs.define(eq=False)
+class Hold(Service):
+    """The grip on the data directory, and the ear for SIGHUP."""
+
+    _data: Path
+    _reload: Callable[[], None]
+    _reactor: Any
+    _hold: pidfile.Hold | None = attrs.field(default=None, init=False)
+
+    def startService(self) -> None:
+        """Take hold.  Exits 78 when another hub has it."""
+        Service.startService(self)
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
+        try:
+            self._hold = pidfile.Hold.take(self._data)
+        except pidfile.Held as held:
+            path = f"hub.toml: data ({self._data})"
+            raise ConfigurationFault(
+                [Mistake(path, f"the hub with pid {held} runs here", "one hub a directory")]
+            ) from None
+
+    def stopService(self) -> None:
+        """Let go."""
+        Service.stopService(self)
+        if self._hold is not None:
+            self._hold.release()
+
+
+class Hub(Ordered):
+    """Every part of one node."""
+
+    def __init__(self, province: Province, reactor: Any, ports: Mapping[str, socket.socket]) -> None:
+        super().__init__()
+        config = province.config
+        self.province = province
+        self._reactor = reactor
+        self._contract = contract.load("documents")
+        self._clock = reactor
+        self._database = Database(store.open_engine(config.database_url), reactor)
+        workroom = Workroom(reactor)
+        self._sender = Sender(config, reactor, self.now)
+        self._delivery = DeliveryService(
+            province=province,
+            adapters=adapters_of(config),
+            journal=self._database,
+            send=self._sender.send,
+            work=workroom.work,
+            clock=reactor,
+            now=self.now,
+            random=random.SystemRandom().random,
+            node=new_id(self.now()),
+            alone=config.database_url.startswith("sqlite"),
+        )
+        self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
+        self._soap_context = self._admin_context = tls.context(config.identity)
+        self._make_contexts()
+        for part in (
+            Hold(config.data, self.reload, reactor),
+            self._database,
+            workroom,
+            Chainer(self._database, reactor),
+            self._delivery,
+            Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
+            Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
+        ):
+            part.setServiceParent(self)
+
+    def now(self) -> datetime:
+        """Return the time, aware and in UTC."""
+        return datetime.fromtimestamp(self._clock.seconds(), UTC)
+
+    def reload(self) -> None:
+        """Read configuration, registry, certificates and CRLs again; keep what is if anything is wrong; tell who asked.
+
+        Connections and conversations under way keep what they began with.
+        """
+        data = self.province.config.data
+        nonce = pidfile.question(data)
+        asked = self._database.read(lambda _tx: check.look(self.province.config.path, self.now()))
+        _ = asked.addCallback(self._take_up).addErrback(_refuse).addCallback(_tell, data, nonce)
+
+    def _take_up(self, found: check.Findings) -> pidfile.Verdict:
+        if found.mistakes or found.province is None:
+            log.warning("reload-refused", mistakes=[str(mistake) for mistake in found.mistakes])
+            return pidfile.Verdict(ok=False, mistakes=found.mistakes)
+        old, new = self.province.config, found.province.config
+        changed = tuple(changes(old, new))
+        self.province = self._intake.province = self._delivery.province = found.province
+        self._delivery.adapters = adapters_of(new)
+        self._sender.config = new
+        self._make_contexts()
+        self._delivery.wake()
+        log.info("reloaded", changes=changed)
+        return pidfile.Verdict(ok=True, changes=changed)
+
+    def _make_contexts(self) -> None:
+        config = self.province.config
+        self._admin_context = tls.context(config.identity)
+        self._soap_context = tls.context(
+            config.identity, lambda shown: config.anchors.check(shown, self.now()), config.authorities
+        )
+
+    def _address(self) -> str:
+        """Return the documents service's public URL, from the configuration and never from a caller's Host header."""
+        config = self.province.config
+        return f"{config.public_url or address(config.soap)}/soap/documents"
+
+    def _soap_site(self) -> Site:
+        root, soap = Resource(), Resource()
+        root.putChild(b"soap", soap)
+        soap.putChild(b"documents", ServiceResource(self._intake, self._contract, self._address))
+        return BoundedSite(root, self.province.config.soap.body_limit, self._contract.namespace, self._reactor)
+
+    def _admin_site(self) -> Site:
+        def look() -> Any:
+            return admin.readiness(self._database, self.province, self.now())
+
+        def wsdls() -> dict[str, bytes]:
+            return wsdls_of(self._contract, self._address())
+
+        return BoundedSite(admin.resource(look, wsdls), 64 * 1024, self._contract.namespace, self._reactor)
+
+
+def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:
+    """Return the WSDL of *service* with its address, and the XSDs it names, by file name."""
+    return {f"{service.name}.wsdl": service.wsdl(at)}
+
+
+def address(listen: Listen) -> str:
+    """Return the https URL of a port."""
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"https://{host}:{listen.port}"
+
+
+def adapters_of(config: Config) -> dict[str, Adapter]:
+    """Return the adapter of each partner that is pushed to."""
+    return {
+        partner.code: adapters.adapter(
+            partner.adapter,
+            url=partner.url or "",
+            identity=config.identity,
+            certificates=partner.certificates,
+            max_age=partner.policy.max_age,
+        )
+        for partner in config.partners.values()
+        if partner.receive is Receive.PUSH
+    }
+
+
+def bind(listen: Listen) -> socket.socket:
+    """Bind and listen on a port.  Raises OSError when another has it."""
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    bound = socket.create_server((listen.host, listen.port), family=family, backlog=128)
+    bound.setblocking(False)
+    return bound
+
+
+def make_hub(path: Path, reactor: Any) -> Hub:
+    """Put the hub of the configuration *path* together.  Raises `ConfigurationFault` on all that `check` would refuse."""
+    found = check.look(path, datetime.fromtimestamp(reactor.seconds(), UTC))
+    if found.mistakes or found.province is None:
+        raise ConfigurationFault(found.mistakes)
+    config = found.province.config
+    ports, mistakes = {}, []
+    for name, listen in (("soap", config.soap), ("admin", config.admin)):
+        try:
+            ports[name] = bind(listen)
+        except OSError as error:
+            wrong = f"{listen.host}:{listen.port}: {error.strerror}"
+            mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, "a port that is free"))
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    return Hub(found.province, reactor, ports)
+
+
+def _refuse(failure: Failure) -> pidfile.Verdict:
+    log.error("reload-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
+    mistake = Mistake("hub.toml", failure.getErrorMessage(), "see the log")
+    return pidfile.Verdict(ok=False, mistakes=(mistake,))
+
+
+def _tell(verdict: pidfile.Verdict, data: Path, nonce: str) -> None:
+    pidfile.answer(data, nonce, verdict)
