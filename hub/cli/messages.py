@@ -1,0 +1,192 @@
+"""`lienthong messages`, `show`, `trace`: what is in the journal, one message, all that happened to it."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+
+if TYPE_CHECKING:
+    from hub.journal import Filter
+    from hub.model import Delivery, Message
+    from hub.store import Transaction
+
+_STATES = ("accepted", "refused")
+_DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "dead")
+
+
+class _Time(click.ParamType[datetime]):
+    """A day or a time; without an offset it is Hà Nội's."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read ISO 8601."""
+        if isinstance(value, datetime):
+            return value
+        from zoneinfo import ZoneInfo
+
+        try:
+            read = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(t(f"{value!r} không phải ngày giờ ISO 8601", f"{value!r} is no ISO 8601 time"), param, ctx)
+        return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo("Asia/Ho_Chi_Minh"))).astimezone(UTC)
+
+
+def filters(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose messages: `messages` and `replay` take the same."""
+    options = (
+        click.option("--state", type=click.Choice(_STATES), help=t("Trạng thái thông điệp.", "State of the message.")),
+        click.option(
+            "--delivery-state",
+            type=click.Choice(_DELIVERY_STATES),
+            help=t("Có lượt chuyển ở trạng thái này.", "Has a delivery in this state."),
+        ),
+        click.option("--partner", help=t("Hệ thống gửi hoặc nhận.", "The sending or a receiving partner.")),
+        click.option("--message-id", help=t("Mã do bên gửi đặt.", "The sender's id.")),
+        click.option("--unit", help=t("Đơn vị gửi hoặc nhận.", "The sending or a receiving unit.")),
+        click.option("--since", type=_Time(), help=t("Từ lúc (kể cả).", "From this time on.")),
+        click.option("--until", type=_Time(), help=t("Đến trước lúc.", "Before this time.")),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
+    """Return what the options of `filters` choose; a unit may be named by an alias."""
+    from hub import registry
+    from hub.journal import Filter
+
+    unit = options["unit"]
+    if unit is not None:
+        unit = next((held.code for held in registry.units(tx) if unit in held.aliases), unit)
+    return Filter(**{**options, "unit": unit, "ids": ids})
+
+
+@command(
+    "messages",
+    "Liệt kê thông điệp trong nhật ký, cũ trước mới sau.",
+    "List the messages of the journal, the oldest first.",
+    "lienthong messages --state refused",
+    "lienthong messages --delivery-state dead --partner vpub --json",
+    "lienthong messages --since 2026-11-01 --unit H55.01 --count",
+)
+@filters
+@click.option(
+    "--limit", type=click.IntRange(1), help=t("Nhiều nhất bao nhiêu; mặc định tất cả.", "At most; default all.")
+)
+@click.option("--count", "only_count", is_flag=True, help=t("Chỉ in số lượng.", "Print the number alone."))
+@pass_screen
+def messages(screen: Screen, /, limit: int | None, only_count: bool, **options: Any) -> None:
+    from hub import journal, store
+    from hub.cli.journal import opened
+    from hub.config import read
+
+    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+        wanted = chosen(tx, options)
+        if only_count:
+            click.echo(journal.count(tx, wanted))
+            return
+        columns = {
+            "id": "id",
+            "received_at": t("nhận lúc", "received"),
+            "partner": t("hệ thống", "partner"),
+            "kind": t("loại", "kind"),
+            "state": t("trạng thái", "state"),
+            "sender": t("đơn vị gửi", "from"),
+            "subject": t("trích yếu / lý do từ chối", "subject / refusal"),
+        }
+        found = screen.table(columns, _rows(journal.messages(tx, wanted, limit), screen))
+    if not found and not screen.json:
+        screen.note("Không có thông điệp nào.", "No message.")
+
+
+def _rows(found: "Iterator[Message]", screen: Screen) -> Iterator[dict[str, object]]:
+    for message in found:
+        fields = attrs.asdict(message)
+        if not screen.json:
+            fields["subject"] = (message.refusal or message.subject or "")[:80]
+        yield fields
+
+
+def one(tx: "Transaction", name: str) -> "Message":
+    """Return the one message that *name* (hub id or message id) names; the newest accepted of several."""
+    from hub import journal
+    from hub.model import MessageState
+
+    found = journal.find(tx, name)
+    if not found:
+        raise Stop(f"không có thông điệp {name}", f"there is no message {name}", NOT_FOUND)
+    accepted = [message for message in found if message.state is MessageState.ACCEPTED]
+    return (accepted or found)[-1]
+
+
+@command(
+    "show",
+    "Xem một thông điệp; --raw: đúng từng byte ra đầu ra chuẩn.",
+    "Show one message; --raw: its exact bytes on standard output.",
+    "lienthong show 0193… --raw > packet.edxml",
+)
+@click.argument("name", metavar="ID|MESSAGE_ID")
+@click.option("--raw", is_flag=True, help=t("Chỉ các byte nguyên bản.", "The exact bytes alone."))
+@pass_screen
+def show(screen: Screen, name: str, raw: bool) -> None:
+    from hub import deliveries, journal, store
+    from hub.cli.journal import opened
+    from hub.config import read
+
+    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+        message = one(tx, name)
+        if raw:
+            sys.stdout.buffer.write(journal.octets(tx, message.sha256))
+            sys.stdout.buffer.flush()
+            return
+        made = deliveries.of_message(tx, message.id)
+        receipt = journal.receipt(tx, message.id)
+    fields = attrs.asdict(message)
+    shown = [_delivery(delivery) for delivery in made]
+    text = "\n".join(f"{key:12} {value}" for key, value in fields.items() if value is not None)
+    screen.row(fields | {"deliveries": shown, "receipt": receipt.decode() if receipt else None}, text)
+    if not screen.json:
+        for line in shown:
+            click.echo(
+                f"{'delivery':12} " + " ".join(f"{key}={value}" for key, value in line.items() if value is not None)
+            )
+
+
+def _delivery(delivery: "Delivery") -> dict[str, object]:
+    keys = ("recipient", "partner", "state", "attempts", "reason", "status", "id", "due")
+    return {key: getattr(delivery, key) for key in keys}
+
+
+@command(
+    "trace",
+    "Mọi sự kiện của một thông điệp, theo thứ tự, rồi các lượt chuyển.",
+    "All that happened to a message, in order, and how its deliveries stand.",
+    "lienthong trace 0193… --json",
+)
+@click.argument("name", metavar="ID|MESSAGE_ID")
+@pass_screen
+def trace(screen: Screen, name: str) -> None:
+    from hub import deliveries, events, store
+    from hub.cli.journal import opened
+    from hub.config import read
+
+    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+        message = one(tx, name)
+        happened = events.of_message(tx, message.id)
+        made = deliveries.of_message(tx, message.id)
+    for event in happened:
+        body = {key: value for key, value in event.items() if key not in ("at", "event", "message", "delivery")}
+        text = " ".join(f"{key}={value}" for key, value in body.items())
+        screen.row(event, f"{event['at']}  {event['event']:22} {text}".rstrip())
+    for delivery in made:
+        fields = _delivery(delivery)
+        text = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None and key != "id")
+        at = delivery.changed_at.isoformat().replace("+00:00", "Z") if delivery.changed_at else ""
+        screen.row({"at": at, "event": "delivery", **fields}, f"{at}  {'delivery':22} {text}")

@@ -1,0 +1,115 @@
+"""`lienthong report`: a unit's workload report, the messages behind a number, the facts behind all of it."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+
+if TYPE_CHECKING:
+    from hub.model import Fact
+
+
+@command(
+    "report",
+    "Báo cáo khối lượng công việc của một đơn vị (và các đơn vị trực thuộc) trong một kỳ.\n\n"
+    "PERIOD: 2026-11, 2026-Q4, 2026-H1, 2026-9M, 2026. --explain COLUMN liệt kê đúng các thông điệp đứng sau một con số. "
+    "--facts in các kết quả ghi nhận; không cần UNIT và PERIOD.",
+    "The workload report of a unit (and those below it) for a period.\n\n"
+    "PERIOD: 2026-11, 2026-Q4, 2026-H1, 2026-9M, 2026. --explain COLUMN lists exactly the messages behind a number. "
+    "--facts prints the facts; it needs no UNIT and PERIOD.",
+    "lienthong report H55.01 2026-12 --format html -o baocao.html",
+    "lienthong report H55 2026-Q4 --explain received",
+    "lienthong report --facts --json",
+)
+@click.argument("unit", required=False)
+@click.argument("period", required=False)
+@click.option("--form", default="edoc", show_default=True, help=t("Biểu mẫu.", "The form."))
+@click.option("--format", "kind", type=click.Choice(["csv", "html", "json"]), help=t("Dạng.", "The format."))
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=t("Ghi vào tệp.", "Write to a file.")
+)
+@click.option("--explain", metavar="COLUMN", help=t("Thông điệp đứng sau một cột.", "The messages behind a column."))
+@click.option("--facts", "only_facts", is_flag=True, help=t("Các kết quả ghi nhận.", "The facts."))
+@pass_screen
+def report(
+    screen: Screen,
+    unit: str | None,
+    period: str | None,
+    form: str,
+    kind: str | None,
+    output: Path | None,
+    explain: str | None,
+    only_facts: bool,
+) -> None:
+    from hub import ledger, registry, store
+    from hub.cli.journal import opened
+    from hub.config import read
+    from hub.report import counting, outputs
+    from hub.report.family import family
+    from hub.report.form import choose
+    from hub.report.period import PeriodUnreadable, parse
+    from hub.report.reading import forms
+
+    if (unit is None) != (period is None) or (unit is None and not only_facts):
+        raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
+    now = datetime.now(UTC)
+    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+        units = registry.units(tx)
+        if unit is None or period is None:
+            _print_facts(screen, ledger.facts(tx))
+            return
+        try:
+            span = parse(period)
+            chosen = choose(forms(), form, span)
+        except (PeriodUnreadable, LookupError) as error:
+            raise click.UsageError(str(error)) from None
+        code = next((held.code for held in units if unit in held.aliases), unit)
+        members = family(units, code) if any(held.code == code for held in units) else (code,)
+        found = list(ledger.facts(tx, units=members, until=span.end))
+    if code not in {held.code for held in units} and not found:
+        raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+    if only_facts:
+        _print_facts(screen, (fact for fact in found if fact.at >= span.start))
+        return
+    if explain is not None:
+        try:
+            behind = counting.behind(chosen, explain, found, span, now, members)
+        except KeyError:
+            keys = ", ".join(column.key for column in chosen.columns)
+            raise click.UsageError(t(f"không có cột {explain}: {keys}", f"no column {explain}: {keys}")) from None
+        _print_facts(screen, iter(behind))
+        return
+    counted = counting.count(chosen, found, span, now, members)
+    names = {held.code: held.name for held in units}
+    match kind or ("json" if screen.json else "csv"):
+        case "json":
+            content = (outputs.as_json(counted, names).rstrip("\n") + "\n").encode()
+        case "html":
+            content = outputs.as_html(counted, names).encode()
+        case _:
+            content = outputs.as_csv(counted, names)
+    if output is not None:
+        output.write_bytes(content)
+        screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
+    else:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+def _print_facts(screen: Screen, facts: "Iterator[Fact]") -> None:
+    columns = {
+        "at": t("lúc", "at"),
+        "unit": t("đơn vị", "unit"),
+        "milestone": t("mốc", "milestone"),
+        "counterpart": t("bên kia", "counterpart"),
+        "message_id": t("thông điệp", "message"),
+    }
+    rows = ({"message_id": fact.message, **attrs.asdict(fact)} for fact in facts)
+    if not screen.table(columns, rows) and not screen.json:
+        screen.note("Chưa có kết quả nào.", "No facts yet.")
