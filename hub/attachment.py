@@ -1,0 +1,106 @@
+"""What an attachment carries: its octets measured, a ZIP told apart.  Knows base64 and a ZIP's directory; not the packet.
+
+Nothing is unpacked and no octets are kept: a 20 MB attachment is read in slices.
+"""
+
+import hashlib
+import re
+import struct
+from binascii import Error, a2b_base64, b2a_base64
+from collections.abc import Iterator
+
+import attrs
+
+SLICE = 1 << 18  #: letters decoded in one go; a multiple of four
+ENTRIES = 10_000  #: most entries of a ZIP
+UNPACKED = 100 * 1024 * 1024  #: octets a ZIP may always unpack to
+RATIO = 100  #: and beyond that, so many times its own size
+
+_UUID = re.compile(rb"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?:\.[^./]*)?", re.IGNORECASE)
+_DIRECTORY = 1 << 20  #: octets read of a ZIP's end: more than the directory of `ENTRIES` needs
+_END = struct.Struct("<4s4H2LH")
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+
+
+@attrs.frozen
+class Carried:
+    """The octets of an attachment as the packet carries them: measured, not kept."""
+
+    size: int
+    sha256: str
+    head: bytes  #: the first eight
+    wrapped: bool  #: a ZIP with one entry named by a UUID: the VXP SDK's wrapping, not the sender's own archive
+
+
+class Unfit(Exception):
+    """The octets are not such as an attachment may carry."""
+
+
+def carried(letters: str) -> Carried:
+    """Measure what *letters*, an `xs:base64Binary`, stand for.
+
+    Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits before
+    it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
+    """
+    for space in " \t\r\n":
+        letters = letters.replace(space, "")  # the same object when there is none
+    if not letters.isascii():
+        raise ValueError("a letter that is not of base64")
+    digest, size, head = hashlib.sha256(), 0, b""
+    for octets in _slices(letters):
+        digest.update(octets)
+        size += len(octets)
+        head = head or octets[:8]
+    wrapped = False
+    if head.startswith(b"PK\x03\x04"):
+        names = entries(b"".join(_slices(letters[-(_DIRECTORY // 3 * 4) :])), size)
+        wrapped = len(names) == 1 and _UUID.fullmatch(names[0]) is not None
+    return Carried(size, digest.hexdigest(), head, wrapped)
+
+
+def _slices(letters: str) -> Iterator[bytes]:
+    if len(letters) % 4:
+        raise ValueError("not a multiple of four letters")
+    if -1 < letters.find("=") < len(letters) - 2:
+        raise ValueError("padding before the end")
+    for at in range(0, len(letters), SLICE):
+        part = letters[at : at + SLICE]
+        try:
+            octets = a2b_base64(part, strict_mode=True)
+        except Error as error:
+            raise ValueError(str(error).lower()) from None
+        if part[-1] == "=" and b2a_base64(octets[-(len(octets) % 3) :], newline=False).decode() != part[-4:]:
+            raise ValueError("stray bits before the padding")
+        yield octets
+
+
+def entries(tail: bytes, size: int) -> list[bytes]:
+    """Return the names in a ZIP of *size* octets from its *tail*; none without a readable directory: then it is no ZIP.
+
+    The directory is what is declared; what an entry really unpacks to, only unpacking could tell.  Raises Unfit.
+    """
+    at = tail.rfind(b"PK\x05\x06", -_END.size - 0xFFFF)
+    if at < 0 or len(tail) - at < _END.size:
+        return []
+    count, length = _END.unpack_from(tail, at)[4:6]
+    if count > ENTRIES or (length > at and len(tail) < size):
+        raise Unfit(f"a ZIP of {count} entries, its directory {length} octets; at most {ENTRIES} and {_DIRECTORY}")
+    names, unpacked, place = [], 0, at - length
+    while 0 <= place <= at - _ENTRY.size and tail.startswith(b"PK\x01\x02", place):
+        fields = _ENTRY.unpack_from(tail, place)
+        unpacked += fields[9]
+        here = place + _ENTRY.size
+        names.append(tail[here : here + fields[10]])
+        place = here + fields[10] + fields[11] + fields[12]
+    if unpacked > max(UNPACKED, RATIO * size):
+        raise Unfit(f"a ZIP of {size} octets that unpacks to {unpacked}")
+    for name in names:
+        _check(name)
+    return names
+
+
+def _check(name: bytes) -> None:
+    """Raise Unfit for a name that would be written outside the folder it is unpacked in."""
+    path = name.replace(b"\\", b"/")
+    if path.startswith(b"/") or path[1:2] == b":" or b".." in path.split(b"/") or b"\0" in path:
+        raise Unfit(f"a ZIP with the path {name.decode('utf-8', 'replace')[:100]}")

@@ -1,0 +1,236 @@
+"""Reads an edXML packet (QCVN 102) into a `Packet`.  Knows the rules that follow from the bytes alone; no unit, no time.
+
+The profile is the observed one: refused is what nobody could route, deliver or count; what else departs from the
+standard is tolerated and noted as a deviation.  Every problem of a packet is told together, coded as these systems do
+it: `N.` missing, `R.` out of range, `T.` of the wrong type, `M.` not matching, and the path.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+import attrs
+from lxml import etree
+
+from hub import markup, shape
+from hub.attachment import Carried, Unfit, carried
+from hub.errors import Rejected
+from hub.model import Attachment, Kind, Packet, Problem, ResponseFor
+from hub.shape import QCVN
+from hub.tidying import Branch, Notes, Tidying
+
+KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLACEMENT}
+
+#: Files that may travel (TT 39/2017/TT-BTTTT).
+_FILES = re.compile(r".*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar)", re.I | re.S)
+#: How the octets of some types begin.
+_MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
+_HREF = "{http://www.w3.org/1999/xlink}href"
+_HEADER = "/".join(f"{{{QCVN}}}{name}" for name in ("edXMLEnvelope", "edXMLHeader", "MessageHeader"))
+_YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?", re.ASCII)
+_DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
+
+
+def read(content: bytes) -> Packet:
+    """Return what a packet says, and what was tolerated in it.
+
+    Raises Rejected: as `markup.parse` does when it is no sound XML, `packet-unreadable` when it is of another vocabulary,
+    else every problem by its path, with the line.
+    """
+    root = markup.parse(content)
+    if root.tag != f"{{{QCVN}}}edXML":
+        raise Rejected(Problem("packet-unreadable", f"line {root.sourceline}: {root.tag}"[:300]))
+    notes, is_status = Notes(), _is_status(root)
+    tidying = Tidying(shape.load("status" if is_status else "document"), notes)
+    packet = tidying.tidy(root)
+    found = _status(packet, notes) if is_status else _document(packet, notes)
+    tidying.judge(root)
+    if notes.refused:
+        raise Rejected(*notes.refused)
+    tidying.compare(root)
+    return attrs.evolve(found, deviations=notes.tolerated)
+
+
+def day(text: str) -> date | None:
+    """Read a date as systems write it, `yyyy/MM/dd` or `dd/MM/yyyy`; None when it is none, such as 2014/02/30."""
+    if found := _YEAR_FIRST.fullmatch(text):
+        year, month, number = found.groups()
+    elif found := _DAY_FIRST.fullmatch(text):
+        number, month, year = found.groups()
+    else:
+        return None
+    try:
+        return date(int(year), int(month), int(number))
+    except ValueError:
+        return None
+
+
+def _is_status(root: etree._Element) -> bool:
+    """Tell a status packet by its StatusCode.  Raises Rejected when it would be a document as well."""
+    code = root.find(f"{_HEADER}/{{{QCVN}}}StatusCode")
+    if code is None:
+        return False
+    is_document = root.find(f"{_HEADER}/{{{QCVN}}}To") is not None
+    if is_document and (code.text or "").strip():
+        raise Rejected(Problem("M.MessageHeader.StatusCode", f"line {code.sourceline}: a status packet has no To"))
+    return not is_document
+
+
+def _status(packet: Branch, notes: Notes) -> Packet:
+    message = packet.one("edXMLEnvelope", "edXMLHeader", "MessageHeader")
+    answered = message.one("ResponseFor")
+    if not (answered.text("DocumentId") or answered.text("Code")):
+        notes.refuse("N", answered.path("DocumentId"), f"{answered.line()}: neither DocumentId nor Code")
+    return Packet(
+        kind=Kind.STATUS,
+        sender=message.one("From").text("OrganId"),
+        responses=tuple(_responses(message)),
+        status=message.text("StatusCode"),
+    )
+
+
+def _document(packet: Branch, notes: Notes) -> Packet:
+    header = packet.one("edXMLEnvelope", "edXMLHeader")
+    message, business = header.one("MessageHeader"), header.one("TraceHeaderList", "Bussiness")
+    code, promulgation, other = message.one("Code"), message.one("PromulgationInfo"), message.one("OtherInfo")
+    kind = KINDS.get(business.text("BussinessDocType"), Kind.DOCUMENT)
+    responses = tuple(_responses(message))
+    attachments = tuple(_attachments(packet, kind, notes))
+    _check_needs(kind, business, responses, notes)
+    _day(promulgation, "PromulgationDate", notes)
+    return Packet(
+        kind=kind,
+        sender=message.one("From").text("OrganId"),
+        recipients=tuple(_recipients(message, notes)),
+        document_id=message.text("DocumentId"),
+        code=f"{code.text('CodeNumber')}/{code.text('CodeNotation')}",
+        promulgation_date=promulgation.text("PromulgationDate"),
+        type_name=message.one("DocumentType").text("TypeName"),
+        subject=message.text("Subject"),
+        priority={"1": 1, "2": 2, "3": 3, "4": 4}.get(other.text("Priority"), 0),
+        due=_day(message, "DueDate", notes),
+        paper=business.text("Paper") == "1",
+        responses=responses,
+        about=business.text("DocumentId"),
+        attachments=attachments,
+    )
+
+
+def _recipients(message: Branch, notes: Notes) -> Iterator[str]:
+    seen = set()
+    for to in message.all("To"):
+        organ = to.text("OrganId")
+        if organ and organ in seen:
+            notes.refuse("M", to.path("OrganId"), f"{to.line('OrganId')}: another To has {organ}")
+        seen.add(organ)
+        yield organ
+
+
+def _responses(message: Branch) -> Iterator[ResponseFor]:
+    """Yield what the packet answers; an element left blank answers nothing."""
+    for each in message.all("ResponseFor"):
+        texts = [each.text(name) for name in ("OrganId", "Code", "PromulgationDate", "DocumentId")]
+        if any(texts):
+            yield ResponseFor(*texts)
+
+
+def _check_needs(kind: Kind, business: Branch, responses: tuple[ResponseFor, ...], notes: Notes) -> None:
+    """Refuse a change that does not say of which document, or what changes (QCVN 102, 2.2.3 to 2.2.8)."""
+    if kind is Kind.DOCUMENT:
+        return
+    if kind is Kind.RECALL and not (responses or business.text("DocumentId")):
+        notes.refuse(
+            "N", business.path("DocumentId"), f"{business.line()}: no document to recall; nor is there a ResponseFor"
+        )
+    needed = {Kind.UPDATE: "BussinessDocumentInfo", Kind.REPLACEMENT: "ReplacementInfoList"}.get(kind)
+    if needed is not None and needed not in business.branches:
+        notes.refuse("N", business.path(needed), f"{business.line()}: Bussiness has none")
+    if not business.text("BussinessDocReason"):
+        notes.tolerate(
+            "N", business.path("BussinessDocReason"), f"{business.line('BussinessDocReason')}: no reason given"
+        )
+    if kind is Kind.UPDATE and not business.text("DocumentId"):
+        notes.tolerate("N", business.path("DocumentId"), f"{business.line()}: taken for the MessageHeader's")
+
+
+def _day(branch: Branch, name: str, notes: Notes) -> date | None:
+    """Read a date; one that cannot be read is tolerated."""
+    text = branch.text(name)
+    found = day(text)
+    if text and found is None:
+        notes.tolerate("R", branch.path(name), f"{branch.line(name)}: {text[:50]} is no date")
+    return found
+
+
+def _attachments(packet: Branch, kind: Kind, notes: Notes) -> Iterator[Attachment]:
+    """Yield the attachments in the order of their references, and take their base64 out of the tree."""
+    manifest = packet.one("edXMLEnvelope", "edXMLBody", "edXMLManifest")
+    encoded = packet.one("AttachmentEncoded")
+    references = _by_content_id(manifest.all("Reference"), notes)
+    attached = _by_content_id(encoded.all("Attachment"), notes)
+    loads = {content_id: _load(attachment, notes) for content_id, attachment in attached.items()}
+    if not attached and kind is Kind.DOCUMENT:
+        notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
+    for content_id in attached.keys() - references.keys():
+        attachment = attached[content_id]
+        notes.refuse(
+            "M", attachment.path("ContentId"), f"{attachment.line('ContentId')}: no Reference names {content_id[:100]}"
+        )
+    for content_id, reference in references.items():
+        if content_id not in attached:
+            notes.refuse(
+                "M", reference.path("ContentId"), f"{reference.line('ContentId')}: no Attachment is {content_id[:100]}"
+            )
+        elif (load := loads[content_id]) is not None:
+            yield _attachment(content_id, reference, attached[content_id], load, notes)
+
+
+def _by_content_id(branches: list[Branch], notes: Notes) -> dict[str, Branch]:
+    """Return *branches* by content id without `cid:`, which one side often leaves out."""
+    found: dict[str, Branch] = {}
+    for branch in branches:
+        content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip()).removeprefix("cid:")
+        place, line = branch.path("ContentId"), branch.line("ContentId")
+        if not content_id:
+            notes.refuse("N", place, f"{line}: nothing tells which attachment this is")
+        elif content_id in found:
+            notes.refuse("M", place, f"{line}: {content_id[:100]} stands here twice")
+        found.setdefault(content_id or place, branch)
+    return found
+
+
+def _load(attachment: Branch, notes: Notes) -> Carried | None:
+    """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it."""
+    leaf = attachment.leaves.get("ContentTransferEncoded")
+    if leaf is None or len(leaf):
+        return None  # the schema says so
+    place, line = attachment.path("ContentTransferEncoded"), f"line {leaf.sourceline}"
+    letters, leaf.text = leaf.text or "", None
+    try:
+        found = carried(letters)
+    except ValueError as error:
+        notes.refuse("T", place, f"{line}: not base64: {error}")
+    except Unfit as unfit:
+        notes.refuse("R", place, f"{line}: {unfit}")
+    else:
+        if found.size:
+            return found
+        notes.refuse("N", place, f"{line}: empty")
+    return None
+
+
+def _attachment(content_id: str, reference: Branch, attachment: Branch, load: Carried, notes: Notes) -> Attachment:
+    """Put one attachment together; where its two descriptions and its octets disagree, that is tolerated."""
+    name, content_type = (reference.text(each) or attachment.text(each) for each in ("AttachmentName", "ContentType"))
+    place, line = attachment.path("AttachmentName"), attachment.line("AttachmentName")
+    if attachment.text("AttachmentName") not in {name, ""}:
+        notes.tolerate("M", place, f"{line}: its Reference says {name[:100]}")
+    elif not _FILES.fullmatch(name):
+        notes.tolerate("R", place, f"{line}: {name[-100:]}: not a type of file that may travel")
+    magic = _MAGIC.get(content_type.lower(), b"")
+    place, line = attachment.path("ContentType"), attachment.line("ContentType")
+    if load.wrapped and magic != b"PK":
+        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but wrapped in a ZIP")
+    elif not load.head.startswith(magic):
+        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but its octets begin otherwise")
+    return Attachment(content_id, name, content_type, load.size, load.sha256)
