@@ -68,7 +68,7 @@ def _journal(config: Config) -> tuple[list[Unit] | None, list[Mistake]]:
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = "a directory that this account may write"
         return None, [Mistake("hub.toml: data", f"{config.data} is not there or not writable", expected)]
-    engine = store.open_engine(config.database_url, pooled=False)
+    engine = store.open_journal(config.database_url, pooled=False)
     try:
         found = store.version(engine)
         if found != store.latest_version():

@@ -47,12 +47,12 @@ class Exchange:
 
 def make(tx: Transaction, message_id: str, routes: Iterable[Route], now: datetime) -> list[str]:
     """Make one delivery of the message per route.  Returns their ids."""
-    made = []
-    for route in routes:
-        made.append(new_id(now))
+    routes = tuple(routes)
+    ids = sorted(new_id(now) for _ in routes)  # in the order of the recipients
+    for delivery_id, route in zip(ids, routes, strict=True):
         tx.execute(
             sa.insert(table).values(
-                id=made[-1],
+                id=delivery_id,
                 message=message_id,
                 recipient=route.recipient,
                 via=route.via,
@@ -65,8 +65,8 @@ def make(tx: Transaction, message_id: str, routes: Iterable[Route], now: datetim
             )
         )
         body = {"recipient": route.recipient, "partner": route.partner}
-        events.append(tx, Event(f"delivery-{route.state}", now, message_id, made[-1], body))
-    return made
+        events.append(tx, Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
+    return ids
 
 
 def of_message(tx: Transaction, message_id: str) -> list[Delivery]:
@@ -99,7 +99,7 @@ def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: s
     Each becomes `sending`, held by *holder* until the lease ends, and counts one attempt before the call goes out.
     """
     due = sa.and_(table.c.partner == partner, table.c.state == State.WAITING, table.c.due <= now)
-    first = sa.select(table.c.message).where(due).order_by(table.c.due, table.c.id).limit(limit * 4)
+    first = sa.select(table.c.message).where(due).order_by(table.c.due, table.c.message).limit(limit * 4)
     messages = list(dict.fromkeys(tx.scalars(first.with_for_update(skip_locked=True))))[:limit]
     claims = []
     for message_id in messages:
@@ -246,7 +246,7 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int) -> list[str]:
             sa.or_(table.c.recipient == unit, table.c.via == unit),
         )
         .group_by(table.c.message)
-        .order_by(sa.func.min(table.c.id))
+        .order_by(table.c.message)
         .limit(limit)
     )
     return list(tx.scalars(query))

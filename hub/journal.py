@@ -261,13 +261,14 @@ class Filter:
 
 
 def _where(wanted: Filter) -> sa.ColumnElement[bool]:
-    made = sa.exists().where(delivery.c.message == table.c.id)
+    other = delivery.alias()  # the query around may hold a delivery of its own
+    made = sa.exists().where(other.c.message == table.c.id)
     conditions = [
         wanted.state and table.c.state == wanted.state,
-        wanted.delivery_state and made.where(delivery.c.state == wanted.delivery_state),
-        wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(delivery.c.partner == wanted.partner)),
+        wanted.delivery_state and made.where(other.c.state == wanted.delivery_state),
+        wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(other.c.partner == wanted.partner)),
         wanted.message_id and table.c.message_id == wanted.message_id,
-        wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(delivery.c.recipient == wanted.unit)),
+        wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(other.c.recipient == wanted.unit)),
         wanted.since and table.c.received_at >= wanted.since,
         wanted.until and table.c.received_at < wanted.until,
         wanted.ids is not None and sa.or_(table.c.id.in_(wanted.ids), table.c.message_id.in_(wanted.ids)),

@@ -121,7 +121,7 @@ class Hub(Ordered):
         self._reactor = reactor
         self._contract = contract.load("documents")
         self._clock = reactor
-        self._database = Database(store.open_engine(config.database_url), reactor)
+        self._database = Database(store.open_journal(config.database_url), reactor)
         workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(

@@ -109,7 +109,7 @@ def write(directory: Path, ports: Ports, now: datetime) -> None:
     (directory / "hub.toml").write_text(hub, "utf-8")
     for code, text in _partner_files(ports).items():
         (directory / "partners" / f"{code}.toml").write_text(text, "utf-8")
-    engine = store.open_engine(f"sqlite:///{directory.absolute() / 'data' / 'hub.db'}", pooled=False)
+    engine = store.open_journal(f"sqlite:///{directory.absolute() / 'data' / 'hub.db'}", pooled=False)
     store.upgrade(engine)
     with store.writing(engine) as tx:
         registry.put(tx, sample_units())

@@ -23,7 +23,7 @@ Transaction = sa.Connection
 _BUSY_MS = 15_000
 
 
-def open_engine(url: str, *, pooled: bool = True) -> sa.Engine:
+def open_journal(url: str, *, pooled: bool = True) -> sa.Engine:
     """Return an engine for `sqlite:///PATH` or `postgresql+psycopg://…`.
 
     SQLite runs in WAL with `synchronous=FULL`: a commit survives a power cut.  `pooled=False` leaves no connection open.

@@ -1,0 +1,164 @@
+"""What the journal promises of a delivery: taken by one at a time, given back after a crash, settled once, counted once."""
+
+from datetime import timedelta
+
+import pytest
+
+from hub import deliveries, events, journal, ledger, operations, registry
+from hub.deliveries import Exchange
+from hub.errors import Rejected
+from hub.journal import Filter
+from hub.lifecycle import Verdict
+from hub.model import State, Unit
+from tests.province import NOW, ROUTES, document, entry, status
+
+LEASE = timedelta(seconds=60)
+DELIVERED = Verdict(State.DELIVERED)
+
+
+def claim(tx, partner="vpub", now=NOW, holder="node", limit=5):
+    return deliveries.claim(tx, partner, now, limit=limit, holder=holder, lease=LEASE)
+
+
+def settle(tx, claimed, verdict, outcome="accepted", now=NOW):
+    return deliveries.settle(tx, claimed, outcome, verdict, Exchange(), now)
+
+
+def state(tx, message):
+    return [(made.state, made.attempts) for made in deliveries.of_message(tx, message)]
+
+
+@pytest.fixture
+def sent(tx):
+    """A document on its way to the province office."""
+    return journal.take(tx, entry(document()), ROUTES).id
+
+
+def test_claimed_work_is_taken_once_and_survives_a_crash_uncounted(tx, sent):
+    assert len(claim(tx)) == 1
+    assert claim(tx) == []
+    assert state(tx, sent) == [(State.SENDING, 1)]
+    assert deliveries.rescue(tx, NOW, alone=True) == 1  # ...the process died here...
+    assert state(tx, sent) == [(State.WAITING, 0)]
+    assert len(claim(tx)) == 1
+
+
+def test_a_lease_that_ended_is_given_back_and_one_that_runs_is_not(tx, sent):
+    claim(tx)
+    assert deliveries.rescue(tx, NOW + LEASE) == 0
+    assert deliveries.rescue(tx, NOW + LEASE * 2) == 1
+
+
+def test_a_claim_that_was_lost_settles_nothing(tx, sent):
+    (stale,) = claim(tx, holder="slow node")
+    deliveries.rescue(tx, NOW + LEASE * 2)
+    (fresh,) = claim(tx, now=NOW + LEASE * 2, holder="other node")
+    assert not settle(tx, stale, DELIVERED)
+    assert settle(tx, fresh, DELIVERED)
+    assert not settle(tx, fresh, DELIVERED)
+    assert state(tx, sent) == [(State.DELIVERED, 1)]
+
+
+def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent):
+    (old,) = claim(tx)
+    deliveries.rescue(tx, NOW, alone=True)
+    claim(tx)
+    assert not settle(tx, old, Verdict(State.DEAD, "late"), "refused")
+    assert state(tx, sent) == [(State.SENDING, 1)]
+
+
+def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
+    registry.put(tx, [Unit("H55.01", "a")])
+    message = journal.take(tx, entry(document("H55.13", "G22.1", "G22.2", "H55.01")), ROUTES).id
+    (up,) = claim(tx, "vpcp")
+    assert up.recipients == ("G22.1", "G22.2")
+    assert settle(tx, up, DELIVERED)
+    assert [s for s, _ in state(tx, message)] == [State.DELIVERED, State.DELIVERED, State.WAITING]
+    assert {(f.unit, f.milestone) for f in ledger.facts(tx)} == {
+        ("H55.13", "sent"),
+        ("G22.1", "received"),
+        ("G22.2", "received"),
+    }
+
+
+def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
+    (taken,) = claim(tx)
+    settle(tx, taken, Verdict(State.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
+    assert claim(tx, now=NOW + timedelta(seconds=29)) == []
+    assert deliveries.next_due(tx, NOW) == NOW + timedelta(seconds=30)
+    assert deliveries.due_partners(tx, NOW) == []
+    (again,) = claim(tx, now=NOW + timedelta(seconds=30))
+    assert again.number == 2
+
+
+def test_a_postponed_attempt_does_not_count(tx, sent):
+    (taken,) = claim(tx)
+    settle(tx, taken, Verdict(State.WAITING, "later", NOW, counts=False), "postponed")
+    assert state(tx, sent) == [(State.WAITING, 0)]
+
+
+def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
+    (taken,) = claim(tx)
+    settle(tx, taken, Verdict(State.DEAD, "refused: no"), "refused")
+    assert {(f.unit, f.milestone) for f in ledger.facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
+    assert claim(tx, now=NOW + timedelta(days=30)) == []
+    plan = operations.plan_replay(tx, Filter(partner="vpub"))
+    assert [made.recipient for _, made in plan.replays] == ["H55.01"]
+    assert state(tx, sent)[0][0] is State.DEAD, "a plan changes nothing"
+    dead = [made for _, made in plan.replays]
+    later = NOW + timedelta(days=20)
+    assert len(operations.replay(tx, dead, ROUTES, reason="mended", by="an", now=later)) == 1
+    assert operations.replay(tx, dead, ROUTES, reason="twice", by="an", now=later) == []
+    (again,) = claim(tx, now=later)
+    assert again.since == later, "the time to give up counts from the replay"
+    settle(tx, again, DELIVERED, now=later)
+    assert [e["reason"] for e in events.of_message(tx, sent) if e["event"] == "delivery-replayed"] == ["mended"]
+
+
+def test_what_was_recalled_is_never_replayed(tx, sent):
+    (taken,) = claim(tx)
+    settle(tx, taken, Verdict(State.DEAD, "recalled: D9"), "refused")
+    plan = operations.plan_replay(tx, Filter())
+    assert (plan.replays, len(plan.excluded)) == ((), 1)
+
+
+def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
+    first = journal.take(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
+    second = journal.take(tx, entry(document("H55.01", "H55.13.1", document_id="D2"), 2, partner="vpub"), ROUTES).id
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10) == [first, second]
+    assert deliveries.pending(tx, "sotttt", "H55.13.1", 10) == [second]
+    assert deliveries.pending(tx, "sotttt", "H55.13", 1) == [first]
+    row, octets = deliveries.fetch(tx, "sotttt", first, NOW)
+    assert (row["message_id"], octets) == ("m1", b"packet 1")
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10) == [first, second], "fetched but unconfirmed stays pending"
+    assert deliveries.fetch(tx, "sotttt", first, NOW)[1] == b"packet 1"
+    for _ in range(2):
+        deliveries.confirm(tx, "sotttt", first, None, NOW)
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10) == [second]
+    received = [f for f in ledger.facts(tx) if f.milestone == "received"]
+    assert [(f.unit, f.message, f.counterpart) for f in received] == [("H55.13", first, "H55.01")]
+
+
+def test_what_was_not_fetched_cannot_be_confirmed(tx):
+    held = journal.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
+    with pytest.raises(Rejected, match="not-fetched"):
+        deliveries.confirm(tx, "sotttt", held, None, NOW)
+
+
+def test_nobody_fetches_or_confirms_what_is_for_another(tx, sent):
+    for deed in (deliveries.fetch, lambda *a: deliveries.confirm(a[0], a[1], a[2], None, a[3])):
+        with pytest.raises(Rejected, match="document-not-found"):
+            deed(tx, "sotttt", sent, NOW)
+
+
+def test_a_status_that_arrives_makes_no_received_fact(tx, sent):
+    answer = journal.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
+    deliveries.fetch(tx, "sotttt", answer, NOW)
+    deliveries.confirm(tx, "sotttt", answer, "H55.13", NOW)
+    assert "received" not in {f.milestone for f in ledger.facts(tx)}
+
+
+def test_a_claim_takes_no_more_messages_than_asked(tx):
+    for number in range(1, 8):
+        journal.take(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
+    assert [c.message[-1] for c in claim(tx, limit=3)] == ["1", "2", "3"]

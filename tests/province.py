@@ -1,0 +1,75 @@
+"""A small province for tests: one department that fetches, the province office that is pushed to, the axis above."""
+
+import hashlib
+from datetime import UTC, date, datetime
+
+from hub.journal import Entry
+from hub.model import Kind, Packet, Receive, ResponseFor, Unit
+from hub.routes import Post, Routes
+
+NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+
+UNITS = (
+    Unit("H55", "Tỉnh Thái Nguyên"),
+    Unit("H55.01", "Văn phòng UBND tỉnh", "H55"),
+    Unit("H55.13", "Sở TT&TT", "H55", aliases=("000.00.13.H55",)),
+    Unit("H55.13.1", "Trung tâm CNTT", "H55.13"),
+    Unit("H55.20", "Sở giải thể", "H55", until=date(2026, 7, 1)),
+    Unit("H55.30", "Huyện chưa có hệ thống", "H55"),
+)
+POSTS = (
+    Post("sotttt", ("H55.13",), Receive.FETCH),
+    Post("vpub", ("H55.01",), Receive.PUSH),
+    Post("vpcp", (), Receive.PUSH),
+    Post("any", ("*",), Receive.NONE),
+)
+ROUTES = Routes.of(UNITS, POSTS, province="H55", upstream="vpcp")
+
+
+def document(sender: str = "H55.13", *recipients: str, document_id: str = "D1", **fields: object) -> Packet:
+    """A document as the packet reader gives it."""
+    return Packet(
+        kind=Kind.DOCUMENT,
+        sender=sender,
+        recipients=recipients or ("H55.01",),
+        document_id=document_id,
+        code="7816/VPUB",
+        promulgation_date="2026/11/20",
+        subject="V/v kết nối",
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def status(code: str, sender: str = "H55.01", organ: str = "H55.13", document_id: str = "D1", **answer: str) -> Packet:
+    """A status packet of *sender* about *organ*'s document."""
+    response = ResponseFor(organ, answer.get("number", ""), answer.get("date", ""), document_id)
+    return Packet(kind=Kind.STATUS, sender=sender, responses=(response,), status=code, document_id=document_id)
+
+
+def entry(
+    packet: Packet,
+    number: int = 1,
+    *,
+    partner: str = "sotttt",
+    content: bytes | None = None,
+    at: datetime = NOW,
+    **fields: object,
+) -> Entry:
+    """An entry as intake makes it; *number* names it."""
+    octets = content if content is not None else f"packet {number}".encode()
+    told = (packet.responses[0].organ,) if packet.kind is Kind.STATUS else packet.recipients
+    own_word = packet.kind is Kind.STATUS and told == (packet.sender,)
+    routes = () if own_word else ROUTES.route_all(partner, told, at.date())
+    values: dict[str, object] = {
+        "id": f"00000000-0000-7000-8000-{number:012d}",
+        "partner": partner,
+        "message_id": f"m{number}",
+        "service": "documents",
+        "received_at": at,
+        "content": octets,
+        "sha256": hashlib.sha256(octets).hexdigest(),
+        "packet": packet,
+        "routes": routes,
+        "receipt": f"<receipt {number}/>".encode(),
+    }
+    return Entry(**(values | fields))  # type: ignore[arg-type]
