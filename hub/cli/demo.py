@@ -1,0 +1,295 @@
+"""`lienthong demo`: a real hub, partner systems in processes of their own, and a recount of everything that happened.
+
+Knows the order of a run and what its last line says; asks the hub only what an operator may ask.
+"""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+import click
+
+from hub.cli.screen import FAILED, Screen, Stop, command, leave, pass_screen, t
+
+if TYPE_CHECKING:
+    from hub.demo.conductor import Conductor
+    from hub.demo.recount import Statements
+    from hub.demo.stage import Stage
+    from hub.demo.story import Cast
+
+_DEADLINE = 120.0  #: seconds that any wait may take
+_OUTSTANDING = ("waiting", "sending", "held", "fetched")
+_MOST_PROBLEMS = 30
+_FORMATS = ("html", "csv", "json")
+
+
+@attrs.define
+class Narrator:
+    """Tells the story on standard error: with bars on a terminal, else in plain lines."""
+
+    _act: int = 0
+    _started: float = attrs.field(factory=time.monotonic)
+
+    def act(self, vi: str, en: str) -> None:
+        """Announce the next act."""
+        self._act += 1
+        click.secho(f"{self._act}. {t(vi, en)}", bold=True, err=True)
+
+    def say(self, vi: str, en: str) -> None:
+        """Say what happened, and when."""
+        click.echo(f"   {t(vi, en)}  ({time.monotonic() - self._started:.1f} s)", err=True)
+
+    @contextlib.contextmanager
+    def bar(self, vi: str, en: str) -> Iterator[Callable[[int, int], None]]:
+        """Show a bar; what it yields is told how much of how much is done."""
+        if not sys.stderr.isatty():
+            yield lambda _done, _total: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(t(vi, en), total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@attrs.frozen
+class Operator:
+    """Asks the hub through its own command line, in this process: what an operator sees and nothing else."""
+
+    config: Path
+
+    def ask(self, *arguments: str) -> bytes:
+        """Return what `lienthong -c hub.toml ARGUMENTS` prints.  Stop when it fails."""
+        from hub.cli import lienthong
+
+        printed = io.BytesIO()
+        with contextlib.redirect_stdout(io.TextIOWrapper(printed, "utf-8", write_through=True)) as stdout:
+            code = lienthong.main(["-c", str(self.config), *arguments], standalone_mode=False)
+            stdout.flush()
+            content = printed.getvalue()
+        if code:
+            said = f"lienthong {' '.join(arguments)}: {code}"
+            raise Stop(said, said)
+        return content
+
+    def rows(self, *arguments: str) -> list[Mapping[str, Any]]:
+        """Return the objects that a command prints under `--json`."""
+        return [json.loads(line) for line in self.ask(*arguments, "--json").splitlines()]
+
+    def count(self, *filters: str) -> int:
+        """Return how many messages there are."""
+        return int(self.ask("messages", "--count", *filters))
+
+
+@command(
+    "demo",
+    "Chạy thử trọn vẹn trong một thư mục mới: trục thật dưới twistd, ba hệ thống đối tác là các tiến trình riêng, gói tin được ký và "
+    "gửi qua SOAP, trục quốc gia ngừng rồi trở lại, trạng thái, báo cáo; rồi kiểm đếm lại mọi thứ.\n\n"
+    "Dòng cuối trên đầu ra chuẩn là JSON; mã thoát 0 khi không mất gì và mọi con số khớp.",
+    "Run it all in a fresh directory: a real hub under twistd, three partner systems as processes of their own, packets signed and sent "
+    "over SOAP, the national axis down and back, statuses, reports; then recount everything.\n\n"
+    "The last line on standard output is JSON; the exit code is 0 when nothing is lost and every number agrees.",
+    "lienthong demo",
+    "lienthong demo --keep",
+)
+@click.option(
+    "--keep",
+    is_flag=True,
+    help=t("Để mọi thứ chạy tiếp đến khi nhấn Ctrl-C.", "Leave everything running until Ctrl-C."),
+)
+@pass_screen
+def demo(screen: Screen, keep: bool) -> None:
+    from hub.demo.stage import Broken, Site, Stage
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    for name in [name for name in os.environ if name.startswith("LIENTHONG_")]:
+        del os.environ[name]  # they are for another hub than this one
+    directory = _fresh_directory()
+    narrator = Narrator()
+    site = Site(directory / "hub")
+    operator = Operator(site.config)
+    narrator.act(f"Trục mới trong {directory}", f"A new hub in {directory}")
+    operator.ask("init", str(site.directory), "--soap-port", "0", "--admin-port", "0")
+    try:
+        with Stage.open(site, directory) as stage:
+            clean = _run(stage, operator, narrator, directory)
+            if keep:
+                _stay(stage, directory)
+    except Broken as broken:
+        raise Stop(str(broken), str(broken)) from broken
+    if not clean:
+        leave(FAILED)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fresh_directory() -> Path:
+    """Make and return `var/demo/N` under the current directory, or a temporary one where that cannot be written."""
+    place = Path("var/demo").absolute()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        number = max((int(made.name) for made in place.iterdir() if made.name.isdecimal()), default=0)
+        while True:
+            number += 1
+            with contextlib.suppress(FileExistsError):
+                (place / str(number)).mkdir()
+                return place / str(number)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="lienthong-demo-"))
+
+
+def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path) -> bool:
+    """Play, write the reports, recount, and print the line.  Return whether all is well."""
+    from hub.demo.conductor import Conductor, Look
+    from hub.demo.recount import recount
+    from hub.demo.stage import Broken
+
+    stage.start_hub()
+    units = operator.rows("units", "list")
+    outbox = directory / "outbox"
+    outbox.mkdir()
+
+    def look() -> Look:
+        outstanding = sum(operator.count("--delivery-state", state) for state in _OUTSTANDING)
+        return Look(operator.count("--state", "accepted"), outstanding)
+
+    conductor = Conductor(stage, _cast(units), outbox, narrator, look, _DEADLINE)
+    failure = None
+    try:
+        conductor.play()
+    except Broken as broken:
+        failure = str(broken)
+    narrator.act("Báo cáo của từng đơn vị", "The report of each unit")
+    index = _write_reports(operator, units, directory / "reports")
+    narrator.act(
+        "Kiểm đếm lại từ sổ của các đối tác và từ từng byte", "Recounting from the partners' files and the bytes"
+    )
+    verdict = recount(_statements(stage, operator, units, conductor))
+    problems = [*([failure] if failure else []), *verdict.lost, *verdict.differences]
+    for problem in problems[:_MOST_PROBLEMS]:
+        click.secho(f"   ✗ {problem}", fg="red", err=True)
+    if len(problems) > _MOST_PROBLEMS:
+        narrator.say(f"… và {len(problems) - _MOST_PROBLEMS} điều nữa", f"… and {len(problems) - _MOST_PROBLEMS} more")
+    clean = verdict.is_clean and not failure
+    if clean:
+        narrator.say(
+            f"✓ {verdict.accepted} thông điệp, {verdict.delivered} lượt chuyển, {verdict.facts} kết quả: không mất, không trùng",
+            f"✓ {verdict.accepted} messages, {verdict.delivered} deliveries, {verdict.facts} facts: none lost, none twice",
+        )
+    else:
+        narrator.say(f"Không khớp; nhật ký: {stage.logs}", f"It does not agree; logs: {stage.logs}")
+    line = {
+        "accepted": verdict.accepted,
+        "refused": verdict.refused,
+        "delivered": verdict.delivered,
+        "dead": verdict.dead,
+        "facts": verdict.facts,
+        "lost": len(verdict.lost),
+        "report": str(index),
+    }
+    click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+    return clean
+
+
+def _cast(units: Sequence[Mapping[str, Any]]) -> "Cast":
+    from hub.demo.conductor import DEPARTMENT, OFFICE
+    from hub.demo.story import Cast
+    from hub.province import day
+
+    def of(partner: str) -> tuple[str, ...]:
+        return tuple(unit["code"] for unit in units if unit["partner"] == partner)
+
+    return Cast(of(DEPARTMENT), of(OFFICE), _aliases(units), day(datetime.now(UTC)))
+
+
+def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {alias: unit["code"] for unit in units for alias in unit["aliases"]}
+
+
+def _statements(
+    stage: "Stage", operator: Operator, units: Sequence[Mapping[str, Any]], conductor: "Conductor"
+) -> "Statements":
+    """Gather what both sides say: the hub's command line and the partners' files."""
+    from hub.demo.notebook import lines
+    from hub.demo.recount import Statements
+
+    messages = operator.rows("messages")
+    accepted = [message["id"] for message in messages if message["state"] == "accepted"]
+    settings = stage.site.read()
+    return Statements(
+        messages=messages,
+        contents={message: operator.ask("show", message, "--raw") for message in accepted},
+        deliveries={
+            message: [row for row in operator.rows("trace", message) if row["event"] == "delivery"]
+            for message in accepted
+        },
+        facts=operator.rows("report", "--facts"),
+        notebooks={notebook.stem: list(lines(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))},
+        planted=conductor.planted,
+        province=settings["province"],
+        upstream=settings["upstream"],
+        aliases=_aliases(units),
+    )
+
+
+def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> Path:
+    """Write every unit's report of the current month in each format; return the page that links them."""
+    from hub.report.period import containing
+
+    directory.mkdir()
+    period = containing(datetime.now(UTC)).text
+    rows = []
+    for unit in units:
+        files = {kind: f"{unit['code']}_{period}.{kind}" for kind in _FORMATS}
+        for kind, name in files.items():
+            (directory / name).write_bytes(operator.ask("report", unit["code"], period, "--format", kind))
+        links = " · ".join(f'<a href="{escape(name)}">{kind}</a>' for kind, name in files.items())
+        rows.append(f"<tr><td>{escape(unit['code'])}</td><td>{escape(unit['name'])}</td><td>{links}</td></tr>")
+    title = f"Báo cáo khối lượng công việc, kỳ {period} / Workload reports, period {period}"
+    page = (
+        f'<!doctype html>\n<html lang="vi"><head><meta charset="utf-8"><title>{title}</title></head>\n'
+        f"<body><h1>{title}</h1>\n<table>\n" + "\n".join(rows) + "\n</table></body></html>\n"
+    )
+    index = directory / "index.html"
+    index.write_text(page, "utf-8")
+    return index
+
+
+def _stay(stage: "Stage", directory: Path) -> None:
+    """Print where everything is, and wait for Ctrl-C."""
+    site = stage.site
+    config = site.config
+    lienthong = Path(sys.executable).with_name("lienthong")
+    soap, admin = site.address("soap"), site.address("admin")
+    for line in (
+        t("Đang chạy; Ctrl-C để dừng.", "Running; Ctrl-C stops it."),
+        f"  SOAP   {soap}/soap/documents",
+        f"  admin  {admin}/readyz  {admin}/contracts/",
+        t("Thử / Try:", "Try:"),
+        f"  {lienthong} -c {config} messages",
+        f"  {lienthong} -c {config} trace ID",
+        f"  {lienthong} -c {config} report H55 {datetime.now(UTC):%Y} --format json",
+        f"  curl --cacert {site.pki('ca.crt')} {admin}/readyz",
+        f"  ls {directory}",
+    ):
+        click.echo(line, err=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            stage.must_live()
+            time.sleep(0.5)
