@@ -1,0 +1,107 @@
+"""Who may send for a unit, and who receives for it (design.md «Routing»)."""
+
+from datetime import date
+
+import pytest
+
+from hub.errors import Rejected
+from hub.model import Receive, State, Unit
+from hub.routes import Post, Routes
+from tests.province import POSTS, ROUTES, UNITS
+
+TODAY = date(2026, 11, 24)
+
+
+def refused(*codes, partner="sotttt"):
+    with pytest.raises(Rejected) as caught:
+        ROUTES.route_all(partner, codes, TODAY)
+    return [(problem.code, problem.detail.split(" ")[0]) for problem in caught.value.problems]
+
+
+def to(code, partner="sotttt"):
+    (route,) = ROUTES.route_all(partner, [code], TODAY)
+    return route.recipient, route.partner, route.state
+
+
+def test_a_unit_of_the_province_gets_it_through_its_own_system():
+    assert to("H55.01") == ("H55.01", "vpub", State.WAITING)
+    assert to("H55.13") == ("H55.13", "sotttt", State.HELD)
+
+
+def test_an_alias_is_the_unit_it_names():
+    assert to("000.00.13.H55") == ("H55.13", "sotttt", State.HELD)
+
+
+def test_a_unit_without_a_system_gets_it_through_its_nearest_ancestor_that_has_one():
+    (route,) = ROUTES.route_all("vpub", ["H55.13.1"], TODAY)
+    assert (route.recipient, route.partner, route.via) == ("H55.13.1", "sotttt", "H55.13")
+
+
+def test_everything_outside_the_province_goes_up():
+    for code in ("000.00.00.G22", "H41.2", "28.22.H17", "vxp.saas.03", "H550", "H5"):
+        assert to(code) == (code, "vpcp", State.WAITING)
+
+
+def test_a_code_of_the_province_that_no_unit_has_is_refused_by_name():
+    assert refused("H55.99") == [("unit-unknown", "H55.99")]
+    assert refused("000.00.77.H55") == [("unit-unknown", "000.00.77.H55")]
+
+
+def test_an_inactive_unit_is_refused_by_its_date():
+    assert refused("H55.20") == [("unit-inactive", "H55.20")]
+    assert ROUTES.route_all("any", ["H55.01"], TODAY)
+    with pytest.raises(Rejected, match="unit-without-system"):
+        ROUTES.route("H55.20", date(2026, 6, 30))
+
+
+def test_a_unit_whose_ancestors_have_no_system_is_refused():
+    assert refused("H55.30") == [("unit-without-system", "H55.30")]
+
+
+def test_one_recipient_that_cannot_be_served_refuses_the_message_and_each_is_named():
+    assert refused("H55.01", "H55.99", "H55.30") == [("unit-unknown", "H55.99"), ("unit-without-system", "H55.30")]
+
+
+def test_what_the_axis_sends_for_another_province_is_no_duty_of_ours():
+    (route,) = ROUTES.route_all("vpcp", ["H41", "H55.01"], TODAY)
+    assert route.recipient == "H55.01"
+    assert refused("H41", "G22", partner="vpcp") == [("not-ours", "H41,")]
+
+
+def test_nothing_goes_back_to_the_axis_that_came_from_it():
+    for route in ROUTES.route_all("vpcp", ["G22", "H55.01", "H55.13"], TODAY):
+        assert route.partner != "vpcp"
+
+
+def test_one_unit_named_twice_by_code_and_alias_gets_one_delivery():
+    assert len(ROUTES.route_all("vpub", ["H55.13", "000.00.13.H55"], TODAY)) == 1
+
+
+def test_a_partner_sends_for_its_units_the_axis_for_strangers_and_the_star_for_all():
+    assert ROUTES.may_send("sotttt", "H55.13")
+    assert ROUTES.may_send("sotttt", "000.00.13.H55")
+    assert not ROUTES.may_send("sotttt", "H55.13.1")
+    assert not ROUTES.may_send("sotttt", "H55.01")
+    assert ROUTES.may_send("vpcp", "000.00.00.G22")
+    assert not ROUTES.may_send("vpcp", "H55.01")
+    assert not ROUTES.may_send("vpcp", "H55.99")
+    assert ROUTES.may_send("any", "H55.01")
+    assert ROUTES.may_send("any", "000.00.00.G22")
+    assert not ROUTES.may_send("stranger", "H55.01")
+
+
+def test_the_star_lets_a_partner_send_for_all_and_receive_for_none():
+    routes = Routes.of(UNITS, (*POSTS, Post("all", ("*",), Receive.FETCH)), province="H55", upstream="vpcp")
+    assert not any(routes.receives("all", unit.code) for unit in UNITS)
+
+
+def test_without_a_partner_above_nothing_can_go_up():
+    routes = Routes.of(UNITS, POSTS[:2], province="H55", upstream="vpcp")
+    with pytest.raises(Rejected, match="unit-without-system"):
+        routes.route("G22", TODAY)
+
+
+def test_parents_in_a_circle_do_not_hang_the_hub():
+    circle = (Unit("H55.1", "a", "H55.2"), Unit("H55.2", "b", "H55.1"))
+    with pytest.raises(Rejected, match="unit-without-system"):
+        Routes.of(circle, POSTS, province="H55", upstream="vpcp").route("H55.1", TODAY)
