@@ -148,6 +148,11 @@ def test_a_result_falls_in_the_period_of_its_own_moment_not_of_the_receipt():
     assert numbers(*facts) == {"acknowledged": 1, "acknowledged_in_time": 1, "completed": 1}
 
 
+def test_the_first_instant_of_a_period_is_in_it_and_the_first_after_it_is_not():
+    first, after = fact("sent", "2026-11-15 00:00"), fact("sent", "2026-12-15 00:00", "2")
+    assert behind(EDOC, "sent", [first, after], DECEMBER, AFTER) == (first,)
+
+
 @pytest.mark.parametrize(
     ("codes", "standing"),
     [
@@ -207,6 +212,8 @@ def test_the_last_update_is_the_latest_fact_of_the_period_whatever_it_is():
     assert behind(EDOC, "last_update", facts, DECEMBER, AFTER) == (facts[1],)
     assert count(EDOC, facts, parse("2026-11"), AFTER, ("A",)).total.times["last_update"] is None
     assert behind(EDOC, "last_update", facts, parse("2026-11"), AFTER) == ()
+    facts.append(fact("sent", "2026-11-22", unit="B"))
+    assert behind(EDOC, "last_update", facts, DECEMBER, AFTER) == (facts[-1],)
 
 
 def test_what_stands_behind_a_stock_is_the_fact_that_brought_the_document_there():
