@@ -49,7 +49,7 @@ def duration(text: str) -> timedelta:
     """Return the length of `500ms`, `30s`, `5m`, `2h` or `14d`.  Raises ValueError for anything else."""
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise ValueError(text)
+        raise ValueError(f"{text!r} is not a duration")
     return int(found[1]) * _UNITS[found[2]]
 
 

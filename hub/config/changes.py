@@ -32,7 +32,7 @@ def _trust(old: Config, new: Config) -> Iterable[str]:
     before, after = ({fingerprint(authority) for authority in config.authorities} for config in (old, new))
     yield from (f"+ trust {_mark(one)}" for one in sorted(after - before))
     yield from (f"- trust {_mark(one)}" for one in sorted(before - after))
-    if set(old.crls) != set(new.crls):
+    if old.crls != new.crls:
         yield "~ crls"
 
 
