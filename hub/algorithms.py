@@ -1,0 +1,130 @@
+"""What may sign and digest: closed lists, least key sizes, signature values.  Knows octets and keys; knows no XML."""
+
+import binascii
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    SECP384R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+from hub.errors import Rejected
+from hub.model import Problem
+
+DS = "http://www.w3.org/2000/09/xmldsig#"
+MORE = "http://www.w3.org/2001/04/xmldsig-more#"
+PSS_METHODS = "http://www.w3.org/2007/05/xmldsig-more#"
+SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+_LEAST_RSA = 2048  #: bits
+
+Digest = Callable[[bytes], Any]  #: of hashlib
+Hash = hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
+
+
+class Unverified(Rejected):
+    """A signature that proves nothing; the code says in what way."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(Problem(code, detail))
+
+
+class Method(NamedTuple):
+    """A signature method."""
+
+    kind: type[RSAPublicKey] | type[EllipticCurvePublicKey]
+    hash: Hash
+    padding: AsymmetricPadding | None = None
+
+
+def _pss(hash_: Hash) -> Method:
+    return Method(RSAPublicKey, hash_, PSS(MGF1(hash_), hash_.digest_size))
+
+
+#: Exactly these.  No HMAC: whoever verifies one could have made it.
+METHODS = {
+    f"{MORE}rsa-sha256": Method(RSAPublicKey, hashes.SHA256(), PKCS1v15()),
+    f"{MORE}rsa-sha384": Method(RSAPublicKey, hashes.SHA384(), PKCS1v15()),
+    f"{MORE}rsa-sha512": Method(RSAPublicKey, hashes.SHA512(), PKCS1v15()),
+    f"{MORE}ecdsa-sha256": Method(EllipticCurvePublicKey, hashes.SHA256()),
+    f"{MORE}ecdsa-sha384": Method(EllipticCurvePublicKey, hashes.SHA384()),
+    f"{PSS_METHODS}sha256-rsa-MGF1": _pss(hashes.SHA256()),
+    f"{PSS_METHODS}sha384-rsa-MGF1": _pss(hashes.SHA384()),
+    f"{PSS_METHODS}sha512-rsa-MGF1": _pss(hashes.SHA512()),
+}
+DIGESTS: dict[str, Digest] = {
+    SHA256: hashlib.sha256,
+    f"{MORE}sha384": hashlib.sha384,
+    "http://www.w3.org/2001/04/xmlenc#sha512": hashlib.sha512,
+}
+#: Only where a partner's policy tolerates it.
+SHA1_METHODS = {f"{DS}rsa-sha1": Method(RSAPublicKey, hashes.SHA1(), PKCS1v15())}  # noqa: S303 - see above
+SHA1_DIGESTS: dict[str, Digest] = {f"{DS}sha1": hashlib.sha1}
+
+
+def judge_key(key: object) -> None:
+    """Return if *key* is strong enough and of a kind we know: RSA from 2048 bits, EC on P-256 or P-384.  Raises Unverified."""
+    match key:
+        case RSAPublicKey(key_size=size) if size >= _LEAST_RSA:
+            return
+        case EllipticCurvePublicKey(curve=SECP256R1() | SECP384R1()):
+            return
+    raise Unverified("algorithm-refused", "the certificate's key is neither RSA from 2048 bits nor EC P-256 or P-384")
+
+
+def check_value(method: Method, key: object, value: bytes, content: bytes) -> None:
+    """Return if *key*, a public key of any kind, made *value* over *content*.  Raises Unverified."""
+    judge_key(key)
+    if not isinstance(key, method.kind):
+        raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")
+    try:
+        if isinstance(key, RSAPublicKey):
+            assert method.padding is not None
+            key.verify(value, content, method.padding, method.hash)
+        else:
+            assert isinstance(key, EllipticCurvePublicKey)
+            key.verify(_der(value, key), content, ECDSA(method.hash))
+    except InvalidSignature:
+        raise Unverified("signature-invalid", "the signature value does not fit SignedInfo and the key") from None
+
+
+def method_for(key: PrivateKey) -> str:
+    """Return the signature method we sign with."""
+    if isinstance(key, EllipticCurvePrivateKey):
+        return f"{MORE}ecdsa-sha384" if isinstance(key.curve, SECP384R1) else f"{MORE}ecdsa-sha256"
+    return f"{MORE}rsa-sha256"
+
+
+def make_value(key: PrivateKey, content: bytes) -> str:
+    """Sign *content* with the method of `method_for`; return the SignatureValue's text."""
+    if isinstance(key, EllipticCurvePrivateKey):
+        wide = isinstance(key.curve, SECP384R1)
+        r, s = decode_dss_signature(key.sign(content, ECDSA(hashes.SHA384() if wide else hashes.SHA256())))
+        size = (key.curve.key_size + 7) // 8
+        value = r.to_bytes(size) + s.to_bytes(size)
+    else:
+        value = key.sign(content, PKCS1v15(), hashes.SHA256())
+    return text(value)
+
+
+def text(content: bytes) -> str:
+    """Return *content* in base64, in one line: the text of a DigestValue or SignatureValue."""
+    return binascii.b2a_base64(content, newline=False).decode("ascii")
+
+
+def _der(value: bytes, key: EllipticCurvePublicKey) -> bytes:
+    """XMLDSig writes an ECDSA value as r and s side by side (RFC 4050, 3.3)."""
+    size = (key.curve.key_size + 7) // 8
+    if len(value) != 2 * size:
+        raise Unverified("signature-invalid", "the ECDSA value has the wrong length")
+    return encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:]))

@@ -1,0 +1,226 @@
+"""Signed SOAP envelopes and sealed documents, verified.  Knows WS-Security 1.0/1.1 and what a signature must cover.
+
+`verify` accepts a closed list of forms (design.md «Signatures»), takes what must be signed by its place and only compares ids, and
+returns the very elements it verified: read nothing else.  Whether a certificate is to be believed is for hub.certificates.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub import markup, tokens, xmldsig
+from hub.algorithms import Unverified
+from hub.certificates import Anchors
+from hub.signing import seal, sign, written
+from hub.tokens import TOKEN, WSSE, WSU
+from hub.xmldsig import SIGNATURE
+
+__all__ = ["Unverified", "Verified", "seal", "sign", "unseal", "verify"]
+
+_SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
+_SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
+_SECURITY = f"{{{WSSE}}}Security"
+_TIMESTAMP, _CREATED, _EXPIRES = (f"{{{WSU}}}{name}" for name in ("Timestamp", "Created", "Expires"))
+_OURS = {
+    "",
+    "http://schemas.xmlsoap.org/soap/actor/next",
+    f"{_SOAP_12}/role/next",
+    f"{_SOAP_12}/role/ultimateReceiver",
+}
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Verified:
+    """What a signature covered: elements of the very tree that was given, and by whom and when."""
+
+    body: etree._Element
+    timestamp: etree._Element
+    headers: tuple[etree._Element, ...]  #: other children of the Header that were signed
+    certificate: x509.Certificate
+    signature_value: bytes
+    created: datetime
+    expires: datetime
+    sha1: bool  #: SHA-1 was used, and tolerated
+
+
+def verify(
+    envelope: etree._Element,
+    certificates: Sequence[x509.Certificate],
+    now: datetime,
+    *,
+    max_age: timedelta,
+    skew: timedelta = timedelta(seconds=60),
+    sha1: bool = False,
+) -> Verified:
+    """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `markup.parse`, made with one of *certificates*.
+
+    The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
+    `timestamp-missing`, `signature-invalid`, `algorithm-refused`, `certificate-unknown`, `signature-covers-too-little`,
+    `timestamp-expired` (over, older than *max_age*, or made to live longer than that), `timestamp-future`.
+
+    An id that a reference names must be the only one of its name in the document, in any of wsu:Id, Id and xml:id.  Ids that
+    no reference names may repeat: a business document may number its own lines with `Id`.
+    """
+    header, body = _parts(envelope)
+    security = _security(header)
+    element = _only_signature(security)
+    timestamp = _only_timestamp(security)
+    signature = xmldsig.read(element, sha1=sha1)
+    ids = tokens.every_id(envelope)
+    certificate = tokens.signer(signature.key_info, security, certificates, ids)
+    signature.check(certificate.public_key())
+    covered = _covered(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
+    missing = [markup.local(part) for part in (body, timestamp) if part not in covered]
+    if missing:
+        raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
+    created, expires = _lifetime(timestamp)
+    _judge_lifetime(created, expires, now, max_age, skew)
+    return Verified(
+        body=body,
+        timestamp=timestamp,
+        headers=tuple(part for part in covered if part.getparent() is header),
+        certificate=certificate,
+        signature_value=signature.value,
+        created=created,
+        expires=expires,
+        sha1=signature.sha1,
+    )
+
+
+def unseal(
+    content: bytes | etree._Element, trusted: Anchors | Sequence[x509.Certificate], now: datetime
+) -> tuple[etree._Element, x509.Certificate]:
+    """Return the root of a sealed document, all of which but the signature itself was signed, and the certificate.
+
+    There is one ds:Signature in it, a direct child of the root, over the whole document.  *trusted*: the certificates that may
+    have sealed it, or the anchors to which its certificate must lead at *now*.  Raises Unverified, Untrusted, or Rejected as
+    `markup.parse` does.
+    """
+    root = markup.parse(content) if isinstance(content, bytes) else content
+    found = list(root.iter(SIGNATURE))
+    if not found:
+        raise Unverified("unsigned", "no Signature in the document")
+    if len(found) > 1 or found[0].getparent() is not root or root.getparent() is not None:
+        raise Unverified("signature-invalid", "a sealed document has one Signature, a child of its root")
+    if next(root.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
+        raise Unverified("signature-invalid", "a comment or processing instruction in a sealed document")
+    signature = xmldsig.read(found[0])
+    certificate = tokens.enclosed(signature.key_info)
+    if isinstance(trusted, Anchors):
+        trusted.check(certificate, now)
+    elif certificate not in trusted:
+        raise Unverified("certificate-unknown", certificate.subject.rfc4514_string())
+    signature.check(certificate.public_key())
+    if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
+        raise Unverified("signature-covers-too-little", "the whole document must be signed, by one enveloped Reference")
+    signature.references[0].check(root, found[0])
+    return root, certificate
+
+
+# What an envelope must look like
+
+
+def _parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
+    """Return Header and Body by their place."""
+    for soap in (_SOAP_11, _SOAP_12):
+        if envelope.tag == f"{{{soap}}}Envelope":
+            parts = list(envelope.iterchildren("*"))
+            if [part.tag for part in parts] == [f"{{{soap}}}Header", f"{{{soap}}}Body"]:
+                return parts[0], parts[1]
+            if [part.tag for part in parts] == [f"{{{soap}}}Body"]:
+                raise Unverified("unsigned", "no Header")
+    raise Unverified("signature-invalid", "not a SOAP Envelope of one Header and one Body")
+
+
+def _security(header: etree._Element) -> etree._Element:
+    """Return the one Security header that is ours; those for other actors are none of our business."""
+    ours = [
+        block
+        for block in header.iterchildren(_SECURITY)
+        if block.get(f"{{{_SOAP_11}}}actor", "").strip() in _OURS
+        and block.get(f"{{{_SOAP_12}}}role", "").strip() in _OURS
+    ]
+    if not ours:
+        raise Unverified("unsigned", "no Security header")
+    if len(ours) > 1:
+        raise Unverified("signature-invalid", "two Security headers")
+    return ours[0]
+
+
+def _only_signature(security: etree._Element) -> etree._Element:
+    found = list(security.iter(SIGNATURE))
+    if not found:
+        raise Unverified("unsigned", "no Signature in the Security header")
+    if len(found) > 1 or found[0].getparent() is not security:
+        raise Unverified("signature-invalid", "the Security header must hold one Signature")
+    return found[0]
+
+
+def _only_timestamp(security: etree._Element) -> etree._Element:
+    found = list(security.iterchildren(_TIMESTAMP))
+    if not found:
+        raise Unverified("timestamp-missing", "no Timestamp in the Security header")
+    if len(found) > 1:
+        raise Unverified("signature-invalid", "two Timestamps")
+    return found[0]
+
+
+def _covered(
+    signature: xmldsig.Signature,
+    places: Sequence[etree._Element],
+    header: etree._Element,
+    security: etree._Element,
+    ids: Sequence[str],
+) -> list[etree._Element]:
+    """Check every reference against the element at one of *places*, or child of the Header, that bears its id; return those."""
+    known = [*places, *(block for block in header.iterchildren("*") if block is not security)]
+    covered: list[etree._Element] = []
+    for reference in signature.references:
+        element = tokens.bearer(reference.uri, known, ids)
+        if element in covered:
+            raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
+        if next(element.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
+            raise Unverified("signature-invalid", f"a comment or processing instruction in {reference.uri}")
+        reference.check(element)
+        covered.append(element)
+    return covered
+
+
+# When it was made
+
+
+def _lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
+    parts = list(timestamp)
+    if [part.tag for part in parts] != [_CREATED, _EXPIRES] or any(len(part) for part in parts):
+        raise Unverified("timestamp-missing", "Timestamp must hold Created and Expires")
+    created, expires = (_time(part) for part in parts)
+    return created, expires
+
+
+def _time(leaf: etree._Element) -> datetime:
+    text = (leaf.text or "").strip(" \t\r\n")
+    if _TIME.fullmatch(text) is not None:
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):  # the 30th of February, or before the year 1
+            pass
+    raise Unverified("timestamp-missing", f"{markup.local(leaf)} is not a time with a zone: {text[:50]!r}")
+
+
+def _judge_lifetime(created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta) -> None:
+    if expires <= created:
+        raise Unverified("timestamp-expired", "Expires is not after Created")
+    if expires - created > max_age:
+        life = f"{(expires - created).total_seconds():.0f} s"
+        raise Unverified(
+            "timestamp-expired", f"made to live {life}, at most {max_age.total_seconds():.0f} s is accepted"
+        )
+    if created - now > skew:
+        raise Unverified("timestamp-future", f"Created {written(created)}, now {written(now)}")
+    if now - expires >= skew:
+        raise Unverified("timestamp-expired", f"Expires {written(expires)}, now {written(now)}")

@@ -1,0 +1,147 @@
+"""The names of WS-Security: its ids, and the X.509 token that says whose key it is.  Knows no signature value and no anchor."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
+
+from hub.algorithms import DS, Unverified
+from hub.xmldsig import XML, octets
+
+_OASIS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
+WSSE = f"{_OASIS}wssecurity-secext-1.0.xsd"
+WSU = f"{_OASIS}wssecurity-utility-1.0.xsd"
+X509V3 = f"{_OASIS}x509-token-profile-1.0#X509v3"
+BASE64 = f"{_OASIS}soap-message-security-1.0#Base64Binary"
+TOKEN = f"{{{WSSE}}}BinarySecurityToken"
+WSU_ID = f"{{{WSU}}}Id"
+
+_SKI = f"{_OASIS}x509-token-profile-1.0#X509SubjectKeyIdentifier"
+_THUMBPRINT = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1#ThumbprintSHA1"
+_POINTER, _DIRECT, _KEY_IDENTIFIER = (
+    f"{{{WSSE}}}{name}" for name in ("SecurityTokenReference", "Reference", "KeyIdentifier")
+)
+_X509_DATA, _X509_CERTIFICATE, _ISSUER_SERIAL, _ISSUER, _SERIAL = (
+    f"{{{DS}}}X509{name}" for name in ("Data", "Certificate", "IssuerSerial", "IssuerName", "SerialNumber")
+)
+_ID_NAMES = (WSU_ID, "Id", f"{XML}id")
+_IDS = etree.XPath(
+    "/descendant::*/@u:Id | /descendant::*/@Id | /descendant::*/@xml:id", namespaces={"u": WSU}, smart_strings=False
+)
+_FRAGMENT = re.compile(r"#[\w.-]+")
+_AFTER_COMMA = re.compile(r"(?<!\\), +")
+_OTHER_NAMES = {
+    "E": x509.NameOID.EMAIL_ADDRESS,
+    "EMAILADDRESS": x509.NameOID.EMAIL_ADDRESS,
+    "S": x509.NameOID.STATE_OR_PROVINCE_NAME,
+}
+
+
+def every_id(element: etree._Element) -> list[str]:
+    """Return the value of every wsu:Id, Id and xml:id in the document of *element*, repetitions included."""
+    return cast("list[str]", _IDS(element))
+
+
+def bearer(uri: str, places: Sequence[etree._Element], ids: Sequence[str]) -> etree._Element:
+    """Return the one of *places* that bears the id of *uri*, which nothing else in the document may bear (*ids*: `every_id`).
+
+    Raises Unverified: `signature-invalid`.
+    """
+    if _FRAGMENT.fullmatch(uri) is None:
+        raise Unverified("signature-invalid", f"{uri[:200]!r} is not a reference by id")
+    name = uri[1:]
+    if (times := ids.count(name)) > 1:
+        raise Unverified("signature-invalid", f"{times} elements bear the id {name[:200]}")
+    for element in places:
+        for attribute in _ID_NAMES:
+            if element.get(attribute) == name:
+                return element
+    raise Unverified("signature-invalid", f"{uri[:200]} stands nowhere it could be signed for")
+
+
+def signer(
+    key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Sequence[str]
+) -> x509.Certificate:
+    """Return the one of *certificates* that *key_info* names, in a *security* header.
+
+    By one SecurityTokenReference: direct, to a BinarySecurityToken of the same header; issuer and serial; subject key identifier;
+    thumbprint.  Nothing embedded, no key by name or value, nothing that is not registered.  Raises Unverified:
+    `certificate-unknown`, `signature-invalid`.
+    """
+    pointer = _single(_single(key_info, _POINTER), _DIRECT, _KEY_IDENTIFIER, _X509_DATA)
+    if pointer.tag == _DIRECT:
+        wanted = bearer(pointer.get("URI", ""), list(security.iterchildren(TOKEN)), ids)
+        kinds = {
+            pointer.get("ValueType", X509V3),
+            wanted.get("ValueType", X509V3),
+            wanted.get("EncodingType", BASE64),
+        }
+        if kinds != {X509V3, BASE64}:
+            raise Unverified("signature-invalid", "the token is not an X.509 certificate in base64")
+        token = octets(wanted)
+        matches = [one for one in certificates if _der(one) == token]
+    elif pointer.tag == _X509_DATA:
+        matches = _by_serial(pointer, certificates)
+    else:
+        matches = _by_identifier(pointer, certificates)
+    if not matches:
+        raise Unverified("certificate-unknown", "the signing certificate is not one registered for this partner")
+    return max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
+
+
+def _single(parent: etree._Element, *tags: str) -> etree._Element:
+    children = list(parent)
+    if len(children) != 1 or children[0].tag not in tags:
+        names = " or ".join(tag.rpartition("}")[2] for tag in tags)
+        raise Unverified("signature-invalid", f"{etree.QName(parent).localname} must hold one {names} and nothing else")
+    return children[0]
+
+
+def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    pair = list(_single(data, _ISSUER_SERIAL))
+    if [part.tag for part in pair] != [_ISSUER, _SERIAL] or any(len(part) for part in pair):
+        raise Unverified("signature-invalid", "X509IssuerSerial must hold X509IssuerName and X509SerialNumber")
+    issuer, serial = ((part.text or "").strip() for part in pair)
+    try:
+        name = x509.Name.from_rfc4514_string(_AFTER_COMMA.sub(",", issuer), _OTHER_NAMES)
+    except ValueError:
+        return []
+    names = (name, x509.Name(reversed(list(name.rdns))))  # some toolkits write the name from its other end
+    return [one for one in certificates if str(one.serial_number) == serial and one.issuer in names]
+
+
+def _by_identifier(identifier: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    kind, wanted = identifier.get("ValueType"), octets(identifier)
+    if identifier.get("EncodingType", BASE64) == BASE64:
+        if kind == _THUMBPRINT:
+            return [one for one in certificates if one.fingerprint(hashes.SHA1()) == wanted]  # noqa: S303 - only a name
+        if kind == _SKI:
+            return [one for one in certificates if _ski(one) == wanted]
+    raise Unverified("signature-invalid", f"KeyIdentifier {str(kind)[:200]}")
+
+
+@lru_cache(1024)
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+@lru_cache(1024)
+def _ski(certificate: x509.Certificate) -> bytes:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
+
+
+def enclosed(key_info: etree._Element) -> x509.Certificate:
+    """Return the one certificate that *key_info* holds in X509Data; nothing is said about whether to believe it."""
+    content = octets(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
+    try:
+        return x509.load_der_x509_certificate(content)
+    except ValueError as error:
+        raise Unverified("signature-invalid", f"X509Certificate: {error}") from None
