@@ -49,6 +49,7 @@ class Opened:
     call: Call
     operation: str
     signer: str  #: fingerprint of the signing certificate
+    sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
 
 
 @attrs.define(eq=False)
@@ -132,6 +133,8 @@ class Intake:
         self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str
     ) -> etree._Element:
         routes = province.routes
+        if opened.sha1:
+            log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)
         match opened.call:
             case calls.SendDocument() | calls.UpdateTraces():
                 return await self._take(province, partner, opened, now, tracking)
@@ -197,7 +200,8 @@ def open_call(
     operation = contract.operation(child)
     if not envelope.action_matches(action, operation.action):
         raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
-    return Opened(calls.read(child, contract.validate(child)), operation.name, fingerprint(verified.certificate))
+    call = calls.read(child, contract.validate(child))
+    return Opened(call, operation.name, fingerprint(verified.certificate), verified.sha1)
 
 
 def judge_message(
@@ -223,17 +227,16 @@ def judge_message(
         read = packet.read(call.packet)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
-    entry = attrs.evolve(entry, packet=read)
     only_status = isinstance(call, calls.UpdateTraces)
     try:
-        examination.examine(read, today=day(now), profile=partner.policy.profile)
+        read = examination.examine(read, today=day(now), profile=partner.policy.profile)
         routes = authorise(read, partner.code, province, now, only_status=only_status)
     except Rejected as rejected:
-        return attrs.evolve(entry, problems=rejected.problems)
+        return attrs.evolve(entry, packet=read, problems=rejected.problems)
     assert entry.message_id is not None
     said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
     receipt = signature.seal(answers.receipt(said), province.config.identity)
-    return attrs.evolve(entry, routes=routes, receipt=receipt)
+    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
 
 
 def authorise(
