@@ -13,7 +13,7 @@ from cryptography import x509
 from lxml import etree
 from twisted.internet.defer import CancelledError
 
-from hub import answers, calls, deliveries, envelope, events, examination, journal, markup, packet, signature
+from hub import answers, calls, deliveries, envelope, events, examination, journal, markup, packet, signature, signing
 from hub.calls import Call
 from hub.certificates import fingerprint
 from hub.config import Partner
@@ -82,7 +82,7 @@ class Intake:
         except Exception:
             log.exception("intake-failed", tracking=tracking)
             unsigned = self._fault((Problem("hub-error", tracking),), tracking, ours=True)
-        signed = await self._work(len(unsigned), signature.sign, unsigned, province.config.identity, now)
+        signed = await self._work(len(unsigned), signing.sign, unsigned, province.config.identity, now)
         return Answer(signed, fault, retry_after)
 
     def _fault(self, problems: tuple[Problem, ...], tracking: str, *, ours: bool = False) -> bytes:
@@ -235,7 +235,7 @@ def judge_message(
         return attrs.evolve(entry, packet=read, problems=rejected.problems)
     assert entry.message_id is not None
     said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
-    receipt = signature.seal(answers.receipt(said), province.config.identity)
+    receipt = signing.seal(answers.receipt(said), province.config.identity)
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
 
 

@@ -48,17 +48,17 @@ def failed(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
 
 
 def _of_document(row: sa.RowMapping) -> Fact:
-    packet = None if row["kind"] == Kind.DOCUMENT else row["sha256"]
+    changes = row["kind"] != Kind.DOCUMENT  # no status ever joins the key of a change, so it has no DueDate to miss
     return Fact(
         unit=row["sender"],
         service=row["service"],
-        key=business_key(row["sender"], row["document_id"], packet=packet),
+        key=business_key(row["sender"], row["document_id"], packet=row["sha256"] if changes else None),
         milestone="",
         at=row["received_at"],
         message=row["id"],
         document_type=row["document_type"],
         paper=row["paper"],
-        due=row["due"],
+        due=None if changes else row["due"],
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, Screen, Stop, command, english, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.model import Fact
@@ -75,7 +75,7 @@ def report(
     if code not in {held.code for held in units} and not found:
         raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
     if only_facts:
-        _print_facts(screen, (fact for fact in found if fact.at >= span.start))
+        _print_facts(screen, iter(counting.evidence(chosen, found, span, now, members)))
         return
     if explain is not None:
         try:
@@ -87,13 +87,14 @@ def report(
         return
     counted = counting.count(chosen, found, span, now, members)
     names = {held.code: held.name for held in units}
+    language = "en" if english() else "vi"
     match kind or ("json" if screen.json else "csv"):
         case "json":
             content = (outputs.as_json(counted, names).rstrip("\n") + "\n").encode()
         case "html":
-            content = outputs.as_html(counted, names).encode()
+            content = outputs.as_html(counted, names, language).encode()
         case _:
-            content = outputs.as_csv(counted, names)
+            content = outputs.as_csv(counted, names, language)
     if output is not None:
         output.write_bytes(content)
         screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
