@@ -4,11 +4,13 @@ A file that cannot be used becomes a mistake at the place that names it.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hub.certificates import load_crls
@@ -39,7 +41,7 @@ def _read_certificates(content: bytes) -> list[x509.Certificate]:
 def key(path: Path, wrong: Wrong) -> Key | None:
     """Return the private key of the PEM file *path*; none after a mistake."""
     expected = "an unencrypted PEM private key: RSA of at least 2048 bits, or ECDSA on P-256 or P-384"
-    found = _load(path, wrong, expected, lambda content: load_pem_private_key(content, None))
+    found = _load(path, wrong, expected, _read_key)
     if isinstance(found, rsa.RSAPrivateKey) and found.key_size >= 2048:
         return found
     if isinstance(found, ec.EllipticCurvePrivateKey) and isinstance(found.curve, _CURVES):
@@ -47,6 +49,12 @@ def key(path: Path, wrong: Wrong) -> Key | None:
     if found is not None:
         wrong(f"{path} holds another kind of key", expected)
     return None
+
+
+@lru_cache(maxsize=8)
+def _read_key(content: bytes) -> PrivateKeyTypes:
+    # Checking an RSA key takes some 30 ms; a process that reads its configuration often does it once for the same octets.
+    return load_pem_private_key(content, None)
 
 
 def _load(path: Path, wrong: Wrong, expected: str, load: Callable[[bytes], Loaded]) -> Loaded | None:
