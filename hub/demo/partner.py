@@ -175,7 +175,7 @@ SPOILS: Mapping[str | None, Any] = {
     "changed": lambda partner: attrs.evolve(_well(partner), tamper=_changed),
     "moved": lambda partner: attrs.evolve(_well(partner), tamper=_moved),
     "halved": lambda partner: attrs.evolve(_well(partner), tamper=_halved),
-    "stale": lambda partner: attrs.evolve(_well(partner), clock=lambda: clock() - timedelta(hours=2)),
+    "stale": lambda partner: attrs.evolve(_well(partner), lag=timedelta(hours=2)),
 }
 
 
@@ -216,40 +216,41 @@ def run(options: argparse.Namespace) -> None:
     """Be the partner until the orders end."""
     identity = Identity.load(options.key, options.certificate)
     certificate = x509.load_pem_x509_certificate(options.hub_certificate.read_bytes())
-    with Notebook(options.notebook) as notebook:
-        partner = Partner(
-            code=options.code,
-            units=tuple(filter(None, options.units.split(","))),
-            hub=options.hub,
-            wire=Wire(options.key, options.certificate, options.ca),
-            identity=identity,
-            certificate=certificate,
-            notebook=notebook,
-            shelf=Shelf.reopen(notebook),
-        )
-        threads = [threading.Thread(target=partner.answer_documents)]
-        letterbox = None
-        if options.listen is None:
-            threads.append(threading.Thread(target=partner.fetch_rounds))
-        else:
-            tls = tls_server(options.key, options.certificate, options.ca)
-            tell = lambda delivered: partner.desk.put(delivered.content)  # noqa: E731
-            letterbox = Letterbox(("127.0.0.1", options.listen), tls, identity, certificate, partner.shelf, tell)
-            threads.append(threading.Thread(target=letterbox.serve_forever, kwargs={"poll_interval": 0.05}))
-        for thread in threads:
-            thread.start()
-        notebook.write("started", clock(), code=partner.code)
-        _say({"ready": True})
-        clients: dict[str | None, Client] = {}
-        for line in sys.stdin:
-            _say(obey(partner, json.loads(line), clients))
-        partner.stopping.set()
-        if letterbox is not None:
-            letterbox.shutdown()
-            letterbox.server_close()
-        for thread in threads:
-            thread.join()
-        notebook.write("stopped", clock(), code=partner.code)
+    notebook = Notebook(options.notebook)  # closed only at an orderly end: a thread may still be writing
+    partner = Partner(
+        code=options.code,
+        units=tuple(filter(None, options.units.split(","))),
+        hub=options.hub,
+        wire=Wire(options.key, options.certificate, options.ca),
+        identity=identity,
+        certificate=certificate,
+        notebook=notebook,
+        shelf=Shelf.reopen(notebook),
+    )
+    threads = [threading.Thread(target=partner.answer_documents)]
+    letterbox = None
+    if options.listen is None:
+        threads.append(threading.Thread(target=partner.fetch_rounds))
+    else:
+        tls = tls_server(options.key, options.certificate, options.ca)
+        tell = lambda delivered: partner.desk.put(delivered.content)  # noqa: E731
+        letterbox = Letterbox(("127.0.0.1", options.listen), tls, identity, certificate, partner.shelf, tell)
+        threads.append(threading.Thread(target=letterbox.serve_forever, kwargs={"poll_interval": 0.05}))
+    for thread in threads:
+        thread.start()
+    notebook.write("started", clock(), code=partner.code)
+    _say({"ready": True})
+    clients: dict[str | None, Client] = {}
+    for line in sys.stdin:
+        _say(obey(partner, json.loads(line), clients))
+    partner.stopping.set()
+    if letterbox is not None:
+        letterbox.shutdown()
+        letterbox.server_close()
+    for thread in threads:
+        thread.join()
+    notebook.write("stopped", clock(), code=partner.code)
+    notebook.close()
 
 
 def _say(answer: Mapping[str, object]) -> None:

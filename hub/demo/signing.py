@@ -136,6 +136,7 @@ class WireSignature:
     identity: Identity
     hub: x509.Certificate
     clock: Clock = clock
+    lag: timedelta = timedelta(0)  #: how late the clock it signs by is; planted refusals only
     tamper: Callable[[etree._Element], None] | None = (
         None  #: spoils an envelope after it was signed; planted refusals only
     )
@@ -145,7 +146,7 @@ class WireSignature:
 
     def apply(self, envelope: etree._Element, headers: dict[str, str]) -> tuple[etree._Element, dict[str, str]]:
         """Sign *envelope* in place."""
-        sign(envelope, self.identity, self.clock())
+        sign(envelope, self.identity, self.clock() - self.lag)
         if self.tamper is not None:
             self.tamper(envelope)
         return envelope, headers

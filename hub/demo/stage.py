@@ -178,7 +178,7 @@ class Stage:
         twistd = Path(sys.executable).with_name("twistd")
         log = self.logs / "hub.log"
         config = str(self.site.config.absolute())
-        arguments = [str(twistd), "--nodaemon", "--pidfile=", "lienthong", "-c", config]
+        arguments = [str(twistd), "--nodaemon", "--pidfile=", "--logger=hub.logs.observer", "lienthong", "-c", config]
         self.hub = Child.start("hub", arguments, log, cwd=self.site.directory)
         context = ssl.create_default_context(cafile=self.site.pki("ca.crt"))
         url = f"{self.site.address('admin')}/readyz"

@@ -1,0 +1,127 @@
+"""`lienthong demo`, whole: it ends by itself, with one line that is true."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+LIENTHONG = Path(sys.executable).with_name("lienthong")
+pytestmark = pytest.mark.slow
+
+
+@attrs.frozen
+class Run:
+    """A demo that was run to its end."""
+
+    code: int
+    out: str
+    err: str
+    directory: Path
+
+    @property
+    def line(self) -> Mapping[str, Any]:
+        """The last line."""
+        line: Mapping[str, Any] = json.loads(self.out)
+        return line
+
+    def notes(self, partner: str, what: str) -> list[Mapping[str, Any]]:
+        """Return the lines of a partner's file that say *what*."""
+        path = self.directory / "notebooks" / f"{partner}.jsonl"
+        return [note for note in map(json.loads, path.read_text("utf-8").splitlines()) if note["what"] == what]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One demo, in a path with a space."""
+    place = tmp_path_factory.mktemp("a place")
+    done = subprocess.run([LIENTHONG, "demo"], cwd=place, capture_output=True, text=True, timeout=300, check=False)
+    return Run(done.returncode, done.stdout, done.stderr, place / "var/demo/1")
+
+
+def test_the_demo_ends_with_one_line_and_nothing_is_lost(run: Run) -> None:
+    """At least 60 messages accepted, some refused, none dead, none lost, and the exit code says so."""
+    assert run.code == 0, run.err
+    assert len(run.out.splitlines()) == 1
+    line = run.line
+    assert list(line) == ["accepted", "refused", "delivered", "dead", "facts", "lost", "report"]
+    assert line["accepted"] >= 60
+    assert line["refused"] > 0
+    assert line["delivered"] >= line["accepted"]
+    assert line["facts"] >= line["accepted"]
+    assert (line["dead"], line["lost"]) == (0, 0)
+
+
+def test_the_reports_are_where_the_line_says(run: Run) -> None:
+    """One page links the report of every unit, in every format."""
+    index = Path(run.line["report"])
+    names = index.read_text("utf-8").split('href="')[1:]
+    files = [index.parent / name.split('"')[0] for name in names]
+    assert len(files) >= 3 * 12
+    assert all(file.stat().st_size for file in files)
+
+
+def test_the_partners_saw_what_the_line_says(run: Run) -> None:
+    """At least twelve units of three systems wrote; the axis was away and came back; a repetition got the same receipt."""
+    sent = {partner: run.notes(partner, "sent") for partner in ("sotttt", "vpub", "vpcp")}
+    assert sum(note["accepted"] for notes in sent.values() for note in notes) >= run.line["accepted"]
+    assert all(any(note["accepted"] for note in notes) for notes in sent.values())
+    assert all(run.notes(partner, "received") for partner in sent)
+    assert len(run.notes("vpcp", "started")) == 2
+    receipts = [note["receipt"] for note in sent["sotttt"] if note["message_id"] == "TT-001"]
+    assert len(receipts) == 3
+    assert len(set(receipts)) == 1
+
+
+def test_the_progress_is_told_beside_the_line(run: Run) -> None:
+    """Progress goes to standard error, so that standard output is the line alone."""
+    assert "1." in run.err
+    assert "{" not in run.err
+
+
+def _children(of: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == of:
+            found.append(int(status.parent.name))
+    return found
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="not applicable: processes are listed in /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, how: signal.Signals) -> None:
+    """Whether it was asked to stop or was killed, the hub and the partners end with it."""
+    demo = subprocess.Popen([LIENTHONG, "demo"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 60
+        while len(children := _children(demo.pid)) < 4 and time.monotonic() < until:
+            assert demo.poll() is None
+            time.sleep(0.05)
+        assert len(children) == 4
+        os.kill(demo.pid, how)
+        _, said = demo.communicate(timeout=60)
+        assert demo.returncode != 0
+        while any(map(_is_alive, children)) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not [child for child in children if _is_alive(child)], said.decode()
+    finally:
+        demo.kill()
+        demo.communicate()
