@@ -1,0 +1,410 @@
+"""From `lienthong init` to a partner more: what an operator types on the first days, and what the answers are."""
+
+import errno
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from hub import pidfile, pki, registry, setup, store
+from hub.certificates import Identity
+from hub.cli import COMMANDS, lienthong
+from hub.config import read
+from tests.pki import DAY, NOW, authority, pem
+from tests.pki import write as write_identity
+
+Type = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("made") / "tinh"
+    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
+    assert done.exit_code == 0, done.output
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "tinh"))
+
+
+@pytest.fixture
+def typed(home: Path) -> Type:
+    """Types a command in English for the hub at *home*."""
+
+    def run(*words: object, lang: str = "en_US.UTF-8") -> Result:
+        return CliRunner(env={"LANG": lang}).invoke(lienthong, ["-c", str(home / "hub.toml"), *map(str, words)])
+
+    return run
+
+
+@pytest.fixture
+def ca(home: Path) -> pki.Authority:
+    """The sample CA of *home*, to issue more."""
+    identity = Identity.read(home / "pki/ca.key", home / "pki/ca.crt")
+    assert isinstance(identity.key, RSAPrivateKey)
+    return pki.Authority(identity.key, identity.certificate)
+
+
+def issued(ca: pki.Authority, directory: Path, name: str) -> Path:
+    """Return the file of a new certificate of the sample CA."""
+    _, certificate = ca.issue(name, today())
+    path = directory / f"{name}.crt"
+    path.write_bytes(pem(certificate))
+    return path
+
+
+def today() -> datetime:
+    """The command line reads the clock, and so must what it is given."""
+    return datetime.now(UTC)
+
+
+def lines(result: Result) -> list[dict[str, object]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+# --- init ----------------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_directory_that_check_finds_right(typed: Type) -> None:
+    assert typed("check").exit_code == 0
+
+
+def test_port_0_picks_free_ports_and_writes_them(made: Path) -> None:
+    hub = tomllib.loads((made / "hub.toml").read_text("utf-8"))
+    pushed = [tomllib.loads((made / f"partners/{code}.toml").read_text("utf-8"))["url"] for code in ("vpub", "vpcp")]
+    ports = {hub["soap"]["port"], hub["admin"]["port"], *(int(url.split(":")[2].split("/")[0]) for url in pushed)}
+    assert len(ports) == 4
+    assert 0 not in ports
+
+
+def test_init_refuses_a_directory_that_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    refused = CliRunner().invoke(lienthong, ["init", str(tmp_path)])
+    assert refused.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_init_takes_an_empty_directory_and_settable_ports(tmp_path: Path) -> None:
+    done = CliRunner().invoke(lienthong, ["init", str(tmp_path), "--soap-port", "9443", "--admin-port", "0", "--json"])
+    (written,) = lines(done)
+    assert written["soap_port"] == 9443
+    assert read(tmp_path / "hub.toml", {}).soap.port == 9443
+
+
+def test_the_two_ports_must_differ(tmp_path: Path) -> None:
+    wrong = CliRunner().invoke(lienthong, ["init", str(tmp_path / "x"), "--soap-port", "9443", "--admin-port", "9443"])
+    assert wrong.exit_code == 2
+
+
+# --- check ---------------------------------------------------------------------------------------------------------
+
+
+def test_check_names_every_mistake_at_once_and_exits_78(home: Path, typed: Type) -> None:
+    (home / "partners/vpub.toml").write_text('receive = "push"\nhost = "x"\n')
+    hub = (home / "hub.toml").read_text("utf-8")
+    (home / "hub.toml").write_text(hub.replace("pki/hub.key", "pki/none.key"), "utf-8")
+    refused = typed("check")
+    assert refused.exit_code == 78
+    for place in (
+        "hub.toml: pki.key",
+        "partners/vpub.toml: url",
+        "partners/vpub.toml: host",
+        "vpub.toml: certificates",
+    ):
+        assert place in refused.stderr
+
+
+def test_check_json_has_one_object_a_mistake(home: Path, typed: Type) -> None:
+    (home / "partners/vpub.toml").write_text("host = 1\n")
+    refused = typed("check", "--json")
+    found = [json.loads(line) for line in refused.stdout.splitlines()]
+    assert refused.exit_code == 78
+    assert {"kind", "path", "wrong", "expected"} == set(found[0])
+
+
+def test_check_wants_the_database_of_this_version_and_names_the_command(home: Path, typed: Type) -> None:
+    (home / "data/hub.db").unlink()
+    refused = typed("check")
+    assert refused.exit_code == 78
+    assert "lienthong db upgrade" in refused.stderr
+    assert typed("units", "list").exit_code == 78
+    assert typed("db", "status").exit_code == 1
+    assert typed("db", "upgrade").exit_code == 0
+    assert typed("db", "status").exit_code == 0
+    refused = typed("check")
+    assert "partners/vpub.toml: units" in refused.stderr  # the registry is empty now
+
+
+def test_check_names_a_port_that_another_process_holds(home: Path, typed: Type) -> None:
+    port = read(home / "hub.toml", {}).soap.port
+    with socket.create_server(("127.0.0.1", port)):
+        refused = typed("check")
+        assert refused.exit_code == 78
+        assert "hub.toml: soap.port" in refused.stderr
+        hold = pidfile.Hold.take(home / "data")
+        assert typed("check").exit_code == 0  # held by the hub that runs here
+        hold.release()
+    assert typed("check").exit_code == 0
+
+
+def test_check_warns_of_a_revoked_partner_and_lets_the_others_work(home: Path, typed: Type, ca: pki.Authority) -> None:
+    vpub = read(home / "hub.toml", {}).partners["vpub"].certificates[0]
+    (home / "pki/crl.pem").write_bytes(pem(ca.revoke(vpub, now=today(), number=2)))
+    warned = typed("check")
+    assert warned.exit_code == 0
+    assert "certificate-revoked" in warned.stderr
+
+
+def test_check_refuses_a_partner_that_no_anchor_vouches_for(home: Path, typed: Type) -> None:
+    stranger = authority("Stranger CA").issue("vpub", begins=NOW - DAY, ends=NOW + 10_000 * DAY)
+    (home / "pki/partners/vpub.crt").write_bytes(pem(stranger.certificate))
+    refused = typed("check")
+    assert refused.exit_code == 78
+    assert "partners/vpub.toml: certificates" in refused.stderr
+
+
+def test_check_refuses_a_forged_crl(home: Path, typed: Type, ca: pki.Authority) -> None:
+    forger = pki.Authority(pki.found(NOW).key, ca.certificate)
+    (home / "pki/crl.pem").write_bytes(pem(forger.revoke(now=today())))
+    assert typed("check").exit_code == 78
+
+
+def test_check_connect_tells_who_cannot_be_reached(typed: Type) -> None:
+    refused = typed("check", "--connect")
+    assert refused.exit_code == 69
+    assert os.strerror(errno.ECONNREFUSED) in refused.stderr
+
+
+# --- partners ------------------------------------------------------------------------------------------------------
+
+
+def test_partners_list_shows_who_is_connected(typed: Type) -> None:
+    listed = {row["code"]: row for row in lines(typed("partners", "list", "--json"))}
+    assert set(listed) == {"sotttt", "vpub", "vpcp"}
+    assert listed["vpcp"]["upstream"] is True
+    assert "sotttt" in typed("partners", "list").stdout
+
+
+def test_a_partner_is_added_with_its_certificate_units_and_policy(
+    home: Path, typed: Type, ca: pki.Authority, tmp_path: Path
+) -> None:
+    certificate = issued(ca, tmp_path, "soyte")
+    (row,) = lines(
+        typed(
+            *("partners", "add", "soyte", "--certificate", certificate, "--unit", "H55.88", "--unit", "000.00.99.H55"),
+            *("--push", "https://127.0.0.1:9/x", "--policy", "timeout=5s", "--policy", "sha1=yes", "--json"),
+        )
+    )
+    assert row["units_added"] == ["H55.88", "000.00.99.H55"]
+    added = read(home / "hub.toml", {}).partners["soyte"]
+    assert added.units == ("H55.88", "000.00.99.H55")
+    assert added.policy.sha1
+    certificate.unlink()
+    assert typed("check").exit_code == 0
+    marks = {row["code"]: row["mark"] for row in lines(typed("units", "list", "--json"))}
+    assert marks["H55.88"] == "added"
+
+
+def test_a_partner_may_send_for_any_unit_and_receive_for_none(
+    home: Path, typed: Type, ca: pki.Authority, tmp_path: Path
+) -> None:
+    certificate = issued(ca, tmp_path, "thu")
+    assert typed("partners", "add", "thu", "--certificate", certificate, "--unit", "*").exit_code == 0
+    added = read(home / "hub.toml", {}).partners["thu"]
+    assert (added.units, added.receive) == (("*",), "none")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--unit", "H55.13", "--fetch"], 78),  # sotttt receives for it
+        (["--unit", "000.00.13.H55", "--fetch"], 78),  # the same unit by its other code
+        (["--push", "http://127.0.0.1/x"], 78),
+        (["--policy", "timeout=soon"], 78),
+        (["--policy", "relay=H55"], 78),
+        (["--adapter", "telex"], 78),
+        (["--policy", "timeout"], 2),
+        (["--fetch", "--push", "https://127.0.0.1/x"], 2),
+        (["--unknown"], 2),
+    ],
+)
+def test_a_wrong_partner_is_refused_and_nothing_is_written(
+    home: Path, typed: Type, ca: pki.Authority, tmp_path: Path, words: list[str], code: int
+) -> None:
+    before = sorted(home.rglob("*"))
+    refused = typed("partners", "add", "x", "--certificate", issued(ca, tmp_path, "x"), *words)
+    assert refused.exit_code == code, refused.output
+    assert [path for path in sorted(home.rglob("*")) if path not in before and path.suffix in {".toml", ".crt"}] == []
+    assert "x" not in {row["code"] for row in lines(typed("partners", "list", "--json"))}
+
+
+def test_a_certificate_of_another_partner_or_of_a_stranger_is_refused(home: Path, typed: Type, tmp_path: Path) -> None:
+    shared = home / "pki/partners/vpub.crt"
+    assert typed("partners", "add", "x", "--certificate", shared).exit_code == 78
+    write_identity(tmp_path, "stranger", authority("Stranger CA").issue("stranger"))
+    refused = typed("partners", "add", "x", "--certificate", tmp_path / "stranger.crt")
+    assert refused.exit_code == 78
+    assert "certificate" in refused.stderr
+    assert typed("partners", "add", "x", "--certificate", tmp_path / "absent.crt").exit_code == 2
+
+
+def test_a_partner_is_replaced_only_when_asked(home: Path, typed: Type, ca: pki.Authority, tmp_path: Path) -> None:
+    new = issued(ca, tmp_path, "sotttt2")
+    words = (
+        "partners",
+        "add",
+        "sotttt",
+        "--certificate",
+        home / "pki/partners/sotttt.crt",
+        "--certificate",
+        new,
+        "--fetch",
+    )
+    assert typed(*words).exit_code == 1
+    assert typed(*words, "--replace").exit_code == 0
+    assert len(read(home / "hub.toml", {}).partners["sotttt"].certificates) == 2
+
+
+@pytest.mark.parametrize("code", ["../x", "a/b", "a b", "", ".x"])
+def test_a_code_that_is_no_file_name_is_refused(
+    home: Path, typed: Type, ca: pki.Authority, tmp_path: Path, code: str
+) -> None:
+    assert typed("partners", "add", code, "--certificate", issued(ca, tmp_path, "x")).exit_code == 78
+    assert not list(home.parent.glob("x.toml"))
+
+
+# --- trust ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_anchor_is_added_and_its_crl_replaced_by_a_newer_one(home: Path, typed: Type, tmp_path: Path) -> None:
+    other = authority("Other CA", today())
+    (tmp_path / "ca.crt").write_bytes(pem(other.certificate))
+    (tmp_path / "1.crl").write_bytes(pem(other.crl(begins=today() - 2 * DAY)))
+    (tmp_path / "2.crl").write_bytes(pem(other.crl(other.issue("gone"), begins=today() - DAY)))
+    assert typed("trust", "add", tmp_path / "ca.crt", "--crl", tmp_path / "1.crl").exit_code == 0
+    assert typed("trust", "add", tmp_path / "ca.crt", "--crl", tmp_path / "2.crl").exit_code == 0
+    assert len(list((home / "trust").iterdir())) == 2
+    listed = lines(typed("trust", "list", "--json"))
+    assert [row["revoked"] for row in listed] == [0, 1]
+    older = typed("trust", "add", tmp_path / "ca.crt", "--crl", tmp_path / "1.crl")
+    assert older.exit_code == 78
+
+
+def test_what_is_no_anchor_is_not_trusted(home: Path, typed: Type, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "forged.crl").write_bytes(pem(authority("Stranger CA").crl()))
+    for words in (
+        (home / "pki/hub.crt",),
+        (tmp_path / "text",),
+        (home / "pki/ca.crt", "--crl", tmp_path / "forged.crl"),
+        (home / "pki/ca.crt", "--crl", tmp_path / "text"),
+    ):
+        assert typed("trust", "add", *words).exit_code == 78
+    assert list((home / "trust").iterdir()) == []
+
+
+# --- units ---------------------------------------------------------------------------------------------------------
+
+
+def test_units_are_imported_added_changed_or_left_as_they_are(home: Path, typed: Type, tmp_path: Path) -> None:
+    listed = tmp_path / "units.csv"
+    listed.write_text(
+        "\ufeffname,code,parent,since,until,aliases\n"
+        "Sở Mới,H55.77,H55,2025-07-01,,000.00.77.H55 77.H55\n"
+        '"Sở Y tế, mới",H55.14,H55,,,\n'
+        "Ủy ban nhân dân tỉnh (mẫu),H55,,,,000.00.00.H55\n",
+        "utf-8",
+    )
+    assert typed("units", "import", listed, "--dry-run").exit_code == 0
+    assert "H55.77" not in {row["code"] for row in lines(typed("units", "list", "--json"))}
+    assert [(row["unit"], row["change"]) for row in lines(typed("units", "import", listed, "--json"))] == [
+        ("H55.77", "added"),
+        ("H55.14", "changed"),
+        ("H55", "changed"),  # it is no sample any more
+    ]
+    units = {row["code"]: row for row in lines(typed("units", "list", "--json"))}
+    assert units["H55.77"]["aliases"] == ["000.00.77.H55", "77.H55"]
+    assert units["H55.77"]["partner"] == "vpub"  # through its parent
+    assert lines(typed("units", "import", listed, "--json")) == []
+
+
+def test_a_list_with_a_mistake_changes_nothing(home: Path, typed: Type, tmp_path: Path) -> None:
+    listed = tmp_path / "units.csv"
+    listed.write_text("code,name,parent\nH55.76,Sở Được,H55\nH55.77,Sở Sai,H56\n", "utf-8")
+    refused = typed("units", "import", listed)
+    assert refused.exit_code == 1
+    assert "units.csv:3: parent" in refused.stderr
+    engine = store.open_journal(read(home / "hub.toml", {}).database_url, pooled=False)
+    with store.reading(engine) as tx:
+        assert registry.units(tx) == sorted(setup.sample_units(), key=lambda unit: unit.code)
+
+
+# --- reload, and the command line itself ---------------------------------------------------------------------------
+
+
+def test_reload_exits_69_when_no_hub_runs_here(home: Path, typed: Type) -> None:
+    assert typed("reload").exit_code == 69
+    (home / "data/hub.pid").write_text(f"{os.getpid()}\n")  # a number left behind
+    assert typed("reload").exit_code == 69
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["check", "--nonsense"], ["init"], ["units", "import", "/nowhere"]])
+def test_a_wrong_word_exits_2(typed: Type, words: list[str]) -> None:
+    assert typed(*words).exit_code == 2
+
+
+def test_the_configuration_is_found_by_option_environment_or_place(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LIENTHONG_CONFIG", raising=False)
+    invoke = CliRunner().invoke
+    assert invoke(lienthong, ["partners", "list"]).exit_code == 78
+    assert invoke(lienthong, ["partners", "list", "-c", "tinh/hub.toml"]).exit_code == 0
+    assert invoke(lienthong, ["-c", "tinh/hub.toml", "partners", "list"]).exit_code == 0
+    assert invoke(lienthong, ["partners", "list"], env={"LIENTHONG_CONFIG": "tinh/hub.toml"}).exit_code == 0
+    monkeypatch.chdir(home)
+    assert invoke(lienthong, ["partners", "list"]).exit_code == 0
+
+
+def test_every_command_has_help_an_example_and_json(typed: Type) -> None:
+    for name in COMMANDS:
+        shown = typed(name, "--help")
+        assert shown.exit_code == 0, shown.output
+        assert "--json" in shown.output
+        assert "--config" in shown.output
+
+
+def test_the_command_line_speaks_vietnamese_unless_lang_begins_with_en() -> None:
+    def run(lang: str) -> str:
+        environment = os.environ | {"LANG": lang}
+        words = [sys.executable, "-m", "hub.cli", "--help"]
+        return subprocess.run(
+            words, env=environment, check=True, capture_output=True, text=True, encoding="utf-8"
+        ).stdout
+
+    assert "Liệt kê thông điệp" in run("vi_VN.UTF-8")
+    assert "Liệt kê thông điệp" in run("C.UTF-8")
+    assert "List messages" in run("en_GB.UTF-8")
+
+
+def test_the_command_line_imports_nothing_heavy_to_start() -> None:
+    words = "import sys, hub.cli; heavy = {'sqlalchemy', 'zeep', 'rich', 'lxml', 'cryptography', 'twisted', 'OpenSSL'}; print(*heavy & set(sys.modules))"
+    began = time.monotonic()
+    out = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, text=True).stdout
+    assert out.strip() == ""
+    assert time.monotonic() - began < 2
