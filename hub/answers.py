@@ -147,8 +147,7 @@ def read_submission(child: etree._Element, operation: str) -> Submission:
     """Read the response to *operation*, SendDocument or UpdateTraces."""
     report = read_report(child, operation)
     found = child.find(f"{{{NAMESPACE}}}Receipt")
-    alone = None if found is None else etree.tostring(found, method="c14n", exclusive=True, with_tail=False)
-    return Submission(report, leaf(child, "DocumentId"), alone)
+    return Submission(report, leaf(child, "DocumentId"), None if found is None else _alone(found))
 
 
 def read_pending(child: etree._Element) -> tuple[str, ...]:
@@ -181,6 +180,13 @@ def read_receipt(root: etree._Element) -> Receipt:
     if document_id is None or message_id is None or sha256 is None or time is None:
         raise ValueError("a receipt lacks one of DocumentId, MessageId, Sha256, Time")
     return Receipt(document_id, message_id, sha256, values.moment(time))
+
+
+def _alone(element: etree._Element) -> bytes:
+    try:
+        return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
+    except etree.C14NError as error:  # a relative namespace URI
+        raise ValueError(f"the Receipt has no canonical form: {error}") from None
 
 
 def _expect(child: etree._Element, name: str) -> None:

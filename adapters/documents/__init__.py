@@ -1,0 +1,86 @@
+"""The hub's own documents service, served by the partner: one signed SendDocument a message.  Knows nothing of HTTP or the journal.
+
+README.md says where the dialect comes from; samples/ holds whole conversations.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub import answers, calls, envelope, markup, signature, signing
+from hub.certificates import Identity
+from hub.errors import Rejected
+from hub.model import Accepted, Consignment, Conversation, Outcome, Problem, Refused, Reply, Request, Unavailable
+from hub.replies import retry_after
+
+#: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
+_SOAP_STATUSES = {200, 400, 500}
+
+
+@attrs.frozen
+class Documents:
+    """One partner that serves SendDocument at *url* and signs, if at all, with one of *certificates*."""
+
+    url: str
+    identity: Identity  #: the hub's: it signs the push
+    certificates: Sequence[x509.Certificate]
+    max_age: timedelta  #: how old a signed reply may be
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Send the packet inline; the MessageId is the hub's id of the message, the same on every repetition."""
+        call = calls.SendDocument(consignment.content, consignment.message.id)
+        body = signing.sign(envelope.wrap(calls.element(call)), self.identity, now)
+        headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{calls.action(call)}"'))
+        reply = yield Request(self.url, body, headers)
+        return self._outcome(reply, now)
+
+    def _outcome(self, reply: Reply, now: datetime) -> Outcome:
+        def unavailable(reason: str) -> Unavailable:
+            return Unavailable(f"HTTP {reply.status}: {reason}", retry_after(reply.headers, now))
+
+        if reply.status not in _SOAP_STATUSES:
+            return unavailable("no SOAP answer")
+        try:
+            child = self._heard(reply.body, now)
+            fault = envelope.read_fault(child)
+            report = None if fault else answers.read_report(child, "SendDocument")
+        except (Rejected, ValueError) as error:
+            return unavailable(str(error))
+        if fault is not None:
+            told = _told(fault.problems) or fault.text
+            return Refused(told) if fault.sender else unavailable(told)
+        assert report is not None
+        if not report.success:
+            return Refused(_told(report.problems) or "IsSuccess=false, without a reason")
+        if reply.status != 200:
+            return unavailable("IsSuccess=true")
+        theirs = calls.leaf(child, "DocumentId")
+        return Accepted(f"DocumentId {theirs}" if theirs else "")
+
+    def _heard(self, body: bytes, now: datetime) -> etree._Element:
+        """Return the Body's child; of a signed reply, the one that was signed."""
+        opened = envelope.open_reply(markup.parse(body))
+        if not envelope.is_signed(opened):
+            return opened.child
+        root = opened.body.getparent()
+        assert root is not None
+        verified = signature.verify(root, self.certificates, now, max_age=self.max_age)
+        return envelope.only_child(verified.body)
+
+
+def adapter(
+    *,
+    url: str,
+    identity: Identity,
+    certificates: Sequence[x509.Certificate],
+    max_age: timedelta = timedelta(seconds=900),
+) -> Documents:
+    """Return the adapter of one partner; every adapter folder has this function."""
+    return Documents(url, identity, tuple(certificates), max_age)
+
+
+def _told(problems: Sequence[Problem]) -> str:
+    return "; ".join(f"{problem.code}: {problem.detail}" for problem in problems)[:2000]

@@ -1,0 +1,247 @@
+"""`lienthong send` and `lienthong fetch`: a partner's two hands.  Knows files and exit codes; the calls are hub.client's.
+
+As a sample partner of the hub.toml at hand, or, away from any hub, with a key, a certificate, a CA and an address.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import attrs
+import click
+
+from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, Screen, Stop, command, leave, pass_screen, t
+
+if TYPE_CHECKING:
+    from hub.client import Client, Refused
+    from hub.config import Config
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@attrs.frozen
+class Caller:
+    """Who calls and where: what the options of both commands say."""
+
+    partner: str | None
+    key: Path | None
+    certificate: Path | None
+    ca: Path | None
+    url: str | None
+    timeout: float
+
+
+def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `Caller` to a command."""
+    options = (
+        click.option("--as", "partner", metavar="PARTNER", help=t("Hệ thống đối tác mẫu.", "The sample partner.")),
+        click.option("--url", metavar="URL", help=t("Địa chỉ dịch vụ văn bản.", "Address of the documents service.")),
+        click.option("--key", type=_FILE, help=t("Khóa riêng (PEM).", "Private key (PEM).")),
+        click.option("--certificate", type=_FILE, help=t("Chứng thư (PEM).", "Certificate (PEM).")),
+        click.option("--ca", type=_FILE, help=t("CA của trục (PEM).", "The hub's CA (PEM).")),
+        click.option(
+            "--timeout",
+            default=60.0,
+            show_default=True,
+            help=t("Chờ mỗi lời gọi, tính bằng giây.", "Seconds to wait for one call."),
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command(
+    "send",
+    "Ký và gửi một gói tin, rồi kiểm tra biên nhận.  FILE là - để đọc từ đầu vào chuẩn.\n\n"
+    "Mã thoát: 0 đã nhận, 1 bị từ chối, 69 chưa phục vụ được (gửi lại được, cùng --message-id).",
+    "Sign and send one packet, then verify the receipt.  FILE is - for standard input.\n\n"
+    "Exits 0 accepted, 1 refused, 69 unavailable (send it again, with the same --message-id).",
+    "lienthong -c tinh/hub.toml send vanban.edxml --as sotttt",
+    "lienthong send vanban.edxml --key k.key --certificate k.crt --ca ca.crt --url https://truc.example.vn/soap/documents",
+)
+@click.argument("file", metavar="FILE", type=click.File("rb"))
+@_caller_options
+@click.option(
+    "--message-id",
+    metavar="ID",
+    help=t("Mã của bạn; mặc định là SHA-256 của gói tin.", "Your id; default the SHA-256 of the packet."),
+)
+@click.option(
+    "--receipt",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help=t("Ghi biên nhận vào tệp này.", "Write the receipt to this file."),
+)
+@pass_screen
+def send(screen: Screen, /, file: IO[bytes], message_id: str | None, receipt: Path | None, **options: Any) -> None:
+    packet = file.read()
+    with _connected(screen, Caller(**options)) as (client, _), _told(screen):
+        sent = client.send(packet, message_id)
+    if receipt:
+        receipt.write_bytes(sent.receipt)
+    fields = {"accepted": True, **attrs.asdict(sent), "receipt": sent.receipt.decode()}
+    screen.row(fields, t(f"Đã nhận: {sent.document_id}", f"Accepted: {sent.document_id}"))
+
+
+@command(
+    "fetch",
+    "Lấy mọi thông điệp đang chờ vào DIR, mỗi thông điệp một tệp MÃ.edxml.\n\n"
+    "Không có --confirm thì thông điệp vẫn chờ. Không có --unit thì lấy cho mọi đơn vị của đối tác mẫu.\n\n"
+    "Mã thoát: 0 xong, 1 bị từ chối, 3 được một phần, 69 chưa phục vụ được.",
+    "Fetch every message that waits into DIR, one file ID.edxml each.\n\n"
+    "Without --confirm they go on waiting. Without --unit it fetches for every unit of the sample partner.\n\n"
+    "Exits 0 done, 1 refused, 3 partly, 69 unavailable.",
+    "lienthong -c tinh/hub.toml fetch --as sotttt --confirm den",
+)
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@_caller_options
+@click.option("--unit", "units", metavar="CODE", multiple=True, help=t("Chỉ cho đơn vị này.", "For this unit only."))
+@click.option("--confirm", is_flag=True, help=t("Xác nhận sau khi đã ghi tệp.", "Confirm once the file is written."))
+@pass_screen
+def fetch(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
+    with _connected(screen, Caller(**options)) as (client, config):
+        wanted = units or _units_of(options["partner"], config())
+        directory.mkdir(parents=True, exist_ok=True)
+        with _told(screen):
+            fetched, refused = _fetch_all(screen, client, directory, wanted, confirm)
+    screen.note(f"{fetched} thông điệp vào {directory}", f"{fetched} messages into {directory}")
+    leave(OK if not refused else PARTLY if fetched else FAILED)
+
+
+def _fetch_all(
+    screen: Screen, client: "Client", directory: Path, units: tuple[str, ...], confirm: bool
+) -> tuple[int, int]:
+    """Fetch for each unit until nothing new waits; return how many files were written and how many fetches were refused."""
+    from hub.client import Refused
+
+    written: dict[str, dict[str, object]] = {}
+    refused: set[str] = set()
+    for unit in units:
+        seen: set[str] = set()
+        while new := [each for each in client.pending(unit) if each not in seen]:
+            seen.update(new)
+            for document_id in new:
+                try:
+                    if document_id not in written:
+                        written[document_id] = _write(client, document_id, directory)
+                    if confirm:
+                        client.confirm(document_id, unit)
+                except Refused as error:
+                    refused.add(document_id)
+                    _show_refusal(screen, error, document_id)
+                else:
+                    fields = {"document_id": document_id, "unit": unit, "confirmed": confirm, **written[document_id]}
+                    screen.row(fields, f"{unit}  {fields['path']}")
+    return len(written), len(refused)
+
+
+def _write(client: "Client", document_id: str, directory: Path) -> dict[str, object]:
+    """Fetch one message into its file.  It is on disk before it can be confirmed, whole or not at all."""
+    found = client.get(document_id)
+    path = directory / f"{quote(document_id, safe='')}.edxml"
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(found.packet)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    sha256 = hashlib.sha256(found.packet).hexdigest()
+    return {"message_id": found.message_id, "path": str(path), "size": len(found.packet), "sha256": sha256}
+
+
+@contextmanager
+def _connected(screen: Screen, caller: Caller) -> Generator[tuple["Client", Callable[[], "Config"]]]:
+    """Give the client that *caller* describes, and its configuration for who needs that.  What is wrong here is a usage fault."""
+    from hub.client import Client
+
+    read: list[Config] = []
+
+    def config() -> "Config":
+        from hub.config import read as read_config
+
+        if not read:
+            read.append(read_config(screen.config))
+        return read[0]
+
+    pki = screen.config.absolute().parent / "pki"
+    key, certificate, ca = caller.key, caller.certificate, caller.ca
+    if caller.partner:
+        key = key or pki / "partners" / f"{caller.partner}.key"
+        certificate = certificate or pki / "partners" / f"{caller.partner}.crt"
+        ca = ca or pki / "ca.crt"
+    if not (key and certificate and ca and (caller.url or caller.partner)):
+        raise click.UsageError(
+            t(
+                "cần --as PARTNER, hoặc cả --key, --certificate, --ca và --url",
+                "give --as PARTNER, or all of --key, --certificate, --ca and --url",
+            )
+        )
+    url = caller.url or _address(config())
+    try:
+        client = Client(
+            url, key=key, certificate=certificate, ca=ca, now=lambda: datetime.now(UTC), timeout=caller.timeout
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from error
+    with client:
+        yield client, config
+
+
+def _address(config: "Config") -> str:
+    """Return where the hub at hand answers: its public address, or its port on this machine."""
+    if config.public_url:
+        return f"{config.public_url.rstrip('/')}/soap/documents"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.soap.host, config.soap.host)  # noqa: S104  compared, not bound
+    return f"https://{f'[{host}]' if ':' in host else host}:{config.soap.port}/soap/documents"
+
+
+def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
+    from hub.config import ANY
+
+    found = config.partners.get(partner or "")
+    units = tuple(unit for unit in found.units if unit != ANY) if found else ()
+    if not units:
+        raise click.UsageError(
+            t("cần --unit: đối tác này không có đơn vị nào", "give --unit: this partner has no unit")
+        )
+    return units
+
+
+@contextmanager
+def _told(screen: Screen) -> Generator[None]:
+    """Show a refusal or an outage as both languages and exit codes have it."""
+    from hub.client import Refused, Unavailable
+
+    try:
+        yield
+    except Refused as refused:
+        _show_refusal(screen, refused)
+        leave(FAILED)
+    except Unavailable as outage:
+        if screen.json:
+            screen.row({"accepted": None, "unavailable": str(outage), "retry_after": outage.retry_after}, "")
+        raise Stop(f"chưa phục vụ được: {outage}", f"unavailable: {outage}", UNAVAILABLE) from outage
+
+
+def _show_refusal(screen: Screen, refused: "Refused", document_id: str | None = None) -> None:
+    if screen.json:
+        errors = [{"code": problem.code, "description": problem.detail} for problem in refused.problems]
+        named = {"document_id": document_id} if document_id else {}
+        screen.row({"accepted": False, **named, "errors": errors, "tracking": refused.tracking}, "")
+        return
+    subject = f" {document_id}" if document_id else ""
+    screen.note(f"Bị từ chối{subject}:", f"Refused{subject}:")
+    for problem in refused.problems:
+        screen.note(f"  {problem.code}: {problem.detail}", f"  {problem.code}: {problem.detail}")
+    if refused.tracking:
+        screen.note(f"  Mã theo dõi: {refused.tracking}", f"  Tracking id: {refused.tracking}")
