@@ -51,7 +51,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *agreement.identity_mistakes(config, now),
         *_ports(config, starting=starting),
     ]
-    warnings = list(agreement.endings(config, now))
+    warnings = [*agreement.endings(config, now), *_secrets(config)]
     for found, grave in [*agreement.partner_certificates(config, now), *agreement.revocations(config)]:
         (mistakes if grave else warnings).append(found)
     if units is None:
@@ -95,6 +95,12 @@ def _contracts() -> Iterable[Mistake]:
         contract.load("documents")
     except (OSError, LxmlError, KeyError) as error:
         yield Mistake("wsdl/lienthong/1/documents.wsdl", str(error), "the files of this version, unchanged")
+
+
+def _secrets(config: Config) -> Iterable[Mistake]:
+    if config.key_file.stat().st_mode & 0o077:
+        expected = "a file that only its owner may read: chmod 600"
+        yield Mistake("hub.toml: pki.key", f"{config.key_file} may be read by others", expected)
 
 
 def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:

@@ -83,10 +83,13 @@ class Screen:
 
     def mistakes(self, mistakes: Sequence[Mistake], *, kind: str = "mistake") -> None:
         """Print every mistake on standard error; under `--json` as objects on standard output too."""
+        from hub import vietnamese
+
         for mistake in mistakes:
             if self.json:
                 self.row({"kind": kind, **attrs.asdict(mistake)}, "")
-            click.echo(f"{mistake.path}: {mistake.wrong} ({mistake.expected})", err=True)
+            told = mistake if english() else vietnamese.mistake(mistake)
+            click.echo(f"{told.path}: {told.wrong} ({told.expected})", err=True)
 
 
 def _cell(value: object) -> str:

@@ -54,7 +54,9 @@ def read(
     data = home / table.text("data", "data")
     soap = _listen(table.table("soap"), 8443)
     admin = _listen(table.table("admin"), 8444)
-    identity, authorities, crls = _pki(table.table("pki"), home, mistakes)
+    pki = table.table("pki")
+    key_file = home / pki.text("key")
+    identity, authorities, crls = _pki(pki, key_file, home, mistakes)
     database_url = _database(table.table("database"), home)
     table.close()
 
@@ -87,6 +89,7 @@ def read(
         admin=admin,
         public_url=public_url or None,
         identity=identity,
+        key_file=key_file,
         authorities=authorities,
         crls=crls,
         anchors=Anchors(authorities, crls),
@@ -135,9 +138,9 @@ def _listen(table: Table, port: int) -> Listen:
 
 
 def _pki(
-    table: Table, home: Path, mistakes: list[Mistake]
+    table: Table, key_file: Path, home: Path, mistakes: list[Mistake]
 ) -> tuple[Identity | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
-    identity = _identity(table, home)
+    identity = _identity(table, key_file, home)
     authorities: list[x509.Certificate] = []
     crls: list[x509.CertificateRevocationList] = []
     for name in table.texts("anchors"):
@@ -157,17 +160,17 @@ def _pki(
     return identity, tuple(authorities), tuple(crls)
 
 
-def _identity(table: Table, home: Path) -> Identity | None:
-    key_name, certificate_name = table.text("key"), table.text("certificate")
-    if not key_name or not certificate_name:
+def _identity(table: Table, key_file: Path, home: Path) -> Identity | None:
+    certificate_name = table.text("certificate")
+    if not certificate_name or key_file == home:
         return None
-    key = files.key(home / key_name, partial(table.wrong, "key"))
+    key = files.key(key_file, partial(table.wrong, "key"))
     chain = files.certificates(home / certificate_name, partial(table.wrong, "certificate"))
     if key is None or not chain:
         return None
     if key.public_key() != chain[0].public_key():
         table.wrong(
-            "key", f"{key_name} is not the key of {certificate_name}", "the key that the certificate was made for"
+            "key", f"{key_file.name} is not the key of {certificate_name}", "the key that the certificate was made for"
         )
         return None
     return Identity(key, chain[0], chain[1:])

@@ -48,6 +48,7 @@ class Config:
     admin: Listen
     public_url: str | None
     identity: Identity
+    key_file: Path
     authorities: tuple[x509.Certificate, ...]  #: the anchors one by one, `trust/` included
     crls: tuple[x509.CertificateRevocationList, ...]
     anchors: Anchors

@@ -9,7 +9,7 @@ import attrs
 import pytest
 from cryptography import x509
 
-from hub import pki, setup
+from hub import pki, setup, vietnamese
 from hub.certificates import fingerprint
 from hub.config import Config, changes, read
 from hub.errors import ConfigurationFault, Mistake
@@ -58,6 +58,7 @@ def config_of(home: Path, **environment: str) -> Config:
 def mistakes_of(home: Path) -> dict[str, Mistake]:
     with pytest.raises(ConfigurationFault) as caught:
         config_of(home)
+    assert all(vietnamese.of(mistake.wrong) for mistake in caught.value.mistakes), caught.value
     return {mistake.path: mistake for mistake in caught.value.mistakes}
 
 

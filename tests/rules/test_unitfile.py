@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub import vietnamese
 from hub.model import Unit
 from hub.unitfile import COLUMNS, read
 
@@ -14,6 +15,7 @@ KNOWN = (Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)), Unit("H55.1", "Văn 
 
 def wrong(*lines: str, header: str = ",".join(COLUMNS)) -> list[str]:
     _, mistakes = read("\n".join([header, *lines]).encode(), "u.csv", KNOWN)
+    assert all(vietnamese.of(mistake.wrong) and vietnamese.of(mistake.expected) for mistake in mistakes)
     return [mistake.path for mistake in mistakes]
 
 
