@@ -73,18 +73,17 @@ class Operator:
     config: Path
 
     def ask(self, *arguments: str) -> bytes:
-        """Return what `lienthong -c hub.toml ARGUMENTS` prints.  Stop when it fails."""
+        """Return what `lienthong -c hub.toml ARGUMENTS` prints.  Stop, with what it said, when it fails."""
         from hub.cli import lienthong
 
-        printed = io.BytesIO()
-        with contextlib.redirect_stdout(io.TextIOWrapper(printed, "utf-8", write_through=True)) as stdout:
+        printed, said = io.BytesIO(), io.StringIO()
+        stdout = io.TextIOWrapper(printed, "utf-8", write_through=True)
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(said):
             code = lienthong.main(["-c", str(self.config), *arguments], standalone_mode=False)
-            stdout.flush()
-            content = printed.getvalue()
         if code:
-            said = f"lienthong {' '.join(arguments)}: {code}"
-            raise Stop(said, said)
-        return content
+            failure = f"lienthong {' '.join(arguments)}: {code} {said.getvalue()}"
+            raise Stop(failure, failure)
+        return printed.getvalue()
 
     def rows(self, *arguments: str) -> list[Mapping[str, Any]]:
         """Return the objects that a command prints under `--json`."""
@@ -159,7 +158,10 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
     from hub.demo.conductor import Conductor, Look
     from hub.demo.recount import recount
     from hub.demo.stage import Broken
+    from hub.demo.story import DISSOLVED_CSV
 
+    (directory / "units.csv").write_text(DISSOLVED_CSV, "utf-8")
+    operator.ask("units", "import", str(directory / "units.csv"))
     stage.start_hub()
     units = operator.rows("units", "list")
     outbox = directory / "outbox"
@@ -209,11 +211,11 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
 
 def _cast(units: Sequence[Mapping[str, Any]]) -> "Cast":
     from hub.demo.conductor import DEPARTMENT, OFFICE
-    from hub.demo.story import Cast
+    from hub.demo.story import DISSOLVED, Cast
     from hub.province import day
 
     def of(partner: str) -> tuple[str, ...]:
-        return tuple(unit["code"] for unit in units if unit["partner"] == partner)
+        return tuple(unit["code"] for unit in units if unit["partner"] == partner and unit["code"] != DISSOLVED)
 
     return Cast(of(DEPARTMENT), of(OFFICE), _aliases(units), day(datetime.now(UTC)))
 
@@ -240,6 +242,7 @@ def _statements(
             for message in accepted
         },
         facts=operator.rows("report", "--facts"),
+        report=json.loads(operator.ask("report", settings["province"], _period(), "--format", "json")),
         notebooks={notebook.stem: list(lines(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))},
         planted=conductor.planted,
         province=settings["province"],
@@ -248,12 +251,17 @@ def _statements(
     )
 
 
-def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> Path:
-    """Write every unit's report of the current month in each format; return the page that links them."""
+def _period() -> str:
+    """Return the month that a result of now belongs to."""
     from hub.report.period import containing
 
+    return containing(datetime.now(UTC)).text
+
+
+def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> Path:
+    """Write every unit's report of the current month in each format; return the page that links them."""
     directory.mkdir()
-    period = containing(datetime.now(UTC)).text
+    period = _period()
     rows = []
     for unit in units:
         files = {kind: f"{unit['code']}_{period}.{kind}" for kind in _FORMATS}

@@ -18,6 +18,7 @@ from hub.demo.story import AXIS, Cast, Letter
 
 DEPARTMENT, OFFICE, UPSTREAM = "sotttt", "vpub", "vpcp"
 
+_AWAY = 3.0  #: seconds the axis stays away when everyone else has theirs: long enough to be tried again and again
 _PAUSE = 0.2  #: seconds between two looks
 
 
@@ -78,6 +79,7 @@ class Conductor:
         self._send(upward)
         for_the_axis = sum(not set(AXIS).isdisjoint(letter.recipients) for letter in upward)
         self._quiet(but_for=for_the_axis)
+        time.sleep(_AWAY)
         voice.say(
             f"Mọi nơi khác đã nhận; {for_the_axis} thông điệp chờ trục quay lại",
             f"Everyone else has theirs; {for_the_axis} messages wait for the axis",
@@ -113,8 +115,10 @@ class Conductor:
             for number, letter in enumerate(letters, start=1):
                 accepted += self._send_one(letter)
                 done(number, len(letters))
-        refused = len(letters) - accepted
-        self.voice.say(f"{accepted} được nhận, {refused} bị từ chối", f"{accepted} accepted, {refused} refused")
+        vi, en = f"{accepted} được nhận", f"{accepted} accepted"
+        if refused := len(letters) - accepted:
+            vi, en = f"{vi}, {refused} bị từ chối như phải thế", f"{en}, {refused} refused as they must be"
+        self.voice.say(vi, en)
 
     def _send_one(self, letter: Letter) -> bool:
         """Send *letter*.  Broken when one that is not planted is refused: the story cannot go on without it."""

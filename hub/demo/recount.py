@@ -15,6 +15,17 @@ from hub.demo.reading import Reading, read
 
 Line = Mapping[str, Any]
 
+#: Columns of the e-document report that count exactly one milestone.
+_COLUMNS = {
+    "sent": "sent",
+    "received": "received",
+    "recalls": "sent-recall",
+    "updates": "sent-update",
+    "replacements": "sent-replacement",
+    "acknowledged": "status-03",
+    "refused": "status-02",
+    "completed": "status-06",
+}
 _SENT = {"document": "sent", "recall": "sent-recall", "update": "sent-update", "replacement": "sent-replacement"}
 
 
@@ -41,6 +52,7 @@ class Statements:
     contents: Mapping[str, bytes]  #: id -> exact bytes, of every accepted message
     deliveries: Mapping[str, Sequence[Line]]  #: id -> recipient, partner, state, reason
     facts: Sequence[Line]  #: message_id, unit, milestone, at
+    report: Line  #: the province's e-document report of the period: `rows` of units, `total`
     notebooks: Mapping[str, Sequence[Line]]  #: partner -> its lines
     planted: Sequence[Planted]
     province: str
@@ -77,6 +89,7 @@ def recount(said: Statements) -> Verdict:
         *_unaccounted(said, accepted),
         *_unlike_receipts(said.notebooks),
         *_facts(said, accepted, readings),
+        *_report(said, accepted, readings),
         *(
             f"refusal {p.name}: expected {sorted(p.expected)}, got {list(p.codes)}"
             for p in said.planted
@@ -212,6 +225,18 @@ def _facts(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str
     yield from (f"fact {' '.join(fact)}: not counted by the hub" for fact in sorted(expected - set(counted)))
     yield from (f"fact {' '.join(fact)}: the bytes do not give it" for fact in sorted(set(counted) - expected))
     yield from (f"fact {' '.join(fact)}: counted {times} times" for fact, times in sorted(counted.items()) if times > 1)
+
+
+def _report(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
+    """Every number of the report that counts one milestone is the number that the bytes give, and the total is their sum."""
+    expected = Counter((unit, milestone) for unit, milestone, *_ in set(_expected_facts(said, accepted, readings)))
+    for column, milestone in _COLUMNS.items():
+        for row in said.report["rows"]:
+            if row[column] != (right := expected[row["unit"], milestone]):
+                yield f"report of {row['unit']}: {column} is {row[column]}, the bytes give {right}"
+        total, summed = said.report["total"][column], sum(row[column] for row in said.report["rows"])
+        if total != summed:
+            yield f"report: the total of {column} is {total}, its rows make {summed}"
 
 
 def _expected_facts(

@@ -18,6 +18,9 @@ from hub.demo.reading import Reading, read
 #: The ministries behind the axis, and another province: what is sent to it is no duty of ours.
 AXIS = ("G22", "000.00.00.G12", "000.00.27.G14", "H41")
 ELSEWHERE = "H14"
+#: A unit of the province that is no more, as the operator imports it: code,name,parent,since,until,aliases.
+DISSOLVED = "H55.90"
+DISSOLVED_CSV = f"code,name,parent,since,until,aliases\n{DISSOLVED},Sở đã giải thể (mẫu),H55,2015-01-01,2025-07-01,\n"
 
 _SUBJECTS = (
     "V/v kết nối, liên thông phần mềm quản lý văn bản",
@@ -161,6 +164,7 @@ def refusals(cast: Cast) -> list[Letter]:
     )
     return [
         unknown,
+        write("vpub", office, (DISSOLVED,), name="unit dissolved", expected={"unit-inactive"}),
         write("sotttt", office, (unit,), name="for a unit of another system", expected={"sender-not-allowed"}),
         write("vpcp", unit, (office,), name="the axis for a unit of ours", expected={"sender-not-allowed"}),
         write("vpcp", AXIS[0], (ELSEWHERE,), name="nobody here", expected={"not-ours"}),

@@ -53,6 +53,12 @@ def _delivery(recipient: str, partner: str, state: str = "delivered") -> dict[st
     return {"recipient": recipient, "partner": partner, "state": state, "reason": None}
 
 
+def _report(*rows: dict[str, Any]) -> dict[str, Any]:
+    others = dict.fromkeys(("recalls", "updates", "replacements", "refused", "completed"), 0)
+    full = [others | row for row in rows]
+    return {"rows": full, "total": {key: sum(row[key] for row in full) for key in full[0] if key != "unit"}}
+
+
 def honest() -> Statements:
     """One document to the office and to the axis, answered by one status; everything is where it should be."""
     return Statements(
@@ -69,6 +75,10 @@ def honest() -> Statements:
             _fact("m1", "G22", "received"),
             _fact("m2", "H55.1", "status-03"),
         ],
+        report=_report(
+            {"unit": "H55.13", "sent": 1, "received": 0, "acknowledged": 0},
+            {"unit": "H55.1", "sent": 0, "received": 1, "acknowledged": 1},
+        ),
         notebooks={
             "sotttt": [*_sent("m1", "1", DOCUMENT), _received("2", STATUS)],
             "vpub": [_received("1", DOCUMENT), _received("1", DOCUMENT, first=False), *_sent("m2", "2", STATUS)],
@@ -165,6 +175,20 @@ def _another_receipt(said: Statements) -> Statements:
     return attrs.evolve(said, notebooks={**said.notebooks, "sotttt": [*said.notebooks["sotttt"], *again]})
 
 
+def _report_wrong(said: Statements) -> Statements:
+    return attrs.evolve(
+        said,
+        report=_report(
+            {"unit": "H55.13", "sent": 2, "received": 0, "acknowledged": 0},
+            {"unit": "H55.1", "sent": 0, "received": 1, "acknowledged": 1},
+        ),
+    )
+
+
+def _total_wrong(said: Statements) -> Statements:
+    return attrs.evolve(said, report={**said.report, "total": {**said.report["total"], "sent": 7}})
+
+
 def _never_sent(said: Statements) -> Statements:
     notes = [note for note in said.notebooks["sotttt"] if note["what"] != "sending"]
     return attrs.evolve(said, notebooks={**said.notebooks, "sotttt": notes})
@@ -181,6 +205,8 @@ def _never_sent(said: Statements) -> Statements:
         _refused_for_another_reason,
         _another_receipt,
         _never_sent,
+        _report_wrong,
+        _total_wrong,
     ],
 )
 def test_every_other_disagreement_is_told(differ: Callable[[Statements], Statements]) -> None:
@@ -215,6 +241,7 @@ def test_what_the_axis_sends_to_others_is_no_duty() -> None:
         contents={"1": down},
         deliveries={"1": [_delivery("H55.1", "vpub")]},
         facts=[_fact("m1", "G22", "sent"), _fact("m1", "H55.1", "received")],
+        report=_report({"unit": "H55.1", "sent": 0, "received": 1, "acknowledged": 0}),
         notebooks={"vpcp": _sent("m1", "1", down), "vpub": [_received("1", down)]},
         planted=[],
         province="H55",
@@ -238,6 +265,10 @@ def test_a_recall_is_a_result_of_its_own() -> None:
         contents={**said.contents, "4": recall},
         deliveries={**said.deliveries, "4": [_delivery("H55.1", "vpub")]},
         facts=[*said.facts, _fact("m4", "H55.13", "sent-recall"), _fact("m4", "H55.1", "received")],
+        report=_report(
+            {"unit": "H55.13", "sent": 1, "received": 0, "acknowledged": 0, "recalls": 1},
+            {"unit": "H55.1", "sent": 0, "received": 2, "acknowledged": 1},
+        ),
         notebooks={
             **said.notebooks,
             "sotttt": [*said.notebooks["sotttt"], *_sent("m4", "4", recall)],
