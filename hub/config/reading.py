@@ -25,6 +25,7 @@ from hub.model import Receive
 from hub.pki import is_sample
 from hub.policy import parse
 
+ADMIN_BODY_LIMIT = 64 * 1024
 BODY_LIMIT = 40_000_000  #: a 20 MB attachment is 37 MB inline
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PROVINCE = r"[A-Z][0-9]{2}"
@@ -52,8 +53,8 @@ def read(
     upstream = table.text("upstream", "", like=_CODE, expected="the code of a partner")
     public_url = table.text("public-url", "")
     data = home / table.text("data", "data")
-    soap = _listen(table.table("soap"), 8443)
-    admin = _listen(table.table("admin"), 8444)
+    soap = _listen(table.table("soap"), 8443, limited=True)
+    admin = _listen(table.table("admin"), 8444, limited=False)
     pki = table.table("pki")
     key_file = home / pki.text("key")
     identity, authorities, crls = _pki(pki, key_file, home, mistakes)
@@ -122,7 +123,7 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
     return {}
 
 
-def _listen(table: Table, port: int) -> Listen:
+def _listen(table: Table, port: int, *, limited: bool) -> Listen:
     host = table.text("host", "127.0.0.1")
     if host == "localhost":
         host = "127.0.0.1"
@@ -132,7 +133,8 @@ def _listen(table: Table, port: int) -> Listen:
         if host:
             table.wrong("host", f"{host!r} is not an IP address", "an IP address, such as 127.0.0.1 or 0.0.0.0")
         host = "127.0.0.1"
-    listen = Listen(host, table.number("port", port, least=1, most=65535), table.size("body-limit", BODY_LIMIT))
+    body_limit = table.size("body-limit", BODY_LIMIT) if limited else ADMIN_BODY_LIMIT
+    listen = Listen(host, table.number("port", port, least=1, most=65535), body_limit)
     table.close()
     return listen
 

@@ -1,5 +1,6 @@
 """A configuration is read whole, and every mistake of it is named at once: where, what is wrong, what is expected."""
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -259,3 +260,16 @@ def test_a_reload_tells_what_changed(home: Path, rewrite: Rewrite) -> None:
         "~ partners/vpub: url, policy.timeout",
     ]
     assert attrs.evolve(old.partners["vpub"].policy, timeout=timedelta(seconds=5)) != old.partners["vpub"].policy
+
+
+def test_every_key_is_in_the_manual(home: Path, rewrite: Rewrite) -> None:
+    manual = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text("utf-8")
+    hub = (home / "hub.toml").read_text("utf-8")
+    (home / "hub.toml").write_text(re.sub(r"^\[(.+)\]$", r"[\1]\nx = 1", f"x = 1\n{hub}", flags=re.MULTILINE), "utf-8")
+    for partner in ("vpub", "sotttt"):
+        append(home / f"partners/{partner}.toml", "x = 1\n[policy]\nx = 1\n")
+    unknown = [mistake for mistake in mistakes_of(home).values() if mistake.wrong == "unknown key"]
+    assert len(unknown) == 9
+    for mistake in unknown:
+        for key in mistake.expected.removeprefix("one of ").split(", "):
+            assert f"`{key}`" in manual or f"[{key}]" in manual, key
