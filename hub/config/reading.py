@@ -66,7 +66,7 @@ def read(
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
         table.wrong("admin.port", f"{admin.port} is the SOAP port too", "another port")
-    if upstream and upstream not in partners:
+    if upstream and upstream not in partners and not (home / f"partners/{upstream}.toml").exists():
         expected = f"one of {', '.join(partners)}" if partners else f"partners/{upstream}.toml"
         table.wrong("upstream", f"there is no partner {upstream}", expected)
     mistakes += _disagreements(partners, upstream, identity.certificate if identity else None)

@@ -139,6 +139,11 @@ def test_no_file_however_wrong_ends_in_a_traceback(home: Path, content: bytes) -
     assert mistakes_of(home)
 
 
+def test_a_broken_upstream_is_one_mistake_not_two(home: Path) -> None:
+    (home / "partners/vpcp.toml").write_text("name =", "utf-8")
+    assert mistakes_of(home).keys() == {"partners/vpcp.toml"}
+
+
 def test_a_missing_hub_toml_is_named(tmp_path: Path) -> None:
     (mistake,) = mistakes_of(tmp_path).values()
     assert mistake.path == "hub.toml"
