@@ -28,6 +28,9 @@ from hub.replies import retry_after
 _MAX_AGE = timedelta(seconds=900)
 _LONGEST = 60 * 1024 * 1024  #: octets of an answer: a document at the hub's own limit, and room
 
+#: What it looks like when the other side has closed the connection.
+_HUNG_UP = (ConnectionError, ssl.SSLError)
+
 Said = TypeVar("Said")
 
 
@@ -208,7 +211,7 @@ class Client:
         try:
             try:
                 return self._exchange(body, action)
-            except (ConnectionError, HTTPException):
+            except (*_HUNG_UP, HTTPException):
                 if not kept:
                     raise
                 self.close()
@@ -224,7 +227,7 @@ class Client:
         shown = connection.sock.getpeercert(binary_form=True)
         assert shown is not None, "the context demands a certificate"
         headers = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": f'"{action}"'}
-        with suppress(BrokenPipeError, ConnectionResetError):  # a call too large is answered before it is read
+        with suppress(*_HUNG_UP):  # a call too large is answered before it is read
             connection.request("POST", self._path, body, headers)
         response = connection.getresponse()
         content = response.read(_LONGEST + 1)

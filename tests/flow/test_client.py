@@ -1,0 +1,296 @@
+"""The client of `lienthong send` and `fetch` against a hub that lies, stumbles and hangs up: it believes only what is proved."""
+
+import hashlib
+import ssl
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from hub import answers, calls, contract, envelope, signature
+from hub.client import Client, Refused, Unavailable
+from hub.model import Problem
+from tests import pki
+
+STARTED = datetime.now(UTC)  # TLS reads the real clock
+CA = pki.authority("Client CA", STARTED)
+OTHER_CA = pki.authority("Other CA", STARTED)
+HUB, ME, STRANGER = CA.issue("hub"), CA.issue("me"), CA.issue("stranger")
+OLD_HUB = CA.issue("hub", label="old hub")
+PACKET = "<edXML>gói tin</edXML>".encode()
+SHA256 = hashlib.sha256(PACKET).hexdigest()
+CONTRACT = contract.load("documents")
+
+
+def now():
+    return datetime.now(UTC)
+
+
+@contextmanager
+def hub(tmp_path, answer, identity=HUB, *, body_limit=None, clients=CA, hang_up=False):
+    """Serve *answer* (call -> status, headers, body) over mutual TLS; give the client's arguments."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            length = int(self.headers["Content-Length"])
+            if body_limit is not None and length > body_limit:
+                self.close_connection = True
+                return self.reply(413, {"Connection": "close"}, b"too large")
+            root = etree.fromstring(self.rfile.read(length), etree.XMLParser(huge_tree=True))
+            body = signature.verify(root, [ME.certificate], now(), max_age=timedelta(minutes=15)).body
+            child = envelope.only_child(body)
+            assert envelope.action_matches(self.headers["SOAPAction"], CONTRACT.operation(child).action)
+            return self.reply(*answer(calls.read(child, CONTRACT.validate(child))))
+
+        def reply(self, status, headers, body):
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection |= hang_up
+
+        def log_message(self, *args):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request, client_address):
+            pass
+
+    key, certificate = pki.write(tmp_path, "server", identity)
+    ca = tmp_path / "server-ca.pem"
+    ca.write_bytes(pki.pem(clients.certificate))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    tls.load_verify_locations(ca)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield arguments(tmp_path, f"https://127.0.0.1:{server.server_port}/soap/documents")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def arguments(tmp_path, url, ca=CA):
+    key, certificate = pki.write(tmp_path, "me", ME)
+    anchor = tmp_path / f"{ca.certificate.serial_number}.pem"
+    anchor.write_bytes(pki.pem(ca.certificate))
+    return {"url": url, "key": key, "certificate": certificate, "ca": anchor, "now": now, "timeout": 5}
+
+
+def receipt(call, identity=HUB, **changes):
+    said: dict[str, Any] = {
+        "document_id": "d-1",
+        "message_id": call.message_id or SHA256,
+        "sha256": hashlib.sha256(call.packet).hexdigest(),
+        "time": STARTED,
+    }
+    return signature.seal(answers.receipt(answers.Receipt(**(said | changes))), identity)
+
+
+def signed(element, identity=HUB, status=200, headers=None):
+    return status, headers or {}, signature.sign(envelope.answer(element), identity, now())
+
+
+def take(call):
+    return signed(answers.taken(type(call).__name__, "d-1", receipt(call)))
+
+
+def send(tmp_path, answer, message_id=None, **options):
+    with hub(tmp_path, answer, **options) as where, Client(**where) as client:
+        return client.send(PACKET, message_id)
+
+
+# --- believed -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_sent_and_its_receipt_proved(tmp_path):
+    with hub(tmp_path, take) as where, Client(**where) as client:
+        for sent, message_id in ((client.send(PACKET, "m-1"), "m-1"), (client.update(PACKET), SHA256)):
+            assert (sent.document_id, sent.message_id, sent.sha256, sent.time) == ("d-1", message_id, SHA256, STARTED)
+            root, sealer = signature.unseal(sent.receipt, [HUB.certificate], now())
+            assert answers.read_receipt(root).message_id == message_id
+            assert sealer == HUB.certificate
+
+
+def test_every_other_operation_gives_what_the_hub_says(tmp_path):
+    asked = []
+    said = {
+        calls.GetPendingDocumentIds: answers.pending(["d-1", "d-2"]),
+        calls.GetDocument: answers.document(answers.Document("d-1", "m-1", PACKET)),
+        calls.ConfirmReceived: answers.confirmed(),
+        calls.GetTraces: answers.traces([answers.Trace("d-1", PACKET), answers.Trace(None, b"<x/>")]),
+    }
+
+    def answer(call):
+        asked.append(call)
+        return signed(said[type(call)])
+
+    with hub(tmp_path, answer) as where, Client(**where) as client:
+        assert client.pending("H55.13", 7) == ("d-1", "d-2")
+        assert client.get("d-1") == answers.Document("d-1", "m-1", PACKET)
+        client.confirm("d-1", "H55.13")
+        assert client.traces("H55.13", "d-1", STARTED) == (answers.Trace("d-1", PACKET), answers.Trace(None, b"<x/>"))
+        with pytest.raises(Unavailable, match="asked for d-2"):
+            client.get("d-2")
+    assert asked[:4] == [
+        calls.GetPendingDocumentIds("H55.13", 7),
+        calls.GetDocument("d-1"),
+        calls.ConfirmReceived("d-1", "H55.13"),
+        calls.GetTraces("H55.13", "d-1", STARTED),
+    ]
+
+
+def test_a_receipt_from_before_the_hub_renewed_its_certificate_still_counts(tmp_path):
+    """Sent again, a message gets the same stored receipt, which the old certificate sealed."""
+    sent = send(tmp_path, lambda call: signed(answers.taken("SendDocument", "d-1", receipt(call, OLD_HUB))))
+    assert sent.document_id == "d-1"
+
+
+# --- refused ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_tells_every_reason(tmp_path):
+    problems = [Problem("unit-unknown", "H55.1"), Problem("unit-unknown", "H55.2")]
+    with pytest.raises(Refused) as refused:
+        send(tmp_path, lambda _: signed(answers.refused("SendDocument", problems)))
+    assert [problem.code for problem in refused.value.problems] == ["unit-unknown", "unit-unknown"]
+    assert "H55.2" in refused.value.problems[1].detail
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_client_fault_is_a_refusal_with_its_tracking_id(tmp_path, is_signed):
+    fault = envelope.fault(calls.NAMESPACE, [Problem("certificate-unknown")], server=False, tracking="t-9")
+    body = signature.sign(fault, HUB, now()) if is_signed else fault
+    with pytest.raises(Refused) as refused:
+        send(tmp_path, lambda _: (500, {}, body))
+    assert [problem.code for problem in refused.value.problems] == ["certificate-unknown"]
+    assert refused.value.tracking == "t-9"
+
+
+def test_a_message_over_the_size_limit_is_refused_not_tried_for_ever(tmp_path):
+    with pytest.raises(Refused) as refused:
+        send(tmp_path, take, body_limit=100)
+    assert refused.value.problems[0].code == "too-large"
+
+
+# --- not believed -------------------------------------------------------------------------------------------------------
+
+
+def taken(call, name="SendDocument", document_id="d-1", by=HUB, **changes):
+    return answers.taken(name, document_id, receipt(call, by, **changes))
+
+
+LIES = {
+    "unsigned": (lambda call: (200, {}, envelope.answer(taken(call))), "not signed"),
+    "signed by a stranger": (lambda call: signed(taken(call), STRANGER), "certificate-unknown"),
+    "sealed by a stranger": (lambda call: signed(taken(call, by=STRANGER)), "certificate-unknown"),
+    "other bytes": (lambda call: signed(taken(call, sha256="0" * 64)), "another message"),
+    "other message id": (lambda call: signed(taken(call, message_id="m")), "another message"),
+    "other document id": (lambda call: signed(taken(call, document_id="d-2")), "another message"),
+    "other operation": (lambda call: signed(taken(call, "UpdateTraces")), "makes no sense"),
+    "other answer": (lambda _: signed(answers.confirmed()), "makes no sense"),
+    "receipt changed": (
+        lambda call: signed(answers.taken("SendDocument", "d-1", receipt(call).replace(b">d-1<", b">d-9<"))),
+        "signature-invalid",
+    ),
+    "answer changed": (lambda call: (200, {}, take(call)[2].replace(b">d-1<", b">d-9<")), "signature-invalid"),
+    "a page": (lambda _: (200, {}, b"<html/>"), "HTTP 200"),
+    "nothing": (lambda _: (200, {}, b""), "HTTP 200"),
+    "elsewhere": (lambda _: (302, {"Location": "https://127.0.0.1:1/"}, b""), "HTTP 302"),
+    "success under 500": (lambda call: signed(taken(call), status=500), "HTTP 500"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_acceptance_that_is_not_proved_is_no_answer(tmp_path, lie):
+    answer, why = LIES[lie]
+    with pytest.raises(Unavailable, match=why):
+        send(tmp_path, answer)
+
+
+def test_an_acceptance_without_a_receipt_is_no_answer(tmp_path):
+    bare = answers.confirmed()
+    bare.tag = f"{{{calls.NAMESPACE}}}SendDocumentResponse"
+    with pytest.raises(Unavailable, match="without a receipt"):
+        send(tmp_path, lambda _: signed(bare))
+
+
+def test_an_answer_that_breaks_the_contract_is_no_answer(tmp_path):
+    odd = answers.pending(["d-1"])
+    etree.SubElement(odd, "x")
+    with (
+        hub(tmp_path, lambda _: signed(odd)) as where,
+        Client(**where) as client,
+        pytest.raises(Unavailable, match="contract"),
+    ):
+        client.pending("H55.13")
+
+
+def test_a_hub_that_is_not_ready_says_when_to_come_again(tmp_path):
+    fault = envelope.fault(calls.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t")
+    with pytest.raises(Unavailable, match="journal-unavailable") as outage:
+        send(tmp_path, lambda _: (500, {"Retry-After": "5"}, fault))
+    assert outage.value.retry_after == 5.0
+
+
+# --- whom it talks to ---------------------------------------------------------------------------------------------------
+
+
+def test_a_hub_of_another_ca_is_not_talked_to_whatever_the_machine_trusts(tmp_path, monkeypatch):
+    """Trust comes from the given file alone."""
+    trusted = tmp_path / "machine.pem"
+    trusted.write_bytes(pki.pem(OTHER_CA.certificate))
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(trusted))
+    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        send(tmp_path, take, identity=OTHER_CA.issue("hub"))
+
+
+def test_no_proxy_of_the_environment_is_used(tmp_path, monkeypatch):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert send(tmp_path, take).document_id == "d-1"
+
+
+def test_a_hub_that_turns_our_certificate_away_is_unavailable(tmp_path):
+    with pytest.raises(Unavailable):
+        send(tmp_path, take, clients=OTHER_CA)
+
+
+def test_nobody_there_is_unavailable(tmp_path):
+    with hub(tmp_path, take) as where:
+        pass
+    with Client(**where) as client, pytest.raises(Unavailable, match="refused"):
+        client.send(PACKET)
+
+
+def test_a_connection_the_hub_has_closed_meanwhile_is_opened_again(tmp_path):
+    with hub(tmp_path, take, hang_up=True) as where, Client(**where) as client:
+        for _ in range(3):
+            assert client.send(PACKET).document_id == "d-1"
+            assert client._connection.sock is not None  # kept: nobody told us that it is over
+
+
+def test_a_wrong_address_or_file_is_found_before_anything_is_sent(tmp_path):
+    given = arguments(tmp_path, "https://127.0.0.1:1/soap/documents")
+    for wrong in ("http://127.0.0.1:1/", "127.0.0.1:1", "https:///soap"):
+        with pytest.raises(ValueError, match="https"):
+            Client(**(given | {"url": wrong}))
+    other, _ = pki.write(tmp_path, "other", STRANGER)
+    with pytest.raises(ValueError, match="not the key"):
+        Client(**(given | {"key": other}))
+    with pytest.raises(OSError, match="No such file"):
+        Client(**(given | {"ca": tmp_path / "none.pem"}))
