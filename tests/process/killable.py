@@ -1,0 +1,54 @@
+"""`twistd` that pulls its own plug: KILLABLE_POINT names a place in the hub's code, KILLABLE_PASS which pass through it ends it.
+
+The hub has no hook for this; its functions are wrapped from outside.  A mark is written before the end, so that a test knows
+that the end came there.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from twisted.scripts.twistd import run
+
+import hub.answers
+import hub.deliveries
+import hub.journal
+import hub.sender
+
+#: place -> (where the function lives, its name, whether the end comes before it or after it)
+POINTS = {
+    "inserted-not-committed": (hub.journal, "take", "after"),
+    "committed-not-receipted": (hub.answers, "taken", "before"),
+    "claimed-not-sent": (hub.sender.Sender, "send", "before"),
+    "sent-not-settled": (hub.deliveries, "settle", "before"),
+    "settled-not-committed": (hub.deliveries, "settle", "after"),
+    "fetched-not-answered": (hub.answers, "document", "before"),
+    "confirmed-not-answered": (hub.answers, "confirmed", "before"),
+}
+
+
+def arm(point, passes, mark):
+    """Wrap the function of *point* so that its pass number *passes* is the last thing this process does."""
+    place, name, when = POINTS[point]
+    real = getattr(place, name)
+    seen = 0
+
+    def wrapped(*args, **kwargs):
+        nonlocal seen
+        seen += 1
+        if seen < passes:
+            return real(*args, **kwargs)
+        if when == "after":
+            real(*args, **kwargs)
+        mark.write_text(point)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("not reached")
+
+    setattr(place, name, wrapped)
+
+
+if __name__ == "__main__":
+    arm(os.environ["KILLABLE_POINT"], int(os.environ["KILLABLE_PASS"]), Path(os.environ["KILLABLE_MARK"]))
+    sys.argv[0] = "twistd"
+    run()

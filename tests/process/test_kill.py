@@ -1,0 +1,192 @@
+"""Pull the plug, twenty times, at chosen places and at random: no receipted message is lost, each is delivered, each counts once."""
+
+import hashlib
+import os
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import date
+
+import pytest
+
+from hub.client import Refused, Unavailable
+from hub.demo.packets import document
+from tests.conftest import ROOT
+from tests.running import until
+
+pytestmark = pytest.mark.slow
+
+#: (place, pass): 5 between commit and receipt, 5 between send and settle, 6 at other places, 4 at no chosen place.
+ENDS = [
+    *[("committed-not-receipted", passes) for passes in (1, 2, 5, 9, 14)],
+    *[("sent-not-settled", passes) for passes in (1, 2, 4, 7, 11)],
+    ("inserted-not-committed", 3),
+    ("inserted-not-committed", 8),
+    ("settled-not-committed", 2),
+    ("claimed-not-sent", 3),
+    ("fetched-not-answered", 2),
+    ("confirmed-not-answered", 2),
+    *[(None, moment) for moment in (0.2, 0.5, 0.9, 1.4)],
+]
+PATIENCE = 240
+
+
+class Load:
+    """Two senders and a fetcher that never give up, and their own record of what the hub promised."""
+
+    def __init__(self, hub):
+        self.hub = hub
+        self.receipts = {}  # message id -> (document id, sha256)
+        self.fetched = Counter()  # (document id, sha256)
+        self.confirmed = set()
+        self.broken = []
+        self.over = threading.Event()
+        # the pushed-to office sends to the department that fetches, and the other way round; and up to the axis
+        self.threads = [
+            threading.Thread(target=self._guard, args=(self._send, "sotttt", "H55.13", ["H55.1", "000.00.00.G22"])),
+            threading.Thread(target=self._guard, args=(self._send, "vpub", "H55.1", ["H55.13", "H55.14"])),
+            threading.Thread(target=self._guard, args=(self._fetch,)),
+        ]
+
+    def _guard(self, work, *args):
+        try:
+            work(*args)
+        except BaseException as error:  # whatever it is, the test must say it
+            self.broken.append(error)
+            raise
+
+    def _send(self, partner, sender, recipients):
+        number = 0
+        while not self.over.is_set():
+            number += 1
+            name = f"{partner}-{number}"
+            packet = document(
+                sender, recipients, number=str(number), notation=partner, subject=name, promulgated=date(2026, 11, 20)
+            )
+            self._until_receipted(partner, name, packet)
+            time.sleep(0.01)
+
+    def _until_receipted(self, partner, name, packet):
+        while True:
+            try:
+                with self.hub.client(partner) as client:
+                    sent = client.send(packet, name)
+            except Unavailable:
+                time.sleep(0.05)
+                continue
+            assert sent.sha256 == hashlib.sha256(packet).hexdigest()
+            self.receipts[name] = (sent.document_id, sent.sha256)
+            return
+
+    def _fetch(self):
+        while not self.over.is_set():
+            self.fetch_all()
+            time.sleep(0.02)
+
+    def fetch_all(self):
+        """Fetch and confirm what waits; return how much there was."""
+        try:
+            with self.hub.client("sotttt") as client:
+                waiting = client.pending("H55.13")
+                for document_id in waiting:
+                    packet = client.get(document_id).packet
+                    self.fetched[document_id, hashlib.sha256(packet).hexdigest()] += 1
+                    client.confirm(document_id)
+                    self.confirmed.add(document_id)
+        except Unavailable:
+            return -1
+        except Refused as refused:
+            raise AssertionError(f"an honest fetcher was refused: {refused}") from refused
+        return len(waiting)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(60)
+
+
+def test_twenty_ends_lose_nothing_and_count_nothing_twice(hub, tmp_path):
+    for partner in ("vpub", "vpcp"):
+        hub.letterbox(partner)
+    mark, ended = tmp_path / "mark", Counter()
+    random.shuffle(ENDS)
+    with Load(hub) as load:
+        for point, when in ENDS:
+            mark.unlink(missing_ok=True)
+            if point is None:
+                hub.start()
+                time.sleep(when)
+                hub.kill()
+                ended["random"] += 1
+                continue
+            os.environ |= {"KILLABLE_POINT": point, "KILLABLE_PASS": str(when), "KILLABLE_MARK": str(mark)}
+            os.environ["PYTHONPATH"] = str(ROOT)
+            hub.start(sys.executable, "-m", "tests.process.killable", wait=False)
+            until(lambda: hub.process.poll() is not None or load.broken, f"the end at {point}", 60)
+            assert not load.broken
+            assert (hub.process.returncode, mark.exists() and mark.read_text()) == (-9, point), hub.log.read_text()[
+                -2000:
+            ]
+            ended[point] += 1
+        hub.start()
+        time.sleep(1)
+    assert not load.broken
+    assert ended.total() == 20
+    assert ended["committed-not-receipted"] >= 4
+    assert ended["sent-not-settled"] >= 4
+    until(lambda: load.fetch_all() == 0, "everything to be fetched")
+    until(lambda: not waiting(hub), "everything to be delivered", PATIENCE)
+    assert_nothing_lost(hub, load)
+    assert_counted_once(hub, load)
+    print(f"{len(load.receipts)} receipted, ends: {dict(ended)}")  # noqa: T201 - shown by pytest -s, and when it fails
+
+
+def waiting(hub):
+    """Return how many messages have a delivery that is on its way."""
+    states = ("waiting", "sending", "held", "fetched")
+    return sum(int(hub.cli("messages", "--delivery-state", state, "--count", text=True)) for state in states)
+
+
+def assert_nothing_lost(hub, load):
+    """Every receipted message is in the journal with its bytes, and reached every recipient with them."""
+    assert len(load.receipts) > 40
+    kept = {row["message_id"]: row for row in hub.cli("messages", "--json")}
+    assert {row["state"] for row in kept.values()} == {"accepted"}
+    pushed = {
+        partner: Counter((n["document_id"], n["sha256"]) for n in hub.received(partner)) for partner in ("vpub", "vpcp")
+    }
+    for name, (document_id, sha256) in load.receipts.items():
+        assert (kept[name]["id"], kept[name]["sha256"]) == (document_id, sha256)
+        if name.startswith("sotttt"):
+            assert pushed["vpub"][document_id, sha256] >= 1
+            assert pushed["vpcp"][document_id, sha256] >= 1
+        else:
+            assert load.fetched[document_id, sha256] >= 1
+    for (
+        got
+    ) in pushed.values():  # whatever came is in the journal, byte for byte: nothing was delivered that is not kept
+        assert {sha256 for _, sha256 in got} <= {row["sha256"] for row in kept.values()}
+
+
+def assert_counted_once(hub, load):
+    """One `sent` a message, one `received` a recipient, and no other."""
+    facts = Counter(
+        (fact["message_id"], fact["unit"], fact["milestone"]) for fact in hub.cli("report", "--facts", "--json")
+    )
+    assert set(facts.values()) == {1}
+    expected = Counter()
+    for row in hub.cli("messages", "--json"):
+        sender, recipients = ("H55.13", ["H55.1", "000.00.00.G22"])
+        if row["partner"] == "vpub":
+            sender, recipients = ("H55.1", ["H55.13", "H55.14"])
+        expected[row["id"], sender, "sent"] = 1
+        for unit in recipients:
+            expected[row["id"], unit, "received"] = 1
+    assert facts == expected

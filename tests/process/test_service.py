@@ -1,0 +1,212 @@
+"""The hub as an operator meets it: it starts, says why it does not, listens, reloads, refuses what is too large, stops."""
+
+import contextlib
+import json
+import os
+import socket
+import ssl
+import subprocess
+import time
+import tomllib
+from datetime import date
+
+import pytest
+
+from hub.client import Refused, Unavailable
+from hub.demo.packets import document
+from tests.running import BIN, until
+
+pytestmark = pytest.mark.slow
+
+
+def packet(number=1, recipient="H55.1", **fields):
+    return document(
+        "H55.13",
+        [recipient],
+        number=str(number),
+        notation="STTTT",
+        subject="x",
+        promulgated=date(2026, 11, 20),
+        **fields,
+    )
+
+
+def refused_start(hub):
+    """Start a hub that must not start; return its exit code and what it said."""
+    hub.start(wait=False)
+    return hub.process.wait(20), hub.log.read_text()
+
+
+def test_it_is_alive_and_ready_and_shows_its_contracts_and_stops_on_sigterm(hub):
+    hub.start()
+    assert hub.get("/healthz") == (200, b'{"alive": true}\n')
+    assert b'"ready": true' in hub.get("/readyz")[1]
+    assert b"documents.wsdl" in hub.get("/contracts/")[1]
+    wsdl = hub.get("/contracts/documents.wsdl")[1]
+    assert hub.soap.encode() in wsdl
+    assert hub.get("/contracts/xsd/lienthong/1/documents.xsd")[0] == 200
+    assert hub.get("/contracts/../pki/hub.key")[0] == 404
+    assert hub.stop() == -15
+    assert not (hub.home / "data/hub.pid").exists()
+
+
+@pytest.mark.parametrize("reactor", ["asyncio", "epoll", "poll"])
+def test_it_runs_on_each_reactor(hub, reactor):
+    hub.start(BIN / "twistd", f"--reactor={reactor}")
+    hub.letterbox("vpub")
+    with hub.client("sotttt") as client:
+        sent = client.send(packet()).document_id
+    until(lambda: hub.states(sent)["H55.1"][0] == "delivered", "the delivery")
+
+
+def test_a_taken_port_ends_it_with_78_and_its_name(hub):
+    port = tomllib.loads(hub.config.read_text())["soap"]["port"]
+    with socket.create_server(("127.0.0.1", port)):
+        code, said = refused_start(hub)
+    assert code == 78
+    assert "soap.port" in said
+
+
+def test_every_mistake_of_a_configuration_is_printed_and_it_ends_with_78(hub):
+    path = hub.home / "partners/vpub.toml"
+    path.write_text(path.read_text().replace("https://", "http://") + "\nnonsense = 1\n")
+    (hub.home / "pki/crl.pem").unlink()
+    code, said = refused_start(hub)
+    assert code == 78
+    for expected in ("partners/vpub.toml: url", "nonsense", "crl"):
+        assert expected in said
+
+
+def test_a_second_hub_in_one_directory_ends_with_78(hub):
+    hub.start()
+    second = subprocess.run(
+        [BIN / "twistd", "-n", "--pidfile=", "lienthong", "-c", hub.config],
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert second.returncode == 78, second.stderr
+
+
+def test_a_database_of_another_version_ends_it_with_78_and_names_the_command(hub):
+    (hub.home / "data/hub.db").unlink()
+    code, said = refused_start(hub)
+    assert (code, "lienthong db upgrade" in said) == (78, True)
+    hub.cli("db", "upgrade")
+    hub.cli("units", "list")
+
+
+def test_a_usage_fault_of_twistd_is_1(hub):
+    assert subprocess.run([BIN / "twistd", "lienthong", "--nonsense"], capture_output=True, check=False).returncode == 1
+
+
+def test_a_new_partner_and_a_revocation_are_taken_up_without_a_restart(hub):
+    hub.start()
+    hub.issue("soyte")
+    with hub.client("soyte") as client, pytest.raises(Refused) as caught:
+        client.pending("H55.14")
+    assert caught.value.problems[0].code == "certificate-unknown"
+    hub.cli(
+        "partners", "add", "soyte", "--certificate", hub.files("soyte")["certificate"], "--unit", "H55.77", "--fetch"
+    )
+    hub.cli("reload")
+    with hub.client("soyte") as kept, hub.client("sotttt") as department:
+        sent = department.send(packet(1, "H55.77")).document_id
+        assert kept.pending("H55.77") == (sent,)
+        hub.revoke("soyte")
+        hub.cli("reload")
+        with pytest.raises(Refused) as caught:
+            kept.pending("H55.77")  # a connection that is open already
+        assert caught.value.problems[0].code == "certificate-revoked"
+    with hub.client("soyte") as fresh, pytest.raises(Unavailable):
+        fresh.pending("H55.77")
+
+
+def test_a_broken_configuration_is_refused_on_reload_and_the_old_one_stays(hub):
+    hub.start()
+    path = hub.home / "partners/vpub.toml"
+    good = path.read_text()
+    path.write_text(good + "nonsense = 1\n")
+    hub.cli("reload", code=78)
+    with hub.client("sotttt") as client:
+        client.send(packet())
+    path.write_text(good)
+    hub.cli("reload")
+
+
+def test_reload_without_a_hub_is_69(hub):
+    hub.cli("reload", code=69)
+
+
+def test_20_mb_pass_and_what_is_beyond_the_limit_is_refused_before_it_is_read(hub):
+    hub.letterbox("vpub")
+    hub.start()
+    large = packet(attachments=[("ban-do.pdf", os.urandom(20 * 1024 * 1024))])
+    with hub.client("sotttt") as client:
+        sent = client.send(large)
+        until(lambda: hub.states(sent.document_id)["H55.1"][0] == "delivered", "20 MB to be pushed")
+        with pytest.raises(Refused) as caught:
+            client.send(packet(2, attachments=[("ban-do.pdf", os.urandom(24 * 1024 * 1024))]))
+    assert caught.value.problems[0].code == "too-large"
+    assert hub.received("vpub")[0]["sha256"] == sent.sha256
+
+
+def test_a_body_is_refused_by_its_declared_length_alone(hub):
+    hub.start()
+    files = hub.files("sotttt")
+    context = ssl.create_default_context(cafile=str(files["ca"]))
+    context.load_cert_chain(files["certificate"], files["key"])
+    port = tomllib.loads(hub.config.read_text())["soap"]["port"]
+    for head in (b"Content-Length: 999999999\r\n", b"Content-Length: 999999999\r\nExpect: 100-continue\r\n"):
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+        ):
+            secure.sendall(b"POST /soap/documents HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\n" + head + b"\r\n")
+            started = time.monotonic()
+            assert secure.recv(4096).startswith(b"HTTP/1.1 413")
+            assert time.monotonic() - started < 3
+
+
+def test_the_soap_port_demands_a_certificate_for_everything(hub):
+    hub.start()
+    bare = ssl.create_default_context(cafile=str(hub.home / "pki/ca.crt"))
+    port = tomllib.loads(hub.config.read_text())["soap"]["port"]
+    said = b""
+    with (
+        contextlib.suppress(ssl.SSLError, ConnectionError),  # in the handshake, or, with TLS 1.3, after it
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        bare.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+    ):
+        secure.sendall(b"GET /soap/documents?wsdl HTTP/1.1\r\nHost: x\r\n\r\n")
+        said = secure.recv(4096)
+    assert said == b"", "nothing may be said to a stranger"
+
+
+def test_garbage_is_answered_and_nothing_breaks(hub):
+    hub.start()
+    with hub.client("sotttt") as client:
+        for body in (b"", b"garbage", b"<a/>", b"<!DOCTYPE a><a/>", os.urandom(1000), b"<a" * 10000):
+            answer = client._post(body, "")
+            assert (answer.status, b"Fault" in answer.body) == (500, True), body[:20]
+        client.send(packet())
+    refusals = {row["refusal"].split(":")[0] for row in hub.cli("messages", "--state", "refused", "--json")}
+    assert {"not-well-formed", "doctype-refused"} <= refusals
+    assert "Traceback" not in hub.log.read_text()
+
+
+def test_log_lines_are_json_where_twistd_logs(hub):
+    hub.start()
+    with hub.client("sotttt") as client:
+        client.send(packet())
+    hub.stop()
+    events = [json.loads(line)["event"] for line in hub.log.read_text().splitlines()]
+    assert "message-accepted" in events
+
+
+def test_init_leaves_a_directory_with_something_in_it_alone(tmp_path):
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/letter").write_text("mine")
+    ran = subprocess.run([BIN / "lienthong", "init", tmp_path / "hub"], capture_output=True, check=False)
+    assert ran.returncode != 0
+    assert [each.name for each in (tmp_path / "hub").iterdir()] == ["letter"]

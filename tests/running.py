@@ -1,0 +1,182 @@
+"""A real hub under twistd in a directory of its own, with the sample partners' clients and letterboxes.
+
+Knows the outside contract only: command line, ports, SOAP.
+"""
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from hub.client import Client
+from hub.demo.letterbox import Letterbox, Shelf, tls_server
+from hub.demo.notebook import Notebook
+from hub.demo.signing import Identity
+from hub.pki import Authority
+
+BIN = Path(sys.executable).parent
+PATIENCE = 30.0  #: seconds
+
+
+def until(condition, what, patience=PATIENCE):
+    """Wait until *condition* gives something true, and return it; fail, naming *what*, when it never does."""
+    limit = time.monotonic() + patience
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < limit, f"waited {patience} s for: {what}"
+        time.sleep(0.05)
+
+
+class RunningHub:
+    """One directory of `lienthong init` and, at times, the hub that runs in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.process: subprocess.Popen | None = None
+        self.letterboxes: dict[str, Letterbox] = {}
+        self.cli("init", home, "--soap-port", "0", "--admin-port", "0", config=False)
+        said = tomllib.loads((home / "hub.toml").read_text())
+        self.soap = f"https://127.0.0.1:{said['soap']['port']}/soap/documents"
+        self.admin = f"https://127.0.0.1:{said['admin']['port']}"
+        self.config = home / "hub.toml"
+        self.log = home / "hub.log"
+
+    def cli(self, *words, config=True, code=0, text=False):
+        """Run `lienthong` and return its JSON lines (or its text); its exit code must be *code* (None: any)."""
+        command = [BIN / "lienthong", *(["-c", self.home / "hub.toml"] if config else []), *words]
+        env = os.environ | {"LANG": "C.UTF-8"}
+        ran = subprocess.run([str(word) for word in command], capture_output=True, env=env, check=False, timeout=120)
+        assert code is None or ran.returncode == code, (words, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+        if text:
+            return ran.stdout.decode()
+        return [json.loads(line) for line in ran.stdout.decode().splitlines() if line.startswith("{")]
+
+    def start(self, *launcher, wait=True):
+        """Start the hub under twistd, or under *launcher* in its place."""
+        command = [*(launcher or (BIN / "twistd",)), "-n", "--pidfile=", "lienthong", "-c", self.config]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(word) for word in command], stdout=log, stderr=log, cwd=self.home, start_new_session=True
+            )
+        if wait:
+            until(self.is_ready, "the hub to be ready")
+        return self
+
+    def is_ready(self):
+        """Tell whether /readyz says so; fail at once when the process has ended."""
+        assert self.process.poll() is None, (
+            f"the hub ended with {self.process.returncode}: {self.log.read_text()[-3000:]}"
+        )
+        return self.get("/readyz")[0] == 200
+
+    def get(self, path):
+        """Get a page of the admin port: its status and its body."""
+        context = ssl.create_default_context(cafile=str(self.home / "pki/ca.crt"))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        try:
+            with opener.open(self.admin + path, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except OSError as error:
+            return 0, str(error).encode()
+
+    def kill(self):
+        """Pull the plug."""
+        self.process.send_signal(signal.SIGKILL)
+        return self.process.wait(10)
+
+    def stop(self):
+        """Ask it to stop, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+    def files(self, partner):
+        """Return key, certificate and CA of a sample partner."""
+        folder = self.home / "pki/partners"
+        return {
+            "key": folder / f"{partner}.key",
+            "certificate": folder / f"{partner}.crt",
+            "ca": self.home / "pki/ca.crt",
+        }
+
+    def client(self, partner):
+        """Return a client of that partner."""
+        return Client(self.soap, **self.files(partner), now=lambda: datetime.now(UTC), timeout=60)
+
+    def authority(self):
+        """Return the sample CA."""
+        certificate = x509.load_pem_x509_certificate((self.home / "pki/ca.crt").read_bytes())
+        key = load_pem_private_key((self.home / "pki/ca.key").read_bytes(), None)
+        return Authority(key, certificate)
+
+    def issue(self, name):
+        """Make a key and a certificate of the sample CA, where `files(name)` finds them."""
+        key, certificate = self.authority().issue(name, datetime.now(UTC))
+        files = self.files(name)
+        files["key"].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        files["certificate"].write_bytes(certificate.public_bytes(Encoding.PEM))
+        return certificate
+
+    def revoke(self, partner):
+        """Put the partner's certificate on the sample CA's CRL."""
+        certificate = x509.load_pem_x509_certificate(self.files(partner)["certificate"].read_bytes())
+        crl = self.authority().revoke(certificate, now=datetime.now(UTC), number=2)
+        (self.home / "pki/crl.pem").write_bytes(crl.public_bytes(Encoding.PEM))
+
+    def states(self, message):
+        """Return each recipient's delivery of a message: its state and attempts."""
+        lines = self.cli("trace", message, "--json")
+        return {line["recipient"]: (line["state"], line["attempts"]) for line in lines if line["event"] == "delivery"}
+
+    def letterbox(self, partner, tell=lambda _delivered: None):
+        """Open the partner's letterbox: what it takes stands in `<partner>.jsonl`."""
+        where = tomllib.loads((self.home / f"partners/{partner}.toml").read_text())["url"]
+        port = int(where.split(":")[2].split("/")[0])
+        files = self.files(partner)
+        identity = Identity.load(files["key"], files["certificate"])
+        hub = x509.load_pem_x509_certificate((self.home / "pki/hub.crt").read_bytes())
+        shelf = Shelf.reopen(Notebook(self.home / f"{partner}.jsonl"))
+        tls = tls_server(files["key"], files["certificate"], files["ca"])
+        box = Letterbox(("127.0.0.1", port), tls, identity, hub, shelf, tell)
+        threading.Thread(target=box.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.letterboxes[partner] = box
+        return box
+
+    def close_letterbox(self, partner):
+        """The partner goes down."""
+        box = self.letterboxes.pop(partner)
+        box.shutdown()
+        box.server_close()
+        box.shelf.notebook.close()
+
+    def received(self, partner):
+        """Return what stands in the partner's own file."""
+        path = self.home / f"{partner}.jsonl"
+        if not path.exists():
+            return []
+        return [note for note in map(json.loads, path.read_text().splitlines()) if note["what"] == "received"]
+
+    def close(self):
+        """End everything."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        for partner in list(self.letterboxes):
+            self.close_letterbox(partner)
