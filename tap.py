@@ -32,9 +32,8 @@ def makeService(options: Options) -> IService:
     from pathlib import Path
 
     from twisted.internet import reactor
-    from twisted.logger import globalLogPublisher
 
-    from hub import logs
+    from hub import logs, vietnamese
     from hub.errors import ConfigurationFault
     from hub.service import make_hub
 
@@ -42,9 +41,20 @@ def makeService(options: Options) -> IService:
     try:
         hub = make_hub(path.absolute(), reactor)
     except ConfigurationFault as fault:
-        for mistake in fault.mistakes:
+        say = (lambda each: each) if os.environ.get("LANG", "").startswith("en") else vietnamese.mistake
+        for mistake in map(say, fault.mistakes):
             print(f"{mistake.path}: {mistake.wrong} ({mistake.expected})", file=sys.stderr)  # noqa: T201 - twistd has no logger yet
         raise SystemExit(CONFIGURATION) from None
-    if options.parent is None or not options.parent.get("logger"):
-        globalLogPublisher.addObserver(logs.observer())
+    parent: Any = options.parent or {}
+    if parent and not parent.get("logger") and not parent.get("syslog"):
+        hub.observer = logs.observer(_stream(parent.get("logfile") or "-", nodaemon=bool(parent.get("nodaemon"))))
     return hub
+
+
+def _stream(logfile: str, *, nodaemon: bool) -> Any:
+    """Return where twistd would log: standard output, or a file that it rotates."""
+    if nodaemon and logfile == "-":
+        return sys.__stdout__
+    from twisted.python.logfile import LogFile
+
+    return LogFile.fromFullPath("twistd.log" if logfile == "-" else logfile)

@@ -111,7 +111,7 @@ class _Contracts(Resource):
         self._wsdls = wsdls
 
     def render_GET(self, request: Request) -> bytes:
-        name = b"/".join(request.postpath).decode("utf-8", "replace")
+        name = b"/".join(request.postpath or ()).decode("utf-8", "replace")
         files: dict[str, Path] = contract.files()
         wsdls = self._wsdls()
         if not name:

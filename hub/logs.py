@@ -1,6 +1,6 @@
 """One stream of JSON lines: the hub's own events and Twisted's.  Knows structlog and twistd's `--logger`; not what is logged.
 
-`tap.py` adds the observer unless twistd was told of another logger.
+Unless twistd was told of another logger, `tap.py` gives it this one, at the place twistd would log to.
 """
 
 import sys

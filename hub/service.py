@@ -17,7 +17,9 @@ from OpenSSL import SSL
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
+from twisted.logger import ILogObserver
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -114,10 +116,19 @@ class Hold(Service):
 class Hub(Ordered):
     """Every part of one node."""
 
+    observer: ILogObserver | None = None  #: how twistd is to log, unless it was told otherwise
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application; its log observer is ours from now on."""
+        if self.observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.observer)
+        super().setServiceParent(parent)
+
     def __init__(self, province: Province, reactor: Any, ports: Mapping[str, socket.socket]) -> None:
         super().__init__()
         config = province.config
         self.province = province
+        self._data = config.data
         self._reactor = reactor
         self._contract = contract.load("documents")
         self._clock = reactor
@@ -159,7 +170,7 @@ class Hub(Ordered):
 
         Connections and conversations under way keep what they began with.
         """
-        data = self.province.config.data
+        data = self._data  # where we began, whatever is written now
         nonce = pidfile.question(data)
         asked = self._database.read(lambda _tx: check.look(self.province.config.path, self.now()))
         _ = asked.addCallback(self._take_up).addErrback(_refuse).addCallback(_tell, data, nonce)
@@ -242,7 +253,7 @@ def bind(listen: Listen) -> socket.socket:
 
 def make_hub(path: Path, reactor: Any) -> Hub:
     """Put the hub of the configuration *path* together.  Raises `ConfigurationFault` on all that `check` would refuse."""
-    found = check.look(path, datetime.fromtimestamp(reactor.seconds(), UTC))
+    found = check.look(path, datetime.fromtimestamp(reactor.seconds(), UTC), starting=True)
     if found.mistakes or found.province is None:
         raise ConfigurationFault(found.mistakes)
     config = found.province.config
