@@ -16,8 +16,10 @@ import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from hub.client import Client
@@ -46,7 +48,7 @@ class RunningHub:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.process: subprocess.Popen | None = None
+        self.process: Any = None
         self.letterboxes: dict[str, Letterbox] = {}
         self.cli("init", home, "--soap-port", "0", "--admin-port", "0", config=False)
         said = tomllib.loads((home / "hub.toml").read_text())
@@ -125,6 +127,7 @@ class RunningHub:
         """Return the sample CA."""
         certificate = x509.load_pem_x509_certificate((self.home / "pki/ca.crt").read_bytes())
         key = load_pem_private_key((self.home / "pki/ca.key").read_bytes(), None)
+        assert isinstance(key, RSAPrivateKey)
         return Authority(key, certificate)
 
     def issue(self, name):

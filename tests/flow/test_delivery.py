@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -13,6 +14,7 @@ from hub.database import InlineDatabase
 from hub.delivery import CONCURRENCY, DRAIN, DeliveryService, Unreachable
 from hub.model import Accepted, Reply, Request, State, Unavailable
 from hub.policy import Policy
+from hub.province import Province
 from hub.workroom import at_once
 from tests.province import ROUTES, document, entry
 
@@ -47,18 +49,18 @@ class Broken:
 class Story:
     """A hub's delivery under a clock, its partners' answers, and what they got."""
 
-    engine: object
+    engine: Any
     clock: Clock = attrs.field(factory=Clock)
-    up: dict = attrs.field(factory=lambda: {"vpub": True, "vpcp": True})
-    got: list = attrs.field(factory=list)
-    waiting: list = attrs.field(factory=list)
-    adapters: dict = attrs.field(factory=lambda: {"vpub": Asking(), "vpcp": Asking()})
-    service: DeliveryService = None
+    up: dict[str, Any] = attrs.field(factory=lambda: {"vpub": True, "vpcp": True})
+    got: list[tuple[str, bytes]] = attrs.field(factory=list)
+    waiting: list[Deferred[Reply]] = attrs.field(factory=list)
+    adapters: dict[str, Any] = attrs.field(factory=lambda: {"vpub": Asking(), "vpcp": Asking()})
+    service: Any = None
 
     def start(self, node="node"):
         partners = {code: SimpleNamespace(code=code, policy=POLICY) for code in ("vpub", "vpcp")}
         self.service = DeliveryService(
-            province=SimpleNamespace(config=SimpleNamespace(partners=partners)),
+            province=cast("Province", SimpleNamespace(config=SimpleNamespace(partners=partners))),
             adapters=self.adapters,
             journal=InlineDatabase(self.engine),
             send=self.send,
@@ -78,7 +80,7 @@ class Story:
     async def send(self, request, partner):
         up = self.up[partner.code]
         if up == "hangs":
-            silent = Deferred()
+            silent: Deferred[Reply] = Deferred()
             self.waiting.append(silent)
             return await silent
         if not up:

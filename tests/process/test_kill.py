@@ -39,7 +39,7 @@ class Load:
     def __init__(self, hub):
         self.hub = hub
         self.receipts = {}  # message id -> (document id, sha256)
-        self.fetched = Counter()  # (document id, sha256)
+        self.fetched: Counter[tuple[str, str]] = Counter()  # (document id, sha256)
         self.confirmed = set()
         self.broken = []
         self.over = threading.Event()
@@ -115,7 +115,8 @@ class Load:
 def test_twenty_ends_lose_nothing_and_count_nothing_twice(hub, tmp_path):
     for partner in ("vpub", "vpcp"):
         hub.letterbox(partner)
-    mark, ended = tmp_path / "mark", Counter()
+    mark = tmp_path / "mark"
+    ended: Counter[str] = Counter()
     random.shuffle(ENDS)
     with Load(hub) as load:
         for point, when in ENDS:
@@ -181,7 +182,7 @@ def assert_counted_once(hub, load):
         (fact["message_id"], fact["unit"], fact["milestone"]) for fact in hub.cli("report", "--facts", "--json")
     )
     assert set(facts.values()) == {1}
-    expected = Counter()
+    expected: Counter[tuple[str, str, str]] = Counter()
     for row in hub.cli("messages", "--json"):
         sender, recipients = ("H55.13", ["H55.1", "000.00.00.G22"])
         if row["partner"] == "vpub":

@@ -27,8 +27,8 @@ class Signed(BinarySignature):
         super().__init__(
             str(key),
             str(certificate),
-            signature_method=xmlsec.Transform.RSA_SHA256,
-            digest_method=xmlsec.Transform.SHA256,
+            signature_method=xmlsec.constants.TransformRsaSha256,
+            digest_method=xmlsec.constants.TransformSha256,
         )
         self.hub = _make_verify_key(hub.read_bytes())
 
