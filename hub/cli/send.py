@@ -82,8 +82,8 @@ def send(screen: Screen, /, file: IO[bytes], message_id: str | None, receipt: Pa
     packet = file.read()
     with _connected(screen, Caller(**options)) as (client, _), _told(screen):
         sent = client.send(packet, message_id)
-    if receipt:
-        receipt.write_bytes(sent.receipt)
+        if receipt:
+            receipt.write_bytes(sent.receipt)
     fields = {"accepted": True, **attrs.asdict(sent), "receipt": sent.receipt.decode()}
     screen.row(fields, t(f"Đã nhận: {sent.document_id}", f"Accepted: {sent.document_id}"))
 
@@ -106,8 +106,8 @@ def send(screen: Screen, /, file: IO[bytes], message_id: str | None, receipt: Pa
 def fetch(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
     with _connected(screen, Caller(**options)) as (client, config):
         wanted = units or _units_of(options["partner"], config())
-        directory.mkdir(parents=True, exist_ok=True)
         with _told(screen):
+            directory.mkdir(parents=True, exist_ok=True)
             fetched, refused = _fetch_all(screen, client, directory, wanted, confirm)
     screen.note(f"{fetched} thông điệp vào {directory}", f"{fetched} messages into {directory}")
     leave(OK if not refused else PARTLY if fetched else FAILED)
@@ -219,7 +219,7 @@ def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
 
 @contextmanager
 def _told(screen: Screen) -> Generator[None]:
-    """Show a refusal or an outage as both languages and exit codes have it."""
+    """End the command as the exit codes have it: refused, unavailable, or a file that cannot be written."""
     from hub.client import Refused, Unavailable
 
     try:
@@ -231,6 +231,9 @@ def _told(screen: Screen) -> Generator[None]:
         if screen.json:
             screen.row({"accepted": None, "unavailable": str(outage), "retry_after": outage.retry_after}, "")
         raise Stop(f"chưa phục vụ được: {outage}", f"unavailable: {outage}", UNAVAILABLE) from outage
+    except OSError as error:
+        said = f"{error.filename2 or error.filename}: {error.strerror}"
+        raise Stop(said, said) from error
 
 
 def _show_refusal(screen: Screen, refused: "Refused", document_id: str | None = None) -> None:
