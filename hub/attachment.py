@@ -1,4 +1,4 @@
-"""What an attachment carries: its octets measured, a ZIP told apart.  Knows base64 and a ZIP's directory; not the packet.
+"""What an attachment carries: octets measured, a ZIP told apart.  Knows base64 and a ZIP's directory; not the packet.
 
 Nothing is unpacked and no octets are kept: a 20 MB attachment is read in slices.
 """
@@ -6,12 +6,13 @@ Nothing is unpacked and no octets are kept: a 20 MB attachment is read in slices
 import hashlib
 import re
 import struct
-from binascii import Error, a2b_base64, b2a_base64
+from binascii import a2b_base64, b2a_base64
+from collections import deque
 from collections.abc import Iterator
 
 import attrs
 
-SLICE = 1 << 18  #: letters decoded in one go; a multiple of four
+SLICE = 1 << 18  #: letters decoded in one go
 ENTRIES = 10_000  #: most entries of a ZIP
 UNPACKED = 100 * 1024 * 1024  #: octets a ZIP may always unpack to
 RATIO = 100  #: and beyond that, so many times its own size
@@ -39,39 +40,51 @@ class Unfit(Exception):
 def carried(letters: str) -> Carried:
     """Measure what *letters*, an `xs:base64Binary`, stand for.
 
-    Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits before
-    it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
+    Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits
+    before it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
     """
-    for space in " \t\r\n":
-        letters = letters.replace(space, "")  # the same object when there is none
-    if not letters.isascii():
-        raise ValueError("a letter that is not of base64")
     digest, size, head = hashlib.sha256(), 0, b""
-    for octets in _slices(letters):
+    last: deque[bytes] = deque(maxlen=-(-_DIRECTORY * 4 // 3 // SLICE) + 1)
+    for octets in _octets(letters):
         digest.update(octets)
         size += len(octets)
         head = head or octets[:8]
+        last.append(octets)
     wrapped = False
     if head.startswith(b"PK\x03\x04"):
-        names = entries(b"".join(_slices(letters[-(_DIRECTORY // 3 * 4) :])), size)
+        names = entries(b"".join(last), size)
         wrapped = len(names) == 1 and _UUID.fullmatch(names[0]) is not None
     return Carried(size, digest.hexdigest(), head, wrapped)
 
 
-def _slices(letters: str) -> Iterator[bytes]:
-    if len(letters) % 4:
-        raise ValueError("not a multiple of four letters")
-    if -1 < letters.find("=") < len(letters) - 2:
-        raise ValueError("padding before the end")
-    for at in range(0, len(letters), SLICE):
-        part = letters[at : at + SLICE]
+def _octets(letters: str) -> Iterator[bytes]:
+    padded = False
+    for part in _quanta(letters):
+        if padded:
+            raise ValueError("more letters after the padding")
         try:
             octets = a2b_base64(part, strict_mode=True)
-        except Error as error:
+        except ValueError as error:
             raise ValueError(str(error).lower()) from None
-        if part[-1] == "=" and b2a_base64(octets[-(len(octets) % 3) :], newline=False).decode() != part[-4:]:
+        padded = part.endswith("=")
+        if padded and b2a_base64(octets[-(len(octets) % 3) :], newline=False).decode() != part[-4:]:
             raise ValueError("stray bits before the padding")
         yield octets
+
+
+def _quanta(letters: str) -> Iterator[str]:
+    """Yield *letters* without white space, in parts of a multiple of four."""
+    part = ""
+    for at in range(0, len(letters), SLICE):
+        part += letters[at : at + SLICE]
+        for space in " \t\r\n":
+            part = part.replace(space, "")
+        end = len(part) // 4 * 4
+        if end:
+            yield part[:end]
+        part = part[end:]
+    if part:
+        raise ValueError("not a multiple of four letters")
 
 
 def entries(tail: bytes, size: int) -> list[bytes]:

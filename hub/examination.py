@@ -12,8 +12,8 @@ from hub.packet import day
 def examine(packet: Packet, *, today: date, profile: str = "observed") -> Packet:
     """Return *packet*, with what was tolerated beyond its reading among its deviations.
 
-    *today* is the day in Hà Nội.  A PromulgationDate after it is out of range (standards.md 1.3).  The *observed* profile tolerates
-    every deviation; under *strict* each is a refusal.  Raises Rejected with all of them.
+    *today* is the day in Hà Nội.  A PromulgationDate after it is out of range (QCVN 102, 1.4).  The *observed* profile
+    tolerates every deviation; under *strict* each is a refusal.  Raises Rejected with all of them.
     """
     promulgated = day(packet.promulgation_date)
     deviations = packet.deviations

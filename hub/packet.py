@@ -1,4 +1,4 @@
-"""Reads an edXML packet (QCVN 102) into a `Packet`.  Knows the rules that follow from the bytes alone; no unit, no time.
+"""Reads an edXML packet (QCVN 102) into a `Packet`.  Knows the rules that follow from its bytes; no unit, no time.
 
 The profile is the observed one: refused is what nobody could route, deliver or count; what else departs from the
 standard is tolerated and noted as a deviation.  Every problem of a packet is told together, coded as these systems do
@@ -22,7 +22,9 @@ from hub.tidying import Branch, Notes, Tidying
 KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLACEMENT}
 
 #: Files that may travel (TT 39/2017/TT-BTTTT).
-_FILES = re.compile(r".*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar)", re.I | re.S)
+_FILES = re.compile(
+    r"[^\n]*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar)", re.IGNORECASE
+)
 #: How the octets of some types begin.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -34,8 +36,8 @@ _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
 def read(content: bytes) -> Packet:
     """Return what a packet says, and what was tolerated in it.
 
-    Raises Rejected: as `markup.parse` does when it is no sound XML, `packet-unreadable` when it is of another vocabulary,
-    else every problem by its path, with the line.
+    Raises Rejected: as `markup.parse` does for what is no sound XML, `packet-unreadable` for another vocabulary, else
+    with every problem by its path, with the line.
     """
     root = markup.parse(content)
     if root.tag != f"{{{QCVN}}}edXML":
@@ -71,7 +73,7 @@ def _is_status(root: etree._Element) -> bool:
     if code is None:
         return False
     is_document = root.find(f"{_HEADER}/{{{QCVN}}}To") is not None
-    if is_document and (code.text or "").strip():
+    if is_document and (code.text or "").strip(" \t\r\n"):
         raise Rejected(Problem("M.MessageHeader.StatusCode", f"line {code.sourceline}: a status packet has no To"))
     return not is_document
 
@@ -189,7 +191,7 @@ def _by_content_id(branches: list[Branch], notes: Notes) -> dict[str, Branch]:
     """Return *branches* by content id without `cid:`, which one side often leaves out."""
     found: dict[str, Branch] = {}
     for branch in branches:
-        content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip()).removeprefix("cid:")
+        content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip(" ")).removeprefix("cid:")
         place, line = branch.path("ContentId"), branch.line("ContentId")
         if not content_id:
             notes.refuse("N", place, f"{line}: nothing tells which attachment this is")

@@ -1,7 +1,7 @@
 """The schemas of packets.  Knows XSD 1.0 as ours are written, and libxml2's errors; not what any value means.
 
-`xsd/qcvn102/observed` is what the hub takes, `xsd/qcvn102/strict` what the standard declares; a packet is judged by both.
-From the same files comes its `Shape`: which children an element may have, in which order.
+`xsd/qcvn102/observed` is what the hub takes, `xsd/qcvn102/strict` what the standard declares; a packet is judged by
+both.  From the same files comes its `Shape`: which children an element may have, in which order.
 """
 
 import re
@@ -35,7 +35,7 @@ class Part:
     rank: int
     name: str
     tag: str  #: with the namespace
-    many: bool
+    most: int  #: times it may stand there, by the observed schema
     needed: bool  #: by the observed schema
     expected: bool  #: by the strict one
     shape: "Shape | None"  #: None: text, or anything at all
@@ -106,9 +106,12 @@ class Schema:
         place, shape = "edXML", self.root
         for step in path.split("/")[2:]:
             name, _, index = step.rstrip("]").partition("[")
-            element = _nth(element, name, int(index or 1))
+            found = _nth(element, name, int(index or 1))
+            if found is None:  # an attribute
+                break
+            element = found
             part = shape.parts.get(element.tag)
-            many = part is not None and part.many
+            many = part is not None and part.most > 1
             twins = sum(1 for _ in element.itersiblings(element.tag, preceding=True)) if many else -1
             place = join(place, local_name(element), twins + 1)
             if part is None or part.shape is None:
@@ -117,13 +120,11 @@ class Schema:
         return place
 
 
-def _nth(parent: etree._Element, name: str, index: int) -> etree._Element:
+def _nth(parent: etree._Element, name: str, index: int) -> etree._Element | None:
     """Return the *index*-th child that libxml2 calls *name*: `prefix:local`, or `*` for one without a prefix."""
-    if name == "*":
-        return parent[index - 1]
     prefix, _, local = name.rpartition(":")
-    same = (child for child in parent if local_name(child) == local and (child.prefix or "") == prefix)
-    return next(islice(same, index - 1, None))
+    same = (c for c in parent if name == "*" or (local_name(c) == local and (c.prefix or "") == prefix))
+    return next(islice(same, index - 1, None), None)
 
 
 def join(place: str, name: str, index: int = 0) -> str:
@@ -163,8 +164,8 @@ def _types(path: Path) -> dict[str, etree._Element]:
 
 
 def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[str, etree._Element]) -> Shape:
-    """Read one type: children and their order from the strict schema, what the hub cannot do without from the observed."""
-    needed = {each.get("name"): each.get("minOccurs") != "0" for each in _particles(observed[name], "element")}
+    """Read one type: its children in the order of the strict schema; what the hub needs of them from the observed."""
+    taken = {each.get("name"): each for each in _particles(observed[name], "element")}
     parts = {}
     for rank, each in enumerate(_particles(strict[name], "element")):
         child, kind = each.get("name", ""), each.get("type", "")
@@ -172,8 +173,8 @@ def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[st
             rank,
             child,
             f"{{{QCVN}}}{child}",
-            many=each.get("maxOccurs", "1") != "1",
-            needed=needed[child],
+            most=int(taken[child].get("maxOccurs", "1")),
+            needed=taken[child].get("minOccurs") != "0",
             expected=each.get("minOccurs") != "0",
             shape=_shape(kind, observed, strict) if kind in strict else None,
         )

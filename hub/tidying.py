@@ -58,7 +58,7 @@ class Branch:
     def text(self, name: str) -> str:
         """Return the text of the child *name* without the space around it; empty if there is none."""
         leaf = self.leaves.get(name)
-        return "" if leaf is None else (leaf.text or "").strip()
+        return "" if leaf is None else (leaf.text or "").strip(" \t\r\n")
 
     def all(self, name: str) -> list["Branch"]:
         return self.branches.get(name, [])
@@ -86,6 +86,7 @@ class Tidying:
     schema: Schema
     notes: Notes
     _gaps: list[tuple[etree._Element, Shape, Part]] = attrs.field(factory=list, init=False)
+    _filled: set[str] = attrs.field(factory=set, init=False)  #: places that are empty only because something is missing
 
     def tidy(self, root: etree._Element) -> Branch:
         """Tidy the tree under *root*; refuse what it cannot do without."""
@@ -94,41 +95,43 @@ class Tidying:
     def judge(self, root: etree._Element) -> None:
         """Refuse what the observed schema does not take."""
         for finding in self.schema.observed(root):
-            self.notes.refuse(*attrs.astuple(finding))
+            if finding.place not in self._filled:
+                self.notes.refuse(finding.letter, finding.place, finding.detail)
 
     def compare(self, root: etree._Element) -> None:
         """Note what only the strict schema refuses.  To be called last: it fills the tree's gaps."""
         for element, shape, part in self._gaps:
             _fill(element, shape, part)
         for finding in self.schema.strict(root):
-            self.notes.tolerate(*attrs.astuple(finding))
+            if finding.place not in self._filled:
+                self.notes.tolerate(finding.letter, finding.place, finding.detail)
 
     def _tidy(self, element: etree._Element, shape: Shape, place: str) -> Branch:
         branch = Branch(element, place)
         counts = dict.fromkeys(shape.parts, 0)
         taken: list[etree._Element] = []
         last, moved = 0, None
-        if element.attrib:
+        if element.keys():
             self._attributes(element, place, shape)
         for child in element:
             part = shape.parts.get(child.tag)
             if part is None:
-                if _space(child.tag) not in shape.spaces:
+                if _space(child.tag) in shape.spaces:
+                    last = len(shape.parts)  # it goes behind all others
+                else:
                     taken.append(child)
                     self._stranger(child, place)
                 continue
             count = counts[child.tag] = counts[child.tag] + 1
-            if count > 1 and not part.many:
+            if count > part.most:
                 taken.append(child)
-                self.notes.refuse(
-                    "R", join(place, part.name), f"line {child.sourceline}: {part.name} stands here twice"
-                )
+                self.notes.refuse("R", join(place, part.name), f"line {child.sourceline}: more than {part.most}")
                 continue
             if part.rank >= last:
                 last = part.rank
             else:
                 moved = child if moved is None else moved
-            self._keep(child, part, join(place, part.name, count if part.many else 0), branch)
+            self._keep(child, part, join(place, part.name, count if part.most > 1 else 0), branch)
         for child in taken:
             element.remove(child)
         if 0 in counts.values():
@@ -143,22 +146,20 @@ class Tidying:
             branch.branches.setdefault(part.name, []).append(self._tidy(child, part.shape, place))
         else:
             branch.leaves[part.name] = child
-            if child.attrib:
+            if child.keys():
                 self._attributes(child, place, None)
 
     def _missing(self, element: etree._Element, shape: Shape, place: str, counts: Mapping[str, int]) -> None:
         for part in shape.parts.values():
             if counts[part.tag]:
                 continue
+            self._filled.add(join(place, part.name, 1 if part.most > 1 else 0))
+            where, detail = join(place, part.name), f"line {element.sourceline}: {local_name(element)} has none"
             if part.needed:
-                self.notes.refuse(
-                    "N", join(place, part.name), f"line {element.sourceline}: {local_name(element)} has none"
-                )
+                self.notes.refuse("N", where, detail)
                 _fill(element, shape, part)
             elif part.expected:
-                self.notes.tolerate(
-                    "N", join(place, part.name), f"line {element.sourceline}: {local_name(element)} has none"
-                )
+                self.notes.tolerate("N", where, detail)
                 self._gaps.append((element, shape, part))
 
     def _stranger(self, child: etree._Element, place: str) -> None:
