@@ -5,7 +5,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
@@ -72,19 +73,23 @@ SHA1_METHODS = {f"{DS}rsa-sha1": Method(RSAPublicKey, hashes.SHA1(), PKCS1v15())
 SHA1_DIGESTS: dict[str, Digest] = {f"{DS}sha1": hashlib.sha1}
 
 
-def judge_key(key: object) -> None:
-    """Return if *key* is strong enough and of a kind we know: RSA from 2048 bits, EC on P-256 or P-384.  Raises Unverified."""
+def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePublicKey:
+    """Return the key of *certificate*, which must be RSA from 2048 bits, or EC on P-256 or P-384.  Raises Unverified."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
     match key:
-        case RSAPublicKey(key_size=size) if size >= _LEAST_RSA:
-            return
-        case EllipticCurvePublicKey(curve=SECP256R1() | SECP384R1()):
-            return
+        case RSAPublicKey() if key.key_size >= _LEAST_RSA:
+            return key
+        case EllipticCurvePublicKey() if isinstance(key.curve, SECP256R1 | SECP384R1):
+            return key
     raise Unverified("algorithm-refused", "the certificate's key is neither RSA from 2048 bits nor EC P-256 or P-384")
 
 
-def check_value(method: Method, key: object, value: bytes, content: bytes) -> None:
-    """Return if *key*, a public key of any kind, made *value* over *content*.  Raises Unverified."""
-    judge_key(key)
+def check_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
+    """Return if the key of *certificate* made *value* over *content*.  Raises Unverified."""
+    key = strong_key(certificate)
     if not isinstance(key, method.kind):
         raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")
     try:
@@ -92,7 +97,6 @@ def check_value(method: Method, key: object, value: bytes, content: bytes) -> No
             assert method.padding is not None
             key.verify(value, content, method.padding, method.hash)
         else:
-            assert isinstance(key, EllipticCurvePublicKey)
             key.verify(_der(value, key), content, ECDSA(method.hash))
     except InvalidSignature:
         raise Unverified("signature-invalid", "the signature value does not fit SignedInfo and the key") from None

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
+from OpenSSL.crypto import Error as OpenSSLError
 
 from hub.errors import Rejected
 from hub.model import Problem
@@ -65,9 +66,20 @@ class Identity:
 def load(source: bytes | Path) -> x509.Certificate:
     """Load one certificate, PEM or DER, from its octets or its file.  Raises OSError, ValueError."""
     content = source.read_bytes() if isinstance(source, Path) else source
-    if b"-----BEGIN" in content:
+    if b"-----BEGIN" not in content:
+        return load_der(content)
+    try:
         return x509.load_pem_x509_certificate(content)
-    return x509.load_der_x509_certificate(content)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+
+
+def load_der(content: bytes) -> x509.Certificate:
+    """Load one certificate from DER.  Raises ValueError, and nothing else whatever *content* is."""
+    try:
+        return x509.load_der_x509_certificate(content)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
 
 
 def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...]:
@@ -114,14 +126,25 @@ class Anchors:
         if known is not None and known[0] <= now < known[1]:
             return
         self._checked.pop(certificate, None)
+        try:
+            until = self._judge(certificate, now, chain)
+        except (
+            ValueError,
+            OpenSSLError,
+        ) as error:  # a certificate is read only as far as is asked: who knows what stands there
+            raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None
+        if len(self._checked) >= _KEPT:
+            self._checked.clear()
+        self._checked[certificate] = (now, until)
+
+    def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> datetime:
+        """Judge the whole chain; return until when the result holds."""
         _judge_usage(certificate)
         path = self._path(certificate, now, chain)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
         for subject, issuer in pairwise(path):
             until = self._judge_link(subject, issuer, now, until)
-        if len(self._checked) >= _KEPT:
-            self._checked.clear()
-        self._checked[certificate] = (now, until)
+        return until
 
     def _path(
         self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]
@@ -172,7 +195,7 @@ def _judge_usage(certificate: x509.Certificate) -> None:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise Untrusted("certificate-untrusted", f"{_named(certificate)}: {error}") from None
     if not usage.digital_signature:
         raise Untrusted("certificate-untrusted", f"key usage without digitalSignature: {_named(certificate)}")

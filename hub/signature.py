@@ -14,7 +14,7 @@ from lxml import etree
 
 from hub import markup, tokens, xmldsig
 from hub.algorithms import Unverified
-from hub.certificates import Anchors
+from hub.certificates import Anchors, load_der
 from hub.signing import seal, sign, written
 from hub.tokens import TOKEN, WSSE, WSU
 from hub.xmldsig import SIGNATURE
@@ -73,7 +73,7 @@ def verify(
     signature = xmldsig.read(element, sha1=sha1)
     ids = tokens.every_id(envelope)
     certificate = tokens.signer(signature.key_info, security, certificates, ids)
-    signature.check(certificate.public_key())
+    signature.check(certificate)
     covered = _covered(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
     missing = [markup.local(part) for part in (body, timestamp) if part not in covered]
     if missing:
@@ -110,12 +110,8 @@ def unseal(
     if next(root.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
         raise Unverified("signature-invalid", "a comment or processing instruction in a sealed document")
     signature = xmldsig.read(found[0])
-    certificate = tokens.enclosed(signature.key_info)
-    if isinstance(trusted, Anchors):
-        trusted.check(certificate, now)
-    elif certificate not in trusted:
-        raise Unverified("certificate-unknown", certificate.subject.rfc4514_string())
-    signature.check(certificate.public_key())
+    certificate = _sealer(tokens.enclosed(signature.key_info), trusted, now)
+    signature.check(certificate)
     if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
         raise Unverified("signature-covers-too-little", "the whole document must be signed, by one enveloped Reference")
     signature.references[0].check(root, found[0])
@@ -189,6 +185,21 @@ def _covered(
         reference.check(element)
         covered.append(element)
     return covered
+
+
+def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
+    """Return the certificate with the DER *content*, if it is trusted."""
+    if isinstance(trusted, Anchors):
+        try:
+            certificate = load_der(content)
+        except ValueError as error:
+            raise Unverified("signature-invalid", f"X509Certificate: {error}") from None
+        trusted.check(certificate, now)
+        return certificate
+    found = tokens.with_octets(content, trusted)
+    if not found:
+        raise Unverified("certificate-unknown", "the document was sealed with another certificate")
+    return found[0]
 
 
 # When it was made

@@ -15,6 +15,8 @@ from hub.certificates import Identity
 from hub.tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
 from hub.xmldsig import ENVELOPED, EXCLUSIVE, PLAIN
 
+_PLACE = b"<LT-Security/>"
+
 etree.register_namespace("wsu", WSU)
 
 
@@ -33,7 +35,7 @@ def sign(
     body.set(WSU_ID, "LT-Body")
     if len(root) == 1:
         root.insert(0, root.makeelement(body.tag.replace("}Body", "}Header")))
-    root[0].insert(0, root.makeelement("LT-Security"))
+    root[0].insert(0, root.makeelement("LT-Security"))  # written as _PLACE
     timestamp = (
         f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{written(now)}</wsu:Created>'
         f"<wsu:Expires>{written(now + life)}</wsu:Expires></wsu:Timestamp>"
@@ -52,8 +54,8 @@ def sign(
         f"{_signature(identity, references, key_info)}</wsse:Security>"
     )
     document = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
-    before, _, after = document.partition(b"<LT-Security/>")  # first in the Header: no other can stand before it
-    return b"".join((before, security.encode(), after))
+    at = document.index(_PLACE)  # the first child of the Header: no other can stand before it
+    return b"".join((document[:at], security.encode(), memoryview(document)[at + len(_PLACE) :]))
 
 
 def seal(root: etree._Element, identity: Identity) -> bytes:

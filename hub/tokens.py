@@ -83,8 +83,7 @@ def signer(
         }
         if kinds != {X509V3, BASE64}:
             raise Unverified("signature-invalid", "the token is not an X.509 certificate in base64")
-        token = octets(wanted)
-        matches = [one for one in certificates if _der(one) == token]
+        matches = with_octets(octets(wanted), certificates)
     elif pointer.tag == _X509_DATA:
         matches = _by_serial(pointer, certificates)
     else:
@@ -125,6 +124,11 @@ def _by_identifier(identifier: etree._Element, certificates: Sequence[x509.Certi
     raise Unverified("signature-invalid", f"KeyIdentifier {str(kind)[:200]}")
 
 
+def with_octets(content: bytes, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return those of *certificates* whose DER is *content*, which is not parsed."""
+    return [one for one in certificates if _der(one) == content]
+
+
 @lru_cache(1024)
 def _der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
@@ -138,10 +142,6 @@ def _ski(certificate: x509.Certificate) -> bytes:
         return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 
-def enclosed(key_info: etree._Element) -> x509.Certificate:
-    """Return the one certificate that *key_info* holds in X509Data; nothing is said about whether to believe it."""
-    content = octets(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
-    try:
-        return x509.load_der_x509_certificate(content)
-    except ValueError as error:
-        raise Unverified("signature-invalid", f"X509Certificate: {error}") from None
+def enclosed(key_info: etree._Element) -> bytes:
+    """Return the octets of the one certificate that *key_info* holds in X509Data; nothing is said about what they are worth."""
+    return octets(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))

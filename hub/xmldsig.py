@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import attrs
+from cryptography import x509
 from lxml import etree
 
 from hub import algorithms
@@ -76,9 +77,9 @@ class Signature:
     _form: Form
     _method: Method
 
-    def check(self, key: object) -> None:
-        """Return if *key*, a public key of any kind, made the value over SignedInfo.  Raises Unverified."""
-        algorithms.check_value(self._method, key, self.value, canonical(self._signed_info, self._form))
+    def check(self, certificate: x509.Certificate) -> None:
+        """Return if the key of *certificate* made the value over SignedInfo.  Raises Unverified."""
+        algorithms.check_value(self._method, certificate, self.value, canonical(self._signed_info, self._form))
 
 
 def read(element: etree._Element, *, sha1: bool = False) -> Signature:
@@ -151,13 +152,13 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest]) -> Refere
         raise Unverified("algorithm-refused", "Transforms must be [C14N] or [enveloped-signature, C14N]")
     enveloped = len(steps) == 2
     if enveloped:
-        _children(steps[0], [])
         if steps[0].get("Algorithm") != ENVELOPED:
             raise Unverified("algorithm-refused", f"Transform {steps[0].get('Algorithm', '')[:200]}")
-    _children(method, [])
+        _children(steps[0], [])
     name = method.get("Algorithm", "")
     if name not in digests:
         raise Unverified("algorithm-refused", f"DigestMethod {name[:200]}")
+    _children(method, [])
     uri = element.get("URI")
     if uri is None:
         raise Unverified("signature-invalid", "a Reference without URI")

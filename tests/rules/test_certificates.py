@@ -181,3 +181,22 @@ def test_a_key_of_another_certificate_is_no_identity(tmp_path):
     _, public = pki.write(tmp_path, "two", CA.issue("two"))
     with pytest.raises(ValueError, match="is not the key of"):
         Identity.read(secret, public)
+
+
+def test_a_certificate_that_cannot_be_read_is_refused():
+    """It is parsed only as far as something asks; a lie further down must end as a refusal, too."""
+    der = bytearray(LEAF.certificate.public_bytes(Encoding.DER))
+    anchors = Anchors([CA.certificate], [CA.crl()])
+    read = 0
+    for at in range(len(der)):
+        der[at] ^= 1
+        try:
+            broken = certificates.load(bytes(der))
+        except ValueError:
+            continue
+        finally:
+            der[at] ^= 1
+        read += 1
+        with pytest.raises(Untrusted):
+            anchors.check(broken, NOW)
+    assert read > 300
