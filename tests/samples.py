@@ -1,4 +1,4 @@
-"""The real packets beside the project, `../shared/samples`.  Knows where they lie; copies nothing of them into the project."""
+"""The real packets beside the project, in `../shared`.  Knows where they lie; copies nothing of them."""
 
 from tests.conftest import ROOT, cannot_be_had
 

@@ -86,8 +86,8 @@ def document(
 
     *kind* is BussinessDocType: 0 new, 1 recall, 2 update, 3 replacement.  *about* is the DocumentId that a recall or
     update is about, *replaced* those that a replacement replaces.  Without *document_id* it is
-    `sender,date,number/notation`.  A date given as text is written as it is.  *names* are names of units by code; *at* is
-    when the sender passed it on.
+    `sender,date,number/notation`.  A date given as text is written as it is.  *names* are names of units by code; *at*
+    is when the sender passed it on.
     """
     to, files = tuple(recipients), tuple(attachments)
     day = _day(promulgated, variation)
