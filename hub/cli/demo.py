@@ -61,7 +61,11 @@ class Narrator:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        # The console keeps this very stream: while a bar is shown, `Operator.ask` listens to what the commands say.
+        console = Console(file=sys.stderr)
+        with Progress(
+            *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+        ) as progress:
             task = progress.add_task(t(vi, en), total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -114,7 +118,8 @@ class Operator:
 def demo(screen: Screen, keep: bool) -> None:
     from hub.demo.stage import Broken, Site, Stage
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs begin deaf to the first
+        signal.signal(asked, _interrupt)
     for name in [name for name in os.environ if name.startswith("LIENTHONG_")]:
         del os.environ[name]  # they are for another hub than this one
     directory = _fresh_directory()
@@ -183,12 +188,12 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
         "Kiểm đếm lại từ sổ của các đối tác và từ từng byte", "Recounting from the partners' files and the bytes"
     )
     verdict = recount(_statements(stage, operator, units, conductor))
-    problems = [*([failure] if failure else []), *verdict.lost, *verdict.differences]
+    problems = [*([failure] if failure else []), *stage.complaints(), *verdict.lost, *verdict.differences]
     for problem in problems[:_MOST_PROBLEMS]:
         click.secho(f"   ✗ {problem}", fg="red", err=True)
     if len(problems) > _MOST_PROBLEMS:
         narrator.say(f"… và {len(problems) - _MOST_PROBLEMS} điều nữa", f"… and {len(problems) - _MOST_PROBLEMS} more")
-    clean = verdict.is_clean and not failure
+    clean = verdict.is_clean and not problems
     if clean:
         narrator.say(
             f"✓ {verdict.accepted} thông điệp, {verdict.delivered} lượt chuyển, {verdict.facts} kết quả: không mất, không trùng",
@@ -289,10 +294,10 @@ def _stay(stage: "Stage", directory: Path) -> None:
         t("Đang chạy; Ctrl-C để dừng.", "Running; Ctrl-C stops it."),
         f"  SOAP   {soap}/soap/documents",
         f"  admin  {admin}/readyz  {admin}/contracts/",
-        t("Thử / Try:", "Try:"),
+        t("Thử:", "Try:"),
         f"  {lienthong} -c {config} messages",
         f"  {lienthong} -c {config} trace ID",
-        f"  {lienthong} -c {config} report H55 {datetime.now(UTC):%Y} --format json",
+        f"  {lienthong} -c {config} report H55 {_period()} --format csv",
         f"  curl --cacert {site.pki('ca.crt')} {admin}/readyz",
         f"  ls {directory}",
     ):

@@ -128,6 +128,7 @@ class Conductor:
         answer = self.stage.partners[letter.partner].order(
             "send", file=str(file), message_id=letter.message_id, operation=letter.operation, spoil=letter.spoil
         )
+        self.stage.must_live()
         accepted, codes = bool(answer["accepted"]), tuple(answer["codes"])
         if letter.expected:
             self.planted.append(Planted(letter.name, letter.expected, codes, accepted))

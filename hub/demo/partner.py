@@ -185,19 +185,24 @@ def obey(partner: Partner, order: Mapping[str, Any], clients: dict[str | None, C
     """Carry out one order of the conductor."""
     match order["do"]:
         case "send":
-            spoil = order.get("spoil")
-            client = clients.setdefault(spoil, partner.client(spoil)) if spoil not in clients else clients[spoil]
+            client = _client(partner, clients, order["spoil"])
             packet = Path(order["file"]).read_bytes()
-            answer = partner.send(client, packet, order.get("message_id"), order.get("operation") or "SendDocument")
-            return {**attrs.asdict(answer)}
+            try:
+                return attrs.asdict(partner.send(client, packet, order["message_id"], order["operation"]))
+            except Unanswered as error:
+                return {"accepted": False, "codes": ["unanswered", str(error)]}
         case "traces":
-            if None not in clients:
-                clients[None] = partner.client()
-            return {"traces": len(clients[None].traces(order["unit"]))}
+            return {"traces": len(_client(partner, clients, None).traces(order["unit"]))}
         case "idle":
             return {"waiting": partner.desk.unfinished_tasks}
         case other:
             raise ValueError(f"no such order: {other}")
+
+
+def _client(partner: Partner, clients: dict[str | None, Client], spoil: str | None) -> Client:
+    if spoil not in clients:
+        clients[spoil] = partner.client(spoil)
+    return clients[spoil]
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -229,15 +234,15 @@ def run(options: argparse.Namespace) -> None:
         notebook=notebook,
         shelf=Shelf.reopen(notebook),
     )
-    threads = [threading.Thread(target=partner.answer_documents)]
+    threads = [threading.Thread(target=partner.answer_documents, daemon=True)]
     letterbox = None
     if options.listen is None:
-        threads.append(threading.Thread(target=partner.fetch_rounds))
+        threads.append(threading.Thread(target=partner.fetch_rounds, daemon=True))
     else:
         tls = tls_server(options.key, options.certificate, options.ca)
         tell = lambda delivered: partner.desk.put(delivered.content)  # noqa: E731
         letterbox = Letterbox(("127.0.0.1", options.listen), tls, identity, certificate, partner.shelf, tell)
-        threads.append(threading.Thread(target=letterbox.serve_forever, kwargs={"poll_interval": 0.05}))
+        threads.append(threading.Thread(target=letterbox.serve_forever, args=(0.05,), daemon=True))
     for thread in threads:
         thread.start()
     notebook.write("started", clock(), code=partner.code)

@@ -6,6 +6,7 @@ Knows a hub's directory as its operator does (`hub.toml`, `partners/*.toml`, `pk
 import contextlib
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -175,10 +176,12 @@ class Stage:
 
     def start_hub(self) -> None:
         """Start the hub under twistd and wait until it is ready.  Broken."""
-        twistd = Path(sys.executable).with_name("twistd")
+        twistd = shutil.which("twistd", path=Path(sys.executable).parent) or shutil.which("twistd")
+        if twistd is None:
+            raise Broken("there is no twistd beside this Python")
         log = self.logs / "hub.log"
         config = str(self.site.config.absolute())
-        arguments = [str(twistd), "--nodaemon", "--pidfile=", "--logger=hub.logs.observer", "lienthong", "-c", config]
+        arguments = [twistd, "--nodaemon", "--pidfile=", "--logger=hub.logs.observer", "lienthong", "-c", config]
         self.hub = Child.start("hub", arguments, log, cwd=self.site.directory)
         context = ssl.create_default_context(cafile=self.site.pki("ca.crt"))
         url = f"{self.site.address('admin')}/readyz"
@@ -220,6 +223,16 @@ class Stage:
     def dismiss(self, code: str) -> None:
         """Stop the partner *code*; whoever calls it is refused the connection."""
         self.partners.pop(code).child.stop()
+
+    def complaints(self) -> list[str]:
+        """Return the errors the hub logged: in a demo nothing may go wrong that nobody planned."""
+        found = []
+        for line in (self.logs / "hub.log").read_text("utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("level") in ("error", "critical"):
+                    found.append(f"hub.log: {entry['level']}: {entry.get('event')}")
+        return found
 
     def must_live(self) -> None:
         """Raise `Broken` if any of them ended."""

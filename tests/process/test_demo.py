@@ -12,6 +12,9 @@ from typing import Any
 
 import attrs
 import pytest
+import requests
+
+from hub.demo.stage import Site
 
 LIENTHONG = Path(sys.executable).with_name("lienthong")
 pytestmark = pytest.mark.slow
@@ -84,6 +87,48 @@ def test_the_progress_is_told_beside_the_line(run: Run) -> None:
     """Progress goes to standard error, so that standard output is the line alone."""
     assert "1." in run.err
     assert "{" not in run.err
+
+
+def test_a_kept_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
+    """After the line the hub still answers; Ctrl-C ends everything in order."""
+    demo = subprocess.Popen(
+        [LIENTHONG, "demo", "--keep"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert demo.stdout is not None
+        line = json.loads(demo.stdout.readline())
+        site = Site(tmp_path / "var/demo/1/hub")
+        ready = requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
+        assert (ready.status_code, line["lost"]) == (200, 0)
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=60)
+        assert demo.returncode == 0
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
+    finally:
+        demo.kill()
+        demo.communicate()
+
+
+def test_a_hub_that_dies_is_told_and_costs_the_exit_code(tmp_path: Path) -> None:
+    """The line still comes, from what is on disk; the exit code is not 0."""
+    demo = subprocess.Popen(
+        [LIENTHONG, "demo"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        notebook = tmp_path / "var/demo/1/notebooks/vpub.jsonl"
+        until = time.monotonic() + 60
+        while not (notebook.exists() and '"received"' in notebook.read_text()) and time.monotonic() < until:
+            time.sleep(0.05)
+        hub = int((tmp_path / "var/demo/1/hub/data/hub.pid").read_text().split()[0])
+        os.kill(hub, signal.SIGKILL)
+        out, err = demo.communicate(timeout=120)
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert demo.returncode == 1
+    assert "hub.log" in err
+    assert json.loads(out)["lost"] == 0  # not delivered yet is not lost
 
 
 def _children(of: int) -> list[int]:
