@@ -33,6 +33,7 @@ _ID_NAMES = (WSU_ID, "Id", f"{XML}id")
 _IDS = etree.XPath(
     "/descendant::*/@u:Id | /descendant::*/@Id | /descendant::*/@xml:id", namespaces={"u": WSU}, smart_strings=False
 )
+_LONGEST_NAME = 2000  #: characters
 _FRAGMENT = re.compile(r"#[\w.-]+")
 _AFTER_COMMA = re.compile(r"(?<!\\), +")
 _OTHER_NAMES = {
@@ -106,6 +107,8 @@ def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -
     if [part.tag for part in pair] != [_ISSUER, _SERIAL] or any(len(part) for part in pair):
         raise Unverified("signature-invalid", "X509IssuerSerial must hold X509IssuerName and X509SerialNumber")
     issuer, serial = ((part.text or "").strip() for part in pair)
+    if len(issuer) > _LONGEST_NAME:
+        return []
     try:
         name = x509.Name.from_rfc4514_string(_AFTER_COMMA.sub(",", issuer), _OTHER_NAMES)
     except ValueError:

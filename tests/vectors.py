@@ -480,6 +480,7 @@ KEYS = [
     Vector("a reference to a token elsewhere", pointer(DIRECT.replace("#X509", "http://127.0.0.1:9/")), SIGNATURE, why=_TOKENS),
     Vector("another serial", issuer_serial(NAME, 1), UNKNOWN, why=_TOKENS),
     Vector("another issuer", issuer_serial("CN=Other CA"), UNKNOWN, why=_TOKENS),
+    Vector("an issuer longer than any name", issuer_serial("CN=" + "x" * 2000), UNKNOWN, why=_TOKENS),
     Vector("an issuer that is no name", issuer_serial("Test CA"), UNKNOWN, why=_TOKENS),
     Vector("a serial that is no number", replaced(f"Number>{PARTNER.certificate.serial_number}<", "Number>0x1<", issuer_serial(NAME)),
         UNKNOWN, INVALID, why=_TOKENS),
