@@ -3,8 +3,9 @@
 Knows what makes a message the same, and what a status answers; not how it was carried, verified or judged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 import attrs
 import sqlalchemy as sa
@@ -306,6 +307,16 @@ def message(tx: Transaction, message_id: str) -> Message:
     if row is None:
         raise KeyError(message_id)
     return read(row)
+
+
+def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
+    """Return the senders' message ids of the messages with these hub ids."""
+    found: dict[str, str | None] = {}
+    wanted = iter(dict.fromkeys(ids))
+    while some := list(islice(wanted, 500)):
+        rows = tx.execute(sa.select(table.c.id, table.c.message_id).where(table.c.id.in_(some)))
+        found |= {row.id: row.message_id for row in rows}
+    return found
 
 
 def octets(tx: Transaction, sha256: str) -> bytes:

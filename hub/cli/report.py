@@ -1,7 +1,7 @@
 """`lienthong report`: a unit's workload report, the messages behind a number, the facts behind all of it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from hub.cli.screen import NOT_FOUND, Screen, Stop, command, english, pass_scree
 
 if TYPE_CHECKING:
     from hub.model import Fact
+    from hub.store import Transaction
 
 
 @command(
@@ -60,10 +61,10 @@ def report(
         raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
     now = datetime.now(UTC)
     with opened(read(screen.config)) as engine, store.reading(engine) as tx:
-        units = registry.units(tx)
         if unit is None or period is None:
-            _print_facts(screen, ledger.facts(tx))
+            _print_facts(screen, tx, list(ledger.facts(tx)))
             return
+        units = registry.units(tx)
         try:
             span = parse(period)
             chosen = choose(forms(), form, span)
@@ -72,19 +73,19 @@ def report(
         code = next((held.code for held in units if unit in held.aliases), unit)
         members = family(units, code) if any(held.code == code for held in units) else (code,)
         found = list(ledger.facts(tx, units=members, until=span.end))
-    if code not in {held.code for held in units} and not found:
-        raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
-    if only_facts:
-        _print_facts(screen, iter(counting.evidence(chosen, found, span, now, members)))
-        return
-    if explain is not None:
-        try:
-            behind = counting.behind(chosen, explain, found, span, now, members)
-        except KeyError:
-            keys = ", ".join(column.key for column in chosen.columns)
-            raise click.UsageError(t(f"không có cột {explain}: {keys}", f"no column {explain}: {keys}")) from None
-        _print_facts(screen, iter(behind))
-        return
+        if code not in {held.code for held in units} and not found:
+            raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+        if only_facts:
+            _print_facts(screen, tx, counting.evidence(chosen, found, span, now, members))
+            return
+        if explain is not None:
+            try:
+                behind = counting.behind(chosen, explain, found, span, now, members)
+            except KeyError:
+                keys = ", ".join(column.key for column in chosen.columns)
+                raise click.UsageError(t(f"không có cột {explain}: {keys}", f"no column {explain}: {keys}")) from None
+            _print_facts(screen, tx, behind)
+            return
     counted = counting.count(chosen, found, span, now, members)
     names = {held.code: held.name for held in units}
     language = "en" if english() else "vi"
@@ -103,14 +104,17 @@ def report(
         sys.stdout.buffer.flush()
 
 
-def _print_facts(screen: Screen, facts: "Iterator[Fact]") -> None:
+def _print_facts(screen: Screen, tx: "Transaction", facts: "Sequence[Fact]") -> None:
+    from hub import journal
+
+    ids = journal.message_ids(tx, (fact.message for fact in facts))
     columns = {
         "at": t("lúc", "at"),
         "unit": t("đơn vị", "unit"),
         "milestone": t("mốc", "milestone"),
         "counterpart": t("bên kia", "counterpart"),
-        "message_id": t("thông điệp", "message"),
+        "id": t("thông điệp", "message"),
     }
-    rows = ({"message_id": fact.message, **attrs.asdict(fact)} for fact in facts)
+    rows = ({"message_id": ids.get(fact.message), "id": fact.message, **attrs.asdict(fact)} for fact in facts)
     if not screen.table(columns, rows) and not screen.json:
-        screen.note("Chưa có kết quả nào.", "No facts yet.")
+        screen.note("Không có kết quả nào.", "No facts.")

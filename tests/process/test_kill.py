@@ -178,9 +178,7 @@ def assert_nothing_lost(hub, load):
 
 def assert_counted_once(hub, load):
     """One `sent` a message, one `received` a recipient, and no other."""
-    facts = Counter(
-        (fact["message_id"], fact["unit"], fact["milestone"]) for fact in hub.cli("report", "--facts", "--json")
-    )
+    facts = Counter((fact["id"], fact["unit"], fact["milestone"]) for fact in hub.cli("report", "--facts", "--json"))
     assert set(facts.values()) == {1}
     expected: Counter[tuple[str, str, str]] = Counter()
     for row in hub.cli("messages", "--json"):
