@@ -261,7 +261,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _say(answer: Mapping[str, object]) -> None:
-    print(json.dumps(answer, ensure_ascii=False), flush=True)
+    print(json.dumps(answer), flush=True)
 
 
 def _die(failure: threading.ExceptHookArgs) -> None:

@@ -86,6 +86,7 @@ def recount(said: Statements) -> Verdict:
     differences = [
         *unreadable,
         *_undelivered(said, accepted),
+        *_unasked(said, accepted, readings),
         *_unaccounted(said, accepted),
         *_unlike_receipts(said.notebooks),
         *_facts(said, accepted, readings),
@@ -152,7 +153,7 @@ def _lost_deliveries(said: Statements, accepted: Mapping[str, Line], readings: M
     for message, row in accepted.items():
         made = {delivery["recipient"]: delivery for delivery in said.deliveries.get(message, ())}
         if message in readings:
-            for recipient in _recipients(said, row, readings[message]) - set(made):
+            for recipient in _recipients(said, row, readings) - set(made):
                 yield f"message {message}: no delivery to {recipient}"
         for recipient, delivery in made.items():
             got = taken.get(delivery["partner"], {}).get(message)
@@ -162,14 +163,30 @@ def _lost_deliveries(said: Statements, accepted: Mapping[str, Line], readings: M
                 yield f"message {message}: {delivery['partner']} got other bytes"
 
 
-def _recipients(said: Statements, row: Line, reading: Reading) -> set[str]:
+def _recipients(said: Statements, row: Line, readings: Mapping[str, Reading]) -> set[str]:
     """Return the recipients the rules give a packet; what the axis sends to others than the province is no duty."""
+    reading = readings[row["id"]]
     if reading.kind != "status":
         found = {canonical(said, code) for code in reading.recipients}
         return {code for code in found if is_inside(said, code)} if row["partner"] == said.upstream else found
-    if canonical(said, reading.answered) == canonical(said, reading.sender):
-        return set()  # a 13 goes to the document's recipients, which its own bytes do not name
-    return {canonical(said, reading.answered)}
+    answered = canonical(said, reading.answered)
+    if answered != canonical(said, reading.sender):
+        return {answered}
+    return {  # the sender's own word goes to the document's recipients
+        canonical(said, code)
+        for document in readings.values()
+        if document.kind == "document"
+        and (canonical(said, document.sender), document.document_id) == (answered, reading.document_id)
+        for code in document.recipients
+    }
+
+
+def _unasked(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str, Reading]) -> Iterator[str]:
+    """No delivery goes where the packet does not."""
+    for message in readings:
+        made = {delivery["recipient"] for delivery in said.deliveries.get(message, ())}
+        for recipient in made - _recipients(said, accepted[message], readings):
+            yield f"message {message}: a delivery to {recipient}, which it does not name"
 
 
 def _undelivered(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str]:

@@ -175,6 +175,11 @@ def _another_receipt(said: Statements) -> Statements:
     return attrs.evolve(said, notebooks={**said.notebooks, "sotttt": [*said.notebooks["sotttt"], *again]})
 
 
+def _delivered_elsewhere(said: Statements) -> Statements:
+    more = [*said.deliveries["1"], _delivery("H55.14", "vpub")]
+    return attrs.evolve(said, deliveries={**said.deliveries, "1": more})
+
+
 def _report_wrong(said: Statements) -> Statements:
     return attrs.evolve(
         said,
@@ -205,6 +210,7 @@ def _never_sent(said: Statements) -> Statements:
         _refused_for_another_reason,
         _another_receipt,
         _never_sent,
+        _delivered_elsewhere,
         _report_wrong,
         _total_wrong,
     ],
@@ -277,3 +283,27 @@ def test_a_recall_is_a_result_of_its_own() -> None:
     )
     verdict = recount(said)
     assert verdict.is_clean, (verdict.lost, verdict.differences)
+
+
+def test_the_senders_own_status_goes_to_the_documents_recipients() -> None:
+    """Taking back (13) names only its sender; where it goes is read from the document."""
+    said = honest()
+    back = _packet(
+        "<From><OrganId>H55.13</OrganId></From><ResponseFor><OrganId>H55.13</OrganId><DocumentId>d1</DocumentId>"
+        "</ResponseFor><StatusCode>13</StatusCode>"
+    )
+    asked = attrs.evolve(
+        said,
+        messages=[*said.messages, _row("4", "sotttt", "m4", back)],
+        contents={**said.contents, "4": back},
+        deliveries={**said.deliveries, "4": said.deliveries["1"]},
+        facts=[*said.facts, _fact("m4", "H55.13", "status-13")],
+        notebooks={
+            "sotttt": [*said.notebooks["sotttt"], *_sent("m4", "4", back)],
+            "vpub": [*said.notebooks["vpub"], _received("4", back)],
+            "vpcp": [*said.notebooks["vpcp"], _received("4", back)],
+        },
+    )
+    verdict = recount(asked)
+    assert verdict.is_clean, (verdict.lost, verdict.differences)
+    assert recount(attrs.evolve(asked, deliveries=said.deliveries)).lost
