@@ -23,7 +23,7 @@ from hub.database import Journal
 from hub.deliveries import Claim, Exchange
 from hub.errors import Unready
 from hub.lifecycle import judge
-from hub.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, State, Unavailable
+from hub.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.policy import delay
 from hub.province import Province
 from hub.store import Transaction
