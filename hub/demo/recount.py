@@ -233,7 +233,7 @@ def _facts(said: Statements, accepted: Mapping[str, Line], readings: Mapping[str
     ids = {row["message_id"]: message for message, row in accepted.items()} | {message: message for message in accepted}
     counted: Counter[tuple[str, ...]] = Counter()
     for fact in said.facts:
-        message: str = fact.get("message") or ids.get(fact["message_id"], "")
+        message = str(fact.get("message") or ids.get(fact["message_id"]) or "")
         if message not in readings or fact["message_id"] not in (message, accepted[message]["message_id"]):
             yield f"fact {fact['milestone']} of {fact['unit']}: no accepted message {fact['message_id']} behind it"
         else:
