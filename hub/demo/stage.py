@@ -181,7 +181,7 @@ class Stage:
             raise Broken("there is no twistd beside this Python")
         log = self.logs / "hub.log"
         config = str(self.site.config.absolute())
-        arguments = [twistd, "--nodaemon", "--pidfile=", "--logger=hub.logs.observer", "lienthong", "-c", config]
+        arguments = [twistd, "--nodaemon", "--pidfile=", "lienthong", "-c", config]
         self.hub = Child.start("hub", arguments, log, cwd=self.site.directory)
         context = ssl.create_default_context(cafile=self.site.pki("ca.crt"))
         url = f"{self.site.address('admin')}/readyz"
