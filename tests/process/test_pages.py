@@ -1,0 +1,163 @@
+"""What the pages tell a reader to type is typed here, as it stands, in one shell a page."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hub import store
+from hub.schema import event
+from hub.setup import choose_ports
+from tests.conftest import ROOT, cannot_be_had
+from tests.pages import DOCS, blocks, quoted, rows, sections
+from tests.running import BIN
+
+pytestmark = pytest.mark.slow
+
+INIT = "lienthong init tinh\n"
+START = "twistd -n lienthong -c tinh/hub.toml\n"
+
+#: Waits until the hub has its directory; its sockets are bound before.  Stops it when the page is over.
+IN_THE_BACKGROUND = """
+twistd -n lienthong -c tinh/hub.toml >hub.log 2>&1 &
+hub=$!
+trap 'kill $hub; wait $hub || echo "hub ended with $?"' EXIT
+until [ -s tinh/data/hub.pid ]; do kill -0 $hub; sleep 0.1; done
+"""
+
+#: A document for the province office, which does not answer and is given up soon.
+A_DEAD_LETTER = """
+printf '\\n[policy]\\nfirst-retry = "50ms"\\nmax-retry = "50ms"\\ngive-up = "1s"\\n' >>tinh/partners/vpub.toml
+lienthong -c tinh/hub.toml reload
+sed 's/H55\\.12/@/g; s/H55\\.13/H55.12/g; s/@/H55.13/g' docs/examples/van-ban.edxml >len.edxml
+lienthong -c tinh/hub.toml send len.edxml --as sotttt
+until [ "$(lienthong -c tinh/hub.toml messages --delivery-state dead --count)" != 0 ]; do sleep 0.2; done
+"""
+
+#: page -> what its reader has done before.
+BEFORE = {
+    "README.md": "",
+    "docs/tutorial.md": "",
+    "docs/howto/connect-a-partner.md": INIT + START,
+    "docs/howto/operate.md": INIT,
+    "docs/howto/replay.md": INIT + START + A_DEAD_LETTER,
+}
+
+
+def typed(page: Path, before: str) -> str:
+    """Return the commands of a page as one script, on free ports."""
+    ports = choose_ports(0, 0)
+    script = before + "\n".join(blocks(page, "sh"))
+    script = script.replace(
+        "lienthong init tinh\n", f"lienthong init tinh --soap-port {ports.soap} --admin-port {ports.admin}\n"
+    )
+    script = script.replace(START, IN_THE_BACKGROUND)
+    return script.replace("8443", str(ports.soap)).replace("8444", str(ports.admin))
+
+
+def play(script: str, place: Path) -> str:
+    """Run *script* in *place*, which looks like a checkout; return what it printed."""
+    for tool in ("bash", "curl", "openssl"):
+        if tool in script and shutil.which(tool) is None:
+            cannot_be_had(tool, "it is not installed")
+    (place / "docs").symlink_to(DOCS)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIENTHONG_")}
+    environment |= {"PATH": f"{BIN}:{os.environ['PATH']}", "LANG": "en_US.UTF-8"}
+    process = subprocess.Popen(
+        ["bash", "-eux"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=place,
+        env=environment,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        printed, _ = process.communicate(script, timeout=180)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        printed, _ = process.communicate()
+        pytest.fail(printed)
+    assert process.returncode == 0, printed
+    return printed
+
+
+@pytest.fixture(params=BEFORE)
+def played(request, tmp_path):
+    """Play one page; return its name, where, and what was printed."""
+    page = ROOT / request.param
+    for code in blocks(page, "python"):
+        named = re.match(r"# (\w+\.py)", code)
+        assert named, "a program begins with its name"
+        (tmp_path / named[1]).write_text(code, "utf-8")
+    return request.param, tmp_path, play(typed(page, BEFORE[request.param]), tmp_path)
+
+
+EXPECTED = {
+    "README.md": ["Everything is right.", "Accepted: ", "1 messages into den", "Wrote bao-cao.html."],
+    "docs/tutorial.md": ["sender-not-allowed", "exit code 1", "status-moved", "delivery-delivered", "status-03"],
+    "docs/howto/connect-a-partner.md": ["added: partners/sotc", "1 messages into den", "accepted 0"],
+    "docs/howto/operate.md": ['"ready": true', "Nothing changed"],
+    "docs/howto/replay.md": ["given up: ", "The plan: 1 deliveries", "1 deliveries replayed."],
+}
+
+
+def test_a_page_can_be_typed_as_it_stands(played):
+    page, place, printed = played
+    for each in [*EXPECTED[page], "hub ended with 143"]:
+        assert each in printed, printed
+    events_are_explained(place)
+    if page == "docs/tutorial.md":
+        answers_are_explained(place)
+
+
+def events_are_explained(place: Path) -> None:
+    """Each event that really happened has the fields that the reference says, and no other."""
+    fields = {}
+    for row in rows(sections(DOCS / "reference/events.md")["Events"]):
+        fields[quoted(row[0])[0]] = set(quoted(row[2])) | {"at", "event", "message", "delivery"}
+    engine = store.open_journal(f"sqlite:///{place}/tinh/data/hub.db", pooled=False)
+    with store.reading(engine) as tx:
+        happened = [json.loads(text) for text in tx.scalars(event.select().with_only_columns(event.c.text))]
+    engine.dispose()
+    for each in happened:
+        assert set(each) <= fields[each["event"]], each
+
+
+#: What is asked under --json, and the section that explains the answer.
+ASKED = {
+    "messages": "lienthong messages",
+    "show ID": "lienthong show",
+    "trace ID": "lienthong trace",
+    "report --facts": "lienthong report",
+    "report H55.13 2026-12 --explain received": "lienthong report",
+    "partners list": "lienthong partners list",
+    "trust list": "lienthong trust list",
+    "units list": "lienthong units list",
+    "db status": "lienthong db status",
+    "db upgrade": "lienthong db upgrade",
+    "check": "lienthong check",
+}
+
+
+def answers_are_explained(place: Path) -> None:
+    """Each field under --json stands in the section of its command."""
+
+    def answer(words: str) -> list[dict[str, object]]:
+        command = [str(BIN / "lienthong"), "-c", str(place / "tinh/hub.toml"), *words.split(), "--json"]
+        ran = subprocess.run(command, capture_output=True, check=True)
+        return [json.loads(line) for line in ran.stdout.splitlines()]
+
+    page = {title: set(quoted(text)) for title, text in sections(DOCS / "reference/cli.md").items()}
+    page["lienthong show"] |= page["lienthong messages"]
+    page["lienthong trace"] |= set(quoted(sections(DOCS / "reference/events.md")["Events"]))
+    message = next(str(row["id"]) for row in answer("messages") if row["state"] == "accepted")
+    for words, section in ASKED.items():
+        for row in answer(words.replace("ID", message)):
+            assert set(row) - page[section] == set(), words
