@@ -147,6 +147,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Thông điệp vượt giới hạn kích thước; hãy chia nhỏ tệp đính kèm",
         "The message is over the size limit; send less",
     ),
+    "too-many-traces": (
+        "Quá nhiều trạng thái cho một lần trả lời; hãy thu hẹp bằng Since hoặc DocumentId",
+        "There are too many statuses for one answer; narrow the call with Since or DocumentId",
+    ),
     "unit-inactive": (
         "Đơn vị đã ngừng hoạt động hoặc chưa hoạt động; hãy dùng mã kế nhiệm",
         "The unit is not active on this day; use its successor's code",

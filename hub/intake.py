@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 #: `GetPendingDocumentIds` gives so many unless asked for fewer.
 PENDING_LIMIT = 1000
+#: `GetTraces` gives so many, or says that there are more: a Trace has no time to go on from.
+TRACES_LIMIT = 2000
 
 
 @attrs.frozen
@@ -103,7 +105,13 @@ class Intake:
             shown = fingerprint(certificate)
             await self._journal.write(
                 events.append,
-                Event("call-refused", now, None, None, {"certificate": shown, "code": "certificate-unknown"}),
+                Event(
+                    "call-refused",
+                    now,
+                    None,
+                    None,
+                    {"certificate": shown, "tracking": tracking, "code": "certificate-unknown"},
+                ),
             )
             raise CallRefused(Problem("certificate-unknown", shown))
         try:
@@ -125,7 +133,8 @@ class Intake:
         try:
             return await self._perform(province, partner, opened, now, tracking)
         except Rejected as rejected:
-            said = {"partner": partner.code, "operation": opened.operation, "code": rejected.problems[0].code}
+            said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
+            said["code"] = rejected.problems[0].code
             await self._journal.write(events.append, Event("call-refused", now, None, None, said))
             raise
 
@@ -161,8 +170,10 @@ class Intake:
                     raise CallRefused(Problem("not-yours", organ))
                 own = None if routes.owns(partner.code, unit) else partner.code
                 found_traces = await self._journal.read(
-                    journal.traces, unit, document=document, since=since, carried_by=own
+                    journal.traces, unit, document=document, since=since, carried_by=own, limit=TRACES_LIMIT + 1
                 )
+                if len(found_traces) > TRACES_LIMIT:
+                    raise CallRefused(Problem("too-many-traces", f"{organ}: {TRACES_LIMIT}"))
                 return answers.traces([answers.Trace(trace.document, trace.packet) for trace in found_traces])
 
     async def _take(

@@ -347,7 +347,7 @@ def traces(
     document: str | None = None,
     since: datetime | None = None,
     carried_by: str | None = None,
-    limit: int = 1000,
+    limit: int = 2000,
 ) -> Sequence[Trace]:
     """Return the statuses addressed to *unit*, by arrival: of one *document*, `since` a time (inclusive).
 

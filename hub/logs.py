@@ -10,6 +10,8 @@ import structlog
 from twisted.logger import ILogObserver, LogEvent, formatEvent
 from zope.interface import provider
 
+#: Twisted tells of each connection's factory that it starts and stops; the delivery that uses it says more.
+_NOISE = {"twisted.web.client._HTTP11ClientFactory"}
 _LEVELS = {"warn": "warning"}
 
 
@@ -35,6 +37,8 @@ def observer(stream: TextIO | None = None) -> ILogObserver:
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
+        if event.get("log_namespace") in _NOISE:
+            return
         level = event["log_level"].name
         failure = event.get("log_failure")
         fields: dict[str, Any] = {"exception": failure.getTraceback()} if failure is not None else {}

@@ -23,7 +23,9 @@ SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in
 class Limits:
     """What a document may be at most."""
 
-    size: int = 40 * 1024 * 1024  #: octets of the whole
+    size: int = (
+        512 * 1024 * 1024
+    )  #: octets of the whole; who reads from the network has bounded it before, by `body-limit`
     depth: int = 64  #: elements inside each other
     attributes: int = 64  #: of one element, namespace declarations included
     nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
