@@ -1,0 +1,1 @@
+"""Speed, as a ratio within one run; no test asserts it."""

@@ -1,0 +1,162 @@
+"""How fast signed messages are taken in: `./dev bench [--messages N] [--connections N] [--json]`.
+
+The same pre-signed calls go, in one run, (1) to a hub under twistd over mutual TLS by several kept connections, from processes of
+their own, and (2) through the bare steps in this process, one commit each.  The ratio of the two says what HTTP, TLS, the reactor
+and the shared commits cost or give; absolute figures are this machine's alone.
+"""
+
+import argparse
+import http.client
+import json
+import multiprocessing
+import os
+import ssl
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hub import answers, calls, contract, envelope, journal, registry, signing, store
+from hub.certificates import Identity
+from hub.config import read
+from hub.demo.packets import document
+from hub.ids import new_id
+from hub.intake import judge_message, open_call
+from hub.province import Province
+from tests.running import RunningHub
+
+HEADERS = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": '"urn:lienthong:documents:1/SendDocument"'}
+
+
+def signed_calls(hub: RunningHub, name: str, count: int, size: int) -> list[bytes]:
+    """Sign *count* SendDocument calls of about *size* octets each."""
+    files = hub.files("sotttt")
+    identity = Identity.read(files["key"], files["certificate"])
+    made = []
+    for number in range(count):
+        packet = document(
+            "H55.13",
+            ["H55.14"],
+            number=f"{name}-{number}",
+            notation="BENCH",
+            subject="x",
+            promulgated=date(2026, 11, 20),
+            attachments=[("a.txt", os.urandom(size))],
+        )
+        call = calls.SendDocument(packet, f"{name}-{number}")
+        made.append(signing.sign(envelope.wrap(calls.element(call)), identity, datetime.now(UTC)))
+    return made
+
+
+def post_all(
+    soap: str, files: dict[str, Path], bodies: Sequence[bytes], done: "multiprocessing.Queue[list[float]]"
+) -> None:
+    """Post *bodies* one after another over one kept connection; report the seconds each took."""
+    context = ssl.create_default_context(cafile=str(files["ca"]))
+    context.load_cert_chain(files["certificate"], files["key"])
+    place = urlsplit(soap)
+    connection = http.client.HTTPSConnection(place.hostname or "", place.port, context=context)
+    took = []
+    for body in bodies:
+        begun = time.perf_counter()
+        connection.request("POST", place.path, body, HEADERS)
+        answer = connection.getresponse()
+        content = answer.read()
+        took.append(time.perf_counter() - begun)
+        if answer.status != 200 or b"<IsSuccess>true" not in content:
+            sys.exit(f"not accepted: {answer.status} {content[:2000]!r}")
+    connection.close()
+    done.put(took)
+
+
+def cpu(pid: int) -> float:
+    """Return the processor seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def over_soap(hub: RunningHub, batches: Sequence[Sequence[bytes]]) -> dict[str, float]:
+    """Send each batch over a connection of its own, all at once."""
+    done: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+    work = [
+        multiprocessing.Process(target=post_all, args=(hub.soap, hub.files("sotttt"), batch, done)) for batch in batches
+    ]
+    before, begun = cpu(hub.process.pid), time.perf_counter()
+    for each in work:
+        each.start()
+    took = sorted(seconds for _ in work for seconds in done.get(timeout=600))
+    elapsed = time.perf_counter() - begun
+    for each in work:
+        each.join()
+    return {
+        "per_second": len(took) / elapsed,
+        "p50_ms": statistics.median(took) * 1e3,
+        "p99_ms": took[int(len(took) * 0.99)] * 1e3,
+        "hub_cpu_us": (cpu(hub.process.pid) - before) / len(took) * 1e6,
+    }
+
+
+def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, float]:
+    """Do the same steps here, one after another, each with a commit of its own."""
+    config, documents = read(hub.config), contract.load("documents")
+    units = store.open_journal(config.database_url, pooled=False)
+    with store.reading(units) as tx:
+        province = Province.of(config, registry.units(tx))
+    units.dispose()
+    engine = store.open_journal(f"sqlite:///{place / 'bare.db'}")
+    store.upgrade(engine)
+    partner = config.partners["sotttt"]
+    begun, spent = time.perf_counter(), time.process_time()
+    for body in bodies:
+        now = datetime.now(UTC)
+        opened = open_call(body, None, partner, province, documents, now)
+        assert isinstance(opened.call, calls.SendDocument)
+        entry = judge_message(opened.call, partner, province, documents.name, now, new_id(now))
+        with store.writing(engine) as tx:
+            taken = journal.take(tx, entry, province.routes)
+        assert taken.receipt is not None, taken.problems
+        signing.sign(envelope.answer(answers.taken("SendDocument", taken.id, taken.receipt)), config.identity, now)
+    elapsed, spent = time.perf_counter() - begun, time.process_time() - spent
+    engine.dispose()
+    return {"per_second": len(bodies) / elapsed, "cpu_us": spent / len(bodies) * 1e6}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=200, help="a connection")
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--size", type=int, default=1024, help="octets of the attachment")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        hub = RunningHub(Path(place) / "hub")
+        hub.start()
+        try:
+            names = [f"c{number}" for number in range(options.connections)]
+            over_soap(hub, [signed_calls(hub, "warm", 20, options.size)])
+            batches = [signed_calls(hub, name, options.messages, options.size) for name in names]
+            soap = over_soap(hub, batches)
+            alone = bare(hub, signed_calls(hub, "bare", options.messages * 2, options.size), Path(place))
+        finally:
+            hub.close()
+    found = {"octets": len(batches[0][0]), "connections": options.connections, "soap": soap, "bare": alone}
+    found["ratio"] = soap["per_second"] / alone["per_second"]
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(f"{found['octets']} octets a call, {options.connections} connections, generator on the same cores")
+    print(
+        f"hub over SOAP   {soap['per_second']:7.0f}/s   p50 {soap['p50_ms']:.1f} ms   p99 {soap['p99_ms']:.1f} ms   "
+        f"{soap['hub_cpu_us']:.0f} us of the hub's CPU each"
+    )
+    print(f"the bare steps  {alone['per_second']:7.0f}/s   {alone['cpu_us']:.0f} us of CPU each, one commit each")
+    print(f"ratio           {found['ratio']:7.2f}")
+
+
+if __name__ == "__main__":
+    main()
