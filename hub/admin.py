@@ -62,7 +62,8 @@ async def readiness(journal: Journal, province: Province, now: datetime) -> Read
 
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
-    return store.version_in(tx), events.oldest_unchained(tx)
+    version = store.version_in(tx)
+    return version, events.oldest_unchained(tx) if version == store.latest_version() else None
 
 
 class _Health(Resource):
