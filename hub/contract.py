@@ -69,8 +69,10 @@ class Contract:
             raise CallRefused(*problems)
         return [_decoded(element, child) for element in child.iter(*self._binary)] if self._binary else []
 
-    def wsdl(self, address: str) -> bytes:
+    def wsdl(self, address: str, schemas: str | None = None) -> bytes:
         """Return the WSDL for the service at *address*: that `soap:address`, and imports as `ADDRESS?xsd=NAME`.
+
+        With *schemas*, a prefix such as `xsd/lienthong/1/`, imports are that and the name.
 
         *address* is the configured one, never the caller's Host header.
         """
@@ -78,7 +80,7 @@ class Contract:
         for element in description.iter(f"{_SOAP}address"):
             element.set("location", address)
         for element in description.iter(f"{_XSD}import"):
-            element.set("schemaLocation", f"{address}?xsd={_name(element)}")
+            element.set("schemaLocation", f"{schemas or f'{address}?xsd='}{_name(element)}")
         return etree.tostring(description, encoding="UTF-8", xml_declaration=True)
 
     def xsd(self, name: str) -> bytes:

@@ -218,8 +218,8 @@ class Hub(Ordered):
 
 
 def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:
-    """Return the WSDL of *service* with its address, and the XSDs it names, by file name."""
-    return {f"{service.name}.wsdl": service.wsdl(at)}
+    """Return the WSDL of *service* with its address, by file name; its schemas beside it, where no certificate is asked for."""
+    return {f"{service.name}.wsdl": service.wsdl(at, "xsd/lienthong/1/")}
 
 
 def address(listen: Listen) -> str:

@@ -138,6 +138,16 @@ def test_the_same_bytes_get_the_same_receipt_other_bytes_are_refused_and_a_corre
     assert rows[0]["refusal"].startswith("unit-unknown")
 
 
+def test_the_admin_port_gives_the_whole_contract_to_somebody_without_a_certificate(hub):
+    hub.start()
+    with Session() as session:
+        session.trust_env = False
+        session.verify = str(hub.home / "pki/ca.crt")
+        client = Client(f"{hub.admin}/contracts/documents.wsdl", transport=Transport(session=session))
+    (service,) = client.wsdl.services.values()
+    assert {port.binding_options["address"] for port in service.ports.values()} == {hub.soap}
+
+
 def test_a_call_the_hub_cannot_trust_or_read_is_a_fault_with_a_code(hub, client):
     department = client("sotttt")
     for call, code in (
