@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 import structlog
+from cryptography import x509
 from OpenSSL import SSL
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -27,12 +28,13 @@ from zope.interface import implementer
 
 import adapters
 from hub import admin, check, contract, pidfile, store, tls
+from hub.certificates import fingerprint
 from hub.chainer import Chainer
 from hub.config import Config, Listen, changes
 from hub.contract import Contract
 from hub.database import Database
 from hub.delivery import DeliveryService
-from hub.errors import ConfigurationFault, Mistake
+from hub.errors import ConfigurationFault, Mistake, Rejected
 from hub.ids import new_id
 from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
@@ -192,9 +194,16 @@ class Hub(Ordered):
     def _make_contexts(self) -> None:
         config = self.province.config
         self._admin_context = tls.context(config.identity)
-        self._soap_context = tls.context(
-            config.identity, lambda shown: config.anchors.check(shown, self.now()), config.authorities
-        )
+        self._soap_context = tls.context(config.identity, self._check, config.authorities)
+
+    def _check(self, shown: x509.Certificate) -> None:
+        """Judge the certificate of a client; one that is refused sees a TLS alert, so the reason stands in the log."""
+        try:
+            self.province.config.anchors.check(shown, self.now())
+        except Rejected as rejected:
+            subject = shown.subject.rfc4514_string()[:200]
+            log.warning("client-refused", subject=subject, certificate=fingerprint(shown), reason=str(rejected))
+            raise
 
     def _address(self) -> str:
         """Return the documents service's public URL, from the configuration and never from a caller's Host header."""

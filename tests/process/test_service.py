@@ -120,6 +120,8 @@ def test_a_new_partner_and_a_revocation_are_taken_up_without_a_restart(hub):
         assert caught.value.problems[0].code == "certificate-revoked"
     with hub.client("soyte") as fresh, pytest.raises(Unavailable):
         fresh.pending("H55.77")
+    assert '"event": "client-refused"' in hub.log.read_text()
+    assert "certificate-revoked" in hub.log.read_text()
 
 
 def test_a_broken_configuration_is_refused_on_reload_and_the_old_one_stays(hub):
