@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _DEADLINE = 120.0  #: seconds that any wait may take
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
-_FORMATS = ("html", "csv", "json")
+_FORMATS = ("html", "xlsx", "xml", "csv", "json")
 
 
 @attrs.define

@@ -1,7 +1,7 @@
 """`lienthong report`: a unit's workload report, the messages behind a number, the facts behind all of it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,14 @@ import click
 from hub.cli.screen import NOT_FOUND, Screen, Stop, command, english, pass_screen, t
 
 if TYPE_CHECKING:
+    from hub.certificates import Identity
     from hub.model import Fact
+    from hub.report.counting import Report
+    from hub.report.evidence import Line
     from hub.store import Transaction
+
+_FILES = ("xlsx", "xml")  #: what a terminal is not shown, and what names its evidence
+_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 @command(
@@ -25,13 +31,16 @@ if TYPE_CHECKING:
     "PERIOD: 2026-11, 2026-Q4, 2026-H1, 2026-9M, 2026. --explain COLUMN lists exactly the messages behind a number. "
     "--facts prints the facts; it needs no UNIT and PERIOD.",
     "lienthong report H55.01 2026-12 --format html -o baocao.html",
+    "lienthong report H55.01 2026-12 --format xlsx -o baocao.xlsx",
     "lienthong report H55 2026-Q4 --explain received",
     "lienthong report --facts --json",
 )
 @click.argument("unit", required=False)
 @click.argument("period", required=False)
 @click.option("--form", default="edoc", show_default=True, help=t("Biểu mẫu.", "The form."))
-@click.option("--format", "kind", type=click.Choice(["csv", "html", "json"]), help=t("Dạng.", "The format."))
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "html", "json", "xlsx", "xml"]), help=t("Dạng.", "The format.")
+)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=t("Ghi vào tệp.", "Write to a file.")
 )
@@ -48,10 +57,10 @@ def report(
     explain: str | None,
     only_facts: bool,
 ) -> None:
-    from hub import ledger, registry, store
+    from hub import journal, ledger, registry, store
     from hub.cli.journal import opened
     from hub.config import read
-    from hub.report import counting, outputs
+    from hub.report import counting, evidence
     from hub.report.family import family
     from hub.report.form import choose
     from hub.report.period import PeriodUnreadable, parse
@@ -59,8 +68,12 @@ def report(
 
     if (unit is None) != (period is None) or (unit is None and not only_facts):
         raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
+    kind = kind or ("json" if screen.json else "csv")
+    if kind in _FILES and output is None and not only_facts and explain is None and sys.stdout.isatty():
+        raise click.UsageError(t(f"{kind} cần -o TỆP", f"{kind} needs -o FILE"))
     now = datetime.now(UTC)
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    config = read(screen.config)
+    with opened(config) as engine, store.reading(engine) as tx:
         if unit is None or period is None:
             _print_facts(screen, tx, list(ledger.facts(tx)))
             return
@@ -75,10 +88,7 @@ def report(
         found = list(ledger.facts(tx, units=members, until=span.end))
         if code not in {held.code for held in units} and not found:
             raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
-        if only_facts:
-            _print_facts(screen, tx, counting.evidence(chosen, found, span, now, members))
-            return
-        if explain is not None:
+        if explain is not None and not only_facts:
             try:
                 behind = counting.behind(chosen, explain, found, span, now, members)
             except KeyError:
@@ -86,22 +96,48 @@ def report(
                 raise click.UsageError(t(f"không có cột {explain}: {keys}", f"no column {explain}: {keys}")) from None
             _print_facts(screen, tx, behind)
             return
+        lines: Sequence[Line] = ()
+        if only_facts or kind in _FILES:
+            lines = evidence.gather(chosen, found, span, now, members)
+        if only_facts:
+            _print_facts(screen, tx, [line.fact for line in lines])
+            return
+        lines = evidence.named(lines, journal.message_ids(tx, (line.fact.message for line in lines)))
     counted = counting.count(chosen, found, span, now, members)
-    names = {held.code: held.name for held in units}
-    language = "en" if english() else "vi"
-    match kind or ("json" if screen.json else "csv"):
-        case "json":
-            content = (outputs.as_json(counted, names).rstrip("\n") + "\n").encode()
-        case "html":
-            content = outputs.as_html(counted, names, language).encode()
-        case _:
-            content = outputs.as_csv(counted, names, language)
+    content = _written(kind, counted, {held.code: held.name for held in units}, lines, config.identity)
     if output is not None:
         output.write_bytes(content)
         screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+
+def _written(
+    kind: str, counted: "Report", names: Mapping[str, str], lines: "Sequence[Line]", identity: "Identity"
+) -> bytes:
+    """Return the one report as *kind*; XML sealed with the hub's own key, which vouches for the numbers and for no person."""
+    from hub import signing
+    from hub.report import outputs
+
+    language = "en" if english() else "vi"
+    match kind:
+        case "json":
+            return (outputs.as_json(counted, names).rstrip("\n") + "\n").encode()
+        case "html":
+            return outputs.as_html(counted, names, language).encode()
+        case "xlsx":
+            from hub.report.workbook import as_xlsx
+
+            return as_xlsx(counted, names, lines, language)
+        case "xml":
+            from hub.report.element import as_element, check
+
+            content = _DECLARATION + signing.seal(as_element(counted, names, lines), identity) + b"\n"
+            check(content)
+            return content
+        case _:
+            return outputs.as_csv(counted, names, language)
 
 
 def _print_facts(screen: Screen, tx: "Transaction", facts: "Sequence[Fact]") -> None:

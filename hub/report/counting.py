@@ -87,16 +87,8 @@ def behind(
     columns = form.parts(key)
     found = [fact for column, fact in placements(form, facts, period, now, units) if column in columns]
     if form.column(key).kind is Kind.TIME:
-        return tuple(sorted(found, key=_order)[-1:])
-    return tuple(sorted(found, key=_order))
-
-
-def evidence(
-    form: Form, facts: Iterable[Fact], period: Period, now: datetime, units: Collection[str] | None = None
-) -> tuple[Fact, ...]:
-    """Return every fact that some column of the report counts, each once, oldest first."""
-    found = {(fact.unit, fact.key, fact.milestone): fact for _, fact in placements(form, facts, period, now, units)}
-    return tuple(sorted(found.values(), key=_order))
+        return tuple(sorted(found, key=in_order)[-1:])
+    return tuple(sorted(found, key=in_order))
 
 
 def placements(
@@ -132,7 +124,7 @@ class _Kept:
 
     def see(self, column: Column, fact: Fact) -> None:
         known = self.latest.get((fact.unit, column.key))
-        if known is None or _order(fact) > _order(known[1]):
+        if known is None or in_order(fact) > in_order(known[1]):
             self.latest[fact.unit, column.key] = (column, fact)
 
 
@@ -173,7 +165,7 @@ def reached(form: Form, history: Iterable[Fact]) -> Fact | None:
     """Return the fact that moved a key to where it stands: the furthest step, unless a final one came before; None if none moved it."""
     rank = {milestone: number for number, step in enumerate(form.steps) for milestone in step}
     standing: Fact | None = None
-    for fact in sorted(history, key=_order):
+    for fact in sorted(history, key=in_order):
         if fact.milestone not in rank or (standing and rank[fact.milestone] <= rank[standing.milestone]):
             continue
         standing = fact
@@ -240,6 +232,6 @@ def _row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, dat
     )
 
 
-def _order(fact: Fact) -> tuple[datetime, str, str, str]:
-    """By time; what came at the same instant, always in the same order."""
+def in_order(fact: Fact) -> tuple[datetime, str, str, str]:
+    """Sort facts by time; what came at the same instant, always in the same order."""
     return fact.at, fact.message, fact.unit, fact.milestone

@@ -19,7 +19,7 @@ from hub.report.form import Column, Form, Kind
 from hub.report.period import HANOI
 
 #: What makes a spreadsheet take a text for a formula, the full-width forms included.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
 
 
 def as_json(report: Report, names: Mapping[str, str]) -> str:
@@ -27,7 +27,7 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
     form, period = report.form, report.period
     content = {
         "unit": report.total.unit,
-        "name": _name(report.total, names),
+        "name": name(report.total, names),
         "form": form.id,
         "title": attrs.asdict(form.title),
         "basis": attrs.asdict(form.basis),
@@ -54,7 +54,7 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
             for column in form.columns
         ],
         "total": _plain(report.total, form),
-        "rows": [{"unit": row.unit, "name": _name(row, names), **_plain(row, form)} for row in report.rows],
+        "rows": [{"unit": row.unit, "name": name(row, names), **_plain(row, form)} for row in report.rows],
     }
     return json.dumps(content, ensure_ascii=False)
 
@@ -75,7 +75,7 @@ def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> by
     table = csv.writer(written)
     table.writerow([_safe(heading) for heading in lead + [_full(column, language) for column in report.form.columns]])
     for number, row in [("Total" if english else "Tổng cộng", report.total), *enumerate(report.rows, 1)]:
-        texts = [_safe(text) for text in (*period, row.unit, _name(row, names))]
+        texts = [_safe(text) for text in (*period, row.unit, name(row, names))]
         table.writerow([number, *texts, *(_cell(row, column) for column in report.form.columns)])
     return b"\xef\xbb\xbf" + written.getvalue().encode()
 
@@ -88,8 +88,8 @@ def as_html(report: Report, names: Mapping[str, str], language: str = "vi") -> s
         period=report.period,
         names=names,
         language="en" if language == "en" else "vi",
-        groups=_groups(report.form.columns),
-        sums=_sums(report.form.columns),
+        groups=groups(report.form.columns),
+        sums=sums(report.form.columns),
     )
 
 
@@ -108,7 +108,12 @@ def moment(value: datetime) -> str:
     return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M}"
 
 
-def _groups(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
+def name(row: Row, names: Mapping[str, str]) -> str:
+    """Return what the unit of *row* is called."""
+    return names.get(row.unit, row.unit)
+
+
+def groups(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
     """Return the first column of each run of columns with one group heading, and its length; 0 for a column without a group."""
     runs: list[tuple[Column, int]] = []
     for group, members in groupby(columns, key=lambda column: column.group):
@@ -117,7 +122,7 @@ def _groups(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
     return runs
 
 
-def _sums(columns: tuple[Column, ...]) -> list[str]:
+def sums(columns: tuple[Column, ...]) -> list[str]:
     """Return what stands under the headings, as official forms have it: `(1)`, `(2)`, `(3)=(1)+(2)`."""
     numbers = {column.key: f"({place})" for place, column in enumerate(columns, 1)}
     return [
@@ -149,12 +154,8 @@ def _full(column: Column, language: str) -> str:
     return heading if column.group is None else f"{column.group.say(language)}: {heading}"
 
 
-def _name(row: Row, names: Mapping[str, str]) -> str:
-    return names.get(row.unit, row.unit)
-
-
 def _safe(text: str) -> str:
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 _TEMPLATES = jinja2.Environment(

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.model import Fact, Unit
-from hub.report.counting import Report, behind, count, evidence, reached
+from hub.report.counting import Report, behind, count, reached
+from hub.report.evidence import gather
 from hub.report.family import family
 from hub.report.form import Kind
 from hub.report.period import Period, parse
@@ -224,7 +225,7 @@ def test_what_stands_behind_a_stock_is_the_fact_that_brought_the_document_there(
     ]
     assert behind(EDOC, "processing", facts, DECEMBER, AFTER) == (facts[1],)
     assert behind(EDOC, "overdue", facts, DECEMBER, AFTER) == (facts[0],)
-    assert evidence(EDOC, facts, DECEMBER, AFTER) == tuple(facts)
+    assert tuple(line.fact for line in gather(EDOC, facts, DECEMBER, AFTER)) == tuple(facts)
 
 
 def test_an_unknown_column_has_nothing_to_explain():
@@ -373,7 +374,7 @@ def test_each_number_opens_into_exactly_as_many_facts(facts, period, now):
             found = behind(EDOC, key, facts, period, now, units)
             assert len(found) == len(set(found)) == row.numbers[key]
             assert {fact.unit for fact in found} <= set(units)
-    every = evidence(EDOC, facts, period, now, UNITS)
+    every = [line.fact for line in gather(EDOC, facts, period, now, UNITS)]
     assert set(every) >= {fact for key in COUNTED for fact in behind(EDOC, key, facts, period, now, UNITS)}
     assert len(every) == len(set(every))
 

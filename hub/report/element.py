@@ -1,0 +1,114 @@
+"""A report as XML, ready to be sealed.  Knows `xsd/lienthong/1/report.xsd`; holds no key, for sealing is the edge's.
+
+The words of both languages are in it, so that one sealed document serves every reader.
+"""
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, cast
+
+from lxml import etree
+
+from hub import contract
+from hub.report import evidence
+from hub.report.counting import Report, Row
+from hub.report.evidence import Line
+from hub.report.form import Form, Kind, Wording
+from hub.report.outputs import name
+
+REPORT = "urn:lienthong:report:1"
+
+#: What no XML 1.0 document can hold; a unit's name may come from a file that is none.
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_turn = threading.Lock()  # lxml keeps one error log a schema
+
+
+class SchemaBroken(Exception):
+    """A report that its own schema refuses: a mistake of ours, and nothing that may leave."""
+
+
+def as_element(report: Report, names: Mapping[str, str], lines: Sequence[Line]) -> etree._Element:
+    """Return the element `Report`, without its seal; *lines* are the evidence that is hashed."""
+    form, period = report.form, report.period
+    root = etree.Element(_tag("Report"), nsmap=cast("Any", {None: REPORT}))
+    _describe(root, form)
+    days = {"from": period.first.isoformat(), "to": period.last.isoformat()}
+    _add(root, "Period", text=period.text, **days, ended="true" if report.ended else "false")
+    _add(root, "MadeAt").text = _written(report.made_at)
+    columns = _add(root, "Columns")
+    for column in form.columns:
+        found = _add(columns, "Column", key=column.key, kind=column.kind.value)
+        if column.group is not None:
+            _say(found, "Group", column.group)
+        _say(found, "Heading", column.heading)
+        for summand in column.sum:
+            _add(found, "Summand", column=summand)
+    _fill(_add(root, "Total", unit=report.total.unit), report.total, form, names)
+    rows = _add(root, "Rows")
+    for row in report.rows:
+        _fill(_add(rows, "Row", unit=row.unit), row, form, names)
+    _add(root, "Evidence", facts=str(len(lines))).text = evidence.digest(lines)
+    etree.indent(root)
+    return root
+
+
+def check(content: bytes) -> None:
+    """Judge a sealed report by its schema.  Raises SchemaBroken, with each line and reason."""
+    document = etree.fromstring(content, _parser())
+    schema = _schema()
+    with _turn:
+        if not schema.validate(document):
+            found = [f"line {error.line}: {error.message}" for error in cast("Any", schema.error_log)]
+            raise SchemaBroken("; ".join(found))
+
+
+@cache
+def _schema() -> etree.XMLSchema:
+    return etree.XMLSchema(etree.parse(contract.root() / "xsd/lienthong/1/report.xsd", _parser()))
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+
+
+def _describe(root: etree._Element, form: Form) -> None:
+    """Add which version of which form it is."""
+    dates = {"since": form.since, "until": form.until}
+    known = {key: day.isoformat() for key, day in dates.items() if day is not None}
+    described = _add(root, "Form", id=form.id, service=form.service, **known)
+    _say(described, "Title", form.title)
+    _say(described, "Basis", form.basis)
+    _say(described, "Counted", form.counted)
+    for parameter, value in form.parameters.items():
+        _add(described, "Parameter", name=parameter).text = str(value)
+
+
+def _fill(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
+    _add(element, "Name").text = _UNWRITABLE.sub("\ufffd", name(row, names))
+    for column in form.columns:
+        if column.kind is Kind.TIME:
+            at = row.times[column.key]
+            _add(element, "Time", column=column.key).text = None if at is None else _written(at)
+        else:
+            _add(element, "Number", column=column.key).text = str(row.numbers[column.key])
+
+
+def _say(parent: etree._Element, tag: str, wording: Wording) -> None:
+    _add(parent, tag, language="vi").text = wording.vi
+    _add(parent, tag, language="en").text = wording.en
+
+
+def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
+    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
+
+
+def _tag(local: str) -> str:
+    return f"{{{REPORT}}}{local}"
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,384 @@
+"""Every output of a report, read back by programs that are not ours, says the same in every cell."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import attrs
+import openpyxl
+import pytest
+import xmlschema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree, html
+
+from hub import contract, signature, signing
+from hub.model import Fact, Unit
+from hub.report.counting import Report, count
+from hub.report.element import REPORT, SchemaBroken, as_element, check
+from hub.report.evidence import Line, digest, gather, named
+from hub.report.family import family
+from hub.report.outputs import as_csv, as_html, as_json
+from hub.report.period import HANOI, parse
+from hub.report.reading import forms
+from hub.report.workbook import as_xlsx
+from tests import pki
+from tests.conftest import cannot_be_had
+from tests.pki import NOW, pem
+from tests.signatures import by_signxml, by_xmlsec
+
+(EDOC,) = forms()
+KEYS = [column.key for column in EDOC.columns]
+NUMBERS = [column.key for column in EDOC.columns if column.kind != "time"]
+PERIOD = parse("2026-12")
+NAMES = {"A": "Ủy ban nhân dân tỉnh", "A.1": "Sở Tư pháp & “Nội vụ”", "A.2": "=1+1", "A.1.1": "@Phòng\x0b"}
+UNITS = [Unit(code, name, code.rpartition(".")[0] or None) for code, name in NAMES.items()]
+FAMILY = family(UNITS, "A")
+HUB = pki.partner("hub")
+SCHEMA = xmlschema.XMLSchema(str(contract.root() / "xsd/lienthong/1/report.xsd"))
+R = f"{{{REPORT}}}"
+ALWAYS_RECALCULATE = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry">
+<item oor:path="/org.openoffice.Office.Calc/Formula/Load"><prop oor:name="OOXMLRecalcMode" oor:op="fuse"><value>0</value></prop></item>
+</oor:items>"""
+FIRST = 10  #: the row of the total, as spreadsheets number them
+
+Cells = Mapping[str, int | datetime | None]
+Table = Sequence[tuple[str, Cells]]  #: the total first: unit and cells
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Fact]:
+    milestones = ["sent", "sent-recall", "sent-update", "received", "failed", *(f"status-0{n}" for n in range(1, 7))]
+    keys = st.tuples(st.sampled_from([*NAMES, "B"]), st.sampled_from("123"), st.sampled_from(milestones))
+    found = []
+    for number, (unit, key, milestone) in enumerate(draw(st.lists(keys, unique=True, max_size=40))):
+        moment = draw(st.datetimes(PERIOD.start.replace(tzinfo=None), NOW.replace(tzinfo=None), timezones=st.just(UTC)))
+        due = draw(st.none() | st.dates(PERIOD.first, PERIOD.last))
+        rest = {"outside": draw(st.booleans()), "paper": draw(st.booleans()), "due": due, "counterpart": "-1"}
+        found.append(fact(unit, f"=O,{key}", milestone, moment, f"m{number}", **rest))
+    return found
+
+
+def counted(facts: Sequence[Fact]) -> tuple[Report, tuple[Line, ...]]:
+    lines = gather(EDOC, facts, PERIOD, NOW, FAMILY)
+    return count(EDOC, facts, PERIOD, NOW, FAMILY), named(lines, {line.fact.message: "+id" for line in lines[::2]})
+
+
+def example() -> tuple[Report, tuple[Line, ...]]:
+    sent = fact("A.1", "O,1", "sent", NOW - timedelta(hours=2), "m1", outside=True)
+    received = fact("A.2", "O,1", "received", NOW - timedelta(hours=1), "m1")
+    return counted([sent, received])
+
+
+def sealed(report: Report, lines: Sequence[Line]) -> bytes:
+    return signing.seal(as_element(report, NAMES, lines), HUB)
+
+
+def fact(unit: str, key: str, milestone: str, at: datetime, message: str, **rest: Any) -> Fact:
+    return Fact(unit=unit, service="documents", key=key, milestone=milestone, at=at, message=message, **rest)
+
+
+# Readers, none of which knows how anything was written
+
+
+def whole(at: datetime | None) -> datetime | None:
+    """Return the moment to the second, which is what a person is shown at most."""
+    return None if at is None else at.astimezone(UTC).replace(microsecond=0)
+
+
+def wall(shown: datetime) -> datetime:
+    return shown.replace(tzinfo=HANOI).astimezone(UTC)
+
+
+def from_report(report: Report) -> Table:
+    return [
+        (row.unit, {key: row.numbers[key] if key in row.numbers else whole(row.times[key]) for key in KEYS})
+        for row in (report.total, *report.rows)
+    ]
+
+
+def from_json(text: str) -> Table:
+    said = json.loads(text)
+
+    def cell(key: str, value: Any) -> int | datetime | None:
+        return value if key in NUMBERS else whole(value and datetime.fromisoformat(value))
+
+    rows = [{"unit": said["unit"], **said["total"]}, *said["rows"]]
+    return [(row["unit"], {key: cell(key, row[key]) for key in KEYS}) for row in rows]
+
+
+def from_csv(content: bytes) -> Table:
+    _, *rows = csv.reader(StringIO(content.decode("utf-8-sig"), newline=""))
+
+    def cell(key: str, value: str) -> int | datetime | None:
+        if key in NUMBERS:
+            return int(value)
+        return wall(datetime.fromisoformat(value)) if value else None
+
+    return [(row[4], {key: cell(key, value) for key, value in zip(KEYS, row[6:], strict=True)}) for row in rows]
+
+
+def from_html(text: str) -> Table:
+    page: Any = html.fromstring(text.replace("\x0b", ""))
+
+    def cell(key: str, shown: Any) -> int | datetime | None:
+        if key in NUMBERS:
+            return int(shown.text.replace(".", ""))
+        return whole(next((datetime.fromisoformat(time.get("datetime")) for time in shown.iter("time")), None))
+
+    return [
+        (row.get("data-unit"), {td.get("data-column"): cell(td.get("data-column"), td) for td in row.xpath("td[@data-column]")})
+        for row in page.findall(".//tbody/tr")
+    ]  # fmt: skip
+
+
+def from_xml(content: bytes) -> Table:
+    root: Any = etree.fromstring(content)
+
+    def cell(element: Any) -> int | datetime | None:
+        if element.tag == f"{R}Number":
+            return int(element.text)
+        return whole(datetime.fromisoformat(element.text) if element.text else None)
+
+    rows = [root.find(f"{R}Total"), *root.find(f"{R}Rows")]
+    return [(row.get("unit"), {each.get("column"): cell(each) for each in row if each.get("column")}) for row in rows]
+
+
+def from_xlsx(content: bytes, *, recalculated: bool = False) -> Table:
+    """Return the cells as they are kept, or, *recalculated*, as the formulas in the file give them from the plain cells."""
+    sheet = openpyxl.load_workbook(BytesIO(content), data_only=not recalculated).worksheets[0]
+
+    def value(place: str) -> Any:
+        found = sheet[place].value
+        if not (isinstance(found, str) and found.startswith("=")):
+            return found
+        assert sheet[place].data_type == "f"
+        if ranged := re.fullmatch(r"=(SUM|MAX)\(([A-Z]+)(\d+):\2(\d+)\)", found):
+            below = [value(f"{ranged[2]}{row}") for row in range(int(ranged[3]), int(ranged[4]) + 1)]
+            known = [each for each in below if each is not None]
+            return sum(known) if ranged[1] == "SUM" else max(known)
+        assert re.fullmatch(r"=[A-Z]+\d+(\+[A-Z]+\d+)*", found)
+        return sum(value(part) for part in found[1:].split("+"))
+
+    def cell(place: str) -> int | datetime | None:
+        found = value(place)
+        return wall(found) if isinstance(found, datetime) else found
+
+    table = []
+    row = FIRST
+    while sheet.cell(row, 3).value:
+        cells = {key: cell(sheet.cell(row, 4 + place).coordinate) for place, key in enumerate(KEYS)}
+        table.append((str(sheet.cell(row, 3).value), cells))
+        row += 1
+    return table
+
+
+# Agreement
+
+
+@given(histories())
+@settings(deadline=None, max_examples=40)
+def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history):
+    report, lines = counted(history)
+    workbook, document = as_xlsx(report, NAMES, lines), sealed(report, lines)
+    expected = from_report(report)
+    assert from_json(as_json(report, NAMES)) == expected
+    assert from_csv(as_csv(report, NAMES)) == expected
+    assert from_html(as_html(report, NAMES)) == expected
+    assert from_xml(document) == expected
+    assert from_xlsx(workbook) == expected
+    assert from_xlsx(workbook, recalculated=True) == expected
+    check(document)
+
+
+@given(histories())
+@settings(deadline=None, max_examples=40)
+def test_a_unit_s_total_is_the_sum_over_it_and_all_units_below_it(history):
+    def alone(unit: str) -> Mapping[str, int]:
+        return count(EDOC, history, PERIOD, NOW, (unit,)).total.numbers
+
+    for code in NAMES:
+        below = [each for each in sorted(NAMES) if each == code or each.startswith(f"{code}.")]
+        rolled = count(EDOC, history, PERIOD, NOW, family(UNITS, code))
+        assert [row.unit for row in rolled.rows] == below
+        assert rolled.total.numbers == {key: sum(alone(each)[key] for each in below) for key in NUMBERS}
+
+
+# The workbook
+
+
+def test_the_sums_and_formulas_of_the_workbook_are_live():
+    report, lines = example()
+    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines))).worksheets[0]
+    at = {key: 4 + place for place, key in enumerate(KEYS)}
+    assert sheet.cell(FIRST, at["sent_inside"]).value == "=SUM(D11:D14)"
+    assert sheet.cell(FIRST, at["sent"]).value == "=D10+E10"
+    assert sheet.cell(12, at["sent"]).value == "=D12+E12"
+    assert sheet.cell(FIRST, at["last_update"]).value == "=MAX(Y11:Y14)"
+
+
+def test_the_workbook_prints_on_a4_across_one_page_wide_with_its_headings_on_each_page():
+    report, lines = example()
+    book = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))
+    assert book.sheetnames == ["Báo cáo", "Căn cứ"]
+    sheet = book.worksheets[0]
+    setup = sheet.page_setup
+    assert (setup.orientation, setup.paperSize, setup.fitToWidth or 1, setup.fitToHeight) == ("landscape", 9, 1, 0)
+    assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    assert sheet.print_title_rows == "$7:$9"
+    assert sheet.freeze_panes == "D10"
+    assert sheet.oddHeader.left.text == "Ủy ban nhân dân tỉnh"
+    assert sheet.oddHeader.right.text == "Tháng 12 năm 2026"
+    assert sheet.oddFooter.right.text == "Trang &P/&N"
+    assert "D7:F7" in {str(merged) for merged in sheet.merged_cells.ranges}
+    assert (sheet["D7"].value, sheet["F8"].value, sheet["F9"].value) == ("Văn bản gửi", "Tổng gửi", "(3)=(1)+(2)")
+    assert (sheet["D10"].number_format, sheet["B10"].value) == ("[$-42A]#,##0", "Tổng cộng")
+    english = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, "en")))
+    assert english.sheetnames == ["Report", "Evidence"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+84", "-2", "@SUM(A1)", "\t=x", "https://example.vn", "{=1}", "＝1", "007"])
+def test_a_name_in_a_workbook_stays_a_text_whatever_it_begins_with(name):
+    report, lines = example()
+    content = as_xlsx(report, {"A": name}, lines)
+    cell = openpyxl.load_workbook(BytesIO(content)).worksheets[0]["B11"]
+    assert (cell.value, cell.data_type, cell.hyperlink) == (name, "s", None)
+    assert cell.quotePrefix == (name.startswith(("=", "+", "-", "@", "\t", "＝")))
+    held = zipfile.ZipFile(BytesIO(content))
+    assert not [part for part in held.namelist() if "external" in part.lower() or "vba" in part.lower()]
+    assert not [part for part in held.namelist() if b'TargetMode="External"' in held.read(part)]
+
+
+def test_a_header_survives_long_names_and_the_sign_of_its_codes():
+    report, lines = example()
+    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, {"A": "Sở & Sở " * 60}, lines))).worksheets[0]
+    assert sheet.oddHeader.left.text.startswith("Sở && Sở")
+    assert len(f"{sheet.oddHeader}") > 0
+
+
+def test_the_same_report_is_the_same_workbook_to_the_byte():
+    report, lines = example()
+    once = as_xlsx(report, NAMES, lines)
+    assert once == as_xlsx(report, NAMES, lines)
+    properties = openpyxl.load_workbook(BytesIO(once)).properties
+    assert properties.created == NOW.astimezone(HANOI).replace(tzinfo=None)
+    assert properties.subject == "Ủy ban nhân dân tỉnh, Tháng 12 năm 2026"
+
+
+def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
+    report, lines = example()
+    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines))).worksheets[1]
+    assert digest(lines) in sheet["A2"].value
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=4)]
+    assert [(row[1], row[2], wall(row[3]), row[4], row[5], row[8]) for row in rows] == [
+        ("A.1", "sent", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (22)"),
+        ("A.2", "received", NOW - timedelta(hours=1), "+id", "m1", "(4) (22)"),
+    ]
+
+
+def test_a_second_sheet_that_is_not_whole_says_so():
+    report, lines = example()
+    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, most=1))).worksheets[1]
+    assert "CHƯA ĐỦ" in sheet["A2"].value
+    assert sheet.max_row == 4
+    assert "CHƯA ĐỦ" not in openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines))).worksheets[1]["A2"].value
+
+
+@pytest.mark.slow
+def test_libreoffice_recalculates_the_workbook_to_the_counted_numbers(tmp_path: Path):
+    """Opened and saved by LibreOffice, told to work every formula out again: wrong cached values do not survive."""
+    program = shutil.which("soffice")
+    if program is None:
+        cannot_be_had("LibreOffice", "it is not installed (apt install libreoffice-calc-nogui)")
+    report, lines = example()
+    broken = attrs.evolve(report, total=attrs.evolve(report.total, numbers=dict.fromkeys(NUMBERS, 77)))
+    (tmp_path / "report.xlsx").write_bytes(as_xlsx(broken, NAMES, lines))
+    (tmp_path / "home/user").mkdir(parents=True)
+    (tmp_path / "home/user/registrymodifications.xcu").write_text(ALWAYS_RECALCULATE)
+    home = f"-env:UserInstallation=file://{tmp_path}/home"
+    command = [program, home, "--headless", "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", "out"]
+    subprocess.run([*command, "report.xlsx"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert from_xlsx((tmp_path / "out/report.xlsx").read_bytes()) == from_report(report)
+
+
+# The sealed document
+
+
+def test_the_sealed_report_says_what_it_is():
+    report, lines = example()
+    root: Any = etree.fromstring(sealed(report, lines))
+    assert root.find(f"{R}Form").attrib == {"id": "edoc", "service": "documents", "since": "2018-09-06"}
+    assert root.find(f"{R}Period").attrib == {
+        "text": "2026-12", "from": "2026-11-15", "to": "2026-12-14", "ended": "false",
+    }  # fmt: skip
+    assert root.findtext(f"{R}MadeAt") == "2026-11-24T08:00:00Z"
+    assert root.find(f"{R}Total").get("unit") == "A"
+    assert root.findtext(f"{R}Total/{R}Name") == "Ủy ban nhân dân tỉnh"
+    assert [column.get("key") for column in root.find(f"{R}Columns")] == KEYS
+    assert root.find(f"{R}Evidence").get("facts") == "2"
+
+
+def test_the_evidence_hash_can_be_made_again_from_the_list_of_facts():
+    report, lines = example()
+    said = [
+        [x.fact.unit, x.fact.service, x.fact.key, x.fact.milestone, x.fact.at.isoformat(), x.fact.message, x.message_id]
+        for x in lines
+    ]
+    text = "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in said)
+    root: Any = etree.fromstring(sealed(report, lines))
+    assert root.findtext(f"{R}Evidence") == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_sealed_report_keeps_its_schema_before_two_judges_and_its_seal_before_three():
+    content = sealed(*example())
+    check(content)
+    SCHEMA.validate(content)
+    assert by_xmlsec(content, HUB) == by_signxml(content, HUB) == "valid"
+    signature.unseal(content, [HUB.certificate], NOW)
+
+
+def test_xmlsec1_believes_the_seal_by_the_ca_alone_and_no_number_can_be_changed(tmp_path: Path):
+    program = shutil.which("xmlsec1")
+    if program is None:
+        cannot_be_had("xmlsec1", "it is not installed (apt install xmlsec1)")
+    (tmp_path / "ca.crt").write_bytes(pem(pki.authority().certificate))
+    options = ["--trusted-pem", "ca.crt", "--enabled-key-data", "x509"]
+    options += ["--verification-gmt-time", f"{NOW:%Y-%m-%d %H:%M:%S}"]
+    content = sealed(*example())
+    forged = content.replace(b'<Number column="sent">1<', b'<Number column="sent">2<', 1)
+    assert forged != content
+    for document, believed in ((content, True), (forged, False)):
+        (tmp_path / "report.xml").write_bytes(document)
+        done = subprocess.run(
+            [program, "--verify", *options, "report.xml"], check=False, capture_output=True, cwd=tmp_path
+        )
+        assert (done.returncode == 0) is believed, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        (b'<Number column="sent">x<', b'<Number column="sent">1<'),
+        (b'<Number column="never">1<', b'<Number column="sent">1<'),
+        (b'<Row unit="A">', b'<Row unit="A.1">'),
+        (b'<Total unit="B">', b'<Total unit="A">'),
+        (b"2026-11-24T08:00:00+07:00<", b"2026-11-24T08:00:00Z<"),
+    ],
+)
+def test_a_report_that_breaks_its_schema_does_not_leave(wrong, right):
+    content = sealed(*example())
+    assert right in content
+    broken = content.replace(right, wrong, 1)
+    with pytest.raises(SchemaBroken, match="line"):
+        check(broken)
+    assert not SCHEMA.is_valid(broken)
