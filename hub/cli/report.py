@@ -69,7 +69,7 @@ def report(
     if (unit is None) != (period is None) or (unit is None and not only_facts):
         raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
     kind = kind or ("json" if screen.json else "csv")
-    if kind in _FILES and output is None and not only_facts and explain is None and sys.stdout.isatty():
+    if kind in _FILES and output is None and not only_facts and explain is None and _shows():
         raise click.UsageError(t(f"{kind} cần -o TỆP", f"{kind} needs -o FILE"))
     now = datetime.now(UTC)
     config = read(screen.config)
@@ -111,6 +111,11 @@ def report(
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+
+def _shows() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
 
 
 def _written(

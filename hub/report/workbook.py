@@ -145,7 +145,7 @@ class _Book:
 def _write_report(book: _Book) -> None:
     report, t = book.report, book.t
     columns = report.form.columns
-    widths = [5.0, 30.0, 15.0, *(16.0 if column.kind is Kind.TIME else 8.3 for column in columns)]
+    widths = [5.0, 30.0, 15.0, *(16.0 if column.kind is Kind.TIME else 9.0 for column in columns)]
     sheet = book.add_sheet(t("Báo cáo", "Report"), widths)
     last = _LEAD + len(columns) - 1
     _write_top(book, sheet, last)
@@ -190,7 +190,7 @@ def _write_cell(
         else:
             sheet.write_number(line, spot, _serial(shown), form)
         return
-    form = book.format(**look, num_format=book.number_format, align="right")
+    form = book.format(**look, num_format=book.number_format, align="right", indent=1)
     value = row.numbers[column.key]
     if column.sum:
         parts = "+".join(xl_rowcol_to_cell(line, spots[key]) for key in column.sum)
@@ -284,7 +284,7 @@ def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
 def _write_evidence(book: _Book, lines: Sequence[Line], most: int) -> None:
     """Write the facts, oldest first, each with the numbers of the columns that take it."""
     t = book.t
-    sheet = book.add_sheet(t("Căn cứ", "Evidence"), (7.0, 15.0, 17.0, 17.0, 30.0, 24.0, 15.0, 40.0, 16.0))
+    sheet = book.add_sheet(t("Căn cứ", "Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))
     places = {column.key: place for place, column in enumerate(book.report.form.columns, 1)}
     title = t("Căn cứ của báo cáo: các kết quả ghi nhận được đếm", "The evidence of the report: the facts it counts")
     book.write(sheet, 0, 0, title, bold=True, font_size=13)

@@ -1,30 +1,27 @@
 """Every output of a report, read back by programs that are not ours, says the same in every cell."""
 
-import csv
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import attrs
 import openpyxl
 import pytest
-import xmlschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lxml import etree, html
+from lxml import etree
 
-from hub import contract, signature, signing
+from hub import signature, signing
 from hub.model import Fact, Unit
 from hub.report.counting import Report, count
-from hub.report.element import REPORT, SchemaBroken, as_element, check
+from hub.report.element import SchemaBroken, as_element, check
 from hub.report.evidence import Line, digest, gather, named
 from hub.report.family import family
 from hub.report.outputs import as_csv, as_html, as_json
@@ -34,26 +31,33 @@ from hub.report.workbook import as_xlsx
 from tests import pki
 from tests.conftest import cannot_be_had
 from tests.pki import NOW, pem
+from tests.readback import (
+    FIRST,
+    KEYS,
+    NUMBERS,
+    SCHEMA,
+    R,
+    Table,
+    from_csv,
+    from_html,
+    from_json,
+    from_xlsx,
+    from_xml,
+    wall,
+    whole,
+)
 from tests.signatures import by_signxml, by_xmlsec
 
 (EDOC,) = forms()
-KEYS = [column.key for column in EDOC.columns]
-NUMBERS = [column.key for column in EDOC.columns if column.kind != "time"]
 PERIOD = parse("2026-12")
 NAMES = {"A": "Ủy ban nhân dân tỉnh", "A.1": "Sở Tư pháp & “Nội vụ”", "A.2": "=1+1", "A.1.1": "@Phòng\x0b"}
 UNITS = [Unit(code, name, code.rpartition(".")[0] or None) for code, name in NAMES.items()]
 FAMILY = family(UNITS, "A")
 HUB = pki.partner("hub")
-SCHEMA = xmlschema.XMLSchema(str(contract.root() / "xsd/lienthong/1/report.xsd"))
-R = f"{{{REPORT}}}"
 ALWAYS_RECALCULATE = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">
 <item oor:path="/org.openoffice.Office.Calc/Formula/Load"><prop oor:name="OOXMLRecalcMode" oor:op="fuse"><value>0</value></prop></item>
 </oor:items>"""
-FIRST = 10  #: the row of the total, as spreadsheets number them
-
-Cells = Mapping[str, int | datetime | None]
-Table = Sequence[tuple[str, Cells]]  #: the total first: unit and cells
 
 
 @st.composite
@@ -88,99 +92,11 @@ def fact(unit: str, key: str, milestone: str, at: datetime, message: str, **rest
     return Fact(unit=unit, service="documents", key=key, milestone=milestone, at=at, message=message, **rest)
 
 
-# Readers, none of which knows how anything was written
-
-
-def whole(at: datetime | None) -> datetime | None:
-    """Return the moment to the second, which is what a person is shown at most."""
-    return None if at is None else at.astimezone(UTC).replace(microsecond=0)
-
-
-def wall(shown: datetime) -> datetime:
-    return shown.replace(tzinfo=HANOI).astimezone(UTC)
-
-
 def from_report(report: Report) -> Table:
     return [
         (row.unit, {key: row.numbers[key] if key in row.numbers else whole(row.times[key]) for key in KEYS})
         for row in (report.total, *report.rows)
     ]
-
-
-def from_json(text: str) -> Table:
-    said = json.loads(text)
-
-    def cell(key: str, value: Any) -> int | datetime | None:
-        return value if key in NUMBERS else whole(value and datetime.fromisoformat(value))
-
-    rows = [{"unit": said["unit"], **said["total"]}, *said["rows"]]
-    return [(row["unit"], {key: cell(key, row[key]) for key in KEYS}) for row in rows]
-
-
-def from_csv(content: bytes) -> Table:
-    _, *rows = csv.reader(StringIO(content.decode("utf-8-sig"), newline=""))
-
-    def cell(key: str, value: str) -> int | datetime | None:
-        if key in NUMBERS:
-            return int(value)
-        return wall(datetime.fromisoformat(value)) if value else None
-
-    return [(row[4], {key: cell(key, value) for key, value in zip(KEYS, row[6:], strict=True)}) for row in rows]
-
-
-def from_html(text: str) -> Table:
-    page: Any = html.fromstring(text.replace("\x0b", ""))
-
-    def cell(key: str, shown: Any) -> int | datetime | None:
-        if key in NUMBERS:
-            return int(shown.text.replace(".", ""))
-        return whole(next((datetime.fromisoformat(time.get("datetime")) for time in shown.iter("time")), None))
-
-    return [
-        (row.get("data-unit"), {td.get("data-column"): cell(td.get("data-column"), td) for td in row.xpath("td[@data-column]")})
-        for row in page.findall(".//tbody/tr")
-    ]  # fmt: skip
-
-
-def from_xml(content: bytes) -> Table:
-    root: Any = etree.fromstring(content)
-
-    def cell(element: Any) -> int | datetime | None:
-        if element.tag == f"{R}Number":
-            return int(element.text)
-        return whole(datetime.fromisoformat(element.text) if element.text else None)
-
-    rows = [root.find(f"{R}Total"), *root.find(f"{R}Rows")]
-    return [(row.get("unit"), {each.get("column"): cell(each) for each in row if each.get("column")}) for row in rows]
-
-
-def from_xlsx(content: bytes, *, recalculated: bool = False) -> Table:
-    """Return the cells as they are kept, or, *recalculated*, as the formulas in the file give them from the plain cells."""
-    sheet = openpyxl.load_workbook(BytesIO(content), data_only=not recalculated).worksheets[0]
-
-    def value(place: str) -> Any:
-        found = sheet[place].value
-        if not (isinstance(found, str) and found.startswith("=")):
-            return found
-        assert sheet[place].data_type == "f"
-        if ranged := re.fullmatch(r"=(SUM|MAX)\(([A-Z]+)(\d+):\2(\d+)\)", found):
-            below = [value(f"{ranged[2]}{row}") for row in range(int(ranged[3]), int(ranged[4]) + 1)]
-            known = [each for each in below if each is not None]
-            return sum(known) if ranged[1] == "SUM" else max(known)
-        assert re.fullmatch(r"=[A-Z]+\d+(\+[A-Z]+\d+)*", found)
-        return sum(value(part) for part in found[1:].split("+"))
-
-    def cell(place: str) -> int | datetime | None:
-        found = value(place)
-        return wall(found) if isinstance(found, datetime) else found
-
-    table = []
-    row = FIRST
-    while sheet.cell(row, 3).value:
-        cells = {key: cell(sheet.cell(row, 4 + place).coordinate) for place, key in enumerate(KEYS)}
-        table.append((str(sheet.cell(row, 3).value), cells))
-        row += 1
-    return table
 
 
 # Agreement

@@ -1,0 +1,96 @@
+"""`lienthong report`: one count, written in every format; what a terminal is not shown; what the hub vouches for."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+from lxml import etree
+
+from hub import ledger, schema, store
+from hub.cli import lienthong
+from hub.config import read
+from hub.model import Fact
+from hub.report.period import containing
+from hub.signature import unseal
+from tests.readback import R, from_csv, from_html, from_json, from_xlsx, from_xml
+
+Type = Callable[..., Result]
+PERIOD = containing(datetime.now(UTC)).text
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub whose ledger has a few facts."""
+    home = tmp_path_factory.mktemp("made") / "tinh"
+    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
+    assert done.exit_code == 0, done.output
+    engine = store.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    now = datetime.now(UTC)
+    with store.writing(engine) as tx:
+        for code in ("H55", "H55.13", "H55.13.1"):
+            message = {"id": f"m {code}", "partner": "sotttt", "message_id": f"sent by {code}", "received_at": now}
+            message |= {"service": "documents", "kind": "document", "state": "accepted", "sha256": "0" * 64, "size": 1}
+            tx.execute(sa.insert(schema.message), message)
+            fact = Fact(unit=code, service="documents", key="1", milestone="sent", at=now, message=f"m {code}")
+            ledger.write(tx, [fact])
+    engine.dispose()
+    return home
+
+
+@pytest.fixture(scope="module")
+def typed(home: Path) -> Type:
+    """Types a command, in Vietnamese, for that hub."""
+
+    def run(*words: object) -> Result:
+        return CliRunner(env={"LANG": "vi_VN.UTF-8"}).invoke(
+            lienthong, ["-c", str(home / "hub.toml"), *map(str, words)]
+        )
+
+    return run
+
+
+def test_every_format_has_the_same_cells(typed: Type, tmp_path: Path) -> None:
+    read_back = []
+    readers: dict[str, Callable[[bytes], Any]] = {
+        "csv": from_csv,
+        "html": lambda content: from_html(content.decode()),
+        "json": lambda content: from_json(content.decode()),
+        "xlsx": from_xlsx,
+        "xml": from_xml,
+    }
+    for kind, reader in readers.items():
+        done = typed("report", "H55", PERIOD, "--format", kind, "-o", tmp_path / f"r.{kind}")
+        assert done.exit_code == 0, done.output
+        read_back.append(reader((tmp_path / f"r.{kind}").read_bytes()))
+    assert all(each == read_back[0] for each in read_back)
+    assert read_back[0][0][1]["sent"] == 3
+
+
+def test_the_xml_carries_the_hubs_seal_and_the_hash_of_what_facts_prints(typed: Type, home: Path) -> None:
+    content = typed("report", "H55", PERIOD, "--format", "xml").stdout_bytes
+    unseal(content, read(home / "hub.toml").anchors, datetime.now(UTC))
+    root: Any = etree.fromstring(content)
+    facts = [json.loads(line) for line in typed("report", "H55", PERIOD, "--facts", "--json").stdout.splitlines()]
+    keys = ("unit", "service", "key", "milestone", "at", "message", "message_id")
+    said = "".join(
+        json.dumps([each[key] for key in keys], ensure_ascii=False, separators=(",", ":")) + "\n" for each in facts
+    )
+    assert {each["message_id"] for each in facts} == {"sent by H55", "sent by H55.13", "sent by H55.13.1"}
+    assert root.find(f"{R}Evidence").get("facts") == str(len(facts)) == "3"
+    assert root.findtext(f"{R}Evidence") == sha256(said.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "xml"])
+def test_a_terminal_is_not_shown_what_belongs_in_a_file(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("hub.cli.report._shows", lambda: True)
+    done = typed("report", "H55", PERIOD, "--format", kind)
+    assert done.exit_code == 2
+    assert "-o" in done.output
