@@ -331,7 +331,11 @@ def test_units_are_imported_added_changed_or_left_as_they_are(home: Path, typed:
     )
     assert typed("units", "import", listed, "--dry-run").exit_code == 0
     assert "H55.77" not in {row["code"] for row in lines(typed("units", "list", "--json"))}
-    assert [(row["unit"], row["change"]) for row in lines(typed("units", "import", listed, "--json"))] == [
+    planned = typed("units", "import", listed)
+    assert planned.exit_code == 1  # it would change units that are there
+    assert "--yes" in planned.stderr
+    assert "H55.77" not in {row["code"] for row in lines(typed("units", "list", "--json"))}
+    assert [(row["unit"], row["change"]) for row in lines(typed("units", "import", listed, "--json", "--yes"))] == [
         ("H55.77", "added"),
         ("H55.14", "changed"),
         ("H55", "changed"),  # it is no sample any more
