@@ -13,14 +13,14 @@ import attrs
 
 from hub.errors import Mistake
 from hub.model import NATIONAL, Unit, of_province
-from hub.unitfile import fits
+from hub.unitfile import fits, writable
 
 COLUMNS = ("id", "pid", "code", "name")
 
 
 @attrs.frozen
 class LeftOut:
-    """A row that was not taken: `province` (ours to keep), `held` (a code of one of our units), `twice`, `empty`, `unfit`."""
+    """A row that was not taken: `province` (ours to keep), `held` (a code of one of our units), `twice`, `empty`, `unfit` (no code, or no text)."""
 
     code: str
     why: str
@@ -89,7 +89,7 @@ def _text(value: object) -> str:
 def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
     if not code or not called:
         return "empty"
-    if not fits(code):
+    if not fits(code) or not writable(called):
         return "unfit"
     if of_province(code, province):
         return "province"

@@ -1,7 +1,7 @@
 """The registry's units packed for look-ups: sorted texts in one run of bytes each, found by bisection.
 
-Knows codes, aliases and how they are stored; not what a unit may send or receive.  111,000 agencies take about 9 MB so, a dict of
-`Unit` four times that; a look-up takes microseconds instead of a fraction of one (docs/howto/units.md has the measurements).
+Knows codes, aliases and how they are stored; not what a unit may send or receive.  111,000 agencies take about 8 MB so, a dict of
+`Unit` four times that; a look-up takes microseconds instead of a fraction of one (docs/explanation/why.md).
 """
 
 from array import array

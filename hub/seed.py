@@ -1,7 +1,7 @@
 """The seed province's 989 units, made up: 31 departments, 9 districts, 180 communes and what stands below them, and the Party bloc.
 
-Knows names that sound right and codes in the shape of standards 5; none of them is a real unit's, so each is marked `synthetic` and
-its name says so.  The same units every time.  The codes of `lienthong init`'s sample units are among them.
+Knows names that sound right and codes in the shape of standards 5.  Names and codes are made up, so each unit is marked `synthetic`
+and its name says so.  The same units every time.  The codes of `lienthong init`'s sample units are among them.
 """
 
 from collections.abc import Iterable, Iterator

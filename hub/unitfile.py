@@ -121,6 +121,8 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
             if not fits(code):
                 expected = "a code without spaces, such as H55.13"
                 yield Mistake(f"{place}: {column}", f"{code!r} does not fit", expected)
+    if not writable(unit.name):
+        yield Mistake(f"{place}: name", f"{unit.name!r} does not fit", "a name")
     if unit.mark not in MARKS:
         expected = f"one of {', '.join(mark or repr('') for mark in MARKS)}"
         yield Mistake(f"{place}: mark", f"{unit.mark!r} is not known", expected)
@@ -134,6 +136,11 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
 def fits(code: str) -> bool:
     """Tell whether *code* can be a code: an opaque text of up to 64 characters that a list of codes does not cut in two."""
     return not (" " in code or ";" in code or len(code) > 64 or not code.isprintable())
+
+
+def writable(name: str) -> bool:
+    """Tell whether every database can keep *name*: no NUL, no half of a surrogate pair."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name)
 
 
 def _codes(text: str) -> tuple[str, ...]:

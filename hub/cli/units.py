@@ -21,7 +21,7 @@ _WHY = {
     "held": ("mã của một đơn vị trong tỉnh hoặc mã khác đã có", "the code of a unit of the province, or an alias"),
     "twice": ("nêu hai lần", "there twice"),
     "empty": ("thiếu mã hoặc tên", "without a code or a name"),
-    "unfit": ("không phải mã", "no code"),
+    "unfit": ("mã hoặc tên không dùng được", "its code or name does not fit"),
 }
 
 _outside = click.option(

@@ -78,6 +78,7 @@ def test_no_file_ends_in_a_traceback(content: bytes) -> None:
         ("H55.2,Sở A,H55,,2025-07-01,,H55.9,", "successors"),
         ("H55.2,Sở A,H55,,2025-07-01,,H55.2,", "successors"),
         ("H55.2,Sở A,H55,,,,H55.1,", "until"),
+        ("H55.2,Sở \0A,H55,,,,,", "name"),
         ("H55.2,Sở A,H55,,,,,sample", "mark"),
         ("H55.2,Sở A,H55,,,,,national", "mark"),
         ("H41.2,Sở A,,,,000.00.41.H55,,national", "mark"),
