@@ -5,7 +5,7 @@ the others waiting, and a revocation must be taken up at once.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import attrs
@@ -16,7 +16,8 @@ from hub.certificates import Untrusted
 from hub.config import ANY, Config
 from hub.config.trusting import signed_by
 from hub.errors import Mistake
-from hub.model import Receive, Unit
+from hub.model import NATIONAL, Receive, Unit
+from hub.roll import Roll
 
 _SOON = timedelta(days=30)
 
@@ -27,9 +28,10 @@ def version_mistake(found: str | None, needed: str) -> Mistake:
     return Mistake("hub.toml: database.url", wrong, f"version {needed}: run `lienthong db upgrade`")
 
 
-def partner_mistakes(config: Config, code: str, units: Sequence[Unit], now: datetime) -> list[Mistake]:
+def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> list[Mistake]:
     """Return what forbids to add the partner *code* to the others; its units may be new to the registry."""
-    known = [*units, *(Unit(unit, unit) for unit in config.partners[code].units)]
+    new = [unit for unit in config.partners[code].units if units.canonical(unit) not in units]
+    known = Roll.of([*units, *(Unit(unit, unit) for unit in new)]) if new else units
 
     def found(config: Config) -> list[Mistake]:
         certificates = [mistake for mistake, _grave in partner_certificates(config, now)]
@@ -40,17 +42,20 @@ def partner_mistakes(config: Config, code: str, units: Sequence[Unit], now: date
     return [mistake for mistake in found(config) if mistake not in before]
 
 
-def routing_mistakes(config: Config, units: Sequence[Unit]) -> Iterable[Mistake]:
+def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
     """Give what the partners' units and the registry do not agree on."""
-    held = {unit.code for unit in units}
-    aliases = {alias: unit.code for unit in units for alias in unit.aliases}
     receiving: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for partner in config.partners.values():
         for written in set(partner.units) - {ANY}:
-            unit = aliases.get(written, written)
-            if unit not in held:
+            unit = units.canonical(written)
+            held = units.get(unit)
+            if held is None:
                 wrong = f"the registry has no unit {written}"
                 expected = "a unit of `lienthong units list`; `lienthong units import FILE` adds units"
+                yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
+            elif held.mark == NATIONAL and partner.receive is not Receive.NONE:
+                wrong = f"the registry has {written} as an agency outside the province"
+                expected = "a unit of the province: what is for others goes to the upstream partner"
                 yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
             if partner.receive is not Receive.NONE:
                 receiving[unit].append((partner.code, written))

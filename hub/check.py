@@ -20,9 +20,9 @@ import hub
 from hub import agreement, contract, pidfile, registry, store
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake
-from hub.model import Unit
 from hub.province import Province
 from hub.rehearsal import rehearse
+from hub.roll import Roll
 
 
 @attrs.frozen
@@ -63,7 +63,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
     return Findings(tuple(mistakes), tuple(warnings), province)
 
 
-def _journal(config: Config) -> tuple[list[Unit] | None, list[Mistake]]:
+def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
     """Return the registry's units; None, and why, when they cannot be read."""
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = "a directory that this account may write"
@@ -74,7 +74,7 @@ def _journal(config: Config) -> tuple[list[Unit] | None, list[Mistake]]:
         if found != store.latest_version():
             return None, [agreement.version_mistake(found, store.latest_version())]
         with store.reading(engine) as tx:
-            return registry.units(tx), []
+            return registry.roll(tx), []
     except SQLAlchemyError as error:
         wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
         return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]

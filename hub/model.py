@@ -65,7 +65,24 @@ class Unit:
     since: date | None = None
     until: date | None = None
     aliases: tuple[str, ...] = ()
-    mark: str = ""  #: `synthetic` for samples, `added` for one made by `partners add`, else empty
+    mark: str = ""  #: one of `MARKS`
+    successors: tuple[str, ...] = ()  #: the units that go on with its work once it has ended
+
+    def active(self, on: date) -> bool:
+        """Tell whether it is active on the day *on*."""
+        return not ((self.since and on < self.since) or (self.until and on >= self.until))
+
+
+#: A unit of the national list: known by name, but outside the province, so that what is for it goes to the upstream partner.
+NATIONAL = "national"
+
+#: A usual unit, one made up for samples, one made by `partners add`, an agency outside the province.
+MARKS = ("", "synthetic", "added", NATIONAL)
+
+
+def of_province(code: str, province: str) -> bool:
+    """Tell whether *code* has the shape of a code of *province*, new (`H55.13`) or old (`000.00.13.H55`)."""
+    return code == province or code.startswith(f"{province}.") or code.endswith(f".{province}")
 
 
 @attrs.frozen

@@ -11,6 +11,7 @@ from cryptography import x509
 from hub.certificates import fingerprint
 from hub.config import Config, Partner
 from hub.model import Unit
+from hub.roll import Roll
 from hub.routes import Post, Routes
 
 _HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -25,7 +26,7 @@ class Province:
     _by_certificate: Mapping[str, Partner]
 
     @classmethod
-    def of(cls, config: Config, units: Iterable[Unit]) -> Self:
+    def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
         """Put the picture together from a configuration that `check` has passed and the registry's units."""
         posts = [Post(partner.code, partner.units, partner.receive) for partner in config.partners.values()]
         routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)

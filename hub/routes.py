@@ -1,6 +1,7 @@
 """Who may send for a unit, and which partner receives for it.  Knows units and partners by value; not the journal or the packet.
 
-The rules are design.md «Routing»: the registry first, then the province's shape, then upward.
+The rules are design.md «Routing»: the registry first, then the province's shape, then upward.  An agency of the national list is in
+the registry for its name and its aliases only: for routing it is outside, like a code that nobody knows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,8 @@ from typing import Self
 import attrs
 
 from hub.errors import Rejected
-from hub.model import Problem, Receive, State, Unit
+from hub.model import NATIONAL, Problem, Receive, State, Unit, of_province
+from hub.roll import Roll
 
 ANY = "*"
 
@@ -40,38 +42,33 @@ class Routes:
 
     province: str
     upstream: str
-    _units: Mapping[str, Unit]
-    _aliases: Mapping[str, str]
+    _roll: Roll
     _posts: Mapping[str, Post]
     _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
     _receivers: Mapping[str, str]  #: unit -> partner
 
     @classmethod
-    def of(cls, units: Iterable[Unit], posts: Iterable[Post], *, province: str, upstream: str) -> Self:
+    def of(cls, units: Roll | Iterable[Unit], posts: Iterable[Post], *, province: str, upstream: str) -> Self:
         """Build the picture.  Two receiving partners for one unit are a configuration mistake that `check` names."""
-        held = {unit.code: unit for unit in units}
-        aliases = {alias: unit.code for unit in held.values() for alias in unit.aliases}
+        roll = units if isinstance(units, Roll) else Roll.of(units)
         by_code = {post.code: post for post in posts}
-        senders = {p.code: frozenset(aliases.get(code, code) for code in p.units) for p in by_code.values()}
+        senders = {p.code: frozenset(map(roll.canonical, p.units)) for p in by_code.values()}
         receivers = {
             code: p.code
             for p in by_code.values()
             if p.receive is not Receive.NONE and p.code != upstream
             for code in senders[p.code] - {ANY}
         }
-        return cls(province, upstream, held, aliases, by_code, senders, receivers)
+        return cls(province, upstream, roll, by_code, senders, receivers)
 
     def canonical(self, code: str) -> str:
         """Return the registry's code for *code*, which may be an alias or unknown."""
-        return self._aliases.get(code, code)
+        return self._roll.canonical(code)
 
     def outside(self, code: str) -> bool:
         """Tell whether *code* is no unit of the province."""
         code = self.canonical(code)
-        of_province = (
-            code == self.province or code.startswith(f"{self.province}.") or code.endswith(f".{self.province}")
-        )
-        return code not in self._units and not of_province
+        return not of_province(code, self.province) and self._unit(code) is None
 
     def may_send(self, partner: str, code: str) -> bool:
         """Tell whether *partner* may send for the unit *code*; the axis for any that is not the province's."""
@@ -95,16 +92,19 @@ class Routes:
         Raises `Rejected`: `unit-inactive`, `unit-unknown` (the province's shape, but not held), `unit-without-system`.
         """
         unit = self.canonical(code)
-        if unit in self._units:
-            held = self._units[unit]
-            if (held.since and on < held.since) or (held.until and on >= held.until):
-                life = f"{held.since or '…'} – {held.until or '…'}"
-                raise Rejected(Problem("unit-inactive", f"{code} ({life})"))
+        held = self._unit(unit)
+        if held is not None:
+            if not held.active(on):
+                raise Rejected(
+                    Problem(
+                        "unit-inactive", f"{code} ({held.since or '…'} – {held.until or '…'}){self._then(held, on)}"
+                    )
+                )
             found = self._receiver(unit)
             if found is None:
                 raise Rejected(Problem("unit-without-system", code))
             partner, via = found
-        elif not self.outside(unit):
+        elif of_province(unit, self.province):
             raise Rejected(Problem("unit-unknown", code))
         else:
             partner, via = self.upstream, unit
@@ -149,8 +149,35 @@ class Routes:
             if code in self._receivers:
                 return self._receivers[code], code
             seen.add(code)
-            code = self._units[code].parent if code in self._units else None
+            held = self._unit(code)
+            code = held.parent if held else None
         return None
+
+    def successors(self, code: str, on: date) -> tuple[str, ...]:
+        """Return the units that go on with the work of *code* on the day *on*, past those that have ended themselves."""
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        waiting = [self.canonical(code)]
+        while waiting:
+            at = waiting.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            unit = self._roll.get(at)
+            if unit and unit.until and on >= unit.until:
+                waiting.extend(reversed(unit.successors))
+            elif at != self.canonical(code):
+                found[at] = None
+        return tuple(found)
+
+    def _then(self, unit: Unit, on: date) -> str:
+        names = self.successors(unit.code, on)
+        return f" → {', '.join(names)}" if names else ""
+
+    def _unit(self, code: str) -> Unit | None:
+        """Return the unit of the province that has this code."""
+        found = self._roll.get(code)
+        return None if found is None or found.mark == NATIONAL else found
 
 
 def first_state(receive: Receive) -> State:

@@ -200,3 +200,11 @@ unit_alias = sa.Table(
     sa.Column("alias", sa.Text, primary_key=True),
     sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), nullable=False),
 )
+
+#: Which units go on with the work of one that has ended.
+unit_successor = sa.Table(
+    "unit_successor",
+    metadata,
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
+    sa.Column("successor", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
+)

@@ -1,23 +1,48 @@
-"""A list of units as a CSV file: read with every mistake at once.  Knows columns and what must agree; not the database.
+"""A list of units as a CSV file: written, and read with every mistake at once.  Knows columns and what must agree; no database.
 
 Columns, in any order: `code`, `name`; optional `parent`, `since`, `until` (2025-07-01; the unit is active from the first day up
-to, not on, the last) and `aliases` (other codes of the same unit, separated by spaces or semicolons).
+to, not on, the last), `aliases` (other codes of the same unit), `successors` (the units that go on with its work from `until` on),
+both separated by spaces or semicolons, and `mark` (empty, or a word of `MARKS`).
 """
 
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 from hub.errors import Mistake
-from hub.model import Unit
+from hub.model import MARKS, NATIONAL, Unit, of_province
 
-COLUMNS = ("code", "name", "parent", "since", "until", "aliases")
+COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark")
+
+_STEP = 2000  #: lines between two words of progress
 
 
-def read(content: bytes, name: str, known: Sequence[Unit]) -> tuple[list[Unit], list[Mistake]]:
-    """Return the units of the file *name* and its mistakes; *known* are those the registry has, which the file may name or replace."""
+def write(units: Iterable[Unit]) -> bytes:
+    """Return *units* as `read` takes them back unchanged: UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8."""
+    lines = io.StringIO()
+    rows = csv.writer(lines)
+    rows.writerow(COLUMNS)
+    for unit in units:
+        days = unit.since or "", unit.until or ""
+        listed = " ".join(unit.aliases), " ".join(unit.successors)
+        rows.writerow((unit.code, unit.name, unit.parent or "", *days, *listed, unit.mark))
+    return lines.getvalue().encode("utf-8-sig")
+
+
+def read(
+    content: bytes,
+    name: str,
+    known: Sequence[Unit],
+    progress: Callable[[int], None] = lambda _lines: None,
+    *,
+    province: str = "",
+) -> tuple[list[Unit], list[Mistake]]:
+    """Return the units of the file *name* and its mistakes; *known* are those the registry has, which the file may name or replace.
+
+    *progress* is told now and then how many more lines were read.  No code of *province* can be that of an agency outside.
+    """
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = rows.fieldnames or []
@@ -26,9 +51,17 @@ def read(content: bytes, name: str, known: Sequence[Unit]) -> tuple[list[Unit], 
             return [], [Mistake(f"{name}:1", problem, f"the columns {', '.join(COLUMNS)}; code and name at least")]
         mistakes: list[Mistake] = []
         units: dict[str, tuple[str, Unit]] = {}
+        told = 0
         for row in rows:
             place = f"{name}:{rows.line_num}"
+            if rows.line_num >= told + _STEP:
+                progress(rows.line_num - told)
+                told = rows.line_num
             unit = _unit(row, place, mistakes)
+            if unit.mark == NATIONAL and province:
+                ours = [code for code in (unit.code, *unit.aliases) if of_province(code, province)]
+                expected = "an agency of another province or of none"
+                mistakes += (Mistake(f"{place}: mark", f"{code} is a code of the province", expected) for code in ours)
             if unit.code in units:
                 mistakes.append(
                     Mistake(f"{place}: code", f"{unit.code} stands at {units[unit.code][0]} too", "each unit once")
@@ -38,7 +71,7 @@ def read(content: bytes, name: str, known: Sequence[Unit]) -> tuple[list[Unit], 
         return [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a CSV file in UTF-8")]
     except csv.Error as error:
         return [], [Mistake(name, f"is not CSV: {error}", "a CSV file in UTF-8")]
-    mistakes += _disagreements(units, known)
+    mistakes += disagreements(units, known)
     return [unit for _, unit in units.values()], mistakes
 
 
@@ -71,21 +104,52 @@ def _unit(row: Mapping[str | None, object], place: str, mistakes: list[Mistake])
         parent=text("parent") or None,
         since=day("since"),
         until=day("until"),
-        aliases=tuple(dict.fromkeys(text("aliases").replace(";", " ").split())),
+        aliases=_codes(text("aliases")),
+        mark=text("mark"),
+        successors=_codes(text("successors")),
     )
-    for column, value in (("code", unit.code), ("name", unit.name)):
-        if not value:
-            mistakes.append(Mistake(f"{place}: {column}", "is empty", f"a {column}"))
-    if " " in unit.code or len(unit.code) > 64 or not unit.code.isprintable():
-        mistakes.append(
-            Mistake(f"{place}: code", f"{unit.code!r} does not fit", "a code without spaces, such as H55.13")
-        )
-    if unit.since and unit.until and unit.until <= unit.since:
-        mistakes.append(Mistake(f"{place}: until", f"{unit.until} is not after {unit.since}", "a day after `since`"))
+    mistakes += _unfit(unit, place)
     return unit
 
 
-def _disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit]) -> Iterable[Mistake]:
+def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
+    for column, value in (("code", unit.code), ("name", unit.name)):
+        if not value:
+            yield Mistake(f"{place}: {column}", "is empty", f"a {column}")
+    for column, codes in (("code", (unit.code,)), ("aliases", unit.aliases)):
+        for code in codes:
+            if not fits(code):
+                expected = "a code without spaces, such as H55.13"
+                yield Mistake(f"{place}: {column}", f"{code!r} does not fit", expected)
+    if not writable(unit.name):
+        yield Mistake(f"{place}: name", f"{unit.name!r} does not fit", "a name")
+    if unit.mark not in MARKS:
+        expected = f"one of {', '.join(mark or repr('') for mark in MARKS)}"
+        yield Mistake(f"{place}: mark", f"{unit.mark!r} is not known", expected)
+    if unit.since and unit.until and unit.until <= unit.since:
+        yield Mistake(f"{place}: until", f"{unit.until} is not after {unit.since}", "a day after `since`")
+    if unit.successors and not unit.until:
+        expected = "the day from which the successors go on with its work"
+        yield Mistake(f"{place}: until", "is empty", expected)
+
+
+def fits(code: str) -> bool:
+    """Tell whether *code* can be a code: an opaque text of up to 64 characters that a list of codes does not cut in two."""
+    return not (" " in code or ";" in code or len(code) > 64 or not code.isprintable())
+
+
+def writable(name: str) -> bool:
+    """Tell whether every database can keep *name*: no NUL, no half of a surrogate pair."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name)
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    """Return the codes of a list, in the order the registry gives them back."""
+    return tuple(sorted(set(text.replace(";", " ").split())))
+
+
+def disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit]) -> Iterable[Mistake]:
+    """Give what *units* (by code, each with its place) do not agree on among themselves and with the *known* they do not replace."""
     held = {unit.code: unit for unit in known} | {code: unit for code, (_, unit) in units.items()}
     owners: defaultdict[str, list[str]] = defaultdict(list)
     for unit in held.values():
@@ -96,8 +160,14 @@ def _disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit])
             yield Mistake(
                 f"{place}: parent", f"there is no unit {unit.parent}", "a unit of this file or of the registry"
             )
-        elif _circles(unit, held):
+        elif _circles(code, lambda at: (held[at].parent,) if at in held else ()):
             yield Mistake(f"{place}: parent", f"{code} stands above itself", "parents that lead to a topmost unit")
+        for successor in unit.successors:
+            if successor not in held:
+                expected = "a unit of this file or of the registry"
+                yield Mistake(f"{place}: successors", f"there is no unit {successor}", expected)
+        if unit.successors and _circles(code, lambda at: held[at].successors if at in held else ()):
+            yield Mistake(f"{place}: successors", f"{code} follows itself", "units that are not followed by this one")
         for alias in unit.aliases:
             others = [owner for owner in owners[alias] if owner != code]
             if others or alias in held:
@@ -107,10 +177,15 @@ def _disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit])
             yield Mistake(f"{place}: code", f"{code} is an alias of {owners[code][0]}", "each code for one unit")
 
 
-def _circles(unit: Unit, held: Mapping[str, Unit]) -> bool:
+def _circles(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:
+    """Tell whether one comes back to *code* by going on to what *following* gives."""
     seen: set[str] = set()
-    at: Unit | None = unit
-    while at is not None and at.code not in seen:
-        seen.add(at.code)
-        at = held.get(at.parent) if at.parent else None
-    return at is not None
+    waiting = list(following(code))
+    while waiting:
+        at = waiting.pop()
+        if at == code:
+            return True
+        if at and at not in seen:
+            seen.add(at)
+            waiting.extend(following(at))
+    return False

@@ -48,6 +48,7 @@ _SENTENCES = {
     "the database is empty": "cơ sở dữ liệu trống",
     "the database does not answer: {}": "cơ sở dữ liệu không trả lời: {}",
     "the registry has no unit {}": "sổ đăng ký không có đơn vị {}",
+    "the registry has {} as an agency outside the province": "trong sổ đăng ký, {} là cơ quan ngoài tỉnh",
     "{} ends on {}": "{} hết hạn ngày {}",
     "the CRL of {} is overdue": "CRL của {} đã quá hạn cập nhật",
     "there is a CRL of {}, which is no anchor": "có CRL của {}, vốn không phải chứng thư gốc",
@@ -73,6 +74,8 @@ _SENTENCES = {
     "{} is not after {}": "{} không sau {}",
     "there is no unit {}": "không có đơn vị {}",
     "{} stands above itself": "{} là cấp trên của chính nó",
+    "{} follows itself": "{} kế nhiệm chính nó",
+    "{} is a code of the province": "{} là mã của tỉnh",
     "{} is a code of {} too": "{} cũng là mã của {}",
     "{} is an alias of {}": "{} là mã khác của {}",
     "{} shows {}": "{} trình ra {}",
@@ -123,6 +126,9 @@ _SENTENCES = {
     "a unit of `lienthong units list`; `lienthong units import FILE` adds units": (
         "đơn vị có trong `lienthong units list`; thêm bằng `lienthong units import FILE`"
     ),
+    "a unit of the province: what is for others goes to the upstream partner": (
+        "đơn vị của tỉnh: văn bản cho nơi khác đi qua đối tác cấp trên"
+    ),
     "a certificate that is valid now and chains to an anchor": "chứng thư còn hiệu lực, dẫn tới một chứng thư gốc",
     "a valid certificate that chains to an anchor (`lienthong trust list`)": (
         "chứng thư còn hiệu lực, dẫn tới một chứng thư gốc (`lienthong trust list`)"
@@ -151,6 +157,12 @@ _SENTENCES = {
     "a code without spaces, such as {}": "mã không có dấu cách, ví dụ {}",
     "a code": "một mã",
     "a name": "một tên",
+    "the day from which the successors go on with its work": "ngày các đơn vị kế nhiệm tiếp quản",
+    "units that are not followed by this one": "đơn vị không do chính đơn vị này kế nhiệm",
+    "an agency of another province or of none": "cơ quan ngoài tỉnh",
+    "a file in UTF-8": "tệp mã hóa UTF-8",
+    "is no list of agencies: {}": "không phải danh sách cơ quan: {}",
+    "JSON or CSV with {}, as getAgenciesList gives": "JSON hoặc CSV có {}, như getAgenciesList trả về",
     "a day after `since`": "ngày sau `since`",
     "a unit of this file or of the registry": "đơn vị trong tệp này hoặc trong sổ đăng ký",
     "parents that lead to a topmost unit": "cấp trên dẫn tới một đơn vị cao nhất",

@@ -64,7 +64,7 @@ def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] |
 
     unit = options["unit"]
     if unit is not None:
-        unit = next((held.code for held in registry.units(tx) if unit in held.aliases), unit)
+        unit = registry.canonical(tx, unit)
     return Filter(**{**options, "unit": unit, "ids": ids})
 
 

@@ -154,7 +154,7 @@ def add(
     named = [unit for unit in partner.units if unit != ANY]
     with opened(config) as engine:
         with store.reading(engine) as tx:
-            known = registry.units(tx)
+            known = registry.roll(tx)
         mistakes = partner_mistakes(config, code, known, datetime.now(UTC))
         if mistakes:
             raise ConfigurationFault(mistakes)

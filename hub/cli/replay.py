@@ -42,8 +42,7 @@ def replay(
     config = read(screen.config)
     with opened(config) as engine:
         with store.reading(engine) as tx:
-            units = registry.units(tx)
-            routes = Province.of(config, units).routes
+            routes = Province.of(config, registry.roll(tx)).routes
             wanted = chosen(tx, options, ids or None)
             plan = operations.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
         moved = set()

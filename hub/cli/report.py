@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,14 +77,16 @@ def report(
         if unit is None or period is None:
             _print_facts(screen, tx, list(ledger.facts(tx)))
             return
+        code = registry.canonical(tx, unit)
         units = registry.units(tx)
         try:
             span = parse(period)
             chosen = choose(forms(), form, span)
         except (PeriodUnreadable, LookupError) as error:
             raise click.UsageError(str(error)) from None
-        code = next((held.code for held in units if unit in held.aliases), unit)
-        members = family(units, code) if any(held.code == code for held in units) else (code,)
+        members = (
+            family(units, code, span.last + timedelta(days=1)) if any(held.code == code for held in units) else (code,)
+        )
         found = list(ledger.facts(tx, units=members, until=span.end))
         if code not in {held.code for held in units} and not found:
             raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)

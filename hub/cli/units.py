@@ -1,13 +1,45 @@
-"""`lienthong units`: the agencies of the province and their codes."""
+"""`lienthong units`: the agencies of the province and their codes, in and out as CSV files."""
 
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.screen import FAILED, Screen, command, family, leave, pass_screen, t
 
+if TYPE_CHECKING:
+    from hub.model import Unit
 
-@family("units", "Đơn vị của tỉnh: liệt kê, nhập từ CSV.", "The province's units: list them, import a CSV file.")
+_BIG = 500_000  #: octets of a file that takes long enough to be watched
+
+#: Why a row of the national list is left out.
+_WHY = {
+    "province": ("mã của tỉnh", "a code of the province"),
+    "held": ("mã của một đơn vị trong tỉnh hoặc mã khác đã có", "the code of a unit of the province, or an alias"),
+    "twice": ("nêu hai lần", "there twice"),
+    "empty": ("thiếu mã hoặc tên", "without a code or a name"),
+    "unfit": ("mã hoặc tên không dùng được", "its code or name does not fit"),
+}
+
+_outside = click.option(
+    "--outside", is_flag=True, help=t("Cả các cơ quan ngoài tỉnh.", "The agencies outside the province too.")
+)
+_output = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=t("Ghi vào tệp; mặc định in ra.", "Write to a file; printed else."),
+)
+
+
+@family(
+    "units",
+    "Đơn vị của tỉnh: liệt kê, nhập và xuất CSV; bộ đơn vị mẫu.",
+    "The province's units: list them, CSV in and out; a made-up province.",
+)
 def units() -> None:
     pass
 
@@ -19,8 +51,9 @@ def units() -> None:
     "lienthong units list",
     "lienthong units list --json | jq -r 'select(.partner == null).code'",
 )
+@_outside
 @pass_screen
-def list_units(screen: Screen) -> None:
+def list_units(screen: Screen, outside: bool) -> None:
     from hub import registry, store
     from hub.cli.journal import opened
     from hub.config import read
@@ -28,10 +61,9 @@ def list_units(screen: Screen) -> None:
 
     config = read(screen.config)
     with opened(config) as engine, store.reading(engine) as tx:
-        found = registry.units(tx)
+        found = registry.units(tx, outside=outside)
     routes = Province.of(config, found).routes
-    receivers = {unit.code: [code for code in config.partners if routes.receives(code, unit.code)] for unit in found}
-    rows = [
+    rows = (
         {
             "code": unit.code,
             "name": unit.name,
@@ -39,17 +71,19 @@ def list_units(screen: Screen) -> None:
             "since": unit.since,
             "until": unit.until,
             "aliases": list(unit.aliases),
+            "successors": list(unit.successors),
             "mark": unit.mark,
-            "partner": next(iter(receivers[unit.code]), None),
+            "partner": next((code for code in config.partners if routes.receives(code, unit.code)), None),
         }
         for unit in found
-    ]
+    )
     titles = {
         "code": t("mã", "code"),
         "partner": t("đối tác nhận", "partner"),
         "aliases": t("mã khác", "aliases"),
         "since": t("từ", "since"),
         "until": t("đến", "until"),
+        "successors": t("kế nhiệm", "successors"),
         "mark": t("đánh dấu", "mark"),
         "name": t("tên", "name"),
     }
@@ -57,51 +91,137 @@ def list_units(screen: Screen) -> None:
 
 
 @command(
-    "import",
-    "Nhập đơn vị từ tệp CSV (UTF-8) với các cột code,name,parent,since,until,aliases.\n\n"
-    "Đơn vị đã có mà tệp nêu lại thì được thay; đơn vị không nêu thì giữ nguyên. Có lỗi thì không nhập gì.",
-    "Import units from a CSV file (UTF-8) with the columns code,name,parent,since,until,aliases.\n\n"
-    "A unit that is there and named again is replaced; one that is not named stays. With a mistake nothing is imported.",
-    "lienthong units import donvi.csv --dry-run",
-    "lienthong units import donvi.csv",
+    "export",
+    "Xuất các đơn vị thành CSV (UTF-8) mà `units import` nhận lại y nguyên.",
+    "Export the units as CSV (UTF-8) that `units import` takes back unchanged.",
+    "lienthong units export -o donvi.csv",
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
+@_outside
+@_output
 @pass_screen
-def import_units(screen: Screen, file: Path, dry_run: bool) -> None:
-    from hub import registry, store, unitfile
+def export(screen: Screen, outside: bool, output: Path | None) -> None:
+    from hub import registry, store
     from hub.cli.journal import opened
     from hub.config import read
 
-    config = read(screen.config)
+    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+        found = registry.units(tx, outside=outside)
+    _write(screen, found, output)
+
+
+@command(
+    "seed",
+    "In bộ 989 đơn vị mẫu của một tỉnh (31 sở ban ngành, 9 huyện, 180 xã …) thành CSV. Không đụng tới sổ đăng ký.\n\n"
+    "Mọi tên và mã đều bịa, được đánh dấu synthetic; lần nào cũng như nhau.",
+    "Print the 989 made-up units of a province (31 departments, 9 districts, 180 communes …) as CSV. The registry is left alone.\n\n"
+    "Every name and code is invented and marked synthetic; they are the same every time.",
+    "lienthong units seed -o mau.csv",
+    "lienthong units import mau.csv --dry-run",
+)
+@_output
+@pass_screen
+def seed(screen: Screen, output: Path | None) -> None:
+    from hub import seed
+
+    _write(screen, seed.units(), output)
+
+
+def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None:
+    from hub import unitfile
+
+    content = unitfile.write(found)
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    output.write_bytes(content)
+    screen.row(
+        {"file": str(output), "units": len(found)},
+        t(f"Đã ghi {len(found)} đơn vị vào {output}.", f"Wrote {len(found)} units to {output}."),
+    )
+
+
+@command(
+    "import",
+    "Nhập đơn vị từ tệp CSV (UTF-8) với các cột code,name,parent,since,until,aliases,successors,mark.\n\n"
+    "Đơn vị mới được thêm ngay. Tệp sửa đơn vị đã có thì lệnh chỉ in kế hoạch, --yes mới ghi; đơn vị không nêu thì giữ nguyên. "
+    "Có lỗi thì không nhập gì. --national nhận danh sách cơ quan toàn quốc của trục quốc gia (CSV hoặc JSON với id,pid,code,name).",
+    "Import units from a CSV file (UTF-8) with the columns code,name,parent,since,until,aliases,successors,mark.\n\n"
+    "New units are added at once. When the file changes a unit that is there, the plan is printed and --yes runs it; a unit that is "
+    "not named stays. With a mistake nothing is imported. --national takes the national axis's list of agencies (CSV or JSON with "
+    "id,pid,code,name).",
+    "lienthong units import donvi.csv --dry-run",
+    "lienthong units import donvi.csv --yes",
+    "lienthong units import --national getAgenciesList.json",
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
+@click.option("--yes", is_flag=True, help=t("Sửa cả đơn vị đã có.", "Change units that are there, too."))
+@click.option(
+    "--national",
+    is_flag=True,
+    help=t("Danh sách cơ quan toàn quốc: ở ngoài tỉnh.", "The national list: outside units."),
+)
+@pass_screen
+def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national: bool) -> None:
+    from hub import agencylist, registry, store, unitfile
+    from hub.cli.journal import opened
+    from hub.config import read
+
+    config, content = read(screen.config), file.read_bytes()
     with opened(config) as engine:
         with store.reading(engine) as tx:
-            known = registry.units(tx)
-        read_units, mistakes = unitfile.read(file.read_bytes(), file.name, known)
+            known = registry.units(tx, outside=True)
+        if national:
+            named, left, mistakes = agencylist.read(content, file.name, known, config.province)
+        else:
+            with _bar(t("Đọc", "Reading"), content, content.count(b"\n")) as progress:
+                named, mistakes = unitfile.read(content, file.name, known, progress, province=config.province)
+            left = []
         if mistakes:
             screen.mistakes(mistakes)
             leave(FAILED)
         before = {unit.code: unit for unit in known}
-        added = [unit for unit in read_units if unit.code not in before]
-        changed = [unit for unit in read_units if unit.code in before and before[unit.code] != unit]
-        if not dry_run:
-            with store.writing(engine) as tx:
-                registry.put(tx, [*added, *changed])
-    for what, some in (("added", added), ("changed", changed)):
+        added = [unit for unit in named if unit.code not in before]
+        changed = [unit for unit in named if unit.code in before and before[unit.code] != unit]
+        writes = not dry_run and (yes or not changed)
+        if writes:
+            with store.writing(engine) as tx, _bar(t("Ghi", "Writing"), content, len(added) + len(changed)) as progress:
+                registry.put(tx, [*added, *changed], progress)
+    for what, sign, some in (("added", "+", added), ("changed", "~", changed)):
         for unit in some:
-            screen.row(
-                {"unit": unit.code, "change": what}, f"{'+' if what == 'added' else '~'} {unit.code}  {unit.name}"
-            )
-    same = len(read_units) - len(added) - len(changed)
-    told = f"{len(added)} + {len(changed)} ~ {same} ="
-    if dry_run:
-        screen.note(f"Sẽ đổi: {told}. Chưa ghi gì.", f"Would change: {told}. Nothing was written.")
-    else:
+            screen.row({"unit": unit.code, "change": what}, f"{sign} {unit.code}  {unit.name}")
+    for row in left:
+        screen.row({"unit": row.code, "change": "left-out", "why": row.why}, f"- {row.code}  ({t(*_WHY[row.why])})")
+    told = f"{len(added)} + {len(changed)} ~ {len(named) - len(added) - len(changed)} ="
+    if left:
+        told += f" {len(left)} -"
+    if writes:
         screen.note(
             f"Đã nhập: {told}. Trục đang chạy nhận biết sau `lienthong reload`.",
             f"Imported: {told}. A running hub takes it up on `lienthong reload`.",
         )
+    elif dry_run:
+        screen.note(f"Sẽ đổi: {told}. Chưa ghi gì.", f"Would change: {told}. Nothing was written.")
+    else:
+        screen.note(
+            f"Sẽ đổi: {told}. Chưa ghi gì: tệp sửa đơn vị đã có; thêm --yes để thực hiện.",
+            f"Would change: {told}. Nothing was written: the file changes units that are there; add --yes to run it.",
+        )
+        leave(FAILED)
+
+
+@contextlib.contextmanager
+def _bar(label: str, content: bytes, length: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal for a big file; what it yields is told how many more are done."""
+    if len(content) < _BIG or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
 
 
 units.add_command(list_units)
+units.add_command(export)
 units.add_command(import_units)
+units.add_command(seed)

@@ -105,7 +105,7 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
     config, documents = read(hub.config), contract.load("documents")
     units = store.open_journal(config.database_url, pooled=False)
     with store.reading(units) as tx:
-        province = Province.of(config, registry.units(tx))
+        province = Province.of(config, registry.roll(tx))
     units.dispose()
     engine = store.open_journal(f"sqlite:///{place / 'bare.db'}")
     store.upgrade(engine)

@@ -1,6 +1,7 @@
 """From `lienthong init` to a partner more: what an operator types on the first days, and what the answers are."""
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from hub import pidfile, pki, registry, setup, store
 from hub.certificates import Identity
 from hub.cli import COMMANDS, lienthong
 from hub.config import read
+from hub.roll import Roll
 from tests.pki import DAY, NOW, authority, pem
 from tests.pki import write as write_identity
 
@@ -331,7 +334,11 @@ def test_units_are_imported_added_changed_or_left_as_they_are(home: Path, typed:
     )
     assert typed("units", "import", listed, "--dry-run").exit_code == 0
     assert "H55.77" not in {row["code"] for row in lines(typed("units", "list", "--json"))}
-    assert [(row["unit"], row["change"]) for row in lines(typed("units", "import", listed, "--json"))] == [
+    planned = typed("units", "import", listed)
+    assert planned.exit_code == 1  # it would change units that are there
+    assert "--yes" in planned.stderr
+    assert "H55.77" not in {row["code"] for row in lines(typed("units", "list", "--json"))}
+    assert [(row["unit"], row["change"]) for row in lines(typed("units", "import", listed, "--json", "--yes"))] == [
         ("H55.77", "added"),
         ("H55.14", "changed"),
         ("H55", "changed"),  # it is no sample any more
@@ -340,6 +347,87 @@ def test_units_are_imported_added_changed_or_left_as_they_are(home: Path, typed:
     assert units["H55.77"]["aliases"] == ["000.00.77.H55", "77.H55"]
     assert units["H55.77"]["partner"] == "vpub"  # through its parent
     assert lines(typed("units", "import", listed, "--json")) == []
+
+
+def test_what_is_exported_can_be_imported_and_changes_nothing(home: Path, typed: Type, tmp_path: Path) -> None:
+    listed = tmp_path / "units.csv"
+    listed.write_text(
+        "code,name,parent,since,until,aliases,successors,mark\n"
+        "H55.70,Xã cũ,H55,,2025-07-01,70.H55,H55.71,\nH55.71,Xã mới,H55,2025-07-01,,,,added\n",
+        "utf-8",
+    )
+    assert typed("units", "import", listed).exit_code == 0
+    (row,) = [row for row in lines(typed("units", "list", "--json")) if row["code"] == "H55.70"]
+    assert (row["successors"], row["until"]) == (["H55.71"], "2025-07-01")
+    (written,) = lines(typed("units", "export", "-o", listed, "--json"))
+    assert written["units"] == 18
+    assert typed("units", "export").stdout_bytes == listed.read_bytes()
+    assert lines(typed("units", "import", listed, "--json")) == []
+    listed.write_text("code,name,parent,since,aliases\nH55.70,Xã cũ,H55,,\nH55.72,Xã khác,H55,,70.H55\n", "utf-8")
+    assert typed("units", "import", listed, "--yes").exit_code == 0  # an alias may change hands
+    rows = {row["code"]: row for row in lines(typed("units", "list", "--json"))}
+    assert (rows["H55.70"]["successors"], rows["H55.70"]["aliases"], rows["H55.72"]["aliases"]) == ([], [], ["70.H55"])
+
+
+def test_the_made_up_province_is_printed_and_can_be_imported(home: Path, typed: Type, tmp_path: Path) -> None:
+    listed = tmp_path / "seed.csv"
+    (written,) = lines(typed("units", "seed", "-o", listed, "--json"))
+    assert written["units"] == 989
+    assert typed("units", "import", listed, "--yes").exit_code == 0
+    assert len(lines(typed("units", "list", "--json"))) == 989
+    assert typed("check").exit_code == 0
+
+
+def test_the_national_list_is_known_by_name_and_stays_outside(
+    home: Path, typed: Type, tmp_path: Path, ca: pki.Authority
+) -> None:
+    listed = tmp_path / "list.json"
+    rows = [{"id": 1, "pid": None, "code": "G22", "name": "Văn phòng Chính phủ"}]
+    rows += [{"id": 2, "pid": 1, "code": "G22.1", "name": "Cục A"}, {"id": 3, "pid": 1, "code": "H55.13", "name": "Sở"}]
+    listed.write_text(json.dumps(rows), "utf-8")
+    done = [(row["unit"], row["change"]) for row in lines(typed("units", "import", "--national", listed, "--json"))]
+    assert done == [("G22", "added"), ("G22.1", "added"), ("H55.13", "left-out")]
+    assert len(lines(typed("units", "list", "--json"))) == 16
+    (agency,) = [row for row in lines(typed("units", "list", "--outside", "--json")) if row["code"] == "G22.1"]
+    assert (agency["name"], agency["parent"], agency["mark"], agency["partner"]) == ("Cục A", "G22", "national", None)
+    assert typed("check").exit_code == 0
+    certificate = issued(ca, tmp_path, "cuc")
+    refused = typed("partners", "add", "cuc", "--certificate", certificate, "--unit", "G22.1", "--fetch")
+    assert refused.exit_code == 78
+    assert "outside the province" in refused.stderr
+    (row,) = lines(typed("partners", "add", "cuc", "--certificate", certificate, "--unit", "G22.1", "--json"))
+    assert row["units_added"] == []  # it may send for it, being trusted to by name
+
+
+@pytest.mark.slow
+def test_111000_agencies_are_imported_exported_and_looked_up_in_seconds(
+    home: Path, typed: Type, tmp_path: Path
+) -> None:
+    """The bounds are wide, for a busy machine; docs/howto/units.md has what was measured."""
+    listed, everything = tmp_path / "list.json", tmp_path / "all.csv"
+    codes = [f"{'ABCDEGHK'[n % 8]}{60 + n // 8 % 40}.{n // 320}" for n in range(111_000)]
+    rows = [{"id": n, "pid": n // 12 or None, "code": code, "name": f"Xã số {n}"} for n, code in enumerate(codes)]
+    listed.write_text(json.dumps(rows), "utf-8")
+    begun = time.monotonic()
+    assert typed("units", "import", "--national", listed).exit_code == 0
+    assert typed("units", "export", "--outside", "-o", everything).exit_code == 0
+    assert lines(typed("units", "import", everything, "--json")) == []
+    assert time.monotonic() - begun < 60
+    engine = store.open_journal(read(home / "hub.toml", {}).database_url, pooled=False)
+    with store.reading(engine) as tx:
+        begun = time.monotonic()
+        roll = registry.roll(tx)
+        assert time.monotonic() - begun < 5
+    assert len(roll) == 111_016
+    gc.collect()
+    tracemalloc.start()
+    kept = Roll.of(roll)
+    gc.collect()
+    assert tracemalloc.get_traced_memory()[0] < 12_000_000
+    tracemalloc.stop()
+    begun = time.monotonic()
+    assert all(kept.get(code) is not None for code in codes[:20_000])
+    assert time.monotonic() - begun < 2  # 100 microseconds each
 
 
 def test_a_list_with_a_mistake_changes_nothing(home: Path, typed: Type, tmp_path: Path) -> None:

@@ -249,6 +249,21 @@ def test_a_family_is_the_unit_and_all_below_it_parents_first():
     assert family(units, "unknown") == ("unknown",)
 
 
+def test_the_tree_of_a_period_is_that_of_its_end():
+    july = date(2025, 7, 1)
+    units = [
+        Unit("A", "A"),
+        Unit("B", "B", "A", until=july),  # ended: its facts stay with it
+        Unit("C", "C", "A", since=july),
+        Unit("D", "D", "A", since=july),
+        Unit("E", "E", "D"),  # stands below D already: its facts must not fall out
+        Unit("F", "F", "A", mark="national"),
+    ]
+    assert family(units, "A", july) == ("A", "B", "D", "E")
+    assert family(units, "A", date(2025, 7, 2)) == family(units, "A") == ("A", "B", "C", "D", "E")
+    assert family(units, "C", july) == ("C",)
+
+
 def test_a_circle_of_parents_is_walked_once():
     units = [
         Unit("A", "A", parent="C"),

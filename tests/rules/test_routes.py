@@ -105,3 +105,61 @@ def test_parents_in_a_circle_do_not_hang_the_hub():
     circle = (Unit("H55.1", "a", "H55.2"), Unit("H55.2", "b", "H55.1"))
     with pytest.raises(Rejected, match="unit-without-system"):
         Routes.of(circle, POSTS, province="H55", upstream="vpcp").route("H55.1", TODAY)
+
+
+# --- successors, and agencies of the national list ------------------------------------------------------------------
+
+JULY = date(2025, 7, 1)
+REFORMED = (
+    Unit("H55", "Tỉnh"),
+    Unit("H55.1", "Xã A", "H55", until=JULY, aliases=("000.00.01.H55",), successors=("H55.3",)),
+    Unit("H55.2", "Xã B", "H55", until=JULY, successors=("H55.3", "H55.4")),
+    Unit("H55.3", "Xã AB", "H55", since=JULY, until=date(2026, 1, 1), successors=("H55.5",)),
+    Unit("H55.4", "Xã C", "H55", since=JULY),
+    Unit("H55.5", "Xã ABD", "H55", since=date(2026, 1, 1)),
+    Unit("G22", "Văn phòng Chính phủ", aliases=("000.00.00.G22",), mark="national"),
+    Unit("B1", "Bệnh viện trung ương", "H55", mark="national"),
+)
+ALL = Routes.of(REFORMED, (*POSTS, Post("office", ("H55",), Receive.FETCH)), province="H55", upstream="vpcp")
+
+
+def inactive(code: str, on: date) -> str:
+    with pytest.raises(Rejected) as caught:
+        ALL.route(code, on)
+    (problem,) = caught.value.problems
+    assert problem.code == "unit-inactive"
+    return problem.detail
+
+
+def test_what_is_for_a_unit_that_ended_is_refused_naming_its_successor():
+    assert inactive("000.00.01.H55", date(2025, 8, 1)) == "000.00.01.H55 (… – 2025-07-01) → H55.3"
+    assert ALL.route("H55.1", date(2025, 6, 30)).recipient == "H55.1"
+
+
+def test_a_successor_that_ended_too_gives_its_own():
+    assert inactive("H55.1", date(2026, 2, 1)).endswith("→ H55.5")
+
+
+def test_a_split_unit_names_all_its_successors_and_is_routed_to_none():
+    assert inactive("H55.2", date(2026, 2, 1)).endswith("→ H55.5, H55.4")
+
+
+def test_a_unit_that_has_not_begun_names_no_successor():
+    assert inactive("H55.3", date(2025, 1, 1)) == "H55.3 (2025-07-01 – 2026-01-01)"
+
+
+def test_successors_in_a_circle_do_not_hang_the_hub():
+    circle = (
+        Unit("H55.1", "a", until=JULY, successors=("H55.2",)),
+        Unit("H55.2", "b", until=JULY, successors=("H55.1",)),
+    )
+    routes = Routes.of(circle, POSTS, province="H55", upstream="vpcp")
+    assert routes.successors("H55.1", TODAY) == ()
+
+
+def test_an_agency_of_the_national_list_goes_up_even_below_a_unit_of_ours():
+    for code in ("G22", "000.00.00.G22", "B1"):
+        assert ALL.outside(code)
+        assert ALL.route(code, TODAY).partner == "vpcp"
+        assert ALL.may_send("vpcp", code)
+    assert ALL.route("000.00.00.G22", TODAY).recipient == "G22"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import vietnamese
-from hub.model import Unit
-from hub.unitfile import COLUMNS, read
+from hub.model import MARKS, Unit
+from hub.unitfile import COLUMNS, read, write
 
 KNOWN = (Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)), Unit("H55.1", "Văn phòng", "H55"))
 
@@ -67,3 +67,74 @@ def test_the_columns_must_be_those_of_the_manual(header: str) -> None:
 def test_no_file_ends_in_a_traceback(content: bytes) -> None:
     read(content, "u.csv", KNOWN)
     read(b"code,name,parent,since,until,aliases\n" + content, "u.csv", KNOWN)
+
+
+# --- successors, marks, export ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ("H55.2,Sở A,H55,,2025-07-01,,H55.9,", "successors"),
+        ("H55.2,Sở A,H55,,2025-07-01,,H55.2,", "successors"),
+        ("H55.2,Sở A,H55,,,,H55.1,", "until"),
+        ("H55.2,Sở \0A,H55,,,,,", "name"),
+        ("H55.2,Sở A,H55,,,,,sample", "mark"),
+        ("H55.2,Sở A,H55,,,,,national", "mark"),
+        ("H41.2,Sở A,,,,000.00.41.H55,,national", "mark"),
+        ("H55.2,Sở A,H55,,," + "x" * 65 + ",,", "aliases"),
+    ],
+)
+def test_a_mistake_in_successors_or_mark_is_named_too(line: str, column: str) -> None:
+    _, mistakes = read(f"{','.join(COLUMNS)}\n{line}\n".encode(), "u.csv", KNOWN, province="H55")
+    assert [mistake.path for mistake in mistakes] == [f"u.csv:2: {column}"]
+    assert all(vietnamese.of(mistake.wrong) and vietnamese.of(mistake.expected) for mistake in mistakes)
+
+
+def test_units_that_follow_one_another_in_a_circle_are_a_mistake() -> None:
+    ended = ",H55,,2025-07-01,,"
+    assert wrong(f"H55.2,A{ended}H55.3,", f"H55.3,B{ended}H55.2,") == ["u.csv:2: successors", "u.csv:3: successors"]
+
+
+def test_many_may_merge_into_one_and_one_may_split_into_many() -> None:
+    merge = "H55.2,A,H55,,2025-07-01,,H55.4,", "H55.3,B,H55,,2025-07-01,,H55.4,", "H55.4,C,H55,2025-07-01,,,,"
+    assert wrong(*merge, "H55.5,D,H55,,2025-07-01,,H55.1 H55.4,") == []
+
+
+def test_progress_is_told_of_a_long_file() -> None:
+    lines = "\n".join(f"H55.2.{number},Phòng,H55" for number in range(5000))
+    told: list[int] = []
+    units, _ = read(f"code,name,parent\n{lines}\n".encode(), "u.csv", KNOWN, told.append)
+    assert len(units) == 5000
+    assert 4000 <= sum(told) <= 5001
+
+
+CODE = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters=";"), min_size=1, max_size=8)
+NAME = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(
+    lambda s: s == s.strip() != ""
+)
+
+
+@st.composite
+def registries(draw: st.DrawFn) -> list[Unit]:
+    """Units that agree with one another."""
+    codes = draw(st.lists(CODE, unique=True, max_size=8))
+    units, free = draw(st.integers(0, len(codes))), []
+    codes, free = sorted(codes[:units]), codes[units:]
+    made = []
+    for number, code in enumerate(codes):
+        since = draw(st.none() | st.dates(date(2000, 1, 1), date(2020, 1, 1)))
+        until = draw(st.none() | st.dates(date(2020, 1, 2)))
+        aliases = tuple(sorted(free[number :: len(codes)]))
+        parent = draw(st.none() | st.sampled_from(codes[:number])) if number else None
+        after = codes[number + 1 :] if until else []
+        successors = draw(st.lists(st.sampled_from(after), unique=True)) if after else []
+        mark = draw(st.sampled_from(MARKS))
+        made.append(Unit(code, draw(NAME), parent, since, until, aliases, mark, tuple(sorted(successors))))
+    return made
+
+
+@given(registries())
+def test_what_is_exported_is_taken_back_unchanged(units: list[Unit]) -> None:
+    assert read(write(units), "u.csv", []) == (units, [])
+    assert read(write(units), "u.csv", units) == (units, [])

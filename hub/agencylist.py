@@ -1,0 +1,110 @@
+"""The national list of agencies, as the axis gives it (standards 2.1, `getAgenciesList`: id, pid, code, name, mail).
+
+Knows JSON and CSV of that shape; not the database.  Nobody here can correct that list, so a row that cannot be taken is left out and
+named, and the rest is taken.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from hub.errors import Mistake
+from hub.model import NATIONAL, Unit, of_province
+from hub.unitfile import fits, writable
+
+COLUMNS = ("id", "pid", "code", "name")
+
+
+@attrs.frozen
+class LeftOut:
+    """A row that was not taken: `province` (ours to keep), `held` (a code of one of our units), `twice`, `empty`, `unfit` (no code, or no text)."""
+
+    code: str
+    why: str
+
+
+def read(
+    content: bytes, name: str, known: Sequence[Unit], province: str
+) -> tuple[list[Unit], list[LeftOut], list[Mistake]]:
+    """Return the agencies outside *province* that the file *name* holds, the rows left out, and why the file cannot be read.
+
+    *known* are the units of the registry: those of the province stay as they are, and an agency that is there keeps its aliases.
+    A parent that is left out, or that leads back to the agency, is none.
+    """
+    try:
+        rows = list(_rows(content.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        return [], [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a file in UTF-8")]
+    except (ValueError, csv.Error) as error:
+        expected = f"JSON or CSV with {', '.join(COLUMNS)}, as getAgenciesList gives"
+        return [], [], [Mistake(name, f"is no list of agencies: {error}", expected)]
+    before = {unit.code: unit for unit in known}
+    taken = {code for unit in known if unit.mark != NATIONAL for code in (unit.code, *unit.aliases)}
+    taken |= {alias for unit in known for alias in unit.aliases}
+    codes: dict[str, tuple[str, str]] = {}  # code -> name, pid
+    by_id: dict[str, str] = {}
+    left: list[LeftOut] = []
+    for row in rows:
+        code, called = row["code"], row["name"]
+        why = _unfit(code, called, taken, province) or ("twice" if code in codes else "")
+        if why:
+            left.append(LeftOut(code, why))
+        else:
+            codes[code] = called, row["pid"]
+            by_id[row["id"]] = code
+    parents = {code: by_id.get(pid) for code, (_called, pid) in codes.items()}
+    _cut_circles(parents)
+    agencies = [
+        Unit(code, called, parents[code], aliases=before[code].aliases if code in before else (), mark=NATIONAL)
+        for code, (called, _pid) in codes.items()
+    ]
+    return agencies, left, []
+
+
+def _rows(text: str) -> Iterator[dict[str, str]]:
+    """Give each row's four texts.  Raises ValueError, `csv.Error`."""
+    given: object
+    if text.lstrip()[:1] in {"[", "{"}:
+        given = json.loads(text)
+        if isinstance(given, Mapping):
+            given = given.get("data")  # the axis's own answer: status, ErrorCode, ErrorDesc, data
+        if not isinstance(given, list) or not all(isinstance(row, Mapping) for row in given):
+            raise ValueError("there is no list of objects")
+    else:
+        given = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        missing = [column for column in COLUMNS if column not in (given.fieldnames or ())]
+        if missing:
+            raise ValueError(f"without the columns {', '.join(missing)}")
+    for row in given:
+        yield {column: _text(row.get(column)) for column in COLUMNS}
+
+
+def _text(value: object) -> str:
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
+    if not code or not called:
+        return "empty"
+    if not fits(code) or not writable(called):
+        return "unfit"
+    if of_province(code, province):
+        return "province"
+    return "held" if code in taken else ""
+
+
+def _cut_circles(parents: dict[str, str | None]) -> None:
+    """Take away one parent of every circle."""
+    right: set[str] = set()
+    for code in parents:
+        path: dict[str, None] = {}
+        at: str | None = code
+        while at is not None and at not in right and at not in path:
+            path[at] = None
+            at = parents.get(at)
+        if at is not None and at in path:
+            parents[at] = None
+        right.update(path)
