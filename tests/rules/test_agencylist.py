@@ -46,9 +46,21 @@ def test_csv_and_the_axiss_own_answer_are_read_like_the_list_alone() -> None:
 
 def test_what_is_ours_twice_empty_or_no_code_is_left_out_by_name() -> None:
     ours = row(1, "H55.13"), row(2, "000.00.13.H55"), row(3, "A55"), row(4, "000.00.00.G22")
-    units, left = taken(*ours, row(5, ""), row(6, "H41", ""), row(7, "a b"), row(8, "H41"), row(9, "H41"), row(10, "B", "\ud800"))
+    units, left = taken(
+        *ours, row(5, ""), row(6, "H41", ""), row(7, "a b"), row(8, "H41"), row(9, "H41"), row(10, "B", "\ud800")
+    )
     assert [unit.code for unit in units] == ["H41"]
-    assert [row.why for row in left] == ["province", "province", "held", "held", "empty", "empty", "unfit", "twice", "unfit"]
+    assert [row.why for row in left] == [
+        "province",
+        "province",
+        "held",
+        "held",
+        "empty",
+        "empty",
+        "unfit",
+        "twice",
+        "unfit",
+    ]
 
 
 def test_parents_in_a_circle_are_cut_once() -> None:
