@@ -114,11 +114,17 @@ def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: s
     due = sa.and_(table.c.partner == partner, table.c.state == State.WAITING, table.c.due <= now, _free())
     first = sa.select(table.c.message).where(due).order_by(table.c.turn, table.c.message).limit(limit * 4)
     messages = list(dict.fromkeys(tx.scalars(first.with_for_update(skip_locked=True))))[:limit]
+    # The same conditions, but so written that SQLite looks at the message's deliveries, not at the whole queue again.
+    ours = [
+        sa.func.coalesce(column, "") == value
+        for column, value in ((table.c.partner, partner), (table.c.state, "waiting"))
+    ]
+    ours += [table.c.due <= now, _free()]
     claims = []
     for message_id in messages:
         rows = tx.execute(
             sa.select(table)
-            .where(due, table.c.message == message_id)
+            .where(*ours, table.c.message == message_id)
             .order_by(table.c.id)
             .with_for_update(skip_locked=True)
         ).all()
@@ -164,8 +170,10 @@ def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: s
 def _free() -> sa.ColumnElement[bool]:
     """Tell that nothing of the delivery's lane is under way to its recipient, and nothing earlier waits."""
     mate = table.alias("mate")
-    busy = sa.or_(mate.c.state == State.SENDING, sa.and_(mate.c.state == State.WAITING, mate.c.id < table.c.id))
-    return ~sa.exists().where(mate.c.lane == table.c.lane, mate.c.recipient == table.c.recipient, busy)
+    ahead = sa.exists().where(mate.c.lane == table.c.lane, mate.c.recipient == table.c.recipient)
+    under_way = ahead.where(mate.c.state == State.SENDING)
+    earlier = ahead.where(mate.c.state == State.WAITING, mate.c.id < table.c.id)
+    return sa.and_(~under_way, ~earlier)
 
 
 def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchange: Exchange, now: datetime) -> bool:

@@ -131,9 +131,8 @@ delivery = sa.Table(
     sa.Column("alarmed_at", Instant),  # when it was told that nobody fetches it
     sa.UniqueConstraint("message", "recipient"),
 )
-sa.Index("ix_delivery_due", delivery.c.state, delivery.c.due, delivery.c.partner)
-sa.Index("ix_delivery_queue", delivery.c.partner, delivery.c.state, delivery.c.turn, delivery.c.due)
-sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state)
+sa.Index("ix_delivery_queue", delivery.c.partner, delivery.c.state, delivery.c.turn, delivery.c.message, delivery.c.due)
+sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
 sa.Index("ix_delivery_alarm", delivery.c.state, delivery.c.alarmed_at, delivery.c.since)
 sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)
 sa.Index("ix_delivery_lease", delivery.c.state, delivery.c.lease_until)
