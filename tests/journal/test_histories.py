@@ -22,6 +22,8 @@ from hub.lifecycle import Verdict
 from hub.model import Kind, Replaced, State
 from tests.province import NOW, ROUTES, document, entry, status
 
+pytestmark = pytest.mark.slow
+
 PARTNERS = {"H55.13": "sotttt", "H55.13.1": "sotttt", "H55.01": "vpub", "G22": "vpcp"}
 SENT = {"recall": "sent-recall", "update": "sent-update", "replacement": "sent-replacement", "document": "sent"}
 senders = st.sampled_from(["H55.13", "H55.01", "G22"])
@@ -201,8 +203,4 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
-
-
-@pytest.mark.slow
-class TestHistories(Histories.TestCase):
-    """Hypothesis chooses the histories."""
+TestHistories = Histories.TestCase
