@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub import events, ledger
+from hub import changes, events, ledger
 from hub.errors import Rejected
 from hub.ids import new_id
-from hub.lifecycle import Verdict
+from hub.lifecycle import Verdict, turn
 from hub.model import Delivery, Event, Kind, Problem, State
 from hub.routes import Route
-from hub.schema import attempt, content, message
+from hub.schema import attempt, content, message, write_instant
 from hub.schema import delivery as table
 from hub.store import Transaction
 
@@ -45,9 +45,19 @@ class Exchange:
     reply_status: int | None = None
 
 
-def make(tx: Transaction, message_id: str, routes: Iterable[Route], now: datetime) -> list[str]:
-    """Make one delivery of the message per route.  Returns their ids."""
-    routes = tuple(routes)
+def make(
+    tx: Transaction,
+    message_id: str,
+    routes: Iterable[Route],
+    now: datetime,
+    *,
+    lane: str,
+    urgency: int = 0,
+    hour: datetime | None = None,
+) -> list[str]:
+    """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
+    routes, due = tuple(routes), max(now, hour or now)
+    timed = {"due": write_instant(due)} if due > now else {}
     ids = sorted(new_id(now) for _ in routes)  # in the order of the recipients
     for delivery_id, route in zip(ids, routes, strict=True):
         tx.execute(
@@ -59,12 +69,15 @@ def make(tx: Transaction, message_id: str, routes: Iterable[Route], now: datetim
                 partner=route.partner,
                 state=route.state,
                 attempts=0,
-                due=now,
-                since=now,
+                due=due,
+                since=due,
                 changed_at=now,
+                urgency=urgency,
+                turn=turn(due, urgency),
+                lane=lane,
             )
         )
-        body = {"recipient": route.recipient, "partner": route.partner}
+        body = {"recipient": route.recipient, "partner": route.partner} | timed
         events.append(tx, Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
     return ids
 
@@ -94,18 +107,24 @@ def next_due(tx: Transaction, now: datetime) -> datetime | None:
 
 
 def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: str, lease: timedelta) -> list[Claim]:
-    """Take up to *limit* due messages for *partner*; all that wait of one message travel together.
+    """Take up to *limit* due messages for *partner* by their turns; what is due and free of one message travels together.
 
     Each becomes `sending`, held by *holder* until the lease ends, and counts one attempt before the call goes out.
     """
-    due = sa.and_(table.c.partner == partner, table.c.state == State.WAITING, table.c.due <= now)
-    first = sa.select(table.c.message).where(due).order_by(table.c.due, table.c.message).limit(limit * 4)
+    due = sa.and_(table.c.partner == partner, table.c.state == State.WAITING, table.c.due <= now, _free())
+    first = sa.select(table.c.message).where(due).order_by(table.c.turn, table.c.message).limit(limit * 4)
     messages = list(dict.fromkeys(tx.scalars(first.with_for_update(skip_locked=True))))[:limit]
+    # The same conditions, but so written that SQLite looks at the message's deliveries, not at the whole queue again.
+    ours = [
+        sa.func.coalesce(column, "") == value
+        for column, value in ((table.c.partner, partner), (table.c.state, "waiting"))
+    ]
+    ours += [table.c.due <= now, _free()]
     claims = []
     for message_id in messages:
         rows = tx.execute(
             sa.select(table)
-            .where(due, table.c.message == message_id)
+            .where(*ours, table.c.message == message_id)
             .order_by(table.c.id)
             .with_for_update(skip_locked=True)
         ).all()
@@ -148,6 +167,15 @@ def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: s
     return claims
 
 
+def _free() -> sa.ColumnElement[bool]:
+    """Tell that nothing of the delivery's lane is under way to its recipient, and nothing earlier waits."""
+    mate = table.alias("mate")
+    ahead = sa.exists().where(mate.c.lane == table.c.lane, mate.c.recipient == table.c.recipient)
+    under_way = ahead.where(mate.c.state == State.SENDING)
+    earlier = ahead.where(mate.c.state == State.WAITING, mate.c.id < table.c.id)
+    return sa.and_(~under_way, ~earlier)
+
+
 def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchange: Exchange, now: datetime) -> bool:
     """Write what became of an attempt.  False, and no delivery moves, when the claim was lost meanwhile."""
     mine = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
@@ -155,7 +183,7 @@ def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchan
     still_ours = tx.execute(
         ended.values(ended_at=now, outcome=outcome, detail=verdict.reason, **attrs.asdict(exchange))
     ).rowcount
-    rows = tx.execute(sa.select(table).where(mine)).all() if still_ours else []
+    rows = tx.execute(sa.select(table).where(mine).order_by(table.c.id).with_for_update()).all() if still_ours else []
     if not rows:
         events.append(
             tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
@@ -163,7 +191,7 @@ def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchan
         return False
     values: dict[str, object] = {"state": verdict.state, "reason": verdict.reason, "holder": None, "lease_until": None}
     if verdict.due is not None:
-        values["due"] = verdict.due
+        values |= {"due": verdict.due, "turn": turn(verdict.due, rows[0].urgency)}
     if not verdict.counts:
         values["attempts"] = table.c.attempts - 1
     tx.execute(sa.update(table).where(mine).values(changed_at=now, **values))
@@ -172,6 +200,8 @@ def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchan
     if verdict.state in (State.DELIVERED, State.DEAD):
         for row in rows:
             end(tx, claim.message, row.id, row.recipient, row.partner, verdict.state, now, verdict.reason)
+    else:
+        _halt(tx, rows, now)
     return True
 
 
@@ -185,7 +215,7 @@ def end(
     now: datetime,
     reason: str | None,
 ) -> None:
-    """Tell that a delivery came to `delivered` or `dead`: its event, and the fact of it."""
+    """Tell that a delivery came to `delivered`, or to `dead` by failing: its event, and the fact of it."""
     body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
     events.append(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
     row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
@@ -211,21 +241,23 @@ def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
 
 
 def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime) -> int:
-    rows = tx.execute(sa.select(table.c.id, table.c.message, table.c.partner).where(which).with_for_update()).all()
+    rows = tx.execute(sa.select(table).where(which).order_by(table.c.id).with_for_update()).all()
     if not rows:
         return 0
-    tx.execute(
-        sa.update(table)
-        .where(table.c.id.in_([row.id for row in rows]))
-        .values(
-            state=State.WAITING,
-            attempts=table.c.attempts - 1,
-            holder=None,
-            lease_until=None,
-            due=now,
-            changed_at=now,
+    for row in rows:
+        tx.execute(
+            sa.update(table)
+            .where(table.c.id == row.id)
+            .values(
+                state=State.WAITING,
+                attempts=table.c.attempts - 1,
+                holder=None,
+                lease_until=None,
+                due=now,
+                turn=turn(now, row.urgency),
+                changed_at=now,
+            )
         )
-    )
     for message_id, partner in dict.fromkeys((row.message, row.partner) for row in rows):
         tx.execute(
             sa.update(attempt)
@@ -233,16 +265,72 @@ def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime) ->
             .values(ended_at=now, outcome="interrupted")
         )
         events.append(tx, Event("attempt-interrupted", now, message_id, None, {"partner": partner}))
+    _halt(tx, rows, now)
     return len(rows)
 
 
-def pending(tx: Transaction, partner: str, unit: str, limit: int) -> list[str]:
-    """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first."""
+def stop(tx: Transaction, messages: Iterable[str], unit: str, effect: changes.Effect, by: str, now: datetime) -> None:
+    """Stop the deliveries of *messages* to *unit* (`EVERY`: to all), by the change *by*: they go no more, nor are replayed.
+
+    What waits or is held dies, and nothing failed, so it is no fact.  What is being sent is marked, and dies if it comes
+    back; what is dead is marked.  What was fetched or delivered is beyond recall: only the change itself reaches it.
+    """
+    query = sa.select(table).where(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
+    if unit != changes.EVERY:
+        query = query.where(table.c.recipient == unit)
+    reason = changes.reason(effect, by)
+    for row in tx.execute(query.order_by(table.c.id).with_for_update()).all():
+        becomes = changes.stop(State(row.state))
+        if becomes is None:
+            continue
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(stopped=reason))
+        body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
+        if becomes == row.state:
+            events.append(tx, Event("delivery-marked", now, row.message, row.id, body))
+        else:
+            _die(tx, row, reason, now)
+
+
+def _halt(tx: Transaction, rows: Iterable[sa.Row[tuple[object, ...]]], now: datetime) -> None:
+    """Let die what came back from an attempt to wait, and was stopped meanwhile."""
+    for row in rows:
+        if row.stopped is not None:
+            _die(tx, row, row.stopped, now)
+
+
+def _die(tx: Transaction, row: sa.Row[tuple[object, ...]], reason: str, now: datetime) -> None:
+    tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.DEAD, reason=reason, changed_at=now))
+    body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
+    events.append(tx, Event("delivery-dead", now, row.message, row.id, body))
+
+
+def alarm(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) -> int:
+    """Tell of up to *limit* deliveries that nobody has fetched and confirmed for as long as *after*, once each.
+
+    Their state does not change.  Returns how many were told of.
+    """
+    late = sa.and_(
+        table.c.state.in_([State.HELD, State.FETCHED]), table.c.alarmed_at.is_(None), table.c.since <= now - after
+    )
+    rows = tx.execute(sa.select(table).where(late).order_by(table.c.since).limit(limit).with_for_update()).all()
+    for row in rows:
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(alarmed_at=now))
+        body = {"recipient": row.recipient, "partner": row.partner, "state": row.state}
+        events.append(tx, Event("delivery-overdue-held", now, row.message, row.id, body))
+    return len(rows)
+
+
+def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
+    """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first.
+
+    A timed one is among them from its hour.  The oldest first is also the order of their lanes.
+    """
     query = (
         sa.select(table.c.message)
         .where(
             table.c.partner == partner,
             table.c.state.in_([State.HELD, State.FETCHED]),
+            table.c.due <= now,
             sa.or_(table.c.recipient == unit, table.c.via == unit),
         )
         .group_by(table.c.message)
@@ -255,9 +343,11 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int) -> list[str]:
 def fetch(tx: Transaction, partner: str, message_id: str, now: datetime) -> tuple[sa.RowMapping, bytes]:
     """Return the message row and its bytes for *partner*, whose held deliveries of it become `fetched`.
 
-    Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's.
+    Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come.
     """
-    rows = _of_partner(tx, partner, message_id)
+    rows = [row for row in _of_partner(tx, partner, message_id) if row.state != State.HELD or row.due <= now]
+    if not rows:
+        raise Rejected(Problem("document-not-found", message_id))
     for row in rows:
         if row.state == State.HELD:
             tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.FETCHED, changed_at=now))
@@ -299,11 +389,15 @@ def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.R
 
 
 def revive(tx: Transaction, dead: Delivery, state: State, *, reason: str, by: str, now: datetime) -> bool:
-    """Put a dead delivery back to *state* (`waiting`, or `held`) by a person's replay.  False when it is not dead any more."""
+    """Put a dead delivery back to *state* (`waiting`, or `held`) by a person's replay.
+
+    False when it is not dead any more, or stopped by a change.
+    """
+    fresh = {"due": now, "since": now, "turn": turn(now, dead.urgency), "alarmed_at": None}
     moved = tx.execute(
         sa.update(table)
-        .where(table.c.id == dead.id, table.c.state == State.DEAD)
-        .values(state=state, due=now, since=now, changed_at=now, reason=None, holder=None, lease_until=None)
+        .where(table.c.id == dead.id, table.c.state == State.DEAD, table.c.stopped.is_(None))
+        .values(state=state, changed_at=now, reason=None, holder=None, lease_until=None, **fresh)
     ).rowcount
     if moved:
         body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}

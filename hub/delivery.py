@@ -37,6 +37,8 @@ CONCURRENCY = 4
 POLL = 1.0
 #: A conversation may take so many timeouts of one call; then its lease is over.
 CALLS = 3
+#: What nobody fetches and confirms for so long is told of by an event.
+HELD_ALARM = timedelta(days=3)
 #: How long a stop waits for conversations under way, in seconds.
 DRAIN = 10.0
 
@@ -122,6 +124,8 @@ class DeliveryService(Service):
             self._rescued_at = now
             if lost:
                 log.warning("deliveries-rescued", count=lost)
+            if overdue := await self._journal.write(deliveries.alarm, now, HELD_ALARM):
+                log.warning("deliveries-overdue-held", count=overdue)
         due, next_due = await self._journal.read(_due, now)
         busy = Counter(claim.partner for claim in self._under_way.values())
         for code in due:

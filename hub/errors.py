@@ -95,6 +95,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Không có nơi nhận nào thuộc tỉnh; hãy kiểm tra nơi nhận",
         "No recipient belongs to the province; check the recipients",
     ),
+    "not-the-sender": (
+        "Chỉ đơn vị đã gửi văn bản mới được thu hồi, cập nhật hoặc thay thế; hãy kiểm tra DocumentId",
+        "Only the unit that sent a document may recall, update or replace it; check the DocumentId",
+    ),
     "not-well-formed": (
         "XML sai cú pháp tại vị trí đã nêu; hãy sửa rồi gửi lại",
         "The XML is not well-formed at the place given; correct it and send again",
@@ -110,6 +114,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "packet-unreadable": (
         "Không phải gói tin edXML theo QCVN 102; hãy kiểm tra phần tử gốc và không gian tên",
         "This is no edXML packet of QCVN 102; check its root element and namespace",
+    ),
+    "secret-refused": (
+        "Văn bản mật không được gửi qua trục liên thông; hãy gửi bằng cách khác",
+        "A secret document may not travel over the hub; send it another way",
     ),
     "sender-not-allowed": (
         "Hệ thống của bạn không được gửi thay đơn vị này; hãy liên hệ đơn vị vận hành",

@@ -13,7 +13,20 @@ from cryptography import x509
 from lxml import etree
 from twisted.internet.defer import CancelledError
 
-from hub import answers, calls, deliveries, envelope, events, examination, journal, markup, packet, signature, signing
+from hub import (
+    answers,
+    calls,
+    changes,
+    deliveries,
+    envelope,
+    events,
+    examination,
+    journal,
+    markup,
+    packet,
+    signature,
+    signing,
+)
 from hub.calls import Call
 from hub.certificates import fingerprint
 from hub.config import Partner
@@ -152,7 +165,7 @@ class Intake:
                     raise CallRefused(Problem("not-yours", organ))
                 most = min(limit or PENDING_LIMIT, PENDING_LIMIT)
                 unit = routes.canonical(organ)
-                return answers.pending(await self._journal.read(deliveries.pending, partner.code, unit, most))
+                return answers.pending(await self._journal.read(deliveries.pending, partner.code, unit, most, now))
             case calls.GetDocument(document_id):
                 row, octets = await self._journal.write(deliveries.fetch, partner.code, document_id, now)
                 found = answers.Document(document_id, row["message_id"], octets)
@@ -260,7 +273,7 @@ def authorise(
     if not routes.may_send(partner, read.sender):
         raise Rejected(Problem("sender-not-allowed", read.sender))
     if read.kind is not Kind.STATUS:
-        return routes.route_all(partner, read.recipients, today)
+        return routes.route_all(partner, (*read.recipients, *changes.told(read)), today, also=read.removed)
     organ = read.responses[0].organ
     if routes.canonical(organ) == routes.canonical(read.sender):
         return ()  # the original sender's own word: it goes to the document's recipients, whom the journal knows

@@ -3,20 +3,23 @@
 Knows what makes a message the same, and what a status answers; not how it was carried, verified or judged.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
 import attrs
 import sqlalchemy as sa
 
-from hub import deliveries, events, ledger, store
+from hub import changes, deliveries, events, ledger, store
 from hub.lifecycle import advance
 from hub.model import Delivery, Event, Fact, Kind, Message, MessageState, Packet, Problem, State
 from hub.routes import Route, Routes
-from hub.schema import content, delivery
+from hub.schema import change, content, delivery
 from hub.schema import message as table
 from hub.store import Transaction
+
+#: Kinds that are documents of their own; a recall or an update is only about one.
+_DOCUMENTS = (Kind.DOCUMENT, Kind.REPLACEMENT)
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +40,15 @@ class Entry:
 
 
 @attrs.frozen
+class Mark:
+    """A delivery to *unit* is stopped by the change *message*."""
+
+    unit: str
+    effect: str
+    message: str
+
+
+@attrs.frozen
 class Taken:
     """What the journal says of an entry: its own, or those of the message it repeats."""
 
@@ -53,7 +65,10 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
     """
     twin = _accepted(tx, entry.partner, entry.message_id)
     if twin is None and not entry.problems:
-        if _insert(tx, entry, routes):
+        named = _named(tx, entry, routes)
+        if foreign := [document for document, known in named.items() if known is None]:
+            entry = attrs.evolve(entry, problems=tuple(Problem("not-the-sender", each) for each in foreign))
+        elif _insert(tx, entry, routes, named):
             return Taken(entry.id, entry.receipt)
         twin = _accepted(tx, entry.partner, entry.message_id)  # another node was first
     if twin is not None and twin["sha256"] == entry.sha256:
@@ -71,12 +86,44 @@ def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMa
     return tx.execute(sa.select(table.c.id, table.c.sha256, table.c.receipt).where(same)).mappings().first()
 
 
-def _insert(tx: Transaction, entry: Entry, routes: Routes) -> bool:
+def _named(tx: Transaction, entry: Entry, routes: Routes) -> dict[str, bool | None]:
+    """Return the DocumentIds that the change *entry* is about: True when its From unit sent one, False when nobody did.
+
+    None is one that only another unit sent.  Where a recall's `ResponseFor` names several, those of its own unit are meant.
+    """
+    packet = entry.packet
+    if packet is None or packet.kind not in changes.CHANGES:
+        return {}
+    sender = routes.canonical(packet.sender)
+    found: dict[str, bool | None] = {}
+    for each in changes.named(packet):
+        which = table.c.document_id == each.document_id
+        if not each.document_id:
+            which = sa.and_(table.c.code == each.code, table.c.promulgation_date == each.promulgation_date)
+        known = sa.and_(which, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(_DOCUMENTS))
+        own = sa.select(table.c.document_id).where(known, table.c.sender == sender).order_by(table.c.id.desc()).limit(1)
+        document = tx.scalars(own).first()
+        if document is not None:
+            found[document] = True
+        elif each.document_id:
+            others = tx.execute(sa.select(table.c.id).where(known).limit(1)).first()
+            found.setdefault(each.document_id, None if others else False)
+    if packet.kind is Kind.RECALL and any(found.values()):
+        return {document: known for document, known in found.items() if known}
+    return found
+
+
+def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, bool | None]) -> bool:
     packet = entry.packet
     assert packet is not None
     assert entry.message_id is not None
     answered = _answered(tx, packet, routes) if packet.kind is Kind.STATUS else None
-    row = _row(entry, routes) | {"state": MessageState.ACCEPTED, "answers": answered["id"] if answered else None}
+    lane = _lane(tx, packet, answered, named, routes)
+    row = _row(entry, routes) | {
+        "state": MessageState.ACCEPTED,
+        "answers": answered["id"] if answered else None,
+        "lane": lane,
+    }
     if not store.put_once(tx, table, [row]):
         return False
     _keep(tx, entry)
@@ -86,19 +133,103 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes) -> bool:
     for deviation in packet.deviations:
         said = {"code": deviation.code, "detail": deviation.detail}
         events.append(tx, Event("deviation-tolerated", now, entry.id, None, said))
-    deliveries.make(tx, entry.id, _routes(tx, entry, answered, routes), now)
+    goes = _routes(tx, entry, answered, routes)
+    late = _late(tx, entry, routes) if packet.kind is Kind.DOCUMENT else []
+    deliveries.make(tx, entry.id, goes, now, lane=lane, urgency=packet.priority, hour=packet.hour)
     if packet.kind is Kind.STATUS:
         _answer(tx, entry.id, packet, answered, routes, now)
+        return True
+    ledger.write(tx, [_sent(tx, entry, routes)])
+    if packet.kind is Kind.DOCUMENT:
+        for mark in late:
+            deliveries.stop(tx, [entry.id], mark.unit, changes.Effect(mark.effect), mark.message, now)
     else:
-        _note_unknown(tx, entry, packet, routes)
-        ledger.write(tx, [_sent(tx, entry, routes)])
+        _change(tx, entry, packet, named, routes)
     return True
+
+
+def _lane(
+    tx: Transaction,
+    packet: Packet,
+    answered: sa.RowMapping | None,
+    named: Mapping[str, bool | None],
+    routes: Routes,
+) -> str:
+    """Return the lane of what *packet* says: that of the document it is, changes or answers.
+
+    A replacement goes in the lane of the first document it replaces, and what is said of the replacement follows it there.
+    """
+    if answered is not None and answered["lane"]:
+        return str(answered["lane"])
+    sender, document = routes.canonical(packet.sender), next(iter(named), packet.document_id)
+    if packet.kind is Kind.STATUS:
+        answer = packet.responses[0]
+        sender = routes.canonical(answer.organ)
+        document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
+    same = sa.and_(table.c.sender == sender, table.c.document_id == document, table.c.state == MessageState.ACCEPTED)
+    taken = sa.select(table.c.lane).where(same, table.c.kind != Kind.STATUS, table.c.lane.is_not(None))
+    return tx.scalars(taken.order_by(table.c.id).limit(1)).first() or ledger.business_key(sender, document)
+
+
+def _change(tx: Transaction, entry: Entry, packet: Packet, named: Mapping[str, bool | None], routes: Routes) -> None:
+    """Keep what a recall, an update or a replacement means, and stop what it stops.
+
+    Where the hub does not know the document it is marked so, kept and routed all the same.
+    """
+    sender, now = routes.canonical(packet.sender), entry.received_at
+    if not any(named.values()):
+        body = {"unit": sender, "documents": list(named)}
+        events.append(tx, Event("document-unknown", now, entry.id, None, body))
+    marks = list(changes.marks(packet, named, routes.canonical))
+    store.put_once(tx, change, [attrs.asdict(mark) | {"message": entry.id, "sender": sender} for mark in marks])
+    for mark in marks:
+        if mark.effect is not changes.Effect.UPDATED:
+            carriers = [each for each in _carriers(tx, sender, mark.document_id) if each != entry.id]
+            deliveries.stop(tx, carriers, mark.unit, mark.effect, entry.id, now)
+
+
+def _carriers(tx: Transaction, sender: str, document_id: str) -> list[str]:
+    """Return the messages that carry a document to its recipients: itself, its replacements under its id, its updates."""
+    updates = sa.select(change.c.message).where(change.c.sender == sender, change.c.document_id == document_id)
+    same = sa.and_(table.c.sender == sender, table.c.state == MessageState.ACCEPTED)
+    carries = sa.or_(
+        sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*_DOCUMENTS, Kind.UPDATE))),
+        sa.and_(same, table.c.id.in_(updates), table.c.kind == Kind.UPDATE),
+    )
+    return list(tx.scalars(sa.select(table.c.id).where(carries)))
+
+
+def _late(tx: Transaction, entry: Entry, routes: Routes) -> list[Mark]:
+    """Return the changes that came before the document *entry*, and before anything of it went to the unit they stop.
+
+    A document sent again after its recall is a new sending, and goes.
+    """
+    packet = entry.packet
+    assert packet is not None
+    sender = routes.canonical(packet.sender)
+    early = sa.select(change).where(
+        change.c.sender == sender,
+        change.c.document_id == packet.document_id,
+        change.c.effect != changes.Effect.UPDATED,
+    )
+    found = tx.execute(early.order_by(change.c.message)).all()
+    if not found:
+        return []
+    carriers = [each for each in _carriers(tx, sender, packet.document_id) if each != entry.id]
+    been = set(tx.scalars(sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))))
+    return [
+        Mark(route.recipient, row.effect, row.message)
+        for row in found
+        for route in entry.routes
+        if row.unit in (changes.EVERY, route.recipient) and route.recipient not in been
+    ]
 
 
 def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
     refusal = "; ".join(f"{p.code}: {p.detail}" if p.detail else p.code for p in entry.problems)
     tx.execute(sa.insert(table), [_row(entry, routes) | {"state": MessageState.REFUSED, "refusal": refusal}])
-    _keep(tx, entry)
+    if all(problem.code != "secret-refused" for problem in entry.problems):  # whose bytes the hub does not keep
+        _keep(tx, entry)
     body = {
         "partner": entry.partner,
         "message_id": entry.message_id,
@@ -155,7 +286,7 @@ def _answered(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping 
     """Return the newest document a status answers: by DocumentId, else by Code and PromulgationDate.
 
     The document is from ResponseFor's unit and the status's unit is among its recipients; a status of the original sender
-    itself (13) needs no such recipient.
+    itself (13) needs no such recipient.  What agrees or refuses (15, 16) answers the newest open change of that document.
     """
     answer = packet.responses[0]
     organ, reporter = routes.canonical(answer.organ), routes.canonical(packet.sender)
@@ -166,9 +297,23 @@ def _answered(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping 
     by_id = table.c.document_id == answer.document_id
     by_code = sa.and_(table.c.code == answer.code, table.c.promulgation_date == answer.promulgation_date)
     newest = sa.select(table).where(theirs).order_by(table.c.received_at.desc(), table.c.id.desc()).limit(1)
+    found = None
     if answer.document_id:
-        return tx.execute(newest.where(by_id)).mappings().first()
-    return tx.execute(newest.where(by_code)).mappings().first() if answer.code else None
+        found = tx.execute(newest.where(by_id)).mappings().first()
+    elif answer.code:
+        found = tx.execute(newest.where(by_code)).mappings().first()
+    if packet.status not in changes.ANSWERS:
+        return found
+    document = answer.document_id or (found["document_id"] if found else "")
+    about = sa.select(change.c.message).where(change.c.sender == organ, change.c.document_id == document)
+    asked = (
+        sa.select(table)
+        .join(delivery, sa.and_(delivery.c.message == table.c.id, delivery.c.recipient == reporter))
+        .where(table.c.sender == organ, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.CHANGES))
+        .where(sa.or_(table.c.id.in_(about), table.c.document_id == document))
+        .order_by(delivery.c.answer.is_not(None), table.c.received_at.desc(), table.c.id.desc())
+    )
+    return tx.execute(asked.limit(1)).mappings().first() or found
 
 
 def _routes(tx: Transaction, entry: Entry, answered: sa.RowMapping | None, routes: Routes) -> tuple[Route, ...]:
@@ -214,6 +359,9 @@ def _answer(
     for made in deliveries.of_message(tx, answered["id"]):
         if made.recipient != reporter:
             continue
+        if code in changes.ANSWERS and answered["kind"] in changes.CHANGES and made.answer is None:
+            _close(tx, answered, made, code, said | {"by": status_id}, now)
+            continue
         status = advance(made.status, code)
         name = "status-moved" if status != made.status else "status-kept"
         if status != made.status:
@@ -221,23 +369,27 @@ def _answer(
         events.append(tx, Event(name, now, answered["id"], made.id, said | {"by": status_id}))
 
 
-def _note_unknown(tx: Transaction, entry: Entry, packet: Packet, routes: Routes) -> None:
-    """Mark a recall or update whose document the hub does not know: it is kept and routed all the same."""
-    if packet.kind not in (Kind.RECALL, Kind.UPDATE):
+def _close(
+    tx: Transaction, changed: sa.RowMapping, made: Delivery, code: str, said: Mapping[str, object], now: datetime
+) -> None:
+    """Keep a recipient's answer to a change, and tell the recalled document's deliveries of it."""
+    tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(answer=code, changed_at=now))
+    events.append(tx, Event("change-answered", now, changed["id"], made.id, said))
+    if changed["kind"] != Kind.RECALL:
         return
-    about = [packet.about, *(response.document_id for response in packet.responses)]
-    sender = routes.canonical(packet.sender)
-    for document in filter(None, about):
-        known = sa.select(table.c.id).where(
-            table.c.sender == sender,
-            table.c.document_id == document,
-            table.c.state == MessageState.ACCEPTED,
-            table.c.kind == Kind.DOCUMENT,
+    about = sa.select(change.c.document_id).where(change.c.message == changed["id"]).distinct()
+    asked = (
+        sa.select(delivery.c.id, delivery.c.message)
+        .join(table, table.c.id == delivery.c.message)
+        .where(
+            table.c.sender == changed["sender"], table.c.kind.in_(_DOCUMENTS), delivery.c.recipient == made.recipient
         )
-        if tx.execute(known.limit(1)).first():
-            return
-    body = {"unit": sender, "documents": [document for document in about if document]}
-    events.append(tx, Event("document-unknown", entry.received_at, entry.id, None, body))
+        .where(table.c.document_id.in_(about), table.c.state == MessageState.ACCEPTED)
+        .order_by(delivery.c.id)
+    )
+    name = "recall-agreed" if code == changes.AGREED else "recall-refused"
+    for row in tx.execute(asked).all():
+        events.append(tx, Event(name, now, row.message, row.id, said))
 
 
 def _sent(tx: Transaction, entry: Entry, routes: Routes) -> Fact:
@@ -363,7 +515,13 @@ def traces(
         .limit(limit)
     )
     if document is not None:
-        query = query.where(table.c.answers == document)
+        old = table.alias("old")
+        about = (
+            sa.select(change.c.message)
+            .join(old, sa.and_(old.c.sender == change.c.sender, old.c.document_id == change.c.document_id))
+            .where(old.c.id == document, old.c.kind.in_(_DOCUMENTS))
+        )
+        query = query.where(sa.or_(table.c.answers == document, table.c.answers.in_(about)))
     if since is not None:
         query = query.where(table.c.received_at >= since)
     if carried_by is not None:

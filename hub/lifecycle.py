@@ -15,22 +15,38 @@ from hub.model import Accepted, Outcome, Postponed, Refused, State, Unavailable
 DELIVER = MappingProxyType(
     {
         (State.WAITING, "claim"): frozenset({State.SENDING}),
+        (State.WAITING, "stop"): frozenset({State.DEAD}),
         (State.SENDING, "accepted"): frozenset({State.DELIVERED}),
         (State.SENDING, "refused"): frozenset({State.DEAD}),
         (State.SENDING, "unavailable"): frozenset({State.WAITING, State.DEAD}),
-        (State.SENDING, "postponed"): frozenset({State.WAITING}),
-        (State.SENDING, "rescue"): frozenset({State.WAITING}),
+        (State.SENDING, "postponed"): frozenset({State.WAITING, State.DEAD}),
+        (State.SENDING, "rescue"): frozenset({State.WAITING, State.DEAD}),
+        (State.SENDING, "stop"): frozenset({State.SENDING}),
         (State.HELD, "fetch"): frozenset({State.FETCHED}),
+        (State.HELD, "stop"): frozenset({State.DEAD}),
         (State.FETCHED, "fetch"): frozenset({State.FETCHED}),
         (State.FETCHED, "confirm"): frozenset({State.DELIVERED}),
         (State.DELIVERED, "confirm"): frozenset({State.DELIVERED}),
         (State.DEAD, "replay"): frozenset({State.WAITING, State.HELD}),
+        (State.DEAD, "stop"): frozenset({State.DEAD}),
     }
 )
 
 #: The order of status codes (QCVN 102 code list, standards 1.9.5): a delivery's status only moves to a higher rank.
 STATUS_RANK = MappingProxyType({"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5})
 FINAL_STATUSES = frozenset({"02", "06"})
+
+#: How far one step of urgency (`OtherInfo/Priority`) goes ahead of what is due at the same time.
+STEP = timedelta(minutes=10)
+
+
+def turn(due: datetime, urgency: int) -> datetime:
+    """Return the place of a delivery in its partner's queue: the earlier one is claimed first.
+
+    Each step of urgency counts as `STEP` of waiting.  So the more urgent overtakes, yet nothing is overtaken by what becomes
+    due more than four steps after it: however steady the flow of urgent ones, nothing starves.
+    """
+    return due - STEP * urgency
 
 
 @attrs.frozen

@@ -96,6 +96,14 @@ class ResponseFor:
 
 
 @attrs.frozen
+class Replaced:
+    """A document that a replacement supersedes (QCVN 102, 2.2.8); no organs: at every unit."""
+
+    document_id: str
+    organs: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class Attachment:
     """One attachment as its manifest names it; `size` and `sha256` are of the decoded octets, as carried."""
 
@@ -124,6 +132,10 @@ class Packet:
     responses: tuple[ResponseFor, ...] = ()
     status: str | None = None  #: two digits, status packets only
     about: str = ""  #: `Bussiness/DocumentId`
+    added: tuple[str, ...] = ()  #: units an update adds to the receivers
+    removed: tuple[str, ...] = ()  #: units it takes away
+    replaces: tuple[Replaced, ...] = ()  #: what a replacement supersedes
+    hour: datetime | None = None  #: when a timed document (`priority` 4) is to go
     attachments: tuple[Attachment, ...] = ()
     deviations: tuple[Problem, ...] = ()  #: what the observed profile tolerated; each becomes an event
 
@@ -162,6 +174,10 @@ class Delivery:
     status: str | None = None  #: the recipient's latest status code, moved only forward
     reason: str | None = None
     changed_at: datetime | None = None
+    urgency: int = 0  #: `OtherInfo/Priority`, 0 to 4
+    lane: str = ""  #: what is in one lane goes to one recipient in order
+    stopped: str | None = None  #: the change that stopped it: `recalled: ID`, `removed: ID`, `replaced: ID`
+    answer: str | None = None  #: of a recall, update or replacement: 15 agreed, 16 refused
 
 
 @attrs.frozen(kw_only=True)

@@ -36,12 +36,12 @@ class Plan:
 def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -> Plan:
     """Return what a replay of the dead deliveries of these messages would do.  Changes nothing.
 
-    What was recalled is never replayed (design.md «Recalls»).
+    What a recall, an update or a replacement stopped is never replayed.
     """
     replays, excluded = [], []
     for message, delivery in journal.dead(tx, wanted, recipient):
-        if (delivery.reason or "").startswith("recalled:"):
-            excluded.append(Excluded(delivery, delivery.reason or ""))
+        if delivery.stopped is not None:
+            excluded.append(Excluded(delivery, delivery.stopped))
         else:
             replays.append((message, delivery))
     return Plan(tuple(replays), tuple(excluded))

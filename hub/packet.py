@@ -12,10 +12,10 @@ from datetime import date
 import attrs
 from lxml import etree
 
-from hub import markup, shape
+from hub import markings, markup, shape
 from hub.attachment import Carried, Unfit, carried
 from hub.errors import Rejected
-from hub.model import Attachment, Kind, Packet, Problem, ResponseFor
+from hub.model import Attachment, Kind, Packet, Problem, Replaced, ResponseFor
 from hub.shape import QCVN
 from hub.tidying import Branch, Notes, Tidying
 
@@ -25,6 +25,7 @@ KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLA
 _FILES = re.compile(
     r"[^\n]*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar)", re.IGNORECASE
 )
+TIMED = 4  #: the Priority of a document that waits for its hour
 #: How the octets of some types begin.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -36,13 +37,15 @@ _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
 def read(content: bytes) -> Packet:
     """Return what a packet says, and what was tolerated in it.
 
-    Raises Rejected: as `markup.parse` does for what is no sound XML, `packet-unreadable` for another vocabulary, else
-    with every problem by its path, with the line.
+    Raises Rejected: as `markup.parse` does for what is no sound XML, `packet-unreadable` for another vocabulary,
+    `secret-refused` for what says it is secret, else with every problem by its path, with the line.
     """
     root = markup.parse(content)
     if root.tag != f"{{{QCVN}}}edXML":
         raise Rejected(Problem("packet-unreadable", f"line {root.sourceline}: {root.tag}"[:300]))
-    notes, is_status = Notes(), _is_status(root)
+    if secret := markings.secret(root):
+        raise Rejected(Problem("secret-refused", f"{secret.line}: {secret.name}"[:300]))
+    notes, is_status, hour = Notes(), _is_status(root), markings.hour(root)
     tidying = Tidying(shape.load("status" if is_status else "document"), notes)
     packet = tidying.tidy(root)
     found = _status(packet, notes) if is_status else _document(packet, notes)
@@ -50,7 +53,7 @@ def read(content: bytes) -> Packet:
     if notes.refused:
         raise Rejected(*notes.refused)
     tidying.compare(root)
-    return attrs.evolve(found, deviations=notes.tolerated)
+    return attrs.evolve(found, deviations=notes.tolerated, hour=hour if found.priority == TIMED else None)
 
 
 def day(text: str) -> date | None:
@@ -98,6 +101,7 @@ def _document(packet: Branch, notes: Notes) -> Packet:
     kind = KINDS.get(business.text("BussinessDocType"), Kind.DOCUMENT)
     responses = tuple(_responses(message))
     attachments = tuple(_attachments(packet, kind, notes))
+    added, removed = _receivers(business, notes) if kind is Kind.UPDATE else ((), ())
     _check_needs(kind, business, responses, notes)
     _day(promulgation, "PromulgationDate", notes)
     return Packet(
@@ -114,6 +118,9 @@ def _document(packet: Branch, notes: Notes) -> Packet:
         paper=business.text("Paper") == "1",
         responses=responses,
         about=business.text("DocumentId"),
+        added=added,
+        removed=removed,
+        replaces=tuple(_replaced(business)) if kind is Kind.REPLACEMENT else (),
         attachments=attachments,
     )
 
@@ -134,6 +141,32 @@ def _responses(message: Branch) -> Iterator[ResponseFor]:
         texts = [each.text(name) for name in ("OrganId", "Code", "PromulgationDate", "DocumentId")]
         if any(texts):
             yield ResponseFor(*texts)
+
+
+def _receivers(business: Branch, notes: Notes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the units that an update adds and those it removes (QCVN 102, 2.2.3); one that it does both with is added."""
+    changed = business.one("BussinessDocumentInfo")
+    receivers = changed.one("ReceiverList").all("Receiver")
+    if receivers and changed.text("DocumentReceiver") != "1":
+        notes.tolerate(
+            "M", changed.path("DocumentReceiver"), f"{changed.line('DocumentReceiver')}: not 1, so no receiver changes"
+        )
+        return (), ()
+    found: dict[str, list[str]] = {"0": [], "1": []}
+    for each in receivers:
+        organ, kind = each.text("OrganId"), each.text("ReceiverType")
+        if organ and kind in found:
+            found[kind].append(organ)
+        else:
+            notes.tolerate("R", each.path("ReceiverType"), f"{each.line()}: {organ[:50]} is neither added nor removed")
+    added = tuple(dict.fromkeys(found["1"]))
+    return added, tuple(organ for organ in dict.fromkeys(found["0"]) if organ not in added)
+
+
+def _replaced(business: Branch) -> Iterator[Replaced]:
+    for each in business.one("ReplacementInfoList").all("ReplacementInfo"):
+        organs = each.one("OrganIdList").texts("OrganId")
+        yield Replaced(each.text("DocumentId"), tuple(dict.fromkeys(filter(None, organs))))
 
 
 def _check_needs(kind: Kind, business: Branch, responses: tuple[ResponseFor, ...], notes: Notes) -> None:

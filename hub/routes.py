@@ -113,21 +113,22 @@ class Routes:
             raise Rejected(Problem("unit-without-system", code))
         return Route(unit, partner, via, first_state(post.receive))
 
-    def route_all(self, partner: str, codes: Iterable[str], on: date) -> tuple[Route, ...]:
+    def route_all(self, partner: str, codes: Iterable[str], on: date, *, also: Iterable[str] = ()) -> tuple[Route, ...]:
         """Return one route per recipient of what *partner* sent, duplicates by alias folded.
 
         From the axis, a recipient outside the province is no duty of ours.  Raises `Rejected` with every recipient that
-        cannot be served, or `not-ours` when none is ours.
+        cannot be served, or `not-ours` when none is ours; those of *also* that cannot be served are left out.
         """
         routes: dict[str, Route] = {}
         problems: list[Problem] = []
-        for code in codes:
+        codes, also = tuple(codes), tuple(also)
+        for code in (*codes, *also):
             if partner == self.upstream and self.outside(code):
                 continue
             try:
                 route = self.route(code, on)
             except Rejected as rejected:
-                problems += rejected.problems
+                problems += rejected.problems if code in codes else ()
             else:
                 routes.setdefault(route.recipient, route)
         if problems:

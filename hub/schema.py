@@ -89,6 +89,7 @@ message = sa.Table(
     sa.Column("status", sa.String(3)),  # status packets: the code
     sa.Column("answers_unit", sa.Text),  # status packets: ResponseFor/OrganId, after aliases
     sa.Column("answers", sa.String(36)),  # status packets: the message answered, when known
+    sa.Column("lane", sa.Text),  # of its deliveries; what concerns the same document takes it over
     sa.Column("receipt", sa.LargeBinary),
 )
 #: Only an accepted message takes its id.
@@ -122,11 +123,31 @@ delivery = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("holder", sa.Text),  # the node that is sending it
     sa.Column("lease_until", Instant),
+    sa.Column("urgency", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("turn", Instant, nullable=False, server_default=""),  # lifecycle.turn of due and urgency
+    sa.Column("lane", sa.Text, nullable=False, server_default=""),
+    sa.Column("stopped", sa.Text),  # why it may not go any more, whatever becomes of it
+    sa.Column("answer", sa.String(2)),  # of a change: 15 or 16, the recipient's first
+    sa.Column("alarmed_at", Instant),  # when it was told that nobody fetches it
     sa.UniqueConstraint("message", "recipient"),
 )
-sa.Index("ix_delivery_queue", delivery.c.partner, delivery.c.state, delivery.c.due)
+sa.Index("ix_delivery_queue", delivery.c.partner, delivery.c.state, delivery.c.turn, delivery.c.message, delivery.c.due)
+sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
+sa.Index("ix_delivery_alarm", delivery.c.state, delivery.c.alarmed_at, delivery.c.since)
 sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)
 sa.Index("ix_delivery_lease", delivery.c.state, delivery.c.lease_until)
+
+#: What recalls, updates and replacements mean: on which document of their From unit, at which unit (empty: all).
+change = sa.Table(
+    "change",
+    metadata,
+    sa.Column("message", sa.String(36), sa.ForeignKey("message.id"), primary_key=True),
+    sa.Column("document_id", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("sender", sa.Text, nullable=False),
+    sa.Column("effect", sa.Text, nullable=False),  # recalled · removed · replaced · updated
+)
+sa.Index("ix_change_document", change.c.sender, change.c.document_id)
 
 attempt = sa.Table(
     "attempt",

@@ -60,6 +60,10 @@ class Branch:
         leaf = self.leaves.get(name)
         return "" if leaf is None else (leaf.text or "").strip(" \t\r\n")
 
+    def texts(self, name: str) -> list[str]:
+        """Return the texts of all children *name*, which may be many, without the space around them."""
+        return [(leaf.text or "").strip(" \t\r\n") for leaf in self.element if local_name(leaf) == name]
+
     def all(self, name: str) -> list["Branch"]:
         return self.branches.get(name, [])
 

@@ -143,7 +143,7 @@ def show(screen: Screen, name: str, raw: bool) -> None:
     with opened(read(screen.config)) as engine, store.reading(engine) as tx:
         message = one(tx, name)
         if raw:
-            sys.stdout.buffer.write(journal.octets(tx, message.sha256))
+            sys.stdout.buffer.write(_octets(tx, message))
             sys.stdout.buffer.flush()
             return
         made = deliveries.of_message(tx, message.id)
@@ -159,8 +159,32 @@ def show(screen: Screen, name: str, raw: bool) -> None:
             )
 
 
+def _octets(tx: "Transaction", message: "Message") -> bytes:
+    from hub import journal
+
+    try:
+        return journal.octets(tx, message.sha256)
+    except KeyError:
+        raise Stop(
+            f"không lưu các byte của {message.id}: {message.refusal}",
+            f"the bytes of {message.id} are not kept: {message.refusal}",
+        ) from None
+
+
 def _delivery(delivery: "Delivery") -> dict[str, object]:
-    keys = ("recipient", "partner", "state", "attempts", "reason", "status", "id", "due")
+    keys = (
+        "recipient",
+        "partner",
+        "state",
+        "attempts",
+        "reason",
+        "status",
+        "answer",
+        "urgency",
+        "stopped",
+        "id",
+        "due",
+    )
     return {key: getattr(delivery, key) for key in keys}
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hub import deliveries, events, journal, ledger, operations, registry
+from hub.changes import Effect
 from hub.deliveries import Exchange
 from hub.errors import Rejected
 from hub.journal import Filter
@@ -116,25 +117,29 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
 
 
 def test_what_was_recalled_is_never_replayed(tx, sent):
-    (taken,) = claim(tx)
-    settle(tx, taken, Verdict(State.DEAD, "recalled: D9"), "refused")
+    deliveries.stop(tx, [sent], "H55.01", Effect.RECALLED, "R", NOW)
+    (made,) = deliveries.of_message(tx, sent)
     plan = operations.plan_replay(tx, Filter())
-    assert (plan.replays, len(plan.excluded)) == ((), 1)
+    assert (plan.replays, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
+    assert operations.replay(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
+    assert state(tx, sent) == [(State.DEAD, 0)]
 
 
 def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
     first = journal.take(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
     second = journal.take(tx, entry(document("H55.01", "H55.13.1", document_id="D2"), 2, partner="vpub"), ROUTES).id
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10) == [first, second]
-    assert deliveries.pending(tx, "sotttt", "H55.13.1", 10) == [second]
-    assert deliveries.pending(tx, "sotttt", "H55.13", 1) == [first]
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
+    assert deliveries.pending(tx, "sotttt", "H55.13.1", 10, NOW) == [second]
+    assert deliveries.pending(tx, "sotttt", "H55.13", 1, NOW) == [first]
     row, octets = deliveries.fetch(tx, "sotttt", first, NOW)
     assert (row["message_id"], octets) == ("m1", b"packet 1")
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10) == [first, second], "fetched but unconfirmed stays pending"
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second], (
+        "fetched but unconfirmed stays pending"
+    )
     assert deliveries.fetch(tx, "sotttt", first, NOW)[1] == b"packet 1"
     for _ in range(2):
         deliveries.confirm(tx, "sotttt", first, None, NOW)
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10) == [second]
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [second]
     received = [f for f in ledger.facts(tx) if f.milestone == "received"]
     assert [(f.unit, f.message, f.counterpart) for f in received] == [("H55.13", first, "H55.01")]
 

@@ -155,7 +155,7 @@ def test_aliases_name_the_same_unit_in_facts_and_deliveries(tx):
     journal.take(tx, entry(document("000.00.13.H55", "H55.01")), ROUTES)
     journal.take(tx, entry(document("H55.01", "000.00.13.H55", document_id="D2"), 2, partner="vpub"), ROUTES)
     assert {unit for unit, _, _ in facts(tx)} == {"H55.13", "H55.01"}
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10) != []
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) != []
 
 
 @pytest.mark.parametrize("kind", [Kind.RECALL, Kind.UPDATE])

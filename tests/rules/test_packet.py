@@ -5,7 +5,7 @@ import io
 import re
 import tomllib
 import zipfile
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import attrs
 import pytest
@@ -18,7 +18,7 @@ from hub import packet
 from hub.demo import packets
 from hub.demo.packets import Answered, Variation
 from hub.errors import Rejected, describe
-from hub.model import Attachment, Kind, Packet, Problem, ResponseFor
+from hub.model import Attachment, Kind, Packet, Problem, Replaced, ResponseFor
 from hub.shape import QCVN
 from tests import samples
 from tests.conftest import ROOT
@@ -651,3 +651,58 @@ def test_a_second_validator_reads_the_schemas_the_same_way(profile, kind):
         root = etree.fromstring(content)
         assert ours.validate(root) == second.is_valid(root), content
     assert ours.validate(etree.fromstring(base))
+
+
+# --- what changes and what is marked --------------------------------------------------------------------------------------
+
+
+def update(flag="1", *receivers):
+    """Write an update of D0 with these receivers, each a unit and a type, in place of its own."""
+    listed = "".join(
+        f"<edXML:Receiver><edXML:OrganId>{organ}</edXML:OrganId><edXML:ReceiverType>{kind}</edXML:ReceiverType></edXML:Receiver>"
+        for organ, kind in receivers
+    )
+    changed = (
+        f"<edXML:DocumentReceiver>{flag}</edXML:DocumentReceiver><edXML:ReceiverList>{listed}</edXML:ReceiverList>"
+    )
+    return edit(UPDATE, r"<edXML:DocumentReceiver>.*?</edXML:DocumentReceiver>", changed)
+
+
+def test_an_update_says_whom_it_adds_and_removes():
+    read = packet.read(update("1", ("H55.01", "1"), ("H55.02", "0"), ("H55.01", "0"), ("H55.03", "7")))
+    assert (read.added, read.removed) == (("H55.01",), ("H55.02",))
+    assert any(problem.code.endswith("Receiver[4].ReceiverType") for problem in read.deviations)
+
+
+def test_receivers_change_only_where_the_update_says_so():
+    read = packet.read(update("0", ("H55.01", "1")))
+    assert (read.added, read.removed) == ((), ())
+    assert any(problem.code.endswith("DocumentReceiver") for problem in read.deviations)
+
+
+def test_a_real_update_and_a_real_replacement_name_units_and_documents():
+    found = samples.edxml()
+    assert packet.read(found["edoc_update"]).added == ("000.00.00.H14",)
+    assert packet.read(found["edoc_update"]).removed == ("000.00.00.H41",)
+    old = Replaced("000.00.00.G22,2014/01/30,7806/VPCP-TTĐT", ("000.00.00.H41", "000.00.00.H14"))
+    assert packet.read(found["edoc_replacement"]).replaces == (old, old)
+
+
+def marked(name, text, content=None):
+    added = f"<edXML:{name}>{text}</edXML:{name}></edXML:OtherInfo>"
+    return edit(content or document(priority=4), "</edXML:OtherInfo>", added)
+
+
+@pytest.mark.parametrize(("name", "text"), [("DoMat", "Tối mật"), ("secretlevel", "2"), ("ĐộMật", "A")])
+def test_a_document_that_says_it_is_secret_is_refused(name, text):
+    assert codes(marked(name, text)) == ["secret-refused"]
+
+
+def test_a_document_that_says_it_is_not_secret_is_taken():
+    assert packet.read(marked("DoMat", " Thường ")).kind is Kind.DOCUMENT
+
+
+def test_a_timed_document_has_its_hour_and_no_other_has():
+    assert packet.read(marked("HenGio", "2026/11/25 07:00")).hour == datetime(2026, 11, 25, tzinfo=UTC)
+    assert packet.read(marked("HenGio", "sớm")).hour is None
+    assert packet.read(marked("HenGio", "2026/11/25 07:00", document(priority=3))).hour is None

@@ -1,0 +1,316 @@
+"""Recalls, updates and replacements in the journal: what they stop, whom they reach, who may send them, how they are answered."""
+
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from hub import changes, deliveries, events, journal, ledger
+from hub.deliveries import Exchange
+from hub.errors import Rejected
+from hub.lifecycle import STEP, Verdict
+from hub.model import Kind, Problem, Replaced, ResponseFor, State
+from tests.province import NOW, ROUTES, document, entry, status
+
+TICK = timedelta(seconds=1)
+LEASE = timedelta(seconds=60)
+DELIVERED = Verdict(State.DELIVERED)
+
+
+class Day:
+    """What is sent in a day, each a second after the other."""
+
+    def __init__(self, tx):
+        self.tx, self.number = tx, 0
+
+    @property
+    def now(self):
+        return NOW + TICK * self.number
+
+    def take(self, packet, partner="sotttt", **fields):
+        self.number += 1
+        made = entry(packet, self.number, partner=partner, at=self.now)
+        if packet.kind is not Kind.STATUS:
+            told = (*packet.recipients, *changes.told(packet))
+            made = attrs.evolve(made, routes=ROUTES.route_all(partner, told, NOW.date(), also=packet.removed))
+        return journal.take(self.tx, attrs.evolve(made, **fields), ROUTES)
+
+    def states(self, message):
+        return {made.recipient: made.state for made in deliveries.of_message(self.tx, message)}
+
+    def made(self, message, recipient):
+        return next(made for made in deliveries.of_message(self.tx, message) if made.recipient == recipient)
+
+    def happened(self, message):
+        return [each["event"] for each in events.of_message(self.tx, message)]
+
+    def claim(self, partner="vpub", limit=4, at=None):
+        return deliveries.claim(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
+
+    def settle(self, claim, verdict, outcome="accepted"):
+        return deliveries.settle(self.tx, claim, outcome, verdict, Exchange(), self.now)
+
+    def milestones(self):
+        return sorted((fact.unit, fact.milestone) for fact in ledger.facts(self.tx))
+
+
+@pytest.fixture
+def today(tx):
+    return Day(tx)
+
+
+def change(kind, *recipients, about="", document_id="X", **fields):
+    return attrs.evolve(document("H55.13", *recipients, document_id=document_id), kind=kind, about=about, **fields)
+
+
+def recall(*recipients, about="D1", **fields):
+    return change(Kind.RECALL, *recipients, about=about, **fields)
+
+
+# --- recall ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_recall_stops_what_is_not_yet_delivered_to_whom_it_addresses_and_goes_there_itself(today):
+    sent = today.take(document("H55.13", "H55.01", "G22", "H55.13.1")).id
+    back = today.take(recall("H55.01", "H55.13.1")).id
+    assert today.states(sent) == {"H55.01": State.DEAD, "G22": State.WAITING, "H55.13.1": State.DEAD}
+    assert today.made(sent, "H55.01").reason == f"recalled: {back}"
+    assert today.states(back) == {"H55.01": State.WAITING, "H55.13.1": State.HELD}
+    assert today.milestones() == [("H55.13", "sent"), ("H55.13", "sent-recall")], "nothing failed"
+
+
+def test_a_recall_by_response_for_and_by_number_and_date_finds_its_document(today):
+    sent = today.take(document()).id
+    by_number = ResponseFor("H55.13", "7816/VPUB", "2026/11/20", "")
+    today.take(recall(about="", responses=(by_number, ResponseFor("G22", "", "", "somebody's"))))
+    assert today.states(sent) == {"H55.01": State.DEAD}
+
+
+def test_the_same_recall_twice_changes_nothing(today):
+    sent = today.take(document()).id
+    first = today.take(recall()).id
+    before = today.happened(sent)
+    today.take(recall())
+    assert today.made(sent, "H55.01").stopped == f"recalled: {first}"
+    assert today.happened(sent) == before
+
+
+def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
+    for how in ("accepted", "unavailable", "rescued", "refused"):
+        name = f"D-{how}"
+        sent = today.take(document(document_id=name)).id
+        (claimed,) = today.claim(limit=1)
+        back = today.take(recall(about=name)).id
+        assert today.states(sent) == {"H55.01": State.SENDING}
+        assert today.claim() == [], "the recall follows the document"
+        if how == "rescued":
+            deliveries.rescue(today.tx, today.now, alone=True)
+        else:
+            waits = Verdict(State.WAITING, "down", today.now)
+            verdict = {"accepted": DELIVERED, "unavailable": waits, "refused": Verdict(State.DEAD, "refused: no")}[how]
+            today.settle(claimed, verdict, how)
+        assert today.states(sent) == {"H55.01": State.DELIVERED if how == "accepted" else State.DEAD}
+        assert today.made(sent, "H55.01").stopped == f"recalled: {back}"
+        (next_one,) = today.claim()
+        assert next_one.message == back
+        today.settle(next_one, DELIVERED)
+    assert today.milestones().count(("H55.13", "failed")) == 1, "only the partner's refusal is a failure"
+
+
+def test_what_was_fetched_is_beyond_recall_and_what_was_held_cannot_be_fetched_any_more(today):
+    sent = [today.take(document("H55.01", "H55.13", document_id=name), "vpub").id for name in ("D1", "D2")]
+    deliveries.fetch(today.tx, "sotttt", sent[0], today.now)
+    for name in ("D1", "D2"):
+        today.take(attrs.evolve(document("H55.01", "H55.13", document_id="X"), kind=Kind.RECALL, about=name), "vpub")
+    assert today.states(sent[0]) == {"H55.13": State.FETCHED}
+    deliveries.confirm(today.tx, "sotttt", sent[0], None, today.now)
+    with pytest.raises(Rejected, match="document-not-found"):
+        deliveries.fetch(today.tx, "sotttt", sent[1], today.now)
+
+
+def test_a_recall_that_overtook_its_document_stops_it_on_arrival_and_a_new_sending_goes(today):
+    back = today.take(recall()).id
+    assert "document-unknown" in today.happened(back)
+    late = today.take(document("H55.13", "H55.01", "G22")).id
+    assert today.states(late) == {"H55.01": State.DEAD, "G22": State.WAITING}
+    assert today.made(late, "H55.01").reason == f"recalled: {back}"
+    assert today.states(today.take(document()).id) == {"H55.01": State.WAITING}
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        recall(about="D9"),
+        recall(about="", responses=(ResponseFor("H55.01", "", "", "D9"),)),
+        change(Kind.UPDATE, about="D9"),
+        change(Kind.REPLACEMENT, replaces=(Replaced("D9"),)),
+    ],
+)
+def test_only_the_unit_that_sent_a_document_may_change_it(today, packet):
+    theirs = today.take(document("H55.01", "H55.13", document_id="D9"), "vpub").id
+    assert today.take(packet).problems == (Problem("not-the-sender", "D9"),)
+    assert today.states(theirs) == {"H55.13": State.HELD}
+
+
+def test_the_sender_is_the_unit_whichever_partner_carried_it(today):
+    sent = today.take(document("000.00.13.H55")).id
+    today.take(recall(), "any")
+    assert today.states(sent) == {"H55.01": State.DEAD}
+
+
+# --- update and replacement -----------------------------------------------------------------------------------------------
+
+
+def test_an_update_reaches_added_and_removed_units_and_stops_the_document_at_the_removed(today):
+    sent = today.take(document("H55.13", "H55.01", "G22")).id
+    update = today.take(change(Kind.UPDATE, "H55.01", about="D1", added=("G01",), removed=("G22", "H55.20"))).id
+    assert today.states(update) == {"H55.01": State.WAITING, "G01": State.WAITING, "G22": State.WAITING}
+    assert today.states(sent) == {"H55.01": State.WAITING, "G22": State.DEAD}
+    assert today.made(sent, "G22").reason == f"removed: {update}"
+
+
+def test_a_recall_stops_an_update_that_was_not_delivered_either(today):
+    today.take(document())
+    update = today.take(change(Kind.UPDATE, "H55.01", about="D1", added=("G01",))).id
+    today.take(recall("H55.01", "G01"))
+    assert set(today.states(update).values()) == {State.DEAD}
+
+
+def test_a_replacement_stops_what_it_supersedes_at_the_units_it_names(today):
+    old = [today.take(document("H55.13", "H55.01", "G22", document_id=name)).id for name in ("D1", "D2")]
+    lists = (Replaced("D1", ("H55.01", "G01")), Replaced("D2"))
+    new = today.take(change(Kind.REPLACEMENT, "H55.01", replaces=lists, document_id="D1")).id
+    assert today.states(old[0]) == {"H55.01": State.DEAD, "G22": State.WAITING}
+    assert today.states(old[1]) == {"H55.01": State.DEAD, "G22": State.DEAD}
+    assert today.states(new) == {"H55.01": State.WAITING, "G01": State.WAITING}
+    assert today.made(old[1], "G22").reason == f"replaced: {new}"
+
+
+# --- answers --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "event"), [("15", "recall-agreed"), ("16", "recall-refused")])
+def test_an_answer_closes_the_newest_open_recall_and_shows_in_the_traces_of_the_document(today, code, event):
+    sent = today.take(document()).id
+    (claimed,) = today.claim()
+    today.settle(claimed, DELIVERED)
+    back = today.take(recall(document_id="D1")).id
+    answer = today.take(status(code), "vpub").id
+    assert today.made(back, "H55.01").answer == code
+    assert today.made(sent, "H55.01").status is None
+    assert (today.happened(sent)[-1], today.happened(back)[-1]) == (event, "change-answered")
+    assert [trace.document for trace in journal.traces(today.tx, "H55.13", document=sent)] == [back]
+    today.take(status("16" if code == "15" else "15"), "vpub")
+    assert today.made(back, "H55.01").answer == code, "the first answer closes the question"
+    assert today.happened(back)[-1] == "status-kept"
+    assert journal.message(today.tx, answer).state == "accepted"
+
+
+def test_an_answer_without_a_question_is_history(today):
+    sent = today.take(document()).id
+    today.take(status("15"), "vpub")
+    assert today.happened(sent)[-1] == "status-kept"
+
+
+# --- lanes, urgency, hours, alarms ----------------------------------------------------------------------------------------
+
+
+def test_what_concerns_one_document_goes_to_one_recipient_in_order(today):
+    first = today.take(document("H55.13", "H55.01", "G22")).id
+    second = today.take(change(Kind.UPDATE, "H55.01", "G22", about="D1", priority=3)).id
+    word = today.take(status("13", sender="H55.13")).id
+    other = today.take(document(document_id="D2")).id
+    order = []
+    for _ in range(3):
+        claims = today.claim()
+        order.append([claim.message for claim in claims])
+        for claim in claims:
+            today.settle(claim, DELIVERED)
+    assert order == [[first, other], [second], [word]]
+    assert [claim.message for claim in today.claim("vpcp")] == [first], "each recipient has a lane of its own"
+
+
+def test_a_waiting_predecessor_holds_its_lane_and_a_dead_one_does_not(today):
+    today.take(document())
+    update = today.take(change(Kind.UPDATE, "H55.01", about="D1")).id
+    (claimed,) = today.claim()
+    today.settle(claimed, Verdict(State.WAITING, "down", today.now + LEASE), "unavailable")
+    assert today.claim() == []
+    (again,) = today.claim(at=today.now + LEASE)
+    today.settle(again, Verdict(State.DEAD, "refused: no"), "refused")
+    assert [claim.message for claim in today.claim()] == [update]
+
+
+def test_the_free_part_of_a_message_goes_ahead(today):
+    today.take(document("H55.13", "G22"))
+    (claimed,) = today.claim("vpcp")
+    today.take(change(Kind.UPDATE, "G22", "G01", about="D1"))
+    (part,) = today.claim("vpcp")
+    assert part.recipients == ("G01",)
+    today.settle(claimed, DELIVERED)
+    (rest,) = today.claim("vpcp")
+    assert rest.recipients == ("G22",)
+
+
+def test_a_replacement_follows_the_document_it_replaces_and_its_own_recall_follows_it(today):
+    first = today.take(document()).id
+    (sending,) = today.claim()
+    new = today.take(change(Kind.REPLACEMENT, "H55.01", replaces=(Replaced("D1"),), document_id="D2")).id
+    today.take(status("13", sender="H55.13", document_id="D2"))
+    assert (sending.message, today.claim()) == (first, [])
+    today.settle(sending, DELIVERED)
+    assert [claim.message for claim in today.claim()] == [new]
+
+
+def test_the_more_urgent_overtakes_within_one_claim_and_equals_go_by_age(today):
+    sent = [today.take(document(document_id=f"D{n}", priority=n % 4)).id for n in range(8)]
+    claimed = [claim.message for claim in today.claim(limit=8)]
+    assert claimed == [sent[n] for n in (3, 7, 2, 6, 1, 5, 0, 4)]
+
+
+def test_nothing_starves_under_a_steady_flow_of_urgent_documents(today):
+    """Three urgent documents come for each one that can be sent; still each ordinary one goes within three steps."""
+    plain = today.take(document()).id
+    second, minute = 0, timedelta(minutes=1)
+    while True:
+        second += 1
+        now = NOW + minute * second
+        for n in range(3):
+            today.number += 1
+            urgent = document(document_id=f"U{today.number}", priority=3)
+            journal.take(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
+        (claim,) = today.claim(limit=1, at=now + LEASE)
+        deliveries.settle(today.tx, claim, "accepted", DELIVERED, Exchange(), now)
+        if claim.message == plain:
+            break
+        assert minute * second < STEP * 4 * 4, "starved"
+    assert minute * second >= STEP, "the urgent ones did overtake it"
+
+
+def test_a_timed_document_waits_for_its_hour_pushed_or_fetched(today):
+    hour = NOW + timedelta(hours=2)
+    pushed = today.take(document(priority=4, hour=hour)).id
+    held = today.take(document("H55.01", "H55.13", document_id="D2", priority=4, hour=hour), "vpub").id
+    assert today.claim() == []
+    assert deliveries.pending(today.tx, "sotttt", "H55.13", 10, today.now) == []
+    with pytest.raises(Rejected, match="document-not-found"):
+        deliveries.fetch(today.tx, "sotttt", held, today.now)
+    assert [claim.message for claim in today.claim(at=hour)] == [pushed]
+    assert deliveries.pending(today.tx, "sotttt", "H55.13", 10, hour) == [held]
+    assert deliveries.fetch(today.tx, "sotttt", held, hour)[1]
+
+
+def test_what_nobody_fetches_is_told_of_once(today):
+    sent = today.take(document("H55.01", "H55.13"), "vpub").id
+    after, later = timedelta(days=3), today.now + timedelta(days=3)
+    assert deliveries.alarm(today.tx, later - TICK, after) == 0
+    assert [deliveries.alarm(today.tx, later, after) for _ in range(2)] == [1, 0]
+    assert today.happened(sent)[-1] == "delivery-overdue-held"
+    assert today.states(sent) == {"H55.13": State.HELD}
+
+
+def test_the_bytes_of_a_secret_packet_are_not_kept(today):
+    secret = attrs.evolve(entry(document()), packet=None, problems=(Problem("secret-refused", "line 9: DoMat"),))
+    taken = journal.take(today.tx, secret, ROUTES)
+    with pytest.raises(KeyError):
+        journal.octets(today.tx, journal.message(today.tx, taken.id).sha256)
