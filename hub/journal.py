@@ -12,7 +12,19 @@ import sqlalchemy as sa
 
 from hub import deliveries, events, ledger, store
 from hub.lifecycle import advance
-from hub.model import Delivery, Event, Fact, Kind, Message, MessageState, Packet, Problem, State
+from hub.model import (
+    Delivery,
+    Event,
+    Fact,
+    Kind,
+    Message,
+    MessageState,
+    Packet,
+    PacketSignature,
+    Problem,
+    Standing,
+    State,
+)
 from hub.routes import Route, Routes
 from hub.schema import content, delivery
 from hub.schema import message as table
@@ -31,6 +43,7 @@ class Entry:
     content: bytes
     sha256: str
     packet: Packet | None = None
+    signature: PacketSignature | None = None  #: None where no packet could be looked at
     routes: tuple[Route, ...] = ()
     receipt: bytes | None = None
     problems: tuple[Problem, ...] = ()
@@ -83,12 +96,13 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes) -> bool:
     now = entry.received_at
     body = {"partner": entry.partner, "message_id": entry.message_id, "kind": packet.kind, "sha256": entry.sha256}
     events.append(tx, Event("message-accepted", now, entry.id, None, body))
+    _note_signature(tx, entry)
     for deviation in packet.deviations:
         said = {"code": deviation.code, "detail": deviation.detail}
         events.append(tx, Event("deviation-tolerated", now, entry.id, None, said))
     deliveries.make(tx, entry.id, _routes(tx, entry, answered, routes), now)
     if packet.kind is Kind.STATUS:
-        _answer(tx, entry.id, packet, answered, routes, now)
+        _answer(tx, entry, packet, answered, routes)
     else:
         _note_unknown(tx, entry, packet, routes)
         ledger.write(tx, [_sent(tx, entry, routes)])
@@ -106,6 +120,21 @@ def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
         "problems": [attrs.asdict(problem) for problem in entry.problems],
     }
     events.append(tx, Event("message-refused", entry.received_at, entry.id, None, body))
+    _note_signature(tx, entry)
+
+
+def _note_signature(tx: Transaction, entry: Entry) -> None:
+    """Tell what the packet's own signature is worth, and what of the policy's tolerance it needed."""
+    found = entry.signature
+    if found is None or (found.standing is Standing.UNSIGNED and not found.code):
+        return
+    said = {"signature": found.standing, "code": found.code, "detail": found.detail, "certificate": found.certificate}
+    body = {key: value for key, value in said.items() if value}
+    events.append(tx, Event("packet-signature", entry.received_at, entry.id, None, body))
+    if found.standing is Standing.VALID:
+        used = (("vxp-signature-used", found.vxp), ("sha1-used", found.sha1))
+        said = {"partner": entry.partner, "certificate": found.certificate}
+        events.append(tx, *(Event(name, entry.received_at, entry.id, None, said) for name, was in used if was))
 
 
 def _keep(tx: Transaction, entry: Entry) -> None:
@@ -123,6 +152,7 @@ def _row(entry: Entry, routes: Routes) -> dict[str, object]:
         "sha256": entry.sha256,
         "size": len(entry.content),
         "receipt": entry.receipt,
+        "signature": entry.signature.standing if entry.signature else None,
     }
     packet = entry.packet
     if packet is None:
@@ -185,10 +215,9 @@ def _routes(tx: Transaction, entry: Entry, answered: sa.RowMapping | None, route
     )
 
 
-def _answer(
-    tx: Transaction, status_id: str, packet: Packet, answered: sa.RowMapping | None, routes: Routes, now: datetime
-) -> None:
+def _answer(tx: Transaction, entry: Entry, packet: Packet, answered: sa.RowMapping | None, routes: Routes) -> None:
     """Keep a status: its fact, and the delivery it answers moved forward, never back."""
+    status_id, now = entry.id, entry.received_at
     answer, code, reporter = packet.responses[0], packet.status or "", routes.canonical(packet.sender)
     organ = routes.canonical(answer.organ)
     document_id = answer.document_id or (
@@ -204,6 +233,7 @@ def _answer(
         counterpart=organ,
         outside=routes.outside(organ),
         document_type=answered["document_type"] if answered else "",
+        signature=entry.signature.standing if entry.signature else Standing.UNSIGNED,
         due=answered["due"] if answered else None,
     )
     ledger.write(tx, [fact])

@@ -90,6 +90,7 @@ message = sa.Table(
     sa.Column("answers_unit", sa.Text),  # status packets: ResponseFor/OrganId, after aliases
     sa.Column("answers", sa.String(36)),  # status packets: the message answered, when known
     sa.Column("receipt", sa.LargeBinary),
+    sa.Column("signature", sa.Text),  # what the packet's own signature is worth; null where no packet was read
 )
 #: Only an accepted message takes its id.
 sa.Index(
