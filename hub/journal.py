@@ -131,10 +131,13 @@ def _note_signature(tx: Transaction, entry: Entry) -> None:
     said = {"signature": found.standing, "code": found.code, "detail": found.detail, "certificate": found.certificate}
     body = {key: value for key, value in said.items() if value}
     events.append(tx, Event("packet-signature", entry.received_at, entry.id, None, body))
-    if found.standing is Standing.VALID:
-        used = (("vxp-signature-used", found.vxp), ("sha1-used", found.sha1))
-        said = {"partner": entry.partner, "certificate": found.certificate}
-        events.append(tx, *(Event(name, entry.received_at, entry.id, None, said) for name, was in used if was))
+    if found.standing is not Standing.VALID:
+        return
+    used = {"partner": entry.partner, "certificate": found.certificate}
+    if found.vxp:
+        events.append(tx, Event("vxp-signature-used", entry.received_at, entry.id, None, used))
+    if found.sha1:
+        events.append(tx, Event("sha1-used", entry.received_at, entry.id, None, used))
 
 
 def _keep(tx: Transaction, entry: Entry) -> None:
