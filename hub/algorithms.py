@@ -113,12 +113,20 @@ def make_value(key: PrivateKey, content: bytes) -> str:
     """Sign *content* with the method of `method_for`; return the SignatureValue's text."""
     if isinstance(key, EllipticCurvePrivateKey):
         wide = isinstance(key.curve, SECP384R1)
-        r, s = decode_dss_signature(key.sign(content, ECDSA(hashes.SHA384() if wide else hashes.SHA256())))
+        r, s = decode_dss_signature(key.sign(content, _repeatable(hashes.SHA384() if wide else hashes.SHA256())))
         size = (key.curve.key_size + 7) // 8
         value = r.to_bytes(size) + s.to_bytes(size)
     else:
         value = key.sign(content, PKCS1v15(), hashes.SHA256())
     return text(value)
+
+
+def _repeatable(hash_: Hash) -> ECDSA:
+    """Return ECDSA that signs the same content the same way each time (RFC 6979): what is signed again is the same message."""
+    try:
+        return ECDSA(hash_, deterministic_signing=True)
+    except UnsupportedAlgorithm:  # OpenSSL before 3.2
+        return ECDSA(hash_)
 
 
 def text(content: bytes) -> str:

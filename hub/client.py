@@ -107,6 +107,10 @@ class Client:
         """Hang up; the next call connects again."""
         self._connection.close()
 
+    def sign_packet(self, packet: bytes) -> bytes:
+        """Return *packet* with this partner's own signature in it.  Raises as `signing.sign_packet` does."""
+        return signing.sign_packet(packet, self._identity)
+
     # Each of the following raises Refused and Unavailable.
 
     def send(self, packet: bytes, message_id: str | None = None) -> Sent:

@@ -111,9 +111,21 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Không có chức năng này; hãy đối chiếu WSDL",
         "There is no such operation; compare it with the WSDL",
     ),
+    "packet-signature-invalid": (
+        "Chữ ký trong gói tin không đúng: gói tin đã đổi sau khi ký, hoặc chứng thư hết hiệu lực; hãy ký lại",
+        "The packet's own signature fails: it changed after signing, or the certificate is over; sign it again",
+    ),
+    "packet-signature-unverifiable": (
+        "Không kiểm tra được chữ ký trong gói tin; hãy ký XMLDSig enveloped, RSA-SHA256, bằng chứng thư đã đăng ký",
+        "The packet's own signature cannot be checked; sign an enveloped XMLDSig, RSA-SHA256, with a registered certificate",
+    ),
     "packet-unreadable": (
         "Không phải gói tin edXML theo QCVN 102; hãy kiểm tra phần tử gốc và không gian tên",
         "This is no edXML packet of QCVN 102; check its root element and namespace",
+    ),
+    "packet-unsigned": (
+        "Gói tin chưa được ký; hãy ký toàn bộ gói tin (XMLDSig enveloped)",
+        "The packet is not signed; sign the whole packet (enveloped XMLDSig)",
     ),
     "secret-refused": (
         "Văn bản mật không được gửi qua trục liên thông; hãy gửi bằng cách khác",

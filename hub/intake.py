@@ -19,6 +19,7 @@ from hub import (
     changes,
     deliveries,
     envelope,
+    enveloped,
     events,
     examination,
     journal,
@@ -35,7 +36,8 @@ from hub.database import Journal
 from hub.errors import CallRefused, Rejected, Unready
 from hub.ids import new_id
 from hub.journal import Entry, Taken
-from hub.model import Event, Kind, Packet, Problem
+from hub.model import Event, Kind, Packet, PacketSignature, Problem, Standing
+from hub.policy import Policy
 from hub.province import Province, day
 from hub.routes import Route
 from hub.workroom import Work
@@ -63,7 +65,6 @@ class Opened:
 
     call: Call
     operation: str
-    signer: str  #: fingerprint of the signing certificate
     sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
 
 
@@ -128,7 +129,9 @@ class Intake:
             )
             raise CallRefused(Problem("certificate-unknown", shown))
         try:
-            opened = await self._work(len(body), open_call, body, action, partner, province, self._contract, now)
+            opened = await self._work(
+                len(body), open_call, body, action, partner, certificate, province, self._contract, now
+            )
         except Rejected as rejected:
             sha256 = hashlib.sha256(body).hexdigest()
             entry = Entry(
@@ -208,24 +211,51 @@ class Intake:
 
 
 def open_call(
-    body: bytes, action: str | None, partner: Partner, province: Province, contract: Contract, now: datetime
+    body: bytes,
+    action: str | None,
+    partner: Partner,
+    shown: x509.Certificate,
+    province: Province,
+    contract: Contract,
+    now: datetime,
 ) -> Opened:
-    """Parse, verify and validate a call of *partner*; return what its verified Body says.
+    """Parse, verify and validate a call of *partner*, who showed that certificate; return what its verified Body says.
 
     Raises `Rejected` with the code of the step that refused it.
     """
     root = markup.parse(body)
-    envelope.open_envelope(root)
-    verified = signature.verify(
-        root, partner.certificates, now, max_age=partner.policy.max_age, sha1=partner.policy.sha1
-    )
-    province.config.anchors.check(verified.certificate, now)
-    (child,) = verified.body.iterchildren("*")
+    believed, sha1 = believe(root, envelope.open_envelope(root), partner, shown, province, now)
+    (child,) = believed.iterchildren("*")
     operation = contract.operation(child)
     if not envelope.action_matches(action, operation.action):
         raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
     call = calls.read(child, contract.validate(child))
-    return Opened(call, operation.name, fingerprint(verified.certificate), verified.sha1)
+    return Opened(call, operation.name, sha1)
+
+
+def believe(
+    root: etree._Element,
+    opened: envelope.Envelope,
+    partner: Partner,
+    shown: x509.Certificate,
+    province: Province,
+    now: datetime,
+) -> tuple[etree._Element, bool]:
+    """Return the Body that may be read, and whether SHA-1 was tolerated for it.  Raises `Unverified`, `Untrusted`.
+
+    It is the one that the WS-Security signature covers.  Under `signature=packet` there may be no such signature, and then the
+    certificate that TLS showed answers for the Body; a signature that is there must verify all the same.
+    """
+    policy = partner.policy
+    try:
+        verified = signature.verify(root, partner.certificates, now, max_age=policy.max_age, sha1=policy.sha1)
+    except signature.Unverified as error:
+        if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
+            raise
+        province.config.anchors.check(shown, now)
+        return opened.body, False
+    province.config.anchors.check(verified.certificate, now)
+    return verified.body, verified.sha1
 
 
 def judge_message(
@@ -248,7 +278,10 @@ def judge_message(
         sha256=sha256,
     )
     try:
-        read = packet.read(call.packet)
+        root = markup.parse(call.packet)
+        entry = attrs.evolve(entry, signature=judge_signature(root, partner, province, now))
+        require_signature(entry.signature, partner.policy)
+        read = packet.read(root)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     only_status = isinstance(call, calls.UpdateTraces)
@@ -261,6 +294,27 @@ def judge_message(
     said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
     receipt = signing.seal(answers.receipt(said), province.config.identity)
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
+
+
+def judge_signature(root: etree._Element, partner: Partner, province: Province, now: datetime) -> PacketSignature:
+    """Return what the own signature of a packet that *partner* brings is worth."""
+    policy = partner.policy
+    return enveloped.judge(
+        root, partner.certificates, province.config.anchors, now, sha1=policy.sha1, vxp=policy.vxp_signature
+    )
+
+
+def require_signature(found: PacketSignature | None, policy: Policy) -> None:
+    """Raise `Rejected` where the policy wants packets signed and this one is not, or not well."""
+    if policy.signature == "message" or found is None or found.standing is Standing.VALID:
+        return
+    codes = {
+        Standing.UNSIGNED: "packet-unsigned",
+        Standing.INVALID: "packet-signature-invalid",
+        Standing.UNVERIFIABLE: "packet-signature-unverifiable",
+    }
+    reason = ": ".join(filter(None, (found.code, found.detail)))
+    raise Rejected(Problem(codes[found.standing], reason))
 
 
 def authorise(

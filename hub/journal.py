@@ -12,7 +12,19 @@ import sqlalchemy as sa
 
 from hub import changes, deliveries, events, ledger, store
 from hub.lifecycle import advance
-from hub.model import Delivery, Event, Fact, Kind, Message, MessageState, Packet, Problem, State
+from hub.model import (
+    Delivery,
+    Event,
+    Fact,
+    Kind,
+    Message,
+    MessageState,
+    Packet,
+    PacketSignature,
+    Problem,
+    Standing,
+    State,
+)
 from hub.routes import Route, Routes
 from hub.schema import change, content, delivery
 from hub.schema import message as table
@@ -34,6 +46,7 @@ class Entry:
     content: bytes
     sha256: str
     packet: Packet | None = None
+    signature: PacketSignature | None = None  #: None where no packet could be looked at
     routes: tuple[Route, ...] = ()
     receipt: bytes | None = None
     problems: tuple[Problem, ...] = ()
@@ -130,6 +143,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
     now = entry.received_at
     body = {"partner": entry.partner, "message_id": entry.message_id, "kind": packet.kind, "sha256": entry.sha256}
     events.append(tx, Event("message-accepted", now, entry.id, None, body))
+    _note_signature(tx, entry)
     for deviation in packet.deviations:
         said = {"code": deviation.code, "detail": deviation.detail}
         events.append(tx, Event("deviation-tolerated", now, entry.id, None, said))
@@ -137,7 +151,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
     late = _late(tx, entry, routes) if packet.kind is Kind.DOCUMENT else []
     deliveries.make(tx, entry.id, goes, now, lane=lane, urgency=packet.priority, hour=packet.hour)
     if packet.kind is Kind.STATUS:
-        _answer(tx, entry.id, packet, answered, routes, now)
+        _answer(tx, entry, packet, answered, routes)
         return True
     ledger.write(tx, [_sent(tx, entry, routes)])
     if packet.kind is Kind.DOCUMENT:
@@ -237,6 +251,24 @@ def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
         "problems": [attrs.asdict(problem) for problem in entry.problems],
     }
     events.append(tx, Event("message-refused", entry.received_at, entry.id, None, body))
+    _note_signature(tx, entry)
+
+
+def _note_signature(tx: Transaction, entry: Entry) -> None:
+    """Tell what the packet's own signature is worth, and what of the policy's tolerance it needed."""
+    found = entry.signature
+    if found is None or (found.standing is Standing.UNSIGNED and not found.code):
+        return
+    said = {"signature": found.standing, "code": found.code, "detail": found.detail, "certificate": found.certificate}
+    body = {key: value for key, value in said.items() if value}
+    events.append(tx, Event("packet-signature", entry.received_at, entry.id, None, body))
+    if found.standing is not Standing.VALID:
+        return
+    used = {"partner": entry.partner, "certificate": found.certificate}
+    if found.vxp:
+        events.append(tx, Event("vxp-signature-used", entry.received_at, entry.id, None, used))
+    if found.sha1:
+        events.append(tx, Event("sha1-used", entry.received_at, entry.id, None, used))
 
 
 def _keep(tx: Transaction, entry: Entry) -> None:
@@ -254,6 +286,7 @@ def _row(entry: Entry, routes: Routes) -> dict[str, object]:
         "sha256": entry.sha256,
         "size": len(entry.content),
         "receipt": entry.receipt,
+        "signature": entry.signature.standing if entry.signature else None,
     }
     packet = entry.packet
     if packet is None:
@@ -330,10 +363,9 @@ def _routes(tx: Transaction, entry: Entry, answered: sa.RowMapping | None, route
     )
 
 
-def _answer(
-    tx: Transaction, status_id: str, packet: Packet, answered: sa.RowMapping | None, routes: Routes, now: datetime
-) -> None:
+def _answer(tx: Transaction, entry: Entry, packet: Packet, answered: sa.RowMapping | None, routes: Routes) -> None:
     """Keep a status: its fact, and the delivery it answers moved forward, never back."""
+    status_id, now = entry.id, entry.received_at
     answer, code, reporter = packet.responses[0], packet.status or "", routes.canonical(packet.sender)
     organ = routes.canonical(answer.organ)
     document_id = answer.document_id or (
@@ -349,6 +381,7 @@ def _answer(
         counterpart=organ,
         outside=routes.outside(organ),
         document_type=answered["document_type"] if answered else "",
+        signature=entry.signature.standing if entry.signature else Standing.UNSIGNED,
         due=answered["due"] if answered else None,
     )
     ledger.write(tx, [fact])

@@ -11,7 +11,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub import store
-from hub.model import Fact, Kind
+from hub.model import Fact, Kind, Standing
 from hub.schema import fact as table
 from hub.store import Transaction
 
@@ -58,6 +58,7 @@ def _of_document(row: sa.RowMapping) -> Fact:
         message=row["id"],
         document_type=row["document_type"],
         paper=row["paper"],
+        signature=row["signature"] or Standing.UNSIGNED,  # a message from before packets were looked at has none
         due=None if changes else row["due"],
     )
 

@@ -39,6 +39,15 @@ class State(StrEnum):
     DEAD = "dead"
 
 
+class Standing(StrEnum):
+    """What a packet's own signature is worth (docs/reference/soap.md)."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNSIGNED = "unsigned"
+    UNVERIFIABLE = "unverifiable"
+
+
 class Receive(StrEnum):
     """How a partner gets what is for its units."""
 
@@ -115,6 +124,18 @@ class Attachment:
 
 
 @attrs.frozen(kw_only=True)
+class PacketSignature:
+    """What was found of a packet's own signature, by the hub's configuration at the time."""
+
+    standing: Standing
+    code: str = ""  #: why it is not valid; empty where there is nothing to say
+    detail: str = ""
+    certificate: str = ""  #: fingerprint of the partner's certificate it was checked with
+    sha1: bool = False  #: SHA-1 was used, and tolerated
+    vxp: bool = False  #: the observed VXP form was used, and tolerated
+
+
+@attrs.frozen(kw_only=True)
 class Packet:
     """What the hub reads from a packet.  Texts as written; `due` only when it could be read as a date."""
 
@@ -157,6 +178,7 @@ class Message:
     sender: str | None = None  #: the From unit, after aliases
     document_id: str | None = None  #: the edXML DocumentId (of the document answered, for a status)
     subject: str | None = None
+    signature: str | None = None  #: the packet's own: a Standing; None when no packet could be read
 
 
 @attrs.frozen(kw_only=True)

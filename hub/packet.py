@@ -34,13 +34,14 @@ _YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?", re.ASC
 _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
 
 
-def read(content: bytes) -> Packet:
+def read(content: bytes | etree._Element) -> Packet:
     """Return what a packet says, and what was tolerated in it.
 
+    *content*: its octets, or a tree of `markup.parse`, which is changed by the reading.
     Raises Rejected: as `markup.parse` does for what is no sound XML, `packet-unreadable` for another vocabulary,
     `secret-refused` for what says it is secret, else with every problem by its path, with the line.
     """
-    root = markup.parse(content)
+    root = markup.parse(content) if isinstance(content, bytes) else content
     if root.tag != f"{{{QCVN}}}edXML":
         raise Rejected(Problem("packet-unreadable", f"line {root.sourceline}: {root.tag}"[:300]))
     if secret := markings.secret(root):

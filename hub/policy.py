@@ -23,10 +23,10 @@ DURATION_EXPECTED = "a duration: a whole number and ms, s, m, h or d, such as 30
 class Policy:
     """How we deal with one partner.  The defaults are those of docs/reference/configuration.md."""
 
-    signature: str = "message"  #: what must be signed
+    signature: str = "message"  #: what must be signed: the call's envelope (message), the packet, or both
     profile: str = "observed"  #: how strictly packets are read
-    sha1: bool = False  #: whether a signature may use SHA-1; logged when used
-    vxp_signature: bool = False  #: whether the packet signature of the observed VXP form counts
+    sha1: bool = False  #: whether a signature may use SHA-1; told when used
+    vxp_signature: bool = False  #: whether a packet signature of the observed VXP form is checked; told when used
     max_age: timedelta = timedelta(seconds=900)  #: how old a signed call may be
     first_retry: timedelta = timedelta(seconds=1)
     max_retry: timedelta = timedelta(minutes=5)
@@ -61,10 +61,10 @@ def spell(length: timedelta) -> str:
     return f"{length // _UNITS['ms']}ms"
 
 
-#: key -> its values, and whether each is available yet.
+#: key -> its values.
 _CHOICES = {
-    "signature": {"message": True, "packet": False, "both": False},
-    "profile": {"observed": True, "strict": False},
+    "signature": ("message", "packet", "both"),
+    "profile": ("observed", "strict"),
 }
 _DURATIONS = {
     "max-age": 1.0,
@@ -137,17 +137,12 @@ def _value(key: str, text: object) -> str | bool | timedelta | _Wrong:
         return _length(text, timedelta(seconds=_DURATIONS[key]))
     if text not in {"yes", "no"}:
         return _Wrong(f"{text!r} is neither", "yes or no")
-    if key == "vxp-signature" and text == "yes":
-        return _Wrong("vxp-signature=yes is not available yet", "no")
     return text == "yes"
 
 
 def _choice(key: str, text: str) -> str | _Wrong:
     choices = _CHOICES[key]
-    if choices.get(text):
-        return text
-    wrong = f"{key}={text} is not available yet" if text in choices else f"{text!r} is not known"
-    return _Wrong(wrong, " or ".join(choice for choice, available in choices.items() if available))
+    return text if text in choices else _Wrong(f"{text!r} is not known", " or ".join(choices))
 
 
 def _length(text: str, least: timedelta) -> timedelta | _Wrong:
@@ -159,4 +154,4 @@ def _length(text: str, least: timedelta) -> timedelta | _Wrong:
 
 
 def _example(key: str) -> str:
-    return '"30s"' if key in _DURATIONS else '"no"' if key not in _CHOICES else f'"{next(iter(_CHOICES[key]))}"'
+    return '"30s"' if key in _DURATIONS else '"no"' if key not in _CHOICES else f'"{_CHOICES[key][0]}"'

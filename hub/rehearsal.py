@@ -1,4 +1,4 @@
-"""One sample packet through each route: signed with the hub's key, verified, validated, read, examined, routed.
+"""One sample packet through each route: it and its call signed with the hub's key, verified, validated, read, examined, routed.
 
 Knows the steps of a call up to the journal; keeps nothing and sends nothing.
 """
@@ -8,8 +8,8 @@ from datetime import date, datetime
 
 import attrs
 
-from hub import calls, envelope, examination, intake, packet, signature
-from hub.config import ANY
+from hub import calls, envelope, examination, intake, markup, packet, signature, signing
+from hub.config import ANY, Partner
 from hub.contract import Contract
 from hub.demo import packets
 from hub.errors import Mistake, Rejected
@@ -24,7 +24,7 @@ def rehearse(province: Province, contract: Contract, now: datetime) -> Iterable[
     """Give a mistake for each receiving partner that a packet for it would not reach."""
     for code, unit in _recipients(province, now):
         try:
-            reached = _reached(province, contract, unit, now)
+            reached = _reached(province, contract, province.config.partners[code], unit, now)
         except (Rejected, signature.Unverified) as error:
             yield Mistake(f"partners/{code}.toml", f"a sample packet for {unit} was refused: {error}", "accepted")
             continue
@@ -56,8 +56,8 @@ def _active(province: Province, unit: str, today: date) -> bool:
     return True
 
 
-def _reached(province: Province, contract: Contract, unit: str, now: datetime) -> str:
-    """Return the partner that a packet for *unit* reaches.  Raises `Rejected`, `Unverified`."""
+def _reached(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
+    """Return the partner that a packet for *unit* reaches, judged by *partner*'s policy.  Raises `Rejected`."""
     identity, today = province.config.identity, day(now)
     content = packets.document(
         province.config.province,
@@ -67,12 +67,13 @@ def _reached(province: Province, contract: Contract, unit: str, now: datetime) -
         subject="Gói tin kiểm tra của `lienthong check`",
         promulgated=today,
     )
-    call = calls.SendDocument(content)
+    call = calls.SendDocument(signing.sign_packet(content, identity))
     body = signature.sign(envelope.wrap(calls.element(call)), identity, now)
-    anyone = next(iter(province.config.partners.values()))
-    signer = attrs.evolve(anyone, certificates=(identity.certificate,))
-    opened = intake.open_call(body, calls.action(call), signer, province, contract, now)
+    signer = attrs.evolve(partner, certificates=(identity.certificate,))
+    opened = intake.open_call(body, calls.action(call), signer, identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)
-    read = packet.read(opened.call.packet)
+    root = markup.parse(opened.call.packet)
+    intake.require_signature(intake.judge_signature(root, signer, province, now), signer.policy)
+    read = packet.read(root)
     examination.examine(read, today=today, profile=signer.policy.profile)
     return province.routes.route(read.recipients[0], today).partner

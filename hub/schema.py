@@ -91,6 +91,7 @@ message = sa.Table(
     sa.Column("answers", sa.String(36)),  # status packets: the message answered, when known
     sa.Column("lane", sa.Text),  # of its deliveries; what concerns the same document takes it over
     sa.Column("receipt", sa.LargeBinary),
+    sa.Column("signature", sa.Text),  # what the packet's own signature is worth; null where no packet was read
 )
 #: Only an accepted message takes its id.
 sa.Index(

@@ -6,10 +6,11 @@ What is signed is written as text that is its own canonical form, so that nothin
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from xml.parsers import expat
 
 from lxml import etree
 
-from hub import algorithms, xmldsig
+from hub import algorithms, markup, xmldsig
 from hub.algorithms import DS, SHA256
 from hub.certificates import Identity
 from hub.tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
@@ -68,6 +69,41 @@ def seal(root: etree._Element, identity: Identity) -> bytes:
     signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), content),), key_info)
     end = content.rindex(b"</")
     return b"".join((content[:end], signature.encode(), content[end:]))
+
+
+def sign_packet(packet: bytes, identity: Identity) -> bytes:
+    """Return *packet* with an enveloped signature of *identity* over all of it, the last child of its edXMLHeader.
+
+    No other octet changes (a packet in UTF-16 becomes UTF-8), and there is no white space around the signature.  Raises Rejected
+    as `markup.parse` does; ValueError for a packet with no such header, or with a signature that is not empty: two would be
+    worth nothing, and whose is to go is not for us to say.
+    """
+    root = markup.parse(packet)
+    if xmldsig.claims(root):
+        raise ValueError("the packet is signed already")
+    if root.getroottree().docinfo.encoding not in {None, "UTF-8"}:
+        packet = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    content = xmldsig.canonical(root, PLAIN)
+    key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
+    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), content),), key_info)
+    at = _end_of_header(packet)
+    return b"".join((packet[:at], signature.encode(), memoryview(packet)[at:]))
+
+
+def _end_of_header(packet: bytes) -> int:
+    """Return where the end tag of the first edXMLHeader begins.  Raises ValueError."""
+    parser, found = expat.ParserCreate(), -1
+
+    def end(name: str) -> None:
+        nonlocal found
+        if found < 0 and name.rpartition(":")[2] == "edXMLHeader":
+            found = parser.CurrentByteIndex
+
+    parser.EndElementHandler = end
+    parser.Parse(packet, True)
+    if found < 0 or packet[found : found + 2] != b"</":
+        raise ValueError("the packet has no edXMLHeader to sign in")
+    return found
 
 
 def written(at: datetime) -> str:

@@ -33,6 +33,7 @@ _ID_NAMES = (WSU_ID, "Id", f"{XML}id")
 _IDS = etree.XPath(
     "/descendant::*/@u:Id | /descendant::*/@Id | /descendant::*/@xml:id", namespaces={"u": WSU}, smart_strings=False
 )
+_MOST_SHOWN = 10
 _LONGEST_NAME = 2000  #: characters
 _FRAGMENT = re.compile(r"#[\w.-]+")
 _AFTER_COMMA = re.compile(r"(?<!\\), +")
@@ -148,3 +149,21 @@ def _ski(certificate: x509.Certificate) -> bytes:
 def enclosed(key_info: etree._Element) -> bytes:
     """Return the octets of the one certificate that *key_info* holds in X509Data; nothing is said about what they are worth."""
     return octets(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
+
+
+def shown(key_info: etree._Element, space: str = DS) -> list[bytes]:
+    """Return the octets of every certificate that *key_info*, its elements in *space*, shows: the signer's, and perhaps its chain.
+
+    They stand in one X509Data.  What else may stand there only describes them and is passed over, as is a KeyValue beside it.
+    Nothing is said about what they are worth.  Raises Unverified: `signature-invalid`.
+    """
+    data = [child for child in key_info if child.tag != f"{{{space}}}KeyValue"]
+    if [child.tag for child in data] != [f"{{{space}}}X509Data"]:
+        raise Unverified("signature-invalid", "KeyInfo must hold one X509Data")
+    names = {f"{{{space}}}X509{name}" for name in ("Certificate", "SubjectName", "IssuerSerial", "SKI")}
+    if not {child.tag for child in data[0]} <= names:
+        raise Unverified("signature-invalid", "X509Data may hold certificates and their names")
+    found = [octets(child) for child in data[0].iterchildren(f"{{{space}}}X509Certificate")]
+    if not 0 < len(found) <= _MOST_SHOWN:
+        raise Unverified("signature-invalid", f"{len(found)} certificates in KeyInfo; 1 to {_MOST_SHOWN} are accepted")
+    return found

@@ -7,8 +7,9 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import attrs
 from cryptography import x509
@@ -27,12 +28,6 @@ MOST_PREFIXES = 32
 MOST_REFERENCES = 32
 
 _INCLUSIVE_NAMESPACES = f"{{{EXCLUSIVE}}}InclusiveNamespaces"
-_SIGNED_INFO, _VALUE, _KEY_INFO = (f"{{{DS}}}{name}" for name in ("SignedInfo", "SignatureValue", "KeyInfo"))
-_CANONICALIZATION, _METHOD, _REFERENCE = (
-    f"{{{DS}}}{name}" for name in ("CanonicalizationMethod", "SignatureMethod", "Reference")
-)
-_TRANSFORMS, _TRANSFORM = f"{{{DS}}}Transforms", f"{{{DS}}}Transform"
-_REFERENCE_PARTS = [_TRANSFORMS, f"{{{DS}}}DigestMethod", f"{{{DS}}}DigestValue"]
 
 _SPACE = re.compile(r"[ \t\r\n]+")
 
@@ -47,6 +42,22 @@ class Form(NamedTuple):
 PLAIN = Form(exclusive=True)
 
 
+@attrs.frozen
+class Dialect:
+    """How a signature may be written beyond the plainest form."""
+
+    space: str = DS  #: the namespace of its elements
+    names: Mapping[str, str] = attrs.field(factory=dict)  #: other URIs of canonical forms -> the URI that is meant
+    bare: bool = False  #: [enveloped-signature] may stand alone; inclusive C14N follows by itself (XMLDSig, 4.4.3.2)
+
+    def tags(self, *names: str) -> list[str]:
+        """Return *names* with the namespace."""
+        return [f"{{{self.space}}}{name}" for name in names]
+
+
+STANDARD = Dialect()
+
+
 @attrs.frozen(eq=False)
 class Reference:
     """What one ds:Reference claims."""
@@ -59,8 +70,26 @@ class Reference:
 
     def check(self, element: etree._Element, signature: etree._Element | None = None) -> None:
         """Return if *element*, without *signature* in it, has the digest claimed.  Raises Unverified."""
-        digest: bytes = self._digest(canonical(element, self.form, without=signature)).digest()
-        if not hmac.compare_digest(digest, self._value):
+        self._compare(self._digest(canonical(element, self.form, without=signature)))
+
+    def check_document(self, root: etree._Element, signature: etree._Element) -> None:
+        """Return if the whole document of *root*, without *signature*, has the digest claimed.  Raises Unverified.
+
+        Nothing is copied: *signature* is taken out for as long as it takes, and the canonical form goes into the digest as
+        it is written.
+        """
+        digest = self._digest(b"")
+        document: Any = root.getroottree()  # the stubs do not know all of write_c14n
+        how = {"exclusive": self.form.exclusive, "inclusive_ns_prefixes": _listed(self.form)}
+        try:
+            with _taken_out(signature):
+                document.write_c14n(_Sink(digest), with_comments=False, **how)
+        except etree.LxmlError as error:
+            raise Unverified("signature-invalid", f"no canonical form: {error}") from None
+        self._compare(digest)
+
+    def _compare(self, digest: Any) -> None:
+        if not hmac.compare_digest(digest.digest(), self._value):
             raise Unverified("signature-invalid", f"the digest of {self.uri or 'the document'} differs")
 
 
@@ -82,26 +111,43 @@ class Signature:
         algorithms.check_value(self._method, certificate, self.value, canonical(self._signed_info, self._form))
 
 
-def read(element: etree._Element, *, sha1: bool = False) -> Signature:
-    """Read a ds:Signature, which must be exactly SignedInfo, SignatureValue and KeyInfo.
+def read(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STANDARD) -> Signature:
+    """Read a Signature in *dialect*, which must be exactly SignedInfo, SignatureValue and KeyInfo.
 
     Raises Unverified: `algorithm-refused` for anything outside the closed lists (SHA-1 unless *sha1*, HMAC, any transform but
     [enveloped,] C14N 1.0), `signature-invalid` for anything else.
     """
-    signed_info, value, key_info = _children(element, [_SIGNED_INFO, _VALUE, _KEY_INFO])
+    signed_info, value, key_info = _children(element, dialect.tags("SignedInfo", "SignatureValue", "KeyInfo"))
     many = len(signed_info) - 2
     if not 0 < many <= MOST_REFERENCES:
         raise Unverified("signature-invalid", f"{many} References; 1 to {MOST_REFERENCES} are accepted")
-    parts = _children(signed_info, [_CANONICALIZATION, _METHOD, *[_REFERENCE] * many])
+    names = ("CanonicalizationMethod", "SignatureMethod", *["Reference"] * many)
+    parts = _children(signed_info, dialect.tags(*names))
     name = parts[1].get("Algorithm", "")
     method = METHODS.get(name) or (SHA1_METHODS.get(name) if sha1 else None)
     if method is None:
         raise Unverified("algorithm-refused", f"SignatureMethod {name[:200]}")
     _children(parts[1], [])
     digests = {**DIGESTS, **SHA1_DIGESTS} if sha1 else DIGESTS
-    references = tuple(_reference(part, digests) for part in parts[2:])
+    references = tuple(_reference(part, digests, dialect) for part in parts[2:])
     weak = sha1 and (name in SHA1_METHODS or any(reference._digest is hashlib.sha1 for reference in references))  # noqa: SLF001
-    return Signature(element, octets(value), key_info, references, weak, signed_info, _form(parts[0]), method)
+    form = _form(parts[0], dialect)
+    return Signature(element, octets(value), key_info, references, weak, signed_info, form, method)
+
+
+def claims(root: etree._Element) -> list[etree._Element]:
+    """Return the elements under *root* that claim to be a signature of it, in whatever namespace.
+
+    An empty one claims nothing; a DigitalSignature around another is only its wrapping.
+    """
+    named = root.iter("{*}Signature", "{*}DigitalSignature")
+    full = [each for each in named if len(each) or (each.text or "").strip(" \t\r\n")]
+    return [each for each in full if not _wraps(each)]
+
+
+def _wraps(element: etree._Element) -> bool:
+    inner = next(element.iterdescendants("{*}Signature"), None)
+    return etree.QName(element).localname == "DigitalSignature" and inner is not None
 
 
 def canonical(element: etree._Element, form: Form, *, without: etree._Element | None = None) -> bytes:
@@ -122,9 +168,7 @@ def canonical(element: etree._Element, form: Form, *, without: etree._Element | 
         copy = _copy(element)
         if without is not None:
             _remove(copy, element.index(without))
-        if "#default" in form.prefixes:
-            etree.fromstring(b"<p #default=''>", etree.HTMLParser())  # the one parser that learns such a name
-        prefixes = list(form.prefixes) or None
+        prefixes = _listed(form)
         return etree.tostring(
             copy, method="c14n", exclusive=form.exclusive, with_comments=False, inclusive_ns_prefixes=prefixes
         )
@@ -145,12 +189,13 @@ def octets(leaf: etree._Element) -> bytes:
     return found
 
 
-def _reference(element: etree._Element, digests: Mapping[str, Digest]) -> Reference:
-    transforms, method, value = _children(element, _REFERENCE_PARTS)
-    steps = list(transforms)
-    if [step.tag for step in steps] not in ([_TRANSFORM], [_TRANSFORM, _TRANSFORM]):
+def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
+    transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
+    steps, one = list(transforms), dialect.tags("Transform")
+    if [step.tag for step in steps] not in (one, one * 2):
         raise Unverified("algorithm-refused", "Transforms must be [C14N] or [enveloped-signature, C14N]")
-    enveloped = len(steps) == 2
+    bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
+    enveloped = bare or len(steps) == 2
     if enveloped:
         if steps[0].get("Algorithm") != ENVELOPED:
             raise Unverified("algorithm-refused", f"Transform {steps[0].get('Algorithm', '')[:200]}")
@@ -162,11 +207,13 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest]) -> Refere
     uri = element.get("URI")
     if uri is None:
         raise Unverified("signature-invalid", "a Reference without URI")
-    return Reference(uri, _form(steps[-1]), enveloped, digests[name], octets(value))
+    form = Form(exclusive=False) if bare else _form(steps[-1], dialect)
+    return Reference(uri, form, enveloped, digests[name], octets(value))
 
 
-def _form(element: etree._Element) -> Form:
+def _form(element: etree._Element, dialect: Dialect) -> Form:
     name = element.get("Algorithm", "")
+    name = dialect.names.get(name, name)
     if name == EXCLUSIVE:
         if not len(element):
             return PLAIN
@@ -189,6 +236,45 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
         names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
         raise Unverified("signature-invalid", f"{etree.QName(element).localname} may hold nothing but {names}")
     return children
+
+
+def _listed(form: Form) -> list[str] | None:
+    """Return the PrefixList as lxml takes it; None for none."""
+    if "#default" in form.prefixes:
+        etree.fromstring(b"<p #default=''>", etree.HTMLParser())  # the one parser that learns such a name
+    return list(form.prefixes) or None
+
+
+class _Sink:
+    """A file that only digests what is written to it."""
+
+    def __init__(self, digest: Any) -> None:
+        self.write = digest.update
+
+
+@contextmanager
+def _taken_out(element: etree._Element) -> Generator[None]:
+    """Take *element* out of its tree, as the enveloped-signature transform does: the text after it stays; then put it back."""
+    parent, before, tail = element.getparent(), element.getprevious(), element.tail
+    assert parent is not None
+    at, text = parent.index(element), parent.text if before is None else before.tail
+    element.tail = None
+    _set_text(parent, before, (text or "") + (tail or "") or None)
+    parent.remove(element)
+    try:
+        yield
+    finally:
+        _set_text(parent, before, text)
+        parent.insert(at, element)
+        element.tail = tail
+
+
+def _set_text(parent: etree._Element, before: etree._Element | None, text: str | None) -> None:
+    """Set the text that stands in *parent* behind *before*, or first of all."""
+    if before is None:
+        parent.text = text
+    else:
+        before.tail = text
 
 
 def _copy(element: etree._Element) -> etree._Element:

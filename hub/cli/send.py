@@ -63,6 +63,7 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "Sign and send one packet, then verify the receipt.  FILE is - for standard input.\n\n"
     "Exits 0 accepted, 1 refused, 69 unavailable (send it again, with the same --message-id).",
     "lienthong -c tinh/hub.toml send vanban.edxml --as sotttt",
+    "lienthong -c tinh/hub.toml send vanban.edxml --as sotttt --sign-packet",
     "lienthong send vanban.edxml --key k.key --certificate k.crt --ca ca.crt --url https://truc.example.vn/soap/documents",
 )
 @click.argument("file", metavar="FILE", type=click.File("rb"))
@@ -73,19 +74,49 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
     help=t("Mã của bạn; mặc định là SHA-256 của gói tin.", "Your id; default the SHA-256 of the packet."),
 )
 @click.option(
+    "--sign-packet",
+    is_flag=True,
+    help=t(
+        "Ký cả gói tin (XMLDSig enveloped) trước khi gửi.", "Sign the packet too (enveloped XMLDSig), before sending."
+    ),
+)
+@click.option(
     "--receipt",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help=t("Ghi biên nhận vào tệp này.", "Write the receipt to this file."),
 )
 @pass_screen
-def send(screen: Screen, /, file: IO[bytes], message_id: str | None, receipt: Path | None, **options: Any) -> None:
+def send(
+    screen: Screen,
+    /,
+    file: IO[bytes],
+    message_id: str | None,
+    sign_packet: bool,
+    receipt: Path | None,
+    **options: Any,
+) -> None:
     packet = file.read()
     with _connected(screen, Caller(**options)) as (client, _), _told(screen):
+        if sign_packet:
+            packet = _signed(packet, client)
         sent = client.send(packet, message_id)
         if receipt:
             receipt.write_bytes(sent.receipt)
     fields = {"accepted": True, **attrs.asdict(sent), "receipt": sent.receipt.decode()}
     screen.row(fields, t(f"Đã nhận: {sent.document_id}", f"Accepted: {sent.document_id}"))
+
+
+def _signed(packet: bytes, client: "Client") -> bytes:
+    """Return *packet* signed with the caller's key.  One that cannot be signed ends the command."""
+    from hub.errors import Rejected, describe
+
+    try:
+        return client.sign_packet(packet)
+    except ValueError as error:
+        raise Stop(f"không ký được gói tin: {error}", f"the packet cannot be signed: {error}", FAILED) from error
+    except Rejected as rejected:
+        why = describe(rejected.problems[0])
+        raise Stop(f"không ký được gói tin: {why}", f"the packet cannot be signed: {why}", FAILED) from rejected
 
 
 @command(

@@ -1,17 +1,19 @@
 """`lienthong send` and `lienthong fetch` as a partner's clerk types them: files, exit codes, JSON."""
 
+import hashlib
 import json
 
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
 
-from hub import answers, calls, envelope, signature
+from hub import answers, calls, envelope, signature, signing
 from hub.certificates import Identity
 from hub.cli import lienthong
 from hub.config import read
 from hub.model import Problem
-from tests.stage import HUB, PACKET, SHA256, arguments, hub, now, receipt, signed, take
+from tests.packets import document
+from tests.stage import HUB, ME, PACKET, SHA256, arguments, hub, now, receipt, signed, take
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +232,31 @@ def test_what_cannot_be_written_is_not_confirmed(tmp_path):
     assert done.exit_code == 1
     assert "d-1.edxml" in done.stderr
     assert shelf.waiting == {"H55.13": ["d-1"]}
+
+
+def test_send_signs_the_packet_too_when_asked(tmp_path):
+    path = tmp_path / "van ban.edxml"
+    path.write_bytes(document())
+    sent = []
+
+    def keep(call):
+        sent.append(call.packet)
+        return take(call)
+
+    with hub(tmp_path, keep) as where:
+        result = typed("send", path, *away(where), "--sign-packet", "--message-id", "m", "--json")
+        assert result.exit_code == 0, result.output
+        again = typed("send", path, *away(where), "--sign-packet", "--message-id", "m")
+        assert again.exit_code == 0, again.output
+    assert sent[0] == sent[1] == signing.sign_packet(document(), ME)
+    assert rows(result)[0]["sha256"] == hashlib.sha256(sent[0]).hexdigest()
+
+
+@pytest.mark.parametrize("content", [PACKET, b"<a", signing.sign_packet(document(), ME)])
+def test_a_packet_that_cannot_be_signed_is_not_sent(tmp_path, content):
+    path = tmp_path / "van ban.edxml"
+    path.write_bytes(content)
+    with hub(tmp_path, lambda _: pytest.fail("sent")) as where:
+        result = typed("send", path, *away(where), "--sign-packet")
+    assert result.exit_code == 1
+    assert "the packet cannot be signed" in result.stderr

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from hub import deliveries, events, journal, ledger, store
 from hub.journal import Filter
 from hub.model import Kind, MessageState, Problem, State
-from hub.schema import metadata
+from hub.schema import message, metadata
 from tests.province import NOW, ROUTES, document, entry, status
 
 
@@ -211,3 +211,11 @@ def test_a_gap_in_the_chain_is_found(engine):
         events.chain(tx)
         tx.execute(sa.text("delete from event where number = 2"))
         assert list(events.broken(tx)) == [3]
+
+
+def test_a_message_from_before_signatures_were_kept_counts_as_unsigned(tx):
+    """Its migration knows nothing of the messages that are there already."""
+    journal.take(tx, entry(document()), ROUTES)
+    (row,) = tx.execute(sa.select(message)).mappings()
+    assert row["signature"] is None
+    assert ledger.received(row, "H55.01", NOW).signature == "unsigned"

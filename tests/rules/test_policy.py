@@ -83,18 +83,18 @@ def test_every_key_of_a_policy_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [
-        ("signature", "packet"),
-        ("signature", "both"),
-        ("profile", "strict"),
-        ("vxp-signature", "yes"),
-        ("relay", "H55.1"),
-    ],
+    [("signature", "packet"), ("signature", "both"), ("profile", "strict"), ("vxp-signature", "yes"), ("sha1", "yes")],
 )
-def test_what_has_no_effect_yet_is_refused_and_says_so(key: str, value: str) -> None:
-    policy, (mistake,) = parse({key: value}, "partners/x.toml: policy")
+def test_every_value_of_a_choice_is_read(key: str, value: str) -> None:
+    policy, mistakes = parse({key: value}, "partners/x.toml: policy")
+    assert mistakes == []
+    assert spelled(policy) == spelled(Policy()) | {key: value}
+
+
+def test_what_has_no_effect_yet_is_refused_and_says_so() -> None:
+    policy, (mistake,) = parse({"relay": "H55.1"}, "partners/x.toml: policy")
     assert policy == Policy()
-    assert mistake.path == f"partners/x.toml: policy.{key}"
+    assert mistake.path == "partners/x.toml: policy.relay"
     assert "not available yet" in mistake.wrong
 
 
@@ -122,5 +122,5 @@ def test_a_first_retry_longer_than_the_longest_is_a_mistake() -> None:
 
 
 def test_every_mistake_of_a_policy_is_named() -> None:
-    _, mistakes = parse({"profile": "strict", "timeout": "x", "colour": "red"}, "p")
+    _, mistakes = parse({"profile": "lax", "timeout": "x", "colour": "red"}, "p")
     assert [mistake.path for mistake in mistakes] == ["p.profile", "p.timeout", "p.colour"]

@@ -1,0 +1,14 @@
+"""What a packet's own signature is worth, kept with its message."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column; nothing is known of the messages from before."""
+    op.add_column("message", sa.Column("signature", sa.Text(), nullable=True))

@@ -1,0 +1,243 @@
+"""What a partner's policy wants signed, and how strictly its packets are read: from the call to the journal's row and facts."""
+
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+from click.testing import CliRunner
+from lxml import etree
+
+from hub import calls, config, contract, envelope, events, intake, journal, ledger, rehearsal, signature, signing, store
+from hub.certificates import Anchors
+from hub.cli import lienthong
+from hub.errors import Rejected
+from hub.model import Receive, Unit
+from hub.policy import Policy
+from hub.province import Province
+from tests import pki, samples
+from tests.packets import Seal, document, vxp
+from tests.pki import NOW
+
+CA = pki.authority()
+ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
+CONTRACT = contract.load("documents")
+ANYONE = ("H55.13", "*")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The configuration of a fresh directory, its anchors those of the test CA."""
+    home = tmp_path_factory.mktemp("made") / "tinh"
+    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
+    assert done.exit_code == 0, done.output
+    return config.read(home / "hub.toml")
+
+
+@pytest.fixture
+def province(made):
+    """Return a province in which the partner `me` has the policy that is asked for."""
+
+    def of(*, units=ANYONE, crls=(), **policy):
+        me = config.Partner(code="me", name="Me", certificates=(ME.certificate,), units=units, policy=Policy(**policy))
+        there = config.Partner(
+            code="there", name="There", certificates=(OTHER.certificate,), units=("H55.01",), receive=Receive.FETCH
+        )
+        partners = {partner.code: partner for partner in (me, there, made.partners[made.upstream])}
+        changed = attrs.evolve(made, anchors=Anchors([CA.certificate], crls), partners=partners)
+        return Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
+
+    return of
+
+
+def call(content, *, by=ME, send=calls.SendDocument):
+    """Return the body and action of a call, signed by *by*; unsigned for None."""
+    said = send(content) if isinstance(content, bytes) else content
+    body = envelope.wrap(calls.element(said))
+    return (etree.tostring(body) if by is None else signature.sign(body, by, NOW)), calls.action(said)
+
+
+def opened(province, content, *, by=ME, change=bytes):
+    body, action = call(content, by=by)
+    partner = province.config.partners["me"]
+    return intake.open_call(change(body), action, partner, ME.certificate, province, CONTRACT, NOW)
+
+
+def refused(function, *args, **named):
+    with pytest.raises(Rejected) as caught:
+        function(*args, **named)
+    return caught.value.problems[0].code
+
+
+def judged(province, content):
+    """Return the journal's entry for a packet, as intake judges it."""
+    partner = province.config.partners["me"]
+    return intake.judge_message(calls.SendDocument(content), partner, province, "documents", NOW, f"id-{hash(content)}")
+
+
+def codes(province, content):
+    return [problem.code for problem in judged(province, content).problems]
+
+
+# The envelope
+
+
+@pytest.mark.parametrize("wanted", ["message", "both"])
+def test_an_envelope_that_must_be_signed_is_refused_without_its_signature(province, wanted):
+    assert refused(opened, province(signature=wanted), document(), by=None) == "unsigned"
+    assert opened(province(signature=wanted), document()).operation == "SendDocument"
+
+
+def test_under_packet_the_envelope_needs_no_signature(province):
+    for content in (document(), calls.GetPendingDocumentIds("H55.13"), calls.GetTraces("H55.13")):
+        assert opened(province(signature="packet"), content, by=None).call is not None
+
+
+def test_under_packet_a_signature_that_is_there_must_verify(province):
+    packets = province(signature="packet")
+    assert opened(packets, document()).operation == "SendDocument"
+    broken = lambda body: body.replace(b"<Packet>", b"<Packet> ", 1).replace(b":Packet>", b":Packet> ", 1)  # noqa: E731
+    assert refused(opened, packets, document(), change=broken) == "signature-invalid"
+    assert refused(opened, packets, document(), by=OTHER) == "certificate-unknown"
+    elsewhere = lambda body: body.replace(b":Security ", b":Elsewhere ").replace(b":Security>", b":Elsewhere>")  # noqa: E731
+    assert refused(opened, packets, document(), change=elsewhere) == "unsigned"
+
+
+def test_under_packet_the_certificate_of_the_connection_must_still_be_good(province):
+    revoked = province(signature="packet", crls=[CA.crl(ME)])
+    assert refused(opened, revoked, calls.GetTraces("H55.13"), by=None) == "certificate-revoked"
+
+
+# The packet
+
+GOOD = signing.sign_packet(document(), ME)
+SWAPPED = GOOD.replace(b"<edXML:ContentTransferEncoded>UEsDBB", b"<edXML:ContentTransferEncoded>UEsDBC", 1)
+PACKETS = {
+    "valid": GOOD,
+    "invalid": GOOD.replace("V/v kết nối".encode(), b"V/v khac", 1),
+    "unsigned": document(),
+    "unverifiable": Seal().signed(OTHER),
+}
+
+
+@pytest.mark.parametrize("standing", PACKETS)
+@pytest.mark.parametrize("wanted", ["message", "packet", "both"])
+def test_a_packets_own_signature_is_noted_or_required(province, standing, wanted):
+    entry = judged(province(signature=wanted), PACKETS[standing])
+    assert entry.signature.standing == standing
+    told = {"unsigned": "packet-unsigned"}.get(standing, f"packet-signature-{standing}")
+    expected = [] if wanted == "message" or standing == "valid" else [told]
+    assert [problem.code for problem in entry.problems] == expected
+
+
+def test_another_attachment_in_a_validly_signed_packet_is_a_bad_signature(province):
+    at = GOOD.index(b"ContentTransferEncoded")
+    at = GOOD.index(b">", at) + 20
+    swapped = GOOD[:at] + (b"A" if GOOD[at : at + 1] != b"A" else b"B") + GOOD[at + 1 :]
+    assert codes(province(signature="packet"), swapped) == ["packet-signature-invalid"]
+
+
+def test_the_vxp_form_counts_only_with_both_its_switches(province):
+    for vxp_signature, sha1 in ((False, False), (False, True), (True, False)):
+        tolerant = province(signature="packet", vxp_signature=vxp_signature, sha1=sha1)
+        assert codes(tolerant, vxp(ME)) == ["packet-signature-unverifiable"]
+    assert codes(province(signature="packet", vxp_signature=True, sha1=True), vxp(ME)) == []
+
+
+@pytest.mark.parametrize("wanted", ["packet", "both"])
+def test_every_sample_packet_is_refused_where_packets_must_be_signed(province, wanted):
+    tolerant = province(signature=wanted, vxp_signature=True, sha1=True)
+    found = {name: codes(tolerant, content) for name, content in samples.edxml().items()}
+    dummy, none = ["packet-signature-unverifiable"], ["packet-unsigned"]
+    assert found.pop("edoc") == ["not-well-formed"]
+    assert found == {name: dummy if name.startswith("edoc") else none for name in found}
+
+
+def test_a_status_must_be_signed_too(province):
+    content = samples.edxml()["status_inbox__01"]
+    assert codes(province(signature="packet"), content) == ["packet-unsigned"]
+    assert codes(province(signature="packet"), signing.sign_packet(content, ME)) == []
+
+
+# The profile
+
+
+def test_each_sample_packet_is_accepted_as_observed(province):
+    found = {name: codes(province(), content) for name, content in samples.edxml().items()}
+    assert found.pop("edoc") == ["not-well-formed"]
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+def test_under_strict_each_sample_packet_is_refused_for_what_departs_in_it(province):
+    found = {name: codes(province(profile="strict"), content) for name, content in samples.edxml().items()}
+    refused_for = {
+        "edoc": ["not-well-formed"],
+        "edoc_new": ["element-unknown"],  # the Signature in the packet's own namespace
+        "edoc_replacement": ["element-unknown"],
+        "edoc_revocation": ["child-order", "element-unknown"],
+        "edoc_update": ["element-unknown"],
+    }
+    assert found == {name: refused_for.get(name, []) for name in found}
+
+
+# What is kept
+
+
+@pytest.fixture
+def tx(tmp_path):
+    engine = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
+    store.upgrade(engine)
+    with store.writing(engine) as transaction:
+        yield transaction
+    engine.dispose()
+
+
+@pytest.mark.parametrize("standing", PACKETS)
+def test_the_row_the_fact_and_the_events_tell_what_the_signature_is_worth(province, tx, standing):
+    place = province()
+    taken = journal.take(tx, judged(place, PACKETS[standing]), place.routes)
+    assert taken.problems == ()
+    assert journal.message(tx, taken.id).signature == standing
+    assert [fact.signature for fact in ledger.facts(tx)] == [standing]
+    told = [event for event in events.of_message(tx, taken.id) if event["event"] == "packet-signature"]
+    assert [event["signature"] for event in told] == ([] if standing == "unsigned" else [standing])
+
+
+def test_a_refused_packet_keeps_what_its_signature_is_worth(province, tx):
+    place = province(signature="packet")
+    taken = journal.take(tx, judged(place, PACKETS["invalid"]), place.routes)
+    assert [problem.code for problem in taken.problems] == ["packet-signature-invalid"]
+    assert journal.message(tx, taken.id).signature == "invalid"
+    assert list(ledger.facts(tx)) == []
+    names = [event["event"] for event in events.of_message(tx, taken.id)]
+    assert names == ["message-refused", "packet-signature"]
+
+
+def test_the_fact_of_a_status_tells_it_too(province, tx):
+    place = province()
+    taken = journal.take(tx, judged(place, signing.sign_packet(samples.edxml()["status_inbox__01"], ME)), place.routes)
+    assert taken.problems == ()
+    (fact,) = ledger.facts(tx)
+    assert (fact.milestone, fact.signature) == ("status-01", "valid")
+
+
+def test_each_use_of_what_is_only_tolerated_is_an_event(province, tx):
+    place = province(signature="packet", vxp_signature=True, sha1=True)
+    taken = journal.take(tx, judged(place, vxp(ME)), place.routes)
+    names = [event["event"] for event in events.of_message(tx, taken.id)]
+    assert {"packet-signature", "vxp-signature-used", "sha1-used"} <= set(names)
+    plain = journal.take(tx, judged(place, signing.sign_packet(document("khac", number="8"), ME)), place.routes)
+    names = [event["event"] for event in events.of_message(tx, plain.id)]
+    assert not {"vxp-signature-used", "sha1-used"} & set(names)
+
+
+# The rehearsal of `check`
+
+
+@pytest.mark.parametrize(
+    "policy", [{"signature": "packet"}, {"signature": "both"}, {"profile": "strict"}, {"vxp_signature": True}]
+)
+def test_check_rehearses_each_route_by_its_partners_policy(made, policy):
+    partners = {code: attrs.evolve(partner, policy=Policy(**policy)) for code, partner in made.partners.items()}
+    units = [Unit(unit, unit) for partner in partners.values() for unit in partner.units if unit != "*"]
+    place = Province.of(attrs.evolve(made, partners=partners), [Unit("H55", "H55"), *units])
+    assert list(rehearsal.rehearse(place, CONTRACT, datetime.now(UTC))) == []
