@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -37,7 +38,7 @@ def programs() -> Path:
     packaged = [
         found
         for home in (wheel.submodule_search_locations or () if wheel else ())
-        for found in Path(home).glob("pginstall*/bin")
+        for found in sorted(Path(home).glob("pginstall*/bin"), key=_number, reverse=True)
     ]
     in_path = shutil.which("postgres")
     for place in [*system, *packaged, *([Path(in_path).resolve().parent] if in_path else [])]:
@@ -47,7 +48,7 @@ def programs() -> Path:
 
 
 def _number(place: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in place.parent.name.split(".") if part.isdecimal())
+    return tuple(map(int, re.findall("[0-9]+", place.parent.name)))
 
 
 @attrs.define(eq=False)
@@ -88,9 +89,7 @@ class Server:
             nobody = pwd.getpwnam(_NOBODY)
             os.chown(self.home, nobody.pw_uid, nobody.pw_gid)
             if not _reachable(self._bin):  # in a home directory that only root may enter
-                copy = self.home / "programs"
-                shutil.copytree(self._bin.parent, copy, symlinks=True)
-                self._bin = copy / "bin"
+                self._bin = _copy(self._bin, self.home / "programs")
         arguments = ["-D", str(self.home / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         made = subprocess.run(
             [self._bin / "initdb", *arguments],
@@ -151,6 +150,17 @@ class Server:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+def _copy(place: Path, to: Path) -> Path:
+    """Copy the programs of a Python package, and its libraries beside it, which they find by their place; return where they are."""
+    package = place.parent.parent
+    copied = to / package.name / place.parent.name
+    shutil.copytree(place.parent, copied, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name)
+    return copied / place.name
 
 
 def _account() -> Mapping[str, Any]:
