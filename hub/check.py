@@ -68,13 +68,14 @@ def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = "a directory that this account may write"
         return None, [Mistake("hub.toml: data", f"{config.data} is not there or not writable", expected)]
-    engine = store.open_journal(config.database_url, pooled=False)
+    engine = store.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
-        found = store.version(engine)
-        if found != store.latest_version():
-            return None, [agreement.version_mistake(found, store.latest_version())]
         with store.reading(engine) as tx:
-            return registry.roll(tx), []
+            mistakes = [Mistake("hub.toml: database.url", *problem) for problem in store.unsafe(tx)]
+            found = store.version_in(tx)
+            if found != store.latest_version():
+                return None, [*mistakes, agreement.version_mistake(found, store.latest_version())]
+            return registry.roll(tx), mistakes
     except SQLAlchemyError as error:
         wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
         return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]
@@ -98,9 +99,10 @@ def _contracts() -> Iterable[Mistake]:
 
 
 def _secrets(config: Config) -> Iterable[Mistake]:
-    if config.key_file.stat().st_mode & 0o077:
-        expected = "a file that only its owner may read: chmod 600"
-        yield Mistake("hub.toml: pki.key", f"{config.key_file} may be read by others", expected)
+    for key, file in (("pki.key", config.key_file), ("database.password-file", config.password_file)):
+        if file is not None and file.stat().st_mode & 0o077:
+            expected = "a file that only its owner may read: chmod 600"
+            yield Mistake(f"hub.toml: {key}", f"{file} may be read by others", expected)
 
 
 def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReac
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from hub import store
 from hub.errors import Unready
 from hub.store import Transaction, reading, writing
 
@@ -26,6 +27,8 @@ Step = Callable[[Transaction], object]
 
 #: At most so many steps share one commit: more would make the first wait for the last.
 _BATCH = 256
+#: How often a batch is run when the connection breaks or the database makes it give way.
+_TRIES = 3
 
 
 class Reactor(IReactorTime, IReactorFromThreads):
@@ -56,24 +59,57 @@ class _Waiting:
 def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint; return each result, or the `Failure` of its step.
 
-    When the commit itself fails, nothing is written: each step is tried again alone, so that the cause hits only its own.
+    A lost connection leaves it unknown whether the commit was done.  Running the same steps again reads it back: each knows
+    what it wrote by its id (`journal.take`, `deliveries.settle`) or moves only what is still to move.  A transaction that the
+    database made give way (a deadlock) is run again too.  When another failure undoes the commit, each step is tried alone, so
+    that the cause hits only its own.
     """
-    try:
-        results: list[object] = []
-        with writing(engine) as tx:
-            for step in steps:
-                try:
-                    with tx.begin_nested():
-                        results.append(step(tx))
-                except sa.exc.OperationalError:
-                    raise
-                except Exception:  # noqa: BLE001 - it goes back, as a Failure, to whoever waits for this step
-                    results.append(Failure())
-    except sa.exc.DBAPIError as error:
-        if len(steps) > 1:
+    tries = 1
+    while True:
+        try:
+            return _commit_once(engine, steps)
+        except sa.exc.DBAPIError as error:
+            lost, failure = store.is_lost(error), Failure(Unready("journal-unavailable", str(error.orig)))
+            again = lost or store.is_passing(error)
+        if again and tries < _TRIES:
+            tries += 1
+        elif len(steps) > 1 and not lost:
             return [result for step in steps for result in commit(engine, [step])]
-        return [Failure(Unready("journal-unavailable", str(error.orig)))]
+        else:
+            return [failure] * len(steps)
+
+
+def _commit_once(engine: sa.Engine, steps: list[Step]) -> list[object]:
+    results: list[object] = []
+    with writing(engine) as tx:
+        for step in steps:
+            try:
+                with tx.begin_nested():
+                    results.append(step(tx))
+            except sa.exc.DBAPIError as error:
+                if not store.is_own_fault(error):
+                    raise
+                results.append(Failure())
+            except Exception:  # noqa: BLE001 - it goes back, as a Failure, to whoever waits for this step
+                results.append(Failure())
     return results
+
+
+def look(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
+    """Run a reading *step*; once more when the connection turns out to be lost.  Raises `Unready`."""
+    try:
+        try:
+            with reading(engine) as tx:
+                return step(tx)
+        except sa.exc.DBAPIError as error:
+            if not store.is_lost(error):
+                raise
+            with reading(engine) as tx:
+                return step(tx)
+    except sa.exc.DBAPIError as error:
+        if store.is_own_fault(error):
+            raise
+        raise Unready("journal-unavailable", str(error.orig)) from error
 
 
 @attrs.define(eq=False)
@@ -118,14 +154,10 @@ class Database(Service):
         """See `Journal.read`."""
         context = contextvars.copy_context()
 
-        def run() -> T:
-            try:
-                with reading(self._engine) as tx:
-                    return context.run(step, tx, *args, **kwargs)
-            except sa.exc.OperationalError as error:
-                raise Unready("journal-unavailable", str(error.orig)) from error
+        def run(tx: Transaction) -> T:
+            return context.run(step, tx, *args, **kwargs)
 
-        return threads.deferToThreadPool(self._reactor, self._readers, run)
+        return threads.deferToThreadPool(self._reactor, self._readers, look, self._engine, run)
 
     def _flush(self) -> None:
         self._turn = None
@@ -167,9 +199,4 @@ class InlineDatabase:
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""
-
-        def run() -> T:
-            with reading(self.engine) as tx:
-                return step(tx, *args, **kwargs)
-
-        return maybeDeferred(run)
+        return maybeDeferred(look, self.engine, lambda tx: step(tx, *args, **kwargs))

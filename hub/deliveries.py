@@ -5,7 +5,7 @@ comes late (a lease that was lost, an answer after a replay) moves nothing.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import attrs
@@ -82,10 +82,10 @@ def make(
     return ids
 
 
-def of_message(tx: Transaction, message_id: str) -> list[Delivery]:
-    """Return the deliveries of a message, in the order they were made."""
-    rows = tx.execute(sa.select(table).where(table.c.message == message_id).order_by(table.c.id)).mappings()
-    return [read(row) for row in rows]
+def of_message(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
+    """Return the deliveries of a message, in the order they were made; locked against others when they are *to move*."""
+    query = sa.select(table).where(table.c.message == message_id).order_by(table.c.id)
+    return [read(row) for row in tx.execute(query.with_for_update() if to_move else query).mappings()]
 
 
 def read(row: sa.RowMapping) -> Delivery:
@@ -179,12 +179,18 @@ def _free() -> sa.ColumnElement[bool]:
 def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchange: Exchange, now: datetime) -> bool:
     """Write what became of an attempt.  False, and no delivery moves, when the claim was lost meanwhile."""
     mine = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
+    held = tx.execute(sa.select(table).where(mine).order_by(table.c.id).with_for_update()).all()
     ended = sa.update(attempt).where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
     still_ours = tx.execute(
         ended.values(ended_at=now, outcome=outcome, detail=verdict.reason, **attrs.asdict(exchange))
     ).rowcount
-    rows = tx.execute(sa.select(table).where(mine).order_by(table.c.id).with_for_update()).all() if still_ours else []
+    rows = held if still_ours else []
     if not rows:
+        written = tx.execute(
+            sa.select(attempt.c.ended_at, attempt.c.outcome).where(attempt.c.id == claim.attempt)
+        ).first()
+        if written is not None and tuple(written) == (now, outcome):
+            return True  # this very step was committed, and nobody was told
         events.append(
             tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
         )
@@ -225,13 +231,17 @@ def end(
     ledger.write(tx, [fact])
 
 
-def rescue(tx: Transaction, now: datetime, *, alone: bool = False) -> int:
-    """Give back what a dead node had claimed: leases that ended, or, when this node is *alone*, every claim.
+def rescue(
+    tx: Transaction, now: datetime, *, alone: bool = False, holder: str = "", under_way: Collection[str] = ()
+) -> int:
+    """Give back what is claimed and will never be settled: by leases that ended, or by *holder*, this node, but not *under_way*.
 
-    An interrupted attempt does not count.  Returns how many deliveries wait again.
+    What a node holds without knowing it, it held before it died, or it was never told that its claim was committed.  When this
+    node is *alone*, every claim is such a one.  An interrupted attempt does not count.  Returns how many deliveries wait again.
     """
-    lost = table.c.state == State.SENDING
-    return _give_back(tx, lost if alone else sa.and_(lost, table.c.lease_until < now), now)
+    ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
+    lost = sa.true() if alone else sa.or_(table.c.lease_until < now, ours)
+    return _give_back(tx, sa.and_(table.c.state == State.SENDING, lost), now)
 
 
 def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:

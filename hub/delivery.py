@@ -120,7 +120,13 @@ class DeliveryService(Service):
         """Claim what is due and start it; return how many seconds to wait before looking again."""
         now = self._now()
         if self._rescued_at is None or now - self._rescued_at > timedelta(seconds=10):
-            lost = await self._journal.write(deliveries.rescue, now, alone=self._alone and self._rescued_at is None)
+            lost = await self._journal.write(
+                deliveries.rescue,
+                now,
+                alone=self._alone and self._rescued_at is None,
+                holder=self._node,
+                under_way=[delivery for claim in self._under_way.values() for delivery in claim.deliveries],
+            )
             self._rescued_at = now
             if lost:
                 log.warning("deliveries-rescued", count=lost)

@@ -43,9 +43,12 @@ def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:
 
 
 def chain(tx: Transaction, limit: int = 2000) -> int:
-    """Number and hash up to *limit* committed events.  Returns how many; call again while it returns *limit*."""
-    if tx.dialect.name == "postgresql":
-        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAINER_LOCK)))
+    """Number and hash up to *limit* committed events.  Returns how many; call again while it returns *limit*.
+
+    While another node chains, there is nothing to do here.
+    """
+    if tx.dialect.name == "postgresql" and not tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_CHAINER_LOCK))):
+        return 0
     unchained = tx.execute(
         sa.select(table.c.serial, table.c.text).where(table.c.number.is_(None)).order_by(table.c.serial).limit(limit)
     ).all()
@@ -63,15 +66,17 @@ def chain(tx: Transaction, limit: int = 2000) -> int:
 def broken(tx: Transaction) -> Iterator[int]:
     """Yield the number of each chained event whose hash does not follow from its text and its predecessor."""
     link, expected = ORIGIN, 1
-    rows = tx.execution_options(yield_per=1000).execute(
+    query = (
         sa.select(table.c.number, table.c.text, table.c.hash)
         .where(table.c.number.is_not(None))
         .order_by(table.c.number)
+        .execution_options(yield_per=1000)
     )
-    for row in rows:
-        if row.number != expected or row.hash != _link(link, row.text):
-            yield row.number
-        link, expected = row.hash, row.number + 1
+    with tx.execute(query) as rows:
+        for row in rows:
+            if row.number != expected or row.hash != _link(link, row.text):
+                yield row.number
+            link, expected = row.hash, row.number + 1
 
 
 def oldest_unchained(tx: Transaction) -> str | None:

@@ -84,6 +84,8 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
         elif _insert(tx, entry, routes, named):
             return Taken(entry.id, entry.receipt)
         twin = _accepted(tx, entry.partner, entry.message_id)  # another node was first
+    if twin is not None and twin["id"] == entry.id:
+        return Taken(twin["id"], twin["receipt"])  # this very step was committed, and nobody was told
     if twin is not None and twin["sha256"] == entry.sha256:
         events.append(tx, Event("message-repeated", entry.received_at, twin["id"], None, {"partner": entry.partner}))
         return Taken(twin["id"], twin["receipt"])
@@ -241,7 +243,9 @@ def _late(tx: Transaction, entry: Entry, routes: Routes) -> list[Mark]:
 
 def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
     refusal = "; ".join(f"{p.code}: {p.detail}" if p.detail else p.code for p in entry.problems)
-    tx.execute(sa.insert(table), [_row(entry, routes) | {"state": MessageState.REFUSED, "refusal": refusal}])
+    row = _row(entry, routes) | {"state": MessageState.REFUSED, "refusal": refusal}
+    if not store.put_once(tx, table, [row]):
+        return  # this very step was committed, and nobody was told
     if all(problem.code != "secret-refused" for problem in entry.problems):  # whose bytes the hub does not keep
         _keep(tx, entry)
     body = {
@@ -389,7 +393,7 @@ def _answer(tx: Transaction, entry: Entry, packet: Packet, answered: sa.RowMappi
     if answered is None:
         events.append(tx, Event("document-unknown", now, status_id, None, said))
         return
-    for made in deliveries.of_message(tx, answered["id"]):
+    for made in deliveries.of_message(tx, answered["id"], to_move=True):
         if made.recipient != reporter:
             continue
         if code in changes.ANSWERS and answered["kind"] in changes.CHANGES and made.answer is None:
@@ -465,8 +469,9 @@ def _where(wanted: Filter) -> sa.ColumnElement[bool]:
 def messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
     """Yield the messages that *wanted* names, the oldest first."""
     query = sa.select(table).where(_where(wanted)).order_by(table.c.received_at, table.c.id).limit(limit)
-    for row in tx.execution_options(yield_per=500).execute(query).mappings():
-        yield read(row)
+    with tx.execute(query.execution_options(yield_per=500)) as rows:
+        for row in rows.mappings():
+            yield read(row)
 
 
 def count(tx: Transaction, wanted: Filter) -> int:

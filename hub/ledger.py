@@ -82,6 +82,7 @@ def facts(
     if until is not None:
         query = query.where(table.c.at < until)
     wanted = None if units is None else frozenset(units)
-    for row in tx.execution_options(yield_per=1000).execute(query).mappings():
-        if wanted is None or row["unit"] in wanted:
-            yield Fact(**row)
+    with tx.execute(query.execution_options(yield_per=1000)) as rows:
+        for row in rows.mappings():
+            if wanted is None or row["unit"] in wanted:
+                yield Fact(**row)

@@ -9,16 +9,19 @@ import json
 import os
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
 import attrs
 
 from hub.errors import Mistake
+from hub.ids import new_id
 
-_PID, _REQUEST, _ANSWER = "hub.pid", "reload.request", "reload.json"
+_PID, _NODE, _REQUEST, _ANSWER = "hub.pid", "node", "reload.request", "reload.json"
 
 
 class Held(Exception):
@@ -31,6 +34,16 @@ class NotRunning(Exception):
 
 class NoAnswer(Exception):
     """The hub runs, and did not answer in time."""
+
+
+def node(data: Path, now: datetime) -> str:
+    """Return the name of the node that runs in *data*: the same after a restart, and another on another machine."""
+    path = data / _NODE
+    if not path.exists():
+        new = path.with_name(f".{_NODE}.{os.getpid()}")
+        new.write_text(new_id(now) + "\n", "ascii")
+        new.replace(path)
+    return f"{path.read_text('ascii').strip()}@{socket.gethostname()}"
 
 
 @attrs.frozen

@@ -35,7 +35,6 @@ from hub.contract import Contract
 from hub.database import Database
 from hub.delivery import DeliveryService
 from hub.errors import ConfigurationFault, Mistake, Rejected
-from hub.ids import new_id
 from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive
@@ -134,7 +133,7 @@ class Hub(Ordered):
         self._reactor = reactor
         self._contract = contract.load("documents")
         self._clock = reactor
-        self._database = Database(store.open_journal(config.database_url), reactor)
+        self._database = Database(store.open_journal(config.database_url, password_file=config.password_file), reactor)
         workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(
@@ -146,7 +145,7 @@ class Hub(Ordered):
             clock=reactor,
             now=self.now,
             random=random.SystemRandom().random,
-            node=new_id(self.now()),
+            node=pidfile.node(config.data, self.now()),
             alone=config.database_url.startswith("sqlite"),
         )
         self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)

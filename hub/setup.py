@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 
 from hub import pki, registry, store
-from hub.config.writing import partner_toml
+from hub.config.database import url_of
+from hub.config.writing import partner_toml, quoted
 from hub.model import Unit
 
 PARTNERS = ("sotttt", "vpub", "vpcp")
@@ -39,8 +40,11 @@ anchors = ["pki/ca.crt"]
 crls = ["pki/crl.pem"]
 
 [database]
-url = "sqlite:///data/hub.db"
+url = {database}
 """
+
+#: The database of a province that names no other.
+SQLITE = "sqlite:///data/hub.db"
 
 #: code, name, the partner it belongs to, its code in the form of QCVN 102 where it has one.  The codes are made up.
 _UNITS = (
@@ -97,19 +101,29 @@ def sample_units() -> list[Unit]:
     ]
 
 
-def write(directory: Path, ports: Ports, now: datetime) -> None:
-    """Write everything into *directory*, which is made when it is absent.  FileExistsError when it is not empty."""
+class Taken(Exception):
+    """The database named has tables already."""
+
+
+def write(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) -> None:
+    """Write everything into *directory*, which is made when it is absent, and the tables into *database*, as `hub.toml` names it.
+
+    Raises FileExistsError when the directory is not empty, `Taken` when the database is not, `Unfit` when it is no URL, and
+    SQLAlchemy's errors when it does not answer; then nothing is written.
+    """
     if directory.exists() and any(directory.iterdir()):
         raise FileExistsError(directory)
+    engine = store.open_journal(url_of(database, directory.absolute()), pooled=False)
+    if database != SQLITE and store.version(engine) is not None:
+        raise Taken(database)
     for name in (".", "data", "partners", "pki", "trust"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (directory / "data").chmod(0o700)
     pki.write(directory / "pki", PARTNERS, now)
-    hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin)
+    hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin, database=quoted(database))
     (directory / "hub.toml").write_text(hub, "utf-8")
     for code, text in _partner_files(ports).items():
         (directory / "partners" / f"{code}.toml").write_text(text, "utf-8")
-    engine = store.open_journal(f"sqlite:///{directory.absolute() / 'data' / 'hub.db'}", pooled=False)
     store.upgrade(engine)
     with store.writing(engine) as tx:
         registry.put(tx, sample_units())

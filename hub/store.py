@@ -3,8 +3,9 @@
 The daemon, the command line and the tests share it: what is written through `writing` is on disk when the block ends.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -22,17 +23,56 @@ Transaction = sa.Connection
 #: How long a writer waits for another process (the command line, a backup) to finish, in milliseconds.
 _BUSY_MS = 15_000
 
+#: PostgreSQL: how long to wait for a connection, and how soon to notice that the other side is gone (libpq's words).
+_CONNECT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "lienthong",
+}
+#: PostgreSQL: a writer that waits longer for a lock or a statement, or does nothing for so long, is ended and its work undone.
+_WRITER = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+#: Advisory lock of an upgrade on PostgreSQL ("schema" in ASCII).
+_UPGRADE_LOCK = 0x736368656D61
 
-def open_journal(url: str, *, pooled: bool = True) -> sa.Engine:
-    """Return an engine for `sqlite:///PATH` or `postgresql+psycopg://…`.
 
-    SQLite runs in WAL with `synchronous=FULL`: a commit survives a power cut.  `pooled=False` leaves no connection open.
+def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = True) -> sa.Engine:
+    """Return an engine for `sqlite:///PATH` or `postgresql+psycopg://…`.  Nothing is opened yet.
+
+    SQLite runs in WAL with `synchronous=FULL`: a commit survives a power cut.  PostgreSQL writes in READ COMMITTED, where each
+    step locks the rows it moves; every new connection reads *password_file* anew.  `pooled=False` leaves no connection open.
     """
-    engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
-    if engine.dialect.name == "sqlite":
+    if url.startswith("sqlite"):
+        engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if pooled:
+        engine = sa.create_engine(url, connect_args=dict(_CONNECT), pool_pre_ping=True, pool_timeout=10)
+    else:
+        engine = sa.create_engine(url, connect_args=dict(_CONNECT), poolclass=NullPool)
+    if password_file is not None:
+        event.listen(engine, "do_connect", partial(_read_password, password_file))
+    event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def _read_password(
+    file: Path, _dialect: object, _entry: object, _arguments: object, options: MutableMapping[str, object]
+) -> None:
+    from psycopg import OperationalError
+
+    try:
+        options["password"] = file.read_text("utf-8").strip("\r\n")
+    except (OSError, ValueError) as error:
+        raise OperationalError(f"{file}: {error}") from error
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql(_WRITER)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -59,8 +99,54 @@ def writing(engine: sa.Engine) -> Generator[Transaction]:
 @contextmanager
 def reading(engine: sa.Engine) -> Generator[Transaction]:
     """One consistent picture of the journal."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # there each statement would see what was committed meanwhile
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            yield connection
+
+
+def is_lost(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether the connection broke, or there was none: what became of a commit under way is not known."""
+    if error.connection_invalidated:
+        return True
+    state = _state(error)
+    unanswered = not state and error.orig is not None and type(error.orig).__module__.startswith("psycopg")
+    return isinstance(error, sa.exc.OperationalError) and (unanswered or state.startswith(("08", "57P", "53300")))
+
+
+def is_passing(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether the database chose this transaction to give way: a deadlock, a conflict, a lock that took too long."""
+    return _state(error) in ("40001", "40P01", "55P03")
+
+
+def is_own_fault(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether it is the statement's doing and would be anywhere: a value that does not fit, a key that is taken."""
+    if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError | sa.exc.InternalError):
+        return False
+    return not isinstance(error, sa.exc.OperationalError) or _state(error).startswith("54")
+
+
+def _state(error: sa.exc.DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def unsafe(tx: Transaction) -> list[tuple[str, str]]:
+    """Return what makes this PostgreSQL server unfit for a journal: what is wrong and what is expected.  None on SQLite."""
+    if tx.dialect.name != "postgresql":
+        return []
+    names = ("synchronous_commit", "fsync", "full_page_writes", "server_encoding", "server_version_num")
+    found = {name: str(tx.exec_driver_sql(f"SHOW {name}").scalar()) for name in names}
+    problems = [
+        (f"{name} is off: a commit would not survive a power cut", f"{name} on, as PostgreSQL comes")
+        for name in names[:3]
+        if found[name] == "off"
+    ]
+    if found["server_encoding"] != "UTF8":
+        problems.append((f"the database is encoded in {found['server_encoding']}", "a database with ENCODING 'UTF8'"))
+    if int(found["server_version_num"]) < 140_000:
+        problems.append((f"PostgreSQL {int(found['server_version_num']) // 10_000}", "PostgreSQL 14 or newer"))
+    return problems
 
 
 def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> int:
@@ -68,7 +154,10 @@ def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, objec
     if not rows:
         return 0
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    return sum(tx.execute(insert(table).on_conflict_do_nothing(), [row]).rowcount for row in rows)
+    once = (
+        insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    )  # else it is -1 on PostgreSQL
+    return sum(tx.execute(once, dict(row)).rowcount for row in rows)
 
 
 def latest_version() -> str:
@@ -89,12 +178,15 @@ def version_in(tx: Transaction) -> str | None:
     return MigrationContext.configure(tx).get_current_revision()
 
 
-def upgrade(engine: sa.Engine) -> None:
-    """Bring the database to the latest schema version; does nothing when it is there."""
+def upgrade(engine: sa.Engine, target: str = "head") -> None:
+    """Bring the database to the latest schema version, or to *target*; does nothing when it is there."""
     config = _alembic()
     with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a large table takes its time
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, target)
 
 
 def _alembic() -> AlembicConfig:

@@ -134,8 +134,11 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
 
 
 def fits(code: str) -> bool:
-    """Tell whether *code* can be a code: an opaque text of up to 64 characters that a list of codes does not cut in two."""
-    return not (" " in code or ";" in code or len(code) > 64 or not code.isprintable())
+    """Tell whether *code* can be a code: an opaque text of up to 64 characters that a list of codes does not cut in two.
+
+    No code has a star: among a partner's units it means every unit, and an alias of a unit named so would open them all.
+    """
+    return not (set(code) & {" ", ";", "*"} or len(code) > 64 or not code.isprintable())
 
 
 def writable(name: str) -> bool:

@@ -1,14 +1,19 @@
 """What every test may rely on.  Knows when a skip is honest; not what is tested."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
 
+from hub.demo.postgres import Absent
+from tests.databases import Postgresql
+
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_APPLICABLE = "not applicable: "
+
+DATABASES = ("sqlite", "postgresql")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -21,6 +26,31 @@ def cannot_be_had(part: str, why: str) -> NoReturn:
 def not_applicable(why: str) -> NoReturn:
     """Skip because the question does not arise, on any machine of this kind."""
     pytest.skip(_NOT_APPLICABLE + why)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """The PostgreSQL server of this run."""
+    try:
+        opened = Postgresql.open()
+        server = opened.__enter__()
+    except Absent as absent:
+        cannot_be_had("PostgreSQL", str(absent))
+    try:
+        yield server
+    finally:
+        opened.__exit__(None, None, None)
+
+
+@pytest.fixture(params=DATABASES)
+def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh journal on each database; the tables are there on PostgreSQL, on SQLite not even the file."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'hub.db'}"
+        return
+    server: Postgresql = request.getfixturevalue("postgresql")
+    with server.database() as url:
+        yield url
 
 
 def _complain_in_ci(report: Report) -> Report:

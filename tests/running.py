@@ -46,11 +46,20 @@ def until(condition, what, patience=PATIENCE):
 class RunningHub:
     """One directory of `lienthong init` and, at times, the hub that runs in it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, database: str | None = None) -> None:
         self.home = home
         self.process: Any = None
         self.letterboxes: dict[str, Letterbox] = {}
-        self.cli("init", home, "--soap-port", "0", "--admin-port", "0", config=False)
+        self.cli(
+            "init",
+            home,
+            "--soap-port",
+            "0",
+            "--admin-port",
+            "0",
+            *(["--database", database] if database else []),
+            config=False,
+        )
         said = tomllib.loads((home / "hub.toml").read_text())
         self.soap = f"https://127.0.0.1:{said['soap']['port']}/soap/documents"
         self.admin = f"https://127.0.0.1:{said['admin']['port']}"

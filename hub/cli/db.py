@@ -56,8 +56,9 @@ def upgrade(screen: Screen) -> None:
     pid = pidfile.alive(config.data)
     if pid:
         raise Stop(f"trục đang chạy (pid {pid}); hãy dừng trước", f"the hub is running (pid {pid}); stop it first")
-    for directory in (config.data, Path(config.database_url.removeprefix("sqlite:///")).parent):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if config.database_url.startswith("sqlite"):
+        Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with opened(config, any_version=True) as engine:
         before = store.version(engine)
         store.upgrade(engine)

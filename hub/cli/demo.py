@@ -108,14 +108,26 @@ class Operator:
     "The last line on standard output is JSON; the exit code is 0 when nothing is lost and every number agrees.",
     "lienthong demo",
     "lienthong demo --keep",
+    "lienthong demo --database postgresql",
 )
 @click.option(
     "--keep",
     is_flag=True,
     help=t("Để mọi thứ chạy tiếp đến khi nhấn Ctrl-C.", "Leave everything running until Ctrl-C."),
 )
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql"]),
+    default="sqlite",
+    show_default=True,
+    help=t(
+        "Cơ sở dữ liệu của nhật ký; postgresql: một máy chủ riêng, chỉ cho lần chạy này.",
+        "The journal's database; postgresql: a server of its own, for this run alone.",
+    ),
+)
 @pass_screen
-def demo(screen: Screen, keep: bool) -> None:
+def demo(screen: Screen, keep: bool, database: str) -> None:
+    from hub.demo.postgres import Absent, Server
     from hub.demo.stage import Broken, Site, Stage
 
     for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs begin deaf to the first
@@ -127,13 +139,17 @@ def demo(screen: Screen, keep: bool) -> None:
     site = Site(directory / "hub")
     operator = Operator(site.config)
     narrator.act(f"Trục mới trong {directory}", f"A new hub in {directory}")
-    operator.ask("init", str(site.directory), "--soap-port", "0", "--admin-port", "0")
     try:
-        with Stage.open(site, directory) as stage:
+        with contextlib.ExitStack() as around:
+            words = ["--soap-port", "0", "--admin-port", "0"]
+            if database == "postgresql":
+                words += ["--database", around.enter_context(Server.open()).url()]
+            operator.ask("init", str(site.directory), *words)
+            stage = around.enter_context(Stage.open(site, directory))
             clean = _run(stage, operator, narrator, directory)
             if keep:
                 _stay(stage, directory)
-    except Broken as broken:
+    except (Absent, Broken) as broken:
         raise Stop(str(broken), str(broken)) from broken
     if not clean:
         leave(FAILED)

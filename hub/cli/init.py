@@ -6,7 +6,7 @@ from shlex import quote
 
 import click
 
-from hub.cli.screen import Screen, Stop, command, pass_screen, t
+from hub.cli.screen import UNAVAILABLE, Screen, Stop, command, pass_screen, t
 
 _PORT = click.IntRange(0, 65535)
 
@@ -19,6 +19,7 @@ _PORT = click.IntRange(0, 65535)
     "DIR must be empty or absent. Everything stays on this machine (127.0.0.1).",
     "lienthong init tinh",
     "lienthong init tinh --soap-port 0 --admin-port 0",
+    "lienthong init tinh --database postgresql://lienthong@/lienthong",
     "twistd -n lienthong -c tinh/hub.toml",
 )
 @click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
@@ -36,17 +37,37 @@ _PORT = click.IntRange(0, 65535)
     show_default=True,
     help=t("Cổng quản trị; 0: tự chọn cổng trống.", "The admin port; 0 picks a free one."),
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    default="sqlite:///data/hub.db",
+    show_default=True,
+    help=t(
+        "Cơ sở dữ liệu trống của nhật ký; PostgreSQL: postgresql://NGƯỜI-DÙNG@MÁY/TÊN.",
+        "The journal's empty database; PostgreSQL: postgresql://USER@HOST/DATABASE.",
+    ),
+)
 @pass_screen
-def init(screen: Screen, directory: Path, soap_port: int, admin_port: int) -> None:
+def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, database: str) -> None:
+    from sqlalchemy.exc import OperationalError
+
     from hub import setup
+    from hub.config.database import Unfit
 
     if soap_port and soap_port == admin_port:
         raise click.UsageError(t("hai cổng phải khác nhau", "the two ports must differ"))
     ports = setup.choose_ports(soap_port, admin_port)
     try:
-        setup.write(directory, ports, datetime.now(UTC))
+        setup.write(directory, ports, datetime.now(UTC), database)
     except FileExistsError:
         raise Stop(f"{directory} không trống", f"{directory} is not empty") from None
+    except Unfit as unfit:
+        wrong, expected = unfit.args
+        raise click.UsageError(f"--database: {wrong} ({expected})") from unfit
+    except setup.Taken:
+        raise Stop(f"cơ sở dữ liệu {database} không trống", f"the database {database} is not empty") from None
+    except OperationalError as error:
+        raise Stop(f"{database}: {error.orig}", f"{database}: {error.orig}", UNAVAILABLE) from error
     except OSError as error:
         raise Stop(f"{error.filename}: {error.strerror}", f"{error.filename}: {error.strerror}") from error
     config = directory / "hub.toml"

@@ -20,7 +20,7 @@ def opened(config: Config, *, any_version: bool = False) -> Generator[sa.Engine]
     Raises `ConfigurationFault` when the schema is of another version, unless *any_version*; `Stop` 69 when the database does
     not answer.
     """
-    engine = store.open_journal(config.database_url, pooled=False)
+    engine = store.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
         found = store.version(engine)
         if found != store.latest_version() and not any_version:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from hub.certificates import Anchors, Identity, fingerprint
-from hub.config import files
+from hub.config import database, files
 from hub.config.table import Table
 from hub.config.trusting import is_authority
 from hub.config.values import ANY, Config, Listen, Partner
@@ -58,7 +58,7 @@ def read(
     pki = table.table("pki")
     key_file = home / pki.text("key")
     identity, authorities, crls = _pki(pki, key_file, home, mistakes)
-    database_url = _database(table.table("database"), home)
+    database_url, password_file = _database(table.table("database"), home)
     table.close()
 
     partners = _partners(home, candidates or {}, mistakes)
@@ -95,6 +95,7 @@ def read(
         crls=crls,
         anchors=Anchors(authorities, crls),
         database_url=database_url,
+        password_file=password_file,
         data=data,
         partners=partners,
         sample=sample,
@@ -178,13 +179,28 @@ def _identity(table: Table, key_file: Path, home: Path) -> Identity | None:
     return Identity(key, chain[0], chain[1:])
 
 
-def _database(table: Table, home: Path) -> str:
-    scheme = "sqlite:///"
-    url = table.text(
-        "url", f"{scheme}data/hub.db", like=f"{scheme}.+", expected='"sqlite:///PATH"; PostgreSQL is not available yet'
+def _database(table: Table, home: Path) -> tuple[str, Path | None]:
+    """Return the URL of the database and the file of its password."""
+    text, secret = (
+        table.text("url", "sqlite:///data/hub.db", expected=database.EXPECTED),
+        table.text("password-file", ""),
     )
     table.close()
-    return f"{scheme}{home / url.removeprefix(scheme)}" if url else ""
+    url, file = "", home / secret if secret else None
+    try:
+        url = database.url_of(text, home) if text else ""
+    except database.Unfit as unfit:
+        table.wrong("url", *unfit.args)
+    if file is not None and url.startswith("sqlite"):
+        table.wrong("password-file", "SQLite takes no password", "no password-file")
+    elif file is not None:
+        try:
+            file.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            table.wrong(
+                "password-file", f"{file} cannot be read: {error}", "a file that holds the password and nothing else"
+            )
+    return url, file
 
 
 def _partners(home: Path, candidates: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Partner]:

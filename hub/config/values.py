@@ -52,7 +52,8 @@ class Config:
     authorities: tuple[x509.Certificate, ...]  #: the anchors one by one, `trust/` included
     crls: tuple[x509.CertificateRevocationList, ...]
     anchors: Anchors
-    database_url: str
+    database_url: str  #: as the store takes it, without a password
+    password_file: Path | None = None  #: holds the database's password
     data: Path
     partners: Mapping[str, Partner]
     sample: bool  #: whether any certificate is of a sample PKI

@@ -20,26 +20,27 @@ def partner_toml(
     """Return the text of `partners/CODE.toml`."""
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += [
-        f"name = {_text(name)}",
+        f"name = {quoted(name)}",
         _list("certificates", certificates),
         _list("units", units),
-        f"receive = {_text(receive)}",
+        f"receive = {quoted(receive)}",
     ]
     if url:
-        lines.append(f"url = {_text(url)}")
+        lines.append(f"url = {quoted(url)}")
     if adapter:
-        lines.append(f"adapter = {_text(adapter)}")
+        lines.append(f"adapter = {quoted(adapter)}")
     if policy:
-        lines += ["", "[policy]", *(f"{key} = {_text(value)}" for key, value in policy.items())]
+        lines += ["", "[policy]", *(f"{key} = {quoted(value)}" for key, value in policy.items())]
     return "\n".join(lines) + "\n"
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return *value* as TOML writes it."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _list(key: str, values: Iterable[str]) -> str:
-    texts = [_text(value) for value in values]
+    texts = [quoted(value) for value in values]
     inline = f"{key} = [{', '.join(texts)}]"
     return inline if len(inline) <= 100 else f"{key} = [\n" + "".join(f"    {text},\n" for text in texts) + "]"
 

@@ -1,11 +1,12 @@
-"""How fast signed messages are taken in: `./dev bench [--messages N] [--connections N] [--json]`.
+"""How fast signed messages are taken in: `./dev bench [DB=postgresql] [--messages N] [--connections N] [--json]`.
 
 The same pre-signed calls go, in one run, (1) to a hub under twistd over mutual TLS by several kept connections, from processes of
-their own, and (2) through the bare steps in this process, one commit each.  The ratio of the two says what HTTP, TLS, the reactor
+their own, and (2) through the bare steps in this process, one commit each, on SQLite.  The ratio of the two says what HTTP, TLS, the reactor
 and the shared commits cost or give; absolute figures are this machine's alone.
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import multiprocessing
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 from hub import answers, calls, contract, envelope, journal, registry, signing, store
 from hub.certificates import Identity
 from hub.config import read
+from hub.demo import postgres
 from hub.demo.packets import document
 from hub.ids import new_id
 from hub.intake import judge_message, open_call
@@ -133,8 +135,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024, help="octets of the attachment")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        hub = RunningHub(Path(place) / "hub")
+    with contextlib.ExitStack() as around:
+        place = around.enter_context(tempfile.TemporaryDirectory())
+        asked = os.environ.get("DB") == "postgresql"
+        server = around.enter_context(postgres.Server.open()) if asked else None
+        hub = RunningHub(Path(place) / "hub", server.url() if server else None)
         hub.start()
         try:
             names = [f"c{number}" for number in range(options.connections)]

@@ -1,4 +1,4 @@
-"""The journal's tests run on each database.  SQLite on disk here; PostgreSQL joins by one more fixture parameter."""
+"""The journal's tests run on each database: SQLite on disk, and PostgreSQL."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from hub import store
 
 
-@pytest.fixture(params=["sqlite"])
-def engine(request: pytest.FixtureRequest, tmp_path) -> Iterator[sa.Engine]:
+@pytest.fixture
+def engine(journal_url: str) -> Iterator[sa.Engine]:
     """An empty journal of the latest version."""
-    made = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
-    store.upgrade(made)
+    made = store.open_journal(journal_url, pooled=False)
+    if made.dialect.name == "sqlite":
+        store.upgrade(made)
     yield made
     made.dispose()
 

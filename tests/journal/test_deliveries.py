@@ -56,7 +56,7 @@ def test_a_claim_that_was_lost_settles_nothing(tx, sent):
     (fresh,) = claim(tx, now=NOW + LEASE * 2, holder="other node")
     assert not settle(tx, stale, DELIVERED)
     assert settle(tx, fresh, DELIVERED)
-    assert not settle(tx, fresh, DELIVERED)
+    assert not settle(tx, fresh, DELIVERED, now=NOW + LEASE * 3)
     assert state(tx, sent) == [(State.DELIVERED, 1)]
 
 

@@ -1,6 +1,7 @@
 """One hub directory a test; whatever runs in it ends with the test."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -8,8 +9,14 @@ from tests.running import RunningHub
 
 
 @pytest.fixture
-def hub(tmp_path) -> Iterator[RunningHub]:
-    """A directory made by `lienthong init`; nothing runs in it yet."""
-    made = RunningHub(tmp_path / "hub")
-    yield made
-    made.close()
+def hub(request: pytest.FixtureRequest, tmp_path) -> Iterator[RunningHub]:
+    """A directory made by `lienthong init`; nothing runs in it yet.
+
+    Its journal is on SQLite, or where `@pytest.mark.parametrize("hub", DATABASES, indirect=True)` says.
+    """
+    on_postgresql = getattr(request, "param", "sqlite") == "postgresql"
+    fresh = request.getfixturevalue("postgresql").database(empty=True) if on_postgresql else nullcontext()
+    with fresh as database:
+        made = RunningHub(tmp_path / "hub", database)
+        yield made
+        made.close()

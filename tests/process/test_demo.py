@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +111,25 @@ def test_the_progress_is_told_beside_the_line(run: Run) -> None:
     """Progress goes to standard error, so that standard output is the line alone."""
     assert "1." in run.err
     assert "{" not in run.err
+
+
+def test_the_demo_runs_on_postgresql_and_its_server_ends_with_it(tmp_path: Path) -> None:
+    """The same line, and every number agrees."""
+    done = subprocess.run(
+        [LIENTHONG, "demo", "--database", "postgresql"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout)
+    assert line["accepted"] >= 60
+    assert (line["dead"], line["lost"]) == (0, 0)
+    url = tomllib.loads((tmp_path / "var/demo/1/hub/hub.toml").read_text())["database"]["url"]
+    assert url.startswith("postgresql://")
+    assert not Path(url.partition("host=")[2]).exists()
 
 
 def test_a_kept_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:

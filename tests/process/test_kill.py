@@ -13,7 +13,7 @@ import pytest
 
 from hub.client import Refused, Unavailable
 from hub.demo.packets import document
-from tests.conftest import ROOT
+from tests.conftest import DATABASES, ROOT
 from tests.running import until
 
 pytestmark = pytest.mark.slow
@@ -112,6 +112,7 @@ class Load:
             thread.join(60)
 
 
+@pytest.mark.parametrize("hub", DATABASES, indirect=True)
 def test_twenty_ends_lose_nothing_and_count_nothing_twice(hub, tmp_path):
     for partner in ("vpub", "vpcp"):
         hub.letterbox(partner)

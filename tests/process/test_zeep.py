@@ -16,6 +16,7 @@ from zeep.wsse.signature import BinarySignature, _make_verify_key, _verify_envel
 from hub.certificates import Anchors, load
 from hub.demo.packets import Answered, document, status
 from hub.signature import unseal
+from tests.conftest import DATABASES
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,7 @@ def client(hub):
         session.close()
 
 
+@pytest.mark.parametrize("hub", DATABASES, indirect=True)
 def test_send_pending_get_confirm_status_traces(hub, client):
     department, office = client("sotttt"), client("vpub")
     packet = document(

@@ -144,6 +144,25 @@ def test_a_broken_upstream_is_one_mistake_not_two(home: Path) -> None:
     assert mistakes_of(home).keys() == {"partners/vpcp.toml"}
 
 
+def test_postgresql_is_named_by_its_url_and_its_password_by_a_file(home: Path) -> None:
+    (home / "secret").write_text("geheim\n")
+    toml = home / "hub.toml"
+    asked = "url = 'postgresql://hub@db.example:5433/hub?sslmode=verify-full'\npassword-file = 'secret'"
+    toml.write_text(toml.read_text("utf-8").replace('url = "sqlite:///data/hub.db"', asked), "utf-8")
+    config = read(toml, {})
+    assert config.database_url == "postgresql+psycopg://hub@db.example:5433/hub?sslmode=verify-full"
+    assert config.password_file == home / "secret"
+
+
+def test_a_password_in_the_url_is_never_said(home: Path) -> None:
+    toml = home / "hub.toml"
+    secret = "postgresql://hub:geheim@db.example/hub"
+    toml.write_text(toml.read_text("utf-8").replace("sqlite:///data/hub.db", secret), "utf-8")
+    (mistake,) = mistakes_of(home).values()
+    assert "geheim" not in str(mistake)
+    assert "password-file" in mistake.expected
+
+
 def test_a_missing_hub_toml_is_named(tmp_path: Path) -> None:
     (mistake,) = mistakes_of(tmp_path).values()
     assert mistake.path == "hub.toml"
@@ -161,7 +180,18 @@ def test_a_missing_hub_toml_is_named(tmp_path: Path) -> None:
         ("hub.toml", '"pki/hub.key"', '"pki/hub.crt"', "hub.toml: pki.key"),
         ("hub.toml", '"pki/hub.crt"', '"pki/absent.crt"', "hub.toml: pki.certificate"),
         ("hub.toml", '"pki/ca.crt"', '"pki/hub.crt"', "hub.toml: pki.anchors"),
-        ("hub.toml", "sqlite:///", "postgresql://", "hub.toml: database.url"),
+        ("hub.toml", "sqlite:///", "mysql://", "hub.toml: database.url"),
+        ("hub.toml", "sqlite:///data/hub.db", "postgresql://host", "hub.toml: database.url"),
+        ("hub.toml", "sqlite:///data/hub.db", "postgresql://host:port/hub", "hub.toml: database.url"),
+        ("hub.toml", "sqlite:///data/hub.db", "postgresql://me:geheim@host/hub", "hub.toml: database.url"),
+        ("hub.toml", "sqlite:///data/hub.db", "postgresql://host/hub?password=geheim", "hub.toml: database.url"),
+        ("hub.toml", "[database]", "[database]\npassword-file = 'pki/hub.key'", "hub.toml: database.password-file"),
+        (
+            "hub.toml",
+            'url = "sqlite:///data/hub.db"',
+            "url = 'postgresql://host/hub'\npassword-file = 'absent'",
+            "hub.toml: database.password-file",
+        ),
         ("hub.toml", 'data = "data"', 'data = "data"\npublic-url = "http://x"', "hub.toml: public-url"),
         ("partners/vpub.toml", "https:", "http:", "partners/vpub.toml: url"),
         ("partners/vpub.toml", "https://", "https://me:secret@", "partners/vpub.toml: url"),

@@ -100,7 +100,7 @@ POSTS = [
 
 @given(registries(), st.dates(date(2025, 1, 1), date(2027, 1, 1)))
 def test_routes_over_the_packed_registry_are_those_over_plain_units(units: list[Unit], on: date) -> None:
-    units = [unit for unit in units if unit.code]
+    units = [unit for unit in units if unit.code not in {"", "*"}]  # no code may have a star: import refuses it
     routes, plain = Routes.of(units, POSTS, province="H55", upstream="vpcp"), Plainly(units, POSTS)
     for code in {*CODES, *(unit.code for unit in units), "alias", "Ấlias"}:
         try:

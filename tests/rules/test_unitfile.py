@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hub import vietnamese
 from hub.model import MARKS, Unit
-from hub.unitfile import COLUMNS, read, write
+from hub.unitfile import COLUMNS, fits, read, write
 
 KNOWN = (Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)), Unit("H55.1", "Văn phòng", "H55"))
 
@@ -109,7 +109,7 @@ def test_progress_is_told_of_a_long_file() -> None:
     assert 4000 <= sum(told) <= 5001
 
 
-CODE = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters=";"), min_size=1, max_size=8)
+CODE = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters=";*"), min_size=1, max_size=8)
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(
     lambda s: s == s.strip() != ""
 )
@@ -138,3 +138,8 @@ def registries(draw: st.DrawFn) -> list[Unit]:
 def test_what_is_exported_is_taken_back_unchanged(units: list[Unit]) -> None:
     assert read(write(units), "u.csv", []) == (units, [])
     assert read(write(units), "u.csv", units) == (units, [])
+
+
+@pytest.mark.parametrize("code", ["*", "H55.*", "a b", "a;b", "x" * 65, "a\n"])
+def test_a_code_that_would_mean_something_else_is_no_code(code):
+    assert not fits(code)

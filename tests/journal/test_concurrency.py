@@ -1,0 +1,399 @@
+"""What the journal promises when several connections, of one node or of many, do the same at the same time.
+
+On SQLite the writers wait for one another; on PostgreSQL they do not, and only row locks, keys and fences keep the promises.
+"""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import cast
+
+import pytest
+import sqlalchemy as sa
+from twisted.python.failure import Failure
+
+from hub import deliveries, events, journal, ledger, operations, store
+from hub.database import commit, look
+from hub.deliveries import Exchange
+from hub.errors import Rejected, Unready
+from hub.journal import Filter, Taken
+from hub.lifecycle import Verdict
+from hub.model import State
+from tests.province import NOW, ROUTES, document, entry, status
+
+LEASE = timedelta(seconds=60)
+LATER = NOW + timedelta(seconds=1)
+
+
+def at_once(*works):
+    """Run every work in a thread of its own, all let go together; return their results in order."""
+    gate = threading.Barrier(len(works))
+
+    def run(work):
+        gate.wait()
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+def one(engine, step, *args, **kwargs):
+    """Run one step as the daemon's writer does."""
+    (result,) = commit(engine, [lambda tx: step(tx, *args, **kwargs)])
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result
+
+
+def take_all(engine, *steps):
+    """Run steps that take messages as one batch; return what each got."""
+    results = commit(engine, list(steps))
+    assert all(isinstance(result, Taken) for result in results), results
+    return cast("list[Taken]", results)
+
+
+def claim(engine, holder, limit=3, now=NOW):
+    return one(engine, deliveries.claim, "vpub", now, limit=limit, holder=holder, lease=LEASE)
+
+
+def settle(engine, claimed, state=State.DELIVERED, now=LATER):
+    return one(engine, deliveries.settle, claimed, "accepted", Verdict(state), Exchange(), now)
+
+
+def states(engine):
+    with store.reading(engine) as tx:
+        return Counter(made.state for m in journal.messages(tx, Filter()) for made in deliveries.of_message(tx, m.id))
+
+
+@pytest.fixture
+def only_postgresql(engine):
+    if engine.dialect.name != "postgresql":
+        pytest.skip("not applicable: SQLite has one writer and no connection to lose")
+
+
+def test_one_message_sent_twice_at_the_same_time_is_taken_once_and_both_get_one_receipt(engine):
+    for number in range(1, 16):
+        twins = [
+            entry(document(document_id=f"D{number}"), number * 10 + copy, message_id=f"m{number}", content=b"same")
+            for copy in range(4)
+        ]
+        taken = at_once(*(lambda twin=twin: one(engine, journal.take, twin, ROUTES) for twin in twins))
+        assert len({(each.id, each.receipt) for each in taken}) == 1
+        assert taken[0].receipt is not None
+    with store.reading(engine) as tx:
+        assert journal.count(tx, Filter()) == 15
+        assert len(list(ledger.facts(tx))) == 15
+
+
+def test_of_two_different_messages_under_one_id_at_the_same_time_one_is_taken_and_one_refused(engine):
+    for number in range(1, 11):
+        rivals = [entry(document(), number * 10 + which, message_id=f"m{number}") for which in range(2)]
+        taken = at_once(*(lambda rival=rival: one(engine, journal.take, rival, ROUTES) for rival in rivals))
+        assert sorted(len(each.problems) for each in taken) == [0, 1]
+    with store.reading(engine) as tx:
+        assert journal.count(tx, Filter(state="accepted")) == 10
+        assert journal.count(tx, Filter(state="refused")) == 10
+
+
+def test_two_messages_of_one_document_at_the_same_time_are_one_fact(engine):
+    at_once(
+        *(lambda number=number: one(engine, journal.take, entry(document(), number), ROUTES) for number in range(1, 7))
+    )
+    with store.reading(engine) as tx:
+        assert journal.count(tx, Filter(state="accepted")) == 6
+        assert len(list(ledger.facts(tx))) == 1
+
+
+def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine):
+    for number in range(1, 41):
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+
+    def node(name):
+        mine = []
+        for _ in range(100):
+            claims = claim(engine, name)
+            mine += [delivery for each in claims for delivery in each.deliveries]
+            for each in claims:
+                assert settle(engine, each)
+            if not claims and states(engine)[State.WAITING] == 0:
+                return mine
+        raise AssertionError("something waits for ever")
+
+    taken = at_once(*(lambda name=name: node(name) for name in ("a", "b", "c", "d")))
+    everything = Counter(delivery for mine in taken for delivery in mine)
+    assert len(everything) == 40
+    assert set(everything.values()) == {1}
+    assert states(engine) == {State.DELIVERED: 40}
+    with store.reading(engine) as tx:
+        assert sum(fact.milestone == "received" for fact in ledger.facts(tx)) == 40
+
+
+def test_a_settlement_and_a_rescue_at_the_same_time_leave_the_delivery_either_settled_or_waiting(engine):
+    for number in range(1, 21):
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        (claimed,) = claim(engine, "slow", limit=1)
+        late = NOW + LEASE * 2
+        settled, rescued = at_once(
+            lambda claimed=claimed, late=late: settle(engine, claimed, now=late),
+            lambda late=late: one(engine, deliveries.rescue, late),
+        )
+        assert (settled, rescued) in {(True, 0), (False, 1)}
+        if rescued:
+            (again,) = claim(engine, "other", limit=1, now=late)
+            assert settle(engine, again, now=late + LEASE)
+    assert states(engine) == {State.DELIVERED: 20}
+
+
+def test_a_document_fetched_and_confirmed_from_many_sides_at_the_same_time_counts_once(engine):
+    for number in range(1, 11):
+        sent = entry(document("H55.01", "H55.13", document_id=f"D{number}"), number, partner="vpub")
+        taken = one(engine, journal.take, sent, ROUTES)
+
+        def fetch_and_confirm(taken=taken):
+            one(engine, deliveries.fetch, "sotttt", taken.id, NOW)
+            one(engine, deliveries.confirm, "sotttt", taken.id, None, LATER)
+
+        def confirm(taken=taken):
+            try:
+                one(engine, deliveries.confirm, "sotttt", taken.id, None, LATER)
+            except Rejected as rejected:
+                return rejected.problems[0].code
+            return "not-fetched"
+
+        *_, early = at_once(fetch_and_confirm, fetch_and_confirm, confirm)
+        assert early == "not-fetched", "or it came late enough"
+        with store.reading(engine) as tx:
+            told = [event["event"] for event in events.of_message(tx, taken.id)]
+        assert (told.count("delivery-fetched"), told.count("delivery-delivered")) == (1, 1)
+    assert states(engine) == {State.DELIVERED: 10}
+
+
+def test_two_statuses_at_the_same_time_never_move_a_delivery_back(engine):
+    for number in range(1, 11):
+        sent = one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        codes = ("01", "03", "04", "05")
+        at_once(
+            *(
+                lambda code=code, number=number: one(
+                    engine,
+                    journal.take,
+                    entry(status(code, document_id=f"D{number}"), number * 100 + int(code), partner="vpub"),
+                    ROUTES,
+                )
+                for code in codes
+            )
+        )
+        with store.reading(engine) as tx:
+            assert [made.status for made in deliveries.of_message(tx, sent.id)] == ["05"]
+
+
+def test_two_replays_at_the_same_time_revive_a_dead_letter_once(engine):
+    for number in range(1, 6):
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+    for claimed in claim(engine, "node", limit=5):
+        settle(engine, claimed, State.DEAD)
+    with store.reading(engine) as tx:
+        dead = [made for _message, made in journal.dead(tx, Filter())]
+
+    def replay():
+        with store.writing(engine) as tx:
+            return operations.replay(tx, dead, ROUTES, reason="x", by="me", now=LATER)
+
+    moved = at_once(replay, replay)
+    assert sorted(map(len, moved)) == [0, 5]
+
+
+def test_chainers_at_the_same_time_number_every_event_once_and_in_one_chain(engine):
+    over = threading.Event()
+
+    def write():
+        for number in range(1, 41):
+            one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        over.set()
+
+    def chain():
+        while not over.is_set():
+            one(engine, events.chain, 7)
+
+    at_once(write, chain, chain, chain)
+    while one(engine, events.chain):
+        pass
+    with store.reading(engine) as tx:
+        assert list(events.broken(tx)) == []
+        numbers = tx.scalars(sa.text("select number from event order by number")).all()
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) == 40 * 2
+
+
+def test_a_deadlock_costs_nobody_his_result(engine, only_postgresql):
+    """Two batches that keep the same bytes in opposite order wait for each other: one gives way and runs again."""
+    batches = [
+        [
+            entry(document(document_id=f"D{which}"), side * 10 + which, content=b"bytes %d" % which)
+            for which in (order, 3 - order)
+        ]
+        for side, order in ((1, 1), (2, 2))
+    ]
+    gate, begun = threading.Barrier(2), set()
+
+    def second(tx, item):
+        if item.id not in begun:  # the first time only: the run that gave way goes alone
+            begun.add(item.id)
+            gate.wait(5)
+        return journal.take(tx, item, ROUTES)
+
+    def run(batch):
+        first, last = batch
+        return take_all(engine, lambda tx: journal.take(tx, first, ROUTES), lambda tx: second(tx, last))
+
+    results = at_once(lambda: run(batches[0]), lambda: run(batches[1]))
+    assert [[taken.id for taken in result] for result in results] == [[item.id for item in batch] for batch in batches]
+    assert not any(taken.problems for result in results for taken in result)
+
+
+# --- a commit whose result is unknown ------------------------------------------------------------------------------------
+
+
+class Cut:
+    """Breaks the connection of the next commits: before the server has the COMMIT, or when it has done it and nobody is told."""
+
+    def __init__(self, engine, admin_url):
+        self.engine, self.when, self.cuts = engine, None, 0
+        self.admin = store.open_journal(admin_url, pooled=False)
+        self.real = engine.dialect.do_commit
+        engine.dialect.do_commit = self.commit
+
+    def commit(self, connection):
+        when, self.when = self.when, None
+        if when is None:
+            self.real(connection)
+            return
+        self.cuts += 1
+        if when == "after":
+            self.real(connection)
+        with self.admin.connect() as other:
+            killed = other.execute(
+                sa.text("select pg_terminate_backend(:pid, 5000)"),
+                {"pid": connection.driver_connection.info.backend_pid},
+            )
+            assert killed.scalar()
+        connection.execute("select 1")  # the first word on the dead connection: this is how the writer learns of it
+
+
+@pytest.fixture
+def cut(engine, journal_url, only_postgresql):
+    made = Cut(engine, journal_url)
+    yield made
+    engine.dialect.do_commit = made.real
+    made.admin.dispose()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_accepted_message_whose_commit_was_cut_is_taken_once_with_its_own_receipt(engine, cut, when):
+    cut.when = when
+    batch = [entry(document(document_id=f"D{number}"), number) for number in range(1, 4)]
+    taken = take_all(engine, *(partial(journal.take, entry=item, routes=ROUTES) for item in batch))
+    assert cut.cuts == 1
+    assert [(each.id, each.receipt, each.problems) for each in taken] == [(item.id, item.receipt, ()) for item in batch]
+    with store.reading(engine) as tx:
+        assert journal.count(tx, Filter()) == 3
+        assert [e["event"] for e in events.of_message(tx, batch[0].id)] == ["message-accepted", "delivery-waiting"]
+        assert len(list(ledger.facts(tx))) == 3
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_refusal_whose_commit_was_cut_is_journalled_once_with_the_same_reasons(engine, cut, when):
+    one(engine, journal.take, entry(document()), ROUTES)
+    reused = entry(document(), 2, message_id="m1")
+    cut.when = when
+    taken = one(engine, journal.take, reused, ROUTES)
+    assert (cut.cuts, taken.id, [p.code for p in taken.problems]) == (1, reused.id, ["id-reused"])
+    with store.reading(engine) as tx:
+        assert journal.count(tx, Filter(state="refused")) == 1
+        assert [e["event"] for e in events.of_message(tx, reused.id)] == ["message-refused"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_settlement_whose_commit_was_cut_is_told_as_what_it_is(engine, cut, when):
+    sent = one(engine, journal.take, entry(document()), ROUTES)
+    (claimed,) = claim(engine, "node")
+    cut.when = when
+    assert settle(engine, claimed)
+    with store.reading(engine) as tx:
+        told = [event["event"] for event in events.of_message(tx, sent.id)]
+    assert (told.count("attempt-ended"), told.count("delivery-delivered"), "attempt-stale" in told) == (1, 1, False)
+
+
+def test_a_claim_whose_commit_was_cut_is_given_back_by_its_own_node_without_waiting_for_the_lease(engine, cut):
+    one(engine, journal.take, entry(document()), ROUTES)
+    cut.when = "after"
+    assert claim(engine, "node") == []  # the second run finds nothing left to claim
+    assert states(engine) == {State.SENDING: 1}
+    assert one(engine, deliveries.rescue, NOW, holder="other node") == 0
+    assert one(engine, deliveries.rescue, NOW, holder="node") == 1
+    (claimed,) = claim(engine, "node")
+    assert claimed.number == 1
+    assert one(engine, deliveries.rescue, NOW, holder="node", under_way=claimed.deliveries) == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_events_whose_chaining_was_cut_are_numbered_once(engine, cut, when):
+    one(engine, journal.take, entry(document()), ROUTES)
+    cut.when = when
+    one(engine, events.chain)
+    one(engine, events.chain)
+    with store.reading(engine) as tx:
+        assert list(events.broken(tx)) == []
+        assert events.oldest_unchained(tx) is None
+
+
+def test_a_server_that_is_gone_fails_the_whole_batch_at_once_as_retryable(only_postgresql):
+    nowhere = store.open_journal("postgresql+psycopg://lienthong@/x?host=/nonexistent", pooled=False)
+    results = commit(nowhere, [lambda _tx: None] * 20)
+    assert len(results) == 20
+    assert all(isinstance(result, Failure) and result.check(Unready) for result in results)
+    with pytest.raises(Unready):
+        look(nowhere, lambda _tx: None)
+
+
+def test_readers_and_writers_go_on_when_their_pooled_connections_were_ended(journal_url, only_postgresql):
+    pooled = store.open_journal(journal_url)
+    other = store.open_journal(journal_url, pooled=False)
+    try:
+        one(pooled, journal.take, entry(document()), ROUTES)
+        with store.writing(other) as tx:
+            ended = tx.execute(
+                sa.text(
+                    "select pg_terminate_backend(pid, 5000) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()"
+                )
+            )
+            assert ended.scalars().all()
+        assert look(pooled, lambda tx: journal.count(tx, Filter())) == 1
+        one(pooled, journal.take, entry(document(document_id="D2"), 2), ROUTES)
+    finally:
+        pooled.dispose()
+        other.dispose()
+
+
+def test_a_reader_sees_one_picture_whatever_is_written_meanwhile(engine):
+    one(engine, journal.take, entry(document()), ROUTES)
+    with store.reading(engine) as tx:
+        assert journal.count(tx, Filter()) == 1
+        one(engine, journal.take, entry(document(document_id="D2"), 2), ROUTES)
+        assert journal.count(tx, Filter()) == 1
+
+
+def test_a_lock_that_another_holds_too_long_is_a_retryable_failure(engine, only_postgresql):
+    sent = one(engine, journal.take, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES)
+    with store.writing(engine) as tx:
+        deliveries.fetch(tx, "sotttt", sent.id, NOW)
+
+        def impatient(other):
+            other.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+            return deliveries.fetch(other, "sotttt", sent.id, NOW)
+
+        (result,) = commit(engine, [impatient])
+    assert isinstance(result, Failure)
+    assert result.check(Unready)

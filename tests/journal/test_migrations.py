@@ -1,0 +1,95 @@
+"""What an upgrade promises: what the first release wrote is there afterwards, and the tables are those of today."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from hub import deliveries, events, journal, ledger, registry, store
+from hub.journal import Filter
+from hub.model import State
+from hub.schema import metadata
+from tests.conftest import DATABASES
+
+#: Rows as the first release wrote them; later releases may know more columns and read these all the same.
+FIRST_RELEASE = """
+insert into content (sha256, octets) values ('aa', :octets);
+insert into message (id, partner, message_id, service, kind, state, received_at, sha256, size, sender, document_id, code,
+    promulgation_date, subject, document_type, paper, outside, receipt)
+  values ('0192f0c1-0000-7000-8000-000000000001', 'sotttt', 'm1', 'documents', 'document', 'accepted',
+    '2026-11-24T08:00:00.000000Z', 'aa', 5, 'H55.13', 'D1', '15/VP', '2026/11/20', 'V/v', 'Công văn', :no, :no, :receipt);
+insert into message (id, partner, message_id, service, kind, state, received_at, sha256, size, refusal)
+  values ('0192f0c1-0000-7000-8000-000000000002', 'sotttt', 'm2', 'documents', 'unknown', 'refused',
+    '2026-11-24T08:00:01.000000Z', 'aa', 5, 'unit-unknown: H55.99');
+insert into delivery (id, message, recipient, via, partner, state, attempts, due, since, changed_at)
+  values ('0192f0c1-0000-7000-8000-000000000003', '0192f0c1-0000-7000-8000-000000000001', 'H55.01', 'H55.01', 'vpub', 'waiting',
+    1, '2026-11-24T08:00:00.000000Z', '2026-11-24T08:00:00.000000Z', '2026-11-24T08:00:00.000000Z');
+insert into attempt (id, message, partner, number, recipients, started_at, ended_at, outcome, detail)
+  values ('0192f0c1-0000-7000-8000-000000000004', '0192f0c1-0000-7000-8000-000000000001', 'vpub', 1, '["H55.01"]',
+    '2026-11-24T08:00:00.000000Z', '2026-11-24T08:00:02.000000Z', 'unavailable', 'connection refused');
+insert into event (message, text) values ('0192f0c1-0000-7000-8000-000000000001', '{"at":"2026-11-24T08:00:00.000000Z"}');
+insert into fact (unit, service, key, milestone, at, message, counterpart, outside, document_type, paper, signature)
+  values ('H55.13', 'documents', '["H55.13","D1"]', 'sent', '2026-11-24T08:00:00.000000Z',
+    '0192f0c1-0000-7000-8000-000000000001', 'H55.01', :no, 'Công văn', :no, 'message');
+insert into unit (code, name, mark) values ('H55', 'Tỉnh', 'synthetic');
+insert into unit (code, name, parent, mark) values ('H55.13', 'Sở', 'H55', 'synthetic');
+insert into unit_alias (alias, unit) values ('000.00.13.H55', 'H55.13')
+"""
+
+
+@pytest.fixture(params=DATABASES)
+def old(request, tmp_path: Path):
+    """A journal of the first release, with something of everything in it."""
+    if request.param == "sqlite":
+        yield from _filled(f"sqlite:///{tmp_path / 'hub.db'}")
+        return
+    with request.getfixturevalue("postgresql").database(empty=True) as url:
+        yield from _filled(url)
+
+
+def _filled(url):
+    engine = store.open_journal(url, pooled=False)
+    store.upgrade(engine, "0001")
+    values = {"octets": b"bytes", "receipt": b"<receipt/>", "no": False}
+    with store.writing(engine) as tx:
+        for statement in FIRST_RELEASE.split(";\n"):
+            tx.execute(
+                sa.text(statement.replace('"at":', '"at"\\:').replace("T08:00:0", "T08\\:00\\:0")),
+                _used(statement, values),
+            )
+    yield engine
+    engine.dispose()
+
+
+def _used(statement, values):
+    return {name: value for name, value in values.items() if f":{name}" in statement}
+
+
+def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tables_of_today(old):
+    assert store.version(old) == "0001"
+    store.upgrade(old)
+    assert store.version(old) == store.latest_version()
+    with old.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    with store.writing(old) as tx:
+        accepted, refused = journal.messages(tx, Filter())
+        assert (accepted.message_id, accepted.subject, accepted.sender) == ("m1", "V/v", "H55.13")
+        assert (refused.message_id, refused.refusal) == ("m2", "unit-unknown: H55.99")
+        assert journal.octets(tx, accepted.sha256) == b"bytes"
+        assert journal.receipt(tx, accepted.id) == b"<receipt/>"
+        (made,) = deliveries.of_message(tx, accepted.id)
+        assert (made.state, made.attempts, made.recipient) == (State.WAITING, 1, "H55.01")
+        (fact,) = ledger.facts(tx)
+        assert (fact.unit, fact.milestone, fact.message) == ("H55.13", "sent", accepted.id)
+        assert {unit.code: unit.aliases for unit in registry.units(tx)} == {"H55": (), "H55.13": ("000.00.13.H55",)}
+        assert events.chain(tx) >= 1
+        assert list(events.broken(tx)) == []
+
+
+def test_an_upgrade_of_what_is_up_to_date_changes_nothing(old):
+    store.upgrade(old)
+    before = store.version(old)
+    store.upgrade(old)
+    assert store.version(old) == before
