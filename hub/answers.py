@@ -12,7 +12,7 @@ from lxml import etree
 from hub import values
 from hub.calls import NAMESPACE, leaf
 from hub.envelope import build, error_list, read_error_list
-from hub.model import Problem
+from hub.model import Problem, Unit
 
 
 @attrs.frozen
@@ -106,6 +106,26 @@ def traces(found: Sequence[Trace]) -> etree._Element:
             build(NAMESPACE, "Trace", {"DocumentId": trace.document_id, "Packet": values.base64(trace.packet)})
         )
     return answer
+
+
+def organizations(units: Sequence[Unit]) -> etree._Element:
+    """Answer GetOrganizations."""
+    answer = build(NAMESPACE, "GetOrganizationsResponse", {"Organizations": ""})
+    for unit in units:
+        fields = {
+            "OrganId": unit.code,
+            "OrganName": unit.name,
+            "Parent": unit.parent,
+            "From": unit.since.isoformat() if unit.since else None,
+            "Until": unit.until.isoformat() if unit.until else None,
+        }
+        answer[0].append(build(NAMESPACE, "Organization", fields))
+    return answer
+
+
+def permission(problems: Sequence[Problem]) -> etree._Element:
+    """Answer CheckPermission: granted unless there are *problems*."""
+    return _reported("CheckPermission", problems)
 
 
 def receipt(said: Receipt) -> etree._Element:

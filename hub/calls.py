@@ -65,7 +65,30 @@ class GetTraces:
     since: datetime | None = None
 
 
-Call = SendDocument | UpdateTraces | GetPendingDocumentIds | GetDocument | ConfirmReceived | GetTraces
+@attrs.frozen
+class GetOrganizations:
+    """Ask for the units of the registry that were alive at a time or after it; for all of them without one."""
+
+    since: datetime | None = None
+
+
+@attrs.frozen
+class CheckPermission:
+    """Ask whether the caller may send for a unit."""
+
+    organ_id: str
+
+
+Call = (
+    SendDocument
+    | UpdateTraces
+    | GetPendingDocumentIds
+    | GetDocument
+    | ConfirmReceived
+    | GetTraces
+    | GetOrganizations
+    | CheckPermission
+)
 
 
 def action(call: Call) -> str:
@@ -97,6 +120,10 @@ def read(child: etree._Element, packets: Sequence[bytes]) -> Call:
             return ConfirmReceived(_must(child, "DocumentId"), leaf(child, "OrganId"))
         case "GetTraces":
             return GetTraces(_must(child, "OrganId"), leaf(child, "DocumentId"), _since(child))
+        case "GetOrganizations":
+            return GetOrganizations(_since(child))
+        case "CheckPermission":
+            return CheckPermission(_must(child, "OrganId"))
     raise CallRefused(Problem("operation-unknown", str(child.tag)[:200]))
 
 
@@ -119,7 +146,9 @@ def _since(child: etree._Element) -> datetime | None:
     try:
         return values.moment(since)
     except ValueError as error:
-        raise CallRefused(Problem("contract-broken", f"line {since.sourceline}, GetTraces/Since: {error}")) from None
+        raise CallRefused(
+            Problem("contract-broken", f"line {since.sourceline}, {etree.QName(child).localname}/Since: {error}")
+        ) from None
 
 
 def _fields(call: Call) -> dict[str, str | None]:
@@ -138,3 +167,7 @@ def _fields(call: Call) -> dict[str, str | None]:
                 "DocumentId": document_id,
                 "Since": None if since is None else values.written(since),
             }
+        case GetOrganizations(since):
+            return {"Since": None if since is None else values.written(since)}
+        case CheckPermission(organ_id):
+            return {"OrganId": organ_id}

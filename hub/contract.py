@@ -18,7 +18,7 @@ from hub.errors import CallRefused
 from hub.model import Problem
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
-_SOAP = "{http://schemas.xmlsoap.org/wsdl/soap/}"
+_SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
 _BINARY = "xsd:base64Binary"
 
@@ -77,7 +77,7 @@ class Contract:
         *address* is the configured one, never the caller's Host header.
         """
         description = deepcopy(self._description)
-        for element in description.iter(f"{_SOAP}address"):
+        for element in description.iter(*(f"{soap}address" for soap in _SOAPS)):
             element.set("location", address)
         for element in description.iter(f"{_XSD}import"):
             element.set("schemaLocation", f"{schemas or f'{address}?xsd='}{_name(element)}")
@@ -150,7 +150,7 @@ def _operations(description: etree._Element) -> Iterator[Operation]:
         operation.get("name"): action.get("soapAction", "")
         for binding in description.iter(f"{_WSDL}binding")
         for operation in binding.iter(f"{_WSDL}operation")
-        for action in operation.iter(f"{_SOAP}operation")
+        for action in operation.iter(*(f"{soap}operation" for soap in _SOAPS))
     }
     for port in description.iter(f"{_WSDL}portType"):
         for operation in port.iter(f"{_WSDL}operation"):

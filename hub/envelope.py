@@ -1,4 +1,4 @@
-"""SOAP 1.1 envelopes: opened, made, and told from faults.  Knows WS-I Basic Profile 1.1; no operation, no signature.
+"""SOAP 1.1 and 1.2 envelopes: opened, made, and told from faults.  Knows both versions; no operation, no signature.
 
 Nothing read here is trusted yet: the Body's child becomes a call only when hub.signature has verified that very element.
 """
@@ -18,14 +18,21 @@ SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 CONTENT_TYPE = "text/xml; charset=utf-8"
+#: version -> the media type it travels as, and how its answers are marked.
+MEDIA = {SOAP11: "text/xml", SOAP12: "application/soap+xml"}
+CONTENT_TYPES = {SOAP11: CONTENT_TYPE, SOAP12: "application/soap+xml; charset=utf-8"}
 
-_NEXT = "http://schemas.xmlsoap.org/soap/actor/next"
+#: version -> the attribute that addresses a header block, and the addresses that are ours.
+_ADDRESSED = {
+    SOAP11: ("actor", {"", "http://schemas.xmlsoap.org/soap/actor/next"}),
+    SOAP12: ("role", {"", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"}),
+}
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 #: Not a Char of XML 1.0, 2.2.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-#: SOAP 1.1, 4.4.1: two of our codes have a faultcode of their own.
+#: SOAP 1.1, 4.4.1 and SOAP 1.2, 5.4.6: two of our codes have a fault code of their own.
 _FAULTCODES = {"soap-version": "VersionMismatch", "not-must-understand": "MustUnderstand"}
 
 
@@ -36,6 +43,7 @@ class Envelope:
     header: etree._Element | None
     body: etree._Element
     child: etree._Element
+    soap: str = SOAP11  #: the version's namespace
 
 
 @attrs.frozen
@@ -49,15 +57,15 @@ class Fault:
 
 
 def open_envelope(root: etree._Element) -> Envelope:
-    """Take a SOAP 1.1 envelope apart.
+    """Take a SOAP 1.1 or 1.2 envelope apart.
 
-    Raises CallRefused: `soap-version` (SOAP 1.1, 4.4.1), `not-must-understand` (a header block addressed to us, by no actor or
-    `next`; wsse:Security is understood), `contract-broken` (Basic Profile 1.1: no processing instructions, only Header? and
-    Body, no text between elements, exactly one child of the Body).
+    Raises CallRefused: `soap-version` (SOAP 1.1, 4.4.1; SOAP 1.2, 2.8), `not-must-understand` (a header block addressed to us,
+    by no actor or role, or by `next` or `ultimateReceiver`; wsse:Security is understood), `contract-broken` (Basic Profile 1.1:
+    no processing instructions, only Header? and Body, no text between elements, exactly one child of the Body).
     """
-    envelope = _parts(root, SOAP11)
+    envelope = _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
     if envelope.header is not None:
-        _must_understand(envelope.header)
+        _must_understand(envelope.header, envelope.soap)
     return envelope
 
 
@@ -82,7 +90,8 @@ def is_signed(envelope: Envelope) -> bool:
 
 
 def action_matches(header: str | None, action: str) -> bool:
-    """Tell whether the SOAPAction *header* agrees with the *action* of the Body's operation: quoted, unquoted, empty or absent.
+    """Tell whether the SOAPAction *header*, in SOAP 1.2 the media type's `action`, agrees with the *action* of the Body's
+    operation: quoted, unquoted, empty or absent.
 
     The Body's element chooses the operation; the header may only agree (SOAPAction spoofing).
     """
@@ -92,35 +101,50 @@ def action_matches(header: str | None, action: str) -> bool:
     return given in {"", action}
 
 
-def wrap(child: etree._Element) -> etree._Element:
-    """Put *child* into the Body of a new, unsigned SOAP 1.1 envelope; return the envelope."""
-    envelope = etree.Element(f"{{{SOAP11}}}Envelope", nsmap={"soap": SOAP11})
-    etree.SubElement(envelope, f"{{{SOAP11}}}Body").append(child)
+def wrap(child: etree._Element, soap: str = SOAP11) -> etree._Element:
+    """Put *child* into the Body of a new, unsigned envelope of the version *soap*; return the envelope."""
+    envelope = etree.Element(f"{{{soap}}}Envelope", nsmap={"soap": soap})
+    etree.SubElement(envelope, f"{{{soap}}}Body").append(child)
     return envelope
 
 
-def answer(child: etree._Element) -> bytes:
+def answer(child: etree._Element, soap: str = SOAP11) -> bytes:
     """Return the octets of an unsigned envelope around *child*."""
-    return etree.tostring(wrap(child), encoding="UTF-8", xml_declaration=True)
+    return etree.tostring(wrap(child, soap), encoding="UTF-8", xml_declaration=True)
 
 
-def fault(namespace: str, problems: Sequence[Problem], *, server: bool, tracking: str) -> bytes:
-    """Return the octets of an unsigned SOAP 1.1 Fault with the typed `FaultDetail` of the service *namespace*.
+def is_senders(problems: Sequence[Problem]) -> bool:
+    """Tell whether a fault for *problems* that is not ours is SOAP 1.2's `Sender`: HTTP 400, where all others are 500."""
+    return problems[0].code not in _FAULTCODES
+
+
+def fault(namespace: str, problems: Sequence[Problem], *, server: bool, tracking: str, soap: str = SOAP11) -> bytes:
+    """Return the octets of an unsigned Fault of the version *soap* with the typed `FaultDetail` of the service *namespace*.
 
     *server*: ours, the caller may send the same again; else the caller's.  *problems* is not empty; the first names the fault.
     """
     first = problems[0]
-    element = etree.Element(f"{{{SOAP11}}}Fault", nsmap={"soap": SOAP11})
-    code = "Server" if server else _FAULTCODES.get(first.code, "Client")
-    etree.SubElement(element, "faultcode").text = f"soap:{code}"
-    reason = etree.SubElement(element, "faultstring", {_LANGUAGE: "vi"})
-    reason.text = said = _clean(describe(first))
+    said = _clean(describe(first))
+    element = etree.Element(f"{{{soap}}}Fault", nsmap={"soap": soap})
+    if soap == SOAP12:
+        code = "Receiver" if server else _FAULTCODES.get(first.code, "Sender")
+        held = etree.SubElement(element, f"{{{SOAP12}}}Code")
+        etree.SubElement(held, f"{{{SOAP12}}}Value").text = f"soap:{code}"
+        reason = etree.SubElement(etree.SubElement(element, f"{{{SOAP12}}}Reason"), f"{{{SOAP12}}}Text")
+        detail = f"{{{SOAP12}}}Detail"
+    else:
+        code = "Server" if server else _FAULTCODES.get(first.code, "Client")
+        etree.SubElement(element, "faultcode").text = f"soap:{code}"
+        reason = etree.SubElement(element, "faultstring")
+        detail = "detail"
+    reason.set(_LANGUAGE, "vi")
+    reason.text = said
     fields = {"Code": first.code, "Description": said, "Tracking": tracking}
     typed = build(namespace, "FaultDetail", fields)
     if len(problems) > 1:
         typed.append(error_list(namespace, problems))
-    etree.SubElement(element, "detail").append(typed)
-    return answer(element)
+    etree.SubElement(element, detail).append(typed)
+    return answer(element, soap)
 
 
 def build(namespace: str, name: str, fields: Mapping[str, str | None]) -> etree._Element:
@@ -192,7 +216,7 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
         raise _broken(root, "an Envelope has one Header at most, then one Body, and nothing else")
     if header is not None:
         _elements(header)
-    return Envelope(header, parts[0], only_child(parts[0]))
+    return Envelope(header, parts[0], only_child(parts[0]), soap)
 
 
 def _elements(parent: etree._Element) -> list[etree._Element]:
@@ -203,10 +227,11 @@ def _elements(parent: etree._Element) -> list[etree._Element]:
     return list(parent.iterchildren("*"))
 
 
-def _must_understand(header: etree._Element) -> None:
+def _must_understand(header: etree._Element, soap: str) -> None:
+    addressed, us = _ADDRESSED[soap]
     for block in _elements(header):
-        required = block.get(f"{{{SOAP11}}}mustUnderstand", "0").strip() not in {"0", "false"}
-        ours = block.get(f"{{{SOAP11}}}actor", "").strip() in {"", _NEXT}
+        required = block.get(f"{{{soap}}}mustUnderstand", "0").strip() not in {"0", "false"}
+        ours = block.get(f"{{{soap}}}{addressed}", "").strip() in us
         if required and ours and block.tag != f"{{{WSSE}}}Security":
             raise CallRefused(Problem("not-must-understand", f"line {block.sourceline}: {block.tag[:200]}"))
 

@@ -80,8 +80,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The journal cannot be written now; send again later",
     ),
     "media-type": (
-        "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml, không nén",
-        "The HTTP media type is not supported; send text/xml, not compressed",
+        "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml hoặc application/soap+xml, không nén",
+        "The HTTP media type is not supported; send text/xml or application/soap+xml, not compressed",
     ),
     "not-fetched": (
         "Chưa lấy thông điệp nên chưa thể xác nhận; hãy gọi GetDocument trước",
@@ -144,8 +144,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The signature does not verify: the content changed after signing, or was signed wrongly",
     ),
     "soap-version": (
-        "Phiên bản SOAP không được hỗ trợ; hãy dùng SOAP 1.1",
-        "The SOAP version is not supported; use SOAP 1.1",
+        "Phiên bản SOAP không được hỗ trợ hoặc không hợp Content-Type; hãy dùng SOAP 1.1 hoặc 1.2",
+        "The SOAP version is not supported or not that of the Content-Type; use SOAP 1.1 or 1.2",
     ),
     "timestamp-expired": (
         "Timestamp đã quá hạn; hãy kiểm tra đồng hồ rồi ký lại",

@@ -25,6 +25,7 @@ from hub import (
     journal,
     markup,
     packet,
+    registry,
     signature,
     signing,
 )
@@ -39,7 +40,7 @@ from hub.journal import Entry, Taken
 from hub.model import Event, Kind, Packet, PacketSignature, Problem, Standing
 from hub.policy import Policy
 from hub.province import Province, day
-from hub.routes import Route
+from hub.routes import Route, Routes
 from hub.workroom import Work
 
 log = structlog.get_logger()
@@ -57,6 +58,15 @@ class Answer:
     body: bytes
     fault: bool = False
     retry_after: int | None = None  #: seconds
+    senders: bool = False  #: the fault is the caller's own, as SOAP 1.2 tells it apart
+
+
+@attrs.frozen
+class Manner:
+    """How a call was sent, and so how it is answered."""
+
+    soap: str = envelope.SOAP11  #: the version its media type names
+    action: str | None = None  #: the SOAPAction, or the media type's action
 
 
 @attrs.frozen
@@ -79,36 +89,37 @@ class Intake:
     _now: Callable[[], datetime]
     _accepted: Callable[[], None]  #: told after each commit that may have made deliveries
 
-    async def answer(self, body: bytes, action: str | None, certificate: x509.Certificate) -> Answer:
-        """Answer the call in *body* that came over a connection whose client showed *certificate*."""
+    async def answer(self, body: bytes, manner: Manner, certificate: x509.Certificate) -> Answer:
+        """Answer the call in *body*, sent in that *manner* over a connection whose client showed *certificate*."""
         province, now = self.province, self._now()
         tracking = new_id(now)
-        retry_after, fault = None, True
+        retry_after, fault, senders, soap = None, True, False, manner.soap
         try:
             try:
-                child = await self._serve(province, body, action, certificate, now, tracking)
-                unsigned, fault = envelope.answer(child), False
+                child = await self._serve(province, body, manner, certificate, now, tracking)
+                unsigned, fault = envelope.answer(child, soap), False
             except Rejected as rejected:
-                unsigned = self._fault(rejected.problems, tracking)
+                unsigned = self._fault(rejected.problems, tracking, soap)
+                senders = envelope.is_senders(rejected.problems)
         except CancelledError:
             raise
         except Unready as unready:
             log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking=tracking)
-            unsigned, retry_after = self._fault((unready.problem,), tracking, ours=True), unready.retry_after
+            unsigned, retry_after = self._fault((unready.problem,), tracking, soap, ours=True), unready.retry_after
         except Exception:
             log.exception("intake-failed", tracking=tracking)
-            unsigned = self._fault((Problem("hub-error", tracking),), tracking, ours=True)
+            unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
         signed = await self._work(len(unsigned), signing.sign, unsigned, province.config.identity, now)
-        return Answer(signed, fault, retry_after)
+        return Answer(signed, fault, retry_after, senders)
 
-    def _fault(self, problems: tuple[Problem, ...], tracking: str, *, ours: bool = False) -> bytes:
-        return envelope.fault(self._contract.namespace, problems, server=ours, tracking=tracking)
+    def _fault(self, problems: tuple[Problem, ...], tracking: str, soap: str, *, ours: bool = False) -> bytes:
+        return envelope.fault(self._contract.namespace, problems, server=ours, tracking=tracking, soap=soap)
 
     async def _serve(
         self,
         province: Province,
         body: bytes,
-        action: str | None,
+        manner: Manner,
         certificate: x509.Certificate,
         now: datetime,
         tracking: str,
@@ -130,7 +141,7 @@ class Intake:
             raise CallRefused(Problem("certificate-unknown", shown))
         try:
             opened = await self._work(
-                len(body), open_call, body, action, partner, certificate, province, self._contract, now
+                len(body), open_call, body, manner, partner, certificate, province, self._contract, now
             )
         except Rejected as rejected:
             sha256 = hashlib.sha256(body).hexdigest()
@@ -180,17 +191,31 @@ class Intake:
                 except Rejected as rejected:
                     return answers.refused(opened.operation, rejected.problems)
                 return answers.confirmed()
-            case calls.GetTraces(organ, document, since):
-                unit = routes.canonical(organ)
-                if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
-                    raise CallRefused(Problem("not-yours", organ))
-                own = None if routes.owns(partner.code, unit) else partner.code
-                found_traces = await self._journal.read(
-                    journal.traces, unit, document=document, since=since, carried_by=own, limit=TRACES_LIMIT + 1
-                )
-                if len(found_traces) > TRACES_LIMIT:
-                    raise CallRefused(Problem("too-many-traces", f"{organ}: {TRACES_LIMIT}"))
-                return answers.traces([answers.Trace(trace.document, trace.packet) for trace in found_traces])
+            case calls.GetTraces() as asked:
+                return await self._traces(routes, partner, asked)
+            case calls.GetOrganizations(since):
+                units = await self._journal.read(registry.units)
+                reached = [unit for unit in units if since is None or not unit.until or unit.until > day(since)]
+                return answers.organizations(reached)
+            case calls.CheckPermission(organ):
+                return answers.permission(routes.permission(partner.code, organ))
+
+    async def _traces(self, routes: Routes, partner: Partner, asked: calls.GetTraces) -> etree._Element:
+        unit = routes.canonical(asked.organ_id)
+        if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
+            raise CallRefused(Problem("not-yours", asked.organ_id))
+        own = None if routes.owns(partner.code, unit) else partner.code
+        found_traces = await self._journal.read(
+            journal.traces,
+            unit,
+            document=asked.document_id,
+            since=asked.since,
+            carried_by=own,
+            limit=TRACES_LIMIT + 1,
+        )
+        if len(found_traces) > TRACES_LIMIT:
+            raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_LIMIT}"))
+        return answers.traces([answers.Trace(trace.document, trace.packet) for trace in found_traces])
 
     async def _take(
         self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str
@@ -212,7 +237,7 @@ class Intake:
 
 def open_call(
     body: bytes,
-    action: str | None,
+    manner: Manner,
     partner: Partner,
     shown: x509.Certificate,
     province: Province,
@@ -224,11 +249,14 @@ def open_call(
     Raises `Rejected` with the code of the step that refused it.
     """
     root = markup.parse(body)
-    believed, sha1 = believe(root, envelope.open_envelope(root), partner, shown, province, now)
+    opened = envelope.open_envelope(root)
+    if opened.soap != manner.soap:
+        raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
+    believed, sha1 = believe(root, opened, partner, shown, province, now)
     (child,) = believed.iterchildren("*")
     operation = contract.operation(child)
-    if not envelope.action_matches(action, operation.action):
-        raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
+    if not envelope.action_matches(manner.action, operation.action):
+        raise CallRefused(Problem("action-mismatch", f"{manner.action} ≠ {operation.action}"))
     call = calls.read(child, contract.validate(child))
     return Opened(call, operation.name, sha1)
 

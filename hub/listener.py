@@ -1,5 +1,6 @@
 """The SOAP port: HTTP in, HTTP out.  Knows methods, media types, sizes and who is on the other end; not what a call means."""
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from hub import envelope
 from hub.contract import Contract
-from hub.intake import Intake
+from hub.intake import Intake, Manner
 from hub.model import Problem
 
 log = structlog.get_logger()
@@ -23,6 +24,7 @@ IDLE = 60
 LINGER = 5
 
 _XML = envelope.CONTENT_TYPE.encode()
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:("(?:[^"\\]|\\.)*")|([^\s;"]*))')
 
 
 class BoundedRequest(Request):
@@ -69,10 +71,11 @@ class BoundedRequest(Request):
         self.requestHeaders.removeHeader(b"expect")  # the refusal is the answer; nothing may ask for the body now
         site: BoundedSite = self.channel.site
         problem = Problem("too-large", f"{size} > {self._limit}")
-        body = envelope.fault(site.namespace, [problem], server=False, tracking="")
+        soap = _soap(self)
+        body = envelope.fault(site.namespace, [problem], server=False, tracking="", soap=soap)
         head = (
             b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
-            % (_XML, len(body))
+            % (envelope.CONTENT_TYPES[soap].encode(), len(body))
         )
         log.info("body-refused", size=size, limit=self._limit)
         self.channel.transport.write(head + body)
@@ -133,8 +136,9 @@ class ServiceResource(Resource):
         refusal = _media_refusal(request)
         if refusal is not None:
             request.setResponseCode(415)
-            request.setHeader(b"Content-Type", _XML)
-            return envelope.fault(self._contract.namespace, [refusal], server=False, tracking="")
+            soap = _soap(request)
+            request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
+            return envelope.fault(self._contract.namespace, [refusal], server=False, tracking="", soap=soap)
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
         _ = Deferred.fromCoroutine(self._answer(request, gone)).addErrback(_lost)
@@ -144,16 +148,16 @@ class ServiceResource(Resource):
         assert request.content is not None
         body = request.content.read()
         request.content.close()
-        action = request.getHeader("soapaction")
-        answer = await self._intake.answer(body, action, peer(request.channel))
+        manner = _manner(request)
+        answer = await self._intake.answer(body, manner, peer(request.channel))
         if gone:
             return  # the caller hung up; what was journalled stays, and the same call gets the same answer
         if answer.retry_after is not None:
             request.setResponseCode(503)
             request.setHeader(b"Retry-After", str(answer.retry_after).encode())
         elif answer.fault:
-            request.setResponseCode(500)
-        request.setHeader(b"Content-Type", _XML)
+            request.setResponseCode(400 if answer.senders and manner.soap == envelope.SOAP12 else 500)
+        request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[manner.soap].encode())
         request.setHeader(b"Content-Length", str(len(answer.body)).encode())
         request.write(answer.body)
         request.finish()
@@ -170,13 +174,37 @@ def peer(channel: Any) -> x509.Certificate:
 
 
 def _media_refusal(request: Request) -> Problem | None:
-    media, _, _parameters = (request.getHeader("content-type") or "").partition(";")
-    if media.strip().lower() != "text/xml":
-        return Problem("media-type", media.strip() or "-")
+    media, _parameters = media_type(request.getHeader("content-type") or "")
+    if media not in envelope.MEDIA.values():
+        return Problem("media-type", media or "-")
     encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
         return Problem("media-type", f"Content-Encoding: {encoding}")
     return None
+
+
+def _soap(request: Request) -> str:
+    """Return the version that the media type names; 1.1 for one that names none."""
+    media, _parameters = media_type(request.getHeader("content-type") or "")
+    return envelope.SOAP12 if media == envelope.MEDIA[envelope.SOAP12] else envelope.SOAP11
+
+
+def _manner(request: Request) -> Manner:
+    soap = _soap(request)
+    if soap == envelope.SOAP11:
+        return Manner(soap, request.getHeader("soapaction"))
+    _media, parameters = media_type(request.getHeader("content-type") or "")
+    return Manner(soap, parameters.get("action"))
+
+
+def media_type(header: str) -> tuple[str, dict[str, str]]:
+    """Return the media type and its parameters (RFC 9110, 8.3.1), names in lower case, quoted values unquoted."""
+    media, _, rest = header.partition(";")
+    found = {
+        name.lower(): re.sub(r"\\(.)", r"\1", quoted[1:-1]) if quoted else bare
+        for name, quoted, bare in _PARAMETER.findall(f";{rest}")
+    }
+    return media.strip().lower(), found
 
 
 def _lost(failure: Any) -> None:

@@ -77,6 +77,20 @@ class Routes:
         allowed = self._senders.get(partner, frozenset())
         return ANY in allowed or self.canonical(code) in allowed
 
+    def permission(self, partner: str, code: str) -> tuple[Problem, ...]:
+        """Return why *partner* may not send for the unit *code*; nothing when it may.
+
+        `unit-unknown` for a code of the province that the registry does not hold; else `sender-not-allowed`, and `not-yours`
+        beside it when it does not receive for the unit either.
+        """
+        unit = self.canonical(code)
+        if self._unit(unit) is None and not self.outside(unit):
+            return (Problem("unit-unknown", code),)
+        if self.may_send(partner, code):
+            return ()
+        unsent = Problem("sender-not-allowed", code)
+        return (unsent,) if self.receives(partner, code) else (unsent, Problem("not-yours", code))
+
     def owns(self, partner: str, code: str) -> bool:
         """Tell whether *code* is one of the units *partner* is configured with by name."""
         return self.canonical(code) in self._senders.get(partner, frozenset())

@@ -216,7 +216,8 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
             f"✓ {verdict.accepted} messages, {verdict.delivered} deliveries, {verdict.facts} facts: none lost, none twice",
         )
     else:
-        narrator.say(f"Không khớp; nhật ký: {stage.logs}", f"It does not agree; logs: {stage.logs}")
+        logs = f"{stage.logs}/hub.log"
+        narrator.say(f"Không khớp; nhật ký: {logs} và cạnh đó", f"It does not agree; logs: {logs} and beside it")
     line = {
         "accepted": verdict.accepted,
         "refused": verdict.refused,

@@ -27,7 +27,7 @@ from hub.config import read
 from hub.demo import postgres
 from hub.demo.packets import document
 from hub.ids import new_id
-from hub.intake import judge_message, open_call
+from hub.intake import Manner, judge_message, open_call
 from hub.province import Province
 from tests.running import RunningHub
 
@@ -115,7 +115,7 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
     begun, spent = time.perf_counter(), time.process_time()
     for body in bodies:
         now = datetime.now(UTC)
-        opened = open_call(body, None, partner, partner.certificates[0], province, documents, now)
+        opened = open_call(body, Manner(), partner, partner.certificates[0], province, documents, now)
         assert isinstance(opened.call, calls.SendDocument)
         entry = judge_message(opened.call, partner, province, documents.name, now, new_id(now))
         with store.writing(engine) as tx:

@@ -59,7 +59,9 @@ def call(content, *, by=ME, send=calls.SendDocument):
 def opened(province, content, *, by=ME, change=bytes):
     body, action = call(content, by=by)
     partner = province.config.partners["me"]
-    return intake.open_call(change(body), action, partner, ME.certificate, province, CONTRACT, NOW)
+    return intake.open_call(
+        change(body), intake.Manner(action=action), partner, ME.certificate, province, CONTRACT, NOW
+    )
 
 
 def refused(function, *args, **named):

@@ -54,7 +54,7 @@ def client(hub):
     hub.start()
     sessions = []
 
-    def of(partner):
+    def of(partner, version="11"):
         files = hub.files(partner)
         session = Session()
         sessions.append(session)
@@ -63,7 +63,8 @@ def client(hub):
         session.cert = (str(files["certificate"]), str(files["key"]))
         wsse = Signed(files["key"], files["certificate"], hub.home / "pki/hub.crt")
         settings = Settings(strict=True, xml_huge_tree=True)
-        return Client(f"{hub.soap}?wsdl", transport=Transport(session=session), wsse=wsse, settings=settings).service
+        made = Client(f"{hub.soap}?wsdl", transport=Transport(session=session), wsse=wsse, settings=settings)
+        return made.bind("Documents", f"DocumentsSoap{version}")
 
     yield of
     for session in sessions:
@@ -71,8 +72,9 @@ def client(hub):
 
 
 @pytest.mark.parametrize("hub", DATABASES, indirect=True)
-def test_send_pending_get_confirm_status_traces(hub, client):
-    department, office = client("sotttt"), client("vpub")
+@pytest.mark.parametrize("version", ["11", "12"])
+def test_send_pending_get_confirm_status_traces_organizations_permission(hub, client, version):
+    department, office = client("sotttt", version), client("vpub", version)
     packet = document(
         "H55.1",
         ["H55.13"],
@@ -108,6 +110,15 @@ def test_send_pending_get_confirm_status_traces(hub, client):
         (trace,) = office.GetTraces(OrganId="H55.1", **asked)
         assert (trace.DocumentId, trace.Packet) == (sent.DocumentId, answer)
     assert office.GetTraces(OrganId="H55.1", Since=datetime.now(UTC) + timedelta(hours=1)) in (None, [])
+
+    units = {unit.OrganId: unit for unit in office.GetOrganizations()}
+    assert len(units) >= 12
+    assert (units["H55.13"].Parent, bool(units["H55.13"].OrganName)) == ("H55", True)
+    assert {unit.OrganId for unit in office.GetOrganizations(Since=datetime.now(UTC))} <= units.keys()
+    assert office.CheckPermission(OrganId="H55.1").IsSuccess is True
+    denied = office.CheckPermission(OrganId="H55.13")
+    assert denied.IsSuccess is False
+    assert [error.Code for error in denied.ErrorList.Error] == ["sender-not-allowed", "not-yours"]
 
 
 def test_the_same_bytes_get_the_same_receipt_other_bytes_are_refused_and_a_correction_is_judged_afresh(hub, client):
@@ -150,15 +161,16 @@ def test_the_admin_port_gives_the_whole_contract_to_somebody_without_a_certifica
     assert {port.binding_options["address"] for port in service.ports.values()} == {hub.soap}
 
 
-def test_a_call_the_hub_cannot_trust_or_read_is_a_fault_with_a_code(hub, client):
-    department = client("sotttt")
+@pytest.mark.parametrize(("version", "whose"), [("11", "Client"), ("12", "Sender")])
+def test_a_call_the_hub_cannot_trust_or_read_is_a_fault_with_a_code(hub, client, version, whose):
+    department = client("sotttt", version)
     for call, code in (
         (lambda: department.GetPendingDocumentIds(OrganId="H55.1"), "not-yours"),
         (lambda: department.GetDocument(DocumentId="nothing"), "document-not-found"),
     ):
         with pytest.raises(Fault) as caught:
             call()
-        assert caught.value.code.endswith("Client")
+        assert caught.value.code.endswith(whose)
         assert code in etree.tostring(caught.value.detail).decode()
     report = department.ConfirmReceived(DocumentId="nothing")
     assert (report.IsSuccess, report.ErrorList.Error[0].Code) == (False, "document-not-found")

@@ -30,6 +30,8 @@ OPERATIONS = {
     "ConfirmReceived",
     "UpdateTraces",
     "GetTraces",
+    "GetOrganizations",
+    "CheckPermission",
 }
 PACKET = "<edXML>một gói tin</edXML>".encode()
 NOON = datetime(2026, 11, 24, 5, 0, 0, 123456, tzinfo=UTC)
@@ -94,9 +96,11 @@ def test_a_stock_client_loads_the_served_wsdl_by_its_links_alone(documents):
             return pages[url]
 
     loaded = Client(f"{address}?wsdl", transport=Pages(), settings=Settings(strict=True))
-    (port,) = loaded.wsdl.services["Documents"].ports.values()
-    assert port.binding_options["address"] == address
-    assert set(port.binding.all()) == OPERATIONS
+    ports = loaded.wsdl.services["Documents"].ports
+    assert list(ports) == ["DocumentsSoap11", "DocumentsSoap12"]
+    for port in ports.values():
+        assert port.binding_options["address"] == address
+        assert set(port.binding.all()) == OPERATIONS
 
 
 def test_every_file_beside_a_source_note_is_the_file_it_describes():
@@ -148,6 +152,8 @@ def test_the_wsdl_keeps_the_basic_profile(documents):
 
 CALLS: dict[str, tuple[dict[str, Any], calls.Call]] = {
     "SendDocument": ({"MessageId": "m-1", "Packet": PACKET}, calls.SendDocument(PACKET, "m-1")),
+    "GetOrganizations": ({"Since": NOON}, calls.GetOrganizations(NOON)),
+    "CheckPermission": ({"OrganId": "H55.1"}, calls.CheckPermission("H55.1")),
     "GetPendingDocumentIds": ({"OrganId": "H55.01", "Limit": 5}, calls.GetPendingDocumentIds("H55.01", 5)),
     "GetDocument": ({"DocumentId": "d-1"}, calls.GetDocument("d-1")),
     "ConfirmReceived": ({"DocumentId": "d-1", "OrganId": "H55.01"}, calls.ConfirmReceived("d-1", "H55.01")),
@@ -286,7 +292,7 @@ def test_a_stock_client_raises_our_faults_with_their_typed_detail(documents, zee
 
 
 def test_an_unknown_operation_is_refused_by_name(documents):
-    for name in ("Delete", "GetOrganizations", "SendDocumentResponse"):
+    for name in ("Delete", "RemoveDocument", "SendDocumentResponse"):
         with pytest.raises(CallRefused) as refused:
             documents.operation(child(f'<{name} xmlns="{{ns}}"/>'))
         assert refused.value.problems == (Problem("operation-unknown", f"{{{NS}}}{name}"),)

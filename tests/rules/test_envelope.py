@@ -81,7 +81,7 @@ def test_an_envelope_that_breaks_the_profile_is_refused(xml):
 
 
 def test_another_soap_is_refused_by_its_version():
-    assert code(f'<s:Envelope xmlns:s="{envelope.SOAP12}"><s:Body><a/></s:Body></s:Envelope>') == "soap-version"
+    assert code('<s:Envelope xmlns:s="urn:soap:3"><s:Body><a/></s:Body></s:Envelope>') == "soap-version"
     assert code("<Envelope><Body><a/></Body></Envelope>") == "soap-version"
 
 
@@ -107,6 +107,31 @@ def test_a_header_that_must_be_understood_is_refused_unless_it_is_for_another_or
         assert code(xml) == "not-must-understand"
     else:
         envelope.open_envelope(read(xml))
+
+
+@pytest.mark.parametrize(
+    ("block", "refused"),
+    [
+        ('<x s:mustUnderstand="true"/>', True),
+        ('<x s:mustUnderstand="1" s:role="{s}/role/next"/>', True),
+        ('<x s:mustUnderstand="1" s:role="{s}/role/ultimateReceiver"/>', True),
+        ('<x s:mustUnderstand="1" s:role="{s}/role/none"/>', False),
+        ('<x s:mustUnderstand="1" s:role="urn:another"/>', False),
+        ('<x s:mustUnderstand="1" s:actor="urn:another"/>', True),
+        ('<x s:mustUnderstand="false"/>', False),
+        (f'<w:Security xmlns:w="{envelope.WSSE}" s:mustUnderstand="1"/>', False),
+    ],
+)
+def test_in_soap_12_the_role_says_for_whom_a_header_is(block, refused):
+    xml = (
+        f'<s:Envelope xmlns:s="{envelope.SOAP12}"><s:Header>{block.format(s=envelope.SOAP12)}</s:Header>'
+        "<s:Body><a/></s:Body></s:Envelope>"
+    )
+    if refused:
+        assert code(xml) == "not-must-understand"
+    else:
+        opened = envelope.open_envelope(read(xml))
+        assert (opened.soap, opened.child.tag) == (envelope.SOAP12, "a")
 
 
 @pytest.mark.parametrize("header", [f'"{ACTION}"', ACTION, '""', "", None, f' "{ACTION}" '])
@@ -145,6 +170,28 @@ def test_a_fault_says_whose_fault_it_is(problem, server, faultcode):
     assert [each.tag for each in fault] == ["faultcode", "faultstring", "detail"]  # unqualified, in this order
     assert fault.findtext("faultcode") == faultcode
     assert fault.nsmap["soap"] == SOAP  # what the QName in faultcode means
+
+
+@pytest.mark.parametrize(
+    ("problem", "server", "value"),
+    [
+        ("unsigned", False, "soap:Sender"),
+        ("hub-error", True, "soap:Receiver"),
+        ("soap-version", False, "soap:VersionMismatch"),
+        ("not-must-understand", False, "soap:MustUnderstand"),
+    ],
+)
+def test_a_soap_12_fault_has_code_reason_and_detail(problem, server, value):
+    octets = envelope.fault(NS, [Problem(problem, "x")], server=server, tracking="t-1", soap=envelope.SOAP12)
+    opened = envelope.open_envelope(read(octets))
+    assert opened.soap == envelope.SOAP12
+    names = {"s": envelope.SOAP12}
+    assert [etree.QName(each).localname for each in opened.child] == ["Code", "Reason", "Detail"]
+    assert opened.child.findtext("s:Code/s:Value", namespaces=names) == value
+    assert opened.child.nsmap["soap"] == envelope.SOAP12
+    fault = envelope.read_fault(opened.child)
+    assert fault is not None
+    assert (fault.sender, fault.tracking, fault.problems[0].code) == (value == "soap:Sender", "t-1", problem)
 
 
 @pytest.mark.parametrize("code", sorted(SENTENCES))

@@ -163,3 +163,21 @@ def test_an_agency_of_the_national_list_goes_up_even_below_a_unit_of_ours():
         assert ALL.route(code, TODAY).partner == "vpcp"
         assert ALL.may_send("vpcp", code)
     assert ALL.route("000.00.00.G22", TODAY).recipient == "G22"
+
+
+@pytest.mark.parametrize(
+    ("partner", "code", "problems"),
+    [
+        ("sotttt", "H55.13", []),
+        ("sotttt", "000.00.13.H55", []),
+        ("any", "H55.01", []),
+        ("vpcp", "A09", []),
+        ("sotttt", "H55.13.1", ["sender-not-allowed"]),
+        ("sotttt", "H55.01", ["sender-not-allowed", "not-yours"]),
+        ("vpcp", "H55.13", ["sender-not-allowed", "not-yours"]),
+        ("sotttt", "H55.99", ["unit-unknown"]),
+        ("any", "H55.99", ["unit-unknown"]),
+    ],
+)
+def test_permission_says_why_a_partner_may_not_send_for_a_unit(partner, code, problems):
+    assert [problem.code for problem in ROUTES.permission(partner, code)] == problems
