@@ -78,6 +78,7 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
     """
     twin = _accepted(tx, entry.partner, entry.message_id)
     if twin is None and not entry.problems:
+        store.one_at_a_time(tx, _places(entry))
         named = _named(tx, entry, routes)
         if foreign := [document for document, known in named.items() if known is None]:
             entry = attrs.evolve(entry, problems=tuple(Problem("not-the-sender", each) for each in foreign))
@@ -99,6 +100,17 @@ def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMa
         return None
     same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, table.c.state == MessageState.ACCEPTED)
     return tx.execute(sa.select(table.c.id, table.c.sha256, table.c.receipt).where(same)).mappings().first()
+
+
+def _places(entry: Entry) -> set[str]:
+    """Return what names the documents that *entry* is or changes: a change and its document, at the same time, must see each other."""
+    packet = entry.packet
+    if packet is None or packet.kind is Kind.STATUS:
+        return set()
+    own = (packet.document_id, packet.code, packet.promulgation_date)
+    changed = changes.named(packet) if packet.kind in changes.CHANGES else ()
+    others = [(each.document_id, each.code, each.promulgation_date) for each in changed]
+    return {name for document, code, date in (own, *others) for name in (document, f"{code},{date}") if name}
 
 
 def _named(tx: Transaction, entry: Entry, routes: Routes) -> dict[str, bool | None]:

@@ -3,7 +3,7 @@
 The daemon, the command line and the tests share it: what is written through `writing` is on disk when the block ends.
 """
 
-from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Generator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -158,6 +158,15 @@ def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, objec
         insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     )  # else it is -1 on PostgreSQL
     return sum(tx.execute(once, dict(row)).rowcount for row in rows)
+
+
+def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
+    """Let no other transaction work on any of *names* until this one ends.  SQLite has one writer anyway."""
+    if tx.dialect.name == "postgresql":
+        query = sa.text(
+            "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) AS name"
+        )
+        tx.execute(query, {"names": sorted(names)}).all()
 
 
 def latest_version() -> str:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import cast
 
+import attrs
 import pytest
 import sqlalchemy as sa
 from twisted.python.failure import Failure
@@ -20,7 +21,7 @@ from hub.deliveries import Exchange
 from hub.errors import Rejected, Unready
 from hub.journal import Filter, Taken
 from hub.lifecycle import Verdict
-from hub.model import State
+from hub.model import Kind, State
 from tests.province import NOW, ROUTES, document, entry, status
 
 LEASE = timedelta(seconds=60)
@@ -189,6 +190,41 @@ def test_two_statuses_at_the_same_time_never_move_a_delivery_back(engine):
             assert [made.status for made in deliveries.of_message(tx, sent.id)] == ["05"]
 
 
+def test_a_document_and_its_recall_at_the_same_time_end_with_the_document_stopped(engine):
+    for number in range(1, 16):
+        sent = entry(document(document_id=f"D{number}"), number * 10)
+        recall = attrs.evolve(document(document_id=f"R{number}"), kind=Kind.RECALL, about=f"D{number}")
+        back = entry(recall, number * 10 + 1)
+        at_once(
+            lambda sent=sent: one(engine, journal.take, sent, ROUTES),
+            lambda back=back: one(engine, journal.take, back, ROUTES),
+        )
+        with store.reading(engine) as tx:
+            (made,) = deliveries.of_message(tx, sent.id)
+            assert made.state is State.DEAD
+            assert [each.state for each in deliveries.of_message(tx, back.id)] == [State.WAITING]
+
+
+def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_or_stops_it_and_never_both(engine):
+    for number in range(1, 16):
+        sent = one(engine, journal.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
+        recall = attrs.evolve(document(document_id=f"R{number}"), kind=Kind.RECALL, about=f"D{number}")
+        back = entry(recall, number * 10 + 1)
+
+        def send(sent=sent):
+            (claimed,) = claim(engine, "node", limit=1) or [None]
+            return claimed is not None and claimed.message == sent.id and settle(engine, claimed)
+
+        delivered, _ = at_once(send, lambda back=back: one(engine, journal.take, back, ROUTES))
+        with store.reading(engine) as tx:
+            (made,) = deliveries.of_message(tx, sent.id)
+            received = [fact for fact in ledger.facts(tx) if fact.milestone == "received" and fact.message == sent.id]
+        assert made.state is (State.DELIVERED if delivered else State.DEAD)
+        assert len(received) == bool(delivered)
+        for claimed in claim(engine, "node", limit=9):
+            settle(engine, claimed)
+
+
 def test_two_replays_at_the_same_time_revive_a_dead_letter_once(engine):
     for number in range(1, 6):
         one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
@@ -231,7 +267,11 @@ def test_a_deadlock_costs_nobody_his_result(engine, only_postgresql):
     """Two batches that keep the same bytes in opposite order wait for each other: one gives way and runs again."""
     batches = [
         [
-            entry(document(document_id=f"D{which}"), side * 10 + which, content=b"bytes %d" % which)
+            entry(
+                attrs.evolve(document(), document_id=f"D{side}{which}", code=f"{side}{which}"),
+                side * 10 + which,
+                content=b"bytes %d" % which,
+            )
             for which in (order, 3 - order)
         ]
         for side, order in ((1, 1), (2, 2))
