@@ -8,7 +8,7 @@ import re
 import struct
 from binascii import a2b_base64, b2a_base64
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -37,15 +37,15 @@ class Unfit(Exception):
     """The octets are not such as an attachment may carry."""
 
 
-def carried(letters: str) -> Carried:
-    """Measure what *letters*, an `xs:base64Binary`, stand for.
+def carried(letters: str | Iterable[str]) -> Carried:
+    """Measure what *letters*, an `xs:base64Binary` whole or in pieces, stand for.
 
     Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits
     before it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
     """
     digest, size, head = hashlib.sha256(), 0, b""
     last: deque[bytes] = deque(maxlen=-(-_DIRECTORY * 4 // 3 // SLICE) + 1)
-    for octets in _octets(letters):
+    for octets in decoded(letters):
         digest.update(octets)
         size += len(octets)
         head = head or octets[:8]
@@ -57,7 +57,8 @@ def carried(letters: str) -> Carried:
     return Carried(size, digest.hexdigest(), head, wrapped)
 
 
-def _octets(letters: str) -> Iterator[bytes]:
+def decoded(letters: str | Iterable[str]) -> Iterator[bytes]:
+    """Yield the octets that *letters* stand for, slice by slice.  Raises ValueError as `carried`."""
     padded = False
     for part in _quanta(letters):
         if padded:
@@ -72,11 +73,11 @@ def _octets(letters: str) -> Iterator[bytes]:
         yield octets
 
 
-def _quanta(letters: str) -> Iterator[str]:
+def _quanta(letters: str | Iterable[str]) -> Iterator[str]:
     """Yield *letters* without white space, in parts of a multiple of four."""
     part = ""
-    for at in range(0, len(letters), SLICE):
-        part += letters[at : at + SLICE]
+    for piece in _slices(letters) if isinstance(letters, str) else letters:
+        part += piece
         for space in " \t\r\n":
             part = part.replace(space, "")
         end = len(part) // 4 * 4
@@ -85,6 +86,11 @@ def _quanta(letters: str) -> Iterator[str]:
         part = part[end:]
     if part:
         raise ValueError("not a multiple of four letters")
+
+
+def _slices(letters: str) -> Iterator[str]:
+    for at in range(0, len(letters), SLICE):
+        yield letters[at : at + SLICE]
 
 
 def entries(tail: bytes, size: int) -> list[bytes]:
