@@ -7,7 +7,6 @@ import hashlib
 import re
 import struct
 from binascii import a2b_base64, b2a_base64
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 import attrs
@@ -19,6 +18,7 @@ RATIO = 100  #: and beyond that, so many times its own size
 
 _UUID = re.compile(rb"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?:\.[^./]*)?", re.IGNORECASE)
 _DIRECTORY = 1 << 20  #: octets read of a ZIP's end: more than the directory of `ENTRIES` needs
+_ZIP = b"PK\x03\x04"
 _END = struct.Struct("<4s4H2LH")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 
@@ -43,16 +43,18 @@ def carried(letters: str | Iterable[str]) -> Carried:
     Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits
     before it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
     """
-    digest, size, head = hashlib.sha256(), 0, b""
-    last: deque[bytes] = deque(maxlen=-(-_DIRECTORY * 4 // 3 // SLICE) + 1)
+    digest, size, head, tail = hashlib.sha256(), 0, b"", bytearray()
     for octets in decoded(letters):
         digest.update(octets)
         size += len(octets)
-        head = head or octets[:8]
-        last.append(octets)
+        head += octets[: 8 - len(head)]
+        if len(head) < 8 or head.startswith(_ZIP):
+            tail += octets
+            if len(tail) > 2 * _DIRECTORY:
+                del tail[:-_DIRECTORY]
     wrapped = False
-    if head.startswith(b"PK\x03\x04"):
-        names = entries(b"".join(last), size)
+    if head.startswith(_ZIP):
+        names = entries(bytes(tail), size)
         wrapped = len(names) == 1 and _UUID.fullmatch(names[0]) is not None
     return Carried(size, digest.hexdigest(), head, wrapped)
 

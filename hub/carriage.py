@@ -78,7 +78,12 @@ class Outgoing:
 
     def read(self) -> bytes:
         """Return all of it."""
-        return b"".join(self.pieces())
+        if all(isinstance(item, bytes) for item in self._items):
+            return b"".join(item for item in self._items if isinstance(item, bytes))
+        whole = bytearray()
+        for piece in self.pieces():
+            whole += piece
+        return bytes(whole)
 
 
 def manner(content_type: str, soap_action: str | None) -> Manner:

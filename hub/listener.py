@@ -216,10 +216,9 @@ class ServiceResource(Resource):
         request.setHeader(b"Content-Length", str(answer.body.size).encode())
         if answer.body.size <= SMALL:
             request.write(answer.body.read())
-        else:
-            await _written(request, answer.body.pieces(), gone)
-        if not gone:
-            request.finish()
+        elif not await _written(request, answer.body.pieces()):
+            return  # the caller hung up
+        request.finish()
 
 
 @implementer(IPullProducer)
@@ -229,7 +228,7 @@ class _Written:
 
     _request: BoundedRequest
     _pieces: Iterator[bytes]
-    done: Deferred[None] = attrs.field(factory=Deferred, init=False)
+    done: Deferred[bool] = attrs.field(factory=Deferred, init=False)
 
     def resumeProducing(self) -> None:
         """Write the next piece."""
@@ -243,16 +242,16 @@ class _Written:
             self._request.write(piece)
             return
         self._request.unregisterProducer()
-        self.stopProducing()
+        self.done.callback(True)
 
     def stopProducing(self) -> None:
-        """Stop: all is written, or the caller has hung up."""
+        """Stop: the caller has hung up."""
         if not self.done.called:
-            self.done.callback(None)
+            self.done.callback(False)
 
 
-def _written(request: BoundedRequest, pieces: Iterator[bytes], gone: list[object]) -> Deferred[None]:
-    """Write *pieces*, and fire when all are written or nobody reads them any more."""
+def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
+    """Write *pieces*; fire with True when all are written, with False when nobody reads them any more."""
     writing = _Written(request, pieces)
     _ = request.notifyFinish().addErrback(lambda _: writing.stopProducing())
     request.registerProducer(writing, False)

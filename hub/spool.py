@@ -15,8 +15,9 @@ import attrs
 
 from hub.errors import Unready
 
-#: Octets read in one go: a multiple of three, so that the base64 of the slices is the base64 of the whole.
-SLICE = 3 << 16
+#: Octets read in one go: a multiple of three, so that the base64 of the slices is the base64 of the whole.  Larger ones would be no
+#: faster, and in each thread they leave more memory behind.
+SLICE = 3 << 14
 #: What is not larger stays in memory.
 SMALL = 1 << 16
 
