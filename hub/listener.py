@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from hub import carriage, envelope, spool
 from hub.carriage import Manner
+from hub.connections import READING, BoundedChannel, Connections, allowed
 from hub.contract import Contract
 from hub.errors import CallRefused, Unready
 from hub.intake import Intake
@@ -33,8 +34,6 @@ IDLE = 60
 LINGER = 5
 
 _XML = envelope.CONTENT_TYPE.encode()
-#: Twisted reads such bodies whole, into `args`, before any resource is asked.
-_READ_BY_TWISTED = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class BoundedRequest(Request):
@@ -49,8 +48,6 @@ class BoundedRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """Refuse by the declared length, or make room: a file in our own place for what is not small."""
-        if (self.getHeader("content-type") or "").strip().lower().startswith(_READ_BY_TWISTED):
-            self.requestHeaders.removeHeader(b"content-type")
         if length is not None and length > self._limit:
             self.content = BytesIO()
             self._refuse_size(length)
@@ -134,21 +131,33 @@ class BoundedRequest(Request):
     def _end(self) -> None:
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
-        self.channel.transport.loseConnection()
+        self.channel.loseConnection()  # the transport's own would wait for the channel, which produces, to be done
 
 
 class BoundedSite(Site):
-    """A site whose requests have bodies of at most `body_limit` octets."""
+    """A site whose requests have bodies of at most `body_limit` octets, on so many connections and no more."""
+
+    protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
 
     def __init__(
         self, resource: Resource, body_limit: int, namespace: str, reactor: Any, spool: Path | None = None
     ) -> None:
-        super().__init__(resource, requestFactory=BoundedRequest, timeout=IDLE, reactor=reactor)
+        # No form is ever posted here: Twisted would read all of it into memory to take it apart.
+        super().__init__(
+            resource, requestFactory=BoundedRequest, parsePOSTFormSubmission=False, timeout=IDLE, reactor=reactor
+        )
+        self._connections = Connections(allowed())
         self.body_limit = body_limit
         self.spool = spool  #: the folder for the files of bodies; None: the system's
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Let a connection in."""
+        channel: Any = super().buildProtocol(addr)
+        channel.connections = self._connections
+        return channel
 
 
 class ServiceResource(Resource):
@@ -251,11 +260,21 @@ class _Written:
 
 
 def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
-    """Write *pieces*; fire with True when all are written, with False when nobody reads them any more."""
+    """Write *pieces*; fire with True when all are written, with False when nobody reads them any more.
+
+    Who does not read them within `READING` loses the connection.
+    """
     writing = _Written(request, pieces)
     _ = request.notifyFinish().addErrback(lambda _: writing.stopProducing())
+    limit = request.channel.site.reactor.callLater(READING, request.channel.transport.abortConnection)
     request.registerProducer(writing, False)
-    return writing.done
+
+    def over(whole: bool) -> bool:
+        if limit.active():
+            limit.cancel()
+        return whole
+
+    return writing.done.addCallback(over)
 
 
 def _nothing(request: Request) -> bytes:

@@ -17,6 +17,7 @@ from hub.errors import Rejected
 from hub.model import Problem
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
+_UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
 SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
 
 
@@ -70,11 +71,18 @@ def build(content: bytes) -> etree._Element:
 
 def scan(content: bytes, limits: Limits = LIMITS) -> None:
     """Raise Rejected, as `parse` does, unless *content* may reach the tree parser.  Namespaces are not looked at."""
+    refuse_unmarked(content[:2])
     if len(content) > SLICE:
         view = memoryview(content)
         feed(scanner(limits), (view[at : at + SLICE] for at in range(0, len(view), SLICE)), limits)
     else:
         feed(scanner(limits), (content,), limits)
+
+
+def refuse_unmarked(head: bytes) -> None:
+    """Raise Rejected for a document that begins with *head*, two octets of UTF-16 that no mark announces."""
+    if head in _UNMARKED:
+        raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without its mark"))
 
 
 def scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
