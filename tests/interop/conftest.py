@@ -54,7 +54,22 @@ def node(_scratch: Path) -> Toolkit:
     return Toolkit("node", ("node", place / "caller.mjs"), ("node", place / "letterbox.mjs"), verifies=False)
 
 
-TOOLKITS = {"node": node}
+JARS = ("wss4j", "xmlsec", "commons-logging", "slf4j-api", "slf4j-nop")
+
+
+def wss4j(scratch: Path) -> Toolkit:
+    """Debian's jars, and the JDK for the rest."""
+    need("java", "javac", package="default-jdk-headless")
+    jars = [Path(f"/usr/share/java/{name}.jar") for name in JARS]
+    if not all(jar.exists() for jar in jars):
+        cannot_be_had("WSS4J", "Debian: apt-get install libwss4j-java")
+    path = ":".join(map(str, [*jars, scratch]))
+    run("javac", "-encoding", "UTF-8", "-cp", path, "-d", scratch, *(HERE / "wss4j").glob("*.java"), where=scratch)
+    java = ("java", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", "-cp", path)
+    return Toolkit("wss4j", (*java, "Caller"), (*java, "Letterbox"))
+
+
+TOOLKITS = {"node": node, "wss4j": wss4j}
 
 
 @pytest.fixture(scope="session", params=TOOLKITS)
