@@ -1,4 +1,4 @@
-"""One hub a file of tests, and toolkits that are built once.  Knows where each toolkit's parts come from."""
+"""Hubs that run, and toolkits that are built once.  Knows where each toolkit's parts come from."""
 
 import contextlib
 import shutil
@@ -9,8 +9,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from hub.certificates import Identity
 from tests.conftest import cannot_be_had
 from tests.interop.toolkits import HERE, Caller
+from tests.packets import Seal
 from tests.running import RunningHub
 
 BUILD_TIME = 300  #: seconds
@@ -69,7 +71,20 @@ def wss4j(scratch: Path) -> Toolkit:
     return Toolkit("wss4j", (*java, "Caller"), (*java, "Letterbox"))
 
 
-TOOLKITS = {"node": node, "wss4j": wss4j}
+def php(_scratch: Path) -> Toolkit:
+    """Debian's PHP with three extensions."""
+    need("php", package="php-cli php-soap php-xml")
+    for extension in ("soap", "dom", "openssl"):
+        if subprocess.run(["php", "-r", f"exit((int) !extension_loaded('{extension}'));"], check=False).returncode:
+            cannot_be_had(f"PHP's {extension}", "Debian: apt-get install php-cli php-soap php-xml")
+    place = HERE / "php"
+    words = ("php", "-d", "display_errors=stderr", "-d", "html_errors=0")
+    return Toolkit(
+        "php", (*words, place / "caller.php"), (*words, place / "letterbox.php"), verifies=False, signs=False
+    )
+
+
+TOOLKITS = {"node": node, "wss4j": wss4j, "php": php}
 
 
 @pytest.fixture(scope="session", params=TOOLKITS)
@@ -79,13 +94,41 @@ def toolkit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return TOOLKITS[name](tmp_path_factory.mktemp(name))
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    """A hub that runs."""
-    made = RunningHub(tmp_path_factory.mktemp("interop") / "hub")
-    made.start()
-    yield made
-    made.close()
+@pytest.fixture(scope="session")
+def hubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], RunningHub]]:
+    """Return a way to a hub that runs, one a file of tests and policy `signature` of its sample partners."""
+    running: dict[tuple[str, str], RunningHub] = {}
+
+    def of(file: str, signature: str) -> RunningHub:
+        if (file, signature) not in running:
+            running[file, signature] = hub = RunningHub(tmp_path_factory.mktemp(signature) / "hub")
+            for partner in ("vpub", "sotttt"):
+                with (hub.home / f"partners/{partner}.toml").open("a") as settings:
+                    settings.write(f'\n[policy]\nsignature = "{signature}"\n')
+            hub.start()
+        return running[file, signature]
+
+    yield of
+    for hub in running.values():
+        hub.close()
+
+
+@pytest.fixture
+def hub(request: pytest.FixtureRequest, hubs: Callable[[str, str], RunningHub], toolkit: Toolkit) -> RunningHub:
+    """A hub that runs, and wants envelopes signed, or packets of a toolkit that does not sign envelopes."""
+    return hubs(request.path.name, "message" if toolkit.signs else "packet")
+
+
+@pytest.fixture
+def signed(hub: RunningHub, toolkit: Toolkit) -> Callable[[bytes, str], bytes]:
+    """Return a way to sign a partner's packet, by xmlsec, where the toolkit does not sign envelopes."""
+
+    def sign(packet: bytes, partner: str) -> bytes:
+        if toolkit.signs:
+            return packet
+        return Seal().signed(Identity.read(hub.files(partner)["key"], hub.files(partner)["certificate"]), packet)
+
+    return sign
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def packets(tmp_path):
+def put(tmp_path):
     """Return a way to put a packet where a caller finds it."""
 
-    def put(name: str, content: bytes) -> Path:
-        path: Path = tmp_path / f"{name}.edxml"
+    def put(content: bytes) -> Path:
+        path: Path = tmp_path / f"{hashlib.sha256(content).hexdigest()}.edxml"
         path.write_bytes(content)
         return path
 
@@ -54,7 +54,7 @@ def verified_by_xmlsec1(receipt: bytes, certificate: Path, place: Path) -> bool:
 
 
 @pytest.mark.parametrize("version", ["11", "12"])
-def test_the_whole_conversation(hub, toolkit, caller, packets, version, tmp_path):
+def test_the_whole_conversation(hub, toolkit, caller, signed, put, version, tmp_path):
     if version not in toolkit.versions:
         not_applicable(f"{toolkit.name} does not speak it: see its README")
     office, department = caller("vpub", version), caller("sotttt", version)
@@ -65,19 +65,19 @@ def test_the_whole_conversation(hub, toolkit, caller, packets, version, tmp_path
         assert "Error" not in answers[-1], answers[-1]
         return answers[-1]
 
-    number, message_id = f"{version}", f"{toolkit.name}-{version}"
-    packet = letter(number)
-    sent = call(office, "SendDocument", MessageId=message_id, Packet=packets("letter", packet))
+    number = message_id = f"{toolkit.name}-{version}"
+    packet = signed(letter(number), "vpub")
+    sent = call(office, "SendDocument", MessageId=message_id, Packet=put(packet))
     assert sent["IsSuccess"] == "true", sent
     assert "Code" not in sent
     document_id = sent["DocumentId"]
     assert (sent["MessageId"], sent["Sha256"]) == (message_id, hashlib.sha256(packet).hexdigest())
     assert verified_by_xmlsec1(sent.receipt, hub.home / "pki/hub.crt", tmp_path)
     assert not verified_by_xmlsec1(sent.receipt.replace(b"<Time>2", b"<Time>3"), hub.home / "pki/hub.crt", tmp_path)
-    again = call(office, "SendDocument", MessageId=message_id, Packet=packets("letter", packet))
+    again = call(office, "SendDocument", MessageId=message_id, Packet=put(packet))
     assert again.receipt == sent.receipt, "the very same receipt"
 
-    refused = call(office, "SendDocument", MessageId="m", Packet=packets("nowhere", letter(number, "H55.99")))
+    refused = call(office, "SendDocument", MessageId="m", Packet=put(signed(letter(number, "H55.99"), "vpub")))
     assert refused["IsSuccess"] == "false"
     assert refused.all("Code") == ["unit-unknown"]
     assert "Không có đơn vị" in refused["Description"]
@@ -92,8 +92,8 @@ def test_the_whole_conversation(hub, toolkit, caller, packets, version, tmp_path
     assert document_id not in call(department, "GetPendingDocumentIds", OrganId="H55.13").all("DocumentId")
 
     about = Answered("H55.1", f"{number}/VP-TH", "2026/11/20", f"D-{number}")
-    answer = status("H55.13", "03", about, at=datetime(2026, 11, 24, 9, tzinfo=UTC))
-    told = call(department, "UpdateTraces", Packet=packets("status", answer))
+    answer = signed(status("H55.13", "03", about, at=datetime(2026, 11, 24, 9, tzinfo=UTC)), "sotttt")
+    told = call(department, "UpdateTraces", Packet=put(answer))
     assert told["IsSuccess"] == "true", told
     assert told["MessageId"] == hashlib.sha256(answer).hexdigest()
     traces = call(office, "GetTraces", OrganId="H55.1", DocumentId=document_id)

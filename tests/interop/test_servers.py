@@ -31,24 +31,24 @@ def taken(where):
     return {path.name: path.read_bytes() for path in where.iterdir()}
 
 
-def test_what_the_hub_pushes_is_taken_and_delivered(hub, letterbox):
-    packet = letter("21", "H55.1", sender="H55.13")
+def test_what_the_hub_pushes_is_taken_and_delivered(hub, toolkit, letterbox, signed):
+    packet = signed(letter(f"{toolkit.name}-1", "H55.1", sender="H55.13"), "sotttt")
     with hub.client("sotttt") as client:
         sent = client.send(packet)
-    until(lambda: hub.states(sent.document_id) == {"H55.1": ("delivered", 1)}, "the delivery")
+    until(lambda: hub.states(sent.document_id)["H55.1"][0] == "delivered", "the delivery")
     assert taken(letterbox[1]) == {sent.document_id: packet}
 
 
-def test_what_the_partner_will_not_have_is_a_dead_letter_with_its_reason(hub, letterbox):
+def test_what_the_partner_will_not_have_is_a_dead_letter_with_its_reason(hub, toolkit, letterbox, signed):
     with hub.client("sotttt") as client:
-        sent = client.send(letter("unwanted", "H55.1", sender="H55.13"))
-    until(lambda: hub.states(sent.document_id) == {"H55.1": ("dead", 1)}, "the refusal")
+        sent = client.send(signed(letter(f"unwanted-{toolkit.name}", "H55.1", sender="H55.13"), "sotttt"))
+    until(lambda: hub.states(sent.document_id)["H55.1"][0] == "dead", "the refusal")
     reasons = [line["reason"] for line in hub.cli("trace", sent.document_id, "--json") if line["event"] == "delivery"]
     assert reasons == ["refused: unwanted: Không nhận."]
 
 
-def test_what_another_signed_is_refused(hub, letterbox):
+def test_what_another_signed_is_refused(hub, toolkit, letterbox):
     url, where = letterbox
     with hub.client("sotttt", url=url) as stranger, pytest.raises(Refused):
-        stranger.send(letter("22", "H55.1", sender="H55.13"))
+        stranger.send(letter(f"{toolkit.name}-2", "H55.1", sender="H55.13"))
     assert taken(where) == {}
