@@ -84,7 +84,15 @@ def php(_scratch: Path) -> Toolkit:
     )
 
 
-TOOLKITS = {"node": node, "wss4j": wss4j, "php": php}
+def perl(_scratch: Path) -> Toolkit:
+    """Debian's SOAP::Lite; it has no server over TLS of its own."""
+    need("perl", package="perl libsoap-lite-perl")
+    if subprocess.run(["perl", "-MSOAP::Lite", "-e", "1"], capture_output=True, check=False).returncode:
+        cannot_be_had("SOAP::Lite", "Debian: apt-get install libsoap-lite-perl")
+    return Toolkit("perl", ("perl", HERE / "perl/caller.pl"), verifies=False, signs=False)
+
+
+TOOLKITS = {"node": node, "wss4j": wss4j, "php": php, "perl": perl}
 
 
 @pytest.fixture(scope="session", params=TOOLKITS)
