@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from hub.certificates import Identity
-from tests.conftest import cannot_be_had
+from tests.conftest import ROOT, cannot_be_had
 from tests.interop.toolkits import HERE, Caller
 from tests.packets import Seal
 from tests.running import RunningHub
@@ -71,6 +71,35 @@ def wss4j(scratch: Path) -> Toolkit:
     return Toolkit("wss4j", (*java, "Caller"), (*java, "Letterbox"))
 
 
+GSOAP = Path("/usr/share/gsoap")
+PLUGINS = ("plugin/wsseapi.c", "plugin/smdevp.c", "plugin/mecevp.c", "plugin/threads.c", "custom/struct_timeval.c")
+
+
+def gsoap(scratch: Path) -> Toolkit:
+    """What wsdl2h and soapcpp2 make of the contract, with the plug-in wsse, compiled."""
+    package = "gsoap libgsoap-dev libssl-dev gcc pkg-config"
+    need("wsdl2h", "soapcpp2", "gcc", "pkg-config", package=package)
+    if not (GSOAP / "plugin/wsseapi.c").exists() or not Path("/usr/include/stdsoap2.h").exists():
+        cannot_be_had("gSOAP's wsse", f"Debian: apt-get install {package}")
+    described = (ROOT / "wsdl/lienthong/1/documents.wsdl").read_text("utf-8")
+    (scratch / "documents.wsdl").write_text(described.replace("../../../xsd/lienthong/1/", ""), "utf-8")
+    shutil.copy(ROOT / "xsd/lienthong/1/documents.xsd", scratch)
+    run("wsdl2h", "-c", "-t", GSOAP / "WS/typemap.dat", "-o", "described.h", "documents.wsdl", where=scratch)
+    bound = (scratch / "described.h").read_text("utf-8", "replace")
+    (scratch / "documents.h").write_text(
+        bound.replace('#import "soap12.h"', '#import "soap12.h"\n#import "wsse.h"'), "utf-8"
+    )
+    run("soapcpp2", "-c", "-L", "-x", f"-I{GSOAP}/import:{GSOAP}", "documents.h", where=scratch)
+    flags = subprocess.run(["pkg-config", "--cflags", "gsoapssl"], capture_output=True, text=True, check=True).stdout
+    compiler = ("gcc", "-w", "-D_GNU_SOURCE", *flags.split(), f"-I{scratch}", f"-I{GSOAP}", f"-I{GSOAP}/plugin")
+    run(*compiler, "-c", "soapC.c", "soapClient.c", "soapServer.c", *(GSOAP / name for name in PLUGINS), where=scratch)
+    rest = [scratch / f"{Path(name).stem}.o" for name in PLUGINS]
+    for program, half in (("caller", "soapClient.o"), ("letterbox", "soapServer.o")):
+        parts = (HERE / f"gsoap/{program}.c", "soapC.o", half, *rest)
+        run(*compiler, "-o", program, *parts, "-lgsoapssl", "-lssl", "-lcrypto", "-lz", "-lpthread", where=scratch)
+    return Toolkit("gsoap", (scratch / "caller",), (scratch / "letterbox",))
+
+
 def php(_scratch: Path) -> Toolkit:
     """Debian's PHP with three extensions."""
     need("php", package="php-cli php-soap php-xml")
@@ -92,7 +121,7 @@ def perl(_scratch: Path) -> Toolkit:
     return Toolkit("perl", ("perl", HERE / "perl/caller.pl"), verifies=False, signs=False)
 
 
-TOOLKITS = {"node": node, "wss4j": wss4j, "php": php, "perl": perl}
+TOOLKITS = {"node": node, "wss4j": wss4j, "gsoap": gsoap, "php": php, "perl": perl}
 
 
 @pytest.fixture(scope="session", params=TOOLKITS)
