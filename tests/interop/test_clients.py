@@ -4,16 +4,14 @@ zeep's has tests of its own: tests/process/test_zeep.py.
 """
 
 import hashlib
-import shutil
-import subprocess
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from hub.demo.packets import Answered, document, status
-from tests.conftest import cannot_be_had, not_applicable
-from tests.interop.toolkits import Answer
+from tests.conftest import not_applicable
+from tests.interop.toolkits import Answer, verified_by_xmlsec1
 
 pytestmark = pytest.mark.slow
 
@@ -41,16 +39,6 @@ def letter(number: str, to: str = "H55.13", sender: str = "H55.1") -> bytes:
         promulgated=date(2026, 11, 20),
         document_id=f"D-{number}",
     )
-
-
-def verified_by_xmlsec1(receipt: bytes, certificate: Path, place: Path) -> bool:
-    """Ask a judge that is nobody's here."""
-    if shutil.which("xmlsec1") is None:
-        cannot_be_had("xmlsec1", "it is not installed; Debian: apt-get install xmlsec1")
-    path = place / "receipt.xml"
-    path.write_bytes(receipt)
-    words = ["--verify", "--enabled-key-data", "key-name", "--pubkey-cert-pem", str(certificate), str(path)]
-    return subprocess.run(["xmlsec1", *words], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("version", ["11", "12"])

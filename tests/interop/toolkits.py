@@ -16,6 +16,7 @@ answers `IsSuccess`: false, with the code `unwanted`, to a packet in which `D-un
 
 import base64
 import contextlib
+import shutil
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from typing import Self
 
 import attrs
 from lxml import etree
+
+from tests.conftest import cannot_be_had
 
 HERE = Path(__file__).parent
 PATIENCE = 60.0  #: seconds: a virtual machine may have to warm up
@@ -123,3 +126,13 @@ class Caller(Program):
             name, _, value = line.partition("\t")
             leaves.append((name, value))
         return Answer(tuple(leaves))
+
+
+def verified_by_xmlsec1(receipt: bytes, certificate: Path, place: Path) -> bool:
+    """Ask a judge that is nobody's here."""
+    if shutil.which("xmlsec1") is None:
+        cannot_be_had("xmlsec1", "it is not installed; Debian: apt-get install xmlsec1")
+    path = place / "receipt.xml"
+    path.write_bytes(receipt)
+    words = ["--verify", "--enabled-key-data", "key-name", "--pubkey-cert-pem", str(certificate), str(path)]
+    return subprocess.run(["xmlsec1", *words], capture_output=True, check=False).returncode == 0

@@ -105,7 +105,7 @@ def test_what_signxml_signs_we_believe():
 
 
 def test_the_body_is_sent_in_the_octets_that_were_digested():
-    """gSOAP verifies what it reads as `xsd:any`, such as a Receipt's signature, without canonicalising it."""
+    """What gSOAP reads as `xsd:any`, such as a Receipt's signature, it verifies without canonicalising it."""
     sealed = f"<d:Answer xmlns:d='urn:d'  a = '1' ><e/>{SEALED.decode()}</d:Answer>"
     content = signature.sign(
         f"<s:Envelope xmlns:s='{SOAP11}'><s:Body>{sealed}</s:Body></s:Envelope>".encode(), PARTNER, NOW
