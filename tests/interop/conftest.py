@@ -62,10 +62,10 @@ def caller(hub: RunningHub, toolkit: Toolkit, tmp_path: Path) -> Iterator[Callab
     """Return a way to start the toolkit's client as a partner."""
     with contextlib.ExitStack() as stack:
 
-        def start(partner: str, version: str, believed: Path | None = None) -> Caller:
+        def start(partner: str, version: str, *, believed: Path | None = None, url: str | None = None) -> Caller:
             files = hub.files(partner)
             certificate = believed or hub.home / "pki/hub.crt"
-            words = (hub.soap, files["key"], files["certificate"], files["ca"], certificate, version)
+            words = (url or hub.soap, files["key"], files["certificate"], files["ca"], certificate, version)
             return stack.enter_context(Caller((*toolkit.caller, *words), tmp_path / f"{partner}.log"))
 
         yield start

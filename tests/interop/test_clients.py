@@ -4,13 +4,23 @@ zeep's has tests of its own: tests/process/test_zeep.py.
 """
 
 import hashlib
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from hub import answers, envelope, signing
+from hub.certificates import Identity
 from hub.demo.packets import Answered, document, status
+from hub.model import Problem
 from tests.conftest import not_applicable
+from tests.interop.forgery import FORGED
 from tests.interop.toolkits import Answer, verified_by_xmlsec1
 
 pytestmark = pytest.mark.slow
@@ -46,12 +56,12 @@ def test_the_whole_conversation(hub, toolkit, caller, signed, put, version, tmp_
     if version not in toolkit.versions:
         not_applicable(f"{toolkit.name} does not speak it: see its README")
     office, department = caller("vpub", version), caller("sotttt", version)
-    answers: list[Answer] = []
+    heard: list[Answer] = []
 
     def call(who, operation, **fields):
-        answers.append(who.call(operation, **fields))
-        assert "Error" not in answers[-1], answers[-1]
-        return answers[-1]
+        heard.append(who.call(operation, **fields))
+        assert "Error" not in heard[-1], heard[-1]
+        return heard[-1]
 
     number = message_id = f"{toolkit.name}-{version}"
     packet = signed(letter(number), "vpub")
@@ -102,13 +112,59 @@ def test_the_whole_conversation(hub, toolkit, caller, signed, put, version, tmp_
     assert "document-not-found" in fault["Description"] or fault["Description"] == fault["Text"]
     assert fault["Tracking"]
     if toolkit.verifies:
-        assert {answer["Verified"] for answer in answers} == {"Body Timestamp"}
+        assert {each["Verified"] for each in heard} == {"Body Timestamp"}
+
+
+@contextmanager
+def impostor(hub, changes):
+    """Serve one answer, «not allowed» as the last of *changes* makes it, with the hub's own TLS; return the address."""
+    said = envelope.answer(answers.permission([Problem("not-yours", "H55.1")]))
+    identity = Identity.read(hub.home / "pki/hub.key", hub.home / "pki/hub.crt")
+
+    class Slot(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            content = changes[-1](signing.sign(said, identity, datetime.now(UTC)))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/xml; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args):
+            pass
+
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(hub.home / "pki/hub.crt", hub.home / "pki/hub.key")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slot) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.server_port}/soap/documents"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def lie(forge, content):
+    """Turn «not allowed» into «allowed»."""
+    return forge(content, b">false<", b">true<")
 
 
 def test_a_toolkit_that_verifies_believes_nobody_but_the_hub(hub, toolkit, caller):
     if not toolkit.verifies:
         not_applicable(f"{toolkit.name} does not verify answers: see its README")
-    office = caller("vpub", toolkit.versions[0], hub.files("sotttt")["certificate"])
-    answer = office.call("CheckPermission", OrganId="H55.1")
-    assert "Error" in answer, answer
-    assert "Verified" not in answer
+    changes: list[Callable[[bytes], bytes]] = [lambda content: content]
+    with impostor(hub, changes) as url:
+        office = caller("vpub", "11", url=url)
+        answer = office.call("CheckPermission", OrganId="H55.1")
+        assert (answer["IsSuccess"], answer["Verified"]) == ("false", "Body Timestamp")
+        for name, forge in FORGED.items():
+            changes.append(partial(lie, forge))
+            answer = office.call("CheckPermission", OrganId="H55.1")
+            assert "Error" in answer, name
+            assert "Verified" not in answer, name
+            assert answer.all("IsSuccess") in ([], ["false"]), name
+    deceived = caller("vpub", "11", believed=hub.files("sotttt")["certificate"])
+    assert "Error" in deceived.call("CheckPermission", OrganId="H55.1")
