@@ -39,11 +39,20 @@ final class Caller {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             try {
-                caller.call(line.split("\t"));
+                if (line.startsWith("sign\t")) caller.sign(line.split("\t"));
+                else caller.call(line.split("\t"));
             } catch (Exception error) {
                 caller.say("Error", error.toString());
             }
             caller.out.println(".");
+        }
+    }
+
+    /** Takes another form of signature: `sign<TAB>keyIdentifier=…<TAB>…`, fields of Envelopes. */
+    private void sign(String[] words) throws ReflectiveOperationException {
+        for (int i = 1; i < words.length; i++) {
+            String[] pair = words[i].split("=", 2);
+            Envelopes.class.getDeclaredField(pair[0]).set(envelopes, pair[1]);
         }
     }
 

@@ -17,6 +17,7 @@ import java.util.Objects;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
+import javax.xml.crypto.dsig.DigestMethod;
 import javax.xml.crypto.dsig.SignatureMethod;
 import javax.xml.parsers.DocumentBuilderFactory;
 import javax.xml.transform.TransformerFactory;
@@ -43,6 +44,11 @@ final class Envelopes {
     private static final String PASSWORD = "in memory only";
 
     final SSLContext tls;
+    /** How to sign; names of WSConstants and algorithms' URIs. */
+    String keyIdentifier = "BST_DIRECT_REFERENCE"; // by itself: issuer and serial
+    String algorithm = SignatureMethod.RSA_SHA256; // by itself: RSA-SHA1
+    String digest = DigestMethod.SHA256;
+    String canonicalForm = WSConstants.C14N_EXCL_OMIT_COMMENTS;
     private final Merlin own = new Merlin();
     private final Merlin believed = new Merlin();
 
@@ -75,10 +81,11 @@ final class Envelopes {
         timestamp.build(document, header);
         WSSecSignature signature = new WSSecSignature();
         signature.setUserInfo(ALIAS, PASSWORD);
-        signature.setKeyIdentifierType(WSConstants.BST_DIRECT_REFERENCE); // by itself: issuer and serial
+        signature.setKeyIdentifierType(WSConstants.class.getField(keyIdentifier).getInt(null));
         signature.setUseSingleCertificate(true);
-        signature.setSignatureAlgorithm(SignatureMethod.RSA_SHA256); // by itself: RSA-SHA1
-        signature.setDigestAlgo(WSConstants.SHA256);
+        signature.setSignatureAlgorithm(algorithm);
+        signature.setDigestAlgo(digest);
+        signature.setSigCanonicalization(canonicalForm);
         signature.setParts(List.of(
             new WSEncryptionPart(WSConstants.TIMESTAMP_TOKEN_LN, WSConstants.WSU_NS, ""),
             new WSEncryptionPart(WSConstants.ELEM_BODY, soap, "")));
