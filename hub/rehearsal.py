@@ -9,6 +9,7 @@ from datetime import date, datetime
 import attrs
 
 from hub import calls, envelope, examination, intake, markup, packet, signature, signing
+from hub.carriage import Manner
 from hub.config import ANY, Partner
 from hub.contract import Contract
 from hub.demo import packets
@@ -70,9 +71,10 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     call = calls.SendDocument(signing.sign_packet(content, identity))
     body = signature.sign(envelope.wrap(calls.element(call)), identity, now)
     signer = attrs.evolve(partner, certificates=(identity.certificate,))
-    manner = intake.Manner(action=calls.action(call))
+    manner = Manner(action=calls.action(call))
     opened = intake.open_call(body, manner, signer, identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)
+    assert isinstance(opened.call.packet, bytes)  # a sample packet is small
     root = markup.parse(opened.call.packet)
     intake.require_signature(intake.judge_signature(root, signer, province, now), signer.policy)
     read = packet.read(root)

@@ -22,6 +22,7 @@ from hub import (
     signing,
     store,
 )
+from hub.carriage import Manner
 from hub.certificates import Anchors
 from hub.cli import lienthong
 from hub.errors import Rejected
@@ -73,9 +74,7 @@ def call(content, *, by=ME, send=calls.SendDocument):
 def opened(province, content, *, by=ME, change=bytes):
     body, action = call(content, by=by)
     partner = province.config.partners["me"]
-    return intake.open_call(
-        change(body), intake.Manner(action=action), partner, ME.certificate, province, CONTRACT, NOW
-    )
+    return intake.open_call(change(body), Manner(action=action), partner, ME.certificate, province, CONTRACT, NOW)
 
 
 def refused(function, *args, **named):
