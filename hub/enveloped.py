@@ -11,7 +11,7 @@ from datetime import datetime
 from cryptography import x509
 from lxml import etree
 
-from hub import tokens, xmldsig
+from hub import markup, tokens, xmldsig
 from hub.algorithms import DS, Unverified
 from hub.certificates import Anchors, Untrusted, fingerprint
 from hub.model import PacketSignature, Standing
@@ -28,6 +28,7 @@ _OVER = {"certificate-expired", "certificate-revoked"}
 
 def judge(
     root: etree._Element,
+    octets: bytes,
     certificates: Sequence[x509.Certificate],
     anchors: Anchors,
     now: datetime,
@@ -35,11 +36,13 @@ def judge(
     sha1: bool = False,
     vxp: bool = False,
 ) -> PacketSignature:
-    """Return what the packet's own signature is worth at *now*.  *root* is a tree of `markup.parse`; it stays as it is, but for prefixes.
+    """Return what the packet's own signature is worth at *now*.
+
+    *root* is the tree that `markup.parse` made of *octets*; it stays as it is, but for prefixes.
 
     *valid*: it verifies with one of *certificates*, which leads to *anchors*.  *invalid*: it can be checked, and fails; or its
     certificate was expired or revoked.  *unsigned*: there is none that counts.  *unverifiable*: all else, such as a form that is
-    not checked, a dummy, an unknown certificate, SHA-1 without *sha1*, or the VXP form without *vxp*.  Raises nothing.
+    not checked, a dummy, an unknown certificate, a comment, SHA-1 without *sha1*, or the VXP form without *vxp*.  Raises nothing.
     """
     found = xmldsig.claims(root)
     if not found:
@@ -48,9 +51,9 @@ def judge(
         return _unverifiable("signature-invalid", f"the packet holds {len(found)} signatures")
     (element,) = found
     if element.tag == f"{{{DS}}}Signature":
-        return _judge(root, element, PLAIN, certificates, anchors, now, sha1=sha1)
+        return _judge(root, octets, element, PLAIN, certificates, anchors, now, sha1=sha1)
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
-        return _judge(root, element, VXP, certificates, anchors, now, sha1=sha1)
+        return _judge(root, octets, element, VXP, certificates, anchors, now, sha1=sha1)
     if element.tag == f"{{{QCVN}}}Signature":
         return _unverifiable("algorithm-refused", "the observed VXP form; vxp-signature=yes would check it")
     return _unverifiable("signature-invalid", f"not an XML signature: {element.tag}"[:300])
@@ -58,6 +61,7 @@ def judge(
 
 def _judge(
     root: etree._Element,
+    octets: bytes,
     element: etree._Element,
     dialect: Dialect,
     certificates: Sequence[x509.Certificate],
@@ -81,6 +85,8 @@ def _judge(
         signature.check(certificate)
         reference.check_document(root, element)
         anchors.check(certificate, now)
+        if markup.may_hold_comment(octets):  # anyone may have put it there, and other readers may stop at it
+            return _unverifiable("signature-invalid", "the packet holds a comment, which no canonical form here covers")
     except Unverified as error:
         code, detail = error.problems[0].code, error.problems[0].detail
         standing = Standing.INVALID if code == "signature-invalid" else Standing.UNVERIFIABLE

@@ -308,7 +308,7 @@ def judge_message(
     )
     try:
         root = markup.parse(call.packet)
-        entry = attrs.evolve(entry, signature=judge_signature(root, partner, province, now))
+        entry = attrs.evolve(entry, signature=judge_signature(root, call.packet, partner, province, now))
         require_signature(entry.signature, partner.policy)
         read = packet.read(root)
     except Rejected as rejected:
@@ -325,11 +325,13 @@ def judge_message(
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
 
 
-def judge_signature(root: etree._Element, partner: Partner, province: Province, now: datetime) -> PacketSignature:
-    """Return what the own signature of a packet that *partner* brings is worth."""
+def judge_signature(
+    root: etree._Element, octets: bytes, partner: Partner, province: Province, now: datetime
+) -> PacketSignature:
+    """Return what the own signature of a packet that *partner* brings is worth; *root* is the tree of its *octets*."""
     policy = partner.policy
     return enveloped.judge(
-        root, partner.certificates, province.config.anchors, now, sha1=policy.sha1, vxp=policy.vxp_signature
+        root, octets, partner.certificates, province.config.anchors, now, sha1=policy.sha1, vxp=policy.vxp_signature
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but the one that may hold no comment.
+"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but those that may hold no comment.
 
 Two passes (security.md 1.4).  A streaming expat scan, which builds nothing and never sees text, refuses every DOCTYPE, processing
 instructions, encodings other than UTF-8 and UTF-16, and bounds depth, attributes, nodes and names.  Then lxml, whose tree is the
@@ -32,7 +32,7 @@ class Limits:
     nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
     name: int = 256  #: characters of a name with its prefix
     names: int = 2_000  #: different names; a thread's parser keeps every name it has ever seen
-    uncommented: frozenset[str] = frozenset({"Security"})  #: local names of elements that may hold no comment
+    uncommented: frozenset[str] = frozenset({"Security", "Body"})  #: local names of elements that may hold no comment
 
 
 LIMITS = Limits()
@@ -139,6 +139,11 @@ def _forbid(parser: expat.XMLParserType) -> None:
     parser.XmlDeclHandler = declaration
     parser.StartDoctypeDeclHandler = doctype
     parser.ProcessingInstructionHandler = instruction
+
+
+def may_hold_comment(content: bytes) -> bool:
+    """Tell whether *content*, which has been scanned, may hold a comment: looks for how one begins, in a CDATA section too."""
+    return any("<!--".encode(encoding) in content for encoding in ("UTF-8", "UTF-16-LE", "UTF-16-BE"))
 
 
 def local(element: etree._Element) -> str:

@@ -74,7 +74,7 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     opened = intake.open_call(body, manner, signer, identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)
     root = markup.parse(opened.call.packet)
-    intake.require_signature(intake.judge_signature(root, signer, province, now), signer.policy)
+    intake.require_signature(intake.judge_signature(root, opened.call.packet, signer, province, now), signer.policy)
     read = packet.read(root)
     examination.examine(read, today=today, profile=signer.policy.profile)
     return province.routes.route(read.recipients[0], today).partner

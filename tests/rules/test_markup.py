@@ -120,6 +120,17 @@ def test_a_comment_does_not_cut_a_text_in_two():
     assert markup.parse(b"<a><b>12<!-- cut -->34</b></a>").findtext("b") == "1234"
 
 
+def test_a_comment_inside_a_body_is_refused():
+    code, detail = refusal(b"<e><s:Body xmlns:s='u'>\n<d>AA<!-- cut -->BB</d></s:Body></e>")
+    assert (code, detail) == ("signature-invalid", "line 2, column 6: a comment inside s:Body")
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16"])
+def test_a_comment_is_found_in_every_encoding(encoding):
+    assert markup.may_hold_comment("<a>1<!-- x --></a>".encode(encoding))
+    assert not markup.may_hold_comment("<a b='-->'>1 &lt;!-- x</a>".encode(encoding))
+
+
 def test_a_comment_inside_a_security_header_is_refused():
     code, detail = refusal(b"<e><w:Security xmlns:w='u'>\n<d>AA<!-- cut -->BB</d></w:Security></e>")
     assert (code, detail) == ("signature-invalid", "line 2, column 6: a comment inside w:Security")
