@@ -187,7 +187,10 @@ def peer(channel: Any) -> x509.Certificate:
 
 
 def _media_refusal(request: Request) -> Problem | None:
+    written = request.requestHeaders.getRawHeaders("content-type", [])
     media, _parameters = media_type(request.getHeader("content-type") or "")
+    if len(written) > 1:  # whoever stands between may have believed the other one
+        return Problem("media-type", " / ".join(written)[:200])
     if media not in envelope.MEDIA.values():
         return Problem("media-type", media or "-")
     encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
@@ -205,7 +208,7 @@ def _soap(request: Request) -> str:
 def _manner(request: Request) -> Manner:
     soap = _soap(request)
     if soap == envelope.SOAP11:
-        return Manner(soap, request.getHeader("soapaction"))
+        return Manner(soap, ", ".join(request.requestHeaders.getRawHeaders("soapaction", [])))  # two agree with nothing
     _media, parameters = media_type(request.getHeader("content-type") or "")
     return Manner(soap, parameters.get("action"))
 
