@@ -27,7 +27,9 @@ def test_one_action_or_none_is_as_it_was(given):
     assert envelope.action_matches(manner.action, RIGHT)
 
 
-@pytest.mark.parametrize("given", [["text/plain", "text/xml"], ["text/xml", "application/soap+xml"], ["text/xml", "text/xml"]])
+@pytest.mark.parametrize(
+    "given", [["text/plain", "text/xml"], ["text/xml", "application/soap+xml"], ["text/xml", "text/xml"]]
+)
 def test_two_media_types_are_refused(given):
     refusal = listener._media_refusal(request(content_type=given))
     assert refusal is not None
