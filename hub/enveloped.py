@@ -11,12 +11,13 @@ from datetime import datetime
 from cryptography import x509
 from lxml import etree
 
-from hub import slimming, tokens, xmldsig
+from hub import markup, slimming, tokens, xmldsig
 from hub.algorithms import DS, Unverified
 from hub.certificates import Anchors, Untrusted, fingerprint
 from hub.model import PacketSignature, Standing
 from hub.shape import QCVN
 from hub.slimming import Loads
+from hub.spool import Octets
 from hub.xmldsig import EXCLUSIVE, Dialect
 
 #: [enveloped-signature] alone is what .NET writes by default.
@@ -29,6 +30,7 @@ _OVER = {"certificate-expired", "certificate-revoked"}
 
 def judge(
     root: etree._Element,
+    octets: Octets,
     certificates: Sequence[x509.Certificate],
     anchors: Anchors,
     now: datetime,
@@ -37,13 +39,15 @@ def judge(
     vxp: bool = False,
     loads: Loads = slimming.NONE,
 ) -> PacketSignature:
-    """Return what the packet's own signature is worth at *now*.  *root* is a tree of `markup.parse`; it stays as it is, but for prefixes.
+    """Return what the packet's own signature is worth at *now*.
+
+    *root* is the tree that `markup.parse` made of *octets*; it stays as it is, but for prefixes.
 
     *loads* are the texts that were taken out of it.
 
     *valid*: it verifies with one of *certificates*, which leads to *anchors*.  *invalid*: it can be checked, and fails; or its
     certificate was expired or revoked.  *unsigned*: there is none that counts.  *unverifiable*: all else, such as a form that is
-    not checked, a dummy, an unknown certificate, SHA-1 without *sha1*, or the VXP form without *vxp*.  Raises nothing.
+    not checked, a dummy, an unknown certificate, a comment, SHA-1 without *sha1*, or the VXP form without *vxp*.  Raises nothing.
     """
     found = xmldsig.claims(root)
     if not found:
@@ -52,9 +56,9 @@ def judge(
         return _unverifiable("signature-invalid", f"the packet holds {len(found)} signatures")
     (element,) = found
     if element.tag == f"{{{DS}}}Signature":
-        return _judge(root, element, PLAIN, certificates, anchors, now, sha1=sha1, loads=loads)
+        return _judge(root, octets, element, PLAIN, certificates, anchors, now, sha1=sha1, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
-        return _judge(root, element, VXP, certificates, anchors, now, sha1=sha1, loads=loads)
+        return _judge(root, octets, element, VXP, certificates, anchors, now, sha1=sha1, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature":
         return _unverifiable("algorithm-refused", "the observed VXP form; vxp-signature=yes would check it")
     return _unverifiable("signature-invalid", f"not an XML signature: {element.tag}"[:300])
@@ -62,6 +66,7 @@ def judge(
 
 def _judge(
     root: etree._Element,
+    octets: Octets,
     element: etree._Element,
     dialect: Dialect,
     certificates: Sequence[x509.Certificate],
@@ -86,6 +91,8 @@ def _judge(
         signature.check(certificate)
         reference.check_document(root, element, loads)
         anchors.check(certificate, now)
+        if markup.may_hold_comment(octets.pieces()):  # anyone may have put it there, and other readers may stop at it
+            return _unverifiable("signature-invalid", "the packet holds a comment, which no canonical form here covers")
     except Unverified as error:
         code, detail = error.problems[0].code, error.problems[0].detail
         standing = Standing.INVALID if code == "signature-invalid" else Standing.UNVERIFIABLE

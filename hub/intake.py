@@ -377,7 +377,7 @@ def judge_message(
     )
     try:
         root, loads = slimming.parse(content, frozenset({packet.LOADED}), drawer or Drawer())
-        entry = attrs.evolve(entry, signature=judge_signature(root, partner, province, now, loads))
+        entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
         require_signature(entry.signature, partner.policy)
         read = packet.read(root, loads)
     except Rejected as rejected:
@@ -395,12 +395,21 @@ def judge_message(
 
 
 def judge_signature(
-    root: etree._Element, partner: Partner, province: Province, now: datetime, loads: Loads = slimming.NONE
+    root: etree._Element,
+    octets: Octets,
+    partner: Partner,
+    province: Province,
+    now: datetime,
+    loads: Loads = slimming.NONE,
 ) -> PacketSignature:
-    """Return what the own signature of a packet that *partner* brings is worth; *loads* were taken out of its tree."""
+    """Return what the own signature of a packet that *partner* brings is worth.
+
+    *root* is the tree of its *octets*; *loads* were taken out of it.
+    """
     policy = partner.policy
     return enveloped.judge(
         root,
+        octets,
         partner.certificates,
         province.config.anchors,
         now,

@@ -309,7 +309,11 @@ def _manner(request: Request) -> Manner:
     encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
         raise CallRefused(Problem("media-type", f"Content-Encoding: {encoding[:50]}"))
-    return carriage.manner(request.getHeader("content-type") or "", request.getHeader("soapaction"))
+    written = request.requestHeaders.getRawHeaders("content-type", [])
+    if len(written) > 1:  # whoever stands between may have believed the other one
+        raise CallRefused(Problem("media-type", " / ".join(written)[:200]))
+    actions = request.requestHeaders.getRawHeaders("soapaction", [])  # two agree with nothing
+    return carriage.manner("".join(written), ", ".join(actions) if actions else None)
 
 
 def _lost(failure: Any) -> None:

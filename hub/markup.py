@@ -1,4 +1,4 @@
-"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but the one that may hold no comment.
+"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but those that may hold no comment.
 
 Two passes (security.md 1.4).  A streaming expat scan, which builds nothing and never sees text, refuses every DOCTYPE, processing
 instructions, encodings other than UTF-8 and UTF-16, and bounds depth, attributes, nodes and names.  Then lxml, whose tree is the
@@ -17,6 +17,7 @@ from hub.errors import Rejected
 from hub.model import Problem
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
+_COMMENTS = tuple("<!--".encode(encoding) for encoding in ("UTF-8", "UTF-16-LE", "UTF-16-BE"))
 _UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
 SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
 
@@ -33,7 +34,7 @@ class Limits:
     nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
     name: int = 256  #: characters of a name with its prefix
     names: int = 2_000  #: different names; a thread's parser keeps every name it has ever seen
-    uncommented: frozenset[str] = frozenset({"Security"})  #: local names of elements that may hold no comment
+    uncommented: frozenset[str] = frozenset({"Security", "Body"})  #: local names of elements that may hold no comment
 
 
 LIMITS = Limits()
@@ -160,6 +161,17 @@ def _forbid(parser: expat.XMLParserType) -> None:
     parser.XmlDeclHandler = declaration
     parser.StartDoctypeDeclHandler = doctype
     parser.ProcessingInstructionHandler = instruction
+
+
+def may_hold_comment(pieces: Iterable[bytes]) -> bool:
+    """Tell whether what comes in *pieces*, and has been scanned, may hold a comment: looks for how one begins, in a CDATA section too."""
+    before = b""
+    for piece in pieces:
+        window = before + piece
+        if any(begin in window for begin in _COMMENTS):
+            return True
+        before = window[-7:]  # no more of a beginning can stand before the next piece
+    return False
 
 
 def local(element: etree._Element) -> str:

@@ -16,6 +16,7 @@ from hub.demo import packets
 from hub.errors import Mistake, Rejected
 from hub.model import Receive
 from hub.province import Province, day
+from hub.spool import Octets
 
 #: A code no province has: that of the Government Office, in the form of QCVN 102.
 _OUTSIDE = "000.00.00.G22"
@@ -75,8 +76,8 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     opened = intake.open_call(body, manner, signer, identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)
     assert isinstance(opened.call.packet, bytes)  # a sample packet is small
-    root = markup.parse(opened.call.packet)
-    intake.require_signature(intake.judge_signature(root, signer, province, now), signer.policy)
+    root, octets = markup.parse(opened.call.packet), Octets.of(opened.call.packet)
+    intake.require_signature(intake.judge_signature(root, octets, signer, province, now), signer.policy)
     read = packet.read(root)
     examination.examine(read, today=today, profile=signer.policy.profile)
     return province.routes.route(read.recipients[0], today).partner

@@ -261,9 +261,13 @@ def _form(element: etree._Element, dialect: Dialect) -> Form:
 
 
 def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Element]:
-    """Return the child nodes, which must be exactly these elements: no comment, no processing instruction, nothing more."""
+    """Return the child nodes, which must be exactly these elements: no comment, no processing instruction, nothing more.
+
+    Nor a text among them: an enveloped Signature is left out of what is signed, so anyone may have written it there.
+    """
     children = list(element)
-    if [child.tag for child in children] != list(tags):
+    texts = [element.text, *(child.tail for child in children)] if tags else []
+    if [child.tag for child in children] != list(tags) or any((text or "").strip(" \t\r\n") for text in texts):
         names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
         raise Unverified("signature-invalid", f"{etree.QName(element).localname} may hold nothing but {names}")
     return children

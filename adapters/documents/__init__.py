@@ -21,6 +21,8 @@ from hub.spool import SMALL, Octets
 
 #: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
 _SOAP_STATUSES = {200, 400, 500}
+#: An answer is not refused for a comment in its Body: all that is read of it is whether it took what we sent.
+_REPLY = markup.Limits(uncommented=frozenset({"Security"}))
 
 
 @attrs.frozen
@@ -67,7 +69,7 @@ class Documents:
 
     def _heard(self, body: bytes, now: datetime) -> etree._Element:
         """Return the Body's child; of a signed reply, the one that was signed."""
-        opened = envelope.open_reply(markup.parse(body))
+        opened = envelope.open_reply(markup.parse(body, limits=_REPLY))
         if not envelope.is_signed(opened):
             return opened.child
         root = opened.body.getparent()

@@ -331,8 +331,8 @@ def test_a_large_attachment_is_covered_by_the_packets_own_signature(drawer, tran
     def judged(octets):
         root, loads = slimming.parse(Octets.of(octets), names, drawer)
         assert len(loads) == 1
-        found = enveloped.judge(root, [ME.certificate], anchors, NOW, loads=loads)
-        assert found == enveloped.judge(markup.parse(octets), [ME.certificate], anchors, NOW)
+        found = enveloped.judge(root, Octets.of(octets), [ME.certificate], anchors, NOW, loads=loads)
+        assert found == enveloped.judge(markup.parse(octets), Octets.of(octets), [ME.certificate], anchors, NOW)
         assert packet.read(root, loads) == packet.read(octets)
         return found.standing
 

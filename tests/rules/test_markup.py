@@ -120,6 +120,19 @@ def test_a_comment_does_not_cut_a_text_in_two():
     assert markup.parse(b"<a><b>12<!-- cut -->34</b></a>").findtext("b") == "1234"
 
 
+def test_a_comment_inside_a_body_is_refused():
+    code, detail = refusal(b"<e><s:Body xmlns:s='u'>\n<d>AA<!-- cut -->BB</d></s:Body></e>")
+    assert (code, detail) == ("signature-invalid", "line 2, column 6: a comment inside s:Body")
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16"])
+def test_a_comment_is_found_in_every_encoding(encoding):
+    held, none = "<a>1<!-- x --></a>".encode(encoding), "<a b='-->'>1 &lt;!-- x</a>".encode(encoding)
+    for step in (1, 3, 1000):
+        assert markup.may_hold_comment(held[at : at + step] for at in range(0, len(held), step))
+        assert not markup.may_hold_comment(none[at : at + step] for at in range(0, len(none), step))
+
+
 def test_a_comment_inside_a_security_header_is_refused():
     code, detail = refusal(b"<e><w:Security xmlns:w='u'>\n<d>AA<!-- cut -->BB</d></w:Security></e>")
     assert (code, detail) == ("signature-invalid", "line 2, column 6: a comment inside w:Security")
