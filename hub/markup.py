@@ -55,6 +55,10 @@ def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
         line, column = error.position
         wrong = error.msg.partition(", line ")[0].strip()
         raise Rejected(Problem("not-well-formed", f"line {line}, column {column}: {wrong}")) from None
+    for (
+        told
+    ) in parser.error_log.filter_from_errors():  # lxml passes over a mistake with namespaces that a warning follows
+        raise Rejected(Problem("not-well-formed", f"line {told.line}, column {told.column}: {told.message}"))
     if (
         root.getroottree().docinfo.internalDTD is not None
     ):  # the scan has refused it; never reached unless the two parsers disagree
