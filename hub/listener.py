@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, AnyStr, cast
 
 import structlog
 from cryptography import x509
@@ -34,6 +34,13 @@ class BoundedRequest(Request):
     _refused = False
     _size = 0
     _lingering: IDelayedCall | None = None
+
+    def getHeader(self, key: AnyStr) -> AnyStr | None:
+        """Return a header as its octets come, in ISO 8859-1 (RFC 9110, 5.5): Twisted's own reading takes only UTF-8."""
+        if isinstance(key, bytes):
+            return super().getHeader(key)
+        value = super().getHeader(key.encode("ascii"))
+        return None if value is None else value.decode("latin-1")
 
     def gotLength(self, length: int | None) -> None:
         """Refuse by the declared length."""
