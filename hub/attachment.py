@@ -48,7 +48,7 @@ def carried(letters: str) -> Carried:
     for octets in _octets(letters):
         digest.update(octets)
         size += len(octets)
-        head = head or octets[:8]
+        head = (head + octets)[:8] if len(head) < 8 else head
         last.append(octets)
     wrapped = False
     if head.startswith(b"PK\x03\x04"):

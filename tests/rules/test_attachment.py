@@ -73,6 +73,13 @@ def test_an_archive_that_would_burst_or_climb_is_unfit(content):
         attachment.carried(base64.b64encode(content).decode())
 
 
+@pytest.mark.parametrize("first", range(4, 12, 4))
+def test_white_space_before_an_archive_does_not_hide_how_it_begins(first):
+    """The first slice then holds a letter or two: found by fuzzing."""
+    with pytest.raises(Unfit):
+        attachment.carried(" " * (attachment.SLICE - first) + base64.b64encode(zipped("../a.txt")).decode())
+
+
 @pytest.mark.parametrize("content", [zipped(), zipped("a/b..c.txt"), zipped(size=99 << 20), zipped(entries=10_000)])
 def test_an_ordinary_archive_is_fit(content):
     assert attachment.carried(base64.b64encode(content).decode()).size == len(content)
