@@ -194,6 +194,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
     steps, one = list(transforms), dialect.tags("Transform")
     if [step.tag for step in steps] not in (one, one * 2):
         raise Unverified("algorithm-refused", "Transforms must be [C14N] or [enveloped-signature, C14N]")
+    _children(transforms, one * len(steps))
     bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
     enveloped = bare or len(steps) == 2
     if enveloped:
@@ -230,9 +231,10 @@ def _form(element: etree._Element, dialect: Dialect) -> Form:
 
 
 def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Element]:
-    """Return the child nodes, which must be exactly these elements: no comment, no processing instruction, nothing more."""
+    """Return the child nodes, which must be exactly these elements: no comment, no processing instruction, no text between them."""
     children = list(element)
-    if [child.tag for child in children] != list(tags):
+    texts = [element.text, *(child.tail for child in children)] if tags else []
+    if [child.tag for child in children] != list(tags) or any(text and text.strip(" \t\r\n") for text in texts):
         names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
         raise Unverified("signature-invalid", f"{etree.QName(element).localname} may hold nothing but {names}")
     return children
