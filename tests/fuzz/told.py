@@ -5,7 +5,7 @@ from collections.abc import Callable
 from zlib import crc32
 
 LISTENERS: list[Callable[[int], None]] = []
-_WORDS = re.compile(r"(?<![\w'\"#:/.])[a-z]{3,12}(?![\w'\"#:/.])")
+_WORDS = re.compile(r"(?<![\w'\"#:/.])[a-z]{3,12}(?![\w'\"#/.])")
 
 
 def tell(*what: object) -> None:
@@ -17,4 +17,4 @@ def tell(*what: object) -> None:
 
 def gist(reason: str) -> str:
     """Return what is always the same in a *reason* of ours: its first words, without names and numbers."""
-    return " ".join(_WORDS.findall(reason.rpartition(": ")[2])[:2])
+    return " ".join([word for word in _WORDS.findall(reason) if word not in {"line", "column"}][:2])
