@@ -20,6 +20,7 @@ TARGETS = (
     "media_type",
     "packet",
     "replies",
+    "sealed",
     "signature",
     "tokens",
 )
