@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
@@ -31,10 +32,24 @@ def seeds() -> Iterator[bytes]:
                 archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), b"x" * 50)
             archive.comment = b"c" * len(names)
         yield packed.getvalue()
+    for name in ("a.txt", "../a.txt"):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), b"x")
+        yield with_record(packed.getvalue())
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive, archive.open(zipfile.ZipInfo("big"), "w", force_zip64=True) as entry:
         entry.write(b"x")
     yield packed.getvalue()
+
+
+def with_record(archive: bytes) -> bytes:
+    """Return *archive*, which has no comment, with the directory told once more in the 64-bit form, as some writers always do."""
+    end = struct.Struct("<4s4H2LH")
+    at = len(archive) - end.size
+    count, length, place = end.unpack(archive[at:])[4:7]
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, length, place)
+    return archive[:at] + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1) + archive[at:]
 
 
 def judge(content: bytes) -> None:
