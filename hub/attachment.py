@@ -95,9 +95,13 @@ def entries(tail: bytes, size: int) -> list[bytes]:
     The directory is what is declared; what an entry really unpacks to, only unpacking could tell.  Raises Unfit.
     """
     at = tail.rfind(b"PK\x05\x06", -_END.size - 0xFFFF)
-    if at < 0 or len(tail) - at < _END.size:
+    if at < 0:
         return []
-    count, length, offset = _END.unpack_from(tail, at)[4:7]
+    if len(tail) - at < _END.size:
+        raise Unfit("a ZIP whose end is cut off, or stands in another")
+    count, length, offset, comment = _END.unpack_from(tail, at)[4:]
+    if at + _END.size + comment != len(tail):
+        raise Unfit("a ZIP with something behind its end: another reader may find another end")
     if count > ENTRIES or (length > at and len(tail) < size):
         raise Unfit(f"a ZIP of {count} entries, its directory {length} octets; at most {ENTRIES} and {_DIRECTORY}")
     end = _before_record(tail, at, count, length)

@@ -112,8 +112,13 @@ END = zipped("../a.txt")[-22:]
         zipped("../a.txt")[:-22] + b"PK\x06\x07" + END,
         zipped("../a.txt")[:-22] + END[:8] + bytes(8) + END[16:],
         zipped("../a.txt")[:-22] + zipped()[zipped().index(b"PK\x01\x02") :],
+        zipped("../a.txt")[:-6] + b"PK\x05\x06" + bytes(2),
+        zipped("../a.txt")[:-2] + b"\x16\0" + zipped()[-22:-2] + b"\1\0",
     ],
-    ids=["64-bit", "other count", "other length", "not at the end", "half a record", "none", "another before it"],
+    ids=[
+        *("64-bit", "other count", "other length", "not at the end", "half a record", "none", "another before it"),
+        *("an end inside its end", "an end inside its comment"),
+    ],
 )
 def test_an_archive_of_which_readers_may_see_different_directories_is_unfit(content):
     """Not seen where it was looked for, a directory was not judged at all: found by fuzzing."""
