@@ -45,7 +45,7 @@ def judge(content: bytes) -> None:
     header = asked.getHeader("content-type") or ""
     media, parameters = media_type(header)
     meant = HEADER.fullmatch(header.strip(" \t"))
-    tell(refusal is None, soap == SOAP12, agrees, meant is not None, len(parameters))
+    tell(refusal is None, soap == SOAP12, agrees, meant is not None, min(len(parameters), 3))
     if meant is None:
         return
     assert media == meant[1].lower()

@@ -106,7 +106,8 @@ def judge(content: bytes) -> None:
     wait = retry_after(reply.headers, NOW)
     assert wait is None or (math.isfinite(wait) and 0 <= wait <= 86_400)
     outcome = concluded(reply)
-    tell(type(outcome).__name__, reply.status, gist(getattr(outcome, "reason", "") or getattr(outcome, "detail", "")))
+    reason = outcome.detail if isinstance(outcome, Unavailable) else ""  # of a refusal it is what the partner wrote
+    tell(type(outcome).__name__, min(reply.status // 100, 6), gist(reason))
     if isinstance(outcome, Accepted):
         assert reply.status == 200
         root = ET.fromstring(body)
@@ -145,6 +146,6 @@ def read_otherwise(body: bytes) -> None:
             tell(reader.__name__, gist(str(error)))
     for operation in ("SendDocument", "ConfirmReceived"):
         try:
-            tell(operation, len(answers.read_submission(child, operation).report.problems))
+            tell(operation, min(len(answers.read_submission(child, operation).report.problems), 3))
         except (Rejected, ValueError) as error:
             tell(operation, gist(str(error)))
