@@ -1,4 +1,4 @@
 # The verbs of ./dev, for those with the habit: make test FAST=1
-.PHONY: venv demo test lint bench soak lock help
-help venv demo test lint bench soak lock:
+.PHONY: venv demo test lint bench soak fuzz lock help
+help venv demo test lint bench soak fuzz lock:
 	@./dev $@

@@ -20,6 +20,8 @@ _UUID = re.compile(rb"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?:\.[^./]*)?
 _DIRECTORY = 1 << 20  #: octets read of a ZIP's end: more than the directory of `ENTRIES` needs
 _ZIP = b"PK\x03\x04"
 _END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR = 20  #: octets between the 64-bit end record and the other
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 
 
@@ -96,28 +98,52 @@ def _slices(letters: str) -> Iterator[str]:
 
 
 def entries(tail: bytes, size: int) -> list[bytes]:
-    """Return the names in a ZIP of *size* octets from its *tail*; none without a readable directory: then it is no ZIP.
+    """Return the names in a ZIP of *size* octets from its *tail*; none where no directory ends: then it is no ZIP.
 
     The directory is what is declared; what an entry really unpacks to, only unpacking could tell.  Raises Unfit.
     """
     at = tail.rfind(b"PK\x05\x06", -_END.size - 0xFFFF)
-    if at < 0 or len(tail) - at < _END.size:
+    if at < 0:
         return []
-    count, length = _END.unpack_from(tail, at)[4:6]
+    if len(tail) - at < _END.size:
+        raise Unfit("a ZIP whose end is cut off, or stands in another")
+    count, length, offset, comment = _END.unpack_from(tail, at)[4:]
+    if at + _END.size + comment != len(tail):
+        raise Unfit("a ZIP with something behind its end: another reader may find another end")
     if count > ENTRIES or (length > at and len(tail) < size):
         raise Unfit(f"a ZIP of {count} entries, its directory {length} octets; at most {ENTRIES} and {_DIRECTORY}")
-    names, unpacked, place = [], 0, at - length
-    while 0 <= place <= at - _ENTRY.size and tail.startswith(b"PK\x01\x02", place):
+    end = _before_record(tail, at, count, length)
+    names, unpacked, place = [], 0, end - length
+    while 0 <= place <= end - _ENTRY.size and tail.startswith(b"PK\x01\x02", place):
         fields = _ENTRY.unpack_from(tail, place)
         unpacked += fields[9]
         here = place + _ENTRY.size
         names.append(tail[here : here + fields[10]])
         place = here + fields[10] + fields[11] + fields[12]
+    if len(names) != count or place != end or offset != size - len(tail) + end - length:
+        raise Unfit(f"a ZIP of {count} entries, {len(names)} of which are found: another reader may find others")
     if unpacked > max(UNPACKED, RATIO * size):
         raise Unfit(f"a ZIP of {size} octets that unpacks to {unpacked}")
     for name in names:
         _check(name)
     return names
+
+
+def _before_record(tail: bytes, at: int, count: int, length: int) -> int:
+    """Return where the directory ends whose end record is at *at*: before the 64-bit record, which some writers always put between.
+
+    Raises Unfit when that says something else.
+    """
+    record = at - _LOCATOR - _END64.size
+    if at < _LOCATOR or not tail.startswith(b"PK\x06\x07", at - _LOCATOR):
+        return at
+    if (
+        record < 0
+        or not tail.startswith(b"PK\x06\x06", record)
+        or _END64.unpack_from(tail, record)[7:9] != (count, length)
+    ):
+        raise Unfit("a ZIP with two directories")
+    return record
 
 
 def _check(name: bytes) -> None:

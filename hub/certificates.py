@@ -86,9 +86,16 @@ def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...
     """Load the CRLs of one file: any number in PEM, or one in DER.  Raises OSError, ValueError."""
     content = source.read_bytes() if isinstance(source, Path) else source
     end = b"-----END X509 CRL-----"
-    if end not in content:
-        return (x509.load_der_x509_crl(content),)
-    return tuple(x509.load_pem_x509_crl(part + end) for part in content.split(end)[:-1])
+    try:
+        if end in content:
+            crls = tuple(x509.load_pem_x509_crl(part + end) for part in content.split(end)[:-1])
+        else:
+            crls = (x509.load_der_x509_crl(content),)
+        for crl in crls:
+            _ = crl.issuer  # it is read only when asked for, and that would be too late to say which file is wrong
+    except (x509.InvalidVersion, TypeError) as error:
+        raise ValueError(str(error)) from None
+    return crls
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
@@ -130,6 +137,7 @@ class Anchors:
             until = self._judge(certificate, now, chain)
         except (
             ValueError,
+            TypeError,
             OpenSSLError,
         ) as error:  # a certificate is read only as far as is asked: who knows what stands there
             raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None

@@ -6,7 +6,7 @@ A large body goes to a file as it comes, and a large answer is written as fast a
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, AnyStr, cast
 
 import attrs
 import structlog
@@ -46,6 +46,13 @@ class BoundedRequest(Request):
     _size = 0
     _lingering: IDelayedCall | None = None
     _drawer: Drawer | None = None
+
+    def getHeader(self, key: AnyStr) -> AnyStr | None:
+        """Return a header as its octets come, in ISO 8859-1 (RFC 9110, 5.5): Twisted's own reading takes only UTF-8."""
+        if isinstance(key, bytes):
+            return super().getHeader(key)
+        value = super().getHeader(key.encode("ascii"))
+        return None if value is None else value.decode("latin-1")
 
     def gotLength(self, length: int | None) -> None:
         """Refuse by the declared length, or make room: a file in our own place for what is not small."""

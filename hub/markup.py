@@ -63,6 +63,9 @@ def build(content: bytes) -> etree._Element:
         line, column = error.position
         wrong = error.msg.partition(", line ")[0].strip()
         raise Rejected(Problem("not-well-formed", f"line {line}, column {column}: {wrong}")) from None
+    # lxml asks what libxml2 said last, and lets a mistake with namespaces pass if a mere warning follows it.
+    for told in parser.error_log.filter_from_errors():
+        raise Rejected(Problem("not-well-formed", f"line {told.line}, column {told.column}: {told.message}"))
     if (
         root.getroottree().docinfo.internalDTD is not None
     ):  # the scan has refused it; never reached unless the two parsers disagree

@@ -142,7 +142,7 @@ def _der(certificate: x509.Certificate) -> bytes:
 def _ski(certificate: x509.Certificate) -> bytes:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):  # none, or none that could be read
         return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 

@@ -222,6 +222,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         )
     if [step.tag for step in steps] not in (one, one * 2):
         raise Unverified("algorithm-refused", "Transforms must be [C14N] or [enveloped-signature, C14N]")
+    _children(transforms, one * len(steps))
     bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
     enveloped = bare or len(steps) == 2
     if enveloped:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import struct
 import zipfile
 
 import pytest
@@ -87,9 +88,56 @@ def test_a_directory_of_many_names_is_read_however_small_the_slices():
         assert isinstance(found[0], str) == (entries > 10_000)
 
 
+@pytest.mark.parametrize("first", range(4, 12, 4))
+def test_white_space_before_an_archive_does_not_hide_how_it_begins(first):
+    """The first slice then holds a letter or two: found by fuzzing."""
+    with pytest.raises(Unfit):
+        attachment.carried(" " * (attachment.SLICE - first) + base64.b64encode(zipped("../a.txt")).decode())
+
+
 @pytest.mark.parametrize("content", [zipped(), zipped("a/b..c.txt"), zipped(size=99 << 20), zipped(entries=10_000)])
 def test_an_ordinary_archive_is_fit(content):
     assert attachment.carried(base64.b64encode(content).decode()).size == len(content)
+
+
+def recorded(content, **said):
+    """Return a ZIP with the 64-bit end record too, as some writers always write it; *said* is what it says otherwise."""
+    at = len(content) - 22
+    count, length, offset = struct.unpack("<H2L", content[at + 10 : at + 20])
+    fields = {"count": count, "length": length, "offset": offset, **said}
+    record = struct.pack("<4sQ2H2LQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count) + struct.pack("<3Q", *fields.values())
+    return content[:at] + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1) + content[at:]
+
+
+def test_a_directory_before_a_64_bit_record_is_read():
+    assert attachment.entries(recorded(zipped()), len(recorded(zipped()))) == [b"a.txt"]
+
+
+END = zipped("../a.txt")[-22:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        recorded(zipped("../a.txt")),
+        recorded(zipped(), count=2),
+        recorded(zipped(), length=0),
+        zipped("../a.txt")[:-22] + b"between" + END,
+        zipped("../a.txt")[:-22] + b"PK\x06\x07" + END,
+        zipped("../a.txt")[:-22] + END[:8] + bytes(8) + END[16:],
+        zipped("../a.txt")[:-22] + zipped()[zipped().index(b"PK\x01\x02") :],
+        zipped("../a.txt")[:-6] + b"PK\x05\x06" + bytes(2),
+        zipped("../a.txt")[:-2] + b"\x16\0" + zipped()[-22:-2] + b"\1\0",
+    ],
+    ids=[
+        *("64-bit", "other count", "other length", "not at the end", "half a record", "none", "another before it"),
+        *("an end inside its end", "an end inside its comment"),
+    ],
+)
+def test_an_archive_of_which_readers_may_see_different_directories_is_unfit(content):
+    """Not seen where it was looked for, a directory was not judged at all: found by fuzzing."""
+    with pytest.raises(Unfit):
+        attachment.carried(base64.b64encode(content).decode())
 
 
 @given(st.binary(max_size=400), st.integers(0, 500))

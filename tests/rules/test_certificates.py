@@ -200,3 +200,14 @@ def test_a_certificate_that_cannot_be_read_is_refused():
         with pytest.raises(Untrusted):
             anchors.check(broken, NOW)
     assert read > 300
+
+
+def test_a_crl_of_another_version_or_of_a_nameless_issuer_is_a_value_error():
+    """Found by fuzzing: the one was raised as something else, the other only when the anchors were made."""
+    octets = pki.authority().crl().public_bytes(Encoding.DER)
+    at = octets.index(b"\x02\x01\x01")  # the version: the first INTEGER
+    country = octets.index(b"\x13\x02VN")  # a PrintableString
+    broken = octets[:at] + b"\x02\x01\x07" + octets[at + 3 :], octets[:country] + b"\x03" + octets[country + 1 :]
+    for content in broken:
+        with pytest.raises(ValueError, match=r"\w"):
+            certificates.load_crls(content)

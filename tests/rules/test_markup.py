@@ -89,6 +89,22 @@ def test_what_is_not_well_formed_is_refused_with_its_place(content):
     assert "\n" not in detail
 
 
+@pytest.mark.parametrize("warned", [b"xml:space='odd'", b"xmlns='relative'"])
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (b"<x:b/>", "Namespace prefix x on b is not defined"),
+        (b"<b:/>", "Failed to parse QName 'b:'"),
+        (b"<b xmlns:p='u' xmlns:q='u' p:a='1' q:a='2'/>", "Namespaced Attribute a in 'u' redefined"),
+        (b"<b xmlns:xml='u'/>", "xml namespace prefix mapped to wrong URI"),
+    ],
+)
+def test_a_mistake_with_namespaces_is_refused_though_a_warning_follows_it(wrong, reason, warned):
+    """What libxml2 said last is all that lxml asks: found by fuzzing, where expat sees no such document."""
+    code, detail = refusal(b"<a>" + wrong + b"<c " + warned + b"/></a>")
+    assert (code, detail.partition(": ")[2]) == ("not-well-formed", reason)
+
+
 def test_the_place_is_counted_from_one():
     assert refusal(b"<a>\n  <b>\n </a>")[1].startswith("line 3, column 4: mismatched tag")
 

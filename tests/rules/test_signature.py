@@ -6,11 +6,12 @@ import threading
 from datetime import UTC, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub import markup, signature, xmldsig
+from hub import certificates, markup, signature, tokens, xmldsig
 from hub.errors import Rejected
 from tests import pki, vectors
 from tests.pki import NOW
@@ -88,6 +89,13 @@ def test_a_tree_with_comments_from_another_parser_is_refused():
     root = plain(vectors.replaced("số 1", "số<!-- --> 1"))
     with pytest.raises(signature.Unverified, match="comment"):
         signature.verify(root, [PARTNER.certificate], NOW, max_age=MAX_AGE)
+
+
+def test_a_certificate_with_two_key_identifiers_is_named_by_that_of_its_key():
+    """Found by fuzzing: no message of its partner could be judged."""
+    octets = PARTNER.certificate.public_bytes(Encoding.DER)
+    twice = certificates.load(octets.replace(b"\x55\x1d\x0f", b"\x55\x1d\x0e"))  # keyUsage turned into another
+    assert tokens._ski(twice) == vectors.ski(PARTNER)
 
 
 def test_the_skew_and_the_longest_life_are_the_callers():

@@ -1,0 +1,123 @@
+"""`./dev fuzz [TARGET] [SECONDS]`: fuzz one target, or each in turn, for that long; keep what was learnt, and count the time.
+
+What is found is written to `corpus/TARGET/`, where every run of the tests meets it until it is mended; then the exit code is 1.
+`hours.toml` holds, for each target, the processor's seconds and the executions of all such runs; only a run that found nothing is added.
+"""
+
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import attrs
+
+from tests.conftest import ROOT
+from tests.fuzz import CORPUS, HERE, TARGETS, keeping, kept, load
+
+HOURS = HERE / "hours.toml"
+PLACE = ROOT / "var" / "fuzz"  #: the whole corpus of this machine, and what libFuzzer said
+SECONDS = 300
+HANG = 5  #: seconds that one input may take
+MEMORY = 1024  #: MB
+_STATE = re.compile(r"^#(\d+)\s.*\bcov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
+_EXECUTED = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
+
+
+@attrs.frozen
+class Run:
+    """What one run did."""
+
+    seconds: float  #: of a processor: on a busy machine less than those of the clock
+    executions: int
+    coverage: int  #: lines and branches of the hub, as atheris counts them
+    features: int
+    findings: tuple[Path, ...]
+    said: str
+
+
+def fuzz(target: str, place: Path, *options: str, wait: float | None = None) -> Run:
+    """Fuzz *target* with libFuzzer's *options*, its corpus in *place*, and return what happened."""
+    folder, found = place / "corpus", place / "found"
+    for each in (folder, found):
+        each.mkdir(parents=True, exist_ok=True)
+    for content in (*load(target).seeds(), *(path.read_bytes() for path in kept(target))):
+        (folder / keeping.name(content)).write_bytes(content)
+    bounds = (f"-timeout={HANG}", f"-rss_limit_mb={MEMORY}", "-print_final_stats=1", f"-artifact_prefix={found}/")
+    command = [sys.executable, "-m", "tests.fuzz.run", target, *bounds, *options, str(folder)]
+    before = set(found.iterdir())
+    began = _spent()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=wait,
+        check=False,
+    )
+    seconds = _spent() - began
+    findings = tuple(sorted(set(found.iterdir()) - before))
+    if done.returncode != 0 and not findings:
+        raise RuntimeError(f"{target} could not be fuzzed:\n{done.stdout[-4000:]}")
+    executed, states = _EXECUTED.findall(done.stdout), _STATE.findall(done.stdout)
+    coverage, features = (int(number) for number in states[-1][1:3]) if states else (0, 0)
+    return Run(seconds, int(executed[-1]) if executed else 0, coverage, features, findings, done.stdout)
+
+
+def _spent() -> float:
+    """Return the processor's seconds that ended processes of this one have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def add(target: str, run: Run) -> dict[str, int]:
+    """Count *run* in `hours.toml`; return what *target* has now."""
+    hours = tomllib.loads(HOURS.read_text("utf-8")) if HOURS.exists() else {}
+    counted = hours.setdefault(target, {"seconds": 0, "executions": 0})
+    counted["seconds"] += int(run.seconds)
+    counted["executions"] += run.executions
+    text = "# Written by ./dev fuzz: how long each target has been fuzzed, in all runs that found nothing.  Seconds of a processor.\n"
+    for name in sorted(hours):
+        text += f"\n[{name}]\nseconds = {hours[name]['seconds']}\nexecutions = {hours[name]['executions']}\n"
+    HOURS.write_text(text, "utf-8")
+    return dict(counted)
+
+
+def main(arguments: list[str]) -> int:
+    targets = [word for word in arguments if not word.isdigit()] or list(TARGETS)
+    seconds = next((int(word) for word in arguments if word.isdigit()), SECONDS)
+    if unknown := set(targets) - set(TARGETS):
+        print(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}", file=sys.stderr)
+        return 2
+    worst = 0
+    for target in targets:
+        run = fuzz(target, PLACE / target, f"-max_total_time={seconds}")
+        (PLACE / target / "log").write_text(run.said, "utf-8")
+        for finding in run.findings:
+            content = finding.read_bytes()
+            kept_as = CORPUS / target / (keeping.FOUND + keeping.name(content))
+            kept_as.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(finding, kept_as)
+            print(
+                f"{target}: FOUND after {run.executions} executions: {kept_as.relative_to(ROOT)}\n{run.said[-3000:]}",
+                flush=True,
+            )
+            worst = 1
+        if run.findings:
+            continue
+        counted = add(target, run)
+        many = keeping.keep(target, [PLACE / target / "corpus"])
+        print(
+            f"{target}: {run.executions} executions in {run.seconds:.0f} s, coverage {run.coverage}, features {run.features};"
+            f" {many} inputs kept; in all {counted['seconds']} s, {counted['executions']} executions",
+            flush=True,
+        )
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

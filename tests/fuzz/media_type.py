@@ -1,0 +1,58 @@
+"""Headers of a request: read without an error whatever their octets, and, where RFC 9110 has a meaning for them, with that meaning."""
+
+import re
+from collections.abc import Iterator
+
+from twisted.web.test.requesthelper import DummyChannel
+
+from hub import envelope
+from hub.envelope import SOAP12
+from hub.listener import BoundedRequest, _manner, _media_refusal, _soap, media_type
+from tests.fuzz.told import tell
+
+LONGEST = 512
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t !-~\x80-\xff])*"'
+HEADER = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*(?:{TOKEN}=(?:{TOKEN}|{QUOTED}))?)*)[ \t]*")
+PARAMETER = re.compile(rf"({TOKEN})=({QUOTED}|{TOKEN})")
+ACTION = "urn:lienthong:documents:1/SendDocument"
+
+
+def request(content: bytes) -> BoundedRequest:
+    """Return a request whose headers are the lines of *content*."""
+    made = BoundedRequest(DummyChannel(), False)
+    for name, value in zip((b"content-type", b"soapaction", b"content-encoding"), content.split(b"\n"), strict=False):
+        made.requestHeaders.addRawHeader(name, value.replace(b"\r", b"").strip(b" \t"))
+    return made
+
+
+def seeds() -> Iterator[bytes]:
+    yield f'text/xml; charset=utf-8\n"{ACTION}"'.encode()
+    yield f'application/soap+xml; charset="utf-8"; action="{ACTION}"\n""\nidentity'.encode()
+    yield b'multipart/related; type="application/xop+xml"; boundary="a b"; start=\'<1>\'; x="\\""\n\ngzip'
+    yield "text/xml;action=é;;\n'x'".encode()
+
+
+def judge(content: bytes) -> None:
+    asked = request(content)
+    refusal, soap, manner = _media_refusal(asked), _soap(asked), _manner(asked)
+    assert manner.soap == soap
+    if refusal is not None:
+        envelope.fault("urn:x", [refusal], server=False, tracking="")
+    agrees = envelope.action_matches(manner.action, ACTION)
+    if agrees:
+        assert (manner.action or "").strip().strip('"') in {"", ACTION}
+    header = asked.getHeader("content-type") or ""
+    media, parameters = media_type(header)
+    meant = HEADER.fullmatch(header.strip(" \t"))
+    tell(refusal is None, soap == SOAP12, agrees, meant is not None, min(len(parameters), 3))
+    if meant is None:
+        return
+    assert media == meant[1].lower()
+    pairs = [
+        (name.lower(), re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] == '"' else value)
+        for name, value in PARAMETER.findall(meant[2])
+    ]
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        assert parameters == dict(pairs)

@@ -1,0 +1,84 @@
+"""Sealed documents, such as a receipt: one that is believed is sealed for xmlsec too, and says what was sealed."""
+
+from collections.abc import Iterator
+from random import Random
+
+import xmlsec
+from lxml import etree
+
+from hub import answers, signature, signing
+from hub.certificates import Untrusted
+from hub.errors import Rejected
+from hub.signature import Unverified
+from tests.fuzz import changing
+from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
+from tests.fuzz.signature import by_xmlsec
+from tests.fuzz.told import gist, tell
+from tests.pki import NOW
+from tests.signatures import DS, ENVELOPED, EXCLUSIVE, INCLUSIVE, fill, forge
+
+LONGEST = 6144
+CODES = {
+    *("unsigned", "signature-invalid", "algorithm-refused", "certificate-unknown", "signature-covers-too-little"),
+    *("certificate-untrusted", "certificate-expired", "certificate-revoked"),
+}
+WORDS = (
+    "",
+    "#R",
+    EXCLUSIVE,
+    INCLUSIVE,
+    ENVELOPED,
+    PARTNER.token,
+    STRANGER.token,
+    "0193",
+    "m-1",
+    "2026-11-24T08:00:00Z",
+)
+SAID = answers.Receipt(document_id="0193", message_id="m-1", sha256="00" * 32, time=NOW)
+
+
+def _resigned(content: bytes, random: Random) -> bytes:
+    try:
+        return fill(content.decode(), PARTNER) if random.random() < 0.7 else forge(content, PARTNER)
+    except (xmlsec.Error, etree.LxmlError, ValueError, AssertionError):  # there is nothing that could be signed
+        return content
+
+
+trees = changing.Trees(words=WORDS, finish=_resigned)
+change, cross = trees.change, trees.cross
+
+
+def seeds() -> Iterator[bytes]:
+    yield signing.seal(answers.receipt(SAID), PARTNER)
+    yield signing.seal(answers.receipt(SAID), STRANGER)
+
+
+#: What was sealed in the seeds, by the value of the signature.
+SEALED = {
+    "".join(etree.fromstring(each).findtext(f"{{{DS}}}Signature/{{{DS}}}SignatureValue", "").split()): SAID
+    for each in seeds()
+}
+
+
+def judge(content: bytes) -> None:
+    believed = []
+    for trusted in ([PARTNER.certificate], ANCHORS):
+        try:
+            root, certificate = signature.unseal(content, trusted, NOW)
+        except (Unverified, Untrusted) as refused:
+            (problem,) = refused.problems
+            assert problem.code in CODES, problem
+            tell(problem.code, gist(problem.detail))
+            believed.append(False)
+            continue
+        except Rejected:
+            return
+        believed.append(True)
+        assert certificate in {PARTNER.certificate, STRANGER.certificate}
+        if certificate == PARTNER.certificate:
+            assert by_xmlsec(content), "xmlsec does not accept it"
+        value = "".join(root.findtext(f"{{{DS}}}Signature/{{{DS}}}SignatureValue", "").split())
+        tell("believed", value in SEALED)
+        if value in SEALED:
+            assert answers.read_receipt(root) == SEALED[value], "what is believed is not what was sealed"
+    assert believed[1] or not believed[0], "a certificate that is named is one that leads to the anchors"

@@ -1,0 +1,197 @@
+"""What fuzzing has kept is judged again; each target is fuzzed a little; and a judge that could not fail would be found out."""
+
+import importlib.util
+import sys
+from random import Random
+
+import attrs
+import pytest
+from lxml import etree
+
+from hub import answers, attachment, calls, certificates, envelope, markup, packet, tokens, xmldsig
+from hub.answers import Report
+from tests.conftest import not_applicable
+from tests.fuzz import CORPUS, TARGETS, keeping, kept, load
+from tests.fuzz import __main__ as tool
+from tests.fuzz import enveloped as enveloped_target
+from tests.fuzz import media_type as media_type_target
+from tests.fuzz import signature as signature_target
+from tests.fuzz.identities import PARTNER, STRANGER
+
+RUNS = {
+    "markup": 10_000,
+    "attachment": 5000,
+    "media_type": 5000,
+    "packet": 600,
+    "replies": 600,
+}  #: a second or two each
+MOST = 1_000_000  #: octets of all corpora together
+
+
+def nothing(*_: object, **__: object) -> None:
+    """Stand in for a check that is not made."""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_was_kept_is_judged_well(target):
+    files = kept(target)
+    assert files, "./dev fuzz has never been run on it"
+    for path in files:
+        content = path.read_bytes()
+        assert path.name.removeprefix(keeping.FOUND) == keeping.name(content)
+        load(target).judge(content)
+
+
+def test_the_corpora_are_small_and_each_has_its_target():
+    assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < MOST
+    assert {path.name for path in CORPUS.iterdir()} == set(TARGETS)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_seeds_are_judged_well(target):
+    module = load(target)
+    seeds = list(module.seeds())
+    assert seeds
+    for content in seeds:
+        assert len(content) <= module.LONGEST
+        module.judge(content)
+
+
+def _spoil_attachment(patch):
+    patch.setattr(attachment, "_check", nothing)
+
+
+def _spoil_calls(patch):
+    patch.setattr(calls, "read", lambda *_: calls.GetDocument("another"))
+
+
+def _spoil_certificates(patch):
+    patch.setattr(certificates.Anchors, "check", nothing)
+
+
+def _spoil_envelope(patch):
+    patch.setattr(envelope, "_elements", lambda parent: list(parent.iterchildren("*")))
+
+
+def _spoil_enveloped(patch):
+    patch.setattr(xmldsig.Reference, "check_document", nothing)
+
+
+def _spoil_markup(patch):
+    patch.setattr(markup, "parse", lambda *_: etree.fromstring(b"<a/>"))
+
+
+def _spoil_media_type(patch):
+    patch.setattr(media_type_target, "media_type", lambda *_: ("text/xml", {}))
+
+
+def _spoil_packet(patch):
+    right = packet.read
+    patch.setattr(packet, "read", lambda root: attrs.evolve(right(root), sender="H55.99"))
+
+
+def _spoil_replies(patch):
+    patch.setattr(answers, "read_report", lambda *_: Report(True, ()))
+
+
+def _spoil_sealed(patch):
+    patch.setattr(xmldsig.Reference, "check", nothing)
+
+
+def _spoil_signature(patch):
+    patch.setattr(xmldsig.Reference, "check", nothing)
+
+
+def _spoil_tokens(patch):
+    patch.setattr(tokens, "_by_serial", lambda *_: [STRANGER.certificate])
+
+
+#: What to take from a seed, and what to put there, for the mistake to show; where a seed as it is does not show it.
+CHANGED = {
+    "envelope": (b"<s:Body", b"text<s:Body"),
+    "enveloped": (b"V/v k", b"V-v k"),
+    "sealed": (b"m-1", b"m-2"),
+    "signature": (b"\xe1\xbb\x91 1<", b"\xe1\xbb\x91 2<"),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_mistake_in_the_hub_is_seen(target, monkeypatch):
+    module = load(target)
+    old, new = CHANGED.get(target, (b"", b""))
+    inputs = [seed.replace(old, new) if old else seed for seed in module.seeds()]
+    for content in inputs:
+        module.judge(content)
+    globals()[f"_spoil_{target}"](monkeypatch)
+    seen = 0
+    for content in inputs:
+        try:
+            module.judge(content)
+        except AssertionError:
+            seen += 1
+    assert seen
+
+
+def test_the_smallest_inputs_that_reach_everything_are_kept():
+    inputs = [
+        (b"aaaa", frozenset({1, 2})),
+        (b"b", frozenset({1})),
+        (b"cc", frozenset({1})),
+        (b"ddd", frozenset({2, 3})),
+    ]
+    assert keeping.choose(inputs) == [b"b", b"ddd"]
+    assert keeping.choose(inputs, most=2) == [b"b"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="not applicable: needs sys.monitoring")
+def test_what_an_input_reaches_is_told_apart():
+    judge = load("markup").judge
+    read, again, refused = (keeping.reached(judge, content) for content in (b"<a/>", b"<b/>", b"<a"))
+    assert read == again
+    assert read != refused
+
+
+@pytest.mark.parametrize("target", [enveloped_target, signature_target])
+def test_inputs_are_changed_the_same_way_for_the_same_seed(target):
+    content = next(target.seeds())
+    changed = [
+        target.change(content, target.LONGEST, seed)
+        for seed in range(50)
+        for _ in range(2)
+        if seed not in _blind(target)
+    ]
+    assert changed[::2] == changed[1::2]
+    assert len(set(changed)) > 20
+    assert all(len(each) <= target.LONGEST for each in changed)
+
+
+def _blind(target):
+    """Return the seeds with which octets would be changed blindly, which only atheris can."""
+    return {seed for seed in range(50) if Random(seed).random() < target.trees.blindly}
+
+
+def test_the_keys_are_the_same_everywhere():
+    assert certificates.fingerprint(PARTNER.certificate).startswith("8ccd2b42")
+
+
+def _fuzz(target, place, *options):
+    if importlib.util.find_spec("atheris") is None:
+        not_applicable("atheris has no wheel for this Python and machine")
+    return tool.fuzz(target, place, "-seed=1", *options, wait=120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_short_run_finds_nothing(target, tmp_path):
+    runs = RUNS.get(target, 2000)
+    run = _fuzz(target, tmp_path, f"-runs={runs}")
+    assert run.findings == (), run.said[-3000:]
+    assert run.executions >= runs
+
+
+@pytest.mark.slow
+def test_a_run_finds_what_is_there(tmp_path):
+    run = _fuzz("planted", tmp_path, "-runs=100000")
+    (finding,) = run.findings
+    assert finding.read_bytes().startswith(b"!")
+    assert "planted" in run.said
