@@ -18,10 +18,12 @@ TARGETS = (
     "enveloped",
     "markup",
     "media_type",
+    "multipart",
     "packet",
     "replies",
     "sealed",
     "signature",
+    "slimming",
     "tokens",
 )
 

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from hub.multipart import media_type
 from twisted.web.test.requesthelper import DummyChannel
 
 from hub import envelope
 from hub.envelope import SOAP12
-from hub.listener import BoundedRequest, _manner, _media_refusal, _soap, media_type
+from hub.errors import CallRefused
+from hub.listener import BoundedRequest, _manner, _soap
 from tests.fuzz.told import tell
 
 LONGEST = 512
@@ -35,13 +37,17 @@ def seeds() -> Iterator[bytes]:
 
 def judge(content: bytes) -> None:
     asked = request(content)
-    refusal, soap, manner = _media_refusal(asked), _soap(asked), _manner(asked)
-    assert manner.soap == soap
-    if refusal is not None:
-        envelope.fault("urn:x", [refusal], server=False, tracking="")
-    agrees = envelope.action_matches(manner.action, ACTION)
-    if agrees:
-        assert (manner.action or "").strip().strip('"') in {"", ACTION}
+    soap, agrees = _soap(asked), False
+    try:
+        manner = _manner(asked)
+    except CallRefused as refused:
+        envelope.fault("urn:x", refused.problems, server=False, tracking="")
+        refusal: CallRefused | None = refused
+    else:
+        refusal = None
+        agrees = envelope.action_matches(manner.action, ACTION)
+        assert manner.soap == soap
+        assert not agrees or (manner.action or "").strip().strip('"') in {"", ACTION}
     header = asked.getHeader("content-type") or ""
     media, parameters = media_type(header)
     meant = HEADER.fullmatch(header.strip(" \t"))

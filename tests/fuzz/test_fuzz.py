@@ -8,7 +8,7 @@ import attrs
 import pytest
 from lxml import etree
 
-from hub import answers, attachment, calls, certificates, envelope, markup, packet, tokens, xmldsig
+from hub import answers, attachment, calls, certificates, envelope, markup, multipart, packet, slimming, tokens, xmldsig
 from hub.answers import Report
 from tests.conftest import not_applicable
 from tests.fuzz import CORPUS, TARGETS, keeping, kept, load
@@ -85,6 +85,11 @@ def _spoil_media_type(patch):
     patch.setattr(media_type_target, "media_type", lambda *_: ("text/xml", {}))
 
 
+def _spoil_multipart(patch):
+    right = multipart._divided
+    patch.setattr(multipart, "_divided", lambda body, start, end: right(body, start, end - 1))
+
+
 def _spoil_packet(patch):
     right = packet.read
     patch.setattr(packet, "read", lambda root: attrs.evolve(right(root), sender="H55.99"))
@@ -100,6 +105,10 @@ def _spoil_sealed(patch):
 
 def _spoil_signature(patch):
     patch.setattr(xmldsig.Reference, "check", nothing)
+
+
+def _spoil_slimming(patch):
+    patch.setattr(slimming, "_normal", lambda text: text.replace(b"Q", b"R"))
 
 
 def _spoil_tokens(patch):
