@@ -316,11 +316,15 @@ def _manner(request: Request) -> Manner:
     encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
         raise CallRefused(Problem("media-type", f"Content-Encoding: {encoding[:50]}"))
-    written = request.requestHeaders.getRawHeaders("content-type", [])
+    written = _all(request, b"content-type")
     if len(written) > 1:  # whoever stands between may have believed the other one
         raise CallRefused(Problem("media-type", " / ".join(written)[:200]))
-    actions = request.requestHeaders.getRawHeaders("soapaction", [])  # two agree with nothing
+    actions = _all(request, b"soapaction")  # two agree with nothing
     return carriage.manner("".join(written), ", ".join(actions) if actions else None)
+
+
+def _all(request: Request, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(name, [])]
 
 
 def _lost(failure: Any) -> None:

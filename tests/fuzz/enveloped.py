@@ -11,6 +11,7 @@ from lxml import etree
 from hub import enveloped, markup
 from hub.errors import Rejected
 from hub.model import PacketSignature, Standing
+from hub.spool import Octets
 from tests.fuzz import changing
 from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
 from tests.fuzz.signature import by_signxml, by_xmlsec
@@ -72,10 +73,12 @@ def judge(content: bytes) -> None:
     except Rejected:
         return
     before = _said(root)
-    strict = enveloped.judge(root, [PARTNER.certificate], ANCHORS, NOW)
+    strict = enveloped.judge(root, Octets.of(content), [PARTNER.certificate], ANCHORS, NOW)
     assert _said(root) == before, "judging changed the tree"
     # On a tree of its own: taken out and put back, a signature may have got another prefix, and then its value is another.
-    lenient = enveloped.judge(markup.parse(content), [PARTNER.certificate], ANCHORS, NOW, sha1=True, vxp=True)
+    lenient = enveloped.judge(
+        markup.parse(content), Octets.of(content), [PARTNER.certificate], ANCHORS, NOW, sha1=True, vxp=True
+    )
     if strict.standing is Standing.VALID:
         assert lenient.standing is Standing.VALID
         assert (strict.sha1, strict.vxp) == (False, False)

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from hub.multipart import media_type
 from twisted.web.test.requesthelper import DummyChannel
 
 from hub import envelope
 from hub.envelope import SOAP12
 from hub.errors import CallRefused
 from hub.listener import BoundedRequest, _manner, _soap
+from hub.multipart import media_type
 from tests.fuzz.told import tell
 
 LONGEST = 512

@@ -4,10 +4,9 @@ import base64
 import re
 from collections.abc import Iterator
 
-from hub.spool import Drawer, Octets
-
 from hub import carriage, multipart
 from hub.errors import CallRefused, Rejected
+from hub.spool import Drawer, Octets
 from tests import mtom
 from tests.fuzz.told import tell
 

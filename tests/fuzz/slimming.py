@@ -6,11 +6,11 @@ Bounds and slices are made tiny, so that small inputs are cut as large ones are.
 from collections.abc import Iterator
 
 import pytest
-from hub.spool import Drawer, Octets
 from lxml import etree
 
 from hub import attachment, markup, slimming
 from hub.errors import Rejected
+from hub.spool import Drawer, Octets
 from tests.fuzz import changing
 from tests.fuzz.told import tell
 
