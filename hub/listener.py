@@ -12,6 +12,7 @@ from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from hub import envelope
+from hub.connections import BoundedChannel, Connections, allowed
 from hub.contract import Contract
 from hub.intake import Intake, Manner
 from hub.model import Problem
@@ -23,6 +24,7 @@ IDLE = 60
 #: After refusing a body, what still comes is thrown away for so long, so that the refusal can be read, in seconds.
 LINGER = 5
 
+_METHODS = {b"GET", b"HEAD", b"POST"}
 _XML = envelope.CONTENT_TYPE.encode()
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:("(?:[^"\\]|\\.)*")|([^\s;"]*))')
 
@@ -84,18 +86,30 @@ class BoundedRequest(Request):
     def _end(self) -> None:
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
-        self.channel.transport.loseConnection()
+        self.channel.loseConnection()  # the transport's own would wait for the channel, which produces, to be done
 
 
 class BoundedSite(Site):
-    """A site whose requests have bodies of at most `body_limit` octets."""
+    """A site whose requests have bodies of at most `body_limit` octets, on so many connections and no more."""
+
+    protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
 
     def __init__(self, resource: Resource, body_limit: int, namespace: str, reactor: Any) -> None:
-        super().__init__(resource, requestFactory=BoundedRequest, timeout=IDLE, reactor=reactor)
+        # No form is ever posted here: Twisted would read all of it into memory to take it apart.
+        super().__init__(
+            resource, requestFactory=BoundedRequest, parsePOSTFormSubmission=False, timeout=IDLE, reactor=reactor
+        )
+        self._connections = Connections(allowed())
         self.body_limit = body_limit
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Let a connection in."""
+        channel: Any = super().buildProtocol(addr)
+        channel.connections = self._connections
+        return channel
 
 
 class ServiceResource(Resource):
@@ -108,6 +122,10 @@ class ServiceResource(Resource):
         self._intake = intake
         self._contract = contract
         self._address = address
+
+    def render(self, request: Request) -> Any:
+        """Answer another method by 405 (Basic Profile 1.1, R1114); of one that it does not know, Twisted would say 501."""
+        return super().render(request) if request.method in _METHODS else _not_allowed(request)
 
     def render_GET(self, request: Request) -> bytes:
         """Give the contract."""
@@ -122,10 +140,7 @@ class ServiceResource(Resource):
             except (KeyError, UnicodeDecodeError):
                 return _nothing(request)
         else:
-            request.setResponseCode(405)
-            request.setHeader(b"Allow", b"POST")
-            request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-            return "Gọi bằng POST; đặc tả ở ?wsdl. / Call by POST; the contract is at ?wsdl.\n".encode()
+            return _not_allowed(request)
         request.setHeader(b"Content-Type", _XML)
         return document
 
@@ -161,6 +176,13 @@ class ServiceResource(Resource):
         request.setHeader(b"Content-Length", str(len(answer.body)).encode())
         request.write(answer.body)
         request.finish()
+
+
+def _not_allowed(request: Request) -> bytes:
+    request.setResponseCode(405)
+    request.setHeader(b"Allow", b"POST")
+    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    return "Gọi bằng POST; đặc tả ở ?wsdl. / Call by POST; the contract is at ?wsdl.\n".encode()
 
 
 def _nothing(request: Request) -> bytes:
