@@ -138,7 +138,7 @@ DRAWN: list[tuple[int, Callable[..., Any], dict[str, Callable[[Random], object]]
     ),
     (4, Steps.split, {"node": NODE, "pick": PICK, "rescues": ANY}),
     (3, Steps.stop_node, {"node": NODE, "fault": FAULT}),
-    (3, Steps.rescue, {"node": NODE, "late": ANY, "again": ANY, "fault": FAULT}),
+    (3, Steps.rescue, {"node": NODE, "late": ANY, "again": one_of("", "", "and goes on", "and stops"), "fault": FAULT}),
     (2, Steps.die, {"node": NODE, "at_once": ANY}),
     (
         7,

@@ -238,12 +238,14 @@ class Steps:
         self.history.give_back(self.nodes[node % len(self.nodes)], fault)
 
     def rescue(self, node, late, again, fault):
-        """A node looks for what was lost; *late*: its own leases are over too; *again*: what waits is taken at once."""
+        """A node looks for what was lost; *late*: its own leases are over too; what waits is taken *again*, or it stops after that."""
         name = self.nodes[node % len(self.nodes)]
         self.history.pass_time(timedelta(seconds=61 * late))
         self.history.rescue(name, fault=fault)
         for partner in ("vpub", "vpcp") if again else ():
             self.history.claim(name, partner, 2)
+        if again == "and stops":
+            self.history.give_back(name)
 
     def die(self, node, at_once):
         """A node dies with all it had in memory, and starts again, soon or later."""

@@ -48,7 +48,7 @@ def test_a_few_histories(machine: Machine) -> None:
 
 @pytest.mark.slow
 def test_many_histories(machine: Machine) -> None:
-    many = range(100, 130) if machine.engine.dialect.name == "sqlite" else range(200, 215)
+    many = range(100, 130) if machine.engine.dialect.name == "sqlite" else range(200, 212)
     machine.run_seeds(many, length=70)
 
 
