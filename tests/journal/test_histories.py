@@ -72,10 +72,11 @@ def test_the_command_line_explains_each_number_by_exactly_the_messages_behind_it
             tx.execute(sa.text(f"DELETE FROM {table}"))
         registry.put(tx, office.units())
     steps, random = Steps(engine, ("node",)), Random(1)
-    for _ in range(60):
+    for _ in range(150):
         step = Step.drawn(random)
-        step.does(steps, **step.said)
-    found, period = steps.sights.recount(), "2026-12"
+        if step.does not in {Steps.wait, Steps.wait_for_the_cut_off, Steps.work}:  # all within one period
+            step.does(steps, **step.said)
+    found, period = steps.sights.recount(), "2026-11"
     now, end = steps.history.now, results.bounds(period)[1]
 
     class Then(datetime):
@@ -96,4 +97,4 @@ def test_the_command_line_explains_each_number_by_exactly_the_messages_behind_it
         assert sorted(told) == sorted(expected), column
         explained += len(told)
     engine.dispose()
-    assert explained > 20, "a history with something to explain"
+    assert explained > 10, "a history with something to explain"
