@@ -245,9 +245,13 @@ def rescue(
 
 
 def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
-    """Give back what this node had claimed and will not finish.  The attempt does not count."""
+    """Give back what this node had claimed and will not finish.  The attempt does not count.
+
+    What was given back already, and claimed anew, belongs to the new claim.
+    """
+    going = sa.exists().where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
     ours = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
-    return _give_back(tx, ours, now)
+    return _give_back(tx, sa.and_(ours, going), now)
 
 
 def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime) -> int:
@@ -268,12 +272,16 @@ def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime) ->
                 changed_at=now,
             )
         )
-    for message_id, partner in dict.fromkeys((row.message, row.partner) for row in rows):
-        tx.execute(
-            sa.update(attempt)
-            .where(attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None))
-            .values(ended_at=now, outcome="interrupted")
+    given: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        given.setdefault((row.message, row.partner), set()).add(row.recipient)
+    for (message_id, partner), recipients in given.items():
+        # Another part of the message may be under way in an attempt of its own, which goes on.
+        going = sa.select(attempt.c.id, attempt.c.recipients).where(
+            attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
         )
+        lost = [one.id for one in tx.execute(going).all() if not recipients.isdisjoint(json.loads(one.recipients))]
+        tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
         events.append(tx, Event("attempt-interrupted", now, message_id, None, {"partner": partner}))
     _halt(tx, rows, now)
     return len(rows)

@@ -199,6 +199,7 @@ class Delivery:
     urgency: int = 0  #: `OtherInfo/Priority`, 0 to 4
     lane: str = ""  #: what is in one lane goes to one recipient in order
     stopped: str | None = None  #: the change that stopped it: `recalled: ID`, `removed: ID`, `replaced: ID`
+    via: str = ""  #: the unit whose system receives: the recipient, or an ancestor
     answer: str | None = None  #: of a recall, update or replacement: 15 agreed, 16 refused
 
 

@@ -61,7 +61,7 @@ def goes(
     if document is None:
         return ()
     return tuple(
-        Route(made.recipient, made.partner, made.recipient, routes.waits_for(made.partner))
+        Route(made.recipient, made.partner, made.via, routes.waits_for(made.partner))
         for made in deliveries.of_message(tx, document["id"])
     )
 

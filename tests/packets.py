@@ -1,4 +1,4 @@
-"""Packets signed in every form a partner may use, by hands that are not the hub's.  Knows how a signature is written; judges none.
+"""Packets of every kind, and signed in every form a partner may use, by hands that are not the hub's.  Judges none.
 
 The standard forms are filled in by xmlsec.  For the observed VXP form no valid sample and no other judge exists, so `vxp` signs it
 here, by lxml's canonical forms alone.
@@ -6,7 +6,8 @@ here, by lxml's canonical forms alone.
 
 import base64
 import hashlib
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 
 import attrs
 from cryptography.hazmat.primitives import hashes
@@ -22,6 +23,7 @@ QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 VXP_C14N = "http://www.w3.org/TR/xml-exc-c14n#"
 ENVELOPED_STEP = f'<ds:Transform Algorithm="{ENVELOPED}"/>'
 HEADER_END = "</edXML:edXMLHeader>"
+BARE = packets.Variation(wrapped=False)
 
 
 def document(text: str = "Noi dung van ban", to: str = "H55.01", **said: object) -> bytes:
@@ -29,6 +31,53 @@ def document(text: str = "Noi dung van ban", to: str = "H55.01", **said: object)
     fields: dict[str, object] = {"number": "7", "notation": "VB", "subject": "V/v kết nối"}
     fields |= {"promulgated": date(2026, 11, 20), "attachments": (("van-ban.txt", text.encode()),)}
     return packets.document("H55.13", [to], **fields | said)  # type: ignore[arg-type]
+
+
+def letter(
+    sender: str,
+    to: Sequence[str],
+    *,
+    document_id: str,
+    number: str = "7",
+    hour: datetime | None = None,
+    receivers: Sequence[tuple[str, str]] = (),
+    replaced: Sequence[tuple[str, Sequence[str]]] = (),
+    **said: object,
+) -> bytes:
+    """Return an unsigned document, recall, update or replacement (`kind`), with its *hour*, if it has one.
+
+    *receivers* are the units an update adds (`1`) or removes (`0`), with that digit; *replaced* the DocumentIds a replacement
+    supersedes, each with its units.
+    """
+    fields: dict[str, object] = {"notation": "VB", "subject": "V/v kết nối", "promulgated": date(2026, 11, 10)}
+    fields |= {"attachments": (("a.txt", b"a"),), "content_type": "text/plain", "variation": BARE}
+    made = packets.document(sender, to, document_id=document_id, number=number, **fields | said)  # type: ignore[arg-type]
+    text = made.decode()
+    if hour is not None:
+        written = f"{hour.astimezone(packets.HANOI):%Y/%m/%d %H:%M:%S}"
+        text = text.replace("</edXML:OtherInfo>", f"{_element('SendTime', written)}</edXML:OtherInfo>", 1)
+    if receivers:
+        listed = "".join(
+            _element("Receiver", _element("OrganId", organ) + _element("ReceiverType", type_))
+            for organ, type_ in receivers
+        )
+        changed = _element("DocumentReceiver", "1") + _element("ReceiverList", listed)
+        text = text.replace(_element("DocumentReceiver", "0"), changed, 1)
+    if replaced:
+        listed = "".join(
+            _element(
+                "ReplacementInfo",
+                _element("DocumentId", old)
+                + _element("OrganIdList", "".join(_element("OrganId", each) for each in organs)),
+            )
+            for old, organs in replaced
+        )
+        text = text.replace(_element("ReplacementInfoList", ""), _element("ReplacementInfoList", listed), 1)
+    return text.encode()
+
+
+def _element(name: str, content: str) -> str:
+    return f"<edXML:{name}>{content}</edXML:{name}>"
 
 
 def x509_data(identity: Identity, names: str = "") -> str:

@@ -118,10 +118,10 @@ class Authority:
 
 
 @cache
-def authority(name: str = "Test CA", now: datetime = NOW) -> Authority:
-    """Return the root CA of that *name*, the same for the whole session."""
+def authority(name: str = "Test CA", now: datetime = NOW, ends: datetime | None = None) -> Authority:
+    """Return the root CA of that *name*, the same for the whole session; it ends after 30 days unless another time is given."""
     made = key(name)
-    builder = _authority(_name(name), _name(name), made, now, None)
+    builder = _authority(_name(name), _name(name), made, now, ends)
     return Authority(Identity(made, builder.sign(made, hashes.SHA256())), now)
 
 

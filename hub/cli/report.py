@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,14 +57,11 @@ def report(
     explain: str | None,
     only_facts: bool,
 ) -> None:
-    from hub import ledger, registry, search, store
+    from hub import ledger, search, store, workload
     from hub.cli.journal import opened
     from hub.config import read
-    from hub.report import counting, evidence
-    from hub.report.family import family
-    from hub.report.form import choose
-    from hub.report.period import PeriodUnreadable, parse
-    from hub.report.reading import forms
+    from hub.report import evidence
+    from hub.report.period import PeriodUnreadable
 
     if (unit is None) != (period is None) or (unit is None and not only_facts):
         raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
@@ -77,36 +74,28 @@ def report(
         if unit is None or period is None:
             _print_facts(screen, tx, list(ledger.facts(tx)))
             return
-        code = registry.canonical(tx, unit)
-        units = registry.units(tx)
         try:
-            span = parse(period)
-            chosen = choose(forms(), form, span)
+            asked = workload.ask(tx, unit, period, form)
         except (PeriodUnreadable, LookupError) as error:
             raise click.UsageError(str(error)) from None
-        members = (
-            family(units, code, span.last + timedelta(days=1)) if any(held.code == code for held in units) else (code,)
-        )
-        found = list(ledger.facts(tx, units=members, until=span.end))
-        if code not in {held.code for held in units} and not found:
+        if not asked.unit_is_known:
             raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
         if explain is not None and not only_facts:
             try:
-                behind = counting.behind(chosen, explain, found, span, now, members)
+                behind = asked.behind(explain, now)
             except KeyError:
-                keys = ", ".join(column.key for column in chosen.columns)
+                keys = ", ".join(column.key for column in asked.form.columns)
                 raise click.UsageError(t(f"không có cột {explain}: {keys}", f"no column {explain}: {keys}")) from None
             _print_facts(screen, tx, behind)
             return
         lines: Sequence[Line] = ()
         if only_facts or kind in _FILES:
-            lines = evidence.gather(chosen, found, span, now, members)
+            lines = evidence.gather(asked.form, asked.facts, asked.period, now, asked.members)
         if only_facts:
             _print_facts(screen, tx, [line.fact for line in lines])
             return
         lines = evidence.named(lines, search.message_ids(tx, (line.fact.message for line in lines)))
-    counted = counting.count(chosen, found, span, now, members)
-    content = _written(kind, counted, {held.code: held.name for held in units}, lines, config.identity)
+    content = _written(kind, asked.count(now), asked.names, lines, config.identity)
     if output is not None:
         output.write_bytes(content)
         screen.note(f"Đã ghi {output}.", f"Wrote {output}.")

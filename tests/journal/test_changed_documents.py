@@ -252,6 +252,25 @@ def test_the_free_part_of_a_message_goes_ahead(today):
     assert rest.recipients == ("G22",)
 
 
+@pytest.mark.parametrize("how", ["rescued", "given back"])
+def test_a_part_of_a_message_that_is_given_back_leaves_the_other_part_under_way(today, how):
+    today.take(document("H55.13", "G22"))
+    (first,) = today.claim("vpcp")
+    today.take(change(Kind.UPDATE, "G22", "G01", about="D1"))
+    (part,) = today.claim("vpcp")
+    today.settle(first, DELIVERED)
+    today.number += 30
+    (rest,) = today.claim("vpcp")
+    assert (part.message, part.recipients, rest.recipients) == (rest.message, ("G01",), ("G22",))
+    if how == "rescued":
+        assert deliveries.rescue(today.tx, part_over := today.now + TICK * 31) == 1
+        assert part_over < today.now + LEASE
+    else:
+        assert deliveries.give_back(today.tx, part, today.now) == 1
+    assert today.settle(rest, DELIVERED), "what the partner took of the other part counts"
+    assert today.states(rest.message) == {"G22": State.DELIVERED, "G01": State.WAITING}
+
+
 def test_a_replacement_follows_the_document_it_replaces_and_its_own_recall_follows_it(today):
     first = today.take(document()).id
     (sending,) = today.claim()

@@ -68,6 +68,14 @@ def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent
     assert state(tx, sent) == [(State.SENDING, 1)]
 
 
+def test_what_was_given_back_and_taken_again_is_not_given_back_by_the_old_claim(tx, sent):
+    (stale,) = claim(tx)
+    deliveries.rescue(tx, NOW + LEASE * 2)
+    (fresh,) = claim(tx, now=NOW + LEASE * 2)
+    assert deliveries.give_back(tx, stale, NOW + LEASE * 2) == 0
+    assert settle(tx, fresh, DELIVERED)
+
+
 def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
     registry.put(tx, [Unit("H55.01", "a")])
     message = journal.take(tx, entry(document("H55.13", "G22.1", "G22.2", "H55.01")), ROUTES).id

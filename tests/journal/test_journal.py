@@ -156,6 +156,12 @@ def test_the_senders_own_word_about_its_document_goes_to_the_documents_recipient
     assert states(tx, own) == {"H55.01": State.WAITING, "G22": State.WAITING}
 
 
+def test_the_senders_own_word_waits_where_the_document_waits(tx):
+    sent = journal.take(tx, entry(document("H55.01", "H55.13.1"), partner="vpub"), ROUTES).id
+    own = journal.take(tx, entry(status("13", sender="H55.01", organ="H55.01"), 2, partner="vpub"), ROUTES).id
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [sent, own], "both, for who asks for the ancestor"
+
+
 def test_aliases_name_the_same_unit_in_facts_and_deliveries(tx):
     journal.take(tx, entry(document("000.00.13.H55", "H55.01")), ROUTES)
     journal.take(tx, entry(document("H55.01", "000.00.13.H55", document_id="D2"), 2, partner="vpub"), ROUTES)

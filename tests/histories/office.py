@@ -1,0 +1,109 @@
+"""The province of the histories as the hub sees it, and how a letter is judged there.  Expects nothing."""
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import attrs
+import sqlalchemy as sa
+
+from hub import calls, intake, registry, store
+from hub.certificates import Anchors, Identity
+from hub.config import Config, Listen, Partner
+from hub.ids import new_id
+from hub.journal import Entry
+from hub.model import NATIONAL, Receive, Unit
+from hub.province import Province
+from tests import pki
+from tests.recount import places
+
+TABLES = ("change", "fact", "event", "attempt", "delivery", "message", "content")
+_BEGINS, _ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2049, 1, 1, tzinfo=UTC)
+
+
+def _authority() -> pki.Authority:
+    return pki.authority("History CA", _BEGINS, _ENDS)
+
+
+@cache
+def identity(name: str) -> Identity:
+    """Return the certificate of a partner, valid through all of a history."""
+    return _authority().issue(name, begins=_BEGINS, ends=_ENDS)
+
+
+@cache
+def province() -> Province:
+    """Return the hub's own picture of the places that the recount knows."""
+    receive = {"fetch": Receive.FETCH, "push": Receive.PUSH, "none": Receive.NONE}
+    partners = {
+        code: Partner(
+            code=code, name=code, certificates=(identity(code).certificate,), units=units, receive=receive[how]
+        )
+        for code, (units, how) in places.PARTNERS.items()
+    }
+    ca = _authority().certificate
+    config = Config(
+        path=Path("hub.toml"),
+        name="Lịch sử",
+        province=places.PROVINCE,
+        upstream=places.UPSTREAM,
+        soap=Listen("127.0.0.1", 1, 1),
+        admin=Listen("127.0.0.1", 2, 1),
+        public_url=None,
+        identity=identity("hub"),
+        key_file=Path("hub.key"),
+        authorities=(ca,),
+        crls=(),
+        anchors=Anchors([ca], []),
+        database_url="",
+        data=Path("data"),
+        partners=partners,
+        sample=False,
+    )
+    return Province.of(config, units())
+
+
+def units() -> list[Unit]:
+    aliases: dict[str, tuple[str, ...]] = {}
+    for alias, code in places.ALIASES.items():
+        aliases[code] = (*aliases.get(code, ()), alias)
+    ours = [Unit(code, code, *life, aliases.get(code, ())) for code, life in places.UNITS.items()]
+    return ours + [Unit(code, code, aliases=known, mark=NATIONAL) for code, known in places.NATIONAL.items()]
+
+
+def empty(engine: sa.Engine) -> None:
+    """Leave nothing in the journal but its units."""
+    with store.writing(engine) as tx:
+        for table in TABLES:
+            tx.execute(sa.text(f"DELETE FROM {table}"))
+        if not registry.units(tx):
+            registry.put(tx, units())
+
+
+@attrs.frozen(kw_only=True)
+class Letter:
+    """What a partner brings."""
+
+    partner: str
+    octets: bytes
+    message_id: str | None
+    spoilt: bool = False  #: no packet at all
+    traces: bool = False  #: by UpdateTraces
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.octets).hexdigest()
+
+    @property
+    def name(self) -> str:
+        return self.message_id or self.sha256
+
+
+def judge(letter: Letter, now: datetime) -> Entry:
+    """Judge a letter as intake does.  All that the histories need of it."""
+    made = calls.UpdateTraces if letter.traces else calls.SendDocument
+    partner = province().config.partners[letter.partner]
+    return intake.judge_message(
+        made(letter.octets, letter.message_id), partner, province(), "documents", now, new_id(now)
+    )

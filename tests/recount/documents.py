@@ -1,0 +1,176 @@
+"""What one message means by its bytes among those that came before: which documents it names, stops, follows or answers.
+
+Knows messages in the order in which they were accepted; moves nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from tests.recount.letter import CHANGES, Letter
+from tests.recount.places import canonical
+
+DOCUMENTS = ("document", "replacement")
+STEP = timedelta(minutes=10)  #: how far a degree of urgency goes ahead
+
+
+@attrs.define(eq=False)
+class Sent:
+    """One delivery."""
+
+    message: "Message" = attrs.field(repr=lambda message: message.id)
+    recipient: str
+    partner: str
+    via: str
+    state: str
+    due: datetime
+    since: datetime
+    number: int  #: in the order in which deliveries were made
+    attempts: int = 0
+    reason: str | None = None
+    stopped: str | None = None
+    status: str | None = None
+    answer: str | None = None
+    told_overdue: bool = False
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its lane, which each recipient has for itself."""
+        return self.message.lane, self.recipient
+
+    @property
+    def turn(self) -> datetime:
+        return self.due - STEP * self.message.letter.priority
+
+
+@attrs.define(eq=False)
+class Message:
+    id: str
+    partner: str
+    message_id: str
+    at: datetime
+    sha256: str
+    letter: Letter
+    answered: "Message | None" = attrs.field(default=None, repr=False)
+    about: tuple[str, ...] = ()  #: the DocumentIds that a change is about
+    lane: str = ""
+    sent: list[Sent] = attrs.field(factory=list, repr=False)
+
+    @property
+    def sender(self) -> str:
+        return canonical(self.letter.sender)
+
+    def to(self, recipient: str) -> Sent | None:
+        return next((each for each in self.sent if each.recipient == recipient), None)
+
+
+def named(messages: Sequence[Message], letter: Letter) -> dict[str, bool | None]:
+    """Return the documents a change names: known of its own unit, not known, or (None) known of another only."""
+    sender = canonical(letter.sender)
+    if letter.kind == "replacement":
+        wanted = [(document, "", "") for document, _ in letter.replaces]
+    elif letter.kind == "recall" and not letter.about:
+        wanted = [(one.document_id, one.number, one.date) for one in letter.answers]
+    else:
+        wanted = [(letter.about or letter.document_id, "", "")]
+    found: dict[str, bool | None] = {}
+    for document, number, date in wanted:
+        same = [
+            one
+            for one in messages
+            if one.letter.kind in DOCUMENTS
+            and (
+                one.letter.document_id == document
+                if document
+                else (one.letter.number, one.letter.date) == (number, date)
+            )
+        ]
+        own = [one for one in same if one.sender == sender]
+        if own:
+            found[own[-1].letter.document_id] = True
+        elif document and document not in found:
+            found[document] = None if same else False
+    if letter.kind == "recall" and True in found.values():
+        found = {document: True for document, known in found.items() if known}
+    return found
+
+
+def effects(message: Message) -> list[tuple[str, str, str]]:
+    """Return what a change stops: at which unit (empty: all), by which word, of which document."""
+    letter, found = message.letter, list[tuple[str, str, str]]()
+    for document in message.about:
+        if letter.kind == "recall":
+            found += [(canonical(unit), "recalled", document) for unit in letter.to]
+        elif letter.kind == "update":
+            found += [(canonical(unit), "removed", document) for unit in letter.removed]
+        else:
+            lists = [organs for replaced, organs in letter.replaces if replaced == document]
+            units = [canonical(unit) for organs in lists for unit in organs] if all(lists) else [""]
+            found += [(unit, "replaced", document) for unit in units]
+    return found
+
+
+def carriers(messages: Sequence[Message], sender: str, document: str) -> list[Message]:
+    """Return what carries a document to its recipients: itself, a replacement under its id, its updates."""
+    return [
+        one
+        for one in messages
+        if one.sender == sender
+        and (
+            (one.letter.kind in (*DOCUMENTS, "update") and one.letter.document_id == document)
+            or (one.letter.kind == "update" and document in one.about)
+        )
+    ]
+
+
+def lane(messages: Sequence[Message], message: Message) -> str:
+    """Return the lane of a message: that of the document it is, changes or answers."""
+    letter = message.letter
+    if message.answered is not None:
+        return message.answered.lane
+    sender, document = message.sender, next(iter(message.about), letter.document_id)
+    if letter.kind == "status":
+        answer = letter.answers[0]
+        sender, document = canonical(answer.organ), answer.document_id or f"{answer.number},{answer.date}"
+    for one in messages:
+        if one.letter.kind != "status" and (one.sender, one.letter.document_id) == (sender, document):
+            return one.lane
+    return f"{sender} {document}"
+
+
+def answered(messages: Sequence[Message], letter: Letter) -> Message | None:
+    """Return the newest document that a status answers, or for 15 and 16 the newest change that is still open."""
+    answer, reporter = letter.answers[0], canonical(letter.sender)
+    organ = canonical(answer.organ)
+    theirs = [one for one in messages if one.letter.kind != "status" and one.sender == organ]
+    if organ != reporter:
+        theirs = [one for one in theirs if one.to(reporter)]
+    found = None
+    for one in theirs:
+        by_id = answer.document_id and one.letter.document_id == answer.document_id
+        by_number = not answer.document_id and (one.letter.number, one.letter.date) == (answer.number, answer.date)
+        if by_id or (by_number and answer.number):
+            found = one
+    if letter.status not in ("15", "16"):
+        return found
+    document = answer.document_id or (found.letter.document_id if found else "")
+    asked = [
+        one
+        for one in messages
+        if one.letter.kind in CHANGES
+        and one.sender == organ
+        and one.to(reporter)
+        and (document in one.about or one.letter.document_id == document)
+    ]
+    open_ = [one for one in asked if (sent := one.to(reporter)) and sent.answer is None]
+    return (open_ or asked)[-1] if asked else found
+
+
+def is_about(status: Message, document: Message) -> bool:
+    """Tell whether a status is about a document, or about a change of it."""
+    answered = status.answered
+    if answered is None or answered is document:
+        return answered is document
+    changes = answered.letter.kind in CHANGES and document.letter.kind in DOCUMENTS
+    return changes and answered.sender == document.sender and document.letter.document_id in answered.about

@@ -1,0 +1,187 @@
+"""Counts every cell of the e-document report from a story.  Knows the columns one by one; a result counts once by its key."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+
+import attrs
+
+from tests.recount import places
+from tests.recount.documents import Message
+from tests.recount.places import HANOI, canonical, outside
+from tests.recount.story import RANK, Story
+
+DAY = timedelta(days=1)
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    unit: str
+    key: tuple[str, ...]
+    what: str
+    at: datetime
+    message: str
+    outside: bool
+    paper: bool
+    signed: bool
+    due: date | None
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Which message it is of, and whose result."""
+        return self.unit, self.what, self.message
+
+
+def results(story: Story, signed: Callable[[Message], bool]) -> list[Result]:
+    """Return each result once, the first of its unit, key and name."""
+    found: dict[tuple[str, tuple[str, ...], str], Result] = {}
+    for at, what, message, recipient in story.log:
+        if what in ("received", "failed") and message.letter.kind == "status":
+            continue
+        unit = recipient if what == "received" else message.sender
+        key = _key(message)
+        found.setdefault((unit, key, what), _result(message, unit, key, what, at, signed))
+    return list(found.values())
+
+
+def _key(message: Message) -> tuple[str, ...]:
+    letter = message.letter
+    if letter.kind == "document":
+        return message.sender, letter.document_id
+    if letter.kind != "status":
+        return message.sender, letter.document_id, message.sha256
+    answer = letter.answers[0]
+    document = message.answered.letter.document_id if message.answered else f"{answer.number},{answer.date}"
+    return canonical(answer.organ), answer.document_id or document
+
+
+def _result(
+    message: Message, unit: str, key: tuple[str, ...], what: str, at: datetime, signed: Callable[[Message], bool]
+) -> Result:
+    letter = message.letter
+    far = outside(message.sender)
+    due = letter.due if letter.kind == "document" else None
+    if what.startswith("sent"):
+        far = any(outside(to) for to in letter.to)
+    if letter.kind == "status":
+        answered = message.answered
+        due = answered.letter.due if answered else None
+    return Result(
+        unit=unit,
+        key=key,
+        what=what,
+        at=at,
+        message=message.id,
+        outside=far,
+        paper=letter.paper,
+        signed=signed(message),
+        due=due,
+    )
+
+
+# --- periods ------------------------------------------------------------------------------------------------------------
+
+
+def bounds(period: str) -> tuple[datetime, datetime]:
+    """Return the first instant of a period and the first after it: months end on the 14th, and days in Hà Nội."""
+    year, part = int(period[:4]), period[5:]
+    if not part:
+        first, last = 1, 12
+    elif part == "9M":
+        first, last = 1, 9
+    elif part[0] in "QH":
+        length, number = {"Q": 3, "H": 6}[part[0]], int(part[1])
+        first, last = length * (number - 1) + 1, length * number
+    else:
+        first = last = int(part)
+    return (_fifteenth(year, first - 1) if first > 1 else _fifteenth(year - 1, 12)), _fifteenth(year, last)
+
+
+def _fifteenth(year: int, month: int) -> datetime:
+    return datetime(year, month, 15, tzinfo=HANOI).astimezone(UTC)
+
+
+# --- columns ------------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class View:
+    """The results of one unit before the end of a period, as one who asks at *now* sees them."""
+
+    results: list[Result]
+    start: datetime
+    end: datetime
+    now: datetime
+
+    def flow(self, what: str, fits: Callable[[Result], bool] = lambda _: True) -> list[Result]:
+        return [one for one in self.results if one.what == what and one.at >= self.start and fits(one)]
+
+    def received(self, key: tuple[str, ...]) -> Result | None:
+        return next((one for one in self.results if (one.what, one.key) == ("received", key)), None)
+
+    def soon(self, one: Result) -> bool:
+        received = self.received(one.key)
+        return received is not None and one.at <= received.at + DAY
+
+    def on_time(self, one: Result) -> bool:
+        received = self.received(one.key)
+        due = received.due if received else one.due
+        return due is None or places.day(one.at) <= due
+
+    def processing(self) -> list[Result]:
+        found = []
+        for key in {one.key for one in self.results}:
+            furthest: Result | None = None
+            for one in sorted(self.results, key=lambda one: (one.at, one.message)):
+                code = one.what.removeprefix("status-")
+                if one.key != key or code not in RANK or one.at > self.now:
+                    continue
+                if furthest is None or RANK[code] > RANK[furthest.what[-2:]]:
+                    furthest = one
+                if code in ("02", "06") and furthest is one:
+                    break
+            if furthest and furthest.what in ("status-04", "status-05"):
+                found.append(furthest)
+        return found
+
+    def overdue(self) -> list[Result]:
+        seen = [one for one in self.results if one.at <= self.now]
+        over = {one.key for one in seen if one.what in ("status-02", "status-06")}
+        today = places.day(min(self.end, self.now))
+        return [one for one in seen if one.what == "received" and one.due and one.due < today and one.key not in over]
+
+    def last(self) -> list[Result]:
+        flow = [one for one in self.results if one.at >= self.start]
+        return [one for one in flow if one.at == max(each.at for each in flow)]
+
+
+COLUMNS: dict[str, Callable[[View], list[Result]]] = {
+    "sent_inside": lambda view: view.flow("sent", lambda one: not one.outside),
+    "sent_outside": lambda view: view.flow("sent", lambda one: one.outside),
+    "sent": lambda view: view.flow("sent"),
+    "received_inside": lambda view: view.flow("received", lambda one: not one.outside),
+    "received_outside": lambda view: view.flow("received", lambda one: one.outside),
+    "received": lambda view: view.flow("received"),
+    "total": lambda view: view.flow("sent") + view.flow("received"),
+    "recalls": lambda view: view.flow("sent-recall"),
+    "updates": lambda view: view.flow("sent-update"),
+    "replacements": lambda view: view.flow("sent-replacement"),
+    "signed": lambda view: view.flow("sent", lambda one: one.signed),
+    "not_signed": lambda view: view.flow("sent", lambda one: not one.signed),
+    "on_paper": lambda view: view.flow("sent", lambda one: one.paper),
+    "acknowledged": lambda view: view.flow("status-03"),
+    "acknowledged_in_time": lambda view: view.flow("status-03", view.soon),
+    "refused": lambda view: view.flow("status-02"),
+    "completed": lambda view: view.flow("status-06"),
+    "completed_on_time": lambda view: view.flow("status-06", view.on_time),
+    "processing": lambda view: view.processing(),
+    "overdue": lambda view: view.overdue(),
+    "failed": lambda view: view.flow("failed"),
+    "last_update": lambda view: view.last(),
+}
+
+
+def behind(found: Iterable[Result], column: str, unit: str, period: str, now: datetime) -> list[Result]:
+    """Return the results behind one cell of one unit's row."""
+    start, end = bounds(period)
+    own = [one for one in found if one.unit == unit and one.at < end]
+    return COLUMNS[column](View(own, start, end, now))
