@@ -1,6 +1,5 @@
 """What may be seen of a journal, each sight compared with the story: deliveries, letters, traces, reports, the chain of events."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -72,7 +71,7 @@ class Sights:
         """Compare what GetTraces gives with the story."""
         with store.reading(self.history.engine) as tx:
             found = statuses.traces(tx, unit, document=document, carried_by=carried_by)
-        seen = [(trace.document, hashlib.sha256(trace.packet).hexdigest()) for trace in found]
+        seen = [(trace.document, trace.sha256) for trace in found]
         assert seen == self.history.story.traces(unit, document, carried_by), (unit, document, carried_by)
 
     def recount(self) -> list[results.Result]:
