@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import cast
 
 import attrs
 import sqlalchemy as sa
@@ -362,8 +363,8 @@ class History:
             )
             if refused:
                 return
-            assert isinstance(found, tuple)
-            assert hashlib.sha256(found[1]).hexdigest() == told.sha256 == found[0]["sha256"]
+            assert cast("sa.RowMapping", found)["sha256"] == told.sha256
+            self.octets(told.sha256)
             self.story.hear(self.news())
             assert all(one.state == "fetched" for one in held)
 
