@@ -114,6 +114,14 @@ class Intake:
         packed = await self._work(size, carriage.pack, unsigned, loads, manner, identity, now)
         return Answer(packed, fault, retry_after, senders)
 
+    def note(self, problem: Problem, certificate: x509.Certificate) -> None:
+        """Journal that a request was refused before it was read, by whoever showed *certificate*; he has his answer already."""
+        partner = self.province.partner_with(certificate)
+        who = {"partner": partner.code} if partner else {"certificate": fingerprint(certificate)}
+        said = {**who, "code": problem.code, "detail": problem.detail[:200]}
+        written = self._journal.write(events.append, Event("call-refused", self._now(), None, None, said))
+        _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
+
     def _fault(self, problems: tuple[Problem, ...], tracking: str, soap: str, *, ours: bool = False) -> bytes:
         return envelope.fault(self._contract.namespace, problems, server=ours, tracking=tracking, soap=soap)
 

@@ -114,7 +114,10 @@ class BoundedRequest(Request):
 
     def _refuse_size(self, size: int) -> None:
         log.info("body-refused", size=size, limit=self._limit)
-        self._refuse(Problem("too-large", f"{size} > {self._limit}"), b"413 Content Too Large")
+        problem = Problem("too-large", f"{size} > {self._limit}")
+        self._refuse(problem, b"413 Content Too Large")
+        if self.channel.site.note is not None:
+            self.channel.site.note(problem, peer(self.channel))
 
     def _refuse_unready(self, unready: Unready) -> None:
         log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking="")
@@ -146,6 +149,8 @@ class BoundedSite(Site):
     """A site whose requests have bodies of at most `body_limit` octets, on so many connections and no more."""
 
     protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
+
+    note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was too large, and whose
 
     def __init__(
         self, resource: Resource, body_limit: int, namespace: str, reactor: Any, spool: Path | None = None
@@ -208,6 +213,7 @@ class ServiceResource(Resource):
             manner = _manner(request)
         except CallRefused as refused:
             request.close_body()
+            self._intake.note(refused.problems[0], peer(request.channel))
             request.setResponseCode(415 if refused.problems[0].code == "media-type" else 400)
             soap = _soap(request)
             request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())

@@ -215,7 +215,9 @@ class Hub(Ordered):
         root.putChild(b"soap", soap)
         soap.putChild(b"documents", ServiceResource(self._intake, self._contract, self._address))
         limit = self.province.config.soap.body_limit
-        return BoundedSite(root, limit, self._contract.namespace, self._reactor, spool.folder(self._data))
+        site = BoundedSite(root, limit, self._contract.namespace, self._reactor, spool.folder(self._data))
+        site.note = self._intake.note
+        return site
 
     def _admin_site(self) -> Site:
         def look() -> Any:

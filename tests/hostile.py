@@ -79,7 +79,7 @@ class Row:
     status: int | None = None  #: of the answer, where no fault can be
     megabytes: int = 24  #: of memory above what the hub had before, at the most
     seconds: float = 10  #: until the answer, far above what it takes: a bound against hanging, no measure of speed
-    refusal: str = "message"  #: what the journal keeps of it: `message`, `event`, or nothing (the log has it)
+    refusal: str = "message"  #: what the journal keeps of it, a `message` or `event`
 
 
 def row(name: str, codes: str, make: Callable[[Honest], bytes], **said: object) -> Row:
@@ -376,12 +376,12 @@ PACKETS = [
 
 #: What HTTP alone refuses.
 HTTP = [
-    row("gzip", "media-type", lambda h: h.call(), headers=(("Content-Encoding", "gzip"),), status=415, refusal=""),
-    row("a media type of JSON", "media-type", lambda _: b"{}", headers=(("Content-Type", "application/json"),), status=415, refusal=""),
+    row("gzip", "media-type", lambda h: h.call(), headers=(("Content-Encoding", "gzip"),), status=415, refusal="event"),
+    row("a media type of JSON", "media-type", lambda _: b"{}", headers=(("Content-Type", "application/json"),), status=415, refusal="event"),
     row("a form with a file of 8 MB", "media-type", lambda _: b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n" + bytes(8 * MB)
-        + b"\r\n--b--", headers=(("Content-Type", "multipart/form-data; boundary=b"),), status=415, refusal=""),
+        + b"\r\n--b--", headers=(("Content-Type", "multipart/form-data; boundary=b"),), status=415, refusal="event"),
     row("another SOAPAction", "action-mismatch", lambda h: h.call(), headers=(("action", f"{DOCUMENTS}/ConfirmReceived"),)),
-    row("a body over the limit", "too-large", lambda h: bytes(h.limit + 1), status=413, refusal=""),
+    row("a body over the limit", "too-large", lambda h: bytes(h.limit + 1), status=413, refusal="event"),
 ]
 
 # fmt: on

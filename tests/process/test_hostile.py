@@ -147,8 +147,7 @@ def test_it_is_refused_kept_and_costs_little(target, row, soap):
         assert status == row.status
     for secret in (b"Traceback", b"/site-packages/", b"root:x:0", b"lxml", b".py"):
         assert secret not in answer
-    if row.refusal:
-        assert target.refusals()[row.refusal] > before[row.refusal], "the journal says why"
+    until(lambda: target.refusals()[row.refusal] > before[row.refusal], "the journal to say why")
     target.honest_call(soap)
 
 
