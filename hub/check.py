@@ -17,7 +17,7 @@ from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub import agreement, contract, pidfile, registry, store
+from hub import agreement, contract, heard, pidfile, registry, store
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake
 from hub.province import Province
@@ -43,6 +43,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         config = read(path)
     except ConfigurationFault as fault:
         return Findings(fault.mistakes)
+    heard.tell(config.anchors, heard.load(config, now))
     units, mistakes = _journal(config)
     mistakes += [
         *_installation(),

@@ -13,7 +13,7 @@ from lxml import etree
 
 from hub import tokens, xmldsig
 from hub.algorithms import DS, Unverified
-from hub.certificates import Anchors, Untrusted, fingerprint
+from hub.certificates import CONFIGURED, SIGN, Anchors, Untrusted, fingerprint
 from hub.model import PacketSignature, Standing
 from hub.shape import QCVN
 from hub.xmldsig import EXCLUSIVE, Dialect
@@ -34,12 +34,14 @@ def judge(
     *,
     sha1: bool = False,
     vxp: bool = False,
+    unknown: str = CONFIGURED,
 ) -> PacketSignature:
     """Return what the packet's own signature is worth at *now*.  *root* is a tree of `markup.parse`; it stays as it is, but for prefixes.
 
     *valid*: it verifies with one of *certificates*, which leads to *anchors*.  *invalid*: it can be checked, and fails; or its
     certificate was expired or revoked.  *unsigned*: there is none that counts.  *unverifiable*: all else, such as a form that is
-    not checked, a dummy, an unknown certificate, SHA-1 without *sha1*, or the VXP form without *vxp*.  Raises nothing.
+    not checked, a dummy, an unknown certificate, SHA-1 without *sha1*, the VXP form without *vxp*, or a revocation status that
+    cannot be learned, as *unknown* says (`Anchors.check`).  Raises nothing.
     """
     found = xmldsig.claims(root)
     if not found:
@@ -48,9 +50,9 @@ def judge(
         return _unverifiable("signature-invalid", f"the packet holds {len(found)} signatures")
     (element,) = found
     if element.tag == f"{{{DS}}}Signature":
-        return _judge(root, element, PLAIN, certificates, anchors, now, sha1=sha1)
+        return _judge(root, element, PLAIN, certificates, anchors, now, sha1=sha1, unknown=unknown)
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
-        return _judge(root, element, VXP, certificates, anchors, now, sha1=sha1)
+        return _judge(root, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown)
     if element.tag == f"{{{QCVN}}}Signature":
         return _unverifiable("algorithm-refused", "the observed VXP form; vxp-signature=yes would check it")
     return _unverifiable("signature-invalid", f"not an XML signature: {element.tag}"[:300])
@@ -65,6 +67,7 @@ def _judge(
     now: datetime,
     *,
     sha1: bool,
+    unknown: str,
 ) -> PacketSignature:
     try:
         _require_room(element)
@@ -80,7 +83,7 @@ def _judge(
     try:
         signature.check(certificate)
         reference.check_document(root, element)
-        anchors.check(certificate, now)
+        anchors.check(certificate, now, purpose=SIGN, unknown=unknown)
     except Unverified as error:
         code, detail = error.problems[0].code, error.problems[0].detail
         standing = Standing.INVALID if code == "signature-invalid" else Standing.UNVERIFIABLE

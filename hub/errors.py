@@ -131,6 +131,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Văn bản mật không được gửi qua trục liên thông; hãy gửi bằng cách khác",
         "A secret document may not travel over the hub; send it another way",
     ),
+    "revocation-unknown": (
+        "Chưa biết chứng thư còn hiệu lực hay đã bị thu hồi; hãy gửi lại sau hoặc liên hệ đơn vị vận hành",
+        "Whether the certificate is revoked is not known now; send again later, or ask the operator",
+    ),
     "sender-not-allowed": (
         "Hệ thống của bạn không được gửi thay đơn vị này; hãy liên hệ đơn vị vận hành",
         "Your system may not send for this unit; ask the operator",

@@ -30,7 +30,7 @@ from hub import (
     signing,
 )
 from hub.calls import Call
-from hub.certificates import fingerprint
+from hub.certificates import CLIENT, SIGN, fingerprint
 from hub.config import Partner
 from hub.contract import Contract
 from hub.database import Journal
@@ -76,6 +76,7 @@ class Opened:
     call: Call
     operation: str
     sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
+    unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
 
 
 @attrs.define(eq=False)
@@ -139,7 +140,9 @@ class Intake:
                 ),
             )
             raise CallRefused(Problem("certificate-unknown", shown))
+        anchors, rule = province.config.anchors, partner.policy.revocation
         try:
+            anchors.check(certificate, now, purpose=CLIENT, unknown=rule)  # again: the connection may be an old one
             opened = await self._work(
                 len(body), open_call, body, manner, partner, certificate, province, self._contract, now
             )
@@ -171,6 +174,8 @@ class Intake:
         routes = province.routes
         if opened.sha1:
             log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)
+        if opened.unknown:
+            log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
         match opened.call:
             case calls.SendDocument() | calls.UpdateTraces():
                 return await self._take(province, partner, opened, now, tracking)
@@ -252,13 +257,22 @@ def open_call(
     opened = envelope.open_envelope(root)
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
-    believed, sha1 = believe(root, opened, partner, shown, province, now)
-    (child,) = believed.iterchildren("*")
+    believed = believe(root, opened, partner, shown, province, now)
+    (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
     if not envelope.action_matches(manner.action, operation.action):
         raise CallRefused(Problem("action-mismatch", f"{manner.action} ≠ {operation.action}"))
     call = calls.read(child, contract.validate(child))
-    return Opened(call, operation.name, sha1)
+    return Opened(call, operation.name, believed.sha1, believed.unknown)
+
+
+@attrs.frozen(eq=False)
+class Believed:
+    """The Body that may be read, and what the partner's policy tolerated for it."""
+
+    body: etree._Element
+    sha1: bool = False
+    unknown: str = ""
 
 
 def believe(
@@ -268,22 +282,21 @@ def believe(
     shown: x509.Certificate,
     province: Province,
     now: datetime,
-) -> tuple[etree._Element, bool]:
-    """Return the Body that may be read, and whether SHA-1 was tolerated for it.  Raises `Unverified`, `Untrusted`.
+) -> Believed:
+    """Return the Body that may be read.  Raises `Unverified`, `Untrusted`.
 
     It is the one that the WS-Security signature covers.  Under `signature=packet` there may be no such signature, and then the
     certificate that TLS showed answers for the Body; a signature that is there must verify all the same.
     """
-    policy = partner.policy
+    policy, anchors = partner.policy, province.config.anchors
     try:
         verified = signature.verify(root, partner.certificates, now, max_age=policy.max_age, sha1=policy.sha1)
     except signature.Unverified as error:
         if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
             raise
-        province.config.anchors.check(shown, now)
-        return opened.body, False
-    province.config.anchors.check(verified.certificate, now)
-    return verified.body, verified.sha1
+        return Believed(opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
+    unknown = anchors.check(verified.certificate, now, purpose=SIGN, unknown=policy.revocation)
+    return Believed(verified.body, verified.sha1, unknown)
 
 
 def judge_message(
@@ -328,7 +341,13 @@ def judge_signature(root: etree._Element, partner: Partner, province: Province, 
     """Return what the own signature of a packet that *partner* brings is worth."""
     policy = partner.policy
     return enveloped.judge(
-        root, partner.certificates, province.config.anchors, now, sha1=policy.sha1, vxp=policy.vxp_signature
+        root,
+        partner.certificates,
+        province.config.anchors,
+        now,
+        sha1=policy.sha1,
+        vxp=policy.vxp_signature,
+        unknown=policy.revocation,
     )
 
 

@@ -28,6 +28,7 @@ class Policy:
     sha1: bool = False  #: whether a signature may use SHA-1; told when used
     vxp_signature: bool = False  #: whether a packet signature of the observed VXP form is checked; told when used
     max_age: timedelta = timedelta(seconds=900)  #: how old a signed call may be
+    revocation: str = "configured"  #: what a revocation status that cannot be learned means, as `Anchors.check` says
     first_retry: timedelta = timedelta(seconds=1)
     max_retry: timedelta = timedelta(minutes=5)
     give_up: timedelta = timedelta(days=14)  #: a delivery that has waited so long is dead
@@ -65,6 +66,7 @@ def spell(length: timedelta) -> str:
 _CHOICES = {
     "signature": ("message", "packet", "both"),
     "profile": ("observed", "strict"),
+    "revocation": ("require", "configured", "allow"),
 }
 _DURATIONS = {
     "max-age": 1.0,
@@ -79,6 +81,7 @@ KEYS = (
     "sha1",
     "vxp-signature",
     "max-age",
+    "revocation",
     "relay",
     "first-retry",
     "max-retry",

@@ -28,13 +28,14 @@ from zope.interface import implementer
 
 import adapters
 from hub import admin, check, contract, pidfile, store, tls
-from hub.certificates import fingerprint
+from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
 from hub.config import Config, Listen, changes
 from hub.contract import Contract
 from hub.database import Database
 from hub.delivery import DeliveryService
 from hub.errors import ConfigurationFault, Mistake, Rejected
+from hub.inquiry import Inquiry, network
 from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive
@@ -149,6 +150,7 @@ class Hub(Ordered):
             alone=config.database_url.startswith("sqlite"),
         )
         self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
+        self._inquiry = Inquiry(config, reactor, workroom.work, self.now, network(reactor, self.now))
         self._soap_context = self._admin_context = tls.context(config.identity)
         self._make_contexts()
         for part in (
@@ -156,6 +158,7 @@ class Hub(Ordered):
             self._database,
             workroom,
             Chainer(self._database, reactor),
+            self._inquiry,
             self._delivery,
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
             Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
@@ -185,6 +188,7 @@ class Hub(Ordered):
         self.province = self._intake.province = self._delivery.province = found.province
         self._delivery.adapters = adapters_of(new)
         self._sender.config = new
+        self._inquiry.take_up(new)
         self._make_contexts()
         self._delivery.wake()
         log.info("reloaded", changes=changed)
@@ -197,8 +201,10 @@ class Hub(Ordered):
 
     def _check(self, shown: x509.Certificate) -> None:
         """Judge the certificate of a client; one that is refused sees a TLS alert, so the reason stands in the log."""
+        partner = self.province.partner_with(shown)
+        rule = partner.policy.revocation if partner is not None else CONFIGURED
         try:
-            self.province.config.anchors.check(shown, self.now())
+            self.province.config.anchors.check(shown, self.now(), purpose=CLIENT, unknown=rule)
         except Rejected as rejected:
             subject = shown.subject.rfc4514_string()[:200]
             log.warning("client-refused", subject=subject, certificate=fingerprint(shown), reason=str(rejected))

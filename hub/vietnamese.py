@@ -26,6 +26,9 @@ _SENTENCES = {
     "{} is not an IP address": "{} không phải địa chỉ IP",
     "{} with certificates of the sample PKI": "{} trong khi dùng chứng thư của PKI mẫu",
     "{} is no CA": "{} không phải CA",
+    "{} holds {} CAs": "{} chứa {} CA",
+    "{} has another file": "{} đã có tệp khác",
+    "is missing, and ocsp-urls too": "thiếu, ocsp-urls cũng thiếu",
     "{} is not the key of {}": "{} không phải khóa của {}",
     "{} holds another kind of key": "{} chứa loại khóa khác",
     "{} cannot be read: {}": "không đọc được {}: {}",
@@ -182,6 +185,11 @@ _SENTENCES = {
     "a server that takes the hub's certificate": "máy chủ nhận chứng thư của trục",
     "one of the partner's certificates, valid": "một chứng thư của đối tác, còn hiệu lực",
     "see the log": "xem nhật ký chạy",
+    "an http or https URL without user, password or fragment, such as {}": "URL http hoặc https không có tên, mật khẩu hay #, ví dụ {}",
+    "where the CA is asked": "nơi hỏi CA",
+    "the certificate of a CA": "chứng thư của một CA",
+    "one file a CA": "mỗi CA một tệp",
+    "one CA a file, where URLs are given: they are of one CA": "mỗi tệp một CA khi có URL: URL là của một CA",
 }
 
 

@@ -65,6 +65,7 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
         "sha1": "no",
         "vxp-signature": "no",
         "max-age": "15m",
+        "revocation": "configured",
         "first-retry": "1s",
         "max-retry": "5m",
         "give-up": "14d",
@@ -74,6 +75,7 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
 
 def test_every_key_of_a_policy_is_read() -> None:
     pairs = {"signature": "message", "profile": "observed", "sha1": "yes", "vxp-signature": "no", "max-age": "60s"}
+    pairs |= {"revocation": "require"}
     pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "timeout": "5s"}
     policy, mistakes = parse(pairs, "partners/x.toml: policy")
     assert mistakes == []
@@ -83,7 +85,15 @@ def test_every_key_of_a_policy_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("signature", "packet"), ("signature", "both"), ("profile", "strict"), ("vxp-signature", "yes"), ("sha1", "yes")],
+    [
+        ("signature", "packet"),
+        ("signature", "both"),
+        ("profile", "strict"),
+        ("vxp-signature", "yes"),
+        ("sha1", "yes"),
+        ("revocation", "require"),
+        ("revocation", "allow"),
+    ],
 )
 def test_every_value_of_a_choice_is_read(key: str, value: str) -> None:
     policy, mistakes = parse({key: value}, "partners/x.toml: policy")
