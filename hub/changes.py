@@ -13,6 +13,8 @@ from hub.model import Kind, Packet, State
 
 #: Kinds that change an earlier document.
 CHANGES = frozenset({Kind.RECALL, Kind.UPDATE, Kind.REPLACEMENT})
+#: Kinds that are documents of their own; a recall or an update is only about one.
+DOCUMENTS = (Kind.DOCUMENT, Kind.REPLACEMENT)
 #: What a recipient answers to a change (QCVN 102 code list): 15 agreed, 16 refused.
 AGREED, REFUSED = "15", "16"
 ANSWERS = frozenset({AGREED, REFUSED})

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub import changes, events, ledger
+from hub import changes, contents, events, ledger
 from hub.errors import Rejected
 from hub.ids import new_id
 from hub.lifecycle import Verdict, turn
 from hub.model import Delivery, Event, Kind, Problem, State
 from hub.routes import Route
-from hub.schema import attempt, content, message, write_instant
+from hub.schema import attempt, message, write_instant
 from hub.schema import delivery as table
 from hub.store import Transaction
 
@@ -364,9 +364,7 @@ def fetch(tx: Transaction, partner: str, message_id: str, now: datetime) -> tupl
             body = {"recipient": row.recipient, "partner": partner}
             events.append(tx, Event("delivery-fetched", now, message_id, row.id, body))
     found = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
-    octets = tx.scalar(sa.select(content.c.octets).where(content.c.sha256 == found["sha256"]))
-    assert octets is not None
-    return found, octets
+    return found, contents.octets(tx, found["sha256"])
 
 
 def confirm(tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime) -> None:

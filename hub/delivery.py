@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from hub import deliveries, journal
+from hub import contents, deliveries, search
 from hub.config import Partner
 from hub.database import Journal
 from hub.deliveries import Claim, Exchange
@@ -212,10 +212,10 @@ def _due(tx: Transaction, now: datetime) -> tuple[list[str], datetime | None]:
 
 
 def _load(tx: Transaction, claim: Claim) -> Consignment:
-    message = journal.message(tx, claim.message)
+    message = search.message(tx, claim.message)
     return Consignment(
         message=message,
-        content=journal.octets(tx, message.sha256),
+        content=contents.octets(tx, message.sha256),
         recipients=claim.recipients,
         attempt=claim.number,
     )

@@ -28,6 +28,7 @@ from hub import (
     registry,
     signature,
     signing,
+    statuses,
 )
 from hub.calls import Call
 from hub.certificates import CLIENT, SIGN, fingerprint
@@ -211,7 +212,7 @@ class Intake:
             raise CallRefused(Problem("not-yours", asked.organ_id))
         own = None if routes.owns(partner.code, unit) else partner.code
         found_traces = await self._journal.read(
-            journal.traces,
+            statuses.traces,
             unit,
             document=asked.document_id,
             since=asked.since,

@@ -5,10 +5,10 @@ from datetime import datetime
 
 import attrs
 
-from hub import deliveries, events, journal
-from hub.journal import Filter
+from hub import deliveries, events, search
 from hub.model import Delivery, Event, Message
 from hub.routes import Routes
+from hub.search import Filter
 from hub.store import Transaction
 
 
@@ -39,7 +39,7 @@ def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -
     What a recall, an update or a replacement stopped is never replayed.
     """
     replays, excluded = [], []
-    for message, delivery in journal.dead(tx, wanted, recipient):
+    for message, delivery in search.dead(tx, wanted, recipient):
         if delivery.stopped is not None:
             excluded.append(Excluded(delivery, delivery.stopped))
         else:

@@ -250,6 +250,7 @@ def _statements(
     stage: "Stage", operator: Operator, units: Sequence[Mapping[str, Any]], conductor: "Conductor"
 ) -> "Statements":
     """Gather what both sides say: the hub's command line and the partners' files."""
+    from hub.demo.conductor import DEPARTMENT, OFFICE, UPSTREAM
     from hub.demo.notebook import lines
     from hub.demo.recount import Statements
 
@@ -270,6 +271,7 @@ def _statements(
         province=settings["province"],
         upstream=settings["upstream"],
         aliases=_aliases(units),
+        certificates={code: stage.site.certificate(code) for code in (DEPARTMENT, OFFICE, UPSTREAM)},
     )
 
 

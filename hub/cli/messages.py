@@ -11,8 +11,8 @@ import click
 from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
 
 if TYPE_CHECKING:
-    from hub.journal import Filter
     from hub.model import Delivery, Message
+    from hub.search import Filter
     from hub.store import Transaction
 
 _STATES = ("accepted", "refused")
@@ -60,7 +60,7 @@ def filters(function: Callable[..., Any]) -> Callable[..., Any]:
 def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
     """Return what the options of `filters` choose; a unit may be named by an alias."""
     from hub import registry
-    from hub.journal import Filter
+    from hub.search import Filter
 
     unit = options["unit"]
     if unit is not None:
@@ -83,14 +83,14 @@ def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] |
 @click.option("--count", "only_count", is_flag=True, help=t("Chỉ in số lượng.", "Print the number alone."))
 @pass_screen
 def messages(screen: Screen, /, limit: int | None, only_count: bool, **options: Any) -> None:
-    from hub import journal, store
+    from hub import search, store
     from hub.cli.journal import opened
     from hub.config import read
 
     with opened(read(screen.config)) as engine, store.reading(engine) as tx:
         wanted = chosen(tx, options)
         if only_count:
-            click.echo(journal.count(tx, wanted))
+            click.echo(search.count(tx, wanted))
             return
         columns = {
             "id": "id",
@@ -101,7 +101,7 @@ def messages(screen: Screen, /, limit: int | None, only_count: bool, **options: 
             "sender": t("đơn vị gửi", "from"),
             "subject": t("trích yếu / lý do từ chối", "subject / refusal"),
         }
-        found = screen.table(columns, _rows(journal.messages(tx, wanted, limit), screen))
+        found = screen.table(columns, _rows(search.messages(tx, wanted, limit), screen))
     if not found and not screen.json:
         screen.note("Không có thông điệp nào.", "No message.")
 
@@ -116,10 +116,10 @@ def _rows(found: "Iterator[Message]", screen: Screen) -> Iterator[dict[str, obje
 
 def one(tx: "Transaction", name: str) -> "Message":
     """Return the one message that *name* (hub id or message id) names; the newest accepted of several."""
-    from hub import journal
+    from hub import search
     from hub.model import MessageState
 
-    found = journal.find(tx, name)
+    found = search.find(tx, name)
     if not found:
         raise Stop(f"không có thông điệp {name}", f"there is no message {name}", NOT_FOUND)
     accepted = [message for message in found if message.state is MessageState.ACCEPTED]
@@ -136,7 +136,7 @@ def one(tx: "Transaction", name: str) -> "Message":
 @click.option("--raw", is_flag=True, help=t("Chỉ các byte nguyên bản.", "The exact bytes alone."))
 @pass_screen
 def show(screen: Screen, name: str, raw: bool) -> None:
-    from hub import deliveries, journal, store
+    from hub import deliveries, search, store
     from hub.cli.journal import opened
     from hub.config import read
 
@@ -147,7 +147,7 @@ def show(screen: Screen, name: str, raw: bool) -> None:
             sys.stdout.buffer.flush()
             return
         made = deliveries.of_message(tx, message.id)
-        receipt = journal.receipt(tx, message.id)
+        receipt = search.receipt(tx, message.id)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
     text = "\n".join(f"{key:12} {value}" for key, value in fields.items() if value is not None)
@@ -160,10 +160,10 @@ def show(screen: Screen, name: str, raw: bool) -> None:
 
 
 def _octets(tx: "Transaction", message: "Message") -> bytes:
-    from hub import journal
+    from hub import contents
 
     try:
-        return journal.octets(tx, message.sha256)
+        return contents.octets(tx, message.sha256)
     except KeyError:
         raise Stop(
             f"không lưu các byte của {message.id}: {message.refusal}",

@@ -57,7 +57,7 @@ def report(
     explain: str | None,
     only_facts: bool,
 ) -> None:
-    from hub import journal, ledger, registry, store
+    from hub import ledger, registry, search, store
     from hub.cli.journal import opened
     from hub.config import read
     from hub.report import counting, evidence
@@ -104,7 +104,7 @@ def report(
         if only_facts:
             _print_facts(screen, tx, [line.fact for line in lines])
             return
-        lines = evidence.named(lines, journal.message_ids(tx, (line.fact.message for line in lines)))
+        lines = evidence.named(lines, search.message_ids(tx, (line.fact.message for line in lines)))
     counted = counting.count(chosen, found, span, now, members)
     content = _written(kind, counted, {held.code: held.name for held in units}, lines, config.identity)
     if output is not None:
@@ -148,9 +148,9 @@ def _written(
 
 
 def _print_facts(screen: Screen, tx: "Transaction", facts: "Sequence[Fact]") -> None:
-    from hub import journal
+    from hub import search
 
-    ids = journal.message_ids(tx, (fact.message for fact in facts))
+    ids = search.message_ids(tx, (fact.message for fact in facts))
     columns = {
         "at": t("lúc", "at"),
         "unit": t("đơn vị", "unit"),

@@ -92,6 +92,9 @@ class Conductor:
         self._send(story.downward(cast))
         self._quiet()
 
+        voice.act("Văn bản mang chữ ký số của nơi gửi", "Documents that carry their sender's own signature")
+        self._send(story.sealed(cast))
+
         voice.act("Thu hồi, cập nhật, thay thế, lấy lại", "Recall, update, replacement, taking back")
         self._send(story.changes(cast, inside))
 
@@ -126,7 +129,12 @@ class Conductor:
         file = self.outbox / f"{self._written:03}-{letter.partner}.edxml"
         file.write_bytes(letter.content)
         answer = self.stage.partners[letter.partner].order(
-            "send", file=str(file), message_id=letter.message_id, operation=letter.operation, spoil=letter.spoil
+            "send",
+            file=str(file),
+            message_id=letter.message_id,
+            operation=letter.operation,
+            spoil=letter.spoil,
+            sealed=letter.sealed,
         )
         self.stage.must_live()
         accepted, codes = bool(answer["accepted"]), tuple(answer["codes"])

@@ -27,7 +27,7 @@ from hub.demo.client import Answer, Client, Unanswered, Wire
 from hub.demo.letterbox import Delivered, Letterbox, Shelf, tls_server
 from hub.demo.notebook import Notebook, digest
 from hub.demo.reading import read
-from hub.demo.signing import SOAP, WSSE, Identity, WireSignature, clock
+from hub.demo.signing import SOAP, WSSE, Identity, WireSignature, clock, seal
 
 #: What the units answer to a new document; its number decides which.
 COURSES = (("01", "03", "04", "05", "06"), ("01", "02"), ("01", "03"), ("01", "03", "05", "06"), ("01", "03", "04"))
@@ -187,6 +187,8 @@ def obey(partner: Partner, order: Mapping[str, Any], clients: dict[str | None, C
         case "send":
             client = _client(partner, clients, order["spoil"])
             packet = Path(order["file"]).read_bytes()
+            if order["sealed"]:
+                packet = seal(packet, partner.identity)
             try:
                 return attrs.asdict(partner.send(client, packet, order["message_id"], order["operation"]))
             except Unanswered as error:

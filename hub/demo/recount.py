@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+from cryptography import x509
 
 from hub.demo.notebook import digest
 from hub.demo.reading import Reading, read
+from hub.demo.signing import is_sealed
 
 Line = Mapping[str, Any]
 
@@ -58,6 +60,7 @@ class Statements:
     province: str
     upstream: str
     aliases: Mapping[str, str] = attrs.field(factory=dict)  #: other code -> the unit's code
+    certificates: Mapping[str, x509.Certificate] = attrs.field(factory=dict)  #: partner -> what it signs with
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +94,7 @@ def recount(said: Statements) -> Verdict:
         *_unlike_receipts(said.notebooks),
         *_facts(said, accepted, readings),
         *_report(said, accepted, readings),
+        *_signatures(said, accepted),
         *(
             f"refusal {p.name}: expected {sorted(p.expected)}, got {list(p.codes)}"
             for p in said.planted
@@ -254,6 +258,21 @@ def _report(said: Statements, accepted: Mapping[str, Line], readings: Mapping[st
         total, summed = said.report["total"][column], sum(row[column] for row in said.report["rows"])
         if total != summed:
             yield f"report: the total of {column} is {total}, its rows make {summed}"
+
+
+def _signatures(said: Statements, accepted: Mapping[str, Line]) -> Iterator[str]:
+    """The hub calls a packet's own signature valid where another verifier does, in the message and in its facts."""
+    sealed = {
+        message
+        for message, row in accepted.items()
+        if row["partner"] in said.certificates and is_sealed(said.contents[message], said.certificates[row["partner"]])
+    }
+    for message, row in accepted.items():
+        if (row["signature"] == "valid") != (message in sealed):
+            yield f"message {message}: its own signature is called {row['signature']}"
+    for fact in said.facts:
+        if "message" in fact and (fact["signature"] == "valid") != (fact["message"] in sealed):
+            yield f"fact {fact['milestone']} of {fact['unit']}: its packet's signature is called {fact['signature']}"
 
 
 def _expected_facts(

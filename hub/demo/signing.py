@@ -48,6 +48,11 @@ _STRICT = SignatureConfiguration(
     signature_methods=frozenset({SignatureMethod.RSA_SHA256}),
     digest_algorithms=frozenset({DigestAlgorithm.SHA256}),
 )
+_ENVELOPED = SignatureConfiguration(
+    location="./",
+    signature_methods=frozenset({SignatureMethod.RSA_SHA256}),
+    digest_algorithms=frozenset({DigestAlgorithm.SHA256}),
+)
 
 Clock = Callable[[], datetime]
 
@@ -111,7 +116,7 @@ def verify(envelope: etree._Element, certificate: x509.Certificate, now: datetim
         results: list[VerifyResult] = verifier.verify(  # type: ignore[assignment]  # a list: two references
             envelope,
             x509_cert=certificate,
-            parser=etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True),
+            parser=_parser(),
             expect_config=_STRICT,
             id_attribute="Id",
         )
@@ -122,6 +127,30 @@ def verify(envelope: etree._Element, certificate: x509.Certificate, now: datetim
         raise Unbelievable("signed is something else than the Body and the Timestamp of this envelope")
     _judge_times(signed[_exclusive(timestamp)], now)
     return signed[_exclusive(body)]
+
+
+def seal(packet: bytes, identity: Identity) -> bytes:
+    """Return *packet* with an enveloped XML signature over the whole of it, as its last element."""
+    signer = XMLSigner(
+        SignatureConstructionMethod.enveloped,
+        SignatureMethod.RSA_SHA256,
+        DigestAlgorithm.SHA256,
+        CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0,
+    )
+    sealed = signer.sign(etree.fromstring(packet, _parser()), key=identity.key, cert=[identity.certificate])
+    return etree.tostring(sealed, encoding="UTF-8", xml_declaration=True)
+
+
+def is_sealed(packet: bytes, certificate: x509.Certificate) -> bool:
+    """Tell whether *packet* is signed as a whole, in itself, by *certificate*."""
+    root = etree.fromstring(packet, _parser())
+    if root.find(f"{{{DS}}}Signature") is None:
+        return False
+    try:
+        XMLVerifier().verify(root, x509_cert=certificate, parser=_parser(), expect_config=_ENVELOPED)
+    except (SignXMLException, BadSignatureValue, ValueError, binascii.Error, etree.LxmlError):
+        return False
+    return True
 
 
 def is_signed(envelope: etree._Element) -> bool:
@@ -159,6 +188,10 @@ class WireSignature:
         self.body = verify(envelope, self.hub, self.clock())
         envelope.replace(body, copy.deepcopy(self.body))
         return envelope
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
 
 
 def _token(certificate: x509.Certificate) -> tuple[etree._Element, etree._Element]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
+from cryptography import x509
 
 _READY_WITHIN = 60.0  #: seconds
 _STOP_WITHIN = 20.0
@@ -60,6 +61,10 @@ class Site:
     def partner(self, code: str) -> Mapping[str, Any]:
         """Return what `partners/CODE.toml` says."""
         return tomllib.loads((self.directory / "partners" / f"{code}.toml").read_text("utf-8"))
+
+    def certificate(self, code: str) -> x509.Certificate:
+        """Return the certificate of a sample partner."""
+        return x509.load_pem_x509_certificate(self.pki(f"partners/{code}.crt").read_bytes())
 
     def address(self, port: str) -> str:
         """Return where the hub listens: *port* is `soap` or `admin`."""

@@ -79,6 +79,7 @@ class Letter:
     message_id: str | None = None
     operation: str = "SendDocument"
     spoil: str | None = None
+    sealed: bool = False  #: whoever sends it puts its own signature into the packet first
     expected: frozenset[str] = frozenset()
 
     @property
@@ -127,6 +128,17 @@ def downward(cast: Cast) -> list[Letter]:
         write("vpcp", AXIS[0], (cast.office[0], ELSEWHERE, cast.department[0]), name="also to another province"),
         write("vpcp", AXIS[1], (cast.other_code(cast.office[0]),), name="by an older code"),
     ]
+
+
+def sealed(cast: Cast) -> list[Letter]:
+    """Documents that carry their sender's signature in themselves, so that it stays with them wherever they go."""
+    write = partial(_letter, cast, "KS", count(1))
+    letters = [
+        write("sotttt", cast.department[0], (cast.office[0], AXIS[0]), name="signed, to both sides"),
+        write("vpub", cast.office[0], cast.department[:3], name="signed, to three units"),
+        write("vpcp", AXIS[0], (cast.office[1],), name="signed by the axis"),
+    ]
+    return [attrs.evolve(letter, sealed=True) for letter in letters]
 
 
 def changes(cast: Cast, earlier: Sequence[Letter]) -> list[Letter]:

@@ -7,7 +7,21 @@ import pytest
 from click.testing import CliRunner
 from lxml import etree
 
-from hub import calls, config, contract, envelope, events, intake, journal, ledger, rehearsal, signature, signing, store
+from hub import (
+    calls,
+    config,
+    contract,
+    envelope,
+    events,
+    intake,
+    journal,
+    ledger,
+    rehearsal,
+    search,
+    signature,
+    signing,
+    store,
+)
 from hub.certificates import Anchors
 from hub.cli import lienthong
 from hub.errors import Rejected
@@ -198,7 +212,7 @@ def test_the_row_the_fact_and_the_events_tell_what_the_signature_is_worth(provin
     place = province()
     taken = journal.take(tx, judged(place, PACKETS[standing]), place.routes)
     assert taken.problems == ()
-    assert journal.message(tx, taken.id).signature == standing
+    assert search.message(tx, taken.id).signature == standing
     assert [fact.signature for fact in ledger.facts(tx)] == [standing]
     told = [event for event in events.of_message(tx, taken.id) if event["event"] == "packet-signature"]
     assert [event["signature"] for event in told] == ([] if standing == "unsigned" else [standing])
@@ -208,7 +222,7 @@ def test_a_refused_packet_keeps_what_its_signature_is_worth(province, tx):
     place = province(signature="packet")
     taken = journal.take(tx, judged(place, PACKETS["invalid"]), place.routes)
     assert [problem.code for problem in taken.problems] == ["packet-signature-invalid"]
-    assert journal.message(tx, taken.id).signature == "invalid"
+    assert search.message(tx, taken.id).signature == "invalid"
     assert list(ledger.facts(tx)) == []
     names = [event["event"] for event in events.of_message(tx, taken.id)]
     assert names == ["message-refused", "packet-signature"]

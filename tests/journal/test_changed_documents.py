@@ -5,7 +5,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from hub import changes, deliveries, events, journal, ledger
+from hub import changes, contents, deliveries, events, journal, ledger, search, statuses
 from hub.deliveries import Exchange
 from hub.errors import Rejected
 from hub.lifecycle import STEP, Verdict
@@ -199,11 +199,11 @@ def test_an_answer_closes_the_newest_open_recall_and_shows_in_the_traces_of_the_
     assert today.made(back, "H55.01").answer == code
     assert today.made(sent, "H55.01").status is None
     assert (today.happened(sent)[-1], today.happened(back)[-1]) == (event, "change-answered")
-    assert [trace.document for trace in journal.traces(today.tx, "H55.13", document=sent)] == [back]
+    assert [trace.document for trace in statuses.traces(today.tx, "H55.13", document=sent)] == [back]
     today.take(status("16" if code == "15" else "15"), "vpub")
     assert today.made(back, "H55.01").answer == code, "the first answer closes the question"
     assert today.happened(back)[-1] == "status-kept"
-    assert journal.message(today.tx, answer).state == "accepted"
+    assert search.message(today.tx, answer).state == "accepted"
 
 
 def test_an_answer_without_a_question_is_history(today):
@@ -313,4 +313,4 @@ def test_the_bytes_of_a_secret_packet_are_not_kept(today):
     secret = attrs.evolve(entry(document()), packet=None, problems=(Problem("secret-refused", "line 9: DoMat"),))
     taken = journal.take(today.tx, secret, ROUTES)
     with pytest.raises(KeyError):
-        journal.octets(today.tx, journal.message(today.tx, taken.id).sha256)
+        contents.octets(today.tx, search.message(today.tx, taken.id).sha256)

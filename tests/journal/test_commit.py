@@ -6,10 +6,11 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from hub import database, journal, ledger, store
+from hub import database, journal, ledger, search, store
 from hub.database import Database, commit
 from hub.errors import Unready
-from hub.journal import Filter, Taken
+from hub.journal import Taken
+from hub.search import Filter
 from tests.province import ROUTES, document, entry
 
 
@@ -25,7 +26,7 @@ def broken(tx):
 
 def kept(engine):
     with store.reading(engine) as tx:
-        return [message.message_id for message in journal.messages(tx, Filter())]
+        return [message.message_id for message in search.messages(tx, Filter())]
 
 
 def test_a_step_that_fails_fails_alone_and_leaves_nothing(engine):

@@ -15,13 +15,14 @@ import pytest
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub import deliveries, events, journal, ledger, operations, store
+from hub import deliveries, events, journal, ledger, operations, search, store
 from hub.database import commit, look
 from hub.deliveries import Exchange
 from hub.errors import Rejected, Unready
-from hub.journal import Filter, Taken
+from hub.journal import Taken
 from hub.lifecycle import Verdict
 from hub.model import Kind, State
+from hub.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
 LEASE = timedelta(seconds=60)
@@ -65,7 +66,7 @@ def settle(engine, claimed, state=State.DELIVERED, now=LATER):
 
 def states(engine):
     with store.reading(engine) as tx:
-        return Counter(made.state for m in journal.messages(tx, Filter()) for made in deliveries.of_message(tx, m.id))
+        return Counter(made.state for m in search.messages(tx, Filter()) for made in deliveries.of_message(tx, m.id))
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_one_message_sent_twice_at_the_same_time_is_taken_once_and_both_get_one_
         assert len({(each.id, each.receipt) for each in taken}) == 1
         assert taken[0].receipt is not None
     with store.reading(engine) as tx:
-        assert journal.count(tx, Filter()) == 15
+        assert search.count(tx, Filter()) == 15
         assert len(list(ledger.facts(tx))) == 15
 
 
@@ -94,8 +95,8 @@ def test_of_two_different_messages_under_one_id_at_the_same_time_one_is_taken_an
         taken = at_once(*(lambda rival=rival: one(engine, journal.take, rival, ROUTES) for rival in rivals))
         assert sorted(len(each.problems) for each in taken) == [0, 1]
     with store.reading(engine) as tx:
-        assert journal.count(tx, Filter(state="accepted")) == 10
-        assert journal.count(tx, Filter(state="refused")) == 10
+        assert search.count(tx, Filter(state="accepted")) == 10
+        assert search.count(tx, Filter(state="refused")) == 10
 
 
 def test_two_messages_of_one_document_at_the_same_time_are_one_fact(engine):
@@ -103,7 +104,7 @@ def test_two_messages_of_one_document_at_the_same_time_are_one_fact(engine):
         *(lambda number=number: one(engine, journal.take, entry(document(), number), ROUTES) for number in range(1, 7))
     )
     with store.reading(engine) as tx:
-        assert journal.count(tx, Filter(state="accepted")) == 6
+        assert search.count(tx, Filter(state="accepted")) == 6
         assert len(list(ledger.facts(tx))) == 1
 
 
@@ -231,7 +232,7 @@ def test_two_replays_at_the_same_time_revive_a_dead_letter_once(engine):
     for claimed in claim(engine, "node", limit=5):
         settle(engine, claimed, State.DEAD)
     with store.reading(engine) as tx:
-        dead = [made for _message, made in journal.dead(tx, Filter())]
+        dead = [made for _message, made in search.dead(tx, Filter())]
 
     def replay():
         with store.writing(engine) as tx:
@@ -338,7 +339,7 @@ def test_an_accepted_message_whose_commit_was_cut_is_taken_once_with_its_own_rec
     assert cut.cuts == 1
     assert [(each.id, each.receipt, each.problems) for each in taken] == [(item.id, item.receipt, ()) for item in batch]
     with store.reading(engine) as tx:
-        assert journal.count(tx, Filter()) == 3
+        assert search.count(tx, Filter()) == 3
         assert [e["event"] for e in events.of_message(tx, batch[0].id)] == ["message-accepted", "delivery-waiting"]
         assert len(list(ledger.facts(tx))) == 3
 
@@ -351,7 +352,7 @@ def test_a_refusal_whose_commit_was_cut_is_journalled_once_with_the_same_reasons
     taken = one(engine, journal.take, reused, ROUTES)
     assert (cut.cuts, taken.id, [p.code for p in taken.problems]) == (1, reused.id, ["id-reused"])
     with store.reading(engine) as tx:
-        assert journal.count(tx, Filter(state="refused")) == 1
+        assert search.count(tx, Filter(state="refused")) == 1
         assert [e["event"] for e in events.of_message(tx, reused.id)] == ["message-refused"]
 
 
@@ -410,7 +411,7 @@ def test_readers_and_writers_go_on_when_their_pooled_connections_were_ended(jour
                 )
             )
             assert ended.scalars().all()
-        assert look(pooled, lambda tx: journal.count(tx, Filter())) == 1
+        assert look(pooled, lambda tx: search.count(tx, Filter())) == 1
         one(pooled, journal.take, entry(document(document_id="D2"), 2), ROUTES)
     finally:
         pooled.dispose()
@@ -420,9 +421,9 @@ def test_readers_and_writers_go_on_when_their_pooled_connections_were_ended(jour
 def test_a_reader_sees_one_picture_whatever_is_written_meanwhile(engine):
     one(engine, journal.take, entry(document()), ROUTES)
     with store.reading(engine) as tx:
-        assert journal.count(tx, Filter()) == 1
+        assert search.count(tx, Filter()) == 1
         one(engine, journal.take, entry(document(document_id="D2"), 2), ROUTES)
-        assert journal.count(tx, Filter()) == 1
+        assert search.count(tx, Filter()) == 1
 
 
 def test_a_lock_that_another_holds_too_long_is_a_retryable_failure(engine, only_postgresql):

@@ -8,9 +8,9 @@ from hub import deliveries, events, journal, ledger, operations, registry
 from hub.changes import Effect
 from hub.deliveries import Exchange
 from hub.errors import Rejected
-from hub.journal import Filter
 from hub.lifecycle import Verdict
 from hub.model import State, Unit
+from hub.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
 LEASE = timedelta(seconds=60)

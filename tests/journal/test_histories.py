@@ -17,9 +17,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from hub import changes, deliveries, journal, ledger, operations, store
 from hub.deliveries import Exchange
 from hub.errors import Rejected
-from hub.journal import Filter
 from hub.lifecycle import Verdict
 from hub.model import Kind, Replaced, State
+from hub.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
 pytestmark = pytest.mark.slow

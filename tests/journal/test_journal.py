@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from hub import deliveries, events, journal, ledger, store
-from hub.journal import Filter
+from hub import contents, deliveries, events, journal, ledger, search, statuses, store
 from hub.model import Kind, MessageState, Problem, State
 from hub.schema import message, metadata
+from hub.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
 
@@ -42,9 +42,9 @@ def test_what_is_written_survives_a_power_cut_by_setting(engine):
 def test_an_accepted_message_has_its_bytes_its_deliveries_its_fact_and_its_events(tx):
     taken = journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     assert taken.problems == ()
-    message = journal.message(tx, taken.id)
+    message = search.message(tx, taken.id)
     assert (message.state, message.kind, message.sender) == (MessageState.ACCEPTED, Kind.DOCUMENT, "H55.13")
-    assert journal.octets(tx, message.sha256) == b"packet 1"
+    assert contents.octets(tx, message.sha256) == b"packet 1"
     assert states(tx, taken.id) == {"H55.01": State.WAITING, "G22.1": State.WAITING}
     assert facts(tx) == {("H55.13", "sent", taken.id)}
     assert happened(tx, taken.id) == ["message-accepted", "delivery-waiting", "delivery-waiting"]
@@ -58,7 +58,7 @@ def test_the_same_bytes_under_the_same_id_get_the_same_receipt_and_count_once(tx
         ROUTES,
     )
     assert again == first
-    assert journal.count(tx, Filter()) == 1
+    assert search.count(tx, Filter()) == 1
     assert len(facts(tx)) == 1
     assert happened(tx, first.id)[-1] == "message-repeated"
 
@@ -68,7 +68,7 @@ def test_other_bytes_under_the_same_id_are_refused_and_journalled(tx):
     other = journal.take(tx, attrs.evolve(entry(document(), 2), message_id="m1"), ROUTES)
     assert [problem.code for problem in other.problems] == ["id-reused"]
     assert other.receipt is None
-    assert next(m.refusal or "" for m in journal.messages(tx, Filter(state="refused"))).startswith("id-reused")
+    assert next(m.refusal or "" for m in search.messages(tx, Filter(state="refused"))).startswith("id-reused")
 
 
 def test_a_refused_message_does_not_take_its_id_and_is_judged_afresh(tx):
@@ -76,7 +76,7 @@ def test_a_refused_message_does_not_take_its_id_and_is_judged_afresh(tx):
     assert journal.take(tx, wrong, ROUTES).problems[0].code == "unit-unknown"
     right = attrs.evolve(entry(document(), 2), message_id="m1")
     assert journal.take(tx, right, ROUTES).problems == ()
-    assert journal.count(tx, Filter(state="accepted", message_id="m1")) == 1
+    assert search.count(tx, Filter(state="accepted", message_id="m1")) == 1
 
 
 def test_a_repetition_of_an_accepted_message_is_accepted_even_when_it_would_be_refused_today(tx):
@@ -96,7 +96,7 @@ def test_one_document_sent_twice_under_two_ids_is_counted_once(tx):
     journal.take(tx, entry(document()), ROUTES)
     journal.take(tx, entry(document(), 2), ROUTES)
     assert len(facts(tx)) == 1
-    assert journal.count(tx, Filter(state="accepted")) == 2
+    assert search.count(tx, Filter(state="accepted")) == 2
 
 
 def test_a_status_moves_the_delivery_it_answers_only_forward_and_is_a_fact_in_any_order(tx):
@@ -113,11 +113,11 @@ def test_a_status_goes_to_the_original_sender_and_into_its_traces(tx):
     sent = journal.take(tx, entry(document()), ROUTES).id
     answer = journal.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
     assert states(tx, answer) == {"H55.13": State.HELD}
-    assert journal.traces(tx, "H55.13") == [journal.Trace(sent, b"packet 2")]
-    assert journal.traces(tx, "H55.13", document=sent) == [journal.Trace(sent, b"packet 2")]
-    assert journal.traces(tx, "H55.13", since=NOW) != []
-    assert journal.traces(tx, "H55.13", since=NOW + timedelta(seconds=1)) == []
-    assert journal.traces(tx, "H55.01") == []
+    assert statuses.traces(tx, "H55.13") == [statuses.Trace(sent, b"packet 2")]
+    assert statuses.traces(tx, "H55.13", document=sent) == [statuses.Trace(sent, b"packet 2")]
+    assert statuses.traces(tx, "H55.13", since=NOW) != []
+    assert statuses.traces(tx, "H55.13", since=NOW + timedelta(seconds=1)) == []
+    assert statuses.traces(tx, "H55.01") == []
 
 
 def test_a_status_finds_its_document_by_code_and_date_when_it_names_no_id(tx):
@@ -141,7 +141,7 @@ def test_a_status_about_an_unknown_document_is_kept_routed_and_marked(tx):
     assert taken.problems == ()
     assert "document-unknown" in happened(tx, taken.id)
     assert states(tx, taken.id) == {"H55.13": State.HELD}
-    assert journal.traces(tx, "H55.13") == [journal.Trace(None, b"packet 1")]
+    assert statuses.traces(tx, "H55.13") == [statuses.Trace(None, b"packet 1")]
     assert facts(tx) == {("H55.01", "status-03", taken.id)}
 
 
@@ -180,15 +180,15 @@ def test_filters_choose_by_state_partner_unit_time_and_delivery(tx):
         ROUTES,
     )
     journal.take(tx, entry(document(), 3, problems=(Problem("unit-unknown"),)), ROUTES)
-    assert journal.count(tx, Filter(state="accepted")) == 2
-    assert journal.count(tx, Filter(state="refused")) == 1
-    assert journal.count(tx, Filter(delivery_state="held")) == 1
-    assert journal.count(tx, Filter(partner="vpub")) == 2  # it sent one and is to get the other
-    assert journal.count(tx, Filter(unit="H55.01", state="accepted")) == 2
-    assert journal.count(tx, Filter(since=NOW + timedelta(minutes=1))) == 1
-    assert journal.count(tx, Filter(until=NOW + timedelta(minutes=1))) == 2
-    assert [m.message_id for m in journal.messages(tx, Filter(message_id="m1"))] == ["m1"]
-    assert [m.message_id for m in journal.find(tx, "m2")] == ["m2"]
+    assert search.count(tx, Filter(state="accepted")) == 2
+    assert search.count(tx, Filter(state="refused")) == 1
+    assert search.count(tx, Filter(delivery_state="held")) == 1
+    assert search.count(tx, Filter(partner="vpub")) == 2  # it sent one and is to get the other
+    assert search.count(tx, Filter(unit="H55.01", state="accepted")) == 2
+    assert search.count(tx, Filter(since=NOW + timedelta(minutes=1))) == 1
+    assert search.count(tx, Filter(until=NOW + timedelta(minutes=1))) == 2
+    assert [m.message_id for m in search.messages(tx, Filter(message_id="m1"))] == ["m1"]
+    assert [m.message_id for m in search.find(tx, "m2")] == ["m2"]
 
 
 def test_events_are_numbered_and_chained_and_a_changed_text_is_found(engine):

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from hub import deliveries, events, journal, ledger, registry, store
-from hub.journal import Filter
+from hub import contents, deliveries, events, ledger, registry, search, store
 from hub.model import State
 from hub.schema import metadata
+from hub.search import Filter
 from tests.conftest import DATABASES
 
 #: Rows as the first release wrote them; later releases may know more columns and read these all the same.
@@ -74,11 +74,11 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
     with old.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     with store.writing(old) as tx:
-        accepted, refused = journal.messages(tx, Filter())
+        accepted, refused = search.messages(tx, Filter())
         assert (accepted.message_id, accepted.subject, accepted.sender) == ("m1", "V/v", "H55.13")
         assert (refused.message_id, refused.refusal) == ("m2", "unit-unknown: H55.99")
-        assert journal.octets(tx, accepted.sha256) == b"bytes"
-        assert journal.receipt(tx, accepted.id) == b"<receipt/>"
+        assert contents.octets(tx, accepted.sha256) == b"bytes"
+        assert search.receipt(tx, accepted.id) == b"<receipt/>"
         (made,) = deliveries.of_message(tx, accepted.id)
         assert (made.state, made.attempts, made.recipient) == (State.WAITING, 1, "H55.01")
         (fact,) = ledger.facts(tx)

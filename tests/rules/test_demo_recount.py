@@ -5,9 +5,12 @@ from typing import Any
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hub.demo.notebook import digest
 from hub.demo.recount import Planted, Statements, recount
+from hub.demo.signing import Identity, seal
+from tests import pki
 
 _NS = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 
@@ -42,7 +45,8 @@ def _received(document_id: str, content: bytes, *, first: bool = True) -> dict[s
 
 
 def _row(number: str, partner: str, message_id: str, content: bytes) -> dict[str, Any]:
-    return {"id": number, "partner": partner, "message_id": message_id, "state": "accepted", "sha256": digest(content)}
+    row = {"id": number, "partner": partner, "message_id": message_id, "state": "accepted", "signature": "unsigned"}
+    return row | {"sha256": digest(content)}
 
 
 def _fact(message_id: str, unit: str, milestone: str) -> dict[str, Any]:
@@ -307,3 +311,28 @@ def test_the_senders_own_status_goes_to_the_documents_recipients() -> None:
     verdict = recount(asked)
     assert verdict.is_clean, (verdict.lost, verdict.differences)
     assert recount(attrs.evolve(asked, deliveries=said.deliveries)).lost
+
+
+def test_a_packet_signature_is_called_what_another_verifier_calls_it():
+    signer = pki.authority().issue("sotttt")
+    assert isinstance(signer.key, RSAPrivateKey)
+    sealed = seal(DOCUMENT, Identity(signer.key, signer.certificate))
+    changed = sealed.replace(b"<OrganId>G22<", b"<OrganId>G23<")
+    for content, worth, agreed in (
+        (sealed, "valid", True),
+        (sealed, "unsigned", False),
+        (changed, "valid", False),
+        (changed, "invalid", True),
+        (DOCUMENT, "valid", False),
+    ):
+        row = _row("1", "sotttt", "m1", content) | {"signature": worth}
+        facts = [_fact("m1", "H55.13", "sent") | {"message": "1", "signature": worth}]
+        said = attrs.evolve(
+            honest(),
+            messages=[row],
+            contents={"1": content},
+            facts=facts,
+            certificates={"sotttt": signer.certificate},
+        )
+        complaints = [each for each in recount(said).differences if "signature" in each]
+        assert (complaints == []) is agreed, (worth, complaints)

@@ -1,0 +1,139 @@
+"""Documents as the journal knows them: which one a change means, what carries it, what a change stops, in which lane it goes.
+
+Knows the message, delivery and change rows; not what a recall, an update or a replacement means (hub.changes).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub import changes, deliveries, events, ledger, store
+from hub.model import Event, Kind, MessageState, Packet
+from hub.routes import Route, Routes
+from hub.schema import change, delivery
+from hub.schema import message as table
+from hub.store import Transaction
+
+
+@attrs.frozen
+class Stop:
+    """A delivery to *unit* is stopped by the change *message*."""
+
+    unit: str
+    effect: changes.Effect
+    message: str
+
+
+def places(packet: Packet | None) -> set[str]:
+    """Return what names the documents that *packet* is or changes: a change and its document, at the same time, must see each other."""
+    if packet is None or packet.kind is Kind.STATUS:
+        return set()
+    own = (packet.document_id, packet.code, packet.promulgation_date)
+    changed = changes.named(packet) if packet.kind in changes.CHANGES else ()
+    others = [(each.document_id, each.code, each.promulgation_date) for each in changed]
+    return {name for document, code, date in (own, *others) for name in (document, f"{code},{date}") if name}
+
+
+def named(tx: Transaction, packet: Packet | None, routes: Routes) -> dict[str, bool | None]:
+    """Return the DocumentIds that the change *packet* is about: True when its From unit sent one, False when nobody did.
+
+    None is one that only another unit sent.  Where a recall's `ResponseFor` names several, those of its own unit are meant.
+    """
+    if packet is None or packet.kind not in changes.CHANGES:
+        return {}
+    sender = routes.canonical(packet.sender)
+    found: dict[str, bool | None] = {}
+    for each in changes.named(packet):
+        which = table.c.document_id == each.document_id
+        if not each.document_id:
+            which = sa.and_(table.c.code == each.code, table.c.promulgation_date == each.promulgation_date)
+        known = sa.and_(which, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.DOCUMENTS))
+        own = sa.select(table.c.document_id).where(known, table.c.sender == sender).order_by(table.c.id.desc()).limit(1)
+        document = tx.scalars(own).first()
+        if document is not None:
+            found[document] = True
+        elif each.document_id:
+            others = tx.execute(sa.select(table.c.id).where(known).limit(1)).first()
+            found.setdefault(each.document_id, None if others else False)
+    if packet.kind is Kind.RECALL and any(found.values()):
+        return {document: known for document, known in found.items() if known}
+    return found
+
+
+def lane(
+    tx: Transaction,
+    packet: Packet,
+    answered: sa.RowMapping | None,
+    about: Mapping[str, bool | None],
+    routes: Routes,
+) -> str:
+    """Return the lane of what *packet* says: that of the document it is, changes (one of *about*) or answers.
+
+    A replacement goes in the lane of the first document it replaces, and what is said of the replacement follows it there.
+    """
+    if answered is not None and answered["lane"]:
+        return str(answered["lane"])
+    sender, document = routes.canonical(packet.sender), next(iter(about), packet.document_id)
+    if packet.kind is Kind.STATUS:
+        answer = packet.responses[0]
+        sender = routes.canonical(answer.organ)
+        document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
+    same = sa.and_(table.c.sender == sender, table.c.document_id == document, table.c.state == MessageState.ACCEPTED)
+    taken = sa.select(table.c.lane).where(same, table.c.kind != Kind.STATUS, table.c.lane.is_not(None))
+    return tx.scalars(taken.order_by(table.c.id).limit(1)).first() or ledger.business_key(sender, document)
+
+
+def amend(
+    tx: Transaction, message_id: str, packet: Packet, about: Mapping[str, bool | None], routes: Routes, now: datetime
+) -> None:
+    """Keep what the recall, update or replacement *message_id* means for the documents it is *about*, and stop what it stops.
+
+    Where the hub does not know the document it is marked so, kept and routed all the same.
+    """
+    sender = routes.canonical(packet.sender)
+    if not any(about.values()):
+        body = {"unit": sender, "documents": list(about)}
+        events.append(tx, Event("document-unknown", now, message_id, None, body))
+    marks = list(changes.marks(packet, about, routes.canonical))
+    store.put_once(tx, change, [attrs.asdict(mark) | {"message": message_id, "sender": sender} for mark in marks])
+    for mark in marks:
+        if mark.effect is not changes.Effect.UPDATED:
+            carriers = [each for each in _carriers(tx, sender, mark.document_id) if each != message_id]
+            deliveries.stop(tx, carriers, mark.unit, mark.effect, message_id, now)
+
+
+def _carriers(tx: Transaction, sender: str, document_id: str) -> list[str]:
+    """Return the messages that carry a document to its recipients: itself, its replacements under its id, its updates."""
+    updates = sa.select(change.c.message).where(change.c.sender == sender, change.c.document_id == document_id)
+    same = sa.and_(table.c.sender == sender, table.c.state == MessageState.ACCEPTED)
+    carries = sa.or_(
+        sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*changes.DOCUMENTS, Kind.UPDATE))),
+        sa.and_(same, table.c.id.in_(updates), table.c.kind == Kind.UPDATE),
+    )
+    return list(tx.scalars(sa.select(table.c.id).where(carries)))
+
+
+def stops(tx: Transaction, message_id: str, packet: Packet, goes: Sequence[Route], routes: Routes) -> list[Stop]:
+    """Return what came before the document *packet*, and before anything of it went to the unit it stops, of where it *goes*.
+
+    A document sent again after its recall is a new sending, and goes.
+    """
+    sender = routes.canonical(packet.sender)
+    early = sa.select(change).where(
+        change.c.sender == sender,
+        change.c.document_id == packet.document_id,
+        change.c.effect != changes.Effect.UPDATED,
+    )
+    found = tx.execute(early.order_by(change.c.message)).all()
+    if not found:
+        return []
+    carriers = [each for each in _carriers(tx, sender, packet.document_id) if each != message_id]
+    been = set(tx.scalars(sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))))
+    return [
+        Stop(route.recipient, changes.Effect(row.effect), row.message)
+        for row in found
+        for route in goes
+        if row.unit in (changes.EVERY, route.recipient) and route.recipient not in been
+    ]

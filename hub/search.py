@@ -1,0 +1,109 @@
+"""Finds messages in the journal.  Knows what may be asked for; changes nothing."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+import attrs
+import sqlalchemy as sa
+
+from hub import deliveries
+from hub.model import Delivery, Message, MessageState, State
+from hub.schema import delivery
+from hub.schema import message as table
+from hub.store import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class Filter:
+    """Which messages: every part that is given must hold; `since` inclusive, `until` exclusive."""
+
+    state: str | None = None
+    delivery_state: str | None = None
+    partner: str | None = None
+    message_id: str | None = None
+    unit: str | None = None  #: From, or a recipient
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: tuple[str, ...] | None = None
+
+
+def _where(wanted: Filter) -> sa.ColumnElement[bool]:
+    other = delivery.alias()  # the query around may hold a delivery of its own
+    made = sa.exists().where(other.c.message == table.c.id)
+    conditions = [
+        wanted.state and table.c.state == wanted.state,
+        wanted.delivery_state and made.where(other.c.state == wanted.delivery_state),
+        wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(other.c.partner == wanted.partner)),
+        wanted.message_id and table.c.message_id == wanted.message_id,
+        wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(other.c.recipient == wanted.unit)),
+        wanted.since and table.c.received_at >= wanted.since,
+        wanted.until and table.c.received_at < wanted.until,
+        wanted.ids is not None and sa.or_(table.c.id.in_(wanted.ids), table.c.message_id.in_(wanted.ids)),
+    ]
+    return sa.and_(True, *(c for c in conditions if isinstance(c, sa.ColumnElement)))
+
+
+def messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
+    """Yield the messages that *wanted* names, the oldest first."""
+    query = sa.select(table).where(_where(wanted)).order_by(table.c.received_at, table.c.id).limit(limit)
+    with tx.execute(query.execution_options(yield_per=500)) as rows:
+        for row in rows.mappings():
+            yield read(row)
+
+
+def count(tx: Transaction, wanted: Filter) -> int:
+    """Return how many messages *wanted* names."""
+    return tx.execute(sa.select(sa.func.count()).select_from(table).where(_where(wanted))).scalar_one()
+
+
+def read(row: sa.RowMapping) -> Message:
+    """Return the value of a message row."""
+    fields = {field.name: row[field.name] for field in attrs.fields(Message)}
+    return Message(**fields | {"state": MessageState(row["state"])})
+
+
+def find(tx: Transaction, name: str) -> list[Message]:
+    """Return the messages whose hub id is *name*, else those whose message id it is, the newest last."""
+    exact = list(messages(tx, Filter(ids=(name,))))
+    return [found for found in exact if found.id == name] or exact
+
+
+def message(tx: Transaction, message_id: str) -> Message:
+    """Return the message with this hub id.  KeyError when there is none."""
+    row = tx.execute(sa.select(table).where(table.c.id == message_id)).mappings().first()
+    if row is None:
+        raise KeyError(message_id)
+    return read(row)
+
+
+def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
+    """Return the senders' message ids of the messages with these hub ids."""
+    found: dict[str, str | None] = {}
+    wanted = iter(dict.fromkeys(ids))
+    while some := list(islice(wanted, 500)):
+        rows = tx.execute(sa.select(table.c.id, table.c.message_id).where(table.c.id.in_(some)))
+        found |= {row.id: row.message_id for row in rows}
+    return found
+
+
+def receipt(tx: Transaction, message_id: str) -> bytes | None:
+    """Return the stored receipt of a message; None for a refused one."""
+    return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
+
+
+def dead(tx: Transaction, wanted: Filter, recipient: str | None = None) -> list[tuple[Message, Delivery]]:
+    """Return the dead deliveries of the messages that *wanted* names, with their messages, the oldest first."""
+    query = (
+        sa.select(table, delivery.c.id.label("delivery_id"))
+        .join(delivery, delivery.c.message == table.c.id)
+        .where(_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state == State.DEAD)
+        .order_by(table.c.received_at, delivery.c.id)
+    )
+    if recipient is not None:
+        query = query.where(delivery.c.recipient == recipient)
+    found = tx.execute(query).mappings().all()
+    by_id = {
+        made.id: made for message_id in {row["id"] for row in found} for made in deliveries.of_message(tx, message_id)
+    }
+    return [(read(row), by_id[row["delivery_id"]]) for row in found]
