@@ -4,7 +4,7 @@ Knows the order of the steps (design.md «The life of one message») and what ea
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import attrs
@@ -74,6 +74,7 @@ class Manner:
 class Opened:
     """A call that has passed every step up to the contract: read from the verified element and nothing else."""
 
+    partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
     call: Call
     operation: str
     sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
@@ -145,7 +146,15 @@ class Intake:
         try:
             anchors.check(certificate, now, purpose=CLIENT, unknown=rule)  # again: the connection may be an old one
             opened = await self._work(
-                len(body), open_call, body, manner, partner, certificate, province, self._contract, now
+                len(body),
+                open_call,
+                body,
+                manner,
+                province.callers_over(partner),
+                certificate,
+                province,
+                self._contract,
+                now,
             )
         except Rejected as rejected:
             sha256 = hashlib.sha256(body).hexdigest()
@@ -161,6 +170,9 @@ class Intake:
             )
             await self._journal.write(journal.take, entry, province.routes)
             raise
+        if opened.partner is not partner:
+            log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
+            partner = opened.partner
         try:
             return await self._perform(province, partner, opened, now, tracking)
         except Rejected as rejected:
@@ -244,13 +256,14 @@ class Intake:
 def open_call(
     body: bytes,
     manner: Manner,
-    partner: Partner,
+    callers: Sequence[Partner],
     shown: x509.Certificate,
     province: Province,
     contract: Contract,
     now: datetime,
 ) -> Opened:
-    """Parse, verify and validate a call of *partner*, who showed that certificate; return what its verified Body says.
+    """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
+    verified Body says.
 
     Raises `Rejected` with the code of the step that refused it.
     """
@@ -258,19 +271,20 @@ def open_call(
     opened = envelope.open_envelope(root)
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
-    believed = believe(root, opened, partner, shown, province, now)
+    believed = believe(root, opened, callers, shown, province, now)
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
     if not envelope.action_matches(manner.action, operation.action):
         raise CallRefused(Problem("action-mismatch", f"{manner.action} ≠ {operation.action}"))
     call = calls.read(child, contract.validate(child))
-    return Opened(call, operation.name, believed.sha1, believed.unknown)
+    return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown)
 
 
 @attrs.frozen(eq=False)
 class Believed:
-    """The Body that may be read, and what the partner's policy tolerated for it."""
+    """The Body that may be read, whose it is, and what the partner's policy tolerated for it."""
 
+    partner: Partner
     body: etree._Element
     sha1: bool = False
     unknown: str = ""
@@ -279,25 +293,49 @@ class Believed:
 def believe(
     root: etree._Element,
     opened: envelope.Envelope,
-    partner: Partner,
+    callers: Sequence[Partner],
     shown: x509.Certificate,
     province: Province,
     now: datetime,
 ) -> Believed:
     """Return the Body that may be read.  Raises `Unverified`, `Untrusted`.
 
-    It is the one that the WS-Security signature covers.  Under `signature=packet` there may be no such signature, and then the
-    certificate that TLS showed answers for the Body; a signature that is there must verify all the same.
+    It is the one that the WS-Security signature covers, made by one of *callers*, each by its own certificates and policy.  Under
+    `signature=packet` there may be no such signature, and then the certificate that TLS showed answers for the Body, which is of
+    the first of *callers*; a signature that is there must verify all the same.
     """
+    refused: list[Rejected] = []
+    for partner in callers:
+        try:
+            return _believe(root, opened, partner, shown, province, now)
+        except Rejected as error:
+            refused.append(error)
+    raise min(refused, key=lambda each: _VAGUE.get(each.problems[0].code, 0))
+
+
+#: Refusals that may only mean that another of the callers signed: the more, the less they tell.
+_VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
+
+
+def _believe(
+    root: etree._Element,
+    opened: envelope.Envelope,
+    partner: Partner,
+    shown: x509.Certificate,
+    province: Province,
+    now: datetime,
+) -> Believed:
     policy, anchors = partner.policy, province.config.anchors
     try:
-        verified = signature.verify(root, partner.certificates, now, max_age=policy.max_age, sha1=policy.sha1)
+        verified = signature.verify(
+            root, partner.certificates, now, max_age=policy.max_age, skew=policy.clock_skew, sha1=policy.sha1
+        )
     except signature.Unverified as error:
         if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
             raise
-        return Believed(opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
+        return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
     unknown = anchors.check(verified.certificate, now, purpose=SIGN, unknown=policy.revocation)
-    return Believed(verified.body, verified.sha1, unknown)
+    return Believed(partner, verified.body, verified.sha1, unknown)
 
 
 def judge_message(

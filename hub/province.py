@@ -41,6 +41,10 @@ class Province:
         """Return the partner whose configured certificate this is."""
         return self._by_certificate.get(fingerprint(certificate))
 
+    def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
+        """Return whose calls may come over a connection of *partner*: its own, and those of who names it as their relay."""
+        return (partner, *(one for one in self.config.partners.values() if one.policy.relay == partner.code))
+
 
 def day(now: datetime) -> date:
     """Return the day it is in Hà Nội."""

@@ -73,7 +73,7 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere
     signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy)
     manner = intake.Manner(action=calls.action(call))
-    opened = intake.open_call(body, manner, signer, identity.certificate, province, contract, now)
+    opened = intake.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)
     root = markup.parse(opened.call.packet)
     intake.require_signature(intake.judge_signature(root, signer, province, now), signer.policy)

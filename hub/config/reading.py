@@ -319,12 +319,15 @@ def _disagreements(partners: Mapping[str, Partner], upstream: str, own: x509.Cer
     for partner in partners.values():
         for certificate in partner.certificates:
             showing[fingerprint(certificate)].append(partner.code)
-        if partner.code == upstream:
-            if partner.units:
-                wrong = f"the upstream partner names {', '.join(partner.units)}"
-                expected = "no units: it may send for every unit outside the province and owns none"
-                yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
-        elif partner.receive is not Receive.NONE:
+        if partner.code == upstream and partner.units:
+            wrong = f"the upstream partner names {', '.join(partner.units)}"
+            expected = "no units: it may send for every unit outside the province and owns none"
+            yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
+        if partner.policy.relay == partner.code or partner.policy.relay not in {"", *partners}:
+            wrong = f"{partner.policy.relay} is no other partner"
+            expected = "the code of the partner that carries its calls, or none"
+            yield Mistake(f"partners/{partner.code}.toml: policy.relay", wrong, expected)
+        if partner.code != upstream and partner.receive is not Receive.NONE:
             for unit in set(partner.units) - {ANY}:
                 receiving[unit].append(partner.code)
     for unit, codes in sorted(receiving.items()):

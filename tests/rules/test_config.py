@@ -356,3 +356,9 @@ def test_the_cas_between_a_partner_and_an_anchor_may_stand_in_its_file(home: Pat
     partner = config_of(home).partners["sotttt"]
     assert len(partner.certificates) == 1
     assert partner.chain == config_of(home).authorities
+
+
+@pytest.mark.parametrize("relay", ["sotttt", "nobody"])
+def test_a_relay_is_another_partner(home: Path, relay: str) -> None:
+    append(home / "partners/sotttt.toml", f'[policy]\nrelay = "{relay}"\n')
+    assert set(mistakes_of(home)) == {"partners/sotttt.toml: policy.relay"}
