@@ -6,6 +6,7 @@ Knows the order of the steps (design.md «The life of one message») and what ea
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import attrs
 import structlog
@@ -29,6 +30,7 @@ from hub import (
     signature,
     signing,
     statuses,
+    window,
 )
 from hub.calls import Call
 from hub.certificates import CLIENT, SIGN, fingerprint
@@ -42,9 +44,12 @@ from hub.model import Event, Kind, Packet, PacketSignature, Problem, Standing
 from hub.policy import Policy
 from hub.province import Province, day
 from hub.routes import Route, Routes
+from hub.store import Transaction
+from hub.window import Mark
 from hub.workroom import Work
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 #: `GetPendingDocumentIds` gives so many unless asked for fewer.
 PENDING_LIMIT = 1000
@@ -79,6 +84,7 @@ class Opened:
     operation: str
     sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
     unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
+    mark: Mark | None  #: what tells this signed call from every other; None where there is no signature
 
 
 @attrs.define(eq=False)
@@ -199,16 +205,12 @@ class Intake:
                 unit = routes.canonical(organ)
                 return answers.pending(await self._journal.read(deliveries.pending, partner.code, unit, most, now))
             case calls.GetDocument(document_id):
-                row, octets = await self._journal.write(deliveries.fetch, partner.code, document_id, now)
+                row, octets = await self._once(opened.mark, now, deliveries.fetch, partner.code, document_id, now)
                 found = answers.Document(document_id, row["message_id"], octets)
                 return await self._work(len(octets), answers.document, found)
             case calls.ConfirmReceived(document_id, given):
                 confirmed_unit = routes.canonical(given) if given else None
-                try:
-                    await self._journal.write(deliveries.confirm, partner.code, document_id, confirmed_unit, now)
-                except Rejected as rejected:
-                    return answers.refused(opened.operation, rejected.problems)
-                return answers.confirmed()
+                return await self._confirm(opened, partner.code, document_id, confirmed_unit, now)
             case calls.GetTraces() as asked:
                 return await self._traces(routes, partner, asked)
             case calls.GetOrganizations(since):
@@ -217,6 +219,28 @@ class Intake:
                 return answers.organizations(reached)
             case calls.CheckPermission(organ):
                 return answers.permission(routes.permission(partner.code, organ))
+
+    async def _confirm(
+        self, opened: Opened, partner: str, document_id: str, unit: str | None, now: datetime
+    ) -> etree._Element:
+        try:
+            await self._once(opened.mark, now, deliveries.confirm, partner, document_id, unit, now)
+        except CallRefused:
+            raise
+        except Rejected as rejected:
+            return answers.refused(opened.operation, rejected.problems)
+        return answers.confirmed()
+
+    async def _once(self, mark: Mark | None, now: datetime, step: Callable[..., T], *args: object) -> T:
+        """Do a writing *step* of a call without an id of its own.  Raises `Rejected`: also `replayed`."""
+
+        def take(tx: Transaction) -> T | Rejected:
+            return window.once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
+
+        found = await self._journal.write(take)
+        if isinstance(found, Rejected):
+            raise found
+        return found
 
     async def _traces(self, routes: Routes, partner: Partner, asked: calls.GetTraces) -> etree._Element:
         unit = routes.canonical(asked.organ_id)
@@ -277,7 +301,7 @@ def open_call(
     if not envelope.action_matches(manner.action, operation.action):
         raise CallRefused(Problem("action-mismatch", f"{manner.action} ≠ {operation.action}"))
     call = calls.read(child, contract.validate(child))
-    return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown)
+    return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
 
 
 @attrs.frozen(eq=False)
@@ -288,6 +312,7 @@ class Believed:
     body: etree._Element
     sha1: bool = False
     unknown: str = ""
+    mark: Mark | None = None
 
 
 def believe(
@@ -335,7 +360,9 @@ def _believe(
             raise
         return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
     unknown = anchors.check(verified.certificate, now, purpose=SIGN, unknown=policy.revocation)
-    return Believed(partner, verified.body, verified.sha1, unknown)
+    name = hashlib.sha256(f"{partner.code}\n".encode() + verified.signed).hexdigest()
+    mark = Mark(name, verified.expires + policy.clock_skew)
+    return Believed(partner, verified.body, verified.sha1, unknown, mark)
 
 
 def judge_message(

@@ -43,6 +43,7 @@ class Verified:
     headers: tuple[etree._Element, ...]  #: other children of the Header that were signed
     certificate: x509.Certificate
     signature_value: bytes
+    signed: bytes  #: SignedInfo in canonical form: what names this call among all that its certificate signed
     created: datetime
     expires: datetime
     sha1: bool  #: SHA-1 was used, and tolerated
@@ -86,6 +87,7 @@ def verify(
         headers=tuple(part for part in covered if part.getparent() is header),
         certificate=certificate,
         signature_value=signature.value,
+        signed=signature.signed,
         created=created,
         expires=expires,
         sha1=signature.sha1,

@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import attrs
@@ -108,7 +109,12 @@ class Signature:
 
     def check(self, certificate: x509.Certificate) -> None:
         """Return if the key of *certificate* made the value over SignedInfo.  Raises Unverified."""
-        algorithms.check_value(self._method, certificate, self.value, canonical(self._signed_info, self._form))
+        algorithms.check_value(self._method, certificate, self.value, self.signed)
+
+    @cached_property
+    def signed(self) -> bytes:
+        """Return the octets that the value is over.  Raises Unverified."""
+        return canonical(self._signed_info, self._form)
 
 
 def read(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STANDARD) -> Signature:

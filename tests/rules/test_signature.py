@@ -61,6 +61,20 @@ def test_sha1_is_not_reported_where_it_is_tolerated_and_not_used():
     assert not signature.verify(markup.parse(HONEST), [PARTNER.certificate], NOW, max_age=MAX_AGE, sha1=True).sha1
 
 
+def test_what_names_a_call_is_what_was_signed_and_not_the_value():
+    """Whoever sees an ECDSA value can make another that is as valid."""
+    root = markup.parse(signature.sign(ENVELOPE, vectors.EC, NOW))
+    value = vectors.find(root, "SignatureValue")
+    octets = base64.b64decode(value.text or "")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    verify = lambda: signature.verify(root, [vectors.EC.certificate], NOW, max_age=MAX_AGE)  # noqa: E731
+    first = verify()
+    value.text = base64.b64encode(octets[:32] + (order - int.from_bytes(octets[32:])).to_bytes(32)).decode()
+    second = verify()
+    assert second.signature_value != first.signature_value
+    assert second.signed == first.signed
+
+
 def test_a_partner_may_have_several_certificates():
     several = pki.signing([OTHER, PARTNER, vectors.EC])
     for identity in (PARTNER, OTHER, vectors.EC):
