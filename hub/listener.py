@@ -12,6 +12,7 @@ from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from hub import envelope
+from hub.connections import BoundedChannel, Connections, allowed
 from hub.contract import Contract
 from hub.intake import Intake, Manner
 from hub.model import Problem
@@ -84,18 +85,30 @@ class BoundedRequest(Request):
     def _end(self) -> None:
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
-        self.channel.transport.loseConnection()
+        self.channel.loseConnection()  # the transport's own would wait for the channel, which produces, to be done
 
 
 class BoundedSite(Site):
-    """A site whose requests have bodies of at most `body_limit` octets."""
+    """A site whose requests have bodies of at most `body_limit` octets, on so many connections and no more."""
+
+    protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
 
     def __init__(self, resource: Resource, body_limit: int, namespace: str, reactor: Any) -> None:
-        super().__init__(resource, requestFactory=BoundedRequest, timeout=IDLE, reactor=reactor)
+        # No form is ever posted here: Twisted would read all of it into memory to take it apart.
+        super().__init__(
+            resource, requestFactory=BoundedRequest, parsePOSTFormSubmission=False, timeout=IDLE, reactor=reactor
+        )
+        self._connections = Connections(allowed())
         self.body_limit = body_limit
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Let a connection in."""
+        channel: Any = super().buildProtocol(addr)
+        channel.connections = self._connections
+        return channel
 
 
 class ServiceResource(Resource):

@@ -16,6 +16,7 @@ from hub.errors import Rejected
 from hub.model import Problem
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
+_UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
 SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
 
 
@@ -64,6 +65,8 @@ def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
 
 def scan(content: bytes, limits: Limits = LIMITS) -> None:
     """Raise Rejected, as `parse` does, unless *content* may reach the tree parser.  Namespaces are not looked at."""
+    if content[:2] in _UNMARKED:
+        raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without its mark"))
     parser = expat.ParserCreate()
     _bound(parser, limits)
     _forbid(parser)

@@ -260,7 +260,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
 def bind(listen: Listen) -> socket.socket:
     """Bind and listen on a port.  Raises OSError when another has it."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    bound = socket.create_server((listen.host, listen.port), family=family, backlog=128)
+    bound = socket.create_server((listen.host, listen.port), family=family, backlog=1024)
     bound.setblocking(False)
     return bound
 

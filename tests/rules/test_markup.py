@@ -33,6 +33,12 @@ def test_utf_16_with_its_mark_and_utf_8_with_a_mark_are_read():
     assert markup.parse(b"\xef\xbb\xbf<a/>").tag == "a"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_not(encoding):
+    code, detail = refusal('<?xml version="1.0" encoding="UTF-16"?><a/>'.encode(encoding))
+    assert (code, "mark" in detail) == ("not-well-formed", True)
+
+
 def test_every_sample_packet_is_read_but_the_broken_one():
     if not SAMPLES.is_dir():
         not_applicable("the sample packets are not beside the project")
