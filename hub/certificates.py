@@ -47,17 +47,21 @@ class Identity:
     key: RSAPrivateKey | EllipticCurvePrivateKey = attrs.field(repr=False)
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...] = ()
+    pem: bytes = attrs.field(
+        default=b"", repr=False
+    )  #: the key as written: only there it says that it is for PSS alone
 
     @classmethod
     def read(cls, key: Path, certificate: Path) -> "Identity":
         """Read two PEM files; the second may hold the chain after the certificate.  Raises OSError, ValueError, TypeError."""
-        secret = load_pem_private_key(key.read_bytes(), password=None)
+        pem = key.read_bytes()
+        secret = load_pem_private_key(pem, password=None)
         if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
             raise TypeError(f"{key}: neither an RSA nor an EC key")
         first, *chain = x509.load_pem_x509_certificates(certificate.read_bytes())
         if secret.public_key() != first.public_key():
             raise ValueError(f"{key} is not the key of {certificate}")
-        return cls(secret, first, tuple(chain))
+        return cls(secret, first, tuple(chain), pem)
 
     @cached_property
     def token(self) -> str:

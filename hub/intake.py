@@ -359,7 +359,7 @@ def _believe(
         if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
             raise
         return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
-    unknown = anchors.check(verified.certificate, now, purpose=SIGN, unknown=policy.revocation)
+    unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
     name = hashlib.sha256(f"{partner.code}\n".encode() + verified.signed).hexdigest()
     mark = Mark(name, verified.expires + policy.clock_skew)
     return Believed(partner, verified.body, verified.sha1, unknown, mark)

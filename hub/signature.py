@@ -31,6 +31,7 @@ _OURS = {
     f"{_SOAP_12}/role/next",
     f"{_SOAP_12}/role/ultimateReceiver",
 }
+_WSS = xmldsig.Dialect(pointers=True)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 
 
@@ -42,6 +43,7 @@ class Verified:
     timestamp: etree._Element
     headers: tuple[etree._Element, ...]  #: other children of the Header that were signed
     certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]  #: what came with it, worth nothing by itself
     signature_value: bytes
     signed: bytes  #: SignedInfo in canonical form: what names this call among all that its certificate signed
     created: datetime
@@ -71,9 +73,9 @@ def verify(
     security = _security(header)
     element = _only_signature(security)
     timestamp = _only_timestamp(security)
-    signature = xmldsig.read(element, sha1=sha1)
+    signature = xmldsig.read(element, sha1=sha1, dialect=_WSS)
     ids = tokens.every_id(envelope)
-    certificate = tokens.signer(signature.key_info, security, certificates, ids)
+    certificate, chain = tokens.signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
     covered = _covered(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
     missing = [markup.local(part) for part in (body, timestamp) if part not in covered]
@@ -86,6 +88,7 @@ def verify(
         timestamp=timestamp,
         headers=tuple(part for part in covered if part.getparent() is header),
         certificate=certificate,
+        chain=chain,
         signature_value=signature.value,
         signed=signature.signed,
         created=created,
@@ -179,6 +182,14 @@ def _covered(
     known = [*places, *(block for block in header.iterchildren("*") if block is not security)]
     covered: list[etree._Element] = []
     for reference in signature.references:
+        if reference.pointer:
+            pointer = tokens.bearer(reference.uri, list(signature.key_info), ids)
+            element = tokens.pointed(pointer, security, ids)
+            if element in covered:
+                raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
+            reference.check_token(element)
+            covered.append(element)
+            continue
         element = tokens.bearer(reference.uri, known, ids)
         if element in covered:
             raise Unverified("signature-invalid", f"{reference.uri} is signed twice")

@@ -3,11 +3,14 @@
 Knows pyOpenSSL; not sockets, not partners.  Resumption is off because a resumed session would skip the revocation check.
 """
 
+import warnings
 from collections.abc import Callable, Iterable
 
 from cryptography import x509
 from OpenSSL import SSL
+from OpenSSL.crypto import FILETYPE_PEM, load_privatekey
 
+from hub.algorithms import is_pss
 from hub.certificates import Identity
 from hub.errors import Rejected
 
@@ -41,7 +44,7 @@ def context(
         made.use_certificate(identity.certificate)
         for link in identity.chain:
             made.add_extra_chain_cert(link)
-        made.use_privatekey(identity.key)
+        _use_key(made, identity)
     for authority in authorities:
         made.add_client_ca(authority)
     if check is not None:
@@ -49,6 +52,17 @@ def context(
     if stapled is not None:
         made.set_ocsp_client_callback(_judging_staple(stapled), None)
     return made
+
+
+def _use_key(made: SSL.Context, identity: Identity) -> None:
+    if not (identity.pem and is_pss(identity.certificate)):
+        made.use_privatekey(identity.key)
+        return
+    with (
+        warnings.catch_warnings()
+    ):  # a key of `cryptography` has forgotten that it is for PSS alone: OpenSSL reads it anew
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made.use_privatekey(load_privatekey(FILETYPE_PEM, identity.pem))
 
 
 def _judging(check: Check) -> Callable[..., bool]:

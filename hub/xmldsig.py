@@ -28,6 +28,12 @@ XML = "{http://www.w3.org/XML/1998/namespace}"
 MOST_PREFIXES = 32
 MOST_REFERENCES = 32
 
+#: The token that a SecurityTokenReference points at, in its place (WS-Security 1.1, 8.3).
+STR = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#STR-Transform"
+_PARAMETERS = (
+    "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}TransformationParameters"
+)
+
 _INCLUSIVE_NAMESPACES = f"{{{EXCLUSIVE}}}InclusiveNamespaces"
 
 _SPACE = re.compile(r"[ \t\r\n]+")
@@ -49,6 +55,7 @@ class Dialect:
 
     space: str = DS  #: the namespace of its elements
     names: Mapping[str, str] = attrs.field(factory=dict)  #: other URIs of canonical forms -> the URI that is meant
+    pointers: bool = False  #: STR-Transform is read
     bare: bool = False  #: [enveloped-signature] may stand alone; inclusive C14N follows by itself (XMLDSig, 4.4.3.2)
 
     def tags(self, *names: str) -> list[str]:
@@ -68,10 +75,22 @@ class Reference:
     enveloped: bool
     _digest: Digest
     _value: bytes
+    pointer: bool = False  #: by STR-Transform: it names a SecurityTokenReference, and is about the token
 
     def check(self, element: etree._Element, signature: etree._Element | None = None) -> None:
         """Return if *element*, without *signature* in it, has the digest claimed.  Raises Unverified."""
         self._compare(self._digest(canonical(element, self.form, without=signature)))
+
+    def check_token(self, token: etree._Element) -> None:
+        """Return if the BinarySecurityToken *token* has the digest claimed.  Raises Unverified.
+
+        Its octets always say what the default namespace is, be it none (WS-Security 1.1, 8.3).
+        """
+        written = canonical(token, self.form)
+        at = written.index(b" ")  # behind the name: its own namespace is declared in it
+        if b' xmlns="' not in written[: written.index(b">")]:
+            written = b"".join((written[:at], b' xmlns=""', written[at:]))
+        self._compare(self._digest(written))
 
     def check_document(self, root: etree._Element, signature: etree._Element) -> None:
         """Return if the whole document of *root*, without *signature*, has the digest claimed.  Raises Unverified.
@@ -198,6 +217,8 @@ def octets(leaf: etree._Element) -> bytes:
 def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
     transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
     steps, one = list(transforms), dialect.tags("Transform")
+    if dialect.pointers and [step.get("Algorithm") for step in steps] == [STR]:
+        return _pointer(element, steps[0], method, value, digests, dialect)
     if [step.tag for step in steps] not in (one, one * 2):
         raise Unverified("algorithm-refused", "Transforms must be [C14N] or [enveloped-signature, C14N]")
     bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
@@ -215,6 +236,24 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         raise Unverified("signature-invalid", "a Reference without URI")
     form = Form(exclusive=False) if bare else _form(steps[-1], dialect)
     return Reference(uri, form, enveloped, digests[name], octets(value))
+
+
+def _pointer(
+    element: etree._Element,
+    step: etree._Element,
+    method: etree._Element,
+    value: etree._Element,
+    digests: Mapping[str, Digest],
+    dialect: Dialect,
+) -> Reference:
+    """Read a Reference by STR-Transform, in its standard form alone: with the exclusive C14N it is to use."""
+    (parameters,) = _children(step, [_PARAMETERS])
+    (method_of_form,) = _children(parameters, dialect.tags("CanonicalizationMethod"))
+    form, name = _form(method_of_form, dialect), method.get("Algorithm", "")
+    if form is not PLAIN or name not in digests:
+        raise Unverified("algorithm-refused", f"STR-Transform with another form than exclusive C14N, or {name[:200]}")
+    _children(method, [])
+    return Reference(element.get("URI", ""), form, False, digests[name], octets(value), pointer=True)
 
 
 def _form(element: etree._Element, dialect: Dialect) -> Form:

@@ -212,7 +212,7 @@ def _identity(table: Table, key_file: Path, home: Path) -> Identity | None:
             "key", f"{key_file.name} is not the key of {certificate_name}", "the key that the certificate was made for"
         )
         return None
-    return Identity(key, chain[0], chain[1:])
+    return Identity(key, chain[0], chain[1:], key_file.read_bytes())
 
 
 def _database(table: Table, home: Path) -> tuple[str, Path | None]:

@@ -20,6 +20,7 @@ from hub.policy import Policy
 from hub.sender import judges
 from hub.workroom import at_once
 from tests import pki
+from tests.conftest import ROOT
 from tests.pki import DAY, NOW
 
 CA = pki.authority()
@@ -252,3 +253,10 @@ def test_a_stapled_response_is_judged_in_the_handshake(staple, rule, taken):
     server = tls.context(SOYTE)
     server.set_ocsp_server_callback(lambda _connection, _data: staple)
     assert shaken(server, tls.context(None, check, stapled=stapled)) is taken
+
+
+def test_a_key_for_pss_alone_serves_tls(made):
+    identity = Identity.read(ROOT / "tests/keys/pss.key", ROOT / "tests/keys/pss.crt")
+    shown: list[x509.Certificate] = []
+    assert shaken(tls.context(identity), tls.context(None, shown.append))
+    assert identity.certificate in shown
