@@ -108,6 +108,8 @@ def _of(source: Source, certificates: Iterable[x509.Certificate]) -> Iterable[Qu
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    if certificate.issuer != issuer.subject:
+        return False
     try:
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):

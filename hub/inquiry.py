@@ -4,7 +4,7 @@ No call ever waits for it: a call is judged by what was heard before.  Only the 
 with no proxy, no redirect and no trust store of the machine; an answer is read up to a bound and believed for its signature.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -52,11 +52,13 @@ class Inquiry(Service):
     """The inquiries of one node, one after another."""
 
     _config: Config
+    _known: Sequence[Heard]  #: what is kept from before
     _clock: IReactorTime
     _work: Work
     _now: Callable[[], datetime]
     _fetch: Fetch
     _heard: dict[str, Heard] = attrs.field(factory=dict, init=False)
+    _questions: Sequence[Question] = attrs.field(default=(), init=False)
     _asked: set[str] = attrs.field(factory=set, init=False)  #: questions that got their answer under this configuration
     _rests: dict[str, datetime] = attrs.field(factory=dict, init=False)  #: question -> not before
     _round: Deferred[None] | None = attrs.field(default=None, init=False)
@@ -65,7 +67,7 @@ class Inquiry(Service):
     def startService(self) -> None:
         """Begin with what is kept from before."""
         Service.startService(self)
-        self.take_up(self._config)
+        self.take_up(self._config, self._known)
         self._loop = LoopingCall(self._look)
         self._loop.clock = self._clock
         _ = self._loop.start(EVERY)
@@ -82,11 +84,14 @@ class Inquiry(Service):
         self._round.cancel()
         return ended
 
-    def take_up(self, config: Config) -> None:
-        """Go on with another configuration, whose anchors get to know what was heard; everybody is asked anew."""
-        self._config = config
-        before = {one.question.name: one for one in heard.load(config, self._now())}
-        asked = {question.name for question in heard.questions(config)}
+    def take_up(self, config: Config, known: Sequence[Heard]) -> None:
+        """Go on with another configuration and what is kept for it; its anchors get to know what was heard, and everybody is
+        asked anew.
+        """
+        self._config, self._known = config, ()
+        self._questions = heard.questions(config)
+        before = {one.question.name: one for one in known}
+        asked = {question.name for question in self._questions}
         mine = {name: one for name, one in self._heard.items() if name in asked}
         self._heard = before | mine
         self._rests, self._asked = {}, set()
@@ -102,7 +107,7 @@ class Inquiry(Service):
 
     async def _ask_all(self) -> None:
         config = self._config
-        for question in heard.questions(config):
+        for question in self._questions:
             name = question.name
             known, now = self._heard.get(name), self._now()
             due = revocation.again_at(known.at, known.said.begins, known.said.ends) if known else now

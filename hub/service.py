@@ -6,7 +6,7 @@ Knows every part's constructor and nothing of what a part does.  `tap.py` hands 
 import random
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from hub.contract import Contract
 from hub.database import Database
 from hub.delivery import DeliveryService
 from hub.errors import ConfigurationFault, Mistake, Rejected
+from hub.heard import Heard
 from hub.inquiry import Inquiry, network
 from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
@@ -126,7 +127,9 @@ class Hub(Ordered):
             parent.setComponent(ILogObserver, self.observer)
         super().setServiceParent(parent)
 
-    def __init__(self, province: Province, reactor: Any, ports: Mapping[str, socket.socket]) -> None:
+    def __init__(
+        self, province: Province, reactor: Any, ports: Mapping[str, socket.socket], known: Sequence[Heard] = ()
+    ) -> None:
         super().__init__()
         config = province.config
         self.province = province
@@ -150,7 +153,7 @@ class Hub(Ordered):
             alone=config.database_url.startswith("sqlite"),
         )
         self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
-        self._inquiry = Inquiry(config, reactor, workroom.work, self.now, network(reactor, self.now))
+        self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
         self._soap_context = self._admin_context = tls.context(config.identity)
         self._make_contexts()
         for part in (
@@ -188,7 +191,7 @@ class Hub(Ordered):
         self.province = self._intake.province = self._delivery.province = found.province
         self._delivery.adapters = adapters_of(new)
         self._sender.config = new
-        self._inquiry.take_up(new)
+        self._inquiry.take_up(new, found.heard)
         self._make_contexts()
         self._delivery.wake()
         log.info("reloaded", changes=changed)
@@ -280,7 +283,7 @@ def make_hub(path: Path, reactor: Any) -> Hub:
             mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, "a port that is free"))
     if mistakes:
         raise ConfigurationFault(mistakes)
-    return Hub(found.province, reactor, ports)
+    return Hub(found.province, reactor, ports, found.heard)
 
 
 def _refuse(failure: Failure) -> pidfile.Verdict:

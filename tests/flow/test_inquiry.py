@@ -70,7 +70,7 @@ def begin(clock: Clock) -> Iterator[Callable[[Config, Places], Inquiry]]:
 
     def start(config: Config, places: Places) -> Inquiry:
         now = lambda: datetime.fromtimestamp(clock.seconds(), NOW.tzinfo)  # noqa: E731
-        inquiry = Inquiry(config, clock, at_once, now, places.fetch)
+        inquiry = Inquiry(config, heard.load(config, now()), clock, at_once, now, places.fetch)
         inquiry.startService()
         running.append(inquiry)
         return inquiry
@@ -142,7 +142,7 @@ def test_an_older_crl_never_takes_the_place_of_a_newer(made, tmp_path, begin, cl
     config, places = configured(made, tmp_path, crl=(LIST,)), Places({LIST: der(new)})
     inquiry = begin(config, places)
     places.answers[LIST] = der(old)
-    inquiry.take_up(config)
+    inquiry.take_up(config, heard.load(config, NOW))
     clock.advance(EVERY)
     assert len(places.asked) == 2
     assert verdict(config, GONE) == "certificate-revoked"
@@ -193,11 +193,11 @@ def test_what_was_changed_on_disk_is_passed_over(made, tmp_path, begin):
 def test_a_reload_asks_anew_and_forgets_what_is_no_longer_asked(made, tmp_path, begin, clock):
     config, places = configured(made, tmp_path, crl=(LIST,)), Places({LIST: der(CA.crl(GONE))})
     inquiry = begin(config, places)
-    inquiry.take_up(configured(made, tmp_path, crl=(LIST,)))
+    inquiry.take_up(configured(made, tmp_path, crl=(LIST,)), ())
     clock.advance(EVERY)
     assert len(places.asked) == 2
     other = configured(made, tmp_path, crl=(MIRROR,))
-    inquiry.take_up(other)
+    inquiry.take_up(other, ())
     assert verdict(other, GONE) == "revocation-unknown"
 
 
