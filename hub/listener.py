@@ -24,6 +24,7 @@ IDLE = 60
 #: After refusing a body, what still comes is thrown away for so long, so that the refusal can be read, in seconds.
 LINGER = 5
 
+_METHODS = {b"GET", b"HEAD", b"POST"}
 _XML = envelope.CONTENT_TYPE.encode()
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:("(?:[^"\\]|\\.)*")|([^\s;"]*))')
 
@@ -122,6 +123,10 @@ class ServiceResource(Resource):
         self._contract = contract
         self._address = address
 
+    def render(self, request: Request) -> Any:
+        """Answer another method by 405 (Basic Profile 1.1, R1114); of one that it does not know, Twisted would say 501."""
+        return super().render(request) if request.method in _METHODS else _not_allowed(request)
+
     def render_GET(self, request: Request) -> bytes:
         """Give the contract."""
         if request.postpath:
@@ -135,10 +140,7 @@ class ServiceResource(Resource):
             except (KeyError, UnicodeDecodeError):
                 return _nothing(request)
         else:
-            request.setResponseCode(405)
-            request.setHeader(b"Allow", b"POST")
-            request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-            return "Gọi bằng POST; đặc tả ở ?wsdl. / Call by POST; the contract is at ?wsdl.\n".encode()
+            return _not_allowed(request)
         request.setHeader(b"Content-Type", _XML)
         return document
 
@@ -174,6 +176,13 @@ class ServiceResource(Resource):
         request.setHeader(b"Content-Length", str(len(answer.body)).encode())
         request.write(answer.body)
         request.finish()
+
+
+def _not_allowed(request: Request) -> bytes:
+    request.setResponseCode(405)
+    request.setHeader(b"Allow", b"POST")
+    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    return "Gọi bằng POST; đặc tả ở ?wsdl. / Call by POST; the contract is at ?wsdl.\n".encode()
 
 
 def _nothing(request: Request) -> bytes:

@@ -16,7 +16,7 @@ from hub.certificates import Identity
 from hub.tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
 from hub.xmldsig import ENVELOPED, EXCLUSIVE, PLAIN
 
-_PLACE = b"<LT-Security/>"
+_SECURITY, _BODY = b"<LT-Security/>", b"<LT-Body/>"
 
 etree.register_namespace("wsu", WSU)
 
@@ -28,7 +28,9 @@ def sign(
 
     The form is the one that every toolkit tried verifies (security.md 3): token with direct reference, wsu:Id, exclusive C14N
     without PrefixList, SHA-256 digests.  Whatever comes is written out and parsed again first, so that what is signed is what
-    a reader will parse (1.1).  No mustUnderstand: a caller that does not verify answers may still read them.
+    a reader will parse (1.1).  The Body is sent in the very octets that were digested: gSOAP does not canonicalise what it
+    reads as `xsd:any`, such as a Receipt's signature.  No mustUnderstand: a caller that does not verify answers may still
+    read them.  A prefix used only inside values of the Body does not survive: give it none.
     """
     content = envelope if isinstance(envelope, bytes) else etree.tostring(envelope, encoding="UTF-8")
     root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
@@ -36,14 +38,16 @@ def sign(
     body.set(WSU_ID, "LT-Body")
     if len(root) == 1:
         root.insert(0, root.makeelement(body.tag.replace("}Body", "}Header")))
-    root[0].insert(0, root.makeelement("LT-Security"))  # written as _PLACE
+    digested = xmldsig.canonical(body, PLAIN)
+    root.replace(body, root.makeelement("LT-Body"))  # written as _BODY, as the next one is as _SECURITY
+    root[0].insert(0, root.makeelement("LT-Security"))
     timestamp = (
         f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{written(now)}</wsu:Created>'
         f"<wsu:Expires>{written(now + life)}</wsu:Expires></wsu:Timestamp>"
     )
     references = (
         _reference("#LT-Timestamp", (EXCLUSIVE,), timestamp.encode()),
-        _reference("#LT-Body", (EXCLUSIVE,), xmldsig.canonical(body, PLAIN)),
+        _reference("#LT-Body", (EXCLUSIVE,), digested),
     )
     key_info = (
         f'<wsse:SecurityTokenReference><wsse:Reference URI="#LT-Token" ValueType="{X509V3}"></wsse:Reference>'
@@ -55,8 +59,9 @@ def sign(
         f"{_signature(identity, references, key_info)}</wsse:Security>"
     )
     document = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
-    at = document.index(_PLACE)  # the first child of the Header: no other can stand before it
-    return b"".join((document[:at], security.encode(), memoryview(document)[at + len(_PLACE) :]))
+    before, _, rest = document.partition(_SECURITY)  # the first child of the Header: no other can stand before it
+    between, _, after = rest.rpartition(_BODY)  # the last child of the Envelope
+    return b"".join((before, security.encode(), between, digested, after))
 
 
 def seal(root: etree._Element, identity: Identity) -> bytes:

@@ -20,6 +20,12 @@ def sections(page: Path) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def parts(page: Path) -> dict[str, str]:
+    """Return the text under each heading of the second and third level, fenced blocks included; under "" what stands before."""
+    found = re.split(r"^#{2,3} +(.+)$", page.read_text("utf-8"), flags=re.MULTILINE)
+    return {"": found[0], **dict(zip(found[1::2], found[2::2], strict=True))}
+
+
 def outside_fences(page: Path) -> str:
     """Return the text of a page without its fenced blocks."""
     return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -39,9 +45,9 @@ def quoted(text: str) -> list[str]:
     return re.findall(r"`([^`]+)`", text)
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    """Return the fenced blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+def fenced(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language in *text*, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def links(page: Path) -> list[str]:

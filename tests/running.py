@@ -128,9 +128,9 @@ class RunningHub:
             "ca": self.home / "pki/ca.crt",
         }
 
-    def client(self, partner):
-        """Return a client of that partner."""
-        return Client(self.soap, **self.files(partner), now=lambda: datetime.now(UTC), timeout=60)
+    def client(self, partner, url=None):
+        """Return a client of that partner; it calls the hub, or *url*."""
+        return Client(url or self.soap, **self.files(partner), now=lambda: datetime.now(UTC), timeout=60)
 
     def authority(self):
         """Return the sample CA."""

@@ -134,7 +134,7 @@ def test_the_wsdl_keeps_the_basic_profile(documents):
     assert {each.get("style") for each in (binding, *root.iter(f"{{{SOAP}}}operation"))} == {"document"}
     bodies = list(root.iter(f"{{{SOAP}}}body"))
     assert len(bodies) == 2 * len(OPERATIONS)
-    for each in (*bodies, *root.iter(f"{{{SOAP}}}fault")):  # R2706, R2716, R2717
+    for each in (*bodies, *root.iter(f"{{{SOAP}}}fault")):  # R2706, R2723, R2716
         assert each.get("use") == "literal"
         assert each.get("namespace") is None
         assert each.get("encodingStyle") is None
@@ -146,6 +146,19 @@ def test_the_wsdl_keeps_the_basic_profile(documents):
     assert len({element for _, element in inputs}) == len(inputs)  # R2710: each wire signature is its own
     for schema in root.iter("{http://www.w3.org/2001/XMLSchema}schema"):  # R2105
         assert {each.tag for each in schema} == {"{http://www.w3.org/2001/XMLSchema}import"}
+    assert root.find(f"{{{WSDL}}}import") is None  # R2001, R2002, R2003: schemas are imported by xsd:import in types
+    for each in root.iterfind(
+        f"{{{WSDL}}}portType/{{{WSDL}}}operation"
+    ):  # R2303: request and response; R2740: the fault
+        assert [etree.QName(part).localname for part in each if part.get("message")] == ["input", "output", "fault"]
+    for each in root.iterfind(f"{{{WSDL}}}binding"):  # R2718: each binding binds every operation
+        assert [part.get("name") for part in each.iterfind(f"{{{WSDL}}}operation")] == names
+    for each in root.iter(f"{{{SOAP}}}body"):  # R2209: no part is left out
+        assert each.get("parts") is None
+    (address,) = root.iter(
+        f"{{{SOAP}}}address"
+    )  # R2711: one SOAP 1.1 port a location; R5001: where HTTPS is wanted, it says so
+    assert address.get("location") == "https://h/soap/documents"
 
 
 # --- a stock client and our validation agree ----------------------------------------------------------------------------

@@ -255,6 +255,24 @@ def test_a_fault_without_anything_in_it_is_the_receivers():
     assert envelope.read_fault(envelope.open_reply(root).child) == envelope.Fault(sender=False, text="")
 
 
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "<detail/>",
+        "<detail><a/>text<x:b xmlns:x='urn:x'/></detail>",
+        "<detail a='1' x:b='2' xmlns:x='urn:x'><a/></detail>",
+        "",
+    ],
+)
+def test_R1002_R1003_R1016_a_partners_fault_may_say_anything_in_its_detail(detail):
+    root = read(
+        soap(
+            f"<s:Body><s:Fault><faultcode>s:Client</faultcode><faultstring xml:lang='en'>no</faultstring>{detail}</s:Fault></s:Body>"
+        )
+    )
+    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.Fault(sender=True, text="no")
+
+
 def test_every_reason_of_a_fault_is_read():
     problems = [Problem("unit-unknown", "H55.1"), Problem("unit-unknown", "H55.2")]
     octets = envelope.fault(NS, problems, server=False, tracking="t")

@@ -104,6 +104,16 @@ def test_what_signxml_signs_we_believe():
     assert ours(etree.tostring(root), [PARTNER]) == "accepted"
 
 
+def test_the_body_is_sent_in_the_octets_that_were_digested():
+    """What gSOAP reads as `xsd:any`, such as a Receipt's signature, it verifies without canonicalising it."""
+    sealed = f"<d:Answer xmlns:d='urn:d'  a = '1' ><e/>{SEALED.decode()}</d:Answer>"
+    content = signature.sign(
+        f"<s:Envelope xmlns:s='{SOAP11}'><s:Body>{sealed}</s:Body></s:Envelope>".encode(), PARTNER, NOW
+    )
+    body = plain(content)[1]
+    assert etree.tostring(body, method="c14n", exclusive=True, with_comments=False) in content
+
+
 def test_octets_and_tree_give_the_same_and_the_tree_stays_as_it_was():
     root = plain(ENVELOPE)
     assert signature.sign(root, PARTNER, NOW) == signature.sign(ENVELOPE, PARTNER, NOW)
