@@ -3,7 +3,7 @@
 A reader raises ValueError for an element that is not the answer it reads: partners answer too, and not always what was asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import attrs
@@ -13,6 +13,8 @@ from hub import values
 from hub.calls import NAMESPACE, leaf
 from hub.envelope import build, error_list, read_error_list
 from hub.model import Problem, Unit
+from hub.slimming import Load, Loads
+from hub.spool import Octets
 
 
 @attrs.frozen
@@ -106,6 +108,15 @@ def traces(found: Sequence[Trace]) -> etree._Element:
             build(NAMESPACE, "Trace", {"DocumentId": trace.document_id, "Packet": values.base64(trace.packet)})
         )
     return answer
+
+
+def fill(answer: etree._Element, packets: Iterable[Octets], loads: Loads | None = None) -> None:
+    """Let each Packet of *answer*, made empty, hold one of *packets*, in their order; with *loads* they stay there, out of the tree."""
+    for element, octets in zip(answer.iter(f"{{{NAMESPACE}}}Packet"), packets, strict=True):
+        if loads is None:
+            element.text = values.base64(octets.read())
+        else:
+            loads.put(element, Load(octets, carried=True))
 
 
 def organizations(units: Sequence[Unit]) -> etree._Element:

@@ -7,8 +7,7 @@ import hashlib
 import re
 import struct
 from binascii import a2b_base64, b2a_base64
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -19,6 +18,7 @@ RATIO = 100  #: and beyond that, so many times its own size
 
 _UUID = re.compile(rb"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?:\.[^./]*)?", re.IGNORECASE)
 _DIRECTORY = 1 << 20  #: octets read of a ZIP's end: more than the directory of `ENTRIES` needs
+_ZIP = b"PK\x03\x04"
 _END = struct.Struct("<4s4H2LH")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 
@@ -37,27 +37,30 @@ class Unfit(Exception):
     """The octets are not such as an attachment may carry."""
 
 
-def carried(letters: str) -> Carried:
-    """Measure what *letters*, an `xs:base64Binary`, stand for.
+def carried(letters: str | Iterable[str]) -> Carried:
+    """Measure what *letters*, an `xs:base64Binary` whole or in pieces, stand for.
 
     Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits
     before it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
     """
-    digest, size, head = hashlib.sha256(), 0, b""
-    last: deque[bytes] = deque(maxlen=-(-_DIRECTORY * 4 // 3 // SLICE) + 1)
-    for octets in _octets(letters):
+    digest, size, head, tail = hashlib.sha256(), 0, b"", bytearray()
+    for octets in decoded(letters):
         digest.update(octets)
         size += len(octets)
-        head = head or octets[:8]
-        last.append(octets)
+        head += octets[: 8 - len(head)]
+        if len(head) < 8 or head.startswith(_ZIP):
+            tail += octets
+            if len(tail) > 2 * _DIRECTORY:
+                del tail[:-_DIRECTORY]
     wrapped = False
-    if head.startswith(b"PK\x03\x04"):
-        names = entries(b"".join(last), size)
+    if head.startswith(_ZIP):
+        names = entries(bytes(tail), size)
         wrapped = len(names) == 1 and _UUID.fullmatch(names[0]) is not None
     return Carried(size, digest.hexdigest(), head, wrapped)
 
 
-def _octets(letters: str) -> Iterator[bytes]:
+def decoded(letters: str | Iterable[str]) -> Iterator[bytes]:
+    """Yield the octets that *letters* stand for, slice by slice.  Raises ValueError as `carried`."""
     padded = False
     for part in _quanta(letters):
         if padded:
@@ -72,11 +75,11 @@ def _octets(letters: str) -> Iterator[bytes]:
         yield octets
 
 
-def _quanta(letters: str) -> Iterator[str]:
+def _quanta(letters: str | Iterable[str]) -> Iterator[str]:
     """Yield *letters* without white space, in parts of a multiple of four."""
     part = ""
-    for at in range(0, len(letters), SLICE):
-        part += letters[at : at + SLICE]
+    for piece in _slices(letters) if isinstance(letters, str) else letters:
+        part += piece
         for space in " \t\r\n":
             part = part.replace(space, "")
         end = len(part) // 4 * 4
@@ -85,6 +88,11 @@ def _quanta(letters: str) -> Iterator[str]:
         part = part[end:]
     if part:
         raise ValueError("not a multiple of four letters")
+
+
+def _slices(letters: str) -> Iterator[str]:
+    for at in range(0, len(letters), SLICE):
+        yield letters[at : at + SLICE]
 
 
 def entries(tail: bytes, size: int) -> list[bytes]:

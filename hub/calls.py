@@ -13,6 +13,7 @@ from hub import values
 from hub.envelope import build
 from hub.errors import CallRefused
 from hub.model import Problem
+from hub.spool import Octets
 
 NAMESPACE = "urn:lienthong:documents:1"
 
@@ -21,7 +22,7 @@ NAMESPACE = "urn:lienthong:documents:1"
 class SendDocument:
     """Send a packet; without a message id the hub takes the SHA-256 of its octets."""
 
-    packet: bytes
+    packet: bytes | Octets
     message_id: str | None = None
 
 
@@ -29,7 +30,7 @@ class SendDocument:
 class UpdateTraces:
     """Send a status packet."""
 
-    packet: bytes
+    packet: bytes | Octets
     message_id: str | None = None
 
 
@@ -101,7 +102,7 @@ def element(call: Call) -> etree._Element:
     return build(NAMESPACE, type(call).__name__, _fields(call))
 
 
-def read(child: etree._Element, packets: Sequence[bytes]) -> Call:
+def read(child: etree._Element, packets: Sequence[bytes | Octets]) -> Call:
     """Read a validated call; *packets* is what `Contract.validate` returned for it.
 
     Raises CallRefused: `operation-unknown`, or `contract-broken` for a time that XSD allows and no calendar here has.
@@ -154,7 +155,10 @@ def _since(child: etree._Element) -> datetime | None:
 def _fields(call: Call) -> dict[str, str | None]:
     match call:
         case SendDocument(packet, message_id) | UpdateTraces(packet, message_id):
-            return {"MessageId": message_id, "Packet": values.base64(packet)}
+            return {
+                "MessageId": message_id,
+                "Packet": values.base64(packet if isinstance(packet, bytes) else packet.read()),
+            }
         case GetPendingDocumentIds(organ_id, limit):
             return {"OrganId": organ_id, "Limit": None if limit is None else str(limit)}
         case GetDocument(document_id):

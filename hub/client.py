@@ -155,6 +155,7 @@ class Client:
             said = answers.read_receipt(self._unsealed(answer.receipt, peer))
         except (Rejected, ValueError) as error:
             raise Unavailable(f"the receipt does not hold: {error}") from error
+        assert isinstance(call.packet, bytes)
         sha256 = hashlib.sha256(call.packet).hexdigest()
         if (said.document_id, said.message_id, said.sha256) != (answer.document_id, call.message_id or sha256, sha256):
             raise Unavailable(f"the receipt is for another message: {said}")

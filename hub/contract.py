@@ -13,9 +13,11 @@ from typing import Any, cast
 import attrs
 from lxml import etree
 
-from hub import values
+from hub import slimming, values
 from hub.errors import CallRefused
 from hub.model import Problem
+from hub.slimming import Loads
+from hub.spool import Octets
 
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
 _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
@@ -56,8 +58,15 @@ class Contract:
             raise CallRefused(Problem("operation-unknown", _shown(child.tag)))
         return found
 
-    def validate(self, child: etree._Element) -> list[bytes]:
+    @property
+    def binary(self) -> frozenset[str]:
+        """Return the Clark names of the elements that hold an `xs:base64Binary`."""
+        return self._binary
+
+    def validate(self, child: etree._Element, loads: Loads = slimming.NONE) -> list[bytes | Octets]:
         """Judge the Body's *child* by the schema; return the octets of its `xs:base64Binary` values, in document order.
+
+        Of a text that was taken out of the tree, in *loads*, they are `Octets`.
 
         Raises CallRefused `contract-broken`, each detail `line N, PATH: REASON`.  Base64 is decoded here; the schema judges
         a stand-in with a short value, for libxml2 would need two thirds of all the time a large packet takes.
@@ -67,7 +76,7 @@ class Contract:
             problems = () if self._schema.validate(stand_in) else _problems(self._schema, stand_in, child)
         if problems:
             raise CallRefused(*problems)
-        return [_decoded(element, child) for element in child.iter(*self._binary)] if self._binary else []
+        return [_decoded(element, child, loads) for element in child.iter(*self._binary)] if self._binary else []
 
     def wsdl(self, address: str, schemas: str | None = None) -> bytes:
         """Return the WSDL for the service at *address*: that `soap:address`, and imports as `ADDRESS?xsd=NAME`.
@@ -225,9 +234,10 @@ def _path(element: etree._Element, top: etree._Element) -> str:
     return "/".join(reversed(names))
 
 
-def _decoded(element: etree._Element, top: etree._Element) -> bytes:
+def _decoded(element: etree._Element, top: etree._Element, loads: Loads) -> bytes | Octets:
+    load = loads.get(element)
     try:
-        return values.octets(element)
+        return values.octets(element) if load is None else loads.decoded(load)
     except ValueError as error:
         detail = f"line {element.sourceline}, {_path(element, top)}: {error}"
         raise CallRefused(Problem("contract-broken", detail)) from None

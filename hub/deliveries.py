@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub import changes, contents, events, ledger
+from hub import changes, events, ledger
 from hub.errors import Rejected
 from hub.ids import new_id
 from hub.lifecycle import Verdict, turn
@@ -351,10 +351,8 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime)
     return list(tx.scalars(query))
 
 
-def fetch(
-    tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True
-) -> tuple[sa.RowMapping, bytes]:
-    """Return the message row and its bytes for *partner*, whose held deliveries of it become `fetched`.
+def fetch(tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True) -> sa.RowMapping:
+    """Return the message row for *partner*, whose held deliveries of it become `fetched`.
 
     Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come;
     `replayed` when the call is not *fresh* and one of them is held.
@@ -369,8 +367,7 @@ def fetch(
             tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.FETCHED, changed_at=now))
             body = {"recipient": row.recipient, "partner": partner}
             events.append(tx, Event("delivery-fetched", now, message_id, row.id, body))
-    found = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
-    return found, contents.octets(tx, found["sha256"])
+    return tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
 
 
 def confirm(

@@ -11,11 +11,12 @@ from datetime import datetime
 from cryptography import x509
 from lxml import etree
 
-from hub import tokens, xmldsig
+from hub import slimming, tokens, xmldsig
 from hub.algorithms import DS, Unverified
 from hub.certificates import CONFIGURED, SIGN, Anchors, Untrusted, fingerprint
 from hub.model import PacketSignature, Standing
 from hub.shape import QCVN
+from hub.slimming import Loads
 from hub.xmldsig import EXCLUSIVE, Dialect
 
 #: [enveloped-signature] alone is what .NET writes by default.
@@ -35,8 +36,11 @@ def judge(
     sha1: bool = False,
     vxp: bool = False,
     unknown: str = CONFIGURED,
+    loads: Loads = slimming.NONE,
 ) -> PacketSignature:
     """Return what the packet's own signature is worth at *now*.  *root* is a tree of `markup.parse`; it stays as it is, but for prefixes.
+
+    *loads* are the texts that were taken out of it.
 
     *valid*: it verifies with one of *certificates*, which leads to *anchors*.  *invalid*: it can be checked, and fails; or its
     certificate was expired or revoked.  *unsigned*: there is none that counts.  *unverifiable*: all else, such as a form that is
@@ -50,9 +54,9 @@ def judge(
         return _unverifiable("signature-invalid", f"the packet holds {len(found)} signatures")
     (element,) = found
     if element.tag == f"{{{DS}}}Signature":
-        return _judge(root, element, PLAIN, certificates, anchors, now, sha1=sha1, unknown=unknown)
+        return _judge(root, element, PLAIN, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
-        return _judge(root, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown)
+        return _judge(root, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature":
         return _unverifiable("algorithm-refused", "the observed VXP form; vxp-signature=yes would check it")
     return _unverifiable("signature-invalid", f"not an XML signature: {element.tag}"[:300])
@@ -68,6 +72,7 @@ def _judge(
     *,
     sha1: bool,
     unknown: str,
+    loads: Loads,
 ) -> PacketSignature:
     try:
         _require_room(element)
@@ -82,7 +87,7 @@ def _judge(
     standing, code, detail = Standing.VALID, "", ""
     try:
         signature.check(certificate)
-        reference.check_document(root, element)
+        reference.check_document(root, element, loads)
         anchors.check(certificate, now, purpose=SIGN, unknown=unknown)
     except Unverified as error:
         code, detail = error.problems[0].code, error.problems[0].detail

@@ -30,6 +30,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Thuật toán ký không được chấp nhận; hãy dùng RSA-SHA256 và C14N loại trừ",
         "The signature algorithm is not accepted; use RSA-SHA256 with exclusive C14N",
     ),
+    "attachment-not-signed": (
+        "Chữ ký không bao trùm tệp gửi kèm; hãy ký tệp (Attachment-Content-Signature-Transform) hoặc gửi bằng MTOM",
+        "The signature does not cover the attachment; sign it (Attachment-Content-Signature-Transform) or send it by MTOM",
+    ),
+    "attachment-unknown": (
+        "Phần đính kèm và tham chiếu cid không khớp một-một; hãy kiểm tra Content-ID",
+        "Attachments and cid references do not match one to one; check each Content-ID",
+    ),
     "attribute-unknown": (
         "Thuộc tính không có trong QCVN 102; hãy bỏ đi",
         "The attribute is none of QCVN 102; leave it out",
@@ -80,8 +88,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The journal cannot be written now; send again later",
     ),
     "media-type": (
-        "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml hoặc application/soap+xml, không nén",
-        "The HTTP media type is not supported; send text/xml or application/soap+xml, not compressed",
+        "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml, application/soap+xml hoặc multipart/related, không nén",
+        "The HTTP media type is not supported; send text/xml, application/soap+xml or multipart/related, not compressed",
+    ),
+    "multipart-broken": (
+        "Nội dung multipart/related không đúng dạng; hãy đối chiếu RFC 2387 và MTOM",
+        "The multipart/related body is not of the form; compare it with RFC 2387 and MTOM",
     ),
     "not-fetched": (
         "Chưa lấy thông điệp nên chưa thể xác nhận; hãy gọi GetDocument trước",

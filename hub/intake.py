@@ -17,22 +17,25 @@ from twisted.internet.defer import CancelledError
 from hub import (
     answers,
     calls,
+    carriage,
     changes,
+    contents,
     deliveries,
     envelope,
     enveloped,
     events,
     examination,
     journal,
-    markup,
     packet,
     registry,
     signature,
     signing,
+    slimming,
     statuses,
     window,
 )
 from hub.calls import Call
+from hub.carriage import Carriage, Manner, Outgoing
 from hub.certificates import CLIENT, SIGN, fingerprint
 from hub.config import Partner
 from hub.contract import Contract
@@ -44,6 +47,8 @@ from hub.model import Event, Kind, Packet, PacketSignature, Problem, Standing
 from hub.policy import Policy
 from hub.province import Province, day
 from hub.routes import Route, Routes
+from hub.slimming import Loads
+from hub.spool import SMALL, Drawer, Octets
 from hub.store import Transaction
 from hub.window import Mark
 from hub.workroom import Work
@@ -61,18 +66,10 @@ TRACES_LIMIT = 2000
 class Answer:
     """What goes back: a signed envelope, and when to come again if the hub was not ready."""
 
-    body: bytes
+    body: Outgoing
     fault: bool = False
     retry_after: int | None = None  #: seconds
     senders: bool = False  #: the fault is the caller's own, as SOAP 1.2 tells it apart
-
-
-@attrs.frozen
-class Manner:
-    """How a call was sent, and so how it is answered."""
-
-    soap: str = envelope.SOAP11  #: the version its media type names
-    action: str | None = None  #: the SOAPAction, or the media type's action
 
 
 @attrs.frozen
@@ -98,14 +95,17 @@ class Intake:
     _now: Callable[[], datetime]
     _accepted: Callable[[], None]  #: told after each commit that may have made deliveries
 
-    async def answer(self, body: bytes, manner: Manner, certificate: x509.Certificate) -> Answer:
-        """Answer the call in *body*, sent in that *manner* over a connection whose client showed *certificate*."""
-        province, now = self.province, self._now()
+    async def answer(self, body: Octets, manner: Manner, certificate: x509.Certificate, drawer: Drawer) -> Answer:
+        """Answer the call in *body*, sent in that *manner* over a connection whose client showed *certificate*.
+
+        What is large lies in *drawer*, from which the answer is to be written too.
+        """
+        province, now, loads = self.province, self._now(), Loads()
         tracking = new_id(now)
         retry_after, fault, senders, soap = None, True, False, manner.soap
         try:
             try:
-                child = await self._serve(province, body, manner, certificate, now, tracking)
+                child = await self._serve(province, body, manner, certificate, now, tracking, drawer, loads)
                 unsigned, fault = envelope.answer(child, soap), False
             except Rejected as rejected:
                 unsigned = self._fault(rejected.problems, tracking, soap)
@@ -118,8 +118,9 @@ class Intake:
         except Exception:
             log.exception("intake-failed", tracking=tracking)
             unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
-        signed = await self._work(len(unsigned), signing.sign, unsigned, province.config.identity, now)
-        return Answer(signed, fault, retry_after, senders)
+        identity, size = province.config.identity, len(unsigned) + loads.size
+        packed = await self._work(size, carriage.pack, unsigned, loads, manner, identity, now)
+        return Answer(packed, fault, retry_after, senders)
 
     def _fault(self, problems: tuple[Problem, ...], tracking: str, soap: str, *, ours: bool = False) -> bytes:
         return envelope.fault(self._contract.namespace, problems, server=ours, tracking=tracking, soap=soap)
@@ -127,13 +128,15 @@ class Intake:
     async def _serve(
         self,
         province: Province,
-        body: bytes,
+        body: Octets,
         manner: Manner,
         certificate: x509.Certificate,
         now: datetime,
         tracking: str,
+        drawer: Drawer,
+        loads: Loads,
     ) -> etree._Element:
-        """Return the answer's element.  Raises `Rejected`, after journalling it, when there is no answer but a fault."""
+        """Return the answer's element, what is large of it in *loads*.  Raises `Rejected`, after journalling it, when there is no answer but a fault."""
         partner = province.partner_with(certificate)
         if partner is None:
             shown = fingerprint(certificate)
@@ -161,26 +164,28 @@ class Intake:
                 province,
                 self._contract,
                 now,
+                drawer,
             )
         except Rejected as rejected:
-            sha256 = hashlib.sha256(body).hexdigest()
+            kept = await self._work(len(body), carriage.kept, body, manner, drawer)
             entry = Entry(
                 id=tracking,
                 partner=partner.code,
                 message_id=None,
                 service=self._contract.name,
                 received_at=now,
-                content=body,
-                sha256=sha256,
+                content=kept,
+                sha256=await self._work(len(kept), kept.sha256),
                 problems=rejected.problems,
             )
+            await self._keep(entry)
             await self._journal.write(journal.take, entry, province.routes)
             raise
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
             partner = opened.partner
         try:
-            return await self._perform(province, partner, opened, now, tracking)
+            return await self._perform(province, partner, opened, now, tracking, manner.carriage, drawer, loads)
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
@@ -188,7 +193,15 @@ class Intake:
             raise
 
     async def _perform(
-        self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str
+        self,
+        province: Province,
+        partner: Partner,
+        opened: Opened,
+        now: datetime,
+        tracking: str,
+        how: Carriage,
+        drawer: Drawer,
+        loads: Loads,
     ) -> etree._Element:
         routes = province.routes
         if opened.sha1:
@@ -197,7 +210,7 @@ class Intake:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
         match opened.call:
             case calls.SendDocument() | calls.UpdateTraces():
-                return await self._take(province, partner, opened, now, tracking)
+                return await self._take(province, partner, opened, now, tracking, drawer)
             case calls.GetPendingDocumentIds(organ, limit):
                 if not routes.receives(partner.code, organ):
                     raise CallRefused(Problem("not-yours", organ))
@@ -205,14 +218,16 @@ class Intake:
                 unit = routes.canonical(organ)
                 return answers.pending(await self._journal.read(deliveries.pending, partner.code, unit, most, now))
             case calls.GetDocument(document_id):
-                row, octets = await self._once(opened.mark, now, deliveries.fetch, partner.code, document_id, now)
-                found = answers.Document(document_id, row["message_id"], octets)
-                return await self._work(len(octets), answers.document, found)
+                row = await self._once(opened.mark, now, deliveries.fetch, partner.code, document_id, now)
+                answer = answers.document(answers.Document(document_id, row["message_id"], b""))
+                return await self._fill(answer, [row["sha256"]], how, drawer, loads)
             case calls.ConfirmReceived(document_id, given):
                 confirmed_unit = routes.canonical(given) if given else None
                 return await self._confirm(opened, partner.code, document_id, confirmed_unit, now)
             case calls.GetTraces() as asked:
-                return await self._traces(routes, partner, asked)
+                found = await self._traces(routes, partner, asked)
+                answer = answers.traces([answers.Trace(trace.document, b"") for trace in found])
+                return await self._fill(answer, [trace.sha256 for trace in found], how, drawer, loads)
             case calls.GetOrganizations(since):
                 units = await self._journal.read(registry.units)
                 reached = [unit for unit in units if since is None or not unit.until or unit.until > day(since)]
@@ -242,7 +257,18 @@ class Intake:
             raise found
         return found
 
-    async def _traces(self, routes: Routes, partner: Partner, asked: calls.GetTraces) -> etree._Element:
+    async def _fill(
+        self, answer: etree._Element, names: Sequence[str], how: Carriage, drawer: Drawer, loads: Loads
+    ) -> etree._Element:
+        """Put the packets of these *names* into the empty Packets of *answer*: as text if they are few and go inline, else as loads."""
+        octets = await self._journal.read(_copied, names, drawer)
+        if how is Carriage.INLINE and sum(map(len, octets)) <= SMALL:
+            answers.fill(answer, octets)
+        else:
+            answers.fill(answer, octets, loads)
+        return answer
+
+    async def _traces(self, routes: Routes, partner: Partner, asked: calls.GetTraces) -> Sequence[statuses.Trace]:
         unit = routes.canonical(asked.organ_id)
         if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
             raise CallRefused(Problem("not-yours", asked.organ_id))
@@ -257,16 +283,17 @@ class Intake:
         )
         if len(found_traces) > TRACES_LIMIT:
             raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_LIMIT}"))
-        return answers.traces([answers.Trace(trace.document, trace.packet) for trace in found_traces])
+        return found_traces
 
     async def _take(
-        self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str
+        self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str, drawer: Drawer
     ) -> etree._Element:
         call = opened.call
         assert isinstance(call, calls.SendDocument | calls.UpdateTraces)
         entry = await self._work(
-            len(call.packet), judge_message, call, partner, province, self._contract.name, now, tracking
+            len(call.packet), judge_message, call, partner, province, self._contract.name, now, tracking, drawer
         )
+        await self._keep(entry)
         taken: Taken = await self._journal.write(journal.take, entry, province.routes)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=partner.code, code=taken.problems[0].code)
@@ -276,63 +303,88 @@ class Intake:
         assert taken.receipt is not None
         return answers.taken(opened.operation, taken.id, taken.receipt)
 
+    async def _keep(self, entry: Entry) -> None:
+        """Write the bytes of a large *entry* before the transaction that names them, some at a time: nobody waits long for the writer."""
+        size = len(entry.content)
+        if size <= contents.LARGE or not journal.keeps(entry):
+            return
+        if await self._journal.read(contents.size, entry.sha256) == size:
+            return  # it came before
+        for numbers in contents.batches(size):
+            await self._journal.write(contents.keep_parts, entry.sha256, entry.content, numbers)
+
+
+def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:
+    """Return the bytes of each name; what is large of them lies in *drawer*."""
+    return drawer.keep_each(contents.pieces(tx, name) for name in names)
+
 
 def open_call(
-    body: bytes,
+    body: bytes | Octets,
     manner: Manner,
     callers: Sequence[Partner],
     shown: x509.Certificate,
     province: Province,
     contract: Contract,
     now: datetime,
+    drawer: Drawer | None = None,
 ) -> Opened:
     """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
     verified Body says.
 
     Raises `Rejected` with the code of the step that refused it.
     """
-    root = markup.parse(body)
+    names = frozenset(etree.QName(name).localname for name in contract.binary)
+    octets = Octets.of(body) if isinstance(body, bytes) else body
+    unpacked = carriage.unpack(octets, manner, names, drawer or Drawer())
+    root = unpacked.root
     opened = envelope.open_envelope(root)
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
-    believed = believe(root, opened, callers, shown, province, now)
+    believed = believe(unpacked, opened, callers, shown, province, now)
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
-    if not envelope.action_matches(manner.action, operation.action):
-        raise CallRefused(Problem("action-mismatch", f"{manner.action} ≠ {operation.action}"))
-    call = calls.read(child, contract.validate(child))
+    for action in (manner.action, unpacked.action):
+        if not envelope.action_matches(action, operation.action):
+            raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
+    if manner.carriage is Carriage.SWA:
+        carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
+    call = calls.read(child, contract.validate(child, unpacked.loads))
     return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
 
 
 @attrs.frozen(eq=False)
 class Believed:
-    """The Body that may be read, whose it is, and what the partner's policy tolerated for it."""
+    """What of a call may be read, whose it is, and what the partner's policy tolerated for it."""
 
     partner: Partner
     body: etree._Element
     sha1: bool = False
     unknown: str = ""
     mark: Mark | None = None
+    attached: frozenset[str] | None = (
+        None  #: the content ids of the parts that are as good as the Body; None: all, TLS answers for them
+    )
 
 
 def believe(
-    root: etree._Element,
+    unpacked: carriage.Unpacked,
     opened: envelope.Envelope,
     callers: Sequence[Partner],
     shown: x509.Certificate,
     province: Province,
     now: datetime,
 ) -> Believed:
-    """Return the Body that may be read.  Raises `Unverified`, `Untrusted`.
+    """Return what may be read.  Raises `Unverified`, `Untrusted`.
 
-    It is the one that the WS-Security signature covers, made by one of *callers*, each by its own certificates and policy.  Under
+    It is the Body that the WS-Security signature covers, made by one of *callers*, each by its own certificates and policy.  Under
     `signature=packet` there may be no such signature, and then the certificate that TLS showed answers for the Body, which is of
     the first of *callers*; a signature that is there must verify all the same.
     """
     refused: list[Rejected] = []
     for partner in callers:
         try:
-            return _believe(root, opened, partner, shown, province, now)
+            return _believe(unpacked, opened, partner, shown, province, now)
         except Rejected as error:
             refused.append(error)
     raise min(refused, key=lambda each: _VAGUE.get(each.problems[0].code, 0))
@@ -343,7 +395,7 @@ _VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
 
 
 def _believe(
-    root: etree._Element,
+    unpacked: carriage.Unpacked,
     opened: envelope.Envelope,
     partner: Partner,
     shown: x509.Certificate,
@@ -353,7 +405,14 @@ def _believe(
     policy, anchors = partner.policy, province.config.anchors
     try:
         verified = signature.verify(
-            root, partner.certificates, now, max_age=policy.max_age, skew=policy.clock_skew, sha1=policy.sha1
+            unpacked.root,
+            partner.certificates,
+            now,
+            max_age=policy.max_age,
+            skew=policy.clock_skew,
+            sha1=policy.sha1,
+            loads=unpacked.loads,
+            attached=unpacked.attached or None,
         )
     except signature.Unverified as error:
         if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
@@ -362,7 +421,7 @@ def _believe(
     unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
     name = hashlib.sha256(f"{partner.code}\n".encode() + verified.signed).hexdigest()
     mark = Mark(name, verified.expires + policy.clock_skew)
-    return Believed(partner, verified.body, verified.sha1, unknown, mark)
+    return Believed(partner, verified.body, verified.sha1, unknown, mark, verified.attached)
 
 
 def judge_message(
@@ -372,23 +431,25 @@ def judge_message(
     service: str,
     now: datetime,
     message: str,
+    drawer: Drawer | None = None,
 ) -> Entry:
     """Judge the packet of *call*: read it, examine it, authorise its sender, route it, and write the receipt for it."""
-    sha256 = hashlib.sha256(call.packet).hexdigest()
+    content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
+    sha256 = content.sha256()
     entry = Entry(
         id=message,
         partner=partner.code,
         message_id=call.message_id or sha256,
         service=service,
         received_at=now,
-        content=call.packet,
+        content=content,
         sha256=sha256,
     )
     try:
-        root = markup.parse(call.packet)
-        entry = attrs.evolve(entry, signature=judge_signature(root, partner, province, now))
+        root, loads = slimming.parse(content, frozenset({packet.LOADED}), drawer or Drawer())
+        entry = attrs.evolve(entry, signature=judge_signature(root, partner, province, now, loads))
         require_signature(entry.signature, partner.policy)
-        read = packet.read(root)
+        read = packet.read(root, loads)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     only_status = isinstance(call, calls.UpdateTraces)
@@ -403,8 +464,10 @@ def judge_message(
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
 
 
-def judge_signature(root: etree._Element, partner: Partner, province: Province, now: datetime) -> PacketSignature:
-    """Return what the own signature of a packet that *partner* brings is worth."""
+def judge_signature(
+    root: etree._Element, partner: Partner, province: Province, now: datetime, loads: Loads = slimming.NONE
+) -> PacketSignature:
+    """Return what the own signature of a packet that *partner* brings is worth; *loads* were taken out of its tree."""
     policy = partner.policy
     return enveloped.judge(
         root,
@@ -414,6 +477,7 @@ def judge_signature(root: etree._Element, partner: Partner, province: Province, 
         sha1=policy.sha1,
         vxp=policy.vxp_signature,
         unknown=policy.revocation,
+        loads=loads,
     )
 
 

@@ -13,6 +13,7 @@ from hub import changes, contents, deliveries, documents, events, ledger, status
 from hub.model import Event, Fact, Kind, MessageState, Packet, PacketSignature, Problem, Standing
 from hub.routes import Route, Routes
 from hub.schema import message as table
+from hub.spool import Octets
 from hub.store import Transaction
 
 
@@ -25,7 +26,7 @@ class Entry:
     message_id: str | None
     service: str
     received_at: datetime
-    content: bytes
+    content: bytes | Octets
     sha256: str
     packet: Packet | None = None
     signature: PacketSignature | None = None  #: None where no packet could be looked at
@@ -119,7 +120,7 @@ def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
     row = _row(entry, routes) | {"state": MessageState.REFUSED, "refusal": refusal}
     if not store.put_once(tx, table, [row]):
         return  # this very step was committed, and nobody was told
-    if all(problem.code != "secret-refused" for problem in entry.problems):  # whose bytes the hub does not keep
+    if keeps(entry):
         contents.keep(tx, entry.sha256, entry.content)
     body = {
         "partner": entry.partner,
@@ -129,6 +130,11 @@ def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
     }
     events.append(tx, Event("message-refused", entry.received_at, entry.id, None, body))
     _note_signature(tx, entry)
+
+
+def keeps(entry: Entry) -> bool:
+    """Tell whether the bytes of *entry* are kept: not those of a secret document."""
+    return all(problem.code != "secret-refused" for problem in entry.problems)
 
 
 def _note_signature(tx: Transaction, entry: Entry) -> None:

@@ -1,21 +1,30 @@
-"""The SOAP port: HTTP in, HTTP out.  Knows methods, media types, sizes and who is on the other end; not what a call means."""
+"""The SOAP port: HTTP in, HTTP out.  Knows methods, sizes, where a body lies and who is on the other end; not what a call means.
 
-import re
-from collections.abc import Callable
-from typing import Any, cast
+A large body goes to a file as it comes, and a large answer is written as fast as its caller reads: neither is in memory whole.
+"""
 
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, cast
+
+import attrs
 import structlog
 from cryptography import x509
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IPullProducer
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
+from zope.interface import implementer
 
-from hub import envelope
-from hub.connections import BoundedChannel, Connections, allowed
+from hub import carriage, envelope, spool
+from hub.carriage import Manner
+from hub.connections import READING, BoundedChannel, Connections, allowed
 from hub.contract import Contract
-from hub.intake import Intake, Manner
+from hub.errors import CallRefused, Unready
+from hub.intake import Intake
 from hub.model import Problem
+from hub.spool import SMALL, Drawer, Octets
 
 log = structlog.get_logger()
 
@@ -26,30 +35,51 @@ LINGER = 5
 
 _METHODS = {b"GET", b"HEAD", b"POST"}
 _XML = envelope.CONTENT_TYPE.encode()
-_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:("(?:[^"\\]|\\.)*")|([^\s;"]*))')
 
 
 class BoundedRequest(Request):
     """A request whose body is refused as soon as it is known to be too large, before it is read or kept."""
 
     channel: Any  # an HTTPChannel that knows its site, which Twisted's types do not say
+    content: IO[bytes] | None
     _refused = False
     _size = 0
     _lingering: IDelayedCall | None = None
+    _drawer: Drawer | None = None
 
     def gotLength(self, length: int | None) -> None:
-        """Refuse by the declared length."""
-        super().gotLength(min(length, self._limit) if length is not None else None)
+        """Refuse by the declared length, or make room: a file in our own place for what is not small."""
         if length is not None and length > self._limit:
-            self._refuse(length)
+            self.content = BytesIO()
+            self._refuse_size(length)
+            return
+        self._drawer, self.content = Drawer(self.channel.site.spool), BytesIO()
+        if length is None or length > SMALL:
+            try:
+                self.content = self._drawer.file()
+            except Unready as unready:
+                self._refuse_unready(unready)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Refuse by what has come, when no length was declared."""
+        """Refuse by what has come, when no length was declared; or because it cannot be kept."""
         self._size += len(data)
         if not self._refused and self._size > self._limit:
-            self._refuse(self._size)
-        if not self._refused:
-            super().handleContentChunk(data)
+            self._refuse_size(self._size)
+        if self._refused:
+            return
+        assert self.content is not None
+        try:
+            spool.write(self.content, data)
+        except Unready as unready:
+            self._refuse_unready(unready)
+
+    def take_body(self) -> tuple[Octets, Drawer]:
+        """Return the body and the drawer it lies in, which is the caller's to close from now on."""
+        assert self.content is not None
+        assert self._drawer is not None
+        content, drawer = self.content, self._drawer
+        self.content = self._drawer = None  # Twisted would close it when the connection is lost, under whoever reads it
+        return Octets.of(content.getvalue() if isinstance(content, BytesIO) else content), drawer
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Go on to the resource, unless the body was refused."""
@@ -62,24 +92,40 @@ class BoundedRequest(Request):
         """Forget the timer."""
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
+        self.close_body()
         super().connectionLost(reason)
+
+    def close_body(self) -> None:
+        """Throw the body away, unless it was taken."""
+        if self._drawer is not None:
+            self._drawer.close()
+            self._drawer = None
 
     @property
     def _limit(self) -> int:
         return int(self.channel.site.body_limit)
 
-    def _refuse(self, size: int) -> None:
+    def _refuse_size(self, size: int) -> None:
+        log.info("body-refused", size=size, limit=self._limit)
+        self._refuse(Problem("too-large", f"{size} > {self._limit}"), b"413 Content Too Large")
+
+    def _refuse_unready(self, unready: Unready) -> None:
+        log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking="")
+        self._refuse(unready.problem, b"503 Service Unavailable\r\nRetry-After: %d" % unready.retry_after)
+
+    def _refuse(self, problem: Problem, status: bytes) -> None:
         self._refused = True
+        self.close_body()
         self.requestHeaders.removeHeader(b"expect")  # the refusal is the answer; nothing may ask for the body now
         site: BoundedSite = self.channel.site
-        problem = Problem("too-large", f"{size} > {self._limit}")
         soap = _soap(self)
-        body = envelope.fault(site.namespace, [problem], server=False, tracking="", soap=soap)
-        head = (
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
-            % (envelope.CONTENT_TYPES[soap].encode(), len(body))
+        ours = problem.code != "too-large"
+        body = envelope.fault(site.namespace, [problem], server=ours, tracking="", soap=soap)
+        head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (
+            status,
+            envelope.CONTENT_TYPES[soap].encode(),
+            len(body),
         )
-        log.info("body-refused", size=size, limit=self._limit)
         self.channel.transport.write(head + body)
         self._lingering = site.reactor.callLater(LINGER, self._end)
 
@@ -94,13 +140,16 @@ class BoundedSite(Site):
 
     protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
 
-    def __init__(self, resource: Resource, body_limit: int, namespace: str, reactor: Any) -> None:
+    def __init__(
+        self, resource: Resource, body_limit: int, namespace: str, reactor: Any, spool: Path | None = None
+    ) -> None:
         # No form is ever posted here: Twisted would read all of it into memory to take it apart.
         super().__init__(
             resource, requestFactory=BoundedRequest, parsePOSTFormSubmission=False, timeout=IDLE, reactor=reactor
         )
         self._connections = Connections(allowed())
         self.body_limit = body_limit
+        self.spool = spool  #: the folder for the files of bodies; None: the system's
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
@@ -148,23 +197,25 @@ class ServiceResource(Resource):
 
     def render_POST(self, request: BoundedRequest) -> Any:
         """Take a call."""
-        refusal = _media_refusal(request)
-        if refusal is not None:
-            request.setResponseCode(415)
+        try:
+            manner = _manner(request)
+        except CallRefused as refused:
+            request.close_body()
+            request.setResponseCode(415 if refused.problems[0].code == "media-type" else 400)
             soap = _soap(request)
             request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
-            return envelope.fault(self._contract.namespace, [refusal], server=False, tracking="", soap=soap)
+            return envelope.fault(self._contract.namespace, refused.problems, server=False, tracking="", soap=soap)
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
-        _ = Deferred.fromCoroutine(self._answer(request, gone)).addErrback(_lost)
+        body, drawer = request.take_body()
+        answered = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, gone))
+        _ = answered.addErrback(_lost).addBoth(lambda _: drawer.close())
         return NOT_DONE_YET
 
-    async def _answer(self, request: BoundedRequest, gone: list[object]) -> None:
-        assert request.content is not None
-        body = request.content.read()
-        request.content.close()
-        manner = _manner(request)
-        answer = await self._intake.answer(body, manner, peer(request.channel))
+    async def _answer(
+        self, request: BoundedRequest, body: Octets, manner: Manner, drawer: Drawer, gone: list[object]
+    ) -> None:
+        answer = await self._intake.answer(body, manner, peer(request.channel), drawer)
         if gone:
             return  # the caller hung up; what was journalled stays, and the same call gets the same answer
         if answer.retry_after is not None:
@@ -172,10 +223,60 @@ class ServiceResource(Resource):
             request.setHeader(b"Retry-After", str(answer.retry_after).encode())
         elif answer.fault:
             request.setResponseCode(400 if answer.senders and manner.soap == envelope.SOAP12 else 500)
-        request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[manner.soap].encode())
-        request.setHeader(b"Content-Length", str(len(answer.body)).encode())
-        request.write(answer.body)
+        request.setHeader(b"Content-Type", answer.body.content_type.encode())
+        request.setHeader(b"Content-Length", str(answer.body.size).encode())
+        if answer.body.size <= SMALL:
+            request.write(answer.body.read())
+        elif not await _written(request, answer.body.pieces()):
+            return  # the caller hung up
         request.finish()
+
+
+@implementer(IPullProducer)
+@attrs.define(eq=False)
+class _Written:
+    """A large answer on its way: a piece each time the connection has room for one."""
+
+    _request: BoundedRequest
+    _pieces: Iterator[bytes]
+    done: Deferred[bool] = attrs.field(factory=Deferred, init=False)
+
+    def resumeProducing(self) -> None:
+        """Write the next piece."""
+        try:
+            piece = next(self._pieces, None)
+        except OSError:  # the disk fails: the caller shall see an answer that breaks off
+            log.exception("spool-failed")
+            self._request.channel.transport.abortConnection()
+            return
+        if piece is not None:
+            self._request.write(piece)
+            return
+        self._request.unregisterProducer()
+        self.done.callback(True)
+
+    def stopProducing(self) -> None:
+        """Stop: the caller has hung up."""
+        if not self.done.called:
+            self.done.callback(False)
+
+
+def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
+    """Write *pieces*; fire with True when all are written, with False when nobody reads them any more.
+
+    Who does not read them within `READING` loses the connection.
+    """
+    writing = _Written(request, pieces)
+    _ = request.notifyFinish().addErrback(lambda _: writing.stopProducing())
+    limit = request.channel.site.reactor.callLater(READING, request.channel.transport.abortConnection)
+    request.registerProducer(writing, False)
+
+    def over(whole: bool) -> bool:
+        if limit.active():
+            limit.cancel()
+        return whole
+
+    return writing.done.addCallback(over)
 
 
 def _not_allowed(request: Request) -> bytes:
@@ -195,38 +296,20 @@ def peer(channel: Any) -> x509.Certificate:
     return cast("x509.Certificate", shown.to_cryptography())
 
 
-def _media_refusal(request: Request) -> Problem | None:
-    media, _parameters = media_type(request.getHeader("content-type") or "")
-    if media not in envelope.MEDIA.values():
-        return Problem("media-type", media or "-")
-    encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
-    if encoding != "identity":
-        return Problem("media-type", f"Content-Encoding: {encoding}")
-    return None
-
-
 def _soap(request: Request) -> str:
     """Return the version that the media type names; 1.1 for one that names none."""
-    media, _parameters = media_type(request.getHeader("content-type") or "")
-    return envelope.SOAP12 if media == envelope.MEDIA[envelope.SOAP12] else envelope.SOAP11
+    try:
+        return carriage.manner(request.getHeader("content-type") or "", None).soap
+    except CallRefused:
+        return envelope.SOAP11
 
 
 def _manner(request: Request) -> Manner:
-    soap = _soap(request)
-    if soap == envelope.SOAP11:
-        return Manner(soap, request.getHeader("soapaction"))
-    _media, parameters = media_type(request.getHeader("content-type") or "")
-    return Manner(soap, parameters.get("action"))
-
-
-def media_type(header: str) -> tuple[str, dict[str, str]]:
-    """Return the media type and its parameters (RFC 9110, 8.3.1), names in lower case, quoted values unquoted."""
-    media, _, rest = header.partition(";")
-    found = {
-        name.lower(): re.sub(r"\\(.)", r"\1", quoted[1:-1]) if quoted else bare
-        for name, quoted, bare in _PARAMETER.findall(f";{rest}")
-    }
-    return media.strip().lower(), found
+    """Return how the call was sent.  Raises CallRefused."""
+    encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        raise CallRefused(Problem("media-type", f"Content-Encoding: {encoding[:50]}"))
+    return carriage.manner(request.getHeader("content-type") or "", request.getHeader("soapaction"))
 
 
 def _lost(failure: Any) -> None:

@@ -6,6 +6,7 @@ only one anyone reads.  Comments are dropped there, so that no text is cut in tw
 without comments says.  The size of a text is bounded by the size of the whole alone: an attachment is one text of many megabytes.
 """
 
+from collections.abc import Iterable
 from typing import NoReturn
 from xml.parsers import expat
 
@@ -47,6 +48,11 @@ def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
     if len(content) > limits.size:
         raise Rejected(Problem("too-large", f"{len(content)} > {limits.size}"))
     scan(content, limits)
+    return build(content)
+
+
+def build(content: bytes) -> etree._Element:
+    """Return the root of *content*, which has been scanned.  Raises Rejected: `not-well-formed`."""
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, collect_ids=False
     )
@@ -65,19 +71,34 @@ def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
 
 def scan(content: bytes, limits: Limits = LIMITS) -> None:
     """Raise Rejected, as `parse` does, unless *content* may reach the tree parser.  Namespaces are not looked at."""
-    if content[:2] in _UNMARKED:
+    refuse_unmarked(content[:2])
+    if len(content) > SLICE:
+        view = memoryview(content)
+        feed(scanner(limits), (view[at : at + SLICE] for at in range(0, len(view), SLICE)), limits)
+    else:
+        feed(scanner(limits), (content,), limits)
+
+
+def refuse_unmarked(head: bytes) -> None:
+    """Raise Rejected for a document that begins with *head*, two octets of UTF-16 that no mark announces."""
+    if head in _UNMARKED:
         raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without its mark"))
+
+
+def scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
+    """Return a parser that refuses, for `feed`."""
     parser = expat.ParserCreate()
     _bound(parser, limits)
     _forbid(parser)
+    return parser
+
+
+def feed(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryview], limits: Limits = LIMITS) -> None:
+    """Put a whole document through *parser*, piece by piece.  Raises Rejected as `scan`."""
     try:
-        if len(content) > SLICE:
-            view = memoryview(content)
-            for at in range(0, len(view), SLICE):
-                parser.Parse(view[at : at + SLICE], False)
-            parser.Parse(b"", True)
-        else:
-            parser.Parse(content, True)
+        for piece in pieces:
+            parser.Parse(piece, False)
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         detail = f"line {error.lineno}, column {error.offset + 1}: {expat.errors.messages[error.code]}"
         raise Rejected(Problem("not-well-formed", detail)) from None

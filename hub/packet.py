@@ -12,11 +12,12 @@ from datetime import date
 import attrs
 from lxml import etree
 
-from hub import markings, markup, shape
+from hub import markings, markup, shape, slimming
 from hub.attachment import Carried, Unfit, carried
 from hub.errors import Rejected
 from hub.model import Attachment, Kind, Packet, Problem, Replaced, ResponseFor
 from hub.shape import QCVN
+from hub.slimming import Loads
 from hub.tidying import Branch, Notes, Tidying
 
 KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLACEMENT}
@@ -25,6 +26,8 @@ KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLA
 _FILES = re.compile(
     r"[^\n]*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar)", re.IGNORECASE
 )
+#: The one element of a packet whose text may be large.
+LOADED = "ContentTransferEncoded"
 TIMED = 4  #: the Priority of a document that waits for its hour
 #: How the octets of some types begin.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
@@ -34,10 +37,10 @@ _YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?", re.ASC
 _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
 
 
-def read(content: bytes | etree._Element) -> Packet:
+def read(content: bytes | etree._Element, loads: Loads = slimming.NONE) -> Packet:
     """Return what a packet says, and what was tolerated in it.
 
-    *content*: its octets, or a tree of `markup.parse`, which is changed by the reading.
+    *content*: its octets, or a tree of `markup.parse`, which is changed by the reading, with the *loads* taken out of it.
     Raises Rejected: as `markup.parse` does for what is no sound XML, `packet-unreadable` for another vocabulary,
     `secret-refused` for what says it is secret, else with every problem by its path, with the line.
     """
@@ -49,7 +52,10 @@ def read(content: bytes | etree._Element) -> Packet:
     notes, is_status, hour = Notes(), _is_status(root), markings.hour(root)
     tidying = Tidying(shape.load("status" if is_status else "document"), notes)
     packet = tidying.tidy(root)
-    found = _status(packet, notes) if is_status else _document(packet, notes)
+    found = _status(packet, notes) if is_status else _document(packet, notes, loads)
+    for leaf in root.iter(f"{{{QCVN}}}{LOADED}") if loads else ():
+        if loads.get(leaf) is not None:  # one of two with the same id: refused already
+            leaf.text = "QQ=="
     tidying.judge(root)
     if notes.refused:
         raise Rejected(*notes.refused)
@@ -95,13 +101,13 @@ def _status(packet: Branch, notes: Notes) -> Packet:
     )
 
 
-def _document(packet: Branch, notes: Notes) -> Packet:
+def _document(packet: Branch, notes: Notes, loads: Loads) -> Packet:
     header = packet.one("edXMLEnvelope", "edXMLHeader")
     message, business = header.one("MessageHeader"), header.one("TraceHeaderList", "Bussiness")
     code, promulgation, other = message.one("Code"), message.one("PromulgationInfo"), message.one("OtherInfo")
     kind = KINDS.get(business.text("BussinessDocType"), Kind.DOCUMENT)
     responses = tuple(_responses(message))
-    attachments = tuple(_attachments(packet, kind, notes))
+    attachments = tuple(_attachments(packet, kind, notes, loads))
     added, removed = _receivers(business, notes) if kind is Kind.UPDATE else ((), ())
     _check_needs(kind, business, responses, notes)
     _day(promulgation, "PromulgationDate", notes)
@@ -198,13 +204,13 @@ def _day(branch: Branch, name: str, notes: Notes) -> date | None:
     return found
 
 
-def _attachments(packet: Branch, kind: Kind, notes: Notes) -> Iterator[Attachment]:
+def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iterator[Attachment]:
     """Yield the attachments in the order of their references, and take their base64 out of the tree."""
     manifest = packet.one("edXMLEnvelope", "edXMLBody", "edXMLManifest")
     encoded = packet.one("AttachmentEncoded")
     references = _by_content_id(manifest.all("Reference"), notes)
     attached = _by_content_id(encoded.all("Attachment"), notes)
-    loads = {content_id: _load(attachment, notes) for content_id, attachment in attached.items()}
+    carries = {content_id: _load(attachment, notes, loads) for content_id, attachment in attached.items()}
     if not attached and kind is Kind.DOCUMENT:
         notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
     for content_id in attached.keys() - references.keys():
@@ -217,7 +223,7 @@ def _attachments(packet: Branch, kind: Kind, notes: Notes) -> Iterator[Attachmen
             notes.refuse(
                 "M", reference.path("ContentId"), f"{reference.line('ContentId')}: no Attachment is {content_id[:100]}"
             )
-        elif (load := loads[content_id]) is not None:
+        elif (load := carries[content_id]) is not None:
             yield _attachment(content_id, reference, attached[content_id], load, notes)
 
 
@@ -235,15 +241,16 @@ def _by_content_id(branches: list[Branch], notes: Notes) -> dict[str, Branch]:
     return found
 
 
-def _load(attachment: Branch, notes: Notes) -> Carried | None:
+def _load(attachment: Branch, notes: Notes, loads: Loads) -> Carried | None:
     """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it."""
-    leaf = attachment.leaves.get("ContentTransferEncoded")
+    leaf = attachment.leaves.get(LOADED)
     if leaf is None or len(leaf):
         return None  # the schema says so
-    place, line = attachment.path("ContentTransferEncoded"), f"line {leaf.sourceline}"
-    letters, leaf.text = leaf.text or "", None
+    place, line = attachment.path(LOADED), f"line {leaf.sourceline}"
+    load, letters = loads.get(leaf), leaf.text or ""
+    leaf.text = None
     try:
-        found = carried(letters)
+        found = carried(letters if load is None else load.letters())
     except ValueError as error:
         notes.refuse("T", place, f"{line}: not base64: {error}")
     except Unfit as unfit:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 import attrs
 
 from hub import calls, envelope, examination, intake, markup, packet, signature, signing
+from hub.carriage import Manner
 from hub.certificates import ALLOW
 from hub.config import ANY, Partner
 from hub.contract import Contract
@@ -72,9 +73,10 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     body = signature.sign(envelope.wrap(calls.element(call)), identity, now)
     policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere
     signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy)
-    manner = intake.Manner(action=calls.action(call))
+    manner = Manner(action=calls.action(call))
     opened = intake.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)
+    assert isinstance(opened.call.packet, bytes)  # a sample packet is small
     root = markup.parse(opened.call.packet)
     intake.require_signature(intake.judge_signature(root, signer, province, now), signer.policy)
     read = packet.read(root)

@@ -56,11 +56,12 @@ metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
 
-#: Bytes, kept once, named by their SHA-256.
+#: Bytes, kept once, named by their SHA-256, in parts (hub/contents.py).
 content = sa.Table(
     "content",
     metadata,
     sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("part", sa.Integer, primary_key=True),
     sa.Column("octets", sa.LargeBinary, nullable=False),
 )
 

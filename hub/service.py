@@ -27,7 +27,7 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 import adapters
-from hub import admin, check, contract, pidfile, store, tls
+from hub import admin, check, contract, pidfile, spool, store, tls
 from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
 from hub.config import Config, Listen, changes
@@ -108,6 +108,7 @@ class Hold(Service):
             raise ConfigurationFault(
                 [Mistake(path, f"the hub with pid {held} runs here", "one hub a directory")]
             ) from None
+        spool.clear(spool.folder(self._data))
 
     def stopService(self) -> None:
         """Let go."""
@@ -222,7 +223,8 @@ class Hub(Ordered):
         root, soap = Resource(), Resource()
         root.putChild(b"soap", soap)
         soap.putChild(b"documents", ServiceResource(self._intake, self._contract, self._address))
-        return BoundedSite(root, self.province.config.soap.body_limit, self._contract.namespace, self._reactor)
+        limit = self.province.config.soap.body_limit
+        return BoundedSite(root, limit, self._contract.namespace, self._reactor, spool.folder(self._data))
 
     def _admin_site(self) -> Site:
         def look() -> Any:
@@ -231,7 +233,9 @@ class Hub(Ordered):
         def wsdls() -> dict[str, bytes]:
             return wsdls_of(self._contract, self._address())
 
-        return BoundedSite(admin.resource(look, wsdls), 64 * 1024, self._contract.namespace, self._reactor)
+        return BoundedSite(
+            admin.resource(look, wsdls), 64 * 1024, self._contract.namespace, self._reactor, spool.folder(self._data)
+        )
 
 
 def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:

@@ -5,19 +5,21 @@ returns the very elements it verified: read nothing else.  Whether a certificate
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import markup, tokens, xmldsig
+from hub import markup, multipart, slimming, tokens, xmldsig
 from hub.algorithms import Unverified
 from hub.certificates import Anchors, load_der
+from hub.multipart import Part
 from hub.signing import seal, sign, written
+from hub.slimming import Loads
 from hub.tokens import TOKEN, WSSE, WSU
-from hub.xmldsig import SIGNATURE
+from hub.xmldsig import SIGNATURE, Dialect
 
 __all__ = ["Unverified", "Verified", "seal", "sign", "unseal", "verify"]
 
@@ -31,7 +33,7 @@ _OURS = {
     f"{_SOAP_12}/role/next",
     f"{_SOAP_12}/role/ultimateReceiver",
 }
-_WSS = xmldsig.Dialect(pointers=True)
+_WSS, _WSS_ATTACHED = Dialect(pointers=True), Dialect(pointers=True, attached=True)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 
 
@@ -49,6 +51,7 @@ class Verified:
     created: datetime
     expires: datetime
     sha1: bool  #: SHA-1 was used, and tolerated
+    attached: frozenset[str] = frozenset()  #: the content ids of the parts that were signed
 
 
 def verify(
@@ -59,10 +62,13 @@ def verify(
     max_age: timedelta,
     skew: timedelta = timedelta(seconds=60),
     sha1: bool = False,
+    loads: Loads = slimming.NONE,
+    attached: Mapping[str, Part] | None = None,
 ) -> Verified:
     """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `markup.parse`, made with one of *certificates*.
 
-    The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
+    *loads* are the texts that were taken out of the tree; *attached* the parts beside the envelope, by content id,
+    whose octets a Reference may name (None: no such Reference is read).  The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
     `timestamp-missing`, `signature-invalid`, `algorithm-refused`, `certificate-unknown`, `signature-covers-too-little`,
     `timestamp-expired` (over, older than *max_age*, or made to live longer than that), `timestamp-future`.
 
@@ -73,11 +79,12 @@ def verify(
     security = _security(header)
     element = _only_signature(security)
     timestamp = _only_timestamp(security)
-    signature = xmldsig.read(element, sha1=sha1, dialect=_WSS)
+    signature = xmldsig.read(element, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
     ids = tokens.every_id(envelope)
     certificate, chain = tokens.signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
-    covered = _covered(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
+    parts = _covered_parts(signature, attached or {})
+    covered = _covered(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids, loads)
     missing = [markup.local(part) for part in (body, timestamp) if part not in covered]
     if missing:
         raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
@@ -94,6 +101,7 @@ def verify(
         created=created,
         expires=expires,
         sha1=signature.sha1,
+        attached=parts,
     )
 
 
@@ -177,11 +185,14 @@ def _covered(
     header: etree._Element,
     security: etree._Element,
     ids: Sequence[str],
+    loads: Loads,
 ) -> list[etree._Element]:
     """Check every reference against the element at one of *places*, or child of the Header, that bears its id; return those."""
     known = [*places, *(block for block in header.iterchildren("*") if block is not security)]
     covered: list[etree._Element] = []
     for reference in signature.references:
+        if reference.attached:
+            continue
         if reference.pointer:
             pointer = tokens.bearer(reference.uri, list(signature.key_info), ids)
             element = tokens.pointed(pointer, security, ids)
@@ -195,9 +206,33 @@ def _covered(
             raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
         if next(element.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
             raise Unverified("signature-invalid", f"a comment or processing instruction in {reference.uri}")
-        reference.check(element)
+        reference.check(element, loads=loads)
         covered.append(element)
     return covered
+
+
+def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, Part]) -> frozenset[str]:
+    """Check every reference to a part against the part's octets; return their content ids."""
+    covered: set[str] = set()
+    for reference in signature.references:
+        if not reference.attached:
+            continue
+        name = multipart.content_id(reference.uri)
+        if name in covered:
+            raise Unverified("signature-invalid", f"{reference.uri[:200]} is signed twice")
+        if name not in attached:
+            raise Unverified("attachment-unknown", f"signed, and not there: <{name[:200]}>")
+        if _is_text(attached[name].media):  # the profile (5.4.2) would have it canonicalised first
+            raise Unverified(
+                "algorithm-refused", f"<{name[:200]}> is {attached[name].media[:50]}; send application/octet-stream"
+            )
+        reference.check_part(attached[name].octets)
+        covered.add(name)
+    return frozenset(covered)
+
+
+def _is_text(media: str) -> bool:
+    return media.startswith("text/") or media.endswith(("/xml", "+xml"))
 
 
 def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: datetime) -> x509.Certificate:

@@ -3,18 +3,20 @@
 What is signed is written as text that is its own canonical form, so that nothing is canonicalised but the Body or the document.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from xml.parsers import expat
 
 from lxml import etree
 
-from hub import algorithms, markup, xmldsig
+from hub import algorithms, markup, slimming, xmldsig
 from hub.algorithms import DS, SHA256
 from hub.certificates import Identity
+from hub.slimming import Loads
+from hub.spool import Octets
 from hub.tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
-from hub.xmldsig import ENVELOPED, EXCLUSIVE, PLAIN
+from hub.xmldsig import ATTACHED, ENVELOPED, EXCLUSIVE, PLAIN
 
 _SECURITY, _BODY = b"<LT-Security/>", b"<LT-Body/>"
 
@@ -22,9 +24,18 @@ etree.register_namespace("wsu", WSU)
 
 
 def sign(
-    envelope: etree._Element | bytes, identity: Identity, now: datetime, life: timedelta = timedelta(minutes=5)
+    envelope: etree._Element | bytes,
+    identity: Identity,
+    now: datetime,
+    life: timedelta = timedelta(minutes=5),
+    *,
+    loads: Loads = slimming.NONE,
+    attached: Sequence[tuple[str, Octets]] = (),
 ) -> bytes:
     """Return the octets of *envelope*, which has no Security header yet, signed by *identity*: Body and Timestamp.
+
+    Signed too: the *loads* whose tokens stand in the Body and stay there, and the octets of the parts *attached*, each with its
+    URI (`cid:…`).
 
     The form is the one that every toolkit tried verifies (security.md 3): token with direct reference, wsu:Id, exclusive C14N
     without PrefixList, SHA-256 digests.  Whatever comes is written out and parsed again first, so that what is signed is what
@@ -46,8 +57,9 @@ def sign(
         f"<wsu:Expires>{written(now + life)}</wsu:Expires></wsu:Timestamp>"
     )
     references = (
-        _reference("#LT-Timestamp", (EXCLUSIVE,), timestamp.encode()),
-        _reference("#LT-Body", (EXCLUSIVE,), digested),
+        _reference("#LT-Timestamp", (EXCLUSIVE,), (timestamp.encode(),)),
+        _reference("#LT-Body", (EXCLUSIVE,), loads.spread(digested)),
+        *(_reference(uri, (ATTACHED,), octets.pieces()) for uri, octets in attached),
     )
     key_info = (
         f'<wsse:SecurityTokenReference><wsse:Reference URI="#LT-Token" ValueType="{X509V3}"></wsse:Reference>'
@@ -71,7 +83,7 @@ def seal(root: etree._Element, identity: Identity) -> bytes:
     """
     content = xmldsig.canonical(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
-    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), content),), key_info)
+    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     end = content.rindex(b"</")
     return b"".join((content[:end], signature.encode(), content[end:]))
 
@@ -90,7 +102,7 @@ def sign_packet(packet: bytes, identity: Identity) -> bytes:
         packet = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
     content = xmldsig.canonical(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
-    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), content),), key_info)
+    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     at = _end_of_header(packet)
     return b"".join((packet[:at], signature.encode(), memoryview(packet)[at:]))
 
@@ -116,8 +128,11 @@ def written(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _reference(uri: str, transforms: Sequence[str], content: bytes) -> str:
-    digest = algorithms.text(sha256(content).digest())
+def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> str:
+    content = sha256()
+    for piece in pieces:
+        content.update(piece)
+    digest = algorithms.text(content.digest())
     steps = "".join(f'<ds:Transform Algorithm="{transform}"></ds:Transform>' for transform in transforms)
     return (
         f'<ds:Reference URI="{uri}"><ds:Transforms>{steps}</ds:Transforms><ds:DigestMethod Algorithm="{SHA256}">'

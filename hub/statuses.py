@@ -13,7 +13,7 @@ from hub import changes, deliveries, events, ledger
 from hub.lifecycle import advance
 from hub.model import Delivery, Event, Fact, Kind, MessageState, Packet, Standing
 from hub.routes import Route, Routes
-from hub.schema import change, content, delivery
+from hub.schema import change, delivery
 from hub.schema import message as table
 from hub.store import Transaction
 
@@ -140,10 +140,10 @@ def _close(
 
 @attrs.frozen
 class Trace:
-    """One status about a unit's document: the hub's id of the document when it is known, and the status packet."""
+    """One status about a unit's document: the hub's id of the document when it is known, and the name of the status packet's bytes."""
 
     document: str | None
-    packet: bytes
+    sha256: str
 
 
 def traces(
@@ -161,8 +161,7 @@ def traces(
     """
     to_unit = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == unit)
     query = (
-        sa.select(table.c.answers, content.c.octets)
-        .join(content, content.c.sha256 == table.c.sha256)
+        sa.select(table.c.answers, table.c.sha256)
         .where(table.c.kind == Kind.STATUS, table.c.state == MessageState.ACCEPTED)
         .where(sa.or_(table.c.answers_unit == unit, to_unit))
         .order_by(table.c.received_at, table.c.id)
@@ -181,4 +180,4 @@ def traces(
     if carried_by is not None:
         carried = table.alias("carried")
         query = query.where(sa.exists().where(carried.c.id == table.c.answers, carried.c.partner == carried_by))
-    return [Trace(row.answers, row.octets) for row in tx.execute(query)]
+    return [Trace(row.answers, row.sha256) for row in tx.execute(query)]

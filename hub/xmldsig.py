@@ -6,8 +6,9 @@ What a reference points at is never looked up here: the caller hands in the elem
 import binascii
 import hashlib
 import hmac
+import io
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,12 +17,16 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import algorithms
+from hub import algorithms, slimming
 from hub.algorithms import DIGESTS, DS, METHODS, SHA1_DIGESTS, SHA1_METHODS, Digest, Method, Unverified
+from hub.slimming import Loads
+from hub.spool import Octets
 
 EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 ENVELOPED = f"{DS}enveloped-signature"
+#: The octets of a part beside the envelope, as they are (SwA Profile 1.1, 5.4.2).
+ATTACHED = "http://docs.oasis-open.org/wss/oasis-wss-SwAProfile-1.1#Attachment-Content-Signature-Transform"
 SIGNATURE = f"{{{DS}}}Signature"
 XML = "{http://www.w3.org/XML/1998/namespace}"
 
@@ -57,6 +62,9 @@ class Dialect:
     names: Mapping[str, str] = attrs.field(factory=dict)  #: other URIs of canonical forms -> the URI that is meant
     pointers: bool = False  #: STR-Transform is read
     bare: bool = False  #: [enveloped-signature] may stand alone; inclusive C14N follows by itself (XMLDSig, 4.4.3.2)
+    attached: bool = (
+        False  #: a Reference by `cid:` to a part beside the envelope is read, with the one transform there is for it
+    )
 
     def tags(self, *names: str) -> list[str]:
         """Return *names* with the namespace."""
@@ -76,10 +84,13 @@ class Reference:
     _digest: Digest
     _value: bytes
     pointer: bool = False  #: by STR-Transform: it names a SecurityTokenReference, and is about the token
+    attached: bool = False  #: it is about the octets of a part beside the envelope
 
-    def check(self, element: etree._Element, signature: etree._Element | None = None) -> None:
-        """Return if *element*, without *signature* in it, has the digest claimed.  Raises Unverified."""
-        self._compare(self._digest(canonical(element, self.form, without=signature)))
+    def check(
+        self, element: etree._Element, signature: etree._Element | None = None, loads: Loads = slimming.NONE
+    ) -> None:
+        """Return if *element*, without *signature* in it and with its *loads*, has the digest claimed.  Raises Unverified."""
+        self._check(loads.spread(canonical(element, self.form, without=signature)))
 
     def check_token(self, token: etree._Element) -> None:
         """Return if the BinarySecurityToken *token* has the digest claimed.  Raises Unverified.
@@ -90,22 +101,34 @@ class Reference:
         at = written.index(b" ")  # behind the name: its own namespace is declared in it
         if b' xmlns="' not in written[: written.index(b">")]:
             written = b"".join((written[:at], b' xmlns=""', written[at:]))
-        self._compare(self._digest(written))
+        self._check((written,))
 
-    def check_document(self, root: etree._Element, signature: etree._Element) -> None:
-        """Return if the whole document of *root*, without *signature*, has the digest claimed.  Raises Unverified.
+    def check_part(self, octets: Octets) -> None:
+        """Return if the *octets* of a part have the digest claimed.  Raises Unverified."""
+        self._check(octets.pieces())
+
+    def check_document(self, root: etree._Element, signature: etree._Element, loads: Loads = slimming.NONE) -> None:
+        """Return if the whole document of *root*, without *signature* and with its *loads*, has the digest claimed.  Raises Unverified.
 
         Nothing is copied: *signature* is taken out for as long as it takes, and the canonical form goes into the digest as
-        it is written.
+        it is written; of a tree with loads it is slim, and kept.
         """
-        digest = self._digest(b"")
+        digest, slim = self._digest(b""), io.BytesIO()
         document: Any = root.getroottree()  # the stubs do not know all of write_c14n
         how = {"exclusive": self.form.exclusive, "inclusive_ns_prefixes": _listed(self.form)}
         try:
             with _taken_out(signature):
-                document.write_c14n(_Sink(digest), with_comments=False, **how)
+                document.write_c14n(slim if loads else _Sink(digest), with_comments=False, **how)
         except etree.LxmlError as error:
             raise Unverified("signature-invalid", f"no canonical form: {error}") from None
+        for piece in loads.spread(slim.getvalue()):
+            digest.update(piece)
+        self._compare(digest)
+
+    def _check(self, pieces: Iterable[bytes]) -> None:
+        digest = self._digest(b"")
+        for piece in pieces:
+            digest.update(piece)
         self._compare(digest)
 
     def _compare(self, digest: Any) -> None:
@@ -217,8 +240,13 @@ def octets(leaf: etree._Element) -> bytes:
 def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
     transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
     steps, one = list(transforms), dialect.tags("Transform")
-    if dialect.pointers and [step.get("Algorithm") for step in steps] == [STR]:
+    if dialect.pointers and [(step.tag, step.get("Algorithm")) for step in steps] == [(*one, STR)]:
         return _pointer(element, steps[0], method, value, digests, dialect)
+    attached = dialect.attached and element.get("URI", "").startswith("cid:")
+    if attached and [(step.tag, step.get("Algorithm")) for step in steps] != [(*one, ATTACHED)]:
+        raise Unverified(
+            "algorithm-refused", "Transforms of an attachment must be [Attachment-Content-Signature-Transform]"
+        )
     if [step.tag for step in steps] not in (one, one * 2):
         raise Unverified("algorithm-refused", "Transforms must be [C14N] or [enveloped-signature, C14N]")
     bare = dialect.bare and len(steps) == 1 and steps[0].get("Algorithm") == ENVELOPED
@@ -234,6 +262,9 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
     uri = element.get("URI")
     if uri is None:
         raise Unverified("signature-invalid", "a Reference without URI")
+    if attached:
+        _children(steps[0], [])
+        return Reference(uri, PLAIN, False, digests[name], octets(value), attached=True)
     form = Form(exclusive=False) if bare else _form(steps[-1], dialect)
     return Reference(uri, form, enveloped, digests[name], octets(value))
 

@@ -10,11 +10,14 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import answers, calls, envelope, markup, signature, signing
+from hub import answers, calls, carriage, envelope, markup, signature
+from hub.carriage import Manner
 from hub.certificates import Identity
 from hub.errors import Rejected
 from hub.model import Accepted, Consignment, Conversation, Outcome, Problem, Refused, Reply, Request, Unavailable
 from hub.replies import retry_after
+from hub.slimming import Loads
+from hub.spool import SMALL, Octets
 
 #: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
 _SOAP_STATUSES = {200, 400, 500}
@@ -31,8 +34,10 @@ class Documents:
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet inline; the MessageId is the hub's id of the message, the same on every repetition."""
-        call = calls.SendDocument(consignment.content, consignment.message.id)
-        body = signing.sign(envelope.wrap(calls.element(call)), self.identity, now)
+        call = calls.SendDocument(b"", consignment.message.id)
+        element, loads = calls.element(call), Loads()
+        answers.fill(element, [Octets.of(consignment.content)], loads if len(consignment.content) > SMALL else None)
+        body = carriage.pack(envelope.answer(element), loads, Manner(), self.identity, now).read()
         headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{calls.action(call)}"'))
         reply = yield Request(self.url, body, headers)
         return self._outcome(reply, now)

@@ -143,7 +143,8 @@ def show(screen: Screen, name: str, raw: bool) -> None:
     with opened(read(screen.config)) as engine, store.reading(engine) as tx:
         message = one(tx, name)
         if raw:
-            sys.stdout.buffer.write(_octets(tx, message))
+            for octets in _pieces(tx, message):
+                sys.stdout.buffer.write(octets)
             sys.stdout.buffer.flush()
             return
         made = deliveries.of_message(tx, message.id)
@@ -159,11 +160,11 @@ def show(screen: Screen, name: str, raw: bool) -> None:
             )
 
 
-def _octets(tx: "Transaction", message: "Message") -> bytes:
+def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
     from hub import contents
 
     try:
-        return contents.octets(tx, message.sha256)
+        yield from contents.pieces(tx, message.sha256)
     except KeyError:
         raise Stop(
             f"không lưu các byte của {message.id}: {message.refusal}",

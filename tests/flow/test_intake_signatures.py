@@ -22,6 +22,7 @@ from hub import (
     signing,
     store,
 )
+from hub.carriage import Manner
 from hub.certificates import Anchors
 from hub.cli import lienthong
 from hub.errors import Rejected
@@ -73,9 +74,7 @@ def call(content, *, by=ME, send=calls.SendDocument):
 def opened(province, content, *, by=ME, change=bytes):
     body, action = call(content, by=by)
     partner = province.config.partners["me"]
-    return intake.open_call(
-        change(body), intake.Manner(action=action), (partner,), ME.certificate, province, CONTRACT, NOW
-    )
+    return intake.open_call(change(body), Manner(action=action), (partner,), ME.certificate, province, CONTRACT, NOW)
 
 
 def refused(function, *args, **named):
@@ -132,7 +131,7 @@ def over(province, shown, signer):
     """Return whose call it is when *shown* is the connection's certificate and *signer* signed; or the refusal."""
     body, action = call(document(), by=signer)
     callers = province.callers_over(province.partner_with(shown.certificate))
-    manner = intake.Manner(action=action)
+    manner = Manner(action=action)
     try:
         return intake.open_call(body, manner, callers, shown.certificate, province, CONTRACT, NOW).partner.code
     except Rejected as rejected:
@@ -194,7 +193,7 @@ def test_the_skew_is_the_partners(changed):
         tolerant = changed(me={"policy": Policy(clock_skew=skew)})
         body, action = call(document())
         how = (
-            intake.Manner(action=action),
+            Manner(action=action),
             (tolerant.config.partners["me"],),
             ME.certificate,
             tolerant,

@@ -297,7 +297,7 @@ def test_a_timed_document_waits_for_its_hour_pushed_or_fetched(today):
         deliveries.fetch(today.tx, "sotttt", held, today.now)
     assert [claim.message for claim in today.claim(at=hour)] == [pushed]
     assert deliveries.pending(today.tx, "sotttt", "H55.13", 10, hour) == [held]
-    assert deliveries.fetch(today.tx, "sotttt", held, hour)[1]
+    assert deliveries.fetch(today.tx, "sotttt", held, hour)["id"] == held
 
 
 def test_what_nobody_fetches_is_told_of_once(today):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub import deliveries, events, journal, ledger, operations, registry
+from hub import contents, deliveries, events, journal, ledger, operations, registry
 from hub.changes import Effect
 from hub.deliveries import Exchange
 from hub.errors import Rejected
@@ -131,12 +131,12 @@ def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
     assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
     assert deliveries.pending(tx, "sotttt", "H55.13.1", 10, NOW) == [second]
     assert deliveries.pending(tx, "sotttt", "H55.13", 1, NOW) == [first]
-    row, octets = deliveries.fetch(tx, "sotttt", first, NOW)
-    assert (row["message_id"], octets) == ("m1", b"packet 1")
+    row = deliveries.fetch(tx, "sotttt", first, NOW)
+    assert (row["message_id"], contents.octets(tx, row["sha256"])) == ("m1", b"packet 1")
     assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second], (
         "fetched but unconfirmed stays pending"
     )
-    assert deliveries.fetch(tx, "sotttt", first, NOW)[1] == b"packet 1"
+    assert deliveries.fetch(tx, "sotttt", first, NOW) == row
     for _ in range(2):
         deliveries.confirm(tx, "sotttt", first, None, NOW)
     assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [second]

@@ -39,6 +39,10 @@ insert into unit_alias (alias, unit) values ('000.00.13.H55', 'H55.13')
 """
 
 
+#: Octets of what a journal of the first release holds whole.
+SIZES = (0, 2, contents.PART - 2, contents.PART, contents.PART + 2, 3 * contents.LARGE + 10)
+
+
 @pytest.fixture(params=DATABASES)
 def old(request, tmp_path: Path):
     """A journal of the first release, with something of everything in it."""
@@ -52,6 +56,9 @@ def old(request, tmp_path: Path):
 def _filled(url):
     engine = store.open_journal(url, pooled=False)
     store.upgrade(engine, "0001")
+    whole = sa.table("content", sa.column("sha256"), sa.column("octets"))
+    with store.writing(engine) as tx:
+        tx.execute(sa.insert(whole), [{"sha256": f"{size}", "octets": b"\0\xff" * (size // 2)} for size in SIZES])
     values = {"octets": b"bytes", "receipt": b"<receipt/>", "no": False}
     with store.writing(engine) as tx:
         for statement in FIRST_RELEASE.split(";\n"):
@@ -78,6 +85,10 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
         assert (accepted.message_id, accepted.subject, accepted.sender) == ("m1", "V/v", "H55.13")
         assert (refused.message_id, refused.refusal) == ("m2", "unit-unknown: H55.99")
         assert contents.octets(tx, accepted.sha256) == b"bytes"
+        for size in SIZES:
+            assert contents.octets(tx, f"{size}") == b"\0\xff" * (size // 2)
+            contents.keep(tx, f"{size}", b"\0\xff" * (size // 2))  # the same message, sent again to this release
+            assert contents.size(tx, f"{size}") == size
         assert search.receipt(tx, accepted.id) == b"<receipt/>"
         (made,) = deliveries.of_message(tx, accepted.id)
         assert (made.state, made.attempts, made.recipient) == (State.WAITING, 1, "H55.01")

@@ -12,12 +12,14 @@ from pathlib import Path
 from twisted.scripts.twistd import run
 
 import hub.answers
+import hub.contents
 import hub.deliveries
 import hub.journal
 import hub.sender
 
 #: place -> (where the function lives, its name, whether the end comes before it or after it)
 POINTS = {
+    "kept-not-named": (hub.contents, "keep_parts", "after"),
     "inserted-not-committed": (hub.journal, "take", "after"),
     "committed-not-receipted": (hub.answers, "taken", "before"),
     "claimed-not-sent": (hub.sender.Sender, "send", "before"),

@@ -73,6 +73,20 @@ def test_an_archive_that_would_burst_or_climb_is_unfit(content):
         attachment.carried(base64.b64encode(content).decode())
 
 
+def test_a_directory_of_many_names_is_read_however_small_the_slices():
+    for entries in (9_000, 10_000, 10_001):
+        content = zipped("n" * 60, entries=entries)
+        letters = base64.b64encode(content).decode()
+        found: list[object] = []
+        for step in (1 << 12, 1 << 18):
+            try:
+                found.append(attachment.carried(letters[at : at + step] for at in range(0, len(letters), step)))
+            except Unfit as unfit:
+                found.append(str(unfit))
+        assert found[0] == found[1]
+        assert isinstance(found[0], str) == (entries > 10_000)
+
+
 @pytest.mark.parametrize("content", [zipped(), zipped("a/b..c.txt"), zipped(size=99 << 20), zipped(entries=10_000)])
 def test_an_ordinary_archive_is_fit(content):
     assert attachment.carried(base64.b64encode(content).decode()).size == len(content)
