@@ -12,7 +12,7 @@ import attrs
 from cryptography import x509
 
 import adapters
-from hub.certificates import Untrusted
+from hub.certificates import ALLOW, Untrusted
 from hub.config import ANY, Config
 from hub.config.trusting import signed_by
 from hub.errors import Mistake
@@ -78,7 +78,7 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
 def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
     """Give what is wrong with the hub's own certificate, be it what time did: without it nothing works."""
     try:
-        config.anchors.check(config.identity.certificate, now, config.identity.chain)
+        config.anchors.check(config.identity.certificate, now, config.identity.chain, unknown=ALLOW)
     except Untrusted as untrusted:
         expected = "a certificate that is valid now and chains to an anchor"
         yield Mistake("hub.toml: pki.certificate", str(untrusted), expected)
@@ -86,14 +86,13 @@ def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
 
 def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
     """Give what is wrong with each partner's certificates, and whether that is grave: not what time or a CRL did."""
-    stale = _stale_issuers(config, now)
     for partner in config.partners.values():
         for certificate in partner.certificates:
             try:
-                config.anchors.check(certificate, now)
+                config.anchors.check(certificate, now, unknown=partner.policy.revocation)
             except Untrusted as untrusted:
                 expected = "a valid certificate that chains to an anchor (`lienthong trust list`)"
-                grave = untrusted.problems[0].code == "certificate-untrusted" and certificate.issuer not in stale
+                grave = untrusted.problems[0].code == "certificate-untrusted"
                 yield Mistake(f"partners/{partner.code}.toml: certificates", str(untrusted), expected), grave
 
 
@@ -107,15 +106,10 @@ def endings(config: Config, now: datetime) -> Iterable[Mistake]:
             yield Mistake(
                 place, f"{_shown(certificate)} ends on {certificate.not_valid_after_utc:%Y-%m-%d}", "renew it"
             )
-    for issuer in _stale_issuers(config, now):
+    for issuer in sorted(config.anchors.overdue(now), key=lambda name: name.rfc4514_string()):
         yield Mistake(
             "crls", f"the CRL of {issuer.rfc4514_string()} is overdue", "a newer one: nothing of that issuer is trusted"
         )
-
-
-def _stale_issuers(config: Config, now: datetime) -> set[x509.Name]:
-    fresh = {crl.issuer for crl in config.crls if crl.next_update_utc is None or crl.next_update_utc > now}
-    return {crl.issuer for crl in config.crls} - fresh
 
 
 def revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:

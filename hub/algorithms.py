@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from hub.errors import Rejected
 from hub.model import Problem
@@ -90,7 +91,7 @@ def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePub
 def check_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
     """Return if the key of *certificate* made *value* over *content*.  Raises Unverified."""
     key = strong_key(certificate)
-    if not isinstance(key, method.kind):
+    if not isinstance(key, method.kind) or (is_pss(certificate) and not isinstance(method.padding, PSS)):
         raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")
     try:
         if isinstance(key, RSAPublicKey):
@@ -102,20 +103,29 @@ def check_value(method: Method, certificate: x509.Certificate, value: bytes, con
         raise Unverified("signature-invalid", "the signature value does not fit SignedInfo and the key") from None
 
 
-def method_for(key: PrivateKey) -> str:
-    """Return the signature method we sign with."""
+def is_pss(certificate: x509.Certificate) -> bool:
+    """Tell whether the key of *certificate* is for RSASSA-PSS and nothing else (RFC 4055, 1.2)."""
+    return certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+
+
+def method_for(key: PrivateKey, certificate: x509.Certificate) -> str:
+    """Return the signature method we sign with: that of the key."""
+    if is_pss(certificate):
+        return f"{PSS_METHODS}sha256-rsa-MGF1"
     if isinstance(key, EllipticCurvePrivateKey):
         return f"{MORE}ecdsa-sha384" if isinstance(key.curve, SECP384R1) else f"{MORE}ecdsa-sha256"
     return f"{MORE}rsa-sha256"
 
 
-def make_value(key: PrivateKey, content: bytes) -> str:
+def make_value(key: PrivateKey, certificate: x509.Certificate, content: bytes) -> str:
     """Sign *content* with the method of `method_for`; return the SignatureValue's text."""
     if isinstance(key, EllipticCurvePrivateKey):
         wide = isinstance(key.curve, SECP384R1)
         r, s = decode_dss_signature(key.sign(content, _repeatable(hashes.SHA384() if wide else hashes.SHA256())))
         size = (key.curve.key_size + 7) // 8
         value = r.to_bytes(size) + s.to_bytes(size)
+    elif is_pss(certificate):
+        value = key.sign(content, PSS(MGF1(hashes.SHA256()), hashes.SHA256.digest_size), hashes.SHA256())
     else:
         value = key.sign(content, PKCS1v15(), hashes.SHA256())
     return text(value)

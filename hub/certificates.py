@@ -4,7 +4,7 @@ Which partner a certificate belongs to is for the caller to decide, by comparing
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -14,25 +14,27 @@ import attrs
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 from OpenSSL.crypto import Error as OpenSSLError
 
+from hub import revocation
 from hub.errors import Rejected
 from hub.model import Problem
+from hub.revocation import STRONG, Answer, Finding, RevocationList, Status, read_answer
 
 LIFE = timedelta(seconds=60)  #: how long a check holds at most, before the chain is built again
 _KEPT = 4096  #: checks remembered at once
-_STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h that the sender can do something about; every other one is `certificate-untrusted`.
-_NOT_YET_VALID, _EXPIRED, _REVOKED = 9, 10, 23
+_NOT_YET_VALID, _EXPIRED = 9, 10
 
 
 class Untrusted(Rejected):
-    """A certificate that proves nothing: `certificate-untrusted`, `-revoked` or `-expired`."""
+    """A certificate that proves nothing: `certificate-untrusted`, `-revoked` or `-expired`, or `revocation-unknown`."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(Problem(code, detail))
@@ -45,17 +47,21 @@ class Identity:
     key: RSAPrivateKey | EllipticCurvePrivateKey = attrs.field(repr=False)
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...] = ()
+    pem: bytes = attrs.field(
+        default=b"", repr=False
+    )  #: the key as written: only there it says that it is for PSS alone
 
     @classmethod
     def read(cls, key: Path, certificate: Path) -> "Identity":
         """Read two PEM files; the second may hold the chain after the certificate.  Raises OSError, ValueError, TypeError."""
-        secret = load_pem_private_key(key.read_bytes(), password=None)
+        pem = key.read_bytes()
+        secret = load_pem_private_key(pem, password=None)
         if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
             raise TypeError(f"{key}: neither an RSA nor an EC key")
         first, *chain = x509.load_pem_x509_certificates(certificate.read_bytes())
         if secret.public_key() != first.public_key():
             raise ValueError(f"{key} is not the key of {certificate}")
-        return cls(secret, first, tuple(chain))
+        return cls(secret, first, tuple(chain), pem)
 
     @cached_property
     def token(self) -> str:
@@ -103,88 +109,181 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
-class Anchors:
-    """What is trusted: CA certificates, each an anchor by itself (an intermediate needs no root here), and their CRLs.
+#: What a certificate may be for, and the extended key usages that allow it, where it has any (RFC 5280, 4.2.1.12).
+CLIENT, SERVER, SIGN = "client", "server", "sign"
+_PURPOSES = {
+    CLIENT: {ExtendedKeyUsageOID.CLIENT_AUTH},
+    SERVER: {ExtendedKeyUsageOID.SERVER_AUTH},
+    # No usage is registered for signed messages: those of a key that signs for a system or a person, not for a CA or a clock.
+    SIGN: {
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.EMAIL_PROTECTION,
+        x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # documentSigning, RFC 9336
+        x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # the same, of Microsoft
+    },
+}
 
-    Revocation is checked for every link of the chain whose issuer has a CRL here.  Once an issuer has one, a fresh one is
-    demanded: an expired CRL refuses its whole issue, so that stopping its delivery does not bring revoked certificates back.
-    An issuer of which no CRL was ever configured is not checked: trusting it without was the operator's decision, and a
-    demand would turn away every partner of the second CA the day the first gets its CRL.  Nobody outside can choose between
-    the two, as CRLs come from the configuration only and a file that is missing there is a mistake of it.
+#: What a revocation status that cannot be learned means: refused always, refused where a source is configured, tolerated.
+REQUIRE, CONFIGURED, ALLOW = "require", "configured", "allow"
+
+
+@attrs.frozen
+class _Standing:
+    """What was found of one certificate."""
+
+    at: datetime
+    until: datetime
+    purposes: tuple[frozenset[x509.ObjectIdentifier], ...]  #: of each link that is limited
+    unsourced: str  #: a link whose issuer has no source of revocations here
+    unknown: str  #: a link whose issuer has one, and it says nothing that counts
+
+
+class Anchors:
+    """What is trusted: CA certificates, each an anchor by itself (an intermediate needs no root here), and what they revoke.
+
+    *crls* come from files.  *intermediates* only help to build a chain and are not trusted by themselves.  *sourced* are CAs
+    that are asked over the network what they revoke: `hear` takes what they said.
+
+    Revocation is judged for every link of a chain.  An issuer that has a source here, a CRL in a file or a place that is
+    asked, must say something current: an overdue CRL refuses its whole issue, so that stopping its delivery does not bring
+    revoked certificates back.  An issuer without any source is not asked about: trusting it without was the operator's
+    decision, and a demand would turn away every partner of the second CA the day the first gets its CRL.  A partner's
+    policy may be stricter (`require`) or laxer (`allow`).  Nobody outside can choose, as sources come from the
+    configuration only: a URL in a certificate is never followed.
     """
 
     def __init__(
-        self, anchors: Sequence[x509.Certificate], crls: Sequence[x509.CertificateRevocationList] = ()
+        self,
+        anchors: Sequence[x509.Certificate],
+        crls: Sequence[x509.CertificateRevocationList] = (),
+        *,
+        intermediates: Sequence[x509.Certificate] = (),
+        sourced: Sequence[x509.Certificate] = (),
     ) -> None:
         self._anchors = [X509.from_cryptography(anchor) for anchor in anchors]
-        self._crls: dict[x509.Name, list[x509.CertificateRevocationList]] = {}
-        for crl in crls:
-            self._crls.setdefault(crl.issuer, []).append(crl)
-        self._checked: dict[x509.Certificate, tuple[datetime, datetime]] = {}  # -> checked at, holds until
+        self._intermediates = list(dict.fromkeys(intermediates))
+        self._filed = tuple(RevocationList(crl) for crl in crls)
+        self._sourced = {*(crl.issuer for crl in crls), *(issuer.subject for issuer in sourced)}
+        self._lists: Mapping[x509.Name, Sequence[RevocationList]] = {}
+        self._answers: Mapping[x509.Certificate, Answer] = {}
+        self._stapled: dict[x509.Certificate, Answer] = {}
+        self._checked: dict[x509.Certificate, _Standing] = {}
+        self.hear((), {})
 
-    def check(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate] = ()) -> None:
+    def hear(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, Answer]) -> None:
+        """Take what the CAs have said when asked, in place of what they said before."""
+        by_issuer: dict[x509.Name, list[RevocationList]] = {}
+        for found in (*self._filed, *lists):
+            by_issuer.setdefault(found.issuer, []).append(found)
+        self._lists, self._answers = by_issuer, answers
+        self._checked = {}
+
+    def staple(self, certificate: x509.Certificate, octets: bytes, now: datetime) -> None:
+        """Take the OCSP response that came in the TLS handshake with *certificate*.  Raises Unusable, Untrusted."""
+        path = self._path(certificate, now, ())
+        if len(path) > 1:
+            answer = read_answer(octets, certificate, path[1], now)
+            if len(self._stapled) >= _KEPT:
+                self._stapled.clear()
+            self._stapled[certificate] = answer
+            self._checked.pop(certificate, None)
+
+    def check(
+        self,
+        certificate: x509.Certificate,
+        now: datetime,
+        chain: Sequence[x509.Certificate] = (),
+        *,
+        purpose: str | None = None,
+        unknown: str = CONFIGURED,
+    ) -> str:
         """Return if *certificate* may sign at *now*; *chain* is what its holder showed above it, not trusted by itself.
 
+        *purpose*: what for, if that is to be judged.  *unknown*: what a revocation status that cannot be learned means.
+        Returns what could not be learned and was tolerated; nothing as a rule.
+
         Raises Untrusted: `certificate-expired` (also not yet valid; also for a CA above), `certificate-revoked`,
-        `certificate-untrusted` (no chain, a CRL expired, a weak hash, key usage without digitalSignature).  A good result holds
-        for LIFE, and never past the end of a certificate or CRL it rests on.
+        `revocation-unknown`, `certificate-untrusted` (no chain, a weak hash or key, key usage without digitalSignature, another
+        purpose).  A good result holds for LIFE, and never past the end of a certificate, CRL or answer it rests on.
         """
-        known = self._checked.get(certificate)
-        if known is not None and known[0] <= now < known[1]:
-            return
-        self._checked.pop(certificate, None)
+        found = self._checked.get(certificate)
+        if found is None or not found.at <= now < found.until:
+            found = self._find(certificate, now, chain)
+        if purpose is not None and not all(purposes & _PURPOSES[purpose] for purposes in found.purposes):
+            raise Untrusted("certificate-untrusted", f"extended key usage not for {purpose}: {_named(certificate)}")
+        if unknown == REQUIRE and (missing := found.unknown or found.unsourced):
+            raise Untrusted("revocation-unknown", missing)
+        if unknown == CONFIGURED and found.unknown:
+            raise Untrusted("revocation-unknown", found.unknown)
+        return found.unknown
+
+    def overdue(self, now: datetime) -> set[x509.Name]:
+        """Return the issuers that have CRLs, in files or heard, none of them current at *now*."""
+        return {name for name, lists in self._lists.items() if all(found.flaw(now) for found in lists)}
+
+    def issuer_of(self, certificate: x509.Certificate, now: datetime) -> x509.Certificate | None:
+        """Return the CA that *certificate* leads to next at *now*; None where there is no chain, or it is an anchor itself."""
         try:
-            until = self._judge(certificate, now, chain)
+            return self._path(certificate, now, ())[1:2][0]
+        except (Untrusted, ValueError, OpenSSLError, IndexError):
+            return None
+
+    def _find(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
+        self._checked.pop(certificate, None)
+        checked = self._checked
+        try:
+            found = self._judge(certificate, now, chain)
         except (
             ValueError,
             TypeError,
             OpenSSLError,
         ) as error:  # a certificate is read only as far as is asked: who knows what stands there
             raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None
-        if len(self._checked) >= _KEPT:
-            self._checked.clear()
-        self._checked[certificate] = (now, until)
+        if len(checked) >= _KEPT:
+            checked.clear()
+        checked[certificate] = found  # not in a memory that was made after `hear`, meanwhile, by another thread
+        return found
 
-    def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> datetime:
-        """Judge the whole chain; return until when the result holds."""
+    def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
+        """Judge the whole chain."""
         _judge_usage(certificate)
         path = self._path(certificate, now, chain)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
+        unsourced, unknown = "", ""
         for subject, issuer in pairwise(path):
-            until = self._judge_link(subject, issuer, now, until)
-        return until
+            _judge_strength(subject, issuer)
+            found = self._revocation(subject, issuer, now, authority=subject is not path[0])
+            if found.status is Status.REVOKED:
+                raise Untrusted("certificate-revoked", f"{found.detail}: {_named(subject)}")
+            if found.status is Status.GOOD:
+                until = min(until, found.until or until)
+            elif issuer.subject in self._sourced:
+                unknown = unknown or f"{found.detail}: {_named(subject)}"
+            else:
+                unsourced = unsourced or f"{_named(issuer)} has no source of revocations here"
+        purposes = tuple(filter(None, map(_purposes, path[:-1] or path)))
+        return _Standing(now, until, purposes, unsourced, unknown)
 
     def _path(
         self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]
     ) -> list[x509.Certificate]:
         """Return the chain from *certificate* to an anchor."""
         store = _store(self._anchors, now, X509StoreFlags.PARTIAL_CHAIN)
-        above = [X509.from_cryptography(link) for link in chain]
+        above = [X509.from_cryptography(link) for link in (*chain, *self._intermediates)]
         try:
             path = X509StoreContext(store, X509.from_cryptography(certificate), above).get_verified_chain()
         except X509StoreContextError as error:
             raise _untrusted(error) from None
         return [link.to_cryptography() for link in path]
 
-    def _judge_link(
-        self, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, until: datetime
-    ) -> datetime:
-        """Judge one link, by the issuer's CRLs if it has any; return until when the result holds."""
-        if not _is_strong(subject):
-            raise Untrusted("certificate-untrusted", f"signed with a weak hash: {_named(subject)}")
-        crls = self._crls.get(issuer.subject)
-        if not crls:
-            return until
-        flags = X509StoreFlags.CRL_CHECK | X509StoreFlags.PARTIAL_CHAIN
-        store = _store([X509.from_cryptography(issuer)], now, flags)
-        for crl in crls:
-            store.add_crl(crl)
-        try:
-            X509StoreContext(store, X509.from_cryptography(subject)).verify_certificate()
-        except X509StoreContextError as error:
-            raise _untrusted(error) from None
-        ends = [crl.next_update_utc for crl in crls if crl.next_update_utc is not None and crl.next_update_utc > now]
-        return min([until, *ends])
+    def _revocation(
+        self, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, *, authority: bool
+    ) -> Finding:
+        heard = (self._answers.get(subject), self._stapled.get(subject))
+        answers = [answer for answer in heard if answer is not None]
+        lists = self._lists.get(issuer.subject, ())
+        return revocation.judge(subject, issuer, lists, answers, now, authority=authority)
 
 
 def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
@@ -209,16 +308,34 @@ def _judge_usage(certificate: x509.Certificate) -> None:
         raise Untrusted("certificate-untrusted", f"key usage without digitalSignature: {_named(certificate)}")
 
 
-def _is_strong(certificate: x509.Certificate) -> bool:
+def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None:
+    """A chain is as strong as its weakest signature: SHA-256 at least, by an RSA key from 2048 bits or an EC key from 256."""
     try:
-        return isinstance(certificate.signature_hash_algorithm, _STRONG)
+        weak_hash = not isinstance(subject.signature_hash_algorithm, STRONG)
     except UnsupportedAlgorithm:
-        return False
+        weak_hash = True
+    if weak_hash:
+        raise Untrusted("certificate-untrusted", f"signed with a weak hash: {_named(subject)}")
+    key = issuer.public_key()
+    least = 2048 if isinstance(key, RSAPublicKey) else 256
+    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey) or key.key_size < least:
+        raise Untrusted("certificate-untrusted", f"signed with a weak key: {_named(subject)}")
+
+
+def _purposes(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
+    """Return the extended key usages that limit *certificate*; none where nothing does.  ValueError."""
+    try:
+        found = frozenset(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return frozenset()
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from None
+    return frozenset() if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in found else found
 
 
 def _untrusted(error: X509StoreContextError) -> Untrusted:
     number, _, message = error.errors
-    codes = {_NOT_YET_VALID: "certificate-expired", _EXPIRED: "certificate-expired", _REVOKED: "certificate-revoked"}
+    codes = {_NOT_YET_VALID: "certificate-expired", _EXPIRED: "certificate-expired"}
     detail = f"{message}: {_named(error.certificate.to_cryptography())}"
     return Untrusted(codes.get(number, "certificate-untrusted"), detail)
 

@@ -17,9 +17,10 @@ from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub import agreement, contract, pidfile, registry, store
+from hub import agreement, contract, heard, pidfile, registry, store
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake
+from hub.heard import Heard
 from hub.province import Province
 from hub.rehearsal import rehearse
 from hub.roll import Roll
@@ -32,6 +33,7 @@ class Findings:
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...] = ()
     province: Province | None = None
+    heard: tuple[Heard, ...] = ()  #: what CAs have said, as it is kept; the province's anchors know it
 
 
 def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
@@ -43,6 +45,8 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         config = read(path)
     except ConfigurationFault as fault:
         return Findings(fault.mistakes)
+    known = heard.load(config, now)
+    heard.tell(config.anchors, known)
     units, mistakes = _journal(config)
     mistakes += [
         *_installation(),
@@ -60,7 +64,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
     province = Province.of(config, units)
     if not mistakes:
         mistakes += rehearse(province, contract.load("documents"), now)
-    return Findings(tuple(mistakes), tuple(warnings), province)
+    return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
 
 
 def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:

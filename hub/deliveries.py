@@ -20,6 +20,7 @@ from hub.routes import Route
 from hub.schema import attempt, message, write_instant
 from hub.schema import delivery as table
 from hub.store import Transaction
+from hub.window import replayed
 
 
 @attrs.frozen(kw_only=True)
@@ -358,14 +359,17 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime)
     return list(tx.scalars(query))
 
 
-def fetch(tx: Transaction, partner: str, message_id: str, now: datetime) -> sa.RowMapping:
+def fetch(tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True) -> sa.RowMapping:
     """Return the message row for *partner*, whose held deliveries of it become `fetched`.
 
-    Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come.
+    Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come;
+    `replayed` when the call is not *fresh* and one of them is held.
     """
     rows = [row for row in _of_partner(tx, partner, message_id) if row.state != State.HELD or row.due <= now]
     if not rows:
         raise Rejected(Problem("document-not-found", message_id))
+    if not fresh and any(row.state == State.HELD for row in rows):
+        raise replayed(message_id)
     for row in rows:
         if row.state == State.HELD:
             tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.FETCHED, changed_at=now))
@@ -374,10 +378,13 @@ def fetch(tx: Transaction, partner: str, message_id: str, now: datetime) -> sa.R
     return tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
 
 
-def confirm(tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime) -> None:
+def confirm(
+    tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime, *, fresh: bool = True
+) -> None:
     """Make the partner's fetched deliveries of a message `delivered`: those of *unit*, or all.  Repeating it changes nothing.
 
-    Raises `Rejected`: `document-not-found`, or `not-fetched` when one of them is still `held`.
+    Raises `Rejected`: `document-not-found`; `not-fetched` when one of them is still `held`; `replayed` when the call is not
+    *fresh* and one of them is fetched.
     """
     rows = [row for row in _of_partner(tx, partner, message_id) if unit in (None, row.recipient, row.via)]
     if not rows:
@@ -385,6 +392,8 @@ def confirm(tx: Transaction, partner: str, message_id: str, unit: str | None, no
     held = [row.recipient for row in rows if row.state not in (State.FETCHED, State.DELIVERED)]
     if held:
         raise Rejected(Problem("not-fetched", f"{message_id}: {', '.join(held)}"))
+    if not fresh and any(row.state == State.FETCHED for row in rows):
+        raise replayed(message_id)
     for row in rows:
         if row.state == State.FETCHED:
             tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.DELIVERED, changed_at=now))

@@ -13,7 +13,7 @@ from lxml import etree
 
 from hub import markup, slimming, tokens, xmldsig
 from hub.algorithms import DS, Unverified
-from hub.certificates import Anchors, Untrusted, fingerprint
+from hub.certificates import CONFIGURED, SIGN, Anchors, Untrusted, fingerprint
 from hub.model import PacketSignature, Standing
 from hub.shape import QCVN
 from hub.slimming import Loads
@@ -37,6 +37,7 @@ def judge(
     *,
     sha1: bool = False,
     vxp: bool = False,
+    unknown: str = CONFIGURED,
     loads: Loads = slimming.NONE,
 ) -> PacketSignature:
     """Return what the packet's own signature is worth at *now*.
@@ -47,7 +48,8 @@ def judge(
 
     *valid*: it verifies with one of *certificates*, which leads to *anchors*.  *invalid*: it can be checked, and fails; or its
     certificate was expired or revoked.  *unsigned*: there is none that counts.  *unverifiable*: all else, such as a form that is
-    not checked, a dummy, an unknown certificate, a comment, SHA-1 without *sha1*, or the VXP form without *vxp*.  Raises nothing.
+    not checked, a dummy, an unknown certificate, a comment, SHA-1 without *sha1*, the VXP form without *vxp*, or a revocation
+    status that cannot be learned, as *unknown* says (`Anchors.check`).  Raises nothing.
     """
     found = xmldsig.claims(root)
     if not found:
@@ -56,9 +58,9 @@ def judge(
         return _unverifiable("signature-invalid", f"the packet holds {len(found)} signatures")
     (element,) = found
     if element.tag == f"{{{DS}}}Signature":
-        return _judge(root, octets, element, PLAIN, certificates, anchors, now, sha1=sha1, loads=loads)
+        return _judge(root, octets, element, PLAIN, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature" and vxp:
-        return _judge(root, octets, element, VXP, certificates, anchors, now, sha1=sha1, loads=loads)
+        return _judge(root, octets, element, VXP, certificates, anchors, now, sha1=sha1, unknown=unknown, loads=loads)
     if element.tag == f"{{{QCVN}}}Signature":
         return _unverifiable("algorithm-refused", "the observed VXP form; vxp-signature=yes would check it")
     return _unverifiable("signature-invalid", f"not an XML signature: {element.tag}"[:300])
@@ -74,6 +76,7 @@ def _judge(
     now: datetime,
     *,
     sha1: bool,
+    unknown: str,
     loads: Loads,
 ) -> PacketSignature:
     try:
@@ -90,7 +93,7 @@ def _judge(
     try:
         signature.check(certificate)
         reference.check_document(root, element, loads)
-        anchors.check(certificate, now)
+        anchors.check(certificate, now, purpose=SIGN, unknown=unknown)
         if markup.may_hold_comment(octets.pieces()):  # anyone may have put it there, and other readers may stop at it
             return _unverifiable("signature-invalid", "the packet holds a comment, which no canonical form here covers")
     except Unverified as error:

@@ -143,6 +143,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Văn bản mật không được gửi qua trục liên thông; hãy gửi bằng cách khác",
         "A secret document may not travel over the hub; send it another way",
     ),
+    "replayed": (
+        "Lời gọi đã ký này đã đến trước đó và nay sẽ làm thay đổi dữ liệu; hãy ký lại rồi gọi lại",
+        "This very signed call came before and would change something now; sign it anew and call again",
+    ),
+    "revocation-unknown": (
+        "Chưa biết chứng thư còn hiệu lực hay đã bị thu hồi; hãy gửi lại sau hoặc liên hệ đơn vị vận hành",
+        "Whether the certificate is revoked is not known now; send again later, or ask the operator",
+    ),
     "sender-not-allowed": (
         "Hệ thống của bạn không được gửi thay đơn vị này; hãy liên hệ đơn vị vận hành",
         "Your system may not send for this unit; ask the operator",

@@ -3,8 +3,10 @@
 Knows the order of the steps (design.md «The life of one message») and what each operation does; not HTTP, not SQL.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import attrs
 import structlog
@@ -30,10 +32,11 @@ from hub import (
     signing,
     slimming,
     statuses,
+    window,
 )
 from hub.calls import Call
 from hub.carriage import Carriage, Manner, Outgoing
-from hub.certificates import fingerprint
+from hub.certificates import CLIENT, SIGN, fingerprint
 from hub.config import Partner
 from hub.contract import Contract
 from hub.database import Journal
@@ -47,9 +50,11 @@ from hub.routes import Route, Routes
 from hub.slimming import Loads
 from hub.spool import SMALL, Drawer, Octets
 from hub.store import Transaction
+from hub.window import Mark
 from hub.workroom import Work
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 #: `GetPendingDocumentIds` gives so many unless asked for fewer.
 PENDING_LIMIT = 1000
@@ -71,9 +76,12 @@ class Answer:
 class Opened:
     """A call that has passed every step up to the contract: read from the verified element and nothing else."""
 
+    partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
     call: Call
     operation: str
     sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
+    unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
+    mark: Mark | None  #: what tells this signed call from every other; None where there is no signature
 
 
 @attrs.define(eq=False)
@@ -151,9 +159,20 @@ class Intake:
                 ),
             )
             raise CallRefused(Problem("certificate-unknown", shown))
+        anchors, rule = province.config.anchors, partner.policy.revocation
         try:
+            anchors.check(certificate, now, purpose=CLIENT, unknown=rule)  # again: the connection may be an old one
             opened = await self._work(
-                len(body), open_call, body, manner, partner, certificate, province, self._contract, now, drawer
+                len(body),
+                open_call,
+                body,
+                manner,
+                province.callers_over(partner),
+                certificate,
+                province,
+                self._contract,
+                now,
+                drawer,
             )
         except Rejected as rejected:
             kept = await self._work(len(body), carriage.kept, body, manner, drawer)
@@ -170,6 +189,9 @@ class Intake:
             await self._keep(entry)
             await self._journal.write(journal.take, entry, province.routes)
             raise
+        if opened.partner is not partner:
+            log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
+            partner = opened.partner
         try:
             return await self._perform(province, partner, opened, now, tracking, manner.carriage, drawer, loads)
         except Rejected as rejected:
@@ -192,6 +214,8 @@ class Intake:
         routes = province.routes
         if opened.sha1:
             log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)
+        if opened.unknown:
+            log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
         match opened.call:
             case calls.SendDocument() | calls.UpdateTraces():
                 return await self._take(province, partner, opened, now, tracking, drawer)
@@ -202,16 +226,12 @@ class Intake:
                 unit = routes.canonical(organ)
                 return answers.pending(await self._journal.read(deliveries.pending, partner.code, unit, most, now))
             case calls.GetDocument(document_id):
-                row = await self._journal.write(deliveries.fetch, partner.code, document_id, now)
+                row = await self._once(opened.mark, now, deliveries.fetch, partner.code, document_id, now)
                 answer = answers.document(answers.Document(document_id, row["message_id"], b""))
                 return await self._fill(answer, [row["sha256"]], how, drawer, loads)
             case calls.ConfirmReceived(document_id, given):
                 confirmed_unit = routes.canonical(given) if given else None
-                try:
-                    await self._journal.write(deliveries.confirm, partner.code, document_id, confirmed_unit, now)
-                except Rejected as rejected:
-                    return answers.refused(opened.operation, rejected.problems)
-                return answers.confirmed()
+                return await self._confirm(opened, partner.code, document_id, confirmed_unit, now)
             case calls.GetTraces() as asked:
                 found = await self._traces(routes, partner, asked)
                 answer = answers.traces([answers.Trace(trace.document, b"") for trace in found])
@@ -222,6 +242,28 @@ class Intake:
                 return answers.organizations(reached)
             case calls.CheckPermission(organ):
                 return answers.permission(routes.permission(partner.code, organ))
+
+    async def _confirm(
+        self, opened: Opened, partner: str, document_id: str, unit: str | None, now: datetime
+    ) -> etree._Element:
+        try:
+            await self._once(opened.mark, now, deliveries.confirm, partner, document_id, unit, now)
+        except CallRefused:
+            raise
+        except Rejected as rejected:
+            return answers.refused(opened.operation, rejected.problems)
+        return answers.confirmed()
+
+    async def _once(self, mark: Mark | None, now: datetime, step: Callable[..., T], *args: object) -> T:
+        """Do a writing *step* of a call without an id of its own.  Raises `Rejected`: also `replayed`."""
+
+        def take(tx: Transaction) -> T | Rejected:
+            return window.once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
+
+        found = await self._journal.write(take)
+        if isinstance(found, Rejected):
+            raise found
+        return found
 
     async def _fill(
         self, answer: etree._Element, names: Sequence[str], how: Carriage, drawer: Drawer, loads: Loads
@@ -288,14 +330,15 @@ def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octet
 def open_call(
     body: bytes | Octets,
     manner: Manner,
-    partner: Partner,
+    callers: Sequence[Partner],
     shown: x509.Certificate,
     province: Province,
     contract: Contract,
     now: datetime,
     drawer: Drawer | None = None,
 ) -> Opened:
-    """Parse, verify and validate a call of *partner*, who showed that certificate; return what its verified Body says.
+    """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
+    verified Body says.
 
     Raises `Rejected` with the code of the step that refused it.
     """
@@ -306,7 +349,7 @@ def open_call(
     opened = envelope.open_envelope(root)
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
-    believed = believe(unpacked, opened, partner, shown, province, now)
+    believed = believe(unpacked, opened, callers, shown, province, now)
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
     for action in (manner.action, unpacked.action):
@@ -315,15 +358,18 @@ def open_call(
     if manner.carriage is Carriage.SWA:
         carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
     call = calls.read(child, contract.validate(child, unpacked.loads))
-    return Opened(call, operation.name, believed.sha1)
+    return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Believed:
-    """What of a call may be read."""
+    """What of a call may be read, whose it is, and what the partner's policy tolerated for it."""
 
+    partner: Partner
     body: etree._Element
-    sha1: bool = False  #: SHA-1 was tolerated for it
+    sha1: bool = False
+    unknown: str = ""
+    mark: Mark | None = None
     attached: frozenset[str] | None = (
         None  #: the content ids of the parts that are as good as the Body; None: all, TLS answers for them
     )
@@ -332,23 +378,46 @@ class Believed:
 def believe(
     unpacked: carriage.Unpacked,
     opened: envelope.Envelope,
-    partner: Partner,
+    callers: Sequence[Partner],
     shown: x509.Certificate,
     province: Province,
     now: datetime,
 ) -> Believed:
     """Return what may be read.  Raises `Unverified`, `Untrusted`.
 
-    It is the one that the WS-Security signature covers.  Under `signature=packet` there may be no such signature, and then the
-    certificate that TLS showed answers for the Body; a signature that is there must verify all the same.
+    It is the Body that the WS-Security signature covers, made by one of *callers*, each by its own certificates and policy.  Under
+    `signature=packet` there may be no such signature, and then the certificate that TLS showed answers for the Body, which is of
+    the first of *callers*; a signature that is there must verify all the same.
     """
-    policy = partner.policy
+    refused: list[Rejected] = []
+    for partner in callers:
+        try:
+            return _believe(unpacked, opened, partner, shown, province, now)
+        except Rejected as error:
+            refused.append(error)
+    raise min(refused, key=lambda each: _VAGUE.get(each.problems[0].code, 0))
+
+
+#: Refusals that may only mean that another of the callers signed: the more, the less they tell.
+_VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
+
+
+def _believe(
+    unpacked: carriage.Unpacked,
+    opened: envelope.Envelope,
+    partner: Partner,
+    shown: x509.Certificate,
+    province: Province,
+    now: datetime,
+) -> Believed:
+    policy, anchors = partner.policy, province.config.anchors
     try:
         verified = signature.verify(
             unpacked.root,
             partner.certificates,
             now,
             max_age=policy.max_age,
+            skew=policy.clock_skew,
             sha1=policy.sha1,
             loads=unpacked.loads,
             attached=unpacked.attached or None,
@@ -356,10 +425,11 @@ def believe(
     except signature.Unverified as error:
         if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
             raise
-        province.config.anchors.check(shown, now)
-        return Believed(opened.body)
-    province.config.anchors.check(verified.certificate, now)
-    return Believed(verified.body, verified.sha1, verified.attached)
+        return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
+    unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
+    name = hashlib.sha256(f"{partner.code}\n".encode() + verified.signed).hexdigest()
+    mark = Mark(name, verified.expires + policy.clock_skew)
+    return Believed(partner, verified.body, verified.sha1, unknown, mark, verified.attached)
 
 
 def judge_message(
@@ -423,6 +493,7 @@ def judge_signature(
         now,
         sha1=policy.sha1,
         vxp=policy.vxp_signature,
+        unknown=policy.revocation,
         loads=loads,
     )
 

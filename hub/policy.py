@@ -28,6 +28,9 @@ class Policy:
     sha1: bool = False  #: whether a signature may use SHA-1; told when used
     vxp_signature: bool = False  #: whether a packet signature of the observed VXP form is checked; told when used
     max_age: timedelta = timedelta(seconds=900)  #: how old a signed call may be
+    clock_skew: timedelta = timedelta(seconds=60)  #: how far the partner's clock may be off
+    revocation: str = "configured"  #: what a revocation status that cannot be learned means, as `Anchors.check` says
+    relay: str = ""  #: another partner over whose connections this one's signed calls may come; empty for none
     first_retry: timedelta = timedelta(seconds=1)
     max_retry: timedelta = timedelta(minutes=5)
     give_up: timedelta = timedelta(days=14)  #: a delivery that has waited so long is dead
@@ -61,13 +64,17 @@ def spell(length: timedelta) -> str:
     return f"{length // _UNITS['ms']}ms"
 
 
+_NO_RELAY = "none"
+
 #: key -> its values.
 _CHOICES = {
     "signature": ("message", "packet", "both"),
     "profile": ("observed", "strict"),
+    "revocation": ("require", "configured", "allow"),
 }
 _DURATIONS = {
     "max-age": 1.0,
+    "clock-skew": 0.0,
     "first-retry": 0.001,
     "max-retry": 0.001,
     "give-up": 1.0,
@@ -79,6 +86,8 @@ KEYS = (
     "sha1",
     "vxp-signature",
     "max-age",
+    "clock-skew",
+    "revocation",
     "relay",
     "first-retry",
     "max-retry",
@@ -93,7 +102,7 @@ def spelled(policy: Policy) -> dict[str, str]:
     def text(value: object) -> str:
         if isinstance(value, timedelta):
             return spell(value)
-        return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        return ("yes" if value else "no") if isinstance(value, bool) else str(value) or _NO_RELAY
 
     return {name.replace("_", "-"): text(value) for name, value in attrs.asdict(policy).items()}
 
@@ -115,6 +124,10 @@ def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake
     if policy.first_retry > policy.max_retry:
         wrong = f"{spell(policy.first_retry)} is longer than max-retry, {spell(policy.max_retry)}"
         mistakes.append(Mistake(f"{place}.first-retry", wrong, "first-retry at most max-retry"))
+    if policy.relay and policy.signature == "packet":
+        wrong = 'it stands beside signature = "packet"'
+        expected = "signature=message or both: only a signed envelope says whose call a relay carries"
+        mistakes.append(Mistake(f"{place}.relay", wrong, expected))
     return policy, mistakes
 
 
@@ -125,12 +138,12 @@ class _Wrong:
 
 
 def _value(key: str, text: object) -> str | bool | timedelta | _Wrong:
-    if key == "relay":
-        return _Wrong("relay is not available yet", "no relay")
     if key not in KEYS:
         return _Wrong("unknown key", f"one of {', '.join(KEYS)}")
     if not isinstance(text, str):
         return _Wrong(f"{text!r} is not a text", f"text in quotes, such as {_example(key)}")
+    if key == "relay":
+        return "" if text == _NO_RELAY else text or _Wrong("it is empty", "the code of a partner, or none")
     if key in _CHOICES:
         return _choice(key, text)
     if key in _DURATIONS:

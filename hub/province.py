@@ -24,6 +24,7 @@ class Province:
     config: Config
     routes: Routes
     _by_certificate: Mapping[str, Partner]
+    _relayed: Mapping[str, tuple[Partner, ...]]  #: a relay's code -> whose calls it carries
 
     @classmethod
     def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
@@ -35,11 +36,19 @@ class Province:
             for partner in config.partners.values()
             for certificate in partner.certificates
         }
-        return cls(config, routes, by_certificate)
+        relayed: dict[str, tuple[Partner, ...]] = {}
+        for partner in config.partners.values():
+            if partner.policy.relay:
+                relayed[partner.policy.relay] = (*relayed.get(partner.policy.relay, ()), partner)
+        return cls(config, routes, by_certificate, relayed)
 
     def partner_with(self, certificate: x509.Certificate) -> Partner | None:
         """Return the partner whose configured certificate this is."""
         return self._by_certificate.get(fingerprint(certificate))
+
+    def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
+        """Return whose calls may come over a connection of *partner*: its own, and those of who names it as their relay."""
+        return (partner, *self._relayed.get(partner.code, ()))
 
 
 def day(now: datetime) -> date:

@@ -169,6 +169,15 @@ attempt = sa.Table(
 )
 sa.Index("ix_attempt_message", attempt.c.message, attempt.c.partner)
 
+#: Signed calls that were taken lately (hub/window.py).
+signed_call = sa.Table(
+    "signed_call",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("until", Instant, nullable=False),
+)
+sa.Index("ix_signed_call_until", signed_call.c.until)
+
 #: `text` is the very text that is hashed; `number` and `hash` come from the chainer.
 event = sa.Table(
     "event",

@@ -10,25 +10,23 @@ from io import BytesIO
 from urllib.parse import urlsplit
 
 import attrs
+import structlog
 from cryptography import x509
-from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IReactorTCP, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOProtocol
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, ResponseDone, ResponseFailed
+from twisted.internet.interfaces import IReactorTCP, IReactorTime
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS, IResponse
-from zope.interface import implementer
+from twisted.web.iweb import IBodyProducer, IResponse
 
-from hub import tls
-from hub.certificates import fingerprint
+from hub import calling, tls
+from hub.certificates import ALLOW, SERVER, Anchors, fingerprint
 from hub.config import Config, Partner
 from hub.delivery import Unreachable
 from hub.errors import Rejected
 from hub.model import Problem, Reply, Request
+from hub.revocation import Unusable
+
+log = structlog.get_logger()
 
 #: An answer may have so many octets; a document's answer has a few thousand.
 REPLY_LIMIT = 4 * 1024 * 1024
@@ -36,35 +34,6 @@ REPLY_LIMIT = 4 * 1024 * 1024
 
 class Reactor(IReactorTCP, IReactorTime):
     """What the sender needs of a reactor."""
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-@attrs.frozen
-class _Connections:
-    """Makes the TLS side of one connection."""
-
-    _context: SSL.Context
-    _host: bytes
-
-    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """See `IOpenSSLClientConnectionCreator`."""
-        connection = SSL.Connection(self._context, None)
-        if not self._host.replace(b".", b"").replace(b":", b"").isdigit():
-            connection.set_tlsext_host_name(self._host)
-        return connection
-
-
-@implementer(IPolicyForHTTPS)
-@attrs.frozen
-class _Policy:
-    """One partner's TLS."""
-
-    _context: SSL.Context
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """See `IPolicyForHTTPS`."""
-        del port
-        return _Connections(self._context, hostname)
 
 
 @attrs.define(eq=False)
@@ -90,7 +59,7 @@ class Sender:
         except CancelledError:
             raise
         except Exception as error:
-            raise Unreachable(_said(error)) from error
+            raise Unreachable(calling.said(error)) from error
 
     async def close(self) -> None:
         """Close every idle connection."""
@@ -104,20 +73,36 @@ class Sender:
             return held[2]
         if held is not None:
             _ = held[3].closeCachedConnections()
-        anchors, known = self.config.anchors, {fingerprint(certificate) for certificate in partner.certificates}
-
-        def check(shown: x509.Certificate) -> None:
-            if fingerprint(shown) not in known:
-                raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
-            anchors.check(shown, self._now())
-
         pool = HTTPConnectionPool(self._reactor, persistent=True)
         pool.retryAutomatically = False  # whether to try again is the delivery's to say
         pool.cachedConnectionTimeout = 30
-        policy = _Policy(tls.context(self.config.identity, check))
+        check, stapled = judges(partner, self.config.anchors, self._now)
+        policy = calling.OneContext(tls.context(self.config.identity, check, stapled=stapled), staple=True)
         agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
         self._agents[partner.code] = (self.config, partner, agent, pool)
         return agent
+
+
+def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime]) -> tuple[tls.Check, tls.Stapled]:
+    """Return how the server of *partner* is judged: by its certificate first, then with what it stapled."""
+    known = {fingerprint(certificate) for certificate in partner.certificates}
+
+    def check(shown: x509.Certificate) -> None:
+        if fingerprint(shown) not in known:
+            raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
+        anchors.check(shown, now(), purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
+
+    def stapled(shown: x509.Certificate, octets: bytes) -> None:
+        if octets:
+            try:
+                anchors.staple(shown, octets, now())
+            except Unusable as unusable:
+                log.warning("staple-unusable", partner=partner.code, reason=str(unusable))
+        unknown = anchors.check(shown, now(), purpose=SERVER, unknown=partner.policy.revocation)
+        if unknown:
+            log.warning("revocation-unknown-allowed", partner=partner.code, reason=unknown)
+
+    return check, stapled
 
 
 def _producer(body: bytes) -> IBodyProducer:
@@ -126,54 +111,9 @@ def _producer(body: bytes) -> IBodyProducer:
 
 async def _reply(asked: Deferred[IResponse]) -> Reply:
     response = await asked
-    reading = _Reading()
-    response.deliverBody(reading)
-    body = await reading.done
+    body = await calling.body(response, REPLY_LIMIT)
     headers = {
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in response.headers.getAllRawHeaders()
     }
     return Reply(response.code, body, headers)
-
-
-class _Reading(Protocol):
-    """Gathers a body up to `REPLY_LIMIT`."""
-
-    def __init__(self) -> None:
-        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def dataReceived(self, data: bytes) -> None:
-        """Keep *data*; give up when there is too much of it."""
-        self._size += len(data)
-        self._parts.append(data)
-        if self._size > REPLY_LIMIT and not self.done.called:
-            self._abort()
-            self.done.errback(Failure(Unreachable(f"the answer is longer than {REPLY_LIMIT} octets")))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Hand over the whole body, or say why there is none."""
-        if self.done.called:
-            return
-        if reason.check(ResponseDone):
-            self.done.callback(b"".join(self._parts))
-        else:
-            self.done.errback(reason)
-
-    def _abort(self) -> None:
-        if self.transport is not None and hasattr(self.transport, "abortConnection"):
-            self.transport.abortConnection()
-
-
-def _said(error: Exception) -> str:
-    """Say in one line why no reply came."""
-    match error:
-        case Unreachable():
-            return str(error)
-        case ConnectError() | DNSLookupError() | ConnectingCancelledError():
-            return f"connection failed: {error}"
-        case ResponseFailed():
-            return "connection broke: " + "; ".join(failure.getErrorMessage() for failure in error.reasons)
-        case _:
-            return f"{type(error).__name__}: {error}"

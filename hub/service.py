@@ -6,7 +6,7 @@ Knows every part's constructor and nothing of what a part does.  `tap.py` hands 
 import random
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,15 @@ from zope.interface import implementer
 
 import adapters
 from hub import admin, check, contract, pidfile, spool, store, tls
-from hub.certificates import fingerprint
+from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
 from hub.config import Config, Listen, changes
 from hub.contract import Contract
 from hub.database import Database
 from hub.delivery import DeliveryService
 from hub.errors import ConfigurationFault, Mistake, Rejected
+from hub.heard import Heard
+from hub.inquiry import Inquiry, network
 from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive
@@ -126,7 +128,9 @@ class Hub(Ordered):
             parent.setComponent(ILogObserver, self.observer)
         super().setServiceParent(parent)
 
-    def __init__(self, province: Province, reactor: Any, ports: Mapping[str, socket.socket]) -> None:
+    def __init__(
+        self, province: Province, reactor: Any, ports: Mapping[str, socket.socket], known: Sequence[Heard] = ()
+    ) -> None:
         super().__init__()
         config = province.config
         self.province = province
@@ -150,6 +154,7 @@ class Hub(Ordered):
             alone=config.database_url.startswith("sqlite"),
         )
         self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
+        self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
         self._soap_context = self._admin_context = tls.context(config.identity)
         self._make_contexts()
         for part in (
@@ -157,6 +162,7 @@ class Hub(Ordered):
             self._database,
             workroom,
             Chainer(self._database, reactor),
+            self._inquiry,
             self._delivery,
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
             Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
@@ -186,6 +192,7 @@ class Hub(Ordered):
         self.province = self._intake.province = self._delivery.province = found.province
         self._delivery.adapters = adapters_of(new)
         self._sender.config = new
+        self._inquiry.take_up(new, found.heard)
         self._make_contexts()
         self._delivery.wake()
         log.info("reloaded", changes=changed)
@@ -198,8 +205,10 @@ class Hub(Ordered):
 
     def _check(self, shown: x509.Certificate) -> None:
         """Judge the certificate of a client; one that is refused sees a TLS alert, so the reason stands in the log."""
+        partner = self.province.partner_with(shown)
+        rule = partner.policy.revocation if partner is not None else CONFIGURED
         try:
-            self.province.config.anchors.check(shown, self.now())
+            self.province.config.anchors.check(shown, self.now(), purpose=CLIENT, unknown=rule)
         except Rejected as rejected:
             subject = shown.subject.rfc4514_string()[:200]
             log.warning("client-refused", subject=subject, certificate=fingerprint(shown), reason=str(rejected))
@@ -280,7 +289,7 @@ def make_hub(path: Path, reactor: Any) -> Hub:
             mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, "a port that is free"))
     if mistakes:
         raise ConfigurationFault(mistakes)
-    return Hub(found.province, reactor, ports)
+    return Hub(found.province, reactor, ports, found.heard)
 
 
 def _refuse(failure: Failure) -> pidfile.Verdict:

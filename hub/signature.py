@@ -19,7 +19,7 @@ from hub.multipart import Part
 from hub.signing import seal, sign, written
 from hub.slimming import Loads
 from hub.tokens import TOKEN, WSSE, WSU
-from hub.xmldsig import SIGNATURE, STANDARD, Dialect
+from hub.xmldsig import SIGNATURE, Dialect
 
 __all__ = ["Unverified", "Verified", "seal", "sign", "unseal", "verify"]
 
@@ -33,7 +33,7 @@ _OURS = {
     f"{_SOAP_12}/role/next",
     f"{_SOAP_12}/role/ultimateReceiver",
 }
-_ATTACHED = Dialect(attached=True)
+_WSS, _WSS_ATTACHED = Dialect(pointers=True), Dialect(pointers=True, attached=True)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 
 
@@ -45,7 +45,9 @@ class Verified:
     timestamp: etree._Element
     headers: tuple[etree._Element, ...]  #: other children of the Header that were signed
     certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]  #: what came with it, worth nothing by itself
     signature_value: bytes
+    signed: bytes  #: SignedInfo in canonical form: what names this call among all that its certificate signed
     created: datetime
     expires: datetime
     sha1: bool  #: SHA-1 was used, and tolerated
@@ -77,9 +79,9 @@ def verify(
     security = _security(header)
     element = _only_signature(security)
     timestamp = _only_timestamp(security)
-    signature = xmldsig.read(element, sha1=sha1, dialect=STANDARD if attached is None else _ATTACHED)
+    signature = xmldsig.read(element, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
     ids = tokens.every_id(envelope)
-    certificate = tokens.signer(signature.key_info, security, certificates, ids)
+    certificate, chain = tokens.signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
     parts = _covered_parts(signature, attached or {})
     covered = _covered(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids, loads)
@@ -93,7 +95,9 @@ def verify(
         timestamp=timestamp,
         headers=tuple(part for part in covered if part.getparent() is header),
         certificate=certificate,
+        chain=chain,
         signature_value=signature.value,
+        signed=signature.signed,
         created=created,
         expires=expires,
         sha1=signature.sha1,
@@ -188,6 +192,14 @@ def _covered(
     covered: list[etree._Element] = []
     for reference in signature.references:
         if reference.attached:
+            continue
+        if reference.pointer:
+            pointer = tokens.bearer(reference.uri, list(signature.key_info), ids)
+            element = tokens.pointed(pointer, security, ids)
+            if element in covered:
+                raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
+            reference.check_token(element)
+            covered.append(element)
             continue
         element = tokens.bearer(reference.uri, known, ids)
         if element in covered:

@@ -143,10 +143,10 @@ def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> 
 def _signature(identity: Identity, references: Sequence[str], key_info: str) -> str:
     signed_info = (
         f'<ds:SignedInfo xmlns:ds="{DS}"><ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
-        f'<ds:SignatureMethod Algorithm="{algorithms.method_for(identity.key)}"></ds:SignatureMethod>'
+        f'<ds:SignatureMethod Algorithm="{algorithms.method_for(identity.key, identity.certificate)}"></ds:SignatureMethod>'
         f"{''.join(references)}</ds:SignedInfo>"
     )
-    value = algorithms.make_value(identity.key, signed_info.encode())
+    value = algorithms.make_value(identity.key, identity.certificate, signed_info.encode())
     return (
         f'<ds:Signature xmlns:ds="{DS}">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>'
         f"<ds:KeyInfo>{key_info}</ds:KeyInfo></ds:Signature>"

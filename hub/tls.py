@@ -3,42 +3,66 @@
 Knows pyOpenSSL; not sockets, not partners.  Resumption is off because a resumed session would skip the revocation check.
 """
 
+import warnings
 from collections.abc import Callable, Iterable
 
 from cryptography import x509
 from OpenSSL import SSL
+from OpenSSL.crypto import FILETYPE_PEM, load_privatekey
 
+from hub.algorithms import is_pss
 from hub.certificates import Identity
 from hub.errors import Rejected
 
 #: Judges the peer's certificate; raises `Rejected` to refuse it.
 Check = Callable[[x509.Certificate], None]
+#: Judges the server's certificate with the OCSP response it stapled, empty without one; raises `Rejected` to refuse it.
+Stapled = Callable[[x509.Certificate, bytes], None]
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
 
 
 def context(
-    identity: Identity, check: Check | None = None, authorities: Iterable[x509.Certificate] = ()
+    identity: Identity | None,
+    check: Check | None = None,
+    authorities: Iterable[x509.Certificate] = (),
+    *,
+    stapled: Stapled | None = None,
 ) -> SSL.Context:
-    """Return a context that shows *identity*.
+    """Return a context that shows *identity*, if there is one.
 
     With *check*, the peer must show a certificate that passes it, or the handshake fails; *authorities* are named to clients
-    that choose among their certificates.
+    that choose among their certificates.  With *stapled*, a server must pass it too, on connections that ask for an OCSP
+    response.  (The other way TLS gives nothing: no library that partners use staples a client's certificate.)
     """
     made = SSL.Context(SSL.TLS_METHOD)
     made.set_min_proto_version(SSL.TLS1_2_VERSION)
     made.set_cipher_list(_CIPHERS)
     made.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     made.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    made.use_certificate(identity.certificate)
-    for link in identity.chain:
-        made.add_extra_chain_cert(link)
-    made.use_privatekey(identity.key)
+    if identity is not None:
+        made.use_certificate(identity.certificate)
+        for link in identity.chain:
+            made.add_extra_chain_cert(link)
+        _use_key(made, identity)
     for authority in authorities:
         made.add_client_ca(authority)
     if check is not None:
         made.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _judging(check))
+    if stapled is not None:
+        made.set_ocsp_client_callback(_judging_staple(stapled), None)
     return made
+
+
+def _use_key(made: SSL.Context, identity: Identity) -> None:
+    if not (identity.pem and is_pss(identity.certificate)):
+        made.use_privatekey(identity.key)
+        return
+    with (
+        warnings.catch_warnings()
+    ):  # a key of `cryptography` has forgotten that it is for PSS alone: OpenSSL reads it anew
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made.use_privatekey(load_privatekey(FILETYPE_PEM, identity.pem))
 
 
 def _judging(check: Check) -> Callable[..., bool]:
@@ -49,6 +73,20 @@ def _judging(check: Check) -> Callable[..., bool]:
             return True
         try:
             check(shown.to_cryptography())  # type: ignore[attr-defined]  # an X509, whose name is deprecated
+        except Rejected:
+            return False
+        return True
+
+    return judge
+
+
+def _judging_staple(stapled: Stapled) -> Callable[..., bool]:
+    def judge(connection: SSL.Connection, octets: bytes, _data: None) -> bool:
+        shown = connection.get_peer_certificate(as_cryptography=True)
+        try:
+            if shown is None:
+                return False
+            stapled(shown, octets)
         except Rejected:
             return False
         return True

@@ -3,20 +3,23 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import cast
+from typing import NamedTuple, cast
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 from lxml import etree
 
 from hub.algorithms import DS, Unverified
+from hub.certificates import load_der
 from hub.xmldsig import XML, octets
 
 _OASIS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
 WSSE = f"{_OASIS}wssecurity-secext-1.0.xsd"
 WSU = f"{_OASIS}wssecurity-utility-1.0.xsd"
-X509V3 = f"{_OASIS}x509-token-profile-1.0#X509v3"
+X509V3, PKI_PATH, PKCS7 = (f"{_OASIS}x509-token-profile-1.0#{name}" for name in ("X509v3", "X509PKIPathv1", "PKCS7"))
 BASE64 = f"{_OASIS}soap-message-security-1.0#Base64Binary"
 TOKEN = f"{{{WSSE}}}BinarySecurityToken"
 WSU_ID = f"{{{WSU}}}Id"
@@ -33,7 +36,9 @@ _ID_NAMES = (WSU_ID, "Id", f"{XML}id")
 _IDS = etree.XPath(
     "/descendant::*/@u:Id | /descendant::*/@Id | /descendant::*/@xml:id", namespaces={"u": WSU}, smart_strings=False
 )
+_KINDS = (X509V3, PKI_PATH, PKCS7)
 _MOST_SHOWN = 10
+_LARGEST_TOKEN = 64 * 1024  #: octets
 _LONGEST_NAME = 2000  #: characters
 _FRAGMENT = re.compile(r"#[\w.-]+")
 _AFTER_COMMA = re.compile(r"(?<!\\), +")
@@ -66,33 +71,116 @@ def bearer(uri: str, places: Sequence[etree._Element], ids: Sequence[str]) -> et
     raise Unverified("signature-invalid", f"{uri[:200]} stands nowhere it could be signed for")
 
 
+class Signer(NamedTuple):
+    """Whose key it is, and the certificates that came with it: worth nothing by themselves."""
+
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+
+
 def signer(
     key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Sequence[str]
-) -> x509.Certificate:
+) -> Signer:
     """Return the one of *certificates* that *key_info* names, in a *security* header.
 
-    By one SecurityTokenReference: direct, to a BinarySecurityToken of the same header; issuer and serial; subject key identifier;
-    thumbprint.  Nothing embedded, no key by name or value, nothing that is not registered.  Raises Unverified:
-    `certificate-unknown`, `signature-invalid`.
+    By one SecurityTokenReference: direct, to a BinarySecurityToken of the same header, which holds the certificate or, as
+    X509PKIPathv1 or PKCS7, its chain too; issuer and serial; subject key identifier; thumbprint.  Nothing embedded, no key by
+    name or value, nothing that is not registered.  Raises Unverified: `certificate-unknown`, `signature-invalid`.
     """
     pointer = _single(_single(key_info, _POINTER), _DIRECT, _KEY_IDENTIFIER, _X509_DATA)
+    shown: list[bytes] = []
     if pointer.tag == _DIRECT:
-        wanted = bearer(pointer.get("URI", ""), list(security.iterchildren(TOKEN)), ids)
-        kinds = {
-            pointer.get("ValueType", X509V3),
-            wanted.get("ValueType", X509V3),
-            wanted.get("EncodingType", BASE64),
-        }
-        if kinds != {X509V3, BASE64}:
-            raise Unverified("signature-invalid", "the token is not an X.509 certificate in base64")
-        matches = with_octets(octets(wanted), certificates)
+        shown, matches = _by_token(pointer, security, certificates, ids)
     elif pointer.tag == _X509_DATA:
         matches = _by_serial(pointer, certificates)
     else:
         matches = _by_identifier(pointer, certificates)
     if not matches:
         raise Unverified("certificate-unknown", "the signing certificate is not one registered for this partner")
-    return max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
+    found = max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
+    return Signer(found, tuple(_load(der) for der in shown if der != _der(found)))
+
+
+def pointed(pointer: etree._Element, security: etree._Element, ids: Sequence[str]) -> etree._Element:
+    """Return the BinarySecurityToken that a SecurityTokenReference points at directly.  Raises Unverified."""
+    if pointer.tag != _POINTER:
+        raise Unverified("signature-invalid", "STR-Transform of what is no SecurityTokenReference")
+    return bearer(_single(pointer, _DIRECT).get("URI", ""), list(security.iterchildren(TOKEN)), ids)
+
+
+def _by_token(
+    pointer: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Sequence[str]
+) -> tuple[list[bytes], list[x509.Certificate]]:
+    """Return the certificates of the token that *pointer* points at, and which of them may be the signer's."""
+    token = bearer(pointer.get("URI", ""), list(security.iterchildren(TOKEN)), ids)
+    kind = token.get("ValueType", X509V3)
+    if pointer.get("ValueType", kind) != kind or kind not in _KINDS or token.get("EncodingType", BASE64) != BASE64:
+        raise Unverified("signature-invalid", "the token is not an X.509 certificate, or its chain, in base64")
+    content = octets(token)
+    if kind == X509V3:
+        return [], with_octets(content, certificates)
+    shown = _chain(content, kind)
+    if kind == PKI_PATH:
+        return shown, with_octets(shown[-1], certificates)  # the path begins at the top
+    matches = [one for one in certificates if _der(one) in shown]
+    if len(matches) > 1:
+        raise Unverified("signature-invalid", "the PKCS7 token holds several certificates of this partner")
+    return shown, matches
+
+
+def _chain(content: bytes, kind: str) -> list[bytes]:
+    """Return the certificates in a PKIPath or in the certificates of a PKCS7.  Raises Unverified."""
+    if len(content) > _LARGEST_TOKEN:
+        raise Unverified("signature-invalid", f"a token of {len(content)} octets")
+    try:
+        if kind == PKI_PATH:
+            found = _items(content)
+        else:
+            found = [one.public_bytes(Encoding.DER) for one in load_der_pkcs7_certificates(content)]
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Unverified("signature-invalid", f"the token cannot be read: {error}") from None
+    if not 0 < len(found) <= _MOST_SHOWN:
+        raise Unverified(
+            "signature-invalid", f"{len(found)} certificates in the token; 1 to {_MOST_SHOWN} are accepted"
+        )
+    return found
+
+
+def _items(content: bytes) -> list[bytes]:
+    """Return the elements of a DER SEQUENCE, tag and length included.  ValueError."""
+    end, start = _extent(content, 0)
+    if content[:1] != b"\x30" or end != len(content):
+        raise ValueError("no SEQUENCE")
+    found = []
+    while start < end:
+        after, _ = _extent(content, start)
+        found.append(content[start:after])
+        start = after
+    if start != end:
+        raise ValueError("an element that does not end with its SEQUENCE")
+    return found
+
+
+def _extent(content: bytes, at: int) -> tuple[int, int]:
+    """Return where the DER element at *at* ends and where its content begins.  ValueError."""
+    head = content[at : at + 6]
+    if len(head) < 2:
+        raise ValueError("cut short")
+    many = head[1] & 0x7F if head[1] & 0x80 else 0
+    if many > 4 or head[1] == 0x80 or len(head) < 2 + many:
+        raise ValueError("a length that no certificate has")
+    start = at + 2 + many
+    end = start + (int.from_bytes(head[2 : 2 + many]) if many else head[1])
+    if end > len(content):
+        raise ValueError("cut short")
+    return end, start
+
+
+def _load(der: bytes) -> x509.Certificate:
+    try:
+        return load_der(der)
+    except ValueError as error:
+        raise Unverified("signature-invalid", f"a certificate of the token cannot be read: {error}") from None
 
 
 def _single(parent: etree._Element, *tags: str) -> etree._Element:

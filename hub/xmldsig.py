@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import attrs
@@ -32,6 +33,12 @@ XML = "{http://www.w3.org/XML/1998/namespace}"
 MOST_PREFIXES = 32
 MOST_REFERENCES = 32
 
+#: The token that a SecurityTokenReference points at, in its place (WS-Security 1.1, 8.3).
+STR = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#STR-Transform"
+_PARAMETERS = (
+    "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}TransformationParameters"
+)
+
 _INCLUSIVE_NAMESPACES = f"{{{EXCLUSIVE}}}InclusiveNamespaces"
 
 _SPACE = re.compile(r"[ \t\r\n]+")
@@ -53,6 +60,7 @@ class Dialect:
 
     space: str = DS  #: the namespace of its elements
     names: Mapping[str, str] = attrs.field(factory=dict)  #: other URIs of canonical forms -> the URI that is meant
+    pointers: bool = False  #: STR-Transform is read
     bare: bool = False  #: [enveloped-signature] may stand alone; inclusive C14N follows by itself (XMLDSig, 4.4.3.2)
     attached: bool = (
         False  #: a Reference by `cid:` to a part beside the envelope is read, with the one transform there is for it
@@ -75,6 +83,7 @@ class Reference:
     enveloped: bool
     _digest: Digest
     _value: bytes
+    pointer: bool = False  #: by STR-Transform: it names a SecurityTokenReference, and is about the token
     attached: bool = False  #: it is about the octets of a part beside the envelope
 
     def check(
@@ -82,6 +91,17 @@ class Reference:
     ) -> None:
         """Return if *element*, without *signature* in it and with its *loads*, has the digest claimed.  Raises Unverified."""
         self._check(loads.spread(canonical(element, self.form, without=signature)))
+
+    def check_token(self, token: etree._Element) -> None:
+        """Return if the BinarySecurityToken *token* has the digest claimed.  Raises Unverified.
+
+        Its octets always say what the default namespace is, be it none (WS-Security 1.1, 8.3).
+        """
+        written = canonical(token, self.form)
+        at = written.index(b" ")  # behind the name: its own namespace is declared in it
+        if b' xmlns="' not in written[: written.index(b">")]:
+            written = b"".join((written[:at], b' xmlns=""', written[at:]))
+        self._check((written,))
 
     def check_part(self, octets: Octets) -> None:
         """Return if the *octets* of a part have the digest claimed.  Raises Unverified."""
@@ -131,7 +151,12 @@ class Signature:
 
     def check(self, certificate: x509.Certificate) -> None:
         """Return if the key of *certificate* made the value over SignedInfo.  Raises Unverified."""
-        algorithms.check_value(self._method, certificate, self.value, canonical(self._signed_info, self._form))
+        algorithms.check_value(self._method, certificate, self.value, self.signed)
+
+    @cached_property
+    def signed(self) -> bytes:
+        """Return the octets that the value is over.  Raises Unverified."""
+        return canonical(self._signed_info, self._form)
 
 
 def read(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STANDARD) -> Signature:
@@ -215,6 +240,8 @@ def octets(leaf: etree._Element) -> bytes:
 def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
     transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
     steps, one = list(transforms), dialect.tags("Transform")
+    if dialect.pointers and [(step.tag, step.get("Algorithm")) for step in steps] == [(*one, STR)]:
+        return _pointer(element, steps[0], method, value, digests, dialect)
     attached = dialect.attached and element.get("URI", "").startswith("cid:")
     if attached and [(step.tag, step.get("Algorithm")) for step in steps] != [(*one, ATTACHED)]:
         raise Unverified(
@@ -241,6 +268,24 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         return Reference(uri, PLAIN, False, digests[name], octets(value), attached=True)
     form = Form(exclusive=False) if bare else _form(steps[-1], dialect)
     return Reference(uri, form, enveloped, digests[name], octets(value))
+
+
+def _pointer(
+    element: etree._Element,
+    step: etree._Element,
+    method: etree._Element,
+    value: etree._Element,
+    digests: Mapping[str, Digest],
+    dialect: Dialect,
+) -> Reference:
+    """Read a Reference by STR-Transform, in its standard form alone: with the exclusive C14N it is to use."""
+    (parameters,) = _children(step, [_PARAMETERS])
+    (method_of_form,) = _children(parameters, dialect.tags("CanonicalizationMethod"))
+    form, name = _form(method_of_form, dialect), method.get("Algorithm", "")
+    if form is not PLAIN or name not in digests:
+        raise Unverified("algorithm-refused", f"STR-Transform with another form than exclusive C14N, or {name[:200]}")
+    _children(method, [])
+    return Reference(element.get("URI", ""), form, False, digests[name], octets(value), pointer=True)
 
 
 def _form(element: etree._Element, dialect: Dialect) -> Form:

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hub.certificates import Identity
@@ -69,6 +70,8 @@ class Authority:
         key_usage: x509.KeyUsage | None = SIGNS,
         serial: int | None = None,
         hash_algorithm: hashes.SHA256 | hashes.SHA224 | None = None,
+        purposes: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH),
+        extension: x509.ExtensionType | None = None,
     ) -> Identity:
         """Return a key and its certificate for clientAuth and serverAuth on loopback; *label* shares the key of another."""
         made = key(label or name, kind)
@@ -80,18 +83,31 @@ class Authority:
         else:
             builder = builder.serial_number(x509.random_serial_number())
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
-        builder = builder.add_extension(purposes, critical=False)
+        if purposes:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        if extension is not None:
+            builder = builder.add_extension(extension, critical=False)
         builder = builder.add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)
         if key_usage is not None:
             builder = builder.add_extension(key_usage, critical=True)
         signed = builder.sign(self.identity.key, hash_algorithm or hashes.SHA256())
         return Identity(made, signed, (self.certificate, *self.identity.chain))
 
-    def subordinate(self, name: str, *, ends: datetime | None = None) -> "Authority":
+    def subordinate(
+        self,
+        name: str,
+        kind: str = "rsa",
+        *,
+        ends: datetime | None = None,
+        path_length: int | None = None,
+        key_usage: x509.KeyUsage | None = None,
+        purposes: Sequence[x509.ObjectIdentifier] = (),
+    ) -> "Authority":
         """Return a CA below this one."""
-        made = key(name)
-        builder = _authority(_name(name), self.certificate.subject, made, self.now, ends)
+        made = key(name, kind)
+        builder = _authority(_name(name), self.certificate.subject, made, self.now, ends, path_length, key_usage)
+        if purposes:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         signed = builder.sign(self.identity.key, hashes.SHA256())
         return Authority(Identity(made, signed, (self.certificate, *self.identity.chain)), self.now)
 
@@ -101,8 +117,9 @@ class Authority:
         begins: datetime | None = None,
         ends: datetime | None = None,
         signer: Key | None = None,
+        extension: x509.ExtensionType | None = None,
     ) -> x509.CertificateRevocationList:
-        """Return the CRL that revokes *revoked*; *signer* forges it with another key."""
+        """Return the CRL that revokes *revoked*; *signer* forges it with another key; *extension* is critical."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
@@ -110,11 +127,41 @@ class Authority:
             .next_update(ends or self.now + DAY)
             .add_extension(x509.CRLNumber(1), critical=False)
         )
+        if extension is not None:
+            builder = builder.add_extension(extension, critical=True)
         for one in revoked:
             certificate = one.certificate if isinstance(one, Identity) else one
             gone = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
             builder = builder.add_revoked_certificate(gone.revocation_date(self.now - DAY).build())
         return builder.sign(signer or self.identity.key, hashes.SHA256())
+
+    def answer(
+        self,
+        of: Identity | x509.Certificate,
+        status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
+        *,
+        begins: datetime | None = None,
+        ends: datetime | None = None,
+        responder: Identity | None = None,
+        issuer: x509.Certificate | None = None,
+    ) -> bytes:
+        """Return the OCSP response about *of*, signed by this CA or by *responder*."""
+        signer = responder or self.identity
+        revoked = self.now - DAY if status is ocsp.OCSPCertStatus.REVOKED else None
+        builder = ocsp.OCSPResponseBuilder().add_response(
+            cert=of.certificate if isinstance(of, Identity) else of,
+            issuer=issuer or self.certificate,
+            algorithm=hashes.SHA1(),
+            cert_status=status,
+            this_update=begins or self.now - DAY / 24,
+            next_update=ends or self.now + DAY,
+            revocation_time=revoked,
+            revocation_reason=None,
+        )
+        builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+        if responder is not None:
+            builder = builder.certificates([responder.certificate])
+        return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 @cache
@@ -171,11 +218,17 @@ def _builder(
 
 
 def _authority(
-    subject: x509.Name, issuer: x509.Name, made: Key, now: datetime, ends: datetime | None
+    subject: x509.Name,
+    issuer: x509.Name,
+    made: Key,
+    now: datetime,
+    ends: datetime | None,
+    path_length: int | None = None,
+    key_usage: x509.KeyUsage | None = None,
 ) -> x509.CertificateBuilder:
     return (
         _builder(subject, issuer, made, now - 30 * DAY, ends or now + 30 * DAY)
         .serial_number(x509.random_serial_number())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(key_usage or usage(key_cert_sign=True, crl_sign=True), critical=True)
     )

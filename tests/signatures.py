@@ -187,7 +187,7 @@ def by_xmlsec(content: bytes, identity: Identity) -> str:
         context.key = xmlsec.Key.from_memory(
             identity.certificate.public_bytes(Encoding.PEM), xmlsec.constants.KeyDataFormatCertPem
         )
-        found = root.find(f".//{{{DS}}}Signature")
+        found = next(root.iter(f"{{{DS}}}Signature"), None)
         if found is None:
             return "invalid"
         context.verify(found)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 from lxml import etree
 
 from hub import signature, tokens
@@ -53,6 +53,8 @@ SMALL = pki.partner("small", "rsa1024")
 EC = pki.partner("ec", "p256")
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 PSS = "http://www.w3.org/2007/05/xmldsig-more#"
+PKI_PATH, PKCS7 = X509V3.replace("X509v3", "X509PKIPathv1"), X509V3.replace("X509v3", "PKCS7")
+STR_TRANSFORM = f"{BASE64.removesuffix('Base64Binary')}STR-Transform"
 ENVELOPE = f'<s:Envelope xmlns:s="{SOAP11}"><s:Body>{CONTENT}</s:Body></s:Envelope>'.encode()
 ENVELOPED_STEP = f'<ds:Transform Algorithm="{ENVELOPED}"/>'
 BOTH = (("#TS", c14n()), ("#B", c14n()))
@@ -70,6 +72,7 @@ _TOKENS = "they are given the key and do not read the token"
 _TIMES = "they do not read the Timestamp"
 _SCHEMA = "signxml validates the Signature against a schema that knows no InclusiveNamespaces there"
 _COMMENTS = "comments are no part of a canonical form; ours lets none stand where a value is read"
+_NO_STR = "they know no STR-Transform"
 _CLOSED = "the form is standard, and outside our closed list"
 
 
@@ -214,6 +217,53 @@ def ski(identity: Identity) -> bytes:
     return tokens._ski(identity.certificate)
 
 
+def chained(kind: str, octets: bytes, pointer_kind: str | None = None) -> bytes:
+    """Let the token hold *octets* as *kind*, and the reference call it the same or another."""
+    content = replaced(PARTNER.token, base64.b64encode(octets).decode())
+    old, new = (f'ValueType="{each}"'.encode() for each in (X509V3, kind))
+    head, _, tail = content.partition(old)
+    return head + new + tail.replace(old, f'ValueType="{pointer_kind or kind}"'.encode())
+
+
+def der(*identities: Identity) -> list[bytes]:
+    return [each.certificate.public_bytes(Encoding.DER) for each in identities]
+
+
+def sequence(*items: bytes) -> bytes:
+    """Return a DER SEQUENCE, as a PKIPath is one."""
+    inside = b"".join(items)
+    return b"\x30\x82" + len(inside).to_bytes(2) + inside
+
+
+def bag(*identities: Identity) -> bytes:
+    return pkcs7.serialize_certificates([each.certificate for each in identities], Encoding.DER)
+
+
+def with_str_transform(
+    form: str = c14n(tag="CanonicalizationMethod"),
+    parameters: str = "wsse:TransformationParameters",
+    at: str = "#STR",
+    empty: str = ' xmlns=""',
+) -> bytes:
+    """Sign the token too, through the reference to it, as WSS4J and CXF do; no other judge here can, so it is done by hand."""
+    layout = Layout(
+        key_info=Layout().key_info.replace(
+            "<wsse:SecurityTokenReference>", '<wsse:SecurityTokenReference wsu:Id="STR">'
+        )
+    )
+    content = layout.signed(PARTNER)
+    token = (
+        f'<wsse:BinarySecurityToken{empty} xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}" EncodingType="{BASE64}" ValueType="{X509V3}"'
+        f' wsu:Id="X509">{PARTNER.token}</wsse:BinarySecurityToken>'
+    )
+    digest = base64.b64encode(hashlib.sha256(token.encode()).digest()).decode()
+    reference = (
+        f'<ds:Reference URI="{at}"><ds:Transforms><ds:Transform Algorithm="{STR_TRANSFORM}"><{parameters}>{form}</{parameters}>'
+        f'</ds:Transform></ds:Transforms><ds:DigestMethod Algorithm="{SHA256}"/><ds:DigestValue>{digest}</ds:DigestValue></ds:Reference>'
+    )
+    return forge(replaced("</ds:SignedInfo>", f"{reference}</ds:SignedInfo>", content), PARTNER)
+
+
 def hmac_with_public_key() -> bytes:
     """Algorithm confusion: what everybody knows, used as the secret."""
     root = plain(replaced(RSA_SHA256, f"{MORE}hmac-sha256"))
@@ -307,6 +357,9 @@ FORMS = [
     Vector("issuer and serial, from the other end",
         issuer_serial(",".join(part.rfc4514_string() for part in PARTNER.certificate.issuer.rdns)), ACCEPTED),
     Vector("subject key identifier", identifier(SKI, ski(PARTNER)), ACCEPTED),
+    Vector("a token that holds the chain: X509PKIPathv1", chained(PKI_PATH, sequence(*der(pki.authority().identity, PARTNER))), ACCEPTED),
+    Vector("a token that holds the chain: PKCS7", chained(PKCS7, bag(pki.authority().identity, PARTNER)), ACCEPTED),
+    Vector("the token signed by STR-Transform", with_str_transform(), ACCEPTED, INVALID, INVALID, why=_NO_STR),
     Vector("thumbprint", identifier(THUMBPRINT, PARTNER.certificate.fingerprint(hashes.SHA1())), ACCEPTED),
     *(Vector(name, Layout(method=MORE + name).signed(PARTNER), ACCEPTED) for name in ("rsa-sha384", "rsa-sha512")),
     *(Vector(name, Layout(method=PSS + name).signed(PARTNER), ACCEPTED) for name in ("sha256-rsa-MGF1", "sha384-rsa-MGF1",
@@ -394,6 +447,18 @@ COVERAGE = [
         why=_CLOSED),
 ]
 
+STR_TRANSFORMS = [
+    Vector(f"STR-Transform {name}", content, code, INVALID, INVALID, why=_NO_STR) for name, content, code in (
+        ("with another C14N", with_str_transform(c14n(INCLUSIVE, tag="CanonicalizationMethod")), ALGORITHM),
+        ("with comments", with_str_transform(c14n(f"{EXCLUSIVE}WithComments", tag="CanonicalizationMethod")), ALGORITHM),
+        ("with a PrefixList", with_str_transform(c14n(prefixes="wsse", tag="CanonicalizationMethod")), ALGORITHM),
+        ("without parameters", with_str_transform("", "ds:Nothing"), SIGNATURE),
+        ("of the Body", with_str_transform(at="#B"), SIGNATURE),
+        ("of the token itself", with_str_transform(at="#X509"), SIGNATURE),
+        ("that leaves the default namespace out", with_str_transform(empty=""), SIGNATURE),
+    )
+]
+
 ALGORITHMS = [
     Vector("HMAC with the public key", hmac_with_public_key(), ALGORITHM, INVALID, INVALID),
     Vector("HMACOutputLength", reforged("</ds:SignatureMethod>", "<ds:HMACOutputLength>0</ds:HMACOutputLength></ds:SignatureMethod>",
@@ -454,6 +519,15 @@ KEYS = [
     Vector("an empty token", replaced(PARTNER.token, ""), SIGNATURE, why=_TOKENS),
     Vector("an element in the token", replaced(PARTNER.token, f"{PARTNER.token}<x/>"), SIGNATURE, why=_TOKENS),
     Vector("a token of another type", replaced(f'ValueType="{X509V3}" wsu', f'ValueType="{X509V3}x" wsu'), SIGNATURE, why=_TOKENS),
+    Vector("a path that ends with another's certificate", chained(PKI_PATH, sequence(*der(PARTNER, OTHER))), UNKNOWN, why=_TOKENS),
+    Vector("a path cut short", chained(PKI_PATH, sequence(*der(PARTNER))[:-1]), SIGNATURE, why=_TOKENS),
+    Vector("a path with more behind it", chained(PKI_PATH, sequence(*der(PARTNER)) + b"0"), SIGNATURE, why=_TOKENS),
+    Vector("a path of eleven", chained(PKI_PATH, sequence(*der(PARTNER) * 11)), SIGNATURE, why=_TOKENS),
+    Vector("an empty path", chained(PKI_PATH, sequence()), SIGNATURE, why=_TOKENS),
+    Vector("a path that begins with no certificate", chained(PKI_PATH, sequence(b"\x04\x01x", *der(PARTNER))), SIGNATURE, why=_TOKENS),
+    Vector("a PKCS7 of others", chained(PKCS7, bag(OTHER)), UNKNOWN, why=_TOKENS),
+    Vector("a PKCS7 that is none", chained(PKCS7, b"\x30\x03\x02\x01\x01"), SIGNATURE, why=_TOKENS),
+    Vector("a path that the reference calls a certificate", chained(PKI_PATH, sequence(*der(PARTNER)), X509V3), SIGNATURE, why=_TOKENS),
     Vector("a token in another encoding", replaced(f'EncodingType="{BASE64}"', 'EncodingType="urn:hex"'), SIGNATURE, why=_TOKENS),
     Vector("no token", changed(lambda root: security(root).remove(find(root, "BinarySecurityToken"))), SIGNATURE, why=_TOKENS),
     Vector("the token outside the Security header", changed(lambda root: header(root).append(find(root, "BinarySecurityToken"))), SIGNATURE,
@@ -567,4 +641,4 @@ XML_TRICKS = [
 
 # fmt: on
 
-EVERY = [*FORMS, *WRAPPED, *COVERAGE, *ALGORITHMS, *KEYS, *TIMES, *XML_TRICKS]
+EVERY = [*FORMS, *WRAPPED, *COVERAGE, *STR_TRANSFORMS, *ALGORITHMS, *KEYS, *TIMES, *XML_TRICKS]

@@ -10,7 +10,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from hub import tls
-from hub.certificates import Identity, fingerprint
+from hub.certificates import SERVER, Identity, fingerprint
 from hub.config import Config, Partner
 from hub.errors import Mistake, Rejected
 
@@ -44,7 +44,7 @@ def _judge(shown: x509.Certificate | None, partner: Partner, config: Config, now
     if fingerprint(shown) not in map(fingerprint, partner.certificates):
         return f"another certificate, {shown.subject.rfc4514_string()} {fingerprint(shown)[:16]}…"
     try:
-        config.anchors.check(shown, now)
+        config.anchors.check(shown, now, purpose=SERVER, unknown=partner.policy.revocation)
     except Rejected as rejected:
         return str(rejected)
     return None

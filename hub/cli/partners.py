@@ -65,11 +65,11 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     "Thêm hệ thống đối tác CODE: kiểm tra, rồi ghi partners/CODE.toml và chứng thư của nó.\n\n"
     "Trục đang chạy nhận biết sau `lienthong reload`. Đơn vị chưa có trong sổ đăng ký được thêm vào và đánh dấu. "
     "Khóa của --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "first-retry=1s, max-retry=5m, give-up=14d, timeout=30s.",
+    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s.",
     "Add the partner CODE: check what is given, then write partners/CODE.toml and its certificate.\n\n"
     "A running hub takes it up on `lienthong reload`. A unit the registry does not know is added, and marked so. "
     "Keys of --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "first-retry=1s, max-retry=5m, give-up=14d, timeout=30s.",
+    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s.",
     "lienthong partners add soyte --certificate soyte.crt --unit H55.14 --fetch",
     "lienthong partners add motcua --certificate motcua.crt --unit H55.20 \\",
     "    --push https://10.0.0.5/soap/documents --policy timeout=10s",
@@ -162,7 +162,8 @@ def add(
             added = registry.add_missing(tx, named)
     names = [f"{code}.crt", *(f"{code}-{number}.crt" for number in range(2, len(partner.certificates) + 1))]
     for file, certificate in zip(names, partner.certificates, strict=True):
-        put(place / file, certificate.public_bytes(Encoding.PEM))
+        chain = partner.chain if file == names[0] else ()
+        put(place / file, b"".join(one.public_bytes(Encoding.PEM) for one in (certificate, *chain)))
     put(place / f"{code}.toml", text([f"partners/{file}" for file in names]).encode())
     screen.row(
         {"code": code, "file": str(place / f"{code}.toml"), "units_added": added},

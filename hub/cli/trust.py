@@ -1,12 +1,16 @@
 """`lienthong trust`: whose certificates are believed, and which are revoked."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.screen import CONFIGURATION, Screen, command, family, leave, pass_screen, t
 from hub.errors import Mistake
+
+if TYPE_CHECKING:
+    from hub.heard import Heard, Question
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -19,11 +23,16 @@ def trust() -> None:
 @command("list", "Liệt kê chứng thư gốc và CRL của nó.", "List the anchors and their CRLs.", "lienthong trust list")
 @pass_screen
 def list_trust(screen: Screen) -> None:
+    from hub import heard
     from hub.certificates import fingerprint
     from hub.config import read
+    from hub.revocation import RevocationList
 
-    config = read(screen.config)
-    newest = {crl.issuer: crl for crl in sorted(config.crls, key=lambda crl: crl.last_update_utc)}
+    config, now = read(screen.config), datetime.now(UTC)
+    known = heard.load(config, now)
+    lists = [RevocationList(crl) for crl in config.crls]
+    lists += [one.said for one in known if isinstance(one.said, RevocationList)]
+    newest = {one.issuer: one for one in sorted(lists, key=lambda one: one.begins)}
     rows = []
     for authority in config.authorities:
         crl = newest.get(authority.subject)
@@ -32,9 +41,9 @@ def list_trust(screen: Screen) -> None:
                 "subject": authority.subject.rfc4514_string(),
                 "sha256": fingerprint(authority),
                 "not_after": authority.not_valid_after_utc,
-                "crl_issued": crl.last_update_utc if crl is not None else None,
-                "crl_due": crl.next_update_utc if crl is not None else None,
-                "revoked": len(crl) if crl is not None else None,
+                "crl_issued": crl.begins if crl is not None else None,
+                "crl_due": crl.ends if crl is not None else None,
+                "revoked": len(crl.serials) if crl is not None else None,
             }
         )
     titles = {
@@ -44,6 +53,50 @@ def list_trust(screen: Screen) -> None:
         "revoked": t("đã thu hồi", "revoked"),
     }
     screen.table(titles, rows)
+    if config.sources:
+        if not screen.json:
+            screen.note("", "")
+        _show_asked(screen, {one.question.name: one for one in known}, heard.questions(config), now)
+
+
+def _show_asked(screen: Screen, known: "dict[str, Heard]", questions: "list[Question]", now: datetime) -> None:
+    """Show what the CAs are asked, what they said, and how old that is."""
+    from hub.revocation import Answer
+
+    rows = []
+    for question in questions:
+        one = known.get(question.name)
+        said = one.said if one is not None else None
+        holds = "" if said is None else said.flaw(now) or t("còn hạn", "current")
+        rows.append(
+            {
+                "issuer": question.issuer.subject.rfc4514_string(),
+                "url": question.urls[0],
+                "about": "CRL" if question.certificate is None else question.certificate.subject.rfc4514_string(),
+                "status": said.status.value if isinstance(said, Answer) else None,
+                "heard_at": one.at if one is not None else None,
+                "issued": said.begins if said is not None else None,
+                "due": said.ends if said is not None else None,
+                "age": _age(now - one.at) if one is not None else t("chưa hỏi được", "not heard yet"),
+                "holds": holds,
+            }
+        )
+    titles = {
+        "url": t("hỏi tại", "asked at"),
+        "about": t("về", "about"),
+        "status": t("trả lời", "answer"),
+        "age": t("cách đây", "heard ago"),
+        "due": t("đến hạn", "due"),
+        "holds": "",
+    }
+    screen.table(titles, rows)
+
+
+def _age(since: timedelta) -> str:
+    minutes = int(since.total_seconds()) // 60
+    if minutes < 120:
+        return t(f"{minutes} phút", f"{minutes} min")
+    return t(f"{minutes // 60} giờ", f"{minutes // 60} h")
 
 
 @command(
@@ -53,17 +106,35 @@ def list_trust(screen: Screen) -> None:
     "Trust the anchors in FILE (PEM); --crl is their revocation list.\n\n"
     "Run it again with a newer CRL to replace the old one. A running hub takes it up on `lienthong reload`.",
     "lienthong trust add rootca.crt --crl rootca.crl",
+    "lienthong trust add subca.crt --crl-url http://crl.ca.example/subca.crl --ocsp-url http://ocsp.ca.example",
 )
 @click.argument("file", type=_FILE)
 @click.option("--crl", "crl_file", type=_FILE, metavar=t("TỆP", "FILE"), help=t("CRL dạng PEM.", "A PEM CRL."))
+@click.option(
+    "--crl-url",
+    "crl_urls",
+    multiple=True,
+    metavar="URL",
+    help=t("Nơi trục tự lấy CRL; lặp lại được.", "Where the hub fetches its CRL by itself; repeatable."),
+)
+@click.option(
+    "--ocsp-url",
+    "ocsp_urls",
+    multiple=True,
+    metavar="URL",
+    help=t("Nơi trục hỏi OCSP; lặp lại được.", "Where the hub asks by OCSP; repeatable."),
+)
 @pass_screen
-def add(screen: Screen, file: Path, crl_file: Path | None) -> None:
+def add(
+    screen: Screen, file: Path, crl_file: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]
+) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     from hub.certificates import fingerprint
     from hub.config import files, read
+    from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, url_flaw
     from hub.config.trusting import judge
-    from hub.config.writing import put
+    from hub.config.writing import put, source_toml
 
     config = read(screen.config)
     mistakes: list[Mistake] = []
@@ -74,6 +145,11 @@ def add(screen: Screen, file: Path, crl_file: Path | None) -> None:
     authorities = files.certificates(file, wrong)
     crls = files.revocations(crl_file, wrong) if crl_file else ()
     mistakes += judge(authorities, crls, config.crls, datetime.now(UTC))
+    for url in (*crl_urls, *ocsp_urls):
+        if flaw := url_flaw(url, PLAIN_SCHEMES):
+            wrong(flaw, PLAIN_URL)
+    if (crl_urls or ocsp_urls) and len(authorities) > 1:
+        wrong(f"{file} holds {len(authorities)} CAs", "one CA a file, where URLs are given: they are of one CA")
     if mistakes:
         screen.mistakes(mistakes)
         leave(CONFIGURATION)
@@ -81,6 +157,9 @@ def add(screen: Screen, file: Path, crl_file: Path | None) -> None:
     written = {stem.with_suffix(".crt"): b"".join(one.public_bytes(Encoding.PEM) for one in authorities)}
     if crls:
         written[stem.with_suffix(".crl")] = b"".join(one.public_bytes(Encoding.PEM) for one in crls)
+    if crl_urls or ocsp_urls:
+        issuer = f"trust/{stem.name}.crt"
+        written[stem.with_suffix(".toml")] = source_toml(issuer, crl_urls=crl_urls, ocsp_urls=ocsp_urls).encode()
     for path, content in written.items():
         put(path, content)
         screen.row({"file": str(path)}, t(f"Đã ghi {path}", f"Wrote {path}"))

@@ -34,6 +34,8 @@ def _trust(old: Config, new: Config) -> Iterable[str]:
     yield from (f"- trust {_mark(one)}" for one in sorted(before - after))
     if old.crls != new.crls:
         yield "~ crls"
+    if old.sources != new.sources:
+        yield "~ revocation sources"
 
 
 def _partners(old: Config, new: Config) -> Iterable[str]:

@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,7 +19,7 @@ from hub.certificates import Anchors, Identity, fingerprint
 from hub.config import database, files
 from hub.config.table import Table
 from hub.config.trusting import is_authority
-from hub.config.values import ANY, Config, Listen, Partner
+from hub.config.values import ANY, Config, Listen, Partner, Source
 from hub.errors import ConfigurationFault, Mistake
 from hub.model import Receive
 from hub.pki import is_sample
@@ -29,6 +29,9 @@ ADMIN_BODY_LIMIT = 64 * 1024
 BODY_LIMIT = 40_000_000  #: a 20 MB attachment is 37 MB inline
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PROVINCE = r"[A-Z][0-9]{2}"
+PLAIN_SCHEMES = ("http", "https")  #: what is fetched is signed; TLS adds only that nobody sees what is asked
+HTTPS_URL = "an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents"
+PLAIN_URL = "an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl"
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13, or '*'"
 
 
@@ -61,6 +64,7 @@ def read(
     database_url, password_file = _database(table.table("database"), home)
     table.close()
 
+    sources = _sources(home, mistakes)
     partners = _partners(home, candidates or {}, mistakes)
     if public_url:
         _check_url(table, "public-url", public_url)
@@ -93,7 +97,13 @@ def read(
         key_file=key_file,
         authorities=authorities,
         crls=crls,
-        anchors=Anchors(authorities, crls),
+        sources=sources,
+        anchors=Anchors(
+            authorities,
+            crls,
+            intermediates=[link for partner in partners.values() for link in partner.chain],
+            sourced=[source.issuer for source in sources],
+        ),
         database_url=database_url,
         password_file=password_file,
         data=data,
@@ -163,6 +173,32 @@ def _pki(
     return identity, tuple(authorities), tuple(crls)
 
 
+def _sources(home: Path, mistakes: list[Mistake]) -> tuple[Source, ...]:
+    """Return where CAs are asked what they revoke: each file `trust/NAME.toml`."""
+    found: dict[str, Source] = {}
+    for path in sorted((home / "trust").glob("*.toml")):
+        shown, before = f"trust/{path.name}", len(mistakes)
+        table = Table(_toml(path, shown, mistakes), shown, mistakes)
+        if len(mistakes) > before:
+            continue
+        named = table.text("issuer")
+        issuers = files.certificates(home / named, partial(table.wrong, "issuer")) if named else ()
+        crl_urls, ocsp_urls = table.texts("crl-urls", ()), table.texts("ocsp-urls", ())
+        for key, urls in (("crl-urls", crl_urls), ("ocsp-urls", ocsp_urls)):
+            for url in urls:
+                _check_url(table, key, url, PLAIN_SCHEMES)
+        if not crl_urls and not ocsp_urls:
+            table.wrong("crl-urls", "is missing, and ocsp-urls too", "where the CA is asked")
+        table.close()
+        if issuers and not is_authority(issuers[0]):
+            table.wrong("issuer", f"{issuers[0].subject.rfc4514_string()} is no CA", "the certificate of a CA")
+        elif issuers and (twin := found.get(fingerprint(issuers[0]))) is not None:
+            table.wrong("issuer", f"{twin.issuer.subject.rfc4514_string()} has another file", "one file a CA")
+        elif issuers:
+            found[fingerprint(issuers[0])] = Source(issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls)
+    return tuple(found.values())
+
+
 def _identity(table: Table, key_file: Path, home: Path) -> Identity | None:
     certificate_name = table.text("certificate")
     if not certificate_name or key_file == home:
@@ -176,7 +212,7 @@ def _identity(table: Table, key_file: Path, home: Path) -> Identity | None:
             "key", f"{key_file.name} is not the key of {certificate_name}", "the key that the certificate was made for"
         )
         return None
-    return Identity(key, chain[0], chain[1:])
+    return Identity(key, chain[0], chain[1:], key_file.read_bytes())
 
 
 def _database(table: Table, home: Path) -> tuple[str, Path | None]:
@@ -221,11 +257,10 @@ def _partners(home: Path, candidates: Mapping[str, str], mistakes: list[Mistake]
 def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Partner:
     receive = table.text("receive", "none", like="|".join(Receive), expected=" or ".join(Receive)) or "none"
     url = table.text("url", "")
-    certificates = [
-        certificate
-        for name in table.texts("certificates")
-        for certificate in files.certificates(home / name, partial(table.wrong, "certificates"))[:1]
+    named = [
+        files.certificates(home / name, partial(table.wrong, "certificates")) for name in table.texts("certificates")
     ]
+    certificates = [file[0] for file in named if file]
     if receive == Receive.PUSH and not url:
         table.wrong("url", "is missing", 'an https URL, because receive = "push"')
     elif url and receive != Receive.PUSH:
@@ -246,6 +281,7 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
         code=code,
         name=table.text("name", code),
         certificates=tuple(certificates),
+        chain=tuple(link for file in named for link in file[1:]),
         units=units,
         receive=Receive(receive),
         url=url or None,
@@ -258,15 +294,22 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
     return partner
 
 
-def _check_url(table: Table, key: str, url: str) -> None:
-    expected = "an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents"
+def _check_url(table: Table, key: str, url: str, schemes: Collection[str] = ("https",)) -> None:
+    expected = PLAIN_URL if "http" in schemes else HTTPS_URL
+    if flaw := url_flaw(url, schemes):
+        table.wrong(key, flaw, expected)
+
+
+def url_flaw(url: str, schemes: Collection[str]) -> str:
+    """Return what is wrong with *url*, which must have one of *schemes*; nothing if nothing is."""
     try:
         parts = urlsplit(url)
-        sound = parts.scheme == "https" and parts.hostname and parts.port != 0 and not parts.fragment
-        if not sound or parts.username is not None or not url.isprintable() or " " in url:
-            table.wrong(key, f"{url!r} does not fit", expected)
+        sound = parts.scheme in schemes and parts.hostname and parts.port != 0 and not parts.fragment
+        if not sound or parts.username is not None or not url.isascii() or not url.isprintable() or " " in url:
+            return f"{url!r} does not fit"
     except ValueError as error:
-        table.wrong(key, f"{url!r} does not fit: {error}", expected)
+        return f"{url!r} does not fit: {error}"
+    return ""
 
 
 def _disagreements(partners: Mapping[str, Partner], upstream: str, own: x509.Certificate | None) -> Iterable[Mistake]:
@@ -276,12 +319,15 @@ def _disagreements(partners: Mapping[str, Partner], upstream: str, own: x509.Cer
     for partner in partners.values():
         for certificate in partner.certificates:
             showing[fingerprint(certificate)].append(partner.code)
-        if partner.code == upstream:
-            if partner.units:
-                wrong = f"the upstream partner names {', '.join(partner.units)}"
-                expected = "no units: it may send for every unit outside the province and owns none"
-                yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
-        elif partner.receive is not Receive.NONE:
+        if partner.code == upstream and partner.units:
+            wrong = f"the upstream partner names {', '.join(partner.units)}"
+            expected = "no units: it may send for every unit outside the province and owns none"
+            yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
+        if partner.policy.relay == partner.code or partner.policy.relay not in {"", *partners}:
+            wrong = f"{partner.policy.relay} is no other partner"
+            expected = "the code of the partner that carries its calls, or none"
+            yield Mistake(f"partners/{partner.code}.toml: policy.relay", wrong, expected)
+        if partner.code != upstream and partner.receive is not Receive.NONE:
             for unit in set(partner.units) - {ANY}:
                 receiving[unit].append(partner.code)
     for unit, codes in sorted(receiving.items()):

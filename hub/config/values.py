@@ -23,12 +23,22 @@ class Listen:
 
 
 @attrs.frozen(kw_only=True)
+class Source:
+    """Where one CA is asked over the network what it revokes: `trust/NAME.toml`."""
+
+    issuer: x509.Certificate
+    crl_urls: tuple[str, ...] = ()
+    ocsp_urls: tuple[str, ...] = ()  #: tried in this order
+
+
+@attrs.frozen(kw_only=True)
 class Partner:
     """One outside system: `partners/CODE.toml`."""
 
     code: str
     name: str
     certificates: tuple[x509.Certificate, ...]
+    chain: tuple[x509.Certificate, ...] = ()  #: CAs between those and an anchor, not trusted by themselves
     units: tuple[str, ...] = ()
     receive: Receive = Receive.NONE
     url: str | None = None  #: where it is pushed to; only with `receive = "push"`
@@ -51,6 +61,7 @@ class Config:
     key_file: Path
     authorities: tuple[x509.Certificate, ...]  #: the anchors one by one, `trust/` included
     crls: tuple[x509.CertificateRevocationList, ...]
+    sources: tuple[Source, ...] = ()
     anchors: Anchors
     database_url: str  #: as the store takes it, without a password
     password_file: Path | None = None  #: holds the database's password

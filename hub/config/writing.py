@@ -34,6 +34,12 @@ def partner_toml(
     return "\n".join(lines) + "\n"
 
 
+def source_toml(issuer: str, *, crl_urls: Iterable[str], ocsp_urls: Iterable[str]) -> str:
+    """Return the text of `trust/NAME.toml`; *issuer*: the file of the CA's certificate."""
+    lines = [f"issuer = {quoted(issuer)}", _list("crl-urls", crl_urls), _list("ocsp-urls", ocsp_urls)]
+    return "\n".join(lines) + "\n"
+
+
 def quoted(value: str) -> str:
     """Return *value* as TOML writes it."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

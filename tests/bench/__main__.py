@@ -116,7 +116,7 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
     begun, spent = time.perf_counter(), time.process_time()
     for body in bodies:
         now = datetime.now(UTC)
-        opened = open_call(body, Manner(), partner, partner.certificates[0], province, documents, now)
+        opened = open_call(body, Manner(), (partner,), partner.certificates[0], province, documents, now)
         assert isinstance(opened.call, calls.SendDocument)
         entry = judge_message(opened.call, partner, province, documents.name, now, new_id(now))
         with store.writing(engine) as tx:

@@ -29,6 +29,7 @@ from hub.cli import lienthong
 from hub.envelope import SOAP11, SOAP12
 from hub.errors import Rejected
 from hub.model import Receive, Standing, Unit
+from hub.multipart import Part
 from hub.policy import Policy
 from hub.province import Province
 from hub.slimming import Loads
@@ -38,6 +39,7 @@ from tests.mtom import PART, Body, with_attachment
 from tests.packets import ENVELOPED_STEP, Seal, document
 from tests.pki import NOW
 from tests.signatures import INCLUSIVE, MAX_AGE, Layout, by_signxml, by_xmlsec, c14n, forge
+from tests.vectors import PARTNER, with_str_transform
 
 CA, ME = pki.authority(), pki.partner("sotttt")
 CONTRACT = contract.load("documents")
@@ -60,11 +62,11 @@ def province(tmp_path_factory):
     assert done.exit_code == 0, done.output
     made = config.read(home / "hub.toml")
 
-    def of(**policy):
+    def of(*, crls=(), **policy):
         me = config.Partner(code="me", name="Me", certificates=(ME.certificate,), units=("*",), policy=Policy(**policy))
         there = config.Partner(code="there", name="There", certificates=(), units=("H55.01",), receive=Receive.FETCH)
         partners = {partner.code: partner for partner in (me, there, made.partners[made.upstream])}
-        changed = attrs.evolve(made, anchors=Anchors([CA.certificate]), partners=partners)
+        changed = attrs.evolve(made, anchors=Anchors([CA.certificate], crls), partners=partners)
         return Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
 
     return of
@@ -80,10 +82,10 @@ def inline(octets, soap=mtom.SOAP11):
     return signed(base64.b64encode(octets).decode(), soap)
 
 
-def opened(province, drawer, content_type, body, action=None):
+def opened(province, drawer, content_type, body, action=None, *, by=("me",)):
     how = carriage.manner(content_type, action)
-    partner = province.config.partners["me"]
-    return intake.open_call(Octets.of(body), how, partner, ME.certificate, province, CONTRACT, NOW, drawer)
+    callers = [province.config.partners[code] for code in by]
+    return intake.open_call(Octets.of(body), how, callers, ME.certificate, province, CONTRACT, NOW, drawer)
 
 
 def sent(province, drawer, form, envelope_, parts, action=None):
@@ -140,6 +142,64 @@ def test_of_two_attachments_the_one_that_was_signed_does_not_vouch_for_the_one_t
     assert sent(province(), drawer, SWA[0], both, {"a@x": SMALL, "b@x": LARGE}) == "attachment-unknown", "one too many"
     twice = with_attachment(with_attachment(signed("cid:a@x"), ME, SMALL, name="a@x"), ME, SMALL, uri="cid:%61@x")
     assert sent(province(), drawer, SWA[0], twice, {"a@x": SMALL}) == "signature-invalid"
+
+
+def test_a_token_signed_by_str_transform_and_a_signed_attachment_go_together():
+    parts = {PART: Part(PART, "application/octet-stream", {}, Octets.of(SMALL))}
+
+    def verify(envelope_):
+        root = markup.parse(with_attachment(envelope_, PARTNER, SMALL))
+        return signature.verify(root, [PARTNER.certificate], NOW, max_age=MAX_AGE, attached=parts).attached
+
+    assert verify(with_str_transform()) == {PART}
+    for spoilt in (with_str_transform(empty=""), with_str_transform(at="cid:other@x")):
+        with pytest.raises(Rejected, match="signature-invalid"):
+            verify(spoilt)
+
+
+# What holds for a call inline holds for it by parts
+
+
+def carried(how, octets=LARGE):
+    """Return the media type and the body of a signed call."""
+    if how is Carriage.INLINE:
+        return mtom.SOAP11, inline(octets)
+    if how is Carriage.MTOM:
+        return XOP[0].content_type, XOP[0].written(*mtom.optimised(inline(octets)))
+    covered = with_attachment(signed(f"cid:{PART}"), ME, octets)
+    return SWA[0].content_type, SWA[0].written(covered, {PART: octets})
+
+
+def test_one_signature_is_one_call_whatever_carries_it(province, drawer):
+    here, other = province(), attrs.evolve(SWA[0], boundary="other")
+    whole, optimised, attached = (opened(here, drawer, *carried(how)).mark for how in Carriage)
+    assert whole is not None
+    assert optimised == whole, "sent again in another form it is still the same"
+    assert attached not in (None, whole)
+    covered = with_attachment(signed(f"cid:{PART}"), ME, LARGE)
+    again = opened(here, drawer, other.content_type, other.written(covered, {PART: LARGE}))
+    assert again.mark == attached
+    assert opened(here, drawer, *carried(Carriage.SWA, SMALL)).mark != attached, "another attachment, another call"
+
+
+@pytest.mark.parametrize("how", Carriage)
+def test_a_certificate_must_be_good_whatever_carries_the_call(province, drawer, how):
+    for here, code in (
+        (province(crls=[CA.crl(ME)]), "certificate-revoked"),
+        (province(revocation="require"), "revocation-unknown"),
+    ):
+        with pytest.raises(Rejected, match=code):
+            opened(here, drawer, *carried(how))
+
+
+@pytest.mark.parametrize("how", Carriage)
+def test_a_relay_carries_calls_in_any_form_and_vouches_for_no_attachment(province, drawer, how):
+    call = opened(province(), drawer, *carried(how), by=("there", "me"))
+    assert call.partner.code == "me"
+    assert (call.call.packet if isinstance(call.call.packet, bytes) else call.call.packet.read()) == LARGE
+    named = SWA[0].written(signed(f"cid:{PART}"), {PART: LARGE})
+    with pytest.raises(Rejected, match="attachment-not-signed"):
+        opened(province(), drawer, SWA[0].content_type, named, by=("there", "me"))
 
 
 @pytest.mark.parametrize("media", ["text/plain", "text/xml", "application/xml", "image/svg+xml"])

@@ -1,6 +1,6 @@
 """What a partner's policy wants signed, and how strictly its packets are read: from the call to the journal's row and facts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
@@ -74,7 +74,7 @@ def call(content, *, by=ME, send=calls.SendDocument):
 def opened(province, content, *, by=ME, change=bytes):
     body, action = call(content, by=by)
     partner = province.config.partners["me"]
-    return intake.open_call(change(body), Manner(action=action), partner, ME.certificate, province, CONTRACT, NOW)
+    return intake.open_call(change(body), Manner(action=action), (partner,), ME.certificate, province, CONTRACT, NOW)
 
 
 def refused(function, *args, **named):
@@ -120,6 +120,90 @@ def test_under_packet_a_signature_that_is_there_must_verify(province):
 def test_under_packet_the_certificate_of_the_connection_must_still_be_good(province):
     revoked = province(signature="packet", crls=[CA.crl(ME)])
     assert refused(opened, revoked, calls.GetTraces("H55.13"), by=None) == "certificate-revoked"
+
+
+# Several certificates, and a relay
+
+RENEWED = CA.issue("sotttt renewed", "p256")
+
+
+def over(province, shown, signer):
+    """Return whose call it is when *shown* is the connection's certificate and *signer* signed; or the refusal."""
+    body, action = call(document(), by=signer)
+    callers = province.callers_over(province.partner_with(shown.certificate))
+    manner = Manner(action=action)
+    try:
+        return intake.open_call(body, manner, callers, shown.certificate, province, CONTRACT, NOW).partner.code
+    except Rejected as rejected:
+        return rejected.problems[0].code
+
+
+@pytest.fixture
+def changed(province):
+    """Return the province with other values for the partners `me` and `there`."""
+
+    def of(me=None, there=None):
+        before = province().config
+        partners = dict(before.partners)
+        partners["me"] = attrs.evolve(partners["me"], **(me or {}))
+        partners["there"] = attrs.evolve(partners["there"], **(there or {}))
+        units = [Unit(code, code) for code in ("H55", "H55.13", "H55.01")]
+        return Province.of(attrs.evolve(before, partners=partners), units)
+
+    return of
+
+
+def test_while_a_certificate_is_rotated_old_and_new_serve_each_for_either_use(changed):
+    both = changed(me={"certificates": pki.signing([ME, RENEWED])})
+    assert {over(both, shown, signer) for shown in (ME, RENEWED) for signer in (ME, RENEWED)} == {"me"}
+    after = changed(me={"certificates": pki.signing([RENEWED])})
+    assert over(after, RENEWED, RENEWED) == "me"
+    assert over(after, RENEWED, ME) == "certificate-unknown"
+    assert after.partner_with(ME.certificate) is None
+
+
+def test_the_signer_is_the_partner_of_the_connection(changed):
+    assert over(changed(), OTHER, ME) == over(changed(), ME, OTHER) == "certificate-unknown"
+
+
+def test_a_relay_carries_the_calls_of_who_names_it_and_its_own(changed):
+    relayed = changed(me={"policy": Policy(relay="there")})
+    assert over(relayed, OTHER, ME) == "me"
+    assert over(relayed, OTHER, OTHER) == "there"
+    assert over(relayed, ME, ME) == "me"
+    assert over(relayed, ME, OTHER) == "certificate-unknown"  # it goes one way
+    assert over(relayed, OTHER, pki.partner("vpcp")) == "certificate-unknown"
+
+
+def test_an_unsigned_call_over_a_relay_is_the_relays_own(changed):
+    relayed = changed(me={"policy": Policy(relay="there")}, there={"policy": Policy(signature="packet")})
+    assert over(relayed, OTHER, None) == "there"
+    assert over(changed(me={"policy": Policy(relay="there")}), OTHER, None) == "unsigned"
+
+
+def test_each_is_judged_by_its_own_policy(changed):
+    short = Policy(relay="there", max_age=timedelta(seconds=60))
+    assert over(changed(me={"policy": short}), OTHER, ME) == "timestamp-expired"
+    assert over(changed(me={"policy": short}), OTHER, OTHER) == "there"
+
+
+def test_the_skew_is_the_partners(changed):
+    late = NOW + timedelta(minutes=8)
+    for skew, verdict in ((timedelta(minutes=1), "timestamp-expired"), (timedelta(minutes=5), "me")):
+        tolerant = changed(me={"policy": Policy(clock_skew=skew)})
+        body, action = call(document())
+        how = (
+            Manner(action=action),
+            (tolerant.config.partners["me"],),
+            ME.certificate,
+            tolerant,
+            CONTRACT,
+            late,
+        )
+        if verdict == "me":
+            assert intake.open_call(body, *how).partner.code == verdict
+        else:
+            assert refused(intake.open_call, body, *how) == verdict
 
 
 # The packet

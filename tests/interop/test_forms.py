@@ -14,17 +14,26 @@ PLAIN = {
     "algorithm": f"{MORE}rsa-sha256",
     "digest": f"{ENC}sha256",
     "canonicalForm": "http://www.w3.org/2001/10/xml-exc-c14n#",
+    "token": "X509v3",
+    "signToken": "no",
 }
 TAKEN = [
     {"keyIdentifier": "ISSUER_SERIAL"},
     {"keyIdentifier": "SKI_KEY_IDENTIFIER"},
     {"keyIdentifier": "THUMBPRINT_IDENTIFIER"},
     {"canonicalForm": "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"},
+    {"token": "X509PKIPathv1"},
+    {"signToken": "yes"},
+    {"token": "X509PKIPathv1", "signToken": "yes"},
     {"algorithm": f"{MORE}rsa-sha384"},
     {"algorithm": f"{MORE}rsa-sha512", "digest": f"{ENC}sha512"},
 ]
 REFUSED = [
     ({"keyIdentifier": "X509_KEY_IDENTIFIER"}, "signature-invalid"),  # the certificate itself, in no token
+    (
+        {"keyIdentifier": "ISSUER_SERIAL", "signToken": "yes"},
+        "signature-invalid",
+    ),  # of a token that is not in the message
     ({"algorithm": f"{DS}rsa-sha1"}, "algorithm-refused"),
     ({"digest": f"{DS}sha1"}, "algorithm-refused"),
     ({"canonicalForm": "http://www.w3.org/2001/10/xml-exc-c14n#WithComments"}, "algorithm-refused"),

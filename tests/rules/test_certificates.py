@@ -4,8 +4,10 @@ import base64
 from datetime import timedelta, timezone
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub import certificates
 from hub.certificates import LIFE, Anchors, Identity, Untrusted
@@ -91,8 +93,8 @@ def test_a_revoked_ca_takes_its_issue_with_it():
 def test_an_expired_crl_refuses_the_whole_issue():
     anchors = Anchors([CA.certificate], [CA.crl(ends=NOW - timedelta(seconds=1))])
     code, detail = refusal(anchors, LEAF)
-    assert code == "certificate-untrusted"
-    assert "CRL has expired" in detail
+    assert code == "revocation-unknown"
+    assert "the CRL is overdue" in detail
 
 
 def test_a_newer_crl_takes_the_place_of_an_expired_one():
@@ -103,7 +105,7 @@ def test_a_newer_crl_takes_the_place_of_an_expired_one():
 
 def test_a_forged_crl_refuses_the_whole_issue():
     anchors = Anchors([CA.certificate], [CA.crl(signer=pki.key("impostor"))])
-    assert refusal(anchors, LEAF)[0] == "certificate-untrusted"
+    assert refusal(anchors, LEAF)[0] == "revocation-unknown"
 
 
 def test_the_crl_of_one_ca_demands_none_of_another():
@@ -149,7 +151,7 @@ def test_nothing_is_remembered_past_the_end_of_what_it_rests_on(what):
     leaf = issuer.issue("soon", label="leaf", ends=soon if what == "certificate" else None)
     anchors = Anchors([issuer.certificate], [issuer.crl(ends=soon if what == "crl" else None)])
     anchors.check(leaf.certificate, NOW)
-    assert refusal(anchors, leaf, soon + timedelta(seconds=1))[0] in {"certificate-expired", "certificate-untrusted"}
+    assert refusal(anchors, leaf, soon + timedelta(seconds=1))[0] in {"certificate-expired", "revocation-unknown"}
 
 
 def test_certificates_and_crls_are_loaded_from_pem_and_der(tmp_path):
@@ -211,3 +213,69 @@ def test_a_crl_of_another_version_or_of_a_nameless_issuer_is_a_value_error():
     for content in broken:
         with pytest.raises(ValueError, match=r"\w"):
             certificates.load_crls(content)
+
+
+def test_a_chain_may_be_configured():
+    below = OTHER.subordinate("middle CA")
+    leaf = below.issue("below", label="leaf")
+    Anchors([OTHER.certificate], intermediates=[below.certificate]).check(leaf.certificate, NOW)
+    assert refusal(Anchors([CA.certificate], intermediates=[below.certificate]), leaf)[0] == "certificate-untrusted"
+
+
+def test_a_chain_may_not_be_longer_than_a_ca_says():
+    short = OTHER.subordinate("short CA", path_length=0)
+    leaf = short.subordinate("one too many").issue("deep", label="leaf")
+    assert refusal(Anchors([OTHER.certificate]), leaf, chain=leaf.chain)[0] == "certificate-untrusted"
+    direct = short.issue("shallow", label="leaf")
+    Anchors([OTHER.certificate]).check(direct.certificate, NOW, direct.chain)
+
+
+def test_a_ca_whose_key_may_not_sign_certificates_is_none():
+    below = OTHER.subordinate("lists only CA", key_usage=pki.usage(crl_sign=True))
+    leaf = below.issue("below", label="leaf")
+    assert refusal(Anchors([OTHER.certificate]), leaf, chain=leaf.chain)[0] == "certificate-untrusted"
+
+
+def test_a_chain_signed_with_a_weak_key_is_refused():
+    below = OTHER.subordinate("weak CA", "rsa1024")
+    leaf = below.issue("below", label="leaf")
+    code, detail = refusal(Anchors([OTHER.certificate]), leaf, chain=leaf.chain)
+    assert (code, "weak key" in detail) == ("certificate-untrusted", True)
+
+
+OIDS = ExtendedKeyUsageOID
+DOCUMENTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+
+
+@pytest.mark.parametrize(
+    ("purposes", "allowed"),
+    [
+        ([], "client server sign"),
+        ([OIDS.ANY_EXTENDED_KEY_USAGE], "client server sign"),
+        ([OIDS.CLIENT_AUTH], "client sign"),
+        ([OIDS.SERVER_AUTH], "server sign"),
+        ([OIDS.EMAIL_PROTECTION], "sign"),
+        ([DOCUMENTS], "sign"),
+        ([OIDS.CODE_SIGNING], ""),
+        ([OIDS.OCSP_SIGNING], ""),
+        ([OIDS.TIME_STAMPING], ""),
+        ([OIDS.TIME_STAMPING, OIDS.CLIENT_AUTH], "client sign"),
+    ],
+)
+def test_a_certificate_serves_what_it_was_issued_for(purposes, allowed):
+    leaf, anchors = CA.issue("of a purpose", label="leaf", purposes=purposes), Anchors([CA.certificate])
+    anchors.check(leaf.certificate, NOW)
+    for purpose in allowed.split():
+        anchors.check(leaf.certificate, NOW, purpose=purpose)
+    for purpose in {"client", "server", "sign"} - {*allowed.split()}:
+        with pytest.raises(Untrusted, match="certificate-untrusted: extended key usage"):
+            anchors.check(leaf.certificate, NOW, purpose=purpose)
+
+
+def test_a_ca_gives_no_purpose_that_it_does_not_have():
+    below = OTHER.subordinate("mail CA", purposes=[OIDS.EMAIL_PROTECTION])
+    leaf = below.issue("below", label="leaf")
+    anchors = Anchors([OTHER.certificate], intermediates=[below.certificate])
+    anchors.check(leaf.certificate, NOW, purpose="sign")
+    with pytest.raises(Untrusted):
+        anchors.check(leaf.certificate, NOW, purpose="client")

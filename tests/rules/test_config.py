@@ -308,3 +308,57 @@ def test_every_key_is_in_the_manual(home: Path, rewrite: Rewrite) -> None:
     for mistake in unknown:
         for key in mistake.expected.removeprefix("one of ").split(", "):
             assert f"`{key}`" in manual or f"[{key}]" in manual, key
+
+
+SOURCE = 'issuer = "pki/ca.crt"\ncrl-urls = ["http://crl.example/ca.crl"]\nocsp-urls = ["https://ocsp.example/"]\n'
+
+
+def test_where_a_ca_is_asked_stands_in_trust(home: Path) -> None:
+    (home / "trust").mkdir(exist_ok=True)
+    (home / "trust/ca.toml").write_text(SOURCE)
+    (source,) = config_of(home).sources
+    assert source.issuer in config_of(home).authorities
+    assert source.crl_urls == ("http://crl.example/ca.crl",)
+    assert source.ocsp_urls == ("https://ocsp.example/",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("pki/ca.crt", "pki/hub.crt", "trust/ca.toml: issuer"),
+        ("pki/ca.crt", "pki/none.crt", "trust/ca.toml: issuer"),
+        ("http://crl", "ftp://crl", "trust/ca.toml: crl-urls"),
+        ("https://ocsp", "https://user:word@ocsp", "trust/ca.toml: ocsp-urls"),
+        ("crl-urls", "colour", "trust/ca.toml: colour"),
+        (
+            'crl-urls = ["http://crl.example/ca.crl"]\nocsp-urls = ["https://ocsp.example/"]\n',
+            "",
+            "trust/ca.toml: crl-urls",
+        ),
+    ],
+)
+def test_a_mistake_about_where_a_ca_is_asked_is_named(home: Path, old: str, new: str, place: str) -> None:
+    (home / "trust").mkdir(exist_ok=True)
+    (home / "trust/ca.toml").write_text(SOURCE.replace(old, new))
+    assert set(mistakes_of(home)) == {place}
+
+
+def test_a_ca_has_one_file_of_places(home: Path) -> None:
+    (home / "trust").mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        (home / f"trust/{name}.toml").write_text(SOURCE)
+    assert set(mistakes_of(home)) == {"trust/b.toml: issuer"}
+
+
+def test_the_cas_between_a_partner_and_an_anchor_may_stand_in_its_file(home: Path) -> None:
+    path = home / "pki/partners/sotttt.crt"
+    path.write_bytes(path.read_bytes() + (home / "pki/ca.crt").read_bytes())
+    partner = config_of(home).partners["sotttt"]
+    assert len(partner.certificates) == 1
+    assert partner.chain == config_of(home).authorities
+
+
+@pytest.mark.parametrize("relay", ["sotttt", "nobody"])
+def test_a_relay_is_another_partner(home: Path, relay: str) -> None:
+    append(home / "partners/sotttt.toml", f'[policy]\nrelay = "{relay}"\n')
+    assert set(mistakes_of(home)) == {"partners/sotttt.toml: policy.relay"}

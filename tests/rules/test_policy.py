@@ -65,6 +65,9 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
         "sha1": "no",
         "vxp-signature": "no",
         "max-age": "15m",
+        "clock-skew": "1m",
+        "revocation": "configured",
+        "relay": "none",
         "first-retry": "1s",
         "max-retry": "5m",
         "give-up": "14d",
@@ -74,16 +77,25 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
 
 def test_every_key_of_a_policy_is_read() -> None:
     pairs = {"signature": "message", "profile": "observed", "sha1": "yes", "vxp-signature": "no", "max-age": "60s"}
+    pairs |= {"revocation": "require", "relay": "gateway", "clock-skew": "5m"}
     pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "timeout": "5s"}
     policy, mistakes = parse(pairs, "partners/x.toml: policy")
     assert mistakes == []
     assert spelled(policy) == pairs | {"max-age": "1m"}
-    assert set(pairs) | {"relay"} == set(KEYS)
+    assert set(pairs) == set(KEYS)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("signature", "packet"), ("signature", "both"), ("profile", "strict"), ("vxp-signature", "yes"), ("sha1", "yes")],
+    [
+        ("signature", "packet"),
+        ("signature", "both"),
+        ("profile", "strict"),
+        ("vxp-signature", "yes"),
+        ("sha1", "yes"),
+        ("revocation", "require"),
+        ("revocation", "allow"),
+    ],
 )
 def test_every_value_of_a_choice_is_read(key: str, value: str) -> None:
     policy, mistakes = parse({key: value}, "partners/x.toml: policy")
@@ -91,11 +103,11 @@ def test_every_value_of_a_choice_is_read(key: str, value: str) -> None:
     assert spelled(policy) == spelled(Policy()) | {key: value}
 
 
-def test_what_has_no_effect_yet_is_refused_and_says_so() -> None:
-    policy, (mistake,) = parse({"relay": "H55.1"}, "partners/x.toml: policy")
-    assert policy == Policy()
+def test_a_relay_needs_signed_envelopes() -> None:
+    _, (mistake,) = parse({"relay": "gateway", "signature": "packet"}, "partners/x.toml: policy")
     assert mistake.path == "partners/x.toml: policy.relay"
-    assert "not available yet" in mistake.wrong
+    assert "signed envelope" in mistake.expected
+    assert parse({"relay": "none", "signature": "packet"}, "x")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -107,6 +119,7 @@ def test_what_has_no_effect_yet_is_refused_and_says_so() -> None:
         ("timeout", "0s", "too short"),
         ("sha1", "maybe", "neither"),
         ("sha1", True, "not a text"),
+        ("relay", "", "empty"),
         ("profile", "lax", "not known"),
     ],
 )

@@ -3,8 +3,9 @@
 import base64
 import copy
 import threading
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub import certificates, markup, signature, tokens, xmldsig
+from hub.certificates import Identity, load
 from hub.errors import Rejected
 from tests import pki, vectors
+from tests.conftest import ROOT
 from tests.pki import NOW
 from tests.signatures import ENVELOPED, INCLUSIVE, MAX_AGE, SKI, Layout, by_signxml, by_xmlsec, c14n, ours, plain
 from tests.vectors import ACCEPTED, ENVELOPE, EVERY, FORMS, HONEST, INVALID, OTHER, PARTNER, VALID
@@ -60,6 +63,48 @@ def test_what_is_returned_is_the_very_element_that_was_signed(vector):
 
 def test_sha1_is_not_reported_where_it_is_tolerated_and_not_used():
     assert not signature.verify(markup.parse(HONEST), [PARTNER.certificate], NOW, max_age=MAX_AGE, sha1=True).sha1
+
+
+def test_what_names_a_call_is_what_was_signed_and_not_the_value():
+    """Whoever sees an ECDSA value can make another that is as valid."""
+    root = markup.parse(signature.sign(ENVELOPE, vectors.EC, NOW))
+    value = vectors.find(root, "SignatureValue")
+    octets = base64.b64decode(value.text or "")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    verify = lambda: signature.verify(root, [vectors.EC.certificate], NOW, max_age=MAX_AGE)  # noqa: E731
+    first = verify()
+    value.text = base64.b64encode(octets[:32] + (order - int.from_bytes(octets[32:])).to_bytes(32)).decode()
+    second = verify()
+    assert second.signature_value != first.signature_value
+    assert second.signed == first.signed
+
+
+def test_what_wss4j_signs_by_str_transform_is_believed():
+    """Written by WSS4J 1.6.19, signing Timestamp, Body and `STRTransform`; kept as it came."""
+    captured = ROOT / "tests/captured/wss4j-str-transform.xml"
+    at = datetime(2026, 11, 24, 19, 47, 30, tzinfo=UTC)
+    verified = signature.verify(
+        markup.parse(captured.read_bytes()), [load(captured.with_suffix(".crt"))], at, max_age=MAX_AGE
+    )
+    assert len(verified.body) == 1
+
+
+def test_the_chain_that_came_with_the_token_is_given_back_for_what_it_is_worth():
+    root = pki.authority().certificate
+    for vector in (one for one in FORMS if "holds the chain" in one.name):
+        verified = signature.verify(markup.parse(vector.content), [PARTNER.certificate], NOW, max_age=MAX_AGE)
+        assert verified.chain == (root,)
+
+
+def test_a_key_for_pss_alone_signs_by_pss_and_is_believed_by_pss_alone():
+    identity = Identity.read(ROOT / "tests/keys/pss.key", ROOT / "tests/keys/pss.crt")
+    content = signature.sign(ENVELOPE, identity, NOW)
+    assert b"sha256-rsa-MGF1" in content
+    assert (ours(content, [identity]), by_xmlsec(content, identity)) == (ACCEPTED, VALID)
+    for method, verdict in (("sha512-rsa-MGF1", ACCEPTED), ("rsa-sha256", vectors.ALGORITHM)):
+        prefix = vectors.PSS if "MGF1" in method else vectors.MORE
+        plain_key = attrs.evolve(identity, pem=b"")
+        assert ours(Layout(method=prefix + method).signed(plain_key), [identity]) == verdict
 
 
 def test_a_partner_may_have_several_certificates():

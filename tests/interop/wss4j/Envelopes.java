@@ -49,6 +49,8 @@ final class Envelopes {
     String algorithm = SignatureMethod.RSA_SHA256; // by itself: RSA-SHA1
     String digest = DigestMethod.SHA256;
     String canonicalForm = WSConstants.C14N_EXCL_OMIT_COMMENTS;
+    String token = "X509v3"; // X509PKIPathv1: the chain
+    String signToken = "no"; // yes: through the reference to it, by STR-Transform
     private final Merlin own = new Merlin();
     private final Merlin believed = new Merlin();
 
@@ -82,13 +84,15 @@ final class Envelopes {
         WSSecSignature signature = new WSSecSignature();
         signature.setUserInfo(ALIAS, PASSWORD);
         signature.setKeyIdentifierType(WSConstants.class.getField(keyIdentifier).getInt(null));
-        signature.setUseSingleCertificate(true);
+        signature.setUseSingleCertificate(token.equals("X509v3"));
         signature.setSignatureAlgorithm(algorithm);
         signature.setDigestAlgo(digest);
         signature.setSigCanonicalization(canonicalForm);
-        signature.setParts(List.of(
+        List<WSEncryptionPart> parts = new ArrayList<>(List.of(
             new WSEncryptionPart(WSConstants.TIMESTAMP_TOKEN_LN, WSConstants.WSU_NS, ""),
             new WSEncryptionPart(WSConstants.ELEM_BODY, soap, "")));
+        if (signToken.equals("yes")) parts.add(new WSEncryptionPart("STRTransform", "", "Content"));
+        signature.setParts(parts);
         signature.build(document, own, header);
         return write(document);
     }

@@ -1,0 +1,162 @@
+"""A hub that runs asks a CA what it has revoked, over HTTP and HTTPS, and trusts nothing but its configuration."""
+
+import json
+import ssl
+import threading
+import tomllib
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from hub import pki
+from hub.cli.screen import CONFIGURATION
+from hub.client import Unavailable
+from tests.packets import document
+from tests.pki import pem
+from tests.running import until
+
+pytestmark = pytest.mark.slow
+
+
+class Place(BaseHTTPRequestHandler):
+    """Gives the CRL of the moment, whatever is asked."""
+
+    content = b""
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        self.send_response(302 if self.path == "/elsewhere" else 200)
+        self.send_header("Location", "/ca.crl")
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(crl, files=None):
+    """Serve *crl* on loopback, over TLS with the key and certificate of *files*; give the port and what was asked."""
+    place = type("Here", (Place,), {"content": crl, "asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), place)
+    if files is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files["certificate"], files["key"])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield server.server_address[1], place
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def told(hub, event):
+    """Return the lines of the log about *event*."""
+    lines = [json.loads(line) for line in hub.log.read_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
+
+
+def gets_in(hub, name):
+    """Tell whether a document of that partner, for a unit of vpub, is accepted."""
+    unit = tomllib.loads((hub.home / "partners/vpub.toml").read_text())["units"][0]
+    try:
+        with hub.client(name) as client:
+            client.send(document(to=unit), f"{name} {datetime.now(UTC)}")
+    except Unavailable:
+        return False
+    return True
+
+
+def add(hub, name):
+    certificate = hub.issue(name)
+    hub.cli("partners", "add", name, "--certificate", hub.files(name)["certificate"], "--unit", "*")
+    return certificate
+
+
+def revoking(hub, *certificates, number=2):
+    crl = hub.authority().revoke(*certificates, now=datetime.now(UTC), number=number)
+    return crl.public_bytes(Encoding.DER)
+
+
+def test_who_is_revoked_at_the_ca_gets_in_no_more_and_the_others_do(hub):
+    gone = add(hub, "gone")
+    add(hub, "soyte")
+    hub.start()
+    assert gets_in(hub, "gone")
+    with serving(revoking(hub, gone)) as (port, place):
+        url = f"http://127.0.0.1:{port}/ca.crl"
+        assert (
+            hub.cli("trust", "add", hub.home / "pki/ca.crt", "--crl-url", "ftp://ca.example", code=CONFIGURATION) == []
+        )
+        hub.cli("trust", "add", hub.home / "pki/ca.crt", "--crl-url", url)
+        hub.cli("reload")
+        until(lambda: told(hub, "revocation-heard"), "the CRL to be fetched")
+        assert not gets_in(hub, "gone")
+        assert gets_in(hub, "soyte")
+        assert place.asked == ["/ca.crl"]
+    heard = [row for row in hub.cli("trust", "list", "--json") if "url" in row]
+    assert [(row["url"], row["about"], row["holds"]) for row in heard] == [(url, "CRL", "còn hạn")]
+    assert told(hub, "client-refused")[-1]["reason"].startswith("certificate-revoked")
+    hub.stop()
+    hub.start()  # the CA is down now: what it said is kept
+    assert not gets_in(hub, "gone")
+    assert gets_in(hub, "soyte")
+
+
+def test_a_ca_that_was_never_heard_lets_nobody_in_unless_the_policy_allows_it(hub):
+    add(hub, "soyte")
+    add(hub, "lax")
+    hub.cli(
+        "partners", "add", "lax", "--certificate", hub.files("lax")["certificate"], "--unit", "*", "--replace",
+        "--policy", "revocation=allow",
+    )  # fmt: skip
+    settings = hub.config.read_text().replace('crls = ["pki/crl.pem"]', "crls = []")
+    hub.config.write_text(settings)
+    with serving(b"") as (port, _place):
+        url = f"http://127.0.0.1:{port}/ca.crl"  # nobody is there any more when it is asked
+    hub.cli("trust", "add", hub.home / "pki/ca.crt", "--crl-url", url)
+    assert "revocation-unknown" in json.dumps(hub.cli("check", "--json"))
+    hub.start()
+    assert not gets_in(hub, "soyte")
+    assert gets_in(hub, "lax")
+    assert {line["partner"] for line in told(hub, "revocation-unknown-allowed")} == {"lax"}
+    assert until(lambda: told(hub, "revocation-not-heard"), "the CA not to be heard")[0]["url"] == url
+
+
+def test_nothing_around_the_hub_makes_it_trust_anybody(hub, monkeypatch, tmp_path):
+    """Trust stores and proxies of the machine count for nothing: not for partners, nor for where a CA is asked."""
+    evil = pki.found(datetime.now(UTC))
+    (tmp_path / "evil.crt").write_bytes(pem(evil.certificate))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(tmp_path / "evil.crt"))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    add(hub, "soyte")
+    hub.issue("place")
+    files = hub.files("place")
+    key, certificate = evil.issue("evil place", datetime.now(UTC))
+    hers = {"key": tmp_path / "place.key", "certificate": tmp_path / "place.crt"}
+    pki.write_secret(hers["key"], key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    hers["certificate"].write_bytes(pem(certificate))
+    with ExitStack() as stack:
+        places = [stack.enter_context(serving(revoking(hub), shown)) for shown in (files, hers)]
+        ports = [port for port, _place in places]
+        urls = [f"https://127.0.0.1:{port}/ca.crl" for port in ports] + [f"https://127.0.0.1:{ports[0]}/elsewhere"]
+        words = [word for url in urls for word in ("--crl-url", url)]
+        hub.cli("trust", "add", hub.home / "pki/ca.crt", *words)
+        letterbox = hub.letterbox("vpub")
+        hub.start()
+        until(lambda: len(told(hub, "revocation-not-heard")) >= 2, "the evil place and the redirect to be refused")
+        assert {line["url"] for line in told(hub, "revocation-heard")} == {urls[0]}
+        assert {line["url"] for line in told(hub, "revocation-not-heard")} == {urls[1], urls[2]}
+        assert places[1][1].asked == []
+        assert gets_in(hub, "soyte")
+        until(lambda: hub.received("vpub"), "the push to vpub, past the proxy")
+        assert letterbox is hub.letterboxes["vpub"]

@@ -1,0 +1,67 @@
+"""The very octets of a signed call come again: at a hub that runs, and after a restart."""
+
+import ssl
+import tomllib
+from datetime import UTC, datetime
+from http.client import HTTPSConnection
+from urllib.parse import urlsplit
+
+import pytest
+
+from hub import calls, envelope, signature
+from hub.certificates import Identity
+from tests.conftest import DATABASES
+from tests.mtom import SOAP11, Body
+from tests.packets import document
+
+pytestmark = pytest.mark.slow
+
+FORMS = (Body(), Body(kind=SOAP11))
+
+
+def signed(hub, call, by="sotttt"):
+    identity = Identity.read(hub.files(by)["key"], hub.files(by)["certificate"])
+    return signature.sign(envelope.wrap(calls.element(call)), identity, datetime.now(UTC))
+
+
+def post(hub, body, by="sotttt", media=SOAP11):
+    """Send octets over mutual TLS; return the status and the answer's text."""
+    files, place = hub.files(by), urlsplit(hub.soap)
+    tls = ssl.create_default_context(cafile=files["ca"])
+    tls.load_cert_chain(files["certificate"], files["key"])
+    connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=60)
+    connection.request("POST", place.path, body, {"Content-Type": media})
+    answer = connection.getresponse()
+    status, text = answer.status, answer.read().decode()
+    connection.close()
+    return status, text
+
+
+@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+def test_a_retry_is_honest_and_a_replay_changes_nothing(hub):
+    unit = tomllib.loads((hub.home / "partners/sotttt.toml").read_text())["units"][0]
+    hub.issue("anyone")
+    hub.cli("partners", "add", "anyone", "--certificate", hub.files("anyone")["certificate"], "--unit", "*")
+    hub.start()
+    send = signed(hub, calls.SendDocument(document(to=unit)), "anyone")
+    receipts = {post(hub, send, "anyone")[1].partition("<Receipt")[2].partition("</Receipt")[0] for _ in range(3)}
+    assert len(receipts) == 1, "the same envelope gets the same receipt"
+    assert receipts != {""}
+    (row,) = hub.cli("messages", "--json")
+
+    premature = signed(hub, calls.ConfirmReceived(row["id"], None))
+    assert "not-fetched" in post(hub, premature)[1]
+    fetch = signed(hub, calls.GetDocument(row["id"]))
+    assert [post(hub, fetch)[0] for _ in range(2)] == [200, 200], "a toolkit that tries again gets its document"
+    for media, body in ((SOAP11, premature), *((form.content_type, form.written(premature, {})) for form in FORMS)):
+        status, text = post(hub, body, media=media)
+        assert (status, "replayed" in text) == (500, True), "nor in another form"
+    hub.kill()
+    hub.start()
+    assert "replayed" in post(hub, premature)[1]
+    assert {state for state, _attempts in hub.states(row["id"]).values()} == {"fetched"}
+    confirm = signed(hub, calls.ConfirmReceived(row["id"], None))
+    assert [post(hub, confirm)[0] for _ in range(2)] == [200, 200]
+    assert {state for state, _attempts in hub.states(row["id"]).values()} == {"delivered"}
+    asked = signed(hub, calls.GetPendingDocumentIds(unit))
+    assert [post(hub, asked)[0] for _ in range(2)] == [200, 200], "a question changes nothing"

@@ -1,0 +1,43 @@
+"""A partner changes its certificate while the hub runs: nothing restarts, no connection breaks."""
+
+import tomllib
+
+import pytest
+
+from hub.client import Refused
+from tests.packets import document
+
+pytestmark = pytest.mark.slow
+
+
+def test_old_and_new_overlap_and_then_the_old_is_gone(hub):
+    for name in ("old", "new", "gateway"):
+        hub.issue(name)
+    unit = tomllib.loads((hub.home / "partners/vpub.toml").read_text())["units"][0]
+
+    def agree(code, *names, policy=()):
+        words = [word for name in names for word in ("--certificate", hub.files(name)["certificate"])]
+        words += [word for each in policy for word in ("--policy", each)]
+        hub.cli("partners", "add", code, *words, "--unit", "*", "--replace")
+        if hub.process is not None:
+            hub.cli("reload")
+
+    agree("soyte", "old")
+    hub.start()
+    with hub.client("old") as old, hub.client("new") as new:
+        first = old.send(document(to=unit), "m-1")
+        line = old._connection.sock
+        agree("soyte", "old", "new")
+        assert old.send(document(to=unit), "m-1").receipt == first.receipt
+        assert new.send(document(to=unit), "m-1").receipt == first.receipt  # one partner, whichever certificate
+        agree("soyte", "new")
+        new.send(document(to=unit), "m-2")
+        with pytest.raises(Refused, match="certificate-unknown"):
+            old.send(document(to=unit), "m-3")
+        assert old._connection.sock is line  # it was answered on the connection it always had
+        agree("gateway", "gateway")
+        agree("soyte", "new", policy=["relay=gateway"])
+        with hub.client("gateway") as gateway:
+            gateway._identity = new._identity  # the department signs, its gateway calls
+            assert gateway.send(document(to=unit), "m-1").receipt == first.receipt
+    assert {row["partner"] for row in hub.cli("messages", "--state", "accepted", "--json")} == {"soyte"}
