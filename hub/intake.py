@@ -3,7 +3,6 @@
 Knows the order of the steps (design.md «The life of one message») and what each operation does; not HTTP, not SQL.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -18,35 +17,28 @@ from hub import (
     answers,
     calls,
     carriage,
-    changes,
     contents,
     deliveries,
     envelope,
-    enveloped,
     events,
-    examination,
     journal,
-    packet,
     registry,
-    signature,
-    signing,
-    slimming,
     statuses,
     window,
 )
-from hub.calls import Call
+from hub.admission import judge_message
 from hub.carriage import Carriage, Manner, Outgoing
-from hub.certificates import CLIENT, SIGN, fingerprint
+from hub.certificates import CLIENT, fingerprint
 from hub.config import Partner
 from hub.contract import Contract
 from hub.database import Journal
 from hub.errors import CallRefused, Rejected, Unready
 from hub.ids import new_id
 from hub.journal import Entry, Taken
-from hub.model import Event, Kind, Packet, PacketSignature, Problem, Standing
-from hub.policy import Policy
+from hub.model import Event, Problem
+from hub.opening import Opened, open_call
 from hub.province import Province, day
-from hub.routes import Route, Routes
+from hub.routes import Routes
 from hub.slimming import Loads
 from hub.spool import SMALL, Drawer, Octets
 from hub.store import Transaction
@@ -70,18 +62,6 @@ class Answer:
     fault: bool = False
     retry_after: int | None = None  #: seconds
     senders: bool = False  #: the fault is the caller's own, as SOAP 1.2 tells it apart
-
-
-@attrs.frozen
-class Opened:
-    """A call that has passed every step up to the contract: read from the verified element and nothing else."""
-
-    partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
-    call: Call
-    operation: str
-    sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
-    unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
-    mark: Mark | None  #: what tells this signed call from every other; None where there is no signature
 
 
 @attrs.define(eq=False)
@@ -325,209 +305,3 @@ class Intake:
 def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:
     """Return the bytes of each name; what is large of them lies in *drawer*."""
     return drawer.keep_each(contents.pieces(tx, name) for name in names)
-
-
-def open_call(
-    body: bytes | Octets,
-    manner: Manner,
-    callers: Sequence[Partner],
-    shown: x509.Certificate,
-    province: Province,
-    contract: Contract,
-    now: datetime,
-    drawer: Drawer | None = None,
-) -> Opened:
-    """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
-    verified Body says.
-
-    Raises `Rejected` with the code of the step that refused it.
-    """
-    names = frozenset(etree.QName(name).localname for name in contract.binary)
-    octets = Octets.of(body) if isinstance(body, bytes) else body
-    unpacked = carriage.unpack(octets, manner, names, drawer or Drawer())
-    root = unpacked.root
-    opened = envelope.open_envelope(root)
-    if opened.soap != manner.soap:
-        raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
-    believed = believe(unpacked, opened, callers, shown, province, now)
-    (child,) = believed.body.iterchildren("*")
-    operation = contract.operation(child)
-    for action in (manner.action, unpacked.action):
-        if not envelope.action_matches(action, operation.action):
-            raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
-    if manner.carriage is Carriage.SWA:
-        carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
-    call = calls.read(child, contract.validate(child, unpacked.loads))
-    return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
-
-
-@attrs.frozen(eq=False)
-class Believed:
-    """What of a call may be read, whose it is, and what the partner's policy tolerated for it."""
-
-    partner: Partner
-    body: etree._Element
-    sha1: bool = False
-    unknown: str = ""
-    mark: Mark | None = None
-    attached: frozenset[str] | None = (
-        None  #: the content ids of the parts that are as good as the Body; None: all, TLS answers for them
-    )
-
-
-def believe(
-    unpacked: carriage.Unpacked,
-    opened: envelope.Envelope,
-    callers: Sequence[Partner],
-    shown: x509.Certificate,
-    province: Province,
-    now: datetime,
-) -> Believed:
-    """Return what may be read.  Raises `Unverified`, `Untrusted`.
-
-    It is the Body that the WS-Security signature covers, made by one of *callers*, each by its own certificates and policy.  Under
-    `signature=packet` there may be no such signature, and then the certificate that TLS showed answers for the Body, which is of
-    the first of *callers*; a signature that is there must verify all the same.
-    """
-    refused: list[Rejected] = []
-    for partner in callers:
-        try:
-            return _believe(unpacked, opened, partner, shown, province, now)
-        except Rejected as error:
-            refused.append(error)
-    raise min(refused, key=lambda each: _VAGUE.get(each.problems[0].code, 0))
-
-
-#: Refusals that may only mean that another of the callers signed: the more, the less they tell.
-_VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
-
-
-def _believe(
-    unpacked: carriage.Unpacked,
-    opened: envelope.Envelope,
-    partner: Partner,
-    shown: x509.Certificate,
-    province: Province,
-    now: datetime,
-) -> Believed:
-    policy, anchors = partner.policy, province.config.anchors
-    try:
-        verified = signature.verify(
-            unpacked.root,
-            partner.certificates,
-            now,
-            max_age=policy.max_age,
-            skew=policy.clock_skew,
-            sha1=policy.sha1,
-            loads=unpacked.loads,
-            attached=unpacked.attached or None,
-        )
-    except signature.Unverified as error:
-        if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
-            raise
-        return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
-    unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
-    name = hashlib.sha256(f"{partner.code}\n".encode() + verified.signed).hexdigest()
-    mark = Mark(name, verified.expires + policy.clock_skew)
-    return Believed(partner, verified.body, verified.sha1, unknown, mark, verified.attached)
-
-
-def judge_message(
-    call: calls.SendDocument | calls.UpdateTraces,
-    partner: Partner,
-    province: Province,
-    service: str,
-    now: datetime,
-    message: str,
-    drawer: Drawer | None = None,
-) -> Entry:
-    """Judge the packet of *call*: read it, examine it, authorise its sender, route it, and write the receipt for it."""
-    content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
-    sha256 = content.sha256()
-    entry = Entry(
-        id=message,
-        partner=partner.code,
-        message_id=call.message_id or sha256,
-        service=service,
-        received_at=now,
-        content=content,
-        sha256=sha256,
-    )
-    try:
-        root, loads = slimming.parse(content, frozenset({packet.LOADED}), drawer or Drawer())
-        entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
-        require_signature(entry.signature, partner.policy)
-        read = packet.read(root, loads)
-    except Rejected as rejected:
-        return attrs.evolve(entry, problems=rejected.problems)
-    only_status = isinstance(call, calls.UpdateTraces)
-    try:
-        read = examination.examine(read, today=day(now), profile=partner.policy.profile)
-        routes = authorise(read, partner.code, province, now, only_status=only_status)
-    except Rejected as rejected:
-        return attrs.evolve(entry, packet=read, problems=rejected.problems)
-    assert entry.message_id is not None
-    said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
-    receipt = signing.seal(answers.receipt(said), province.config.identity)
-    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
-
-
-def judge_signature(
-    root: etree._Element,
-    octets: Octets,
-    partner: Partner,
-    province: Province,
-    now: datetime,
-    loads: Loads = slimming.NONE,
-) -> PacketSignature:
-    """Return what the own signature of a packet that *partner* brings is worth.
-
-    *root* is the tree of its *octets*; *loads* were taken out of it.
-    """
-    policy = partner.policy
-    return enveloped.judge(
-        root,
-        octets,
-        partner.certificates,
-        province.config.anchors,
-        now,
-        sha1=policy.sha1,
-        vxp=policy.vxp_signature,
-        unknown=policy.revocation,
-        loads=loads,
-    )
-
-
-def require_signature(found: PacketSignature | None, policy: Policy) -> None:
-    """Raise `Rejected` where the policy wants packets signed and this one is not, or not well."""
-    if policy.signature == "message" or found is None or found.standing is Standing.VALID:
-        return
-    codes = {
-        Standing.UNSIGNED: "packet-unsigned",
-        Standing.INVALID: "packet-signature-invalid",
-        Standing.UNVERIFIABLE: "packet-signature-unverifiable",
-    }
-    reason = ": ".join(filter(None, (found.code, found.detail)))
-    raise Rejected(Problem(codes[found.standing], reason))
-
-
-def authorise(
-    read: Packet, partner: str, province: Province, now: datetime, *, only_status: bool = False
-) -> tuple[Route, ...]:
-    """Return where *read* goes, if *partner* may send it: by UpdateTraces, a status only.  Raises `Rejected`."""
-    routes, today = province.routes, day(now)
-    if only_status and read.kind is not Kind.STATUS:
-        raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
-    if not routes.may_send(partner, read.sender):
-        raise Rejected(Problem("sender-not-allowed", read.sender))
-    if read.kind is not Kind.STATUS:
-        return routes.route_all(partner, (*read.recipients, *changes.told(read)), today, also=read.removed)
-    organ = read.responses[0].organ
-    if routes.canonical(organ) == routes.canonical(read.sender):
-        return ()  # the original sender's own word: it goes to the document's recipients, whom the journal knows
-    try:
-        return routes.route_all(partner, (organ,), today)
-    except Rejected as rejected:
-        if all(problem.code == "unit-without-system" for problem in rejected.problems):
-            return ()  # its system finds the status by GetTraces
-        raise

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import attrs
 
-from hub import calls, envelope, examination, intake, markup, packet, signature, signing
+from hub import admission, calls, envelope, examination, markup, opening, packet, signature, signing
 from hub.carriage import Manner
 from hub.certificates import ALLOW
 from hub.config import ANY, Partner
@@ -75,11 +75,11 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere
     signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy)
     manner = Manner(action=calls.action(call))
-    opened = intake.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
+    opened = opening.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)
     assert isinstance(opened.call.packet, bytes)  # a sample packet is small
     root, octets = markup.parse(opened.call.packet), Octets.of(opened.call.packet)
-    intake.require_signature(intake.judge_signature(root, octets, signer, province, now), signer.policy)
+    admission.require_signature(admission.judge_signature(root, octets, signer, province, now), signer.policy)
     read = packet.read(root)
     examination.examine(read, today=today, profile=signer.policy.profile)
     return province.routes.route(read.recipients[0], today).partner

@@ -22,13 +22,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hub import answers, calls, contract, envelope, journal, registry, signing, store
+from hub.admission import judge_message
 from hub.carriage import Manner
 from hub.certificates import Identity
 from hub.config import read
 from hub.demo import postgres
 from hub.demo.packets import document
 from hub.ids import new_id
-from hub.intake import judge_message, open_call
+from hub.opening import open_call
 from hub.province import Province
 from tests.running import RunningHub
 

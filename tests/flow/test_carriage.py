@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from lxml import etree
 
 from hub import (
+    admission,
     answers,
     calls,
     carriage,
@@ -17,8 +18,8 @@ from hub import (
     contract,
     envelope,
     enveloped,
-    intake,
     markup,
+    opening,
     packet,
     signature,
     slimming,
@@ -85,7 +86,7 @@ def inline(octets, soap=mtom.SOAP11):
 def opened(province, drawer, content_type, body, action=None, *, by=("me",)):
     how = carriage.manner(content_type, action)
     callers = [province.config.partners[code] for code in by]
-    return intake.open_call(Octets.of(body), how, callers, ME.certificate, province, CONTRACT, NOW, drawer)
+    return opening.open_call(Octets.of(body), how, callers, ME.certificate, province, CONTRACT, NOW, drawer)
 
 
 def sent(province, drawer, form, envelope_, parts, action=None):
@@ -405,7 +406,7 @@ def test_a_large_attachment_is_covered_by_the_packets_own_signature(drawer, tran
 def test_entries_of_slim_and_whole_packets_are_equal(province, drawer):
     made, partner = province(), province().config.partners["me"]
     for call in (calls.SendDocument(LARGE), calls.SendDocument(drawer.keep([LARGE]))):
-        entry = intake.judge_message(call, partner, made, "documents", NOW, "id", drawer)
+        entry = admission.judge_message(call, partner, made, "documents", NOW, "id", drawer)
         assert entry.problems == ()
         assert (entry.sha256, len(entry.content)) == (hashlib.sha256(LARGE).hexdigest(), len(LARGE))
         assert entry.packet == packet.read(LARGE)

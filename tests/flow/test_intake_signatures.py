@@ -8,14 +8,15 @@ from click.testing import CliRunner
 from lxml import etree
 
 from hub import (
+    admission,
     calls,
     config,
     contract,
     envelope,
     events,
-    intake,
     journal,
     ledger,
+    opening,
     rehearsal,
     search,
     signature,
@@ -74,7 +75,7 @@ def call(content, *, by=ME, send=calls.SendDocument):
 def opened(province, content, *, by=ME, change=bytes):
     body, action = call(content, by=by)
     partner = province.config.partners["me"]
-    return intake.open_call(change(body), Manner(action=action), (partner,), ME.certificate, province, CONTRACT, NOW)
+    return opening.open_call(change(body), Manner(action=action), (partner,), ME.certificate, province, CONTRACT, NOW)
 
 
 def refused(function, *args, **named):
@@ -86,7 +87,9 @@ def refused(function, *args, **named):
 def judged(province, content):
     """Return the journal's entry for a packet, as intake judges it."""
     partner = province.config.partners["me"]
-    return intake.judge_message(calls.SendDocument(content), partner, province, "documents", NOW, f"id-{hash(content)}")
+    return admission.judge_message(
+        calls.SendDocument(content), partner, province, "documents", NOW, f"id-{hash(content)}"
+    )
 
 
 def codes(province, content):
@@ -133,7 +136,7 @@ def over(province, shown, signer):
     callers = province.callers_over(province.partner_with(shown.certificate))
     manner = Manner(action=action)
     try:
-        return intake.open_call(body, manner, callers, shown.certificate, province, CONTRACT, NOW).partner.code
+        return opening.open_call(body, manner, callers, shown.certificate, province, CONTRACT, NOW).partner.code
     except Rejected as rejected:
         return rejected.problems[0].code
 
@@ -201,9 +204,9 @@ def test_the_skew_is_the_partners(changed):
             late,
         )
         if verdict == "me":
-            assert intake.open_call(body, *how).partner.code == verdict
+            assert opening.open_call(body, *how).partner.code == verdict
         else:
-            assert refused(intake.open_call, body, *how) == verdict
+            assert refused(opening.open_call, body, *how) == verdict
 
 
 # The packet

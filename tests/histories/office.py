@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import sqlalchemy as sa
 
-from hub import calls, intake, registry, store
+from hub import admission, calls, registry, store
 from hub.certificates import Anchors, Identity
 from hub.config import Config, Listen, Partner
 from hub.ids import new_id
@@ -104,6 +104,6 @@ def judge(letter: Letter, now: datetime) -> Entry:
     """Judge a letter as intake does.  All that the histories need of it."""
     made = calls.UpdateTraces if letter.traces else calls.SendDocument
     partner = province().config.partners[letter.partner]
-    return intake.judge_message(
+    return admission.judge_message(
         made(letter.octets, letter.message_id), partner, province(), "documents", now, new_id(now)
     )

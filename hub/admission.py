@@ -1,0 +1,121 @@
+"""Judges a message: its packet read and examined, its own signature weighed, its sender authorised, its ways found, its receipt written.
+
+Knows the rules and their order; not how the call came, nor what is in the journal.
+"""
+
+from datetime import datetime
+
+import attrs
+from lxml import etree
+
+from hub import answers, calls, changes, enveloped, examination, packet, signing, slimming
+from hub.config import Partner
+from hub.errors import Rejected
+from hub.journal import Entry
+from hub.model import Kind, Packet, PacketSignature, Problem, Standing
+from hub.policy import Policy
+from hub.province import Province, day
+from hub.routes import Route
+from hub.slimming import Loads
+from hub.spool import Drawer, Octets
+
+
+def judge_message(
+    call: calls.SendDocument | calls.UpdateTraces,
+    partner: Partner,
+    province: Province,
+    service: str,
+    now: datetime,
+    message: str,
+    drawer: Drawer | None = None,
+) -> Entry:
+    """Judge the packet of *call*: read it, examine it, authorise its sender, route it, and write the receipt for it."""
+    content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
+    sha256 = content.sha256()
+    entry = Entry(
+        id=message,
+        partner=partner.code,
+        message_id=call.message_id or sha256,
+        service=service,
+        received_at=now,
+        content=content,
+        sha256=sha256,
+    )
+    try:
+        root, loads = slimming.parse(content, frozenset({packet.LOADED}), drawer or Drawer())
+        entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
+        require_signature(entry.signature, partner.policy)
+        read = packet.read(root, loads)
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    only_status = isinstance(call, calls.UpdateTraces)
+    try:
+        read = examination.examine(read, today=day(now), profile=partner.policy.profile)
+        routes = authorise(read, partner.code, province, now, only_status=only_status)
+    except Rejected as rejected:
+        return attrs.evolve(entry, packet=read, problems=rejected.problems)
+    assert entry.message_id is not None
+    said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
+    receipt = signing.seal(answers.receipt(said), province.config.identity)
+    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
+
+
+def judge_signature(
+    root: etree._Element,
+    octets: Octets,
+    partner: Partner,
+    province: Province,
+    now: datetime,
+    loads: Loads = slimming.NONE,
+) -> PacketSignature:
+    """Return what the own signature of a packet that *partner* brings is worth.
+
+    *root* is the tree of its *octets*; *loads* were taken out of it.
+    """
+    policy = partner.policy
+    return enveloped.judge(
+        root,
+        octets,
+        partner.certificates,
+        province.config.anchors,
+        now,
+        sha1=policy.sha1,
+        vxp=policy.vxp_signature,
+        unknown=policy.revocation,
+        loads=loads,
+    )
+
+
+def require_signature(found: PacketSignature | None, policy: Policy) -> None:
+    """Raise `Rejected` where the policy wants packets signed and this one is not, or not well."""
+    if policy.signature == "message" or found is None or found.standing is Standing.VALID:
+        return
+    codes = {
+        Standing.UNSIGNED: "packet-unsigned",
+        Standing.INVALID: "packet-signature-invalid",
+        Standing.UNVERIFIABLE: "packet-signature-unverifiable",
+    }
+    reason = ": ".join(filter(None, (found.code, found.detail)))
+    raise Rejected(Problem(codes[found.standing], reason))
+
+
+def authorise(
+    read: Packet, partner: str, province: Province, now: datetime, *, only_status: bool = False
+) -> tuple[Route, ...]:
+    """Return where *read* goes, if *partner* may send it: by UpdateTraces, a status only.  Raises `Rejected`."""
+    routes, today = province.routes, day(now)
+    if only_status and read.kind is not Kind.STATUS:
+        raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
+    if not routes.may_send(partner, read.sender):
+        raise Rejected(Problem("sender-not-allowed", read.sender))
+    if read.kind is not Kind.STATUS:
+        return routes.route_all(partner, (*read.recipients, *changes.told(read)), today, also=read.removed)
+    organ = read.responses[0].organ
+    if routes.canonical(organ) == routes.canonical(read.sender):
+        return ()  # the original sender's own word: it goes to the document's recipients, whom the journal knows
+    try:
+        return routes.route_all(partner, (organ,), today)
+    except Rejected as rejected:
+        if all(problem.code == "unit-without-system" for problem in rejected.problems):
+            return ()  # its system finds the status by GetTraces
+        raise
