@@ -18,6 +18,7 @@ from lxml import etree
 
 from hub.certificates import Identity
 from hub.demo import packets
+from tests import mtom
 from tests.signatures import DS, SOAP11, SOAP12, WSSE, WSU, Layout, c14n, forge, plain, stamp
 
 MEDIA = {SOAP11: "text/xml; charset=utf-8", SOAP12: "application/soap+xml; charset=utf-8"}
@@ -76,6 +77,7 @@ class Row:
     headers: tuple[
         tuple[str, str], ...
     ] = ()  #: beside, or instead of, the honest ones; `action` as the version says it
+    body: mtom.Body | None = None  #: how it is packed, where it goes as multipart
     status: int | None = None  #: of the answer, where no fault can be
     megabytes: int = 24  #: of memory above what the hub had before, at the most
     seconds: float = 10  #: until the answer, far above what it takes: a bound against hanging, no measure of speed
@@ -246,7 +248,85 @@ BASE64_STEP = '<ds:Transform Algorithm="http://www.w3.org/2000/09/xmldsig#base64
 FIRST = "</ds:Transforms>"
 
 
+def packed(
+    name: str,
+    codes: str,
+    write: Callable[[Honest, mtom.Body], bytes],
+    body: mtom.Body = mtom.Body(),
+    **said: object,
+) -> Row:
+    """Return the row of a multipart body, which *write* is given the form of."""
+    return row(name, codes, lambda honest: write(honest, in_version(body, honest.soap)), body=body, **said)
+
+
+def in_version(body: mtom.Body, soap: str) -> mtom.Body:
+    media = mtom.SOAP12 if soap == SOAP12 else mtom.SOAP11
+    return attrs.evolve(body, soap=media, kind=media if body.kind in mtom.SOAPS else body.kind)
+
+
+def optimised(
+    change: Callable[[bytes, dict[str, bytes]], tuple[bytes, dict[str, bytes]]] = lambda envelope, parts: (
+        envelope,
+        parts,
+    ),
+) -> Callable[[Honest, mtom.Body], bytes]:
+    """Return the writer of an honest MTOM call whose envelope or parts *change* spoils."""
+
+    def write(honest: Honest, body: mtom.Body) -> bytes:
+        return body.written(*change(*mtom.optimised(honest.call())))
+
+    return write
+
+
+def pointing(href: str) -> Callable[[Honest, mtom.Body], bytes]:
+    return optimised(lambda envelope, parts: (envelope.replace(f"cid:{mtom.PART}".encode(), href.encode()), parts))
+
+
+def attached(honest: Honest, body: mtom.Body) -> bytes:
+    """Write a call whose attachment nobody signed."""
+    content = f'<d:SendDocument xmlns:d="{DOCUMENTS}"><d:Packet>cid:{mtom.PART}</d:Packet></d:SendDocument>'
+    return body.written(honest.call(content=content), {mtom.PART: honest.packet()})
+
+
+BINARY = "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: "
+SWA = mtom.Body(kind=mtom.SOAP11)
+
 # fmt: off
+
+MULTIPART = [
+    packed("another packet in the part", SIGNATURE, optimised(lambda e, p: (e, dict.fromkeys(p, b"<edXML/>")))),
+    packed("a packet cut short in the part", SIGNATURE, optimised(lambda e, p: (e, {name: octets[:-3] for name, octets in p.items()}))),
+    packed("five thousand parts", "multipart-broken too-large", optimised(lambda e, p: (e, p | {str(n): b"x" for n in range(5000)}))),
+    packed("no part", "attachment-unknown", optimised(lambda e, _: (e, {}))),
+    packed("a part that nothing names", "attachment-unknown", optimised(lambda e, p: (e, p | {"another": b"x"}))),
+    packed("an Include of the envelope itself", "attachment-unknown", pointing(f"cid:{mtom.ROOT}")),
+    packed("an Include from the network", "attachment-unknown multipart-broken contract-broken", pointing("http://127.0.0.1:9/packet")),
+    packed("an Include from a file", "attachment-unknown multipart-broken contract-broken", pointing("file:///etc/passwd")),
+    packed("a second Include of one part", "attachment-unknown multipart-broken contract-broken unsigned signature-invalid",
+        optimised(lambda e, p: (e.replace(b"</d:SendDocument>",
+        f'<d:X><xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:{mtom.PART}"/></d:X></d:SendDocument>'.encode()), p))),
+    packed("a multipart in the part", "multipart-broken", optimised(),
+        mtom.Body(part_headers='Content-Type: multipart/mixed; boundary="b"\r\n')),
+    packed("quoted-printable", "multipart-broken", optimised(), mtom.Body(part_headers=f"{BINARY}quoted-printable\r\n")),
+    packed("base64 that is none", "multipart-broken", optimised(lambda e, p: (e, dict.fromkeys(p, b"@@@@"))),
+        mtom.Body(part_headers=f"{BINARY}base64\r\n")),
+    packed("a header of a megabyte in the part", "multipart-broken too-large", optimised(),
+        mtom.Body(part_headers=f"{BINARY}binary\r\nX: {'y' * MB}\r\n")),
+    packed("an envelope of 2 MB", "too-large", lambda h, b: b.written(h.call() + b" " * 2 * MB, {})),
+    packed("a start that is no part", "attachment-unknown multipart-broken", optimised(), mtom.Body(start="<nobody>")),
+    packed("a start that is the packet", "multipart-broken media-type attachment-unknown not-well-formed soap-version contract-broken",
+        optimised(), mtom.Body(start=f"<{mtom.PART}>")),
+    packed("something before the first boundary", "multipart-broken", optimised(), mtom.Body(preamble=b"--hello\r\n")),
+    packed("a second body after the last boundary", "multipart-broken", optimised(), mtom.Body(epilogue=b"\r\n--uuid:8a7c+id=1\r\n\r\nx")),
+    packed("no last boundary", "multipart-broken", lambda h, b: optimised()(h, b)[:-30]),
+    packed("a boundary that is none", "multipart-broken", optimised(), mtom.Body(boundary="b" * 200), refusal="event"),
+    packed("nothing in it", "multipart-broken", lambda _, __: b""),
+    packed("another envelope than the type says", "soap-version multipart-broken media-type", lambda h, b: b.written(
+        attrs.evolve(h, soap=SOAP12 if h.soap == SOAP11 else SOAP11).call(), {})),
+    packed("an attachment that nobody signed", "attachment-not-signed", attached, SWA),
+    packed("a DOCTYPE in the envelope's part", "doctype-refused", lambda h, b: b.written(with_doctype("")(h), {})),
+    packed("32 MB in a part that nothing names", "attachment-unknown", optimised(lambda e, p: (e, p | {"another": bytes(32 * MB)}))),
+]
 
 WRAPPING = [
     row("the signed Body in a header wrapper", SIGNATURE, wrapped(wrapper)),
@@ -386,4 +466,4 @@ HTTP = [
 
 # fmt: on
 
-TABLE: Sequence[Row] = [*WRAPPING, *TAMPERING, *ALGORITHMS, *XML, *SOAP, *PACKETS, *HTTP]
+TABLE: Sequence[Row] = [*WRAPPING, *TAMPERING, *ALGORITHMS, *XML, *SOAP, *PACKETS, *MULTIPART, *HTTP]

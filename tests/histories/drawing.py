@@ -171,7 +171,7 @@ DRAWN: list[tuple[int, Callable[..., Any], dict[str, Callable[[Random], object]]
             "fault": FAULT,
         },
     ),
-    (1, Steps.alarm, {"fault": FAULT}),
+    (2, Steps.alarm, {"fault": FAULT}),
     (5, Steps.wait, {"much": one_of(*JUMPS[:5] * 3, *JUMPS)}),
     (2, Steps.wait_for_the_cut_off, {"before": ANY}),
     (1, Steps.report, {"unit": one_of("H55", "H55.13", "H55.01", "G22")}),

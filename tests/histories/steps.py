@@ -284,6 +284,7 @@ class Steps:
 
     def alarm(self, fault):
         self.history.alarm(fault)
+        self.history.alarm()  # what was told of once is not told of again
 
     def wait(self, much):
         self.history.pass_time(much)

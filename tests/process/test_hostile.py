@@ -13,11 +13,10 @@ from pathlib import Path
 
 import attrs
 import pytest
-from lxml import etree
 
 from hub.certificates import Identity
 from tests import hostile, pki
-from tests.hostile import DOCUMENTS, MEDIA, TABLE, Honest
+from tests.hostile import MEDIA, TABLE, Honest
 from tests.running import RunningHub, until
 from tests.signatures import SOAP11, SOAP12
 
@@ -112,8 +111,7 @@ def heard(secure):
 
 def codes(answer):
     """Return every code of a fault or a refusal."""
-    root = etree.fromstring(answer)
-    return {each.text for each in root.iter(f"{{{DOCUMENTS}}}Code")}
+    return {code.decode() for code in re.findall(rb"<Code>([^<]+)</Code>", answer)}  # in whichever part it stands
 
 
 STRANGER = pki.authority("Other CA", datetime.now(UTC)).issue("sotttt")
@@ -135,10 +133,11 @@ def target(tmp_path_factory):
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_it_is_refused_kept_and_costs_little(target, row, soap):
     body = row.make(target.honest(soap))
+    packing = () if row.body is None else (("Content-Type", hostile.in_version(row.body, soap).content_type),)
     before = target.refusals()
     started = time.monotonic()
     with target.measured(row.megabytes):
-        status, answer = target.post(soap, body, row.headers)
+        status, answer = target.post(soap, body, (*row.headers, *packing))
     assert time.monotonic() - started < row.seconds
     assert answer, "there is an answer, whatever was sent"
     found = codes(answer)
