@@ -43,12 +43,15 @@ lienthong -c tinh/hub.toml send len.edxml --as sotttt
 until [ "$(lienthong -c tinh/hub.toml messages --delivery-state dead --count)" != 0 ]; do sleep 0.2; done
 """
 
+#: What a CA hands out: its certificate and its list.
+A_CA = "cp tinh/pki/ca.crt ca.crt\ncp tinh/pki/crl.pem ca.crl\n"
+
 #: page -> what its reader has done before.
 BEFORE = {
     "README.md": "",
     "docs/tutorial.md": "",
     "docs/howto/connect-a-partner.md": INIT + START,
-    "docs/howto/operate.md": INIT,
+    "docs/howto/operate.md": INIT + A_CA,
     "docs/howto/replay.md": INIT + START + A_DEAD_LETTER,
 }
 
