@@ -5,6 +5,7 @@ tree, or by `forge`, which signs whatever SignedInfo it is given.
 """
 
 import base64
+import copy
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -145,6 +146,22 @@ def raw_value(octets: bytes, identity: Identity) -> bytes:
 def plain(content: bytes) -> etree._Element:
     """Parse as an unwary program does."""
     return etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+
+
+def shuffled(content: bytes, taken: int, target: int, *, repeated: bool, inside: bool) -> bytes | None:
+    """Return *content* with its element number *taken* moved, or *repeated*, to after or *inside* number *target*; None: it cannot be."""
+    root = plain(content)
+    elements = list(root.iter())
+    moved, place = elements[taken], elements[target]
+    if repeated:
+        moved = copy.deepcopy(moved)
+    elif place is moved or moved in place.iterancestors():
+        return None
+    if inside:
+        place.append(moved)
+    elif place is not root:
+        place.addnext(moved)
+    return etree.tostring(root, encoding="UTF-8")
 
 
 def ours(

@@ -19,7 +19,7 @@ from hub.spool import Octets
 from tests import pki, samples
 from tests.packets import ENVELOPED_STEP, QCVN, VXP_C14N, Seal, document, vxp, x509_data
 from tests.pki import NOW
-from tests.signatures import DS, INCLUSIVE, by_signxml, by_xmlsec, c14n, forge, plain
+from tests.signatures import DS, INCLUSIVE, by_signxml, by_xmlsec, c14n, forge, plain, shuffled
 
 CA = pki.authority()
 ANCHORS = Anchors([CA.certificate])
@@ -338,19 +338,8 @@ ELEMENTS = len(list(plain(HONEST).iter()))
 @settings(max_examples=300, deadline=None)
 @given(st.integers(1, ELEMENTS - 1), st.integers(0, ELEMENTS - 1), st.booleans(), st.booleans())
 def test_an_element_moved_or_repeated_is_noticed_or_harmless(taken, target, repeated, inside):
-    root = plain(HONEST)
-    elements = list(root.iter())
-    moved, place = elements[taken], elements[target]
-    if repeated:
-        moved = copy.deepcopy(moved)
-    elif place is moved or moved in place.iterancestors():
-        return
-    if inside:
-        place.append(moved)
-    elif place is not root:
-        place.addnext(moved)
-    content = etree.tostring(root, encoding="UTF-8")
-    if judged(content).standing is not VALID:
+    content = shuffled(HONEST, taken, target, repeated=repeated, inside=inside)
+    if content is None or judged(content).standing is not VALID:
         return
     try:
         found = packet.read(content)
