@@ -133,7 +133,7 @@ def parse(
         raise Rejected(Problem("too-large", f"{len(octets)} > {limits.size}"))
     if len(octets) <= WHOLE:
         return markup.parse(octets.read(), limits=limits), loads
-    markup.refuse_unmarked(octets.cut(0, 2).read())
+    markup.refuse_unmarked(octets.cut(0, min(2, len(octets))).read())
     spans: list[tuple[int, int, int]] = []
     parser = markup.scanner(limits)
     _watch(parser, names, lambda *span: spans.append(span))

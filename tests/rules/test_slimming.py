@@ -135,6 +135,14 @@ def test_a_token_of_the_senders_own_stands_for_nothing(monkeypatch):
     assert b"".join(loads.spread(etree.tostring(root))) == f"<r><M>{written}</M><L>{'QUJD' * 10}</L></r>".encode()
 
 
+@pytest.mark.parametrize("content", [b"", b"<", b"\xbd"])
+def test_a_document_shorter_than_any_mark_is_refused_as_it_would_be_whole(content, monkeypatch):
+    """Found by fuzzing; no document of a body is slimmed when it is so short."""
+    monkeypatch.setattr(slimming, "WHOLE", -1)
+    with pytest.raises(Rejected, match="not-well-formed"):
+        slimming.parse(Octets.of(content), frozenset({"Packet"}), Drawer())
+
+
 @given(documents(), st.binary(max_size=12), st.integers(0, 400))
 def test_what_is_refused_whole_is_refused_slim_with_the_same_words(text, noise, at):
     content = text.encode()
