@@ -222,13 +222,6 @@ class Anchors:
         """Return the issuers that have CRLs, in files or heard, none of them current at *now*."""
         return {name for name, lists in self._lists.items() if all(found.flaw(now) for found in lists)}
 
-    def issuer_of(self, certificate: x509.Certificate, now: datetime) -> x509.Certificate | None:
-        """Return the CA that *certificate* leads to next at *now*; None where there is no chain, or it is an anchor itself."""
-        try:
-            return self._path(certificate, now, ())[1:2][0]
-        except (Untrusted, ValueError, OpenSSLError, IndexError):
-            return None
-
     def _find(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
         self._checked.pop(certificate, None)
         checked = self._checked
