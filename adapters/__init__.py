@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 
 from cryptography import x509
 
-from hub.certificates import Identity
+from hub.certificates import Signer
 from hub.model import Adapter
 
 
@@ -20,7 +20,7 @@ def names() -> tuple[str, ...]:
 
 
 def adapter(
-    name: str, *, url: str, identity: Identity, certificates: Sequence[x509.Certificate], max_age: timedelta
+    name: str, *, url: str, identity: Signer, certificates: Sequence[x509.Certificate], max_age: timedelta
 ) -> Adapter:
     """Return the adapter *name* for one partner.  KeyError when there is no such folder.
 

@@ -38,8 +38,10 @@ class Readiness:
         return not any(self.reasons.values())
 
 
-async def readiness(journal: Journal, province: Province, now: datetime) -> Readiness:
-    """Look at database, schema, chain, disk, keys and clock."""
+async def readiness(
+    journal: Journal, province: Province, now: datetime, key_flaw: Callable[[], Awaitable[str]]
+) -> Readiness:
+    """Look at database, schema, chain, disk, keys and clock; *key_flaw* says why the hub's key cannot sign, if it cannot."""
     reasons = dict.fromkeys(("database", "schema", "chain", "disk", "keys", "clock"), "")
     try:
         schema, oldest = await journal.read(_journal_state)
@@ -55,9 +57,10 @@ async def readiness(journal: Journal, province: Province, now: datetime) -> Read
     free = shutil.disk_usage(province.config.data).free
     if free < FREE:
         reasons["disk"] = f"{free} octets free, {FREE} needed"
-    certificate = province.config.identity.certificate
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        reasons["keys"] = f"the hub's certificate is valid until {certificate.not_valid_after_utc.isoformat()}"
+    reasons["keys"] = await key_flaw()
+    for name, own in province.config.own:
+        if not own.certificate.not_valid_before_utc <= now <= own.certificate.not_valid_after_utc:
+            reasons["keys"] = f"{name} is valid until {own.certificate.not_valid_after_utc.isoformat()}"
     return Readiness(reasons)
 
 

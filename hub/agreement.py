@@ -76,12 +76,13 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
 
 
 def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Give what is wrong with the hub's own certificate, be it what time did: without it nothing works."""
-    try:
-        config.anchors.check(config.identity.certificate, now, config.identity.chain, unknown=ALLOW)
-    except Untrusted as untrusted:
-        expected = "a certificate that is valid now and chains to an anchor"
-        yield Mistake("hub.toml: pki.certificate", str(untrusted), expected)
+    """Give what is wrong with the hub's own certificates, be it what time did: without them nothing works."""
+    for name, own in config.own:
+        try:
+            config.anchors.check(own.certificate, now, own.chain, unknown=ALLOW)
+        except Untrusted as untrusted:
+            expected = "a certificate that is valid now and chains to an anchor"
+            yield Mistake(f"hub.toml: {name}", str(untrusted), expected)
 
 
 def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
@@ -98,7 +99,7 @@ def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistak
 
 def endings(config: Config, now: datetime) -> Iterable[Mistake]:
     """Give what ends soon, or has ended without being grave."""
-    named = [("hub.toml: pki.certificate", config.identity.certificate)]
+    named = [(f"hub.toml: {name}", own.certificate) for name, own in config.own]
     named += [("trust", authority) for authority in config.authorities]
     named += [(f"partners/{p.code}.toml: certificates", c) for p in config.partners.values() for c in p.certificates]
     for place, certificate in named:

@@ -108,27 +108,25 @@ def is_pss(certificate: x509.Certificate) -> bool:
     return certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
 
 
-def method_for(key: PrivateKey, certificate: x509.Certificate) -> str:
-    """Return the signature method we sign with: that of the key."""
+def method_for(certificate: x509.Certificate) -> str:
+    """Return the signature method we sign with: that of the key of *certificate*."""
     if is_pss(certificate):
         return f"{PSS_METHODS}sha256-rsa-MGF1"
-    if isinstance(key, EllipticCurvePrivateKey):
+    key = certificate.public_key()
+    if isinstance(key, EllipticCurvePublicKey):
         return f"{MORE}ecdsa-sha384" if isinstance(key.curve, SECP384R1) else f"{MORE}ecdsa-sha256"
     return f"{MORE}rsa-sha256"
 
 
-def make_value(key: PrivateKey, certificate: x509.Certificate, content: bytes) -> str:
-    """Sign *content* with the method of `method_for`; return the SignatureValue's text."""
+def make_value(method: Method, key: PrivateKey, content: bytes) -> bytes:
+    """Sign *content*; return the octets of the SignatureValue.  TypeError when *method* is for another kind of key."""
     if isinstance(key, EllipticCurvePrivateKey):
-        wide = isinstance(key.curve, SECP384R1)
-        r, s = decode_dss_signature(key.sign(content, _repeatable(hashes.SHA384() if wide else hashes.SHA256())))
+        r, s = decode_dss_signature(key.sign(content, _repeatable(method.hash)))
         size = (key.curve.key_size + 7) // 8
-        value = r.to_bytes(size) + s.to_bytes(size)
-    elif is_pss(certificate):
-        value = key.sign(content, PSS(MGF1(hashes.SHA256()), hashes.SHA256.digest_size), hashes.SHA256())
-    else:
-        value = key.sign(content, PKCS1v15(), hashes.SHA256())
-    return text(value)
+        return r.to_bytes(size) + s.to_bytes(size)
+    if method.padding is None:
+        raise TypeError("this method is not for RSA")
+    return key.sign(content, method.padding, method.hash)
 
 
 def _repeatable(hash_: Hash) -> ECDSA:

@@ -13,7 +13,7 @@ import attrs
 from lxml import etree
 
 from hub import envelope, multipart, signing, slimming
-from hub.certificates import Identity
+from hub.certificates import Signer
 from hub.envelope import MEDIA, SOAP11, SOAP12
 from hub.errors import CallRefused
 from hub.model import Problem
@@ -217,7 +217,7 @@ def _refuse_rest(left: Mapping[str, Part]) -> None:
 # Going out
 
 
-def pack(unsigned: bytes, loads: Loads, how: Manner, identity: Identity, now: datetime) -> Outgoing:
+def pack(unsigned: bytes, loads: Loads, how: Manner, identity: Signer, now: datetime) -> Outgoing:
     """Sign the envelope *unsigned*, in which the tokens of *loads* stand for packets, and let it go in the manner of the call."""
     match how.carriage:
         case Carriage.SWA if loads:
@@ -226,6 +226,11 @@ def pack(unsigned: bytes, loads: Loads, how: Manner, identity: Identity, now: da
             return _optimised(signing.sign(unsigned, identity, now, loads=loads), loads, how)
     signed = signing.sign(unsigned, identity, now, loads=loads)
     return Outgoing(envelope.CONTENT_TYPES[how.soap], list(loads.split(signed)))
+
+
+def plain(unsigned: bytes, soap: str) -> Outgoing:
+    """Let a small envelope go as it is, unsigned and inline."""
+    return Outgoing(envelope.CONTENT_TYPES[soap], [unsigned])
 
 
 def _optimised(signed: bytes, loads: Loads, how: Manner) -> Outgoing:
@@ -243,7 +248,7 @@ def _optimised(signed: bytes, loads: Loads, how: Manner) -> Outgoing:
     )
 
 
-def _with_attachments(unsigned: bytes, loads: Loads, how: Manner, identity: Identity, now: datetime) -> Outgoing:
+def _with_attachments(unsigned: bytes, loads: Loads, how: Manner, identity: Signer, now: datetime) -> Outgoing:
     written: list[bytes] = []
     parts: list[tuple[str, Octets]] = []
     for item in loads.split(unsigned):

@@ -4,11 +4,12 @@ Which partner a certificate belongs to is for the caller to decide, by comparing
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 from cryptography import x509
@@ -21,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 from OpenSSL.crypto import Error as OpenSSLError
 
-from hub import revocation
+from hub import algorithms, revocation
 from hub.errors import Rejected
 from hub.model import Problem
 from hub.revocation import STRONG, Answer, Finding, RevocationList, Status, read_answer
@@ -38,6 +39,44 @@ class Untrusted(Rejected):
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(Problem(code, detail))
+
+
+class Signer(Protocol):
+    """Who signs what the hub says: a certificate, and the use of its key, which need not be here.
+
+    Nothing else touches the key that signs messages; the key of TLS is always a file's (`Identity`).
+    """
+
+    @property
+    def certificate(self) -> x509.Certificate: ...
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]: ...
+    @property
+    def token(self) -> str:
+        """Return the certificate as base64 of its DER, in one line."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """Return the signature method, one of `algorithms.METHODS`."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether `sign` may wait for a device: then it has no place in the reactor's thread."""
+        ...
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the octets of the SignatureValue over *content*.  Raises Unready when the key cannot be used now."""
+        ...
+
+    def flaw(self) -> str:
+        """Return why it cannot sign now; nothing when it can.  It may wait as `sign` does."""
+        ...
+
+    def prove(self) -> Iterable[tuple[str, str, bool]]:
+        """Use the key once for real; give what is wrong with it, what is expected, and whether that is grave."""
+        ...
 
 
 @attrs.frozen
@@ -66,7 +105,34 @@ class Identity:
     @cached_property
     def token(self) -> str:
         """Return the certificate as base64 of its DER, in one line."""
-        return base64.b64encode(self.certificate.public_bytes(Encoding.DER)).decode("ascii")
+        return written(self.certificate)
+
+    @cached_property
+    def method(self) -> str:
+        """Return the signature method that the key signs by."""
+        return algorithms.method_for(self.certificate)
+
+    @property
+    def waits(self) -> bool:
+        """Tell that signing takes no time but its own."""
+        return False
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the octets of the SignatureValue over *content*."""
+        return algorithms.make_value(algorithms.METHODS[self.method], self.key, content)
+
+    def flaw(self) -> str:
+        """Return nothing: what is in memory can sign."""
+        return ""
+
+    def prove(self) -> Iterable[tuple[str, str, bool]]:
+        """Give nothing: who reads a key from a file compares it with its certificate."""
+        return ()
+
+
+def written(certificate: x509.Certificate) -> str:
+    """Return *certificate* as base64 of its DER, in one line."""
+    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
 
 
 def load(source: bytes | Path) -> x509.Certificate:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import hub
 from hub import agreement, contract, heard, pidfile, registry, store
 from hub.config import Config, Listen, read
-from hub.errors import ConfigurationFault, Mistake
+from hub.errors import ConfigurationFault, Mistake, Unready
 from hub.heard import Heard
 from hub.province import Province
 from hub.rehearsal import rehearse
@@ -56,14 +56,18 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *_ports(config, starting=starting),
     ]
     warnings = [*agreement.endings(config, now), *_secrets(config)]
-    for found, grave in [*agreement.partner_certificates(config, now), *agreement.revocations(config)]:
+    judged = [*_key(config), *agreement.partner_certificates(config, now), *agreement.revocations(config)]
+    for found, grave in judged:
         (mistakes if grave else warnings).append(found)
     if units is None:
         return Findings(tuple(mistakes), tuple(warnings))
     mistakes += agreement.routing_mistakes(config, units)
     province = Province.of(config, units)
     if not mistakes:
-        mistakes += rehearse(province, contract.load("documents"), now)
+        try:
+            mistakes += rehearse(province, contract.load("documents"), now)
+        except Unready as unready:  # the token went while we looked
+            mistakes.append(Mistake("hub.toml: pki.key", unready.problem.detail, "a token that signs"))
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
 
 
@@ -102,9 +106,14 @@ def _contracts() -> Iterable[Mistake]:
         yield Mistake("wsdl/lienthong/1/documents.wsdl", str(error), "the files of this version, unchanged")
 
 
+def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
+    for wrong, expected, grave in config.identity.prove():
+        yield Mistake("hub.toml: pki.key", wrong, expected), grave
+
+
 def _secrets(config: Config) -> Iterable[Mistake]:
-    for key, file in (("pki.key", config.key_file), ("database.password-file", config.password_file)):
-        if file is not None and file.stat().st_mode & 0o077:
+    for key, file in config.secrets:
+        if file.stat().st_mode & 0o077:
             expected = "a file that only its owner may read: chmod 600"
             yield Mistake(f"hub.toml: {key}", f"{file} may be read by others", expected)
 

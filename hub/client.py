@@ -6,7 +6,7 @@ machine's certificates nor its proxies nor any environment variable has a say.
 
 import hashlib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from http.client import HTTPException, HTTPSConnection
@@ -75,10 +75,19 @@ class Client:
     """One partner's connection to one hub; a context manager.
 
     *identity* must be what *key* and *certificate* hold: TLS takes files, signatures take the loaded key.
+    *signers* are the certificates by which the hub signs; without any it must be the very one that it shows in TLS.
     """
 
     def __init__(
-        self, url: str, *, key: Path, certificate: Path, ca: Path, now: Callable[[], datetime], timeout: float = 60.0
+        self,
+        url: str,
+        *,
+        key: Path,
+        certificate: Path,
+        ca: Path,
+        now: Callable[[], datetime],
+        timeout: float = 60.0,
+        signers: Sequence[x509.Certificate] = (),
     ) -> None:
         """Read the files.  Raises OSError, ValueError or TypeError when one does not fit or *url* is not `https://HOST…`."""
         place = urlsplit(url)
@@ -92,6 +101,7 @@ class Client:
         tls.load_cert_chain(certificate, key)
         self._connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=timeout)
         self._anchors = Anchors(x509.load_pem_x509_certificates(ca.read_bytes()))
+        self._signers = tuple(signers)
         self._now = now
         self._contract = contract.load("documents")
 
@@ -162,10 +172,14 @@ class Client:
         return Sent(said.document_id, said.message_id, sha256, said.time, answer.receipt)
 
     def _unsealed(self, receipt: bytes, peer: x509.Certificate) -> etree._Element:
-        """Open a receipt sealed by *peer*, or, before its certificate was renewed, by an older one of the same name and CA."""
+        """Open a receipt sealed by a known signer, or by *peer*, or, before its certificate was renewed, by an older one of the
+        same name and CA.  Where signers are known no name counts: the certificate of TLS may have the same.
+        """
         try:
-            return signature.unseal(receipt, [peer], self._now())[0]
+            return signature.unseal(receipt, self._signers or [peer], self._now())[0]
         except signature.Unverified as error:
+            if self._signers:
+                raise
             root, sealer = signature.unseal(receipt, self._anchors, self._now())
             if sealer.subject != peer.subject:
                 raise error from None
@@ -204,10 +218,10 @@ class Client:
         return child, answer.peer
 
     def _verified(self, opened: envelope.Envelope, peer: x509.Certificate) -> etree._Element:
-        """Return the Body's child that the hub signed, with the very certificate it showed in TLS."""
+        """Return the Body's child that the hub signed, with a known signer's certificate or the very one it showed in TLS."""
         root = opened.body.getparent()
         assert root is not None
-        verified = signature.verify(root, [peer], self._now(), max_age=_MAX_AGE)
+        verified = signature.verify(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
         return envelope.only_child(verified.body)
 
     def _post(self, body: bytes, action: str) -> Answer:

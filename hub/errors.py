@@ -87,6 +87,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Tạm thời chưa ghi được nhật ký; hãy gửi lại sau",
         "The journal cannot be written now; send again later",
     ),
+    "key-unavailable": (
+        "Trục tạm thời chưa ký được; hãy gửi lại sau",
+        "The hub cannot sign now; send again later",
+    ),
     "media-type": (
         "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml, application/soap+xml hoặc multipart/related, không nén",
         "The HTTP media type is not supported; send text/xml, application/soap+xml or multipart/related, not compressed",

@@ -60,8 +60,7 @@ def questions(config: Config) -> list[Question]:
         [
             *(one for partner in config.partners.values() for one in (*partner.certificates, *partner.chain)),
             *config.authorities,
-            config.identity.certificate,
-            *config.identity.chain,
+            *(one for _, own in config.own for one in (own.certificate, *own.chain)),
         ]
     )
     return [question for source in config.sources for question in _of(source, certificates)]

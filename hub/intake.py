@@ -93,13 +93,16 @@ class Intake:
         except CancelledError:
             raise
         except Unready as unready:
-            log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking=tracking)
-            unsigned, retry_after = self._fault((unready.problem,), tracking, soap, ours=True), unready.retry_after
+            unsigned, retry_after = self._unready(unready, tracking, soap), unready.retry_after
         except Exception:
             log.exception("intake-failed", tracking=tracking)
             unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
         identity, size = province.config.identity, len(unsigned) + loads.size
-        packed = await self._work(size, carriage.pack, unsigned, loads, manner, identity, now)
+        try:
+            packed = await self._work(size, carriage.pack, unsigned, loads, manner, identity, now)
+        except Unready as unready:  # unsigned, so it says no more than that the same may be sent again
+            unsigned = self._unready(unready, tracking, soap)
+            return Answer(carriage.plain(unsigned, soap), fault=True, retry_after=unready.retry_after)
         return Answer(packed, fault, retry_after, senders)
 
     def note(self, problem: Problem, certificate: x509.Certificate) -> None:
@@ -109,6 +112,12 @@ class Intake:
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
         written = self._journal.write(events.append, Event("call-refused", self._now(), None, None, said))
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
+
+    def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
+        """Return the fault of what passes.  What exactly fails here is the operator's to know, and stands in the log."""
+        code, detail = unready.problem.code, unready.problem.detail
+        log.warning("hub-unready", problem=code, detail=detail, tracking=tracking)
+        return self._fault((Problem(code, tracking),), tracking, soap, ours=True)
 
     def _fault(self, problems: tuple[Problem, ...], tracking: str, soap: str, *, ours: bool = False) -> bytes:
         return envelope.fault(self._contract.namespace, problems, server=ours, tracking=tracking, soap=soap)

@@ -77,7 +77,7 @@ class Sender:
         pool.retryAutomatically = False  # whether to try again is the delivery's to say
         pool.cachedConnectionTimeout = 30
         check, stapled = judges(partner, self.config.anchors, self._now)
-        policy = calling.OneContext(tls.context(self.config.identity, check, stapled=stapled), staple=True)
+        policy = calling.OneContext(tls.context(self.config.tls, check, stapled=stapled), staple=True)
         agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
         self._agents[partner.code] = (self.config, partner, agent, pool)
         return agent

@@ -16,6 +16,7 @@ import structlog
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.application.service import MultiService, Service
+from twisted.internet import defer
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
 from twisted.logger import ILogObserver
@@ -42,9 +43,13 @@ from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive
 from hub.province import Province
 from hub.sender import Sender
-from hub.workroom import Workroom
+from hub.vault import VAULT
+from hub.workroom import THRESHOLD, Workroom
 
 log = structlog.get_logger()
+
+#: How long /readyz waits for a key in a token, in seconds.
+KEY_PATIENCE = 5.0
 
 
 class Ordered(MultiService):
@@ -139,7 +144,7 @@ class Hub(Ordered):
         self._contract = contract.load("documents")
         self._clock = reactor
         self._database = Database(store.open_journal(config.database_url, password_file=config.password_file), reactor)
-        workroom = Workroom(reactor)
+        workroom = self._workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(
             province=province,
@@ -155,7 +160,7 @@ class Hub(Ordered):
         )
         self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
         self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
-        self._soap_context = self._admin_context = tls.context(config.identity)
+        self._soap_context = self._admin_context = tls.context(config.tls)
         self._make_contexts()
         for part in (
             Hold(config.data, self.reload, reactor),
@@ -200,8 +205,9 @@ class Hub(Ordered):
 
     def _make_contexts(self) -> None:
         config = self.province.config
-        self._admin_context = tls.context(config.identity)
-        self._soap_context = tls.context(config.identity, self._check, config.authorities)
+        self._workroom.threshold = 0 if config.identity.waits else THRESHOLD
+        self._admin_context = tls.context(config.tls)
+        self._soap_context = tls.context(config.tls, self._check, config.authorities)
 
     def _check(self, shown: x509.Certificate) -> None:
         """Judge the certificate of a client; one that is refused sees a TLS alert, so the reason stands in the log."""
@@ -213,6 +219,15 @@ class Hub(Ordered):
             subject = shown.subject.rfc4514_string()[:200]
             log.warning("client-refused", subject=subject, certificate=fingerprint(shown), reason=str(rejected))
             raise
+
+    async def _key_flaw(self) -> str:
+        """Return why the key cannot sign, if it cannot; a token that keeps us waiting cannot."""
+        identity = self.province.config.identity
+        asked = self._workroom.work(0, identity.flaw)
+        try:
+            return await asked.addTimeout(KEY_PATIENCE, self._reactor)
+        except defer.TimeoutError:
+            return f"no answer within {KEY_PATIENCE:g} s"
 
     def _address(self) -> str:
         """Return the documents service's public URL, from the configuration and never from a caller's Host header."""
@@ -230,7 +245,7 @@ class Hub(Ordered):
 
     def _admin_site(self) -> Site:
         def look() -> Any:
-            return admin.readiness(self._database, self.province, self.now())
+            return admin.readiness(self._database, self.province, self.now(), self._key_flaw)
 
         def wsdls() -> dict[str, bytes]:
             return wsdls_of(self._contract, self._address())
@@ -279,6 +294,7 @@ def make_hub(path: Path, reactor: Any) -> Hub:
     found = check.look(path, datetime.fromtimestamp(reactor.seconds(), UTC), starting=True)
     if found.mistakes or found.province is None:
         raise ConfigurationFault(found.mistakes)
+    VAULT.close()  # twistd forks after this, and a session is of the process that opened it
     config = found.province.config
     ports, mistakes = {}, []
     for name, listen in (("soap", config.soap), ("admin", config.admin)):

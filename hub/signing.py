@@ -12,7 +12,7 @@ from lxml import etree
 
 from hub import algorithms, markup, slimming, xmldsig
 from hub.algorithms import DS, SHA256
-from hub.certificates import Identity
+from hub.certificates import Signer
 from hub.slimming import Loads
 from hub.spool import Octets
 from hub.tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
@@ -25,7 +25,7 @@ etree.register_namespace("wsu", WSU)
 
 def sign(
     envelope: etree._Element | bytes,
-    identity: Identity,
+    identity: Signer,
     now: datetime,
     life: timedelta = timedelta(minutes=5),
     *,
@@ -76,7 +76,7 @@ def sign(
     return b"".join((before, security.encode(), between, digested, after))
 
 
-def seal(root: etree._Element, identity: Identity) -> bytes:
+def seal(root: etree._Element, identity: Signer) -> bytes:
     """Return *root* as a document with an enveloped signature of *identity* as its last child, in exclusive canonical form.
 
     xmlsec1 --verify accepts it.  A prefix used only inside values does not survive: give it none.
@@ -88,7 +88,7 @@ def seal(root: etree._Element, identity: Identity) -> bytes:
     return b"".join((content[:end], signature.encode(), content[end:]))
 
 
-def sign_packet(packet: bytes, identity: Identity) -> bytes:
+def sign_packet(packet: bytes, identity: Signer) -> bytes:
     """Return *packet* with an enveloped signature of *identity* over all of it, the last child of its edXMLHeader.
 
     No other octet changes (a packet in UTF-16 becomes UTF-8), and there is no white space around the signature.  Raises Rejected
@@ -140,13 +140,13 @@ def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> 
     )
 
 
-def _signature(identity: Identity, references: Sequence[str], key_info: str) -> str:
+def _signature(identity: Signer, references: Sequence[str], key_info: str) -> str:
     signed_info = (
         f'<ds:SignedInfo xmlns:ds="{DS}"><ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
-        f'<ds:SignatureMethod Algorithm="{algorithms.method_for(identity.key, identity.certificate)}"></ds:SignatureMethod>'
+        f'<ds:SignatureMethod Algorithm="{identity.method}"></ds:SignatureMethod>'
         f"{''.join(references)}</ds:SignedInfo>"
     )
-    value = algorithms.make_value(identity.key, identity.certificate, signed_info.encode())
+    value = algorithms.text(identity.sign(signed_info.encode()))
     return (
         f'<ds:Signature xmlns:ds="{DS}">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>'
         f"<ds:KeyInfo>{key_info}</ds:KeyInfo></ds:Signature>"

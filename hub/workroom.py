@@ -42,6 +42,7 @@ class Workroom(Service):
     """The threads, as many as there are cores to use."""
 
     _reactor: IReactorFromThreads
+    threshold: int = THRESHOLD  #: 0 where even the smallest work may wait, such as for a key in a token
     _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 2, "work"), init=False)
 
     def startService(self) -> None:
@@ -57,7 +58,7 @@ class Workroom(Service):
 
     def work(self, size: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Do small work at once, large work in a thread; log fields follow."""
-        if size < THRESHOLD:
+        if size < self.threshold:
             return maybeDeferred(step, *args, **kwargs)
         context = contextvars.copy_context()
         return threads.deferToThreadPool(self._reactor, self._threads, lambda: context.run(step, *args, **kwargs))

@@ -12,7 +12,7 @@ from lxml import etree
 
 from hub import answers, calls, carriage, envelope, markup, signature
 from hub.carriage import Manner
-from hub.certificates import Identity
+from hub.certificates import Signer
 from hub.errors import Rejected
 from hub.model import Accepted, Consignment, Conversation, Outcome, Problem, Refused, Reply, Request, Unavailable
 from hub.replies import retry_after
@@ -30,7 +30,7 @@ class Documents:
     """One partner that serves SendDocument at *url* and signs, if at all, with one of *certificates*."""
 
     url: str
-    identity: Identity  #: the hub's: it signs the push
+    identity: Signer  #: the hub's: it signs the push
     certificates: Sequence[x509.Certificate]
     max_age: timedelta  #: how old a signed reply may be
 
@@ -81,7 +81,7 @@ class Documents:
 def adapter(
     *,
     url: str,
-    identity: Identity,
+    identity: Signer,
     certificates: Sequence[x509.Certificate],
     max_age: timedelta = timedelta(seconds=900),
 ) -> Documents:

@@ -26,7 +26,7 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
             continue
         place = f"partners/{partner.code}.toml: url"
         try:
-            shown = _shake(partner.url, config.identity)
+            shown = _shake(partner.url, config.tls)
         except (OSError, SSL.Error) as error:
             unreachable.append(
                 Mistake(place, f"{partner.url}: {_told(error)}", "a server that takes the hub's certificate")

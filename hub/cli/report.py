@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from hub.cli.screen import NOT_FOUND, Screen, Stop, command, english, pass_screen, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, command, english, pass_screen, t
 
 if TYPE_CHECKING:
-    from hub.certificates import Identity
+    from hub.certificates import Signer
     from hub.model import Fact
     from hub.report.counting import Report
     from hub.report.evidence import Line
@@ -60,6 +60,7 @@ def report(
     from hub import ledger, search, store, workload
     from hub.cli.journal import opened
     from hub.config import read
+    from hub.errors import Unready
     from hub.report import evidence
     from hub.report.period import PeriodUnreadable
 
@@ -95,7 +96,11 @@ def report(
             _print_facts(screen, tx, [line.fact for line in lines])
             return
         lines = evidence.named(lines, search.message_ids(tx, (line.fact.message for line in lines)))
-    content = _written(kind, asked.count(now), asked.names, lines, config.identity)
+    try:
+        content = _written(kind, asked.count(now), asked.names, lines, config.identity)
+    except Unready as unready:
+        why = unready.problem.detail
+        raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
     if output is not None:
         output.write_bytes(content)
         screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
@@ -110,7 +115,7 @@ def _shows() -> bool:
 
 
 def _written(
-    kind: str, counted: "Report", names: Mapping[str, str], lines: "Sequence[Line]", identity: "Identity"
+    kind: str, counted: "Report", names: Mapping[str, str], lines: "Sequence[Line]", identity: "Signer"
 ) -> bytes:
     """Return the one report as *kind*; XML sealed with the hub's own key, which vouches for the numbers and for no person."""
     from hub import signing

@@ -32,6 +32,7 @@ class Caller:
     key: Path | None
     certificate: Path | None
     ca: Path | None
+    hub_certificate: Path | None
     url: str | None
     timeout: float
 
@@ -44,6 +45,14 @@ def _caller_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--key", type=_FILE, help=t("Khóa riêng (PEM).", "Private key (PEM).")),
         click.option("--certificate", type=_FILE, help=t("Chứng thư (PEM).", "Certificate (PEM).")),
         click.option("--ca", type=_FILE, help=t("CA của trục (PEM).", "The hub's CA (PEM).")),
+        click.option(
+            "--hub-certificate",
+            type=_FILE,
+            help=t(
+                "Chứng thư mà trục dùng để ký (PEM), nếu khác chứng thư TLS của trục.",
+                "The certificate by which the hub signs (PEM), if it is not the one of its TLS.",
+            ),
+        ),
         click.option(
             "--timeout",
             default=60.0,
@@ -193,6 +202,8 @@ def _write(client: "Client", document_id: str, directory: Path) -> dict[str, obj
 @contextmanager
 def _connected(screen: Screen, caller: Caller) -> Generator[tuple["Client", Callable[[], "Config"]]]:
     """Give the client that *caller* describes, and its configuration for who needs that.  What is wrong here is a usage fault."""
+    from cryptography.x509 import load_pem_x509_certificates as certificates
+
     from hub.client import Client
 
     read: list[Config] = []
@@ -219,8 +230,19 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["Client", Call
         )
     url = caller.url or _address(config())
     try:
+        signers = certificates(caller.hub_certificate.read_bytes()) if caller.hub_certificate else ()
+        if (
+            read and not signers and len(read[0].own) > 1
+        ):  # the hub at hand signs by another certificate than that of its TLS
+            signers = [read[0].identity.certificate]
         client = Client(
-            url, key=key, certificate=certificate, ca=ca, now=lambda: datetime.now(UTC), timeout=caller.timeout
+            url,
+            key=key,
+            certificate=certificate,
+            ca=ca,
+            now=lambda: datetime.now(UTC),
+            timeout=caller.timeout,
+            signers=signers,
         )
     except (OSError, ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from error

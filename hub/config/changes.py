@@ -26,6 +26,10 @@ def changes(old: Config, new: Config) -> list[str]:
 def _identity(old: Config, new: Config) -> Iterable[str]:
     if old.identity.certificate != new.identity.certificate:
         yield f"~ pki.certificate {_mark(fingerprint(new.identity.certificate))}"
+    elif old.identity != new.identity:
+        yield "~ pki.key"
+    if old.tls.certificate != new.tls.certificate and len(old.own) + len(new.own) > 2:
+        yield f"~ pki.tls-certificate {_mark(fingerprint(new.tls.certificate))}"
 
 
 def _trust(old: Config, new: Config) -> Iterable[str]:

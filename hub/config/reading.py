@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from hub.certificates import Anchors, Identity, fingerprint
-from hub.config import database, files
+from hub.certificates import Anchors, fingerprint
+from hub.config import database, files, identities
+from hub.config.identities import Own
 from hub.config.table import Table
 from hub.config.trusting import is_authority
 from hub.config.values import ANY, Config, Listen, Partner, Source
@@ -59,8 +60,7 @@ def read(
     soap = _listen(table.table("soap"), 8443, limited=True)
     admin = _listen(table.table("admin"), 8444, limited=False)
     pki = table.table("pki")
-    key_file = home / pki.text("key")
-    identity, authorities, crls = _pki(pki, key_file, home, mistakes)
+    own, authorities, crls = _pki(pki, home, mistakes)
     database_url, password_file = _database(table.table("database"), home)
     table.close()
 
@@ -73,9 +73,10 @@ def read(
     if upstream and upstream not in partners and not (home / f"partners/{upstream}.toml").exists():
         expected = f"one of {', '.join(partners)}" if partners else f"partners/{upstream}.toml"
         table.wrong("upstream", f"there is no partner {upstream}", expected)
-    mistakes += _disagreements(partners, upstream, identity.certificate if identity else None)
+    shown = own.certificates if own else ()
+    mistakes += _disagreements(partners, upstream, shown)
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
-    sample = any(map(is_sample, [*everyone, *authorities, *([identity.certificate] if identity else [])]))
+    sample = any(map(is_sample, [*everyone, *authorities, *shown]))
     for key, listen in (("soap", soap), ("admin", admin)):
         if sample and not ip_address(listen.host).is_loopback:
             table.wrong(
@@ -83,7 +84,7 @@ def read(
                 f"{listen.host} with certificates of the sample PKI",
                 "127.0.0.1, or certificates of your own",
             )
-    if mistakes or identity is None:
+    if mistakes or own is None:
         raise ConfigurationFault(mistakes)
     return Config(
         path=path,
@@ -93,8 +94,8 @@ def read(
         soap=soap,
         admin=admin,
         public_url=public_url or None,
-        identity=identity,
-        key_file=key_file,
+        identity=own.signer,
+        tls=own.tls,
         authorities=authorities,
         crls=crls,
         sources=sources,
@@ -106,6 +107,7 @@ def read(
         ),
         database_url=database_url,
         password_file=password_file,
+        secrets=(*own.secrets, *([("database.password-file", password_file)] if password_file else [])),
         data=data,
         partners=partners,
         sample=sample,
@@ -151,9 +153,9 @@ def _listen(table: Table, port: int, *, limited: bool) -> Listen:
 
 
 def _pki(
-    table: Table, key_file: Path, home: Path, mistakes: list[Mistake]
-) -> tuple[Identity | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
-    identity = _identity(table, key_file, home)
+    table: Table, home: Path, mistakes: list[Mistake]
+) -> tuple[Own | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
+    own = identities.read(table, home)
     authorities: list[x509.Certificate] = []
     crls: list[x509.CertificateRevocationList] = []
     for name in table.texts("anchors"):
@@ -170,7 +172,7 @@ def _pki(
             authorities += files.certificates(path, wrong)
         elif path.suffix == ".crl":
             crls += files.revocations(path, wrong)
-    return identity, tuple(authorities), tuple(crls)
+    return own, tuple(authorities), tuple(crls)
 
 
 def _sources(home: Path, mistakes: list[Mistake]) -> tuple[Source, ...]:
@@ -197,22 +199,6 @@ def _sources(home: Path, mistakes: list[Mistake]) -> tuple[Source, ...]:
         elif issuers:
             found[fingerprint(issuers[0])] = Source(issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls)
     return tuple(found.values())
-
-
-def _identity(table: Table, key_file: Path, home: Path) -> Identity | None:
-    certificate_name = table.text("certificate")
-    if not certificate_name or key_file == home:
-        return None
-    key = files.key(key_file, partial(table.wrong, "key"))
-    chain = files.certificates(home / certificate_name, partial(table.wrong, "certificate"))
-    if key is None or not chain:
-        return None
-    if key.public_key() != chain[0].public_key():
-        table.wrong(
-            "key", f"{key_file.name} is not the key of {certificate_name}", "the key that the certificate was made for"
-        )
-        return None
-    return Identity(key, chain[0], chain[1:], key_file.read_bytes())
 
 
 def _database(table: Table, home: Path) -> tuple[str, Path | None]:
@@ -312,7 +298,9 @@ def url_flaw(url: str, schemes: Collection[str]) -> str:
     return ""
 
 
-def _disagreements(partners: Mapping[str, Partner], upstream: str, own: x509.Certificate | None) -> Iterable[Mistake]:
+def _disagreements(
+    partners: Mapping[str, Partner], upstream: str, own: Collection[x509.Certificate]
+) -> Iterable[Mistake]:
     """What two partners must not share, and what the upstream must not have."""
     receiving: defaultdict[str, list[str]] = defaultdict(list)
     showing: defaultdict[str, list[str]] = defaultdict(list)
@@ -341,7 +329,7 @@ def _disagreements(partners: Mapping[str, Partner], upstream: str, own: x509.Cer
         for code in sorted(set(codes) - {codes[0]}):
             wrong = f"the certificate {shown[:16]}… is of {codes[0]} too"
             yield Mistake(f"partners/{code}.toml: certificates", wrong, "a certificate of its own")
-        if own and shown == fingerprint(own):
+        if shown in map(fingerprint, own):
             yield Mistake(
                 f"partners/{codes[0]}.toml: certificates", "it is the hub's own certificate", "a certificate of its own"
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.certificates import Anchors, Identity
+from hub.certificates import Anchors, Identity, Signer
 from hub.model import Receive
 from hub.policy import Policy
 
@@ -57,14 +57,21 @@ class Config:
     soap: Listen
     admin: Listen
     public_url: str | None
-    identity: Identity
-    key_file: Path
+    identity: Signer  #: who signs what the hub says
+    tls: Identity  #: what the hub shows in TLS; the same key and certificate unless the key lies in a token
     authorities: tuple[x509.Certificate, ...]  #: the anchors one by one, `trust/` included
     crls: tuple[x509.CertificateRevocationList, ...]
     sources: tuple[Source, ...] = ()
     anchors: Anchors
     database_url: str  #: as the store takes it, without a password
     password_file: Path | None = None  #: holds the database's password
+    secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with the key that names it
     data: Path
     partners: Mapping[str, Partner]
     sample: bool  #: whether any certificate is of a sample PKI
+
+    @property
+    def own(self) -> tuple[tuple[str, Signer], ...]:
+        """Return the hub's identities, each with the key of hub.toml that names its certificate; one is there once."""
+        named = (("pki.certificate", self.identity), ("pki.tls-certificate", self.tls))
+        return named[: 1 if self.identity.certificate == self.tls.certificate else 2]

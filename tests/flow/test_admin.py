@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from hub import events, store
 from hub.admin import readiness
@@ -23,15 +23,17 @@ def engine(tmp_path):
     return made
 
 
-def look(engine, tmp_path, now=NOW):
+def look(engine, tmp_path, now=NOW, key_flaw=""):
     """Return the reasons that are not well."""
     certificate = SimpleNamespace(
         not_valid_before_utc=NOW - timedelta(days=1), not_valid_after_utc=NOW + timedelta(days=1)
     )
-    config = SimpleNamespace(data=tmp_path, identity=SimpleNamespace(certificate=certificate))
+    own = (("pki.certificate", SimpleNamespace(certificate=certificate)),)
+    config = SimpleNamespace(data=tmp_path, own=own)
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
-    _ = Deferred.fromCoroutine(readiness(InlineDatabase(engine), province, now)).addCallback(done.append)
+    asked = readiness(InlineDatabase(engine), province, now, lambda: succeed(key_flaw))
+    _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
     reasons = {name: why for name, why in found.reasons.items() if why}
     assert found.ready == (not reasons)
@@ -59,6 +61,10 @@ def test_a_clock_that_went_back(engine, tmp_path):
 
 def test_a_certificate_that_ended(engine, tmp_path):
     assert "keys" in look(engine, tmp_path, NOW + timedelta(days=2))
+
+
+def test_a_key_that_cannot_sign(engine, tmp_path):
+    assert look(engine, tmp_path, key_flaw="there is no token truc") == {"keys": "there is no token truc"}
 
 
 def test_a_disk_that_is_nearly_full(engine, tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def province() -> Province:
         admin=Listen("127.0.0.1", 2, 1),
         public_url=None,
         identity=identity("hub"),
-        key_file=Path("hub.key"),
+        tls=identity("hub"),
         authorities=(ca,),
         crls=(),
         anchors=Anchors([ca], []),

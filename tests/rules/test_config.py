@@ -282,7 +282,7 @@ def test_a_reload_tells_what_changed(home: Path, rewrite: Rewrite) -> None:
     other = authority("Other CA")
     (home / "trust/other.crt").write_bytes(pem(other.certificate))
     (home / "trust/other.crl").write_bytes(pem(other.crl()))
-    _, certificate = pki.Authority(old.identity.key, old.authorities[0]).issue("new", NOW)  # type: ignore[arg-type]
+    _, certificate = pki.Authority(old.tls.key, old.authorities[0]).issue("new", NOW)  # type: ignore[arg-type]
     (home / "partners/new.crt").write_bytes(pem(certificate))
     (home / "partners/new.toml").write_text('certificates = ["partners/new.crt"]')
     assert changes(old, config_of(home)) == [

@@ -1,0 +1,88 @@
+"""Reads who the hub is: the key that signs, in a file or in a token, and the key of TLS.  Knows files; opens no token."""
+
+from functools import partial
+from pathlib import Path
+
+import attrs
+from cryptography import x509
+
+from hub import keyplace
+from hub.certificates import Identity, Signer
+from hub.config import files
+from hub.config.table import Table
+from hub.keyplace import KeyPlace, Unfit
+from hub.vault import TokenIdentity
+
+
+@attrs.frozen
+class Own:
+    """The hub's own two identities, which are one unless its key lies in a token or TLS has files of its own."""
+
+    signer: Signer
+    tls: Identity
+    secrets: tuple[tuple[str, Path], ...]  #: files that only their owner may read, each with the key that names it
+
+    @property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """Return the certificates that are the hub's, the one that signs first."""
+        return tuple(dict.fromkeys((self.signer.certificate, self.tls.certificate)))
+
+
+def read(table: Table, home: Path) -> Own | None:
+    """Read `[pki]`'s keys and their certificates; none after a mistake, which is in the table's list."""
+    key, certificate = table.text("key"), table.text("certificate")
+    module = table.text("module", "")
+    tls_key, tls_certificate = table.text("tls-key", ""), table.text("tls-certificate", "")
+    for one, other, given in (("tls-key", "tls-certificate", tls_certificate), ("tls-certificate", "tls-key", tls_key)):
+        if given and not table.text(one, ""):
+            table.wrong(one, "is missing", f"both or none: {other} is there")
+    in_token = key.startswith(keyplace.SCHEME)
+    if in_token and not (tls_key or tls_certificate):
+        table.wrong("tls-key", "is missing", "a file with a key for TLS, which cannot use a key in a token")
+    if module and key and not in_token:
+        table.wrong("module", "stands beside a key that is a file", f"no module, or key = {keyplace.EXPECTED}")
+    signer: Signer | None = None
+    tls: Identity | None = None
+    secrets: list[tuple[str, Path]] = []
+    if in_token:
+        place = _place(table, key, home, module)
+        chain = files.certificates(home / certificate, partial(table.wrong, "certificate")) if certificate else ()
+        if place is not None and chain:
+            signer = TokenIdentity(place, chain[0], chain[1:])
+            secrets.append(("pki.key", place.pin_file))
+    else:
+        signer = tls = _pair(table, home, "", key, certificate)
+        secrets.append(("pki.key", home / key))
+    if tls_key and tls_certificate:
+        tls = _pair(table, home, "tls-", tls_key, tls_certificate)
+        secrets.append(("pki.tls-key", home / tls_key))
+    return Own(signer, tls, tuple(secrets)) if signer is not None and tls is not None else None
+
+
+def _place(table: Table, uri: str, home: Path, module: str) -> KeyPlace | None:
+    try:
+        place = keyplace.place_of(uri, home, module)
+    except Unfit as unfit:
+        table.wrong("key", *unfit.args)
+        return None
+    try:
+        place.pin_file.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        table.wrong("key", f"{place.pin_file} cannot be read: {error}", keyplace.EXPECTED_APART)
+        return None
+    return place
+
+
+def _pair(table: Table, home: Path, kind: str, key_name: str, certificate_name: str) -> Identity | None:
+    """Read a key and the certificate that was made for it, from files."""
+    if not key_name or not certificate_name:
+        return None
+    key = files.key(home / key_name, partial(table.wrong, f"{kind}key"))
+    chain = files.certificates(home / certificate_name, partial(table.wrong, f"{kind}certificate"))
+    if key is None or not chain:
+        return None
+    if key.public_key() != chain[0].public_key():
+        wrong = f"{Path(key_name).name} is not the key of {certificate_name}"
+        table.wrong(f"{kind}key", wrong, "the key that the certificate was made for")
+        return None
+    return Identity(key, chain[0], chain[1:], (home / key_name).read_bytes())

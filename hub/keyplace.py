@@ -1,0 +1,117 @@
+"""Reads where a key in a token is: a PKCS#11 URI (RFC 7512).  Knows the form; opens nothing, and never holds a PIN."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import attrs
+
+SCHEME = "pkcs11:"
+EXPECTED = '"pkcs11:token=NAME;object=NAME?module-path=FILE&pin-source=FILE"'
+EXPECTED_APART = "pin-source, a file that holds the PIN and nothing else"
+_TOKEN = ("token", "serial", "manufacturer", "model")
+
+
+class Unfit(ValueError):
+    """The text is no such URI; its arguments are what is wrong and what is expected, and never contain the text's PIN."""
+
+
+@attrs.frozen(kw_only=True)
+class KeyPlace:
+    """Where a private key is.  Of what is not said, anything fits; but in the end one token and one key must."""
+
+    module: Path  #: the library of whoever made the token
+    pin_file: Path  #: holds the PIN of the token's user; read whenever the token is opened
+    token: str | None = None  #: its label
+    serial: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    slot: int | None = None
+    object: str | None = None  #: the key's label
+    id: bytes | None = None  #: the key's CKA_ID
+
+    @property
+    def shown(self) -> str:
+        """Return what a person is told of the token."""
+        named = [f"{name}={value}" for name in _TOKEN if (value := getattr(self, name)) is not None]
+        return ";".join([*named, *([f"slot-id={self.slot}"] if self.slot is not None else [])]) or "token"
+
+    @property
+    def key_shown(self) -> str:
+        """Return what a person is told of the key."""
+        named = [f"object={self.object}"] if self.object is not None else []
+        return ";".join([*named, *([f"id={self.id.hex()}"] if self.id is not None else [])])
+
+
+def place_of(uri: str, home: Path, module: str = "") -> KeyPlace:
+    """Return the place that *uri* names; relative paths count from *home*.  *module* stands in for module-path.  Raises Unfit.
+
+    What is not known here is refused, never taken and ignored: a URI that fits more than its author thought is no use.
+    """
+    path, _, query = uri.removeprefix(SCHEME).partition("?")
+    asked = dict(_pairs(query.split("&")))
+    if "pin-value" in asked:
+        raise Unfit("a PIN stands in it", EXPECTED_APART)
+    named = dict(_pairs(path.split(";")))
+    for name in asked.keys() - {"module-path", "pin-source"}:
+        raise Unfit(f"{name} is not known", "one of module-path, pin-source")
+    for name in named.keys() - {*_TOKEN, "slot-id", "object", "id", "type"}:
+        raise Unfit(f"{name} is not known", f"one of {', '.join(_TOKEN)}, slot-id, object, id, type")
+    if named.get("type", b"private") != b"private":
+        raise Unfit("it is not of a private key", EXPECTED)
+    if not named.keys() & {"object", "id"}:
+        raise Unfit("it names no key", "object or id")
+    if bool(module) == ("module-path" in asked):
+        wrong = "module-path stands in it and pki.module beside it" if module else "it names no module"
+        raise Unfit(wrong, "module-path in it, or pki.module")
+    if "pin-source" not in asked:
+        raise Unfit("it names no PIN", EXPECTED_APART)
+    texts = {name: _text(value) for name, value in named.items() if name != "id"}
+    if not texts.get("slot-id", "0").isdecimal():
+        raise Unfit(f"slot-id={texts['slot-id']} is no number", EXPECTED)
+    return KeyPlace(
+        module=home / (module or _text(asked["module-path"])),
+        pin_file=home / _file(_text(asked["pin-source"])),
+        slot=int(texts["slot-id"]) if "slot-id" in texts else None,
+        object=texts.get("object"),
+        id=named.get("id"),
+        **{name: texts.get(name) for name in _TOKEN},
+    )
+
+
+def _pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
+    """Give name and value of each attribute.  A name that stands twice would hide one of its values."""
+    seen = set()
+    for attribute in filter(None, attributes):
+        name, equals, value = attribute.partition("=")
+        if not equals or not value or name in seen:
+            raise Unfit("an attribute has no value, or stands twice", EXPECTED)
+        seen.add(name)
+        yield name, unquote_to_bytes(value)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unfit("an attribute is not UTF-8", EXPECTED) from None
+
+
+def _file(source: str) -> str:
+    """Return the path of a pin-source, which may be written as a `file:` URI; a program (`|…`) is not run."""
+    if source.startswith("|"):
+        raise Unfit("its PIN is a program's", EXPECTED_APART)
+    return source.removeprefix("file://").removeprefix("file:")
+
+
+class Trouble(Exception):
+    """A key in a token cannot be used: what is wrong, and what is expected."""
+
+    def __init__(self, wrong: str, expected: str) -> None:
+        super().__init__(wrong)
+        self.wrong = wrong
+        self.expected = expected
+
+
+class PinRefused(Trouble):
+    """The token does not take the PIN.  The same one is not tried again: a token locks itself after a few."""
