@@ -87,6 +87,7 @@ class Letterbox(http.server.ThreadingHTTPServer):
         self.tls = tls
         self.identity = identity
         self.hub = hub
+        self.signer = hub  #: a hub whose key lies in a token signs by another certificate than that of its TLS
         self.shelf = shelf
         self.tell = tell
         super().__init__(address, _Slot)
@@ -129,7 +130,7 @@ class _Slot(http.server.BaseHTTPRequestHandler):
             envelope = etree.fromstring(
                 content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
             )
-            delivered = _read(verify(envelope, self.server.hub, self.server.shelf.clock()))
+            delivered = _read(verify(envelope, self.server.signer, self.server.shelf.clock()))
         except (Unbelievable, etree.XMLSyntaxError, ValueError) as error:
             return 500, _fault("signature-invalid", str(error))
         try:

@@ -56,6 +56,15 @@ BEFORE = {
 }
 
 
+#: section of operate.md that is typed by itself: the hub's key goes into a token.
+TOKEN = "A key in a token"
+
+#: Applies what the section shows of hub.toml, and sends a document past the key in the token.
+AFTER_TOKEN = """
+lienthong -c tinh/hub.toml send docs/examples/van-ban.edxml --as vpub --receipt bien-nhan.xml
+lienthong -c tinh/hub.toml reload
+"""
+
 #: section of connect-a-partner.md -> the language of its program, and how to set up what that needs.
 PROGRAMS: dict[str, tuple[str, Callable[[Path], object] | None]] = {
     "Python": ("python", None),
@@ -78,7 +87,7 @@ echo end {section}
 def commands(page: Path, *titles: str) -> str:
     """Return the commands of these sections of a page, or of all but those that run a program."""
     sections = parts(page)
-    chosen = titles or tuple(title for title in sections if title not in PROGRAMS)
+    chosen = titles or tuple(title for title in sections if title not in {*PROGRAMS, TOKEN})
     return "\n".join(block for title in chosen for block in fenced(sections[title], "sh"))
 
 
@@ -143,6 +152,22 @@ def test_a_page_can_be_typed_as_it_stands(played):
     events_are_explained(place)
     if page == "docs/tutorial.md":
         answers_are_explained(place)
+
+
+def test_a_key_can_be_put_into_a_token_as_the_page_says(tmp_path):
+    for tool in ("softhsm2-util", "pkcs11-tool", "certtool"):
+        if shutil.which(tool) is None:
+            cannot_be_had(tool, "it is not installed; Debian: apt-get install softhsm2 opensc gnutls-bin")
+    page = DOCS / "howto/operate.md"
+    (shown,) = fenced(parts(page)[TOKEN], "toml")
+    keys = "|".join(line.split(" = ")[0] for line in shown.splitlines()[1:])
+    configured = f"sed -i -E '/^({keys}) = /d' tinh/hub.toml\nsed -i '/^\\[pki\\]$/r pki.toml' tinh/hub.toml\n"
+    (tmp_path / "pki.toml").write_text(shown.removeprefix("[pki]\n"))
+    *before, check = fenced(parts(page)[TOKEN], "sh")
+    printed = play(typed(INIT + "".join(before) + configured + check + START + AFTER_TOKEN), tmp_path)
+    for each in ("Everything is right.", "Accepted: ", "Nothing changed", "hub ended with 143"):
+        assert each in printed, printed
+    assert verified_by_xmlsec1((tmp_path / "bien-nhan.xml").read_bytes(), tmp_path / "tinh/pki/token.crt", tmp_path)
 
 
 @attrs.frozen

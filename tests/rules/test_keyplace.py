@@ -1,5 +1,6 @@
 """A PKCS#11 URI in hub.toml is read whole or refused, and no PIN stands in it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,5 @@ def test_a_module_is_named_once():
 
 @given(st.text(st.sampled_from("pkcs11:;?&=%|/objectidn-source \n\xff"), max_size=80))
 def test_no_text_breaks_the_reader(text):
-    try:
+    with suppress(Unfit):
         place_of(f"pkcs11:{text}", HOME)
-    except Unfit:
-        pass

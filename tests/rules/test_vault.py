@@ -1,12 +1,14 @@
 """A key in a token: opened when needed, opened anew when lost, its PIN never tried twice when it was wrong."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
 import pytest
+from lxml import etree
 
-from hub import signature, signing, vietnamese
+from hub import signature, signing, vault, vietnamese
 from hub.algorithms import METHODS, Method
 from hub.certificates import Identity, Signer
 from hub.errors import Unready
@@ -92,7 +94,7 @@ def hold(token: Token, pin: Path):
 
 
 def believed(identity: Signer) -> bool:
-    sealed = signature.seal(signature.etree.fromstring("<Receipt/>"), identity)
+    sealed = signature.seal(etree.fromstring("<Receipt/>"), identity)
     return signature.unseal(sealed, [identity.certificate], NOW)[1] == identity.certificate
 
 
@@ -222,3 +224,14 @@ def test_a_vault_that_was_closed_opens_again(hold, token):
     assert token.sessions == 0
     held.sign(b"a")
     assert token.sessions == 1
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pkcs11", None)
+    monkeypatch.delitem(sys.modules, "hub.hsm", raising=False)
+    monkeypatch.delattr("hub.hsm", raising=False)
+    place = KeyPlace(module=Path("m.so"), pin_file=Path("pin"), object="hub")
+    with pytest.raises(Trouble, match="needs python-pkcs11") as trouble:
+        vault._opened(place, "1234")
+    assert trouble.value.expected == "pip install 'lienthong[hsm]'"
+    assert vietnamese.of(trouble.value.wrong)
