@@ -6,6 +6,7 @@ included: so there is one vault, it holds one key at a time, and one thread at a
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cached_property
 from threading import Lock
 from typing import Protocol
@@ -33,6 +34,15 @@ class OpenKey(Protocol):
 
 
 @attrs.frozen
+class _Held:
+    """The key that is open."""
+
+    place: KeyPlace
+    pin: str = attrs.field(repr=False)
+    key: OpenKey
+
+
+@attrs.frozen
 class _Trouble:
     """What went wrong the last time, when, and with which PIN."""
 
@@ -56,7 +66,7 @@ class Vault:
     _open: Callable[[KeyPlace, str], OpenKey]
     _seconds: Callable[[], float]
     _lock: Lock = attrs.field(factory=Lock, init=False)
-    _held: tuple[KeyPlace, OpenKey] | None = attrs.field(default=None, init=False)
+    _held: _Held | None = attrs.field(default=None, init=False)
     _trouble: _Trouble | None = attrs.field(default=None, init=False)
     _signed_at: float = attrs.field(default=float("-inf"), init=False)
 
@@ -66,18 +76,28 @@ class Vault:
             return self._sign(place, method, content)
 
     def prove(self, place: KeyPlace, method: Method, content: bytes) -> tuple[bytes, bool]:
-        """Open the key anew, so that its PIN is asked again, and sign; tell also whether the token would give it away."""
+        """Open the key anew, so that its PIN is asked again, and sign; tell also whether the token would give it away.
+
+        If that fails, what was open before is opened again, with the PIN that it had: a reload that is refused stops nothing.
+        """
         with self._lock:
+            before = self._held
             self._let_go()
             self._trouble = None
-            value = self._sign(place, method, content)
+            try:
+                value = self._sign(place, method, content)
+            except Trouble:
+                if before is not None:
+                    with suppress(Trouble):
+                        self._hold(before.place, before.pin)
+                raise
             assert self._held is not None
-            return value, self._held[1].loose
+            return value, self._held.key.loose
 
     def flaw(self, place: KeyPlace, method: Method) -> str:
         """Return why the key at *place* cannot sign; what was found within `PATIENCE` counts."""
         with self._lock:
-            if self._held is None or self._held[0] != place or self._seconds() >= self._signed_at + PATIENCE:
+            if self._held is None or self._held.place != place or self._seconds() >= self._signed_at + PATIENCE:
                 try:
                     self._sign(place, method, _CONTENT)
                 except Trouble as trouble:
@@ -90,9 +110,9 @@ class Vault:
             self._let_go()
 
     def _sign(self, place: KeyPlace, method: Method, content: bytes) -> bytes:
-        if self._held is not None and self._held[0] == place:
+        if self._held is not None and self._held.place == place:
             try:
-                return self._made(self._held[1], method, content)
+                return self._made(self._held.key, method, content)
             except Trouble:  # the session, the login or the token is gone; if it is back, that is no trouble
                 self._let_go()
         pin = _pin(place)
@@ -101,12 +121,15 @@ class Vault:
             raise self._trouble.again()
         self._let_go()
         try:
-            self._held = place, self._open(place, pin)
-            return self._made(self._held[1], method, content)
+            return self._made(self._hold(place, pin), method, content)
         except Trouble as trouble:
             self._let_go()
             self._trouble = _Trouble(place, pin, self._seconds(), trouble)
             raise
+
+    def _hold(self, place: KeyPlace, pin: str) -> OpenKey:
+        self._held = _Held(place, pin, self._open(place, pin))
+        return self._held.key
 
     def _made(self, key: OpenKey, method: Method, content: bytes) -> bytes:
         value = key.sign(method, content)
@@ -115,7 +138,7 @@ class Vault:
 
     def _let_go(self) -> None:
         if self._held is not None:
-            self._held[1].close()
+            self._held.key.close()
         self._held = None
 
 

@@ -138,7 +138,7 @@ def test_a_token_that_is_back_is_opened_anew_and_nobody_notices(hold, token):
 def test_a_session_that_broke_is_replaced_at_once(hold, token):
     held = hold()
     held.sign(b"a")
-    held._vault._held[1]._alive = False
+    held._vault._held.key._alive = False
     held.sign(b"a")
     assert (len(token.opened), token.sessions) == (2, 1)
 
@@ -201,7 +201,18 @@ def test_a_proof_asks_the_pin_again(hold, token, pin):
     pin.write_text("9999")
     held.sign(b"a")  # the session is open
     assert [grave for _, _, grave in held.prove()] == [True]
-    assert token.sessions == 0
+    assert token.opened == ["1234", "9999", "1234"]
+
+
+def test_a_proof_that_fails_leaves_what_was_there_before(hold, token, pin):
+    """A reload that is refused stops nothing, though it had to log out to try the PIN."""
+    held = hold()
+    held.sign(b"a")
+    pin.write_text("9999")
+    assert len(list(held.prove())) == 1
+    assert believed(held)
+    assert held.flaw() == ""
+    assert token.sessions == 1
 
 
 def test_a_key_that_is_not_the_certificates_is_found_out(hold):
