@@ -5,8 +5,8 @@ included: so there is one vault, it holds one key at a time, and one thread at a
 """
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from threading import Lock
 from typing import Protocol
@@ -21,6 +21,8 @@ from hub.keyplace import EXPECTED_APART, KeyPlace, PinRefused, Trouble
 
 #: A token that could not be opened is left alone for so long, in seconds; and what was found of it counts as long.
 PATIENCE = 5.0
+#: Who waits longer for his turn, in seconds, is told that the token cannot be used: it does not come back from the one before.
+TURN = 10.0
 _CONTENT = b"lienthong: is this the key of the certificate?"  #: what is signed to see whether it can be
 
 
@@ -72,7 +74,7 @@ class Vault:
 
     def sign(self, place: KeyPlace, method: Method, content: bytes) -> bytes:
         """Sign *content* with the key at *place*.  Raises Trouble, at once while a token was found missing just now."""
-        with self._lock:
+        with self._turn():
             return self._sign(place, method, content)
 
     def prove(self, place: KeyPlace, method: Method, content: bytes) -> tuple[bytes, bool]:
@@ -80,7 +82,7 @@ class Vault:
 
         If that fails, what was open before is opened again, with the PIN that it had: a reload that is refused stops nothing.
         """
-        with self._lock:
+        with self._turn():
             before = self._held
             self._let_go()
             self._trouble = None
@@ -96,18 +98,27 @@ class Vault:
 
     def flaw(self, place: KeyPlace, method: Method) -> str:
         """Return why the key at *place* cannot sign; what was found within `PATIENCE` counts."""
-        with self._lock:
-            if self._held is None or self._held.place != place or self._seconds() >= self._signed_at + PATIENCE:
-                try:
+        try:
+            with self._turn():
+                if self._held is None or self._held.place != place or self._seconds() >= self._signed_at + PATIENCE:
                     self._sign(place, method, _CONTENT)
-                except Trouble as trouble:
-                    return trouble.wrong
-            return ""
+        except Trouble as trouble:
+            return trouble.wrong
+        return ""
 
     def close(self) -> None:
         """Log out.  Before a fork this must be: a child inherits no session; it opens its own when it first signs."""
-        with self._lock:
+        with suppress(Trouble), self._turn():
             self._let_go()
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        if not self._lock.acquire(timeout=TURN):
+            raise Trouble("the token does not come back from what it was asked before", "a token that answers")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _sign(self, place: KeyPlace, method: Method, content: bytes) -> bytes:
         if self._held is not None and self._held.place == place:

@@ -111,6 +111,7 @@ _SENTENCES = {
     "{} private keys in the token {} are {}": "{} khóa riêng trong thiết bị {} cùng là {}",
     "the key {} is of another kind than the certificate's": "khóa {} khác loại với khóa của chứng thư",
     "the key {} is not the key of {}": "khóa {} không phải khóa của {}",
+    "the token does not come back from what it was asked before": "thiết bị chưa trả lời yêu cầu trước đó",
     "the token {} does not sign: {}": "thiết bị {} không ký: {}",
     "the token would give the key {} away": "thiết bị để lộ được khóa {}",
     # what is expected
@@ -139,6 +140,7 @@ _SENTENCES = {
     "a URI that one key fits: id tells them apart": "URI chỉ đúng một khóa: phân biệt bằng id",
     "the key of both": "cùng một khóa",
     "a token that signs": "thiết bị ký được",
+    "a token that answers": "thiết bị trả lời",
     "a key made in the token, sensitive and not extractable": "khóa tạo trong thiết bị, sensitive và không extractable",
     "a file; `lienthong init DIR` writes all of them": "một tệp; `lienthong init DIR` ghi đủ các tệp",
     "TOML in UTF-8": "TOML mã hóa UTF-8",

@@ -6,12 +6,14 @@ from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 
 from hub import events, store
 from hub.admin import readiness
 from hub.database import InlineDatabase
 from hub.model import Event
 from hub.province import Province
+from hub.service import KEY_PATIENCE, Hub
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -80,3 +82,17 @@ def test_a_database_that_is_gone(engine, tmp_path):
 
 def test_a_schema_of_another_version(tmp_path):
     assert "schema" in look(store.open_journal(f"sqlite:///{tmp_path / 'new.db'}", pooled=False), tmp_path)
+
+
+def test_a_token_that_keeps_readyz_waiting_is_not_well():
+    clock, waiting = Clock(), Deferred[str]()
+    config = SimpleNamespace(identity=SimpleNamespace(flaw=None))
+    hub = SimpleNamespace(
+        province=SimpleNamespace(config=config),
+        _workroom=SimpleNamespace(work=lambda _size, _step: waiting),
+        _reactor=clock,
+    )
+    told: list[str] = []
+    _ = Deferred.fromCoroutine(Hub._key_flaw(cast("Hub", hub))).addCallback(told.append)
+    clock.advance(KEY_PATIENCE)
+    assert told == ["no answer within 5 s"]

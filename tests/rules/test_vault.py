@@ -3,7 +3,7 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 import pytest
 from lxml import etree
@@ -235,6 +235,32 @@ def test_a_vault_that_was_closed_opens_again(hold, token):
     assert token.sessions == 0
     held.sign(b"a")
     assert token.sessions == 1
+
+
+def test_a_token_that_does_not_come_back_keeps_nobody_else_waiting(hold, monkeypatch):
+    held, asked, answered = hold(), Event(), Event()
+
+    def hang(_identity: Identity, _content: bytes) -> bytes:
+        asked.set()
+        answered.wait(60)
+        return b""
+
+    monkeypatch.setattr(vault, "TURN", 0.01)
+    monkeypatch.setattr(Identity, "sign", hang)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(held.sign, b"a")
+        asked.wait(60)
+        try:
+            with pytest.raises(Unready, match="does not come back"):
+                held.sign(b"a")
+            assert "does not come back" in held.flaw()
+            ((wrong, expected, grave),) = held.prove()
+            assert vietnamese.of(wrong)
+            assert vietnamese.of(expected)
+            assert grave
+        finally:
+            answered.set()
+        assert first.result(60) == b""
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch):
