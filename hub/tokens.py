@@ -33,8 +33,9 @@ _X509_DATA, _X509_CERTIFICATE, _ISSUER_SERIAL, _ISSUER, _SERIAL = (
     f"{{{DS}}}X509{name}" for name in ("Data", "Certificate", "IssuerSerial", "IssuerName", "SerialNumber")
 )
 _ID_NAMES = (WSU_ID, "Id", f"{XML}id")
+#: Some readers find an element by any attribute that is called so, whatever its namespace.
 _IDS = etree.XPath(
-    "/descendant::*/@u:Id | /descendant::*/@Id | /descendant::*/@xml:id", namespaces={"u": WSU}, smart_strings=False
+    "/descendant::*/@*[local-name() = 'Id' or local-name() = 'ID' or local-name() = 'id']", smart_strings=False
 )
 _KINDS = (X509V3, PKI_PATH, PKCS7)
 _MOST_SHOWN = 10
@@ -50,7 +51,7 @@ _OTHER_NAMES = {
 
 
 def every_id(element: etree._Element) -> list[str]:
-    """Return the value of every wsu:Id, Id and xml:id in the document of *element*, repetitions included."""
+    """Return the value of every attribute called Id, ID or id in the document of *element*, repetitions included."""
     return cast("list[str]", _IDS(element))
 
 

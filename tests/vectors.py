@@ -394,6 +394,7 @@ WRAPPED = [
         INVALID),
     Vector("an element after the Body", changed(lambda root: etree.SubElement(root, "{urn:x}Trailer")), SIGNATURE, why=_PURPOSE),
     Vector("the same id in another attribute", changed(lambda root: wrapper(root).set("Id", "B")), SIGNATURE, INVALID, INVALID),
+    Vector("the same id in a foreign namespace", changed(lambda root: wrapper(root).set("{urn:other}Id", "B")), SIGNATURE, INVALID, INVALID),
     Vector("the same id in xml:id", changed(lambda root: wrapper(root).set("{http://www.w3.org/XML/1998/namespace}id", "B")), SIGNATURE,
         xmlsec=INVALID, why="signxml looks into one kind of id attribute after another"),
     Vector("the token's id twice", changed(lambda root: wrapper(root).set("Id", "X509")), SIGNATURE, why=_TOKENS),
