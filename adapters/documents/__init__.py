@@ -21,8 +21,8 @@ from hub.spool import SMALL, Octets
 
 #: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
 _SOAP_STATUSES = {200, 400, 500}
-#: An answer is not refused for a comment in its Body: all that is read of it is whether it took what we sent.
-_REPLY = markup.Limits(uncommented=frozenset({"Security"}))
+#: An answer is not refused for a comment or CDATA in its Body: all that is read of it is whether it took what we sent.
+_REPLY = markup.Limits(plain=frozenset({"Security"}))
 
 
 @attrs.frozen
