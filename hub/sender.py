@@ -53,7 +53,7 @@ class Sender:
         asked = self._agent(partner).request(
             request.method.encode(), request.url.encode("ascii"), headers, _producer(request.body)
         )
-        exchange = Deferred.fromCoroutine(_reply(asked))
+        exchange = Deferred.fromCoroutine(_reply(asked, self._now))
         try:
             return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
         except CancelledError:
@@ -109,11 +109,11 @@ def _producer(body: bytes) -> IBodyProducer:
     return FileBodyProducer(BytesIO(body), readSize=1 << 18)
 
 
-async def _reply(asked: Deferred[IResponse]) -> Reply:
+async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime]) -> Reply:
     response = await asked
     body = await calling.body(response, REPLY_LIMIT)
     headers = {
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in response.headers.getAllRawHeaders()
     }
-    return Reply(response.code, body, headers)
+    return Reply(response.code, body, headers, now())

@@ -260,6 +260,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
             identity=config.identity,
             certificates=partner.certificates,
             max_age=partner.policy.max_age,
+            skew=partner.policy.clock_skew,
         )
         for partner in config.partners.values()
         if partner.receive is Receive.PUSH
