@@ -140,6 +140,7 @@ class Hub(Ordered):
         self._clock = reactor
         self._database = Database(store.open_journal(config.database_url, password_file=config.password_file), reactor)
         workroom = Workroom(reactor)
+        self._work = workroom.work
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(
             province=province,
@@ -230,7 +231,7 @@ class Hub(Ordered):
 
     def _admin_site(self) -> Site:
         def look() -> Any:
-            return admin.readiness(self._database, self.province, self.now())
+            return admin.readiness(self._database, self.province, self.now(), self._work)
 
         def wsdls() -> dict[str, bytes]:
             return wsdls_of(self._contract, self._address())

@@ -2,14 +2,13 @@
 
 import json
 from datetime import timedelta
-from typing import cast
 
 import attrs
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 from lxml import etree
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 
 from hub import calls, config, contract, store
 from hub.carriage import Manner
@@ -22,7 +21,7 @@ from hub.policy import Policy
 from hub.province import Province
 from hub.schema import event
 from hub.spool import Drawer, Octets
-from hub.workroom import Work
+from hub.workroom import at_once
 from tests import pki
 from tests.packets import document
 from tests.pki import NOW
@@ -31,10 +30,6 @@ from tests.signatures import DS, RSA_SHA256, SHA256, Layout, stamp
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
 SHA1 = {"method": f"{DS}rsa-sha1", "digest": f"{DS}sha1"}
 SHA2 = {"method": RSA_SHA256, "digest": SHA256}
-
-
-def work(size, step, /, *args, **said):
-    return maybeDeferred(step, *args, **said)
 
 
 @attrs.define
@@ -95,7 +90,7 @@ def desk(made, journal_url):
         changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=partners)
         province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
         intake = Intake(
-            province, contract.load("documents"), InlineDatabase(engine), cast("Work", work), lambda: NOW, lambda: None
+            province, contract.load("documents"), InlineDatabase(engine), at_once, lambda: NOW, lambda: None
         )
         return Desk(intake, engine)
 
