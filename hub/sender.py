@@ -4,7 +4,7 @@ The server must show one of the partner's configured certificates, chained and u
 or trust store of the machine is used, and an answer is read up to a bound.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -87,10 +87,10 @@ def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime]) -> t
     """Return how the server of *partner* is judged: by its certificate first, then with what it stapled."""
     known = {fingerprint(certificate) for certificate in partner.certificates}
 
-    def check(shown: x509.Certificate) -> None:
+    def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         if fingerprint(shown) not in known:
             raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
-        anchors.check(shown, now(), purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
+        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
 
     def stapled(shown: x509.Certificate, octets: bytes) -> None:
         if octets:

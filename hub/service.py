@@ -204,12 +204,12 @@ class Hub(Ordered):
         self._admin_context = tls.context(config.identity)
         self._soap_context = tls.context(config.identity, self._check, config.authorities)
 
-    def _check(self, shown: x509.Certificate) -> None:
+    def _check(self, shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         """Judge the certificate of a client; one that is refused sees a TLS alert, so the reason stands in the log."""
         partner = self.province.partner_with(shown)
         rule = partner.policy.revocation if partner is not None else CONFIGURED
         try:
-            self.province.config.anchors.check(shown, self.now(), purpose=CLIENT, unknown=rule)
+            self.province.config.anchors.check(shown, self.now(), above, purpose=CLIENT, unknown=rule)
         except Rejected as rejected:
             subject = shown.subject.rfc4514_string()[:200]
             log.warning("client-refused", subject=subject, certificate=fingerprint(shown), reason=str(rejected))
