@@ -20,15 +20,22 @@ def names() -> tuple[str, ...]:
 
 
 def adapter(
-    name: str, *, url: str, identity: Signer, certificates: Sequence[x509.Certificate], max_age: timedelta
+    name: str,
+    *,
+    url: str,
+    identity: Signer,
+    certificates: Sequence[x509.Certificate],
+    max_age: timedelta,
+    skew: timedelta,
 ) -> Adapter:
     """Return the adapter *name* for one partner.  KeyError when there is no such folder.
 
-    *identity* is the hub's; *certificates* are the partner's; *max_age* bounds how old a signed reply may be.
+    *identity* is the hub's; *certificates* are the partner's; *max_age* bounds how old a signed reply may be, *skew* how far
+    the clock that signed it may be off.
     """
     if name not in names():
         raise KeyError(name)
     made: Adapter = import_module(f"adapters.{name}").adapter(
-        url=url, identity=identity, certificates=certificates, max_age=max_age
+        url=url, identity=identity, certificates=certificates, max_age=max_age, skew=skew
     )
     return made

@@ -13,7 +13,7 @@ from cryptography import x509
 
 import adapters
 from hub.certificates import ALLOW, Untrusted
-from hub.config import ANY, Config
+from hub.config import ANY, Config, Partner
 from hub.config.trusting import signed_by
 from hub.errors import Mistake
 from hub.model import NATIONAL, Receive, Unit
@@ -95,6 +95,28 @@ def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistak
                 expected = "a valid certificate that chains to an anchor (`lienthong trust list`)"
                 grave = untrusted.problems[0].code == "certificate-untrusted"
                 yield Mistake(f"partners/{partner.code}.toml: certificates", str(untrusted), expected), grave
+
+
+def unheard(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
+    """Return why each partner is kept out of which no certificate counts, since it cannot be learned whether it is revoked; and
+    whether no partner at all is let in.
+
+    What keeps one out for another reason is not told here, as it is nothing that a newer list would mend.
+    """
+    why: dict[str, str] = {}
+    for partner in config.partners.values():
+        found = [_refusal(config, partner, certificate, now) for certificate in partner.certificates]
+        if "" not in found:
+            why[partner.code] = next((each for each in found if each.startswith("revocation-unknown")), "")
+    return {code: reason for code, reason in why.items() if reason}, len(why) == len(config.partners)
+
+
+def _refusal(config: Config, partner: Partner, certificate: x509.Certificate, now: datetime) -> str:
+    try:
+        config.anchors.check(certificate, now, unknown=partner.policy.revocation)
+    except Untrusted as untrusted:
+        return str(untrusted)
+    return ""
 
 
 def endings(config: Config, now: datetime) -> Iterable[Mistake]:

@@ -235,6 +235,7 @@ class Anchors:
         self._answers: Mapping[x509.Certificate, Answer] = {}
         self._stapled: dict[x509.Certificate, Answer] = {}
         self._checked: dict[x509.Certificate, _Standing] = {}
+        self._shown: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
         self.hear((), {})
 
     def hear(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, Answer]) -> None:
@@ -265,6 +266,8 @@ class Anchors:
         unknown: str = CONFIGURED,
     ) -> str:
         """Return if *certificate* may sign at *now*; *chain* is what its holder showed above it, not trusted by itself.
+
+        What led to an anchor once is remembered: the holder of a connection shows its chain only when it opens it.
 
         *purpose*: what for, if that is to be judged.  *unknown*: what a revocation status that cannot be learned means.
         Returns what could not be learned and was tolerated; nothing as a rule.
@@ -299,6 +302,10 @@ class Anchors:
             OpenSSLError,
         ) as error:  # a certificate is read only as far as is asked: who knows what stands there
             raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None
+        if chain:
+            if len(self._shown) >= _KEPT:
+                self._shown.clear()
+            self._shown[certificate] = tuple(chain)
         if len(checked) >= _KEPT:
             checked.clear()
         checked[certificate] = found  # not in a memory that was made after `hear`, meanwhile, by another thread
@@ -329,7 +336,8 @@ class Anchors:
     ) -> list[x509.Certificate]:
         """Return the chain from *certificate* to an anchor."""
         store = _store(self._anchors, now, X509StoreFlags.PARTIAL_CHAIN)
-        above = [X509.from_cryptography(link) for link in (*chain, *self._intermediates)]
+        shown = (*chain, *self._shown.get(certificate, ()))
+        above = [X509.from_cryptography(link) for link in dict.fromkeys((*shown, *self._intermediates))]
         try:
             path = X509StoreContext(store, X509.from_cryptography(certificate), above).get_verified_chain()
         except X509StoreContextError as error:

@@ -48,8 +48,8 @@ def judge(
 
     *valid*: it verifies with one of *certificates*, which leads to *anchors*.  *invalid*: it can be checked, and fails; or its
     certificate was expired or revoked.  *unsigned*: there is none that counts.  *unverifiable*: all else, such as a form that is
-    not checked, a dummy, an unknown certificate, a comment, SHA-1 without *sha1*, the VXP form without *vxp*, or a revocation
-    status that cannot be learned, as *unknown* says (`Anchors.check`).  Raises nothing.
+    not checked, a dummy, an unknown certificate, a comment or CDATA section, SHA-1 without *sha1*, the VXP form without *vxp*, or
+    a revocation status that cannot be learned, as *unknown* says (`Anchors.check`).  Raises nothing.
     """
     found = xmldsig.claims(root)
     if not found:
@@ -94,8 +94,11 @@ def _judge(
         signature.check(certificate)
         reference.check_document(root, element, loads)
         anchors.check(certificate, now, purpose=SIGN, unknown=unknown)
-        if markup.may_hold_comment(octets.pieces()):  # anyone may have put it there, and other readers may stop at it
-            return _unverifiable("signature-invalid", "the packet holds a comment, which no canonical form here covers")
+        if markup.may_hold_comment_or_cdata(
+            octets.pieces()
+        ):  # anyone may have put it there; other readers may stop at it
+            detail = "the packet holds a comment or a CDATA section, which no canonical form here covers"
+            return _unverifiable("signature-invalid", detail)
     except Unverified as error:
         code, detail = error.problems[0].code, error.problems[0].detail
         standing = Standing.INVALID if code == "signature-invalid" else Standing.UNVERIFIABLE

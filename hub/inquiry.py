@@ -148,8 +148,8 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
     async def exchange(anchors: Anchors, question: Question, url: str) -> bytes:
         host = urlsplit(url).hostname or ""
 
-        def check(shown: x509.Certificate) -> None:
-            anchors.check(shown, now(), purpose=SERVER, unknown=ALLOW)
+        def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
+            anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
             _check_host(shown, host)
 
         agent = Agent(reactor, calling.OneContext(tls.context(None, check)), connectTimeout=PATIENCE)

@@ -3,7 +3,7 @@
 Knows the order of the steps (design.md «The life of one message») and what each operation does; not HTTP, not SQL.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -201,13 +201,18 @@ class Intake:
         loads: Loads,
     ) -> etree._Element:
         routes = province.routes
-        if opened.sha1:
+        sha1 = None
+        if opened.sha1 is not None:
             log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)
+            shown = fingerprint(opened.sha1)
+            sha1 = {"partner": partner.code, "operation": opened.operation, "certificate": shown}
         if opened.unknown:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
+        if isinstance(opened.call, calls.SendDocument | calls.UpdateTraces):
+            return await self._take(province, partner, opened, now, tracking, drawer, sha1)
+        if sha1 is not None:
+            await self._journal.write(events.append, Event("sha1-used", now, None, None, sha1))
         match opened.call:
-            case calls.SendDocument() | calls.UpdateTraces():
-                return await self._take(province, partner, opened, now, tracking, drawer)
             case calls.GetPendingDocumentIds(organ, limit):
                 if not routes.receives(partner.code, organ):
                     raise CallRefused(Problem("not-yours", organ))
@@ -283,13 +288,21 @@ class Intake:
         return found_traces
 
     async def _take(
-        self, province: Province, partner: Partner, opened: Opened, now: datetime, tracking: str, drawer: Drawer
+        self,
+        province: Province,
+        partner: Partner,
+        opened: Opened,
+        now: datetime,
+        tracking: str,
+        drawer: Drawer,
+        sha1: Mapping[str, str] | None,
     ) -> etree._Element:
         call = opened.call
         assert isinstance(call, calls.SendDocument | calls.UpdateTraces)
         entry = await self._work(
             len(call.packet), judge_message, call, partner, province, self._contract.name, now, tracking, drawer
         )
+        entry = attrs.evolve(entry, sha1=sha1)
         await self._keep(entry)
         taken: Taken = await self._journal.write(journal.take, entry, province.routes)
         if taken.problems:

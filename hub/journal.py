@@ -33,6 +33,7 @@ class Entry:
     routes: tuple[Route, ...] = ()
     receipt: bytes | None = None
     problems: tuple[Problem, ...] = ()
+    sha1: Mapping[str, str] | None = None  #: what to tell of the call's SHA-1 signature, where the policy tolerated one
 
 
 @attrs.frozen
@@ -63,6 +64,7 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
         return Taken(twin["id"], twin["receipt"])  # this very step was committed, and nobody was told
     if twin is not None and twin["sha256"] == entry.sha256:
         events.append(tx, Event("message-repeated", entry.received_at, twin["id"], None, {"partner": entry.partner}))
+        _note_call(tx, entry, twin["id"])
         return Taken(twin["id"], twin["receipt"])
     problems = entry.problems or (Problem("id-reused", f"{entry.message_id} = {twin['id'] if twin else '?'}"),)
     _refuse(tx, attrs.evolve(entry, problems=problems, receipt=None, routes=()), routes)
@@ -93,6 +95,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
     now = entry.received_at
     body = {"partner": entry.partner, "message_id": entry.message_id, "kind": packet.kind, "sha256": entry.sha256}
     events.append(tx, Event("message-accepted", now, entry.id, None, body))
+    _note_call(tx, entry, entry.id)
     _note_signature(tx, entry)
     for deviation in packet.deviations:
         said = {"code": deviation.code, "detail": deviation.detail}
@@ -129,12 +132,19 @@ def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
         "problems": [attrs.asdict(problem) for problem in entry.problems],
     }
     events.append(tx, Event("message-refused", entry.received_at, entry.id, None, body))
+    _note_call(tx, entry, entry.id)
     _note_signature(tx, entry)
 
 
 def keeps(entry: Entry) -> bool:
     """Tell whether the bytes of *entry* are kept: not those of a secret document."""
     return all(problem.code != "secret-refused" for problem in entry.problems)
+
+
+def _note_call(tx: Transaction, entry: Entry, message: str) -> None:
+    """Tell what of the policy's tolerance the signature of the call needed that brought *message*."""
+    if entry.sha1 is not None:
+        events.append(tx, Event("sha1-used", entry.received_at, message, None, entry.sha1))
 
 
 def _note_signature(tx: Transaction, entry: Entry) -> None:

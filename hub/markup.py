@@ -1,4 +1,4 @@
-"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but those that may hold no comment.
+"""Reading XML that a stranger wrote.  Knows what may reach the tree parser; knows no element by name but those that must be plain.
 
 Two passes (security.md 1.4).  A streaming expat scan, which builds nothing and never sees text, refuses every DOCTYPE, processing
 instructions, encodings other than UTF-8 and UTF-16, and bounds depth, attributes, nodes and names.  Then lxml, whose tree is the
@@ -17,7 +17,8 @@ from hub.errors import Rejected
 from hub.model import Problem
 
 ENCODINGS = frozenset({"UTF-8", "UTF-16"})
-_COMMENTS = tuple("<!--".encode(encoding) for encoding in ("UTF-8", "UTF-16-LE", "UTF-16-BE"))
+_OPENING = "<!"  #: of a comment or a CDATA section: where there is no DOCTYPE, nothing else begins so
+_MARKED = {b"\xff\xfe": "UTF-16-LE", b"\xfe\xff": "UTF-16-BE"}
 _UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
 SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
 
@@ -34,7 +35,9 @@ class Limits:
     nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
     name: int = 256  #: characters of a name with its prefix
     names: int = 2_000  #: different names; a thread's parser keeps every name it has ever seen
-    uncommented: frozenset[str] = frozenset({"Security", "Body"})  #: local names of elements that may hold no comment
+    plain: frozenset[str] = frozenset(
+        {"Security", "Body"}
+    )  #: local names of elements that may hold no comment and no CDATA section
 
 
 LIMITS = Limits()
@@ -44,7 +47,7 @@ def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
     """Return the root of *content*, without comments.
 
     Raises Rejected: `too-large`, `doctype-refused`, `too-deep` (depth, attributes, nodes, names), `signature-invalid` (a comment
-    where none may be), `not-well-formed`; the detail begins with the line and column, both counted from 1.
+    or CDATA section where none may be), `not-well-formed`; the detail begins with the line and column, both counted from 1.
     """
     if len(content) > limits.size:
         raise Rejected(Problem("too-large", f"{len(content)} > {limits.size}"))
@@ -137,15 +140,16 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
         if nodes > most_nodes:
             _refuse(parser, "too-deep", f"more than {most_nodes} elements and attributes")
 
-    def comment(text: str) -> None:
+    def require_room(what: str) -> None:
         for name in open_names:
-            if name.rpartition(":")[2] in limits.uncommented:
-                _refuse(parser, "signature-invalid", f"a comment inside {name}")
+            if name.rpartition(":")[2] in limits.plain:
+                _refuse(parser, "signature-invalid", f"a {what} inside {name}")
 
     parser.ordered_attributes = True  # a flat list: half the price of a mapping
     parser.StartElementHandler = start
     parser.EndElementHandler = open_names.remove  # which of two equal names goes makes no difference
-    parser.CommentHandler = comment
+    parser.CommentHandler = lambda _text: require_room("comment")
+    parser.StartCdataSectionHandler = lambda: require_room("CDATA section")
 
 
 def _forbid(parser: expat.XMLParserType) -> None:
@@ -166,14 +170,19 @@ def _forbid(parser: expat.XMLParserType) -> None:
     parser.ProcessingInstructionHandler = instruction
 
 
-def may_hold_comment(pieces: Iterable[bytes]) -> bool:
-    """Tell whether what comes in *pieces*, and has been scanned, may hold a comment: looks for how one begins, in a CDATA section too."""
-    before = b""
+def may_hold_comment_or_cdata(pieces: Iterable[bytes]) -> bool:
+    """Tell whether what comes in *pieces*, and has been scanned, may hold a comment or a CDATA section.
+
+    It does, or the middle of two characters of UTF-16 looks so.
+    """
+    before, opening = b"", b""
     for piece in pieces:
         window = before + piece
-        if any(begin in window for begin in _COMMENTS):
+        if not opening and len(window) > 1:
+            opening = _OPENING.encode(_MARKED.get(window[:2], "UTF-8"))
+        if opening and opening in window:
             return True
-        before = window[-7:]  # no more of a beginning can stand before the next piece
+        before = window[-3:]  # no more of an opening can stand before the next piece
     return False
 
 

@@ -259,6 +259,7 @@ class Reply:
     status: int
     body: bytes
     headers: Mapping[str, str] = attrs.field(factory=dict)  #: names in lower case
+    at: datetime | None = None  #: when it came; None: as the conversation began
 
 
 @attrs.frozen

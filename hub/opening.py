@@ -34,7 +34,7 @@ class Opened:
     partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
     call: Call
     operation: str
-    sha1: bool  #: the signature used SHA-1, as the partner's policy tolerates
+    sha1: x509.Certificate | None  #: whose signature used SHA-1, as the partner's policy tolerates
     unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
     mark: Mark | None  #: what tells this signed call from every other; None where there is no signature
 
@@ -79,7 +79,7 @@ class Believed:
 
     partner: Partner
     body: etree._Element
-    sha1: bool = False
+    sha1: x509.Certificate | None = None
     unknown: str = ""
     mark: Mark | None = None
     attached: frozenset[str] | None = (
@@ -137,4 +137,5 @@ def _believe(
     unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
     name = hashlib.sha256(f"{partner.code}\n".encode() + verified.signed).hexdigest()
     mark = Mark(name, verified.expires + policy.clock_skew)
-    return Believed(partner, verified.body, verified.sha1, unknown, mark, verified.attached)
+    sha1 = verified.certificate if verified.sha1 else None
+    return Believed(partner, verified.body, sha1, unknown, mark, verified.attached)

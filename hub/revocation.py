@@ -27,7 +27,11 @@ STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 #: Critical extensions of a CRL that are understood: the last says what it covers.
 _UNDERSTOOD = {x509.AuthorityKeyIdentifier.oid, x509.CRLNumber.oid, x509.IssuingDistributionPoint.oid}
-_BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_BROKEN = (
+    *(ValueError, TypeError, UnsupportedAlgorithm),
+    OverflowError,  # days after the last year that there is
+    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
 
 
 class Unusable(ValueError):
@@ -179,10 +183,11 @@ def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certi
             raise Unusable("the OCSP response is not signed by the CA or its responder")
         found = _single(response.responses, certificate, issuer)
         begins, ends = found.this_update_utc, found.next_update_utc
-        status = found.certificate_status
+        status = Status(found.certificate_status.name.lower())
+        until = min(ends or begins + UNDATED, begins + LONGEST)
     except _BROKEN as error:
         raise error if isinstance(error, Unusable) else Unusable(f"it is no OCSP response: {error}") from None
-    return Answer(Status(status.name.lower()), begins, min(ends or begins + UNDATED, begins + LONGEST))
+    return Answer(status, begins, until)
 
 
 def judge(

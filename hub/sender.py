@@ -4,7 +4,7 @@ The server must show one of the partner's configured certificates, chained and u
 or trust store of the machine is used, and an answer is read up to a bound.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -53,7 +53,7 @@ class Sender:
         asked = self._agent(partner).request(
             request.method.encode(), request.url.encode("ascii"), headers, _producer(request.body)
         )
-        exchange = Deferred.fromCoroutine(_reply(asked))
+        exchange = Deferred.fromCoroutine(_reply(asked, self._now))
         try:
             return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
         except CancelledError:
@@ -87,10 +87,10 @@ def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime]) -> t
     """Return how the server of *partner* is judged: by its certificate first, then with what it stapled."""
     known = {fingerprint(certificate) for certificate in partner.certificates}
 
-    def check(shown: x509.Certificate) -> None:
+    def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         if fingerprint(shown) not in known:
             raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
-        anchors.check(shown, now(), purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
+        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
 
     def stapled(shown: x509.Certificate, octets: bytes) -> None:
         if octets:
@@ -109,11 +109,11 @@ def _producer(body: bytes) -> IBodyProducer:
     return FileBodyProducer(BytesIO(body), readSize=1 << 18)
 
 
-async def _reply(asked: Deferred[IResponse]) -> Reply:
+async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime]) -> Reply:
     response = await asked
     body = await calling.body(response, REPLY_LIMIT)
     headers = {
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in response.headers.getAllRawHeaders()
     }
-    return Reply(response.code, body, headers)
+    return Reply(response.code, body, headers, now())

@@ -209,12 +209,12 @@ class Hub(Ordered):
         self._admin_context = tls.context(config.tls)
         self._soap_context = tls.context(config.tls, self._check, config.authorities)
 
-    def _check(self, shown: x509.Certificate) -> None:
+    def _check(self, shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         """Judge the certificate of a client; one that is refused sees a TLS alert, so the reason stands in the log."""
         partner = self.province.partner_with(shown)
         rule = partner.policy.revocation if partner is not None else CONFIGURED
         try:
-            self.province.config.anchors.check(shown, self.now(), purpose=CLIENT, unknown=rule)
+            self.province.config.anchors.check(shown, self.now(), above, purpose=CLIENT, unknown=rule)
         except Rejected as rejected:
             subject = shown.subject.rfc4514_string()[:200]
             log.warning("client-refused", subject=subject, certificate=fingerprint(shown), reason=str(rejected))
@@ -245,7 +245,7 @@ class Hub(Ordered):
 
     def _admin_site(self) -> Site:
         def look() -> Any:
-            return admin.readiness(self._database, self.province, self.now(), self._key_flaw)
+            return admin.readiness(self._database, self.province, self.now(), self._workroom.work, self._key_flaw)
 
         def wsdls() -> dict[str, bytes]:
             return wsdls_of(self._contract, self._address())
@@ -275,6 +275,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
             identity=config.identity,
             certificates=partner.certificates,
             max_age=partner.policy.max_age,
+            skew=partner.policy.clock_skew,
         )
         for partner in config.partners.values()
         if partner.receive is Receive.PUSH

@@ -120,8 +120,10 @@ def unseal(
         raise Unverified("unsigned", "no Signature in the document")
     if len(found) > 1 or found[0].getparent() is not root or root.getparent() is not None:
         raise Unverified("signature-invalid", "a sealed document has one Signature, a child of its root")
-    if next(root.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
-        raise Unverified("signature-invalid", "a comment or processing instruction in a sealed document")
+    if next(root.iter(etree.Comment, etree.ProcessingInstruction), None) is not None or (
+        isinstance(content, bytes) and markup.may_hold_comment_or_cdata([content])
+    ):
+        raise Unverified("signature-invalid", "a comment, processing instruction or CDATA section in a sealed document")
     signature = xmldsig.read(found[0])
     certificate = _sealer(tokens.enclosed(signature.key_info), trusted, now)
     signature.check(certificate)

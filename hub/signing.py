@@ -92,14 +92,16 @@ def sign_packet(packet: bytes, identity: Signer) -> bytes:
     """Return *packet* with an enveloped signature of *identity* over all of it, the last child of its edXMLHeader.
 
     No other octet changes (a packet in UTF-16 becomes UTF-8), and there is no white space around the signature.  Raises Rejected
-    as `markup.parse` does; ValueError for a packet with no such header, or with a signature that is not empty: two would be
-    worth nothing, and whose is to go is not for us to say.
+    as `markup.parse` does; ValueError for a packet with no such header, with a comment or a CDATA section, beside which no
+    signature counts, or with a signature that is not empty: two would be worth nothing, and whose is to go is not for us to say.
     """
     root = markup.parse(packet)
     if xmldsig.claims(root):
         raise ValueError("the packet is signed already")
     if root.getroottree().docinfo.encoding not in {None, "UTF-8"}:
         packet = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    if markup.may_hold_comment_or_cdata([packet]):
+        raise ValueError("the packet holds a comment or a CDATA section; no signature of it would count")
     content = xmldsig.canonical(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
     signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)

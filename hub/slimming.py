@@ -154,7 +154,8 @@ class _Cut:
 
 def _watch(parser: Any, names: frozenset[str], found: Callable[[int, int, int], None]) -> None:
     """Tell *found* the ordinal, the octet of the start tag and that of the end tag of each long element that holds nothing but text."""
-    started, ended, commented = parser.StartElementHandler, parser.EndElementHandler, parser.CommentHandler
+    started, ended = parser.StartElementHandler, parser.EndElementHandler
+    commented, sectioned = parser.CommentHandler, parser.StartCdataSectionHandler
     ordinal, opened = -1, -1
 
     def start(name: str, attributes: list[str]) -> None:
@@ -177,6 +178,7 @@ def _watch(parser: Any, names: frozenset[str], found: Callable[[int, int, int], 
 
     def section() -> None:
         nonlocal opened
+        sectioned()
         opened = -1
 
     parser.StartElementHandler = start

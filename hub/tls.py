@@ -4,7 +4,8 @@ Knows pyOpenSSL; not sockets, not partners.  Resumption is off because a resumed
 """
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -14,10 +15,13 @@ from hub.algorithms import is_pss
 from hub.certificates import Identity
 from hub.errors import Rejected
 
-#: Judges the peer's certificate; raises `Rejected` to refuse it.
-Check = Callable[[x509.Certificate], None]
+#: Judges the peer's certificate by the chain it showed above it, which is worth nothing by itself; raises `Rejected` to refuse it.
+Check = Callable[[x509.Certificate, Sequence[x509.Certificate]], None]
 #: Judges the server's certificate with the OCSP response it stapled, empty without one; raises `Rejected` to refuse it.
 Stapled = Callable[[x509.Certificate, bytes], None]
+
+#: So many CA certificates that a peer shows are looked at, those next to its own.
+MOST_LINKS = 5
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
 
@@ -66,13 +70,23 @@ def _use_key(made: SSL.Context, identity: Identity) -> None:
 
 
 def _judging(check: Check) -> Callable[..., bool]:
-    """Ask *check* about the peer's own certificate; it builds the chain itself, from configured anchors and CRLs only."""
+    """Ask *check* about the peer's own certificate; it builds the chain itself, to configured anchors and by configured CRLs only.
 
-    def judge(_connection: SSL.Connection, shown: object, _error: int, depth: int, _so_far: int) -> bool:
-        if depth:
-            return True
+    OpenSSL comes here with each certificate of the chain that it makes of what was shown, without a gap, from the highest down to
+    the peer's own.
+    """
+    above: WeakKeyDictionary[SSL.Connection, dict[int, x509.Certificate]] = WeakKeyDictionary()
+
+    def judge(connection: SSL.Connection, shown: object, _error: int, depth: int, _so_far: int) -> bool:
+        links = above.setdefault(connection, {})
         try:
-            check(shown.to_cryptography())  # type: ignore[attr-defined]  # an X509, whose name is deprecated
+            certificate: x509.Certificate = shown.to_cryptography()  # type: ignore[attr-defined]  # an X509, deprecated
+            if 0 < depth <= MOST_LINKS:
+                links[depth] = certificate
+            elif not depth:
+                check(certificate, [links[level] for level in sorted(links)])
+        except (ValueError, x509.InvalidVersion):
+            return depth > 0  # a link that cannot be read is as good as not shown
         except Rejected:
             return False
         return True

@@ -71,6 +71,7 @@ _PURPOSE = "they verify a signature; what it should cover is not theirs to know"
 _TOKENS = "they are given the key and do not read the token"
 _TIMES = "they do not read the Timestamp"
 _SCHEMA = "signxml validates the Signature against a schema that knows no InclusiveNamespaces there"
+_CDATA = "a canonical form has its text alone, so anyone on the way may cut a text in three by it; no toolkit writes it there"
 _COMMENTS = "comments are no part of a canonical form; ours lets none stand where a value is read"
 _NO_STR = "they know no STR-Transform"
 _CLOSED = "the form is standard, and outside our closed list"
@@ -602,6 +603,12 @@ XML_TRICKS = [
     Vector("a comment in the token", changed(lambda root: find(root, "BinarySecurityToken").insert(0, etree.Comment("x"))), SIGNATURE,
         why=_TOKENS),
     Vector("a comment inside a signed text", replaced("số 1", "số<!-- --> 1"), SIGNATURE, why=_COMMENTS),
+    Vector("CDATA inside a signed text", replaced("số 1", "số<![CDATA[ 1]]>"), SIGNATURE, why=_CDATA),
+    Vector("an empty CDATA section in a signed text", replaced("số 1", "số<![CDATA[]]> 1"), SIGNATURE, why=_CDATA),
+    Vector("CDATA around a signed text", replaced("số 1", "<![CDATA[số 1]]>"), SIGNATURE, why=_CDATA),
+    Vector("CDATA in Created", replaced("<wsu:Created>", "<wsu:Created><![CDATA[]]>"), SIGNATURE, why=_CDATA),
+    Vector("CDATA in a DigestValue", replaced("</ds:DigestValue>", "<![CDATA[]]></ds:DigestValue>"), SIGNATURE, why=_CDATA),
+    Vector("CDATA in the token", replaced("</wsse:BinarySecurityToken>", "<![CDATA[]]></wsse:BinarySecurityToken>"), SIGNATURE, why=_CDATA),
     Vector("a comment in Created", changed(lambda root: find(root, "Created").insert(0, etree.Comment("x"))), SIGNATURE, why=_COMMENTS),
     Vector("a relative namespace URI in the Body", replaced("urn:lienthong:documents:1", "relative"), SIGNATURE, INVALID, INVALID),
     Vector("a relative namespace URI, and the digest of nothing", void_digest(), SIGNATURE, INVALID, INVALID),

@@ -21,8 +21,8 @@ from hub.spool import SMALL, Octets
 
 #: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
 _SOAP_STATUSES = {200, 400, 500}
-#: An answer is not refused for a comment in its Body: all that is read of it is whether it took what we sent.
-_REPLY = markup.Limits(uncommented=frozenset({"Security"}))
+#: An answer is not refused for a comment or CDATA in its Body: all that is read of it is whether it took what we sent.
+_REPLY = markup.Limits(plain=frozenset({"Security"}))
 
 
 @attrs.frozen
@@ -33,6 +33,7 @@ class Documents:
     identity: Signer  #: the hub's: it signs the push
     certificates: Sequence[x509.Certificate]
     max_age: timedelta  #: how old a signed reply may be
+    skew: timedelta  #: how far the clock that signed it may be off
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet inline; the MessageId is the hub's id of the message, the same on every repetition."""
@@ -42,7 +43,7 @@ class Documents:
         body = carriage.pack(envelope.answer(element), loads, Manner(), self.identity, now).read()
         headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{calls.action(call)}"'))
         reply = yield Request(self.url, body, headers)
-        return self._outcome(reply, now)
+        return self._outcome(reply, reply.at or now)
 
     def _outcome(self, reply: Reply, now: datetime) -> Outcome:
         def unavailable(reason: str) -> Unavailable:
@@ -74,7 +75,7 @@ class Documents:
             return opened.child
         root = opened.body.getparent()
         assert root is not None
-        verified = signature.verify(root, self.certificates, now, max_age=self.max_age)
+        verified = signature.verify(root, self.certificates, now, max_age=self.max_age, skew=self.skew)
         return envelope.only_child(verified.body)
 
 
@@ -84,9 +85,10 @@ def adapter(
     identity: Signer,
     certificates: Sequence[x509.Certificate],
     max_age: timedelta = timedelta(seconds=900),
+    skew: timedelta = timedelta(seconds=60),
 ) -> Documents:
     """Return the adapter of one partner; every adapter folder has this function."""
-    return Documents(url, identity, tuple(certificates), max_age)
+    return Documents(url, identity, tuple(certificates), max_age, skew)
 
 
 def _told(problems: Sequence[Problem]) -> str:

@@ -3,6 +3,7 @@
 import select
 import socket
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -26,32 +27,38 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
             continue
         place = f"partners/{partner.code}.toml: url"
         try:
-            shown = _shake(partner.url, config.tls)
+            shown, above = _shake(partner.url, config.tls)
         except (OSError, SSL.Error) as error:
             unreachable.append(
                 Mistake(place, f"{partner.url}: {_told(error)}", "a server that takes the hub's certificate")
             )
             continue
-        wrong = _judge(shown, partner, config, now)
+        wrong = _judge(shown, above, partner, config, now)
         if wrong:
             refused.append(Mistake(place, f"{partner.url} shows {wrong}", "one of the partner's certificates, valid"))
     return refused, unreachable
 
 
-def _judge(shown: x509.Certificate | None, partner: Partner, config: Config, now: datetime) -> str | None:
+def _judge(
+    shown: x509.Certificate | None,
+    above: Sequence[x509.Certificate],
+    partner: Partner,
+    config: Config,
+    now: datetime,
+) -> str | None:
     if shown is None:
         return "no certificate"
     if fingerprint(shown) not in map(fingerprint, partner.certificates):
         return f"another certificate, {shown.subject.rfc4514_string()} {fingerprint(shown)[:16]}…"
     try:
-        config.anchors.check(shown, now, purpose=SERVER, unknown=partner.policy.revocation)
+        config.anchors.check(shown, now, above, purpose=SERVER, unknown=partner.policy.revocation)
     except Rejected as rejected:
         return str(rejected)
     return None
 
 
-def _shake(url: str, identity: Identity) -> x509.Certificate | None:
-    """Return the certificate that the server at *url* shows.  Raises OSError, SSL.Error."""
+def _shake(url: str, identity: Identity) -> tuple[x509.Certificate | None, Sequence[x509.Certificate]]:
+    """Return the certificate that the server at *url* shows, and those it shows above it.  Raises OSError, SSL.Error."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     until = time.monotonic() + _PATIENCE
@@ -71,7 +78,8 @@ def _shake(url: str, identity: Identity) -> x509.Certificate | None:
                 ready = select.select([], [plain], [], max(0.0, until - time.monotonic()))[1]
             if not ready:
                 raise TimeoutError(f"no handshake within {_PATIENCE:g} s")
-        return connection.get_peer_certificate(as_cryptography=True)
+        chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+        return connection.get_peer_certificate(as_cryptography=True), chain[1 : tls.MOST_LINKS + 1]
 
 
 def _told(error: Exception) -> str:

@@ -29,7 +29,7 @@ FOLDER = Path(adapters.__file__).parent
 CASES = sorted(path.parent for path in FOLDER.glob("*/samples/*/outcome.toml"))
 OUTCOMES = {"accepted": Accepted, "refused": Refused, "unavailable": Unavailable, "postponed": Postponed}
 URL = "https://partner.example.vn/soap/documents"
-MAX_AGE = timedelta(seconds=900)
+MAX_AGE, SKEW = timedelta(seconds=900), timedelta(seconds=60)
 
 #: What an adapter may import besides hub's own rules: nothing that reads a clock, a file, a socket or chance.
 PURE = {
@@ -71,7 +71,12 @@ def consignment(content):
 def converse(name, content, replies):
     """Hold the conversation; return what was asked, and the outcome."""
     adapter = adapters.adapter(
-        name, url=URL, identity=partner("hub"), certificates=(partner("vpub").certificate,), max_age=MAX_AGE
+        name,
+        url=URL,
+        identity=partner("hub"),
+        certificates=(partner("vpub").certificate,),
+        max_age=MAX_AGE,
+        skew=SKEW,
     )
     conversation = adapter.deliver(consignment(content), NOW)
     asked = [next(conversation)]
@@ -180,4 +185,4 @@ def test_an_adapter_reads_no_clock_file_or_socket(name):
 def test_an_adapter_is_found_by_its_folder():
     assert set(adapters.names()) == {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     with pytest.raises(KeyError):
-        adapters.adapter("nobody", url=URL, identity=partner("hub"), certificates=(), max_age=MAX_AGE)
+        adapters.adapter("nobody", url=URL, identity=partner("hub"), certificates=(), max_age=MAX_AGE, skew=SKEW)

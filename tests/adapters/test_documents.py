@@ -1,13 +1,18 @@
 """Our own documents service, pushed to a partner: what a signed reply must prove before it is believed."""
 
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from lxml import etree
 
-from adapters.documents import adapter
+from adapters.documents import Documents, adapter
 from hub import answers, calls, envelope, signature
-from hub.model import Accepted, Consignment, Message, MessageState, Problem, Refused, Reply, Unavailable
+from hub.config import Config, Partner
+from hub.model import Accepted, Consignment, Message, MessageState, Problem, Receive, Refused, Reply, Unavailable
+from hub.policy import Policy
+from hub.service import adapters_of
 from tests.pki import NOW, partner
 
 HUB, THEIRS, STRANGER = partner("hub"), partner("vpub"), partner("stranger")
@@ -29,21 +34,22 @@ YES = envelope.answer(TAKEN)
 NO = envelope.answer(answers.refused("SendDocument", [Problem("unit-unknown", "H55.1")]))
 
 
-def begin():
+def begin(**more):
     push = adapter(
         url="https://vpub/soap/documents",
         identity=HUB,
         certificates=[THEIRS.certificate],
         max_age=timedelta(seconds=900),
+        **more,
     )
     conversation = push.deliver(Consignment(message=MESSAGE, content=CONTENT, recipients=("H55.1",), attempt=1), NOW)
     return next(conversation), conversation
 
 
-def outcome(body, status=200, headers=None):
-    _, conversation = begin()
+def outcome(body, status=200, headers=None, at=None, **more):
+    _, conversation = begin(**more)
     with pytest.raises(StopIteration) as end:
-        conversation.send(Reply(status, body, headers or {}))
+        conversation.send(Reply(status, body, headers or {}, at))
     return end.value.value
 
 
@@ -92,6 +98,38 @@ def test_a_signed_reply_that_does_not_verify_is_no_answer(body):
     got = outcome(body)
     assert isinstance(got, Unavailable)
     assert got.detail.startswith("HTTP 200: ")
+
+
+@pytest.mark.parametrize("skew", [0, 60, 3600])
+def test_the_clock_that_signed_a_reply_may_be_off_as_far_as_the_partners_policy_says(skew):
+    life, second = 300, 1  # seconds
+    for off, taken in ((skew, True), (skew + second, False), (-(life + skew - second), True), (-(life + skew), False)):
+        got = outcome(signed(YES, at=NOW + timedelta(seconds=off)), skew=timedelta(seconds=skew))
+        assert (got == Accepted()) == taken, off
+        if not taken:
+            assert got.detail.startswith(f"HTTP 200: timestamp-{'future' if off > 0 else 'expired'}")
+
+
+def test_a_reply_is_judged_at_the_time_it_came_however_long_the_partner_took():
+    late = NOW + timedelta(minutes=5)
+    strict = {"skew": timedelta(0)}
+    assert outcome(signed(YES, at=late), at=late, **strict) == Accepted()
+    assert isinstance(outcome(signed(YES, at=late), **strict), Unavailable)
+    assert isinstance(outcome(signed(YES), at=late, **strict), Unavailable)
+
+
+def test_each_partners_adapter_has_the_clock_skew_and_the_age_of_its_policy():
+    policies = {"one": Policy(), "two": Policy(max_age=timedelta(seconds=7), clock_skew=timedelta(minutes=9))}
+    partners = {
+        code: Partner(
+            code=code, name=code, certificates=(THEIRS.certificate,), units=(), receive=Receive.PUSH, policy=policy
+        )
+        for code, policy in policies.items()
+    }
+    made = adapters_of(cast("Config", SimpleNamespace(partners=partners, identity=HUB)))
+    assert {code: (each.max_age, each.skew) for code, each in made.items() if isinstance(each, Documents)} == {
+        code: (policy.max_age, policy.clock_skew) for code, policy in policies.items()
+    }
 
 
 def test_of_a_signed_reply_only_what_was_signed_is_read():

@@ -218,7 +218,10 @@ def plain_call(operation: str, form: Form) -> bytes:
 
 def parse(octets: bytes) -> Any:
     return etree.fromstring(
-        octets, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, remove_comments=False)
+        octets,
+        etree.XMLParser(
+            resolve_entities=False, no_network=True, huge_tree=True, remove_comments=False, strip_cdata=False
+        ),
     )
 
 

@@ -90,6 +90,33 @@ def signed_text(find: str, put: str) -> Callable[[Case], Shot]:
     return lambda case: Shot(case.seal(text=lambda text: text.replace(find, put, 1)))
 
 
+def sections() -> dict[str, tuple[str, str]]:
+    """CDATA in signed content, which no canonical form shows."""
+    return {
+        "CDATA around a part of Packet": ("<d:Packet>PD94", "<d:Packet><![CDATA[PD94]]>"),
+        "CDATA empty in Packet": ("<d:Packet>PD94", "<d:Packet>PD94<![CDATA[]]>"),
+        "CDATA in MessageId": ("-honest<", "<![CDATA[-honest]]><"),
+        "CDATA cuts MessageId": ("-honest<", "-ho<![CDATA[]]>nest<"),
+        "CDATA of a comment in MessageId": ("-honest<", "-honest<![CDATA[<!-- -->]]><"),
+        "CDATA between": ("<d:Packet>", "<![CDATA[ ]]><d:Packet>"),
+        "CDATA in Body": ("<d:SendDocument", "<![CDATA[]]><d:SendDocument"),
+        "CDATA in Created": ("<wsu:Created>", "<wsu:Created><![CDATA[]]>"),
+        "CDATA in DigestValue": ("</ds:DigestValue>", "<![CDATA[]]></ds:DigestValue>"),
+        "CDATA in SignatureValue": ("</ds:SignatureValue>", "<![CDATA[]]></ds:SignatureValue>"),
+    }
+
+
+def in_encoding(encoding: str, find: str, put: str, *, signed: bool = False) -> Callable[[Case], Shot]:
+    """Return the shooter of a text with *put* for *find*, whether signed so or changed afterwards, in that encoding."""
+
+    def shoot(case: Case) -> Shot:
+        whole = case.seal(text=lambda text: text.replace(find, put, 1)) if signed else case.base
+        text = whole.decode().replace("UTF-8", encoding.upper(), 1)
+        return Shot((text if signed else text.replace(find, put, 1)).encode(encoding))
+
+    return shoot
+
+
 def many(pattern: str, count: int) -> str:
     """An element of so many attributes."""
     return f"<x {' '.join(pattern.format(number) for number in range(count))}/>"
@@ -247,14 +274,20 @@ def texts() -> Iterator[Attack]:
         for name, (find, put) in body.items():
             yield Attack("texts", name, DUO, wins, by_text(find, put), form=form)
             yield Attack("texts", f"{name}, signed", DUO, wins, signed_text(find, put), form=form)
-        cdata = {
-            "CDATA around a part of Packet": ("<d:Packet>PD94", "<d:Packet><![CDATA[PD94]]>"),
-            "CDATA empty in Packet": ("<d:Packet>PD94", "<d:Packet>PD94<![CDATA[]]>"),
-            "CDATA in MessageId": ("-honest<", "<![CDATA[-honest]]><"),
+        for name, (find, put) in sections().items():
+            for encoding in ("utf-8", "utf-16"):
+                told = f"{name}, {encoding}"
+                yield Attack("texts", told, DUO, wins, in_encoding(encoding, find, put), form=form)
+                if "ds:" in find:
+                    continue  # what the signature itself says is written when it is made
+                yield Attack(
+                    "texts", f"{told}, signed", DUO, wins, in_encoding(encoding, find, put, signed=True), form=form
+                )
+        harmless = {
             "references in Packet": ("<d:Packet>PD94", "<d:Packet>&#80;&#x44;94"),
             "a comment in Header": ("<s:Header>", "<s:Header><!-- -->"),
         }
-        for name, (find, put) in cdata.items():
+        for name, (find, put) in harmless.items():
             yield Attack("texts", name, DUO, wins, by_text(find, put), SAME, form=form)
         instance = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
         xs = 'xmlns:xs="http://www.w3.org/2001/XMLSchema"'

@@ -1,6 +1,6 @@
-"""/readyz says why: database, schema, chain, disk, keys, clock."""
+"""/readyz says why: database, schema, chain, disk, keys, clock, revocation."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,12 +10,17 @@ from twisted.internet.task import Clock
 
 from hub import events, store
 from hub.admin import readiness
+from hub.certificates import Anchors
+from hub.config import Partner
 from hub.database import InlineDatabase
 from hub.model import Event
+from hub.policy import Policy
 from hub.province import Province
 from hub.service import KEY_PATIENCE, Hub
+from hub.workroom import at_once
+from tests import pki
 
-NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
+NOW = pki.NOW
 
 
 @pytest.fixture
@@ -25,20 +30,29 @@ def engine(tmp_path):
     return made
 
 
-def look(engine, tmp_path, now=NOW, key_flaw=""):
-    """Return the reasons that are not well."""
+def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw=""):
+    """Return whether the hub is ready, and the reasons that are not well."""
     certificate = SimpleNamespace(
         not_valid_before_utc=NOW - timedelta(days=1), not_valid_after_utc=NOW + timedelta(days=1)
     )
-    own = (("pki.certificate", SimpleNamespace(certificate=certificate)),)
-    config = SimpleNamespace(data=tmp_path, own=own)
+    config = SimpleNamespace(
+        data=tmp_path,
+        own=(("pki.certificate", SimpleNamespace(certificate=certificate)),),
+        anchors=anchors,
+        partners={partner.code: partner for partner in partners},
+    )
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
-    asked = readiness(InlineDatabase(engine), province, now, lambda: succeed(key_flaw))
+    asked = readiness(InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw))
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
-    reasons = {name: why for name, why in found.reasons.items() if why}
-    assert found.ready == (not reasons)
+    return found.ready, {name: why for name, why in found.reasons.items() if why}
+
+
+def look(engine, tmp_path, now=NOW, key_flaw=""):
+    """Return the reasons that are not well, each of which is grave."""
+    ready, reasons = told(engine, tmp_path, now, key_flaw=key_flaw)
+    assert ready == (not reasons)
     return reasons
 
 
@@ -96,3 +110,63 @@ def test_a_token_that_keeps_readyz_waiting_is_not_well():
     _ = Deferred.fromCoroutine(Hub._key_flaw(cast("Hub", hub))).addCallback(told.append)
     clock.advance(KEY_PATIENCE)
     assert told == ["no answer within 5 s"]
+
+
+# Revocation
+
+CA, OTHER_CA = pki.authority(), pki.authority("Other CA")
+HOURS = timedelta(hours=1)
+
+
+def of(code, *certificates, revocation="configured"):
+    return Partner(code=code, name=code, certificates=certificates, units=(), policy=Policy(revocation=revocation))
+
+
+def listed():
+    """Return anchors of which the first publishes what it revokes, for an hour."""
+    return Anchors([CA.certificate, OTHER_CA.certificate], [CA.crl(ends=NOW + HOURS)])
+
+
+MINE = [CA.issue(name).certificate for name in ("a", "b")]
+THEIRS = OTHER_CA.issue("c").certificate
+
+
+def test_a_list_that_is_overdue_is_told_and_ends_readiness_only_when_it_keeps_everyone_out(engine, tmp_path):
+    a, b, c = of("a", MINE[0]), of("b", MINE[1]), of("c", THEIRS)
+    for at, partners, ready, count in (
+        (NOW, (a, b), True, ""),
+        (NOW + 2 * HOURS, (a, b), False, "2 of 2 "),
+        (NOW + 2 * HOURS, (a, b, c), True, "2 of 3 "),
+        (NOW + 2 * HOURS, (c,), True, ""),
+    ):
+        found, reasons = told(engine, tmp_path, at, anchors=listed(), partners=partners)
+        said = reasons.pop("revocation", "")
+        assert (found, said[:7], reasons) == (ready, count, {})
+        assert ("the CRL is overdue since " in said) == bool(count)
+
+
+def test_a_ca_that_was_asked_and_never_heard_is_missing(engine, tmp_path):
+    anchors = Anchors([CA.certificate], sourced=[CA.certificate])
+    ready, reasons = told(engine, tmp_path, anchors=anchors, partners=[of("a", MINE[0])])
+    assert not ready
+    assert "nothing was heard from the CA yet" in reasons["revocation"]
+
+
+def test_the_policy_says_what_is_demanded(engine, tmp_path):
+    silent = Anchors([CA.certificate])
+    assert told(engine, tmp_path, anchors=silent, partners=[of("a", MINE[0])]) == (True, {})
+    ready, reasons = told(engine, tmp_path, anchors=silent, partners=[of("a", MINE[0], revocation="require")])
+    assert not ready
+    assert "no source of revocations" in reasons["revocation"]
+    stale = told(engine, tmp_path, NOW + 2 * HOURS, anchors=listed(), partners=[of("a", MINE[0], revocation="allow")])
+    assert stale == (True, {})
+
+
+def test_one_certificate_that_counts_lets_its_partner_in(engine, tmp_path):
+    both = of("a", MINE[0], THEIRS)
+    assert told(engine, tmp_path, NOW + 2 * HOURS, anchors=listed(), partners=[both]) == (True, {})
+
+
+def test_what_no_newer_list_would_mend_is_not_told_here(engine, tmp_path):
+    revoked = Anchors([CA.certificate], [CA.crl(MINE[0], ends=NOW + HOURS)])
+    assert told(engine, tmp_path, anchors=revoked, partners=[of("a", MINE[0])]) == (True, {})

@@ -252,7 +252,17 @@ def test_send_signs_the_packet_too_when_asked(tmp_path):
     assert rows(result)[0]["sha256"] == hashlib.sha256(sent[0]).hexdigest()
 
 
-@pytest.mark.parametrize("content", [PACKET, b"<a", signing.sign_packet(document(), ME)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        PACKET,
+        b"<a",
+        signing.sign_packet(document(), ME),
+        document() + b"<!-- -->",
+        document().replace(b"</edXML:Subject>", b"<![CDATA[]]></edXML:Subject>"),
+    ],
+    ids=["with a dummy", "no XML", "signed already", "with a comment", "with CDATA"],
+)
 def test_a_packet_that_cannot_be_signed_is_not_sent(tmp_path, content):
     path = tmp_path / "van ban.edxml"
     path.write_bytes(content)

@@ -13,10 +13,11 @@ from OpenSSL import SSL
 from twisted.internet.task import Clock
 
 from hub import heard, setup, tls
-from hub.certificates import Anchors, Identity, Untrusted
+from hub.certificates import CLIENT, LIFE, SERVER, Anchors, Identity, Untrusted
 from hub.config import Config, Partner, Source, read
 from hub.inquiry import EVERY, Inquiry
 from hub.policy import Policy
+from hub.revocation import RevocationList
 from hub.sender import judges
 from hub.workroom import at_once
 from tests import pki
@@ -258,5 +259,90 @@ def test_a_stapled_response_is_judged_in_the_handshake(staple, rule, taken):
 def test_a_key_for_pss_alone_serves_tls(made):
     identity = Identity.read(ROOT / "tests/keys/pss.key", ROOT / "tests/keys/pss.crt")
     shown: list[x509.Certificate] = []
-    assert shaken(tls.context(identity), tls.context(None, shown.append))
+    assert shaken(tls.context(identity), tls.context(None, lambda certificate, _above: shown.append(certificate)))
     assert identity.certificate in shown
+
+
+# --- the chain that is shown in a handshake ------------------------------------------------------------------------------
+
+ROOT_CA = pki.authority("Other CA")
+UPPER = ROOT_CA.subordinate("upper CA")
+LOWER = UPPER.subordinate("lower CA")
+LEAF = LOWER.issue("below", label="leaf")
+
+
+def showing(*above):
+    return attrs.evolve(LEAF, chain=tuple(one.certificate for one in above))
+
+
+def taken(anchors, shown, *, purpose):
+    """Tell whether who shows *shown* gets in, as the server of a partner or as its client."""
+
+    def check(certificate, above):
+        anchors.check(certificate, NOW, above, purpose=purpose)
+
+    judge = tls.context(SOYTE if purpose == CLIENT else None, check)
+    other = tls.context(shown)
+    return shaken(judge, other) if purpose == CLIENT else shaken(other, judge)
+
+
+@pytest.mark.parametrize("purpose", [CLIENT, SERVER])
+@pytest.mark.parametrize(
+    ("above", "known", "expected"),
+    [
+        ((LOWER, UPPER), (), True),
+        ((UPPER, LOWER), (), True),
+        ((LOWER, UPPER, ROOT_CA), (), True),
+        ((LOWER,), (UPPER,), True),
+        ((UPPER,), (LOWER,), False),
+        ((LOWER,), (), False),
+        ((UPPER,), (), False),
+        ((), (), False),
+        ((), (LOWER, UPPER), True),
+    ],
+    ids=["both", "in disorder", "with the root", "one, one known", "a gap", "one", "upper alone", "none", "known"],
+)
+def test_an_intermediate_may_be_shown_in_the_handshake(purpose, above, known, expected):
+    anchors = Anchors([ROOT_CA.certificate], intermediates=[one.certificate for one in known])
+    assert taken(anchors, showing(*above), purpose=purpose) is expected
+
+
+@pytest.mark.parametrize("purpose", [CLIENT, SERVER])
+def test_a_chain_that_is_shown_is_no_trust(purpose):
+    assert not taken(Anchors([CA.certificate]), showing(LOWER, UPPER, ROOT_CA), purpose=purpose)
+    revoked = Anchors([ROOT_CA.certificate], [ROOT_CA.crl(UPPER.identity)])
+    assert not taken(revoked, showing(LOWER, UPPER), purpose=purpose)
+
+
+def test_only_so_many_links_are_looked_at():
+    chain = ROOT_CA
+    above: list[x509.Certificate] = []
+    for number in range(tls.MOST_LINKS + 1):
+        chain = chain.subordinate(f"CA {number}")
+        above.insert(0, chain.certificate)
+    for count, expected in ((tls.MOST_LINKS, True), (tls.MOST_LINKS + 1, False)):
+        leaf = attrs.evolve(chain.issue("deep", label="leaf"), chain=tuple(above[:count]))
+        top = above[count - 1]
+        assert taken(Anchors([top]), leaf, purpose=SERVER)  # the top is an anchor: one link fewer is needed
+        beyond = Anchors([ROOT_CA.certificate], intermediates=above[count:])
+        assert taken(beyond, leaf, purpose=SERVER) is expected
+
+
+def test_the_chain_of_a_connection_is_remembered_while_it_is_open():
+    anchors, leaf = Anchors([ROOT_CA.certificate]), showing(LOWER, UPPER)
+    with pytest.raises(Untrusted):
+        anchors.check(leaf.certificate, NOW, purpose=CLIENT)
+    assert taken(anchors, leaf, purpose=CLIENT)
+    anchors.check(leaf.certificate, NOW + 2 * LIFE, purpose=CLIENT)  # a call over it, when the first judgement is old
+    anchors.hear([RevocationList(ROOT_CA.crl(UPPER.identity))], {})
+    with pytest.raises(Untrusted, match="certificate-revoked"):
+        anchors.check(leaf.certificate, NOW + 2 * LIFE, purpose=CLIENT)
+
+
+def test_chains_of_two_connections_are_not_mixed():
+    seen = []
+    context = tls.context(None, lambda certificate, above: seen.append((certificate, [*above])))
+    for above in ((), (LOWER,), (), (LOWER, UPPER)):
+        seen.clear()
+        assert shaken(tls.context(showing(*above)), context)
+        assert seen[-1] == (LEAF.certificate, [one.certificate for one in above])

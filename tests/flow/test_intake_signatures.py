@@ -245,6 +245,19 @@ def test_the_vxp_form_counts_only_with_both_its_switches(province):
     assert codes(province(signature="packet", vxp_signature=True, sha1=True), vxp(ME)) == []
 
 
+@pytest.mark.parametrize("subject", ["V/v <!-- -->kết nối", "V/v <![CDATA[]]>kết nối", "<![CDATA[V/v kết]]> nối"])
+def test_a_comment_or_cdata_is_text_in_an_unsigned_packet_and_makes_a_signature_worth_nothing(province, subject):
+    def with_cut(packet):
+        found = packet.replace("V/v kết nối".encode(), subject.encode(), 1)
+        assert found != packet
+        return found
+
+    for packet, standing in ((document(), "unsigned"), (GOOD, "unverifiable")):
+        entry = judged(province(), with_cut(packet))
+        assert (entry.problems, entry.signature.standing) == ((), standing)
+    assert codes(province(signature="packet"), with_cut(GOOD)) == ["packet-signature-unverifiable"]
+
+
 @pytest.mark.parametrize("wanted", ["packet", "both"])
 def test_every_sample_packet_is_refused_where_packets_must_be_signed(province, wanted):
     tolerant = province(signature=wanted, vxp_signature=True, sha1=True)

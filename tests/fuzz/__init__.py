@@ -21,6 +21,7 @@ TARGETS = (
     "multipart",
     "packet",
     "replies",
+    "revocation",
     "sealed",
     "signature",
     "slimming",

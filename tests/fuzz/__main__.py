@@ -4,12 +4,15 @@ What is found is written to `corpus/TARGET/`, where every run of the tests meets
 `hours.toml` holds, for each target, the processor's seconds and the executions of all such runs; only a run that found nothing is added.
 """
 
+import fcntl
 import re
 import resource
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -74,8 +77,22 @@ def _spent() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Let no other process of this machine be in what bears that *name*."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    with (PLACE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def add(target: str, run: Run) -> dict[str, int]:
     """Count *run* in `hours.toml`; return what *target* has now."""
+    with alone("hours"):
+        return _added(target, run)
+
+
+def _added(target: str, run: Run) -> dict[str, int]:
     hours = tomllib.loads(HOURS.read_text("utf-8")) if HOURS.exists() else {}
     counted = hours.setdefault(target, {"seconds": 0, "executions": 0})
     counted["seconds"] += int(run.seconds)
@@ -83,7 +100,9 @@ def add(target: str, run: Run) -> dict[str, int]:
     text = "# Written by ./dev fuzz: how long each target has been fuzzed, in all runs that found nothing.  Seconds of a processor.\n"
     for name in sorted(hours):
         text += f"\n[{name}]\nseconds = {hours[name]['seconds']}\nexecutions = {hours[name]['executions']}\n"
-    HOURS.write_text(text, "utf-8")
+    written = PLACE / "hours.toml"
+    written.write_text(text, "utf-8")
+    written.replace(HOURS)  # whole, whoever reads it meanwhile
     return dict(counted)
 
 
@@ -110,7 +129,8 @@ def main(arguments: list[str]) -> int:
         if run.findings:
             continue
         counted = add(target, run)
-        many = keeping.keep(target, [PLACE / target / "corpus"])
+        with alone(target):
+            many = keeping.keep(target, [PLACE / target / "corpus"])
         print(
             f"{target}: {run.executions} executions in {run.seconds:.0f} s, coverage {run.coverage}, features {run.features};"
             f" {many} inputs kept; in all {counted['seconds']} s, {counted['executions']} executions",

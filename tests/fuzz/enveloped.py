@@ -3,22 +3,20 @@
 import base64
 import hashlib
 from collections.abc import Iterator
-from random import Random
 
-import xmlsec
 from lxml import etree
 
 from hub import enveloped, markup
 from hub.errors import Rejected
 from hub.model import PacketSignature, Standing
 from hub.spool import Octets
-from tests.fuzz import changing
+from tests.fuzz import resigning
 from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
 from tests.fuzz.signature import by_signxml, by_xmlsec
 from tests.fuzz.told import gist, tell
 from tests.packets import ENVELOPED_STEP, VXP_C14N, Seal, document, vxp
 from tests.pki import NOW
-from tests.signatures import DS, EXCLUSIVE, INCLUSIVE, c14n, fill, forge
+from tests.signatures import DS, EXCLUSIVE, INCLUSIVE, c14n
 
 LONGEST = 8192
 WORDS = (
@@ -38,14 +36,7 @@ WORDS = (
 )
 
 
-def _resigned(content: bytes, random: Random) -> bytes:
-    try:
-        return fill(content.decode(), PARTNER) if random.random() < 0.7 else forge(content, PARTNER)
-    except (xmlsec.Error, etree.LxmlError, ValueError, AssertionError):  # there is nothing that could be signed
-        return content
-
-
-trees = changing.Trees(words=WORDS, finish=_resigned)
+trees = resigning.trees(WORDS)
 change, cross = trees.change, trees.cross
 
 

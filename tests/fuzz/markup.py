@@ -26,7 +26,16 @@ PHRASES = (
         "instruction",
         "encoding",
     ),
-    *("attributes", "its mark", "inside each other", "elements and", "different names", "a name of", "a comment"),
+    *(
+        "attributes",
+        "its mark",
+        "inside each other",
+        "elements and",
+        "different names",
+        "a name of",
+        "a comment",
+        "a CDATA",
+    ),
 )
 CODES = {"too-large", "doctype-refused", "too-deep", "signature-invalid", "not-well-formed"}
 

@@ -1,21 +1,19 @@
 """Sealed documents, such as a receipt: one that is believed is sealed for xmlsec too, and says what was sealed."""
 
 from collections.abc import Iterator
-from random import Random
 
-import xmlsec
 from lxml import etree
 
 from hub import answers, signature, signing
 from hub.certificates import Untrusted
 from hub.errors import Rejected
 from hub.signature import Unverified
-from tests.fuzz import changing
+from tests.fuzz import resigning
 from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
 from tests.fuzz.signature import by_xmlsec
 from tests.fuzz.told import gist, tell
 from tests.pki import NOW
-from tests.signatures import DS, ENVELOPED, EXCLUSIVE, INCLUSIVE, fill, forge
+from tests.signatures import DS, ENVELOPED, EXCLUSIVE, INCLUSIVE
 
 LONGEST = 6144
 CODES = {
@@ -37,14 +35,7 @@ WORDS = (
 SAID = answers.Receipt(document_id="0193", message_id="m-1", sha256="00" * 32, time=NOW)
 
 
-def _resigned(content: bytes, random: Random) -> bytes:
-    try:
-        return fill(content.decode(), PARTNER) if random.random() < 0.7 else forge(content, PARTNER)
-    except (xmlsec.Error, etree.LxmlError, ValueError, AssertionError):  # there is nothing that could be signed
-        return content
-
-
-trees = changing.Trees(words=WORDS, finish=_resigned)
+trees = resigning.trees(WORDS)
 change, cross = trees.change, trees.cross
 
 

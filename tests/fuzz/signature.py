@@ -6,7 +6,6 @@ Some inputs are changed and then signed anew by xmlsec, wherever their reference
 import base64
 from collections.abc import Iterator
 from contextlib import suppress
-from random import Random
 
 import xmlsec
 from cryptography.exceptions import InvalidSignature
@@ -20,7 +19,7 @@ from hub import markup, signature
 from hub.errors import Rejected
 from hub.signature import Verified
 from hub.xmldsig import PLAIN, canonical
-from tests.fuzz import changing
+from tests.fuzz import resigning
 from tests.fuzz.identities import PARTNER, STRANGER
 from tests.fuzz.told import gist, tell
 from tests.pki import NOW
@@ -38,8 +37,6 @@ from tests.signatures import (
     WSSE,
     Layout,
     c14n,
-    fill,
-    forge,
 )
 
 LONGEST = 8192
@@ -106,15 +103,8 @@ def seeds() -> Iterator[bytes]:
     yield Layout().signed(STRANGER)
 
 
-def _resigned(content: bytes, random: Random) -> bytes:
-    try:
-        return fill(content.decode(), PARTNER) if random.random() < 0.6 else forge(content, PARTNER)
-    except (xmlsec.Error, etree.LxmlError, ValueError, AssertionError):  # there is nothing that could be signed
-        return content
-
-
 PLACE = f"./*/{{{WSSE}}}Security/{{{DS}}}Signature"
-trees = changing.Trees(words=WORDS, finish=_resigned)
+trees = resigning.trees(WORDS)
 change, cross = trees.change, trees.cross
 
 

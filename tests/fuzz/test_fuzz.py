@@ -2,13 +2,28 @@
 
 import importlib.util
 import sys
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import attrs
 import pytest
 from lxml import etree
 
-from hub import answers, attachment, calls, certificates, envelope, markup, multipart, packet, slimming, tokens, xmldsig
+from hub import (
+    answers,
+    attachment,
+    calls,
+    certificates,
+    envelope,
+    markup,
+    multipart,
+    packet,
+    revocation,
+    slimming,
+    tokens,
+    xmldsig,
+)
 from hub.answers import Report
 from tests.conftest import not_applicable
 from tests.fuzz import CORPUS, TARGETS, keeping, kept, load
@@ -99,6 +114,10 @@ def _spoil_replies(patch):
     patch.setattr(answers, "read_report", lambda *_: Report(True, ()))
 
 
+def _spoil_revocation(patch):
+    patch.setattr(revocation, "_signed", lambda *_: True)
+
+
 def _spoil_sealed(patch):
     patch.setattr(xmldsig.Reference, "check", nothing)
 
@@ -181,6 +200,16 @@ def _blind(target):
 
 def test_the_keys_are_the_same_everywhere():
     assert certificates.fingerprint(PARTNER.certificate).startswith("8ccd2b42")
+
+
+def test_runs_at_once_are_all_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, "HOURS", tmp_path / "hours.toml")
+    monkeypatch.setattr(tool, "PLACE", tmp_path / "var")
+    run = tool.Run(seconds=2, executions=3, coverage=0, features=0, findings=(), said="")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: tool.add(("one", "other")[number % 2], run), range(40)))
+    counted = {"seconds": 40, "executions": 60}
+    assert tomllib.loads(tool.HOURS.read_text()) == {"one": counted, "other": counted}
 
 
 def _fuzz(target, place, *options):

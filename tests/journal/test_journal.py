@@ -64,6 +64,30 @@ def test_the_same_bytes_under_the_same_id_get_the_same_receipt_and_count_once(tx
     assert happened(tx, first.id)[-1] == "message-repeated"
 
 
+SHA1 = {"partner": "sotttt", "operation": "SendDocument", "certificate": "ab" * 32}
+
+
+def test_each_time_a_call_comes_whose_signature_used_sha1_is_an_event_of_its_message(tx):
+    first = journal.take(tx, entry(document(), sha1=SHA1), ROUTES)
+    assert happened(tx, first.id) == ["message-accepted", "sha1-used", "delivery-waiting"]
+    again = entry(document(), 2, message_id="m1", content=b"packet 1", sha1=SHA1)
+    assert journal.take(tx, again, ROUTES).id == first.id
+    assert happened(tx, first.id)[-2:] == ["message-repeated", "sha1-used"]
+    refused = journal.take(tx, entry(document(), 3, problems=(Problem("unit-unknown"),), sha1=SHA1), ROUTES)
+    assert happened(tx, refused.id) == ["message-refused", "sha1-used"]
+    told = [event for each in (first.id, refused.id) for event in events.of_message(tx, each)]
+    uses = [event for event in told if event["event"] == "sha1-used"]
+    assert [{name: event[name] for name in SHA1} for event in uses] == [SHA1] * 3
+
+
+def test_a_step_that_was_committed_unheard_tells_nothing_twice(tx):
+    accepted = entry(document(), sha1=SHA1)
+    refused = entry(document(), 2, problems=(Problem("unit-unknown"),), sha1=SHA1)
+    for each in (accepted, accepted, refused, refused):
+        journal.take(tx, each, ROUTES)
+    assert [happened(tx, each.id).count("sha1-used") for each in (accepted, refused)] == [1, 1]
+
+
 def test_other_bytes_under_the_same_id_are_refused_and_journalled(tx):
     journal.take(tx, entry(document()), ROUTES)
     other = journal.take(tx, attrs.evolve(entry(document(), 2), message_id="m1"), ROUTES)

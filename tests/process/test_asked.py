@@ -128,6 +128,14 @@ def test_a_ca_that_was_never_heard_lets_nobody_in_unless_the_policy_allows_it(hu
     assert gets_in(hub, "lax")
     assert {line["partner"] for line in told(hub, "revocation-unknown-allowed")} == {"lax"}
     assert until(lambda: told(hub, "revocation-not-heard"), "the CA not to be heard")[0]["url"] == url
+    status, body = hub.get("/readyz")
+    assert (status, json.loads(body)["ready"]) == (200, True)  # for one partner at least
+    assert "partners are kept out: revocation-unknown" in json.loads(body)["reasons"]["revocation"]
+    lax = hub.home / "partners/lax.toml"
+    lax.write_text(lax.read_text().replace('revocation = "allow"', 'revocation = "configured"'))
+    hub.cli("reload")
+    status, body = hub.get("/readyz")
+    assert (status, json.loads(body)["ready"]) == (503, False)
 
 
 def test_nothing_around_the_hub_makes_it_trust_anybody(hub, monkeypatch, tmp_path):

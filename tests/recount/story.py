@@ -34,7 +34,14 @@ MADE = {
     "recall-agreed",
     "recall-refused",
 }
-BESIDE = {"deviation-tolerated", "packet-signature", "message-refused", "call-refused"}
+BESIDE = {
+    "deviation-tolerated",
+    "packet-signature",
+    "sha1-used",
+    "vxp-signature-used",
+    "message-refused",
+    "call-refused",
+}
 
 Said = dict[str, Any]
 

@@ -199,6 +199,7 @@ NOT_COUNTED = [
 ]
 
 _COMMENTS = "no canonical form without comments covers one: whoever stands between can put it anywhere, and readers may stop at it"
+_CDATA = "a canonical form has its text alone: whoever stands between can put it anywhere, and readers may take it for another text"
 
 NOT_CHECKED = [
     Vector("a comment in the packet", replaced("<edXML:edXMLBody>", "<!--x--><edXML:edXMLBody>"), UNVERIFIABLE, code="signature-invalid",
@@ -209,6 +210,13 @@ NOT_CHECKED = [
     Vector("a comment behind the packet", HONEST + b"<!--x-->", UNVERIFIABLE, code="signature-invalid", why=_COMMENTS),
     Vector("a comment in a packet of UTF-16", replaced("V/v kết nối", "V/v <!--x-->kết nối").decode().replace("UTF-8", "UTF-16").encode(
         "UTF-16"), UNVERIFIABLE, code="signature-invalid", why=_COMMENTS),
+    Vector("CDATA in a value", replaced("V/v kết nối", "V/v <![CDATA[kết]]> nối"), UNVERIFIABLE, code="signature-invalid", why=_CDATA),
+    Vector("an empty CDATA section in a value", replaced("V/v kết nối", "V/v <![CDATA[]]>kết nối"), UNVERIFIABLE, code="signature-invalid",
+        why=_CDATA),
+    Vector("CDATA in a packet of UTF-16", replaced("V/v kết nối", "V/v <![CDATA[kết]]> nối").decode().replace("UTF-8", "UTF-16").encode(
+        "UTF-16"), UNVERIFIABLE, code="signature-invalid", why=_CDATA),
+    Vector("CDATA in DigestValue", replaced("</ds:DigestValue>", "<![CDATA[]]></ds:DigestValue>"), UNVERIFIABLE, code="signature-invalid",
+        why=_CDATA),
     Vector("a text in the Signature, which nobody signed", replaced("<ds:KeyInfo>", "x<ds:KeyInfo>"), UNVERIFIABLE, BAD,
         code="signature-invalid", why="xmlsec looks at elements alone"),
     Vector("the VXP form without its switch", vxp(PARTNER), UNVERIFIABLE, BAD, BAD, "algorithm-refused", sha1=True),

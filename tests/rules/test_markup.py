@@ -136,25 +136,40 @@ def test_a_comment_does_not_cut_a_text_in_two():
     assert markup.parse(b"<a><b>12<!-- cut -->34</b></a>").findtext("b") == "1234"
 
 
-def test_a_comment_inside_a_body_is_refused():
-    code, detail = refusal(b"<e><s:Body xmlns:s='u'>\n<d>AA<!-- cut -->BB</d></s:Body></e>")
-    assert (code, detail) == ("signature-invalid", "line 2, column 6: a comment inside s:Body")
+#: What may stand in no signed text, and how it is called.
+CUTS = [
+    ("<!-- cut -->", "comment"),
+    ("<!---->", "comment"),
+    ("<![CDATA[cut]]>", "CDATA section"),
+    ("<![CDATA[]]>", "CDATA section"),
+]
 
 
+@pytest.mark.parametrize(("cut", "called"), CUTS)
+@pytest.mark.parametrize("name", ["s:Body", "w:Security"])
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16"])
-def test_a_comment_is_found_in_every_encoding(encoding):
-    held, none = "<a>1<!-- x --></a>".encode(encoding), "<a b='-->'>1 &lt;!-- x</a>".encode(encoding)
-    for step in (1, 3, 1000):
-        assert markup.may_hold_comment(held[at : at + step] for at in range(0, len(held), step))
-        assert not markup.may_hold_comment(none[at : at + step] for at in range(0, len(none), step))
+def test_neither_comment_nor_cdata_may_stand_in_a_body_or_security_header(cut, called, name, encoding):
+    code, detail = refusal(f"<e xmlns:s='u' xmlns:w='v'><{name}>\n<d>AA{cut}BB</d></{name}></e>".encode(encoding))
+    assert (code, detail) == ("signature-invalid", f"line 2, column 6: a {called} inside {name}")
 
 
-def test_a_comment_inside_a_security_header_is_refused():
-    code, detail = refusal(b"<e><w:Security xmlns:w='u'>\n<d>AA<!-- cut -->BB</d></w:Security></e>")
-    assert (code, detail) == ("signature-invalid", "line 2, column 6: a comment inside w:Security")
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16", "UTF-16-LE", "UTF-16-BE"])
+@pytest.mark.parametrize("cut", [cut for cut, _ in CUTS])
+def test_a_comment_or_cdata_is_found_in_every_encoding(cut, encoding):
+    mark = "\ufeff" if encoding[-2:] in {"LE", "BE"} else ""
+    held = f"{mark}<a>1{cut}</a>".encode(encoding)
+    none = f"{mark}<a b='--> ]]'>1 &lt;!-- x &lt;![CDATA[ \u3c21\u213c!</a>".encode(encoding)
+    for step in (1, 2, 3, 1000):
+        assert markup.may_hold_comment_or_cdata(held[at : at + step] for at in range(0, len(held), step))
+        assert not markup.may_hold_comment_or_cdata(none[at : at + step] for at in range(0, len(none), step))
 
 
-def test_character_data_sections_are_text():
+def test_an_answer_may_be_read_with_cdata_in_its_body():
+    limits = Limits(plain=frozenset({"Security"}))
+    assert markup.parse(b"<Body>1<![CDATA[<2>]]>3</Body>", limits=limits).text == "1<2>3"
+
+
+def test_character_data_sections_elsewhere_are_text():
     assert markup.parse(b"<a>1<![CDATA[<2>]]>3</a>").text == "1<2>3"
 
 

@@ -1,6 +1,6 @@
 """What a CA says it has revoked, and when that is believed."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -17,6 +17,7 @@ from tests.pki import DAY, NOW
 
 CA = pki.authority()
 OTHER = pki.authority("Other CA")
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 LEAF = CA.issue("leaf")
 GONE = CA.issue("revoked", label="leaf")
 SECOND = timedelta(seconds=1)
@@ -115,6 +116,7 @@ def test_a_crl_is_read_in_pem_and_der_if_the_ca_signed_it():
         (der(OTHER.crl()), "no CRL signed by"),
         (der(CA.crl(signer=pki.key("impostor"))), "no CRL signed by"),
         (der(CA.crl(extension=x509.DeltaCRLIndicator(1))), "delta"),
+        (der(CA.crl()).replace(b"\x02\x01\x01", b"\x02\x01\x7f", 1), "it is no CRL: 127 is not a valid CRL version"),
     ],
 )
 def test_what_is_no_crl_of_the_ca_is_not_read(octets, why):
@@ -206,6 +208,10 @@ def refusal() -> bytes:
         (CA.answer(GONE), "about another certificate"),
         (OTHER.answer(LEAF), "not signed by the CA"),
         (CA.answer(LEAF, issuer=OTHER.certificate), "about another certificate"),
+        (
+            CA.answer(LEAF, begins=LAST_DAY, ends=LAST_DAY + timedelta(hours=1)),
+            "no OCSP response: date value out of range",
+        ),
     ],
 )
 def test_what_is_no_answer_about_it_is_not_read(octets, why):

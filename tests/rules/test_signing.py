@@ -328,6 +328,11 @@ def test_a_comment_in_a_sealed_tree_of_another_parser_is_refused():
         signature.unseal(plain(SEALED.replace(b"<Time>", b"<Time><!-- -->")), [PARTNER.certificate], NOW)
 
 
+@pytest.mark.parametrize("cut", [b"<!-- -->", b"<![CDATA[]]>"])
+def test_a_comment_or_cdata_in_a_seal_is_refused(cut):
+    assert unsealed(SEALED.replace(b"<Time>", b"<Time>" + cut)) == "signature-invalid"
+
+
 def test_one_bit_changed_anywhere_in_a_seal_is_refused_or_harmless():
     signed = xmldsig.canonical(etree.fromstring(RECEIPT), xmldsig.PLAIN)
     for at, octet in enumerate(SEALED):
