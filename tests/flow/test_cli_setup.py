@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 import tracemalloc
 from collections.abc import Callable
@@ -400,24 +399,18 @@ def test_the_national_list_is_known_by_name_and_stays_outside(
 
 
 @pytest.mark.slow
-def test_111000_agencies_are_imported_exported_and_looked_up_in_seconds(
-    home: Path, typed: Type, tmp_path: Path
-) -> None:
-    """The bounds are wide, for a busy machine; docs/howto/units.md has what was measured."""
+def test_111000_agencies_are_imported_exported_and_looked_up(home: Path, typed: Type, tmp_path: Path) -> None:
+    """docs/howto/units.md has what was measured."""
     listed, everything = tmp_path / "list.json", tmp_path / "all.csv"
     codes = [f"{'ABCDEGHK'[n % 8]}{60 + n // 8 % 40}.{n // 320}" for n in range(111_000)]
     rows = [{"id": n, "pid": n // 12 or None, "code": code, "name": f"Xã số {n}"} for n, code in enumerate(codes)]
     listed.write_text(json.dumps(rows), "utf-8")
-    begun = time.monotonic()
     assert typed("units", "import", "--national", listed).exit_code == 0
     assert typed("units", "export", "--outside", "-o", everything).exit_code == 0
     assert lines(typed("units", "import", everything, "--json")) == []
-    assert time.monotonic() - begun < 60
     engine = store.open_journal(read(home / "hub.toml", {}).database_url, pooled=False)
     with store.reading(engine) as tx:
-        begun = time.monotonic()
         roll = registry.roll(tx)
-        assert time.monotonic() - begun < 5
     assert len(roll) == 111_016
     gc.collect()
     tracemalloc.start()
@@ -425,9 +418,7 @@ def test_111000_agencies_are_imported_exported_and_looked_up_in_seconds(
     gc.collect()
     assert tracemalloc.get_traced_memory()[0] < 12_000_000
     tracemalloc.stop()
-    begun = time.monotonic()
-    assert all(kept.get(code) is not None for code in codes[:20_000])
-    assert time.monotonic() - begun < 2  # 100 microseconds each
+    assert all(kept.get(code) is not None for code in codes)
 
 
 def test_a_list_with_a_mistake_changes_nothing(home: Path, typed: Type, tmp_path: Path) -> None:
@@ -492,7 +483,5 @@ def test_the_command_line_speaks_vietnamese_unless_lang_begins_with_en() -> None
 
 def test_the_command_line_imports_nothing_heavy_to_start() -> None:
     words = "import sys, hub.cli; heavy = {'sqlalchemy', 'zeep', 'rich', 'lxml', 'cryptography', 'twisted', 'OpenSSL'}; print(*heavy & set(sys.modules))"
-    began = time.monotonic()
     out = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, text=True).stdout
     assert out.strip() == ""
-    assert time.monotonic() - began < 2
