@@ -67,7 +67,10 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
     tries = 1
     while True:
         try:
-            return _commit_once(engine, steps)
+            return _commit_once(engine, steps, again=tries > 1)
+        except store.Unconfirmed as error:
+            lost = again = True
+            failure = Failure(Unready("journal-unavailable", str(error)))
         except sa.exc.DBAPIError as error:
             lost, failure = store.is_lost(error), Failure(Unready("journal-unavailable", str(error.orig)))
             again = lost or store.is_passing(error)
@@ -79,9 +82,11 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
             return [failure] * len(steps)
 
 
-def _commit_once(engine: sa.Engine, steps: list[Step]) -> list[object]:
+def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool) -> list[object]:
     results: list[object] = []
     with writing(engine) as tx:
+        if again:
+            store.insist(tx)
         for step in steps:
             try:
                 with tx.begin_nested():
