@@ -14,7 +14,7 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 
 from hub import store
-from hub.database import Reactor
+from hub.watch import Reactor
 
 log = structlog.get_logger()
 

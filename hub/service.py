@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,9 @@ class Hub(Ordered):
         self._contract = contract.load("documents")
         self._clock = reactor
         node, alone = pidfile.node(config.data, self.now()), config.database_url.startswith("sqlite")
-        self._database = Database(
-            store.open_journal(config.database_url, password_file=config.password_file, node=node), reactor
-        )
+        open_journal = partial(store.open_journal, config.database_url, password_file=config.password_file)
+        apart = None if alone else open_journal(pooled=False)
+        self._database = Database(open_journal(node=node), reactor, apart)
         self._heartbeat = Heartbeat(
             journal=self._database,
             clock=reactor,
@@ -159,8 +160,7 @@ class Hub(Ordered):
             alone=alone,
             rescued=self._wake,
         )
-        ear = store.open_journal(config.database_url, password_file=config.password_file, pooled=False)
-        self._bell = Bell(ear, reactor, node, self._wake)
+        self._bell = Bell(open_journal(pooled=False), reactor, node, self._wake)
         workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(

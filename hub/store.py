@@ -3,7 +3,9 @@
 The daemon, the command line and the tests share it: what is written through `writing` is on disk when the block ends.
 """
 
-from collections.abc import Collection, Generator, Mapping, MutableMapping, Sequence
+import os
+import socket
+from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,10 +29,10 @@ _BUSY_MS = 15_000
 #: PostgreSQL: how long to wait for a connection, and how soon to notice that the other side is gone (libpq's words).
 _CONNECT = {
     "connect_timeout": 2,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
     "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
+    "tcp_user_timeout": 5_000,
     "application_name": "lienthong",
 }
 #: PostgreSQL: a writer that waits longer for a lock or a statement, or does nothing for so long, is ended and its work undone.
@@ -137,6 +139,14 @@ def writing(engine: sa.Engine) -> Generator[Transaction]:
             raise Unconfirmed(warning)
 
 
+def cut(connections: Iterable[DBAPIConnection]) -> None:
+    """Break PostgreSQL's *connections* under whoever waits on them in another thread, as a broken cable would."""
+    for raw in cast("Iterable[Any]", list(connections)):
+        if not raw.closed:
+            with socket.socket(fileno=os.dup(raw.fileno())) as twin:
+                twin.shutdown(socket.SHUT_RDWR)
+
+
 def ring(tx: Transaction) -> None:
     """Tell the other nodes, when *tx* is committed, that something became due."""
     tx.info["due"] = True
@@ -159,6 +169,12 @@ def reading(engine: sa.Engine) -> Generator[Transaction]:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
             yield connection
+
+
+def ask(engine: sa.Engine) -> None:
+    """Commit nothing, as safely as anything: it takes as long as a commit must wait.  SQLAlchemy's errors, or `Unconfirmed`."""
+    with writing(engine) as tx:
+        insist(tx)
 
 
 def is_lost(error: sa.exc.DBAPIError) -> bool:

@@ -96,7 +96,7 @@ def test_what_a_killed_node_was_sending_another_sends_soon_and_what_a_living_one
 
 def test_what_a_node_that_stood_still_settles_is_stale_and_moves_nothing(pair):
     first, second = pair
-    stood = []
+    stood: list[float] = []
 
     def stand_still(_delivered):
         """The office has accepted it; the node stands still before it hears so."""
