@@ -94,7 +94,7 @@ def test_old_and_new_nodes_work_side_by_side_between_the_two_parts(hub, upgraded
         hub.stop()
     with monkeypatch.context() as patched:
         patched.setenv("PYTHONPATH", str(program))
-        new.start(sys.executable, "-m", "twisted")
+        new.start()
     deliver(new, "new program")
     if several:
         deliver(hub, "beside it, the old one")
@@ -103,7 +103,9 @@ def test_old_and_new_nodes_work_side_by_side_between_the_two_parts(hub, upgraded
         hub.stop()
 
     assert "9001 → 9002" in upgraded(new, "db", "upgrade", "--after")
-    deliver(new, "new program, all of the new schema")
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(program))
+        deliver(new, "new program, all of the new schema")
     if not several:
         hub.stop()
     hub.start(wait=False)
