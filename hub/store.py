@@ -6,7 +6,7 @@ The daemon, the command line and the tests share it: what is written through `wr
 import os
 import socket
 from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -131,12 +131,22 @@ def writing(engine: sa.Engine) -> Generator[Transaction]:
         with connection.begin():
             kept.pop("due", None)
             yield connection
-            if kept.pop("due", False) and connection.dialect.name == "postgresql":
-                told = {"channel": CHANNEL, "node": connection.get_execution_options().get("node", "")}
-                connection.execute(sa.text("SELECT pg_notify(:channel, :node)"), told)
             kept.pop("warning", None)
         if warning := kept.pop("warning", None):
             raise Unconfirmed(warning)
+        if kept.pop("due", False) and connection.dialect.name == "postgresql":
+            _tell(connection)
+
+
+def _tell(connection: sa.Connection) -> None:
+    """Ring, now that it is committed.
+
+    In the transaction itself a NOTIFY would let one commit at a time through, of all nodes; and this one need not be safe.
+    """
+    node = connection.get_execution_options().get("node", "")
+    told = f"SET LOCAL synchronous_commit = off; SELECT pg_notify('{CHANNEL}', '{node}')"
+    with suppress(sa.exc.DBAPIError), connection.begin():  # the others will see by themselves, a little later
+        connection.exec_driver_sql(told)
 
 
 def cut(connections: Iterable[DBAPIConnection]) -> None:
@@ -148,7 +158,7 @@ def cut(connections: Iterable[DBAPIConnection]) -> None:
 
 
 def ring(tx: Transaction) -> None:
-    """Tell the other nodes, when *tx* is committed, that something became due."""
+    """Tell the other nodes, after *tx* is committed, that something became due."""
     tx.info["due"] = True
 
 
