@@ -212,11 +212,6 @@ def _state(error: sa.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
-def is_standby(tx: Transaction) -> bool:
-    """Tell whether the server takes no writes."""
-    return tx.dialect.name == "postgresql" and bool(tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar())
-
-
 def unsafe(tx: Transaction) -> list[tuple[str, str]]:
     """Return what makes this PostgreSQL server unfit for a journal: what is wrong and what is expected.  None on SQLite."""
     if tx.dialect.name != "postgresql":
@@ -230,6 +225,10 @@ def unsafe(tx: Transaction) -> list[tuple[str, str]]:
     ]
     if found["server_encoding"] != "UTF8":
         problems.append((f"the database is encoded in {found['server_encoding']}", "a database with ENCODING 'UTF8'"))
+    if tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
+        problems.append(
+            ("the server is a standby, which takes no writes", "the primary: target_session_attrs=read-write")
+        )
     if int(found["server_version_num"]) < 140_000:
         problems.append((f"PostgreSQL {int(found['server_version_num']) // 10_000}", "PostgreSQL 14 or newer"))
     return problems
