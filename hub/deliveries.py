@@ -110,7 +110,7 @@ class Queue:
     """What waits for one partner: the heads of its lanes."""
 
     partner: str
-    due: bool  #: something is
+    oldest: datetime | None  #: since when something is due; None: nothing is
     next_due: datetime | None  #: when the next is that is not due yet
 
 
@@ -126,7 +126,11 @@ def queues(tx: Transaction, now: datetime) -> list[Queue]:
     later = [sa.select(sa.func.min(table.c.due)).where(one, table.c.due > now).scalar_subquery() for one in ours]
     rows = tx.execute(sa.select(found.c.partner, *least, *later).where(found.c.partner.is_not(None))).all()
     half = 1 + len(URGENCIES)
-    return [Queue(row[0], any(row[1:half]), min((at for at in row[half:] if at), default=None)) for row in rows]
+    return [Queue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
+
+
+def _least(times: Iterable[datetime | None]) -> datetime | None:
+    return min((at for at in times if at is not None), default=None)
 
 
 def claim(
@@ -384,6 +388,28 @@ def stop(tx: Transaction, messages: Iterable[str], unit: str, effect: changes.Ef
             _die(tx, row, State(row.state), reason, now)
             ended.append((row.lane, row.recipient))
     lanes.free_next(tx, ended)
+
+
+def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, reason: str, limit: int = 200) -> int:
+    """Let die what has waited longer than *give_up* for a partner that is unavailable, though nobody tries it: up to *limit* heads.
+
+    They have what the probes have: no answer, by *reason*.  What was tried lately is left to its own next try.
+    """
+    over = [
+        sa.select(table.c.id).where(
+            table.c.partner == partner, FREE, table.c.urgency == urgency, table.c.due <= now - give_up
+        )
+        for urgency in URGENCIES
+    ]
+    ids = [found for one in over for found in tx.scalars(one.order_by(table.c.due).limit(limit))][:limit]
+    rows = _locked(tx, sa.and_(table.c.id.in_(ids), FREE))
+    for row in rows:
+        said = f"given up: {reason}"
+        dead = {"state": move(State(row.state), "give up"), "free": False, "reason": said, "changed_at": now}
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
+        end(tx, row.message, row.id, row.recipient, row.partner, State.DEAD, now, said)
+    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    return len(rows)
 
 
 def _locked(tx: Transaction, which: sa.ColumnElement[bool]) -> Sequence[sa.Row[tuple[object, ...]]]:

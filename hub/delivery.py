@@ -140,7 +140,10 @@ class DeliveryService(Service):
                 log.warning("deliveries-overdue-held", count=overdue)
         known = self.province.config.partners
         sight = await self._journal.read(see, now)
-        rooms = sight.rooms({code: known[code].policy for code in self.adapters if code in known})
+        policies = {code: known[code].policy for code in self.adapters if code in known}
+        for code, reason in sight.hopeless(policies):
+            await self._journal.write(deliveries.expire, code, now, policies[code].give_up, reason)
+        rooms = sight.rooms(policies)
         busy = Counter(claim.partner for claim in self._under_way.values())
         shares = divide(PLACES, rooms, busy, after=self._first)
         self._first = next(iter(shares), "")

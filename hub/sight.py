@@ -9,6 +9,7 @@ from datetime import datetime
 import attrs
 
 from hub import breaker, deliveries, partners
+from hub.breaker import Position
 from hub.deliveries import Queue
 from hub.partners import Standing
 from hub.policy import Policy
@@ -26,7 +27,7 @@ class Sight:
 
     def rooms(self, policies: Mapping[str, Policy]) -> dict[str, int]:
         """Return how many messages may go to each partner, of those in *policies*, that something is due for."""
-        due = [queue.partner for queue in self.queues if queue.due and queue.partner in policies]
+        due = [queue.partner for queue in self.queues if queue.oldest and queue.partner in policies]
         return {partner: self._room(partner, policies[partner]) for partner in due}
 
     def _room(self, partner: str, policy: Policy) -> int:
@@ -35,6 +36,15 @@ class Sight:
             return 0
         room = breaker.room(found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency)
         return room if policy.rate is None else min(room, policy.rate.allows(found.next_at, self.now))
+
+    def hopeless(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
+        """Yield each unavailable partner for which something has waited longer than its policy says, and why it is unavailable."""
+        for queue in self.queues:
+            found, policy = self.standings.get(queue.partner, Standing()), policies.get(queue.partner)
+            if policy is None or queue.oldest is None or found.pause is not None:
+                continue
+            if found.breaker.position is not Position.CLOSED and queue.oldest <= self.now - policy.give_up:
+                yield queue.partner, found.breaker.reason or "unavailable"
 
     def changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
         """Yield the times from which on more may go than now, when for so many there is room *left*.
@@ -47,7 +57,7 @@ class Sight:
                 continue
             if left.get(queue.partner, 1) and queue.next_due is not None:
                 yield queue.next_due
-            if queue.due:
+            if queue.oldest:
                 yield from (at for at in (found.breaker.until, found.next_at) if at is not None)
 
 

@@ -231,6 +231,20 @@ def test_what_is_being_sent_cannot_be_given_up(desk):
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["sending"])
 
 
+def test_what_waits_too_long_for_an_unavailable_partner_dies_though_nobody_tries_it(desk):
+    desk.up["vpub"] = False
+    desk.start()
+    messages = [desk.take(number, "H55.01") for number in range(1, 61)]
+    desk.pass_time(100, step=1)
+    assert desk.count(State.DEAD) == 0
+    desk.pass_time(60, step=1)
+    assert desk.states(messages[-1])["H55.01"] == (State.DEAD, 0)
+    assert desk.reason(messages[-1]) == "given up: connection refused"
+    assert desk.count(State.DEAD) >= 30, "all that were never tried"
+    desk.pass_time(200, step=2)
+    assert desk.count(State.DEAD) == 60, "and the others by a last try of their own"
+
+
 @pytest.mark.parametrize("key", ["give_up", "max_retry", "concurrency", "rate"])
 def test_a_changed_policy_never_sends_old_dead_letters(desk, key):
     desk.up["vpub"] = False

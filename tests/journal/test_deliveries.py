@@ -94,7 +94,7 @@ def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, Verdict(State.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
     assert claim(tx, now=NOW + timedelta(seconds=29)) == []
-    assert deliveries.queues(tx, NOW) == [Queue("vpub", due=False, next_due=NOW + timedelta(seconds=30))]
+    assert deliveries.queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
     (again,) = claim(tx, now=NOW + timedelta(seconds=30))
     assert again.number == 2
 
