@@ -17,7 +17,7 @@ from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub import agreement, contract, heard, pidfile, registry, store
+from hub import agreement, contract, heard, marks, pidfile, registry, store
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake
 from hub.heard import Heard
@@ -76,6 +76,8 @@ def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
     try:
         with store.reading(engine) as tx:
             mistakes = [Mistake("hub.toml: database.url", *problem) for problem in store.unsafe(tx)]
+            if marked := marks.found(tx):
+                return None, [*mistakes, marked]
             found = store.version_in(tx)
             if found != store.latest_version():
                 return None, [*mistakes, agreement.version_mistake(found, store.latest_version())]

@@ -51,6 +51,8 @@ _SENTENCES = {
     "{} is too short": "{} quá ngắn",
     "{} is longer than max-retry, {}": "{} dài hơn max-retry, {}",
     "the schema is of version {}": "lược đồ đang ở phiên bản {}",
+    "this journal was moved on {} and is now at {}": "nhật ký này đã được chuyển đi ngày {}, nay ở {}",
+    "the move of {} into it is not finished": "việc chuyển {} vào đây chưa xong",
     "the database is empty": "cơ sở dữ liệu trống",
     "a password stands in it": "trong URL có mật khẩu",
     "SQLite takes no password": "SQLite không dùng mật khẩu",
@@ -90,6 +92,7 @@ _SENTENCES = {
     "{} is an alias of {}": "{} là mã khác của {}",
     "{} shows {}": "{} trình ra {}",
     # what is expected
+    "`lienthong db move` run again, to its end": "chạy lại `lienthong db move` cho đến hết",
     "a file; `lienthong init DIR` writes all of them": "một tệp; `lienthong init DIR` ghi đủ các tệp",
     "TOML in UTF-8": "TOML mã hóa UTF-8",
     "text in quotes": "chữ trong ngoặc kép",

@@ -4,9 +4,20 @@ from pathlib import Path
 
 from hub.cli.screen import FAILED, Screen, Stop, command, family, leave, pass_screen, t
 
+COMMANDS = {
+    "move": (
+        "hub.cli.move:move",
+        "Chuyển nhật ký từ SQLite sang PostgreSQL",
+        "Move the journal from SQLite to PostgreSQL",
+    ),
+}
+
 
 @family(
-    "db", "Cơ sở dữ liệu của nhật ký: phiên bản, nâng cấp.", "The journal's database: its version, and upgrading it."
+    "db",
+    "Cơ sở dữ liệu của nhật ký: phiên bản, nâng cấp, sao lưu, kiểm tra, chuyển sang PostgreSQL.",
+    "The journal's database: its version, upgrade, backup, verification, and the move to PostgreSQL.",
+    table=COMMANDS,
 )
 def db() -> None:
     pass

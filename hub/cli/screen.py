@@ -207,9 +207,11 @@ def command(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[.
     return click.command(name, cls=Command, **_help(vi, en, examples))
 
 
-def family(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[..., Any]], Family]:
-    """Make a function a group of commands, like `lienthong partners`."""
-    return click.group(name, cls=Family, **_help(vi, en, examples))
+def family(
+    name: str, vi: str, en: str, *examples: str, table: Mapping[str, tuple[str, str, str]] | None = None
+) -> Callable[[Callable[..., Any]], Family]:
+    """Make a function a group of commands, like `lienthong partners`; those of *table* are imported only when used."""
+    return click.group(name, cls=Family, table=table, **_help(vi, en, examples))
 
 
 def leave(code: int) -> NoReturn:
