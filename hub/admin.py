@@ -1,7 +1,6 @@
 """The admin port: is it alive, is it ready, what are its contracts.  Knows what readiness means; changes nothing."""
 
 import json
-import shutil
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,15 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from hub import contract, events, store
+from hub import contract, events, room, store
 from hub.database import Journal
 from hub.province import Province
 from hub.store import Transaction
 
 log = structlog.get_logger()
 
-#: Less free space than this is not ready: the largest message, its index pages and a checkpoint must fit, in octets.
-FREE = 256 * 1024 * 1024
 #: An event that waits longer for its number is not ready.
 CHAIN_LAG = timedelta(seconds=30)
 
@@ -39,8 +36,8 @@ class Readiness:
 
 
 async def readiness(journal: Journal, province: Province, now: datetime) -> Readiness:
-    """Look at database, schema, chain, disk, keys and clock."""
-    reasons = dict.fromkeys(("database", "schema", "chain", "disk", "keys", "clock"), "")
+    """Look at database, schema, chain, queue, disk, keys and clock."""
+    reasons = dict.fromkeys(("database", "schema", "chain", "queue", "disk", "keys", "clock"), "")
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is why we are not ready, and it is shown
@@ -52,9 +49,8 @@ async def readiness(journal: Journal, province: Province, now: datetime) -> Read
             reasons["chain"] = f"unchained since {oldest}"
         if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
             reasons["clock"] = f"the journal has events of {oldest}"
-    free = shutil.disk_usage(province.config.data).free
-    if free < FREE:
-        reasons["disk"] = f"{free} octets free, {FREE} needed"
+    reasons["queue"] = journal.trouble()
+    reasons["disk"] = room.lacking(province.config)
     certificate = province.config.identity.certificate
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         reasons["keys"] = f"the hub's certificate is valid until {certificate.not_valid_after_utc.isoformat()}"

@@ -12,7 +12,7 @@ import attrs
 import sqlalchemy as sa
 from twisted.application.service import Service
 from twisted.internet import threads
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
@@ -27,6 +27,10 @@ Step = Callable[[Transaction], object]
 
 #: At most so many steps share one commit: more would make the first wait for the last.
 _BATCH = 256
+#: No step from outside is taken on while so many wait, or while the oldest has waited so long, in seconds.
+MOST, OLDEST = 1024, 5.0
+#: A commit that failed is told of for so long, in seconds.
+RECENT = 10.0
 #: How often a batch is run when the connection breaks or the database makes it give way.
 _TRIES = 3
 
@@ -42,6 +46,14 @@ class Journal(Protocol):
         """Run a writing step; the result comes after the commit.  Fails with `Unready` when nothing could be committed."""
         ...
 
+    def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """Write what comes from outside: after all that `write` was given, and not at all under pressure (`Unready`, `hub-busy`)."""
+        ...
+
+    def trouble(self) -> str:
+        """Return why nothing from outside is written now, or was not a moment ago; "" when all is."""
+        ...
+
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Run a reading step.  Fails with `Unready` when the database does not answer."""
         ...
@@ -52,6 +64,7 @@ class _Waiting:
     """A step that waits for the next commit, and who waits for it."""
 
     step: Step
+    since: float  #: by the reactor's clock
     done: Deferred[object] = attrs.field(factory=Deferred)
     result: object = None
 
@@ -121,8 +134,11 @@ class Database(Service):
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
-    _committing: bool = attrs.field(default=False, init=False)
+    _admitted: list[_Waiting] = attrs.field(factory=list, init=False)  #: these come after those
+    _committing: list[_Waiting] = attrs.field(factory=list, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
+    _failed: str = attrs.field(default="", init=False)
+    _failed_at: float = attrs.field(default=float("-inf"), init=False)
 
     def startService(self) -> None:
         """Start the threads."""
@@ -136,16 +152,46 @@ class Database(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await self.write(lambda _tx: None)  # steps commit in order: when this one has, all before it have
+        await self._wait(
+            self._admitted, lambda _tx: None
+        )  # steps commit in order: when this one has, all before it have
         self._writer.stop()
         self._readers.stop()
         self._engine.dispose()
 
     def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.write`.  What arrives in one turn of the reactor, or while a commit runs, shares a commit."""
+        return self._wait(self._waiting, step, *args, **kwargs)
+
+    def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See `Journal.admit`."""
+        if why := self._pressure():
+            return fail(Unready("hub-busy", why))
+        return self._wait(self._admitted, step, *args, **kwargs)
+
+    def trouble(self) -> str:
+        """See `Journal.trouble`."""
+        ago = self._reactor.seconds() - self._failed_at
+        return self._pressure() or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
+
+    def _pressure(self) -> str:
+        waiting = len(self._waiting) + len(self._admitted)
+        first = [queue[0].since for queue in (self._committing, self._waiting, self._admitted) if queue]
+        longest = self._reactor.seconds() - min(first) if first else 0.0
+        if waiting < MOST and longest < OLDEST:
+            return ""
+        return f"{waiting} steps wait for the journal, the oldest for {longest:.1f} s"
+
+    def _wait(
+        self,
+        queue: list[_Waiting],
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
         context = contextvars.copy_context()
-        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs))
-        self._waiting.append(waiting)
+        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds())
+        queue.append(waiting)
         if not self._committing and self._turn is None:
             self._turn = self._reactor.callLater(0, self._flush)
         return cast("Deferred[T]", waiting.done)
@@ -162,19 +208,22 @@ class Database(Service):
     def _flush(self) -> None:
         self._turn = None
         batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+        room = _BATCH - len(batch)
+        batch, self._admitted = batch + self._admitted[:room], self._admitted[room:]
+        self._committing = batch
         if not batch:
             return
-        self._committing = True
         steps = [waiting.step for waiting in batch]
         work = threads.deferToThreadPool(self._reactor, self._writer, commit, self._engine, steps)
         _ = work.addErrback(lambda failure: [failure] * len(batch))
         _ = work.addCallback(self._committed, batch)
 
     def _committed(self, results: list[object], batch: list[_Waiting]) -> None:
-        self._committing = False
         self._flush()  # the next commit runs while these are told
         for waiting, result in zip(batch, results, strict=True):
             if isinstance(result, Failure):
+                if isinstance(result.value, Unready):
+                    self._failed, self._failed_at = result.value.problem.detail, self._reactor.seconds()
                 waiting.done.errback(result)
             else:
                 waiting.done.callback(result)
@@ -196,6 +245,12 @@ class InlineDatabase:
             return cast("T", result)
 
         return maybeDeferred(run)
+
+    admit = write
+
+    def trouble(self) -> str:
+        """See `Journal.trouble`."""
+        return ""
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""

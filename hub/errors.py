@@ -66,6 +66,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Lời gọi không đúng đặc tả dịch vụ; hãy đối chiếu WSDL",
         "The call breaks the service contract; compare it with the WSDL",
     ),
+    "disk-low": (
+        "Trục sắp hết chỗ trên đĩa; hãy gửi lại sau",
+        "The hub's disk is nearly full; send again later",
+    ),
     "doctype-refused": ("Không chấp nhận DOCTYPE; hãy bỏ đi rồi gửi lại", "A DOCTYPE is not accepted; remove it"),
     "document-not-found": (
         "Không có thông điệp này cho hệ thống của bạn; hãy kiểm tra mã",
@@ -74,6 +78,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "element-unknown": (
         "Phần tử không có trong QCVN 102; hãy bỏ đi",
         "The element is none of QCVN 102; leave it out",
+    ),
+    "hub-busy": (
+        "Trục đang nhận quá nhiều; hãy gửi lại sau",
+        "The hub has more to do than it can; send again later",
     ),
     "hub-error": (
         "Lỗi của trục liên thông; hãy gửi lại sau và báo mã theo dõi cho đơn vị vận hành",

@@ -41,6 +41,7 @@ from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive
 from hub.province import Province
+from hub.room import Room
 from hub.sender import Sender
 from hub.workroom import Workroom
 
@@ -153,7 +154,16 @@ class Hub(Ordered):
             node=pidfile.node(config.data, self.now()),
             alone=config.database_url.startswith("sqlite"),
         )
-        self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
+        self._room = Room(config, reactor.seconds)
+        self._intake = Intake(
+            province,
+            self._contract,
+            self._database,
+            workroom.work,
+            self.now,
+            self._room.demand,
+            self._delivery.wake,
+        )
         self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
         self._soap_context = self._admin_context = tls.context(config.identity)
         self._make_contexts()
@@ -191,7 +201,7 @@ class Hub(Ordered):
         changed = tuple(changes(old, new))
         self.province = self._intake.province = self._delivery.province = found.province
         self._delivery.adapters = adapters_of(new)
-        self._sender.config = new
+        self._sender.config = self._room.config = new
         self._inquiry.take_up(new, found.heard)
         self._make_contexts()
         self._delivery.wake()
@@ -226,6 +236,7 @@ class Hub(Ordered):
         limit = self.province.config.soap.body_limit
         site = BoundedSite(root, limit, self._contract.namespace, self._reactor, spool.folder(self._data))
         site.note = self._intake.note
+        site.room = self._room.demand
         return site
 
     def _admin_site(self) -> Site:

@@ -19,7 +19,7 @@ from hub.certificates import Anchors, Identity, fingerprint
 from hub.config import database, files
 from hub.config.table import Table
 from hub.config.trusting import is_authority
-from hub.config.values import ANY, Config, Listen, Partner, Source
+from hub.config.values import ANY, FREE_DISK, Config, Listen, Partner, Source
 from hub.errors import ConfigurationFault, Mistake
 from hub.model import Receive
 from hub.pki import is_sample
@@ -62,6 +62,9 @@ def read(
     key_file = home / pki.text("key")
     identity, authorities, crls = _pki(pki, key_file, home, mistakes)
     database_url, password_file = _database(table.table("database"), home)
+    limits = table.table("limits")
+    free_disk = limits.size("free-disk", FREE_DISK)
+    limits.close()
     table.close()
 
     sources = _sources(home, mistakes)
@@ -107,6 +110,7 @@ def read(
         database_url=database_url,
         password_file=password_file,
         data=data,
+        free_disk=free_disk,
         partners=partners,
         sample=sample,
     )
