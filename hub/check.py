@@ -17,7 +17,7 @@ from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub import agreement, contract, heard, marks, pidfile, registry, store
+from hub import agreement, contract, damage, heard, marks, pidfile, registry, store
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake
 from hub.heard import Heard
@@ -81,8 +81,11 @@ def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
             found = store.version_in(tx)
             if found != store.latest_version():
                 return None, [*mistakes, agreement.version_mistake(found, store.latest_version())]
+            mistakes += [damage.mistake(found) for found in damage.in_file(tx, briefly=True)]
             return registry.roll(tx), mistakes
     except SQLAlchemyError as error:
+        if store.is_damage(error):
+            return None, [damage.mistake(str(getattr(error, "orig", error)))]
         wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
         return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]
     finally:

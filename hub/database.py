@@ -6,6 +6,7 @@ that fails never fails its neighbours.  A few threads read.
 
 import contextvars
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import attrs
@@ -29,6 +30,8 @@ Step = Callable[[Transaction], object]
 _BATCH = 256
 #: No step from outside is taken on while so many wait, or while the oldest has waited so long, in seconds.
 MOST, OLDEST = 1024, 5.0
+#: A journal that was found damaged is not used any more: it may look whole elsewhere, and a write would make it worse.
+_DAMAGED = "journal-damaged"
 #: A commit that failed is told of for so long, in seconds.
 RECENT = 10.0
 #: How often a batch is run when the connection breaks or the database makes it give way.
@@ -82,7 +85,7 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
         try:
             return _commit_once(engine, steps)
         except sa.exc.DBAPIError as error:
-            lost, failure = store.is_lost(error), Failure(Unready("journal-unavailable", str(error.orig)))
+            lost, failure = store.is_lost(error), Failure(_unready(error))
             again = lost or store.is_passing(error)
         if again and tries < _TRIES:
             tries += 1
@@ -122,7 +125,13 @@ def look(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
     except sa.exc.DBAPIError as error:
         if store.is_own_fault(error):
             raise
-        raise Unready("journal-unavailable", str(error.orig)) from error
+        raise _unready(error) from error
+
+
+def _unready(error: sa.exc.DBAPIError) -> Unready:
+    if store.is_damage(error):
+        return Unready(_DAMAGED, str(error.orig), retry_after=600)
+    return Unready("journal-unavailable", str(error.orig))
 
 
 @attrs.define(eq=False)
@@ -139,6 +148,7 @@ class Database(Service):
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
     _failed: str = attrs.field(default="", init=False)
     _failed_at: float = attrs.field(default=float("-inf"), init=False)
+    _damaged: Unready | None = attrs.field(default=None, init=False)
 
     def startService(self) -> None:
         """Start the threads."""
@@ -152,9 +162,9 @@ class Database(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await self._wait(
-            self._admitted, lambda _tx: None
-        )  # steps commit in order: when this one has, all before it have
+        with suppress(Unready):  # of a damaged journal, of which nothing waits
+            # steps commit in order, these after all others: when this one has, all before it have
+            await self._wait(self._admitted, lambda _tx: None)
         self._writer.stop()
         self._readers.stop()
         self._engine.dispose()
@@ -171,6 +181,8 @@ class Database(Service):
 
     def trouble(self) -> str:
         """See `Journal.trouble`."""
+        if self._damaged is not None:
+            return str(self._damaged)
         ago = self._reactor.seconds() - self._failed_at
         return self._pressure() or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
 
@@ -189,6 +201,8 @@ class Database(Service):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
+        if self._damaged is not None:
+            return fail(self._damaged)
         context = contextvars.copy_context()
         waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds())
         queue.append(waiting)
@@ -198,12 +212,23 @@ class Database(Service):
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""
+        if self._damaged is not None:
+            return fail(self._damaged)
         context = contextvars.copy_context()
 
         def run(tx: Transaction) -> T:
             return context.run(step, tx, *args, **kwargs)
 
-        return threads.deferToThreadPool(self._reactor, self._readers, look, self._engine, run)
+        reading = threads.deferToThreadPool(self._reactor, self._readers, look, self._engine, run)
+        return reading.addErrback(self._note)
+
+    def _note(self, failure: Failure) -> Failure:
+        """Remember what is wrong with the journal."""
+        if isinstance(failure.value, Unready):
+            self._failed, self._failed_at = failure.value.problem.detail, self._reactor.seconds()
+            if failure.value.problem.code == _DAMAGED:
+                self._damaged = failure.value
+        return failure
 
     def _flush(self) -> None:
         self._turn = None
@@ -222,9 +247,7 @@ class Database(Service):
         self._flush()  # the next commit runs while these are told
         for waiting, result in zip(batch, results, strict=True):
             if isinstance(result, Failure):
-                if isinstance(result.value, Unready):
-                    self._failed, self._failed_at = result.value.problem.detail, self._reactor.seconds()
-                waiting.done.errback(result)
+                waiting.done.errback(self._note(result))
             else:
                 waiting.done.callback(result)
 

@@ -91,6 +91,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "MessageId đã dùng cho nội dung khác; hãy dùng mã mới",
         "This MessageId was used for other bytes; use a new one",
     ),
+    "journal-damaged": (
+        "Nhật ký của trục bị hỏng và đang được khôi phục; hãy gửi lại sau",
+        "The hub's journal is damaged and must be restored; send again later",
+    ),
     "journal-unavailable": (
         "Tạm thời chưa ghi được nhật ký; hãy gửi lại sau",
         "The journal cannot be written now; send again later",

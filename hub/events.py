@@ -85,6 +85,12 @@ def oldest_unchained(tx: Transaction) -> str | None:
     return None if row is None else str(json.loads(row.text)["at"])
 
 
+def last(tx: Transaction) -> str | None:
+    """Return the time of the event that was appended last, as text; None when there is none."""
+    row = tx.execute(sa.select(table.c.text).order_by(table.c.serial.desc()).limit(1)).first()
+    return None if row is None else str(json.loads(row.text)["at"])
+
+
 def head(tx: Transaction) -> tuple[int, str]:
     """Return the number and the hash of the last chained event; 0 and `ORIGIN` before the first."""
     row = tx.execute(

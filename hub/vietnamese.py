@@ -53,6 +53,7 @@ _SENTENCES = {
     "the schema is of version {}": "lược đồ đang ở phiên bản {}",
     "this journal was moved on {} and is now at {}": "nhật ký này đã được chuyển đi ngày {}, nay ở {}",
     "the move of {} into it is not finished": "việc chuyển {} vào đây chưa xong",
+    "the journal is damaged: {}": "nhật ký bị hỏng: {}",
     "the database is empty": "cơ sở dữ liệu trống",
     "a password stands in it": "trong URL có mật khẩu",
     "SQLite takes no password": "SQLite không dùng mật khẩu",
@@ -92,6 +93,7 @@ _SENTENCES = {
     "{} is an alias of {}": "{} là mã khác của {}",
     "{} shows {}": "{} trình ra {}",
     # what is expected
+    "the backup put in its place: docs/howto/operate.md, Restore": "bản sao lưu đặt vào chỗ đó: docs/howto/operate.md, Restore",
     "`lienthong db move` run again, to its end": "chạy lại `lienthong db move` cho đến hết",
     "a file; `lienthong init DIR` writes all of them": "một tệp; `lienthong init DIR` ghi đủ các tệp",
     "TOML in UTF-8": "TOML mã hóa UTF-8",

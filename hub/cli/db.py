@@ -5,6 +5,12 @@ from pathlib import Path
 from hub.cli.screen import FAILED, Screen, Stop, command, family, leave, pass_screen, t
 
 COMMANDS = {
+    "backup": (
+        "hub.cli.backup:backup",
+        "Sao lưu nhật ký SQLite khi trục đang chạy",
+        "Back the SQLite journal up while the hub runs",
+    ),
+    "verify": ("hub.cli.backup:verify", "Kiểm tra toàn bộ nhật ký", "Look at the whole journal for damage"),
     "move": (
         "hub.cli.move:move",
         "Chuyển nhật ký từ SQLite sang PostgreSQL",

@@ -4,9 +4,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hub import marks, store
+from hub import damage, marks, store
 from hub.agreement import version_mistake
 from hub.cli.screen import UNAVAILABLE, Stop
 from hub.config import Config
@@ -17,7 +17,7 @@ from hub.errors import ConfigurationFault
 def opened(config: Config, *, any_version: bool = False) -> Generator[sa.Engine]:
     """Give the engine of the journal, for a command's one transaction or two.
 
-    Raises `ConfigurationFault` when the journal has moved, and when the schema is of another version, unless *any_version*; `Stop` 69 when the database does
+    Raises `ConfigurationFault` when the journal has moved or is damaged, and when the schema is of another version, unless *any_version*; `Stop` 69 when the database does
     not answer.
     """
     engine = store.open_journal(config.database_url, password_file=config.password_file, pooled=False)
@@ -29,7 +29,11 @@ def opened(config: Config, *, any_version: bool = False) -> Generator[sa.Engine]
         if found != store.latest_version() and not any_version:
             raise ConfigurationFault([version_mistake(found, store.latest_version())])
         yield engine
-    except OperationalError as error:
+    except DBAPIError as error:
+        if store.is_damage(error):
+            raise ConfigurationFault([damage.mistake(str(error.orig))]) from error
+        if not isinstance(error, OperationalError):
+            raise
         raise Stop(
             f"cơ sở dữ liệu {config.database_url}: {error.orig}",
             f"the database {config.database_url}: {error.orig}",
