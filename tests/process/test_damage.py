@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 
+from hub import damage, search, store
 from hub.demo.packets import document
 from tests.running import until
 
@@ -171,13 +172,21 @@ def test_of_a_log_whose_tail_is_cut_after_a_kill_only_what_lay_in_the_cut_part_i
         (hub.home / "data/hub.db-shm").unlink(missing_ok=True)
         journal.write_bytes(main)
         wal.write_bytes(octets[:cut])
-        hub.cli("check")
-        (found,) = hub.cli("db", "verify", "--json")
-        left = kept(hub)
+        left = read_whole(journal)
         assert left.items() <= receipts.items()
         safe = {name: receipts[name] for name, end in ends.items() if end <= cut}
         assert safe.items() <= left.items(), f"cut at {cut}"
-        assert found["messages"] == len(left)
+    hub.cli("check")
     hub.start()
     assert send(hub, *range(12), size=8000).keys() == receipts.keys()
     assert len(kept(hub)) == 12
+
+
+def read_whole(journal):
+    """Return the messages of a journal that is whole."""
+    engine = store.open_journal(f"sqlite:///{journal}", pooled=False)
+    with store.reading(engine) as tx:
+        assert [*damage.in_file(tx), *damage.in_chain(tx), *damage.in_contents(tx)] == []
+        found = {each.message_id: (each.id, each.sha256) for each in search.messages(tx, search.Filter())}
+    engine.dispose()
+    return found
