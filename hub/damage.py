@@ -17,6 +17,8 @@ from hub.store import Transaction
 #: `check` and `twistd` look at a file for so long, in seconds.
 BRIEFLY = 2.0
 _AT_ONCE = 32
+#: Steps of SQLite between two looks at the clock.
+_STEPS = 10_000
 
 
 def mistake(found: str) -> Mistake:
@@ -32,7 +34,7 @@ def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
     connection, until = tx.connection.driver_connection, monotonic() + BRIEFLY
     assert connection is not None
     if briefly:
-        connection.set_progress_handler(lambda: monotonic() > until, 10_000)
+        connection.set_progress_handler(lambda: monotonic() > until, _STEPS)
     try:
         found = tx.exec_driver_sql("PRAGMA quick_check(3)" if briefly else "PRAGMA integrity_check(20)").scalars().all()
     except sa.exc.DBAPIError as error:
