@@ -171,10 +171,12 @@ class Database(Service):
 
     def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.write`.  What arrives in one turn of the reactor, or while a commit runs, shares a commit."""
-        return self._wait(self._waiting, step, *args, **kwargs)
+        return fail(self._damaged) if self._damaged else self._wait(self._waiting, step, *args, **kwargs)
 
     def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.admit`."""
+        if self._damaged is not None:
+            return fail(self._damaged)
         if why := self._pressure():
             return fail(Unready("hub-busy", why))
         return self._wait(self._admitted, step, *args, **kwargs)
@@ -201,8 +203,6 @@ class Database(Service):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
-        if self._damaged is not None:
-            return fail(self._damaged)
         context = contextvars.copy_context()
         waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds())
         queue.append(waiting)

@@ -116,8 +116,9 @@ class Move:
         if found == marks.MOVED:
             with store.reading(self.target) as tx:
                 unfinished = store.version_in(tx) == marks.MOVING
-            if unfinished and tx_url(there) == self.destination:
+            if unfinished and _whither(there) == self.destination:
                 return True
+            raise Unmovable("source-moved", _whither(there))
         if found != store.latest_version():
             raise Unmovable("source-version", str(found))
         return False
@@ -209,7 +210,7 @@ class Move:
             marks.unset_moving(tx)
 
 
-def tx_url(there: Transaction) -> str:
+def _whither(there: Transaction) -> str:
     """Return where the mark of a moved journal says that it is."""
     return str(there.scalars(sa.select(marks.moved.c.url)).one())
 

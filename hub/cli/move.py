@@ -23,6 +23,7 @@ WHY = {
     ),
     "not-taken": ("PostgreSQL không nhận một giá trị", "PostgreSQL does not take a value"),
     "other-source": ("đích đang nhận dở một nhật ký khác", "the target holds part of another journal"),
+    "source-moved": ("nguồn đã được chuyển đi, nay ở", "the source has moved already and is now at"),
     "source-version": (
         "nguồn ở phiên bản khác; hãy chạy `lienthong db upgrade`",
         "the source has another version; run `lienthong db upgrade`",
@@ -33,7 +34,7 @@ WHY = {
         "the target has another version; make an empty database",
     ),
 }
-_REFUSED = {"other-source", "source-version", "target-not-empty", "target-version"}
+_REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty", "target-version"}
 
 
 @command(

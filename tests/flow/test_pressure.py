@@ -1,5 +1,6 @@
 """Under pressure a caller is told to come again, in the SOAP version that he speaks, before anything is read or kept."""
 
+import shutil
 from types import SimpleNamespace
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_when_a_disk_is_nearly_full_a_large_body_is_not_read(tmp_path, soap):
 
 def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
     free, clock = [5], Clock()
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
     config: Any = SimpleNamespace(data=tmp_path, database_url="postgresql+psycopg://x/y", free_disk=10)
     watched = Room(config, clock.seconds)
     with pytest.raises(Unready) as caught:
@@ -124,8 +125,6 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
 
 
 def test_both_the_data_and_the_file_of_the_journal_need_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        room.shutil, "disk_usage", lambda place: SimpleNamespace(free=1 if place.name == "far" else 100)
-    )
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1 if place.name == "far" else 100))
     config: Any = SimpleNamespace(data=tmp_path, database_url=f"sqlite:///{tmp_path}/far/hub.db", free_disk=10)
     assert room.lacking(config) == f"{tmp_path}/far: 1 octets free, 10 needed"

@@ -291,7 +291,7 @@ def test_a_row_that_changes_on_the_way_is_found_and_the_old_journal_stays_the_on
 
 
 def test_nobody_writes_into_the_old_journal_meanwhile(move, source):
-    refused = []
+    refused: list[object] = []
 
     def tell(_table, _done, _total):
         if refused:

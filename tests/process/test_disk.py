@@ -50,7 +50,7 @@ def attempt(hub, number, *recipients, size=0):
 
 def until_put_off(hub, code, numbers):
     """Send large messages until one is put off; return the receipts before, and what was said."""
-    receipts = {}
+    receipts: dict[str, tuple[str, str]] = {}
     for number in numbers:
         said = attempt(hub, number, size=200_000)
         if isinstance(said, str):
@@ -177,7 +177,7 @@ def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_t
     monkeypatch.setenv("FSYNC_FAILS", str(mark))
     hub.start()
     monkeypatch.delenv("LD_PRELOAD")
-    receipts = {}
+    receipts: dict[str, tuple[str, str]] = {}
     for number in range(5):
         said = attempt(hub, number)
         receipts[f"vpub-{number}"] = (said.document_id, said.sha256)

@@ -9,6 +9,7 @@ from datetime import date
 
 import pytest
 
+from hub import marks, store
 from hub.demo.packets import document
 from tests.process.test_kill import assert_counted_once, waiting
 from tests.running import BIN, until
@@ -55,6 +56,8 @@ def test_a_live_queue_moves_is_interrupted_goes_on_and_is_delivered_counted_once
     assert hub.process.wait(30) == 78, "the old journal is not served again"
     assert empty in hub.log.read_text()
     hub.cli("messages", code=78)
+    hub.cli("db", "status", code=78)
+    hub.cli("db", "move", "--to", empty, code=78)
     hub.config.write_text(re.sub(r"\[database\]\nurl = .*\n", f"{lines}\n", hub.config.read_text()))
     hub.cli("check")
 
@@ -74,6 +77,29 @@ def test_a_live_queue_moves_is_interrupted_goes_on_and_is_delivered_counted_once
     until(lambda: not waiting(hub), "the new one to be delivered")
     assert_counted_once(hub, None)
     print(f"the move was killed {kills} times")  # noqa: T201 - shown by pytest -s, and when it fails
+
+
+def test_a_journal_that_is_half_moved_is_refused_by_twistd_and_by_every_command(postgresql, hub):
+    with postgresql.database() as url:
+        engine = store.open_journal(url, pooled=False)
+        with store.writing(engine) as tx:
+            marks.set_moving(tx, "sqlite:////xa/hub.db", ["message"])
+        engine.dispose()
+        half = url.replace("+psycopg", "")
+        hub.cli("db", "move", "--to", half, code=78)
+        hub.config.write_text(re.sub(r"url = \"sqlite.*\n", f'url = "{half}"\n', hub.config.read_text()))
+        (mistake,) = hub.cli("check", "--json", code=78)
+        assert mistake["wrong"] == "the move of sqlite:////xa/hub.db into it is not finished"
+        hub.cli("messages", code=78)
+        hub.cli("db", "upgrade", code=78)
+        hub.start(wait=False)
+        assert hub.process.wait(30) == 78
+
+
+def test_a_move_is_refused_with_a_sentence(hub):
+    hub.cli("db", "move", "--to", "postgresql://u:secret@/x", code=2)
+    hub.cli("db", "move", "--to", "sqlite:///x.db", code=2)
+    hub.cli("db", "move", "--to", "postgresql:///x?host=/nowhere", code=69)
 
 
 def interrupted(hub, empty):

@@ -159,7 +159,8 @@ def test_a_backup_of_a_running_hub_is_restored_and_what_came_later_is_repaired_b
 def test_of_a_log_whose_tail_is_cut_after_a_kill_only_what_lay_in_the_cut_part_is_lost(hub, tmp_path):
     hub.start()
     wal, journal = hub.home / "data/hub.db-wal", hub.home / "data/hub.db"
-    receipts, ends = {}, {}
+    receipts: dict[str, tuple[str, str]] = {}
+    ends: dict[str, int] = {}
     for number in range(12):
         receipts |= send(hub, number, size=8000)
         ends[f"vpub-{number}"] = wal.stat().st_size  # its commit ends here or before
