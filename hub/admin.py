@@ -1,7 +1,6 @@
 """The admin port: is it alive, is it ready, what are its contracts.  Knows what readiness means; changes nothing."""
 
 import json
-import shutil
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from hub import agreement, contract, events, store, upgrades
+from hub import agreement, contract, events, room, store, upgrades
 from hub.database import Journal
 from hub.province import Province
 from hub.store import Transaction
@@ -21,8 +20,6 @@ from hub.workroom import Work
 
 log = structlog.get_logger()
 
-#: Less free space than this is not ready: the largest message, its index pages and a checkpoint must fit, in octets.
-FREE = 256 * 1024 * 1024
 #: An event that waits longer for its number is not ready.
 CHAIN_LAG = timedelta(seconds=30)
 #: A partner's certificates are as much work to check as so many octets of XML.
@@ -45,12 +42,13 @@ class Readiness:
 async def readiness(
     journal: Journal, province: Province, now: datetime, work: Work, key_flaw: Callable[[], Awaitable[str]]
 ) -> Readiness:
-    """Look at database, schema, chain, disk, keys, clock and revocation; *key_flaw* says why the hub's key cannot sign, if it cannot.
+    """Look at database, schema, chain, queue, disk, keys, clock and revocation; *key_flaw* says why the hub's key cannot sign, if so.
 
     Some partners kept out by an overdue list are told of: another node, or a restart, would serve the others no better.  Where all
     are kept out, nothing can be taken.
     """
-    reasons = dict.fromkeys(("database", "schema", "chain", "disk", "keys", "clock", "revocation"), "")
+    names = ("database", "schema", "chain", "queue", "disk", "keys", "clock", "revocation")
+    reasons = dict.fromkeys(names, "")
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is why we are not ready, and it is shown
@@ -62,9 +60,8 @@ async def readiness(
             reasons["chain"] = f"unchained since {oldest}"
         if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
             reasons["clock"] = f"the journal has events of {oldest}"
-    free = shutil.disk_usage(province.config.data).free
-    if free < FREE:
-        reasons["disk"] = f"{free} octets free, {FREE} needed"
+    reasons["queue"] = journal.trouble()
+    reasons["disk"] = room.lacking(province.config)
     reasons["keys"] = await key_flaw()
     for name, own in province.config.own:
         if not own.certificate.not_valid_before_utc <= now <= own.certificate.not_valid_after_utc:

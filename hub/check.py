@@ -17,7 +17,7 @@ from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub import agreement, contract, heard, pidfile, registry, store, upgrades
+from hub import agreement, contract, damage, heard, marks, pidfile, registry, store, upgrades
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake, Unready
 from hub.heard import Heard
@@ -80,11 +80,16 @@ def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
     try:
         with store.reading(engine) as tx:
             mistakes = [Mistake("hub.toml: database.url", *problem) for problem in store.unsafe(tx)]
+            if marked := marks.found(tx):
+                return None, [*mistakes, marked]
             found = store.version_in(tx)
             if not upgrades.fits(tx):
                 return None, [*mistakes, agreement.version_mistake(found, store.latest_version())]
+            mistakes += [damage.mistake(found) for found in damage.in_file(tx, briefly=True)]
             return registry.roll(tx), mistakes
     except SQLAlchemyError as error:
+        if store.is_damage(error):
+            return None, [damage.mistake(str(getattr(error, "orig", error)))]
         wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
         return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]
     finally:

@@ -118,7 +118,7 @@ class Connections:
             queue.pop(channel, None)
 
     def make_room(self) -> None:
-        """Close what nobody misses until there is room for one more; a port where all are being answered grows."""
+        """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `listener.ANSWERING`."""
         while len(self) >= self.most:
             oldest = next((next(iter(queue)) for queue in (self.strangers, self.resting, self.asking) if queue), None)
             if oldest is None:

@@ -36,6 +36,12 @@ Step = Callable[[Transaction], object]
 
 #: At most so many steps share one commit: more would make the first wait for the last.
 _BATCH = 256
+#: No step from outside is taken on while so many wait, or while the oldest has waited so long, in seconds.
+MOST, OLDEST = 1024, 5.0
+#: A journal that was found damaged is not used any more: it may look whole elsewhere, and a write would make it worse.
+_DAMAGED = "journal-damaged"
+#: A commit that failed is told of for so long, in seconds.
+RECENT = 10.0
 #: How often a batch is run when the connection breaks or the database makes it give way.
 _TRIES = 3
 
@@ -45,6 +51,14 @@ class Journal(Protocol):
 
     def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Run a writing step; the result comes after the commit.  Fails with `Unready` when nothing could be committed."""
+        ...
+
+    def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """Write what comes from outside: after all that `write` was given, and not at all under pressure (`Unready`, `hub-busy`)."""
+        ...
+
+    def trouble(self) -> str:
+        """Return why nothing from outside is written now, or was not a moment ago; "" when all is."""
         ...
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
@@ -57,6 +71,7 @@ class _Waiting:
     """A step that waits for the next commit, and who waits for it."""
 
     step: Step
+    since: float  #: by the reactor's clock
     done: Deferred[object] = attrs.field(factory=Deferred)
     result: object = None
 
@@ -77,7 +92,7 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
             lost = again = True
             failure = Failure(Unready("journal-unavailable", str(error)))
         except sa.exc.DBAPIError as error:
-            lost, failure = store.is_lost(error), Failure(Unready("journal-unavailable", str(error.orig)))
+            lost, failure = store.is_lost(error), Failure(_unready(error))
             again = lost or store.is_passing(error)
         if again and tries < _TRIES:
             tries += 1
@@ -119,7 +134,13 @@ def look(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
     except sa.exc.DBAPIError as error:
         if store.is_own_fault(error):
             raise
-        raise Unready("journal-unavailable", str(error.orig)) from error
+        raise _unready(error) from error
+
+
+def _unready(error: sa.exc.DBAPIError) -> Unready:
+    if store.is_damage(error):
+        return Unready(_DAMAGED, str(error.orig), retry_after=600)
+    return Unready("journal-unavailable", str(error.orig))
 
 
 @attrs.define(eq=False)
@@ -134,10 +155,14 @@ class Database(Service):
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
+    _admitted: list[_Waiting] = attrs.field(factory=list, init=False)  #: these come after those
+    _committing: list[_Waiting] = attrs.field(factory=list, init=False)
     _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: who waits for a result
     _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)  #: by what takes its time
-    _committing: bool = attrs.field(default=False, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
+    _failed: str = attrs.field(default="", init=False)
+    _failed_at: float = attrs.field(default=float("-inf"), init=False)
+    _damaged: Unready | None = attrs.field(default=None, init=False)
     _connections: WeakSet[DBAPIConnection] = attrs.field(factory=WeakSet, init=False)
     _watch: Watch | None = attrs.field(default=None, init=False)
 
@@ -165,7 +190,9 @@ class Database(Service):
 
     async def _stop(self) -> None:
         try:
-            await self.write(lambda _tx: None)  # steps commit in order: when this one has, all before it have
+            # steps commit in order, these after all others: when this one has, all before it have
+            if not self._unusable():
+                await self._wait(self._admitted, lambda _tx: None)
         except Unready as unready:
             log.warning("journal-not-finished", error=str(unready))
         if self._watch is not None:
@@ -181,11 +208,48 @@ class Database(Service):
 
         While the server is known to be away it fails at once.  Who was told `Unready` may find later that the step was done.
         """
-        if self._watch is not None and self._watch.away:
-            return fail(_unready(self._watch.away))
+        if (unusable := self._unusable()) is not None:
+            return fail(unusable)
+        return self._wait(self._waiting, step, *args, **kwargs)
+
+    def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See `Journal.admit`."""
+        if (unusable := self._unusable()) is not None:
+            return fail(unusable)
+        if why := self._pressure():
+            return fail(Unready("hub-busy", why))
+        return self._wait(self._admitted, step, *args, **kwargs)
+
+    def trouble(self) -> str:
+        """See `Journal.trouble`."""
+        if self._damaged is not None:
+            return str(self._damaged)
+        ago = self._reactor.seconds() - self._failed_at
+        return self._pressure() or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
+
+    def _unusable(self) -> Unready | None:
+        if self._damaged is not None:
+            return self._damaged
+        return _away(self._watch.away) if self._watch is not None and self._watch.away else None
+
+    def _pressure(self) -> str:
+        waiting = len(self._waiting) + len(self._admitted)
+        first = [queue[0].since for queue in (self._committing, self._waiting, self._admitted) if queue]
+        longest = self._reactor.seconds() - min(first) if first else 0.0
+        if waiting < MOST and longest < OLDEST:
+            return ""
+        return f"{waiting} steps wait for the journal, the oldest for {longest:.1f} s"
+
+    def _wait(
+        self,
+        queue: list[_Waiting],
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
         context = contextvars.copy_context()
-        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs))
-        self._waiting.append(waiting)
+        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds())
+        queue.append(waiting)
         self._open.add(waiting.done)
         if not self._committing and self._turn is None:
             self._turn = self._reactor.callLater(0, self._flush)
@@ -193,8 +257,8 @@ class Database(Service):
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""
-        if self._watch is not None and self._watch.away:
-            return fail(_unready(self._watch.away))
+        if (unusable := self._unusable()) is not None:
+            return fail(unusable)
         context = contextvars.copy_context()
 
         def run(tx: Transaction) -> T:
@@ -207,12 +271,24 @@ class Database(Service):
         _ = looked.addBoth(self._tell, done)
         return cast("Deferred[T]", done)
 
+    def _note(self, failure: Failure) -> Failure:
+        """Remember what is wrong with the journal."""
+        if isinstance(failure.value, Unready):
+            self._failed, self._failed_at = failure.value.problem.detail, self._reactor.seconds()
+            if failure.value.problem.code == _DAMAGED:
+                self._damaged = failure.value
+            if self._watch is not None:
+                self._watch.doubt()
+        return failure
+
     def _flush(self) -> None:
         self._turn = None
         batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+        room = _BATCH - len(batch)
+        batch, self._admitted = batch + self._admitted[:room], self._admitted[room:]
+        self._committing = batch
         if not batch:
             return
-        self._committing = True
         steps = [waiting.step for waiting in batch]
         work = threads.deferToThreadPool(self._reactor, self._writer, commit, self._engine, steps)
         self._wait_for(work)
@@ -220,21 +296,20 @@ class Database(Service):
         _ = work.addCallback(self._committed, batch)
 
     def _committed(self, results: list[object], batch: list[_Waiting]) -> None:
-        self._committing = False
         self._flush()  # the next commit runs while these are told
         for waiting, result in zip(batch, results, strict=True):
             self._tell(result, waiting.done)
 
     def _tell(self, result: object, done: Deferred[object]) -> None:
+        if isinstance(result, Failure):
+            _ = self._note(result)
         if done not in self._open:
             return  # it was told meanwhile that the server is away
         self._open.remove(done)
-        if not isinstance(result, Failure):
+        if isinstance(result, Failure):
+            done.errback(result)
+        else:
             done.callback(result)
-            return
-        if self._watch is not None and result.check(Unready):
-            self._watch.doubt()
-        done.errback(result)
 
     def _wait_for(self, work: Deferred[Any]) -> None:
         """Doubt the server when *work* takes long, and again as long as it does."""
@@ -257,12 +332,13 @@ class Database(Service):
     def _away(self, why: str) -> None:
         """The server is away: nobody waits for it any longer, and what was not begun is not done."""
         self._waiting.clear()
+        self._admitted.clear()
         left, self._open = self._open, set()
         for done in left:
-            done.errback(Failure(_unready(why)))
+            done.errback(Failure(_away(why)))
 
 
-def _unready(why: str) -> Unready:
+def _away(why: str) -> Unready:
     return Unready("journal-unavailable", why)
 
 
@@ -282,6 +358,12 @@ class InlineDatabase:
             return cast("T", result)
 
         return maybeDeferred(run)
+
+    admit = write
+
+    def trouble(self) -> str:
+        """See `Journal.trouble`."""
+        return ""
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""

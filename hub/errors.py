@@ -66,6 +66,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Lời gọi không đúng đặc tả dịch vụ; hãy đối chiếu WSDL",
         "The call breaks the service contract; compare it with the WSDL",
     ),
+    "disk-low": (
+        "Trục sắp hết chỗ trên đĩa; hãy gửi lại sau",
+        "The hub's disk is nearly full; send again later",
+    ),
     "doctype-refused": ("Không chấp nhận DOCTYPE; hãy bỏ đi rồi gửi lại", "A DOCTYPE is not accepted; remove it"),
     "document-not-found": (
         "Không có thông điệp này cho hệ thống của bạn; hãy kiểm tra mã",
@@ -75,6 +79,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Phần tử không có trong QCVN 102; hãy bỏ đi",
         "The element is none of QCVN 102; leave it out",
     ),
+    "hub-busy": (
+        "Trục đang nhận quá nhiều; hãy gửi lại sau",
+        "The hub has more to do than it can; send again later",
+    ),
     "hub-error": (
         "Lỗi của trục liên thông; hãy gửi lại sau và báo mã theo dõi cho đơn vị vận hành",
         "The hub failed; send again later and give the operator the tracking id",
@@ -82,6 +90,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "id-reused": (
         "MessageId đã dùng cho nội dung khác; hãy dùng mã mới",
         "This MessageId was used for other bytes; use a new one",
+    ),
+    "journal-damaged": (
+        "Nhật ký của trục bị hỏng và đang được khôi phục; hãy gửi lại sau",
+        "The hub's journal is damaged and must be restored; send again later",
     ),
     "journal-unavailable": (
         "Tạm thời chưa ghi được nhật ký; hãy gửi lại sau",

@@ -54,7 +54,7 @@ def chain(tx: Transaction, limit: int = 2000) -> int:
     ).all()
     if not unchained:
         return 0
-    number, link = _head(tx)
+    number, link = head(tx)
     links = []
     for row in unchained:
         number, link = number + 1, _link(link, row.text)
@@ -85,7 +85,14 @@ def oldest_unchained(tx: Transaction) -> str | None:
     return None if row is None else str(json.loads(row.text)["at"])
 
 
-def _head(tx: Transaction) -> tuple[int, str]:
+def last(tx: Transaction) -> str | None:
+    """Return the time of the event that was appended last, as text; None when there is none."""
+    row = tx.execute(sa.select(table.c.text).order_by(table.c.serial.desc()).limit(1)).first()
+    return None if row is None else str(json.loads(row.text)["at"])
+
+
+def head(tx: Transaction) -> tuple[int, str]:
+    """Return the number and the hash of the last chained event; 0 and `ORIGIN` before the first."""
     row = tx.execute(
         sa.select(table.c.number, table.c.hash)
         .where(table.c.number.is_not(None))

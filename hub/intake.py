@@ -73,6 +73,7 @@ class Intake:
     _journal: Journal
     _work: Work
     _now: Callable[[], datetime]
+    _room: Callable[[], None]  #: raises `Unready` when there is none for another message
     _accepted: Callable[[], None]  #: told after each commit that may have made deliveries
 
     async def answer(self, body: Octets, manner: Manner, certificate: x509.Certificate, drawer: Drawer) -> Answer:
@@ -110,7 +111,7 @@ class Intake:
         partner = self.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": fingerprint(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
-        written = self._journal.write(events.append, Event("call-refused", self._now(), None, None, said))
+        written = self._journal.admit(events.append, Event("call-refused", self._now(), None, None, said))
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
@@ -137,7 +138,7 @@ class Intake:
         partner = province.partner_with(certificate)
         if partner is None:
             shown = fingerprint(certificate)
-            await self._journal.write(
+            await self._journal.admit(
                 events.append,
                 Event(
                     "call-refused",
@@ -164,6 +165,7 @@ class Intake:
                 drawer,
             )
         except Rejected as rejected:
+            self._room()
             kept = await self._work(len(body), carriage.kept, body, manner, drawer)
             entry = Entry(
                 id=tracking,
@@ -176,7 +178,7 @@ class Intake:
                 problems=rejected.problems,
             )
             await self._keep(entry)
-            await self._journal.write(journal.take, entry, province.routes)
+            await self._journal.admit(journal.take, entry, province.routes)
             raise
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
@@ -186,7 +188,7 @@ class Intake:
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
-            await self._journal.write(events.append, Event("call-refused", now, None, None, said))
+            await self._journal.admit(events.append, Event("call-refused", now, None, None, said))
             raise
 
     async def _perform(
@@ -299,12 +301,13 @@ class Intake:
     ) -> etree._Element:
         call = opened.call
         assert isinstance(call, calls.SendDocument | calls.UpdateTraces)
+        self._room()  # what was taken in before can still be fetched, confirmed and delivered
         entry = await self._work(
             len(call.packet), judge_message, call, partner, province, self._contract.name, now, tracking, drawer
         )
         entry = attrs.evolve(entry, sha1=sha1)
         await self._keep(entry)
-        taken: Taken = await self._journal.write(journal.take, entry, province.routes)
+        taken: Taken = await self._journal.admit(journal.take, entry, province.routes)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=partner.code, code=taken.problems[0].code)
             return answers.refused(opened.operation, taken.problems)
@@ -321,7 +324,7 @@ class Intake:
         if await self._journal.read(contents.size, entry.sha256) == size:
             return  # it came before
         for numbers in contents.batches(size):
-            await self._journal.write(contents.keep_parts, entry.sha256, entry.content, numbers)
+            await self._journal.admit(contents.keep_parts, entry.sha256, entry.content, numbers)
 
 
 def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:

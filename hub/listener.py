@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 #: A connection that says nothing for so long is closed, in seconds.
 IDLE = 60
+#: So many calls are answered at a time; one more may come again later.  Each keeps up to `SMALL` octets in memory, and its work.
+ANSWERING = 1000
 #: After refusing a body, what still comes is thrown away for so long, so that the refusal can be read, in seconds.
 LINGER = 5
 
@@ -63,6 +65,7 @@ class BoundedRequest(Request):
         self._drawer, self.content = Drawer(self.channel.site.spool), BytesIO()
         if length is None or length > SMALL:
             try:
+                self.channel.site.room()
                 self.content = self._drawer.file()
             except Unready as unready:
                 self._refuse_unready(unready)
@@ -150,6 +153,7 @@ class BoundedSite(Site):
 
     protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
 
+    room: Callable[[], None] = staticmethod(lambda: None)  #: raises Unready when there is none for a large body
     note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was too large, and whose
 
     def __init__(
@@ -183,6 +187,7 @@ class ServiceResource(Resource):
         self._intake = intake
         self._contract = contract
         self._address = address
+        self._answering = 0
 
     def render(self, request: Request) -> Any:
         """Answer another method by 405 (Basic Profile 1.1, R1114); of one that it does not know, Twisted would say 501."""
@@ -218,12 +223,29 @@ class ServiceResource(Resource):
             soap = _soap(request)
             request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
             return envelope.fault(self._contract.namespace, refused.problems, server=False, tracking="", soap=soap)
+        if self._answering >= ANSWERING:
+            return self._postpone(request, Unready("hub-busy", f"{self._answering} calls are being answered"))
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
         body, drawer = request.take_body()
+        self._answering += 1
         answered = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, gone))
-        _ = answered.addErrback(_lost).addBoth(lambda _: drawer.close())
+        _ = answered.addErrback(_lost).addBoth(self._answered, drawer)
         return NOT_DONE_YET
+
+    def _answered(self, _: object, drawer: Drawer) -> None:
+        self._answering -= 1
+        drawer.close()
+
+    def _postpone(self, request: BoundedRequest, unready: Unready) -> bytes:
+        """Tell the caller to come again."""
+        request.close_body()
+        log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking="")
+        request.setResponseCode(503)
+        request.setHeader(b"Retry-After", b"%d" % unready.retry_after)
+        soap = _soap(request)
+        request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
+        return envelope.fault(self._contract.namespace, [unready.problem], server=True, tracking="", soap=soap)
 
     async def _answer(
         self, request: BoundedRequest, body: Octets, manner: Manner, drawer: Drawer, gone: list[object]

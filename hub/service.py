@@ -48,6 +48,7 @@ from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive, Reply, Request
 from hub.nodes import Node
 from hub.province import Province
+from hub.room import Room
 from hub.sender import Sender
 from hub.vault import VAULT
 from hub.workroom import THRESHOLD, Workroom
@@ -180,7 +181,16 @@ class Hub(Ordered):
             alone=alone,
             poll=lambda: SLOW_POLL if self._bell.hears else POLL,
         )
-        self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
+        self._room = Room(config, reactor.seconds)
+        self._intake = Intake(
+            province,
+            self._contract,
+            self._database,
+            workroom.work,
+            self.now,
+            self._room.demand,
+            self._delivery.wake,
+        )
         self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
         self._soap_context = self._admin_context = tls.context(config.tls)
         self._make_contexts()
@@ -237,7 +247,7 @@ class Hub(Ordered):
         changed = tuple(changes(old, new))
         self.province = self._intake.province = self._delivery.province = found.province
         self._delivery.adapters = adapters_of(new)
-        self._sender.config = new
+        self._sender.config = self._room.config = new
         self._inquiry.take_up(new, found.heard)
         self._make_contexts()
         self._delivery.wake()
@@ -282,6 +292,7 @@ class Hub(Ordered):
         limit = self.province.config.soap.body_limit
         site = BoundedSite(root, limit, self._contract.namespace, self._reactor, spool.folder(self._data))
         site.note = self._intake.note
+        site.room = self._room.demand
         return site
 
     def _admin_site(self) -> Site:

@@ -5,6 +5,7 @@ The daemon, the command line and the tests share it: what is written through `wr
 
 import os
 import socket
+import sqlite3
 from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -196,6 +197,12 @@ def is_lost(error: sa.exc.DBAPIError) -> bool:
     return isinstance(error, sa.exc.OperationalError) and (unanswered or state.startswith(("08", "57P", "53300")))
 
 
+def is_damage(error: BaseException) -> bool:
+    """Tell whether SQLite found that its file is none, or is not whole (SQLITE_CORRUPT, SQLITE_NOTADB)."""
+    code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def is_passing(error: sa.exc.DBAPIError) -> bool:
     """Tell whether the database chose this transaction to give way: a deadlock, a conflict, a lock that took too long."""
     return _state(error) in ("40001", "40P01", "55P03")
@@ -203,7 +210,11 @@ def is_passing(error: sa.exc.DBAPIError) -> bool:
 
 def is_own_fault(error: sa.exc.DBAPIError) -> bool:
     """Tell whether it is the statement's doing and would be anywhere: a value that does not fit, a key that is taken."""
-    if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError | sa.exc.InternalError):
+    if (
+        error.connection_invalidated
+        or isinstance(error, sa.exc.InterfaceError | sa.exc.InternalError)
+        or is_damage(error)
+    ):
         return False
     return not isinstance(error, sa.exc.OperationalError) or _state(error).startswith("54")
 

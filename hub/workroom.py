@@ -1,4 +1,8 @@
-"""Where large XML is worked on: a few threads beside the reactor's.  Knows the threshold; not what the work is."""
+"""Where large XML is worked on: a few threads beside the reactor's.  Knows the threshold; not what the work is.
+
+What waits for a thread is bounded by who brings it: the listener answers so many calls at a time, the delivery service carries so many
+claims for a partner.
+"""
 
 import contextvars
 import ctypes

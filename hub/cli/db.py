@@ -8,6 +8,19 @@ import click
 
 from hub.cli.screen import FAILED, Screen, Stop, command, family, leave, pass_screen, t
 
+COMMANDS = {
+    "backup": (
+        "hub.cli.backup:backup",
+        "Sao lưu nhật ký SQLite khi trục đang chạy",
+        "Back the SQLite journal up while the hub runs",
+    ),
+    "verify": ("hub.cli.backup:verify", "Kiểm tra toàn bộ nhật ký", "Look at the whole journal for damage"),
+    "move": (
+        "hub.cli.move:move",
+        "Chuyển nhật ký từ SQLite sang PostgreSQL",
+        "Move the journal from SQLite to PostgreSQL",
+    ),
+}
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -15,7 +28,10 @@ if TYPE_CHECKING:
 
 
 @family(
-    "db", "Cơ sở dữ liệu của nhật ký: phiên bản, nâng cấp.", "The journal's database: its version, and upgrading it."
+    "db",
+    "Cơ sở dữ liệu của nhật ký: phiên bản, nâng cấp, sao lưu, kiểm tra, chuyển sang PostgreSQL.",
+    "The journal's database: its version, upgrade, backup, verification, and the move to PostgreSQL.",
+    table=COMMANDS,
 )
 def db() -> None:
     pass

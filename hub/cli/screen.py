@@ -6,7 +6,8 @@ Results go to standard output, everything said about them to standard error.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -207,9 +208,23 @@ def command(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[.
     return click.command(name, cls=Command, **_help(vi, en, examples))
 
 
-def family(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[..., Any]], Family]:
-    """Make a function a group of commands, like `lienthong partners`."""
-    return click.group(name, cls=Family, **_help(vi, en, examples))
+def family(
+    name: str, vi: str, en: str, *examples: str, table: Mapping[str, tuple[str, str, str]] | None = None
+) -> Callable[[Callable[..., Any]], Family]:
+    """Make a function a group of commands, like `lienthong partners`; those of *table* are imported only when used."""
+    return click.group(name, cls=Family, table=table, **_help(vi, en, examples))
+
+
+@contextmanager
+def bar(label: str) -> Generator[Callable[[int, int], None]]:
+    """Show on a terminal how far something is; give the way to tell: how much is done, of how much."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def leave(code: int) -> NoReturn:

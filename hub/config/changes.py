@@ -17,6 +17,7 @@ def changes(old: Config, new: Config) -> list[str]:
     return [
         *(f"! {_shown(name)}" for name in _AT_START if getattr(old, name) != getattr(new, name)),
         *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),
+        *(["~ limits.free-disk"] if old.free_disk != new.free_disk else []),
         *_identity(old, new),
         *_trust(old, new),
         *_partners(old, new),

@@ -20,7 +20,7 @@ from hub.config import database, files, identities
 from hub.config.identities import Own
 from hub.config.table import Table
 from hub.config.trusting import is_authority
-from hub.config.values import ANY, Config, Listen, Partner, Source
+from hub.config.values import ANY, FREE_DISK, Config, Listen, Partner, Source
 from hub.errors import ConfigurationFault, Mistake
 from hub.model import Receive
 from hub.pki import is_sample
@@ -62,6 +62,9 @@ def read(
     pki = table.table("pki")
     own, authorities, crls = _pki(pki, home, mistakes)
     database_url, password_file = _database(table.table("database"), home)
+    limits = table.table("limits")
+    free_disk = limits.size("free-disk", FREE_DISK)
+    limits.close()
     table.close()
 
     sources = _sources(home, mistakes)
@@ -109,6 +112,7 @@ def read(
         password_file=password_file,
         secrets=(*own.secrets, *([("database.password-file", password_file)] if password_file else [])),
         data=data,
+        free_disk=free_disk,
         partners=partners,
         sample=sample,
     )

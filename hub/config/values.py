@@ -12,6 +12,9 @@ from hub.policy import Policy
 
 ANY = "*"  #: in a partner's units: it may send for every unit, and receives for none by that
 
+#: The largest message, its index pages and a checkpoint must fit, in octets.
+FREE_DISK = 256 << 20
+
 
 @attrs.frozen
 class Listen:
@@ -67,6 +70,7 @@ class Config:
     password_file: Path | None = None  #: holds the database's password
     secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with the key that names it
     data: Path
+    free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
     partners: Mapping[str, Partner]
     sample: bool  #: whether any certificate is of a sample PKI
 

@@ -1,4 +1,4 @@
-"""/readyz says why: database, schema, chain, disk, keys, clock, revocation."""
+"""/readyz says why: database, schema, chain, queue, disk, keys, clock, revocation."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -30,28 +30,30 @@ def engine(tmp_path):
     return made
 
 
-def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw=""):
+def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", journal=None, free_disk=1):
     """Return whether the hub is ready, and the reasons that are not well."""
     certificate = SimpleNamespace(
         not_valid_before_utc=NOW - timedelta(days=1), not_valid_after_utc=NOW + timedelta(days=1)
     )
     config = SimpleNamespace(
         data=tmp_path,
+        database_url=f"sqlite:///{tmp_path / 'hub.db'}",
+        free_disk=free_disk,
         own=(("pki.certificate", SimpleNamespace(certificate=certificate)),),
         anchors=anchors,
         partners={partner.code: partner for partner in partners},
     )
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
-    asked = readiness(InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw))
+    asked = readiness(journal or InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw))
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
     return found.ready, {name: why for name, why in found.reasons.items() if why}
 
 
-def look(engine, tmp_path, now=NOW, key_flaw=""):
+def look(engine, tmp_path, now=NOW, **said):
     """Return the reasons that are not well, each of which is grave."""
-    ready, reasons = told(engine, tmp_path, now, key_flaw=key_flaw)
+    ready, reasons = told(engine, tmp_path, now, **said)
     assert ready == (not reasons)
     return reasons
 
@@ -83,11 +85,6 @@ def test_a_key_that_cannot_sign(engine, tmp_path):
     assert look(engine, tmp_path, key_flaw="there is no token truc") == {"keys": "there is no token truc"}
 
 
-def test_a_disk_that_is_nearly_full(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr("hub.admin.shutil.disk_usage", lambda _path: SimpleNamespace(free=1000))
-    assert "disk" in look(engine, tmp_path)
-
-
 def test_a_database_that_is_gone(engine, tmp_path):
     (tmp_path / "hub.db").unlink()
     (tmp_path / "hub.db").mkdir()
@@ -96,6 +93,19 @@ def test_a_database_that_is_gone(engine, tmp_path):
 
 def test_a_schema_of_another_version(tmp_path):
     assert "schema" in look(store.open_journal(f"sqlite:///{tmp_path / 'new.db'}", pooled=False), tmp_path)
+
+
+def test_a_disk_that_is_nearly_full(engine, tmp_path):
+    (why,) = look(engine, tmp_path, free_disk=1 << 60).values()
+    assert f"{1 << 60} needed" in why
+
+
+def test_a_journal_that_is_not_written(engine, tmp_path):
+    class Slow(InlineDatabase):
+        def trouble(self):
+            return "9 steps wait"
+
+    assert look(engine, tmp_path, journal=Slow(engine)) == {"queue": "9 steps wait"}
 
 
 def test_a_token_that_keeps_readyz_waiting_is_not_well():

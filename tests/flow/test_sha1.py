@@ -90,7 +90,13 @@ def desk(made, journal_url):
         changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=partners)
         province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
         intake = Intake(
-            province, contract.load("documents"), InlineDatabase(engine), at_once, lambda: NOW, lambda: None
+            province,
+            contract.load("documents"),
+            InlineDatabase(engine),
+            at_once,
+            lambda: NOW,
+            lambda: None,
+            lambda: None,
         )
         return Desk(intake, engine)
 

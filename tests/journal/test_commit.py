@@ -173,3 +173,82 @@ def test_while_the_server_is_away_nobody_waits_for_it_and_what_was_not_begun_is_
     assert kept(engine) == ["m1"]
     assert isinstance(again[0], Taken)
     assert len(told) == 5, "told once"
+
+
+def refusal(deferred):
+    """Return the `Unready` that a step failed with; None while it waits."""
+    found: list[Failure] = []
+    deferred.addErrback(found.append)
+    return found[0].value if found else None
+
+
+def test_what_comes_from_outside_is_committed_after_what_is_under_way(running):
+    made, clock, queued = running
+    done: list[str] = []
+    made.admit(lambda _tx: done.append("taken in"))
+    made.write(lambda _tx: done.append("settled"))
+    made.admit(lambda _tx: done.append("taken in"))
+    made.write(lambda _tx: done.append("chained"))
+    clock.advance(0)
+    queued.pop(0)()
+    assert done == ["settled", "chained", "taken in", "taken in"]
+
+
+def test_when_too_many_wait_nothing_more_is_taken_in_but_all_else_goes_on(running, monkeypatch):
+    made, clock, queued = running
+    monkeypatch.setattr(database, "MOST", 3)
+    waiting = [made.admit(lambda _tx: None) for _ in range(3)]
+    refused = refusal(made.admit(lambda _tx: None))
+    assert (refused.problem.code, refused.retry_after) == ("hub-busy", 5)
+    assert "3 steps wait" in made.trouble()
+    settled = made.write(lambda _tx: "settled")
+    clock.advance(0)
+    queued.pop(0)()
+    assert settled.result == "settled"
+    assert all(each.called for each in waiting)
+    assert made.trouble() == ""
+    assert refusal(made.admit(lambda _tx: None)) is None
+
+
+def test_when_a_commit_takes_too_long_nothing_more_is_taken_in_until_it_is_done(running):
+    made, clock, queued = running
+    made.write(lambda _tx: None)
+    clock.advance(database.OLDEST - 0.1)
+    assert refusal(made.admit(lambda _tx: None)) is None
+    clock.advance(0.1)
+    refused = refusal(made.admit(lambda _tx: None))
+    assert refused.problem.code == "hub-busy"
+    assert "the oldest for 5.0 s" in refused.problem.detail
+    queued.pop(0)()
+    queued.pop(0)()
+    assert refusal(made.admit(lambda _tx: None)) is None
+
+
+def test_a_commit_that_failed_is_told_of_for_a_moment(running):
+    made, clock, queued = running
+
+    def full(_tx):
+        raise sa.exc.OperationalError("insert", {}, RuntimeError("database or disk is full"))
+
+    failed = made.admit(full)
+    clock.advance(0)
+    queued.pop(0)()
+    assert refusal(failed).problem.code == "journal-unavailable"
+    assert "database or disk is full" in made.trouble()
+    assert refusal(made.admit(lambda _tx: None)) is None, "the next may try"
+    clock.advance(0)
+    queued.pop(0)()
+    clock.advance(database.RECENT)
+    assert made.trouble() == ""
+
+
+def test_a_stop_finishes_what_waits_of_both_kinds(running):
+    made, clock, queued = running
+    done: list[str] = []
+    made.admit(lambda _tx: done.append("taken in"))
+    made.write(lambda _tx: done.append("settled"))
+    stopped = made.stopService()
+    clock.advance(0)
+    queued.pop(0)()
+    assert done == ["settled", "taken in"]
+    assert stopped.called

@@ -140,7 +140,7 @@ EXPECTED = {
     "README.md": ["Everything is right.", "Accepted: ", "1 messages into den", "Wrote bao-cao.html."],
     "docs/tutorial.md": ["sender-not-allowed", "exit code 1", "status-moved", "delivery-delivered", "status-03"],
     "docs/howto/connect-a-partner.md": ["added: partners/sotc", "1 messages into den"],
-    "docs/howto/operate.md": ['"ready": true', "Nothing changed"],
+    "docs/howto/operate.md": ['"ready": true', "Nothing changed", "hub-backup.db: ", "Whole: "],
     "docs/howto/replay.md": ["given up: ", "The plan: 1 deliveries", "1 deliveries replayed."],
 }
 
@@ -253,6 +253,7 @@ ASKED = {
     "units list": "lienthong units list",
     "db status": "lienthong db status",
     "db upgrade": "lienthong db upgrade",
+    "db verify": "lienthong db verify",
     "check": "lienthong check",
 }
 

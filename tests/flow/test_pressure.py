@@ -1,0 +1,130 @@
+"""Under pressure a caller is told to come again, in the SOAP version that he speaks, before anything is read or kept."""
+
+import shutil
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from lxml import etree
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.web.resource import Resource
+
+from hub import contract, envelope, listener, room
+from hub.errors import Unready
+from hub.intake import Answer
+from hub.listener import BoundedSite, ServiceResource
+from hub.room import Room
+from tests import pki
+from tests.flow.test_connections import Line
+
+CONTRACT = contract.load("documents")
+ME = pki.partner("sotttt")
+TYPES = {envelope.SOAP11: b"text/xml; charset=utf-8", envelope.SOAP12: b"application/soap+xml; charset=utf-8"}
+
+
+class Caller(Line):
+    """A connection of ours."""
+
+    def getPeerCertificate(self):
+        return SimpleNamespace(to_cryptography=lambda: ME.certificate)
+
+    def registerProducer(self, producer, streaming):
+        pass
+
+    def unregisterProducer(self):
+        pass
+
+
+class Desk:
+    """An intake that answers when the test says so."""
+
+    def __init__(self):
+        self.asked: list[Deferred[Answer]] = []
+
+    def note(self, problem, certificate):
+        pass
+
+    async def answer(self, body, manner, certificate, drawer):
+        waiting: Deferred[Answer] = Deferred()
+        self.asked.append(waiting)
+        return await waiting
+
+
+class Port:
+    """A SOAP port with a desk behind it."""
+
+    def __init__(self, tmp_path):
+        self.desk, root = Desk(), Resource()
+        desk: Any = self.desk
+        root.putChild(b"documents", ServiceResource(desk, CONTRACT, lambda: "https://hub"))
+        self.site = BoundedSite(root, 1 << 20, CONTRACT.namespace, Clock(), tmp_path)
+
+    def call(self, soap=envelope.SOAP11, size=10, body=None):
+        line = Caller()
+        line.protocol = self.site.buildProtocol(None)
+        line.protocol.makeConnection(line)
+        head = b"POST /documents HTTP/1.1\r\nHost: hub\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+        line.protocol.dataReceived(head % (TYPES[soap], size) + (b"x" * size if body is None else body))
+        return line
+
+
+def assert_postponed(line, soap, code, seconds):
+    """The answer is 503, says when to come again, and is a fault of the server in the caller's own version."""
+    head, _, body = line.heard.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: %d" % seconds in head
+    assert TYPES[soap].partition(b";")[0] in head
+    root = etree.fromstring(body)
+    assert root.tag == f"{{{soap}}}Envelope"
+    text = etree.tostring(root, encoding="unicode")
+    assert code in text
+    assert ("Receiver" if soap == envelope.SOAP12 else "Server") in text
+
+
+@pytest.mark.parametrize("soap", TYPES)
+def test_one_call_too_many_may_come_again(tmp_path, monkeypatch, soap):
+    monkeypatch.setattr(listener, "ANSWERING", 2)
+    port = Port(tmp_path)
+    for _ in range(2):
+        port.call()
+    assert_postponed(port.call(soap), soap, "hub-busy", 5)
+    assert len(port.desk.asked) == 2
+    port.desk.asked[0].errback(ConnectionError())
+    port.call()
+    assert len(port.desk.asked) == 3, "when one is answered there is a place"
+
+
+@pytest.mark.parametrize("soap", TYPES)
+def test_when_a_disk_is_nearly_full_a_large_body_is_not_read(tmp_path, soap):
+    port = Port(tmp_path)
+
+    def none():
+        raise Unready("disk-low", "data: 1 octets free, 2 needed", 60)
+
+    port.site.room = none
+    port.call()
+    assert len(port.desk.asked) == 1, "a small one may be a confirmation"
+    assert_postponed(port.call(soap, 100_000, body=b""), soap, "disk-low", 60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
+    free, clock = [5], Clock()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
+    config: Any = SimpleNamespace(data=tmp_path, database_url="postgresql+psycopg://x/y", free_disk=10)
+    watched = Room(config, clock.seconds)
+    with pytest.raises(Unready) as caught:
+        watched.demand()
+    assert (caught.value.problem.code, caught.value.retry_after) == ("disk-low", 60)
+    free[0] = 10
+    with pytest.raises(Unready):
+        watched.demand()
+    clock.advance(1)
+    watched.demand()
+
+
+def test_both_the_data_and_the_file_of_the_journal_need_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1 if place.name == "far" else 100))
+    config: Any = SimpleNamespace(data=tmp_path, database_url=f"sqlite:///{tmp_path}/far/hub.db", free_disk=10)
+    assert room.lacking(config) == f"{tmp_path}/far: 1 octets free, 10 needed"

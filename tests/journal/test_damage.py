@@ -1,0 +1,110 @@
+"""Damage of each kind is found and named; what only looks like it is not."""
+
+import contextlib
+import hashlib
+import sqlite3
+import stat
+
+import pytest
+import sqlalchemy as sa
+
+from hub import backup, contents, damage, events, journal, store
+from hub.schema import content, event
+from tests.conftest import not_applicable
+from tests.province import ROUTES, document, entry
+
+LARGE = bytes(range(256)) * 4096  # four parts
+
+
+@pytest.fixture
+def whole(engine):
+    """A journal with three messages, one of them of four parts, and some parts of one that never came whole."""
+    with store.writing(engine) as tx:
+        for number, octets in enumerate((b"one", LARGE, b"three")):
+            journal.take(tx, entry(document(document_id=f"D{number}"), number, content=octets), ROUTES)
+        contents.keep_parts(tx, "00" * 32, LARGE, [0])
+        events.chain(tx)
+    return engine
+
+
+def found(engine):
+    """Return all that is wrong."""
+    with store.reading(engine) as tx:
+        return [*damage.in_file(tx), *damage.in_chain(tx), *damage.in_contents(tx)]
+
+
+def change(engine, statement):
+    with store.writing(engine) as tx:
+        tx.execute(statement)
+
+
+def test_nothing_is_wrong_with_a_whole_journal_nor_with_what_an_interrupted_writer_left(whole):
+    assert found(whole) == []
+
+
+def test_other_bytes_than_those_of_the_name(whole):
+    name = hashlib.sha256(LARGE).hexdigest()
+    second = sa.and_(content.c.sha256 == name, content.c.part == 1)
+    change(whole, sa.update(content).where(second).values(octets=b"x" * contents.PART))
+    assert found(whole) == [f"the bytes of {name} are others"]
+    change(whole, sa.delete(content).where(second))
+    assert found(whole) == [f"the bytes of {name} are others"]
+
+
+def test_bytes_that_are_gone(whole):
+    change(whole, sa.delete(content).where(content.c.sha256 == hashlib.sha256(b"one").hexdigest()))
+    assert found(whole) == [f"the bytes of message {entry(document(), 0).id} are missing"]
+
+
+def test_an_event_that_was_changed(whole):
+    change(whole, sa.update(event).where(event.c.number == 2).values(text="{}"))
+    assert found(whole) == ["event 2 does not follow from its text and its predecessor"]
+
+
+def test_when_there_is_no_time_to_look_the_rest_goes_on(whole, monkeypatch):
+    monkeypatch.setattr(damage, "BRIEFLY", -1.0)
+    monkeypatch.setattr(damage, "_STEPS", 1)
+    with store.reading(whole) as tx:
+        assert damage.in_file(tx, briefly=True) == []
+        assert list(damage.in_chain(tx)) == [], "the transaction is as it was"
+
+
+def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never_over_another(whole, tmp_path):
+    if whole.dialect.name != "sqlite":
+        not_applicable("PostgreSQL has pg_dump")
+    source, to = tmp_path / "hub.db", tmp_path / "copy %?#.db"
+    told: list[tuple[int, int]] = []
+    with contextlib.closing(sqlite3.connect(source, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        busy.execute("DELETE FROM content")  # not committed: nobody waits for anybody
+        new = backup.copy(source, to, lambda done, pages: told.append((done, pages)))
+        busy.execute("ROLLBACK")
+    assert not to.exists()
+    backup.keep(new, to)
+    assert told[-1][0] == told[-1][1] > 0
+    assert stat.S_IMODE(to.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == [to.name]
+    with contextlib.closing(sqlite3.connect(to)) as copied:
+        assert copied.execute("SELECT count(*) FROM content").fetchone() == (7,)
+    with pytest.raises(FileExistsError):
+        backup.copy(source, to)
+
+
+@pytest.mark.parametrize("octets", [b"no database" * 1000, None], ids=["another file", "torn"])
+def test_a_file_that_sqlite_finds_damaged_is_told_from_one_that_is_not_there_now(tmp_path, octets):
+    path = tmp_path / "hub.db"
+    engine = store.open_journal(f"sqlite:///{path}", pooled=False)
+    store.upgrade(engine)
+    with contextlib.closing(sqlite3.connect(path)) as there:
+        there.execute("PRAGMA journal_mode=DELETE")
+    whole = path.read_bytes()
+    path.write_bytes(octets or whole[: len(whole) // 2])
+    with pytest.raises(sa.exc.DBAPIError) as caught, store.reading(engine) as tx:
+        tx.execute(sa.text("SELECT count(*) FROM message"))
+    assert store.is_damage(caught.value)
+    assert not store.is_own_fault(caught.value)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(sa.exc.DBAPIError) as caught, store.reading(engine) as tx:
+        tx.execute(sa.text("SELECT count(*) FROM message"))
+    assert not store.is_damage(caught.value)

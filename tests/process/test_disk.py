@@ -1,0 +1,215 @@
+"""A disk that is full, nearly full, slow or failing: nothing is receipted that is not on it, and the hub goes on by itself."""
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+from collections import Counter
+from datetime import date
+
+import pytest
+
+from hub.client import Refused, Unavailable
+from hub.demo.packets import document
+from tests.conftest import cannot_be_had, not_applicable
+from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
+from tests.running import until
+
+pytestmark = pytest.mark.slow
+
+
+def packet(number, *recipients, size=0):
+    return document(
+        "H55.1",
+        recipients or ["H55.13"],
+        number=str(number),
+        notation="VP",
+        subject="x",
+        promulgated=date(2026, 11, 20),
+        attachments=[("x.bin", bytes(range(256)) * (size // 256))] if size else [("x.txt", b"x")],
+    )
+
+
+def reasons(hub):
+    """Return what /readyz finds wrong."""
+    said = json.loads(hub.get("/readyz")[1])["reasons"]
+    return {name: why for name, why in said.items() if why != "ok"}
+
+
+def attempt(hub, number, *recipients, size=0):
+    """Send once; return the receipt, or what it was put off with."""
+    try:
+        with hub.client("vpub") as client:
+            return client.send(packet(number, *recipients, size=size), f"vpub-{number}")
+    except Unavailable as unavailable:
+        return str(unavailable)
+
+
+def until_put_off(hub, code, numbers):
+    """Send large messages until one is put off; return the receipts before, and what was said."""
+    receipts: dict[str, tuple[str, str]] = {}
+    for number in numbers:
+        said = attempt(hub, number, size=200_000)
+        if isinstance(said, str):
+            assert code in said, said
+            return receipts, said
+        receipts[f"vpub-{number}"] = (said.document_id, said.sha256)
+    raise AssertionError("the disk was never full")
+
+
+def assert_kept(hub, receipts):
+    """What was receipted is there with its bytes, and nothing else was taken in."""
+    kept = {row["message_id"]: (row["id"], row["sha256"]) for row in hub.cli("messages", "--json")}
+    assert kept == receipts
+
+
+def set_free_disk(hub, size):
+    hub.config.write_text(hub.config.read_text() + f'\n[limits]\nfree-disk = "{size}"\n')
+
+
+@pytest.fixture
+def small(hub):
+    """A hub whose data lie on a file system of 24 MB, and the way to take most of it away."""
+    if os.geteuid() != 0:
+        not_applicable("only root mounts; another account has the test with a limit of its own")
+    data, kept = hub.home / "data", hub.home / "kept"
+    shutil.copytree(data, kept)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", data], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        not_applicable(f"this machine lets nobody mount: {mounted.stderr.decode()}")
+    try:
+        shutil.copytree(kept, data, dirs_exist_ok=True)
+
+        def fill(leave):
+            (data / "ballast").unlink(missing_ok=True)
+            with (data / "ballast").open("wb") as file, contextlib.suppress(OSError):
+                file.write(bytes(max(0, shutil.disk_usage(data).free - leave)))
+
+        yield hub, fill
+    finally:
+        hub.close()
+        subprocess.run(["umount", "-l", data], check=True)
+
+
+def test_a_full_disk_under_load_loses_nothing_and_the_hub_goes_on_when_there_is_room(small):
+    hub, fill = small
+    set_free_disk(hub, "1KB")
+    for partner in ("vpub", "vpcp"):
+        hub.letterbox(partner)
+    hub.start()
+    with Load(hub) as load:
+        until(lambda: len(load.receipts) > 10, "some receipts")
+        for _ in range(2):
+            fill(leave=0)
+            until(lambda: "queue" in reasons(hub) or "disk" in reasons(hub), "the hub to say so")
+            until(lambda: "hub-unready" in hub.log.read_text(), "a caller to be put off")
+            assert hub.cli("messages", "--count", text=True)
+            (hub.home / "data/ballast").unlink()
+            before = len(load.receipts)
+            until(lambda before=before: len(load.receipts) > before, "receipts again", 10)
+        until(lambda: len(load.receipts) > 40, "more receipts")
+    assert not load.broken
+    until(lambda: load.fetch_all() == 0, "everything to be fetched")
+    until(lambda: not waiting(hub), "everything to be delivered", 60)
+    assert_nothing_lost(hub, load)
+    assert_counted_once(hub, load)
+    with contextlib.closing(sqlite3.connect(hub.home / "data/hub.db")) as there:
+        assert there.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_on_a_disk_that_is_nearly_full_nothing_is_taken_in_and_what_is_there_is_delivered(small):
+    hub, fill = small
+    set_free_disk(hub, "8MiB")
+    hub.start()
+    with hub.client("vpub") as client:
+        sent = client.send(packet(1, "H55.13", "000.00.00.G22"), "vpub-1")
+    fill(leave=4 << 20)
+    until(lambda: "disk" in reasons(hub), "the hub to say so")
+    until(lambda: "disk-low" in str(attempt(hub, 9, "000.00.00.G22", size=100_000)), "an attempt to be put off")
+    for size in (0, 100_000):
+        said = attempt(hub, 2, size=size)
+        assert "disk-low" in said
+    with hub.client("sotttt") as client:
+        assert client.pending("H55.13") == (sent.document_id,)
+        client.get(sent.document_id)
+        client.confirm(sent.document_id)
+    hub.letterbox("vpcp")
+    until(lambda: {state for state, _ in hub.states(sent.document_id).values()} == {"delivered"}, "the deliveries")
+    fill(leave=20 << 20)
+    until(lambda: not isinstance(attempt(hub, 3), str), "the next to be taken in", 10)
+
+
+def test_a_file_that_may_not_grow_puts_callers_off_and_loses_nothing(hub):
+    """As a full disk, for an account that may not mount one."""
+    hub.start()
+    pid, unlimited = hub.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+    receipts = {"vpub-0": (attempt(hub, 0).document_id, None)}
+    wal = (hub.home / "data/hub.db-wal").stat().st_size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (wal + 1_000_000, hard))
+    more, _ = until_put_off(hub, "journal-unavailable", range(1, 40))
+    assert "queue" in reasons(hub)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited if hard == resource.RLIM_INFINITY else (hard, hard))
+    again = until(lambda: not isinstance(found := attempt(hub, 50), str) and found, "the next to be taken in", 10)
+    receipts["vpub-0"] = (receipts["vpub-0"][0], hub.cli("messages", "--message-id", "vpub-0", "--json")[0]["sha256"])
+    assert_kept(hub, receipts | more | {"vpub-50": (again.document_id, again.sha256)})
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """The library that makes a sync fail."""
+    if shutil.which("gcc") is None:
+        cannot_be_had("gcc", "it is not installed")
+    place = tmp_path_factory.mktemp("fsync") / "fsync.so"
+    source = os.path.join(os.path.dirname(__file__), "fsync.c")  # noqa: PTH118, PTH120
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O", "-o", place, source, "-ldl"], check=True)
+    return place
+
+
+def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_that_was(hub, failing, monkeypatch):
+    mark = hub.home / "fails"
+    monkeypatch.setenv("LD_PRELOAD", str(failing))
+    monkeypatch.setenv("FSYNC_FAILS", str(mark))
+    hub.start()
+    monkeypatch.delenv("LD_PRELOAD")
+    receipts: dict[str, tuple[str, str]] = {}
+    for number in range(5):
+        said = attempt(hub, number)
+        receipts[f"vpub-{number}"] = (said.document_id, said.sha256)
+    mark.touch()
+    for number in range(5, 10):
+        said = attempt(hub, number)
+        assert "journal-unavailable" in said
+        assert "disk I/O error" in hub.log.read_text()
+        assert "queue" in reasons(hub)
+    mark.unlink()
+    said = attempt(hub, 7)  # sent again
+    receipts["vpub-7"] = (said.document_id, said.sha256)
+    assert_kept(hub, receipts)
+    hub.kill()
+    hub.cli("check")
+    hub.start()
+    assert_kept(hub, receipts)
+    facts = Counter((fact["id"], fact["unit"], fact["milestone"]) for fact in hub.cli("report", "--facts", "--json"))
+    assert set(facts.values()) == {1}
+    assert len(facts) == 6
+
+
+def test_while_the_journal_cannot_be_written_callers_are_put_off_soon_and_what_reads_goes_on(hub):
+    hub.start()
+    sent = attempt(hub, 0)
+    with contextlib.closing(sqlite3.connect(hub.home / "data/hub.db", timeout=10)) as other:
+        other.execute("BEGIN IMMEDIATE")  # as a disk that has stopped
+        until(lambda: "queue" in reasons(hub), "the hub to say so")
+        assert "steps wait" in reasons(hub)["queue"]
+        said = attempt(hub, 1)
+        assert "hub-busy" in said
+        with hub.client("sotttt") as client, contextlib.suppress(Refused):
+            assert client.pending("H55.13") == (sent.document_id,)
+        other.execute("ROLLBACK")
+    until(lambda: not isinstance(attempt(hub, 2), str), "the next to be taken in", 20)
