@@ -53,6 +53,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *_contracts(),
         *agreement.adapter_mistakes(config),
         *agreement.identity_mistakes(config, now),
+        *_feed(config),
         *_ports(config, starting=starting),
     ]
     warnings = [*agreement.endings(config, now), *_secrets(config)]
@@ -95,6 +96,11 @@ def _installation() -> Iterable[Mistake]:
         yield Mistake("installation", wrong, f"{home / 'tap.py'}: install lienthong in an environment of its own")
 
 
+def _feed(config: Config) -> Iterable[Mistake]:
+    if config.feed is not None and find_spec("pika") is None:
+        yield Mistake("hub.toml: feed", "there is no pika", "pip install 'lienthong[amqp]'")
+
+
 def _contracts() -> Iterable[Mistake]:
     try:
         contract.load("documents")
@@ -103,7 +109,13 @@ def _contracts() -> Iterable[Mistake]:
 
 
 def _secrets(config: Config) -> Iterable[Mistake]:
-    for key, file in (("pki.key", config.key_file), ("database.password-file", config.password_file)):
+    feed = config.feed.password_file if config.feed else None
+    secrets = (
+        ("pki.key", config.key_file),
+        ("database.password-file", config.password_file),
+        ("feed.password-file", feed),
+    )
+    for key, file in secrets:
         if file is not None and file.stat().st_mode & 0o077:
             expected = "a file that only its owner may read: chmod 600"
             yield Mistake(f"hub.toml: {key}", f"{file} may be read by others", expected)

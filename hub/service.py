@@ -27,7 +27,7 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 import adapters
-from hub import admin, check, contract, pidfile, spool, store, tls
+from hub import admin, broker, check, cloudevent, contract, feed, pidfile, spool, store, tls
 from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
 from hub.config import Config, Listen, changes
@@ -35,6 +35,7 @@ from hub.contract import Contract
 from hub.database import Database
 from hub.delivery import DeliveryService
 from hub.errors import ConfigurationFault, Mistake, Rejected
+from hub.feed import Feed
 from hub.heard import Heard
 from hub.inquiry import Inquiry, network
 from hub.intake import Intake
@@ -42,6 +43,7 @@ from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive
 from hub.province import Province
 from hub.sender import Sender
+from hub.turn import Turn
 from hub.workroom import Workroom
 
 log = structlog.get_logger()
@@ -138,7 +140,8 @@ class Hub(Ordered):
         self._reactor = reactor
         self._contract = contract.load("documents")
         self._clock = reactor
-        self._database = Database(store.open_journal(config.database_url, password_file=config.password_file), reactor)
+        engine = store.open_journal(config.database_url, password_file=config.password_file)
+        self._database = Database(engine, reactor)
         workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(
@@ -155,6 +158,8 @@ class Hub(Ordered):
         )
         self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
         self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
+        turn = Turn(engine, feed.LOCK, reactor)
+        self._feed = self._make_feed(turn)
         self._soap_context = self._admin_context = tls.context(config.identity)
         self._make_contexts()
         for part in (
@@ -163,11 +168,26 @@ class Hub(Ordered):
             workroom,
             Chainer(self._database, reactor),
             self._inquiry,
+            *([turn, self._feed] if self._feed else []),
             self._delivery,
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
             Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
         ):
             part.setServiceParent(self)
+
+    def _make_feed(self, turn: Turn) -> Feed | None:
+        config, said = self.province.config, self.province.config.feed
+        if said is None:
+            return None
+        return Feed(
+            said.exchange,
+            cloudevent.source(config.province),
+            self._database,
+            connect=lambda: broker.connect(said, self.province.config.identity, self._reactor, self.now),
+            take_turn=turn.take,
+            clock=self._reactor,
+            random=random.SystemRandom().random,
+        )
 
     def now(self) -> datetime:
         """Return the time, aware and in UTC."""
@@ -235,9 +255,11 @@ class Hub(Ordered):
         def wsdls() -> dict[str, bytes]:
             return wsdls_of(self._contract, self._address())
 
-        return BoundedSite(
-            admin.resource(look, wsdls), 64 * 1024, self._contract.namespace, self._reactor, spool.folder(self._data)
-        )
+        def gather() -> Any:
+            return admin.gather(self._database, self.province, self.now(), self._feed)
+
+        served = admin.resource(look, wsdls, gather if self.province.config.admin.metrics else None)
+        return BoundedSite(served, 64 * 1024, self._contract.namespace, self._reactor, spool.folder(self._data))
 
 
 def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:

@@ -1,8 +1,12 @@
 """`lienthong db`: which version the database has, and bringing it to this program's."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hub.cli.screen import FAILED, Screen, Stop, command, family, leave, pass_screen, t
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 @family(
@@ -27,17 +31,38 @@ def status(screen: Screen) -> None:
     config = read(screen.config)
     with opened(config, any_version=True) as engine:
         found, needed = store.version(engine), store.latest_version()
-    same = found == needed
+        same = found == needed
+        fed = _fed(engine, config.feed.exchange) if same and config.feed else None
     told = found or t("trống", "empty")
     verdict = (
         t("đúng phiên bản", "up to date")
         if same
         else t("hãy chạy `lienthong db upgrade`", "run `lienthong db upgrade`")
     )
-    fields = {"url": config.database_url, "version": found, "needed": needed, "current": same}
-    screen.row(fields, t(f"{told}; cần {needed}: {verdict}", f"{told}; needed {needed}: {verdict}"))
+    fields: dict[str, object] = {"url": config.database_url, "version": found, "needed": needed, "current": same}
+    lines = [t(f"{told}; cần {needed}: {verdict}", f"{told}; needed {needed}: {verdict}")]
+    if fed is not None:
+        fields["feed"] = fed
+        since = t(f", cũ nhất từ {fed['oldest']}", f", the oldest of {fed['oldest']}") if fed["oldest"] else ""
+        lines.append(
+            t(
+                f"{fed['exchange']}: đã phát {fed['published']} sự kiện, còn {fed['unpublished']}{since}",
+                f"{fed['exchange']}: {fed['published']} events published, {fed['unpublished']} to go{since}",
+            )
+        )
+    screen.row(fields, "\n".join(lines))
     if not same:
         leave(FAILED)
+
+
+def _fed(engine: "sa.Engine", exchange: str) -> dict[str, object]:
+    """Return how far the feed came."""
+    from hub import store, subscription
+
+    with store.reading(engine) as tx:
+        lag = subscription.lag(tx, exchange)
+    oldest = lag.oldest.isoformat() if lag.oldest else None
+    return {"exchange": exchange, "published": lag.published, "unpublished": lag.events, "oldest": oldest}
 
 
 @command(

@@ -7,6 +7,7 @@ import attrs
 from cryptography import x509
 
 from hub.certificates import Anchors, Identity
+from hub.config.feed import Place
 from hub.model import Receive
 from hub.policy import Policy
 
@@ -20,6 +21,7 @@ class Listen:
     host: str
     port: int
     body_limit: int
+    metrics: bool = False  #: whether `/metrics` is served there; the admin port only
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +49,17 @@ class Partner:
 
 
 @attrs.frozen(kw_only=True)
+class Broker:
+    """The RabbitMQ that events are published to: `[feed]`."""
+
+    place: Place
+    password_file: Path
+    authorities: tuple[x509.Certificate, ...] = ()  #: its certificate leads to one of these; none without TLS
+    exchange: str
+    waits: bool  #: whether the feed waits for a queue that takes an event, or lets the event go
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """`hub.toml` and what stands beside it."""
 
@@ -66,5 +79,6 @@ class Config:
     database_url: str  #: as the store takes it, without a password
     password_file: Path | None = None  #: holds the database's password
     data: Path
+    feed: Broker | None = None
     partners: Mapping[str, Partner]
     sample: bool  #: whether any certificate is of a sample PKI

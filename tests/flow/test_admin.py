@@ -1,4 +1,4 @@
-"""/readyz says why: database, schema, chain, disk, keys, clock."""
+"""/readyz says why: database, schema, chain, disk, keys, clock.  /metrics says how much."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -8,10 +8,12 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from hub import events, store
-from hub.admin import readiness
+from hub.admin import gather, readiness
 from hub.database import InlineDatabase
+from hub.feed import Feed
 from hub.model import Event
 from hub.province import Province
+from tests.pages import DOCS, quoted, rows, sections
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -74,3 +76,43 @@ def test_a_database_that_is_gone(engine, tmp_path):
 
 def test_a_schema_of_another_version(tmp_path):
     assert "schema" in look(store.open_journal(f"sqlite:///{tmp_path / 'new.db'}", pooled=False), tmp_path)
+
+
+def told(engine, tmp_path):
+    """Return the metrics by name."""
+    certificate = SimpleNamespace(
+        not_valid_before_utc=NOW - timedelta(days=1), not_valid_after_utc=NOW + timedelta(days=1)
+    )
+    partner = SimpleNamespace(code="vpub", certificates=(certificate,))
+    config = SimpleNamespace(
+        data=tmp_path, identity=SimpleNamespace(certificate=certificate), partners={"vpub": partner}
+    )
+    province = cast("Province", SimpleNamespace(config=config))
+    feed = cast("Feed", SimpleNamespace(name="lienthong", connected=True))
+    done: list[Any] = []
+    _ = Deferred.fromCoroutine(gather(InlineDatabase(engine), province, NOW, feed)).addBoth(done.append)
+    return {each.name: {tuple(labels.values()): value for labels, value in each.samples} for each in done[0]}
+
+
+def test_the_metrics_of_a_hub_that_is_well(engine, tmp_path):
+    found = told(engine, tmp_path)
+    assert set(found["lienthong_ready"].values()) == {1.0}
+    assert found["lienthong_certificate_expiry_timestamp_seconds"] == dict.fromkeys(
+        [("hub",), ("vpub",)], (NOW + timedelta(days=1)).timestamp()
+    )
+    assert found["lienthong_disk_free_bytes"][()] > 0
+    assert found["lienthong_feed_connected"] == {(): 1.0}
+    assert found["lienthong_feed_unpublished_events"] == {(): 0}
+
+
+def test_without_a_database_the_metrics_say_so(engine, tmp_path):
+    (tmp_path / "hub.db").unlink()
+    (tmp_path / "hub.db").mkdir()
+    found = told(engine, tmp_path)
+    assert found["lienthong_ready"]["database",] == 0.0
+    assert "lienthong_events_total" not in found
+
+
+def test_every_metric_is_explained(engine, tmp_path):
+    written = {name for row in rows(sections(DOCS / "howto/operate.md")["Metrics"]) for name in quoted(row[0])}
+    assert set(told(engine, tmp_path)) == written

@@ -34,7 +34,7 @@ MADE = {
     "recall-agreed",
     "recall-refused",
 }
-BESIDE = {"deviation-tolerated", "packet-signature", "message-refused", "call-refused"}
+BESIDE = {"fact-recorded", "deviation-tolerated", "packet-signature", "message-refused", "call-refused"}
 
 Said = dict[str, Any]
 
