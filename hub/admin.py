@@ -1,19 +1,22 @@
-"""The admin port: is it alive, is it ready, what are its contracts.  Knows what readiness means; changes nothing."""
+"""The admin port: is it alive, is it ready, what are its contracts, its metrics.  Knows what readiness means; changes nothing."""
 
 import json
-from collections.abc import Awaitable, Callable
+import shutil
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import attrs
 import structlog
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from hub import agreement, contract, events, room, store, upgrades
+from hub import agreement, contract, events, metrics, room, store, upgrades
 from hub.database import Journal
+from hub.feed import Feed
+from hub.metrics import Metric
 from hub.province import Province
 from hub.store import Transaction
 from hub.workroom import Work
@@ -72,6 +75,41 @@ async def readiness(
         why = next(iter(kept_out.values()))
         reasons["revocation"] = f"{len(kept_out)} of {len(everyone)} partners are kept out: {why}"
     return Readiness(reasons, frozenset() if nobody else frozenset({"revocation"}))
+
+
+async def gather(
+    found: Readiness, journal: Journal, province: Province, now: datetime, feed: Feed | None
+) -> list[Metric]:
+    """Return what `/metrics` tells beside what was *found*; without an answer from the journal, what is known without it."""
+    config = province.config
+    shown = {"hub": tuple(own.certificate for _, own in config.own)} | {
+        each.code: each.certificates for each in config.partners.values()
+    }
+    last = {of: max(each.not_valid_after_utc for each in certificates) for of, certificates in shown.items()}
+    ends = last | {"hub": min(own.certificate.not_valid_after_utc for _, own in config.own)}
+    told = [
+        Metric(
+            "lienthong_ready",
+            "gauge",
+            "1 where /readyz finds nothing wrong, by what it looks at.",
+            tuple(({"reason": name}, float(not wrong)) for name, wrong in found.reasons.items()),
+        ),
+        Metric(
+            "lienthong_certificate_expiry_timestamp_seconds",
+            "gauge",
+            "When the certificate of the hub or of a partner ends; of several, the last.",
+            tuple(({"of": of}, end.timestamp()) for of, end in ends.items()),
+        ),
+        metrics.one(
+            "lienthong_disk_free_bytes", "gauge", "Room where `data` lies.", shutil.disk_usage(config.data).free
+        ),
+    ]
+    if feed is not None:
+        connected = float(feed.connected)
+        told.append(metrics.one("lienthong_feed_connected", "gauge", "1 on the node that publishes.", connected))
+    if not found.reasons["database"] and not found.reasons["schema"]:
+        told += await journal.read(metrics.of_journal, now, feed.name if feed else None)
+    return told
 
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
@@ -145,12 +183,44 @@ class _Contracts(Resource):
         return wsdls[name] if name in wsdls else files[name].read_bytes()
 
 
-def resource(look: Callable[[], Awaitable[Readiness]], wsdls: Callable[[], dict[str, bytes]]) -> Resource:
-    """Return what the admin port serves without a sign-in."""
+class _Metrics(Resource):
+    """`/metrics`, for Prometheus."""
+
+    isLeaf = True
+
+    def __init__(self, gather: Callable[[], Coroutine[Any, Any, list[Metric]]]) -> None:
+        super().__init__()
+        self._gather = gather
+        self._one_look = DeferredLock()  # whoever asks, and however many: the journal is looked at by one at a time
+
+    def render_GET(self, request: Request) -> int:
+        gone: list[object] = []
+        _ = request.notifyFinish().addErrback(gone.append)
+
+        async def answer() -> None:
+            found = await self._one_look.run(lambda: Deferred.fromCoroutine(self._gather()))
+            content = metrics.text(found)
+            if not gone:
+                request.setHeader(b"Content-Type", metrics.CONTENT_TYPE.encode())
+                request.write(content)
+                request.finish()
+
+        _ = Deferred.fromCoroutine(answer()).addErrback(_fail, request, gone)
+        return NOT_DONE_YET
+
+
+def resource(
+    look: Callable[[], Awaitable[Readiness]],
+    wsdls: Callable[[], dict[str, bytes]],
+    gather: Callable[[], Coroutine[Any, Any, list[Metric]]] | None = None,
+) -> Resource:
+    """Return what the admin port serves without a sign-in; `/metrics` only where something is gathered."""
     root = Resource()
     root.putChild(b"healthz", _Health())
     root.putChild(b"readyz", _Ready(look))
     root.putChild(b"contracts", _Contracts(wsdls))
+    if gather is not None:
+        root.putChild(b"metrics", _Metrics(gather))
     return root
 
 
@@ -158,6 +228,13 @@ def _json(request: Request, said: dict[str, object]) -> bytes:
     request.setHeader(b"Content-Type", b"application/json")
     request.setHeader(b"Cache-Control", b"no-store")
     return json.dumps(said, ensure_ascii=False).encode() + b"\n"
+
+
+def _fail(failure: Any, request: Request, gone: list[object]) -> None:
+    log.error("metrics-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
+    if not gone:
+        request.setResponseCode(500)
+        request.finish()
 
 
 def _broke(failure: Any, request: Request) -> None:

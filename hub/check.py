@@ -53,6 +53,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *_contracts(),
         *agreement.adapter_mistakes(config),
         *agreement.identity_mistakes(config, now),
+        *_feed(config),
         *_ports(config, starting=starting),
     ]
     warnings = [*agreement.endings(config, now), *_secrets(config)]
@@ -102,6 +103,11 @@ def _installation() -> Iterable[Mistake]:
     if found is None or found.origin is None or Path(found.origin).resolve().parent != home.resolve():
         wrong = f"`tap` is {found.origin}" if found else "there is no module `tap`"
         yield Mistake("installation", wrong, f"{home / 'tap.py'}: install lienthong in an environment of its own")
+
+
+def _feed(config: Config) -> Iterable[Mistake]:
+    if config.feed is not None and find_spec("pika") is None:
+        yield Mistake("hub.toml: feed", "there is no pika", "pip install 'lienthong[amqp]'")
 
 
 def _contracts() -> Iterable[Mistake]:

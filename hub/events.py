@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 
+import attrs
 import sqlalchemy as sa
 
 from hub.model import Event
@@ -42,6 +43,21 @@ def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:
     return [json.loads(row.text) for row in rows]
 
 
+@attrs.frozen
+class Chained:
+    """An event with its place in the chain: *text* is what was hashed."""
+
+    number: int
+    hash: str
+    text: str
+
+
+def after(tx: Transaction, number: int, limit: int) -> list[Chained]:
+    """Return the chained events after *number*, in order, at most *limit*."""
+    query = sa.select(table.c.number, table.c.hash, table.c.text).where(table.c.number > number)
+    return [Chained(row.number, row.hash, row.text) for row in tx.execute(query.order_by(table.c.number).limit(limit))]
+
+
 def chain(tx: Transaction, limit: int = 2000) -> int:
     """Number and hash up to *limit* committed events.  Returns how many; call again while it returns *limit*.
 
@@ -61,6 +77,11 @@ def chain(tx: Transaction, limit: int = 2000) -> int:
         links.append({"row": row.serial, "number": number, "hash": link})
     tx.execute(sa.update(table).where(table.c.serial == sa.bindparam("row")), links)
     return len(links)
+
+
+def unchained(tx: Transaction) -> int:
+    """Return how many events wait for their number."""
+    return tx.execute(sa.select(sa.func.count()).where(table.c.number.is_(None))).scalar_one()
 
 
 def broken(tx: Transaction) -> Iterator[int]:

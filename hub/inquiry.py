@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 import attrs
 import structlog
 from cryptography import x509
-from service_identity import CertificateError, VerificationError
-from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -25,9 +23,7 @@ from twisted.web.http_headers import Headers
 from hub import calling, heard, revocation, tls
 from hub.certificates import ALLOW, SERVER, Anchors
 from hub.config import Config
-from hub.errors import Rejected
 from hub.heard import Heard, Question
-from hub.model import Problem
 from hub.revocation import Unusable
 from hub.workroom import THRESHOLD, Work
 
@@ -150,7 +146,7 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
 
         def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
             anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
-            _check_host(shown, host)
+            tls.check_host(shown, host)
 
         agent = Agent(reactor, calling.OneContext(tls.context(None, check)), connectTimeout=PATIENCE)
         if question.certificate is None:
@@ -180,17 +176,6 @@ def _read(question: Question, octets: bytes, known: Heard | None, now: datetime)
     if known is not None and said.begins < known.said.begins:
         raise Unusable(f"it is of {said.begins:%Y-%m-%d %H:%M}, older than what is known")
     return Heard(question, now, said)
-
-
-def _check_host(shown: x509.Certificate, host: str) -> None:
-    """Raise Rejected if *shown* is not the certificate of *host*."""
-    try:
-        if ":" in host or host.replace(".", "").isdigit():
-            verify_certificate_ip_address(shown, host)
-        else:
-            verify_certificate_hostname(shown, host)
-    except (VerificationError, CertificateError) as error:
-        raise Rejected(Problem("certificate-untrusted", f"not the certificate of {host}: {error!r}")) from None
 
 
 def _named(issuer: x509.Certificate) -> str:

@@ -1,6 +1,7 @@
 """Facts: each result counted once for one unit.  Knows what a message row yields and how facts are kept; not the forms.
 
-Rules: design.md «Facts».  A fact's key is (unit, service, business key, milestone); the first of a key wins.
+Rules: design.md «Facts».  A fact's key is (unit, service, business key, milestone); the first of a key wins.  Each fact is told of by
+the event `fact-recorded`, with all of it: whoever reads the events alone can count what the hub counts.
 """
 
 import json
@@ -10,8 +11,8 @@ from datetime import datetime
 import attrs
 import sqlalchemy as sa
 
-from hub import store
-from hub.model import Fact, Kind, Standing
+from hub import events, store
+from hub.model import Event, Fact, Kind, Standing
 from hub.schema import fact as table
 from hub.store import Transaction
 
@@ -21,6 +22,8 @@ _SENT = {
     Kind.UPDATE: "sent-update",
     Kind.REPLACEMENT: "sent-replacement",
 }
+
+_TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 
 
 def business_key(organ: str, document_id: str, *, packet: str | None = None) -> str:
@@ -64,8 +67,16 @@ def _of_document(row: sa.RowMapping) -> Fact:
 
 
 def write(tx: Transaction, facts: Iterable[Fact]) -> int:
-    """Write *facts*; one whose key is taken is left as it was.  Returns how many were new."""
-    return store.put_once(tx, table, [attrs.asdict(fact) for fact in facts])
+    """Write *facts*, each with its event; one whose key is taken is left as it was.  Returns how many were new."""
+    new = [fact for fact in facts if store.put_once(tx, table, [attrs.asdict(fact)])]
+    events.append(tx, *map(recorded, new))
+    return len(new)
+
+
+def recorded(fact: Fact) -> Event:
+    """Return the event that tells of *fact*; its `at` and `message` are the fact's."""
+    body = attrs.asdict(fact) | {"due": fact.due.isoformat() if fact.due else None}
+    return Event("fact-recorded", fact.at, fact.message, None, {key: body[key] for key in _TOLD})
 
 
 def facts(

@@ -237,6 +237,14 @@ sa.Index(
     postgresql_where=event.c.number.is_(None),
 )
 
+#: How far each subscription was told of the events (hub/subscription.py).
+subscription = sa.Table(
+    "subscription",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),  # of the last event that was published and confirmed
+)
+
 fact = sa.Table(
     "fact",
     metadata,

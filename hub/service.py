@@ -31,7 +31,7 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 import adapters
-from hub import admin, check, contract, pidfile, spool, store, tls
+from hub import admin, broker, check, cloudevent, contract, feed, pidfile, spool, store, tls
 from hub.bell import Bell
 from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
@@ -40,6 +40,7 @@ from hub.contract import Contract
 from hub.database import Database
 from hub.delivery import POLL, DeliveryService
 from hub.errors import ConfigurationFault, Mistake, Rejected
+from hub.feed import Feed
 from hub.heard import Heard
 from hub.heartbeat import Heartbeat
 from hub.inquiry import Inquiry, network
@@ -50,6 +51,7 @@ from hub.nodes import Node
 from hub.province import Province
 from hub.room import Room
 from hub.sender import Sender
+from hub.turn import Turn
 from hub.vault import VAULT
 from hub.workroom import THRESHOLD, Workroom
 
@@ -155,7 +157,8 @@ class Hub(Ordered):
         node, alone = pidfile.node(config.data, self.now()), config.database_url.startswith("sqlite")
         open_journal = partial(store.open_journal, config.database_url, password_file=config.password_file)
         apart = None if alone else open_journal(pooled=False)
-        self._database = Database(open_journal(node=node), reactor, apart)
+        engine = open_journal(node=node)
+        self._database = Database(engine, reactor, apart)
         self._heartbeat = Heartbeat(
             journal=self._database,
             clock=reactor,
@@ -192,6 +195,8 @@ class Hub(Ordered):
             self._delivery.wake,
         )
         self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
+        turn = Turn(engine, feed.LOCK, reactor)
+        self._feed = self._make_feed(turn)
         self._soap_context = self._admin_context = tls.context(config.tls)
         self._make_contexts()
         for part in (
@@ -201,12 +206,27 @@ class Hub(Ordered):
             workroom,
             Chainer(self._database, reactor),
             self._inquiry,
+            *([turn, self._feed] if self._feed else []),
             self._delivery,
             *(() if alone else (self._bell,)),
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
             Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
         ):
             part.setServiceParent(self)
+
+    def _make_feed(self, turn: Turn) -> Feed | None:
+        config, said = self.province.config, self.province.config.feed
+        if said is None:
+            return None
+        return Feed(
+            said.exchange,
+            cloudevent.source(config.province),
+            self._database,
+            connect=lambda: broker.connect(said, self.province.config.tls, self._reactor, self.now),
+            take_turn=turn.take,
+            clock=self._reactor,
+            random=random.SystemRandom().random,
+        )
 
     def now(self) -> datetime:
         """Return the time, aware and in UTC."""
@@ -302,9 +322,11 @@ class Hub(Ordered):
         def wsdls() -> dict[str, bytes]:
             return wsdls_of(self._contract, self._address())
 
-        return BoundedSite(
-            admin.resource(look, wsdls), 64 * 1024, self._contract.namespace, self._reactor, spool.folder(self._data)
-        )
+        async def gather() -> Any:
+            return await admin.gather(await look(), self._database, self.province, self.now(), self._feed)
+
+        served = admin.resource(look, wsdls, gather if self.province.config.admin.metrics else None)
+        return BoundedSite(served, 64 * 1024, self._contract.namespace, self._reactor, spool.folder(self._data))
 
 
 def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:

@@ -10,10 +10,13 @@ from weakref import WeakKeyDictionary
 from cryptography import x509
 from OpenSSL import SSL
 from OpenSSL.crypto import FILETYPE_PEM, load_privatekey
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
 from hub.algorithms import is_pss
 from hub.certificates import Identity
 from hub.errors import Rejected
+from hub.model import Problem
 
 #: Judges the peer's certificate by the chain it showed above it, which is worth nothing by itself; raises `Rejected` to refuse it.
 Check = Callable[[x509.Certificate, Sequence[x509.Certificate]], None]
@@ -56,6 +59,17 @@ def context(
     if stapled is not None:
         made.set_ocsp_client_callback(_judging_staple(stapled), None)
     return made
+
+
+def check_host(shown: x509.Certificate, host: str) -> None:
+    """Raise Rejected if *shown* is not the certificate of *host*."""
+    try:
+        if ":" in host or host.replace(".", "").isdigit():
+            verify_certificate_ip_address(shown, host)
+        else:
+            verify_certificate_hostname(shown, host)
+    except (VerificationError, CertificateError) as error:
+        raise Rejected(Problem("certificate-untrusted", f"not the certificate of {host}: {error!r}")) from None
 
 
 def _use_key(made: SSL.Context, identity: Identity) -> None:

@@ -181,6 +181,19 @@ _SENTENCES = {
         '"sqlite:///ĐƯỜNG-DẪN", hoặc "postgresql://NGƯỜI-DÙNG@MÁY/CƠ-SỞ-DỮ-LIỆU"'
     ),
     "a URL without a password, and password-file": "URL không có mật khẩu, và password-file",
+    '"amqps://USER@HOST:PORT/VHOST"; on this machine "amqp://USER@127.0.0.1/VHOST" will do': (
+        '"amqps://NGƯỜI-DÙNG@MÁY:CỔNG/VHOST"; trên chính máy này có thể dùng "amqp://NGƯỜI-DÙNG@127.0.0.1/VHOST"'
+    ),
+    "the URL does not fit": "URL không hợp lệ",
+    "stands beside amqp": "đi cùng amqp",
+    "a file of CAs with amqps, none with amqp": "tệp CA khi dùng amqps, bỏ khi dùng amqp",
+    "letters, digits and . _ : -": "chữ, số và . _ : -",
+    "wait or drop": "wait hoặc drop",
+    "true or false": "true hoặc false",
+    "there is no pika": "không có pika",
+    "RabbitMQ refuses: {}": "RabbitMQ từ chối: {}",
+    "a user that may write to the exchange": "người dùng được ghi vào exchange",
+    "a RabbitMQ that answers": "RabbitMQ trả lời được",
     "no password-file": "bỏ password-file",
     "a file that holds the password and nothing else": "tệp chỉ chứa mật khẩu",
     "{} on, as PostgreSQL comes": "bật {}, như PostgreSQL mặc định",

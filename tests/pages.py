@@ -2,11 +2,26 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
+SUBSCRIBER = DOCS / "examples/subscriber.py"
+
+
+@cache
+def subscriber_of_the_page() -> Any:
+    """Return the sample subscriber as a module, to call its parts."""
+    made = spec_from_file_location("subscriber", SUBSCRIBER)
+    assert made is not None
+    assert made.loader is not None
+    module = module_from_spec(made)
+    made.loader.exec_module(module)
+    return module
 
 
 def every_page() -> list[Path]:

@@ -23,7 +23,8 @@ from hub.errors import Mistake
     "--connect",
     is_flag=True,
     help=t(
-        "Bắt tay TLS thử với từng đối tác được đẩy tới.", "Try the TLS handshake with every partner that is pushed to."
+        "Bắt tay TLS thử với từng đối tác được đẩy tới, và thử vào RabbitMQ của [feed].",
+        "Try the TLS handshake with every partner that is pushed to, and to sign in at the RabbitMQ of [feed].",
     ),
 )
 @pass_screen
@@ -39,6 +40,12 @@ def check(screen: Screen, connect: bool) -> None:
 
         refused, unreachable = try_partners(findings.province.config, now)
         mistakes += refused
+        if findings.province.config.feed is not None and not mistakes:
+            from hub.cli.handshake import try_broker
+
+            refused, unreached = try_broker(findings.province.config)
+            mistakes += refused
+            unreachable += unreached
     if findings.warnings:
         click.echo(t("Cảnh báo:", "Warnings:"), err=True)
         screen.mistakes(findings.warnings, kind="warning")

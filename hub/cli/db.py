@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from hub.config import Config
+    from hub.store import Transaction
 
 
 @family(
@@ -53,9 +54,10 @@ def status(screen: Screen) -> None:
     with opened(config, any_version=True) as engine, store.reading(engine) as tx:
         found, least, needed = store.version_in(tx), upgrades.least(tx), store.latest_version()
         known = upgrades.steps()
+        fed = _fed(tx, config.feed.exchange) if config.feed and found == needed else None
     runs = upgrades.runs_on(known, found, least)
     todo = upgrades.pending(known, found)
-    fields = {
+    fields: dict[str, object] = {
         "url": config.database_url,
         "version": found,
         "needed": needed,
@@ -65,7 +67,17 @@ def status(screen: Screen) -> None:
         "pending": [f"{step.version} {step.part}" for step in todo],
     }
     told = found or t("trống", "empty")
-    screen.row(fields, t(f"{told}; cần {needed}: ", f"{told}; needed {needed}: ") + _verdict(fields))
+    lines = [t(f"{told}; cần {needed}: ", f"{told}; needed {needed}: ") + _verdict(fields)]
+    if fed is not None:
+        fields["feed"] = fed
+        since = t(f", cũ nhất từ {fed['oldest']}", f", the oldest of {fed['oldest']}") if fed["oldest"] else ""
+        lines.append(
+            t(
+                f"{fed['exchange']}: đã phát {fed['published']} sự kiện, còn {fed['unpublished']}{since}",
+                f"{fed['exchange']}: {fed['published']} events published, {fed['unpublished']} to go{since}",
+            )
+        )
+    screen.row(fields, "\n".join(lines))
     if not runs:
         leave(FAILED)
 
@@ -85,6 +97,15 @@ def _verdict(fields: Mapping[str, object]) -> str:
             "it runs; when no node of the old version is left, run `lienthong db upgrade --after`",
         )
     return t("hãy chạy `lienthong db upgrade`", "run `lienthong db upgrade`")
+
+
+def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
+    """Return how far the feed came."""
+    from hub import subscription
+
+    lag = subscription.lag(tx, exchange)
+    oldest = lag.oldest.isoformat() if lag.oldest else None
+    return {"exchange": exchange, "published": lag.published, "unpublished": lag.events, "oldest": oldest}
 
 
 @command(

@@ -1,13 +1,15 @@
-"""Tries the TLS handshake with every partner that is pushed to.  Knows sockets; sends nothing but the handshake."""
+"""Tries the TLS handshake with every partner that is pushed to, and the sign-in at RabbitMQ.  Knows sockets; sends nothing else."""
 
 import select
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from hub import tls
@@ -80,6 +82,67 @@ def _shake(url: str, identity: Identity) -> tuple[x509.Certificate | None, Seque
                 raise TimeoutError(f"no handshake within {_PATIENCE:g} s")
         chain = connection.get_peer_cert_chain(as_cryptography=True) or []
         return connection.get_peer_certificate(as_cryptography=True), chain[1 : tls.MOST_LINKS + 1]
+
+
+def try_broker(config: Config) -> tuple[list[Mistake], list[Mistake]]:
+    """Return what RabbitMQ refuses of `[feed]`, and why it could not be reached.  The exchange need not be there yet."""
+    import pika
+    from pika.exceptions import (
+        AMQPConnectionError,
+        AMQPError,
+        ChannelClosedByBroker,
+        ConnectionClosedByBroker,
+        ProbableAccessDeniedError,
+        ProbableAuthenticationError,
+    )
+
+    broker = config.feed
+    assert broker is not None
+    place = broker.place
+    parameters = pika.ConnectionParameters(
+        host=place.host,
+        port=place.port,
+        virtual_host=place.vhost,
+        credentials=pika.PlainCredentials(place.user, broker.password_file.read_text("utf-8").strip("\r\n")),
+        ssl_options=pika.SSLOptions(_broker_context(config), place.host) if place.tls else None,
+        socket_timeout=_PATIENCE,
+        stack_timeout=_PATIENCE * 2,
+        blocked_connection_timeout=_PATIENCE,
+    )
+    try:
+        connection = pika.BlockingConnection(parameters)
+        try:
+            connection.channel().exchange_declare(broker.exchange, passive=True)
+        except ChannelClosedByBroker as closed:
+            if closed.reply_code != 404:
+                raise
+        connection.close()
+    except (ProbableAuthenticationError, ProbableAccessDeniedError, ConnectionClosedByBroker) as error:
+        return [_refusal(error)], []
+    except (AMQPConnectionError, OSError) as error:
+        wrong, expected = f"{place.host}:{place.port}: {_cause(error)}", "a RabbitMQ that answers"
+        return [], [Mistake("hub.toml: feed.url", wrong, expected)]
+    except AMQPError as error:
+        return [_refusal(error)], []
+    return [], []
+
+
+def _refusal(error: BaseException) -> Mistake:
+    return Mistake("hub.toml: feed", f"RabbitMQ refuses: {_cause(error)}", "a user that may write to the exchange")
+
+
+def _broker_context(config: Config) -> ssl.SSLContext:
+    assert config.feed is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    pem = b"".join(each.public_bytes(Encoding.PEM) for each in config.feed.authorities)
+    context.load_verify_locations(cadata=pem.decode("ascii"))
+    return context
+
+
+def _cause(error: BaseException) -> str:
+    """Return what is at the bottom of an error of pika's."""
+    text = getattr(error, "reply_text", "") or str(error) or repr(error)
+    return f"{type(error).__name__}: {text}"
 
 
 def _told(error: Exception) -> str:

@@ -8,7 +8,7 @@ from hub.certificates import fingerprint
 from hub.config.values import Config, Partner
 
 #: What is bound, opened or shown at the start and stays as it is until the next.
-_AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data")
+_AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed")
 _AT_ONCE = ("name", "province", "upstream")
 
 

@@ -17,10 +17,11 @@ from cryptography import x509
 
 from hub.certificates import Anchors, fingerprint
 from hub.config import database, files, identities
+from hub.config import feed as feeds
 from hub.config.identities import Own
 from hub.config.table import Table
 from hub.config.trusting import is_authority
-from hub.config.values import ANY, FREE_DISK, Config, Listen, Partner, Source
+from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, Source
 from hub.errors import ConfigurationFault, Mistake
 from hub.model import Receive
 from hub.pki import is_sample
@@ -65,6 +66,7 @@ def read(
     limits = table.table("limits")
     free_disk = limits.size("free-disk", FREE_DISK)
     limits.close()
+    feed = _feed(table.table("feed"), home)
     table.close()
 
     sources = _sources(home, mistakes)
@@ -110,9 +112,14 @@ def read(
         ),
         database_url=database_url,
         password_file=password_file,
-        secrets=(*own.secrets, *([("database.password-file", password_file)] if password_file else [])),
+        secrets=(
+            *own.secrets,
+            *([("database.password-file", password_file)] if password_file else []),
+            *([("feed.password-file", feed.password_file)] if feed else []),
+        ),
         data=data,
         free_disk=free_disk,
+        feed=feed,
         partners=partners,
         sample=sample,
     )
@@ -151,7 +158,8 @@ def _listen(table: Table, port: int, *, limited: bool) -> Listen:
             table.wrong("host", f"{host!r} is not an IP address", "an IP address, such as 127.0.0.1 or 0.0.0.0")
         host = "127.0.0.1"
     body_limit = table.size("body-limit", BODY_LIMIT) if limited else ADMIN_BODY_LIMIT
-    listen = Listen(host, table.number("port", port, least=1, most=65535), body_limit)
+    metrics = not limited and table.flag("metrics", default=False)
+    listen = Listen(host, table.number("port", port, least=1, most=65535), body_limit, metrics)
     table.close()
     return listen
 
@@ -220,13 +228,57 @@ def _database(table: Table, home: Path) -> tuple[str, Path | None]:
     if file is not None and url.startswith("sqlite"):
         table.wrong("password-file", "SQLite takes no password", "no password-file")
     elif file is not None:
-        try:
-            file.read_text("utf-8")
-        except (OSError, ValueError) as error:
-            table.wrong(
-                "password-file", f"{file} cannot be read: {error}", "a file that holds the password and nothing else"
-            )
+        _check_password(table, file)
     return url, file
+
+
+def _check_password(table: Table, file: Path) -> None:
+    try:
+        file.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        table.wrong(
+            "password-file", f"{file} cannot be read: {error}", "a file that holds the password and nothing else"
+        )
+
+
+def _feed(table: Table, home: Path) -> Broker | None:
+    """Return where events are published; None when they are not."""
+    text = table.text("url", "", expected=feeds.EXPECTED)
+    secret = table.text("password-file", "")
+    authority = table.text("ca", "")
+    exchange = table.text(
+        "exchange", "lienthong", like=r"[A-Za-z0-9._:-]{1,127}", expected="letters, digits and . _ : -"
+    )
+    unrouted = table.text("unrouted", "wait", like="wait|drop", expected="wait or drop")
+    table.close()
+    if not text:
+        if secret or authority:
+            table.wrong("url", "is missing", feeds.EXPECTED)
+        return None
+    try:
+        place = feeds.place_of(text)
+    except feeds.Unfit as unfit:
+        table.wrong("url", *unfit.args)
+        return None
+    if secret:
+        _check_password(table, home / secret)
+    else:
+        table.wrong("password-file", "is missing", "a file that holds the password and nothing else")
+    if place.tls != bool(authority):
+        table.wrong(
+            "ca", "is missing" if place.tls else "stands beside amqp", "a file of CAs with amqps, none with amqp"
+        )
+    authorities = files.certificates(home / authority, partial(table.wrong, "ca")) if authority else ()
+    for each in authorities:
+        if not is_authority(each):
+            table.wrong("ca", f"{each.subject.rfc4514_string()} is no CA", "certificates of CAs")
+    return Broker(
+        place=place,
+        password_file=home / secret,
+        authorities=authorities,
+        exchange=exchange,
+        waits=unrouted == "wait",
+    )
 
 
 def _partners(home: Path, candidates: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Partner]:

@@ -61,6 +61,19 @@ class Table:
             return 0
         return value
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return the truth value of *key*; the default after a mistake."""
+        expected = "true or false"
+        value = self._take(key, default, expected)
+        if self._overridden(key) is not None:
+            value = {"true": True, "false": False}.get(str(value), value)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.wrong(key, f"{value!r} does not fit", expected)
+            return default
+        return value
+
     def size(self, key: str, default: int) -> int:
         """Return the bytes that `40MB`, `512KiB` … mean."""
         expected = 'a size in quotes: a whole number and KB, MB, KiB or MiB, such as "40MB"'

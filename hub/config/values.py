@@ -7,6 +7,7 @@ import attrs
 from cryptography import x509
 
 from hub.certificates import Anchors, Identity, Signer
+from hub.config.feed import Place
 from hub.model import Receive
 from hub.policy import Policy
 
@@ -23,6 +24,7 @@ class Listen:
     host: str
     port: int
     body_limit: int
+    metrics: bool = False  #: whether `/metrics` is served there; the admin port only
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +52,17 @@ class Partner:
 
 
 @attrs.frozen(kw_only=True)
+class Broker:
+    """The RabbitMQ that events are published to: `[feed]`."""
+
+    place: Place
+    password_file: Path
+    authorities: tuple[x509.Certificate, ...] = ()  #: its certificate leads to one of these; none without TLS
+    exchange: str
+    waits: bool  #: whether the feed waits for a queue that takes an event, or lets the event go
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """`hub.toml` and what stands beside it."""
 
@@ -71,6 +84,7 @@ class Config:
     secrets: tuple[tuple[str, Path], ...] = ()  #: files that only their owner may read, each with the key that names it
     data: Path
     free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
+    feed: Broker | None = None
     partners: Mapping[str, Partner]
     sample: bool  #: whether any certificate is of a sample PKI
 

@@ -1,4 +1,4 @@
-"""/readyz says why: database, schema, chain, queue, disk, keys, clock, revocation."""
+"""/readyz says why: database, schema, chain, queue, disk, keys, clock, revocation.  /metrics says how much."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -9,16 +9,18 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from hub import events, store
-from hub.admin import readiness
+from hub.admin import Readiness, gather, readiness
 from hub.certificates import Anchors
 from hub.config import Partner
 from hub.database import InlineDatabase
+from hub.feed import Feed
 from hub.model import Event
 from hub.policy import Policy
 from hub.province import Province
 from hub.service import KEY_PATIENCE, Hub
 from hub.workroom import at_once
 from tests import pki
+from tests.pages import DOCS, quoted, rows, sections
 
 NOW = pki.NOW
 
@@ -180,3 +182,51 @@ def test_one_certificate_that_counts_lets_its_partner_in(engine, tmp_path):
 def test_what_no_newer_list_would_mend_is_not_told_here(engine, tmp_path):
     revoked = Anchors([CA.certificate], [CA.crl(MINE[0], ends=NOW + HOURS)])
     assert told(engine, tmp_path, anchors=revoked, partners=[of("a", MINE[0])]) == (True, {})
+
+
+# Metrics
+
+
+def measured(engine, tmp_path):
+    """Return the metrics by name."""
+    certificate = SimpleNamespace(
+        not_valid_before_utc=NOW - timedelta(days=1), not_valid_after_utc=NOW + timedelta(days=1)
+    )
+    config = SimpleNamespace(
+        data=tmp_path,
+        own=(("pki.certificate", SimpleNamespace(certificate=certificate)),),
+        partners={"vpub": SimpleNamespace(code="vpub", certificates=(certificate,))},
+    )
+    ready, reasons = told(engine, tmp_path)
+    found = Readiness(dict.fromkeys(("database", "schema", "keys"), "") | reasons, frozenset())
+    assert found.ready == ready
+    feed = cast("Feed", SimpleNamespace(name="lienthong", connected=True))
+    province = cast("Province", SimpleNamespace(config=config))
+    done: list[Any] = []
+    asked = gather(found, InlineDatabase(engine), province, NOW, feed)
+    _ = Deferred.fromCoroutine(asked).addBoth(done.append)
+    return {each.name: {tuple(labels.values()): value for labels, value in each.samples} for each in done[0]}
+
+
+def test_the_metrics_of_a_hub_that_is_well(engine, tmp_path):
+    found = measured(engine, tmp_path)
+    assert set(found["lienthong_ready"].values()) == {1.0}
+    assert found["lienthong_certificate_expiry_timestamp_seconds"] == dict.fromkeys(
+        [("hub",), ("vpub",)], (NOW + timedelta(days=1)).timestamp()
+    )
+    assert found["lienthong_disk_free_bytes"][()] > 0
+    assert found["lienthong_feed_connected"] == {(): 1.0}
+    assert found["lienthong_feed_unpublished_events"] == {(): 0}
+
+
+def test_without_a_database_the_metrics_say_so(engine, tmp_path):
+    (tmp_path / "hub.db").unlink()
+    (tmp_path / "hub.db").mkdir()
+    found = measured(engine, tmp_path)
+    assert found["lienthong_ready"]["database",] == 0.0
+    assert "lienthong_events_total" not in found
+
+
+def test_every_metric_is_explained(engine, tmp_path):
+    written = {name for row in rows(sections(DOCS / "howto/operate.md")["Metrics"]) for name in quoted(row[0])}
+    assert set(measured(engine, tmp_path)) == written

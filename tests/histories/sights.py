@@ -1,16 +1,22 @@
 """What may be seen of a journal, each sight compared with the story: deliveries, letters, traces, reports, the chain of events."""
 
+import contextlib
+import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import attrs
 import sqlalchemy as sa
 
-from hub import events, statuses, store, workload
+from hub import events, ledger, statuses, store, workload
+from hub.cloudevent import publication
+from hub.model import Fact
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import identity
+from tests.pages import subscriber_of_the_page
 from tests.recount import letter as letters
 from tests.recount import places, results
 from tests.recount.documents import Message
@@ -138,6 +144,40 @@ class Sights:
             pass
         with store.reading(self.history.engine) as tx:
             assert list(events.broken(tx)) == []
+            self._check_told(list(ledger.facts(tx)), chained := events.after(tx, 0, 1_000_000))
+        self._check_rebuilt(chained)
+
+    @staticmethod
+    def _check_told(facts: Sequence[Fact], chained: Sequence[events.Chained]) -> None:
+        """Check that whoever reads the events alone knows every fact, and no other."""
+        told = [said for said in (json.loads(event.text) for event in chained) if said.pop("event") == "fact-recorded"]
+        assert sorted(map(str, facts)) == sorted(
+            str(
+                Fact(
+                    **said
+                    | {
+                        "at": datetime.fromisoformat(said["at"]),
+                        "due": said["due"] and date.fromisoformat(said["due"]),
+                    }
+                )
+            )
+            for said in told
+        )
+
+    def _check_rebuilt(self, chained: Sequence[events.Chained]) -> None:
+        """Check that the sample subscriber, which knows the published events alone, counts the same reports."""
+        program = subscriber_of_the_page()
+        with contextlib.closing(sqlite3.connect(":memory:")) as kept:
+            kept.executescript(program.TABLES)
+            for event in chained:
+                assert program.take(kept, publication(event, "urn:x").content) == "taken"
+            for month in list(self.periods())[-7:-4]:
+                with store.reading(self.history.engine) as tx:
+                    counted = [workload.ask(tx, unit, month, "edoc").count(self.history.now) for unit in ("H55", "G22")]
+                for row in (row for report in counted for row in report.rows):
+                    expected = dict(row.numbers) | {key: at and at.isoformat() for key, at in row.times.items()}
+                    rebuilt = program.report(kept, row.unit, month, self.history.now)
+                    assert rebuilt == expected | {"unit": row.unit}, month
 
     def periods(self) -> Iterator[str]:
         """Yield every period from the start of the history until now, and longer ones."""

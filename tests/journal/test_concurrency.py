@@ -340,7 +340,7 @@ def test_chainers_at_the_same_time_number_every_event_once_and_in_one_chain(engi
         assert list(events.broken(tx)) == []
         numbers = tx.scalars(sa.text("select number from event order by number")).all()
     assert numbers == list(range(1, len(numbers) + 1))
-    assert len(numbers) == 40 * 2
+    assert len(numbers) == 40 * 3
 
 
 def test_a_deadlock_costs_nobody_his_result(engine, only_postgresql):
@@ -419,7 +419,11 @@ def test_an_accepted_message_whose_commit_was_cut_is_taken_once_with_its_own_rec
     assert [(each.id, each.receipt, each.problems) for each in taken] == [(item.id, item.receipt, ()) for item in batch]
     with store.reading(engine) as tx:
         assert search.count(tx, Filter()) == 3
-        assert [e["event"] for e in events.of_message(tx, batch[0].id)] == ["message-accepted", "delivery-waiting"]
+        assert [e["event"] for e in events.of_message(tx, batch[0].id)] == [
+            "message-accepted",
+            "delivery-waiting",
+            "fact-recorded",
+        ]
         assert len(list(ledger.facts(tx))) == 3
 
 

@@ -1,5 +1,6 @@
 """What an upgrade promises: what the first release wrote is there afterwards, and the tables are those of today."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,8 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
         assert {unit.code: unit.aliases for unit in registry.units(tx)} == {"H55": (), "H55.13": ("000.00.13.H55",)}
         assert events.chain(tx) >= 1
         assert list(events.broken(tx)) == []
+        (told,) = [each for each in events.of_message(tx, accepted.id) if each.get("event") == "fact-recorded"]
+        assert told == json.loads(events._text(ledger.recorded(fact))), "a fact from before facts were told of"
 
 
 def test_an_upgrade_knows_the_heads_of_lanes_that_waited_before(old):

@@ -37,6 +37,7 @@ MADE = {
 }
 BESIDE = {
     "deviation-tolerated",
+    "fact-recorded",
     "packet-signature",
     "sha1-used",
     "vxp-signature-used",

@@ -1,0 +1,48 @@
+"""Reads where events are published.  Knows the two forms of an AMQP URL; opens nothing, and never holds a password."""
+
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+EXPECTED = '"amqps://USER@HOST:PORT/VHOST"; on this machine "amqp://USER@127.0.0.1/VHOST" will do'
+EXPECTED_APART = "a URL without a password, and password-file"
+_PORTS = {"amqp": 5672, "amqps": 5671}
+
+
+class Unfit(ValueError):
+    """The text is no such URL; its arguments are what is wrong and what is expected, and never contain the text's password."""
+
+
+@attrs.frozen
+class Place:
+    """A virtual host of RabbitMQ, and who asks there."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    vhost: str
+
+
+def place_of(text: str) -> Place:
+    """Return what the URL says.  Without TLS a password would travel as it is, so beyond loopback it must be amqps.  Unfit."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # a port that is no number
+        raise Unfit("the URL does not fit", EXPECTED) from None
+    if parts.password is not None:
+        raise Unfit("a password stands in it", EXPECTED_APART)
+    host, user, tls = parts.hostname or "", unquote(parts.username or ""), parts.scheme == "amqps"
+    sound = parts.scheme in _PORTS and host and user and not parts.query and not parts.fragment and text.isprintable()
+    if not sound or port == 0 or parts.path.count("/") > 1 or not (tls or _loopback(host)):
+        raise Unfit(f"{text!r} does not fit", EXPECTED)
+    return Place(host, port or _PORTS[parts.scheme], tls, user, unquote(parts.path[1:]) or "/")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

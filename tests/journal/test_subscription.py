@@ -1,0 +1,141 @@
+"""What the feed relies on, on each database: every fact has its event, the cursor only goes forward, one node has the turn."""
+
+import json
+import threading
+from datetime import timedelta
+from operator import itemgetter
+from typing import Any, cast
+
+import attrs
+import pytest
+import sqlalchemy as sa
+
+from hub import deliveries, events, feed, journal, ledger, metrics, store, subscription
+from hub.deliveries import Exchange
+from hub.lifecycle import Verdict
+from hub.model import Fact, State
+from hub.schema import event as table
+from hub.turn import Turn
+from tests.conftest import not_applicable
+from tests.province import NOW, ROUTES, document, entry, status
+
+
+def told(tx):
+    """Return the facts as the events tell of them."""
+    for text in tx.scalars(sa.select(table.c.text).order_by(table.c.serial)):
+        said = json.loads(text)
+        if said.pop("event") == "fact-recorded":
+            yield said
+
+
+def known(tx):
+    """Return the facts as the ledger has them."""
+    for fact in ledger.facts(tx):
+        row = attrs.asdict(fact)
+        yield row | {"at": row["at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "due": row["due"] and row["due"].isoformat()}
+
+
+def test_every_fact_is_told_of_once_with_all_of_it(tx):
+    sent = journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
+    (claim,) = deliveries.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
+    deliveries.settle(tx, claim, "accepted", Verdict(State.DELIVERED), Exchange(), NOW + timedelta(seconds=1))
+    journal.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
+    journal.take(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result
+    assert [each["milestone"] for each in known(tx)] == ["sent", "status-03", "received"]
+    by_key = itemgetter("unit", "milestone", "key")
+    assert sorted(told(tx), key=by_key) == sorted(known(tx), key=by_key)
+    assert {each["message"] for each in told(tx)} >= {sent.id}
+
+
+def test_nothing_else_is_in_a_fact():
+    fields = {field.name for field in attrs.fields(Fact)}
+    fact = Fact(unit="u", service="s", key="k", milestone="m", at=NOW, message="1")
+    assert set(ledger.recorded(fact).body) | {"at", "message"} == fields
+
+
+def test_a_subscription_begins_with_the_first_event_and_only_goes_forward(tx):
+    assert subscription.position(tx, "a") == 0
+    for number in (3, 2, 7):
+        subscription.advance(tx, "a", number)
+    assert (subscription.position(tx, "a"), subscription.position(tx, "b")) == (7, 0)
+
+
+def test_the_lag_counts_what_has_its_number_and_what_waits_for_it(tx):
+    assert subscription.lag(tx, "a") == subscription.Lag(0, 0, None)
+    for number in range(2):
+        journal.take(tx, entry(document(document_id=f"D{number}"), number, at=NOW + timedelta(minutes=number)), ROUTES)
+    every = subscription.lag(tx, "a").events
+    assert subscription.lag(tx, "a").oldest == NOW
+    assert events.chain(tx, every // 2) == every // 2
+    assert subscription.lag(tx, "a") == subscription.Lag(0, every, NOW)
+    subscription.advance(tx, "a", every // 2)
+    assert subscription.lag(tx, "a") == subscription.Lag(every // 2, every - every // 2, NOW + timedelta(minutes=1))
+    events.chain(tx)
+    subscription.advance(tx, "a", every)
+    assert subscription.lag(tx, "a") == subscription.Lag(every, 0, None)
+
+
+def test_what_follows_is_in_the_order_of_the_numbers_and_no_more_than_asked_for(tx):
+    journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    assert feed.following(tx, "a", "urn:x", 10) == []  # nothing has its number yet
+    count = events.chain(tx)
+    assert [each.number for each in feed.following(tx, "a", "urn:x", 3)] == [1, 2, 3]
+    subscription.advance(tx, "a", 3)
+    assert [each.number for each in feed.following(tx, "a", "urn:x", 100)] == list(range(4, count + 1))
+
+
+def test_the_metrics_count_what_did_not_arrive(tx):
+    journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    found = {each.name: each.samples for each in metrics.of_journal(tx, NOW + timedelta(seconds=5), "a")}
+    states = {(labels["partner"], labels["state"]): count for labels, count in found["lienthong_deliveries"]}
+    assert states == {("vpub", "waiting"): 1, ("vpcp", "waiting"): 1}
+    assert {age for _, age in found["lienthong_deliveries_oldest_age_seconds"]} == {5.0}
+    ((_, unpublished),) = found["lienthong_feed_unpublished_events"]
+    ((_, age),) = found["lienthong_feed_unpublished_oldest_age_seconds"]
+    assert (unpublished, age) == (subscription.lag(tx, "a").events, 5.0)
+    assert not [each for each in metrics.of_journal(tx, NOW, None) if "feed" in each.name]
+
+
+@pytest.fixture
+def nodes(journal_url):
+    """Two nodes with their own connections."""
+    engines = [store.open_journal(journal_url) for _ in range(2)]
+    yield [Turn(engine, 42, cast("Any", None)) for engine in engines]
+    for engine in engines:
+        engine.dispose()
+
+
+def test_one_node_has_the_turn_until_it_gives_it_up(nodes):
+    here, there = nodes
+    if here._engine.dialect.name == "sqlite":
+        assert here.take().result is True
+        return
+    assert [here.ask(), there.ask(), here.ask(), there.ask()] == [True, False, True, False]
+    here.give_up()
+    assert [there.ask(), here.ask()] == [True, False]
+    there.give_up()
+
+
+def test_a_node_that_lost_its_connection_lost_its_turn(nodes, engine):
+    if engine.dialect.name == "sqlite":
+        not_applicable("SQLite has one node")
+    here, there = nodes
+    assert here.ask()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42"
+        ).all()
+    taken = threading.Event()
+    for _ in range(200):  # the server ends the other session in its own time
+        if there.ask():
+            taken.set()
+            break
+        taken.wait(0.05)
+    assert taken.is_set()
+    with pytest.raises(sa.exc.DBAPIError):
+        here.ask()
+    assert not here.ask()
+    there.give_up()
+    assert here.ask()
+    here.give_up()
