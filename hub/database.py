@@ -153,10 +153,10 @@ class Database(Service):
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
-    _admitted: list[_Waiting] = attrs.field(factory=list, init=False)  #: these come after those
-    _committing: list[_Waiting] = attrs.field(factory=list, init=False)
     _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: who waits for a result
     _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)  #: by what takes its time
+    _admitted: list[_Waiting] = attrs.field(factory=list, init=False)  #: these come after those
+    _committing: list[_Waiting] = attrs.field(factory=list, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
     _failed: str = attrs.field(default="", init=False)
     _failed_at: float = attrs.field(default=float("-inf"), init=False)
@@ -188,9 +188,10 @@ class Database(Service):
 
     async def _stop(self) -> None:
         try:
+            if gone := self._gone():
+                raise gone
             # steps commit in order, these after all others: when this one has, all before it have
-            if not self._unusable():
-                await self._wait(self._admitted, lambda _tx: None)
+            await self._wait(self._admitted, lambda _tx: None)
         except Unready as unready:
             log.warning("journal-not-finished", error=str(unready))
         if self._watch is not None:
@@ -206,29 +207,28 @@ class Database(Service):
 
         While the server is known to be away it fails at once.  Who was told `Unready` may find later that the step was done.
         """
-        if (unusable := self._unusable()) is not None:
-            return fail(unusable)
-        return self._wait(self._waiting, step, *args, **kwargs)
+        return fail(gone) if (gone := self._gone()) else self._wait(self._waiting, step, *args, **kwargs)
 
     def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.admit`."""
-        if (unusable := self._unusable()) is not None:
-            return fail(unusable)
+        if gone := self._gone():
+            return fail(gone)
         if why := self._pressure():
             return fail(Unready("hub-busy", why))
         return self._wait(self._admitted, step, *args, **kwargs)
 
+    def _gone(self) -> Unready | None:
+        """Return why nothing is begun now."""
+        if self._watch is not None and self._watch.away:
+            return Unready("journal-unavailable", self._watch.away)
+        return self._damaged
+
     def trouble(self) -> str:
         """See `Journal.trouble`."""
-        if self._damaged is not None:
-            return str(self._damaged)
+        if gone := self._gone():
+            return str(gone)
         ago = self._reactor.seconds() - self._failed_at
         return self._pressure() or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
-
-    def _unusable(self) -> Unready | None:
-        if self._damaged is not None:
-            return self._damaged
-        return _away(self._watch.away) if self._watch is not None and self._watch.away else None
 
     def _pressure(self) -> str:
         waiting = len(self._waiting) + len(self._admitted)
@@ -255,8 +255,8 @@ class Database(Service):
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""
-        if (unusable := self._unusable()) is not None:
-            return fail(unusable)
+        if gone := self._gone():
+            return fail(gone)
         context = contextvars.copy_context()
 
         def run(tx: Transaction) -> T:
@@ -275,8 +275,6 @@ class Database(Service):
             self._failed, self._failed_at = failure.value.problem.detail, self._reactor.seconds()
             if failure.value.problem.code == _DAMAGED:
                 self._damaged = failure.value
-            if self._watch is not None:
-                self._watch.doubt()
         return failure
 
     def _flush(self) -> None:
@@ -299,15 +297,16 @@ class Database(Service):
             self._tell(result, waiting.done)
 
     def _tell(self, result: object, done: Deferred[object]) -> None:
-        if isinstance(result, Failure):
-            _ = self._note(result)
         if done not in self._open:
             return  # it was told meanwhile that the server is away
         self._open.remove(done)
-        if isinstance(result, Failure):
-            done.errback(result)
-        else:
+        if not isinstance(result, Failure):
             done.callback(result)
+            return
+        self._note(result)
+        if self._watch is not None and result.check(Unready):
+            self._watch.doubt()
+        done.errback(result)
 
     def _wait_for(self, work: Deferred[Any]) -> None:
         """Doubt the server when *work* takes long, and again as long as it does."""
@@ -333,11 +332,7 @@ class Database(Service):
         self._admitted.clear()
         left, self._open = self._open, set()
         for done in left:
-            done.errback(Failure(_away(why)))
-
-
-def _away(why: str) -> Unready:
-    return Unready("journal-unavailable", why)
+            done.errback(Failure(Unready("journal-unavailable", why)))
 
 
 @attrs.define(eq=False)

@@ -121,6 +121,7 @@ def resume(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime
         return False
     keep(tx, partner, before, after)
     events.append(tx, Event("partner-resumed", now, None, None, {"partner": partner, "reason": reason, "by": by}))
+    store.ring(tx)
     return True
 
 
