@@ -28,4 +28,4 @@ def upgrade() -> None:
         sa.Column("version", sa.String(32), primary_key=True),
         sa.Column("part", sa.String(8), nullable=False),
     )
-    op.bulk_insert(made, [{"version": "0006", "part": "after"}])
+    op.bulk_insert(made, [{"version": "0007", "part": "after"}])
