@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from hub import changes, events, ledger
 from hub.errors import Rejected
-from hub.ids import new_id
+from hub.ids import later, new_id
 from hub.lifecycle import Verdict, turn
 from hub.model import Delivery, Event, Kind, Problem, State
 from hub.routes import Route
@@ -59,7 +59,9 @@ def make(
     """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
     routes, due = tuple(routes), max(now, hour or now)
     timed = {"due": write_instant(due)} if due > now else {}
-    ids = sorted(new_id(now) for _ in routes)  # in the order of the recipients
+    # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
+    last = tx.scalar(sa.select(sa.func.max(table.c.id)).where(table.c.lane == lane))
+    ids = sorted(new_id(later(last, now) if last else now) for _ in routes)
     for delivery_id, route in zip(ids, routes, strict=True):
         tx.execute(
             sa.insert(table).values(
@@ -342,7 +344,7 @@ def alarm(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) ->
 def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
     """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first.
 
-    A timed one is among them from its hour.  The oldest first is also the order of their lanes.
+    A timed one is among them from its hour.  The oldest delivery first is also the order of their lanes.
     """
     query = (
         sa.select(table.c.message)
@@ -353,7 +355,7 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime)
             sa.or_(table.c.recipient == unit, table.c.via == unit),
         )
         .group_by(table.c.message)
-        .order_by(table.c.message)
+        .order_by(sa.func.min(table.c.id))
         .limit(limit)
     )
     return list(tx.scalars(query))

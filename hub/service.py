@@ -42,6 +42,7 @@ from hub.listener import BoundedSite, ServiceResource
 from hub.model import Adapter, Receive
 from hub.province import Province
 from hub.sender import Sender
+from hub.timekeeper import Timekeeper
 from hub.workroom import Workroom
 
 log = structlog.get_logger()
@@ -129,7 +130,12 @@ class Hub(Ordered):
         super().setServiceParent(parent)
 
     def __init__(
-        self, province: Province, reactor: Any, ports: Mapping[str, socket.socket], known: Sequence[Heard] = ()
+        self,
+        province: Province,
+        reactor: Any,
+        wall: Callable[[], float],
+        ports: Mapping[str, socket.socket],
+        known: Sequence[Heard] = (),
     ) -> None:
         super().__init__()
         config = province.config
@@ -137,7 +143,7 @@ class Hub(Ordered):
         self._data = config.data
         self._reactor = reactor
         self._contract = contract.load("documents")
-        self._clock = reactor
+        self._wall = wall
         self._database = Database(store.open_journal(config.database_url, password_file=config.password_file), reactor)
         workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
@@ -162,6 +168,7 @@ class Hub(Ordered):
             self._database,
             workroom,
             Chainer(self._database, reactor),
+            Timekeeper(self._database, reactor, self.now, self._delivery.wake),
             self._inquiry,
             self._delivery,
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
@@ -171,7 +178,7 @@ class Hub(Ordered):
 
     def now(self) -> datetime:
         """Return the time, aware and in UTC."""
-        return datetime.fromtimestamp(self._clock.seconds(), UTC)
+        return datetime.fromtimestamp(self._wall(), UTC)
 
     def reload(self) -> None:
         """Read configuration, registry, certificates and CRLs again; keep what is if anything is wrong; tell who asked.
@@ -274,9 +281,14 @@ def bind(listen: Listen) -> socket.socket:
     return bound
 
 
-def make_hub(path: Path, reactor: Any) -> Hub:
-    """Put the hub of the configuration *path* together.  Raises `ConfigurationFault` on all that `check` would refuse."""
-    found = check.look(path, datetime.fromtimestamp(reactor.seconds(), UTC), starting=True)
+def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) -> Hub:
+    """Put the hub of the configuration *path* together.  Raises `ConfigurationFault` on all that `check` would refuse.
+
+    *wall* is the clock on the wall, in seconds since 1970, which somebody may set; that of *reactor* only measures how long
+    something takes.  Without it they are one, as on a `Clock`.
+    """
+    wall = wall or reactor.seconds
+    found = check.look(path, datetime.fromtimestamp(wall(), UTC), starting=True)
     if found.mistakes or found.province is None:
         raise ConfigurationFault(found.mistakes)
     config = found.province.config
@@ -289,7 +301,7 @@ def make_hub(path: Path, reactor: Any) -> Hub:
             mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, "a port that is free"))
     if mistakes:
         raise ConfigurationFault(mistakes)
-    return Hub(found.province, reactor, ports, found.heard)
+    return Hub(found.province, reactor, wall, ports, found.heard)
 
 
 def _refuse(failure: Failure) -> pidfile.Verdict:
