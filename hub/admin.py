@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from hub import contract, events, store
+from hub import contract, events, store, upgrades
 from hub.database import Journal
 from hub.province import Province
 from hub.store import Transaction
@@ -46,7 +46,7 @@ async def readiness(journal: Journal, province: Province, now: datetime) -> Read
     except Exception as error:  # noqa: BLE001 - whatever it is, it is why we are not ready, and it is shown
         reasons["database"] = str(error)
     else:
-        if schema != store.latest_version():
+        if schema is not None:
             reasons["schema"] = f"{schema} ≠ {store.latest_version()}: lienthong db upgrade"
         if oldest is not None and now - datetime.fromisoformat(oldest) > CHAIN_LAG:
             reasons["chain"] = f"unchained since {oldest}"
@@ -62,8 +62,10 @@ async def readiness(journal: Journal, province: Province, now: datetime) -> Read
 
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
-    version = store.version_in(tx)
-    return version, events.oldest_unchained(tx) if version == store.latest_version() else None
+    """Return the schema's version where this program does not run on it, else when the oldest unchained event was."""
+    if not upgrades.fits(tx):
+        return store.version_in(tx) or "-", None
+    return None, events.oldest_unchained(tx)
 
 
 class _Health(Resource):

@@ -25,6 +25,8 @@ _SOON = timedelta(days=30)
 def version_mistake(found: str | None, needed: str) -> Mistake:
     """Return the mistake of a database whose schema is of version *found*."""
     wrong = f"the schema is of version {found}" if found else "the database is empty"
+    if found and found > needed:
+        return Mistake("hub.toml: database.url", wrong, f"version {needed}: this program is older than the database")
     return Mistake("hub.toml: database.url", wrong, f"version {needed}: run `lienthong db upgrade`")
 
 

@@ -17,7 +17,7 @@ from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub import agreement, contract, heard, pidfile, registry, store
+from hub import agreement, contract, heard, pidfile, registry, store, upgrades
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake
 from hub.heard import Heard
@@ -77,7 +77,7 @@ def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
         with store.reading(engine) as tx:
             mistakes = [Mistake("hub.toml: database.url", *problem) for problem in store.unsafe(tx)]
             found = store.version_in(tx)
-            if found != store.latest_version():
+            if not upgrades.fits(tx):
                 return None, [*mistakes, agreement.version_mistake(found, store.latest_version())]
             return registry.roll(tx), mistakes
     except SQLAlchemyError as error:

@@ -1,25 +1,34 @@
 """Runs steps on the journal away from the reactor thread.  Knows threads and group commit; no table.
 
 One thread writes: the steps that gather while it commits share the next commit, each in a savepoint of its own, so that one
-that fails never fails its neighbours.  A few threads read.
+that fails never fails its neighbours.  A few threads read.  While a server is away (hub.watch) nobody waits for it.
 """
 
 import contextvars
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from weakref import WeakSet
 
 import attrs
 import sqlalchemy as sa
+import structlog
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 from twisted.application.service import Service
 from twisted.internet import threads
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.internet.defer import Deferred, fail, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from hub import store
 from hub.errors import Unready
 from hub.store import Transaction, reading, writing
+from hub.watch import PATIENCE, Reactor, Watch
+
+log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,10 +38,6 @@ Step = Callable[[Transaction], object]
 _BATCH = 256
 #: How often a batch is run when the connection breaks or the database makes it give way.
 _TRIES = 3
-
-
-class Reactor(IReactorTime, IReactorFromThreads):
-    """What the database needs of a reactor."""
 
 
 class Journal(Protocol):
@@ -67,7 +72,10 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
     tries = 1
     while True:
         try:
-            return _commit_once(engine, steps)
+            return _commit_once(engine, steps, again=tries > 1)
+        except store.Unconfirmed as error:
+            lost = again = True
+            failure = Failure(Unready("journal-unavailable", str(error)))
         except sa.exc.DBAPIError as error:
             lost, failure = store.is_lost(error), Failure(Unready("journal-unavailable", str(error.orig)))
             again = lost or store.is_passing(error)
@@ -79,9 +87,11 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
             return [failure] * len(steps)
 
 
-def _commit_once(engine: sa.Engine, steps: list[Step]) -> list[object]:
+def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool) -> list[object]:
     results: list[object] = []
     with writing(engine) as tx:
+        if again:
+            store.insist(tx)
         for step in steps:
             try:
                 with tx.begin_nested():
@@ -118,17 +128,35 @@ class Database(Service):
 
     _engine: sa.Engine
     _reactor: Reactor
+    _asked: sa.Engine | None = (
+        None  #: through which a server is asked whether it is there, without a pool; None: it is a file
+    )
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
+    _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: who waits for a result
+    _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)  #: by what takes its time
     _committing: bool = attrs.field(default=False, init=False)
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
+    _connections: WeakSet[DBAPIConnection] = attrs.field(factory=WeakSet, init=False)
+    _watch: Watch | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self._asked is not None:
+            for engine in (self._engine, self._asked):
+                event.listen(engine, "connect", self._connected)
+            self._watch = Watch(partial(store.ask, self._asked), self._reactor, self._away)
+
+    def _connected(self, raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        self._connections.add(raw)
 
     def startService(self) -> None:
         """Start the threads."""
         Service.startService(self)
         self._readers.start()
         self._writer.start()
+        if self._watch is not None:
+            self._watch.start()
 
     def stopService(self) -> Deferred[None]:
         """Finish what waits, then stop the threads and close the connections."""
@@ -136,28 +164,48 @@ class Database(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await self.write(lambda _tx: None)  # steps commit in order: when this one has, all before it have
+        try:
+            await self.write(lambda _tx: None)  # steps commit in order: when this one has, all before it have
+        except Unready as unready:
+            log.warning("journal-not-finished", error=str(unready))
+        if self._watch is not None:
+            if self._watch.away:
+                store.cut(self._connections)  # else a commit that waits for a standby would keep us from ending
+            self._watch.stop()
         self._writer.stop()
         self._readers.stop()
         self._engine.dispose()
 
     def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """See `Journal.write`.  What arrives in one turn of the reactor, or while a commit runs, shares a commit."""
+        """See `Journal.write`.  What arrives in one turn of the reactor, or while a commit runs, shares a commit.
+
+        While the server is known to be away it fails at once.  Who was told `Unready` may find later that the step was done.
+        """
+        if self._watch is not None and self._watch.away:
+            return fail(_unready(self._watch.away))
         context = contextvars.copy_context()
         waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs))
         self._waiting.append(waiting)
+        self._open.add(waiting.done)
         if not self._committing and self._turn is None:
             self._turn = self._reactor.callLater(0, self._flush)
         return cast("Deferred[T]", waiting.done)
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""
+        if self._watch is not None and self._watch.away:
+            return fail(_unready(self._watch.away))
         context = contextvars.copy_context()
 
         def run(tx: Transaction) -> T:
             return context.run(step, tx, *args, **kwargs)
 
-        return threads.deferToThreadPool(self._reactor, self._readers, look, self._engine, run)
+        done: Deferred[object] = Deferred()
+        self._open.add(done)
+        looked = threads.deferToThreadPool(self._reactor, self._readers, look, self._engine, run)
+        self._wait_for(looked)
+        _ = looked.addBoth(self._tell, done)
+        return cast("Deferred[T]", done)
 
     def _flush(self) -> None:
         self._turn = None
@@ -167,6 +215,7 @@ class Database(Service):
         self._committing = True
         steps = [waiting.step for waiting in batch]
         work = threads.deferToThreadPool(self._reactor, self._writer, commit, self._engine, steps)
+        self._wait_for(work)
         _ = work.addErrback(lambda failure: [failure] * len(batch))
         _ = work.addCallback(self._committed, batch)
 
@@ -174,10 +223,47 @@ class Database(Service):
         self._committing = False
         self._flush()  # the next commit runs while these are told
         for waiting, result in zip(batch, results, strict=True):
-            if isinstance(result, Failure):
-                waiting.done.errback(result)
-            else:
-                waiting.done.callback(result)
+            self._tell(result, waiting.done)
+
+    def _tell(self, result: object, done: Deferred[object]) -> None:
+        if done not in self._open:
+            return  # it was told meanwhile that the server is away
+        self._open.remove(done)
+        if not isinstance(result, Failure):
+            done.callback(result)
+            return
+        if self._watch is not None and result.check(Unready):
+            self._watch.doubt()
+        done.errback(result)
+
+    def _wait_for(self, work: Deferred[Any]) -> None:
+        """Doubt the server when *work* takes long, and again as long as it does."""
+        if self._watch is None:
+            return
+        if not work.called:
+            self._doubting[work] = self._reactor.callLater(PATIENCE, self._doubt, work)
+            _ = work.addBoth(self._over, work)
+
+    def _doubt(self, work: Deferred[Any]) -> None:
+        assert self._watch is not None
+        self._watch.doubt()
+        self._doubting[work] = self._reactor.callLater(PATIENCE, self._doubt, work)
+
+    def _over(self, result: T, work: Deferred[Any]) -> T:
+        if (later := self._doubting.pop(work)).active():
+            later.cancel()
+        return result
+
+    def _away(self, why: str) -> None:
+        """The server is away: nobody waits for it any longer, and what was not begun is not done."""
+        self._waiting.clear()
+        left, self._open = self._open, set()
+        for done in left:
+            done.errback(Failure(_unready(why)))
+
+
+def _unready(why: str) -> Unready:
+    return Unready("journal-unavailable", why)
 
 
 @attrs.define(eq=False)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub import changes, events, ledger
+from hub import changes, events, ledger, nodes, store
 from hub.errors import Rejected
 from hub.ids import later, new_id
 from hub.lifecycle import Verdict, turn
@@ -82,6 +82,8 @@ def make(
         )
         body = {"recipient": route.recipient, "partner": route.partner} | timed
         events.append(tx, Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
+    if due <= now and any(route.state is State.WAITING for route in routes):
+        store.ring(tx)
     return ids
 
 
@@ -237,14 +239,18 @@ def end(
 def rescue(
     tx: Transaction, now: datetime, *, alone: bool = False, holder: str = "", under_way: Collection[str] = ()
 ) -> int:
-    """Give back what is claimed and will never be settled: by leases that ended, or by *holder*, this node, but not *under_way*.
+    """Give back what is claimed and will never be settled: by nodes that died, or by *holder*, this node, but not *under_way*.
 
     What a node holds without knowing it, it held before it died, or it was never told that its claim was committed.  When this
-    node is *alone*, every claim is such a one.  An interrupted attempt does not count.  Returns how many deliveries wait again.
+    node is *alone*, every claim is such a one.  A living node keeps its claim however long its conversation takes; only where
+    the holder never beat does the end of the lease tell.  An interrupted attempt does not count.  Returns how many deliveries
+    wait again; one that another transaction is about to move is left to it.
     """
     ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
-    lost = sa.true() if alone else sa.or_(table.c.lease_until < now, ours)
-    return _give_back(tx, sa.and_(table.c.state == State.SENDING, lost), now)
+    dead = sa.and_(table.c.holder != holder, table.c.holder.in_(nodes.ended(nodes.moment(tx, now))))
+    silent = sa.and_(table.c.holder.not_in(nodes.known()), table.c.lease_until < now)
+    lost = sa.true() if alone else sa.or_(ours, dead, silent)
+    return _give_back(tx, sa.and_(table.c.state == State.SENDING, lost), now, skip_locked=True)
 
 
 def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
@@ -257,10 +263,12 @@ def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
     return _give_back(tx, sa.and_(ours, going), now)
 
 
-def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime) -> int:
-    rows = tx.execute(sa.select(table).where(which).order_by(table.c.id).with_for_update()).all()
+def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, skip_locked: bool = False) -> int:
+    query = sa.select(table).where(which).order_by(table.c.id).with_for_update(skip_locked=skip_locked)
+    rows = tx.execute(query).all()
     if not rows:
         return 0
+    store.ring(tx)
     for row in rows:
         tx.execute(
             sa.update(table)
@@ -426,6 +434,7 @@ def revive(tx: Transaction, dead: Delivery, state: State, *, reason: str, by: st
         .values(state=state, changed_at=now, reason=None, holder=None, lease_until=None, **fresh)
     ).rowcount
     if moved:
+        store.ring(tx)
         body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}
         events.append(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
     return bool(moved)

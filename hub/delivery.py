@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 #: How many messages travel to one partner at the same time.
 CONCURRENCY = 4
-#: How often to look when nothing wakes us, in seconds: for what other processes (the command line) put there.
+#: How often to look when nothing wakes us, in seconds: for what other processes (the command line) put there, unless they ring.
 POLL = 1.0
 #: A conversation may take so many timeouts of one call; then its lease is over.
 CALLS = 3
@@ -67,6 +67,7 @@ class DeliveryService(Service):
     _random: Callable[[], float]  #: in [0, 1)
     _node: str
     _alone: bool  #: no other node shares the journal: what is `sending` at start was ours and is lost
+    _poll: Callable[[], float] = lambda: POLL  #: seconds
     _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
     _looking: Deferred[float] | None = attrs.field(default=None, init=False)
     _again: bool = attrs.field(default=False, init=False)
@@ -109,11 +110,11 @@ class DeliveryService(Service):
 
     def _looked(self, result: object) -> None:
         self._looking = None
-        wait = POLL
+        wait = self._poll()
         if isinstance(result, Failure):
             log.error("delivery-look-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
         elif isinstance(result, float):
-            wait = min(POLL, result)
+            wait = min(wait, result)
         if self.running:
             self._next = self._clock.callLater(0.0 if self._again else wait, self.wake)
         self._again = False
@@ -147,7 +148,7 @@ class DeliveryService(Service):
             )
             for claim in claims:
                 self._start(claim, partner, lease)
-        return max(0.0, (next_due - self._now()).total_seconds()) if next_due and next_due > now else POLL
+        return max(0.0, (next_due - self._now()).total_seconds()) if next_due and next_due > now else self._poll()
 
     def _start(self, claim: Claim, partner: Partner, lease: timedelta) -> None:
         task = Deferred.fromCoroutine(self._deliver(claim, partner))

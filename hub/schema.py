@@ -240,3 +240,25 @@ unit_successor = sa.Table(
     sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
     sa.Column("successor", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),
 )
+
+#: The processes that share the journal.  Times are the database's where it has a clock (hub/nodes.py).
+node = sa.Table(
+    "node",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),  # of the program
+    sa.Column("schema", sa.String(32), nullable=False),  # that it was written for
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),  # believed alive; then what it holds is given back
+    sa.Column("stopped_at", Instant),
+)
+
+#: The migrations that were applied, and their parts (hub/upgrades.py).
+upgrade = sa.Table(
+    "upgrade",
+    metadata,
+    sa.Column("version", sa.String(32), primary_key=True),
+    sa.Column("part", sa.String(8), nullable=False),  # before · after
+)

@@ -6,8 +6,11 @@ Knows every part's constructor and nothing of what a part does.  `tap.py` hands 
 import random
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +31,30 @@ from zope.interface import implementer
 
 import adapters
 from hub import admin, check, contract, pidfile, spool, store, tls
+from hub.bell import Bell
 from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
-from hub.config import Config, Listen, changes
+from hub.config import Config, Listen, Partner, changes
 from hub.contract import Contract
 from hub.database import Database
-from hub.delivery import DeliveryService
+from hub.delivery import POLL, DeliveryService
 from hub.errors import ConfigurationFault, Mistake, Rejected
 from hub.heard import Heard
+from hub.heartbeat import Heartbeat
 from hub.inquiry import Inquiry, network
 from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
-from hub.model import Adapter, Receive
+from hub.model import Adapter, Receive, Reply, Request
+from hub.nodes import Node
 from hub.province import Province
 from hub.sender import Sender
 from hub.timekeeper import Timekeeper
 from hub.workroom import Workroom
 
 log = structlog.get_logger()
+
+#: How often to look for what is due while other nodes and the command line ring, in seconds.
+SLOW_POLL = 5.0
 
 
 class Ordered(MultiService):
@@ -144,20 +153,34 @@ class Hub(Ordered):
         self._reactor = reactor
         self._contract = contract.load("documents")
         self._wall = wall
-        self._database = Database(store.open_journal(config.database_url, password_file=config.password_file), reactor)
+        node, alone = pidfile.node(config.data, self.now()), config.database_url.startswith("sqlite")
+        open_journal = partial(store.open_journal, config.database_url, password_file=config.password_file)
+        apart = None if alone else open_journal(pooled=False)
+        self._database = Database(open_journal(node=node), reactor, apart)
+        self._heartbeat = Heartbeat(
+            journal=self._database,
+            clock=reactor,
+            steady=time.monotonic,
+            now=self.now,
+            node=self._node(node),
+            alone=alone,
+            rescued=self._wake,
+        )
+        self._bell = Bell(open_journal(pooled=False), reactor, node, self._wake)
         workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(
             province=province,
             adapters=adapters_of(config),
             journal=self._database,
-            send=self._sender.send,
+            send=self._send,
             work=workroom.work,
             clock=reactor,
             now=self.now,
             random=random.SystemRandom().random,
-            node=pidfile.node(config.data, self.now()),
-            alone=config.database_url.startswith("sqlite"),
+            node=node,
+            alone=alone,
+            poll=lambda: SLOW_POLL if self._bell.hears else POLL,
         )
         self._intake = Intake(province, self._contract, self._database, workroom.work, self.now, self._delivery.wake)
         self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
@@ -166,11 +189,13 @@ class Hub(Ordered):
         for part in (
             Hold(config.data, self.reload, reactor),
             self._database,
+            self._heartbeat,
             workroom,
             Chainer(self._database, reactor),
             Timekeeper(self._database, reactor, self.now, self._delivery.wake),
             self._inquiry,
             self._delivery,
+            *(() if alone else (self._bell,)),
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
             Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
         ):
@@ -179,6 +204,23 @@ class Hub(Ordered):
     def now(self) -> datetime:
         """Return the time, aware and in UTC."""
         return datetime.fromtimestamp(self._wall(), UTC)
+
+    def _node(self, name: str) -> Node:
+        return Node(
+            name=name,
+            host=socket.gethostname(),
+            version=version("lienthong"),
+            schema=store.latest_version(),
+            started_at=self.now(),
+        )
+
+    def _wake(self) -> None:
+        self._delivery.wake()
+
+    async def _send(self, request: Request, partner: Partner) -> Reply:
+        """Send, unless others believe this node dead and may be sending the same."""
+        self._heartbeat.check()
+        return await self._sender.send(request, partner)
 
     def reload(self) -> None:
         """Read configuration, registry, certificates and CRLs again; keep what is if anything is wrong; tell who asked.

@@ -3,10 +3,13 @@
 The daemon, the command line and the tests share it: what is written through `writing` is on disk when the block ends.
 """
 
-from collections.abc import Collection, Generator, Mapping, MutableMapping, Sequence
+import os
+import socket
+from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -15,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 Transaction = sa.Connection
@@ -25,24 +28,33 @@ _BUSY_MS = 15_000
 
 #: PostgreSQL: how long to wait for a connection, and how soon to notice that the other side is gone (libpq's words).
 _CONNECT = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
+    "connect_timeout": 2,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
+    "tcp_user_timeout": 5_000,
     "application_name": "lienthong",
 }
 #: PostgreSQL: a writer that waits longer for a lock or a statement, or does nothing for so long, is ended and its work undone.
-_WRITER = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+_WRITER = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+#: PostgreSQL: the channel on which a node tells the others that something is due.
+CHANNEL = "lienthong_due"
+#: PostgreSQL: "cannot execute … in a read-only transaction".
+_READ_ONLY = "25006"
 #: Advisory lock of an upgrade on PostgreSQL ("schema" in ASCII).
 _UPGRADE_LOCK = 0x736368656D61
 
 
-def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = True) -> sa.Engine:
+class Unconfirmed(Exception):
+    """The commit was done on this server, but it is not known whether on its standby; the argument is what the server said."""
+
+
+def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = True, node: str = "") -> sa.Engine:
     """Return an engine for `sqlite:///PATH` or `postgresql+psycopg://…`.  Nothing is opened yet.
 
     SQLite runs in WAL with `synchronous=FULL`: a commit survives a power cut.  PostgreSQL writes in READ COMMITTED, where each
     step locks the rows it moves; every new connection reads *password_file* anew.  `pooled=False` leaves no connection open.
+    *node* is who rings (`ring`).
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
@@ -55,8 +67,10 @@ def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = 
         engine = sa.create_engine(url, connect_args=dict(_CONNECT), poolclass=NullPool)
     if password_file is not None:
         event.listen(engine, "do_connect", partial(_read_password, password_file))
+    event.listen(engine, "connect", _hear_warnings)
     event.listen(engine, "begin", _begin_postgresql)
-    return engine
+    event.listen(engine, "handle_error", _give_up_standby)
+    return engine.execution_options(node=node)
 
 
 def _read_password(
@@ -75,6 +89,23 @@ def _begin_postgresql(connection: sa.Connection) -> None:
         connection.exec_driver_sql(_WRITER)
 
 
+def _hear_warnings(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    """Keep the last warning of the server: a commit may end in one (`writing`)."""
+
+    def hear(said: Any) -> None:
+        if said.severity_nonlocalized == "WARNING":
+            entry.info["warning"] = said.message_primary
+
+    cast("Any", connection).add_notice_handler(hear)
+
+
+def _give_up_standby(context: ExceptionContext) -> None:
+    """A server that turned out to be a standby, after a failover, is as good as lost: the next connection finds the primary."""
+    writes = context.connection is not None and context.connection.get_execution_options().get("writes", False)
+    if writes and getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
+
+
 def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # pysqlite would begin by itself, and too late
     cursor = connection.cursor()
@@ -91,9 +122,43 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 @contextmanager
 def writing(engine: sa.Engine) -> Generator[Transaction]:
-    """One write transaction: committed and durable when the block ends, rolled back if it raises."""
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        yield connection
+    """One write transaction: committed and durable when the block ends, rolled back if it raises.
+
+    Raises `Unconfirmed` when PostgreSQL committed but stopped to wait for its synchronous standby: that is no error to it.
+    """
+    with engine.connect().execution_options(writes=True) as connection:
+        kept = connection.info
+        with connection.begin():
+            kept.pop("due", None)
+            yield connection
+            if kept.pop("due", False) and connection.dialect.name == "postgresql":
+                told = {"channel": CHANNEL, "node": connection.get_execution_options().get("node", "")}
+                connection.execute(sa.text("SELECT pg_notify(:channel, :node)"), told)
+            kept.pop("warning", None)
+        if warning := kept.pop("warning", None):
+            raise Unconfirmed(warning)
+
+
+def cut(connections: Iterable[DBAPIConnection]) -> None:
+    """Break PostgreSQL's *connections* under whoever waits on them in another thread, as a broken cable would."""
+    for raw in cast("Iterable[Any]", list(connections)):
+        if not raw.closed:
+            with socket.socket(fileno=os.dup(raw.fileno())) as twin:
+                twin.shutdown(socket.SHUT_RDWR)
+
+
+def ring(tx: Transaction) -> None:
+    """Tell the other nodes, when *tx* is committed, that something became due."""
+    tx.info["due"] = True
+
+
+def insist(tx: Transaction) -> None:
+    """Let the commit of *tx* wait until all that was committed before it is as safe as a commit can be.
+
+    Reading back what an earlier commit left writes nothing, so its own commit would not wait for a synchronous standby.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SELECT pg_logical_emit_message(true, 'lienthong', '')")
 
 
 @contextmanager
@@ -104,6 +169,12 @@ def reading(engine: sa.Engine) -> Generator[Transaction]:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
             yield connection
+
+
+def ask(engine: sa.Engine) -> None:
+    """Commit nothing, as safely as anything: it takes as long as a commit must wait.  SQLAlchemy's errors, or `Unconfirmed`."""
+    with writing(engine) as tx:
+        insist(tx)
 
 
 def is_lost(error: sa.exc.DBAPIError) -> bool:
@@ -129,6 +200,11 @@ def is_own_fault(error: sa.exc.DBAPIError) -> bool:
 
 def _state(error: sa.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
+
+
+def is_standby(tx: Transaction) -> bool:
+    """Tell whether the server takes no writes."""
+    return tx.dialect.name == "postgresql" and bool(tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar())
 
 
 def unsafe(tx: Transaction) -> list[tuple[str, str]]:
@@ -174,6 +250,12 @@ def latest_version() -> str:
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
     assert head is not None
     return head
+
+
+def migrations() -> list[tuple[str, str]]:
+    """Return the version and the part of each migration of this code, the first one first (hub.upgrades)."""
+    found = reversed(list(ScriptDirectory.from_config(_alembic()).walk_revisions()))
+    return [(each.revision, getattr(each.module, "part", "after")) for each in found]
 
 
 def version(engine: sa.Engine) -> str | None:

@@ -140,6 +140,7 @@ _SENTENCES = {
     "at least {}": "ít nhất {}",
     "first-retry at most max-retry": "first-retry không quá max-retry",
     "version {}: run `lienthong db upgrade`": "phiên bản {}: hãy chạy `lienthong db upgrade`",
+    "version {}: this program is older than the database": "phiên bản {}: chương trình này cũ hơn cơ sở dữ liệu",
     "a unit of `lienthong units list`; `lienthong units import FILE` adds units": (
         "đơn vị có trong `lienthong units list`; thêm bằng `lienthong units import FILE`"
     ),

@@ -5,6 +5,7 @@ Knows the outside contract only: command line, ports, SOAP.
 
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -27,6 +28,7 @@ from hub.demo.letterbox import Letterbox, Shelf, tls_server
 from hub.demo.notebook import Notebook
 from hub.demo.signing import Identity
 from hub.pki import Authority
+from hub.setup import choose_ports
 
 BIN = Path(sys.executable).parent
 PATIENCE = 30.0  #: seconds
@@ -46,10 +48,32 @@ def until(condition, what, patience=PATIENCE):
 class RunningHub:
     """One directory of `lienthong init` and, at times, the hub that runs in it."""
 
-    def __init__(self, home: Path, database: str | None = None) -> None:
+    def __init__(self, home: Path, database: str | None = None, beside: "RunningHub | None" = None) -> None:
         self.home = home
         self.process: Any = None
         self.letterboxes: dict[str, Letterbox] = {}
+        if beside is not None:
+            self._copy(beside)
+        else:
+            self._init(database)
+        said = tomllib.loads((home / "hub.toml").read_text())
+        self.soap = f"https://127.0.0.1:{said['soap']['port']}/soap/documents"
+        self.admin = f"https://127.0.0.1:{said['admin']['port']}"
+        self.config = home / "hub.toml"
+        self.log = home / "hub.log"
+
+    def _copy(self, other: "RunningHub") -> None:
+        """Write the directory of another node of the same province: the same but for its ports and its data."""
+        shutil.copytree(other.home, self.home, ignore=shutil.ignore_patterns("data", "*.log", "*.jsonl"))
+        (self.home / "data").mkdir(mode=0o700)
+        text, ports = other.config.read_text(), choose_ports(0, 0)
+        said = tomllib.loads(text)
+        for key, port in (("soap", ports.soap), ("admin", ports.admin)):
+            text = text.replace(f"port = {said[key]['port']}", f"port = {port}")
+        (self.home / "hub.toml").write_text(text)
+
+    def _init(self, database: str | None) -> None:
+        home = self.home
         self.cli(
             "init",
             home,
@@ -60,11 +84,6 @@ class RunningHub:
             *(["--database", database] if database else []),
             config=False,
         )
-        said = tomllib.loads((home / "hub.toml").read_text())
-        self.soap = f"https://127.0.0.1:{said['soap']['port']}/soap/documents"
-        self.admin = f"https://127.0.0.1:{said['admin']['port']}"
-        self.config = home / "hub.toml"
-        self.log = home / "hub.log"
 
     def cli(self, *words, config=True, code=0, text=False):
         """Run `lienthong` and return its JSON lines (or its text); its exit code must be *code* (None: any)."""

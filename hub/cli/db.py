@@ -1,8 +1,17 @@
-"""`lienthong db`: which version the database has, and bringing it to this program's."""
+"""`lienthong db`: which version the database has, bringing it to this program's, and the nodes that share it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from hub.cli.screen import FAILED, Screen, Stop, command, family, leave, pass_screen, t
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from hub.config import Config
 
 
 @family(
@@ -14,58 +23,153 @@ def db() -> None:
 
 @command(
     "status",
-    "So phiên bản cơ sở dữ liệu với phiên bản chương trình cần. Mã thoát 1 nếu khác.",
-    "Compare the database's version with the one this program needs. Exits 1 when they differ.",
+    "So phiên bản cơ sở dữ liệu với phiên bản chương trình cần. Mã thoát 1 nếu chương trình không chạy được trên đó.",
+    "Compare the database's version with the one this program needs. Exits 1 when the program does not run on it.",
     "lienthong db status --json",
 )
 @pass_screen
 def status(screen: Screen) -> None:
-    from hub import store
+    from hub import store, upgrades
     from hub.cli.journal import opened
     from hub.config import read
 
     config = read(screen.config)
-    with opened(config, any_version=True) as engine:
-        found, needed = store.version(engine), store.latest_version()
-    same = found == needed
+    with opened(config, any_version=True) as engine, store.reading(engine) as tx:
+        found, least, needed = store.version_in(tx), upgrades.least(tx), store.latest_version()
+        known = upgrades.steps()
+    runs = upgrades.runs_on(known, found, least)
+    todo = upgrades.pending(known, found)
+    fields = {
+        "url": config.database_url,
+        "version": found,
+        "needed": needed,
+        "current": found == needed,
+        "runs": runs,
+        "least": least,
+        "pending": [f"{step.version} {step.part}" for step in todo],
+    }
     told = found or t("trống", "empty")
-    verdict = (
-        t("đúng phiên bản", "up to date")
-        if same
-        else t("hãy chạy `lienthong db upgrade`", "run `lienthong db upgrade`")
-    )
-    fields = {"url": config.database_url, "version": found, "needed": needed, "current": same}
-    screen.row(fields, t(f"{told}; cần {needed}: {verdict}", f"{told}; needed {needed}: {verdict}"))
-    if not same:
+    screen.row(fields, t(f"{told}; cần {needed}: ", f"{told}; needed {needed}: ") + _verdict(fields))
+    if not runs:
         leave(FAILED)
+
+
+def _verdict(fields: Mapping[str, object]) -> str:
+    if fields["current"]:
+        return t("đúng phiên bản", "up to date")
+    if not fields["pending"]:
+        return (
+            t("mới hơn; chương trình này vẫn chạy được", "newer; this program runs on it")
+            if fields["runs"]
+            else t("mới hơn; hãy nâng cấp chương trình", "newer; upgrade the program")
+        )
+    if fields["runs"]:
+        return t(
+            "chạy được; khi không còn nút phiên bản cũ, hãy chạy `lienthong db upgrade --after`",
+            "it runs; when no node of the old version is left, run `lienthong db upgrade --after`",
+        )
+    return t("hãy chạy `lienthong db upgrade`", "run `lienthong db upgrade`")
 
 
 @command(
     "upgrade",
-    "Nâng cơ sở dữ liệu lên phiên bản chương trình cần; tạo mới nếu chưa có. Dừng trục trước khi chạy.",
-    "Bring the database to the version this program needs; make it when there is none. Stop the hub first.",
+    "Nâng cơ sở dữ liệu lên phiên bản chương trình cần; tạo mới nếu chưa có. Không nâng khi còn nút cũ chạy, trừ --before.",
+    "Bring the database to the version this program needs; make it when there is none. Not while old nodes run, but with --before.",
     "lienthong db upgrade",
+    "lienthong db upgrade --before",
+)
+@click.option(
+    "--before",
+    "part",
+    flag_value="before",
+    help=t("Chỉ phần mà các nút cũ vẫn chạy được.", "Only what nodes of the old version go on working with."),
+)
+@click.option(
+    "--after",
+    "part",
+    flag_value="after",
+    help=t("Phần còn lại, khi không còn nút cũ.", "The rest, when no node of the old version is left."),
 )
 @pass_screen
-def upgrade(screen: Screen) -> None:
-    from hub import pidfile, store
+def upgrade(screen: Screen, part: str | None) -> None:
+    from hub import store, upgrades
     from hub.cli.journal import opened
     from hub.config import read
 
     config = read(screen.config)
-    pid = pidfile.alive(config.data)
-    if pid:
-        raise Stop(f"trục đang chạy (pid {pid}); hãy dừng trước", f"the hub is running (pid {pid}); stop it first")
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if config.database_url.startswith("sqlite"):
         Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with opened(config, any_version=True) as engine:
         before = store.version(engine)
-        store.upgrade(engine)
+        target = upgrades.target(upgrades.steps(), before, part)
+        if target is not None:
+            _refuse_beside_others(config, engine, before, target)
+            store.upgrade(engine, target)
         after = store.version(engine)
     said = t("không có gì để nâng", "nothing to do") if before == after else f"{before or '-'} → {after}"
     screen.row({"before": before, "after": after}, said)
 
 
+def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None, target: str) -> None:
+    """Let nothing be taken away from a node that runs and does not know of it."""
+    from datetime import UTC, datetime
+
+    from hub import nodes, pidfile, store, upgrades
+
+    pid, mine = pidfile.alive(config.data), pidfile.node(config.data, datetime.now(UTC))
+    with store.reading(engine) as tx:
+        told = upgrades.least(tx) is not None  # else the database is older than what tells
+        alive = {each.name: each.schema for each in nodes.alive(tx, datetime.now(UTC))} if told else {}
+    old = [name for name, schema in alive.items() if schema < target]
+    if upgrades.takes_away(upgrades.steps(), found, target) and old:
+        raise Stop(
+            f"còn nút phiên bản cũ đang chạy: {', '.join(old)}; hãy dừng trước, hoặc chỉ chạy --before",
+            f"nodes of the old version run: {', '.join(old)}; stop them first, or run --before alone",
+        )
+    if pid and mine not in alive:
+        raise Stop(f"trục đang chạy (pid {pid}); hãy dừng trước", f"the hub is running (pid {pid}); stop it first")
+
+
+@command(
+    "nodes",
+    "Các nút dùng chung nhật ký: còn sống, mất tín hiệu, đã dừng; mỗi nút đang gửi bao nhiêu lượt chuyển.",
+    "The nodes that share the journal: alive, lapsed, stopped; how many deliveries each is sending.",
+    "lienthong db nodes --json",
+)
+@pass_screen
+def nodes_(screen: Screen) -> None:
+    from datetime import UTC, datetime
+
+    import attrs
+
+    from hub import nodes, store
+    from hub.cli.journal import opened
+    from hub.config import read
+
+    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+        rows = [
+            attrs.asdict(seen.node) | attrs.asdict(seen, filter=lambda field, _value: field.name != "node")
+            for seen in nodes.seen(tx, datetime.now(UTC))
+        ]
+    columns = {
+        "name": t("NÚT", "NODE"),
+        "state": t("TRẠNG THÁI", "STATE"),
+        "holds": t("ĐANG GỬI", "SENDING"),
+        "version": t("PHIÊN BẢN", "VERSION"),
+        "schema": t("LƯỢC ĐỒ", "SCHEMA"),
+        "started_at": t("BẮT ĐẦU", "STARTED"),
+        "seen_at": t("THẤY LẦN CUỐI", "LAST SEEN"),
+    }
+    if not screen.table(columns, [row | {"state": _state(screen, row["state"])} for row in rows]):
+        screen.note("Chưa có nút nào.", "There is no node yet.")
+
+
+def _state(screen: Screen, state: str) -> str:
+    said = {"alive": "đang chạy", "lapsed": "mất tín hiệu", "stopped": "đã dừng"}[state]
+    return state if screen.json else t(said, state)
+
+
 db.add_command(status)
 db.add_command(upgrade)
+db.add_command(nodes_)

@@ -1,9 +1,10 @@
-"""Runs the migrations on the connection that hub.store hands over.  Knows nothing else."""
+"""Runs the migrations on the connection that hub.store hands over, and writes down which part each was.  Knows nothing else."""
 
 from alembic import context
 
 from hub.schema import metadata
+from hub.upgrades import note
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, on_version_apply=note)
 with context.begin_transaction():
     context.run_migrations()

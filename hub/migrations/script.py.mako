@@ -7,6 +7,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+part = "before"  # "after" when it takes away what the release before this one needs
 
 
 def upgrade() -> None:

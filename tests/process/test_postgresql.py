@@ -1,17 +1,26 @@
 """A hub on PostgreSQL: the server goes and comes back under load, and an operator's mistakes are named before the start."""
 
 import json
+import os
+import signal
+import threading
 import time
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
+from twisted.python.failure import Failure
 
-from hub import store
+from hub import events, store
 from hub.client import Unavailable
 from hub.config.database import url_of
+from hub.database import commit
 from hub.demo.packets import document
 from hub.demo.postgres import Server
+from hub.errors import Unready
+from hub.model import Event
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import RunningHub, until
 
@@ -93,3 +102,121 @@ def test_a_database_that_is_in_use_is_not_written_over_by_init(server, restless,
     assert not (tmp_path / "second").exists()
     (row,) = restless.cli("db", "status", "--json")
     assert row["current"] is True
+
+
+@pytest.fixture
+def started(restless):
+    """It runs, and the office takes what is sent to it."""
+    restless.letterbox("vpub")
+    return restless.start()
+
+
+def told_to_send_again(hub, name):
+    """Send, and see that a fault comes that may be retried; print how long it took."""
+    begun = time.monotonic()
+    with hub.client("vpub") as client, pytest.raises(Unavailable) as caught:
+        client.send(PACKET, name)
+    assert "journal-unavailable" in str(caught.value)
+    print(f"{name}: a fault after {time.monotonic() - begun:.2f} s")  # noqa: T201 - shown by pytest -s
+
+
+def accepted(hub, name):
+    """Send until it is accepted."""
+
+    def send():
+        try:
+            with hub.client("vpub") as client:
+                return client.send(PACKET, name)
+        except Unavailable:
+            return None
+
+    return until(send, f"{name} to be accepted")
+
+
+def sql(server, *statements):
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        done = [connection.execute(statement) for statement in statements]
+        return [each.fetchall() for each in done if each.description]
+
+
+def test_a_server_that_says_nothing_makes_nobody_wait_for_it(server, started):
+    processes = [server._process.pid, *children(server._process.pid)]
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        told_to_send_again(started, "frozen")
+        told_to_send_again(started, "frozen")
+        assert started.get("/readyz")[0] == 503
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+    accepted(started, "frozen")
+    until(started.is_ready, "it to be ready")
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_connections_that_the_server_ends_are_made_anew_and_nobody_notices(server, started):
+    for number in range(5):
+        sql(server, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lienthong'")
+        accepted(started, f"ended-{number}")
+    until(lambda: len(started.cli("messages", "--json")) == 5, "all to be there")
+
+
+def test_nothing_is_receipted_that_the_standby_does_not_have(server, started):
+    """The standby is gone: a commit waits for it, and one that is told to wait no longer has not been confirmed."""
+    accepted(started, "before")
+    try:
+        sql(server, "alter system set synchronous_standby_names = 'ghost'")
+        sql(server, "select pg_reload_conf()")
+        told_to_send_again(started, "alone")
+        cancel = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"
+        for _ in range(5):
+            sql(server, cancel)
+            told_to_send_again(started, "alone")
+        kept = {row["message_id"] for row in started.cli("messages", "--json")}
+        assert kept >= {"before"}
+        assert started.get("/readyz")[0] == 503
+        started.process.terminate()
+        started.process.wait(20)  # it can end all the same
+        started.start(wait=False)
+        until(lambda: started.get("/readyz")[0] == 503, "it to run, and not to be ready")
+    finally:
+        sql(server, "alter system reset synchronous_standby_names", "select pg_reload_conf()")
+    assert accepted(started, "alone").document_id
+    until(started.is_ready, "it to be ready")
+    assert len(started.cli("messages", "--json")) == 2
+
+
+def test_a_commit_that_was_told_to_wait_no_longer_for_the_standby_is_not_confirmed_and_reading_it_back_waits_too(
+    server,
+):
+    engine = store.open_journal(url_of(server.url(), Path()), pooled=False)
+    store.upgrade(engine)
+    found: list[int] = []
+
+    def step(tx):
+        found.append(tx.exec_driver_sql("select count(*) from event").scalar())
+        if not found[-1]:
+            events.append(tx, Event("replay", datetime(2026, 11, 24, tzinfo=UTC), None, None, {}))
+        return len(found)
+
+    sql(server, "alter system set synchronous_standby_names = 'ghost'")
+    sql(server, "select pg_reload_conf()")
+    until(lambda: sql(server, "show synchronous_standby_names") == [[("ghost",)]], "the setting to be read")
+    results: list[object] = []
+    committing = threading.Thread(target=lambda: results.extend(commit(engine, [step])))
+    committing.start()
+    cancelled = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"
+    for tries in range(3):
+        until(lambda: sql(server, cancelled) != [[]], "it to wait for the standby")
+        until(lambda tries=tries: len(found) > tries, "it to go on")
+    committing.join(20)
+    (result,) = results
+    assert isinstance(result, Failure)
+    assert result.check(Unready)
+    assert found == [0, 1, 1], "it was there, and not yet safe"
+    sql(server, "alter system reset synchronous_standby_names", "select pg_reload_conf()")
+    until(lambda: commit(engine, [step]) == [4], "it to be safe")

@@ -1,0 +1,94 @@
+"""Writes every few seconds that this node lives, and gives back what dead nodes held.  Knows when; hub.nodes knows how.
+
+A node that could not write it for as long as it is believed alive must send nothing until it has: another may be sending the
+same.  What it settles then is stale (hub.deliveries.settle), so it moves nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import attrs
+import structlog
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+from hub import deliveries, nodes
+from hub.database import Journal
+from hub.errors import Unready
+from hub.nodes import Node
+from hub.store import Transaction
+
+log = structlog.get_logger()
+
+#: Seconds between two beats.
+BEAT = 3.0
+
+
+@attrs.define(eq=False)
+class Heartbeat(Service):
+    """The beat of one node."""
+
+    _journal: Journal
+    _clock: IReactorTime
+    _steady: Callable[[], float]  #: seconds that never go back, and go on while the process stands still
+    _now: Callable[[], datetime]
+    _node: Node
+    _alone: bool  #: no other node shares the journal: nobody takes over what this one holds
+    _rescued: Callable[[], None]  #: told when deliveries were given back
+    _until: float | None = attrs.field(default=None, init=False)  #: by the steady clock
+    _lapsed: bool = attrs.field(default=False, init=False)
+    _loop: LoopingCall = attrs.field(init=False)
+    _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
+
+    def startService(self) -> None:
+        """Begin to beat."""
+        Service.startService(self)
+        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._beat()))
+        self._loop.clock = self._clock
+        self._running = self._loop.start(BEAT)
+
+    def stopService(self) -> Deferred[None]:
+        """Write that the node stopped."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._loop.stop()
+        if self._running is not None:
+            await self._running
+        try:
+            await self._journal.write(nodes.end, self._node.name, self._now())
+        except Unready as unready:
+            log.warning("node-end-not-written", error=str(unready))  # it will be seen as lapsed
+
+    def check(self) -> None:
+        """Raise `Unready` when others may believe this node dead: it must send nothing now."""
+        if not self._alone and (self._until is None or self._steady() > self._until):
+            raise Unready("journal-unavailable", "this node has not been seen alive for too long", retry_after=1)
+
+    async def _beat(self) -> None:
+        begun = self._steady()
+        try:
+            given_back = await self._journal.write(_beat, self._node, self._now())
+        except CancelledError:
+            raise
+        except Exception as error:
+            if not self._lapsed and self._until is not None and begun > self._until:
+                self._lapsed = True
+                log.warning("node-lapsed", error=str(error))
+            elif not isinstance(error, Unready):
+                log.exception("beat-failed")  # the next beat tries again; a loop that raises would stop for ever
+            return
+        if self._lapsed or (self._until is not None and begun > self._until):
+            log.warning("node-revived", silent=round(begun - (self._until or begun) + nodes.LIFE.total_seconds(), 1))
+        self._lapsed, self._until = False, begun + nodes.LIFE.total_seconds()
+        if given_back:
+            log.warning("deliveries-rescued", count=given_back)
+            self._rescued()
+
+
+def _beat(tx: Transaction, node: Node, now: datetime) -> int:
+    nodes.beat(tx, node, now)
+    return deliveries.rescue(tx, now)

@@ -1,0 +1,231 @@
+"""Who is alive is judged by one clock, and a claim belongs to a living node."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from twisted.internet.task import Clock
+
+from hub import deliveries, journal, nodes, store
+from hub.bell import Bell
+from hub.database import InlineDatabase
+from hub.deliveries import Exchange
+from hub.errors import Unready
+from hub.heartbeat import BEAT, Heartbeat
+from hub.lifecycle import Verdict
+from hub.model import State
+from hub.nodes import LIFE, Node
+from hub.schema import node as table
+from tests.province import NOW, ROUTES, document, entry
+
+LEASE = timedelta(seconds=100)
+
+
+def node(name="one", schema="0008"):
+    return Node(name=name, host="machine", version="1", schema=schema, started_at=NOW)
+
+
+def last_seen(tx, name, ago, now):
+    """Let *name* be seen last so long *ago*."""
+    at = nodes.moment(tx, now) - ago
+    tx.execute(sa.update(table).where(table.c.name == name).values(seen_at=at, until=at + LIFE))
+
+
+def states(tx, now=NOW):
+    return {each.node.name: (each.state, each.holds) for each in nodes.seen(tx, now)}
+
+
+@pytest.fixture
+def claimed(tx):
+    """A delivery that `one` is sending."""
+    journal.take(tx, entry(document(), 1), ROUTES)
+    nodes.beat(tx, node("one"), NOW)
+    (claim,) = deliveries.claim(tx, "vpub", NOW, limit=9, holder="one", lease=LEASE)
+    return claim
+
+
+def test_a_node_is_alive_until_it_is_not_seen_for_its_life_or_stops(tx):
+    nodes.beat(tx, node("one"), NOW)
+    nodes.beat(tx, node("two"), NOW)
+    last_seen(tx, "two", LIFE + timedelta(seconds=1), NOW)
+    assert states(tx) == {"one": ("alive", 0), "two": ("lapsed", 0)}
+    nodes.beat(tx, attrs.evolve(node("two"), version="2"), NOW)
+    nodes.end(tx, "one", NOW)
+    assert states(tx) == {"one": ("stopped", 0), "two": ("alive", 0)}
+    assert [(each.name, each.version) for each in nodes.alive(tx, NOW)] == [("two", "2")]
+
+
+def test_on_postgresql_the_nodes_own_clocks_do_not_count(tx):
+    if tx.dialect.name != "postgresql":
+        nodes.beat(tx, node("one"), NOW)
+        assert nodes.seen(tx, NOW + LIFE * 2)[0].state == "lapsed", "one node: its own clock"
+        return
+    for hours, name in ((-5, "late"), (5, "early")):
+        nodes.beat(tx, node(name), NOW + timedelta(hours=hours))
+    assert states(tx, NOW + timedelta(days=1)) == {"late": ("alive", 0), "early": ("alive", 0)}
+
+
+def test_a_living_nodes_claim_is_not_taken_away_however_long_it_takes(tx, claimed):
+    nodes.beat(tx, node("one"), NOW + LEASE * 5)
+    assert states(tx, NOW + LEASE * 5) == {"one": ("alive", 1)}
+    assert deliveries.rescue(tx, NOW + LEASE * 5, holder="two") == 0
+
+
+def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(tx, claimed):
+    last_seen(tx, "one", LIFE + timedelta(seconds=1), NOW)
+    assert deliveries.rescue(tx, NOW, holder="two") == 1
+    assert deliveries.claim(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
+    assert not deliveries.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "it is stale"
+    nodes.beat(tx, node("two"), NOW)
+    nodes.end(tx, "two", NOW - timedelta(seconds=1))
+    assert deliveries.rescue(tx, NOW + timedelta(seconds=1)) == 1
+
+
+def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed):
+    last_seen(tx, "one", LIFE * 2, NOW)
+    assert deliveries.rescue(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
+    assert deliveries.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "nobody took it"
+
+
+def test_a_node_that_is_gone_for_long_is_forgotten_unless_it_holds_something(tx, claimed):
+    for name in ("two", "three"):
+        nodes.beat(tx, node(name), NOW)
+    for name in ("one", "two"):
+        last_seen(tx, name, timedelta(days=31), NOW)
+    nodes.end(tx, "three", NOW)
+    assert states(tx) == {"one": ("lapsed", 1), "three": ("stopped", 0)}
+
+
+@pytest.fixture
+def beating(engine):
+    """A node's beat under a clock, its journal, and what it was told."""
+    clock, told = Clock(), []
+    database = InlineDatabase(engine)
+
+    def made(name="one"):
+        return Heartbeat(
+            journal=database,
+            clock=clock,
+            steady=clock.seconds,
+            now=lambda: NOW + timedelta(seconds=clock.seconds()),
+            node=node(name),
+            alone=False,
+            rescued=lambda: told.append(name),
+        )
+
+    return made, clock, told, database
+
+
+def test_a_node_beats_gives_back_what_the_dead_held_and_ends(beating, engine):
+    made, clock, told, _database = beating
+    with store.writing(engine) as tx:
+        journal.take(tx, entry(document(), 1), ROUTES)
+        nodes.beat(tx, node("dead"), NOW)
+        deliveries.claim(tx, "vpub", NOW, limit=9, holder="dead", lease=LEASE)
+    beat = made()
+    beat.startService()
+    assert told == []
+    with store.writing(engine) as tx:
+        last_seen(tx, "dead", LIFE * 2, NOW)
+    clock.advance(BEAT)
+    assert told == ["one"]
+    beat.stopService()
+    with store.reading(engine) as tx:
+        assert states(tx, NOW + timedelta(seconds=BEAT)) == {"one": ("stopped", 0), "dead": ("lapsed", 0)}
+
+
+def test_a_node_that_could_not_beat_for_its_life_may_not_send_until_it_has(beating, monkeypatch):
+    made, clock, _told, database = beating
+    beat, real = made(), database.write
+    with pytest.raises(Unready):
+        beat.check()  # not before the first beat
+    beat.startService()
+    beat.check()
+
+    def away(*_args, **_kwargs):
+        raise Unready("journal-unavailable", "gone")
+
+    monkeypatch.setattr(InlineDatabase, "write", away)
+    clock.pump([BEAT] * 3)
+    beat.check()
+    clock.pump([BEAT])
+    with pytest.raises(Unready, match="too long"):
+        beat.check()
+    monkeypatch.undo()
+    assert database.write == real
+    clock.pump([BEAT])
+    beat.check()
+    beat.stopService()
+
+
+class Reactor(Clock):
+    """A clock that threads may call."""
+
+    def callFromThread(self, work, *args, **kwargs):
+        work(*args, **kwargs)
+
+
+@pytest.fixture
+def bells(postgresql):
+    """The URL of a journal, and what makes a bell there that tells a list."""
+    with postgresql.database() as url:
+        hung = []
+
+        def hang(name):
+            rung = threading.Event()
+            clock = Reactor()
+            bell = Bell(store.open_journal(url, pooled=False), clock, name, rung.set)  # type: ignore[arg-type]
+            bell.startService()
+            hung.append(bell)
+            assert rung.wait(20), "it looks when it begins to hear"
+            rung.clear()
+            clock.advance(1)
+            return bell, rung, clock
+
+        yield url, hang
+        for bell in hung:
+            bell.stopService()
+
+
+def test_a_node_hears_what_another_makes_due_after_its_commit_and_not_what_it_did_itself(bells):
+    url, hang = bells
+    _bell, rung, _clock = hang("one")
+    own, other = (store.open_journal(url, pooled=False, node=name) for name in ("one", "two"))
+    with store.writing(own) as tx:
+        journal.take(tx, entry(document(), 1), ROUTES)
+    with store.writing(other) as tx:
+        nodes.beat(tx, node("two"), NOW)  # nothing becomes due by that
+    with other.connect() as connection:
+        store.ring(connection)  # and never committed
+    assert not rung.wait(1)
+    with store.writing(other) as tx:
+        journal.take(tx, entry(document(document_id="D3"), 3), ROUTES)
+        assert not rung.wait(0.2), "not before the commit"
+    assert rung.wait(20)
+
+
+def test_a_bell_whose_connection_is_lost_is_hung_again_and_rings_for_what_it_missed(bells):
+    url, hang = bells
+    bell, rung, _clock = hang("one")
+    other = store.open_journal(url, pooled=False, node="two")
+    with store.writing(other) as tx:
+        query = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%%'"
+        assert tx.exec_driver_sql(query).scalar() is True
+    assert rung.wait(20)
+    assert bell.hears
+
+
+def test_rings_that_come_close_together_are_one(bells):
+    _url, hang = bells
+    bell, _rung, clock = hang("one")
+    counted = []
+    bell._rung = lambda: counted.append(datetime.now(UTC))
+    for _ in range(50):
+        bell._ring()
+    assert len(counted) == 1
+    clock.advance(1)
+    assert len(counted) == 2, "once more at the end: the last may have come after the look"
+    clock.advance(1)
+    assert len(counted) == 2
