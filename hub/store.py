@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -252,10 +252,11 @@ def latest_version() -> str:
     return head
 
 
-def migrations() -> list[tuple[str, str]]:
+@cache
+def migrations() -> tuple[tuple[str, str], ...]:
     """Return the version and the part of each migration of this code, the first one first (hub.upgrades)."""
     found = reversed(list(ScriptDirectory.from_config(_alembic()).walk_revisions()))
-    return [(each.revision, getattr(each.module, "part", "after")) for each in found]
+    return tuple((each.revision, getattr(each.module, "part", "after")) for each in found)
 
 
 def version(engine: sa.Engine) -> str | None:

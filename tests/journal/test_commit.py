@@ -1,16 +1,19 @@
 """Group commit: what gathers shares one commit, and one step that fails never fails its neighbours."""
 
+from collections.abc import Callable
+
 import pytest
 import sqlalchemy as sa
 from twisted.internet import defer
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from hub import database, journal, ledger, search, store
+from hub import database, journal, ledger, search, store, watch
 from hub.database import Database, commit
 from hub.errors import Unready
 from hub.journal import Taken
 from hub.search import Filter
+from tests.conftest import not_applicable
 from tests.province import ROUTES, document, entry
 
 
@@ -118,3 +121,55 @@ def test_at_most_so_many_share_a_commit(running):
     queued.pop(0)()
     assert len(queued) == 1, "the one that did not fit is next"
     queued.pop(0)()
+
+
+@pytest.fixture
+def served(engine, monkeypatch):
+    """A Database that asks its server, whose threads run when the test says so."""
+    if engine.dialect.name == "sqlite":
+        not_applicable("a file is never away")
+    queued: list[tuple[Callable[[], object], defer.Deferred[object]]] = []
+
+    def defer_to(_reactor, _pool, work, *args):
+        waiting: defer.Deferred[object] = defer.Deferred()
+        queued.append((lambda: work(*args), waiting))
+        return waiting
+
+    for place in ("hub.database", "hub.watch"):
+        monkeypatch.setattr(f"{place}.threads.deferToThreadPool", defer_to)
+    clock = Clock()
+    made = Database(engine, clock, engine)  # type: ignore[arg-type]
+    assert made._watch is not None
+    made._watch.start()
+    yield made, clock, queued
+    made._watch.stop()
+
+
+def test_while_the_server_is_away_nobody_waits_for_it_and_what_was_not_begun_is_not_done(served, engine):
+    made, clock, queued = served
+    begun = made.write(take(1))
+    clock.advance(0)
+    told: list[Failure] = []
+    for answer in (begun, made.write(take(2)), made.read(lambda _tx: 1)):
+        answer.addErrback(told.append)
+    (_commit, committed), (_look, looked) = queued
+    clock.advance(watch.PATIENCE)
+    assert len(queued) == 3, "it is asked"
+    assert told == []
+    clock.advance(watch.GRACE)
+    assert len(told) == 3
+    for answer in (made.write(take(3)), made.read(lambda _tx: 1)):
+        answer.addErrback(told.append)
+    assert [bool(failure.check(Unready)) for failure in told] == [True] * 5, "at once"
+    assert len(queued) == 3, "nothing more is begun"
+    committed.callback(commit(engine, [take(1)]))  # it goes through at last; who waited was told to send again
+    looked.callback(1)
+    queued[2][1].callback(None)
+    again: list[object] = []
+    made.write(take(1)).addCallback(again.append)
+    clock.advance(0)
+    run, done = queued[3]
+    done.callback(run())
+    assert kept(engine) == ["m1"]
+    assert isinstance(again[0], Taken)
+    assert len(told) == 5, "told once"

@@ -18,6 +18,7 @@ from hub.lifecycle import Verdict
 from hub.model import State
 from hub.nodes import LIFE, Node
 from hub.schema import node as table
+from hub.schema import upgrade
 from tests.province import NOW, ROUTES, document, entry
 
 LEASE = timedelta(seconds=100)
@@ -157,6 +158,21 @@ def test_a_node_that_could_not_beat_for_its_life_may_not_send_until_it_has(beati
     assert database.write == real
     clock.pump([BEAT])
     beat.check()
+    beat.stopService()
+
+
+def test_a_node_whose_program_does_not_run_on_the_schema_any_more_does_not_live_on(beating, engine):
+    made, clock, _told, _database = beating
+    beat = made()
+    beat.startService()
+    with store.writing(engine) as tx:  # a newer release took something away, while this node stood still
+        tx.execute(sa.insert(upgrade), {"version": "9999", "part": "after"})
+        tx.exec_driver_sql("update alembic_version set version_num = '9999'")
+    clock.pump([BEAT] * 4)
+    with pytest.raises(Unready):
+        beat.check()
+    with store.writing(engine) as tx:
+        tx.exec_driver_sql(f"update alembic_version set version_num = '{store.latest_version()}'")
     beat.stopService()
 
 
