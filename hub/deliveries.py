@@ -5,19 +5,21 @@ comes late (a lease that was lost, an answer after a replay) moves nothing.
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import attrs
 import sqlalchemy as sa
 
-from hub import changes, events, ledger, nodes, store
+from hub import breaker, changes, events, lanes, ledger, nodes, partners, store
+from hub.breaker import Breaker
 from hub.errors import Rejected
 from hub.ids import later, new_id
-from hub.lifecycle import Verdict, turn
+from hub.lifecycle import URGENCIES, Verdict, interrupted, move, turn
 from hub.model import Delivery, Event, Kind, Problem, State
+from hub.rate import Rate
 from hub.routes import Route
-from hub.schema import attempt, message, write_instant
+from hub.schema import FETCHABLE, FREE, SENDING, UNALARMED, attempt, message, write_instant
 from hub.schema import delivery as table
 from hub.store import Transaction
 from hub.window import replayed
@@ -30,9 +32,11 @@ class Claim:
     attempt: str  #: id of the attempt row
     message: str
     partner: str
+    lane: str
     deliveries: tuple[str, ...]
     recipients: tuple[str, ...]
     number: int  #: this is the n-th attempt
+    crashes: int = 0  #: so many attempts before it, in a row, broke with the hub
     since: datetime
     holder: str
 
@@ -59,29 +63,35 @@ def make(
     """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
     routes, due = tuple(routes), max(now, hour or now)
     timed = {"due": write_instant(due)} if due > now else {}
+    lanes.lock(tx, lane, [route.recipient for route in routes if route.state is State.WAITING])
     # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
     last = tx.scalar(sa.select(sa.func.max(table.c.id)).where(table.c.lane == lane))
     ids = sorted(new_id(later(last, now) if last else now) for _ in routes)
+    behind, made = [], []
     for delivery_id, route in zip(ids, routes, strict=True):
-        tx.execute(
-            sa.insert(table).values(
-                id=delivery_id,
-                message=message_id,
-                recipient=route.recipient,
-                via=route.via,
-                partner=route.partner,
-                state=route.state,
-                attempts=0,
-                due=due,
-                since=due,
-                changed_at=now,
-                urgency=urgency,
-                turn=turn(due, urgency),
-                lane=lane,
-            )
-        )
+        waits = route.state is State.WAITING
+        row = {
+            "id": delivery_id,
+            "message": message_id,
+            "recipient": route.recipient,
+            "via": route.via,
+            "partner": route.partner,
+            "state": route.state,
+            "attempts": 0,
+            "due": due,
+            "since": due,
+            "changed_at": now,
+            "urgency": urgency,
+            "lane": lane,
+            "free": lanes.is_new(lane, route.recipient) if waits else False,
+        }
+        free = tx.execute(sa.insert(table).values(row).returning(table.c.free)).scalar_one()
+        if waits and not free:
+            behind.append((lane, route.recipient))
         body = {"recipient": route.recipient, "partner": route.partner} | timed
-        events.append(tx, Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
+        made.append(Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
+    lanes.put_back(tx, behind)
+    events.append(tx, *made)
     if due <= now and any(route.state is State.WAITING for route in routes):
         store.ring(tx)
     return ids
@@ -99,90 +109,152 @@ def read(row: sa.RowMapping) -> Delivery:
     return Delivery(**fields | {"state": State(row["state"])})
 
 
-def due_partners(tx: Transaction, now: datetime) -> list[str]:
-    """Return the partners that something is due for."""
-    query = sa.select(table.c.partner).where(table.c.state == State.WAITING, table.c.due <= now).distinct()
-    return list(tx.scalars(query))
+@attrs.frozen
+class Queue:
+    """What waits for one partner: the heads of its lanes."""
+
+    partner: str
+    oldest: datetime | None  #: since when something is due; None: nothing is
+    next_due: datetime | None  #: when the next is that is not due yet
 
 
-def next_due(tx: Transaction, now: datetime) -> datetime | None:
-    """Return when the next delivery that waits becomes due, after *now*; None when none does."""
-    later = sa.select(table.c.due).where(table.c.state == State.WAITING, table.c.due > now)
-    return tx.scalars(later.order_by(table.c.due).limit(1)).first()
+def queues(tx: Transaction, now: datetime) -> list[Queue]:
+    """Return the queue of each partner that anything waits for.  Looks at a few rows of each, however many there are."""
+    first, other = table.alias("first"), table.alias("other")
+    names = sa.select(sa.select(sa.func.min(first.c.partner)).where(first.c.free).scalar_subquery().label("partner"))
+    found = names.cte("found", recursive=True)
+    after = sa.select(sa.func.min(other.c.partner)).where(other.c.free, other.c.partner > found.c.partner)
+    found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.partner.is_not(None)))
+    ours = [sa.and_(table.c.partner == found.c.partner, FREE, table.c.urgency == each) for each in URGENCIES]
+    least = [sa.select(sa.func.min(table.c.due)).where(one, table.c.due <= now).scalar_subquery() for one in ours]
+    later = [sa.select(sa.func.min(table.c.due)).where(one, table.c.due > now).scalar_subquery() for one in ours]
+    rows = tx.execute(sa.select(found.c.partner, *least, *later).where(found.c.partner.is_not(None))).all()
+    half = 1 + len(URGENCIES)
+    return [Queue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
 
 
-def claim(tx: Transaction, partner: str, now: datetime, *, limit: int, holder: str, lease: timedelta) -> list[Claim]:
+def _least(times: Iterable[datetime | None]) -> datetime | None:
+    return min((at for at in times if at is not None), default=None)
+
+
+def claim(
+    tx: Transaction,
+    partner: str,
+    now: datetime,
+    *,
+    limit: int,
+    holder: str,
+    lease: timedelta,
+    concurrency: int | None = None,
+    rate: Rate | None = None,
+) -> list[Claim]:
     """Take up to *limit* due messages for *partner* by their turns; what is due and free of one message travels together.
 
-    Each becomes `sending`, held by *holder* until the lease ends, and counts one attempt before the call goes out.
+    Each becomes `sending`, held by *holder* until the lease ends, and counts one attempt before the call goes out.  Nothing is taken
+    while the partner is paused, its breaker is open, as many as its *concurrency* are under way from all nodes, its *rate* is used
+    up, or another node is just taking.
     """
-    due = sa.and_(table.c.partner == partner, table.c.state == State.WAITING, table.c.due <= now, _free())
-    first = sa.select(table.c.message).where(due).order_by(table.c.turn, table.c.message).limit(limit * 4)
-    messages = list(dict.fromkeys(tx.scalars(first.with_for_update(skip_locked=True))))[:limit]
-    # The same conditions, but so written that SQLite looks at the message's deliveries, not at the whole queue again.
-    ours = [
-        sa.func.coalesce(column, "") == value
-        for column, value in ((table.c.partner, partner), (table.c.state, "waiting"))
-    ]
-    ours += [table.c.due <= now, _free()]
-    claims = []
-    for message_id in messages:
-        rows = tx.execute(
-            sa.select(table)
-            .where(*ours, table.c.message == message_id)
-            .order_by(table.c.id)
-            .with_for_update(skip_locked=True)
-        ).all()
-        if not rows:
-            continue  # another node was first
-        taken = Claim(
-            attempt=new_id(now),
-            message=message_id,
-            partner=partner,
-            deliveries=tuple(row.id for row in rows),
-            recipients=tuple(row.recipient for row in rows),
-            number=max(row.attempts for row in rows) + 1,
-            since=min(row.since for row in rows),
+    before = partners.seize(tx, partner)
+    if before is None or before.pause is not None:
+        return []
+    under_way = (
+        tx.scalar(sa.select(sa.func.count(table.c.message.distinct())).where(SENDING, table.c.partner == partner)) or 0
+    )
+    most = min(limit, breaker.room(before.breaker, now, under_way, concurrency or under_way + limit))
+    if rate is not None:
+        most = min(most, rate.allows(before.next_at, now))
+    rows = _next_to_go(tx, partner, now, most) if most > 0 else {}
+    if not rows:
+        return []
+    taken = [_taken(holder, now, *each) for each in rows.items()]
+    tx.execute(
+        sa.update(table)
+        .where(table.c.id.in_([each for claim in taken for each in claim.deliveries]))
+        .values(
+            state=move(State.WAITING, "claim"),
+            free=False,
+            attempts=table.c.attempts + 1,
             holder=holder,
+            lease_until=now + lease,
+            changed_at=now,
         )
-        tx.execute(
-            sa.update(table)
-            .where(table.c.id.in_(taken.deliveries))
-            .values(
-                state=State.SENDING,
-                attempts=table.c.attempts + 1,
-                holder=holder,
-                lease_until=now + lease,
-                changed_at=now,
-            )
-        )
-        tx.execute(
-            sa.insert(attempt).values(
-                id=taken.attempt,
-                message=message_id,
-                partner=partner,
-                number=taken.number,
-                recipients=json.dumps(taken.recipients),
-                started_at=now,
-            )
-        )
-        body = {"partner": partner, "number": taken.number, "recipients": taken.recipients}
-        events.append(tx, Event("attempt-started", now, message_id, None, body))
-        claims.append(taken)
-    return claims
+    )
+    tx.execute(sa.insert(attempt), [_begun(claim, now) for claim in taken])
+    events.append(tx, *(Event("attempt-started", now, claim.message, None, _told(claim)) for claim in taken))
+    next_at = rate.after(before.next_at, now, len(taken)) if rate else before.next_at
+    partners.keep(tx, partner, before, attrs.evolve(before, breaker=breaker.claimed(before.breaker), next_at=next_at))
+    return taken
 
 
-def _free() -> sa.ColumnElement[bool]:
-    """Tell that nothing of the delivery's lane is under way to its recipient, and nothing earlier waits."""
-    mate = table.alias("mate")
-    ahead = sa.exists().where(mate.c.lane == table.c.lane, mate.c.recipient == table.c.recipient)
-    under_way = ahead.where(mate.c.state == State.SENDING)
-    earlier = ahead.where(mate.c.state == State.WAITING, mate.c.id < table.c.id)
-    return sa.and_(~under_way, ~earlier)
+_Rows = list[sa.Row[tuple[object, ...]]]
 
 
-def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchange: Exchange, now: datetime) -> bool:
-    """Write what became of an attempt.  False, and no delivery moves, when the claim was lost meanwhile."""
+def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, _Rows]:
+    """Return the rows of up to *most* messages that are next, locked, by message and in their turns.
+
+    Of each urgency the index gives the earliest due, so that what is not due yet is not looked at, and their turns decide.
+    """
+    ways = []
+    for urgency in URGENCIES:
+        ours = sa.and_(table.c.partner == partner, FREE, table.c.urgency == urgency, table.c.due <= now)
+        each = sa.select(table.c.due, table.c.message, sa.literal(urgency).label("urgency")).where(ours)
+        each = each.group_by(table.c.due, table.c.message).order_by(table.c.due, table.c.message).limit(most * 4)
+        ways.append(sa.select(each.subquery()))
+    found = tx.execute(sa.union_all(*ways)).all()
+    found = sorted(found, key=lambda row: (turn(row.due, row.urgency), row.message))
+    messages = list(dict.fromkeys(row.message for row in found))[:most]
+    if not messages:
+        return {}
+    # The same conditions, but so written that SQLite looks at the messages' deliveries, not at the whole queue again.
+    ours = sa.and_(
+        sa.func.coalesce(table.c.partner, "") == partner, sa.func.coalesce(table.c.free, sa.false()), table.c.due <= now
+    )
+    query = sa.select(table).where(table.c.message.in_(messages), ours).order_by(table.c.id)
+    rows: dict[str, _Rows] = {name: [] for name in messages}
+    for row in tx.execute(query.with_for_update(skip_locked=True)):
+        rows[row.message].append(row)
+    return {name: locked for name, locked in rows.items() if locked}
+
+
+def _taken(holder: str, now: datetime, message_id: str, rows: _Rows) -> Claim:
+    return Claim(
+        attempt=new_id(now),
+        message=message_id,
+        partner=rows[0].partner,
+        lane=rows[0].lane,
+        deliveries=tuple(row.id for row in rows),
+        recipients=tuple(row.recipient for row in rows),
+        number=max(row.attempts for row in rows) + 1,
+        crashes=max(row.crashes for row in rows),
+        since=min(row.since for row in rows),
+        holder=holder,
+    )
+
+
+def _begun(claim: Claim, now: datetime) -> dict[str, object]:
+    named = {"message": claim.message, "partner": claim.partner, "number": claim.number}
+    return {"id": claim.attempt, **named, "recipients": json.dumps(claim.recipients), "started_at": now}
+
+
+def _told(claim: Claim) -> dict[str, object]:
+    return {"partner": claim.partner, "number": claim.number, "recipients": claim.recipients}
+
+
+def settle(
+    tx: Transaction,
+    claim: Claim,
+    outcome: str,
+    verdict: Verdict,
+    exchange: Exchange,
+    now: datetime,
+    *,
+    heard: Callable[[Breaker], Breaker] | None = None,
+) -> bool:
+    """Write what became of an attempt.  False, and no delivery moves, when the claim was lost meanwhile.
+
+    *heard* is what it says of the partner: a transition of its breaker (hub.breaker); None when it says nothing.
+    """
+    lanes.lock(tx, claim.lane, claim.recipients)
     mine = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
     held = tx.execute(sa.select(table).where(mine).order_by(table.c.id).with_for_update()).all()
     ended = sa.update(attempt).where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
@@ -200,20 +272,28 @@ def settle(tx: Transaction, claim: Claim, outcome: str, verdict: Verdict, exchan
             tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
         )
         return False
-    values: dict[str, object] = {"state": verdict.state, "reason": verdict.reason, "holder": None, "lease_until": None}
-    if verdict.due is not None:
-        values |= {"due": verdict.due, "turn": turn(verdict.due, rows[0].urgency)}
-    if not verdict.counts:
-        values["attempts"] = table.c.attempts - 1
-    tx.execute(sa.update(table).where(mine).values(changed_at=now, **values))
+    state = move(State.SENDING, outcome, verdict.state)
+    values = _after(verdict) | {"reason": verdict.reason, "changed_at": now}
+    tx.execute(sa.update(table).where(mine).values(state=state, **values))
     said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": verdict.reason}
     events.append(tx, Event("attempt-ended", now, claim.message, None, said))
-    if verdict.state in (State.DELIVERED, State.DEAD):
-        for row in rows:
-            end(tx, claim.message, row.id, row.recipient, row.partner, verdict.state, now, verdict.reason)
-    else:
+    if state is State.WAITING:
         _halt(tx, rows, now)
+    else:
+        for row in rows:
+            end(tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    if heard is not None:
+        partners.hear(tx, claim.partner, heard, now)
     return True
+
+
+def _after(verdict: Verdict) -> dict[str, object]:
+    """Return the values of a delivery that nobody holds any more."""
+    values: dict[str, object] = {"crashes": verdict.crashes, "holder": None, "lease_until": None}
+    if verdict.due is not None:
+        values["due"] = verdict.due
+    return values if verdict.counts else values | {"attempts": table.c.attempts - 1}
 
 
 def end(
@@ -250,7 +330,7 @@ def rescue(
     dead = sa.and_(table.c.holder != holder, table.c.holder.in_(nodes.ended(nodes.moment(tx, now))))
     silent = sa.and_(table.c.holder.not_in(nodes.known()), table.c.lease_until < now)
     lost = sa.true() if alone else sa.or_(ours, dead, silent)
-    return _give_back(tx, sa.and_(table.c.state == State.SENDING, lost), now, skip_locked=True)
+    return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone else holder, skip_locked=True)
 
 
 def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
@@ -260,41 +340,42 @@ def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
     """
     going = sa.exists().where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
     ours = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
-    return _give_back(tx, sa.and_(ours, going), now)
+    return _give_back(tx, sa.and_(ours, going), now, but=claim.holder)
 
 
-def _give_back(tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, skip_locked: bool = False) -> int:
-    query = sa.select(table).where(which).order_by(table.c.id).with_for_update(skip_locked=skip_locked)
-    rows = tx.execute(query).all()
+def _give_back(
+    tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, but: str | None, skip_locked: bool = False
+) -> int:
+    """Give back *which* deliveries; whoever held them has crashed, *but* this one has not."""
+    rows = _locked(tx, which, skip_locked=skip_locked)
     if not rows:
         return 0
     store.ring(tx)
+    given: dict[tuple[str, str, bool], set[str]] = {}
     for row in rows:
-        tx.execute(
-            sa.update(table)
-            .where(table.c.id == row.id)
-            .values(
-                state=State.WAITING,
-                attempts=table.c.attempts - 1,
-                holder=None,
-                lease_until=None,
-                due=now,
-                turn=turn(now, row.urgency),
-                changed_at=now,
-            )
-        )
-    given: dict[tuple[str, str], set[str]] = {}
-    for row in rows:
-        given.setdefault((row.message, row.partner), set()).add(row.recipient)
-    for (message_id, partner), recipients in given.items():
+        given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
+    for (message_id, partner, crashed), recipients in given.items():
         # Another part of the message may be under way in an attempt of its own, which goes on.
         going = sa.select(attempt.c.id, attempt.c.recipients).where(
             attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
         )
         lost = [one.id for one in tx.execute(going).all() if not recipients.isdisjoint(json.loads(one.recipients))]
         tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
-        events.append(tx, Event("attempt-interrupted", now, message_id, None, {"partner": partner}))
-    _halt(tx, rows, now)
+        said = {"partner": partner, "crashed": crashed}
+        events.append(tx, Event("attempt-interrupted", now, message_id, None, said))
+    back = []
+    for row in rows:
+        again = Verdict(State.WAITING, None, now, counts=False, crashes=row.crashes)
+        verdict = again if row.holder == but else interrupted(now, row.crashes + 1)
+        state = move(State.SENDING, "rescue", verdict.state)
+        values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now}
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(state=state, **values))
+        if state is State.WAITING:
+            back.append(row)
+        else:
+            end(tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+    _halt(tx, back, now)
+    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)
 
 
@@ -304,11 +385,11 @@ def stop(tx: Transaction, messages: Iterable[str], unit: str, effect: changes.Ef
     What waits or is held dies, and nothing failed, so it is no fact.  What is being sent is marked, and dies if it comes
     back; what is dead is marked.  What was fetched or delivered is beyond recall: only the change itself reaches it.
     """
-    query = sa.select(table).where(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
+    which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
     if unit != changes.EVERY:
-        query = query.where(table.c.recipient == unit)
-    reason = changes.reason(effect, by)
-    for row in tx.execute(query.order_by(table.c.id).with_for_update()).all():
+        which = sa.and_(which, table.c.recipient == unit)
+    reason, ended = changes.reason(effect, by), []
+    for row in _locked(tx, which):
         becomes = changes.stop(State(row.state))
         if becomes is None:
             continue
@@ -317,18 +398,54 @@ def stop(tx: Transaction, messages: Iterable[str], unit: str, effect: changes.Ef
         if becomes == row.state:
             events.append(tx, Event("delivery-marked", now, row.message, row.id, body))
         else:
-            _die(tx, row, reason, now)
+            _die(tx, row, State(row.state), reason, now)
+            ended.append((row.lane, row.recipient))
+    lanes.free_next(tx, ended)
+
+
+def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, reason: str, limit: int = 200) -> int:
+    """Let die what has waited longer than *give_up* for a partner that is unavailable, though nobody tries it: up to *limit* heads.
+
+    They have what the probes have: no answer, by *reason*.  What was tried lately is left to its own next try.
+    """
+    over = [
+        sa.select(table.c.id).where(
+            table.c.partner == partner, FREE, table.c.urgency == urgency, table.c.due <= now - give_up
+        )
+        for urgency in URGENCIES
+    ]
+    ids = [found for one in over for found in tx.scalars(one.order_by(table.c.due).limit(limit))][:limit]
+    rows = _locked(tx, sa.and_(table.c.id.in_(ids), FREE))
+    for row in rows:
+        said = f"given up: {reason}"
+        dead = {"state": move(State(row.state), "give up"), "free": False, "reason": said, "changed_at": now}
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
+        end(tx, row.message, row.id, row.recipient, row.partner, State.DEAD, now, said)
+    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    return len(rows)
+
+
+def _locked(
+    tx: Transaction, which: sa.ColumnElement[bool], *, skip_locked: bool = False
+) -> Sequence[sa.Row[tuple[object, ...]]]:
+    """Return *which* deliveries in the order they were made, their lanes and then they locked against others."""
+    places = tx.execute(sa.select(table.c.lane, table.c.recipient).where(which)).all()
+    if not places:
+        return []
+    lanes.lock_all(tx, [(lane, recipient) for lane, recipient in places])
+    return tx.execute(sa.select(table).where(which).order_by(table.c.id).with_for_update(skip_locked=skip_locked)).all()
 
 
 def _halt(tx: Transaction, rows: Iterable[sa.Row[tuple[object, ...]]], now: datetime) -> None:
     """Let die what came back from an attempt to wait, and was stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
-            _die(tx, row, row.stopped, now)
+            _die(tx, row, State.WAITING, row.stopped, now)
 
 
-def _die(tx: Transaction, row: sa.Row[tuple[object, ...]], reason: str, now: datetime) -> None:
-    tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.DEAD, reason=reason, changed_at=now))
+def _die(tx: Transaction, row: sa.Row[tuple[object, ...]], state: State, reason: str, now: datetime) -> None:
+    dead = {"state": move(state, "stop", State.DEAD), "free": False, "reason": reason, "changed_at": now}
+    tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
     body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
     events.append(tx, Event("delivery-dead", now, row.message, row.id, body))
 
@@ -338,9 +455,7 @@ def alarm(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) ->
 
     Their state does not change.  Returns how many were told of.
     """
-    late = sa.and_(
-        table.c.state.in_([State.HELD, State.FETCHED]), table.c.alarmed_at.is_(None), table.c.since <= now - after
-    )
+    late = sa.and_(UNALARMED, table.c.since <= now - after)
     rows = tx.execute(sa.select(table).where(late).order_by(table.c.since).limit(limit).with_for_update()).all()
     for row in rows:
         tx.execute(sa.update(table).where(table.c.id == row.id).values(alarmed_at=now))
@@ -358,7 +473,7 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime)
         sa.select(table.c.message)
         .where(
             table.c.partner == partner,
-            table.c.state.in_([State.HELD, State.FETCHED]),
+            FETCHABLE,
             table.c.due <= now,
             sa.or_(table.c.recipient == unit, table.c.via == unit),
         )
@@ -382,7 +497,9 @@ def fetch(tx: Transaction, partner: str, message_id: str, now: datetime, *, fres
         raise replayed(message_id)
     for row in rows:
         if row.state == State.HELD:
-            tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.FETCHED, changed_at=now))
+            tx.execute(
+                sa.update(table).where(table.c.id == row.id).values(state=move(State.HELD, "fetch"), changed_at=now)
+            )
             body = {"recipient": row.recipient, "partner": partner}
             events.append(tx, Event("delivery-fetched", now, message_id, row.id, body))
     return tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
@@ -406,7 +523,11 @@ def confirm(
         raise replayed(message_id)
     for row in rows:
         if row.state == State.FETCHED:
-            tx.execute(sa.update(table).where(table.c.id == row.id).values(state=State.DELIVERED, changed_at=now))
+            tx.execute(
+                sa.update(table)
+                .where(table.c.id == row.id)
+                .values(state=move(State.FETCHED, "confirm"), changed_at=now)
+            )
             end(tx, message_id, row.id, row.recipient, partner, State.DELIVERED, now, None)
 
 
@@ -427,14 +548,36 @@ def revive(tx: Transaction, dead: Delivery, state: State, *, reason: str, by: st
 
     False when it is not dead any more, or stopped by a change.
     """
-    fresh = {"due": now, "since": now, "turn": turn(now, dead.urgency), "alarmed_at": None}
+    waits = state is State.WAITING
+    if waits:
+        lanes.lock(tx, dead.lane, [dead.recipient])
+    fresh = {"due": now, "since": now, "alarmed_at": None, "crashes": 0}
     moved = tx.execute(
         sa.update(table)
         .where(table.c.id == dead.id, table.c.state == State.DEAD, table.c.stopped.is_(None))
-        .values(state=state, changed_at=now, reason=None, holder=None, lease_until=None, **fresh)
+        .values(
+            state=move(State.DEAD, "replay", state), changed_at=now, reason=None, holder=None, lease_until=None, **fresh
+        )
     ).rowcount
     if moved:
         store.ring(tx)
+        if waits:
+            lanes.put_back(tx, [(dead.lane, dead.recipient)])
         body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}
         events.append(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
+    return bool(moved)
+
+
+def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
+    """Let a waiting delivery die by a person's word; it failed, as when its time is over.  False when it does not wait any more."""
+    lanes.lock(tx, waiting.lane, [waiting.recipient])
+    said = f"given up by {by}: {reason}"
+    moved = tx.execute(
+        sa.update(table)
+        .where(table.c.id == waiting.id, table.c.state == State.WAITING)
+        .values(state=move(State.WAITING, "give up"), free=False, reason=said, changed_at=now)
+    ).rowcount
+    if moved:
+        end(tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, State.DEAD, now, said)
+        lanes.free_next(tx, [(waiting.lane, waiting.recipient)])
     return bool(moved)

@@ -5,7 +5,7 @@ Knows when to look, how many at once, and what to do when a conversation breaks;
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
@@ -17,24 +17,29 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from hub import contents, deliveries, search
+from hub import breaker, contents, deliveries, search
+from hub.breaker import Breaker, Position
 from hub.config import Partner
 from hub.database import Journal
 from hub.deliveries import Claim, Exchange
 from hub.errors import Unready
 from hub.lifecycle import judge
 from hub.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
-from hub.policy import delay
+from hub.policy import Policy, delay
 from hub.province import Province
+from hub.shares import divide
+from hub.sight import see
 from hub.store import Transaction
 from hub.workroom import Work
 
 log = structlog.get_logger()
 
-#: How many messages travel to one partner at the same time.
-CONCURRENCY = 4
+#: How many messages travel at the same time from this node, beside the one that each partner may always have.
+PLACES = 64
 #: How often to look when nothing wakes us, in seconds: for what other processes (the command line) put there, unless they ring.
 POLL = 1.0
+#: How soon to look again, in seconds, when another node was just taking, or a rate lets the next one go.
+SOON = 0.05
 #: A conversation may take so many timeouts of one call; then its lease is over.
 CALLS = 3
 #: How often to look for claims that nobody will settle, in seconds.
@@ -73,6 +78,7 @@ class DeliveryService(Service):
     _again: bool = attrs.field(default=False, init=False)
     _next: IDelayedCall | None = attrs.field(default=None, init=False)
     _rescued_at: float | None = attrs.field(default=None, init=False)
+    _first: str = attrs.field(default="", init=False)  #: the partner whose share was counted first at the last look
 
     def startService(self) -> None:
         """Begin to look."""
@@ -136,19 +142,48 @@ class DeliveryService(Service):
                 log.warning("deliveries-rescued", count=lost)
             if overdue := await self._journal.write(deliveries.alarm, now, HELD_ALARM):
                 log.warning("deliveries-overdue-held", count=overdue)
-        due, next_due = await self._journal.read(_due, now)
+        known = self.province.config.partners
+        sight = await self._journal.read(see, now)
+        policies = {code: known[code].policy for code in self.adapters if code in known}
+        for code, reason in sight.hopeless(policies):
+            await self._journal.write(deliveries.expire, code, now, policies[code].give_up, reason)
+        rooms = sight.rooms(policies)
         busy = Counter(claim.partner for claim in self._under_way.values())
-        for code in due:
-            partner, slots = self.province.config.partners.get(code), CONCURRENCY - busy[code]
-            if partner is None or code not in self.adapters or slots <= 0 or not self.running:
-                continue
-            lease = partner.policy.timeout * CALLS
-            claims = await self._journal.write(
-                deliveries.claim, code, now, limit=slots, holder=self._node, lease=lease + timedelta(seconds=DRAIN)
+        shares = divide(PLACES, rooms, busy, after=self._first)
+        self._first = next(iter(shares), "")
+        taken = await self._claim([(known[code], share) for code, share in shares.items() if share], now)
+        if not all(taken.values()):
+            return SOON  # another node was faster, or is at it
+        left = {code: room - taken.get(code, 0) for code, room in rooms.items()}
+        soon = [max(SOON, (at - self._now()).total_seconds()) for at in sight.changes(left)]
+        return min([self._poll(), *soon])
+
+    async def _claim(self, shares: Sequence[tuple[Partner, int]], now: datetime) -> dict[str, int]:
+        """Take what is due, in one commit, and start it; return how many messages there were for each partner."""
+        if not self.running:
+            return {}
+        claims = [
+            self._journal.write(
+                deliveries.claim,
+                partner.code,
+                now,
+                limit=share,
+                holder=self._node,
+                lease=partner.policy.timeout * CALLS + timedelta(seconds=DRAIN),
+                concurrency=partner.policy.concurrency,
+                rate=partner.policy.rate,
             )
-            for claim in claims:
-                self._start(claim, partner, lease)
-        return max(0.0, (next_due - self._now()).total_seconds()) if next_due and next_due > now else self._poll()
+            for partner, share in shares
+        ]
+        taken: dict[str, int] = {}
+        for (partner, _), done in zip(shares, await DeferredList(claims, consumeErrors=True), strict=True):
+            if isinstance(done[1], Failure):
+                log.error("delivery-look-failed", error=done[1].getErrorMessage(), traceback=done[1].getTraceback())
+                continue
+            for claim in done[1]:
+                self._start(claim, partner, partner.policy.timeout * CALLS)
+            taken[partner.code] = len(done[1])
+        return taken
 
     def _start(self, claim: Claim, partner: Partner, lease: timedelta) -> None:
         task = Deferred.fromCoroutine(self._deliver(claim, partner))
@@ -172,12 +207,36 @@ class DeliveryService(Service):
                     await self._journal.write(deliveries.give_back, claim, self._now())
                     return
                 outcome, exchange = Unavailable("the conversation took too long"), Exchange()
-            now = self._now()
-            wait = delay(partner.policy, claim.number, self._random())
-            verdict = judge(outcome, since=claim.since, now=now, delay=wait, give_up=partner.policy.give_up)
+            now, policy = self._now(), partner.policy
+            wait = delay(policy, claim.number, self._random())
+            verdict = judge(
+                outcome, since=claim.since, now=now, delay=wait, give_up=policy.give_up, crashes=claim.crashes
+            )
             name = type(outcome).__name__.lower()
-            settled = await self._journal.write(deliveries.settle, claim, name, verdict, exchange, now)
+            moved: list[tuple[Breaker, Breaker]] = []
+            heard = self._heard(outcome, policy, now, moved)
+            settled = await self._journal.write(deliveries.settle, claim, name, verdict, exchange, now, heard=heard)
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
+            for before, after in moved:
+                _tell(before, after)
+
+    def _heard(
+        self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
+    ) -> Callable[[Breaker], Breaker] | None:
+        """Return what *outcome* does to the breaker of the partner; what it did is then in *moved*.  None: nothing."""
+        says, random = breaker.says(outcome), self._random()
+        if says is None:
+            return None
+
+        def step(before: Breaker) -> Breaker:
+            if isinstance(outcome, Unavailable):
+                after = breaker.failed(before, policy, now, random, outcome)
+            else:
+                after = breaker.succeeded(before, policy)
+            moved[:] = [(before, after)]
+            return after
+
+        return step
 
     async def _converse(self, claim: Claim, partner: Partner) -> tuple[Outcome, Exchange]:
         """Hold the adapter's conversation; return how it ended and what last went over the wire."""
@@ -202,7 +261,7 @@ class DeliveryService(Service):
             return Postponed(self._now() + timedelta(seconds=unready.retry_after), str(unready)), exchange
         except Exception as error:
             log.exception("conversation-broke")
-            return Unavailable(f"hub-error: {error!r}"), exchange
+            return Unavailable(f"hub-error: {error!r}", ours=True), exchange
         return step, exchange
 
 
@@ -211,8 +270,15 @@ def _cancel(tasks: list[Deferred[None]]) -> None:
         task.cancel()
 
 
-def _due(tx: Transaction, now: datetime) -> tuple[list[str], datetime | None]:
-    return deliveries.due_partners(tx, now), deliveries.next_due(tx, now)
+def _tell(before: Breaker, after: Breaker) -> None:
+    """Say in the log that a breaker opened or closed; the partner's name is bound to the line."""
+    if after.position is before.position:
+        return
+    if after.position is Position.OPEN:
+        until = after.until.isoformat() if after.until else None
+        log.warning("breaker-opened", until=until, opened=after.opened, reason=after.reason)
+    elif after.position is Position.CLOSED:
+        log.info("breaker-closed")
 
 
 def _load(tx: Transaction, claim: Claim) -> Consignment:

@@ -10,6 +10,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub import changes, contents, deliveries, documents, events, ledger, statuses, store
+from hub.lifecycle import receive
 from hub.model import Event, Fact, Kind, MessageState, Packet, PacketSignature, Problem, Standing
 from hub.routes import Route, Routes
 from hub.schema import message as table
@@ -51,7 +52,7 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
     accepted message takes its id, so a refused one is judged afresh when it comes again.
     """
     twin = _accepted(tx, entry.partner, entry.message_id)
-    if twin is None and not entry.problems:
+    if _becomes(twin, entry) is MessageState.ACCEPTED:
         store.one_at_a_time(tx, documents.places(entry.packet))
         named = documents.named(tx, entry.packet, routes)
         if foreign := [document for document, known in named.items() if known is None]:
@@ -61,12 +62,17 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
         twin = _accepted(tx, entry.partner, entry.message_id)  # another node was first
     if twin is not None and twin["id"] == entry.id:
         return Taken(twin["id"], twin["receipt"])  # this very step was committed, and nobody was told
-    if twin is not None and twin["sha256"] == entry.sha256:
+    if twin is not None and _becomes(twin, entry) is None:
         events.append(tx, Event("message-repeated", entry.received_at, twin["id"], None, {"partner": entry.partner}))
         return Taken(twin["id"], twin["receipt"])
     problems = entry.problems or (Problem("id-reused", f"{entry.message_id} = {twin['id'] if twin else '?'}"),)
     _refuse(tx, attrs.evolve(entry, problems=problems, receipt=None, routes=()), routes)
     return Taken(entry.id, None, problems)
+
+
+def _becomes(twin: sa.RowMapping | None, entry: Entry) -> MessageState | None:
+    held = "nothing" if twin is None else "the same bytes" if twin["sha256"] == entry.sha256 else "other bytes"
+    return receive(held, "unsound" if entry.problems else "sound")
 
 
 def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMapping | None:

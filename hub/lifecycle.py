@@ -9,13 +9,26 @@ from typing import assert_never
 
 import attrs
 
-from hub.model import Accepted, Outcome, Postponed, Refused, State, Unavailable
+from hub.model import Accepted, MessageState, Outcome, Postponed, Refused, State, Unavailable
+
+#: (what the journal holds under the partner and its id, how the message was judged) -> what it becomes.
+RECEIVE = MappingProxyType(
+    {
+        ("nothing", "sound"): MessageState.ACCEPTED,
+        ("nothing", "unsound"): MessageState.REFUSED,
+        ("the same bytes", "sound"): None,  # it is that message: nothing new, the same receipt
+        ("the same bytes", "unsound"): None,
+        ("other bytes", "sound"): MessageState.REFUSED,
+        ("other bytes", "unsound"): MessageState.REFUSED,
+    }
+)
 
 #: (state, what happens) -> the states it may lead to.
 DELIVER = MappingProxyType(
     {
         (State.WAITING, "claim"): frozenset({State.SENDING}),
         (State.WAITING, "stop"): frozenset({State.DEAD}),
+        (State.WAITING, "give up"): frozenset({State.DEAD}),
         (State.SENDING, "accepted"): frozenset({State.DELIVERED}),
         (State.SENDING, "refused"): frozenset({State.DEAD}),
         (State.SENDING, "unavailable"): frozenset({State.WAITING, State.DEAD}),
@@ -32,10 +45,17 @@ DELIVER = MappingProxyType(
     }
 )
 
+#: A message that breaks the hub so many times in a row, and not once ends otherwise, is set aside.
+SET_ASIDE = 5
+#: What broke the hub twice in a row waits so long, then twice as long, and so on: what only stood beside it goes ahead.
+_AFTER_A_CRASH = timedelta(seconds=10)
+
 #: The order of status codes (QCVN 102 code list, standards 1.9.5): a delivery's status only moves to a higher rank.
 STATUS_RANK = MappingProxyType({"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5})
 FINAL_STATUSES = frozenset({"02", "06"})
 
+#: What `OtherInfo/Priority` may be.
+URGENCIES = range(5)
 #: How far one step of urgency (`OtherInfo/Priority`) goes ahead of what is due at the same time.
 STEP = timedelta(minutes=10)
 
@@ -49,6 +69,24 @@ def turn(due: datetime, urgency: int) -> datetime:
     return due - STEP * urgency
 
 
+def receive(held: str, judged: str) -> MessageState | None:
+    """Return what a message becomes; None when it is one that is there already.  Both are words of `RECEIVE`."""
+    return RECEIVE[held, judged]
+
+
+def move(state: State, what: str, to: State | None = None) -> State:
+    """Return the state that *what* leads to from *state*: *to*, or the only one there is.
+
+    Raises ValueError for a move that is not in `DELIVER`: whoever asks for it has a mistake, and nothing may be written.
+    """
+    possible = DELIVER.get((state, what), frozenset())
+    if to is None and len(possible) == 1:
+        (to,) = possible
+    if to is None or to not in possible:
+        raise ValueError(f"no delivery goes from {state} to {to} by {what}")
+    return to
+
+
 @attrs.frozen
 class Verdict:
     """What becomes of a delivery after an attempt."""
@@ -57,27 +95,47 @@ class Verdict:
     reason: str | None = None
     due: datetime | None = None  #: when it is tried again, for `waiting`
     counts: bool = True  #: whether the attempt counts
+    crashes: int = 0  #: how many attempts in a row have now broken with the hub
 
 
-def judge(outcome: Outcome, *, since: datetime, now: datetime, delay: timedelta, give_up: timedelta) -> Verdict:
+def judge(
+    outcome: Outcome, *, since: datetime, now: datetime, delay: timedelta, give_up: timedelta, crashes: int = 0
+) -> Verdict:
     """Return what becomes of a delivery that began to wait at *since* after *outcome*.
 
     Business refusals are never tried again; anything else is, after *delay* (or later, if the partner said so), until the
-    delivery is older than *give_up*.
+    delivery is older than *give_up*.  *crashes*: how many attempts before this one had broken with the hub.
     """
     match outcome:
         case Accepted():
             return Verdict(State.DELIVERED)
         case Refused(detail):
             return Verdict(State.DEAD, f"refused: {detail}")
+        case Unavailable(detail, ours=True) if crashes + 1 >= SET_ASIDE:
+            return Verdict(State.DEAD, f"set aside: {detail}", crashes=crashes + 1)
         case Unavailable(detail) if now - since >= give_up:
             return Verdict(State.DEAD, f"given up: {detail}")
-        case Unavailable(detail, retry_after):
+        case Unavailable(detail, retry_after, ours):
             wait = max(delay, timedelta(seconds=retry_after or 0))
-            return Verdict(State.WAITING, detail, min(now + wait, max(now, since + give_up)))
+            due = min(now + wait, max(now, since + give_up))
+            return Verdict(State.WAITING, detail, due, crashes=crashes + 1 if ours else 0)
         case Postponed(until, detail):
-            return Verdict(State.WAITING, detail, max(until, now), counts=False)
+            return Verdict(State.WAITING, detail, max(until, now), counts=False, crashes=crashes)
     assert_never(outcome)
+
+
+def interrupted(now: datetime, crashes: int) -> Verdict:
+    """Return what becomes of a delivery whose attempt a crash cut short, the *crashes*-th in a row; 0: nothing crashed.
+
+    What went down with the hub again and again is set aside, so that it does not take the hub with it for ever.  Whatever was
+    under way beside it goes again at once, and by then alone.
+    """
+    if crashes >= SET_ASIDE:
+        return Verdict(
+            State.DEAD, f"set aside: the hub stopped {crashes} times in a row while it was sent", crashes=crashes
+        )
+    wait = _AFTER_A_CRASH * 2 ** (crashes - 2) if crashes > 1 else timedelta(0)
+    return Verdict(State.WAITING, None, now + wait, counts=False, crashes=crashes)
 
 
 def advance(status: str | None, code: str) -> str | None:

@@ -201,6 +201,7 @@ class Delivery:
     stopped: str | None = None  #: the change that stopped it: `recalled: ID`, `removed: ID`, `replaced: ID`
     via: str = ""  #: the unit whose system receives: the recipient, or an ancestor
     answer: str | None = None  #: of a recall, update or replacement: 15 agreed, 16 refused
+    crashes: int = 0  #: attempts in a row that broke with the hub itself
 
 
 @attrs.frozen(kw_only=True)
@@ -281,6 +282,7 @@ class Unavailable:
 
     detail: str
     retry_after: float | None = None  #: seconds, when the partner said so
+    ours: bool = False  #: it was the hub that broke, not the partner
 
 
 @attrs.frozen

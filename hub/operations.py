@@ -1,4 +1,4 @@
-"""What a person does to the journal: a replay, planned first, with a reason.  Knows what may be replayed; not who asks."""
+"""What a person does to deliveries: a replay, a giving up, planned first, with a reason.  Knows what may be done; not who asks."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -6,15 +6,18 @@ from datetime import datetime
 import attrs
 
 from hub import deliveries, events, search
-from hub.model import Delivery, Event, Message
+from hub.model import Delivery, Event, Message, State
 from hub.routes import Routes
 from hub.search import Filter
 from hub.store import Transaction
 
+#: So many deliveries are moved in one transaction: a running hub waits for it.
+TOGETHER = 500
+
 
 @attrs.frozen
 class Excluded:
-    """A dead delivery that a replay leaves alone, and why."""
+    """A delivery that a plan leaves alone, and why."""
 
     delivery: Delivery
     why: str
@@ -22,15 +25,15 @@ class Excluded:
 
 @attrs.frozen
 class Plan:
-    """What a replay would do: each dead delivery with its message, and those left alone."""
+    """What would be done: to each of these deliveries, with its message; and those left alone."""
 
-    replays: tuple[tuple[Message, Delivery], ...]
+    moves: tuple[tuple[Message, Delivery], ...]
     excluded: tuple[Excluded, ...]
 
     @property
     def octets(self) -> int:
-        """Return how many octets would travel."""
-        return sum({message.id: message.size for message, _ in self.replays}.values())
+        """Return how many octets travel with them."""
+        return sum({message.id: message.size for message, _ in self.moves}.values())
 
 
 def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -> Plan:
@@ -39,7 +42,7 @@ def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -
     What a recall, an update or a replacement stopped is never replayed.
     """
     replays, excluded = [], []
-    for message, delivery in search.dead(tx, wanted, recipient):
+    for message, delivery in search.in_state(tx, [State.DEAD], wanted, recipient):
         if delivery.stopped is not None:
             excluded.append(Excluded(delivery, delivery.stopped))
         else:
@@ -61,4 +64,26 @@ def replay(
     ]
     if moved:
         events.append(tx, Event("replay", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)}))
+    return moved
+
+
+def plan_give_up(tx: Transaction, wanted: Filter, recipient: str | None = None) -> Plan:
+    """Return what giving up the waiting deliveries of these messages would do.  Changes nothing.
+
+    What is being sent is left alone: it may arrive.
+    """
+    found = search.in_state(tx, [State.WAITING, State.SENDING], wanted, recipient)
+    waiting = tuple((message, delivery) for message, delivery in found if delivery.state is State.WAITING)
+    sending = (delivery for _, delivery in found if delivery.state is State.SENDING)
+    return Plan(waiting, tuple(Excluded(delivery, "sending") for delivery in sending))
+
+
+def give_up(tx: Transaction, waiting: Iterable[Delivery], *, reason: str, by: str, now: datetime) -> Sequence[Delivery]:
+    """Let waiting deliveries die by a person's word: dead letters, which a replay brings back.  Returns those that moved.
+
+    One that does not wait any more (it is being sent, or was) is left alone.
+    """
+    moved = [each for each in waiting if deliveries.give_up(tx, each, reason=reason, by=by, now=now)]
+    if moved:
+        events.append(tx, Event("give-up", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)}))
     return moved

@@ -9,7 +9,9 @@ from datetime import timedelta
 
 import attrs
 
+from hub import rate
 from hub.errors import Mistake
+from hub.rate import Rate
 
 _UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1)}
 _UNITS |= {"h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -35,17 +37,24 @@ class Policy:
     max_retry: timedelta = timedelta(minutes=5)
     give_up: timedelta = timedelta(days=14)  #: a delivery that has waited so long is dead
     timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
+    concurrency: int = 4  #: how many messages travel to it at the same time, from all nodes together
+    rate: Rate | None = None  #: how many messages in a time it wants at most, from all nodes together
+
+
+def step(policy: Policy, attempt: int) -> timedelta:
+    """Return the longest wait after the failed *attempt* (1, 2 …): it doubles from `first_retry` to `max_retry`."""
+    doublings = min(attempt - 1, 62)
+    return timedelta(seconds=min(policy.first_retry.total_seconds() * 2.0**doublings, policy.max_retry.total_seconds()))
 
 
 def delay(policy: Policy, attempt: int, random: float) -> timedelta:
     """Return how long to wait after the failed *attempt* (1, 2 …); *random* is in [0, 1).
 
-    The step doubles from `first_retry` to `max_retry`; the wait lies between half the step and the step, so that partners
-    that failed together do not come back together, and never at once.
+    Any time up to the step ("full jitter"): what failed together comes back spread over all of it.  A tenth of the first step is
+    the least, so that bad luck sends nothing again at once to who has just failed.
     """
-    doublings = min(attempt - 1, 62)
-    seconds = min(policy.first_retry.total_seconds() * 2.0**doublings, policy.max_retry.total_seconds())
-    return timedelta(seconds=seconds * (0.5 + random / 2))
+    least, most = policy.first_retry / 10, step(policy, attempt)
+    return least + (most - least) * random
 
 
 def duration(text: str) -> timedelta:
@@ -64,7 +73,9 @@ def spell(length: timedelta) -> str:
     return f"{length // _UNITS['ms']}ms"
 
 
-_NO_RELAY = "none"
+_NONE = "none"
+#: More messages at a time than any partner is known to bear; each holds a connection and its bytes.
+_MOST_AT_ONCE = 64
 
 #: key -> its values.
 _CHOICES = {
@@ -93,6 +104,8 @@ KEYS = (
     "max-retry",
     "give-up",
     "timeout",
+    "concurrency",
+    "rate",
 )
 
 
@@ -102,9 +115,11 @@ def spelled(policy: Policy) -> dict[str, str]:
     def text(value: object) -> str:
         if isinstance(value, timedelta):
             return spell(value)
-        return ("yes" if value else "no") if isinstance(value, bool) else str(value) or _NO_RELAY
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return _NONE if value in (None, "") else str(value)
 
-    return {name.replace("_", "-"): text(value) for name, value in attrs.asdict(policy).items()}
+    return {name.replace("_", "-"): text(value) for name, value in attrs.asdict(policy, recurse=False).items()}
 
 
 def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
@@ -137,17 +152,21 @@ class _Wrong:
     expected: str
 
 
-def _value(key: str, text: object) -> str | bool | timedelta | _Wrong:
+def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wrong | None:
     if key not in KEYS:
         return _Wrong("unknown key", f"one of {', '.join(KEYS)}")
     if not isinstance(text, str):
         return _Wrong(f"{text!r} is not a text", f"text in quotes, such as {_example(key)}")
     if key == "relay":
-        return "" if text == _NO_RELAY else text or _Wrong("it is empty", "the code of a partner, or none")
+        return "" if text == _NONE else text or _Wrong("it is empty", "the code of a partner, or none")
     if key in _CHOICES:
         return _choice(key, text)
     if key in _DURATIONS:
         return _length(text, timedelta(seconds=_DURATIONS[key]))
+    if key == "concurrency":
+        return _at_once(text)
+    if key == "rate":
+        return None if text == _NONE else _rate(text)
     if text not in {"yes", "no"}:
         return _Wrong(f"{text!r} is neither", "yes or no")
     return text == "yes"
@@ -166,5 +185,22 @@ def _length(text: str, least: timedelta) -> timedelta | _Wrong:
     return length if length >= least else _Wrong(f"{text} is too short", f"at least {spell(least)}")
 
 
+def _at_once(text: str) -> int | _Wrong:
+    good = text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_AT_ONCE
+    return int(text) if good else _Wrong(f"{text!r} is not such a number", f"a whole number from 1 to {_MOST_AT_ONCE}")
+
+
+def _rate(text: str) -> Rate | _Wrong:
+    try:
+        return Rate.read(text)
+    except ValueError:
+        return _Wrong(f"{text!r} is not a rate", rate.EXPECTED)
+
+
+_EXAMPLES = {"relay": '"soyte"', "concurrency": '"4"', "rate": '"20/s"'}
+
+
 def _example(key: str) -> str:
+    if key in _EXAMPLES:
+        return _EXAMPLES[key]
     return '"30s"' if key in _DURATIONS else '"no"' if key not in _CHOICES else f'"{_CHOICES[key][0]}"'

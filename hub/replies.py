@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_LONGEST = 86_400.0  #: one day; who asks for more is asked again then
+_LONGEST = 3_600.0  #: one hour; who asks for more is asked again then
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return how many seconds the partner asks us to wait (RFC 9110, 10.2.3): a number, or a date seen from *now*.
 
-    *headers* has names in lower case.  None without the header or when it makes no sense; at most a day, at least 0.
+    *headers* has names in lower case.  None without the header or when it makes no sense; at most an hour, at least 0.
     """
     asked = headers.get("retry-after", "").strip()
     if asked.isascii() and asked.isdigit():

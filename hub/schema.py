@@ -5,6 +5,7 @@ can be read in any SQL shell.
 """
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -126,18 +127,57 @@ delivery = sa.Table(
     sa.Column("holder", sa.Text),  # the node that is sending it
     sa.Column("lease_until", Instant),
     sa.Column("urgency", sa.SmallInteger, nullable=False, server_default="0"),
-    sa.Column("turn", Instant, nullable=False, server_default=""),  # lifecycle.turn of due and urgency
     sa.Column("lane", sa.Text, nullable=False, server_default=""),
     sa.Column("stopped", sa.Text),  # why it may not go any more, whatever becomes of it
     sa.Column("answer", sa.String(2)),  # of a change: 15 or 16, the recipient's first
     sa.Column("alarmed_at", Instant),  # when it was told that nobody fetches it
+    sa.Column(
+        "free", sa.Boolean, nullable=False, server_default=sa.false()
+    ),  # it is the head of its lane (hub/lanes.py)
+    sa.Column(
+        "crashes", sa.SmallInteger, nullable=False, server_default="0"
+    ),  # attempts in a row that broke with the hub
     sa.UniqueConstraint("message", "recipient"),
 )
-sa.Index("ix_delivery_queue", delivery.c.partner, delivery.c.state, delivery.c.turn, delivery.c.message, delivery.c.due)
+
+
+#: Conditions of partial indexes; a query that repeats one finds the index, whatever its other parameters.
+FREE: sa.ColumnElement[bool] = delivery.c.free
+SENDING = delivery.c.state == sa.literal("sending", sa.Text, literal_execute=True)
+FETCHABLE = delivery.c.state.in_([sa.literal(state, sa.Text, literal_execute=True) for state in ("held", "fetched")])
+UNALARMED = sa.and_(FETCHABLE, delivery.c.alarmed_at.is_(None))
+
+
+def _partial(name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool], unique: bool = False) -> None:
+    """Index only the rows that *where* names: those which a look at the queue may touch, however many there are."""
+    spelled = sa.text("free = 1") if where is FREE else where  # SQLite finds the index only by the words of the queries
+    sa.Index(name, *columns, unique=unique, sqlite_where=spelled, postgresql_where=where)
+
+
+_partial("ix_delivery_queue", delivery.c.partner, delivery.c.urgency, delivery.c.due, delivery.c.message, where=FREE)
+_partial("uq_delivery_head", delivery.c.lane, delivery.c.recipient, where=FREE, unique=True)
+_partial("ix_delivery_sending", delivery.c.partner, delivery.c.lease_until, where=SENDING)
+_partial("ix_delivery_fetchable", delivery.c.partner, delivery.c.message, where=FETCHABLE)
+_partial("ix_delivery_alarm", delivery.c.since, where=UNALARMED)
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
-sa.Index("ix_delivery_alarm", delivery.c.state, delivery.c.alarmed_at, delivery.c.since)
 sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)
-sa.Index("ix_delivery_lease", delivery.c.state, delivery.c.lease_until)
+
+#: How it goes with each partner that is pushed to (hub/partners.py); no row: nothing has happened to it yet.
+partner_state = sa.Table(
+    "partner_state",
+    metadata,
+    sa.Column("partner", sa.Text, primary_key=True),
+    sa.Column("breaker", sa.Text, nullable=False, server_default="closed"),  # closed · open · half-open
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row, while it is closed
+    sa.Column("opened", sa.Integer, nullable=False, server_default="0"),  # times in a row, without a success
+    sa.Column("until", Instant),  # when an open one lets its next probe go
+    sa.Column("pace", sa.Integer),  # messages at a time while it recovers; null: as many as its policy says
+    sa.Column("reason", sa.Text),  # of the latest failure
+    sa.Column("next_at", Instant),  # when its rate lets the next message go
+    sa.Column("paused_at", Instant),
+    sa.Column("paused_by", sa.Text),
+    sa.Column("paused_reason", sa.Text),
+)
 
 #: What recalls, updates and replacements mean: on which document of their From unit, at which unit (empty: all).
 change = sa.Table(

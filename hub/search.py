@@ -1,6 +1,6 @@
 """Finds messages in the journal.  Knows what may be asked for; changes nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 
@@ -92,12 +92,14 @@ def receipt(tx: Transaction, message_id: str) -> bytes | None:
     return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
 
 
-def dead(tx: Transaction, wanted: Filter, recipient: str | None = None) -> list[tuple[Message, Delivery]]:
-    """Return the dead deliveries of the messages that *wanted* names, with their messages, the oldest first."""
+def in_state(
+    tx: Transaction, states: Collection[State], wanted: Filter, recipient: str | None = None
+) -> list[tuple[Message, Delivery]]:
+    """Return the deliveries in one of *states* of the messages that *wanted* names, with their messages, the oldest first."""
     query = (
         sa.select(table, delivery.c.id.label("delivery_id"))
         .join(delivery, delivery.c.message == table.c.id)
-        .where(_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state == State.DEAD)
+        .where(_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
         .order_by(table.c.received_at, delivery.c.id)
     )
     if recipient is not None:

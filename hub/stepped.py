@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from hub.lifecycle import turn
 from hub.model import State
 from hub.schema import delivery as table
+from hub.schema import partner_state
 from hub.store import Transaction
 
 #: Clocks of nodes may differ by so much: nothing is done about it.
@@ -30,6 +30,12 @@ def bring_back(tx: Transaction, now: datetime, limit: int = 500) -> int:
         timed = row.attempts == 0 and row.due == row.since and row.due > row.changed_at
         due, since = (row.due, row.since) if timed else (min(row.due, row.due - by), min(row.since, now))
         lease = row.lease_until and row.lease_until - by
-        moved = {"due": due, "since": since, "turn": turn(due, row.urgency), "lease_until": lease, "changed_at": now}
+        moved = {"due": due, "since": since, "lease_until": lease, "changed_at": now}
         tx.execute(sa.update(table).where(table.c.id == row.id).values(moved))
     return len(rows)
+
+
+def hurry(tx: Transaction, now: datetime, beyond: datetime) -> None:
+    """Let the next probe, or message, go now to each partner that is not to get one until after *beyond*."""
+    for column in (partner_state.c.until, partner_state.c.next_at):
+        tx.execute(sa.update(partner_state).where(column > beyond).values({column: now}))

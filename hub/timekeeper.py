@@ -1,7 +1,7 @@
 """Notices that the clock on the wall was set back, and brings back what it had written.  Knows two clocks; not the rows."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import attrs
 import structlog
@@ -55,7 +55,10 @@ class Timekeeper(Service):
             return
         if self._gap is not None:
             log.warning("clock-stepped", seconds=round(-back, 3))
+        # No partner is left alone for longer than an hour: what is farther off at the start was written by a clock ahead.
+        beyond = self._now() + (timedelta(hours=1) if self._gap is None else timedelta(0))
         try:
+            await self._journal.write(stepped.hurry, self._now(), beyond)
             moved = count = await self._journal.write(stepped.bring_back, self._now(), _BATCH)
             while count == _BATCH:
                 count = await self._journal.write(stepped.bring_back, self._now(), _BATCH)

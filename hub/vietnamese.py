@@ -48,6 +48,11 @@ _SENTENCES = {
     "{} is not known": "{} không có trong danh sách",
     "{} is neither": "{} không phải cả hai",
     "{} is not a duration": "{} không phải khoảng thời gian",
+    "{} is not a rate": "{} không phải tốc độ",
+    "{} is not such a number": "{} không phải số như vậy",
+    "a whole number of messages a second, minute or hour, such as {}, {} or {}; or none": (
+        "số nguyên thông điệp mỗi giây, phút hoặc giờ, như {}, {} hoặc {}; hoặc none"
+    ),
     "{} is too short": "{} quá ngắn",
     "{} is longer than max-retry, {}": "{} dài hơn max-retry, {}",
     "the schema is of version {}": "lược đồ đang ở phiên bản {}",

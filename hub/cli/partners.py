@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.screen import Screen, Stop, command, family, pass_screen, t
 from hub.errors import ConfigurationFault
+
+if TYPE_CHECKING:
+    from hub.config import Config
 
 
 @family("partners", "Hệ thống đối tác: liệt kê, thêm.", "Partners: list them, add one.")
@@ -23,6 +27,7 @@ def list_partners(screen: Screen) -> None:
     from hub.policy import spelled
 
     config = read(screen.config)
+    standings = _standings(screen, config)
     rows = [
         {
             "code": partner.code,
@@ -41,16 +46,62 @@ def list_partners(screen: Screen) -> None:
                 for certificate in partner.certificates
             ],
             "policy": spelled(partner.policy),
+            "standing": standings.get(partner.code),
         }
+        | ({} if screen.json else {"sending": _said(standings.get(partner.code))})
         for partner in config.partners.values()
     ]
     titles = {
         "code": t("mã", "code"),
         "receive": t("nhận", "receive"),
+        "sending": t("việc gửi", "sending"),
         "units": t("đơn vị", "units"),
         "name": t("tên", "name"),
     }
     screen.table(titles, rows)
+
+
+def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
+    """Return how it goes with each partner that is pushed to; none, with a word about it, when the journal does not open."""
+    from hub import partners, store
+    from hub.cli.journal import opened
+    from hub.model import Receive
+    from hub.partners import Standing
+
+    try:
+        with opened(config) as engine, store.reading(engine) as tx:
+            every, under_way = partners.every(tx), partners.under_way(tx)
+    except (Stop, ConfigurationFault) as error:
+        screen.note(f"Không đọc được nhật ký: {error}", f"The journal cannot be read: {error}")
+        return {}
+    found: dict[str, dict[str, object]] = {}
+    for code in (code for code, partner in config.partners.items() if partner.receive is Receive.PUSH):
+        standing = every.get(code, Standing())
+        stands, pause = standing.breaker, standing.pause
+        found[code] = {
+            "breaker": stands.position.value,
+            "failures": stands.failures,
+            "opened": stands.opened,
+            "until": stands.until,
+            "reason": stands.reason,
+            "paused": None if pause is None else {"at": pause.at, "by": pause.by, "reason": pause.reason},
+            "under_way": under_way.get(code, 0),
+        }
+    return found
+
+
+def _said(standing: Mapping[str, object] | None) -> str:
+    """Return in a word or two whether anything is sent."""
+    match standing:
+        case None:
+            return ""
+        case {"paused": {"by": by, "reason": reason}}:
+            return t(f"tạm ngừng bởi {by}: {reason}", f"paused by {by}: {reason}")
+        case {"breaker": "closed"}:
+            return t("bình thường", "as usual")
+        case {"reason": reason}:
+            return t(f"không liên lạc được: {reason}", f"unavailable: {reason}")[:80]
+    return ""
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
@@ -65,11 +116,11 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     "Thêm hệ thống đối tác CODE: kiểm tra, rồi ghi partners/CODE.toml và chứng thư của nó.\n\n"
     "Trục đang chạy nhận biết sau `lienthong reload`. Đơn vị chưa có trong sổ đăng ký được thêm vào và đánh dấu. "
     "Khóa của --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s.",
+    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s.",
     "Add the partner CODE: check what is given, then write partners/CODE.toml and its certificate.\n\n"
     "A running hub takes it up on `lienthong reload`. A unit the registry does not know is added, and marked so. "
     "Keys of --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s.",
+    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s.",
     "lienthong partners add soyte --certificate soyte.crt --unit H55.14 --fetch",
     "lienthong partners add motcua --certificate motcua.crt --unit H55.20 \\",
     "    --push https://10.0.0.5/soap/documents --policy timeout=10s",

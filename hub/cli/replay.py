@@ -1,13 +1,21 @@
-"""`lienthong replay`: dead deliveries put back, planned first, with a reason."""
+"""`lienthong replay` and `give-up`: dead deliveries put back, waiting ones let die; planned first, with a reason."""
 
 import getpass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hub.cli.messages import chosen, filters
 from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hub.model import Delivery
+    from hub.operations import Plan
+    from hub.store import Transaction
 
 
 @command(
@@ -35,23 +43,98 @@ def replay(
     from hub.config import read
     from hub.province import Province
 
-    if not reason.strip():
-        raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
-    if not ids and not recipient and not any(value is not None for value in options.values()):
-        raise click.UsageError(t("cần ID hoặc một bộ lọc", "an ID or a filter is needed"))
+    _check(ids, recipient, reason, options)
     config = read(screen.config)
     with opened(config) as engine:
         with store.reading(engine) as tx:
             routes = Province.of(config, registry.roll(tx)).routes
             wanted = chosen(tx, options, ids or None)
             plan = operations.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
-        moved = set()
-        if yes and plan.replays:
-            with store.writing(engine) as tx:
-                dead = [delivery for _, delivery in plan.replays]
-                now = datetime.now(UTC)
-                done = operations.replay(tx, dead, routes, reason=reason.strip(), by=getpass.getuser(), now=now)
-            moved = {delivery.id for delivery in done}
+
+        def put_back(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
+            return operations.replay(tx, some, routes, reason=reason.strip(), by=getpass.getuser(), now=now)
+
+        moved = _carry_out(engine, plan, put_back) if yes else set()
+    _show(screen, plan, moved, done="replayed", yes=yes)
+    if not plan.moves:
+        raise Stop("không có lượt chuyển lỗi nào được chọn", "no dead delivery was chosen", NOT_FOUND)
+    if yes:
+        screen.note(f"Đã gửi lại {len(moved)} lượt chuyển.", f"{len(moved)} deliveries replayed.")
+    else:
+        screen.note(
+            f"Kế hoạch: {len(plan.moves)} lượt chuyển, {plan.octets} byte. Thêm --yes để thực hiện.",
+            f"The plan: {len(plan.moves)} deliveries, {plan.octets} octets. Add --yes to run it.",
+        )
+
+
+@command(
+    "give-up",
+    "Thôi gửi các lượt chuyển đang chờ: in kế hoạch; --yes mới thực hiện.\n\n"
+    "Lượt chuyển thành lỗi, như khi hết hạn give-up; `lienthong replay` đưa lại được. Lượt đang gửi được để yên.",
+    "Try waiting deliveries no more: prints the plan; --yes runs it.\n\n"
+    "They become dead letters, as when their give-up is over; `lienthong replay` brings them back. What is being sent is left alone.",
+    'lienthong give-up --partner vpub --until 2026-11-01 --reason "hệ thống cũ đã bỏ"',
+    'lienthong give-up 0193… --reason "gửi nhầm" --yes',
+)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@filters
+@click.option("--recipient", help=t("Chỉ lượt chuyển tới đơn vị này.", "Only deliveries to this unit."))
+@click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
+@click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
+@pass_screen
+def give_up(
+    screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
+) -> None:
+    from hub import operations, registry, store
+    from hub.cli.journal import opened
+    from hub.config import read
+
+    _check(ids, recipient, reason, options)
+    with opened(read(screen.config)) as engine:
+        with store.reading(engine) as tx:
+            unit = registry.canonical(tx, recipient) if recipient else None
+            plan = operations.plan_give_up(tx, chosen(tx, options, ids or None), unit)
+
+        def let_die(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
+            return operations.give_up(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)
+
+        moved = _carry_out(engine, plan, let_die) if yes else set()
+    _show(screen, plan, moved, done="given up", yes=yes)
+    if not plan.moves:
+        raise Stop("không có lượt chuyển nào đang chờ được chọn", "no waiting delivery was chosen", NOT_FOUND)
+    if yes:
+        screen.note(f"Đã thôi gửi {len(moved)} lượt chuyển.", f"{len(moved)} deliveries given up.")
+    else:
+        screen.note(
+            f"Kế hoạch: {len(plan.moves)} lượt chuyển. Thêm --yes để thực hiện.",
+            f"The plan: {len(plan.moves)} deliveries. Add --yes to run it.",
+        )
+
+
+def _check(ids: tuple[str, ...], recipient: str | None, reason: str, options: Mapping[str, object]) -> None:
+    if not reason.strip():
+        raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
+    if not ids and not recipient and not any(value is not None for value in options.values()):
+        raise click.UsageError(t("cần ID hoặc một bộ lọc", "an ID or a filter is needed"))
+
+
+def _carry_out(
+    engine: "sa.Engine",
+    plan: "Plan",
+    move: "Callable[[Transaction, Sequence[Delivery], datetime], Sequence[Delivery]]",
+) -> set[str]:
+    """Move what is planned, some at a time, so that a running hub never waits long; return the ids of what moved."""
+    from hub import operations, store
+
+    moved: set[str] = set()
+    for begin in range(0, len(plan.moves), operations.TOGETHER):
+        some = [delivery for _, delivery in plan.moves[begin : begin + operations.TOGETHER]]
+        with store.writing(engine) as tx:
+            moved |= {delivery.id for delivery in move(tx, some, datetime.now(UTC))}
+    return moved
+
+
+def _show(screen: Screen, plan: "Plan", moved: set[str], *, done: str, yes: bool) -> None:
     rows: list[dict[str, object]] = [
         {
             "id": message.id,
@@ -61,9 +144,9 @@ def replay(
             "attempts": delivery.attempts,
             "reason": delivery.reason,
             "size": message.size,
-            "action": "replayed" if delivery.id in moved else "left" if yes else "planned",
+            "action": done if delivery.id in moved else "left" if yes else "planned",
         }
-        for message, delivery in plan.replays
+        for message, delivery in plan.moves
     ]
     for each in plan.excluded:
         left = each.delivery
@@ -77,15 +160,6 @@ def replay(
         "partner": t("hệ thống", "partner"),
         "attempts": t("lần gửi", "attempts"),
         "action": t("việc làm", "action"),
-        "reason": t("lý do lỗi", "reason"),
+        "reason": t("lý do", "reason"),
     }
     screen.table(columns, rows)
-    if not plan.replays:
-        raise Stop("không có lượt chuyển lỗi nào được chọn", "no dead delivery was chosen", NOT_FOUND)
-    if yes:
-        screen.note(f"Đã gửi lại {len(moved)} lượt chuyển.", f"{len(moved)} deliveries replayed.")
-    else:
-        screen.note(
-            f"Kế hoạch: {len(plan.replays)} lượt chuyển, {plan.octets} byte. Thêm --yes để thực hiện.",
-            f"The plan: {len(plan.replays)} deliveries, {plan.octets} octets. Add --yes to run it.",
-        )

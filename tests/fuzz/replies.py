@@ -104,7 +104,7 @@ def judge(content: bytes) -> None:
         int(status) if status.isascii() and status.isdigit() and len(status) < 4 else 200, body, {"retry-after": header}
     )
     wait = retry_after(reply.headers, NOW)
-    assert wait is None or (math.isfinite(wait) and 0 <= wait <= 86_400)
+    assert wait is None or (math.isfinite(wait) and 0 <= wait <= 3_600)
     outcome = concluded(reply)
     reason = outcome.detail if isinstance(outcome, Unavailable) else ""  # of a refusal it is what the partner wrote
     tell(type(outcome).__name__, min(reply.status // 100, 6), gist(reason))

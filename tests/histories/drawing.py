@@ -171,6 +171,16 @@ DRAWN: list[tuple[int, Callable[..., Any], dict[str, Callable[[Random], object]]
             "fault": FAULT,
         },
     ),
+    (
+        2,
+        Steps.give_up,
+        {
+            "pick": one_of(0, 2, 5),
+            "unit": one_of(*[None] * 6, "H55.13", "H55.01"),
+            "to": one_of(*[None] * 6, *TO),
+            "fault": FAULT,
+        },
+    ),
     (2, Steps.alarm, {"fault": FAULT}),
     (5, Steps.wait, {"much": one_of(*JUMPS[:5] * 3, *JUMPS)}),
     (2, Steps.wait_for_the_cut_off, {"before": ANY}),

@@ -252,7 +252,9 @@ class History:
         """Let *node* write how one of its conversations ended; if it was lost meanwhile, nothing moves."""
         claim = self.memory[node][which % len(self.memory[node])]
         self.pass_time(timedelta(seconds=1))
-        verdict = lifecycle.judge(outcome, since=claim.since, now=self.now, delay=DELAY, give_up=GIVE_UP)
+        verdict = lifecycle.judge(
+            outcome, since=claim.since, now=self.now, delay=DELAY, give_up=GIVE_UP, crashes=claim.crashes
+        )
         name, done = type(outcome).__name__.lower(), [False]
         due = self._tried_again(outcome, claim.since)
 
@@ -294,7 +296,7 @@ class History:
                 live = [claim] if claim.attempt in self.open else []
                 count = run(deliveries.give_back, claim, self.now)
                 assert count == sum(len(one.recipients) for one in live)
-                self._given_back(live)
+                self._given_back(live, lambda _: False)
 
             self.pass_time(timedelta(seconds=1))
             self.do(fault, attempt)
@@ -317,19 +319,21 @@ class History:
             assert alone <= (not known)
             count = run(deliveries.rescue, self.now, alone=alone, holder=node, under_way=under_way)
             assert count == sum(len(claim.recipients) for claim in lost)
-            self._given_back(lost)
+            self._given_back(lost, lambda claim: alone or claim.holder != node)
 
         self.do(fault, attempt)
 
-    def _given_back(self, lost: Sequence[Claim]) -> None:
+    def _given_back(self, lost: Sequence[Claim], crashed: Callable[[Claim], bool]) -> None:
         said = self.news()
-        interrupted = Counter((one["message"], one["partner"]) for one in said if one["event"] == "attempt-interrupted")
-        parts: dict[tuple[str, str], list[str]] = {}
+        interrupted = [
+            (one["message"], one["partner"], one["crashed"]) for one in said if one["event"] == "attempt-interrupted"
+        ]
+        parts: dict[tuple[str, str, bool], list[str]] = {}
         for claim in lost:
-            parts.setdefault((claim.message, claim.partner), []).extend(claim.recipients)
+            parts.setdefault((claim.message, claim.partner, crashed(claim)), []).extend(claim.recipients)
             del self.open[claim.attempt]
-        assert interrupted == Counter(dict.fromkeys(parts, 1))
-        self.story.hear(said, [(message, recipients) for (message, _), recipients in parts.items()])
+        assert Counter(interrupted) == Counter(dict.fromkeys(parts, 1))
+        self.story.hear(said, [(part[0], parts[part]) for part in interrupted])
 
     def die(self, node: str) -> None:
         """Forget all that *node* has in memory."""
@@ -403,11 +407,11 @@ class History:
         dead = [
             sent for sent in self.story.every() if sent.state == "dead" and self._is_wanted(sent, wanted, recipient)
         ]
-        planned = Counter((made.message, made.recipient) for _, made in plan.replays)
+        planned = Counter((made.message, made.recipient) for _, made in plan.moves)
         assert planned == Counter((one.message.id, one.recipient) for one in dead if one.stopped is None)
         excluded = Counter((each.delivery.message, each.delivery.recipient, each.why) for each in plan.excluded)
         assert excluded == Counter((one.message.id, one.recipient, one.stopped) for one in dead if one.stopped)
-        every = [made for _, made in plan.replays] + [each.delivery for each in plan.excluded]
+        every = [made for _, made in plan.moves] + [each.delivery for each in plan.excluded]
 
         def attempt(run: Callable[..., object]) -> None:
             goes = [one for one in dead if one.stopped is None and one.state == "dead"]
@@ -416,6 +420,29 @@ class History:
             assert len(moved) == len(goes)
             self.story.hear(self.news())
             assert all(one.state in ("waiting", "held") for one in goes)
+
+        self.do(fault, attempt)
+
+    def give_up(self, wanted: Filter, recipient: str | None, fault: Fault = "") -> None:
+        """Plan to give up everything that waits of the messages *wanted*, then do it."""
+        self.pass_time(timedelta(seconds=1))
+        with store.reading(self.engine) as tx:
+            plan = operations.plan_give_up(tx, wanted, recipient)
+        every = [sent for sent in self.story.every() if self._is_wanted(sent, wanted, recipient)]
+        planned = Counter((made.message, made.recipient) for _, made in plan.moves)
+        assert planned == Counter((one.message.id, one.recipient) for one in every if one.state == "waiting")
+        left = Counter((each.delivery.message, each.delivery.recipient) for each in plan.excluded)
+        assert left == Counter((one.message.id, one.recipient) for one in every if one.state == "sending")
+        some = [made for _, made in plan.moves] + [each.delivery for each in plan.excluded]
+
+        def attempt(run: Callable[..., object]) -> None:
+            goes = [one for one in every if one.state == "waiting"]
+            moved = run(operations.give_up, some, reason="thôi", by="an", now=self.now)
+            assert isinstance(moved, Sequence)
+            assert len(moved) == len(goes)
+            self.story.give_up(goes, "given up by an: thôi", self.now)
+            self.story.hear(self.news())
+            assert all(one.state == "dead" for one in goes)
 
         self.do(fault, attempt)
 

@@ -40,7 +40,7 @@ class Sights:
             sent = told[row["message"], row["recipient"]]
             found = {
                 key: row[key]
-                for key in ("partner", "via", "state", "attempts", "reason", "stopped", "status", "answer")
+                for key in ("partner", "via", "state", "attempts", "reason", "stopped", "status", "answer", "crashes")
             }
             assert found == {key: getattr(sent, key) for key in found}, (found, sent)
             assert (row["due"], row["since"]) == (written(sent.due), written(sent.since)), sent
@@ -55,8 +55,22 @@ class Sights:
         self._delivered = delivered
         sending = Counter((row["lane"], row["recipient"]) for row in rows if row["state"] == "sending")
         assert not [place for place, count in sending.items() if count > 1], "two under way in one lane"
+        self._check_heads(rows, sending)
         for row in rows:
             assert not (row["stopped"] and row["state"] in ("waiting", "held", "fetched")), "stopped, and still to go"
+
+    @staticmethod
+    def _check_heads(rows: Sequence[sa.RowMapping], sending: Counter[tuple[str, str]]) -> None:
+        """Check that the flag of the heads is what it says: it waits, nothing of its lane is under way, nothing earlier waits."""
+        seen = set(sending)
+        for row in rows:
+            place = row["lane"], row["recipient"]
+            head = row["state"] == "waiting" and place not in seen
+            assert bool(row["free"]) == head, (
+                "free, and must not go" if row["free"] else "its lane stands still",
+                dict(row),
+            )
+            seen |= {place} if row["state"] == "waiting" else set()
 
     def letters(self) -> None:
         """Check that all that was receipted is there, once, to the byte."""

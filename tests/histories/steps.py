@@ -282,6 +282,13 @@ class Steps:
         ids = None if pick is None else tuple(one.id for one in messages[-1 - pick % len(messages) :])
         self.history.replay(Filter(ids=ids, unit=unit), to, fault)
 
+    def give_up(self, pick, unit, to, fault):
+        """A person gives up what waits of some of the latest messages."""
+        messages = self.history.story.messages
+        if messages:
+            ids = tuple(one.id for one in messages[-1 - pick % len(messages) :])
+            self.history.give_up(Filter(ids=ids, unit=unit), to, fault)
+
     def alarm(self, fault):
         self.history.alarm(fault)
         self.history.alarm()  # what was told of once is not told of again

@@ -15,13 +15,16 @@ import pytest
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub import deliveries, events, journal, ledger, operations, search, store
+from hub import deliveries, events, journal, ledger, operations, partners, search, store
+from hub.breaker import Breaker, Position
 from hub.database import commit, look
 from hub.deliveries import Exchange
 from hub.errors import Rejected, Unready
 from hub.journal import Taken
 from hub.lifecycle import Verdict
 from hub.model import Kind, State
+from hub.rate import Rate
+from hub.schema import delivery
 from hub.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -61,7 +64,8 @@ def claim(engine, holder, limit=3, now=NOW):
 
 
 def settle(engine, claimed, state=State.DELIVERED, now=LATER):
-    return one(engine, deliveries.settle, claimed, "accepted", Verdict(state), Exchange(), now)
+    outcome = {State.DELIVERED: "accepted", State.DEAD: "refused"}[state]
+    return one(engine, deliveries.settle, claimed, outcome, Verdict(state), Exchange(), now)
 
 
 def states(engine):
@@ -130,6 +134,81 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
     assert states(engine) == {State.DELIVERED: 40}
     with store.reading(engine) as tx:
         assert sum(fact.milestone == "received" for fact in ledger.facts(tx)) == 40
+
+
+def heads(engine):
+    """Return the ids of what is free, and of what should be."""
+    with store.reading(engine) as tx:
+        rows = tx.execute(sa.select(delivery).order_by(delivery.c.id)).all()
+    sending = {(row.lane, row.recipient) for row in rows if row.state == State.SENDING}
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.state == State.WAITING and (row.lane, row.recipient) not in sending:
+            first.setdefault((row.lane, row.recipient), row.id)
+    return sorted(row.id for row in rows if row.free), sorted(first.values())
+
+
+def test_what_is_made_while_the_head_of_its_lane_ends_is_seen_by_it(engine):
+    for number in range(1, 16):
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
+        (claimed,) = claim(engine, "node")
+        follows = [entry(document(document_id=f"D{number}"), number * 10 + each) for each in (1, 2)]
+        at_once(
+            lambda claimed=claimed: settle(engine, claimed),
+            *(lambda one_more=one_more: one(engine, journal.take, one_more, ROUTES) for one_more in follows),
+        )
+        found, expected = heads(engine)
+        assert found == expected
+        for _ in follows:
+            (claimed,) = claim(engine, "node", now=LATER)
+            assert settle(engine, claimed)
+    assert states(engine) == {State.DELIVERED: 45}
+
+
+def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine):
+    for number in range(1, 11):
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
+        (claimed,) = claim(engine, "node")
+        settle(engine, claimed, State.DEAD)
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number * 10 + 1), ROUTES)
+        with store.reading(engine) as tx:
+            dead = [made for _message, made in search.in_state(tx, [State.DEAD], Filter())]
+        at_once(
+            lambda: claim(engine, "node", now=LATER),
+            lambda dead=dead: one(engine, operations.replay, dead, ROUTES, reason="x", by="me", now=LATER),
+        )
+        found, expected = heads(engine)
+        assert found == expected
+        one(engine, deliveries.rescue, LATER + LEASE * 2)
+        for _ in range(2):
+            (claimed,) = claim(engine, "node", now=LATER + LEASE * 3)
+            assert settle(engine, claimed, now=LATER + LEASE * 3)
+    assert states(engine) == {State.DELIVERED: 20}
+
+
+def test_nodes_together_keep_to_a_partners_concurrency_and_rate(engine):
+    for number in range(1, 41):
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+
+    def node(name, **bounds):
+        claims = one(engine, deliveries.claim, "vpub", NOW, limit=9, holder=name, lease=LEASE, **bounds)
+        return [each.message for each in claims]
+
+    for _ in range(3):
+        at_once(*(partial(node, name, concurrency=5) for name in ("a", "b", "c")))
+    assert states(engine)[State.SENDING] == 5
+    for _ in range(3):
+        at_once(*(partial(node, name, concurrency=64, rate=Rate(20, "s")) for name in ("a", "b", "c")))
+    assert states(engine)[State.SENDING] == 6
+
+
+def test_of_nodes_that_look_at_an_unavailable_partner_at_the_same_time_one_sends_one_probe(engine):
+    for number in range(1, 11):
+        one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+    down = Breaker(position=Position.OPEN, until=NOW, opened=1)
+    one(engine, partners.hear, "vpub", lambda _: down, NOW)
+    taken = at_once(*(lambda name=name: claim(engine, name) for name in ("a", "b", "c", "d")))
+    assert sorted(map(len, taken)) == [0, 0, 0, 1]
 
 
 def test_a_settlement_and_a_rescue_at_the_same_time_leave_the_delivery_either_settled_or_waiting(engine):
@@ -232,7 +311,7 @@ def test_two_replays_at_the_same_time_revive_a_dead_letter_once(engine):
     for claimed in claim(engine, "node", limit=5):
         settle(engine, claimed, State.DEAD)
     with store.reading(engine) as tx:
-        dead = [made for _message, made in search.dead(tx, Filter())]
+        dead = [made for _message, made in search.in_state(tx, [State.DEAD], Filter())]
 
     def replay():
         with store.writing(engine) as tx:

@@ -6,7 +6,7 @@ import pytest
 
 from hub import contents, deliveries, events, journal, ledger, operations, registry
 from hub.changes import Effect
-from hub.deliveries import Exchange
+from hub.deliveries import Exchange, Queue
 from hub.errors import Rejected
 from hub.lifecycle import Verdict
 from hub.model import State, Unit
@@ -94,8 +94,7 @@ def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, Verdict(State.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
     assert claim(tx, now=NOW + timedelta(seconds=29)) == []
-    assert deliveries.next_due(tx, NOW) == NOW + timedelta(seconds=30)
-    assert deliveries.due_partners(tx, NOW) == []
+    assert deliveries.queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
     (again,) = claim(tx, now=NOW + timedelta(seconds=30))
     assert again.number == 2
 
@@ -112,9 +111,9 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     assert {(f.unit, f.milestone) for f in ledger.facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
     assert claim(tx, now=NOW + timedelta(days=30)) == []
     plan = operations.plan_replay(tx, Filter(partner="vpub"))
-    assert [made.recipient for _, made in plan.replays] == ["H55.01"]
+    assert [made.recipient for _, made in plan.moves] == ["H55.01"]
     assert state(tx, sent)[0][0] is State.DEAD, "a plan changes nothing"
-    dead = [made for _, made in plan.replays]
+    dead = [made for _, made in plan.moves]
     later = NOW + timedelta(days=20)
     assert len(operations.replay(tx, dead, ROUTES, reason="mended", by="an", now=later)) == 1
     assert operations.replay(tx, dead, ROUTES, reason="twice", by="an", now=later) == []
@@ -128,7 +127,7 @@ def test_what_was_recalled_is_never_replayed(tx, sent):
     deliveries.stop(tx, [sent], "H55.01", Effect.RECALLED, "R", NOW)
     (made,) = deliveries.of_message(tx, sent)
     plan = operations.plan_replay(tx, Filter())
-    assert (plan.replays, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
+    assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
     assert operations.replay(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
     assert state(tx, sent) == [(State.DEAD, 0)]
 

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 
 from hub import contents, deliveries, events, ledger, registry, search, store
 from hub.model import State
-from hub.schema import metadata
+from hub.schema import delivery, metadata
 from hub.search import Filter
 from tests.conftest import DATABASES
 
@@ -97,6 +97,45 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
         assert {unit.code: unit.aliases for unit in registry.units(tx)} == {"H55": (), "H55.13": ("000.00.13.H55",)}
         assert events.chain(tx) >= 1
         assert list(events.broken(tx)) == []
+
+
+def test_an_upgrade_knows_the_heads_of_lanes_that_waited_before(old):
+    store.upgrade(old, "0006")
+    columns = ["message", "recipient", "via", "partner", "state", "attempts", "due", "since", "changed_at", "turn"]
+    columns += ["lane", "id"]
+    at, message = "2026-11-24T08:00:00.000000Z", "0192f0c1-0000-7000-8000-000000000001"
+    waits = [
+        ("a", "dead"),
+        ("a", "waiting"),
+        ("a", "waiting"),
+        ("b", "sending"),
+        ("b", "waiting"),
+        ("c", "waiting"),
+        ("d", "held"),
+    ]
+    rows = [
+        dict(
+            zip(columns, (message, f"U{number}", "U", "vpub", state, 0, at, at, at, at, lane, f"{number}"), strict=True)
+        )
+        for number, (lane, state) in enumerate(waits)
+    ]
+    # Two recipients of one lane are two places; in one, all of these.
+    rows += [row | {"id": f"1{row['id']}", "recipient": "same", "message": f"m{row['id']}"} for row in rows]
+    table, messages = sa.table("delivery", *map(sa.column, columns)), sa.table("message", sa.column("id"))
+    with store.writing(old) as tx:
+        for number in range(len(waits)):
+            copied = "id, partner, message_id, service, kind, state, received_at, sha256, size"
+            names = copied.replace("id, partner, message_id", f"'m{number}', partner, 'M{number}'")
+            tx.execute(
+                sa.text(f"insert into message ({copied}) select {names} from message where id = :id"), {"id": message}
+            )
+        assert len(tx.execute(sa.select(messages)).all()) == len(waits) + 2
+        tx.execute(sa.insert(table), rows)
+    store.upgrade(old)
+    with store.reading(old) as tx:
+        free = set(tx.scalars(sa.select(delivery.c.id).where(delivery.c.free)))
+    alone = {"1", "2", "4", "5", f"{message[:-1]}3"}  # each recipient's own
+    assert free == alone | {"11", "15"}
 
 
 def test_an_upgrade_of_what_is_up_to_date_changes_nothing(old):

@@ -33,6 +33,7 @@ class Sent:
     status: str | None = None
     answer: str | None = None
     told_overdue: bool = False
+    crashes: int = 0  #: attempts in a row that a crash cut short
 
     @property
     def place(self) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from tests.recount.places import canonical
 RANK = {"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5}
 OVERDUE = timedelta(days=3)
 GIVE_UP = timedelta(days=14)
+SET_ASIDE = 5
 
 #: What the hub itself makes of what happened.
 MADE = {
@@ -87,7 +88,7 @@ class Story:
             case "attempt-ended":
                 self._end(event, at, self._part(event, left), due)
             case "attempt-interrupted":
-                self._interrupt(at, self._part(event, left))
+                self._interrupt(at, self._part(event, left), crashed=event["crashed"])
             case "delivery-delivered":
                 self._arrive(self._sent(event), at)
             case "delivery-fetched":
@@ -96,7 +97,7 @@ class Story:
                 self._replay(self._sent(event), at)
             case "delivery-overdue-held":
                 self._overdue(self._sent(event), at)
-            case "attempt-stale" | "replay":
+            case "attempt-stale" | "replay" | "give-up":
                 pass
             case name:
                 raise AssertionError(f"nobody knows {name}")
@@ -321,6 +322,7 @@ class Story:
         outcome, since = event["outcome"], min(sent.since for sent in part)
         for sent in part:
             assert sent.state == "sending"
+            sent.crashes = max(one.crashes for one in part) if outcome == "postponed" else 0
             if outcome == "accepted":
                 self._arrive(sent, at)
                 self._expect("delivery-delivered", at, sent.message, recipient=sent.recipient, partner=sent.partner)
@@ -339,14 +341,27 @@ class Story:
         if sent.stopped is not None:
             self._die(sent, sent.stopped, at)
 
+    def give_up(self, given_up: Sequence[Sent], reason: str, at: datetime) -> None:
+        """Hear that a person gives these up, before the events that tell of it."""
+        for sent in given_up:
+            assert sent.state == "waiting"
+            self._die(sent, reason, at)
+            self.log.append((at, "failed", sent.message, sent.recipient))
+
     def _die(self, sent: Sent, reason: str, at: datetime) -> None:
         sent.state, sent.reason = "dead", reason
         self._expect("delivery-dead", at, sent.message, recipient=sent.recipient, partner=sent.partner, reason=reason)
 
-    def _interrupt(self, at: datetime, part: list[Sent]) -> None:
+    def _interrupt(self, at: datetime, part: list[Sent], *, crashed: bool) -> None:
         for sent in part:
             assert sent.state == "sending"
-            sent.due = at
+            sent.crashes += crashed
+            if crashed and sent.crashes == SET_ASIDE:
+                self._die(sent, f"set aside: the hub stopped {SET_ASIDE} times in a row while it was sent", at)
+                self.log.append((at, "failed", sent.message, sent.recipient))
+                continue
+            late = sent.crashes > 1 and crashed
+            sent.due = at + timedelta(seconds=10 * 2 ** (sent.crashes - 2)) if late else at
             sent.attempts -= 1
             self._wait(sent, sent.reason, at)
 
@@ -364,7 +379,7 @@ class Story:
         assert (sent.state, sent.stopped) == ("dead", None), f"{sent} cannot be replayed"
         sent.state = "held" if places.PARTNERS[sent.partner][1] == "fetch" else "waiting"
         sent.due = sent.since = at
-        sent.reason, sent.told_overdue = None, False
+        sent.reason, sent.told_overdue, sent.crashes = None, False, 0
 
     def _overdue(self, sent: Sent, at: datetime) -> None:
         assert sent in self.overdue(at), f"{sent} is not overdue"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from hub import errors, lifecycle, packet, policy
+from hub import breaker, errors, lifecycle, packet, policy
 from hub.cli import lienthong
 from hub.model import State
 from tests.conftest import ROOT
@@ -29,6 +29,57 @@ def test_the_table_of_deliveries_is_the_one_the_hub_runs():
     table = sections(DOCS / "explanation/architecture.md")["Deliver"]
     written = {(state, event): set(becomes.split(", ")) for state, event, becomes in rows(table)}
     assert written == {(str(state), event): set(map(str, to)) for (state, event), to in lifecycle.DELIVER.items()}
+
+
+def test_the_table_of_arrivals_is_the_one_the_hub_runs():
+    table = sections(DOCS / "explanation/architecture.md")["Receive"]
+    written = {(held, judged): becomes for held, judged, becomes in rows(table)}
+    assert written == {key: str(becomes or "–") for key, becomes in lifecycle.RECEIVE.items()}
+
+
+def test_the_table_of_breakers_is_the_one_the_hub_runs():
+    table = sections(DOCS / "explanation/architecture.md")["Breaker"]
+    written = {(position, what): set(becomes.split(", ")) for position, what, becomes in rows(table)}
+    assert written == {(str(position), what): set(map(str, to)) for (position, what), to in breaker.BREAKER.items()}
+
+
+def test_every_move_of_a_delivery_goes_through_the_table():
+    """Whatever writes a delivery's state has it from `move`."""
+    (tree,) = trees("deliveries.py")
+    written = [
+        keyword.value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "values"
+        for keyword in call.keywords
+        if keyword.arg == "state"
+    ]
+    written += [
+        value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == "state"
+    ]
+    moved = {
+        node.targets[0].id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and _is_move(node.value) and isinstance(node.targets[0], ast.Name)
+    }
+    others = sorted(
+        ast.unparse(each)
+        for each in written
+        if not (_is_move(each) or (isinstance(each, ast.Name) and each.id in moved))
+    )
+    assert len(written) >= 8
+    assert others == ["State(row['state'])", "route.state", "row.state"], (
+        "one that is read, one that is made, an event that tells"
+    )
+    elsewhere = [path.name for path in (ROOT / "hub").glob("*.py") if "update(delivery)" in path.read_text("utf-8")]
+    assert elsewhere == ["statuses.py"], "which writes statuses and answers, no state"
+
+
+def _is_move(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "move"
 
 
 def test_the_table_of_statuses_is_the_one_the_hub_runs():

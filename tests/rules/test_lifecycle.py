@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.lifecycle import DELIVER, STATUS_RANK, advance, judge
-from hub.model import Accepted, Postponed, Refused, State, Unavailable
+from hub.lifecycle import DELIVER, RECEIVE, SET_ASIDE, STATUS_RANK, advance, interrupted, judge, move, receive
+from hub.model import Accepted, MessageState, Postponed, Refused, State, Unavailable
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)
@@ -59,6 +59,48 @@ def test_every_verdict_is_in_the_table_and_nothing_waits_without_a_time(outcome,
     assert found.state in DELIVER[State.SENDING, type(outcome).__name__.lower()]
     assert (found.state is State.WAITING) == (found.due is not None)
     assert found.due is None or found.due >= NOW + age
+
+
+def test_a_move_that_is_not_in_the_table_is_a_mistake_whoever_asks_for_it():
+    for state in State:
+        for what in {what for _, what in DELIVER}:
+            for to in State:
+                if to in DELIVER.get((state, what), ()):
+                    assert move(state, what, to) is to
+                else:
+                    with pytest.raises(ValueError, match="no delivery goes from"):
+                        move(state, what, to)
+    assert move(State.WAITING, "claim") is State.SENDING
+    with pytest.raises(ValueError, match="no delivery goes from"):
+        move(State.SENDING, "unavailable")  # to wait or to die: it must be said
+
+
+def test_a_message_that_broke_the_hub_again_and_again_is_set_aside():
+    broken = Unavailable("hub-error: ZeroDivisionError()", ours=True)
+    for crashes in range(SET_ASIDE - 1):
+        found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=crashes)
+        assert (found.state, found.crashes) == (State.WAITING, crashes + 1)
+    found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE - 1)
+    assert (found.state, found.reason) == (State.DEAD, "set aside: hub-error: ZeroDivisionError()")
+
+
+def test_a_partner_that_is_down_is_no_reason_to_set_aside():
+    found = judge(Unavailable("down"), since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE)
+    assert (found.state, found.crashes) == (State.WAITING, 0)
+
+
+def test_what_a_crash_cut_short_goes_again_at_once_then_later_and_later_then_no_more():
+    verdicts = [interrupted(NOW, crashes) for crashes in range(SET_ASIDE + 1)]
+    assert [each.state for each in verdicts] == [State.WAITING] * SET_ASIDE + [State.DEAD]
+    waits = [each.due - NOW for each in verdicts[:-1] if each.due]
+    assert waits == [timedelta(seconds=seconds) for seconds in (0, 0, 10, 20, 40)]
+    assert not any(each.counts for each in verdicts[:-1])
+
+
+def test_only_what_is_sound_and_new_is_accepted_and_the_same_bytes_are_the_same_message():
+    assert {key for key, becomes in RECEIVE.items() if becomes is MessageState.ACCEPTED} == {("nothing", "sound")}
+    assert {held for (held, _), becomes in RECEIVE.items() if becomes is None} == {"the same bytes"}
+    assert receive("other bytes", "sound") is MessageState.REFUSED
 
 
 def test_nothing_leaves_delivered_and_dead_is_left_only_by_replay():

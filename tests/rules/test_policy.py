@@ -1,27 +1,43 @@
 """A policy spells how a partner is dealt with, and how its retries are spaced."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.policy import KEYS, Policy, delay, duration, parse, spell, spelled
+from hub.policy import KEYS, Policy, delay, duration, parse, spell, spelled, step
 
 ATTEMPTS = st.integers(1, 10_000)
 CHANCE = st.floats(0, 1, exclude_max=True)
 
 
 @given(ATTEMPTS, CHANCE)
-def test_a_wait_lies_between_half_its_step_and_the_step_and_never_beyond_max_retry(attempt: int, chance: float) -> None:
+def test_a_wait_is_any_time_up_to_its_step_and_never_beyond_max_retry_nor_none_at_all(
+    attempt: int, chance: float
+) -> None:
     policy = Policy(first_retry=timedelta(seconds=1), max_retry=timedelta(minutes=5))
-    step = min(timedelta(seconds=2.0 ** min(attempt - 1, 20)), policy.max_retry)
-    assert step / 2 <= delay(policy, attempt, chance) <= step
+    longest = min(timedelta(seconds=2.0 ** min(attempt - 1, 20)), policy.max_retry)
+    assert step(policy, attempt) == longest
+    assert policy.first_retry / 10 <= delay(policy, attempt, chance) <= longest
 
 
 def test_the_first_wait_is_about_first_retry_and_each_doubles_until_the_cap() -> None:
     policy = Policy(first_retry=timedelta(seconds=1), max_retry=timedelta(seconds=5))
-    assert [delay(policy, attempt, 0.0).total_seconds() for attempt in (1, 2, 3, 4, 5)] == [0.5, 1, 2, 2.5, 2.5]
+    assert [delay(policy, attempt, 0.0).total_seconds() for attempt in (1, 2, 3, 4, 5)] == [0.1] * 5
+    assert [delay(policy, attempt, 0.5).total_seconds() for attempt in (1, 2, 3, 4, 5)] == [
+        0.55,
+        1.05,
+        2.05,
+        2.55,
+        2.55,
+    ]
+
+
+def test_what_failed_together_comes_back_spread_over_the_whole_step() -> None:
+    waits = sorted(delay(Policy(), 6, number / 1000).total_seconds() for number in range(1000))
+    assert max(after - before for before, after in pairwise([0.0, *waits, 32.0])) < 0.2
 
 
 def test_partners_that_failed_together_do_not_come_back_together() -> None:
@@ -72,6 +88,8 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
         "max-retry": "5m",
         "give-up": "14d",
         "timeout": "30s",
+        "concurrency": "4",
+        "rate": "none",
     }
 
 
@@ -79,6 +97,7 @@ def test_every_key_of_a_policy_is_read() -> None:
     pairs = {"signature": "message", "profile": "observed", "sha1": "yes", "vxp-signature": "no", "max-age": "60s"}
     pairs |= {"revocation": "require", "relay": "gateway", "clock-skew": "5m"}
     pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "timeout": "5s"}
+    pairs |= {"concurrency": "12", "rate": "600/m"}
     policy, mistakes = parse(pairs, "partners/x.toml: policy")
     assert mistakes == []
     assert spelled(policy) == pairs | {"max-age": "1m"}
@@ -95,6 +114,8 @@ def test_every_key_of_a_policy_is_read() -> None:
         ("sha1", "yes"),
         ("revocation", "require"),
         ("revocation", "allow"),
+        ("concurrency", "64"),
+        ("rate", "20/s"),
     ],
 )
 def test_every_value_of_a_choice_is_read(key: str, value: str) -> None:
@@ -121,6 +142,12 @@ def test_a_relay_needs_signed_envelopes() -> None:
         ("sha1", True, "not a text"),
         ("relay", "", "empty"),
         ("profile", "lax", "not known"),
+        ("concurrency", "0", "not such a number"),
+        ("concurrency", "65", "not such a number"),
+        ("concurrency", "³", "not such a number"),
+        ("rate", "fast", "not a rate"),
+        ("rate", "", "not a rate"),
+        ("rate", 20, "not a text"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_expected(key: str, value: object, wrong: str) -> None:

@@ -1,0 +1,64 @@
+"""`lienthong pause` and `resume`: whether anything is sent to a partner, by a person's word."""
+
+import getpass
+from datetime import UTC, datetime
+
+import click
+
+from hub.cli.screen import NOT_FOUND, USAGE, Screen, Stop, command, pass_screen, t
+
+
+@command(
+    "pause",
+    "Tạm ngừng gửi tới hệ thống đối tác CODE.\n\n"
+    "Mọi nút thấy ngay; lượt đang gửi được gửi nốt. Thông điệp tới nó vẫn được nhận và chờ; hạn give-up vẫn tính.",
+    "Send nothing more to the partner CODE.\n\n"
+    "Every node sees it at once; what is under way ends. Messages for it are still taken, and wait; give-up goes on counting.",
+    'lienthong pause vpub --reason "bảo trì máy chủ đến 17 giờ"',
+)
+@click.argument("code")
+@click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
+@pass_screen
+def pause(screen: Screen, code: str, reason: str) -> None:
+    if _tell(screen, code, reason, paused=True):
+        screen.note(f"Đã tạm ngừng gửi tới {code}.", f"Nothing more is sent to {code}.")
+    else:
+        screen.note(f"{code} đã tạm ngừng từ trước.", f"{code} was paused already.")
+
+
+@command(
+    "resume",
+    "Gửi tiếp tới hệ thống đối tác CODE.\n\n"
+    "Nếu trục đang coi nó là không liên lạc được, thì thử ngay, không chờ đến hẹn.",
+    "Send to the partner CODE again.\n\nIf the hub holds it to be unavailable, it is tried at once, before its time.",
+    "lienthong resume vpub",
+)
+@click.argument("code")
+@click.option("--reason", default="", help=t("Lý do, được ghi lại.", "Why; it is recorded."))
+@pass_screen
+def resume(screen: Screen, code: str, reason: str) -> None:
+    if _tell(screen, code, reason, paused=False):
+        screen.note(f"Gửi tiếp tới {code}.", f"Messages go to {code} again.")
+    else:
+        screen.note(f"{code} không bị tạm ngừng.", f"{code} was not paused.")
+
+
+def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
+    """Write it in the journal; tell whether anything changed."""
+    from hub import partners, store
+    from hub.cli.journal import opened
+    from hub.config import read
+    from hub.model import Receive
+
+    config = read(screen.config)
+    if code not in config.partners:
+        raise Stop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+    if config.partners[code].receive is not Receive.PUSH:
+        raise Stop(f"trục không đẩy tới {code}", f"the hub does not push to {code}", USAGE)
+    if paused and not reason.strip():
+        raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
+    deed = partners.pause if paused else partners.resume
+    with opened(config) as engine, store.writing(engine) as tx:
+        changed = deed(tx, code, reason=reason.strip(), by=getpass.getuser(), now=datetime.now(UTC))
+    screen.row({"code": code, "paused": paused, "changed": changed}, code)
+    return changed
