@@ -33,7 +33,7 @@ def engine(tmp_path):
 
 def due(engine, wall):
     with store.reading(engine) as tx:
-        return [each.partner for each in deliveries.queues(tx, wall.now()) if each.due]
+        return [each.partner for each in deliveries.queues(tx, wall.now()) if each.oldest]
 
 
 def test_a_clock_that_is_set_back_keeps_nothing_waiting(engine):

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from hub import deliveries, journal, stepped
+from hub import deliveries, journal, partners, stepped
+from hub.breaker import Breaker, Position
 from hub.deliveries import Exchange
 from hub.lifecycle import Verdict
 from hub.model import State
@@ -90,3 +91,16 @@ def test_a_partner_that_fetches_gets_a_lane_in_its_order_whatever_the_clock_says
     second = take(2, document("H55.01", "H55.13"), NOW, "vpub", id=ids[1])
     stepped.bring_back(tx, NOW)
     assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
+
+
+def breaker_until(tx):
+    return partners.standing(tx, "vpub").breaker.until
+
+
+def test_a_partner_is_not_left_alone_until_the_hour_of_a_clock_that_was_ahead(tx):
+    until = AHEAD + timedelta(minutes=5)
+    partners.hear(tx, "vpub", lambda _before: Breaker(position=Position.OPEN, opened=1, until=until), AHEAD)
+    stepped.hurry(tx, NOW, NOW + timedelta(hours=2))
+    assert breaker_until(tx) == until
+    stepped.hurry(tx, NOW, NOW)
+    assert breaker_until(tx) == NOW
