@@ -52,6 +52,7 @@ class Timekeeper(Service):
         gap = self._now().timestamp() - self._steady.seconds()
         back = 0.0 if self._gap is None else self._gap - gap
         if self._gap is not None and abs(back) <= stepped.SLACK.total_seconds():
+            self._gap = gap  # a clock that is only slewed never steps
             return
         if self._gap is not None:
             log.warning("clock-stepped", seconds=round(-back, 3))

@@ -69,6 +69,14 @@ def test_the_hour_of_a_timed_document_stays(tx, take):
     assert len(claim(tx, hour)) == 1
 
 
+def test_what_waits_behind_another_of_its_lane_is_brought_back_too(tx, take):
+    first, second = take(1, document(), NOW), take(2, document(), AHEAD)
+    assert [each.message for each in claim(tx, NOW)] == [first]
+    assert stepped.bring_back(tx, NOW) == 1
+    (made,) = deliveries.of_message(tx, second)
+    assert made.due == NOW
+
+
 def test_clocks_that_differ_a_little_are_left_alone(tx, take):
     take(1, document(), NOW + timedelta(milliseconds=900))
     assert stepped.bring_back(tx, NOW) == 0
