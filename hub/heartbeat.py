@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 #: Seconds between two beats.
 BEAT = 3.0
+#: Seconds until a beat that failed is tried again.
+_AGAIN = 1.0
 
 
 @attrs.define(eq=False)
@@ -39,6 +41,7 @@ class Heartbeat(Service):
     _alone: bool  #: no other node shares the journal: nobody takes over what this one holds
     _rescued: Callable[[], None]  #: told when deliveries were given back
     _until: float | None = attrs.field(default=None, init=False)  #: by the steady clock
+    _due: float = attrs.field(default=0.0, init=False)  #: the next beat, by the steady clock
     _lapsed: bool = attrs.field(default=False, init=False)
     _loop: LoopingCall = attrs.field(init=False)
     _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
@@ -48,7 +51,7 @@ class Heartbeat(Service):
         Service.startService(self)
         self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._beat()))
         self._loop.clock = self._clock
-        self._running = self._loop.start(BEAT)
+        self._running = self._loop.start(_AGAIN)
 
     def stopService(self) -> Deferred[None]:
         """Write that the node stopped."""
@@ -71,20 +74,22 @@ class Heartbeat(Service):
 
     async def _beat(self) -> None:
         begun = self._steady()
+        if begun < self._due:
+            return
         try:
             given_back = await self._journal.write(_beat, self._node, self._now())
         except CancelledError:
             raise
         except Exception as error:
-            if not self._lapsed and self._until is not None and begun > self._until:
+            if not isinstance(error, Unready):
+                log.exception("beat-failed")  # the next beat tries again; a loop that raises would stop for ever
+            elif self._until is not None and begun > self._until and not self._lapsed and not self._alone:
                 self._lapsed = True
                 log.warning("node-lapsed", error=str(error))
-            elif not isinstance(error, Unready):
-                log.exception("beat-failed")  # the next beat tries again; a loop that raises would stop for ever
             return
-        if self._lapsed or (self._until is not None and begun > self._until):
-            log.warning("node-revived", silent=round(begun - (self._until or begun) + nodes.LIFE.total_seconds(), 1))
-        self._lapsed, self._until = False, begun + nodes.LIFE.total_seconds()
+        if self._until is not None and begun > self._until:
+            log.warning("node-revived", silent=round(begun - self._until + nodes.LIFE.total_seconds(), 1))
+        self._lapsed, self._until, self._due = False, begun + nodes.LIFE.total_seconds(), begun + BEAT
         if given_back:
             log.warning("deliveries-rescued", count=given_back)
             self._rescued()

@@ -6,7 +6,7 @@ The daemon, the command line and the tests share it: what is written through `wr
 import os
 import socket
 from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -131,12 +131,22 @@ def writing(engine: sa.Engine) -> Generator[Transaction]:
         with connection.begin():
             kept.pop("due", None)
             yield connection
-            if kept.pop("due", False) and connection.dialect.name == "postgresql":
-                told = {"channel": CHANNEL, "node": connection.get_execution_options().get("node", "")}
-                connection.execute(sa.text("SELECT pg_notify(:channel, :node)"), told)
             kept.pop("warning", None)
         if warning := kept.pop("warning", None):
             raise Unconfirmed(warning)
+        if kept.pop("due", False) and connection.dialect.name == "postgresql":
+            _tell(connection)
+
+
+def _tell(connection: sa.Connection) -> None:
+    """Ring, now that it is committed.
+
+    In the transaction itself a NOTIFY would let one commit at a time through, of all nodes; and this one need not be safe.
+    """
+    node = connection.get_execution_options().get("node", "")
+    told = f"SET LOCAL synchronous_commit = off; SELECT pg_notify('{CHANNEL}', '{node}')"
+    with suppress(sa.exc.DBAPIError), connection.begin():  # the others will see by themselves, a little later
+        connection.exec_driver_sql(told)
 
 
 def cut(connections: Iterable[DBAPIConnection]) -> None:
@@ -148,7 +158,7 @@ def cut(connections: Iterable[DBAPIConnection]) -> None:
 
 
 def ring(tx: Transaction) -> None:
-    """Tell the other nodes, when *tx* is committed, that something became due."""
+    """Tell the other nodes, after *tx* is committed, that something became due."""
     tx.info["due"] = True
 
 
@@ -202,11 +212,6 @@ def _state(error: sa.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
-def is_standby(tx: Transaction) -> bool:
-    """Tell whether the server takes no writes."""
-    return tx.dialect.name == "postgresql" and bool(tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar())
-
-
 def unsafe(tx: Transaction) -> list[tuple[str, str]]:
     """Return what makes this PostgreSQL server unfit for a journal: what is wrong and what is expected.  None on SQLite."""
     if tx.dialect.name != "postgresql":
@@ -220,6 +225,10 @@ def unsafe(tx: Transaction) -> list[tuple[str, str]]:
     ]
     if found["server_encoding"] != "UTF8":
         problems.append((f"the database is encoded in {found['server_encoding']}", "a database with ENCODING 'UTF8'"))
+    if tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar():
+        problems.append(
+            ("the server is a standby, which takes no writes", "the primary: target_session_attrs=read-write")
+        )
     if int(found["server_version_num"]) < 140_000:
         problems.append((f"PostgreSQL {int(found['server_version_num']) // 10_000}", "PostgreSQL 14 or newer"))
     return problems

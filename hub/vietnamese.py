@@ -61,6 +61,7 @@ _SENTENCES = {
     "SQLite takes no password": "SQLite không dùng mật khẩu",
     "{} is off: a commit would not survive a power cut": "{} đang tắt: mất điện là mất dữ liệu đã ghi",
     "the database is encoded in {}": "cơ sở dữ liệu dùng bảng mã {}",
+    "the server is a standby, which takes no writes": "máy chủ này là bản dự phòng, không nhận ghi",
     "the database does not answer: {}": "cơ sở dữ liệu không trả lời: {}",
     "the registry has no unit {}": "sổ đăng ký không có đơn vị {}",
     "the registry has {} as an agency outside the province": "trong sổ đăng ký, {} là cơ quan ngoài tỉnh",
@@ -144,6 +145,7 @@ _SENTENCES = {
     "yes or no": "yes hoặc no",
     "at least {}": "ít nhất {}",
     "first-retry at most max-retry": "first-retry không quá max-retry",
+    "the primary: target_session_attrs=read-write": "máy chủ chính: target_session_attrs=read-write",
     "version {}: run `lienthong db upgrade`": "phiên bản {}: hãy chạy `lienthong db upgrade`",
     "version {}: this program is older than the database": "phiên bản {}: chương trình này cũ hơn cơ sở dữ liệu",
     "a unit of `lienthong units list`; `lienthong units import FILE` adds units": (

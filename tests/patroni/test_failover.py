@@ -58,7 +58,9 @@ def place(url):
     return url.split("/")[2]
 
 
-def test_no_receipted_message_is_lost_with_the_primary_nor_with_a_hub_and_nothing_is_restarted(ready, hubs):
+def test_no_receipted_message_is_lost_with_the_primary_nor_with_a_hub_and_nothing_is_restarted(
+    ready, hubs, monkeypatch
+):
     first, second = hubs
     for each in hubs:
         each.start()
@@ -95,6 +97,11 @@ def test_no_receipted_message_is_lost_with_the_primary_nor_with_a_hub_and_nothin
     assert second.process.pid == survivor
     assert_nothing_lost(Both(first, second), load)
     assert_counted_once(second, load)
+
+    (standby,) = [each for each in ready.machines if each not in (lost, new)]
+    monkeypatch.setenv("LIENTHONG_DATABASE_URL", f"postgresql://lienthong@{standby.address}/lienthong")
+    said = second.cli("check", "--json", code=78)
+    assert [mistake["wrong"] for mistake in said] == ["the server is a standby, which takes no writes"]
 
 
 class Both:
