@@ -7,6 +7,7 @@ comes late (a lease that was lost, an answer after a replay) moves nothing.
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from hub.lifecycle import URGENCIES, Verdict, interrupted, move, turn
 from hub.model import Delivery, Event, Kind, Problem, State
 from hub.rate import Rate
 from hub.routes import Route
-from hub.schema import FETCHABLE, FREE, SENDING, UNALARMED, attempt, message, write_instant
+from hub.schema import FETCHABLE, FREE, SENDING, UNALARMED, Instant, attempt, message, write_instant
 from hub.schema import delivery as table
 from hub.store import Transaction
 from hub.window import replayed
@@ -48,6 +49,10 @@ class Exchange:
     request_sha256: str | None = None
     reply_sha256: str | None = None
     reply_status: int | None = None
+
+
+#: A delivery that is made to wait; it tells whether it is the head of its lane.
+_WAITS = sa.insert(table).values(free=lanes.IS_NEW).returning(table.c.free)
 
 
 def make(
@@ -83,10 +88,10 @@ def make(
             "changed_at": now,
             "urgency": urgency,
             "lane": lane,
-            "free": lanes.is_new(lane, route.recipient) if waits else False,
         }
-        free = tx.execute(sa.insert(table).values(row).returning(table.c.free)).scalar_one()
-        if waits and not free:
+        if not waits:
+            tx.execute(sa.insert(table), row | {"free": False})
+        elif not tx.execute(_WAITS, row | lanes.place(lane, route.recipient)).scalar_one():
             behind.append((lane, route.recipient))
         body = {"recipient": route.recipient, "partner": route.partner} | timed
         made.append(Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
@@ -118,9 +123,9 @@ class Queue:
     next_due: datetime | None  #: when the next is that is not due yet
 
 
-def queues(tx: Transaction, now: datetime) -> list[Queue]:
-    """Return the queue of each partner that anything waits for.  Looks at a few rows of each, however many there are."""
-    first, other = table.alias("first"), table.alias("other")
+def _queues() -> sa.Select[Any]:
+    """Return the look at all queues: of each partner (found one after the other, by the index) and each urgency the least times."""
+    first, other, now = table.alias("first"), table.alias("other"), sa.bindparam("now", type_=Instant)
     names = sa.select(sa.select(sa.func.min(first.c.partner)).where(first.c.free).scalar_subquery().label("partner"))
     found = names.cte("found", recursive=True)
     after = sa.select(sa.func.min(other.c.partner)).where(other.c.free, other.c.partner > found.c.partner)
@@ -128,8 +133,16 @@ def queues(tx: Transaction, now: datetime) -> list[Queue]:
     ours = [sa.and_(table.c.partner == found.c.partner, FREE, table.c.urgency == each) for each in URGENCIES]
     least = [sa.select(sa.func.min(table.c.due)).where(one, table.c.due <= now).scalar_subquery() for one in ours]
     later = [sa.select(sa.func.min(table.c.due)).where(one, table.c.due > now).scalar_subquery() for one in ours]
-    rows = tx.execute(sa.select(found.c.partner, *least, *later).where(found.c.partner.is_not(None))).all()
+    return sa.select(found.c.partner, *least, *later).where(found.c.partner.is_not(None))
+
+
+_QUEUES = _queues()
+
+
+def queues(tx: Transaction, now: datetime) -> list[Queue]:
+    """Return the queue of each partner that anything waits for.  Looks at a few rows of each, however many there are."""
     half = 1 + len(URGENCIES)
+    rows = tx.execute(_QUEUES, {"now": now})
     return [Queue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
 
 
@@ -157,9 +170,7 @@ def claim(
     before = partners.seize(tx, partner)
     if before is None or before.pause is not None:
         return []
-    under_way = (
-        tx.scalar(sa.select(sa.func.count(table.c.message.distinct())).where(SENDING, table.c.partner == partner)) or 0
-    )
+    under_way = partners.under_way(tx).get(partner, 0)
     most = min(limit, breaker.room(before.breaker, now, under_way, concurrency or under_way + limit))
     if rate is not None:
         most = min(most, rate.allows(before.next_at, now))
@@ -189,29 +200,43 @@ def claim(
 _Rows = list[sa.Row[tuple[object, ...]]]
 
 
-def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, _Rows]:
-    """Return the rows of up to *most* messages that are next, locked, by message and in their turns.
-
-    Of each urgency the index gives the earliest due, so that what is not due yet is not looked at, and their turns decide.
-    """
+def _earliest() -> sa.CompoundSelect[Any]:
+    """Return the look at the heads of a partner that are due: of each urgency the index gives the earliest due."""
+    partner, most = sa.bindparam("code", type_=sa.Text), sa.bindparam("most", type_=sa.Integer)
+    now = sa.bindparam("now", type_=Instant)
     ways = []
     for urgency in URGENCIES:
         ours = sa.and_(table.c.partner == partner, FREE, table.c.urgency == urgency, table.c.due <= now)
-        each = sa.select(table.c.due, table.c.message, sa.literal(urgency).label("urgency")).where(ours)
-        each = each.group_by(table.c.due, table.c.message).order_by(table.c.due, table.c.message).limit(most * 4)
+        each = sa.select(table.c.due, table.c.message, sa.literal_column(str(urgency)).label("urgency")).where(ours)
+        each = each.group_by(table.c.due, table.c.message).order_by(table.c.due, table.c.message).limit(most)
         ways.append(sa.select(each.subquery()))
-    found = tx.execute(sa.union_all(*ways)).all()
+    return sa.union_all(*ways)
+
+
+_EARLIEST = _earliest()
+#: The same conditions, but so written that SQLite looks at the messages' deliveries, not at the whole queue again.
+_TO_GO = (
+    sa.select(table)
+    .where(
+        table.c.message.in_(sa.bindparam("messages", expanding=True)),
+        sa.func.coalesce(table.c.partner, "") == sa.bindparam("code"),
+        sa.func.coalesce(table.c.free, sa.false()),
+        table.c.due <= sa.bindparam("now", type_=Instant),
+    )
+    .order_by(table.c.id)
+    .with_for_update(skip_locked=True)
+)
+
+
+def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, _Rows]:
+    """Return the rows of up to *most* messages that are next, locked, by message and in their turns."""
+    found = tx.execute(_EARLIEST, {"code": partner, "now": now, "most": 4 * most}).all()
     found = sorted(found, key=lambda row: (turn(row.due, row.urgency), row.message))
     messages = list(dict.fromkeys(row.message for row in found))[:most]
     if not messages:
         return {}
-    # The same conditions, but so written that SQLite looks at the messages' deliveries, not at the whole queue again.
-    ours = sa.and_(
-        sa.func.coalesce(table.c.partner, "") == partner, sa.func.coalesce(table.c.free, sa.false()), table.c.due <= now
-    )
-    query = sa.select(table).where(table.c.message.in_(messages), ours).order_by(table.c.id)
     rows: dict[str, _Rows] = {name: [] for name in messages}
-    for row in tx.execute(query.with_for_update(skip_locked=True)):
+    for row in tx.execute(_TO_GO, {"code": partner, "now": now, "messages": messages}):
         rows[row.message].append(row)
     return {name: locked for name, locked in rows.items() if locked}
 
@@ -240,6 +265,15 @@ def _told(claim: Claim) -> dict[str, object]:
     return {"partner": claim.partner, "number": claim.number, "recipients": claim.recipients}
 
 
+_held_by_us = sa.and_(
+    table.c.id.in_(sa.bindparam("ids", expanding=True)),
+    table.c.state == State.SENDING,
+    table.c.holder == sa.bindparam("node"),
+)
+_MINE = sa.select(table).where(_held_by_us).order_by(table.c.id).with_for_update()
+_STILL_GOING = sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), attempt.c.ended_at.is_(None))
+
+
 def settle(
     tx: Transaction,
     claim: Claim,
@@ -255,12 +289,10 @@ def settle(
     *heard* is what it says of the partner: a transition of its breaker (hub.breaker); None when it says nothing.
     """
     lanes.lock(tx, claim.lane, claim.recipients)
-    mine = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
-    held = tx.execute(sa.select(table).where(mine).order_by(table.c.id).with_for_update()).all()
-    ended = sa.update(attempt).where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
-    still_ours = tx.execute(
-        ended.values(ended_at=now, outcome=outcome, detail=verdict.reason, **attrs.asdict(exchange))
-    ).rowcount
+    mine = {"ids": claim.deliveries, "node": claim.holder}
+    held = tx.execute(_MINE, mine).all()
+    said = {"ended_at": now, "outcome": outcome, "detail": verdict.reason} | attrs.asdict(exchange)
+    still_ours = tx.execute(_STILL_GOING, said | {"which": claim.attempt}).rowcount
     rows = held if still_ours else []
     if not rows:
         written = tx.execute(
@@ -274,7 +306,7 @@ def settle(
         return False
     state = move(State.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now}
-    tx.execute(sa.update(table).where(mine).values(state=state, **values))
+    tx.execute(sa.update(table).where(_held_by_us).values(state=state, **values), mine)
     said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": verdict.reason}
     events.append(tx, Event("attempt-ended", now, claim.message, None, said))
     if state is State.WAITING:
@@ -330,7 +362,7 @@ def rescue(
     dead = sa.and_(table.c.holder != holder, table.c.holder.in_(nodes.ended(nodes.moment(tx, now))))
     silent = sa.and_(table.c.holder.not_in(nodes.known()), table.c.lease_until < now)
     lost = sa.true() if alone else sa.or_(ours, dead, silent)
-    return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone else holder, skip_locked=True)
+    return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone else holder, waits=False)
 
 
 def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
@@ -344,10 +376,10 @@ def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
 
 
 def _give_back(
-    tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, but: str | None, skip_locked: bool = False
+    tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, but: str | None, waits: bool = True
 ) -> int:
     """Give back *which* deliveries; whoever held them has crashed, *but* this one has not."""
-    rows = _locked(tx, which, skip_locked=skip_locked)
+    rows = _locked(tx, which, waits=waits)
     if not rows:
         return 0
     store.ring(tx)
@@ -425,15 +457,22 @@ def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, rea
     return len(rows)
 
 
-def _locked(
-    tx: Transaction, which: sa.ColumnElement[bool], *, skip_locked: bool = False
-) -> Sequence[sa.Row[tuple[object, ...]]]:
-    """Return *which* deliveries in the order they were made, their lanes and then they locked against others."""
-    places = tx.execute(sa.select(table.c.lane, table.c.recipient).where(which)).all()
+def _locked(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bool = True) -> _Rows:
+    """Return *which* deliveries in the order they were made, their lanes and then they locked against others.
+
+    Unless it *waits*, those that another transaction has are left out.
+    """
+    found = tx.execute(sa.select(table.c.lane, table.c.recipient).where(which)).all()
+    places = {(lane, recipient) for lane, recipient in found}
     if not places:
         return []
-    lanes.lock_all(tx, [(lane, recipient) for lane, recipient in places])
-    return tx.execute(sa.select(table).where(which).order_by(table.c.id).with_for_update(skip_locked=skip_locked)).all()
+    query = sa.select(table).where(which).order_by(table.c.id)
+    if waits:
+        lanes.lock_all(tx, places)
+        return list(tx.execute(query.with_for_update()).all())
+    ours = lanes.lock_those_at_hand(tx, places)
+    rows = tx.execute(query.with_for_update(skip_locked=True)).all()
+    return [row for row in rows if (row.lane, row.recipient) in ours]
 
 
 def _halt(tx: Transaction, rows: Iterable[sa.Row[tuple[object, ...]]], now: datetime) -> None:

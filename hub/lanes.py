@@ -29,48 +29,52 @@ def lock(tx: Transaction, lane: str, recipients: Iterable[str]) -> None:
 
 def lock_all(tx: Transaction, places: Iterable[tuple[str, str]]) -> None:
     """Do the same for each pair of lane and recipient."""
-    store.one_at_a_time(tx, {f"lane {zlib.crc32(recipient.encode()) % _PARTS} {lane}" for lane, recipient in places})
+    store.one_at_a_time(tx, {_name(*place) for place in places})
 
 
-def is_new(lane: str, recipient: str) -> sa.ColumnElement[bool]:
-    """Tell whether nothing of the lane waits or is under way: what is made now is its head."""
-    mate = table.alias("mate")
-    mates = sa.exists().where(mate.c.lane == lane, mate.c.recipient == recipient)
-    return ~mates.where(mate.c.state.in_([State.WAITING, State.SENDING]))
+def lock_those_at_hand(tx: Transaction, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Do the same, and return those of *places* that no other transaction has; for who comes by again anyway and must not wait."""
+    at_hand = store.those_at_hand(tx, {_name(*place) for place in places})
+    return {place for place in places if _name(*place) in at_hand}
+
+
+def _name(lane: str, recipient: str) -> str:
+    return f"lane {zlib.crc32(recipient.encode()) % _PARTS} {lane}"
+
+
+_lane, _recipient = sa.bindparam("in_lane", type_=sa.Text), sa.bindparam("to_recipient", type_=sa.Text)
+_mate, _under_way = table.alias("mate"), table.alias("under_way")
+_beside = sa.and_(_mate.c.lane == _lane, _mate.c.recipient == _recipient)
+_first = sa.select(_mate.c.id).where(_beside, _mate.c.state == State.WAITING).order_by(_mate.c.id).limit(1)
+_going = sa.exists().where(
+    _under_way.c.lane == _lane, _under_way.c.recipient == _recipient, _under_way.c.state == State.SENDING
+)
+
+#: Tells whether nothing of the lane `in_lane` waits or is under way `to_recipient`: what is made now is its head.
+IS_NEW = ~sa.exists().where(_beside, _mate.c.state.in_([State.WAITING, State.SENDING]))
+
+_FREE_NEXT = sa.update(table).where(table.c.id == _first.scalar_subquery(), ~table.c.free, ~_going).values(free=True)
+_PUT_BACK = (
+    sa.update(table)
+    .where(table.c.lane == _lane, table.c.recipient == _recipient, table.c.free)
+    .where(sa.exists().where(_beside, _mate.c.state == State.WAITING, _mate.c.id < table.c.id))
+    .values(free=False)
+)
 
 
 def free_next(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Free the first that waits in each place (lane and recipient), unless one is under way there."""
-    if not places:
-        return
-    mate, under_way = table.alias("mate"), table.alias("under_way")
-    here = [each.c.lane == sa.bindparam("in_lane") for each in (mate, under_way)]
-    here = [
-        sa.and_(same, each.c.recipient == sa.bindparam("to_recipient"))
-        for same, each in zip(here, (mate, under_way), strict=True)
-    ]
-    first = sa.select(mate.c.id).where(here[0], mate.c.state == State.WAITING).order_by(mate.c.id).limit(1)
-    going = sa.exists().where(here[1], under_way.c.state == State.SENDING)
-    freed = sa.update(table).where(table.c.id == first.scalar_subquery(), ~table.c.free, ~going).values(free=True)
-    tx.execute(freed, [{"in_lane": lane, "to_recipient": recipient} for lane, recipient in places])
+    if places:
+        tx.execute(_FREE_NEXT, [place(*each) for each in places])
 
 
 def put_back(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Let go first what has come to wait before the heads of these places: a replay, or a message whose id sorts before theirs."""
-    if not places:
-        return
-    mate = table.alias("mate")
-    ahead = sa.exists().where(
-        mate.c.lane == table.c.lane,
-        mate.c.recipient == table.c.recipient,
-        mate.c.state == State.WAITING,
-        mate.c.id < table.c.id,
-    )
-    head = sa.and_(
-        table.c.lane == sa.bindparam("in_lane"), table.c.recipient == sa.bindparam("to_recipient"), table.c.free
-    )
-    tx.execute(
-        sa.update(table).where(head, ahead).values(free=False),
-        [{"in_lane": lane, "to_recipient": recipient} for lane, recipient in places],
-    )
-    free_next(tx, places)
+    if places:
+        tx.execute(_PUT_BACK, [place(*each) for each in places])
+        free_next(tx, places)
+
+
+def place(lane: str, recipient: str) -> dict[str, str]:
+    """Return the parameters that name a place in `IS_NEW`."""
+    return {"in_lane": lane, "to_recipient": recipient}

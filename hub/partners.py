@@ -36,6 +36,16 @@ class Standing:
     next_at: datetime | None = None  #: when its rate lets the next message go
 
 
+_ONE = sa.select(table).where(table.c.partner == sa.bindparam("code"))
+
+
+_UNDER_WAY = (
+    sa.select(delivery.c.partner, sa.func.count(delivery.c.message.distinct()))
+    .where(SENDING)
+    .group_by(delivery.c.partner)
+)
+
+
 def every(tx: Transaction) -> dict[str, Standing]:
     """Return how it goes with each partner that anything has happened to."""
     return {row["partner"]: _read(row) for row in tx.execute(sa.select(table)).mappings()}
@@ -43,15 +53,13 @@ def every(tx: Transaction) -> dict[str, Standing]:
 
 def standing(tx: Transaction, partner: str) -> Standing:
     """Return how it goes with *partner*."""
-    row = tx.execute(sa.select(table).where(table.c.partner == partner)).mappings().first()
+    row = tx.execute(_ONE, {"code": partner}).mappings().first()
     return Standing() if row is None else _read(row)
 
 
 def under_way(tx: Transaction) -> dict[str, int]:
     """Return how many messages are being sent to each partner, by all nodes."""
-    count = sa.func.count(delivery.c.message.distinct())
-    query = sa.select(delivery.c.partner, count).where(SENDING).group_by(delivery.c.partner)
-    return {row[0]: row[1] for row in tx.execute(query)}
+    return {row[0]: row[1] for row in tx.execute(_UNDER_WAY)}
 
 
 def seize(tx: Transaction, partner: str) -> Standing | None:
@@ -59,10 +67,9 @@ def seize(tx: Transaction, partner: str) -> Standing | None:
 
     Nobody waits here: what the other node does not take is there at the next look.
     """
-    query = sa.select(table).where(table.c.partner == partner)
-    row = tx.execute(query.with_for_update(skip_locked=True)).mappings().first()
+    row = tx.execute(_ONE.with_for_update(skip_locked=True), {"code": partner}).mappings().first()
     if row is None and store.put_once(tx, table, [{"partner": partner}]):
-        row = tx.execute(query).mappings().first()
+        row = tx.execute(_ONE, {"code": partner}).mappings().first()
     return None if row is None else _read(row)
 
 
@@ -81,7 +88,7 @@ def hear(tx: Transaction, partner: str, step: Callable[[Breaker], Breaker], now:
     if step(found := standing(tx, partner).breaker) == found:
         return
     store.put_once(tx, table, [{"partner": partner}])
-    row = tx.execute(sa.select(table).where(table.c.partner == partner).with_for_update()).mappings().one()
+    row = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().one()
     before = _read(row)
     after = attrs.evolve(before, breaker=step(before.breaker))
     keep(tx, partner, before, after)
@@ -107,7 +114,7 @@ def pause(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime)
 
 def resume(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
     """Let messages go to *partner* again; where its breaker is open, a probe goes at once.  False when neither was so."""
-    found = tx.execute(sa.select(table).where(table.c.partner == partner).with_for_update()).mappings().first()
+    found = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().first()
     before = Standing() if found is None else _read(found)
     after = attrs.evolve(before, pause=None, breaker=hurried(before.breaker, now))
     if after == before:

@@ -254,6 +254,16 @@ def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
         tx.execute(query, {"names": sorted(names)}).all()
 
 
+def those_at_hand(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Do the same with those of *names* that no other transaction works on, and return them; nobody is waited for."""
+    if tx.dialect.name != "postgresql":
+        return set(names)
+    query = sa.text(
+        "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE pg_try_advisory_xact_lock(hashtextextended(name, 0))"
+    )
+    return set(tx.scalars(query, {"names": sorted(names)}))
+
+
 def latest_version() -> str:
     """Return the schema version this code is written for."""
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
