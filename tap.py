@@ -29,6 +29,7 @@ class Options(usage.Options):
 def makeService(options: Options) -> IService:
     """Return the hub; print every configuration mistake and exit 78 when there are any."""
     import os
+    import time
     from pathlib import Path
 
     from twisted.internet import reactor
@@ -37,9 +38,11 @@ def makeService(options: Options) -> IService:
     from hub.errors import ConfigurationFault
     from hub.service import make_hub
 
+    # What is due in a second is due in a second, whatever the machine's clock is set to meanwhile.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # Twisted's own way to say so
     path = Path(options["config"] or os.environ.get("LIENTHONG_CONFIG") or "hub.toml")
     try:
-        hub = make_hub(path.absolute(), reactor)
+        hub = make_hub(path.absolute(), reactor, time.time)
     except ConfigurationFault as fault:
         say = (lambda each: each) if os.environ.get("LANG", "").startswith("en") else vietnamese.mistake
         for mistake in map(say, fault.mistakes):

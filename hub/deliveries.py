@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hub import breaker, changes, events, lanes, ledger, nodes, partners, store
 from hub.breaker import Breaker
 from hub.errors import Rejected
-from hub.ids import new_id
+from hub.ids import later, new_id
 from hub.lifecycle import URGENCIES, Verdict, interrupted, move, turn
 from hub.model import Delivery, Event, Kind, Problem, State
 from hub.rate import Rate
@@ -68,8 +68,10 @@ def make(
     """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
     routes, due = tuple(routes), max(now, hour or now)
     timed = {"due": write_instant(due)} if due > now else {}
-    ids = sorted(new_id(now) for _ in routes)  # in the order of the recipients
     lanes.lock(tx, lane, [route.recipient for route in routes if route.state is State.WAITING])
+    # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
+    last = tx.scalar(sa.select(sa.func.max(table.c.id)).where(table.c.lane == lane))
+    ids = sorted(new_id(later(last, now) if last else now) for _ in routes)
     behind, made = [], []
     for delivery_id, route in zip(ids, routes, strict=True):
         waits = route.state is State.WAITING
@@ -378,8 +380,9 @@ def _give_back(
 ) -> int:
     """Give back *which* deliveries; whoever held them has crashed, *but* this one has not."""
     rows = _locked(tx, which, waits=waits)
-    if rows:
-        store.ring(tx)
+    if not rows:
+        return 0
+    store.ring(tx)
     given: dict[tuple[str, str, bool], set[str]] = {}
     for row in rows:
         given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
@@ -503,7 +506,7 @@ def alarm(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) ->
 def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
     """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first.
 
-    A timed one is among them from its hour.  The oldest first is also the order of their lanes.
+    A timed one is among them from its hour.  The oldest delivery first is also the order of their lanes.
     """
     query = (
         sa.select(table.c.message)
@@ -514,7 +517,7 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime)
             sa.or_(table.c.recipient == unit, table.c.via == unit),
         )
         .group_by(table.c.message)
-        .order_by(table.c.message)
+        .order_by(sa.func.min(table.c.id))
         .limit(limit)
     )
     return list(tx.scalars(query))

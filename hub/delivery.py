@@ -42,6 +42,8 @@ POLL = 1.0
 SOON = 0.05
 #: A conversation may take so many timeouts of one call; then its lease is over.
 CALLS = 3
+#: How often to look for claims that nobody will settle, in seconds.
+RESCUE = 10.0
 #: What nobody fetches and confirms for so long is told of by an event.
 HELD_ALARM = timedelta(days=3)
 #: How long a stop waits for conversations under way, in seconds.
@@ -75,7 +77,7 @@ class DeliveryService(Service):
     _looking: Deferred[float] | None = attrs.field(default=None, init=False)
     _again: bool = attrs.field(default=False, init=False)
     _next: IDelayedCall | None = attrs.field(default=None, init=False)
-    _rescued_at: datetime | None = attrs.field(default=None, init=False)
+    _rescued_at: float | None = attrs.field(default=None, init=False)
     _first: str = attrs.field(default="", init=False)  #: the partner whose share was counted first at the last look
 
     def startService(self) -> None:
@@ -126,7 +128,8 @@ class DeliveryService(Service):
     async def _look(self) -> float:
         """Claim what is due and start it; return how many seconds to wait before looking again."""
         now = self._now()
-        if self._rescued_at is None or now - self._rescued_at > timedelta(seconds=10):
+        steady = self._clock.seconds()
+        if self._rescued_at is None or steady - self._rescued_at > RESCUE:
             lost = await self._journal.write(
                 deliveries.rescue,
                 now,
@@ -134,7 +137,7 @@ class DeliveryService(Service):
                 holder=self._node,
                 under_way=[delivery for claim in self._under_way.values() for delivery in claim.deliveries],
             )
-            self._rescued_at = now
+            self._rescued_at = steady
             if lost:
                 log.warning("deliveries-rescued", count=lost)
             if overdue := await self._journal.write(deliveries.alarm, now, HELD_ALARM):

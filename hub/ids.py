@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 
 def new_id(now: datetime) -> str:
@@ -11,3 +11,9 @@ def new_id(now: datetime) -> str:
     tail = int.from_bytes(os.urandom(8), "big")
     number = milliseconds << 80 | 0x7 << 76 | (microseconds * 4096 // 1000) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
     return str(uuid.UUID(int=number))
+
+
+def later(name: str, now: datetime) -> datetime:
+    """Return *now*, or where the id *name* was made after it, by another clock or before a step of this one, a moment after *name*."""
+    milliseconds = uuid.UUID(name).int >> 80
+    return max(now, datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000 + 1))

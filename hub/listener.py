@@ -13,6 +13,7 @@ import structlog
 from cryptography import x509
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPullProducer
+from twisted.web.http import combinedLogFormatter, datetimeToLogString
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
@@ -148,6 +149,11 @@ class BoundedRequest(Request):
         self.channel.loseConnection()  # the transport's own would wait for the channel, which produces, to be done
 
 
+def _line(_timestamp: str, request: Request) -> str:
+    """Return the access log's line with the time of the clock on the wall: that of the reactor only counts."""
+    return cast("str", combinedLogFormatter(datetimeToLogString(), request))
+
+
 class BoundedSite(Site):
     """A site whose requests have bodies of at most `body_limit` octets, on so many connections and no more."""
 
@@ -161,7 +167,12 @@ class BoundedSite(Site):
     ) -> None:
         # No form is ever posted here: Twisted would read all of it into memory to take it apart.
         super().__init__(
-            resource, requestFactory=BoundedRequest, parsePOSTFormSubmission=False, timeout=IDLE, reactor=reactor
+            resource,
+            requestFactory=BoundedRequest,
+            parsePOSTFormSubmission=False,
+            timeout=IDLE,
+            reactor=reactor,
+            logFormatter=_line,
         )
         self._connections = Connections(allowed())
         self.body_limit = body_limit

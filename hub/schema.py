@@ -160,6 +160,7 @@ _partial("ix_delivery_sending", delivery.c.partner, delivery.c.lease_until, wher
 _partial("ix_delivery_fetchable", delivery.c.partner, delivery.c.message, where=FETCHABLE)
 _partial("ix_delivery_alarm", delivery.c.since, where=UNALARMED)
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
+sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
 sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)
 
 #: How it goes with each partner that is pushed to (hub/partners.py); no row: nothing has happened to it yet.

@@ -51,6 +51,7 @@ from hub.nodes import Node
 from hub.province import Province
 from hub.room import Room
 from hub.sender import Sender
+from hub.timekeeper import Timekeeper
 from hub.turn import Turn
 from hub.vault import VAULT
 from hub.workroom import THRESHOLD, Workroom
@@ -145,7 +146,12 @@ class Hub(Ordered):
         super().setServiceParent(parent)
 
     def __init__(
-        self, province: Province, reactor: Any, ports: Mapping[str, socket.socket], known: Sequence[Heard] = ()
+        self,
+        province: Province,
+        reactor: Any,
+        wall: Callable[[], float],
+        ports: Mapping[str, socket.socket],
+        known: Sequence[Heard] = (),
     ) -> None:
         super().__init__()
         config = province.config
@@ -153,7 +159,7 @@ class Hub(Ordered):
         self._data = config.data
         self._reactor = reactor
         self._contract = contract.load("documents")
-        self._clock = reactor
+        self._wall = wall
         node, alone = pidfile.node(config.data, self.now()), config.database_url.startswith("sqlite")
         open_journal = partial(store.open_journal, config.database_url, password_file=config.password_file)
         apart = None if alone else open_journal(pooled=False)
@@ -205,6 +211,7 @@ class Hub(Ordered):
             self._heartbeat,
             workroom,
             Chainer(self._database, reactor),
+            Timekeeper(self._database, reactor, self.now, self._delivery.wake),
             self._inquiry,
             *([turn, self._feed] if self._feed else []),
             self._delivery,
@@ -230,7 +237,7 @@ class Hub(Ordered):
 
     def now(self) -> datetime:
         """Return the time, aware and in UTC."""
-        return datetime.fromtimestamp(self._clock.seconds(), UTC)
+        return datetime.fromtimestamp(self._wall(), UTC)
 
     def _node(self, name: str) -> Node:
         return Node(
@@ -364,9 +371,14 @@ def bind(listen: Listen) -> socket.socket:
     return bound
 
 
-def make_hub(path: Path, reactor: Any) -> Hub:
-    """Put the hub of the configuration *path* together.  Raises `ConfigurationFault` on all that `check` would refuse."""
-    found = check.look(path, datetime.fromtimestamp(reactor.seconds(), UTC), starting=True)
+def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) -> Hub:
+    """Put the hub of the configuration *path* together.  Raises `ConfigurationFault` on all that `check` would refuse.
+
+    *wall* is the clock on the wall, in seconds since 1970, which somebody may set; that of *reactor* only measures how long
+    something takes.  Without it they are one, as on a `Clock`.
+    """
+    wall = wall or reactor.seconds
+    found = check.look(path, datetime.fromtimestamp(wall(), UTC), starting=True)
     if found.mistakes or found.province is None:
         raise ConfigurationFault(found.mistakes)
     VAULT.close()  # twistd forks after this, and a session is of the process that opened it
@@ -380,7 +392,7 @@ def make_hub(path: Path, reactor: Any) -> Hub:
             mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, "a port that is free"))
     if mistakes:
         raise ConfigurationFault(mistakes)
-    return Hub(found.province, reactor, ports, found.heard)
+    return Hub(found.province, reactor, wall, ports, found.heard)
 
 
 def _refuse(failure: Failure) -> pidfile.Verdict:

@@ -134,19 +134,20 @@ def test_what_was_recalled_is_never_replayed(tx, sent):
 
 def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
     first = journal.take(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
-    second = journal.take(tx, entry(document("H55.01", "H55.13.1", document_id="D2"), 2, partner="vpub"), ROUTES).id
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
-    assert deliveries.pending(tx, "sotttt", "H55.13.1", 10, NOW) == [second]
-    assert deliveries.pending(tx, "sotttt", "H55.13", 1, NOW) == [first]
+    other, later = document("H55.01", "H55.13.1", document_id="D2"), NOW + timedelta(microseconds=1)
+    second = journal.take(tx, entry(other, 2, partner="vpub", at=later), ROUTES).id
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, later) == [first, second]
+    assert deliveries.pending(tx, "sotttt", "H55.13.1", 10, later) == [second]
+    assert deliveries.pending(tx, "sotttt", "H55.13", 1, later) == [first]
     row = deliveries.fetch(tx, "sotttt", first, NOW)
     assert (row["message_id"], contents.octets(tx, row["sha256"])) == ("m1", b"packet 1")
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second], (
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, later) == [first, second], (
         "fetched but unconfirmed stays pending"
     )
     assert deliveries.fetch(tx, "sotttt", first, NOW) == row
     for _ in range(2):
         deliveries.confirm(tx, "sotttt", first, None, NOW)
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [second]
+    assert deliveries.pending(tx, "sotttt", "H55.13", 10, later) == [second]
     received = [f for f in ledger.facts(tx) if f.milestone == "received"]
     assert [(f.unit, f.message, f.counterpart) for f in received] == [("H55.13", first, "H55.01")]
 

@@ -69,7 +69,7 @@ SHA1 = {"partner": "sotttt", "operation": "SendDocument", "certificate": "ab" * 
 
 def test_each_time_a_call_comes_whose_signature_used_sha1_is_an_event_of_its_message(tx):
     first = journal.take(tx, entry(document(), sha1=SHA1), ROUTES)
-    assert happened(tx, first.id) == ["message-accepted", "sha1-used", "delivery-waiting"]
+    assert happened(tx, first.id) == ["message-accepted", "sha1-used", "delivery-waiting", "fact-recorded"]
     again = entry(document(), 2, message_id="m1", content=b"packet 1", sha1=SHA1)
     assert journal.take(tx, again, ROUTES).id == first.id
     assert happened(tx, first.id)[-2:] == ["message-repeated", "sha1-used"]

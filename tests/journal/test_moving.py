@@ -192,9 +192,10 @@ def test_interrupted_at_every_commit_it_goes_on_where_it_was(move, source, targe
             break
         except Killed:
             commits += 1
-        except Unmovable as refused:  # the plug was pulled after the very last commit
-            assert (after, refused.why) == (True, "source-moved")
-            break
+        except Unmovable as refused:
+            if (after, refused.why) != (True, "source-moved"):
+                raise
+            break  # the plug had been pulled after the very last commit
         target.dispose()
         assert_nobody_serves_two(source, target)
         with store.reading(target) as tx:

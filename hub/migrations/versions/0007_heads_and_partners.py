@@ -39,6 +39,7 @@ def upgrade() -> None:
     _partial("ix_delivery_sending", ["partner", "lease_until"], "state = 'sending'")
     _partial("ix_delivery_fetchable", ["partner", "message"], "state IN ('held', 'fetched')")
     _partial("ix_delivery_alarm", ["since"], "state IN ('held', 'fetched') AND alarmed_at IS NULL")
+    op.create_index("ix_delivery_last", "delivery", ["lane", "id"])
     op.drop_column("delivery", "turn")
     op.create_table(
         "partner_state",

@@ -1,0 +1,56 @@
+"""Prints the fault matrix at the end of a run, and brings the towns their databases."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from hub.demo.postgres import Absent, Server
+from tests.conftest import cannot_be_had
+from tests.faults import matrix
+
+
+def pytest_terminal_summary(terminalreporter):
+    if matrix.ROWS:
+        matrix.keep()
+        terminalreporter.section("fault matrix (tests/faults)")
+        for line in matrix.table():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def xmlsec1():
+    if not shutil.which("xmlsec1"):
+        cannot_be_had("xmlsec1", "apt-get install xmlsec1")
+
+
+@pytest.fixture(scope="session")
+def victim() -> Iterator[Server]:
+    """A PostgreSQL server that may be killed: nobody else's."""
+    try:
+        opened = Server.open({"max_connections": "200"})
+        server = opened.__enter__()
+    except Absent as absent:
+        cannot_be_had("PostgreSQL", str(absent))
+    try:
+        yield server
+    finally:
+        opened.__exit__(None, None, None)
+
+
+@pytest.fixture
+def fresh(victim):
+    """The URL of an empty database in it."""
+    name = "fresh"
+    engine = sa.create_engine(
+        victim.url().replace("postgresql://", "postgresql+psycopg://"),
+        isolation_level="AUTOCOMMIT",
+        poolclass=sa.NullPool,
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.exec_driver_sql(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    return victim.url(name)

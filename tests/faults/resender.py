@@ -1,0 +1,41 @@
+"""The senders after a backup was restored: `python -m tests.faults.resender ORDERS` sends again, in its order, all that has a receipt.
+
+The same ids and the same bytes: what the journal has gets its old receipt, what it lost gets a new one.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.faults.caller import Caller, Unknown
+from tests.faults.record import Record, read
+
+
+def run(orders: dict[str, Any]) -> None:
+    """Send each until it is answered.  Refused."""
+    path = Path(orders["record"])
+    lines = list(read(path))
+    receipted = {line["message_id"] for line in lines if line["what"] == "receipted"}
+    record, callers = Record(path), {}
+    for line in lines:
+        if line["what"] != "sending" or line["message_id"] not in receipted:
+            continue
+        receipted.discard(line["message_id"])
+        partner = line["partner"]
+        if partner not in callers:
+            callers[partner] = Caller.load(Path(orders["pki"]), partner, orders["ports"])
+        while True:
+            try:
+                taken = callers[partner].send(line["message_id"], line["packet"].encode())
+            except Unknown:
+                time.sleep(0.2)
+                continue
+            break
+        said = {"message_id": line["message_id"], "sha256": line["sha256"], "document_id": taken.document_id}
+        record.write("receipted", **said, receipt=taken.receipt.decode())
+
+
+if __name__ == "__main__":
+    run(json.loads(sys.argv[1]))
