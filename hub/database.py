@@ -80,7 +80,7 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint; return each result, or the `Failure` of its step.
 
     A lost connection leaves it unknown whether the commit was done.  Running the same steps again reads it back: each knows
-    what it wrote by its id (`journal.take`, `deliveries.settle`) or moves only what is still to move.  A transaction that the
+    what it wrote by its id (`journal.take`, `claims.settle`) or moves only what is still to move.  A transaction that the
     database made give way (a deadlock) is run again too.  When another failure undoes the commit, each step is tried alone, so
     that the cause hits only its own.
     """

@@ -17,11 +17,11 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from hub import breaker, contents, deliveries, search
+from hub import breaker, claims, contents, deliveries, fetching, search
 from hub.breaker import Breaker, Position
+from hub.claims import Claim, Exchange
 from hub.config import Partner
 from hub.database import Journal
-from hub.deliveries import Claim, Exchange
 from hub.errors import Unready
 from hub.lifecycle import judge
 from hub.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
@@ -131,7 +131,7 @@ class DeliveryService(Service):
         steady = self._clock.seconds()
         if self._rescued_at is None or steady - self._rescued_at > RESCUE:
             lost = await self._journal.write(
-                deliveries.rescue,
+                claims.rescue,
                 now,
                 alone=self._alone and self._rescued_at is None,
                 holder=self._node,
@@ -140,7 +140,7 @@ class DeliveryService(Service):
             self._rescued_at = steady
             if lost:
                 log.warning("deliveries-rescued", count=lost)
-            if overdue := await self._journal.write(deliveries.alarm, now, HELD_ALARM):
+            if overdue := await self._journal.write(fetching.alarm, now, HELD_ALARM):
                 log.warning("deliveries-overdue-held", count=overdue)
         known = self.province.config.partners
         sight = await self._journal.read(see, now)
@@ -162,9 +162,9 @@ class DeliveryService(Service):
         """Take what is due, in one commit, and start it; return how many messages there were for each partner."""
         if not self.running:
             return {}
-        claims = [
+        asked = [
             self._journal.write(
-                deliveries.claim,
+                claims.claim,
                 partner.code,
                 now,
                 limit=share,
@@ -176,7 +176,7 @@ class DeliveryService(Service):
             for partner, share in shares
         ]
         taken: dict[str, int] = {}
-        for (partner, _), done in zip(shares, await DeferredList(claims, consumeErrors=True), strict=True):
+        for (partner, _), done in zip(shares, await DeferredList(asked, consumeErrors=True), strict=True):
             if isinstance(done[1], Failure):
                 log.error("delivery-look-failed", error=done[1].getErrorMessage(), traceback=done[1].getTraceback())
                 continue
@@ -204,7 +204,7 @@ class DeliveryService(Service):
                 outcome, exchange = await self._converse(claim, partner)
             except CancelledError:
                 if not self.running:
-                    await self._journal.write(deliveries.give_back, claim, self._now())
+                    await self._journal.write(claims.give_back, claim, self._now())
                     return
                 outcome, exchange = Unavailable("the conversation took too long"), Exchange()
             now, policy = self._now(), partner.policy
@@ -215,7 +215,7 @@ class DeliveryService(Service):
             name = type(outcome).__name__.lower()
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
-            settled = await self._journal.write(deliveries.settle, claim, name, verdict, exchange, now, heard=heard)
+            settled = await self._journal.write(claims.settle, claim, name, verdict, exchange, now, heard=heard)
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
                 _tell(before, after)

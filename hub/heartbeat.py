@@ -1,7 +1,7 @@
 """Writes every few seconds that this node lives, and gives back what dead nodes held.  Knows when; hub.nodes knows how.
 
 A node that could not write it for as long as it is believed alive must send nothing until it has: another may be sending the
-same.  What it settles then is stale (hub.deliveries.settle), so it moves nothing.  Nor does a node live on whose program does not
+same.  What it settles then is stale (hub.claims.settle), so it moves nothing.  Nor does a node live on whose program does not
 run on the schema any more.
 """
 
@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from hub import deliveries, nodes, store, upgrades
+from hub import claims, nodes, store, upgrades
 from hub.database import Journal
 from hub.errors import Unready
 from hub.nodes import Node
@@ -99,4 +99,4 @@ def _beat(tx: Transaction, node: Node, now: datetime) -> int:
     if not upgrades.fits(tx):
         raise Unready("journal-unavailable", f"this program does not run on schema {store.version_in(tx)}")
     nodes.beat(tx, node, now)
-    return deliveries.rescue(tx, now)
+    return claims.rescue(tx, now)

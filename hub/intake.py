@@ -13,19 +13,7 @@ from cryptography import x509
 from lxml import etree
 from twisted.internet.defer import CancelledError
 
-from hub import (
-    answers,
-    calls,
-    carriage,
-    contents,
-    deliveries,
-    envelope,
-    events,
-    journal,
-    registry,
-    statuses,
-    window,
-)
+from hub import answers, calls, carriage, contents, envelope, events, fetching, journal, registry, statuses, window
 from hub.admission import judge_message
 from hub.carriage import Carriage, Manner, Outgoing
 from hub.certificates import CLIENT, fingerprint
@@ -220,9 +208,9 @@ class Intake:
                     raise CallRefused(Problem("not-yours", organ))
                 most = min(limit or PENDING_LIMIT, PENDING_LIMIT)
                 unit = routes.canonical(organ)
-                return answers.pending(await self._journal.read(deliveries.pending, partner.code, unit, most, now))
+                return answers.pending(await self._journal.read(fetching.pending, partner.code, unit, most, now))
             case calls.GetDocument(document_id):
-                row = await self._once(opened.mark, now, deliveries.fetch, partner.code, document_id, now)
+                row = await self._once(opened.mark, now, fetching.fetch, partner.code, document_id, now)
                 answer = answers.document(answers.Document(document_id, row["message_id"], b""))
                 return await self._fill(answer, [row["sha256"]], how, drawer, loads)
             case calls.ConfirmReceived(document_id, given):
@@ -243,7 +231,7 @@ class Intake:
         self, opened: Opened, partner: str, document_id: str, unit: str | None, now: datetime
     ) -> etree._Element:
         try:
-            await self._once(opened.mark, now, deliveries.confirm, partner, document_id, unit, now)
+            await self._once(opened.mark, now, fetching.confirm, partner, document_id, unit, now)
         except CallRefused:
             raise
         except Rejected as rejected:

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import attrs
 
-from hub import breaker, deliveries, partners
+from hub import breaker, claims, partners
 from hub.breaker import Position
-from hub.deliveries import Queue
+from hub.claims import Queue
 from hub.partners import Standing
 from hub.policy import Policy
 from hub.store import Transaction
@@ -63,4 +63,4 @@ class Sight:
 
 def see(tx: Transaction, now: datetime) -> Sight:
     """Look."""
-    return Sight(now, deliveries.queues(tx, now), partners.every(tx), partners.under_way(tx))
+    return Sight(now, claims.queues(tx, now), partners.every(tx), partners.under_way(tx))

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub import deliveries, sight, store
-from hub.deliveries import Exchange
+from hub import claims, sight, store
+from hub.claims import Exchange
 from hub.demo import postgres
 from hub.lifecycle import Verdict
 from hub.model import State
@@ -35,13 +35,13 @@ def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float]:
     took.append(time.perf_counter() - begun)
     begun = time.perf_counter()
     with store.writing(engine) as tx:
-        claims = deliveries.claim(tx, "vpub", now, limit=4, holder="node", lease=LEASE, concurrency=4)
+        taken_on = claims.claim(tx, "vpub", now, limit=4, holder="node", lease=LEASE, concurrency=4)
     took.append(time.perf_counter() - begun)
-    assert len(claims) == 4
+    assert len(taken_on) == 4
     begun = time.perf_counter()
     with store.writing(engine) as tx:
-        for each in claims:
-            assert deliveries.settle(tx, each, "accepted", Verdict(State.DELIVERED), Exchange(), now)
+        for each in taken_on:
+            assert claims.settle(tx, each, "accepted", Verdict(State.DELIVERED), Exchange(), now)
     took.append(time.perf_counter() - begun)
     look, claim, settle = (1e3 * seconds for seconds in took)
     return look, claim, settle

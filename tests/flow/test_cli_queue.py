@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hub import breaker, deliveries, journal, partners, store
+from hub import breaker, claims, deliveries, journal, partners, store
 from hub.cli import lienthong
 from hub.config import read
 from hub.model import State, Unavailable
@@ -31,7 +31,7 @@ def home(tmp_path: Path) -> Path:
             journal.take(
                 tx, entry(document(document_id=f"D{number}"), number, at=NOW - timedelta(hours=1 / number)), ROUTES
             )
-        deliveries.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
+        claims.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
     return home
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from twisted.internet.task import Clock
 
-from hub import deliveries, journal, store
+from hub import claims, journal, store
 from hub.database import InlineDatabase
 from hub.timekeeper import Timekeeper
 from tests.province import ROUTES, document, entry
@@ -33,7 +33,7 @@ def engine(tmp_path):
 
 def due(engine, wall):
     with store.reading(engine) as tx:
-        return [each.partner for each in deliveries.queues(tx, wall.now()) if each.oldest]
+        return [each.partner for each in claims.queues(tx, wall.now()) if each.oldest]
 
 
 def test_a_clock_that_is_set_back_keeps_nothing_waiting(engine):

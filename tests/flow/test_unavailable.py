@@ -6,7 +6,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub import deliveries, operations, partners, store
+from hub import claims, operations, partners, store
 from hub.breaker import FAILURES, Position
 from hub.lifecycle import SET_ASIDE
 from hub.model import Accepted, Reply, Request, State, Unavailable
@@ -281,9 +281,7 @@ def test_a_claim_of_another_node_counts_for_the_partner_too(desk):
     for number in range(1, 8):
         desk.take(number, "H55.01")
     with store.writing(desk.engine) as tx:
-        taken = deliveries.claim(
-            tx, "vpub", desk.now(), limit=3, holder="other", lease=timedelta(hours=1), concurrency=4
-        )
+        taken = claims.claim(tx, "vpub", desk.now(), limit=3, holder="other", lease=timedelta(hours=1), concurrency=4)
     assert len(taken) == 3
     desk.up["vpub"] = "hangs"
     desk.start(alone=False)

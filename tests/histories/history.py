@@ -16,9 +16,9 @@ import attrs
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub import contents, deliveries, journal, lifecycle, operations, store
+from hub import claims, contents, fetching, journal, lifecycle, operations, store
+from hub.claims import Claim, Exchange
 from hub.database import commit
-from hub.deliveries import Claim, Exchange
 from hub.errors import Rejected
 from hub.ids import new_id
 from hub.journal import Entry, Taken
@@ -221,7 +221,7 @@ class History:
             ready = self.story.due(partner, self.now)
             expected = self.story.next_to_go(partner, self.now, limit)
             kept = {sent.place for sent in self.story.every() if sent.state == "sending"}
-            made = run(deliveries.claim, partner, self.now, limit=limit, holder=node, lease=LEASE)
+            made = run(claims.claim, partner, self.now, limit=limit, holder=node, lease=LEASE)
             assert isinstance(made, list)
             self.story.hear(self.news())
             assert [(claim.message, claim.recipients) for claim in made] == expected
@@ -261,7 +261,7 @@ class History:
         def attempt(run: Callable[..., object]) -> None:
             live = claim.attempt in self.open
             exchange = Exchange(request_sha256="0" * 64, reply_status=200)
-            settled = run(deliveries.settle, claim, name, verdict, exchange, self.now)
+            settled = run(claims.settle, claim, name, verdict, exchange, self.now)
             said = self.news()
             assert settled is (live or done[0])
             if live:
@@ -294,7 +294,7 @@ class History:
 
             def attempt(run: Callable[..., object], claim: Claim = claim) -> None:
                 live = [claim] if claim.attempt in self.open else []
-                count = run(deliveries.give_back, claim, self.now)
+                count = run(claims.give_back, claim, self.now)
                 assert count == sum(len(one.recipients) for one in live)
                 self._given_back(live, lambda _: False)
 
@@ -317,7 +317,7 @@ class History:
                 if alone or one.until < self.now or (one.node == node and not ours & set(one.claim.deliveries))
             ]
             assert alone <= (not known)
-            count = run(deliveries.rescue, self.now, alone=alone, holder=node, under_way=under_way)
+            count = run(claims.rescue, self.now, alone=alone, holder=node, under_way=under_way)
             assert count == sum(len(claim.recipients) for claim in lost)
             self._given_back(lost, lambda claim: alone or claim.holder != node)
 
@@ -344,7 +344,7 @@ class History:
     def pending(self, partner: str, unit: str, limit: int = 1000) -> list[str]:
         """Return what GetPendingDocumentIds gives."""
         with store.reading(self.engine) as tx:
-            found = deliveries.pending(tx, partner, unit, limit, self.now)
+            found = fetching.pending(tx, partner, unit, limit, self.now)
         assert found == self.story.pending(partner, unit, self.now)[:limit]
         return found
 
@@ -359,7 +359,7 @@ class History:
             held = [one for one in given if one.state == "held"]
             found, refused = None, list[str]()
             try:
-                found = run(deliveries.fetch, partner, message, self.now)
+                found = run(fetching.fetch, partner, message, self.now)
             except Rejected as rejected:
                 refused = [problem.code for problem in rejected.problems]
             assert refused == ([] if given else ["document-not-found"]), (
@@ -385,7 +385,7 @@ class History:
             expected = [] if all(one.state in ("fetched", "delivered") for one in meant) else ["not-fetched"]
             refused = list[str]()
             try:
-                run(deliveries.confirm, partner, message, unit, self.now)
+                run(fetching.confirm, partner, message, unit, self.now)
             except Rejected as rejected:
                 refused = [problem.code for problem in rejected.problems]
             assert refused == (expected if meant else ["document-not-found"])
@@ -459,7 +459,7 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             overdue = self.story.overdue(self.now)
-            assert run(deliveries.alarm, self.now, timedelta(days=3)) == len(overdue)
+            assert run(fetching.alarm, self.now, timedelta(days=3)) == len(overdue)
             self.story.hear(self.news())
             assert all(one.told_overdue for one in overdue)
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from hub import changes, contents, deliveries, events, journal, ledger, search, statuses
-from hub.deliveries import Exchange
+from hub import changes, claims, contents, deliveries, events, fetching, journal, ledger, search, statuses
+from hub.claims import Exchange
 from hub.errors import Rejected
 from hub.lifecycle import STEP, Verdict
 from hub.model import Kind, Problem, Replaced, ResponseFor, State
@@ -45,10 +45,10 @@ class Day:
         return [each["event"] for each in events.of_message(self.tx, message)]
 
     def claim(self, partner="vpub", limit=4, at=None):
-        return deliveries.claim(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
+        return claims.claim(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
 
     def settle(self, claim, verdict, outcome="accepted"):
-        return deliveries.settle(self.tx, claim, outcome, verdict, Exchange(), self.now)
+        return claims.settle(self.tx, claim, outcome, verdict, Exchange(), self.now)
 
     def milestones(self):
         return sorted((fact.unit, fact.milestone) for fact in ledger.facts(self.tx))
@@ -104,7 +104,7 @@ def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
         assert today.states(sent) == {"H55.01": State.SENDING}
         assert today.claim() == [], "the recall follows the document"
         if how == "rescued":
-            deliveries.rescue(today.tx, today.now, alone=True)
+            claims.rescue(today.tx, today.now, alone=True)
         else:
             waits = Verdict(State.WAITING, "down", today.now)
             verdict = {"accepted": DELIVERED, "unavailable": waits, "refused": Verdict(State.DEAD, "refused: no")}[how]
@@ -119,13 +119,13 @@ def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
 
 def test_what_was_fetched_is_beyond_recall_and_what_was_held_cannot_be_fetched_any_more(today):
     sent = [today.take(document("H55.01", "H55.13", document_id=name), "vpub").id for name in ("D1", "D2")]
-    deliveries.fetch(today.tx, "sotttt", sent[0], today.now)
+    fetching.fetch(today.tx, "sotttt", sent[0], today.now)
     for name in ("D1", "D2"):
         today.take(attrs.evolve(document("H55.01", "H55.13", document_id="X"), kind=Kind.RECALL, about=name), "vpub")
     assert today.states(sent[0]) == {"H55.13": State.FETCHED}
-    deliveries.confirm(today.tx, "sotttt", sent[0], None, today.now)
+    fetching.confirm(today.tx, "sotttt", sent[0], None, today.now)
     with pytest.raises(Rejected, match="document-not-found"):
-        deliveries.fetch(today.tx, "sotttt", sent[1], today.now)
+        fetching.fetch(today.tx, "sotttt", sent[1], today.now)
 
 
 def test_a_recall_that_overtook_its_document_stops_it_on_arrival_and_a_new_sending_goes(today):
@@ -263,10 +263,10 @@ def test_a_part_of_a_message_that_is_given_back_leaves_the_other_part_under_way(
     (rest,) = today.claim("vpcp")
     assert (part.message, part.recipients, rest.recipients) == (rest.message, ("G01",), ("G22",))
     if how == "rescued":
-        assert deliveries.rescue(today.tx, part_over := today.now + TICK * 31) == 1
+        assert claims.rescue(today.tx, part_over := today.now + TICK * 31) == 1
         assert part_over < today.now + LEASE
     else:
-        assert deliveries.give_back(today.tx, part, today.now) == 1
+        assert claims.give_back(today.tx, part, today.now) == 1
     assert today.settle(rest, DELIVERED), "what the partner took of the other part counts"
     assert today.states(rest.message) == {"G22": State.DELIVERED, "G01": State.WAITING}
 
@@ -299,7 +299,7 @@ def test_nothing_starves_under_a_steady_flow_of_urgent_documents(today):
             urgent = document(document_id=f"U{today.number}", priority=3)
             journal.take(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
         (claim,) = today.claim(limit=1, at=now + LEASE)
-        deliveries.settle(today.tx, claim, "accepted", DELIVERED, Exchange(), now)
+        claims.settle(today.tx, claim, "accepted", DELIVERED, Exchange(), now)
         if claim.message == plain:
             break
         assert minute * second < STEP * 4 * 4, "starved"
@@ -311,19 +311,19 @@ def test_a_timed_document_waits_for_its_hour_pushed_or_fetched(today):
     pushed = today.take(document(priority=4, hour=hour)).id
     held = today.take(document("H55.01", "H55.13", document_id="D2", priority=4, hour=hour), "vpub").id
     assert today.claim() == []
-    assert deliveries.pending(today.tx, "sotttt", "H55.13", 10, today.now) == []
+    assert fetching.pending(today.tx, "sotttt", "H55.13", 10, today.now) == []
     with pytest.raises(Rejected, match="document-not-found"):
-        deliveries.fetch(today.tx, "sotttt", held, today.now)
+        fetching.fetch(today.tx, "sotttt", held, today.now)
     assert [claim.message for claim in today.claim(at=hour)] == [pushed]
-    assert deliveries.pending(today.tx, "sotttt", "H55.13", 10, hour) == [held]
-    assert deliveries.fetch(today.tx, "sotttt", held, hour)["id"] == held
+    assert fetching.pending(today.tx, "sotttt", "H55.13", 10, hour) == [held]
+    assert fetching.fetch(today.tx, "sotttt", held, hour)["id"] == held
 
 
 def test_what_nobody_fetches_is_told_of_once(today):
     sent = today.take(document("H55.01", "H55.13"), "vpub").id
     after, later = timedelta(days=3), today.now + timedelta(days=3)
-    assert deliveries.alarm(today.tx, later - TICK, after) == 0
-    assert [deliveries.alarm(today.tx, later, after) for _ in range(2)] == [1, 0]
+    assert fetching.alarm(today.tx, later - TICK, after) == 0
+    assert [fetching.alarm(today.tx, later, after) for _ in range(2)] == [1, 0]
     assert today.happened(sent)[-1] == "delivery-overdue-held"
     assert today.states(sent) == {"H55.13": State.HELD}
 

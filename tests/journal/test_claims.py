@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from hub import deliveries, journal, operations, sight, store
-from hub.deliveries import Exchange
+from hub import claims, deliveries, fetching, journal, operations, sight, store
+from hub.claims import Exchange
 from hub.lifecycle import Verdict
 from hub.model import State
 from hub.routes import Route
@@ -75,22 +75,22 @@ def work(engine: sa.Engine) -> dict[str, int]:
 
     claim = {"limit": 4, "holder": "node", "lease": LEASE, "concurrency": 4}
     once("look", sight.see, LATER)
-    claims = once("claim", deliveries.claim, "vpub", LATER, **claim)
-    once("claim without room", deliveries.claim, "vpub", LATER, **claim)
-    for number, taken in enumerate(claims):
+    taken_on = once("claim", claims.claim, "vpub", LATER, **claim)
+    once("claim without room", claims.claim, "vpub", LATER, **claim)
+    for number, taken in enumerate(taken_on):
         verdict, outcome = (
             (Verdict(State.DELIVERED), "accepted") if number else (Verdict(State.WAITING, "", LATER), "unavailable")
         )
-        once("settle", deliveries.settle, taken, outcome, verdict, Exchange(), LATER)
+        once("settle", claims.settle, taken, outcome, verdict, Exchange(), LATER)
     with store.writing(engine) as tx:
         number = 1 + (tx.scalar(sa.text("SELECT count(*) FROM message")) or 0)
         held = document("H55.01", "H55.13", document_id=f"other {number}")
         other = journal.take(tx, entry(held, number, partner="vpub"), ROUTES)
     behind = [Route("H55.01", "vpub", "H55.01", State.WAITING)]
     once("make", deliveries.make, other.id, behind, LATER, lane="lane 7")
-    once("rescue", deliveries.rescue, LATER, holder="node")
-    once("alarm", deliveries.alarm, LATER, timedelta(days=3))
-    once("pending", deliveries.pending, "sotttt", "H55.13", 10, LATER)
+    once("rescue", claims.rescue, LATER, holder="node")
+    once("alarm", fetching.alarm, LATER, timedelta(days=3))
+    once("pending", fetching.pending, "sotttt", "H55.13", 10, LATER)
     last = ident(100)
     with store.reading(engine) as tx:
         plan = operations.plan_give_up(tx, Filter(ids=(last,)))

@@ -15,10 +15,10 @@ import pytest
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub import deliveries, events, journal, ledger, operations, partners, search, store
+from hub import claims, deliveries, events, fetching, journal, ledger, operations, partners, search, store
 from hub.breaker import Breaker, Position
+from hub.claims import Exchange
 from hub.database import commit, look
-from hub.deliveries import Exchange
 from hub.errors import Rejected, Unready
 from hub.journal import Taken
 from hub.lifecycle import Verdict
@@ -60,12 +60,12 @@ def take_all(engine, *steps):
 
 
 def claim(engine, holder, limit=3, now=NOW):
-    return one(engine, deliveries.claim, "vpub", now, limit=limit, holder=holder, lease=LEASE)
+    return one(engine, claims.claim, "vpub", now, limit=limit, holder=holder, lease=LEASE)
 
 
 def settle(engine, claimed, state=State.DELIVERED, now=LATER):
     outcome = {State.DELIVERED: "accepted", State.DEAD: "refused"}[state]
-    return one(engine, deliveries.settle, claimed, outcome, Verdict(state), Exchange(), now)
+    return one(engine, claims.settle, claimed, outcome, Verdict(state), Exchange(), now)
 
 
 def states(engine):
@@ -119,11 +119,11 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
     def node(name):
         mine = []
         for _ in range(100):
-            claims = claim(engine, name)
-            mine += [delivery for each in claims for delivery in each.deliveries]
-            for each in claims:
+            taken_on = claim(engine, name)
+            mine += [delivery for each in taken_on for delivery in each.deliveries]
+            for each in taken_on:
                 assert settle(engine, each)
-            if not claims and states(engine)[State.WAITING] == 0:
+            if not taken_on and states(engine)[State.WAITING] == 0:
                 return mine
         raise AssertionError("something waits for ever")
 
@@ -179,7 +179,7 @@ def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine
         )
         found, expected = heads(engine)
         assert found == expected
-        one(engine, deliveries.rescue, LATER + LEASE * 2)
+        one(engine, claims.rescue, LATER + LEASE * 2)
         for _ in range(2):
             (claimed,) = claim(engine, "node", now=LATER + LEASE * 3)
             assert settle(engine, claimed, now=LATER + LEASE * 3)
@@ -191,8 +191,8 @@ def test_nodes_together_keep_to_a_partners_concurrency_and_rate(engine):
         one(engine, journal.take, entry(document(document_id=f"D{number}"), number), ROUTES)
 
     def node(name, **bounds):
-        claims = one(engine, deliveries.claim, "vpub", NOW, limit=9, holder=name, lease=LEASE, **bounds)
-        return [each.message for each in claims]
+        taken_on = one(engine, claims.claim, "vpub", NOW, limit=9, holder=name, lease=LEASE, **bounds)
+        return [each.message for each in taken_on]
 
     for _ in range(3):
         at_once(*(partial(node, name, concurrency=5) for name in ("a", "b", "c")))
@@ -218,7 +218,7 @@ def test_a_settlement_and_a_rescue_at_the_same_time_leave_the_delivery_either_se
         late = NOW + LEASE * 2
         settled, rescued = at_once(
             lambda claimed=claimed, late=late: settle(engine, claimed, now=late),
-            lambda late=late: one(engine, deliveries.rescue, late),
+            lambda late=late: one(engine, claims.rescue, late),
         )
         assert (settled, rescued) in {(True, 0), (False, 1)}
         if rescued:
@@ -233,12 +233,12 @@ def test_a_document_fetched_and_confirmed_from_many_sides_at_the_same_time_count
         taken = one(engine, journal.take, sent, ROUTES)
 
         def fetch_and_confirm(taken=taken):
-            one(engine, deliveries.fetch, "sotttt", taken.id, NOW)
-            one(engine, deliveries.confirm, "sotttt", taken.id, None, LATER)
+            one(engine, fetching.fetch, "sotttt", taken.id, NOW)
+            one(engine, fetching.confirm, "sotttt", taken.id, None, LATER)
 
         def confirm(taken=taken):
             try:
-                one(engine, deliveries.confirm, "sotttt", taken.id, None, LATER)
+                one(engine, fetching.confirm, "sotttt", taken.id, None, LATER)
             except Rejected as rejected:
                 return rejected.problems[0].code
             return "not-fetched"
@@ -455,11 +455,11 @@ def test_a_claim_whose_commit_was_cut_is_given_back_by_its_own_node_without_wait
     cut.when = "after"
     assert claim(engine, "node") == []  # the second run finds nothing left to claim
     assert states(engine) == {State.SENDING: 1}
-    assert one(engine, deliveries.rescue, NOW, holder="other node") == 0
-    assert one(engine, deliveries.rescue, NOW, holder="node") == 1
+    assert one(engine, claims.rescue, NOW, holder="other node") == 0
+    assert one(engine, claims.rescue, NOW, holder="node") == 1
     (claimed,) = claim(engine, "node")
     assert claimed.number == 1
-    assert one(engine, deliveries.rescue, NOW, holder="node", under_way=claimed.deliveries) == 0
+    assert one(engine, claims.rescue, NOW, holder="node", under_way=claimed.deliveries) == 0
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -512,11 +512,11 @@ def test_a_reader_sees_one_picture_whatever_is_written_meanwhile(engine):
 def test_a_lock_that_another_holds_too_long_is_a_retryable_failure(engine, only_postgresql):
     sent = one(engine, journal.take, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES)
     with store.writing(engine) as tx:
-        deliveries.fetch(tx, "sotttt", sent.id, NOW)
+        fetching.fetch(tx, "sotttt", sent.id, NOW)
 
         def impatient(other):
             other.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
-            return deliveries.fetch(other, "sotttt", sent.id, NOW)
+            return fetching.fetch(other, "sotttt", sent.id, NOW)
 
         (result,) = commit(engine, [impatient])
     assert isinstance(result, Failure)

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from hub import contents, deliveries, events, journal, ledger, operations, registry
+from hub import claims, contents, deliveries, events, fetching, journal, ledger, operations, registry
 from hub.changes import Effect
-from hub.deliveries import Exchange, Queue
+from hub.claims import Exchange, Queue
 from hub.errors import Rejected
 from hub.lifecycle import Verdict
 from hub.model import State, Unit
@@ -18,11 +18,11 @@ DELIVERED = Verdict(State.DELIVERED)
 
 
 def claim(tx, partner="vpub", now=NOW, holder="node", limit=5):
-    return deliveries.claim(tx, partner, now, limit=limit, holder=holder, lease=LEASE)
+    return claims.claim(tx, partner, now, limit=limit, holder=holder, lease=LEASE)
 
 
 def settle(tx, claimed, verdict, outcome="accepted", now=NOW):
-    return deliveries.settle(tx, claimed, outcome, verdict, Exchange(), now)
+    return claims.settle(tx, claimed, outcome, verdict, Exchange(), now)
 
 
 def state(tx, message):
@@ -39,20 +39,20 @@ def test_claimed_work_is_taken_once_and_survives_a_crash_uncounted(tx, sent):
     assert len(claim(tx)) == 1
     assert claim(tx) == []
     assert state(tx, sent) == [(State.SENDING, 1)]
-    assert deliveries.rescue(tx, NOW, alone=True) == 1  # ...the process died here...
+    assert claims.rescue(tx, NOW, alone=True) == 1  # ...the process died here...
     assert state(tx, sent) == [(State.WAITING, 0)]
     assert len(claim(tx)) == 1
 
 
 def test_a_lease_that_ended_is_given_back_and_one_that_runs_is_not(tx, sent):
     claim(tx)
-    assert deliveries.rescue(tx, NOW + LEASE) == 0
-    assert deliveries.rescue(tx, NOW + LEASE * 2) == 1
+    assert claims.rescue(tx, NOW + LEASE) == 0
+    assert claims.rescue(tx, NOW + LEASE * 2) == 1
 
 
 def test_a_claim_that_was_lost_settles_nothing(tx, sent):
     (stale,) = claim(tx, holder="slow node")
-    deliveries.rescue(tx, NOW + LEASE * 2)
+    claims.rescue(tx, NOW + LEASE * 2)
     (fresh,) = claim(tx, now=NOW + LEASE * 2, holder="other node")
     assert not settle(tx, stale, DELIVERED)
     assert settle(tx, fresh, DELIVERED)
@@ -62,7 +62,7 @@ def test_a_claim_that_was_lost_settles_nothing(tx, sent):
 
 def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent):
     (old,) = claim(tx)
-    deliveries.rescue(tx, NOW, alone=True)
+    claims.rescue(tx, NOW, alone=True)
     claim(tx)
     assert not settle(tx, old, Verdict(State.DEAD, "late"), "refused")
     assert state(tx, sent) == [(State.SENDING, 1)]
@@ -70,9 +70,9 @@ def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent
 
 def test_what_was_given_back_and_taken_again_is_not_given_back_by_the_old_claim(tx, sent):
     (stale,) = claim(tx)
-    deliveries.rescue(tx, NOW + LEASE * 2)
+    claims.rescue(tx, NOW + LEASE * 2)
     (fresh,) = claim(tx, now=NOW + LEASE * 2)
-    assert deliveries.give_back(tx, stale, NOW + LEASE * 2) == 0
+    assert claims.give_back(tx, stale, NOW + LEASE * 2) == 0
     assert settle(tx, fresh, DELIVERED)
 
 
@@ -94,7 +94,7 @@ def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, Verdict(State.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
     assert claim(tx, now=NOW + timedelta(seconds=29)) == []
-    assert deliveries.queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
+    assert claims.queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
     (again,) = claim(tx, now=NOW + timedelta(seconds=30))
     assert again.number == 2
 
@@ -136,18 +136,18 @@ def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
     first = journal.take(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
     other, later = document("H55.01", "H55.13.1", document_id="D2"), NOW + timedelta(microseconds=1)
     second = journal.take(tx, entry(other, 2, partner="vpub", at=later), ROUTES).id
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, later) == [first, second]
-    assert deliveries.pending(tx, "sotttt", "H55.13.1", 10, later) == [second]
-    assert deliveries.pending(tx, "sotttt", "H55.13", 1, later) == [first]
-    row = deliveries.fetch(tx, "sotttt", first, NOW)
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, later) == [first, second]
+    assert fetching.pending(tx, "sotttt", "H55.13.1", 10, later) == [second]
+    assert fetching.pending(tx, "sotttt", "H55.13", 1, later) == [first]
+    row = fetching.fetch(tx, "sotttt", first, NOW)
     assert (row["message_id"], contents.octets(tx, row["sha256"])) == ("m1", b"packet 1")
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, later) == [first, second], (
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, later) == [first, second], (
         "fetched but unconfirmed stays pending"
     )
-    assert deliveries.fetch(tx, "sotttt", first, NOW) == row
+    assert fetching.fetch(tx, "sotttt", first, NOW) == row
     for _ in range(2):
-        deliveries.confirm(tx, "sotttt", first, None, NOW)
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, later) == [second]
+        fetching.confirm(tx, "sotttt", first, None, NOW)
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, later) == [second]
     received = [f for f in ledger.facts(tx) if f.milestone == "received"]
     assert [(f.unit, f.message, f.counterpart) for f in received] == [("H55.13", first, "H55.01")]
 
@@ -155,19 +155,19 @@ def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
 def test_what_was_not_fetched_cannot_be_confirmed(tx):
     held = journal.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
     with pytest.raises(Rejected, match="not-fetched"):
-        deliveries.confirm(tx, "sotttt", held, None, NOW)
+        fetching.confirm(tx, "sotttt", held, None, NOW)
 
 
 def test_nobody_fetches_or_confirms_what_is_for_another(tx, sent):
-    for deed in (deliveries.fetch, lambda *a: deliveries.confirm(a[0], a[1], a[2], None, a[3])):
+    for deed in (fetching.fetch, lambda *a: fetching.confirm(a[0], a[1], a[2], None, a[3])):
         with pytest.raises(Rejected, match="document-not-found"):
             deed(tx, "sotttt", sent, NOW)
 
 
 def test_a_status_that_arrives_makes_no_received_fact(tx, sent):
     answer = journal.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
-    deliveries.fetch(tx, "sotttt", answer, NOW)
-    deliveries.confirm(tx, "sotttt", answer, "H55.13", NOW)
+    fetching.fetch(tx, "sotttt", answer, NOW)
+    fetching.confirm(tx, "sotttt", answer, "H55.13", NOW)
     assert "received" not in {f.milestone for f in ledger.facts(tx)}
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from hub import contents, deliveries, events, journal, ledger, search, statuses, store
+from hub import contents, deliveries, events, fetching, journal, ledger, search, statuses, store
 from hub.model import Kind, MessageState, Problem, State
 from hub.schema import message, metadata
 from hub.search import Filter
@@ -183,14 +183,14 @@ def test_the_senders_own_word_about_its_document_goes_to_the_documents_recipient
 def test_the_senders_own_word_waits_where_the_document_waits(tx):
     sent = journal.take(tx, entry(document("H55.01", "H55.13.1"), partner="vpub"), ROUTES).id
     own = journal.take(tx, entry(status("13", sender="H55.01", organ="H55.01"), 2, partner="vpub"), ROUTES).id
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [sent, own], "both, for who asks for the ancestor"
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, NOW) == [sent, own], "both, for who asks for the ancestor"
 
 
 def test_aliases_name_the_same_unit_in_facts_and_deliveries(tx):
     journal.take(tx, entry(document("000.00.13.H55", "H55.01")), ROUTES)
     journal.take(tx, entry(document("H55.01", "000.00.13.H55", document_id="D2"), 2, partner="vpub"), ROUTES)
     assert {unit for unit, _, _ in facts(tx)} == {"H55.13", "H55.01"}
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) != []
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, NOW) != []
 
 
 @pytest.mark.parametrize("kind", [Kind.RECALL, Kind.UPDATE])

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.task import Clock
 
-from hub import deliveries, journal, nodes, store
+from hub import claims, journal, nodes, store
 from hub.bell import Bell
+from hub.claims import Exchange
 from hub.database import InlineDatabase
-from hub.deliveries import Exchange
 from hub.errors import Unready
 from hub.heartbeat import BEAT, Heartbeat
 from hub.lifecycle import Verdict
@@ -43,7 +43,7 @@ def claimed(tx):
     """A delivery that `one` is sending."""
     journal.take(tx, entry(document(), 1), ROUTES)
     nodes.beat(tx, node("one"), NOW)
-    (claim,) = deliveries.claim(tx, "vpub", NOW, limit=9, holder="one", lease=LEASE)
+    (claim,) = claims.claim(tx, "vpub", NOW, limit=9, holder="one", lease=LEASE)
     return claim
 
 
@@ -71,23 +71,23 @@ def test_on_postgresql_the_nodes_own_clocks_do_not_count(tx):
 def test_a_living_nodes_claim_is_not_taken_away_however_long_it_takes(tx, claimed):
     nodes.beat(tx, node("one"), NOW + LEASE * 5)
     assert states(tx, NOW + LEASE * 5) == {"one": ("alive", 1)}
-    assert deliveries.rescue(tx, NOW + LEASE * 5, holder="two") == 0
+    assert claims.rescue(tx, NOW + LEASE * 5, holder="two") == 0
 
 
 def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(tx, claimed):
     last_seen(tx, "one", LIFE + timedelta(seconds=1), NOW)
-    assert deliveries.rescue(tx, NOW, holder="two") == 1
-    assert deliveries.claim(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
-    assert not deliveries.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "it is stale"
+    assert claims.rescue(tx, NOW, holder="two") == 1
+    assert claims.claim(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
+    assert not claims.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "it is stale"
     nodes.beat(tx, node("two"), NOW)
     nodes.end(tx, "two", NOW - timedelta(seconds=1))
-    assert deliveries.rescue(tx, NOW + timedelta(seconds=1)) == 1
+    assert claims.rescue(tx, NOW + timedelta(seconds=1)) == 1
 
 
 def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed):
     last_seen(tx, "one", LIFE * 2, NOW)
-    assert deliveries.rescue(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
-    assert deliveries.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "nobody took it"
+    assert claims.rescue(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
+    assert claims.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "nobody took it"
 
 
 def test_a_node_that_is_gone_for_long_is_forgotten_unless_it_holds_something(tx, claimed):
@@ -124,7 +124,7 @@ def test_a_node_beats_gives_back_what_the_dead_held_and_ends(beating, engine):
     with store.writing(engine) as tx:
         journal.take(tx, entry(document(), 1), ROUTES)
         nodes.beat(tx, node("dead"), NOW)
-        deliveries.claim(tx, "vpub", NOW, limit=9, holder="dead", lease=LEASE)
+        claims.claim(tx, "vpub", NOW, limit=9, holder="dead", lease=LEASE)
     beat = made()
     beat.startService()
     assert told == []

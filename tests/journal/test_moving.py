@@ -9,7 +9,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub import contents, deliveries, events, journal, ledger, marks, moving, registry, search, store, window
+from hub import claims, contents, events, journal, ledger, marks, moving, registry, search, store, window
 from hub.lifecycle import Verdict
 from hub.model import Event, State
 from hub.moving import Move, Unmovable
@@ -42,8 +42,8 @@ def source(tmp_path):
         )
         journal.take(tx, entry(document("H55.13", document_id="D1"), 10, message_id="m1"), ROUTES)  # refused
         window.once(tx, window.Mark("aa", LATER), NOW, lambda _fresh: None)
-        first, second = deliveries.claim(tx, "vpub", NOW, limit=2, holder=NODE, lease=timedelta(seconds=100))
-        deliveries.settle(tx, first, "accepted", Verdict(State.DELIVERED), deliveries.Exchange(reply_status=200), NOW)
+        first, second = claims.claim(tx, "vpub", NOW, limit=2, holder=NODE, lease=timedelta(seconds=100))
+        claims.settle(tx, first, "accepted", Verdict(State.DELIVERED), claims.Exchange(reply_status=200), NOW)
         assert second.holder == NODE, "and this one is being sent"
         events.chain(tx)
         events.append(
@@ -124,14 +124,14 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
 ):
     move.run(LATER)
     with store.writing(target) as tx:
-        assert deliveries.rescue(tx, NOW, holder=NODE) == 1, "the node's own, after its restart"
+        assert claims.rescue(tx, NOW, holder=NODE) == 1, "the node's own, after its restart"
         (again,) = [
             claim
-            for claim in deliveries.claim(tx, "vpub", NOW, limit=9, holder=NODE, lease=timedelta(seconds=100))
+            for claim in claims.claim(tx, "vpub", NOW, limit=9, holder=NODE, lease=timedelta(seconds=100))
             if claim.message.endswith("2")
         ]
         assert again.number == 1, "an interrupted attempt does not count"
-        assert deliveries.settle(tx, again, "accepted", Verdict(State.DELIVERED), deliveries.Exchange(), LATER)
+        assert claims.settle(tx, again, "accepted", Verdict(State.DELIVERED), claims.Exchange(), LATER)
         journal.take(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
         repeated = journal.take(
             tx, entry(document("H55.13", document_id="D3"), 21, message_id="m3", content=b"packet 3"), ROUTES
@@ -148,8 +148,8 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
 def test_on_another_machine_what_was_being_sent_waits_for_the_end_of_its_lease(move, target):
     move.run(LATER)
     with store.writing(target) as tx:
-        assert deliveries.rescue(tx, NOW, holder="another") == 0
-        assert deliveries.rescue(tx, NOW + timedelta(seconds=101), holder="another") == 1
+        assert claims.rescue(tx, NOW, holder="another") == 0
+        assert claims.rescue(tx, NOW + timedelta(seconds=101), holder="another") == 1
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def test_when_the_old_journal_was_used_meanwhile_what_changed_is_moved_too(move,
     with killed_at(monkeypatch, source, 1, after=False), pytest.raises(Killed):
         move.run(LATER)
     with store.writing(source) as tx:
-        assert deliveries.rescue(tx, LATER, alone=True) == 1
+        assert claims.rescue(tx, LATER, alone=True) == 1
         journal.take(tx, entry(document("H55.13", document_id="D30"), 30), ROUTES)
     move.run(LATER)
     assert_moved(source, target)

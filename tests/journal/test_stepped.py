@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from hub import deliveries, journal, partners, stepped
+from hub import claims, deliveries, fetching, journal, partners, stepped
 from hub.breaker import Breaker, Position
-from hub.deliveries import Exchange
+from hub.claims import Exchange
 from hub.lifecycle import Verdict
 from hub.model import State
 from tests.province import NOW, ROUTES, document, entry
@@ -25,7 +25,7 @@ def take(tx):
 
 
 def claim(tx, now):
-    return deliveries.claim(tx, "vpub", now, limit=5, holder="node", lease=LEASE)
+    return claims.claim(tx, "vpub", now, limit=5, holder="node", lease=LEASE)
 
 
 def test_what_was_due_under_a_clock_that_was_ahead_is_due_now(tx, take):
@@ -40,7 +40,7 @@ def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
     take(1, document(), AHEAD)
     (claimed,) = claim(tx, AHEAD)
     later = Verdict(State.WAITING, "down", AHEAD + timedelta(seconds=30))
-    assert deliveries.settle(tx, claimed, "unavailable", later, Exchange(), AHEAD)
+    assert claims.settle(tx, claimed, "unavailable", later, Exchange(), AHEAD)
     stepped.bring_back(tx, NOW)
     assert claim(tx, NOW + timedelta(seconds=29)) == []
     assert len(claim(tx, NOW + timedelta(seconds=30))) == 1
@@ -50,15 +50,15 @@ def test_a_lease_ends_when_it_was_to_end(tx, take):
     take(1, document(), AHEAD)
     assert len(claim(tx, AHEAD)) == 1
     stepped.bring_back(tx, NOW)
-    assert deliveries.rescue(tx, NOW + LEASE, holder="other") == 0
-    assert deliveries.rescue(tx, NOW + LEASE * 2, holder="other") == 1
+    assert claims.rescue(tx, NOW + LEASE, holder="other") == 0
+    assert claims.rescue(tx, NOW + LEASE * 2, holder="other") == 1
 
 
 def test_what_is_held_can_be_fetched_now(tx, take):
     held = take(1, document("H55.01", "H55.13"), AHEAD, "vpub")
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == []
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, NOW) == []
     stepped.bring_back(tx, NOW)
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [held]
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, NOW) == [held]
 
 
 def test_the_hour_of_a_timed_document_stays(tx, take):
@@ -88,7 +88,7 @@ def test_a_lane_keeps_its_order_whatever_the_clock_says(tx, take):
     assert [each.message for each in claim(tx, AHEAD)] == [first]
     stepped.bring_back(tx, NOW)
     assert claim(tx, NOW) == []
-    deliveries.rescue(tx, NOW, alone=True)
+    claims.rescue(tx, NOW, alone=True)
     assert [each.message for each in claim(tx, NOW)] == [first]
     assert second != first
 
@@ -98,7 +98,7 @@ def test_a_partner_that_fetches_gets_a_lane_in_its_order_whatever_the_clock_says
     first = take(1, document("H55.01", "H55.13"), AHEAD, "vpub", id=ids[0])
     second = take(2, document("H55.01", "H55.13"), NOW, "vpub", id=ids[1])
     stepped.bring_back(tx, NOW)
-    assert deliveries.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
+    assert fetching.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
 
 
 def breaker_until(tx):

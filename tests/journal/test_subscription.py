@@ -10,8 +10,8 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub import deliveries, events, feed, journal, ledger, metrics, store, subscription
-from hub.deliveries import Exchange
+from hub import claims, events, feed, journal, ledger, metrics, store, subscription
+from hub.claims import Exchange
 from hub.lifecycle import Verdict
 from hub.model import Fact, State
 from hub.schema import event as table
@@ -38,8 +38,8 @@ def known(tx):
 def test_every_fact_is_told_of_once_with_all_of_it(tx):
     sent = journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
-    (claim,) = deliveries.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
-    deliveries.settle(tx, claim, "accepted", Verdict(State.DELIVERED), Exchange(), NOW + timedelta(seconds=1))
+    (claim,) = claims.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
+    claims.settle(tx, claim, "accepted", Verdict(State.DELIVERED), Exchange(), NOW + timedelta(seconds=1))
     journal.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
     journal.take(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result
     assert [each["milestone"] for each in known(tx)] == ["sent", "status-03", "received"]

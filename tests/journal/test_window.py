@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 import pytest
 import sqlalchemy as sa
 
-from hub import deliveries, journal, store, window
+from hub import deliveries, fetching, journal, store, window
 from hub.errors import Rejected
 from hub.model import Problem, State
 from hub.schema import signed_call
@@ -28,11 +28,11 @@ def sent(tx):
 
 
 def fetch(tx, document_id, of):
-    return window.once(tx, of, NOW, lambda fresh: deliveries.fetch(tx, "sotttt", document_id, NOW, fresh=fresh))
+    return window.once(tx, of, NOW, lambda fresh: fetching.fetch(tx, "sotttt", document_id, NOW, fresh=fresh))
 
 
 def confirm(tx, document_id, of):
-    step = lambda fresh: deliveries.confirm(tx, "sotttt", document_id, None, NOW, fresh=fresh)  # noqa: E731
+    step = lambda fresh: fetching.confirm(tx, "sotttt", document_id, None, NOW, fresh=fresh)  # noqa: E731
     return window.once(tx, of, NOW, step)
 
 

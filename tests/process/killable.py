@@ -12,8 +12,8 @@ from pathlib import Path
 from twisted.scripts.twistd import run
 
 import hub.answers
+import hub.claims
 import hub.contents
-import hub.deliveries
 import hub.journal
 import hub.sender
 
@@ -23,8 +23,8 @@ POINTS = {
     "inserted-not-committed": (hub.journal, "take", "after"),
     "committed-not-receipted": (hub.answers, "taken", "before"),
     "claimed-not-sent": (hub.sender.Sender, "send", "before"),
-    "sent-not-settled": (hub.deliveries, "settle", "before"),
-    "settled-not-committed": (hub.deliveries, "settle", "after"),
+    "sent-not-settled": (hub.claims, "settle", "before"),
+    "settled-not-committed": (hub.claims, "settle", "after"),
     "fetched-not-answered": (hub.answers, "document", "before"),
     "confirmed-not-answered": (hub.answers, "confirmed", "before"),
 }

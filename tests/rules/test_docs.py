@@ -45,24 +45,24 @@ def test_the_table_of_breakers_is_the_one_the_hub_runs():
 
 def test_every_move_of_a_delivery_goes_through_the_table():
     """Whatever writes a delivery's state has it from `move`."""
-    (tree,) = trees("deliveries.py")
+    read = [node for tree in trees("claims.py", "deliveries.py", "fetching.py") for node in ast.walk(tree)]
     written = [
         keyword.value
-        for call in ast.walk(tree)
+        for call in read
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "values"
         for keyword in call.keywords
         if keyword.arg == "state"
     ]
     written += [
         value
-        for node in ast.walk(tree)
+        for node in read
         if isinstance(node, ast.Dict)
         for key, value in zip(node.keys, node.values, strict=True)
         if isinstance(key, ast.Constant) and key.value == "state"
     ]
     moved = {
         node.targets[0].id
-        for node in ast.walk(tree)
+        for node in read
         if isinstance(node, ast.Assign) and _is_move(node.value) and isinstance(node.targets[0], ast.Name)
     }
     others = sorted(
