@@ -128,9 +128,7 @@ class Database(Service):
 
     _engine: sa.Engine
     _reactor: Reactor
-    _asked: sa.Engine | None = (
-        None  #: through which a server is asked whether it is there, without a pool; None: it is a file
-    )
+    _asked: sa.Engine | None = None  #: without a pool, to ask a server whether it is there; None: it is a file
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)

@@ -1,5 +1,7 @@
 """How fast signed messages are taken in: `./dev bench [DB=postgresql] [--messages N] [--connections N] [--json]`.
 
+`./dev bench --waiting 1000000` measures the queue instead: what a claim takes beside a thousand and beside so many (tests/bench/claims.py).
+
 The same pre-signed calls go, in one run, (1) to a hub under twistd over mutual TLS by several kept connections, from processes of
 their own, and (2) through the bare steps in this process, one commit each, on SQLite.  The ratio of the two says what HTTP, TLS, the reactor
 and the shared commits cost or give; absolute figures are this machine's alone.
@@ -31,6 +33,7 @@ from hub.demo.packets import document
 from hub.ids import new_id
 from hub.opening import open_call
 from hub.province import Province
+from tests.bench import claims
 from tests.running import RunningHub
 
 HEADERS = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": '"urn:lienthong:documents:1/SendDocument"'}
@@ -135,8 +138,14 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200, help="a connection")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--size", type=int, default=1024, help="octets of the attachment")
+    parser.add_argument(
+        "--waiting", type=int, metavar="N", help="measure the queue beside N that wait, on both databases"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.waiting:
+        claims.show(options.waiting, as_json=options.json)
+        return
     with contextlib.ExitStack() as around:
         place = around.enter_context(tempfile.TemporaryDirectory())
         asked = os.environ.get("DB") == "postgresql"

@@ -1,10 +1,9 @@
-"""How long a claim takes beside 1,000 deliveries that wait and beside 1,000,000, on both databases: `python -m tests.bench.claims [--most N]`.
+"""How long a claim takes beside 1,000 deliveries that wait and beside 1,000,000, on both databases: `./dev bench --waiting 1000000`.
 
 What is measured is a look at the queue, a claim of four messages and their settling, each in a transaction of its own, as the
 daemon does them; the ratio of the two sizes is what counts (done when: at most 2).
 """
 
-import argparse
 import contextlib
 import json
 import statistics
@@ -86,22 +85,14 @@ def rows(most: int) -> Iterator[dict[str, object]]:
             }
 
 
-def main() -> None:
+def show(most: int, *, as_json: bool) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--most", type=int, default=1_000_000, help="deliveries that wait")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    for row in rows(options.most):
-        if options.json:
+    for row in rows(most):
+        if as_json:
             print(json.dumps(row), flush=True)
             continue
         steps = "   ".join(
             f"{step} {row['few_ms'][step]:.2f} → {row['many_ms'][step]:.2f} ms (× {row['ratio'][step]})"  # type: ignore[index]
             for step in ("look", "claim", "settle")
         )
-        print(f"{row['database']:10} {row['shape']:9} {options.most:>9,} waiting   {steps}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        print(f"{row['database']:10} {row['shape']:9} {most:>9,} waiting   {steps}", flush=True)

@@ -10,13 +10,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from hub import deliveries, operations, sight, store
+from hub import deliveries, journal, operations, sight, store
 from hub.deliveries import Exchange
 from hub.lifecycle import Verdict
 from hub.model import State
+from hub.routes import Route
 from hub.search import Filter
 from tests.bench.backlog import fill, settle_down
-from tests.province import NOW, ROUTES
+from tests.province import NOW, ROUTES, document, entry
 
 FEW, MANY = 200, 20_000
 LEASE, LATER = timedelta(minutes=1), NOW + timedelta(minutes=30)
@@ -81,6 +82,12 @@ def work(engine: sa.Engine) -> dict[str, int]:
             (Verdict(State.DELIVERED), "accepted") if number else (Verdict(State.WAITING, "", LATER), "unavailable")
         )
         once("settle", deliveries.settle, taken, outcome, verdict, Exchange(), LATER)
+    with store.writing(engine) as tx:
+        number = 1 + (tx.scalar(sa.text("SELECT count(*) FROM message")) or 0)
+        held = document("H55.01", "H55.13", document_id=f"other {number}")
+        other = journal.take(tx, entry(held, number, partner="vpub"), ROUTES)
+    behind = [Route("H55.01", "vpub", "H55.01", State.WAITING)]
+    once("make", deliveries.make, other.id, behind, LATER, lane="lane 7")
     once("rescue", deliveries.rescue, LATER, holder="node")
     once("alarm", deliveries.alarm, LATER, timedelta(days=3))
     once("pending", deliveries.pending, "sotttt", "H55.13", 10, LATER)
