@@ -106,7 +106,7 @@ def _last(tx: Transaction, lane: str, recipients: Iterable[str]) -> str | None:
     """Return the greatest id of the lane to any of *recipients*: one look into the index for each and each state, however long it is."""
     if tx.execute(sa.select(table.c.id).where(table.c.lane == lane).limit(1)).first() is None:
         return None
-    found = []
+    found: list[str | None] = []
     for recipient in recipients:
         ours = [
             sa.and_(table.c.lane == lane, table.c.recipient == recipient, table.c.state == state) for state in State
