@@ -1,6 +1,7 @@
-"""The senders after a backup was restored: `python -m tests.faults.resender ORDERS` sends again, in its order, all that has a receipt.
+"""The senders after a backup was restored: `python -m tests.faults.resender ORDERS` sends again, in its order, all that was not refused.
 
-The same ids and the same bytes: what the journal has gets its old receipt, what it lost gets a new one.
+The same ids and the same bytes: what the journal has gets its old receipt, what it lost gets a new one, and so does what was never
+answered.
 """
 
 import json
@@ -17,12 +18,12 @@ def run(orders: dict[str, Any]) -> None:
     """Send each until it is answered.  Refused."""
     path = Path(orders["record"])
     lines = list(read(path))
-    receipted = {line["message_id"] for line in lines if line["what"] == "receipted"}
+    done = {line["message_id"] for line in lines if line["what"] == "refused"}
     record, callers = Record(path), {}
     for line in lines:
-        if line["what"] != "sending" or line["message_id"] not in receipted:
+        if line["what"] != "sending" or line["message_id"] in done:
             continue
-        receipted.discard(line["message_id"])
+        done.add(line["message_id"])
         partner = line["partner"]
         if partner not in callers:
             callers[partner] = Caller.load(Path(orders["pki"]), partner, orders["ports"])

@@ -54,6 +54,7 @@ def test_a_torn_journal_is_named_and_a_backup_brings_back_what_it_had_and_the_se
         until(lambda: set(town.states()) == EVERY, "a delivery in every state")
         occupied = Counter(town.states())
         node.kill()
+        town.silence()
         faults.tear_journal(town)
         check = [str(BIN / "lienthong"), "-c", str(node.config), "check"]
         assert subprocess.run(check, capture_output=True, check=False).returncode != 0, "a torn journal is named"
@@ -65,11 +66,11 @@ def test_a_torn_journal_is_named_and_a_backup_brings_back_what_it_had_and_the_se
         town.again = frozenset(each.message_id for each in town.sent()) - kept
         node.start()
         until(node.listens, "the node to listen again")
+        town.send_again()
+        town.load(seed="restored", fetches=False)
         town.flow(10, "after the restore")
         town.mode("hong", "ok")
         town.end_load()
-        town.send_again()
-        town.fetch_rest()
         town.quiet()
         assert town.again, "something came after the backup"
         account(town, "torn file, restored from a backup", "SQLite", occupied)

@@ -328,15 +328,11 @@ class Town:
         self.children.append(child)
         return child
 
-    def fetch_rest(self) -> None:
-        """Let the partner that fetches come once more for all that is there."""
-        self._fetch([node.port for node in self.nodes]).finish()
-
     def end_load(self) -> None:
         """Let the senders and the fetcher finish, with every partner well."""
         for code in self.partners:
             self.mode(code, "ok")
-        for child in self.children:
+        for child in sorted(self.children, key=lambda each: each.name == "fetcher"):
             child.finish()
 
     def mode(self, partner: str, mode: str, delay: float = 0.5) -> None:
@@ -352,8 +348,14 @@ class Town:
         before = self.receipts()
         until(lambda: self.receipts() >= before + more, f"{more} more receipts {what}", patience)
 
+    def silence(self) -> None:
+        """End the senders where they stand."""
+        for child in [each for each in self.children if each.name == "generator"]:
+            child.kill()
+            self.children.remove(child)
+
     def send_again(self) -> None:
-        """Let the senders send once more, in its order, all that they have a receipt for: as after a restored backup."""
+        """Let the senders send once more, in its order, all that was not refused: as after a restored backup."""
         for path in self.records:
             orders = {"pki": str(self.pki), "ports": [node.port for node in self.nodes], "record": str(path)}
             child = Child.start(self.home, "resender", orders)
