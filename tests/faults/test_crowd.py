@@ -18,6 +18,16 @@ pytestmark = pytest.mark.usefixtures("xmlsec1")
 PARTNERS = ("vpcp", "vpub", *(f"d{number}" for number in range(1, 9)))
 
 
+def wait_for(town, goal, pause):
+    """Wait until so many are delivered; look only every *pause* seconds, for a look counts them all."""
+
+    def come():
+        time.sleep(pause)
+        return town.states()["delivered"] >= goal
+
+    until(come, f"{goal} to be delivered", 3600)
+
+
 def deliver(tmp_path, url, messages, kills, fillers):
     chance = random.Random(messages)
     occupied: Counter[str] = Counter()
@@ -36,7 +46,7 @@ def deliver(tmp_path, url, messages, kills, fillers):
             town.children.append(Child.start(tmp_path, "filler", orders))
         for kill in range(1, kills + 1):
             goal = messages * kill // (kills + 2)
-            until(lambda goal=goal: town.states()["delivered"] >= goal, f"{goal} to be delivered", 3600)
+            wait_for(town, goal, messages / 100_000)
             occupied += town.states()
             node = chance.choice(town.nodes)
             node.kill()
@@ -44,7 +54,7 @@ def deliver(tmp_path, url, messages, kills, fillers):
             print(f"kill {kill} at {goal} of {messages}, {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
         for child in town.children:
             child.finish(3600)
-        until(lambda: town.states()["delivered"] >= messages, "the rest to be delivered", 3600)
+        wait_for(town, messages, messages / 100_000)
         seconds = time.monotonic() - began
         town.quiet(600)
         print(f"{messages} messages through {kills} kills in {seconds:.0f} s")  # noqa: T201
