@@ -97,7 +97,7 @@ async def gather(
         Metric(
             "lienthong_certificate_expiry_timestamp_seconds",
             "gauge",
-            "When the certificate of the hub or of a partner ends; of several, the last.",
+            "When the certificate ends: of a partner's several the last, of the hub's own the first.",
             tuple(({"of": of}, end.timestamp()) for of, end in ends.items()),
         ),
         metrics.one(

@@ -1,6 +1,6 @@
 """The claims: what a node takes from the queue to send, what becomes of it, and how it comes back.  Knows no adapter and no clock.
 
-Each function is one step of one transaction.  A claim that was lost (its node was believed dead, its lease ended) moves nothing.
+Each function is one step of one transaction.  A claim that was lost (its node was believed dead, or it was given back) moves nothing.
 """
 
 import json
@@ -97,8 +97,8 @@ def claim(
 ) -> list[Claim]:
     """Take up to *limit* due messages for *partner* by their turns; what is due and free of one message travels together.
 
-    Each becomes `sending`, held by *holder* until the lease ends, and counts one attempt before the call goes out.  Nothing is taken
-    while the partner is paused, its breaker is open, as many as its *concurrency* are under way from all nodes, its *rate* is used
+    Each becomes `sending`, held by *holder* as long as that node lives (the lease counts only where it never beat), and counts one
+    attempt before the call goes out.  Nothing is taken while the partner is paused, its breaker is open, as many as its *concurrency* are under way from all nodes, its *rate* is used
     up, or another node is just taking.
     """
     before = partners.seize(tx, partner)

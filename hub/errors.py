@@ -80,7 +80,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The element is none of QCVN 102; leave it out",
     ),
     "hub-busy": (
-        "Trục đang nhận quá nhiều; hãy gửi lại sau",
+        "Trục đang quá tải; hãy gửi lại sau",
         "The hub has more to do than it can; send again later",
     ),
     "hub-error": (
@@ -92,7 +92,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "This MessageId was used for other bytes; use a new one",
     ),
     "journal-damaged": (
-        "Nhật ký của trục bị hỏng và đang được khôi phục; hãy gửi lại sau",
+        "Nhật ký của trục bị hỏng và phải được khôi phục; hãy gửi lại sau",
         "The hub's journal is damaged and must be restored; send again later",
     ),
     "journal-unavailable": (
@@ -100,7 +100,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The journal cannot be written now; send again later",
     ),
     "key-unavailable": (
-        "Trục tạm thời chưa ký được; hãy gửi lại sau",
+        "Trục tạm thời không ký được; hãy gửi lại sau",
         "The hub cannot sign now; send again later",
     ),
     "media-type": (

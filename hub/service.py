@@ -123,7 +123,7 @@ class Hold(Service):
         except pidfile.Held as held:
             path = f"hub.toml: data ({self._data})"
             raise ConfigurationFault(
-                [Mistake(path, f"the hub with pid {held} runs here", "one hub a directory")]
+                [Mistake(path, f"the hub with pid {held} runs here", "one hub a data directory")]
             ) from None
         spool.clear(spool.folder(self._data))
 

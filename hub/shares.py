@@ -1,4 +1,4 @@
-"""How the places of one node are divided between partners.  Knows numbers only."""
+"""How the places of one node are divided between partners.  Knows numbers only; neither partners nor the journal."""
 
 from collections.abc import Mapping
 

@@ -22,6 +22,7 @@ from hub.cli.screen import FAILED, Screen, Stop, bar, command, leave, pass_scree
 @pass_screen
 def backup(screen: Screen, file: Path) -> None:
     from hub import backup as copying
+    from hub import vietnamese
     from hub.config import read
 
     config = read(screen.config)
@@ -39,7 +40,7 @@ def backup(screen: Screen, file: Path) -> None:
             engine.dispose()
         if problems:
             raise Stop(
-                f"nhật ký bị hỏng, không giữ bản sao: {problems[0]}",
+                f"nhật ký bị hỏng, không giữ bản sao: {vietnamese.of(problems[0]) or problems[0]}",
                 f"the journal is damaged, no copy kept: {problems[0]}",
             )
         copying.keep(new, file)
@@ -64,14 +65,14 @@ def backup(screen: Screen, file: Path) -> None:
 
 @command(
     "verify",
-    "Kiểm tra toàn bộ nhật ký: cấu trúc tệp (SQLite), chuỗi băm, byte của từng thông điệp. Mã thoát 1 nếu có hỏng. Đọc hết mọi dữ liệu.",
+    "Kiểm tra toàn bộ nhật ký: cấu trúc tệp (SQLite), chuỗi băm, byte của từng thông điệp. Mã thoát 1 nếu có hỏng. Lệnh đọc toàn bộ dữ liệu.",
     "Look at the whole journal: the file's structure (SQLite), the hash chain, the bytes of each message. Exits 1 when something is "
     "damaged. It reads everything there is.",
     "lienthong db verify",
 )
 @pass_screen
 def verify(screen: Screen) -> None:
-    from hub import store
+    from hub import store, vietnamese
     from hub.cli.journal import opened
     from hub.config import read
 
@@ -79,7 +80,7 @@ def verify(screen: Screen) -> None:
     with opened(read(screen.config)) as engine, store.reading(engine) as tx:
         for problem in _problems(tx):
             count += 1
-            screen.row({"kind": "damage", "problem": problem}, problem)
+            screen.row({"kind": "damage", "problem": problem}, t(vietnamese.of(problem) or problem, problem))
         if not count:
             fields = _state(tx)
     if count:

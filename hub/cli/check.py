@@ -23,7 +23,7 @@ from hub.errors import Mistake
     "--connect",
     is_flag=True,
     help=t(
-        "Bắt tay TLS thử với từng đối tác được đẩy tới, và thử vào RabbitMQ của [feed].",
+        "Bắt tay TLS thử với từng đối tác được đẩy tới, và thử đăng nhập vào RabbitMQ của [feed].",
         "Try the TLS handshake with every partner that is pushed to, and to sign in at the RabbitMQ of [feed].",
     ),
 )

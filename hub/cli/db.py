@@ -110,8 +110,8 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
 
 @command(
     "upgrade",
-    "Nâng cơ sở dữ liệu lên phiên bản chương trình cần; tạo mới nếu chưa có. Không nâng khi còn nút cũ chạy, trừ --before.",
-    "Bring the database to the version this program needs; make it when there is none. Not while old nodes run, but with --before.",
+    "Nâng cơ sở dữ liệu lên phiên bản chương trình cần; tạo mới nếu chưa có. Không nâng khi nút phiên bản cũ còn chạy, trừ khi dùng --before.",
+    "Bring the database to the version this program needs; make it when there is none. Refused while nodes of the old version run, except with --before.",
     "lienthong db upgrade",
     "lienthong db upgrade --before",
 )

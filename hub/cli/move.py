@@ -40,7 +40,7 @@ _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty"
 @command(
     "move",
     "Chuyển nhật ký từ SQLite sang một cơ sở dữ liệu PostgreSQL trống, gồm cả các lượt chuyển đang chờ: in kế hoạch; --yes mới thực "
-    "hiện.\n\nTrục phải dừng. Bị ngắt thì chạy lại: phần đã chuyển và kiểm tra không chuyển lại. Từng bảng được so số dòng và mã băm "
+    "hiện.\n\nPhải dừng trục trước. Bị ngắt thì chạy lại: phần đã chuyển và kiểm tra sẽ không chuyển lại. Từng bảng được so số dòng và mã băm "
     "của mọi dòng, rồi so chuỗi băm sự kiện. Xong, nguồn được đánh dấu đã chuyển đi.",
     "Move the journal from SQLite into an empty PostgreSQL database, live queue included: prints the plan; --yes runs it.\n\n"
     "The hub must be stopped. Interrupted, run it again: what was moved and verified is not moved again. Each table is compared by the "

@@ -11,9 +11,9 @@ from hub.cli.screen import NOT_FOUND, USAGE, Screen, Stop, command, pass_screen,
 @command(
     "pause",
     "Tạm ngừng gửi tới hệ thống đối tác CODE.\n\n"
-    "Mọi nút thấy ngay; lượt đang gửi được gửi nốt. Thông điệp tới nó vẫn được nhận và chờ; hạn give-up vẫn tính.",
+    "Mọi nút biết ngay; lượt đang gửi được gửi nốt. Thông điệp gửi tới hệ thống này vẫn được nhận và chờ; hạn give-up vẫn tính, nhưng lượt đang chờ không thành lỗi trước khi gửi tiếp.",
     "Send nothing more to the partner CODE.\n\n"
-    "Every node sees it at once; what is under way ends. Messages for it are still taken, and wait; give-up goes on counting.",
+    "Every node sees it at once; what is under way ends. Messages for it are still taken, and wait. give-up goes on counting, but what waits does not die before resume.",
     'lienthong pause vpub --reason "bảo trì máy chủ đến 17 giờ"',
 )
 @click.argument("code")
@@ -29,7 +29,7 @@ def pause(screen: Screen, code: str, reason: str) -> None:
 @command(
     "resume",
     "Gửi tiếp tới hệ thống đối tác CODE.\n\n"
-    "Nếu trục đang coi nó là không liên lạc được, thì thử ngay, không chờ đến hẹn.",
+    "Nếu trục đang coi hệ thống này là không liên lạc được thì thử ngay, không chờ đến hẹn.",
     "Send to the partner CODE again.\n\nIf the hub holds it to be unavailable, it is tried at once, before its time.",
     "lienthong resume vpub",
 )

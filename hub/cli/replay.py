@@ -70,7 +70,7 @@ def replay(
 @command(
     "give-up",
     "Thôi gửi các lượt chuyển đang chờ: in kế hoạch; --yes mới thực hiện.\n\n"
-    "Lượt chuyển thành lỗi, như khi hết hạn give-up; `lienthong replay` đưa lại được. Lượt đang gửi được để yên.",
+    "Các lượt này thành lượt chuyển lỗi, như khi hết hạn give-up; `lienthong replay` đưa lại được. Lượt đang gửi được giữ nguyên.",
     "Try waiting deliveries no more: prints the plan; --yes runs it.\n\n"
     "They become dead letters, as when their give-up is over; `lienthong replay` brings them back. What is being sent is left alone.",
     'lienthong give-up --partner vpub --until 2026-11-01 --reason "hệ thống cũ đã bỏ"',

@@ -23,7 +23,7 @@ INVARIANTS = {
     "I7": "no lane is out of order",
     "I8": "every receipt verifies outside the hub",
     "I9": "the chain of events is unbroken and tells what the tables tell",
-    "I10": "no delivery is held for longer than its lease",
+    "I10": "no delivery is held for longer than a conversation may take, or than its node lives",
 }
 
 

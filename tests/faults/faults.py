@@ -42,7 +42,7 @@ def stop_node(town: Town, chance: random.Random) -> None:
 
 
 def freeze_node(town: Town, chance: random.Random) -> None:
-    """SIGSTOP of a node for longer than its leases, then SIGCONT: the stale answers move nothing."""
+    """SIGSTOP of a node for longer than it is believed alive, then SIGCONT: the stale answers move nothing."""
     node = chance.choice(town.nodes)
     node.freeze()
     time.sleep(chance.uniform(15, 18))

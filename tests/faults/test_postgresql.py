@@ -1,4 +1,4 @@
-"""What happens to PostgreSQL and to nodes that share it: the server killed, a node frozen for longer than its leases."""
+"""What happens to PostgreSQL and to nodes that share it: the server killed, a node frozen for longer than it is believed alive."""
 
 import pytest
 

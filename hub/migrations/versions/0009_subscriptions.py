@@ -9,6 +9,7 @@ revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
+#: A node of before writes facts without their events; none can run beside this one, as 0007 stops them all first.
 part = "before"
 
 _BATCH = 1000
