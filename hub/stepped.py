@@ -1,7 +1,7 @@
 """What a clock wrote that was ahead of ours.  Knows times in the rows of deliveries and partners; not why a clock was wrong, nor whose it was.
 
 A clock that is set back, or a node whose clock was ahead and died, leaves deliveries that are due, or held under a lease, in a
-future that is nobody's: they would wait until the clocks come there.
+future that is nobody's: they would wait until the clocks come there.  They are looked for when a node starts, and when its clock was set.
 """
 
 from datetime import datetime, timedelta

@@ -16,6 +16,8 @@ from hub.database import Journal
 log = structlog.get_logger()
 
 _EVERY = 1.0  #: seconds
+#: A step may be under way that took the time before the clock was set, and is committed after: it is looked for again so much later.
+_AGAIN = (5.0, 60.0)
 _BATCH = 500
 
 
@@ -28,6 +30,7 @@ class Timekeeper(Service):
     _now: Callable[[], datetime]
     _moved: Callable[[], None]  #: told when something may be due that was not
     _gap: float | None = attrs.field(default=None, init=False)  #: of the two clocks, in seconds, when all was well
+    _later: list[float] = attrs.field(factory=list, init=False)  #: when to look again, by the steady clock
     _loop: LoopingCall = attrs.field(init=False)
     _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
 
@@ -49,12 +52,15 @@ class Timekeeper(Service):
             await self._running
 
     async def _look(self) -> None:
-        gap = self._now().timestamp() - self._steady.seconds()
+        steady = self._steady.seconds()
+        gap = self._now().timestamp() - steady
         back = 0.0 if self._gap is None else self._gap - gap
-        if self._gap is not None and abs(back) <= stepped.SLACK.total_seconds():
+        was_set = self._gap is not None and abs(back) > stepped.SLACK.total_seconds()
+        again = bool(self._later) and self._later[0] <= steady
+        if self._gap is not None and not was_set and not again:
             self._gap = gap  # a clock that is only slewed never steps
             return
-        if self._gap is not None:
+        if was_set:
             log.warning("clock-stepped", seconds=round(-back, 3))
         # No partner is left alone for longer than an hour: what is farther off at the start was written by a clock ahead.
         beyond = self._now() + (timedelta(hours=1) if self._gap is None else timedelta(0))
@@ -70,6 +76,10 @@ class Timekeeper(Service):
             log.exception("clock-step-not-mended")  # the gap is not taken for good: the next round tries again
             return
         self._gap = gap
+        if was_set:
+            self._later = [steady + after for after in _AGAIN]
+        elif again:
+            del self._later[0]
         if moved:
             log.warning("deliveries-brought-back", count=moved)
             self._moved()

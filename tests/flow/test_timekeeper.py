@@ -55,6 +55,24 @@ def test_a_clock_that_is_set_back_keeps_nothing_waiting(engine):
     _ = keeper.stopService()
 
 
+def test_what_was_under_way_when_the_clock_was_set_back_and_is_written_after_it_is_brought_back_too(engine):
+    steady, told = Clock(), []
+    wall = Wall(steady)
+    wall.off = timedelta(hours=1)
+    keeper = Timekeeper(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
+    keeper.startService()
+    late = wall.now()
+    wall.off = timedelta()
+    steady.advance(1)
+    with store.writing(engine) as tx:
+        journal.take(tx, entry(document(), at=late), ROUTES)
+    assert due(engine, wall) == []
+    steady.pump([1.0] * 5)
+    assert due(engine, wall) == ["vpub"]
+    assert len(told) == 1
+    _ = keeper.stopService()
+
+
 def test_what_a_clock_wrote_that_was_set_back_while_nobody_ran_is_brought_back_at_the_start(engine):
     steady, told = Clock(), []
     wall = Wall(steady)
