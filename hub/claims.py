@@ -266,20 +266,27 @@ def _after(verdict: Verdict) -> dict[str, object]:
 
 
 def rescue(
-    tx: Transaction, now: datetime, *, alone: bool = False, holder: str = "", under_way: Collection[str] = ()
+    tx: Transaction,
+    now: datetime,
+    *,
+    alone: bool = False,
+    first: bool = False,
+    holder: str = "",
+    under_way: Collection[str] = (),
 ) -> int:
     """Give back what is claimed and will never be settled: by nodes that died, or by *holder*, this node, but not *under_way*.
 
     What a node holds without knowing it, it held before it died, or it was never told that its claim was committed.  When this
     node is *alone*, every claim is such a one.  A living node keeps its claim however long its conversation takes; only where
     the holder never beat does the end of the lease tell.  An interrupted attempt does not count.  Returns how many deliveries
-    were given back; what another transaction is about to move is left to it, or to the next rescue.
+    were given back; what another transaction is about to move is left to it, or to the next rescue.  When it is the *first* since
+    this node began, what it holds is from a life that crashed: a stop in order gives everything back.
     """
     ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
     dead = sa.and_(table.c.holder != holder, table.c.holder.in_(nodes.ended(nodes.moment(tx, now))))
     silent = sa.and_(table.c.holder.not_in(nodes.known()), table.c.lease_until < now)
     lost = sa.true() if alone else sa.or_(ours, dead, silent)
-    return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone else holder, waits=False)
+    return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone or first else holder, waits=False)
 
 
 def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:

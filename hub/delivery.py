@@ -73,6 +73,7 @@ class DeliveryService(Service):
     _node: str
     _alone: bool  #: no other node shares the journal: what is `sending` at start was ours and is lost
     _poll: Callable[[], float] = lambda: POLL  #: seconds
+    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must take nothing
     _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
     _looking: Deferred[float] | None = attrs.field(default=None, init=False)
     _again: bool = attrs.field(default=False, init=False)
@@ -127,6 +128,10 @@ class DeliveryService(Service):
 
     async def _look(self) -> float:
         """Claim what is due and start it; return how many seconds to wait before looking again."""
+        try:
+            self._may_take()
+        except Unready:
+            return self._poll()
         now = self._now()
         steady = self._clock.seconds()
         if self._rescued_at is None or steady - self._rescued_at > RESCUE:
@@ -134,6 +139,7 @@ class DeliveryService(Service):
                 claims.rescue,
                 now,
                 alone=self._alone and self._rescued_at is None,
+                first=self._rescued_at is None,
                 holder=self._node,
                 under_way=[delivery for claim in self._under_way.values() for delivery in claim.deliveries],
             )

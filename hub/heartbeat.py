@@ -1,6 +1,6 @@
 """Writes every few seconds that this node lives, and gives back what dead nodes held.  Knows when; hub.nodes knows how.
 
-A node that could not write it for as long as it is believed alive must send nothing until it has: another may be sending the
+A node that could not write it for as long as it is believed alive must take and send nothing until it has: another may be sending the
 same.  What it settles then is stale (hub.claims.settle), so it moves nothing.  Nor does a node live on whose program does not
 run on the schema any more.
 """
@@ -39,7 +39,7 @@ class Heartbeat(Service):
     _now: Callable[[], datetime]
     _node: Node
     _alone: bool  #: no other node shares the journal: nobody takes over what this one holds
-    _rescued: Callable[[], None]  #: told when deliveries were given back
+    _rescued: Callable[[], None]  #: told when deliveries were given back, or this node may take some again
     _until: float | None = attrs.field(default=None, init=False)  #: by the steady clock
     _due: float = attrs.field(default=0.0, init=False)  #: the next beat, by the steady clock
     _lapsed: bool = attrs.field(default=False, init=False)
@@ -87,11 +87,13 @@ class Heartbeat(Service):
                 self._lapsed = True
                 log.warning("node-lapsed", error=str(error))
             return
+        fresh = self._until is None or begun > self._until
         if self._until is not None and begun > self._until:
             log.warning("node-revived", silent=round(begun - self._until + nodes.LIFE.total_seconds(), 1))
         self._lapsed, self._until, self._due = False, begun + nodes.LIFE.total_seconds(), begun + BEAT
         if given_back:
             log.warning("deliveries-rescued", count=given_back)
+        if given_back or fresh:
             self._rescued()
 
 

@@ -17,6 +17,8 @@ from hub.store import Transaction
 
 #: How long a node is believed alive after it was seen.
 LIFE = timedelta(seconds=10)
+#: How far a time may lie ahead that another transaction wrote a moment ago.
+_SLACK = timedelta(seconds=1)
 #: A node that has not been seen for so long is forgotten.
 _FORGOTTEN = timedelta(days=30)
 
@@ -58,6 +60,8 @@ def beat(tx: Transaction, node: Node, now: datetime) -> None:
     values = attrs.asdict(node) | {"seen_at": at, "until": at + LIFE, "stopped_at": None}
     if not tx.execute(sa.update(table).where(table.c.name == node.name).values(values)).rowcount:
         store.put_once(tx, table, [values])
+    # A database whose clock went back, as a standby's may in a failover, would believe the dead alive until it came there again.
+    tx.execute(sa.update(table).where(table.c.until > at + LIFE + _SLACK).values(until=at + LIFE))
 
 
 def end(tx: Transaction, name: str, now: datetime) -> None:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.task import Clock
 
-from hub import claims, journal, nodes, store
+from hub import claims, deliveries, journal, nodes, store
 from hub.bell import Bell
 from hub.claims import Exchange
 from hub.database import InlineDatabase
@@ -90,6 +90,25 @@ def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed
     assert claims.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "nobody took it"
 
 
+def test_a_message_that_crashes_its_node_is_set_aside_though_the_node_begins_again_under_its_name_at_once(tx, claimed):
+    now = NOW
+    for _ in range(5):
+        assert claims.rescue(tx, now, first=True, holder="one") == 1
+        now += timedelta(minutes=5)
+        nodes.beat(tx, node("one"), now)
+        again = claims.claim(tx, "vpub", now, limit=9, holder="one", lease=LEASE)
+    assert again == [], "it is dead"
+    (dead,) = deliveries.of_message(tx, claimed.message)
+    assert (dead.state, dead.reason) == (State.DEAD, "set aside: the hub stopped 5 times in a row while it was sent")
+
+
+def test_a_database_whose_clock_went_back_does_not_believe_the_dead_alive(tx, claimed):
+    last_seen(tx, "one", timedelta(hours=-1), NOW)
+    nodes.beat(tx, node("two"), NOW)
+    last = next(each for each in nodes.seen(tx, NOW) if each.node.name == "one")
+    assert last.until <= nodes.moment(tx, NOW) + LIFE
+
+
 def test_a_node_that_is_gone_for_long_is_forgotten_unless_it_holds_something(tx, claimed):
     for name in ("two", "three"):
         nodes.beat(tx, node(name), NOW)
@@ -127,18 +146,20 @@ def test_a_node_beats_gives_back_what_the_dead_held_and_ends(beating, engine):
         claims.claim(tx, "vpub", NOW, limit=9, holder="dead", lease=LEASE)
     beat = made()
     beat.startService()
-    assert told == []
+    assert told == ["one"], "from now on it may take something"
     with store.writing(engine) as tx:
         last_seen(tx, "dead", LIFE * 2, NOW)
     clock.advance(BEAT)
-    assert told == ["one"]
+    assert told == ["one"] * 2
+    clock.advance(BEAT)
+    assert told == ["one"] * 2
     beat.stopService()
     with store.reading(engine) as tx:
-        assert states(tx, NOW + timedelta(seconds=BEAT)) == {"one": ("stopped", 0), "dead": ("lapsed", 0)}
+        assert states(tx, NOW + timedelta(seconds=2 * BEAT)) == {"one": ("stopped", 0), "dead": ("lapsed", 0)}
 
 
 def test_a_node_that_could_not_beat_for_its_life_may_not_send_until_it_has(beating, monkeypatch):
-    made, clock, _told, database = beating
+    made, clock, told, database = beating
     beat, real = made(), database.write
     with pytest.raises(Unready):
         beat.check()  # not before the first beat
@@ -158,6 +179,7 @@ def test_a_node_that_could_not_beat_for_its_life_may_not_send_until_it_has(beati
     assert database.write == real
     clock.pump([BEAT])
     beat.check()
+    assert told == ["one"] * 2, "at the first beat, and now again"
     beat.stopService()
 
 
