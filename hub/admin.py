@@ -151,7 +151,7 @@ class _Ready(Resource):
             )
             request.finish()
 
-        _ = Deferred.fromCoroutine(answer()).addErrback(_broke, request)
+        _ = Deferred.fromCoroutine(answer()).addErrback(_broke, request, gone)
         return NOT_DONE_YET
 
 
@@ -237,7 +237,8 @@ def _fail(failure: Any, request: Request, gone: list[object]) -> None:
         request.finish()
 
 
-def _broke(failure: Any, request: Request) -> None:
+def _broke(failure: Any, request: Request, gone: list[object]) -> None:
     log.error("readiness-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
-    request.setResponseCode(500)
-    request.finish()
+    if not gone:
+        request.setResponseCode(500)
+        request.finish()

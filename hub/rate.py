@@ -10,6 +10,8 @@ _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(h
 
 #: What was not used of the rate is not kept for longer: a look at the queue every so often uses all of it, and a pause gathers no flood.
 _KEPT = timedelta(milliseconds=100)
+#: So far ahead may lie what another node wrote that looked a moment later, or whose clock is a little ahead.
+_SLACK = timedelta(seconds=1)
 
 #: What a rate must look like, for whoever wrote it wrong.
 EXPECTED = "a whole number of messages a second, minute or hour, such as 20/s, 600/m or 100/h; or none"
@@ -48,8 +50,7 @@ class Rate:
         return self._start(next_at, now) + self.step * gone
 
     def _start(self, next_at: datetime | None, now: datetime) -> datetime:
-        if (
-            next_at is None or next_at > now + self.step
-        ):  # the clock was set back: the rest of that time is not waited for
+        # Where the clock was set back, the rest of that time is not waited for; a node that looked a moment before another is no such clock.
+        if next_at is None or next_at > now + self.step + _SLACK:
             return now
         return max(next_at, now - _KEPT)

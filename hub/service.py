@@ -189,6 +189,7 @@ class Hub(Ordered):
             node=node,
             alone=alone,
             poll=lambda: SLOW_POLL if self._bell.hears else POLL,
+            may_take=self._heartbeat.check,
         )
         self._room = Room(config, reactor.seconds)
         self._intake = Intake(
@@ -207,13 +208,14 @@ class Hub(Ordered):
         self._make_contexts()
         for part in (
             Hold(config.data, self.reload, reactor),
+            *([turn] if self._feed else []),  # ends after the database, which cuts a connection that hangs
             self._database,
             self._heartbeat,
             workroom,
             Chainer(self._database, reactor),
             Timekeeper(self._database, reactor, self.now, self._delivery.wake),
             self._inquiry,
-            *([turn, self._feed] if self._feed else []),
+            *([self._feed] if self._feed else []),
             self._delivery,
             *(() if alone else (self._bell,)),
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),

@@ -58,7 +58,7 @@ class Sight:
             if left.get(queue.partner, 1) and queue.next_due is not None:
                 yield queue.next_due
             if queue.oldest:
-                yield from (at for at in (found.breaker.until, found.next_at) if at is not None)
+                yield from (at for at in (found.breaker.until, found.next_at) if at is not None and at > self.now)
 
 
 def see(tx: Transaction, now: datetime) -> Sight:

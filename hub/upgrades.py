@@ -39,7 +39,7 @@ def runs_on(known: Sequence[Step], found: str | None, least: str | None) -> bool
     """
     versions = [step.version for step in known]
     if found not in versions:
-        return found is not None and least is not None and least in versions
+        return found is not None and found.isdigit() and least is not None and least in versions
     return all(step.part == AFTER for step in known[versions.index(found) + 1 :])
 
 

@@ -36,6 +36,13 @@ def test_after_a_long_silence_no_flood_goes():
     assert rate.allows(NOW, NOW + timedelta(days=7)) == 11, "a tenth of a second's"
 
 
+def test_a_node_that_looked_a_moment_before_another_gets_no_more():
+    """The other has taken meanwhile, and wrote its own, later time."""
+    rate = Rate.read("1/s")
+    next_at = rate.after(None, NOW + timedelta(milliseconds=5), 1)
+    assert rate.allows(next_at, NOW) == 0
+
+
 def test_a_clock_that_was_set_back_stops_nothing():
     rate = Rate.read("1/s")
     assert rate.allows(NOW + timedelta(hours=1), NOW) == 1

@@ -19,6 +19,7 @@ NEXT = [*NEW, Step("0013", "before")]
         (OLD, "0012", "0012", False),  # and then taken away
         (OLD, "0013", "0012", False),
         (OLD, "0011", None, False),  # nobody wrote down what was done
+        (OLD, "moved", "0008", False),  # it is no version but a mark
         (NEW, "0011", "0008", True),  # the rest is to be taken away
         (NEW, "0010", "0008", False),
         (NEW, "0012", "0012", True),
