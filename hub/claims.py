@@ -171,7 +171,7 @@ def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict
     rows: dict[str, Rows] = {name: [] for name in messages}
     for row in tx.execute(_TO_GO, {"code": partner, "now": now, "messages": messages}):
         rows[row.message].append(row)
-    return {name: locked for name, locked in rows.items() if locked}
+    return {name: found for name, found in rows.items() if found}
 
 
 def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:

@@ -174,7 +174,7 @@ class Hub(Ordered):
             alone=alone,
             rescued=self._wake,
         )
-        self._bell = Bell(open_journal(pooled=False), reactor, node, self._wake)
+        self._bell = None if alone else Bell(open_journal(pooled=False), reactor, node, self._wake)
         workroom = self._workroom = Workroom(reactor)
         self._sender = Sender(config, reactor, self.now)
         self._delivery = DeliveryService(
@@ -188,7 +188,7 @@ class Hub(Ordered):
             random=random.SystemRandom().random,
             node=node,
             alone=alone,
-            poll=lambda: SLOW_POLL if self._bell.hears else POLL,
+            poll=lambda: SLOW_POLL if self._bell is not None and self._bell.hears else POLL,
             may_take=self._heartbeat.check,
         )
         self._room = Room(config, reactor.seconds)
@@ -217,7 +217,7 @@ class Hub(Ordered):
             self._inquiry,
             *([self._feed] if self._feed else []),
             self._delivery,
-            *(() if alone else (self._bell,)),
+            *([self._bell] if self._bell else []),
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
             Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
         ):
