@@ -3,15 +3,15 @@
 A partner's configuration names its adapter by the folder: `adapter = "documents"` in `partners/CODE.toml`.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
-from cryptography import x509
+import attrs
 
-from hub.certificates import Signer
 from hub.model import Adapter
+from hub.terms import Setting, Terms
 
 
 def names() -> tuple[str, ...]:
@@ -19,23 +19,54 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(found.name for found in iter_modules(__path__) if found.ispkg))
 
 
-def adapter(
-    name: str,
-    *,
-    url: str,
-    identity: Signer,
-    certificates: Sequence[x509.Certificate],
-    max_age: timedelta,
-    skew: timedelta,
-) -> Adapter:
-    """Return the adapter *name* for one partner.  KeyError when there is no such folder.
+def adapter(name: str, terms: Terms) -> Adapter:
+    """Return the adapter *name* for one partner on these *terms*.  KeyError when there is no such folder."""
+    folder = _folder(name)
+    defaults = {each.name: each.default for each in settings(name) if each.default is not None and not each.secret}
+    made: Adapter = folder.adapter(attrs.evolve(terms, settings={**defaults, **terms.settings}))
+    return made
 
-    *identity* is the hub's; *certificates* are the partner's; *max_age* bounds how old a signed reply may be, *skew* how far
-    the clock that signed it may be off.
-    """
+
+def settings(name: str) -> tuple[Setting, ...]:
+    """Return what the adapter *name* reads of `[settings]`.  KeyError when there is no such folder."""
+    found: Iterable[Setting] = getattr(_folder(name), "SETTINGS", ())
+    return tuple(found)
+
+
+def schemes(name: str) -> tuple[str, ...]:
+    """Return how the URLs may begin that the adapter *name* speaks to: `https`, unless it says otherwise."""
+    found: Iterable[str] = getattr(_folder(name), "SCHEMES", ("https", "http"))
+    return tuple(found)
+
+
+def answers(name: str) -> bool:
+    """Tell whether the adapter *name* answers questions: whether what its folder makes has `ask`."""
+    folder = _folder(name)
+    return any(
+        isinstance(each, type) and each.__module__ == folder.__name__ and hasattr(each, "ask")
+        for each in vars(folder).values()
+    )
+
+
+def flaws(name: str, given: Mapping[str, str], secrets: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return what is wrong with the settings *given* and the *secrets*: the key, what is wrong, what is expected."""
+    known = settings(name)
+    found = []
+    for setting in known:
+        value = (secrets if setting.secret else given).get(setting.name)
+        if value is None and setting.default is None:
+            found.append((setting.key, "is missing", setting.expected))
+        elif value is not None and not setting.fits(value):
+            found.append(
+                (setting.key, "does not fit" if setting.secret else f"{value!r} does not fit", setting.expected)
+            )
+    keys = {setting.key for setting in known}
+    expected = f"one of {', '.join(sorted(keys))}" if keys else f"no [settings]: the adapter {name} reads none"
+    written = [*given, *(f"{secret}-file" for secret in secrets)]
+    return [*found, *((key, "unknown key", expected) for key in sorted(set(written) - keys))]
+
+
+def _folder(name: str) -> ModuleType:
     if name not in names():
         raise KeyError(name)
-    made: Adapter = import_module(f"adapters.{name}").adapter(
-        url=url, identity=identity, certificates=certificates, max_age=max_age, skew=skew
-    )
-    return made
+    return import_module(f"adapters.{name}")

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,9 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from hub import agreement, contract, events, metrics, room, store, upgrades
 from hub.database import Journal
+from hub.ear import COUNTED
 from hub.feed import Feed
+from hub.links import Link, Standing
 from hub.metrics import Metric
 from hub.province import Province
 from hub.store import Transaction
@@ -43,15 +45,21 @@ class Readiness:
 
 
 async def readiness(
-    journal: Journal, province: Province, now: datetime, work: Work, key_flaw: Callable[[], Awaitable[str]]
+    journal: Journal,
+    province: Province,
+    now: datetime,
+    work: Work,
+    key_flaw: Callable[[], Awaitable[str]],
+    links: str = "",
 ) -> Readiness:
-    """Look at database, schema, chain, queue, disk, keys, clock and revocation; *key_flaw* says why the hub's key cannot sign, if so.
+    """Look at database, schema, chain, queue, disk, keys, clock and revocation; *key_flaw* says why the hub's key cannot sign, if so,
+    and *links* which links are down, which is borne: what waits for them waits here as well as anywhere.
 
     Some partners kept out by an overdue list are told of: another node, or a restart, would serve the others no better.  Where all
     are kept out, nothing can be taken.
     """
-    names = ("database", "schema", "chain", "queue", "disk", "keys", "clock", "revocation")
-    reasons = dict.fromkeys(names, "")
+    names = ("database", "schema", "chain", "queue", "disk", "keys", "clock", "revocation", "links")
+    reasons = dict.fromkeys(names, "") | {"links": links}
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is why we are not ready, and it is shown
@@ -74,13 +82,21 @@ async def readiness(
     if kept_out:
         why = next(iter(kept_out.values()))
         reasons["revocation"] = f"{len(kept_out)} of {len(everyone)} partners are kept out: {why}"
-    return Readiness(reasons, frozenset() if nobody else frozenset({"revocation"}))
+    return Readiness(reasons, frozenset({"links"}) if nobody else frozenset({"links", "revocation"}))
 
 
 async def gather(
-    found: Readiness, journal: Journal, province: Province, now: datetime, feed: Feed | None
+    found: Readiness,
+    journal: Journal,
+    province: Province,
+    now: datetime,
+    feed: Feed | None,
+    heard: Mapping[str, int] | None,
+    standings: Mapping[Link, Standing] | None = None,
 ) -> list[Metric]:
-    """Return what `/metrics` tells beside what was *found*; without an answer from the journal, what is known without it."""
+    """Return what `/metrics` tells beside what was *found*, and what of syslog was *heard*, if it is; without an answer from the
+    journal, what is known without it.
+    """
     config = province.config
     shown = {"hub": tuple(own.certificate for _, own in config.own)} | {
         each.code: each.certificates for each in config.partners.values()
@@ -104,9 +120,19 @@ async def gather(
             "lienthong_disk_free_bytes", "gauge", "Room where `data` lies.", shutil.disk_usage(config.data).free
         ),
     ]
+    told += metrics.of_links(standings or {})
     if feed is not None:
         connected = float(feed.connected)
         told.append(metrics.one("lienthong_feed_connected", "gauge", "1 on the node that publishes.", connected))
+    if heard is not None:
+        told.append(
+            Metric(
+                "lienthong_syslog_total",
+                "counter",
+                "Syslog messages that this node heard since it started, by what became of them; unframed: connections given up.",
+                tuple(({"became": word}, float(heard.get(word, 0))) for word in COUNTED),
+            )
+        )
     if not found.reasons["database"] and not found.reasons["schema"]:
         told += await journal.read(metrics.of_journal, now, feed.name if feed else None)
     return told
@@ -209,16 +235,31 @@ class _Metrics(Resource):
         return NOT_DONE_YET
 
 
+class _Root(Resource):
+    """The admin port: what is for everybody by its name, and everything else the console's."""
+
+    def __init__(self, console: Resource | None) -> None:
+        super().__init__()
+        self._console = console
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        return self._console or NoResource()
+
+
 def resource(
     look: Callable[[], Awaitable[Readiness]],
     wsdls: Callable[[], dict[str, bytes]],
     gather: Callable[[], Coroutine[Any, Any, list[Metric]]] | None = None,
+    public: Resource | None = None,
+    console: Resource | None = None,
 ) -> Resource:
-    """Return what the admin port serves without a sign-in; `/metrics` only where something is gathered."""
-    root = Resource()
+    """Return what the admin port serves: `/metrics` only where something is gathered, `/public` where there is any, else the *console*."""
+    root = _Root(console)
     root.putChild(b"healthz", _Health())
     root.putChild(b"readyz", _Ready(look))
     root.putChild(b"contracts", _Contracts(wsdls))
+    if public is not None:
+        root.putChild(b"public", public)
     if gather is not None:
         root.putChild(b"metrics", _Metrics(gather))
     return root

@@ -3,19 +3,22 @@
 Knows the rules and their order; not how the call came, nor what is in the journal.
 """
 
+import hashlib
 from datetime import datetime
 
 import attrs
 from lxml import etree
 
-from hub import answers, calls, changes, enveloped, examination, packet, signing, slimming
+from hub import answers, calls, changes, enclosures, enveloped, examination, packet, signing, slimming
 from hub.config import Partner
 from hub.errors import Rejected
+from hub.hanoi import day
 from hub.journal import Entry
-from hub.model import Kind, Packet, PacketSignature, Problem, Standing
+from hub.model import DOCUMENTS, HUB, Kind, Packet, PacketSignature, Problem, Receive, Record, Standing, State
 from hub.policy import Policy
-from hub.province import Province, day
-from hub.routes import Route
+from hub.province import Province
+from hub.routes import Route, Routes
+from hub.services import Service
 from hub.slimming import Loads
 from hub.spool import Drawer, Octets
 
@@ -57,7 +60,108 @@ def judge_message(
     assert entry.message_id is not None
     said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
     receipt = signing.seal(answers.receipt(said), province.config.identity)
-    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt)
+    enclosed = enclosures.read(read, partner.code, province.routes, now, message)
+    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, enclosed=enclosed)
+
+
+def judge_own(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> Entry:
+    """Judge a packet that the hub itself wrote: only its recipients can be wrong.
+
+    What it encloses the hub has counted already.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    entry = Entry(
+        id=message,
+        partner=HUB,
+        message_id=message_id,
+        service=DOCUMENTS,
+        received_at=now,
+        content=content,
+        sha256=sha256,
+        packet=packet.read(content),
+        signature=PacketSignature(standing=Standing.UNSIGNED),
+    )
+    assert entry.packet is not None
+    try:
+        routes = province.routes.route_all(HUB, entry.packet.recipients, day(now))
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    said = answers.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
+    return attrs.evolve(entry, routes=routes, receipt=signing.seal(answers.receipt(said), province.config.identity))
+
+
+def judge_record(
+    service: Service,
+    content: bytes,
+    message_id: str | None,
+    partner: str,
+    province: Province,
+    now: datetime,
+    message: str,
+) -> Entry:
+    """Judge a message that is no packet: read it, authorise the units it tells of, route it, and write the receipt for it.
+
+    Its units become the registry's.  It goes to each partner that takes its service, but not back to *partner*.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    entry = Entry(
+        id=message,
+        partner=partner,
+        message_id=message_id or sha256,
+        service=service.name,
+        received_at=now,
+        content=content,
+        sha256=sha256,
+    )
+    try:
+        record = registered(service.read(content, now, message), province.routes)
+        entry = attrs.evolve(entry, record=record)
+        require_family(record, province.routes)
+        if partner != HUB:
+            require_permission(record, partner, province.routes)
+            require_standard(record, province.config.partners[partner].policy)
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    takers = [
+        each
+        for each in province.config.partners.values()
+        if service.name in each.services and record.kind not in service.ours
+    ]
+    routes = tuple(
+        Route(each.code, each.code, each.code, State.WAITING)
+        for each in takers
+        if each.receive is Receive.PUSH and each.code != partner
+    )
+    assert entry.message_id is not None
+    said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
+    receipt = signing.seal(answers.receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity)
+    return attrs.evolve(entry, routes=routes, receipt=receipt)
+
+
+def require_permission(record: Record, partner: str, routes: Routes) -> None:
+    """Raise `Rejected` where *partner* may not speak for a unit that *record* tells of; what tells of no unit's work is anybody's."""
+    for unit in dict.fromkeys((record.sender, *(fact.unit for fact in record.facts))):
+        if unit and (why := routes.permission(partner, unit)):
+            raise Rejected(why[0])
+
+
+def require_family(record: Record, routes: Routes) -> None:
+    """Raise `Rejected` for every unit that *record* tells of beside its sender and that is not below it."""
+    strangers = [unit for unit in record.told if not routes.is_under(unit, record.sender)]
+    if strangers:
+        raise Rejected(*(Problem("unit-not-below", f"{unit}: {record.sender}") for unit in strangers))
+
+
+def require_standard(record: Record, policy: Policy) -> None:
+    """Raise `Rejected` for what the observed profile tolerates, where *policy* says `strict`."""
+    if policy.profile == "strict" and record.deviations:
+        raise Rejected(*record.deviations)
+
+
+def registered(record: Record, routes: Routes) -> Record:
+    """Return *record* with the registry's codes for its units."""
+    facts = tuple(attrs.evolve(fact, unit=routes.canonical(fact.unit)) for fact in record.facts)
+    return attrs.evolve(record, sender=routes.canonical(record.sender), facts=facts)
 
 
 def judge_signature(

@@ -64,17 +64,17 @@ class Receipt:
 # --- made ---------------------------------------------------------------------------------------------------------------
 
 
-def taken(operation: str, document_id: str, receipt: bytes) -> etree._Element:
-    """Answer *operation* (SendDocument, UpdateTraces): it is in the journal; *receipt* is the stored, sealed document."""
-    answer = _reported(operation)
-    etree.SubElement(answer, f"{{{NAMESPACE}}}DocumentId").text = document_id
+def taken(operation: str, document_id: str, receipt: bytes, namespace: str = NAMESPACE) -> etree._Element:
+    """Answer *operation*, which brought a message: it is in the journal; *receipt* is the stored, sealed document."""
+    answer = _reported(operation, (), namespace)
+    etree.SubElement(answer, f"{{{namespace}}}DocumentId").text = document_id
     answer.append(etree.fromstring(receipt))
     return answer
 
 
-def refused(operation: str, problems: Sequence[Problem]) -> etree._Element:
+def refused(operation: str, problems: Sequence[Problem], namespace: str = NAMESPACE) -> etree._Element:
     """Answer *operation* (one whose response holds a Report): refused, for each of *problems*."""
-    return _reported(operation, problems)
+    return _reported(operation, problems, namespace)
 
 
 def confirmed() -> etree._Element:
@@ -139,10 +139,10 @@ def permission(problems: Sequence[Problem]) -> etree._Element:
     return _reported("CheckPermission", problems)
 
 
-def receipt(said: Receipt) -> etree._Element:
+def receipt(said: Receipt, namespace: str = NAMESPACE) -> etree._Element:
     """Return the Receipt as it is before hub.signature seals it."""
     return build(
-        NAMESPACE,
+        namespace,
         "Receipt",
         {
             "DocumentId": said.document_id,
@@ -153,10 +153,10 @@ def receipt(said: Receipt) -> etree._Element:
     )
 
 
-def _reported(operation: str, problems: Sequence[Problem] = ()) -> etree._Element:
-    answer = build(NAMESPACE, f"{operation}Response", {})
-    report = build(NAMESPACE, "Report", {"IsSuccess": "false" if problems else "true"})
-    report.append(error_list(NAMESPACE, problems))
+def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str = NAMESPACE) -> etree._Element:
+    answer = build(namespace, f"{operation}Response", {})
+    report = build(namespace, "Report", {"IsSuccess": "false" if problems else "true"})
+    report.append(error_list(namespace, problems))
     answer.append(report)
     return answer
 

@@ -4,8 +4,11 @@ Nothing is unpacked and no octets are kept: a 20 MB attachment is read in slices
 """
 
 import hashlib
+import io
 import re
 import struct
+import zipfile
+import zlib
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
 
@@ -75,6 +78,28 @@ def decoded(letters: str | Iterable[str]) -> Iterator[bytes]:
         if padded and b2a_base64(octets[-(len(octets) % 3) :], newline=False).decode() != part[-4:]:
             raise ValueError("stray bits before the padding")
         yield octets
+
+
+def content(letters: str | Iterable[str], most: int) -> bytes:
+    """Return the octets that *letters* stand for, taken out of the VXP SDK's wrapping if they are in it; *most* at most.
+
+    They have passed `carried`.  Raises Unfit when there are more, or the ZIP cannot be unpacked.
+    """
+    octets = b""
+    for piece in decoded(letters):
+        octets += piece
+        if len(octets) > most:
+            raise Unfit(f"more than {most} octets")
+    if not octets.startswith(_ZIP):
+        return octets
+    try:
+        with zipfile.ZipFile(io.BytesIO(octets)) as archive, archive.open(archive.infolist()[0]) as entry:
+            found = entry.read(most + 1)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise Unfit(f"a ZIP that cannot be unpacked: {error}") from None
+    if len(found) > most:
+        raise Unfit(f"more than {most} octets")
+    return found
 
 
 def _quanta(letters: str | Iterable[str]) -> Iterator[str]:

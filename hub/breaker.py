@@ -100,14 +100,15 @@ def failed(breaker: Breaker, policy: Policy, now: datetime, random: float, outco
     """Return the breaker after a failure; *random* is in [0, 1).
 
     Open, it waits as long as a message would that had failed so often: a step that doubles from `first_retry` to `max_retry`,
-    at least half of it; or as long as the partner asked for.
+    at least half of it; or as long as the partner asked for.  Wrong credentials open it at once, for `max_retry`: no other
+    message would fare better, and who tries them again and again is locked out.
     """
     if breaker.position is Position.OPEN:
         return attrs.evolve(breaker, position=_to(breaker, "failure"))  # it was under way when the breaker opened
     failures = breaker.failures + 1
-    if breaker.position is Position.CLOSED and failures < FAILURES:
+    if breaker.position is Position.CLOSED and failures < FAILURES and not outcome.credentials:
         return attrs.evolve(breaker, position=_to(breaker, "failure"), failures=failures, reason=outcome.detail)
-    longest = step(policy, FAILURES + breaker.opened)
+    longest = policy.max_retry if outcome.credentials else step(policy, FAILURES + breaker.opened)
     wait = max(longest * (0.5 + random / 2), timedelta(seconds=outcome.retry_after or 0))
     return Breaker(
         position=_to(breaker, "failure", Position.OPEN),

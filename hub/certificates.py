@@ -209,7 +209,8 @@ class Anchors:
     """What is trusted: CA certificates, each an anchor by itself (an intermediate needs no root here), and what they revoke.
 
     *crls* come from files.  *intermediates* only help to build a chain and are not trusted by themselves.  *sourced* are CAs
-    that are asked over the network what they revoke: `hear` takes what they said.
+    that are asked over the network what they revoke: `hear` takes what they said.  *committing*: the certificates are
+    those of persons, whose keys may be for nonRepudiation (contentCommitment) instead of digitalSignature.
 
     Revocation is judged for every link of a chain.  An issuer that has a source here, a CRL in a file or a place that is
     asked, must say something current: an overdue CRL refuses its whole issue, so that stopping its delivery does not bring
@@ -226,7 +227,9 @@ class Anchors:
         *,
         intermediates: Sequence[x509.Certificate] = (),
         sourced: Sequence[x509.Certificate] = (),
+        committing: bool = False,
     ) -> None:
+        self._committing = committing
         self._anchors = [X509.from_cryptography(anchor) for anchor in anchors]
         self._intermediates = list(dict.fromkeys(intermediates))
         self._filed = tuple(RevocationList(crl) for crl in crls)
@@ -313,7 +316,7 @@ class Anchors:
 
     def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
         """Judge the whole chain."""
-        _judge_usage(certificate)
+        _judge_usage(certificate, committing=self._committing)
         path = self._path(certificate, now, chain)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
         unsourced, unknown = "", ""
@@ -363,15 +366,17 @@ def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
     return store
 
 
-def _judge_usage(certificate: x509.Certificate) -> None:
-    """RFC 5280, 4.2.1.3: a key that signs messages has digitalSignature, if its usage is limited at all."""
+def _judge_usage(certificate: x509.Certificate, *, committing: bool) -> None:
+    """RFC 5280, 4.2.1.3: a key that signs messages has digitalSignature, if its usage is limited at all; a person's, *committing*,
+    may have nonRepudiation instead.
+    """
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return
     except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise Untrusted("certificate-untrusted", f"{_named(certificate)}: {error}") from None
-    if not usage.digital_signature:
+    if not (usage.digital_signature or (committing and usage.content_commitment)):
         raise Untrusted("certificate-untrusted", f"key usage without digitalSignature: {_named(certificate)}")
 
 

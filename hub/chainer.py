@@ -2,13 +2,12 @@
 
 import attrs
 import structlog
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 
 from hub import events
 from hub.database import Journal
+from hub.regular import Regular
 
 log = structlog.get_logger()
 
@@ -17,33 +16,20 @@ _EVERY = 0.5  #: seconds
 
 
 @attrs.define(eq=False)
-class Chainer(Service):
+class Chainer(Regular):
     """One node's chainer; a database lock lets one at a time work."""
+
+    every = _EVERY
 
     _journal: Journal
     _clock: IReactorTime
-    _loop: LoopingCall = attrs.field(init=False)
-    _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
 
-    def startService(self) -> None:
-        """Begin."""
-        Service.startService(self)
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._chain()))
-        self._loop.clock = self._clock
-        self._running = self._loop.start(_EVERY)
+    async def end(self) -> None:
+        """Chain what is there."""
+        await self.look()
 
-    def stopService(self) -> Deferred[None]:
-        """Chain what is there, then stop."""
-        Service.stopService(self)
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        self._loop.stop()
-        if self._running is not None:
-            await self._running
-        await self._chain()
-
-    async def _chain(self) -> None:
+    async def look(self) -> None:
+        """Chain what is there, batch by batch."""
         try:
             while await self._journal.write(events.chain, _BATCH) == _BATCH:
                 pass

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,10 +20,14 @@ import hub
 from hub import agreement, contract, damage, heard, marks, pidfile, registry, store, upgrades
 from hub.config import Config, Listen, read
 from hub.errors import ConfigurationFault, Mistake, Unready
+from hub.hanoi import day
 from hub.heard import Heard
+from hub.model import DOCUMENTS
 from hub.province import Province
 from hub.rehearsal import rehearse
+from hub.report import book
 from hub.roll import Roll
+from hub.services import services
 
 
 @attrs.frozen
@@ -46,17 +50,18 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
     except ConfigurationFault as fault:
         return Findings(fault.mistakes)
     known = heard.load(config, now)
-    heard.tell(config.anchors, known)
-    units, mistakes = _journal(config)
+    heard.tell_all(config, known)
+    units, mistakes = _journal(config, day(now))
     mistakes += [
         *_installation(),
         *_contracts(),
         *agreement.adapter_mistakes(config),
         *agreement.identity_mistakes(config, now),
         *_feed(config),
+        *_reports(config),
         *_ports(config, starting=starting),
     ]
-    warnings = [*agreement.endings(config, now), *_secrets(config)]
+    warnings = [*agreement.endings(config, now), *agreement.official_certificates(config, now), *_secrets(config)]
     judged = [*_key(config), *agreement.partner_certificates(config, now), *agreement.revocations(config)]
     for found, grave in judged:
         (mistakes if grave else warnings).append(found)
@@ -64,6 +69,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         return Findings(tuple(mistakes), tuple(warnings))
     mistakes += agreement.routing_mistakes(config, units)
     province = Province.of(config, units)
+    mistakes += agreement.report_mistakes(config, province.routes, day(now))
     if not mistakes:
         try:
             mistakes += rehearse(province, contract.load("documents"), now)
@@ -72,8 +78,8 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
 
 
-def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
-    """Return the registry's units; None, and why, when they cannot be read."""
+def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
+    """Return the registry's units as they are *today*; None, and why, when they cannot be read."""
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = "a directory that this account may write"
         return None, [Mistake("hub.toml: data", f"{config.data} is not there or not writable", expected)]
@@ -87,7 +93,7 @@ def _journal(config: Config) -> tuple[Roll | None, list[Mistake]]:
             if not upgrades.fits(tx):
                 return None, [*mistakes, agreement.version_mistake(found, store.latest_version())]
             mistakes += [damage.mistake(found) for found in damage.in_file(tx, briefly=True)]
-            return registry.roll(tx), mistakes
+            return registry.roll(tx, today), mistakes
     except SQLAlchemyError as error:
         if store.is_damage(error):
             return None, [damage.mistake(str(getattr(error, "orig", error)))]
@@ -110,11 +116,21 @@ def _feed(config: Config) -> Iterable[Mistake]:
         yield Mistake("hub.toml: feed", "there is no pika", "pip install 'lienthong[amqp]'")
 
 
-def _contracts() -> Iterable[Mistake]:
+def _reports(config: Config) -> Iterable[Mistake]:
+    """Give every mistake of the forms and of the calendar of working days, those that come with the hub included."""
     try:
-        contract.load("documents")
-    except (OSError, LxmlError, KeyError) as error:
-        yield Mistake("wsdl/lienthong/1/documents.wsdl", str(error), "the files of this version, unchanged")
+        _ = book.read(config.reports)
+    except ConfigurationFault as fault:
+        return fault.mistakes
+    return ()
+
+
+def _contracts() -> Iterable[Mistake]:
+    for name in (DOCUMENTS, *filter(contract.published, services())):
+        try:
+            contract.load(name)
+        except (OSError, LxmlError, KeyError) as error:
+            yield Mistake(f"wsdl/lienthong/1/{name}.wsdl", str(error), "the files of this version, unchanged")
 
 
 def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
@@ -135,7 +151,7 @@ def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
         yield Mistake("hub.toml: data", f"a hub runs in {config.data} already (pid {pid})", "one hub a data directory")
     if pid:
         return
-    for key, listen in (("soap", config.soap), ("admin", config.admin)):
+    for key, listen in config.listens:
         error = _port_error(listen)
         if error == errno.EADDRINUSE:
             wrong = f"{listen.port} on {listen.host} is held by another process"

@@ -228,7 +228,8 @@ def settle(
     lanes.lock(tx, claim.lane, claim.recipients)
     mine = {"ids": claim.deliveries, "node": claim.holder}
     held = tx.execute(_MINE, mine).all()
-    said = {"ended_at": now, "outcome": outcome, "detail": verdict.reason} | attrs.asdict(exchange)
+    told = verdict.reason or verdict.word
+    said = {"ended_at": now, "outcome": outcome, "detail": told} | attrs.asdict(exchange)
     still_ours = tx.execute(_STILL_GOING, said | {"which": claim.attempt}).rowcount
     rows = held if still_ours else []
     if not rows:
@@ -244,7 +245,7 @@ def settle(
     state = move(State.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now}
     tx.execute(sa.update(table).where(_held_by_us).values(state=state, **values), mine)
-    said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": verdict.reason}
+    said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": told}
     events.append(tx, Event("attempt-ended", now, claim.message, None, said))
     if state is State.WAITING:
         halt(tx, rows, now)

@@ -58,17 +58,20 @@ def octets(tx: Transaction, sha256: str) -> bytes:
 def pieces(tx: Transaction, sha256: str) -> Iterator[bytes]:
     """Yield the bytes of that name, a part at a time.  KeyError when there are none."""
     number = 0
-    while True:
-        query = sa.select(table.c.octets).where(table.c.sha256 == sha256, table.c.part == number)
-        found = tx.scalars(query).first()
-        if found is None:
-            break
-        yield bytes(found)
+    while (found := part(tx, sha256, number)) is not None:
+        yield found
         if len(found) < PART:
             return
         number += 1
     if number == 0:
         raise KeyError(sha256)
+
+
+def part(tx: Transaction, sha256: str, number: int) -> bytes | None:
+    """Return one part of the bytes of that name; None when there is none of that number."""
+    query = sa.select(table.c.octets).where(table.c.sha256 == sha256, table.c.part == number)
+    found = tx.scalars(query).first()
+    return None if found is None else bytes(found)
 
 
 def _count(length: int) -> int:

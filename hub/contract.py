@@ -121,6 +121,16 @@ def load(name: str, version: str = "1", owner: str = "lienthong", folder: Path |
     )
 
 
+def published(name: str, version: str = "1", owner: str = "lienthong") -> bool:
+    """Tell whether there is a contract of that name."""
+    return (root() / "wsdl" / owner / version / f"{name}.wsdl").is_file()
+
+
+def names(version: str = "1", owner: str = "lienthong") -> tuple[str, ...]:
+    """Return the names of all contracts."""
+    return tuple(sorted(path.stem for path in (root() / "wsdl" / owner / version).glob("*.wsdl")))
+
+
 @cache
 def root() -> Path:
     """Return the folder that holds `wsdl/` and `xsd/`: `hub/_data` of a wheel, else the checkout."""

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from hub import changes, events, lanes, ledger, store
 from hub.ids import later, new_id
 from hub.lifecycle import URGENCIES, move
-from hub.model import Delivery, Event, Kind, State
+from hub.model import DOCUMENTS, Delivery, Event, Kind, State
 from hub.routes import Route
 from hub.schema import FREE, message, write_instant
 from hub.schema import delivery as table
+from hub.services import services
 from hub.store import Transaction
 
 Rows = list[sa.Row[tuple[object, ...]]]
@@ -98,6 +99,11 @@ def end(
     body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
     events.append(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
     row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    if row["service"] != DOCUMENTS:
+        milestone = services()[row["service"]].synced
+        if milestone and state is State.DELIVERED:
+            ledger.write(tx, ledger.synced(row, milestone, partner, now))
+        return
     if row["kind"] == Kind.STATUS:
         return
     fact = ledger.received(row, recipient, now) if state is State.DELIVERED else ledger.failed(row, recipient, now)

@@ -50,7 +50,7 @@ HELD_ALARM = timedelta(days=3)
 DRAIN = 10.0
 
 
-class Unreachable(Exception):
+class Unreachable(ConnectionError):
     """The network's fault or the partner's: no reply came."""
 
 
@@ -224,7 +224,7 @@ class DeliveryService(Service):
             settled = await self._journal.write(claims.settle, claim, name, verdict, exchange, now, heard=heard)
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
-                _tell(before, after)
+                tell_moved(before, after)
 
     def _heard(
         self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
@@ -276,7 +276,7 @@ def _cancel(tasks: list[Deferred[None]]) -> None:
         task.cancel()
 
 
-def _tell(before: Breaker, after: Breaker) -> None:
+def tell_moved(before: Breaker, after: Breaker) -> None:
     """Say in the log that a breaker opened or closed; the partner's name is bound to the line."""
     if after.position is before.position:
         return

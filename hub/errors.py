@@ -42,6 +42,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Thuộc tính không có trong QCVN 102; hãy bỏ đi",
         "The attribute is none of QCVN 102; leave it out",
     ),
+    "calendar-unreadable": (
+        "Không đọc được lịch họp (iCalendar); hãy đối chiếu RFC 5545",
+        "The calendar cannot be read; compare it with RFC 5545",
+    ),
     "certificate-expired": (
         "Chứng thư ngoài thời hạn hiệu lực; hãy gia hạn",
         "The certificate is outside its validity; renew it",
@@ -62,9 +66,17 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Các phần tử con không theo thứ tự; hãy sắp lại",
         "The children stand in another order; put them right",
     ),
+    "column-unknown": (
+        "Biểu mẫu không có cột này, hoặc cột không nhận số khai; hãy dùng khóa cột đã nêu",
+        "The form has no such column, or none that takes a figure; use one of the keys named",
+    ),
     "contract-broken": (
         "Lời gọi không đúng đặc tả dịch vụ; hãy đối chiếu WSDL",
         "The call breaks the service contract; compare it with the WSDL",
+    ),
+    "declaration-missing": (
+        "Đơn vị chưa nộp số liệu cho biểu mẫu và kỳ này; hãy gọi SubmitWorkloadReport trước",
+        "The unit has declared nothing for this form and period; call SubmitWorkloadReport first",
     ),
     "disk-low": (
         "Trục sắp hết chỗ trên đĩa; hãy gửi lại sau",
@@ -75,9 +87,21 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Không có thông điệp này cho hệ thống của bạn; hãy kiểm tra mã",
         "There is no such message for your system; check the id",
     ),
+    "dossier-unknown": (
+        "Không có hồ sơ này ở đơn vị mà hệ thống của bạn được gửi thay; hãy kiểm tra mã hồ sơ và mã đơn vị",
+        "No dossier of this code is known at a unit your system may send for; check both codes",
+    ),
     "element-unknown": (
         "Phần tử không có trong QCVN 102; hãy bỏ đi",
         "The element is none of QCVN 102; leave it out",
+    ),
+    "evidence-differs": (
+        "Căn cứ của tháng đã đóng không còn như lúc đóng; hãy báo đơn vị vận hành đếm lại (lienthong report --close), rồi thử lại",
+        "The evidence of a closed month is not what was closed; ask the operator to count again (lienthong report --close), then try again",
+    ),
+    "form-unknown": (
+        "Không có biểu mẫu này cho kỳ báo cáo; hãy dùng mã biểu mẫu đã nêu",
+        "There is no such form for the period; use one of the forms named",
     ),
     "hub-busy": (
         "Trục đang quá tải; hãy gửi lại sau",
@@ -91,6 +115,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "MessageId đã dùng cho nội dung khác; hãy dùng mã mới",
         "This MessageId was used for other bytes; use a new one",
     ),
+    "incident-unreadable": (
+        "Không đọc được thông tin sự cố; hãy đối chiếu đặc tả",
+        "What tells of an incident cannot be read; compare it with the reference",
+    ),
     "journal-damaged": (
         "Nhật ký của trục bị hỏng và phải được khôi phục; hãy gửi lại sau",
         "The hub's journal is damaged and must be restored; send again later",
@@ -102,6 +130,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "key-unavailable": (
         "Trục tạm thời không ký được; hãy gửi lại sau",
         "The hub cannot sign now; send again later",
+    ),
+    "list-unreadable": (
+        "Danh mục không đọc được hoặc bị từ chối; bản trước vẫn được dùng, hãy xem bên cung cấp trả lời gì",
+        "The list cannot be read or was refused; the one before stays in use, see what its provider says",
+    ),
+    "lookup-not-served": (
+        "Không có hệ thống nào trả lời chức năng này; hãy liên hệ đơn vị vận hành",
+        "No system answers this operation; ask the operator",
+    ),
+    "lookup-refused": (
+        "Hệ thống được hỏi từ chối; hãy kiểm tra thông tin đã gửi",
+        "The system that was asked refuses; check what you sent",
+    ),
+    "lookup-unavailable": (
+        "Hệ thống được hỏi hiện không trả lời; hãy gọi lại sau với cùng MessageId",
+        "The system that was asked does not answer now; call again later with the same MessageId",
     ),
     "media-type": (
         "Kiểu nội dung HTTP không được hỗ trợ; hãy gửi text/xml, application/soap+xml hoặc multipart/related, không nén",
@@ -135,6 +179,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Đơn vị này không thuộc hệ thống của bạn; hãy kiểm tra mã đơn vị",
         "That unit does not belong to your system; check the code",
     ),
+    "official-not-for-unit": (
+        "Người ký không được phân công ký báo cáo của đơn vị này; hãy để đúng người ký, hoặc đề nghị đơn vị vận hành bổ sung phân công",
+        "The signer may not sign for this unit; let the right person sign, or ask the operator to enter the assignment",
+    ),
+    "official-not-in-office": (
+        "Người ký chưa được hoặc không còn được phân công vào ngày ký; hãy để người đang được phân công ký",
+        "The signer was not assigned on that day; let somebody sign who is",
+    ),
+    "official-unknown": (
+        "Chứng thư của người ký chưa được đăng ký; hãy dùng chứng thư đã đăng ký, hoặc gửi chứng thư cho đơn vị vận hành",
+        "The signer's certificate is not registered; use the registered one, or bring this one to the operator",
+    ),
     "operation-unknown": (
         "Không có chức năng này; hãy đối chiếu WSDL",
         "There is no such operation; compare it with the WSDL",
@@ -155,13 +211,57 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Gói tin chưa được ký; hãy ký toàn bộ gói tin (XMLDSig enveloped)",
         "The packet is not signed; sign the whole packet (enveloped XMLDSig)",
     ),
+    "period-not-closed": (
+        "Tháng đã nêu chưa đóng; hãy đợi trục tự đóng lúc rạng sáng, hoặc đề nghị đơn vị vận hành đóng",
+        "The month named is not closed; wait until the hub closes it at daybreak, or ask the operator to",
+    ),
+    "period-not-ended": (
+        "Kỳ báo cáo chưa kết thúc, số liệu còn thay đổi; hãy tải báo cáo để ký sau khi kỳ kết thúc",
+        "The period is not over and its numbers may change; get the report to sign when it is over",
+    ),
+    "period-unreadable": (
+        "Không đọc được kỳ báo cáo; hãy ghi như 2026-11, 2026-Q4, 2026-H1, 2026-9M hoặc 2026",
+        "The period cannot be read; write it like 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026",
+    ),
     "secret-refused": (
         "Văn bản mật không được gửi qua trục liên thông; hãy gửi bằng cách khác",
         "A secret document may not travel over the hub; send it another way",
     ),
+    "quota-exceeded": (
+        "Đơn vị đã hết lượt hỏi trong ngày; hãy hỏi lại vào ngày mai hoặc liên hệ đơn vị vận hành",
+        "The unit has used up its questions of the day; ask again tomorrow, or ask the operator",
+    ),
     "replayed": (
         "Lời gọi đã ký này đã đến trước đó và nay sẽ làm thay đổi dữ liệu; hãy ký lại rồi gọi lại",
         "This very signed call came before and would change something now; sign it anew and call again",
+    ),
+    "reason-missing": (
+        "Lập bản mới phải có lý do; hãy ghi lý do rồi gửi lại",
+        "A new revision needs a reason; write it and send again",
+    ),
+    "report-already-signed": (
+        "Bản báo cáo này đã được ký; muốn ký lại, hãy lập bản mới kèm lý do rồi ký bản đó",
+        "This revision is signed already; to sign again, make a new revision with a reason and sign that",
+    ),
+    "report-changed": (
+        "Nội dung khác với báo cáo đã tải về; hãy tải lại và ký đúng tệp đó bằng công cụ không sửa XML (giữ nguyên khoảng trắng)",
+        "The content is not that of the report given out; download it again and sign that very file with a tool that keeps the XML",
+    ),
+    "report-not-closed": (
+        "Báo cáo chưa khóa nên chưa có gì để ký; hãy tải báo cáo XML của kỳ đã kết thúc, rồi ký tệp đó",
+        "The report is not closed: there is nothing to sign; get the XML report of an ended period, then sign that file",
+    ),
+    "report-other-revision": (
+        "Tệp đã ký là của báo cáo hoặc bản khác; hãy tải bản mới nhất của đúng báo cáo này, ký rồi nộp lại",
+        "What was signed is another report or revision; get the newest revision of this report, sign it and hand it in",
+    ),
+    "report-signatures": (
+        "Tệp phải có đúng một chữ ký, đặt cuối, sau niêm phong của trục; hãy tải lại và ký một lần",
+        "The file must hold one signature, last of all, behind the hub's seal; download it again and sign once",
+    ),
+    "report-unsigned": (
+        "Báo cáo chưa có chữ ký của người có thẩm quyền; hãy ký (XAdES-B, enveloped) rồi nộp tệp đã ký",
+        "No official has signed the report; sign it (XAdES-B, enveloped) and hand the signed file in",
     ),
     "revocation-unknown": (
         "Chưa biết chứng thư còn hiệu lực hay đã bị thu hồi; hãy gửi lại sau hoặc liên hệ đơn vị vận hành",
@@ -175,9 +275,17 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Chữ ký phải bao trùm Body và Timestamp; hãy ký cả hai",
         "The signature must cover Body and Timestamp; sign both",
     ),
+    "signature-incomplete": (
+        "Chữ ký không đúng XAdES-B, chưa ký đủ hoặc kèm phần thừa; hãy ký lại theo XAdES-B (Baseline-B), enveloped",
+        "The signature is not XAdES-B: too little is signed, or there is more in it; sign again as XAdES-B (Baseline-B), enveloped",
+    ),
     "signature-invalid": (
         "Chữ ký không đúng: nội dung đã đổi sau khi ký hoặc ký sai cách",
         "The signature does not verify: the content changed after signing, or was signed wrongly",
+    ),
+    "signing-time": (
+        "Thời điểm ký ở tương lai hoặc trước khi báo cáo khóa; hãy chỉnh đồng hồ máy ký rồi ký lại",
+        "The signing time lies in the future or before the report was closed; set the clock of the signing machine and sign again",
     ),
     "soap-version": (
         "Phiên bản SOAP không được hỗ trợ hoặc không hợp Content-Type; hãy dùng SOAP 1.1 hoặc 1.2",
@@ -203,6 +311,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Thông điệp vượt giới hạn kích thước; hãy chia nhỏ tệp đính kèm",
         "The message is over the size limit; send less",
     ),
+    "too-many-enclosures": (
+        "Quá nhiều lịch họp hoặc báo cáo sự cố trong một gói tin; hãy gửi thành nhiều gói",
+        "There are too many calendars or incident reports in one packet; send them in several",
+    ),
     "too-many-traces": (
         "Quá nhiều trạng thái cho một lần trả lời; hãy thu hẹp bằng Since hoặc DocumentId",
         "There are too many statuses for one answer; narrow the call with Since or DocumentId",
@@ -210,6 +322,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "unit-inactive": (
         "Đơn vị đã ngừng hoạt động hoặc chưa hoạt động; hãy dùng mã kế nhiệm",
         "The unit is not active on this day; use its successor's code",
+    ),
+    "unit-not-below": (
+        "Đơn vị này không trực thuộc đơn vị báo cáo; hãy kiểm tra mã, hoặc để đơn vị ấy tự nộp",
+        "This unit is not below the one that reports; check the code, or let it declare for itself",
     ),
     "unit-unknown": ("Không có đơn vị mang mã này; hãy kiểm tra mã", "No unit has this code; check it"),
     "unit-without-system": (

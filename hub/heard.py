@@ -59,6 +59,7 @@ def questions(config: Config) -> list[Question]:
     certificates = dict.fromkeys(
         [
             *(one for partner in config.partners.values() for one in (*partner.certificates, *partner.chain)),
+            *(config.officials.certificates if config.officials else ()),
             *config.authorities,
             *(one for _, own in config.own for one in (own.certificate, *own.chain)),
         ]
@@ -84,6 +85,14 @@ def keep(data: Path, question: Question, octets: bytes, at: datetime) -> None:
     path = data / FOLDER / question.name
     put(path, octets)
     os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+def tell_all(config: Config, heard: Iterable[Heard]) -> None:
+    """Let every anchor of *config* judge by what was heard: those of partners and those of officials."""
+    known = list(heard)
+    tell(config.anchors, known)
+    if config.officials is not None:
+        tell(config.officials.anchors, known)
 
 
 def tell(anchors: Anchors, heard: Iterable[Heard]) -> None:

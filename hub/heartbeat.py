@@ -10,15 +10,14 @@ from datetime import datetime
 
 import attrs
 import structlog
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 
 from hub import claims, nodes, store, upgrades
 from hub.database import Journal
 from hub.errors import Unready
 from hub.nodes import Node
+from hub.regular import Regular
 from hub.store import Transaction
 
 log = structlog.get_logger()
@@ -30,8 +29,10 @@ _AGAIN = 1.0
 
 
 @attrs.define(eq=False)
-class Heartbeat(Service):
+class Heartbeat(Regular):
     """The beat of one node."""
+
+    every = _AGAIN
 
     _journal: Journal
     _clock: IReactorTime
@@ -43,25 +44,9 @@ class Heartbeat(Service):
     _until: float | None = attrs.field(default=None, init=False)  #: by the steady clock
     _due: float = attrs.field(default=0.0, init=False)  #: the next beat, by the steady clock
     _lapsed: bool = attrs.field(default=False, init=False)
-    _loop: LoopingCall = attrs.field(init=False)
-    _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
 
-    def startService(self) -> None:
-        """Begin to beat."""
-        Service.startService(self)
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._beat()))
-        self._loop.clock = self._clock
-        self._running = self._loop.start(_AGAIN)
-
-    def stopService(self) -> Deferred[None]:
+    async def end(self) -> None:
         """Write that the node stopped."""
-        Service.stopService(self)
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        self._loop.stop()
-        if self._running is not None:
-            await self._running
         try:
             await self._journal.write(nodes.end, self._node.name, self._now())
         except Unready as unready:
@@ -72,7 +57,8 @@ class Heartbeat(Service):
         if not self._alone and (self._until is None or self._steady() > self._until):
             raise Unready("journal-unavailable", "this node has not been seen alive for too long", retry_after=1)
 
-    async def _beat(self) -> None:
+    async def look(self) -> None:
+        """Beat, if it is time."""
         begun = self._steady()
         if begun < self._due:
             return

@@ -91,7 +91,7 @@ class Inquiry(Service):
         mine = {name: one for name, one in self._heard.items() if name in asked}
         self._heard = before | mine
         self._rests, self._asked = {}, set()
-        heard.tell(config.anchors, self._heard.values())
+        heard.tell_all(config, self._heard.values())
 
     def _look(self) -> None:
         if self._round is None and self._config.sources:
@@ -117,7 +117,7 @@ class Inquiry(Service):
                 continue
             self._heard[name] = found
             self._asked.add(name)
-            heard.tell(config.anchors, self._heard.values())
+            heard.tell_all(config, self._heard.values())
 
     async def _ask(self, question: Question, known: Heard | None) -> Heard | None:
         """Return what one of the places says; None when none says anything that counts."""

@@ -3,15 +3,17 @@
 Knows what makes a message the same and the order in which all that follows is written; not how it was carried, verified or judged.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
 import sqlalchemy as sa
 
-from hub import changes, contents, deliveries, documents, events, ledger, statuses, store
+from hub import changes, contents, deliveries, documents, events, incidents, ledger, statuses, store
+from hub.enclosures import Enclosed
 from hub.lifecycle import receive
-from hub.model import Event, Fact, Kind, MessageState, Packet, PacketSignature, Problem, Standing
+from hub.model import Event, Fact, Kind, MessageState, Packet, PacketSignature, Problem, Record, Standing
 from hub.routes import Route, Routes
 from hub.schema import message as table
 from hub.spool import Octets
@@ -20,7 +22,7 @@ from hub.store import Transaction
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """A message as intake judged it.  With problems it is refused; else it has its packet, its routes and its receipt."""
+    """A message as intake judged it.  With problems it is refused; else it has its packet or its record, its routes and its receipt."""
 
     id: str
     partner: str
@@ -30,10 +32,13 @@ class Entry:
     content: bytes | Octets
     sha256: str
     packet: Packet | None = None
+    enclosed: Enclosed = attrs.field(factory=Enclosed)  #: what the packet's attachments tell of
+    record: Record | None = None  #: of a service whose messages are no packets; unit codes are the registry's
     signature: PacketSignature | None = None  #: None where no packet could be looked at
     routes: tuple[Route, ...] = ()
     receipt: bytes | None = None
     problems: tuple[Problem, ...] = ()
+    withheld: bool = False  #: its bytes are not kept, as they may tell of a person
     sha1: Mapping[str, str] | None = None  #: what to tell of the call's SHA-1 signature, where the policy tolerated one
 
 
@@ -84,7 +89,34 @@ def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMa
     return tx.execute(sa.select(table.c.id, table.c.sha256, table.c.receipt).where(same)).mappings().first()
 
 
+def _insert_record(tx: Transaction, entry: Entry, record: Record, routes: Routes) -> bool:
+    lane = ledger.business_key(entry.service, record.sender)
+    row = _row(entry, routes) | {"state": MessageState.ACCEPTED, "lane": lane}
+    if not store.put_once(tx, table, [row]):
+        return False
+    contents.keep(tx, entry.sha256, entry.content)
+    _tell_accepted(tx, entry, record.kind)
+    _note_deviations(tx, entry, record.deviations)
+    deliveries.make(tx, entry.id, entry.routes, entry.received_at, lane=lane)
+    ledger.write(tx, incidents.paired(tx, record.facts))
+    return True
+
+
+def _tell_accepted(tx: Transaction, entry: Entry, kind: str) -> None:
+    body = {"partner": entry.partner, "message_id": entry.message_id, "kind": kind, "sha256": entry.sha256}
+    events.append(tx, Event("message-accepted", entry.received_at, entry.id, None, body))
+    _note_call(tx, entry, entry.id)
+
+
+def _note_deviations(tx: Transaction, entry: Entry, deviations: Sequence[Problem]) -> None:
+    for deviation in deviations:
+        said = {"code": deviation.code, "detail": deviation.detail}
+        events.append(tx, Event("deviation-tolerated", entry.received_at, entry.id, None, said))
+
+
 def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, bool | None]) -> bool:
+    if entry.record is not None:
+        return _insert_record(tx, entry, entry.record, routes)
     packet = entry.packet
     assert packet is not None
     assert entry.message_id is not None
@@ -99,13 +131,9 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
         return False
     contents.keep(tx, entry.sha256, entry.content)
     now = entry.received_at
-    body = {"partner": entry.partner, "message_id": entry.message_id, "kind": packet.kind, "sha256": entry.sha256}
-    events.append(tx, Event("message-accepted", now, entry.id, None, body))
-    _note_call(tx, entry, entry.id)
+    _tell_accepted(tx, entry, packet.kind)
     _note_signature(tx, entry)
-    for deviation in packet.deviations:
-        said = {"code": deviation.code, "detail": deviation.detail}
-        events.append(tx, Event("deviation-tolerated", now, entry.id, None, said))
+    _note_deviations(tx, entry, packet.deviations)
     goes, stops = entry.routes, []
     if packet.kind is Kind.STATUS:
         goes = statuses.goes(tx, packet, answered, entry.routes, routes)
@@ -116,7 +144,10 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
         worth = entry.signature.standing if entry.signature else Standing.UNSIGNED
         statuses.keep(tx, entry.id, packet, answered, routes, now, signature=worth)
         return True
-    ledger.write(tx, [_sent(tx, entry, routes)])
+    ledger.write(tx, [_sent(tx, entry, routes), *incidents.paired(tx, entry.enclosed.facts)])
+    for ignored in entry.enclosed.ignored:
+        said = {"attachment": ignored.attachment, **attrs.asdict(ignored.problem)}
+        events.append(tx, Event("enclosure-ignored", now, entry.id, None, said))
     for stop in stops:
         deliveries.stop(tx, [entry.id], stop.unit, stop.effect, stop.message, now)
     if packet.kind in changes.CHANGES:
@@ -143,8 +174,8 @@ def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
 
 
 def keeps(entry: Entry) -> bool:
-    """Tell whether the bytes of *entry* are kept: not those of a secret document."""
-    return all(problem.code != "secret-refused" for problem in entry.problems)
+    """Tell whether the bytes of *entry* are kept: not those of a secret document, nor what is withheld."""
+    return not entry.withheld and all(problem.code != "secret-refused" for problem in entry.problems)
 
 
 def _note_call(tx: Transaction, entry: Entry, message: str) -> None:
@@ -183,7 +214,10 @@ def _row(entry: Entry, routes: Routes) -> dict[str, object]:
         "receipt": entry.receipt,
         "signature": entry.signature.standing if entry.signature else None,
     }
-    packet = entry.packet
+    packet, record = entry.packet, entry.record
+    if record is not None:
+        keys = json.dumps(record.keys, ensure_ascii=False, separators=(",", ":"))
+        row |= {"kind": record.kind, "sender": record.sender or None, "subject": record.subject, "keys": keys}
     if packet is None:
         return row
     row |= {

@@ -5,14 +5,18 @@ the event `fact-recorded`, with all of it: whoever reads the events alone can co
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
 
 from hub import events, store
-from hub.model import Event, Fact, Kind, Standing
+from hub.model import DOCUMENTS, Event, Fact, Kind, Standing
+from hub.report.posting import Window
+from hub.schema import carried
 from hub.schema import fact as table
 from hub.store import Transaction
 
@@ -24,6 +28,8 @@ _SENT = {
 }
 
 _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
+#: What an event leaves out where it says nothing: a document is one, and has none of these.
+_PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
 
 
 def business_key(organ: str, document_id: str, *, packet: str | None = None) -> str:
@@ -66,17 +72,51 @@ def _of_document(row: sa.RowMapping) -> Fact:
     )
 
 
+def synced(row: sa.RowMapping, milestone: str, partner: str, at: datetime) -> list[Fact]:
+    """Return the facts that what the message *row* is about was brought to another system, *partner*: one of each business key."""
+    one = Fact(
+        unit=row["sender"],
+        service=row["service"],
+        key="",
+        milestone=milestone,
+        at=at,
+        message=row["id"],
+        counterpart=partner,
+        outside=True,
+    )
+    return [attrs.evolve(one, key=key) for key in json.loads(row["keys"] or "[]")]
+
+
 def write(tx: Transaction, facts: Iterable[Fact]) -> int:
-    """Write *facts*, each with its event; one whose key is taken is left as it was.  Returns how many were new."""
-    new = [fact for fact in facts if store.put_once(tx, table, [attrs.asdict(fact)])]
-    events.append(tx, *map(recorded, new))
+    """Write *facts*, each with its event; one whose key is taken is left as it was.  Returns how many were new.
+
+    Where another service than documents tells other numbers under a key that is taken, an event says so: who sent a correction that
+    changes nothing shall find out.
+    """
+    new: list[Fact] = []
+    known: list[Fact] = []
+    for fact in facts:
+        (new if store.put_once(tx, table, [attrs.asdict(fact)]) else known).append(fact)
+    events.append(tx, *map(recorded, new), *_differences(tx, [fact for fact in known if fact.service != DOCUMENTS]))
     return len(new)
+
+
+def _differences(tx: Transaction, known: Iterable[Fact]) -> Iterator[Event]:
+    for fact in known:
+        key = (fact.unit, fact.service, fact.key, fact.milestone)
+        same = [column == value for column, value in zip(table.primary_key, key, strict=True)]
+        held = tx.scalar(sa.select(table.c.amount).where(*same))
+        if held != fact.amount:
+            named = dict(zip(("unit", "service", "key", "milestone"), key, strict=True))
+            yield Event("fact-differs", fact.at, fact.message, None, {**named, "amount": fact.amount, "held": held})
 
 
 def recorded(fact: Fact) -> Event:
     """Return the event that tells of *fact*; its `at` and `message` are the fact's."""
-    body = attrs.asdict(fact) | {"due": fact.due.isoformat() if fact.due else None}
-    return Event("fact-recorded", fact.at, fact.message, None, {key: body[key] for key in _TOLD})
+    days = {name: day.isoformat() if day else None for name, day in (("due", fact.due), ("day", fact.day))}
+    body = attrs.asdict(fact) | days | {"attributes": dict(fact.attributes)}
+    told = {key: body[key] for key in _TOLD if key not in _PLAIN or body[key] != _PLAIN[key]}
+    return Event("fact-recorded", fact.at, fact.message, None, told)
 
 
 def facts(
@@ -87,7 +127,7 @@ def facts(
     until: datetime | None = None,
 ) -> Iterator[Fact]:
     """Yield facts in the order of their time: of *units* (None: all), `since` inclusive, `until` exclusive."""
-    query = sa.select(table).order_by(table.c.at, table.c.message, table.c.unit, table.c.milestone)
+    query = sa.select(table).order_by(table.c.at, table.c.message, table.c.unit, table.c.milestone, table.c.key)
     if since is not None:
         query = query.where(table.c.at >= since)
     if until is not None:
@@ -97,3 +137,116 @@ def facts(
         for row in rows.mappings():
             if wanted is None or row["unit"] in wanted:
                 yield Fact(**row)
+
+
+def units_of(tx: Transaction, service: str) -> list[str]:
+    """Return each unit that has facts of *service*, by code: a step in the index for each."""
+    ours = table.c.service == service
+    first = sa.select(sa.func.min(table.c.unit).label("unit")).where(ours).cte("having", recursive=True)
+    step = sa.select(sa.func.min(table.c.unit)).where(ours, table.c.unit > first.c.unit).scalar_subquery()
+    having = first.union_all(sa.select(step).where(first.c.unit.is_not(None)))
+    return list(tx.scalars(sa.select(having.c.unit).where(having.c.unit.is_not(None))))
+
+
+def earliest(tx: Transaction) -> datetime | None:
+    """Return when the first fact of all was recorded; None when there is none."""
+    found: datetime | None = tx.scalar(sa.select(sa.func.min(table.c.at)))
+    return found
+
+
+def use_indexes(tx: Transaction) -> None:
+    """Let PostgreSQL find histories by their keys: told that a unit has many facts it would read all of them each time."""
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off")
+
+
+@attrs.frozen
+class Search:
+    """Finds, unit by unit, what the windows of a period name and all other facts of the same business keys."""
+
+    _query: sa.Select[Any]
+
+    @classmethod
+    def of(cls, service: str, windows: Iterable[Window], form: str = "", period: str | None = None) -> "Search":
+        """With *period*, it finds also the facts of the keys that *form* carried at the end of that closed month."""
+        unit = sa.bindparam("of", type_=sa.Text)
+        mine = sa.and_(table.c.service == service, table.c.unit == unit)
+        looked_for = [sa.select(table.c.key).where(mine, *_within(window)) for window in windows]
+        if period is not None:
+            keys = sa.select(carried.c.key).where(carried.c.form == form, carried.c.unit == unit)
+            looked_for.append(keys.where(stood(period)))
+        keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
+        # An outer join, for databases begin with its left side: else SQLite reads all of a unit's facts and looks for their keys.
+        return cls(_RAW.outerjoin_from(keys_of, table, sa.and_(table.c.key == keys_of.c.key, mine)))
+
+    def facts(self, tx: Transaction, unit: str) -> Iterator[Fact]:
+        """Yield the facts of *unit*, in no order."""
+        with tx.execute(self._query, {"of": unit}) as rows:
+            yield from (_raw(row) for row in rows if row[0] is not None)
+
+
+def stood(period: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a key was carried at the end of the closed month *period*."""
+    return sa.and_(carried.c.since <= period, sa.or_(carried.c.until.is_(None), carried.c.until > period))
+
+
+def _within(window: Window) -> Iterator[sa.ColumnElement[bool]]:
+    if window.since is not None:
+        yield table.c.at >= window.since
+    if window.until is not None:
+        yield table.c.at < window.until
+    if window.dated is not None:
+        yield table.c.day.is_not(None) if window.dated else table.c.day.is_(None)
+    if window.first is not None:
+        yield table.c.day >= window.first
+    if window.last is not None:
+        yield table.c.day <= window.last
+
+
+#: A fact's columns as they are kept: converting each value by its type would take longer than all the counting.
+_RAW = sa.select(
+    *(
+        column if isinstance(column.type, sa.Boolean | sa.Integer) else sa.type_coerce(column, sa.String)
+        for column in table.c
+    )
+)
+_instant, _day = datetime.fromisoformat, lru_cache(4096)(date.fromisoformat)
+_pairs = lru_cache(4096)(lambda text: tuple(json.loads(text).items()))
+
+
+def _raw(row: Sequence[Any]) -> Fact:
+    """Return the fact of a row of `_RAW`."""
+    (
+        unit,
+        service,
+        key,
+        milestone,
+        at,
+        message,
+        counterpart,
+        outside,
+        kind,
+        paper,
+        signature,
+        due,
+        day,
+        amount,
+        pairs,
+    ) = row
+    return Fact(
+        unit=unit,
+        service=service,
+        key=key,
+        milestone=milestone,
+        at=_instant(at),
+        message=message,
+        counterpart=counterpart,
+        outside=outside,
+        document_type=kind,
+        paper=paper,
+        signature=signature,
+        due=due and _day(due),
+        day=day and _day(day),
+        amount=amount,
+        attributes=() if pairs == "{}" else _pairs(pairs),
+    )

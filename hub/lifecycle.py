@@ -9,7 +9,7 @@ from typing import assert_never
 
 import attrs
 
-from hub.model import Accepted, MessageState, Outcome, Postponed, Refused, State, Unavailable
+from hub.model import Accepted, MessageState, Outcome, Postponed, Refused, ReportState, State, Unavailable
 
 #: (what the journal holds under the partner and its id, how the message was judged) -> what it becomes.
 RECEIVE = MappingProxyType(
@@ -42,6 +42,30 @@ DELIVER = MappingProxyType(
         (State.DELIVERED, "confirm"): frozenset({State.DELIVERED}),
         (State.DEAD, "replay"): frozenset({State.WAITING, State.HELD}),
         (State.DEAD, "stop"): frozenset({State.DEAD}),
+    }
+)
+
+#: (state of a unit's report for a form and a period, what happens) -> what it becomes.  Each revision begins by `close` or `revise`.
+REPORT = MappingProxyType(
+    {
+        (ReportState.OPEN, "close"): ReportState.CLOSED,
+        (ReportState.CLOSED, "sign"): ReportState.SIGNED,
+        (ReportState.CLOSED, "submit"): ReportState.SUBMITTED,  # where no signature is required
+        (ReportState.CLOSED, "revise"): ReportState.CLOSED,
+        (ReportState.SIGNED, "submit"): ReportState.SUBMITTED,
+        (ReportState.SIGNED, "revise"): ReportState.CLOSED,
+        (ReportState.SUBMITTED, "submit"): ReportState.SUBMITTED,  # to another partner too
+        (ReportState.SUBMITTED, "accept"): ReportState.ACCEPTED,
+        (ReportState.SUBMITTED, "return"): ReportState.RETURNED,
+        (ReportState.SUBMITTED, "revise"): ReportState.CLOSED,
+        (ReportState.ACCEPTED, "submit"): ReportState.ACCEPTED,
+        (ReportState.ACCEPTED, "accept"): ReportState.ACCEPTED,
+        (ReportState.ACCEPTED, "return"): ReportState.RETURNED,  # one of several who took it; it may change its mind
+        (ReportState.ACCEPTED, "revise"): ReportState.CLOSED,
+        (ReportState.RETURNED, "submit"): ReportState.RETURNED,
+        (ReportState.RETURNED, "accept"): ReportState.RETURNED,  # only another revision mends what came back
+        (ReportState.RETURNED, "return"): ReportState.RETURNED,
+        (ReportState.RETURNED, "revise"): ReportState.CLOSED,
     }
 )
 
@@ -87,6 +111,17 @@ def move(state: State, what: str, to: State | None = None) -> State:
     return to
 
 
+def go(state: ReportState, what: str) -> ReportState:
+    """Return the state of a report that *what*, a word of `REPORT`, leads to from *state*.
+
+    Raises ValueError for a step that is not in the table.
+    """
+    found = REPORT.get((state, what))
+    if found is None:
+        raise ValueError(f"no report goes on from {state} by {what}")
+    return found
+
+
 @attrs.frozen
 class Verdict:
     """What becomes of a delivery after an attempt."""
@@ -96,6 +131,11 @@ class Verdict:
     due: datetime | None = None  #: when it is tried again, for `waiting`
     counts: bool = True  #: whether the attempt counts
     crashes: int = 0  #: how many attempts in a row have now broken with the hub
+    word: str | None = None  #: what the partner said when it took it, such as its own id of the message
+
+
+#: So much of what a partner says when it takes a message is kept, in characters.
+_WORD = 200
 
 
 def judge(
@@ -107,8 +147,8 @@ def judge(
     delivery is older than *give_up*.  *crashes*: how many attempts before this one had broken with the hub.
     """
     match outcome:
-        case Accepted():
-            return Verdict(State.DELIVERED)
+        case Accepted(detail):
+            return Verdict(State.DELIVERED, word=detail[:_WORD] or None)
         case Refused(detail):
             return Verdict(State.DEAD, f"refused: {detail}")
         case Unavailable(detail, ours=True) if crashes + 1 >= SET_ASIDE:

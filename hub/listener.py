@@ -114,7 +114,8 @@ class BoundedRequest(Request):
 
     @property
     def _limit(self) -> int:
-        return int(self.channel.site.body_limit)
+        site: BoundedSite = self.channel.site
+        return site.body_limit if site.limit is None else site.limit(self)
 
     def _refuse_size(self, size: int) -> None:
         log.info("body-refused", size=size, limit=self._limit)
@@ -132,16 +133,16 @@ class BoundedRequest(Request):
         self.close_body()
         self.requestHeaders.removeHeader(b"expect")  # the refusal is the answer; nothing may ask for the body now
         site: BoundedSite = self.channel.site
-        soap = _soap(self)
-        ours = problem.code != "too-large"
-        body = envelope.fault(site.namespace, [problem], server=ours, tracking="", soap=soap)
-        head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (
-            status,
-            envelope.CONTENT_TYPES[soap].encode(),
-            len(body),
-        )
-        self.channel.transport.write(head + body)
+        headers, body = self._fault(problem) if site.refusal is None else site.refusal(problem)
+        said = {"Connection": "close", **headers, "Content-Length": str(len(body))}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in said.items()).encode("ascii")
+        self.channel.transport.write(b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, lines, body))
         self._lingering = site.reactor.callLater(LINGER, self._end)
+
+    def _fault(self, problem: Problem) -> tuple[dict[str, str], bytes]:
+        soap, ours = _soap(self), problem.code != "too-large"
+        body = envelope.fault(self.channel.site.namespace, [problem], server=ours, tracking="", soap=soap)
+        return {"Content-Type": envelope.CONTENT_TYPES[soap]}, body
 
     def _end(self) -> None:
         if self._lingering is not None and self._lingering.active():
@@ -160,6 +161,12 @@ class BoundedSite(Site):
     protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
 
     room: Callable[[], None] = staticmethod(lambda: None)  #: raises Unready when there is none for a large body
+    limit: Callable[[Request], int] | None = (
+        None  #: what a request may bring, by its headers, where that is not the same for all
+    )
+    refusal: Callable[[Problem], tuple[dict[str, str], bytes]] | None = (
+        None  #: headers and text, where it is no SOAP fault
+    )
     note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was too large, and whose
 
     def __init__(
@@ -352,7 +359,7 @@ def _soap(request: Request) -> str:
 
 def _manner(request: Request) -> Manner:
     """Return how the call was sent.  Raises CallRefused."""
-    encoding = (request.getHeader("content-encoding") or "identity").strip().lower()
+    encoding = (request.getHeader("content-encoding") or "identity").strip(" \t").lower()
     if encoding != "identity":
         raise CallRefused(Problem("media-type", f"Content-Encoding: {encoding[:50]}"))
     written = _all(request, b"content-type")

@@ -4,8 +4,10 @@ Unless twistd was told of another logger, `tap.py` gives it this one, at the pla
 """
 
 import sys
+import threading
 from typing import Any, TextIO, cast
 
+import attrs
 import structlog
 from twisted.logger import ILogObserver, LogEvent, formatEvent
 from zope.interface import provider
@@ -15,8 +17,29 @@ _NOISE = {"twisted.web.client._HTTP11ClientFactory"}
 _LEVELS = {"warn": "warning"}
 
 
+@attrs.frozen(eq=False)
+class Lines:
+    """Writes lines whole, from any thread.
+
+    Twisted logs «Received SIGTERM» from inside the signal's handler, which may have interrupted this very thread in the middle of a
+    line: a lock that the thread itself would have to wait for (structlog's own) would hold up the stop for ever.
+    """
+
+    _stream: TextIO
+    _lock: threading.RLock = attrs.field(factory=threading.RLock)
+
+    def msg(self, line: str) -> None:
+        """Write *line*."""
+        with self._lock:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
 def configure(stream: TextIO | None = None) -> None:
     """Make structlog write one JSON object a line to *stream* (standard output)."""
+    lines = Lines(stream or cast("TextIO", sys.__stdout__))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -25,7 +48,7 @@ def configure(stream: TextIO | None = None) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.__stdout__),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
 

@@ -11,6 +11,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub import events, subscription
+from hub.links import Link, Standing, quantile
+from hub.links import State as LinkState
 from hub.model import State
 from hub.schema import delivery
 from hub.store import Transaction
@@ -85,6 +87,33 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
         ),
     ]
     return metrics if feed is None else [*metrics, *_of_feed(tx, now, feed)]
+
+
+def of_links(standings: Mapping[Link, Standing]) -> list[Metric]:
+    """Return the numbers of the links as this node sees them; nothing where none is probed."""
+    if not standings:
+        return []
+    known = [({"link": link.name}, each) for link, each in standings.items()]
+    up = tuple((labels, float(each.state is LinkState.UP)) for labels, each in known)
+    latencies = tuple(
+        ({**labels, "quantile": f"{share:g}"}, found)
+        for labels, each in known
+        for share in (0.5, 0.95)
+        if (found := quantile(each.latencies, share)) is not None
+    )
+    ends = tuple((labels, each.ends.timestamp()) for labels, each in known if each.ends is not None)
+    return [
+        Metric("lienthong_link_up", "gauge", "1 where this node reaches the other side.", up),
+        Metric(
+            "lienthong_link_latency_seconds", "gauge", "How long it takes to be there, of the latest probes.", latencies
+        ),
+        Metric(
+            "lienthong_link_certificate_expiry_timestamp_seconds",
+            "gauge",
+            "When the certificate ends that it shows.",
+            ends,
+        ),
+    ]
 
 
 def _of_feed(tx: Transaction, now: datetime, feed: str) -> list[Metric]:

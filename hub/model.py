@@ -3,12 +3,17 @@
 Every value is frozen.  Times are aware UTC datetimes, codes of agencies are opaque strings, bytes are the exact octets.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
+
+#: The service whose messages are packets; every other one is a file of `hub.services`.
+DOCUMENTS = "documents"
+#: The partner that the hub itself is, for messages of its own.
+HUB = "hub"
 
 
 class Kind(StrEnum):
@@ -48,6 +53,17 @@ class Standing(StrEnum):
     UNVERIFIABLE = "unverifiable"
 
 
+class ReportState(StrEnum):
+    """Where one revision of a unit's report stands."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    SIGNED = "signed"
+    SUBMITTED = "submitted"
+    ACCEPTED = "accepted"
+    RETURNED = "returned"
+
+
 class Receive(StrEnum):
     """How a partner gets what is for its units."""
 
@@ -80,6 +96,24 @@ class Unit:
     def active(self, on: date) -> bool:
         """Tell whether it is active on the day *on*."""
         return not ((self.since and on < self.since) or (self.until and on >= self.until))
+
+    def meets(self, other: "Unit") -> bool:
+        """Tell whether there is a day on which both are active."""
+        return (self.since or date.min) < (other.until or date.max) and (other.since or date.min) < (
+            self.until or date.max
+        )
+
+
+def holder(units: Iterable[Unit], on: date) -> Unit:
+    """Return which of *units* a code that all of them have had means on the day *on*.
+
+    The one that is active then; else the last one that was, before those that have yet to begin.
+    """
+    return min(units, key=lambda unit: (not unit.active(on), bool(unit.since and unit.since > on), _newest_first(unit)))
+
+
+def _newest_first(unit: Unit) -> tuple[int, str]:
+    return -(unit.since or date.min).toordinal(), unit.code
 
 
 #: A unit of the national list: known by name, but outside the province, so that what is for it goes to the upstream partner.
@@ -121,6 +155,7 @@ class Attachment:
     content_type: str
     size: int
     sha256: str
+    content: bytes | None = attrs.field(default=None, repr=False)  #: the octets, of the few that the hub reads itself
 
 
 @attrs.frozen(kw_only=True)
@@ -225,6 +260,10 @@ class Event:
     body: Mapping[str, object] = attrs.field(factory=dict)
 
 
+#: What else is known of a fact, by name, the names in order: what a service's facts have is `hub.report.form.ATTRIBUTES`.
+Attributes = tuple[tuple[str, str], ...]
+
+
 @attrs.frozen(kw_only=True)
 class Fact:
     """One result counted for one unit; (unit, service, key, milestone) is unique."""
@@ -241,6 +280,22 @@ class Fact:
     paper: bool = False
     signature: str = "unsigned"
     due: date | None = None
+    day: date | None = None  #: on which it happened, as the unit says; `at` is when the hub learned of it
+    amount: int = 1  #: how many; more than one where a system tells of its work in numbers only
+    attributes: Attributes = ()
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """A message that is no packet, as its service reads it (`hub.services`); unit codes as written."""
+
+    kind: str
+    sender: str  #: the unit whose work it tells of, empty for nobody's; every fact is of it, or of a unit that the sender may send for
+    keys: tuple[str, ...] = ()  #: the business keys it is about
+    subject: str = ""
+    facts: tuple[Fact, ...] = ()
+    deviations: tuple[Problem, ...] = ()  #: what the observed profile tolerates; each becomes an event
+    told: tuple[str, ...] = ()  #: units whose figures the sender declares beside its own: itself, or units below it
 
 
 @attrs.frozen
@@ -251,6 +306,7 @@ class Request:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     method: str = "POST"
+    reply_limit: int = 4 << 20  #: so many octets the reply may have; a document's answer has a few thousand
 
 
 @attrs.frozen
@@ -284,6 +340,7 @@ class Unavailable:
     detail: str
     retry_after: float | None = None  #: seconds, when the partner said so
     ours: bool = False  #: it was the hub that broke, not the partner
+    credentials: bool = False  #: it does not accept who we say we are: a person must look, and nobody hammers at it
 
 
 @attrs.frozen
@@ -298,9 +355,87 @@ Outcome = Accepted | Refused | Unavailable | Postponed
 Conversation = Generator[Request, Reply, Outcome]
 
 
+@attrs.frozen
+class Arrival:
+    """A message that a collection found at the partner.  What is sent back, `Judged`, is committed: only then may it be confirmed."""
+
+    content: bytes
+    message_id: str  #: what the partner calls it: the same each time it is found
+    service: str = "documents"
+
+
+@attrs.frozen
+class Judged:
+    """What became of an arrival."""
+
+    accepted: bool
+    problems: tuple[Problem, ...] = ()
+
+
+@attrs.frozen
+class Collected:
+    """A collection ended; the next one begins with *cursor*."""
+
+    cursor: str = ""
+    more: bool = False  #: there is more to collect, at once
+
+
+#: Yields a `Request` and is sent its `Reply`, or an `Arrival` and is sent what it was `Judged`.
+Collection = Generator[Request | Arrival, Any, Collected | Unavailable]
+
+
+@attrs.frozen
+class Query:
+    """A question to a partner that answers at once: one operation of `/soap/lookups` with its fields."""
+
+    operation: str
+    fields: Mapping[str, str]
+    id: str  #: the hub's id of it, the same on every repetition
+
+
+@attrs.frozen
+class Answer:
+    """What the partner knows: the answer's fields, one after another; a repeated name is a list."""
+
+    fields: tuple[tuple[str, str], ...]
+
+
+Inquest = Generator[Request, Reply, Answer | Refused | Unavailable]
+
+#: Returns a list of agencies as `hub.agencylist` reads it.
+Listing = Generator[Request, Reply, bytes | Refused | Unavailable]
+
+
 class Adapter(Protocol):
     """How one partner wants to be spoken to.  Pure: it yields requests, is sent replies, returns an outcome."""
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Hold the conversation that brings *consignment* to the partner."""
+        ...
+
+
+@runtime_checkable
+class Collector(Protocol):
+    """An adapter of a partner that does not call us: it is asked for what it has."""
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Hold the conversation that gets what waits at the partner, from *cursor* on (empty: from the beginning)."""
+        ...
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """An adapter of a partner that answers questions at once."""
+
+    def ask(self, query: Query, now: datetime) -> Inquest:
+        """Hold the conversation that gets the answer."""
+        ...
+
+
+@runtime_checkable
+class Lister(Protocol):
+    """An adapter of a partner that knows the agencies of the country: `lienthong units fetch` asks it."""
+
+    def list_units(self, now: datetime) -> Listing:
+        """Hold the conversation that gets the list."""
         ...

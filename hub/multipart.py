@@ -26,9 +26,12 @@ _LONGEST_ID = 512
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046, 5.1.1
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e]*)")
 _ID = re.compile(r"[\x21-\x3b=\x3f-\x7e]+")
-_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:("(?:[^"\\]|\\.)*")|([^\s;"]*))')
-_PARAMETERS = re.compile(rf"(?:{_PARAMETER.pattern}\s*)+;?\s*")
+#: White space is a space or a tab (RFC 9110, 5.6.3): what else Python takes for it, another reader takes for a part of the name.
+_PARAMETER = re.compile(r';[ \t]*([!#-:<>-~]+)[ \t]*=[ \t]*(?:("(?:[^"\\]|\\.)*")|([!#-:<-~]*))')
+_PARAMETERS = re.compile(rf"(?:{_PARAMETER.pattern}[ \t]*)+;?[ \t]*")
 _CRLF = b"\r\n"
+#: The name of a field of a form.
+_FORM_FIELD = re.compile(rb'\r\ncontent-disposition:[ \t]*form-data;[ \t]*name="([a-z]{1,20})"', re.IGNORECASE)
 _OURS = ("content-type", "content-id", "content-transfer-encoding")
 
 
@@ -58,7 +61,7 @@ def media_type(header: str) -> tuple[str, dict[str, str]]:
         name.lower(): re.sub(r"\\(.)", r"\1", quoted[1:-1]) if quoted else bare
         for name, quoted, bare in _PARAMETER.findall(f";{rest}")
     }
-    return media.strip().lower(), found
+    return media.strip(" \t").lower(), found
 
 
 def related(header: str) -> Related:
@@ -77,12 +80,12 @@ def related(header: str) -> Related:
     return Related(boundary, kind, None if start is None else _unbracketed(start))
 
 
-def take_apart(body: Octets, how: Related, drawer: Drawer) -> tuple[Part, dict[str, Part]]:
-    """Return the envelope's part, and the others by their content ids.
+def take_apart(body: Octets, how: Related, drawer: Drawer, *, most: int = MOST_PARTS) -> tuple[Part, dict[str, Part]]:
+    """Return the envelope's part, and the others by their content ids; *most* parts there may be.
 
     Raises CallRefused: `multipart-broken`, `attachment-unknown` (two with one id, one without), `too-large` (the envelope).
     """
-    parts = [_part(header, octets, drawer) for header, octets in _cut(body, how.boundary.encode("ascii"))]
+    parts = [_part(header, octets, drawer) for header, octets in _cut(body, how.boundary.encode("ascii"), most)]
     others: dict[str, Part] = {}
     root = parts[0]
     if how.start is not None:
@@ -105,6 +108,24 @@ def take_apart(body: Octets, how: Related, drawer: Drawer) -> tuple[Part, dict[s
     return root, others
 
 
+def form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]:
+    """Return the fields of a multipart/form-data *body* (RFC 7578) by name; at most *most*, and *header* is its Content-Type.
+
+    A file's own name is not read: it is a stranger's.  Raises CallRefused `multipart-broken`.
+    """
+    media, parameters = media_type(header)
+    boundary = parameters.get("boundary", "")
+    if media != "multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
+        raise _broken(f"no form: {header[:80]!r}")
+    found: dict[str, Octets] = {}
+    for head, octets in _cut(body, boundary.encode("ascii"), most):
+        names = _FORM_FIELD.findall(b"\r\n" + head)
+        if len(names) != 1 or names[0].decode("ascii") in found:
+            raise _broken(f"a field without one name: {head[:80]!r}")
+        found[names[0].decode("ascii")] = octets
+    return found
+
+
 def content_id(uri: str) -> str:
     """Return the content id that a `cid:` *uri* names (RFC 2392).  Raises CallRefused `attachment-unknown` for any other URI."""
     scheme, _, name = uri.partition(":")
@@ -117,7 +138,7 @@ def content_id(uri: str) -> str:
     return found
 
 
-def _cut(body: Octets, boundary: bytes) -> Iterator[tuple[bytes, Octets]]:
+def _cut(body: Octets, boundary: bytes, most: int) -> Iterator[tuple[bytes, Octets]]:
     """Yield the header and the content of each part."""
     first = b"--" + boundary
     head = body.cut(0, min(len(body), len(first) + 2)).read()
@@ -127,8 +148,8 @@ def _cut(body: Octets, boundary: bytes) -> Iterator[tuple[bytes, Octets]]:
         raise _broken("the body does not begin with the boundary")
     for at in _places(body, _CRLF + first, start):
         count += 1
-        if count > MOST_PARTS:
-            raise _broken(f"more than {MOST_PARTS} parts")
+        if count > most:
+            raise _broken(f"more than {most} parts")
         yield _divided(body, start, at)
         start = at + len(first) + 2
     after = body.cut(start, min(start + 4, len(body))).read()

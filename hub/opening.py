@@ -4,15 +4,15 @@ Knows the order of those steps, whose certificates may sign, and what a policy t
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
 from cryptography import x509
 from lxml import etree
 
 from hub import calls, carriage, envelope, signature
-from hub.calls import Call
 from hub.carriage import Carriage, Manner
 from hub.certificates import SIGN
 from hub.config import Partner
@@ -23,6 +23,9 @@ from hub.province import Province
 from hub.spool import Drawer, Octets
 from hub.window import Mark
 
+#: Reads a validated element and the octets of its binary values.
+Read = Callable[[etree._Element, Sequence[bytes | Octets]], Any]  # noqa: SLF001 - lxml has no other name for its elements
+
 #: Refusals that may only mean that another of the callers signed: the more, the less they tell.
 _VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
 
@@ -32,7 +35,7 @@ class Opened:
     """A call that has passed every step up to the contract: read from the verified element and nothing else."""
 
     partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
-    call: Call
+    call: Any  #: as the reader that was given returned it
     operation: str
     sha1: x509.Certificate | None  #: whose signature used SHA-1, as the partner's policy tolerates
     unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
@@ -48,9 +51,10 @@ def open_call(
     contract: Contract,
     now: datetime,
     drawer: Drawer | None = None,
+    read: Read = calls.read,
 ) -> Opened:
     """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
-    verified Body says.
+    verified Body says: the call that *read* makes of the validated element and the octets of its binary values.
 
     Raises `Rejected` with the code of the step that refused it.
     """
@@ -69,7 +73,7 @@ def open_call(
             raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
     if manner.carriage is Carriage.SWA:
         carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
-    call = calls.read(child, contract.validate(child, unpacked.loads))
+    call = read(child, contract.validate(child, unpacked.loads))
     return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
 
 

@@ -6,7 +6,7 @@ it: `N.` missing, `R.` out of range, `T.` of the wrong type, `M.` not matching, 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import attrs
@@ -14,6 +14,7 @@ from lxml import etree
 
 from hub import markings, markup, shape, slimming
 from hub.attachment import Carried, Unfit, carried
+from hub.attachment import content as content_of
 from hub.errors import Rejected
 from hub.model import Attachment, Kind, Packet, Problem, Replaced, ResponseFor
 from hub.shape import QCVN
@@ -22,10 +23,14 @@ from hub.tidying import Branch, Notes, Tidying
 
 KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLACEMENT}
 
-#: Files that may travel (TT 39/2017/TT-BTTTT).
+#: Files that may travel: those of TT 39/2017/TT-BTTTT, and the two that the hub itself reads.
 _FILES = re.compile(
-    r"[^\n]*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar)", re.IGNORECASE
+    r"[^\n]*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar|ics|xml)", re.IGNORECASE
 )
+CALENDAR, XML = "text/calendar", "application/xml"
+#: What the hub itself reads of a packet's attachments, by the name's end, whatever type the sender's software gives it.
+READ = {"ics": CALENDAR, "xml": XML}
+READ_SIZE = 1 << 18  #: and how large it may be, in octets
 #: The one element of a packet whose text may be large.
 LOADED = "ContentTransferEncoded"
 TIMED = 4  #: the Priority of a document that waits for its hour
@@ -210,7 +215,10 @@ def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iter
     encoded = packet.one("AttachmentEncoded")
     references = _by_content_id(manifest.all("Reference"), notes)
     attached = _by_content_id(encoded.all("Attachment"), notes)
-    carries = {content_id: _load(attachment, notes, loads) for content_id, attachment in attached.items()}
+    carries = {
+        content_id: _load(attachment, _is_read(attachment, references.get(content_id)), notes, loads)
+        for content_id, attachment in attached.items()
+    }
     if not attached and kind is Kind.DOCUMENT:
         notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
     for content_id in attached.keys() - references.keys():
@@ -241,8 +249,22 @@ def _by_content_id(branches: list[Branch], notes: Notes) -> dict[str, Branch]:
     return found
 
 
-def _load(attachment: Branch, notes: Notes, loads: Loads) -> Carried | None:
-    """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it."""
+def read_type(name: str, content_type: str) -> str:
+    """Return as what the hub itself reads an attachment; "" for one that it does not read."""
+    return READ.get(name.rpartition(".")[2].lower(), CALENDAR if content_type.lower().startswith(CALENDAR) else "")
+
+
+def _is_read(attachment: Branch, reference: Branch | None) -> bool:
+    return any(
+        read_type(each.text("AttachmentName"), each.text("ContentType")) for each in (attachment, reference) if each
+    )
+
+
+def _load(attachment: Branch, is_read: bool, notes: Notes, loads: Loads) -> tuple[Carried, bytes | None] | None:
+    """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it.
+
+    With it come its octets where *is_read*; none of them, if there are too many or they cannot be unpacked.
+    """
     leaf = attachment.leaves.get(LOADED)
     if leaf is None or len(leaf):
         return None  # the schema says so
@@ -257,13 +279,23 @@ def _load(attachment: Branch, notes: Notes, loads: Loads) -> Carried | None:
         notes.refuse("R", place, f"{line}: {unfit}")
     else:
         if found.size:
-            return found
+            return found, _octets(letters if load is None else load.letters()) if is_read else None
         notes.refuse("N", place, f"{line}: empty")
     return None
 
 
-def _attachment(content_id: str, reference: Branch, attachment: Branch, load: Carried, notes: Notes) -> Attachment:
+def _octets(letters: str | Iterable[str]) -> bytes:
+    try:
+        return content_of(letters, READ_SIZE)
+    except Unfit:
+        return b""
+
+
+def _attachment(
+    content_id: str, reference: Branch, attachment: Branch, loaded: tuple[Carried, bytes | None], notes: Notes
+) -> Attachment:
     """Put one attachment together; where its two descriptions and its octets disagree, that is tolerated."""
+    load, content = loaded
     name, content_type = (reference.text(each) or attachment.text(each) for each in ("AttachmentName", "ContentType"))
     place, line = attachment.path("AttachmentName"), attachment.line("AttachmentName")
     if attachment.text("AttachmentName") not in {name, ""}:
@@ -276,4 +308,4 @@ def _attachment(content_id: str, reference: Branch, attachment: Branch, load: Ca
         notes.tolerate("M", place, f"{line}: {content_type[:50]}, but wrapped in a ZIP")
     elif not load.head.startswith(magic):
         notes.tolerate("M", place, f"{line}: {content_type[:50]}, but its octets begin otherwise")
-    return Attachment(content_id, name, content_type, load.size, load.sha256)
+    return Attachment(content_id, name, content_type, load.size, load.sha256, content)

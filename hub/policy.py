@@ -39,6 +39,8 @@ class Policy:
     timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
     concurrency: int = 4  #: how many messages travel to it at the same time, from all nodes together
     rate: Rate | None = None  #: how many messages in a time it wants at most, from all nodes together
+    transport: str = "mutual-tls"  #: how it is called: over TLS both ways, over TLS that only the server shows a certificate in, or plainly
+    collect: timedelta | None = None  #: how often it is asked for what it has; never by default
 
 
 def step(policy: Policy, attempt: int) -> timedelta:
@@ -82,6 +84,7 @@ _CHOICES = {
     "signature": ("message", "packet", "both"),
     "profile": ("observed", "strict"),
     "revocation": ("require", "configured", "allow"),
+    "transport": ("mutual-tls", "tls", "plain"),
 }
 _DURATIONS = {
     "max-age": 1.0,
@@ -90,6 +93,7 @@ _DURATIONS = {
     "max-retry": 0.001,
     "give-up": 1.0,
     "timeout": 0.1,
+    "collect": 0.1,
 }  # least, in seconds
 KEYS = (
     "signature",
@@ -106,6 +110,8 @@ KEYS = (
     "timeout",
     "concurrency",
     "rate",
+    "transport",
+    "collect",
 )
 
 
@@ -161,6 +167,8 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
         return "" if text == _NONE else text or _Wrong("it is empty", "the code of a partner, or none")
     if key in _CHOICES:
         return _choice(key, text)
+    if key == "collect" and text == _NONE:
+        return None
     if key in _DURATIONS:
         return _length(text, timedelta(seconds=_DURATIONS[key]))
     if key == "concurrency":

@@ -1,20 +1,16 @@
 """The province as configured at one moment: its partners, its units, its routes.  Knows no message; replaced whole on reload."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
 from typing import Self
-from zoneinfo import ZoneInfo
 
 import attrs
 from cryptography import x509
 
 from hub.certificates import fingerprint
 from hub.config import Config, Partner
-from hub.model import Unit
+from hub.model import Receive, Unit
 from hub.roll import Roll
 from hub.routes import Post, Routes
-
-_HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 @attrs.frozen
@@ -29,7 +25,10 @@ class Province:
     @classmethod
     def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
         """Put the picture together from a configuration that `check` has passed and the registry's units."""
-        posts = [Post(partner.code, partner.units, partner.receive) for partner in config.partners.values()]
+        posts = [
+            Post(partner.code, partner.units, partner.receive if partner.takes_documents else Receive.NONE)
+            for partner in config.partners.values()
+        ]
         routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)
         by_certificate = {
             fingerprint(certificate): partner
@@ -49,8 +48,3 @@ class Province:
     def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
         """Return whose calls may come over a connection of *partner*: its own, and those of who names it as their relay."""
         return (partner, *self._relayed.get(partner.code, ()))
-
-
-def day(now: datetime) -> date:
-    """Return the day it is in Hà Nội."""
-    return now.astimezone(_HANOI).date()

@@ -4,11 +4,12 @@ Knows how they are kept; not who serves them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
 
 import sqlalchemy as sa
 
 from hub import store
-from hub.model import NATIONAL, Unit
+from hub.model import NATIONAL, Unit, holder
 from hub.roll import Roll
 from hub.schema import unit as table
 from hub.schema import unit_alias, unit_successor
@@ -22,15 +23,16 @@ def units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
     return list(_units(tx, outside=outside))
 
 
-def roll(tx: Transaction) -> Roll:
-    """Return every unit and every agency of the national list, packed for look-ups."""
-    return Roll.of(_units(tx, outside=True))
+def roll(tx: Transaction, on: date) -> Roll:
+    """Return every unit and every agency of the national list, packed for look-ups; its aliases mean what they do on the day *on*."""
+    return Roll.of(_units(tx, outside=True), on)
 
 
-def canonical(tx: Transaction, code: str) -> str:
-    """Return the registry's code for *code*, which may be an alias or unknown."""
-    found = tx.execute(sa.select(unit_alias.c.unit).where(unit_alias.c.alias == code)).scalar()
-    return code if found is None else str(found)
+def canonical(tx: Transaction, code: str, on: date) -> str:
+    """Return the registry's code for *code* on the day *on*; it may be an alias or unknown."""
+    owners = sa.select(table).join(unit_alias, unit_alias.c.unit == table.c.code).where(unit_alias.c.alias == code)
+    found = [Unit(row.code, row.name, row.parent, row.since, row.until) for row in tx.execute(owners)]
+    return holder(found, on).code if found else code
 
 
 def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
@@ -58,9 +60,7 @@ def put(tx: Transaction, units: Iterable[Unit], progress: Callable[[int], None] 
     given = list(units)
     there = set(tx.execute(sa.select(table.c.code)).scalars())
     replaced = [unit.code for unit in given if unit.code in there]
-    taken = [alias for unit in given for alias in unit.aliases]
     _delete(tx, unit_alias.c.unit, replaced)
-    _delete(tx, unit_alias.c.alias, taken if there else [])
     _delete(tx, unit_successor.c.unit, replaced)
     for start in range(0, len(given), _BATCH):
         some = given[start : start + _BATCH]

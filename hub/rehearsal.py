@@ -15,8 +15,9 @@ from hub.config import ANY, Partner
 from hub.contract import Contract
 from hub.demo import packets
 from hub.errors import Mistake, Rejected
+from hub.hanoi import day
 from hub.model import Receive
-from hub.province import Province, day
+from hub.province import Province
 from hub.spool import Octets
 
 #: A code no province has: that of the Government Office, in the form of QCVN 102.

@@ -12,7 +12,7 @@ from typing import Self
 
 import attrs
 
-from hub.model import Unit
+from hub.model import Unit, holder
 
 
 @attrs.frozen(eq=False)
@@ -67,18 +67,24 @@ class Roll:
     _successors: Mapping[int, tuple[str, ...]]
 
     @classmethod
-    def of(cls, units: Iterable[Unit]) -> Self:
-        """Pack *units*, in any order, each code once.  Of one alias of two units, the one of the last unit given counts."""
+    def of(cls, units: Iterable[Unit], on: date = date.max) -> Self:
+        """Pack *units*, in any order, each code once.  An alias of several, one after another, is that of its holder on the day *on*."""
         given = list(units)
-        owners = {alias: unit.code for unit in given for alias in unit.aliases}
         given.sort(key=_code)
         codes = Texts.of(unit.code for unit in given)
         words = tuple(dict.fromkeys(unit.mark for unit in given))
         numbers = {word: number for number, word in enumerate(words)}
         indices = {unit.code: index for index, unit in enumerate(given)}
         parents = array("i", (indices.get(unit.parent, -1) if unit.parent else -1 for unit in given))
-        aliases = sorted(owners)
-        owned = array("I", (indices[owners[alias]] for alias in aliases))
+        owned_by: dict[str, list[Unit]] = {}
+        for unit in given:
+            for alias in unit.aliases:
+                owned_by.setdefault(alias, []).append(unit)
+        pairs = [
+            (alias, indices[unit.code]) for alias in sorted(owned_by) for unit in _holder_first(owned_by[alias], on)
+        ]
+        aliases = [alias for alias, _ in pairs]
+        owned = array("I", (owner for _, owner in pairs))
         return cls(
             codes,
             Texts.of(unit.name for unit in given),
@@ -105,7 +111,7 @@ class Roll:
         return isinstance(code, str) and self._codes.find(code) is not None
 
     def canonical(self, code: str) -> str:
-        """Return the code of the unit that *code* is an alias of; else *code*."""
+        """Return the code of the unit that *code* is an alias of, on the day of this roll; else *code*."""
         found = self._aliases.find(code)
         return code if found is None else self._codes[self._owners[found]]
 
@@ -132,6 +138,14 @@ class Roll:
         while at < len(self._by_owner) and self._owners[self._by_owner[at]] == index:
             yield self._aliases[self._by_owner[at]]
             at += 1
+
+
+def _holder_first(owners: list[Unit], on: date) -> list[Unit]:
+    """Return *owners* of one alias, the one that it means first: a search finds the first of equals."""
+    if len(owners) == 1:
+        return owners
+    first = holder(owners, on)
+    return [first, *(unit for unit in owners if unit is not first)]
 
 
 def _code(unit: Unit) -> str:

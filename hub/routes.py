@@ -1,7 +1,8 @@
 """Who may send for a unit, and which partner receives for it.  Knows units and partners by value; not the journal or the packet.
 
-The rules are design.md «Routing»: the registry first, then the province's shape, then upward.  An agency of the national list is in
-the registry for its name and its aliases only: for routing it is outside, like a code that nobody knows.
+The rules are design.md «Routing»: the registry first, then the province's shape, then upward.  An agency of the national list is
+outside, like a code that nobody knows; what is for it goes upward too, unless a partner is configured with it or an agency above it: the
+hub of another province or of a ministry.
 """
 
 from collections.abc import Iterable, Mapping
@@ -65,6 +66,11 @@ class Routes:
         """Return the registry's code for *code*, which may be an alias or unknown."""
         return self._roll.canonical(code)
 
+    def names(self, codes: Iterable[str]) -> dict[str, str]:
+        """Return the names of those of *codes* that the registry holds, of the province or not."""
+        found = ((code, self._roll.get(self.canonical(code))) for code in codes)
+        return {code: unit.name for code, unit in found if unit is not None}
+
     def outside(self, code: str) -> bool:
         """Tell whether *code* is no unit of the province."""
         code = self.canonical(code)
@@ -121,7 +127,7 @@ class Routes:
         elif of_province(unit, self.province):
             raise Rejected(Problem("unit-unknown", code))
         else:
-            partner, via = self.upstream, unit
+            partner, via = self._receiver(unit) or (self.upstream, unit)
         post = self._posts.get(partner)
         if post is None or post.receive is Receive.NONE:
             raise Rejected(Problem("unit-without-system", code))
@@ -130,14 +136,14 @@ class Routes:
     def route_all(self, partner: str, codes: Iterable[str], on: date, *, also: Iterable[str] = ()) -> tuple[Route, ...]:
         """Return one route per recipient of what *partner* sent, duplicates by alias folded.
 
-        From the axis, a recipient outside the province is no duty of ours.  Raises `Rejected` with every recipient that
+        From the axis or the hub of another province, a recipient outside is no duty of ours.  Raises `Rejected` with every recipient that
         cannot be served, or `not-ours` when none is ours; those of *also* that cannot be served are left out.
         """
         routes: dict[str, Route] = {}
         problems: list[Problem] = []
         codes, also = tuple(codes), tuple(also)
         for code in (*codes, *also):
-            if partner == self.upstream and self.outside(code):
+            if self._abroad(partner) and self.outside(code):
                 continue
             try:
                 route = self.route(code, on)
@@ -151,20 +157,44 @@ class Routes:
             raise Rejected(Problem("not-ours", ", ".join(codes)))
         return tuple(routes.values())
 
+    def is_under(self, code: str, above: str) -> bool:
+        """Tell whether the unit *code* is *above* itself, or below it by the registry."""
+        unit: str | None = self.canonical(code)
+        seen: set[str] = set()
+        while unit and unit not in seen:
+            if unit == self.canonical(above):
+                return True
+            seen.add(unit)
+            held = self._unit(unit)
+            unit = held.parent if held else None
+        return False
+
     def waits_for(self, partner: str) -> State:
         """Return the state in which a delivery to *partner* begins: `held` if it fetches, else `waiting`."""
         post = self._posts.get(partner)
         return first_state(post.receive if post else Receive.PUSH)
 
+    def _abroad(self, partner: str) -> bool:
+        """Tell whether *partner* is the axis, or speaks and receives for agencies outside the province alone."""
+        if partner == self.upstream:
+            return True
+        post, named = self._posts.get(partner), self._senders.get(partner, frozenset())
+        receives = post is not None and post.receive is not Receive.NONE
+        return receives and bool(named) and all(code != ANY and self.outside(code) for code in named)
+
     def _receiver(self, unit: str) -> tuple[str, str] | None:
-        """Return the partner that receives for *unit* and the unit, itself or its nearest ancestor, that names it."""
+        """Return the partner that receives for *unit* and the unit, itself or its nearest ancestor, that names it.
+
+        For an agency outside, an ancestor in the province is none.
+        """
         seen: set[str] = set()
         code: str | None = unit
-        while code and code not in seen:
+        outside = self.outside(unit)
+        while code and code not in seen and (self.outside(code) or not outside):
             if code in self._receivers:
                 return self._receivers[code], code
             seen.add(code)
-            held = self._unit(code)
+            held = self._roll.get(code) if outside else self._unit(code)
             code = held.parent if held else None
         return None
 

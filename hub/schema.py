@@ -4,6 +4,8 @@ Migrations (hub/migrations) make them; a test holds the two equal.  Times are fi
 can be read in any SQL shell.
 """
 
+import json
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -44,6 +46,28 @@ class Day(TypeDecorator[date]):
         """Read what was written."""
         del dialect
         return None if value is None else date.fromisoformat(value)
+
+
+class Pairs(TypeDecorator[tuple[tuple[str, str], ...]]):
+    """Names and texts, kept as the JSON object `{"channel":"2"}`, the names in order."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[tuple[str, str], ...] | None, dialect: Dialect) -> str | None:
+        """Write *value*."""
+        del dialect
+        return None if value is None else write_pairs(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[tuple[str, str], ...] | None:
+        """Read what was written."""
+        del dialect
+        return None if value is None else tuple(json.loads(value).items())
+
+
+def write_pairs(value: Iterable[tuple[str, str]]) -> str:
+    """Return the one text form of names and texts."""
+    return json.dumps(dict(sorted(value)), ensure_ascii=False, separators=(",", ":"))
 
 
 def write_instant(value: datetime) -> str:
@@ -94,6 +118,7 @@ message = sa.Table(
     sa.Column("lane", sa.Text),  # of its deliveries; what concerns the same document takes it over
     sa.Column("receipt", sa.LargeBinary),
     sa.Column("signature", sa.Text),  # what the packet's own signature is worth; null where no packet was read
+    sa.Column("keys", sa.Text),  # JSON list of the business keys it is about; null for packets
 )
 #: Only an accepted message takes its id.
 sa.Index(
@@ -145,6 +170,10 @@ delivery = sa.Table(
 FREE: sa.ColumnElement[bool] = delivery.c.free
 SENDING = delivery.c.state == sa.literal("sending", sa.Text, literal_execute=True)
 FETCHABLE = delivery.c.state.in_([sa.literal(state, sa.Text, literal_execute=True) for state in ("held", "fetched")])
+LISTED = sa.and_(
+    message.c.service == sa.literal("categories", sa.Text, literal_execute=True),
+    message.c.state == sa.literal("accepted", sa.Text, literal_execute=True),
+)
 UNALARMED = sa.and_(FETCHABLE, delivery.c.alarmed_at.is_(None))
 
 
@@ -154,6 +183,7 @@ def _partial(name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool],
     sa.Index(name, *columns, unique=unique, sqlite_where=spelled, postgresql_where=where)
 
 
+_partial("ix_message_list", message.c.kind, message.c.id, where=LISTED)
 _partial("ix_delivery_queue", delivery.c.partner, delivery.c.urgency, delivery.c.due, delivery.c.message, where=FREE)
 _partial("uq_delivery_head", delivery.c.lane, delivery.c.recipient, where=FREE, unique=True)
 _partial("ix_delivery_sending", delivery.c.partner, delivery.c.lease_until, where=SENDING)
@@ -261,8 +291,91 @@ fact = sa.Table(
     sa.Column("paper", sa.Boolean, nullable=False),
     sa.Column("signature", sa.Text, nullable=False),
     sa.Column("due", Day),
+    sa.Column("day", Day),  # on which it happened, as the unit says
+    sa.Column("amount", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("attributes", Pairs, nullable=False, server_default="{}"),
 )
 sa.Index("ix_fact_at", fact.c.at)
+#: A period's facts of one unit: as the hub learned of them, and by their own day.
+sa.Index("ix_fact_recorded", fact.c.service, fact.c.unit, fact.c.at)
+_partial("ix_fact_day", fact.c.service, fact.c.unit, fact.c.day, fact.c.at, where=fact.c.day.is_not(None))
+
+#: The closed months of each form (hub/closing.py).
+closing = sa.Table(
+    "closing",
+    metadata,
+    sa.Column("form", sa.Text, primary_key=True),
+    sa.Column("period", sa.String(7), primary_key=True),  # 2026-12: sorts as time does
+    sa.Column("first_day", Day, nullable=False),  # its days in Hà Nội, whatever the cut-off is later
+    sa.Column("last_day", Day, nullable=False),
+    sa.Column("closed_at", Instant, nullable=False),  # what is recorded from here on comes late
+    sa.Column("closed_by", sa.Text, nullable=False),
+    sa.Column("definition", sa.Text, nullable=False),  # the form in force, letter by letter
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the snapshot: the rows in revision 1
+)
+
+#: What was counted of each unit in a closed month: its own cells, formulas aside.  Never changed; other numbers are another revision.
+closed_row = sa.Table(
+    "closed_row",
+    metadata,
+    sa.Column("form", sa.Text, primary_key=True),
+    sa.Column("period", sa.String(7), primary_key=True),
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("numbers", sa.Text, nullable=False),  # JSON object by column
+    sa.Column("times", sa.Text, nullable=False),  # the same
+    sa.Column("facts", sa.BigInteger, nullable=False),  # behind it
+    sa.Column("evidence", sa.String(64), nullable=False),  # SHA-256 over them (hub/report/evidence.py)
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("diff", sa.Text, nullable=False, server_default="{}"),  # JSON object: column → [before, after]
+)
+
+#: Business keys that a stock of a later month may take without any new fact: from the end of one closed month to that of another.
+carried = sa.Table(
+    "carried",
+    metadata,
+    sa.Column("form", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("since", sa.String(7), primary_key=True),  # the first closed month at whose end it stood so
+    sa.Column("until", sa.String(7)),  # the first one at whose end it no longer did
+)
+
+#: How far the collection from each partner has come, and which node is at it (hub/harvest.py).
+collection = sa.Table(
+    "collection",
+    metadata,
+    sa.Column("partner", sa.Text, primary_key=True),
+    sa.Column("cursor", sa.Text, nullable=False, server_default=""),
+    sa.Column("holder", sa.Text),  # the node that is collecting
+    sa.Column("lease_until", Instant),
+    sa.Column("due", Instant, nullable=False),  # when it is asked next
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # in a row
+    sa.Column("reason", sa.Text),  # of the latest one; null when the partner answered
+    sa.Column("ended_at", Instant),  # when it last answered, or failed
+)
+
+#: How often each unit has asked each kind of question on a day (hub/lookupbook.py): its quota holds across nodes.
+lookup_count = sa.Table(
+    "lookup_count",
+    metadata,
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("day", Day, primary_key=True),  # in Hà Nội
+    sa.Column("used", sa.Integer, nullable=False),
+)
+
+#: The answers to lookups that may be kept for a while, sealed by a key that is not in the database.
+lookup_answer = sa.Table(
+    "lookup_answer",
+    metadata,
+    sa.Column("question", sa.String(64), primary_key=True),  # its keyed hash
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("heard_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+)
+sa.Index("ix_lookup_answer_until", lookup_answer.c.until)
 
 unit = sa.Table(
     "unit",
@@ -279,7 +392,7 @@ unit_alias = sa.Table(
     "unit_alias",
     metadata,
     sa.Column("alias", sa.Text, primary_key=True),
-    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), nullable=False),
+    sa.Column("unit", sa.Text, sa.ForeignKey("unit.code"), primary_key=True),  # several, one after another
 )
 
 #: Which units go on with the work of one that has ended.
@@ -303,6 +416,72 @@ node = sa.Table(
     sa.Column("until", Instant, nullable=False),  # believed alive; then what it holds is given back
     sa.Column("stopped_at", Instant),
 )
+
+#: How each node sees each link (hub/linkbook.py).
+link = sa.Table(
+    "link",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("place", sa.Text, nullable=False),  # host:port
+    sa.Column("state", sa.Text, nullable=False),  # up · down
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),  # of the latest probe
+    sa.Column("silent_at", Instant, nullable=False),  # without a newer probe the row says nothing any more
+    sa.Column("p50", sa.Float),  # latencies, in seconds
+    sa.Column("p95", sa.Float),
+    sa.Column("ends", Instant),  # of the certificate that was shown
+    sa.Column("reason", sa.Text, nullable=False),  # why the latest probe failed
+)
+
+#: What each node saw of each link on a day that has not been written into a message yet.
+link_day = sa.Table(
+    "link_day",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("day", Day, primary_key=True),
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("units", sa.Text, nullable=False),  # JSON list
+    sa.Column("probed", sa.Text, nullable=False),  # its minutes, a bit each, hexadecimal
+    sa.Column("up", sa.Text, nullable=False),
+)
+
+#: The people who may sign in at the console (hub/console/users.py).
+console_user = sa.Table(
+    "console_user",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),  # reader · clerk · operator
+    sa.Column("units", sa.Text, nullable=False),  # JSON list: codes, each with those below it, or "*"
+    sa.Column("password", sa.Text, nullable=False),  # its hash, with the parameters (hub/console/passwords.py)
+    sa.Column("added_at", Instant, nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),  # the password
+)
+
+#: Who is signed in (hub/console/sessions.py): of what the browser holds, its SHA-256 alone.
+console_session = sa.Table(
+    "console_session",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), sa.ForeignKey("console_user.name"), nullable=False),
+    sa.Column("address", sa.Text, nullable=False),  # from where it was begun
+    sa.Column("begun_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),  # to the minute
+    sa.Column("until", Instant, nullable=False),  # whatever happens
+)
+sa.Index("ix_console_session_name", console_session.c.name)
+
+#: Signing in that failed lately, by whom and from where (a hash): how often in a row, and when it may be tried again.
+console_failure = sa.Table(
+    "console_failure",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("next_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),  # then it is forgotten
+)
+sa.Index("ix_console_failure_until", console_failure.c.until)
 
 #: The migrations that were applied, and their parts (hub/upgrades.py).
 upgrade = sa.Table(

@@ -1,5 +1,6 @@
 """Finds messages in the journal.  Knows what may be asked for; changes nothing."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -77,6 +78,13 @@ def message(tx: Transaction, message_id: str) -> Message:
     return read(row)
 
 
+def accepted(tx: Transaction, partner: str, message_id: str) -> Message | None:
+    """Return the accepted message that *partner* calls so; there is at most one."""
+    same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, table.c.state == MessageState.ACCEPTED)
+    row = tx.execute(sa.select(table).where(same)).mappings().first()
+    return None if row is None else read(row)
+
+
 def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
     """Return the senders' message ids of the messages with these hub ids."""
     found: dict[str, str | None] = {}
@@ -85,6 +93,25 @@ def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
         rows = tx.execute(sa.select(table.c.id, table.c.message_id).where(table.c.id.in_(some)))
         found |= {row.id: row.message_id for row in rows}
     return found
+
+
+def about(tx: Transaction, service: str, key: str, units: Collection[str] | None, most: int) -> list[sa.RowMapping]:
+    """Return `id`, `sender`, `received_at` and `sha256` of the accepted messages about a business key, the newest first.
+
+    Of *units* (None: all), at most *most*.
+    """
+    written, keys = json.dumps(key, ensure_ascii=False), table.c["keys"]
+    query = (
+        sa.select(table.c.id, table.c.sender, table.c.received_at, table.c.sha256, keys)
+        .where(table.c.state == MessageState.ACCEPTED, table.c.service == service, table.c.document_id.is_(None))
+        .where(keys.contains(written, autoescape=True))
+        .order_by(table.c.received_at.desc(), table.c.id.desc())
+    )
+    if units is not None:
+        query = query.where(table.c.sender.in_(list(units)))  # with `document_id`, an index
+    with tx.execute(query.execution_options(yield_per=100)) as rows:
+        exact = (row for row in rows.mappings() if key in json.loads(row["keys"]))  # SQLite's LIKE minds no case
+        return list(islice(exact, most))
 
 
 def receipt(tx: Transaction, message_id: str) -> bytes | None:

@@ -1,12 +1,14 @@
-"""Carries an adapter's requests to partners over mutual TLS.  Knows HTTP out; not what is asked, nor what an answer means.
+"""Carries an adapter's requests to partners.  Knows HTTP out and who carries what is not HTTP; not what is asked, nor what an answer means.
 
-The server must show one of the partner's configured certificates, chained and unrevoked.  No redirect is followed, no proxy
-or trust store of the machine is used, and an answer is read up to a bound.
+Over mutual TLS, the rule, the server must show one of the partner's configured certificates, chained and unrevoked.  By
+`transport=tls` nobody asks who we are, and a server without configured certificates is known by its name and the anchors; by `plain`
+nothing is known of it.  No redirect is followed, no proxy or trust store of the machine is used, and an answer is read up to a bound.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -28,8 +30,8 @@ from hub.revocation import Unusable
 
 log = structlog.get_logger()
 
-#: An answer may have so many octets; a document's answer has a few thousand.
-REPLY_LIMIT = 4 * 1024 * 1024
+#: Brings one request to a partner and returns its reply; raises whatever broke the call.
+Carrier = Callable[[Request, Partner], Coroutine[Any, Any, Reply]]
 
 
 class Reactor(IReactorTCP, IReactorTime):
@@ -43,23 +45,32 @@ class Sender:
     config: Config
     _reactor: Reactor
     _now: Callable[[], datetime]
+    _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: who carries what is not HTTP, by the URL's scheme
     _agents: dict[str, tuple[Config, Partner, Agent, HTTPConnectionPool]] = attrs.field(factory=dict, init=False)
 
     async def send(self, request: Request, partner: Partner) -> Reply:
         """Carry *request* to *partner* and return the reply.  Raises `Unreachable` when there is none in time."""
-        if urlsplit(request.url).scheme != "https":
-            raise Unreachable(f"not https: {request.url}")
+        scheme, transport = urlsplit(request.url).scheme, partner.policy.transport
+        if scheme == ("http" if transport == "plain" else "https"):
+            carry: Carrier = self._over_http
+        elif scheme in self._carriers:
+            carry = self._carriers[scheme]
+        else:
+            raise Unreachable(f"not over {scheme}, by transport={transport}: {request.url}")
+        exchange = Deferred.fromCoroutine(carry(request, partner))
+        try:
+            return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
+        except (CancelledError, Unreachable):
+            raise
+        except Exception as error:
+            raise Unreachable(calling.said(error)) from error
+
+    async def _over_http(self, request: Request, partner: Partner) -> Reply:
         headers = Headers({name: [value] for name, value in request.headers})
         asked = self._agent(partner).request(
             request.method.encode(), request.url.encode("ascii"), headers, _producer(request.body)
         )
-        exchange = Deferred.fromCoroutine(_reply(asked, self._now))
-        try:
-            return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
-        except CancelledError:
-            raise
-        except Exception as error:
-            raise Unreachable(calling.said(error)) from error
+        return await _reply(asked, self._now, request.reply_limit)
 
     async def close(self) -> None:
         """Close every idle connection."""
@@ -76,19 +87,26 @@ class Sender:
         pool = HTTPConnectionPool(self._reactor, persistent=True)
         pool.retryAutomatically = False  # whether to try again is the delivery's to say
         pool.cachedConnectionTimeout = 30
-        check, stapled = judges(partner, self.config.anchors, self._now)
-        policy = calling.OneContext(tls.context(self.config.tls, check, stapled=stapled), staple=True)
+        shown = self.config.tls if partner.policy.transport == "mutual-tls" else None
+        host = urlsplit(partner.url or "").hostname or ""
+        check, stapled = judges(partner, self.config.anchors, self._now, host)
+        policy = calling.OneContext(tls.context(shown, check, stapled=stapled), staple=True)
         agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
         self._agents[partner.code] = (self.config, partner, agent, pool)
         return agent
 
 
-def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime]) -> tuple[tls.Check, tls.Stapled]:
-    """Return how the server of *partner* is judged: by its certificate first, then with what it stapled."""
+def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime], host: str) -> tuple[tls.Check, tls.Stapled]:
+    """Return how the server of *partner* is judged: by its certificate first, then with what it stapled.
+
+    One that has no configured certificates, by `transport=tls`, must show a certificate of its name, *host*.
+    """
     known = {fingerprint(certificate) for certificate in partner.certificates}
 
     def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
-        if fingerprint(shown) not in known:
+        if not known:
+            tls.check_host(shown, host)
+        elif fingerprint(shown) not in known:
             raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
         anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
 
@@ -109,9 +127,9 @@ def _producer(body: bytes) -> IBodyProducer:
     return FileBodyProducer(BytesIO(body), readSize=1 << 18)
 
 
-async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime]) -> Reply:
+async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime], limit: int) -> Reply:
     response = await asked
-    body = await calling.body(response, REPLY_LIMIT)
+    body = await calling.body(response, limit)
     headers = {
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in response.headers.getAllRawHeaders()

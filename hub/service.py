@@ -4,51 +4,76 @@ Knows every part's constructor and nothing of what a part does.  `tap.py` hands 
 """
 
 import random
-import signal
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import attrs
 import structlog
 from cryptography import x509
-from OpenSSL import SSL
-from twisted.application.service import MultiService, Service
 from twisted.internet import defer
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
 from twisted.logger import ILogObserver
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from zope.interface import implementer
 
-import adapters
-from hub import admin, broker, check, cloudevent, contract, feed, pidfile, spool, store, tls
+from hub import (
+    admin,
+    broker,
+    check,
+    cloudevent,
+    contract,
+    feed,
+    knocking,
+    lookups,
+    pidfile,
+    public,
+    registry,
+    spool,
+    store,
+    tls,
+)
+from hub.asking import Asker
 from hub.bell import Bell
+from hub.called import adapters_of, carriers
 from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
-from hub.config import Config, Listen, Partner, changes
+from hub.collection import CollectionService
+from hub.config import Listen, Partner, changes
+from hub.console import edge
+from hub.console.pages import Pages
 from hub.contract import Contract
 from hub.database import Database
+from hub.daybreak import Daybreak
 from hub.delivery import POLL, DeliveryService
+from hub.desk import Books
+from hub.desks import desks
+from hub.ear import Ear
 from hub.errors import ConfigurationFault, Mistake, Rejected
 from hub.feed import Feed
+from hub.forgetting import Forgetting
 from hub.heard import Heard
 from hub.heartbeat import Heartbeat
 from hub.inquiry import Inquiry, network
 from hub.intake import Intake
 from hub.listener import BoundedSite, ServiceResource
-from hub.model import Adapter, Receive, Reply, Request
+from hub.lookupdesk import LookupDesk
+from hub.mailwatch import MailWatch
+from hub.model import DOCUMENTS, Reply, Request
+from hub.monthend import MonthEnd
 from hub.nodes import Node
+from hub.parts import Hold, Ordered, Port, bind
+from hub.post import Post
+from hub.prober import Prober
 from hub.province import Province
+from hub.public import Public
+from hub.report import book
 from hub.room import Room
 from hub.sender import Sender
 from hub.timekeeper import Timekeeper
@@ -62,76 +87,6 @@ log = structlog.get_logger()
 KEY_PATIENCE = 5.0
 #: How often to look for what is due while other nodes and the command line ring, in seconds.
 SLOW_POLL = 5.0
-
-
-class Ordered(MultiService):
-    """Starts its parts in order and stops them one after another, the last started first."""
-
-    def stopService(self) -> Deferred[None]:
-        """Stop each part when the one above it has stopped."""
-        self.running = 0
-        return Deferred.fromCoroutine(self._stop_in_turn())
-
-    async def _stop_in_turn(self) -> None:
-        for part in reversed(list(self)):
-            await maybeDeferred(part.stopService)
-
-
-@implementer(IOpenSSLContextFactory)
-@attrs.define(eq=False)
-class Port(Service):
-    """One listening port over TLS, whose context is asked for anew by each connection."""
-
-    _socket: socket.socket  #: bound before anything else starts: a taken port is found in time
-    _site: Site
-    _context: Callable[[], SSL.Context]
-    _reactor: Any
-    _port: IListeningPort | None = attrs.field(default=None, init=False)
-
-    def getContext(self) -> SSL.Context:
-        """Return the context of a new connection, as Twisted asks a context factory for it."""
-        return self._context()
-
-    def startService(self) -> None:
-        """Listen."""
-        Service.startService(self)
-        factory = TLSMemoryBIOFactory(self, False, self._site)
-        self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
-        self._socket.close()  # the reactor has its own duplicate
-
-    def stopService(self) -> Deferred[None] | None:
-        """Take no more connections."""
-        Service.stopService(self)
-        return None if self._port is None else self._port.stopListening()
-
-
-@attrs.define(eq=False)
-class Hold(Service):
-    """The grip on the data directory, and the ear for SIGHUP."""
-
-    _data: Path
-    _reload: Callable[[], None]
-    _reactor: Any
-    _hold: pidfile.Hold | None = attrs.field(default=None, init=False)
-
-    def startService(self) -> None:
-        """Take hold.  Exits 78 when another hub has it."""
-        Service.startService(self)
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
-        try:
-            self._hold = pidfile.Hold.take(self._data)
-        except pidfile.Held as held:
-            path = f"hub.toml: data ({self._data})"
-            raise ConfigurationFault(
-                [Mistake(path, f"the hub with pid {held} runs here", "one hub a data directory")]
-            ) from None
-        spool.clear(spool.folder(self._data))
-
-    def stopService(self) -> None:
-        """Let go."""
-        Service.stopService(self)
-        if self._hold is not None:
-            self._hold.release()
 
 
 class Hub(Ordered):
@@ -158,7 +113,6 @@ class Hub(Ordered):
         self.province = province
         self._data = config.data
         self._reactor = reactor
-        self._contract = contract.load("documents")
         self._wall = wall
         node, alone = pidfile.node(config.data, self.now()), config.database_url.startswith("sqlite")
         open_journal = partial(store.open_journal, config.database_url, password_file=config.password_file)
@@ -176,7 +130,8 @@ class Hub(Ordered):
         )
         self._bell = None if alone else Bell(open_journal(pooled=False), reactor, node, self._wake)
         workroom = self._workroom = Workroom(reactor)
-        self._sender = Sender(config, reactor, self.now)
+        post = Post(reactor, lambda: self.province.config.anchors, self.now)
+        self._sender = Sender(config, reactor, self.now, carriers(post, workroom.work, self.now, reactor))
         self._delivery = DeliveryService(
             province=province,
             adapters=adapters_of(config),
@@ -192,17 +147,35 @@ class Hub(Ordered):
             may_take=self._heartbeat.check,
         )
         self._room = Room(config, reactor.seconds)
-        self._intake = Intake(
-            province,
-            self._contract,
-            self._database,
-            workroom.work,
-            self.now,
-            self._room.demand,
-            self._delivery.wake,
+        books = Books(self._database, workroom.work, self._room.demand, self._delivery.wake)
+        self._asker = Asker(
+            adapters=self._delivery.adapters,
+            journal=self._database,
+            send=self._send,
+            clock=reactor,
+            now=self.now,
+            random=random.SystemRandom().random,
         )
+        self._desks = desks(books, LookupDesk(contract.load(lookups.NAME), self._asker, books))
+        self._intakes = {name: Intake(province, desk, books, self.now) for name, desk in self._desks.items()}
+        self._collection = CollectionService(
+            province=province,
+            adapters=self._delivery.adapters,
+            books=books,
+            send=self._send,
+            clock=reactor,
+            now=self.now,
+            random=random.SystemRandom().random,
+            node=node,
+            may_take=self._heartbeat.check,
+        )
+        self._watch = MailWatch(post, self._collection.wake, reactor, random.SystemRandom().random)
+        self._watch.take_up(config.partners, self._collection.adapters)
+        self._listens = "syslog" in ports
+        self._ear = Ear(province, books, reactor, self.now)
         self._inquiry = Inquiry(config, known, reactor, workroom.work, self.now, network(reactor, self.now))
         turn = Turn(engine, feed.LOCK, reactor)
+        self._prober = Prober(province, self._database, knocking.network(reactor, self.now), reactor, self.now, node)
         self._feed = self._make_feed(turn)
         self._soap_context = self._admin_context = tls.context(config.tls)
         self._make_contexts()
@@ -214,12 +187,24 @@ class Hub(Ordered):
             workroom,
             Chainer(self._database, reactor),
             Timekeeper(self._database, reactor, self.now, self._delivery.wake),
+            Forgetting(self._database, reactor, self.now),
+            Daybreak(reactor, self.now, self._turn_over),
+            MonthEnd(self._database, reactor, self.now, lambda: book.read(self.province.config.reports)),
             self._inquiry,
+            self._prober,
             *([self._feed] if self._feed else []),
             self._delivery,
+            self._collection,
+            self._watch,
             *([self._bell] if self._bell else []),
             Port(ports["admin"], self._admin_site(), lambda: self._admin_context, reactor),
             Port(ports["soap"], self._soap_site(), lambda: self._soap_context, reactor),
+            self._ear,
+            *(
+                [Port(ports["syslog"], self._ear.factory(), lambda: self._soap_context, reactor)]
+                if self._listens
+                else []
+            ),
         ):
             part.setServiceParent(self)
 
@@ -268,18 +253,37 @@ class Hub(Ordered):
         asked = self._database.read(lambda _tx: check.look(self.province.config.path, self.now()))
         _ = asked.addCallback(self._take_up).addErrback(_refuse).addCallback(_tell, data, nonce)
 
+    async def _turn_over(self, today: date) -> None:
+        """Take up what the codes of the registry mean from *today* on."""
+        roll = await self._database.read(registry.roll, today)
+        self._go_on_with(Province.of(self.province.config, roll))
+        log.info("day-begun", day=today.isoformat())
+
+    def _go_on_with(self, province: Province) -> None:
+        self.province = self._delivery.province = self._collection.province = province
+        self._ear.province = self._prober.province = province
+        for intake in self._intakes.values():
+            intake.province = province
+
     def _take_up(self, found: check.Findings) -> pidfile.Verdict:
         if found.mistakes or found.province is None:
             log.warning("reload-refused", mistakes=[str(mistake) for mistake in found.mistakes])
             return pidfile.Verdict(ok=False, mistakes=found.mistakes)
         old, new = self.province.config, found.province.config
         changed = tuple(changes(old, new))
-        self.province = self._intake.province = self._delivery.province = found.province
-        self._delivery.adapters = adapters_of(new)
+        self._go_on_with(found.province)
+        self._delivery.adapters = self._collection.adapters = self._asker.adapters = adapters_of(new)
+        self._watch.take_up(new.partners, self._collection.adapters)
         self._sender.config = self._room.config = new
         self._inquiry.take_up(new, found.heard)
+        self._prober.take_up(found.province)
         self._make_contexts()
         self._delivery.wake()
+        for code, partner in new.partners.items():
+            if partner.policy.collect is not None and partner != old.partners.get(code):
+                self._collection.wake(
+                    code
+                )  # it may be a secret that was put right: nobody wants to wait for `max-retry`
         log.info("reloaded", changes=changed)
         return pidfile.Verdict(ok=True, changes=changed)
 
@@ -309,33 +313,67 @@ class Hub(Ordered):
         except defer.TimeoutError:
             return f"no answer within {KEY_PATIENCE:g} s"
 
-    def _address(self) -> str:
-        """Return the documents service's public URL, from the configuration and never from a caller's Host header."""
+    def _address(self, service: str) -> str:
+        """Return a service's public URL, from the configuration and never from a caller's Host header."""
         config = self.province.config
-        return f"{config.public_url or address(config.soap)}/soap/documents"
+        return f"{config.public_url or address(config.soap)}/soap/{service}"
 
     def _soap_site(self) -> Site:
         root, soap = Resource(), Resource()
         root.putChild(b"soap", soap)
-        soap.putChild(b"documents", ServiceResource(self._intake, self._contract, self._address))
+        for name, desk in self._desks.items():
+            served = ServiceResource(self._intakes[name], desk.contract, partial(self._address, name))
+            soap.putChild(name.encode(), served)
         limit = self.province.config.soap.body_limit
-        site = BoundedSite(root, limit, self._contract.namespace, self._reactor, spool.folder(self._data))
-        site.note = self._intake.note
+        site = BoundedSite(root, limit, self._namespace, self._reactor, spool.folder(self._data))
+        site.note = self._intakes[DOCUMENTS].note
         site.room = self._room.demand
         return site
 
+    def _public(self) -> Resource | None:
+        said = self.province.config.portal
+        if said is None:
+            return None
+        url = said.url or f"{address(self.province.config.admin)}/public"
+        return Public(public.Pages(self._database, self._workroom.work, lambda: self.province, lambda: url))
+
     def _admin_site(self) -> Site:
         def look() -> Any:
-            return admin.readiness(self._database, self.province, self.now(), self._workroom.work, self._key_flaw)
+            return admin.readiness(
+                self._database, self.province, self.now(), self._workroom.work, self._key_flaw, self._prober.trouble()
+            )
 
         def wsdls() -> dict[str, bytes]:
-            return wsdls_of(self._contract, self._address())
+            found = {name: wsdls_of(desk.contract, self._address(name)) for name, desk in self._desks.items()}
+            return {file: text for each in found.values() for file, text in each.items()}
 
         async def gather() -> Any:
-            return await admin.gather(await look(), self._database, self.province, self.now(), self._feed)
+            found, heard = await look(), self._ear.counts if self._listens else None
+            standings = self._prober.standings
+            return await admin.gather(found, self._database, self.province, self.now(), self._feed, heard, standings)
 
-        served = admin.resource(look, wsdls, gather if self.province.config.admin.metrics else None)
-        return BoundedSite(served, 64 * 1024, self._contract.namespace, self._reactor, spool.folder(self._data))
+        gathered = gather if self.province.config.admin.metrics else None
+        console = self._console()
+        served = admin.resource(look, wsdls, gathered, self._public(), console)
+        site = BoundedSite(served, edge.LIMIT, self._namespace, self._reactor, spool.folder(self._data))
+        site.refusal, site.limit = edge.refusal, console.limit
+        return site
+
+    def _console(self) -> edge.Console:
+        pages = Pages(
+            self._database,
+            self._workroom.work,
+            lambda: self.province,
+            self.now,
+            word=lambda: secrets.token_urlsafe(32),
+            salt=lambda: secrets.token_bytes(16),
+        )
+        return edge.Console(pages, self._database)
+
+    @property
+    def _namespace(self) -> str:
+        """Return the namespace of a fault's detail where it is not known yet which service is called."""
+        return self._desks[DOCUMENTS].contract.namespace
 
 
 def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:
@@ -347,30 +385,6 @@ def address(listen: Listen) -> str:
     """Return the https URL of a port."""
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     return f"https://{host}:{listen.port}"
-
-
-def adapters_of(config: Config) -> dict[str, Adapter]:
-    """Return the adapter of each partner that is pushed to."""
-    return {
-        partner.code: adapters.adapter(
-            partner.adapter,
-            url=partner.url or "",
-            identity=config.identity,
-            certificates=partner.certificates,
-            max_age=partner.policy.max_age,
-            skew=partner.policy.clock_skew,
-        )
-        for partner in config.partners.values()
-        if partner.receive is Receive.PUSH
-    }
-
-
-def bind(listen: Listen) -> socket.socket:
-    """Bind and listen on a port.  Raises OSError when another has it."""
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    bound = socket.create_server((listen.host, listen.port), family=family, backlog=1024)
-    bound.setblocking(False)
-    return bound
 
 
 def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) -> Hub:
@@ -386,7 +400,7 @@ def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) 
     VAULT.close()  # twistd forks after this, and a session is of the process that opened it
     config = found.province.config
     ports, mistakes = {}, []
-    for name, listen in (("soap", config.soap), ("admin", config.admin)):
+    for name, listen in config.listens:
         try:
             ports[name] = bind(listen)
         except OSError as error:

@@ -1,5 +1,6 @@
 """What `lienthong init` writes: a province in miniature that runs as it is.  Knows samples; nothing here is for production."""
 
+import os
 import socket
 from contextlib import ExitStack
 from datetime import datetime
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from hub import pki, registry, store
+from hub import pki, registry, safe, store
 from hub.config.database import url_of
 from hub.config.writing import partner_toml, quoted
 from hub.model import Unit
@@ -41,6 +42,10 @@ crls = ["pki/crl.pem"]
 
 [database]
 url = {database}
+
+# Tra cứu: khóa niêm phong câu trả lời được lưu tạm.  Lookups: the key that seals the answers that are kept for a while.
+[lookups]
+key-file = "pki/lookups.key"
 """
 
 #: The database of a province that names no other.
@@ -120,6 +125,9 @@ def write(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) 
         (directory / name).mkdir(parents=True, exist_ok=True)
     (directory / "data").chmod(0o700)
     pki.write(directory / "pki", PARTNERS, now)
+    key = directory / "pki" / "lookups.key"
+    key.touch(0o600)
+    key.write_text(safe.new_key(os.urandom(safe.KEY)), "ascii")
     hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin, database=quoted(database))
     (directory / "hub.toml").write_text(hub, "utf-8")
     for code, text in _partner_files(ports).items():

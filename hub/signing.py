@@ -88,6 +88,11 @@ def seal(root: etree._Element, identity: Signer) -> bytes:
     return b"".join((content[:end], signature.encode(), content[end:]))
 
 
+def document(root: etree._Element, identity: Signer) -> bytes:
+    """Return *root*, sealed, as a file: with its declaration and a line feed at its end."""
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + seal(root, identity) + b"\n"
+
+
 def sign_packet(packet: bytes, identity: Signer) -> bytes:
     """Return *packet* with an enveloped signature of *identity* over all of it, the last child of its edXMLHeader.
 

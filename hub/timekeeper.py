@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 
 import attrs
 import structlog
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 
 from hub import stepped
 from hub.database import Journal
+from hub.regular import Regular
 
 log = structlog.get_logger()
 
@@ -22,37 +21,21 @@ _BATCH = 500
 
 
 @attrs.define(eq=False)
-class Timekeeper(Service):
+class Timekeeper(Regular):
     """Compares the clock on the wall with one that only counts.  At the start the wall is not believed: it may have been set while nobody ran."""
 
+    every = _EVERY
+
     _journal: Journal
-    _steady: IReactorTime
+    _clock: IReactorTime
     _now: Callable[[], datetime]
     _moved: Callable[[], None]  #: told when something may be due that was not
     _gap: float | None = attrs.field(default=None, init=False)  #: of the two clocks, in seconds, when all was well
     _later: list[float] = attrs.field(factory=list, init=False)  #: when to look again, by the steady clock
-    _loop: LoopingCall = attrs.field(init=False)
-    _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
 
-    def startService(self) -> None:
-        """Begin."""
-        Service.startService(self)
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._look()))
-        self._loop.clock = self._steady
-        self._running = self._loop.start(_EVERY)
-
-    def stopService(self) -> Deferred[None]:
-        """Look no more."""
-        Service.stopService(self)
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        self._loop.stop()
-        if self._running is not None:
-            await self._running
-
-    async def _look(self) -> None:
-        steady = self._steady.seconds()
+    async def look(self) -> None:
+        """Compare the clocks, and mend what a step has spoilt."""
+        steady = self._clock.seconds()
         gap = self._now().timestamp() - steady
         back = 0.0 if self._gap is None else self._gap - gap
         was_set = self._gap is not None and abs(back) > stepped.SLACK.total_seconds()

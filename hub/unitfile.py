@@ -172,10 +172,11 @@ def disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit]) 
         if unit.successors and _circles(code, lambda at: held[at].successors if at in held else ()):
             yield Mistake(f"{place}: successors", f"{code} follows itself", "units that are not followed by this one")
         for alias in unit.aliases:
-            others = [owner for owner in owners[alias] if owner != code]
+            others = [owner for owner in owners[alias] if owner != code and held[owner].meets(unit)]
             if others or alias in held:
                 owner = others[0] if others else alias
-                yield Mistake(f"{place}: aliases", f"{alias} is a code of {owner} too", "each code for one unit")
+                expected = "each code for one unit at a time"
+                yield Mistake(f"{place}: aliases", f"{alias} is a code of {owner} too", expected)
         if owners.get(code):
             yield Mistake(f"{place}: code", f"{code} is an alias of {owners[code][0]}", "each code for one unit")
 

@@ -1,9 +1,10 @@
-"""The mistakes of a configuration in Vietnamese.  Knows the English sentences by their shape; not where they come from.
+"""The mistakes of a configuration in Vietnamese, and text without its diacritics.  Knows the English sentences by their shape; not where they come from.
 
 A mistake travels in English, through logs and JSON; whoever shows it to a person asks here.  `{}` stands for what is quoted.
 """
 
 import re
+import unicodedata
 from functools import cache
 
 from hub.errors import Mistake
@@ -32,6 +33,7 @@ _SENTENCES = {
     "{} holds {} CAs": "{} chứa {} CA",
     "{} has another file": "{} đã có tệp khác",
     "is missing, and ocsp-urls too": "thiếu, ocsp-urls cũng thiếu",
+    "is missing, and {} is there": "thiếu, trong khi có {}",
     "{} is not the key of {}": "{} không phải khóa của {}",
     "{} holds another kind of key": "{} chứa loại khóa khác",
     "{} cannot be read: {}": "không đọc được {}: {}",
@@ -123,7 +125,37 @@ _SENTENCES = {
     "the token does not come back from what it was asked before": "thiết bị chưa trả lời yêu cầu trước đó",
     "the token {} does not sign: {}": "thiết bị {} không ký: {}",
     "the token would give the key {} away": "thiết bị cho phép lấy khóa {} ra ngoài",
+    "there is no operation {}": "không có chức năng {}",
+    "what does something has no answer to keep": "chức năng làm một việc thì không có câu trả lời để lưu",
+    "the adapter {} answers no questions": "bộ chuyển đổi {} không trả lời câu hỏi",
+    "it is missing, and {} answers lookups": "thiếu, trong khi {} trả lời tra cứu",
     # what is expected
+    "a day without quotes, such as {}": "một ngày, không có dấu nháy, chẳng hạn {}",
+    "a later day": "một ngày sau đó",
+    "a valid certificate that chains to an anchor of [officials]": "chứng thư còn hiệu lực, dẫn tới gốc trong [officials]",
+    "a list of files of CAs": "danh sách tệp chứng thư của CA",
+    "an agency code without spaces, such as H55.13": "mã đơn vị, không có dấu cách, chẳng hạn H55.13",
+    "required or optional": "required hoặc optional",
+    "an operation that only asks": "chức năng chỉ để hỏi",
+    "where tokens are had, such as https://api.ngsp.gov.vn/token": "nơi lấy token, ví dụ https://api.ngsp.gov.vn/token",
+    "a file that holds the consumer key and nothing else": "tệp chỉ chứa consumer key",
+    "a file that holds the consumer secret and nothing else": "tệp chỉ chứa consumer secret",
+    "a path below the url, without a leading /": "đường dẫn dưới url, không có / ở đầu",
+    "a path with the category's name in braces": "đường dẫn có category trong ngoặc nhọn",
+    "the post's code of this customer; none: the post answers no order": "mã khách hàng do bưu điện cấp; không có thì không đặt đơn",
+    "the statuses by which the post takes an order, with blanks between": "các trạng thái bưu điện nhận đơn, cách nhau bằng dấu cách",
+    "the statuses by which it is taken, with blanks between": "các trạng thái được tiếp nhận, cách nhau bằng dấu cách",
+    "INSTANCE:CLASS:MEMBER:SUBSYSTEM, such as VN:GOV:000.00.00.H55:truclienthong": (
+        "INSTANCE:CLASS:MEMBER:SUBSYSTEM, ví dụ VN:GOV:000.00.00.H55:truclienthong"
+    ),
+    "INSTANCE:CLASS:MEMBER:SUBSYSTEM:SERVICE, and :VERSION where it has one": (
+        "INSTANCE:CLASS:MEMBER:SUBSYSTEM:SERVICE, thêm :VERSION nếu có"
+    ),
+    "none, or a duration of at most 30 days, such as {}, {} or {}": "none, hoặc khoảng thời gian tối đa 30 ngày, ví dụ {}, {} hoặc {}",
+    "a file that holds 64 hexadecimal digits and nothing else, as `lienthong init` writes one": (
+        "tệp chỉ chứa 64 chữ số thập lục phân, như `lienthong init` ghi ra"
+    ),
+    "an adapter that does, such as {}, or no lookups": "bộ chuyển đổi có trả lời, ví dụ {}, hoặc bỏ lookups",
     '"pkcs11:token=NAME;object=NAME?module-path=FILE&pin-source=FILE"': (
         '"pkcs11:token=TÊN;object=TÊN?module-path=TỆP&pin-source=TỆP"'
     ),
@@ -206,6 +238,12 @@ _SENTENCES = {
     "letters, digits, - and _": "chữ, số, - và _",
     "an agency code without spaces, such as {}, or '*'": "mã định danh không có dấu cách, ví dụ {}, hoặc '*'",
     "the name of a folder in adapters/": "tên một thư mục trong adapters/",
+    "our id at the axis, such as {}": "mã hệ thống của ta trên trục quốc gia, ví dụ {}",
+    '"sender", "system" or the code of an agency': '"sender", "system" hoặc mã một cơ quan',
+    "short or full": "short hoặc full",
+    'a pattern such as {}, or "none"': 'mẫu ngày, ví dụ {}, hoặc "none"',
+    "the name of an operation": "tên một thao tác",
+    "codes with a space between": "các mã, cách nhau một dấu cách",
     "no units: it may send for every unit outside the province and owns none": (
         "không nêu đơn vị: đối tác này gửi thay mọi đơn vị ngoài tỉnh và không sở hữu đơn vị nào"
     ),
@@ -221,8 +259,8 @@ _SENTENCES = {
     "a unit of `lienthong units list`; `lienthong units import FILE` adds units": (
         "đơn vị có trong `lienthong units list`; thêm bằng `lienthong units import FILE`"
     ),
-    "a unit of the province: what is for others goes to the upstream partner": (
-        "đơn vị của tỉnh: văn bản cho nơi khác đi qua đối tác cấp trên"
+    "units of the province, or agencies outside it alone: another partner for the others": (
+        "chỉ đơn vị của tỉnh, hoặc chỉ cơ quan ngoài tỉnh: phần còn lại thuộc một đối tác khác"
     ),
     "a certificate that is valid now and chains to an anchor": "chứng thư còn hiệu lực, dẫn tới một chứng thư gốc",
     "a valid certificate that chains to an anchor (`lienthong trust list`)": (
@@ -266,6 +304,17 @@ _SENTENCES = {
     "a unit of this file or of the registry": "đơn vị trong tệp này hoặc trong sổ đăng ký",
     "parents that lead to a topmost unit": "cấp trên dẫn tới một đơn vị cao nhất",
     "each code for one unit": "mỗi mã cho một đơn vị",
+    "each code for one unit at a time": "mỗi mã, mỗi thời điểm, cho một đơn vị",
+    "letters, digits, - and _; not {}, which is the hub itself": "chữ cái, chữ số, - và _; không dùng {}, là mã của chính trục",
+    'a URL, because of receive = "push", policy.collect or lookups': 'một URL, vì có receive = "push", policy.collect hoặc lookups',
+    "a URL without user, password or fragment that begins with {}": "URL không có tên, mật khẩu hay #, bắt đầu bằng {}",
+    "a file that holds the secret and nothing else": "tệp chỉ chứa bí mật, không gì khác",
+    "the adapter {} does not speak to {}": "bộ chuyển đổi {} không nói chuyện với {}",
+    "a server that answers": "máy chủ trả lời",
+    "a URL that begins with {}": "URL bắt đầu bằng {}",
+    "no [settings]: the adapter {} reads none": "không có [settings]: bộ chuyển đổi {} không đọc khóa nào",
+    "there is no service {}": "không có dịch vụ {}",
+    "does not fit": "không hợp lệ",
     "a server that takes the hub's certificate": "máy chủ nhận chứng thư của trục",
     "one of the partner's certificates, valid": "một chứng thư của đối tác, còn hiệu lực",
     "see the log": "xem nhật ký chạy",
@@ -292,6 +341,12 @@ def of(sentence: str) -> str | None:
 def mistake(english: Mistake) -> Mistake:
     """Return the mistake in Vietnamese, where it is known."""
     return Mistake(english.path, of(english.wrong) or english.wrong, of(english.expected) or english.expected)
+
+
+def folded(text: str) -> str:
+    """Return *text* in small letters without diacritics, as people type who search: `Sở Nội vụ Đà Lạt` is `so noi vu da lat`."""
+    apart = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
+    return " ".join("".join(each for each in apart if not unicodedata.combining(each)).split())
 
 
 @cache

@@ -65,6 +65,7 @@ class Dialect:
     attached: bool = (
         False  #: a Reference by `cid:` to a part beside the envelope is read, with the one transform there is for it
     )
+    objects: bool = False  #: one Object may stand behind KeyInfo; a Reference by id may come without Transforms, then as `bare` does
 
     def tags(self, *names: str) -> list[str]:
         """Return *names* with the namespace."""
@@ -148,6 +149,7 @@ class Signature:
     _signed_info: etree._Element
     _form: Form
     _method: Method
+    object: etree._Element | None = None  #: where the dialect reads one
 
     def check(self, certificate: x509.Certificate) -> None:
         """Return if the key of *certificate* made the value over SignedInfo.  Raises Unverified."""
@@ -160,27 +162,30 @@ class Signature:
 
 
 def read(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STANDARD) -> Signature:
-    """Read a Signature in *dialect*, which must be exactly SignedInfo, SignatureValue and KeyInfo.
+    """Read a Signature in *dialect*, which must be exactly SignedInfo, SignatureValue and KeyInfo (and an Object, if it reads one).
 
     Raises Unverified: `algorithm-refused` for anything outside the closed lists (SHA-1 unless *sha1*, HMAC, any transform but
     [enveloped,] C14N 1.0), `signature-invalid` for anything else.
     """
-    signed_info, value, key_info = _children(element, dialect.tags("SignedInfo", "SignatureValue", "KeyInfo"))
+    parts = ["SignedInfo", "SignatureValue", "KeyInfo"]
+    if dialect.objects and len(element) == len(parts) + 1:
+        parts.append("Object")
+    signed_info, value, key_info, *objects = _children(element, dialect.tags(*parts))
     many = len(signed_info) - 2
     if not 0 < many <= MOST_REFERENCES:
         raise Unverified("signature-invalid", f"{many} References; 1 to {MOST_REFERENCES} are accepted")
     names = ("CanonicalizationMethod", "SignatureMethod", *["Reference"] * many)
-    parts = _children(signed_info, dialect.tags(*names))
-    name = parts[1].get("Algorithm", "")
+    form_of_info, method_of_value, *listed = _children(signed_info, dialect.tags(*names))
+    name = method_of_value.get("Algorithm", "")
     method = METHODS.get(name) or (SHA1_METHODS.get(name) if sha1 else None)
     if method is None:
         raise Unverified("algorithm-refused", f"SignatureMethod {name[:200]}")
-    _children(parts[1], [])
+    _children(method_of_value, [])
     digests = {**DIGESTS, **SHA1_DIGESTS} if sha1 else DIGESTS
-    references = tuple(_reference(part, digests, dialect) for part in parts[2:])
+    references = tuple(_reference(part, digests, dialect) for part in listed)
     weak = sha1 and (name in SHA1_METHODS or any(reference._digest is hashlib.sha1 for reference in references))  # noqa: SLF001
-    form = _form(parts[0], dialect)
-    return Signature(element, octets(value), key_info, references, weak, signed_info, form, method)
+    form, found = _form(form_of_info, dialect), objects[0] if objects else None
+    return Signature(element, octets(value), key_info, references, weak, signed_info, form, method, found)
 
 
 def claims(root: etree._Element) -> list[etree._Element]:
@@ -238,6 +243,10 @@ def octets(leaf: etree._Element) -> bytes:
 
 
 def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
+    if dialect.objects and len(element) == 2 and element.get("URI", "").startswith("#"):
+        method, value = _children(element, dialect.tags("DigestMethod", "DigestValue"))
+        form = Form(exclusive=False)
+        return Reference(element.get("URI", ""), form, False, _digest(method, digests), octets(value))
     transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
     steps, one = list(transforms), dialect.tags("Transform")
     if dialect.pointers and [(step.tag, step.get("Algorithm")) for step in steps] == [(*one, STR)]:
@@ -256,18 +265,22 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         if steps[0].get("Algorithm") != ENVELOPED:
             raise Unverified("algorithm-refused", f"Transform {steps[0].get('Algorithm', '')[:200]}")
         _children(steps[0], [])
-    name = method.get("Algorithm", "")
-    if name not in digests:
-        raise Unverified("algorithm-refused", f"DigestMethod {name[:200]}")
-    _children(method, [])
-    uri = element.get("URI")
+    digest, uri = _digest(method, digests), element.get("URI")
     if uri is None:
         raise Unverified("signature-invalid", "a Reference without URI")
     if attached:
         _children(steps[0], [])
-        return Reference(uri, PLAIN, False, digests[name], octets(value), attached=True)
+        return Reference(uri, PLAIN, False, digest, octets(value), attached=True)
     form = Form(exclusive=False) if bare else _form(steps[-1], dialect)
-    return Reference(uri, form, enveloped, digests[name], octets(value))
+    return Reference(uri, form, enveloped, digest, octets(value))
+
+
+def _digest(method: etree._Element, digests: Mapping[str, Digest]) -> Digest:
+    name = method.get("Algorithm", "")
+    if name not in digests:
+        raise Unverified("algorithm-refused", f"DigestMethod {name[:200]}")
+    _children(method, [])
+    return digests[name]
 
 
 def _pointer(

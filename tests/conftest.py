@@ -6,14 +6,25 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hub.demo.postgres import Absent
+from tests import databases
 from tests.databases import Postgresql
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_APPLICABLE = "not applicable: "
 
 DATABASES = ("sqlite", "postgresql")
+
+if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
+    settings.register_profile(
+        "unhurried",
+        deadline=None,  # a busy machine fails no test
+        suppress_health_check=[HealthCheck.too_slow],
+        max_examples=30 if os.environ.get("FAST") == "1" else 100,
+    )
+    settings.load_profile("unhurried")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -44,9 +55,9 @@ def postgresql() -> Iterator[Postgresql]:
 
 @pytest.fixture(params=DATABASES)
 def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a fresh journal on each database; the tables are there on PostgreSQL, on SQLite not even the file."""
+    """The URL of a fresh journal on each database, with its tables."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'hub.db'}"
+        yield databases.sqlite(tmp_path / "hub.db")
         return
     server: Postgresql = request.getfixturevalue("postgresql")
     with server.database() as url:

@@ -1,11 +1,13 @@
-"""Brings the tests a PostgreSQL server: the one of LIENTHONG_TEST_DSN, else one of their own; and fresh databases in it.
+"""Brings the tests journals on SQLite, and a PostgreSQL server: the one of LIENTHONG_TEST_DSN, else one of their own; and databases in it.
 
 Knows how a database is made quickly, by copying a template or by emptying one that is no longer used; not what is tested in it.
 """
 
 import contextlib
+import functools
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,26 @@ from hub import store
 from hub.config.database import url_of
 from hub.demo import postgres
 from hub.schema import metadata
+
+
+def sqlite(path: Path) -> str:
+    """Make a journal on SQLite with the latest tables and nothing in them, at *path*; return its URL."""
+    path.write_bytes(_empty_journal())
+    return _url(path)
+
+
+@functools.cache
+def _empty_journal() -> bytes:
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "hub.db"
+        engine = store.open_journal(_url(path), pooled=False)
+        store.upgrade(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def _url(path: Path) -> str:
+    return f"sqlite:///{path}"
 
 
 @attrs.define(eq=False)

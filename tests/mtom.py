@@ -74,9 +74,12 @@ def optimised(envelope: bytes) -> tuple[bytes, dict[str, bytes]]:
 
 
 def read(content_type: str, body: bytes) -> list[tuple[dict[str, str], bytes]]:
-    """Return the headers, names in lower case, and the octets of each part, read by the standard library."""
+    """Return the headers, names in lower case, and the octets of each part, read by the standard library.
+
+    In its older manner, which leaves headers as they are: the newer one raises IndexError where a parameter has no value.
+    """
     message = email.message_from_bytes(
-        f"Content-Type: {content_type}\r\n\r\n".encode() + body, policy=email.policy.HTTP.clone(linesep="\r\n")
+        f"Content-Type: {content_type}\r\n\r\n".encode() + body, policy=email.policy.compat32.clone(linesep="\r\n")
     )
     found = []
     for part in cast("list[Any]", message.get_payload()):

@@ -18,6 +18,7 @@ from hub.model import Accepted, Consignment, Conversation, Outcome, Problem, Ref
 from hub.replies import retry_after
 from hub.slimming import Loads
 from hub.spool import SMALL, Octets
+from hub.terms import Terms
 
 #: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
 _SOAP_STATUSES = {200, 400, 500}
@@ -79,16 +80,9 @@ class Documents:
         return envelope.only_child(verified.body)
 
 
-def adapter(
-    *,
-    url: str,
-    identity: Signer,
-    certificates: Sequence[x509.Certificate],
-    max_age: timedelta = timedelta(seconds=900),
-    skew: timedelta = timedelta(seconds=60),
-) -> Documents:
+def adapter(terms: Terms) -> Documents:
     """Return the adapter of one partner; every adapter folder has this function."""
-    return Documents(url, identity, tuple(certificates), max_age, skew)
+    return Documents(terms.url, terms.identity, tuple(terms.certificates), terms.max_age, terms.skew)
 
 
 def _told(problems: Sequence[Problem]) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import click
 
+from hub.cli.day import Page, Played, play
 from hub.cli.screen import FAILED, Screen, Stop, command, leave, pass_screen, t
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 _DEADLINE = 120.0  #: seconds that any wait may take
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
-_FORMATS = ("html", "xlsx", "xml", "csv", "json")
+_FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 
 
 @attrs.define
@@ -109,6 +111,7 @@ class Operator:
     "lienthong demo",
     "lienthong demo --keep",
     "lienthong demo --database postgresql",
+    "lienthong demo --full",
 )
 @click.option(
     "--keep",
@@ -125,8 +128,17 @@ class Operator:
         "The journal's database; postgresql: a server of its own, for this run alone.",
     ),
 )
+@click.option(
+    "--full",
+    is_flag=True,
+    help=t(
+        "Ngày của tỉnh với số lượng thật: 989 đơn vị, 3.200 văn bản, 1.000 hồ sơ, 9.000 hộp thư; vài phút.",
+        "The day of the province in its real numbers: 989 units, 3,200 documents, 1,000 dossiers, 9,000 mailboxes; some minutes.",
+    ),
+)
 @pass_screen
-def demo(screen: Screen, keep: bool, database: str) -> None:
+def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
+    from hub.demo.day import SMALL, WHOLE
     from hub.demo.postgres import Absent, Server
     from hub.demo.stage import Broken, Site, Stage
 
@@ -142,17 +154,53 @@ def demo(screen: Screen, keep: bool, database: str) -> None:
     try:
         with contextlib.ExitStack() as around:
             words = ["--soap-port", "0", "--admin-port", "0"]
+            apart = list(words)
             if database == "postgresql":
-                words += ["--database", around.enter_context(Server.open()).url()]
+                server = around.enter_context(Server.open())
+                words += ["--database", server.url()]
+                apart += ["--database", server.make("day")]
             operator.ask("init", str(site.directory), *words)
             stage = around.enter_context(Stage.open(site, directory))
-            clean = _run(stage, operator, narrator, directory)
-            if keep:
-                _stay(stage, directory)
+            story = _run(stage, operator, narrator, directory)
+            sign_in = _let_in(operator, directory) if keep else None
+            if not keep:
+                stage.clear()
+            (directory / "day").mkdir()
+            day_operator = Operator(directory / "day/hub/hub.toml")
+            day = play(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart)
+            clean = _conclude(story, day, narrator, directory)
+            if sign_in is not None:
+                _stay(stage, directory, sign_in)
     except (Absent, Broken) as broken:
         raise Stop(str(broken), str(broken)) from broken
     if not clean:
         leave(FAILED)
+
+
+def _conclude(story: Played, day: Played, narrator: Narrator, directory: Path) -> bool:
+    """Say what was wrong, and print the line.  Return whether all is well."""
+    problems = [*story.lost, *story.differences, *day.lost, *day.differences]
+    for problem in problems[:_MOST_PROBLEMS]:
+        click.secho(f"   ✗ {problem}", fg="red", err=True)
+    if len(problems) > _MOST_PROBLEMS:
+        narrator.say(f"… và {len(problems) - _MOST_PROBLEMS} điều nữa", f"… and {len(problems) - _MOST_PROBLEMS} more")
+    line: dict[str, object] = {
+        name: getattr(story, name) + getattr(day, name)
+        for name in ("accepted", "refused", "delivered", "dead", "facts")
+    }
+    line["lost"] = len(story.lost) + len(day.lost)
+    line["report"] = str(_write_index(directory, [*story.pages, *day.pages]))
+    clean = not problems and not line["dead"]
+    if clean:
+        narrator.say(
+            f"✓ {line['accepted']} thông điệp, {line['delivered']} lượt chuyển, {line['facts']} kết quả: không mất, không trùng",
+            f"✓ {line['accepted']} messages, {line['delivered']} deliveries, {line['facts']} facts: none lost, none twice",
+        )
+    else:
+        logs = f"{directory}/logs, {directory}/day/logs"
+        narrator.say(f"Không khớp; nhật ký: {logs}", f"It does not agree; logs: {logs}")
+    click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+    return clean
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -174,8 +222,8 @@ def _fresh_directory() -> Path:
         return Path(tempfile.mkdtemp(prefix="lienthong-demo-"))
 
 
-def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path) -> bool:
-    """Play, write the reports, recount, and print the line.  Return whether all is well."""
+def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path) -> Played:
+    """Play the story, write its reports, and recount."""
     from hub.demo.conductor import Conductor, Look
     from hub.demo.recount import recount
     from hub.demo.stage import Broken
@@ -199,42 +247,27 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
     except Broken as broken:
         failure = str(broken)
     narrator.act("Báo cáo của từng đơn vị", "The report of each unit")
-    index = _write_reports(operator, units, directory / "reports")
+    pages = _write_reports(operator, units, directory / "reports")
     narrator.act(
         "Kiểm đếm lại từ sổ của các đối tác và từ từng byte", "Recounting from the partners' files and the bytes"
     )
     verdict = recount(_statements(stage, operator, units, conductor))
-    problems = [*([failure] if failure else []), *stage.complaints(), *verdict.lost, *verdict.differences]
-    for problem in problems[:_MOST_PROBLEMS]:
-        click.secho(f"   ✗ {problem}", fg="red", err=True)
-    if len(problems) > _MOST_PROBLEMS:
-        narrator.say(f"… và {len(problems) - _MOST_PROBLEMS} điều nữa", f"… and {len(problems) - _MOST_PROBLEMS} more")
-    clean = verdict.is_clean and not problems
-    if clean:
-        narrator.say(
-            f"✓ {verdict.accepted} thông điệp, {verdict.delivered} lượt chuyển, {verdict.facts} kết quả: không mất, không trùng",
-            f"✓ {verdict.accepted} messages, {verdict.delivered} deliveries, {verdict.facts} facts: none lost, none twice",
-        )
-    else:
-        logs = f"{stage.logs}/hub.log"
-        narrator.say(f"Không khớp; nhật ký: {logs} và cạnh đó", f"It does not agree; logs: {logs} and beside it")
-    line = {
-        "accepted": verdict.accepted,
-        "refused": verdict.refused,
-        "delivered": verdict.delivered,
-        "dead": verdict.dead,
-        "facts": verdict.facts,
-        "lost": len(verdict.lost),
-        "report": str(index),
-    }
-    click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
-    return clean
+    return Played(
+        accepted=verdict.accepted,
+        refused=verdict.refused,
+        delivered=verdict.delivered,
+        dead=verdict.dead,
+        facts=verdict.facts,
+        lost=verdict.lost,
+        differences=(*([failure] if failure else []), *stage.complaints(), *verdict.differences),
+        pages=pages,
+    )
 
 
 def _cast(units: Sequence[Mapping[str, Any]]) -> "Cast":
     from hub.demo.conductor import DEPARTMENT, OFFICE
     from hub.demo.story import DISSOLVED, Cast
-    from hub.province import day
+    from hub.hanoi import day
 
     def of(partner: str) -> tuple[str, ...]:
         return tuple(unit["code"] for unit in units if unit["partner"] == partner and unit["code"] != DISSOLVED)
@@ -282,28 +315,48 @@ def _period() -> str:
     return containing(datetime.now(UTC)).text
 
 
-def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> Path:
-    """Write every unit's report of the current month in each format; return the page that links them."""
+def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> tuple[Page, ...]:
+    """Write every unit's report of the current month in each format."""
     directory.mkdir()
     period = _period()
-    rows = []
+    pages = []
     for unit in units:
-        files = {kind: f"{unit['code']}_{period}.{kind}" for kind in _FORMATS}
-        for kind, name in files.items():
-            (directory / name).write_bytes(operator.ask("report", unit["code"], period, "--format", kind))
-        links = " · ".join(f'<a href="{escape(name)}">{kind}</a>' for kind, name in files.items())
-        rows.append(f"<tr><td>{escape(unit['code'])}</td><td>{escape(unit['name'])}</td><td>{links}</td></tr>")
+        files = {kind: directory / f"{unit['code']}_{period}.{kind}" for kind in _FORMATS}
+        for kind, file in files.items():
+            file.write_bytes(operator.ask("report", unit["code"], period, "--format", kind))
+        pages.append(Page(unit["code"], unit["name"], tuple(files.values())))
+    return tuple(pages)
+
+
+def _write_index(directory: Path, pages: Sequence[Page]) -> Path:
+    """Write the page that links every report; return it."""
+    rows = []
+    for page in pages:
+        places = [(file.relative_to(directory).as_posix(), file.suffix[1:]) for file in page.files]
+        links = " · ".join(f'<a href="../{escape(place)}">{kind}</a>' for place, kind in places)
+        rows.append(f"<tr><td>{escape(page.unit)}</td><td>{escape(page.title)}</td><td>{links}</td></tr>")
+    period = _period()
     title = f"Báo cáo khối lượng công việc, kỳ {period} / Workload reports, period {period}"
-    page = (
+    text = (
         f'<!doctype html>\n<html lang="vi"><head><meta charset="utf-8"><title>{title}</title></head>\n'
         f"<body><h1>{title}</h1>\n<table>\n" + "\n".join(rows) + "\n</table></body></html>\n"
     )
-    index = directory / "index.html"
-    index.write_text(page, "utf-8")
+    index = directory / "reports" / "index.html"
+    index.write_text(text, "utf-8")
     return index
 
 
-def _stay(stage: "Stage", directory: Path) -> None:
+def _let_in(operator: Operator, directory: Path) -> tuple[str, str]:
+    """Make a user of the console; return the name and the password."""
+    name, word = "demo", secrets.token_urlsafe(12)
+    file = directory / "console-password"
+    file.touch(mode=0o600)
+    file.write_text(f"{word}\n", "utf-8")
+    operator.ask("users", "add", name, "--role", "operator", "--password-file", str(file))
+    return name, word
+
+
+def _stay(stage: "Stage", directory: Path, sign_in: tuple[str, str]) -> None:
     """Print where everything is, and wait for Ctrl-C."""
     site = stage.site
     config = site.config
@@ -313,6 +366,10 @@ def _stay(stage: "Stage", directory: Path) -> None:
         t("Đang chạy; Ctrl-C để dừng.", "Running; Ctrl-C stops it."),
         f"  SOAP   {soap}/soap/documents",
         f"  admin  {admin}/readyz  {admin}/contracts/",
+        t(
+            f"  console  {admin}/  người dùng {sign_in[0]}, mật khẩu {sign_in[1]}",
+            f"  console  {admin}/  user {sign_in[0]}, password {sign_in[1]}",
+        ),
         t("Thử:", "Try:"),
         f"  {lienthong} -c {config} messages",
         f"  {lienthong} -c {config} trace ID",

@@ -1,12 +1,13 @@
-"""Tries the TLS handshake with every partner that is pushed to, and the sign-in at RabbitMQ.  Knows sockets; sends nothing else."""
+"""Tries the way to every partner that is called, up to the TLS handshake, and the sign-in at RabbitMQ.  Knows sockets; sends nothing else."""
 
+import os
 import select
 import socket
 import ssl
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -28,8 +29,13 @@ def try_partners(config: Config, now: datetime) -> tuple[list[Mistake], list[Mis
         if partner.url is None:
             continue
         place = f"partners/{partner.code}.toml: url"
+        parts = urlsplit(partner.url)
+        if parts.scheme != "https":
+            if flaw := _unreached(parts):
+                unreachable.append(Mistake(place, f"{partner.url}: {flaw}", "a server that answers"))
+            continue
         try:
-            shown, above = _shake(partner.url, config.tls)
+            shown, above = _shake(partner.url, config.tls if partner.policy.transport == "mutual-tls" else None)
         except (OSError, SSL.Error) as error:
             unreachable.append(
                 Mistake(place, f"{partner.url}: {_told(error)}", "a server that takes the hub's certificate")
@@ -50,16 +56,33 @@ def _judge(
 ) -> str | None:
     if shown is None:
         return "no certificate"
-    if fingerprint(shown) not in map(fingerprint, partner.certificates):
+    if partner.certificates and fingerprint(shown) not in map(fingerprint, partner.certificates):
         return f"another certificate, {shown.subject.rfc4514_string()} {fingerprint(shown)[:16]}…"
     try:
+        if not partner.certificates:
+            tls.check_host(shown, urlsplit(partner.url or "").hostname or "")
         config.anchors.check(shown, now, above, purpose=SERVER, unknown=partner.policy.revocation)
     except Rejected as rejected:
         return str(rejected)
     return None
 
 
-def _shake(url: str, identity: Identity) -> tuple[x509.Certificate | None, Sequence[x509.Certificate]]:
+#: The ports of what is not HTTP, where a URL names none.
+_PORTS = {"http": 80, "smtp": 587, "smtps": 465, "imap": 143, "imaps": 993}
+
+
+def _unreached(parts: SplitResult) -> str:
+    """Return why nobody answers there, or why nothing can be put there; nothing if it is well."""
+    if parts.scheme == "file":
+        return "" if os.access(parts.path, os.W_OK | os.X_OK) else "no directory that this account may write"
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), _PATIENCE):
+            return ""
+    except OSError as error:
+        return _told(error)
+
+
+def _shake(url: str, identity: Identity | None) -> tuple[x509.Certificate | None, Sequence[x509.Certificate]]:
     """Return the certificate that the server at *url* shows, and those it shows above it.  Raises OSError, SSL.Error."""
     parts = urlsplit(url)
     host = parts.hostname or ""

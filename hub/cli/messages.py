@@ -60,11 +60,12 @@ def filters(function: Callable[..., Any]) -> Callable[..., Any]:
 def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
     """Return what the options of `filters` choose; a unit may be named by an alias."""
     from hub import registry
+    from hub.hanoi import day
     from hub.search import Filter
 
     unit = options["unit"]
     if unit is not None:
-        unit = registry.canonical(tx, unit)
+        unit = registry.canonical(tx, unit, day(datetime.now(UTC)))
     return Filter(**{**options, "unit": unit, "ids": ids})
 
 
@@ -128,24 +129,34 @@ def one(tx: "Transaction", name: str) -> "Message":
 
 @command(
     "show",
-    "Xem một thông điệp; --raw: đúng từng byte ra đầu ra chuẩn.",
-    "Show one message; --raw: its exact bytes on standard output.",
+    "Xem một thông điệp; --raw: đúng từng byte ra đầu ra chuẩn; --signature: ai ký, bằng chứng thư nào, trên cái gì.",
+    "Show one message; --raw: its exact bytes on standard output; --signature: who signed, with which certificate, over what.",
     "lienthong show 0193… --raw > packet.edxml",
+    "lienthong show 0193… --signature",
 )
 @click.argument("name", metavar="ID|MESSAGE_ID")
 @click.option("--raw", is_flag=True, help=t("Chỉ các byte nguyên bản.", "The exact bytes alone."))
+@click.option(
+    "--signature", is_flag=True, help=t("Chữ ký được lưu, kiểm tra lại.", "The signatures kept, verified again.")
+)
 @pass_screen
-def show(screen: Screen, name: str, raw: bool) -> None:
+def show(screen: Screen, name: str, raw: bool, signature: bool) -> None:
     from hub import deliveries, search, store
     from hub.cli.journal import opened
+    from hub.cli.signatures import kept
     from hub.config import read
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    config = read(screen.config)
+    with opened(config) as engine, store.reading(engine) as tx:
         message = one(tx, name)
         if raw:
             for octets in _pieces(tx, message):
                 sys.stdout.buffer.write(octets)
             sys.stdout.buffer.flush()
+            return
+        if signature:
+            for fields, text in kept(tx, message, config):
+                screen.row(fields, text)
             return
         made = deliveries.of_message(tx, message.id)
         receipt = search.receipt(tx, message.id)

@@ -181,6 +181,7 @@ def add(
     from hub.cli.journal import opened
     from hub.config import ANY, read
     from hub.config.writing import partner_toml, put
+    from hub.hanoi import day
 
     if fetch and push:
         raise click.UsageError(t("chọn --fetch hoặc --push", "choose --fetch or --push"))
@@ -205,7 +206,7 @@ def add(
     named = [unit for unit in partner.units if unit != ANY]
     with opened(config) as engine:
         with store.reading(engine) as tx:
-            known = registry.roll(tx)
+            known = registry.roll(tx, day(datetime.now(UTC)))
         mistakes = partner_mistakes(config, code, known, datetime.now(UTC))
         if mistakes:
             raise ConfigurationFault(mistakes)

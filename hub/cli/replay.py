@@ -41,13 +41,14 @@ def replay(
     from hub import operations, registry, store
     from hub.cli.journal import opened
     from hub.config import read
+    from hub.hanoi import day
     from hub.province import Province
 
     _check(ids, recipient, reason, options)
     config = read(screen.config)
     with opened(config) as engine:
         with store.reading(engine) as tx:
-            routes = Province.of(config, registry.roll(tx)).routes
+            routes = Province.of(config, registry.roll(tx, day(datetime.now(UTC)))).routes
             wanted = chosen(tx, options, ids or None)
             plan = operations.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
 
@@ -88,11 +89,12 @@ def give_up(
     from hub import operations, registry, store
     from hub.cli.journal import opened
     from hub.config import read
+    from hub.hanoi import day
 
     _check(ids, recipient, reason, options)
     with opened(read(screen.config)) as engine:
         with store.reading(engine) as tx:
-            unit = registry.canonical(tx, recipient) if recipient else None
+            unit = registry.canonical(tx, recipient, day(datetime.now(UTC))) if recipient else None
             plan = operations.plan_give_up(tx, chosen(tx, options, ids or None), unit)
 
         def let_die(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":

@@ -1,28 +1,17 @@
 """`lienthong units`: the agencies of the province and their codes, in and out as CSV files."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, Screen, command, family, leave, pass_screen, t
+from hub.cli.agencies import fetch_units
+from hub.cli.screen import Screen, command, family, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.model import Unit
-
-_BIG = 500_000  #: octets of a file that takes long enough to be watched
-
-#: Why a row of the national list is left out.
-_WHY = {
-    "province": ("mã của tỉnh", "a code of the province"),
-    "held": ("mã của một đơn vị trong tỉnh hoặc mã khác đã có", "the code of a unit of the province, or an alias"),
-    "twice": ("nêu hai lần", "there twice"),
-    "empty": ("thiếu mã hoặc tên", "without a code or a name"),
-    "unfit": ("mã hoặc tên không dùng được", "its code or name does not fit"),
-}
 
 _outside = click.option(
     "--outside", is_flag=True, help=t("Cả các cơ quan ngoài tỉnh.", "The agencies outside the province too.")
@@ -164,64 +153,13 @@ def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None
 )
 @pass_screen
 def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national: bool) -> None:
-    from hub import agencylist, registry, store, unitfile
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.unitplan import carry_out
 
-    config, content = read(screen.config), file.read_bytes()
-    with opened(config) as engine:
-        with store.reading(engine) as tx:
-            known = registry.units(tx, outside=True)
-        if national:
-            named, left, mistakes = agencylist.read(content, file.name, known, config.province)
-        else:
-            with _bar(t("Đọc", "Reading"), content, content.count(b"\n")) as progress:
-                named, mistakes = unitfile.read(content, file.name, known, progress, province=config.province)
-            left = []
-        if mistakes:
-            screen.mistakes(mistakes)
-            leave(FAILED)
-        before = {unit.code: unit for unit in known}
-        added = [unit for unit in named if unit.code not in before]
-        changed = [unit for unit in named if unit.code in before and before[unit.code] != unit]
-        writes = not dry_run and (yes or not changed)
-        if writes:
-            with store.writing(engine) as tx, _bar(t("Ghi", "Writing"), content, len(added) + len(changed)) as progress:
-                registry.put(tx, [*added, *changed], progress)
-    for what, sign, some in (("added", "+", added), ("changed", "~", changed)):
-        for unit in some:
-            screen.row({"unit": unit.code, "change": what}, f"{sign} {unit.code}  {unit.name}")
-    for row in left:
-        screen.row({"unit": row.code, "change": "left-out", "why": row.why}, f"- {row.code}  ({t(*_WHY[row.why])})")
-    told = f"{len(added)} + {len(changed)} ~ {len(named) - len(added) - len(changed)} ="
-    if left:
-        told += f" {len(left)} -"
-    if writes:
-        screen.note(
-            f"Đã nhập: {told}. Trục đang chạy nhận biết sau `lienthong reload`.",
-            f"Imported: {told}. A running hub takes it up on `lienthong reload`.",
-        )
-    elif dry_run:
-        screen.note(f"Sẽ đổi: {told}. Chưa ghi gì.", f"Would change: {told}. Nothing was written.")
-    else:
-        screen.note(
-            f"Sẽ đổi: {told}. Chưa ghi gì: tệp sửa đơn vị đã có; thêm --yes để thực hiện.",
-            f"Would change: {told}. Nothing was written: the file changes units that are there; add --yes to run it.",
-        )
-        leave(FAILED)
-
-
-@contextlib.contextmanager
-def _bar(label: str, content: bytes, length: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal for a big file; what it yields is told how many more are done."""
-    if len(content) < _BIG or not sys.stderr.isatty():
-        yield lambda _done: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
-        yield bar.update
+    carry_out(screen, file.read_bytes(), file.name, national=national, dry_run=dry_run, yes=yes)
 
 
 units.add_command(list_units)
 units.add_command(export)
 units.add_command(import_units)
+units.add_command(fetch_units)
 units.add_command(seed)

@@ -8,8 +8,8 @@ from hub.certificates import fingerprint
 from hub.config.values import Config, Partner
 
 #: What is bound, opened or shown at the start and stays as it is until the next.
-_AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed")
-_AT_ONCE = ("name", "province", "upstream")
+_AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed", "syslog", "portal")
+_AT_ONCE = ("name", "province", "upstream", "incidents", "links", "reports")
 
 
 def changes(old: Config, new: Config) -> list[str]:
@@ -18,6 +18,8 @@ def changes(old: Config, new: Config) -> list[str]:
         *(f"! {_shown(name)}" for name in _AT_START if getattr(old, name) != getattr(new, name)),
         *(f"~ {_shown(name)}" for name in _AT_ONCE if getattr(old, name) != getattr(new, name)),
         *(["~ limits.free-disk"] if old.free_disk != new.free_disk else []),
+        *(["~ lookups"] if old.lookups != new.lookups else []),
+        *(["~ officials"] if old.officials != new.officials else []),
         *_identity(old, new),
         *_trust(old, new),
         *_partners(old, new),

@@ -16,14 +16,16 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from hub.certificates import Anchors, fingerprint
-from hub.config import database, files, identities
+from hub.config import database, files, identities, incidents, linked, officials
 from hub.config import feed as feeds
+from hub.config import lookups as asking
+from hub.config import reports as reporting
 from hub.config.identities import Own
 from hub.config.table import Table
 from hub.config.trusting import is_authority
-from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, Source
+from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, Portal, Source
 from hub.errors import ConfigurationFault, Mistake
-from hub.model import Receive
+from hub.model import HUB, Receive
 from hub.pki import is_sample
 from hub.policy import parse
 
@@ -34,6 +36,13 @@ _PROVINCE = r"[A-Z][0-9]{2}"
 PLAIN_SCHEMES = ("http", "https")  #: what is fetched is signed; TLS adds only that nobody sees what is asked
 HTTPS_URL = "an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents"
 PLAIN_URL = "an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl"
+_CALLED_EXPECTED = 'a URL, because of receive = "push", policy.collect or lookups'
+#: How a URL may begin, by `transport`; which of them an adapter speaks is the adapter's to say.
+_SCHEMES = {
+    "mutual-tls": ("https",),
+    "tls": ("https", "smtps", "imaps", "smtp", "imap"),
+    "plain": ("http", "smtp", "imap", "file"),
+}
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13, or '*'"
 
 
@@ -67,10 +76,18 @@ def read(
     free_disk = limits.size("free-disk", FREE_DISK)
     limits.close()
     feed = _feed(table.table("feed"), home)
+    syslog = _syslog(table.table("syslog"))
+    told = incidents.read(table.table("incidents"))
+    links_table = table.table("links")
+    portal = _portal(table.table("portal"))
+    reports = reporting.read(table.table("reports"), home)
+    lookups = asking.read(table.table("lookups"), home)
+    sources, asked = _sources(home, mistakes), table.table("officials")
+    signing = officials.read(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
     table.close()
 
-    sources = _sources(home, mistakes)
     partners = _partners(home, candidates or {}, mistakes)
+    links = linked.read(links_table, frozenset(partners))
     if public_url:
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
@@ -81,8 +98,10 @@ def read(
     shown = own.certificates if own else ()
     mistakes += _disagreements(partners, upstream, shown)
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
-    sample = any(map(is_sample, [*everyone, *authorities, *shown]))
-    for key, listen in (("soap", soap), ("admin", admin)):
+    sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
+    if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
+        table.wrong("syslog.port", f"{syslog.port} is another port of the hub too", "another port")
+    for key, listen in (("soap", soap), ("admin", admin), *([("syslog", syslog)] if syslog else [])):
         if sample and not ip_address(listen.host).is_loopback:
             table.wrong(
                 f"{key}.host",
@@ -116,10 +135,18 @@ def read(
             *own.secrets,
             *([("database.password-file", password_file)] if password_file else []),
             *([("feed.password-file", feed.password_file)] if feed else []),
+            *([("lookups.key-file", lookups.key_file)] if lookups else []),
         ),
         data=data,
         free_disk=free_disk,
         feed=feed,
+        syslog=syslog,
+        incidents=told,
+        links=links,
+        portal=portal,
+        reports=reports,
+        lookups=lookups,
+        officials=signing,
         partners=partners,
         sample=sample,
     )
@@ -147,7 +174,14 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
     return {}
 
 
-def _listen(table: Table, port: int, *, limited: bool) -> Listen:
+def _opened(mistakes: list[Mistake], path: Path, shown: str) -> Table | None:
+    """Return the table of the file *path*; None when it cannot be read."""
+    before = len(mistakes)
+    content = _toml(path, shown, mistakes)
+    return Table(content, shown, mistakes) if len(mistakes) == before else None
+
+
+def _listen(table: Table, port: int, *, limited: bool, metrics: bool = True) -> Listen:
     host = table.text("host", "127.0.0.1")
     if host == "localhost":
         host = "127.0.0.1"
@@ -158,10 +192,20 @@ def _listen(table: Table, port: int, *, limited: bool) -> Listen:
             table.wrong("host", f"{host!r} is not an IP address", "an IP address, such as 127.0.0.1 or 0.0.0.0")
         host = "127.0.0.1"
     body_limit = table.size("body-limit", BODY_LIMIT) if limited else ADMIN_BODY_LIMIT
-    metrics = not limited and table.flag("metrics", default=False)
-    listen = Listen(host, table.number("port", port, least=1, most=65535), body_limit, metrics)
+    shown = metrics and not limited and table.flag("metrics", default=False)
+    listen = Listen(host, table.number("port", port, least=1, most=65535), body_limit, shown)
     table.close()
     return listen
+
+
+def _syslog(table: Table) -> Listen | None:
+    """Return where syslog is taken; None without a port."""
+    if not table.given("port"):
+        if table.text("host", ""):
+            table.wrong("port", "is missing", "a port, such as 6514")
+        table.close()
+        return None
+    return _listen(table, 6514, limited=False, metrics=False)
 
 
 def _pki(
@@ -241,6 +285,15 @@ def _check_password(table: Table, file: Path) -> None:
         )
 
 
+def _portal(table: Table) -> Portal | None:
+    """Return that published reports are shown; None when they are not."""
+    publish, url = table.flag("publish", default=False), table.text("url", "")
+    if url:
+        _check_url(table, "url", url, PLAIN_SCHEMES)
+    table.close()
+    return Portal(url.rstrip("/")) if publish else None
+
+
 def _feed(table: Table, home: Path) -> Broker | None:
     """Return where events are published; None when they are not."""
     text = table.text("url", "", expected=feeds.EXPECTED)
@@ -300,25 +353,21 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
     receive = table.text("receive", "none", like="|".join(Receive), expected=" or ".join(Receive)) or "none"
     url = table.text("url", "")
     named = [
-        files.certificates(home / name, partial(table.wrong, "certificates")) for name in table.texts("certificates")
+        files.certificates(home / name, partial(table.wrong, "certificates"))
+        for name in table.texts("certificates", ())
     ]
     certificates = [file[0] for file in named if file]
-    if receive == Receive.PUSH and not url:
-        table.wrong("url", "is missing", 'an https URL, because receive = "push"')
-    elif url and receive != Receive.PUSH:
-        table.wrong("url", f'stands beside receive = "{receive}"', 'no url, or receive = "push"')
-    elif url:
-        _check_url(table, "url", url)
-    if not certificates and not any(mistake.path == table.place("certificates") for mistake in mistakes):
-        table.wrong("certificates", "is empty", "at least one PEM file")
-    if not re.fullmatch(_CODE, code):
-        table.wrong("", f"{code!r} is no code of a partner", "letters, digits, - and _")
+    if not re.fullmatch(_CODE, code) or code == HUB:
+        table.wrong(
+            "", f"{code!r} is no code of a partner", f"letters, digits, - and _; not {HUB}, which is the hub itself"
+        )
     units = table.texts("units", ())
     for unit in units:
         if unit != ANY and (len(unit) > 64 or not unit.isprintable() or " " in unit or ANY in unit):
             table.wrong("units", f"{unit!r} does not fit", _UNIT_EXPECTED)
     policy, wrongs = parse(table.table("policy").pairs(), table.place("policy"))
     mistakes += wrongs
+    settings, secrets = _settings(table.table("settings"), home)
     partner = Partner(
         code=code,
         name=table.text("name", code),
@@ -330,23 +379,65 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
         adapter=table.text(
             "adapter", "documents", like=r"[a-z][a-z0-9_]*", expected="the name of a folder in adapters/"
         ),
+        services=table.texts("services", ("documents",)),
+        lookups=table.texts("lookups", ()),
+        settings=settings,
+        secrets=secrets,
         policy=policy,
     )
+    if partner.called and not url:
+        table.wrong("url", "is missing", _CALLED_EXPECTED)
+    elif url and not partner.called:
+        table.wrong("url", f'stands beside receive = "{receive}"', 'no url, or receive = "push"')
+    elif url:
+        _check_url(table, "url", url, _SCHEMES[policy.transport])
+    unread = any(mistake.path == table.place("certificates") for mistake in mistakes)
+    if not certificates and policy.transport == "mutual-tls" and not unread:
+        table.wrong("certificates", "is empty" if named else "is missing", "at least one PEM file")
     table.close()
     return partner
 
 
+def _settings(table: Table, home: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what an adapter reads: the texts by name, and what the files hold that `NAME-file` names, without their last line feed."""
+    texts, secrets = {}, {}
+    for key, value in table.pairs().items():
+        if not isinstance(value, str) or not value:
+            table.wrong(key, f"{value!r} does not fit", "text in quotes")
+        elif key.endswith("-file"):
+            try:
+                secrets[key.removesuffix("-file")] = (home / value).read_text("utf-8").rstrip("\r\n")
+            except (OSError, ValueError) as error:
+                table.wrong(
+                    key, f"{home / value} cannot be read: {error}", "a file that holds the secret and nothing else"
+                )
+        else:
+            texts[key] = value
+    return texts, secrets
+
+
 def _check_url(table: Table, key: str, url: str, schemes: Collection[str] = ("https",)) -> None:
-    expected = PLAIN_URL if "http" in schemes else HTTPS_URL
+    expected = (
+        HTTPS_URL
+        if tuple(schemes) == ("https",)
+        else PLAIN_URL
+        if set(schemes) <= set(PLAIN_SCHEMES)
+        else _any_url(schemes)
+    )
     if flaw := url_flaw(url, schemes):
         table.wrong(key, flaw, expected)
+
+
+def _any_url(schemes: Collection[str]) -> str:
+    return f"a URL without user, password or fragment that begins with {', '.join(schemes)}"
 
 
 def url_flaw(url: str, schemes: Collection[str]) -> str:
     """Return what is wrong with *url*, which must have one of *schemes*; nothing if nothing is."""
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in schemes and parts.hostname and parts.port != 0 and not parts.fragment
+        placed = parts.path if parts.scheme == "file" else parts.hostname
+        sound = parts.scheme in schemes and placed and parts.port != 0 and not parts.fragment
         if not sound or parts.username is not None or not url.isascii() or not url.isprintable() or " " in url:
             return f"{url!r} does not fit"
     except ValueError as error:
@@ -371,7 +462,7 @@ def _disagreements(
             wrong = f"{partner.policy.relay} is no other partner"
             expected = "the code of the partner that carries its calls, or none"
             yield Mistake(f"partners/{partner.code}.toml: policy.relay", wrong, expected)
-        if partner.code != upstream and partner.receive is not Receive.NONE:
+        if partner.code != upstream and partner.takes_documents:
             for unit in set(partner.units) - {ANY}:
                 receiving[unit].append(partner.code)
     for unit, codes in sorted(receiving.items()):

@@ -6,6 +6,7 @@ values looks at the mistakes first.
 
 import re
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 import attrs
@@ -74,6 +75,15 @@ class Table:
             return default
         return value
 
+    def day(self, key: str) -> date | None:
+        """Return the day of *key*, a date of TOML; None without one, and after a mistake."""
+        expected = "a day without quotes, such as 2026-12-31"
+        value = self._take(key, None, expected)
+        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+            return value
+        self.wrong(key, f"{value!r} does not fit", expected)
+        return None
+
     def size(self, key: str, default: int) -> int:
         """Return the bytes that `40MB`, `512KiB` … mean."""
         expected = 'a size in quotes: a whole number and KB, MB, KiB or MiB, such as "40MB"'
@@ -106,10 +116,26 @@ class Table:
             value = {}
         return Table(value, self._file, self._mistakes, self._environment, (*self._path, key))
 
+    def tables(self, key: str) -> "list[Table] | None":
+        """Return the tables in the list of *key*, each with its place in it; None without it, and after a mistake."""
+        self._taken.add(key)
+        value = self._content.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            self.wrong(key, f"{value!r} does not fit", "a list of tables, [{ … }, { … }]")
+            return None
+        places = ((item, (*self._path, f"{key}[{number}]")) for number, item in enumerate(value))
+        return [Table(item, self._file, self._mistakes, path=path) for item, path in places]
+
     def pairs(self) -> Mapping[str, object]:
         """Take every key of the table as it is."""
         self._taken |= set(self._content)
         return self._content
+
+    def given(self, key: str) -> bool:
+        """Tell whether *key* is there, here or in the environment."""
+        return key in self._content or self._overridden(key) is not None
 
     def close(self) -> None:
         """Add a mistake for every key nobody asked for."""

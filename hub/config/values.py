@@ -8,7 +8,12 @@ from cryptography import x509
 
 from hub.certificates import Anchors, Identity, Signer
 from hub.config.feed import Place
-from hub.model import Receive
+from hub.config.incidents import Incidents
+from hub.config.linked import Links
+from hub.config.lookups import Lookups
+from hub.config.officials import Officials
+from hub.config.reports import Reports
+from hub.model import DOCUMENTS, Receive
 from hub.policy import Policy
 
 ANY = "*"  #: in a partner's units: it may send for every unit, and receives for none by that
@@ -46,9 +51,23 @@ class Partner:
     chain: tuple[x509.Certificate, ...] = ()  #: CAs between those and an anchor, not trusted by themselves
     units: tuple[str, ...] = ()
     receive: Receive = Receive.NONE
-    url: str | None = None  #: where it is pushed to; only with `receive = "push"`
+    url: str | None = None  #: where it is called: pushed to, collected from, or asked
     adapter: str = "documents"
+    services: tuple[str, ...] = ("documents",)  #: whose messages it is pushed
+    lookups: tuple[str, ...] = ()  #: the operations of `/soap/lookups` that it answers
+    settings: Mapping[str, str] = attrs.field(factory=dict)  #: what its adapter reads
+    secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: the same, from files
     policy: Policy = attrs.field(factory=Policy)
+
+    @property
+    def takes_documents(self) -> bool:
+        """Tell whether it receives the documents of its units, by fetching them or pushed to."""
+        return self.receive is not Receive.NONE and DOCUMENTS in self.services
+
+    @property
+    def called(self) -> bool:
+        """Tell whether the hub calls it: to push, to collect or to ask."""
+        return self.receive is Receive.PUSH or self.policy.collect is not None or bool(self.lookups)
 
 
 @attrs.frozen(kw_only=True)
@@ -60,6 +79,13 @@ class Broker:
     authorities: tuple[x509.Certificate, ...] = ()  #: its certificate leads to one of these; none without TLS
     exchange: str
     waits: bool  #: whether the feed waits for a queue that takes an event, or lets the event go
+
+
+@attrs.frozen
+class Portal:
+    """That published reports may be seen by everybody: `[portal]`."""
+
+    url: str  #: of `/public`, as the outside calls it; empty: the admin port's
 
 
 @attrs.frozen(kw_only=True)
@@ -85,8 +111,21 @@ class Config:
     data: Path
     free_disk: int = FREE_DISK  #: octets that must be free where the hub writes
     feed: Broker | None = None
+    syslog: Listen | None = None  #: where syslog over TLS is taken; nowhere without a port
+    incidents: Incidents = attrs.field(factory=Incidents)
+    links: Links | None = None  #: how links are probed; None: they are not
+    portal: Portal | None = None
+    reports: Reports = attrs.field(factory=Reports)
+    lookups: Lookups | None = None  #: None: no lookup is answered
+    officials: Officials | None = None  #: who may sign reports; None: nobody, and none needs a signature
     partners: Mapping[str, Partner]
     sample: bool  #: whether any certificate is of a sample PKI
+
+    @property
+    def listens(self) -> tuple[tuple[str, Listen], ...]:
+        """Return each port of the hub with the table of hub.toml that sets it."""
+        found = (("soap", self.soap), ("admin", self.admin))
+        return (*found, ("syslog", self.syslog)) if self.syslog else found
 
     @property
     def own(self) -> tuple[tuple[str, Signer], ...]:

@@ -67,12 +67,21 @@ class Wire:
 
 
 class Client:
-    """One thread's connection to the hub's documents service."""
+    """One thread's connection to one service of the hub, the documents unless another is named."""
 
-    def __init__(self, hub: str, wire: Wire, signature: WireSignature | None, *, timeout: float = 30) -> None:
+    def __init__(
+        self,
+        hub: str,
+        wire: Wire,
+        signature: WireSignature | None,
+        *,
+        timeout: float = 30,
+        service: str = "documents",
+    ) -> None:
         self._signature = signature
+        self._namespace = f"urn:lienthong:{service}:1"
         self._zeep = zeep.Client(  # type: ignore[no-untyped-call]
-            f"{hub}/soap/documents?wsdl",
+            f"{hub}/soap/{service}?wsdl",
             transport=Transport(  # type: ignore[no-untyped-call]
                 session=wire.session(), timeout=timeout, operation_timeout=timeout
             ),
@@ -82,32 +91,37 @@ class Client:
 
     def send(self, packet: bytes, message_id: str | None = None, operation: str = "SendDocument") -> Answer:
         """Send a packet.  Unanswered."""
+        return self.submit(operation, MessageId=message_id, Packet=packet)
+
+    def submit(self, operation: str, **fields: object) -> Answer:
+        """Call an operation that takes a message.  Unanswered."""
         try:
-            said = self._call(operation, MessageId=message_id, Packet=packet)
+            said = self.ask(operation, **fields)
         except Fault as fault:
-            return Answer(False, codes=_fault_codes(fault), fault=True)
+            return Answer(False, codes=self.codes(fault), fault=True)
         if not said.Report.IsSuccess:
-            return Answer(False, codes=_codes(said.Report))
+            return Answer(False, codes=why_not(said.Report))
         return Answer(True, said.DocumentId, self._receipt(said.DocumentId))
 
     def pending(self, unit: str) -> list[str]:
         """Return the ids of what waits for *unit*, oldest first.  Unanswered, Fault."""
-        return self._call("GetPendingDocumentIds", OrganId=unit) or []
+        return self.ask("GetPendingDocumentIds", OrganId=unit) or []
 
     def fetch(self, document_id: str) -> Fetched:
         """Get one document.  Unanswered, Fault."""
-        got = self._call("GetDocument", DocumentId=document_id)
+        got = self.ask("GetDocument", DocumentId=document_id)
         return Fetched(got.DocumentId, got.MessageId, got.Packet)
 
     def confirm(self, document_id: str, unit: str | None = None) -> tuple[str, ...]:
         """Confirm that a document was received; return why not, if not.  Unanswered, Fault."""
-        return _codes(self._call("ConfirmReceived", DocumentId=document_id, OrganId=unit))
+        return why_not(self.ask("ConfirmReceived", DocumentId=document_id, OrganId=unit))
 
     def traces(self, unit: str) -> list[bytes]:
         """Return the status packets that came back for *unit*.  Unanswered, Fault."""
-        return [trace.Packet for trace in self._call("GetTraces", OrganId=unit) or []]
+        return [trace.Packet for trace in self.ask("GetTraces", OrganId=unit) or []]
 
-    def _call(self, operation: str, **fields: object) -> Any:
+    def ask(self, operation: str, **fields: object) -> Any:
+        """Call any operation, and return what zeep makes of the answer.  Unanswered, Fault."""
         try:
             return self._zeep.service[operation](**fields)
         except Fault as fault:
@@ -117,40 +131,45 @@ class Client:
         except (requests.RequestException, ZeepError) as error:
             raise Unanswered(f"{type(error).__name__}: {error}") from error
 
+    def codes(self, fault: Fault) -> tuple[str, ...]:
+        """Return the codes of the service's own detail in *fault*; its text when it has none."""
+        return _fault_codes(fault, self._namespace)
+
     def _receipt(self, document_id: str) -> str | None:
         """Return the receipt of the last answer as a document of its own.  Unbelievable."""
         if self._signature is None or self._signature.body is None:
             return None
-        found = self._signature.body.find(f"*/{{{DOCUMENTS}}}Receipt")
+        found = self._signature.body.find(f"*/{{{self._namespace}}}Receipt")
         if found is None:
             raise Unbelievable("accepted without a receipt")
         receipt = etree.tostring(found, method="c14n", exclusive=True)
-        signed = verify_receipt(receipt, self._signature.hub)
-        if signed.findtext(f"{{{DOCUMENTS}}}DocumentId") != document_id:
+        signed = verify_receipt(receipt, self._signature.hub, self._namespace)
+        if signed.findtext(f"{{{self._namespace}}}DocumentId") != document_id:
             raise Unbelievable("the receipt is for another document")
         return receipt.decode()
 
 
-def verify_receipt(receipt: bytes, hub: x509.Certificate) -> etree._Element:
+def verify_receipt(receipt: bytes, hub: x509.Certificate, namespace: str = DOCUMENTS) -> etree._Element:
     """Return what the hub signed of a receipt kept alone as a document.  Unbelievable."""
     try:
         only = SignatureConfiguration(location="./", expect_references=1)
         result: VerifyResult = XMLVerifier().verify(receipt, x509_cert=hub, expect_config=only)  # type: ignore[assignment]  # one reference
     except (SignXMLException, ValueError, etree.LxmlError) as error:
         raise Unbelievable(f"receipt: {error}") from error
-    if result.signed_xml is None or result.signed_xml.tag != f"{{{DOCUMENTS}}}Receipt":
+    if result.signed_xml is None or result.signed_xml.tag != f"{{{namespace}}}Receipt":
         raise Unbelievable("receipt: something else is signed")
     return result.signed_xml
 
 
-def _codes(report: Any) -> tuple[str, ...]:
+def why_not(report: Any) -> tuple[str, ...]:
+    """Return the codes of a *report*; none when it is good."""
     listed = report.ErrorList.Error if report.ErrorList else []
     return () if report.IsSuccess else tuple(error.Code for error in listed)
 
 
-def _fault_codes(fault: Fault) -> tuple[str, ...]:
+def _fault_codes(fault: Fault, namespace: str) -> tuple[str, ...]:
     if fault.detail is None or isinstance(fault.detail, str):
         return (str(fault.message),)
-    listed = [code.text or "" for code in fault.detail.iterfind(f".//{{{DOCUMENTS}}}Error/{{{DOCUMENTS}}}Code")]
-    first = [code.text or "" for code in fault.detail.iterfind(f"{{{DOCUMENTS}}}FaultDetail/{{{DOCUMENTS}}}Code")]
+    listed = [code.text or "" for code in fault.detail.iterfind(f".//{{{namespace}}}Error/{{{namespace}}}Code")]
+    first = [code.text or "" for code in fault.detail.iterfind(f"{{{namespace}}}FaultDetail/{{{namespace}}}Code")]
     return tuple(listed or first)

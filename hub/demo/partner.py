@@ -22,15 +22,25 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo import packets
+from hub.demo import agenda, packets
 from hub.demo.client import Answer, Client, Unanswered, Wire
 from hub.demo.letterbox import Delivered, Letterbox, Shelf, tls_server
 from hub.demo.notebook import Notebook, digest
 from hub.demo.reading import read
 from hub.demo.signing import SOAP, WSSE, Identity, WireSignature, clock, seal
 
-#: What the units answer to a new document; its number decides which.
-COURSES = (("01", "03", "04", "05", "06"), ("01", "02"), ("01", "03"), ("01", "03", "05", "06"), ("01", "03", "04"))
+#: What the units answer to a new document, by how they work; its number decides which.
+COURSES = {
+    "mixed": (("01", "03", "04", "05", "06"), ("01", "02"), ("01", "03"), ("01", "03", "05", "06"), ("01", "03", "04")),
+    "busy": (
+        ("01", "03", "04", "05", "06"),
+        ("01", "03", "04", "06"),
+        ("01", "03", "04", "05"),
+        ("01", "03", "05", "06"),
+    ),
+}
+#: What they answer to the answer to an invitation: it is taken note of.
+FILED = ("03",)
 #: What they answer to a recall, an update, a replacement and to a sender who asks for it back.
 AGREED = {"recall": ("15",), "update": ("15",), "replacement": ("01", "03"), "13": ("15",)}
 MEANINGS = {
@@ -60,6 +70,7 @@ class Partner:
     certificate: x509.Certificate  #: the hub's
     notebook: Notebook
     shelf: Shelf
+    courses: tuple[tuple[str, ...], ...] = COURSES["mixed"]
     desk: "queue.Queue[bytes]" = attrs.field(factory=queue.Queue)  #: what arrived and is to be answered
     stopping: threading.Event = attrs.field(factory=threading.Event)
     _had: dict[tuple[str, str], tuple[str, ...]] = attrs.field(factory=dict)  #: document -> the units here that got it
@@ -84,7 +95,10 @@ class Partner:
                 if not left or self.stopping.wait(_PAUSE):
                     raise
                 continue
-            self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
+            about = attrs.asdict(read(packet)) if answer.accepted else None
+            self.notebook.write(
+                "sent", clock(), **note, **attrs.asdict(answer), about=about, calendar=about and agenda.noted(packet)
+            )
             return answer
         raise AssertionError("unreachable")
 
@@ -118,24 +132,27 @@ class Partner:
             for packet, operation in zip(self._answers(content), cycle(("UpdateTraces", "SendDocument"))):
                 if not self.stopping.is_set():
                     self.send(client, packet, None, operation)
+            for reply in agenda.replies(content, self.units, clock()):
+                if not self.stopping.is_set():
+                    self.send(client, reply, None)
             self.desk.task_done()
 
     def _answers(self, content: bytes) -> Iterator[bytes]:
         """Yield the status packets that this partner's units send about *content*."""
         about = read(content)
+        ours = [unit for unit in about.recipients if unit in self.units]
+        self.notebook.write("opened", clock(), about=attrs.asdict(about), units=ours)
         document = (about.sender, about.document_id)
         if about.status == "13":
             units, course = self._had.get(document, ()), AGREED["13"]
         elif about.kind == "status":
             return
         elif about.kind == "document":
-            units, course = (
-                tuple(unit for unit in about.recipients if unit in self.units),
-                COURSES[zlib.crc32(about.code.encode()) % len(COURSES)],
-            )
+            chosen = self.courses[zlib.crc32(about.code.encode()) % len(self.courses)]
+            units, course = tuple(ours), FILED if agenda.is_reply(content) else chosen
             self._had[document] = units
         else:
-            units, course = tuple(unit for unit in about.recipients if unit in self.units), AGREED[about.kind]
+            units, course = tuple(ours), AGREED[about.kind]
         organ = about.answered or about.sender
         answered = packets.Answered(organ, about.code, about.promulgation_date, about.document_id)
         for unit in units:
@@ -217,6 +234,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--hub-certificate", type=Path, required=True)
     parser.add_argument("--notebook", type=Path, required=True)
     parser.add_argument("--units", default="", help="codes, separated by commas")
+    parser.add_argument("--courses", choices=sorted(COURSES), default="mixed", help="how its units work")
     parser.add_argument("--listen", type=int, help="the port where it is pushed to; without it, it fetches")
     return parser.parse_args(arguments)
 
@@ -235,6 +253,7 @@ def run(options: argparse.Namespace) -> None:
         certificate=certificate,
         notebook=notebook,
         shelf=Shelf.reopen(notebook),
+        courses=COURSES[options.courses],
     )
     threads = [threading.Thread(target=partner.answer_documents, daemon=True)]
     letterbox = None

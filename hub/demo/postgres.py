@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
+import psycopg
+from psycopg import sql
 
 USER = "lienthong"
 _START_WITHIN = 60.0  #: seconds
@@ -79,6 +81,12 @@ class Server:
                 server.stop()
         finally:
             shutil.rmtree(home, ignore_errors=True)
+
+    def make(self, database: str) -> str:
+        """Make an empty database; return its URL."""
+        with psycopg.connect(f"host={self.home} user={USER} dbname=postgres", autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        return self.url(database)
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database, as `hub.toml` takes it."""

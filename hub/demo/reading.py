@@ -3,6 +3,11 @@
 Knows the packet's paths by local name; knows nothing of the hub's reader, so that a recount is a second opinion.
 """
 
+import base64
+import io
+import zipfile
+from collections.abc import Iterator
+
 import attrs
 from lxml import etree
 
@@ -25,10 +30,7 @@ class Reading:
 
 def read(content: bytes) -> Reading:
     """Read a packet.  ValueError when it is none."""
-    try:
-        root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
-    except etree.XMLSyntaxError as error:
-        raise ValueError(f"not XML: {error}") from error
+    root = _root(content)
     header = _first(root, "edXMLEnvelope", "edXMLHeader", "MessageHeader")
     sender = _text(header, "From", "OrganId")
     if header is None or not sender:
@@ -54,6 +56,23 @@ def read(content: bytes) -> Reading:
         code=f"{_text(header, 'Code', 'CodeNumber')}/{_text(header, 'Code', 'CodeNotation')}",
         promulgation_date=_text(header, "PromulgationInfo", "PromulgationDate"),
     )
+
+
+def attachments(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Give the name and the octets of each attachment of a packet, taken out of the ZIP it may be wrapped in.  ValueError."""
+    for attachment in _all(_first(_root(content), "AttachmentEncoded"), "Attachment"):
+        octets = base64.b64decode(_text(attachment, "ContentTransferEncoded"))
+        if zipfile.is_zipfile(io.BytesIO(octets)):
+            with zipfile.ZipFile(io.BytesIO(octets)) as wrapped:
+                octets = wrapped.read(wrapped.namelist()[0])
+        yield _text(attachment, "AttachmentName"), octets
+
+
+def _root(content: bytes) -> etree._Element:
+    try:
+        return etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"not XML: {error}") from error
 
 
 def _all(parent: etree._Element | None, name: str) -> list[etree._Element]:

@@ -30,6 +30,7 @@ from signxml import (
     XMLVerifier,
 )
 from signxml.exceptions import SignXMLException
+from signxml.xades import XAdESSignatureConfiguration, XAdESVerifier
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 DS = "http://www.w3.org/2000/09/xmldsig#"
@@ -151,6 +152,28 @@ def is_sealed(packet: bytes, certificate: x509.Certificate) -> bool:
     except (SignXMLException, BadSignatureValue, ValueError, binascii.Error, etree.LxmlError):
         return False
     return True
+
+
+class _Last(XAdESVerifier):
+    """signxml takes the first signature of a document; this one takes the root's last child."""
+
+    def _get_signature(self, root: etree._Element) -> etree._Element:
+        return root[-1]
+
+
+def signer(document: bytes) -> x509.Certificate | None:
+    """Return whose signature (XAdES-B, enveloped) is the last child of *document*, if it verifies; whether to believe it is not said."""
+    root = etree.fromstring(document, _parser())
+    shown, references = root[-1].find(f".//{{{DS}}}X509Certificate"), root[-1].findall(f".//{{{DS}}}Reference")
+    if shown is None:
+        return None
+    try:
+        certificate = x509.load_der_x509_certificate(base64.b64decode(shown.text or ""))
+        expected = XAdESSignatureConfiguration(require_x509=True, expect_references=len(references))
+        _Last().verify(document, x509_cert=certificate, parser=_parser(), expect_config=expected)
+    except (SignXMLException, BadSignatureValue, ValueError, binascii.Error, etree.LxmlError):
+        return None
+    return certificate
 
 
 def is_signed(envelope: etree._Element) -> bool:

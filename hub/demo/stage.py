@@ -204,10 +204,36 @@ class Stage:
                     raise Broken(f"{url}: {error}; see {log}") from error
             time.sleep(0.1)
 
-    def call(self, code: str, units: Sequence[str]) -> PartnerChild:
-        """Start the partner *code*, which fetches for *units* or is pushed to as its file says.  Broken."""
+    def call(self, code: str, units: Sequence[str], **more: str) -> PartnerChild:
+        """Start the partner *code*, which fetches for *units* or is pushed to as its file says; *more* are options.  Broken."""
+        options = self._soap_options(code, units)
+        if url := self.site.partner(code).get("url"):
+            options["--listen"] = urllib.parse.urlsplit(url).port
+        options |= {f"--{name}": value for name, value in more.items()}
+        self._start(code, ["hub.demo.partner", code], options)
+        return self.partners[code]
+
+    def call_soap(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
+        """Start `hub.demo.MODULE`, a partner *code* that calls the hub by SOAP for *units*.  Broken."""
+        self._start(code, [f"hub.demo.{module}", code], self._soap_options(code, units))
+        return self.partners[code]
+
+    def call_syslog(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
+        """Start `hub.demo.MODULE`, a partner *code* that tells the hub by syslog of *units*.  Broken."""
+        options = self._soap_options(code, units) | {"--port": self.site.read()["syslog"]["port"]}
+        del options["--hub"], options["--hub-certificate"]
+        self._start(code, [f"hub.demo.{module}", code], options)
+        return self.partners[code]
+
+    def open_office(self, code: str, module: str, **options: object) -> int:
+        """Start `hub.demo.MODULE`, the partner *code* that the hub calls over HTTP; return its port.  Broken."""
+        words: dict[str, object] = {"--port": 0, "--notebook": self.notebooks / f"{code}.jsonl"}
+        words |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+        return int(self._start(code, [f"hub.demo.{module}"], words)["port"])
+
+    def _soap_options(self, code: str, units: Sequence[str]) -> dict[str, object]:
         pki = self.site.pki
-        options: dict[str, object] = {
+        return {
             "--hub": self.site.address("soap"),
             "--ca": pki("ca.crt"),
             "--hub-certificate": pki("hub.crt"),
@@ -216,14 +242,12 @@ class Stage:
             "--notebook": self.notebooks / f"{code}.jsonl",
             "--units": ",".join(units),
         }
-        if url := self.site.partner(code).get("url"):
-            options["--listen"] = urllib.parse.urlsplit(url).port
-        arguments = [sys.executable, "-m", "hub.demo.partner", code]
-        arguments += [str(word) for option in options.items() for word in option]
+
+    def _start(self, code: str, words: Sequence[str], options: Mapping[str, object]) -> Mapping[str, Any]:
+        arguments = [sys.executable, "-m", *words, *(str(word) for option in options.items() for word in option)]
         child = Child.start(code, arguments, self.logs / f"{code}.log", cwd=self.notebooks)
         self.partners[code] = PartnerChild(child)
-        self.partners[code].answer()
-        return self.partners[code]
+        return self.partners[code].answer()
 
     def dismiss(self, code: str) -> None:
         """Stop the partner *code*; whoever calls it is refused the connection."""

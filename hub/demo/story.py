@@ -90,7 +90,7 @@ class Letter:
 
 def inside(cast: Cast) -> list[Letter]:
     """Every unit writes to another; then several recipients, a large attachment, other codes, and packets as they really are."""
-    write = partial(_letter, cast, "TT", count(1))
+    write = partial(compose, cast, "TT", count(1))
     pairs = [*_round("sotttt", cast.department, cast.office), *_round("vpub", cast.office, cast.department)]
     return [
         *(write(partner, sender, (recipient,)) for partner, sender, recipient in pairs),
@@ -110,7 +110,7 @@ def inside(cast: Cast) -> list[Letter]:
 
 def upward(cast: Cast) -> list[Letter]:
     """The province writes to the ministries; some letters have recipients on both sides."""
-    write = partial(_letter, cast, "LT", count(1))
+    write = partial(compose, cast, "LT", count(1))
     return [
         *(write("sotttt", unit, (organ,)) for unit, organ in zip(cast.department, AXIS, strict=False)),
         *(write("vpub", unit, (organ,)) for unit, organ in zip(cast.office, AXIS, strict=False)),
@@ -121,7 +121,7 @@ def upward(cast: Cast) -> list[Letter]:
 
 def downward(cast: Cast) -> list[Letter]:
     """The ministries write to the province; what is also for another province is only half ours."""
-    write = partial(_letter, cast, "BN", count(1))
+    write = partial(compose, cast, "BN", count(1))
     units = [unit for pair in zip(cast.office, cast.department, strict=False) for unit in pair][:10]
     return [
         *(write("vpcp", AXIS[n % len(AXIS)], (unit,)) for n, unit in enumerate(units)),
@@ -132,7 +132,7 @@ def downward(cast: Cast) -> list[Letter]:
 
 def sealed(cast: Cast) -> list[Letter]:
     """Documents that carry their sender's signature in themselves, so that it stays with them wherever they go."""
-    write = partial(_letter, cast, "KS", count(1))
+    write = partial(compose, cast, "KS", count(1))
     letters = [
         write("sotttt", cast.department[0], (cast.office[0], AXIS[0]), name="signed, to both sides"),
         write("vpub", cast.office[0], cast.department[:3], name="signed, to three units"),
@@ -143,7 +143,7 @@ def sealed(cast: Cast) -> list[Letter]:
 
 def changes(cast: Cast, earlier: Sequence[Letter]) -> list[Letter]:
     """What becomes of four documents sent earlier: a recall, an update, a replacement, and a sender who asks for one back."""
-    write = partial(_letter, cast, "TD", count(1))
+    write = partial(compose, cast, "TD", count(1))
     kinds = ((1, "recall"), (2, "update"), (3, "replacement"))
     letters = []
     for letter, (kind, name) in zip(earlier, kinds, strict=False):
@@ -165,7 +165,7 @@ def repeats(earlier: Sequence[Letter]) -> list[Letter]:
 
 def refusals(cast: Cast) -> list[Letter]:
     """What must be refused, each for its own reason; the last is the first, corrected, under the same id."""
-    write = partial(_letter, cast, "SAI", count(1))
+    write = partial(compose, cast, "SAI", count(1))
     unit, office = cast.department[0], cast.office[0]
     good = write("sotttt", unit, (office,))
     unknown = write("sotttt", unit, ("H55.999", office), name="unit unknown", expected={"unit-unknown"})
@@ -210,7 +210,7 @@ def _round(partner: str, senders: Sequence[str], recipients: Sequence[str]) -> I
         yield partner, sender, recipients[n % len(recipients)]
 
 
-def _letter(
+def compose(
     cast: Cast,
     series: str,
     numbers: Iterator[int],
@@ -226,6 +226,7 @@ def _letter(
     variation: Variation = packets.SEEN,
     expected: Iterable[str] = (),
 ) -> Letter:
+    """Write the next letter of a *series*, about this or that."""
     n = next(numbers)
     files = [("van-ban.txt", f"Nội dung văn bản {n}/{series}\n".encode())]
     if size:

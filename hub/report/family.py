@@ -34,3 +34,14 @@ def family(units: Iterable[Unit], code: str, on: date | None = None) -> tuple[st
         if member in begun or member in needed:
             needed |= {member, parents.get(member, member)}
     return tuple(member for member in found if member in needed)
+
+
+def lineage(units: Iterable[Unit], code: str) -> tuple[str, ...]:
+    """Return *code*, its parent, that one's parent and so on; a unit the registry does not know stands alone."""
+    parents = {unit.code: unit.parent for unit in units}
+    found: dict[str, None] = {}
+    current: str | None = code
+    while current and current not in found:
+        found[current] = None
+        current = parents.get(current)
+    return tuple(found)

@@ -5,21 +5,22 @@ Every output takes the names of units by code; a unit without one is called by i
 
 import csv
 import json
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from io import StringIO
-from itertools import groupby
 from pathlib import Path
 
 import attrs
 import jinja2
+from markupsafe import Markup
 
+from hub.hanoi import HANOI
+from hub.report import svg
+from hub.report.body import Mark, body, findings
+from hub.report.charts import Plot
 from hub.report.counting import Report, Row
 from hub.report.form import Column, Form, Kind
-from hub.report.period import HANOI
-
-#: What makes a spreadsheet take a text for a formula, the full-width forms included.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
+from hub.report.words import FORMULA, day, due, groups, moment, name, number, sums
 
 
 def as_json(report: Report, names: Mapping[str, str]) -> str:
@@ -29,6 +30,7 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
         "unit": report.total.unit,
         "name": name(report.total, names),
         "form": form.id,
+        "number": form.number or None,
         "title": attrs.asdict(form.title),
         "basis": attrs.asdict(form.basis),
         "counted": attrs.asdict(form.counted),
@@ -41,6 +43,7 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
             "end": period.end.isoformat(),
             "ended": report.ended,
         },
+        "due": None if report.due is None else {"day": report.due.day.isoformat(), "sure": report.due.sure},
         "made_at": report.made_at.isoformat(),
         "columns": [
             {
@@ -54,13 +57,26 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
             for column in form.columns
         ],
         "total": _plain(report.total, form),
+        "sections": [
+            {**attrs.asdict(section.heading), "units": list(section.units), "total": _plain(section.total, form)}
+            for section in report.sections
+        ],
+        "findings": [
+            {
+                "unit": finding.unit,
+                **attrs.asdict(finding.said),
+                "columns": list(finding.columns),
+                "numbers": [finding.left, finding.right],
+            }
+            for finding in report.findings
+        ],
         "rows": [{"unit": row.unit, "name": name(row, names), **_plain(row, form)} for row in report.rows],
     }
     return json.dumps(content, ensure_ascii=False)
 
 
 def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> bytes:
-    """Return CSV (RFC 4180) in UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8: headings, total, a row a unit.
+    """Return CSV (RFC 4180) in UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8: headings, total, a row a section and a unit.
 
     Numbers are bare digits, times are Hà Nội's.  A text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
@@ -74,77 +90,67 @@ def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> by
     written = StringIO()
     table = csv.writer(written)
     table.writerow([_safe(heading) for heading in lead + [_full(column, language) for column in report.form.columns]])
-    for number, row in [("Total" if english else "Tổng cộng", report.total), *enumerate(report.rows, 1)]:
-        texts = [_safe(text) for text in (*period, row.unit, name(row, names))]
-        table.writerow([number, *texts, *(_cell(row, column) for column in report.form.columns)])
+    for line in body(report, names, language):
+        total, row = line.mark is Mark.TOTAL, line.row
+        texts = [_safe(text) for text in (*period, row.unit, name(row, names) if total else line.name)]
+        table.writerow(
+            [line.name if total else line.number, *texts, *(_cell(row, column) for column in report.form.columns)]
+        )
     return b"\xef\xbb\xbf" + written.getvalue().encode()
 
 
-def as_html(report: Report, names: Mapping[str, str], language: str = "vi") -> str:
-    """Return one page of HTML that asks nothing of the network and runs nothing: to read, and to print on A4 across."""
+def as_html(
+    report: Report,
+    names: Mapping[str, str],
+    language: str = "vi",
+    *,
+    receiver: str = "",
+    charts: Iterable[Plot] = (),
+    link: Callable[[str | None, str], str | None] | None = None,
+) -> str:
+    """Return one page of HTML that asks nothing of the network and runs nothing: to read, and to print on A4 across.
+
+    *receiver*: whom the report goes to; without one there is room to write it.  *link*: where a cell opens, of a unit (None: the
+    total) and a column's key; None where it opens nowhere.
+    """
+    language = "en" if language == "en" else "vi"
     return _TEMPLATES.get_template("report.html.jinja").render(
         report=report,
         form=report.form,
         period=report.period,
         names=names,
-        language="en" if language == "en" else "vi",
+        language=language,
         groups=groups(report.form.columns),
-        sums=sums(report.form.columns),
+        sums=sums(report.form),
+        receiver=receiver,
+        due=due(report, language),
+        charts=[Markup(svg.draw(plot, language, f"chart-{place}")) for place, plot in enumerate(charts, 1)],  # noqa: S704
+        link=link,
+        lines=body(report, names, language),
+        findings=findings(report, names, language),
     )
 
 
-def number(value: int, language: str = "vi") -> str:
-    """Write a whole number as people of *language* do: `1.234.567`, in English `1,234,567`."""
-    return f"{value:,}" if language == "en" else f"{value:,}".replace(",", ".")
-
-
-def day(value: date) -> str:
-    """Write a date as dd/MM/yyyy."""
-    return f"{value:%d/%m/%Y}"
-
-
-def moment(value: datetime) -> str:
-    """Write an instant as dd/MM/yyyy HH:mm in Hà Nội."""
-    return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M}"
-
-
-def name(row: Row, names: Mapping[str, str]) -> str:
-    """Return what the unit of *row* is called."""
-    return names.get(row.unit, row.unit)
-
-
-def groups(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
-    """Return the first column of each run of columns with one group heading, and its length; 0 for a column without a group."""
-    runs: list[tuple[Column, int]] = []
-    for group, members in groupby(columns, key=lambda column: column.group):
-        found = list(members)
-        runs += [(column, 0) for column in found] if group is None else [(found[0], len(found))]
-    return runs
-
-
-def sums(columns: tuple[Column, ...]) -> list[str]:
-    """Return what stands under the headings, as official forms have it: `(1)`, `(2)`, `(3)=(1)+(2)`."""
-    numbers = {column.key: f"({place})" for place, column in enumerate(columns, 1)}
-    return [
-        numbers[column.key] + ("=" + "+".join(numbers[key] for key in column.sum) if column.sum else "")
-        for column in columns
-    ]
-
-
-def _plain(row: Row, form: Form) -> dict[str, int | str | None]:
-    plain: dict[str, int | str | None] = {}
+def _plain(row: Row, form: Form) -> dict[str, int | float | str | None]:
+    plain: dict[str, int | float | str | None] = {}
     for column in form.columns:
         if column.kind is Kind.TIME:
             at = row.times[column.key]
             plain[column.key] = None if at is None else at.isoformat()
         else:
-            plain[column.key] = row.numbers[column.key]
+            plain[column.key] = _bare(row.numbers[column.key])
     return plain
 
 
-def _cell(row: Row, column: Column) -> int | str:
+def _bare(value: int | Decimal | None) -> int | float | None:
+    """Return a number as JSON writes it: two decimals survive as a float, which is written as short as it can be."""
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _cell(row: Row, column: Column) -> int | Decimal | str:
     if column.kind is not Kind.TIME:
-        return row.numbers[column.key]
+        value: int | Decimal | None = row.numbers[column.key]
+        return "" if value is None else value
     at = row.times[column.key]
     return "" if at is None else f"{at.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
 

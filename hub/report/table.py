@@ -59,6 +59,14 @@ class Table:
         self.wrong(word, _shown(value), "a date such as 2026-01-01")
         return None
 
+    def number(self, word: str) -> int:
+        """Return a whole number above zero that must be there; 1 when it is not."""
+        value = self.words.get(word)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+        self.wrong(word, _shown(value), "a whole number above 0")
+        return 1
+
     def numbers(self, word: str) -> Mapping[str, int]:
         """Return the table *word* of whole numbers above zero; empty when absent."""
         table = self.table(word)

@@ -5,31 +5,46 @@ import hashlib
 import tomllib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
 from lxml import etree
 
 import adapters
 from hub import envelope, signature
+from hub.certificates import Anchors
 from hub.model import (
     Accepted,
+    Answer,
+    Arrival,
+    Collected,
     Consignment,
+    Judged,
     Message,
     MessageState,
-    Outcome,
     Postponed,
+    Problem,
+    Query,
     Refused,
     Reply,
     Request,
     Unavailable,
 )
+from hub.terms import Terms
 from tests.pki import NOW, partner
 
 FOLDER = Path(adapters.__file__).parent
 CASES = sorted(path.parent for path in FOLDER.glob("*/samples/*/outcome.toml"))
-OUTCOMES = {"accepted": Accepted, "refused": Refused, "unavailable": Unavailable, "postponed": Postponed}
+OUTCOMES: dict[str, Any] = {
+    "accepted": Accepted,
+    "refused": Refused,
+    "unavailable": Unavailable,
+    "postponed": Postponed,
+}
+OUTCOMES |= {"collected": Collected, "answer": Answer}
 URL = "https://partner.example.vn/soap/documents"
-MAX_AGE, SKEW = timedelta(seconds=900), timedelta(seconds=60)
+MAX_AGE = timedelta(seconds=900)
 
 #: What an adapter may import besides hub's own rules: nothing that reads a clock, a file, a socket or chance.
 PURE = {
@@ -38,10 +53,12 @@ PURE = {
     "collections",
     "cryptography",
     "datetime",
+    "email",
     "enum",
     "functools",
     "hashlib",
     "hmac",
+    "io",
     "itertools",
     "json",
     "lxml",
@@ -49,16 +66,18 @@ PURE = {
     "re",
     "typing",
     "urllib",
+    "zipfile",
+    "zoneinfo",
 }
 CLOCKS = {"now", "utcnow", "today"}
 
 
-def consignment(content):
+def consignment(content, service):
     message = Message(
         id="01936f1e-7c80-7000-8000-000000000001",
         partner="sotttt",
         message_id="m-1",
-        service="documents",
+        service=service,
         kind="document",
         state=MessageState.ACCEPTED,
         received_at=NOW,
@@ -68,25 +87,50 @@ def consignment(content):
     return Consignment(message=message, content=content, recipients=("H55.1",), attempt=1)
 
 
-def converse(name, content, replies):
-    """Hold the conversation; return what was asked, and the outcome."""
-    adapter = adapters.adapter(
-        name,
-        url=URL,
-        identity=partner("hub"),
-        certificates=(partner("vpub").certificate,),
-        max_age=MAX_AGE,
-        skew=SKEW,
-    )
-    conversation = adapter.deliver(consignment(content), NOW)
-    asked = [next(conversation)]
+def terms(name):
+    """Return the terms that `samples/terms.toml` names: `url`, `[settings]`, `[secrets]`; trusted is who is in `samples/anchors.pem`."""
+    path = FOLDER / name / "samples" / "terms.toml"
+    said = tomllib.loads(path.read_text()) if path.exists() else {}
+    said = {"url": URL, "certificates": (partner("vpub").certificate,)} | said
+    if (anchors := path.with_name("anchors.pem")).exists():
+        said["anchors"] = Anchors(x509.load_pem_x509_certificates(anchors.read_bytes()))
+    return Terms(partner="vpub", identity=partner("hub"), **said)
+
+
+def begin(case):
+    """Return the conversation of the case: a collection, a question, or the delivery of its message."""
+    name, wanted = case.parent.parent.name, tomllib.loads((case / "outcome.toml").read_text())
+    adapter: Any = adapters.adapter(name, terms(name))
+    if (case / "query.toml").exists():
+        said = tomllib.loads((case / "query.toml").read_text())
+        return adapter.ask(Query(said["operation"], said["fields"], "01936f1e-7c80-7000-8000-000000000001"), NOW)
+    if "begin" in wanted:
+        return adapter.collect(wanted["begin"], NOW)
+    content = found(case, "message.edxml", "message.xml").read_bytes()
+    return adapter.deliver(consignment(content, wanted.get("service", "documents")), NOW)
+
+
+def converse(case):
+    """Hold the conversation; return what was asked, what arrived, and the outcome."""
+    conversation, answers = begin(case), replies(case)
+    asked, arrived = [], []
+    outcome: Any
     try:
-        for reply in replies:
-            request = conversation.send(reply)
-            asked.append(request)
+        step = next(conversation)
+        while True:
+            if isinstance(step, Arrival):
+                arrived.append(step)
+                said = tomllib.loads((case / f"arrival-{len(arrived)}.toml").read_text())
+                problems = tuple(Problem(code) for code in said.get("problems", ()))
+                step = conversation.send(Judged(accepted=not problems, problems=problems))
+                continue
+            asked.append(step)
+            reply = next(answers, None)
+            assert reply is not None, f"the adapter wants more replies than the sample has: {step.url}"
+            step = conversation.send(reply)
     except StopIteration as end:
-        return asked, end.value
-    raise AssertionError("the adapter wants more replies than the sample has")
+        outcome = end.value
+    return asked, arrived, outcome
 
 
 def found(case, *names):
@@ -110,29 +154,53 @@ def plain(element):
 
 
 def check_request(case, number, request: Request):
-    expected = found(case, f"request-{number}.xml", f"request-{number}.body")
-    assert request.url.startswith("https://")
+    expected = found(case, *(f"request-{number}.{kind}" for kind in ("xml", "body", "http")))
+    schemes = adapters.schemes(case.parent.parent.name)
+    assert request.url.partition(":")[0] in schemes
     if expected.suffix == ".body":
         assert request.body == expected.read_bytes()
+        return
+    if expected.suffix == ".http":
+        check_http(request, expected.read_bytes())
         return
     verified = signature.verify(etree.fromstring(request.body), [partner("hub").certificate], NOW, max_age=MAX_AGE)
     assert plain(envelope.only_child(verified.body)) == plain(etree.parse(expected).getroot())
 
 
-def check_outcome(outcome: Outcome, expected):
-    assert isinstance(outcome, OUTCOMES[expected.pop("outcome")])
+def check_http(request: Request, expected: bytes):
+    """Compare the first line, each header that the sample names, and the body unless the sample ends with the headers."""
+    head, blank, body = expected.partition(b"\n\n")
+    first, *lines = head.decode().splitlines()
+    assert f"{request.method} {request.url}" == first
+    sent = {name.lower(): value for name, value in request.headers}
+    for line in lines:
+        name, _, value = line.partition(":")
+        assert sent.get(name.strip().lower()) == value.strip(), name
+    if blank:
+        assert request.body == body
+
+
+def check_outcome(outcome: Any, expected):
+    assert isinstance(outcome, OUTCOMES[expected.pop("outcome")]), outcome
     for field, value in expected.items():
-        assert getattr(outcome, field) == value
+        if field == "fields":
+            assert [list(pair) for pair in outcome.fields] == value
+        elif field not in {"begin", "service"}:
+            assert getattr(outcome, field) == value, (field, outcome)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.parent.name}-{case.name}" for case in CASES])
 def test_each_sample_conversation_is_held_as_written(case):
-    name = case.parent.parent.name
-    content = found(case, "message.edxml").read_bytes()
-    asked, outcome = converse(name, content, replies(case))
+    asked, arrived, outcome = converse(case)
     for number, request in enumerate(asked, 1):
         check_request(case, number, request)
     assert len(asked) == len(list(case.glob("reply-*.status")))
+    for number, arrival in enumerate(arrived, 1):
+        said = tomllib.loads((case / f"arrival-{number}.toml").read_text())
+        assert arrival.message_id == said["message_id"]
+        assert arrival.service == said.get("service", "documents")
+        assert arrival.content == found(case, f"arrival-{number}.body", "arrival.body").read_bytes()
+    assert len(arrived) == len(list(case.glob("arrival-*.toml")))
     check_outcome(outcome, tomllib.loads((case / "outcome.toml").read_text()))
 
 
@@ -140,9 +208,8 @@ def test_each_sample_conversation_is_held_as_written(case):
 def test_a_repetition_asks_for_the_same_under_the_same_id(name):
     """The partner can drop what it already has."""
     case = next(case for case in CASES if case.parent.parent.name == name)
-    content = found(case, "message.edxml").read_bytes()
     for _ in range(2):
-        asked, _ = converse(name, content, replies(case))
+        asked, _, _ = converse(case)
         for number, request in enumerate(asked, 1):
             check_request(case, number, request)
 
@@ -161,7 +228,9 @@ def test_an_adapter_shows_an_acceptance_a_refusal_and_an_outage(name):
         for case in CASES
         if case.parent.parent.name == name
     }
-    assert shown >= {"accepted", "refused", "unavailable"}
+    assert shown & {"accepted", "collected", "answer"}
+    assert shown >= {"unavailable"}
+    assert shown & {"refused", "collected"}
 
 
 @pytest.mark.parametrize("name", adapters.names())
@@ -185,4 +254,4 @@ def test_an_adapter_reads_no_clock_file_or_socket(name):
 def test_an_adapter_is_found_by_its_folder():
     assert set(adapters.names()) == {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     with pytest.raises(KeyError):
-        adapters.adapter("nobody", url=URL, identity=partner("hub"), certificates=(), max_age=MAX_AGE, skew=SKEW)
+        adapters.adapter("nobody", Terms(partner="vpub", url=URL, identity=partner("hub")))

@@ -9,10 +9,12 @@ from lxml import etree
 
 from adapters.documents import Documents, adapter
 from hub import answers, calls, envelope, signature
+from hub.called import adapters_of
+from hub.certificates import Anchors
 from hub.config import Config, Partner
 from hub.model import Accepted, Consignment, Message, MessageState, Problem, Receive, Refused, Reply, Unavailable
 from hub.policy import Policy
-from hub.service import adapters_of
+from hub.terms import Terms
 from tests.pki import NOW, partner
 
 HUB, THEIRS, STRANGER = partner("hub"), partner("vpub"), partner("stranger")
@@ -35,13 +37,8 @@ NO = envelope.answer(answers.refused("SendDocument", [Problem("unit-unknown", "H
 
 
 def begin(**more):
-    push = adapter(
-        url="https://vpub/soap/documents",
-        identity=HUB,
-        certificates=[THEIRS.certificate],
-        max_age=timedelta(seconds=900),
-        **more,
-    )
+    url = "https://vpub/soap/documents"
+    push = adapter(Terms(partner="vpub", url=url, identity=HUB, certificates=[THEIRS.certificate], **more))
     conversation = push.deliver(Consignment(message=MESSAGE, content=CONTENT, recipients=("H55.1",), attempt=1), NOW)
     return next(conversation), conversation
 
@@ -126,7 +123,7 @@ def test_each_partners_adapter_has_the_clock_skew_and_the_age_of_its_policy():
         )
         for code, policy in policies.items()
     }
-    made = adapters_of(cast("Config", SimpleNamespace(partners=partners, identity=HUB)))
+    made = adapters_of(cast("Config", SimpleNamespace(partners=partners, identity=HUB, anchors=Anchors(()))))
     assert {code: (each.max_age, each.skew) for code, each in made.items() if isinstance(each, Documents)} == {
         code: (policy.max_age, policy.clock_skew) for code, policy in policies.items()
     }
@@ -169,6 +166,8 @@ def test_a_signed_fault_is_believed_like_a_signed_report():
         ("1.5", None),
         ("１２", None),
         ("9" * 5000, 3600.0),
+        ("Tue, 24 Nov 2026 08:22222222222222222201:00 GMT", None),
+        ("Tue, 24 Nov 2026 08:00:30 +99999999999999", None),
     ],
 )
 def test_the_wait_a_partner_asks_for_is_kept_within_an_hour(header, seconds):

@@ -1,6 +1,7 @@
 """How fast signed messages are taken in: `./dev bench [DB=postgresql] [--messages N] [--connections N] [--json]`.
 
 `./dev bench --waiting 1000000` measures the queue instead: what a claim takes beside a thousand and beside so many (tests/bench/claims.py).
+`./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months instead (tests/bench/closing.py).
 
 The same pre-signed calls go, in one run, (1) to a hub under twistd over mutual TLS by several kept connections, from processes of
 their own, and (2) through the bare steps in this process, one commit each, on SQLite.  The ratio of the two says what HTTP, TLS, the reactor
@@ -30,10 +31,11 @@ from hub.certificates import Identity
 from hub.config import read
 from hub.demo import postgres
 from hub.demo.packets import document
+from hub.hanoi import day
 from hub.ids import new_id
 from hub.opening import open_call
 from hub.province import Province
-from tests.bench import claims
+from tests.bench import claims, closing
 from tests.running import RunningHub
 
 HEADERS = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": '"urn:lienthong:documents:1/SendDocument"'}
@@ -112,7 +114,7 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
     config, documents = read(hub.config), contract.load("documents")
     units = store.open_journal(config.database_url, pooled=False)
     with store.reading(units) as tx:
-        province = Province.of(config, registry.roll(tx))
+        province = Province.of(config, registry.roll(tx, day(datetime.now(UTC))))
     units.dispose()
     engine = store.open_journal(f"sqlite:///{place / 'bare.db'}")
     store.upgrade(engine)
@@ -141,10 +143,16 @@ def main() -> None:
     parser.add_argument(
         "--waiting", type=int, metavar="N", help="measure the queue beside N that wait, on both databases"
     )
+    parser.add_argument("--closing", action="store_true", help="measure the closing of months, on both databases or DB")
+    parser.add_argument("--facts", type=int, default=1_000_000, help="of the year whose months are closed")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.waiting:
         claims.show(options.waiting, as_json=options.json)
+        return
+    if options.closing:
+        named = os.environ.get("DB")
+        closing.show(options.facts, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
         return
     with contextlib.ExitStack() as around:
         place = around.enter_context(tempfile.TemporaryDirectory())

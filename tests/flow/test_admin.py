@@ -14,12 +14,13 @@ from hub.certificates import Anchors
 from hub.config import Partner
 from hub.database import InlineDatabase
 from hub.feed import Feed
+from hub.links import Link, Probe, Standing, heard
 from hub.model import Event
 from hub.policy import Policy
 from hub.province import Province
 from hub.service import KEY_PATIENCE, Hub
 from hub.workroom import at_once
-from tests import pki
+from tests import databases, pki
 from tests.pages import DOCS, quoted, rows, sections
 
 NOW = pki.NOW
@@ -27,12 +28,10 @@ NOW = pki.NOW
 
 @pytest.fixture
 def engine(tmp_path):
-    made = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
-    store.upgrade(made)
-    return made
+    return store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
 
 
-def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", journal=None, free_disk=1):
+def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", journal=None, free_disk=1, links=""):
     """Return whether the hub is ready, and the reasons that are not well."""
     certificate = SimpleNamespace(
         not_valid_before_utc=NOW - timedelta(days=1), not_valid_after_utc=NOW + timedelta(days=1)
@@ -47,7 +46,7 @@ def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", j
     )
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
-    asked = readiness(journal or InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw))
+    asked = readiness(journal or InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw), links)
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
     return found.ready, {name: why for name, why in found.reasons.items() if why}
@@ -95,6 +94,13 @@ def test_a_database_that_is_gone(engine, tmp_path):
 
 def test_a_schema_of_another_version(tmp_path):
     assert "schema" in look(store.open_journal(f"sqlite:///{tmp_path / 'new.db'}", pooled=False), tmp_path)
+
+
+def test_links_that_are_down_are_told_and_borne(engine, tmp_path):
+    assert told(engine, tmp_path, links="1 of 2 links are down: vpub since 2026-11-24 08:02:00Z") == (
+        True,
+        {"links": "1 of 2 links are down: vpub since 2026-11-24 08:02:00Z"},
+    )
 
 
 def test_a_disk_that_is_nearly_full(engine, tmp_path):
@@ -203,7 +209,9 @@ def measured(engine, tmp_path):
     feed = cast("Feed", SimpleNamespace(name="lienthong", connected=True))
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
-    asked = gather(found, InlineDatabase(engine), province, NOW, feed)
+    gate = Link(name="gate", host="10.0.0.1", port=443, tls=True)
+    standings = {gate: heard(Standing(), Probe(at=NOW, latency=0.02, ends=NOW))}
+    asked = gather(found, InlineDatabase(engine), province, NOW, feed, {}, standings)
     _ = Deferred.fromCoroutine(asked).addBoth(done.append)
     return {each.name: {tuple(labels.values()): value for labels, value in each.samples} for each in done[0]}
 
@@ -217,6 +225,8 @@ def test_the_metrics_of_a_hub_that_is_well(engine, tmp_path):
     assert found["lienthong_disk_free_bytes"][()] > 0
     assert found["lienthong_feed_connected"] == {(): 1.0}
     assert found["lienthong_feed_unpublished_events"] == {(): 0}
+    assert found["lienthong_link_up"] == {("gate",): 1.0}
+    assert found["lienthong_link_latency_seconds"] == {("gate", "0.5"): 0.02, ("gate", "0.95"): 0.02}
 
 
 def test_without_a_database_the_metrics_say_so(engine, tmp_path):

@@ -6,7 +6,6 @@ import random
 
 import attrs
 import pytest
-from click.testing import CliRunner
 from lxml import etree
 
 from hub import (
@@ -26,7 +25,6 @@ from hub import (
 )
 from hub.carriage import Carriage
 from hub.certificates import Anchors
-from hub.cli import lienthong
 from hub.envelope import SOAP11, SOAP12
 from hub.errors import Rejected
 from hub.model import Receive, Standing, Unit
@@ -35,7 +33,7 @@ from hub.policy import Policy
 from hub.province import Province
 from hub.slimming import Loads
 from hub.spool import Drawer, Octets
-from tests import mtom, pki
+from tests import homes, mtom, pki
 from tests.mtom import PART, Body, with_attachment
 from tests.packets import ENVELOPED_STEP, Seal, document
 from tests.pki import NOW
@@ -58,9 +56,7 @@ def drawer(tmp_path):
 @pytest.fixture(scope="module")
 def province(tmp_path_factory):
     """Return a way to make a province of one partner with a policy."""
-    home = tmp_path_factory.mktemp("made") / "tinh"
-    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
-    assert done.exit_code == 0, done.output
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
     made = config.read(home / "hub.toml")
 
     def of(*, crls=(), **policy):

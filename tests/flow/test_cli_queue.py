@@ -15,6 +15,7 @@ from hub.cli import lienthong
 from hub.config import read
 from hub.model import State, Unavailable
 from hub.policy import Policy
+from tests import homes
 from tests.province import NOW, ROUTES, document, entry
 
 Type = Callable[..., Result]
@@ -23,9 +24,7 @@ Type = Callable[..., Result]
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A hub with three documents that wait for the province office, one of them on its way."""
-    home = tmp_path / "tinh"
-    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
-    assert done.exit_code == 0, done.output
+    home = homes.begin(tmp_path / "tinh")
     with store.writing(engine_of(home)) as tx:
         for number in (1, 2, 3):
             journal.take(

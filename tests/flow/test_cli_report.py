@@ -16,9 +16,11 @@ from hub import ledger, schema, store
 from hub.cli import lienthong
 from hub.config import read
 from hub.model import Fact
+from hub.report.evidence import MEMBERS
 from hub.report.period import containing
 from hub.signature import unseal
-from tests.readback import R, from_csv, from_html, from_json, from_xlsx, from_xml
+from tests import homes
+from tests.readback import R, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml
 
 Type = Callable[..., Result]
 PERIOD = containing(datetime.now(UTC)).text
@@ -27,9 +29,7 @@ PERIOD = containing(datetime.now(UTC)).text
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub whose ledger has a few facts."""
-    home = tmp_path_factory.mktemp("made") / "tinh"
-    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
-    assert done.exit_code == 0, done.output
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
     engine = store.open_journal(read(home / "hub.toml").database_url, pooled=False)
     now = datetime.now(UTC)
     with store.writing(engine) as tx:
@@ -70,6 +70,20 @@ def test_every_format_has_the_same_cells(typed: Type, tmp_path: Path) -> None:
         read_back.append(reader((tmp_path / f"r.{kind}").read_bytes()))
     assert all(each == read_back[0] for each in read_back)
     assert read_back[0][0][1]["sent"] == 3
+    typed("report", "H55", PERIOD, "--format", "pdf", "-o", tmp_path / "r.pdf")
+    printed = from_pdf((tmp_path / "r.pdf").read_bytes())
+    assert [(unit, cells["sent"]) for unit, cells in printed] == [(unit, cells["sent"]) for unit, cells in read_back[0]]
+
+
+def test_charts_come_when_asked_for_and_only_where_there_is_room(typed: Type) -> None:
+    plain = typed("report", "H55", PERIOD, "--format", "html").stdout
+    charted = typed("report", "H55", PERIOD, "--form", "edoc", "--format", "html", "--charts")
+    assert charted.exit_code == 0, charted.output
+    assert "<svg" not in plain
+    assert from_html(charted.stdout) == from_html(plain), "the numbers are the same"
+    refused = typed("report", "H55", PERIOD, "--format", "csv", "--charts")
+    assert refused.exit_code == 2
+    assert "biểu đồ" in refused.output
 
 
 def test_the_xml_carries_the_hubs_seal_and_the_hash_of_what_facts_prints(typed: Type, home: Path) -> None:
@@ -77,13 +91,16 @@ def test_the_xml_carries_the_hubs_seal_and_the_hash_of_what_facts_prints(typed: 
     unseal(content, read(home / "hub.toml").anchors, datetime.now(UTC))
     root: Any = etree.fromstring(content)
     facts = [json.loads(line) for line in typed("report", "H55", PERIOD, "--facts", "--json").stdout.splitlines()]
-    keys = ("unit", "service", "key", "milestone", "at", "message", "message_id")
-    said = "".join(
-        json.dumps([each[key] for key in keys], ensure_ascii=False, separators=(",", ":")) + "\n" for each in facts
-    )
+
+    def hashed(said: list[list[object]]) -> str:
+        text = "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in said)
+        return sha256(text.encode()).hexdigest()
+
+    units = sorted({each["unit"] for each in facts})
+    rows = {unit: [[each[key] for key in MEMBERS] for each in facts if each["unit"] == unit] for unit in units}
     assert {each["message_id"] for each in facts} == {"sent by H55", "sent by H55.13", "sent by H55.13.1"}
     assert root.find(f"{R}Evidence").get("facts") == str(len(facts)) == "3"
-    assert root.findtext(f"{R}Evidence") == sha256(said.encode()).hexdigest()
+    assert root.findtext(f"{R}Evidence") == hashed([[unit, hashed(rows[unit])] for unit in units])
 
 
 @pytest.mark.parametrize("kind", ["xlsx", "xml"])

@@ -12,16 +12,14 @@ from hub.certificates import Identity
 from hub.cli import lienthong
 from hub.config import read
 from hub.model import Problem
+from tests import homes
 from tests.packets import document
 from tests.stage import HUB, ME, PACKET, SHA256, arguments, hub, now, receipt, signed, take
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    home = tmp_path_factory.mktemp("made") / "tinh"
-    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
-    assert done.exit_code == 0, done.output
-    return home
+    return homes.begin(tmp_path_factory.mktemp("made") / "tinh")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hub import events, feed, journal, store, subscription
 from hub.broker import Broken, Result
 from hub.database import InlineDatabase
 from hub.errors import Unready
+from tests import databases
 from tests.province import ROUTES, document, entry
 
 
@@ -93,8 +94,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path):
-    engine = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
-    store.upgrade(engine)
+    engine = store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
     made = Story(engine)
     yield made
     made.waits = None

@@ -250,7 +250,7 @@ def shaken(server: SSL.Context, client: SSL.Context) -> bool:
 )
 def test_a_stapled_response_is_judged_in_the_handshake(staple, rule, taken):
     partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE]), policy=Policy(revocation=rule))
-    check, stapled = judges(partner, Anchors([CA.certificate]), lambda: NOW)
+    check, stapled = judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
     server = tls.context(SOYTE)
     server.set_ocsp_server_callback(lambda _connection, _data: staple)
     assert shaken(server, tls.context(None, check, stapled=stapled)) is taken

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from click.testing import CliRunner
 from lxml import etree
 
 from hub import (
@@ -25,12 +24,11 @@ from hub import (
 )
 from hub.carriage import Manner
 from hub.certificates import Anchors
-from hub.cli import lienthong
 from hub.errors import Rejected
 from hub.model import Receive, Unit
 from hub.policy import Policy
 from hub.province import Province
-from tests import pki, samples
+from tests import databases, homes, pki, samples
 from tests.packets import Seal, document, vxp
 from tests.pki import NOW
 
@@ -43,9 +41,7 @@ ANYONE = ("H55.13", "*")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The configuration of a fresh directory, its anchors those of the test CA."""
-    home = tmp_path_factory.mktemp("made") / "tinh"
-    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
-    assert done.exit_code == 0, done.output
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
     return config.read(home / "hub.toml")
 
 
@@ -299,8 +295,7 @@ def test_under_strict_each_sample_packet_is_refused_for_what_departs_in_it(provi
 
 @pytest.fixture
 def tx(tmp_path):
-    engine = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
-    store.upgrade(engine)
+    engine = store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
     with store.writing(engine) as transaction:
         yield transaction
     engine.dispose()

@@ -6,15 +6,15 @@ from datetime import timedelta
 import attrs
 import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner
 from lxml import etree
 from twisted.internet.defer import Deferred
 
 from hub import calls, config, contract, store
 from hub.carriage import Manner
 from hub.certificates import Anchors, fingerprint
-from hub.cli import lienthong
 from hub.database import InlineDatabase
+from hub.desk import Books
+from hub.documentdesk import DocumentDesk
 from hub.intake import Intake
 from hub.model import Receive, Unit
 from hub.policy import Policy
@@ -22,7 +22,7 @@ from hub.province import Province
 from hub.schema import event
 from hub.spool import Drawer, Octets
 from hub.workroom import at_once
-from tests import pki
+from tests import homes, pki
 from tests.packets import document
 from tests.pki import NOW
 from tests.signatures import DS, RSA_SHA256, SHA256, Layout, stamp
@@ -66,9 +66,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    home = tmp_path_factory.mktemp("made") / "tinh"
-    done = CliRunner().invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"])
-    assert done.exit_code == 0, done.output
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
     return config.read(home / "hub.toml")
 
 
@@ -76,8 +74,6 @@ def made(tmp_path_factory):
 def desk(made, journal_url):
     """Return a desk, as the partner's policy has it."""
     engine = store.open_journal(journal_url, pooled=False)
-    if engine.dialect.name == "sqlite":
-        store.upgrade(engine)
 
     def of(*, sha1):
         me = config.Partner(
@@ -89,15 +85,8 @@ def desk(made, journal_url):
         partners = {partner.code: partner for partner in (me, there, made.partners[made.upstream])}
         changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=partners)
         province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
-        intake = Intake(
-            province,
-            contract.load("documents"),
-            InlineDatabase(engine),
-            at_once,
-            lambda: NOW,
-            lambda: None,
-            lambda: None,
-        )
+        books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+        intake = Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW)
         return Desk(intake, engine)
 
     yield of

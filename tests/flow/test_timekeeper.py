@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from hub import claims, journal, store
 from hub.database import InlineDatabase
 from hub.timekeeper import Timekeeper
+from tests import databases
 from tests.province import ROUTES, document, entry
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -25,8 +26,7 @@ class Wall:
 
 @pytest.fixture
 def engine(tmp_path):
-    made = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
-    store.upgrade(made)
+    made = store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
     yield made
     made.dispose()
 

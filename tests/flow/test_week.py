@@ -26,6 +26,7 @@ from hub.model import Reply, State
 from hub.policy import Policy
 from hub.rate import Rate
 from hub.schema import delivery
+from tests import databases
 from tests.bench.backlog import fill
 from tests.flow.desk import Desk
 from tests.province import ROUTES, document, entry
@@ -90,9 +91,8 @@ class Week(Desk):
 
 @pytest.fixture
 def week(tmp_path) -> Iterator[Week]:
-    engine = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}")
+    engine = store.open_journal(databases.sqlite(tmp_path / "hub.db"))
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-    store.upgrade(engine)
     made = Week(engine, policy=POLICY, random=Random(7).random)
     made.start(journal=TimedDatabase(InlineDatabase(engine), made.clock))
     yield made

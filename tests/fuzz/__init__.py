@@ -16,6 +16,7 @@ TARGETS = (
     "certificates",
     "envelope",
     "enveloped",
+    "mails",
     "markup",
     "media_type",
     "multipart",

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from datetime import timedelta
 from random import Random
 from xml.etree import ElementTree as ET
 
@@ -14,6 +13,7 @@ from hub import answers, calls, envelope, markup
 from hub.errors import Rejected
 from hub.model import Accepted, Consignment, Message, MessageState, Outcome, Problem, Refused, Reply, Unavailable
 from hub.replies import retry_after
+from hub.terms import Terms
 from tests.fuzz import changing
 from tests.fuzz.identities import PARTNER, STRANGER
 from tests.fuzz.signature import by_xmlsec
@@ -120,9 +120,7 @@ def judge(content: bytes) -> None:
 
 
 def concluded(reply: Reply) -> Outcome:
-    push = adapter(
-        url="https://vpub/", identity=PARTNER, certificates=[PARTNER.certificate], max_age=timedelta(seconds=900)
-    )
+    push = adapter(Terms(partner="vpub", url="https://vpub/", identity=PARTNER, certificates=[PARTNER.certificate]))
     conversation = push.deliver(Consignment(message=MESSAGE, content=b"x", recipients=("H55.1",), attempt=1), NOW)
     next(conversation)
     try:

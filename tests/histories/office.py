@@ -15,10 +15,11 @@ from hub.ids import new_id
 from hub.journal import Entry
 from hub.model import NATIONAL, Receive, Unit
 from hub.province import Province
+from hub.report.book import Book, shipped
 from tests import pki
 from tests.recount import places
 
-TABLES = ("change", "fact", "event", "attempt", "delivery", "message", "content")
+TABLES = ("carried", "closed_row", "closing", "change", "fact", "event", "attempt", "delivery", "message", "content")
 _BEGINS, _ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2049, 1, 1, tzinfo=UTC)
 
 
@@ -62,6 +63,12 @@ def province() -> Province:
         sample=False,
     )
     return Province.of(config, units())
+
+
+@cache
+def book() -> Book:
+    """Return the province's forms: those that come with the hub."""
+    return shipped()
 
 
 def units() -> list[Unit]:

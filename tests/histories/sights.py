@@ -96,7 +96,7 @@ class Sights:
 
     def recount(self) -> list[results.Result]:
         """Return every result, counted again from bytes and events."""
-        return results.results(self.history.story, self._is_signed)
+        return results.results(self.history.story.log, self._is_signed)
 
     def _is_signed(self, message: Message) -> bool:
         name = message.partner, message.sha256

@@ -12,8 +12,6 @@ from hub import store
 def engine(journal_url: str) -> Iterator[sa.Engine]:
     """An empty journal of the latest version."""
     made = store.open_journal(journal_url, pooled=False)
-    if made.dialect.name == "sqlite":
-        store.upgrade(made)
     yield made
     made.dispose()
 

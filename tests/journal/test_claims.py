@@ -19,6 +19,8 @@ from hub.search import Filter
 from tests.bench.backlog import fill, settle_down
 from tests.province import NOW, ROUTES, document, entry
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 200, 20_000
 LEASE, LATER = timedelta(minutes=1), NOW + timedelta(minutes=30)
 

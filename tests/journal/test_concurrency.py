@@ -28,6 +28,8 @@ from hub.schema import delivery
 from hub.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
+pytestmark = pytest.mark.slow
+
 LEASE = timedelta(seconds=60)
 LATER = NOW + timedelta(seconds=1)
 

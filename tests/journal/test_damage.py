@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from hub import backup, contents, damage, events, journal, store
 from hub.schema import content, event
+from tests import databases
 from tests.conftest import not_applicable
 from tests.province import ROUTES, document, entry
 
@@ -93,8 +94,7 @@ def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never
 @pytest.mark.parametrize("octets", [b"no database" * 1000, None], ids=["another file", "torn"])
 def test_a_file_that_sqlite_finds_damaged_is_told_from_one_that_is_not_there_now(tmp_path, octets):
     path = tmp_path / "hub.db"
-    engine = store.open_journal(f"sqlite:///{path}", pooled=False)
-    store.upgrade(engine)
+    engine = store.open_journal(databases.sqlite(path), pooled=False)
     with contextlib.closing(sqlite3.connect(path)) as there:
         there.execute("PRAGMA journal_mode=DELETE")
     whole = path.read_bytes()

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -18,9 +17,8 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from hub import config, registry, store, workload
+from hub import config, registry, store
 from hub.cli import lienthong
-from hub.report import reading
 from tests.histories import office
 from tests.histories.drawing import Machine, Step
 from tests.histories.steps import Steps
@@ -28,13 +26,11 @@ from tests.recount import places, results
 
 
 @pytest.fixture
-def machine(journal_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def machine(journal_url: str) -> Iterator[Machine]:
     """One node on SQLite, two on PostgreSQL."""
     engine = store.open_journal(journal_url)
-    monkeypatch.setattr(workload, "forms", cache(reading.forms))
     on_sqlite = engine.dialect.name == "sqlite"
     if on_sqlite:
-        store.upgrade(engine)
         # A history is about steps, not about a power cut.
         sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         engine.dispose()

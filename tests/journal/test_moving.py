@@ -15,6 +15,7 @@ from hub.model import Event, State
 from hub.moving import Move, Unmovable
 from hub.schema import metadata
 from hub.search import Filter
+from tests import databases
 from tests.province import NOW, ROUTES, UNITS, document, entry
 
 LATER = NOW + timedelta(hours=1)
@@ -30,8 +31,7 @@ class Killed(BaseException):
 @pytest.fixture
 def source(tmp_path):
     """A journal on SQLite with something of everything in it, in the middle of its work."""
-    made = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
-    store.upgrade(made)
+    made = store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
     with store.writing(made) as tx:
         registry.put(tx, UNITS)
         for number in range(1, 8):
@@ -181,6 +181,7 @@ def assert_nobody_serves_two(source, target):
     assert not (left and arrived) or empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["undone", "done"])
 def test_interrupted_at_every_commit_it_goes_on_where_it_was(move, source, target, monkeypatch, after):
     monkeypatch.setattr(moving, "ROWS", 5)

@@ -5,6 +5,7 @@ root.  Knows the processes of each machine, so that all of one can be killed at 
 """
 
 import contextlib
+import json
 import os
 import pwd
 import re
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -179,10 +181,19 @@ class Machines:
         found = self.sql("select inet_server_addr()::text")
         return next((each for each in self.machines if found and each.address == found[0][0].split("/")[0]), None)
 
-    def synchronous(self) -> int:
-        """Return how many synchronous standbys the primary has."""
-        found = self.sql("select count(*) from pg_stat_replication where sync_state in ('sync', 'quorum')")
-        return int(found[0][0]) if found else 0
+    def synchronous(self) -> bool:
+        """Tell whether Patroni knows of a leader and of a synchronous standby that may take over, as `patronictl list` does.
+
+        PostgreSQL calls a standby synchronous some seconds before: while Patroni still looks for one, any standby is.  A primary
+        lost then is not replaced, for nobody knows which of the others has every commit.
+        """
+        for machine in self.machines:
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"http://{machine.address}:8008/cluster", timeout=2) as answer,
+            ):
+                return {"leader", "sync_standby"} <= {member.get("role") for member in json.load(answer)["members"]}
+        return False
 
     def balance(self, listen: str, hubs: Mapping[str, tuple[str, str, Path]]) -> None:
         """Start HAProxy before *hubs* (name -> SOAP and admin address, CA), as the page says."""

@@ -45,7 +45,9 @@ def hubs(ready, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setenv("PGPASSWORD", PASSWORDS["lienthong"])  # init knows no file yet
         first = RunningHub(tmp_path / "first", said["url"])
-    first.config.write_text(first.config.read_text() + f'password-file = "{password}"\n')
+    first.config.write_text(
+        first.config.read_text().replace("[database]\n", f'[database]\npassword-file = "{password}"\n')
+    )
     second = RunningHub(tmp_path / "second", beside=first)
     for partner in ("vpub", "vpcp"):
         first.letterbox(partner)

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import threading
 import time
 from datetime import date
 
@@ -97,10 +98,12 @@ def test_what_a_killed_node_was_sending_another_sends_soon_and_what_a_living_one
 def test_what_a_node_that_stood_still_settles_is_stale_and_moves_nothing(pair):
     first, second = pair
     stood: list[float] = []
+    both_sent = threading.Event()
 
     def stand_still(_delivered):
         """The office has accepted it; the node stands still before it hears so."""
         if not stood:
+            assert both_sent.wait(10), "the client did not get both receipts from the node that is about to stand still"
             first.process.send_signal(signal.SIGSTOP)
             stood.append(time.monotonic())
 
@@ -109,6 +112,7 @@ def test_what_a_node_that_stood_still_settles_is_stale_and_moves_nothing(pair):
     with first.client("sotttt") as client:
         sent = client.send(packet(1, "H55.1")).document_id
         held_back = client.send(packet(2, "000.00.00.G22")).document_id  # the axis is down
+    both_sent.set()
     until(lambda: stood, "the office to accept")
     second.start()
     until(lambda: second.states(sent)["H55.1"] == ("delivered", 1), "the other node to deliver again", 60)

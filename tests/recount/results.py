@@ -8,7 +8,10 @@ import attrs
 from tests.recount import places
 from tests.recount.documents import Message
 from tests.recount.places import HANOI, canonical, outside
-from tests.recount.story import RANK, Story
+from tests.recount.story import RANK
+
+#: What happened to packets that counts: when, what, which message, at which recipient.
+Log = Iterable[tuple[datetime, str, Message, str]]
 
 DAY = timedelta(days=1)
 
@@ -31,10 +34,10 @@ class Result:
         return self.unit, self.what, self.message
 
 
-def results(story: Story, signed: Callable[[Message], bool]) -> list[Result]:
+def results(log: Log, signed: Callable[[Message], bool]) -> list[Result]:
     """Return each result once, the first of its unit, key and name."""
     found: dict[tuple[str, tuple[str, ...], str], Result] = {}
-    for at, what, message, recipient in story.log:
+    for at, what, message, recipient in log:
         if what in ("received", "failed") and message.letter.kind == "status":
             continue
         unit = recipient if what == "received" else message.sender
@@ -181,7 +184,13 @@ COLUMNS: dict[str, Callable[[View], list[Result]]] = {
 
 
 def behind(found: Iterable[Result], column: str, unit: str, period: str, now: datetime) -> list[Result]:
-    """Return the results behind one cell of one unit's row."""
-    start, end = bounds(period)
+    """Return the results behind one cell of one unit's row, where nothing is closed."""
+    return between(found, column, unit, *bounds(period), now)
+
+
+def between(
+    found: Iterable[Result], column: str, unit: str, start: datetime, end: datetime, now: datetime
+) -> list[Result]:
+    """Return the results behind one cell of one unit's row from *start* until before *end*."""
     own = [one for one in found if one.unit == unit and one.at < end]
     return COLUMNS[column](View(own, start, end, now))

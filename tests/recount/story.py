@@ -37,6 +37,8 @@ MADE = {
 }
 BESIDE = {
     "deviation-tolerated",
+    "enclosure-ignored",
+    "fact-differs",
     "fact-recorded",
     "packet-signature",
     "sha1-used",

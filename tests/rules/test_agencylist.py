@@ -63,6 +63,31 @@ def test_what_is_ours_twice_empty_or_no_code_is_left_out_by_name() -> None:
     ]
 
 
+def test_an_older_code_becomes_an_alias_unless_it_is_somebody_elses() -> None:
+    units, left = taken(
+        row(1, "G22") | {"oldCode": "000.00.00.G22"},
+        row(2, "G14") | {"code102": "000.00.00.G14"},
+        row(3, "G15") | {"oldCode": "000.00.00.G14"},
+        row(4, "G16") | {"oldCode": "000.00.16.H55"},
+        row(5, "G17") | {"oldCode": "G14"},
+        row(6, "G18") | {"oldCode": "A55"},
+        row(7, "G19") | {"oldCode": "a b"},
+        row(8, "G20") | {"oldCode": "G20"},
+    )
+    assert {unit.code: unit.aliases for unit in units if unit.aliases} == {
+        "G22": ("000.00.00.G22",),
+        "G14": ("000.00.00.G14",),
+    }
+    assert {row.code for row in left} == {"000.00.00.G14", "000.00.16.H55", "G14", "A55", "a b"}
+    assert {row.why for row in left} == {"old-code"}
+
+
+def test_an_agency_that_the_axis_has_deleted_is_left_out() -> None:
+    units, left = taken(row(1, "G22") | {"deleted": True}, row(2, "H41") | {"deleted": False})
+    assert [unit.code for unit in units] == ["H41"]
+    assert left == [LeftOut("G22", "deleted")]
+
+
 def test_parents_in_a_circle_are_cut_once() -> None:
     units, _ = taken(row(1, "B1", pid=3), row(2, "B2", pid=1), row(3, "B3", pid=2), row(4, "B4", pid=4))
     assert [unit.parent for unit in units] == [None, "B1", "B2", None]

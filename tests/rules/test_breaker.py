@@ -54,6 +54,15 @@ def test_the_partner_may_ask_to_be_left_alone_for_longer():
     assert fail(Breaker(), FAILURES, outcome=Unavailable("busy", 600)).until == NOW + timedelta(minutes=10)
 
 
+def test_wrong_credentials_open_it_at_once_and_are_tried_as_rarely_as_anything_is():
+    denied = Unavailable("HTTP 401: we are not known", credentials=True)
+    opened = fail(Breaker(), outcome=denied)
+    assert opened.position is Position.OPEN
+    assert opened.until == NOW + timedelta(seconds=225), "three quarters of max-retry"
+    assert fail(claimed(opened), outcome=denied).until == NOW + timedelta(seconds=225)
+    assert succeeded(claimed(opened), POLICY).position is Position.CLOSED
+
+
 def test_who_comes_back_gets_two_at_a_time_then_one_more_with_each_success():
     breaker, rooms = claimed(fail(Breaker(), FAILURES)), []
     for _ in range(4):

@@ -304,7 +304,7 @@ def test_every_key_is_in_the_manual(home: Path, rewrite: Rewrite) -> None:
     for partner in ("vpub", "sotttt"):
         append(home / f"partners/{partner}.toml", "x = 1\n[policy]\nx = 1\n")
     unknown = [mistake for mistake in mistakes_of(home).values() if mistake.wrong == "unknown key"]
-    assert len(unknown) == 9
+    assert len(unknown) == 10
     for mistake in unknown:
         for key in mistake.expected.removeprefix("one of ").split(", "):
             assert f"`{key}`" in manual or f"[{key}]" in manual, key
@@ -362,3 +362,68 @@ def test_the_cas_between_a_partner_and_an_anchor_may_stand_in_its_file(home: Pat
 def test_a_relay_is_another_partner(home: Path, relay: str) -> None:
     append(home / "partners/sotttt.toml", f'[policy]\nrelay = "{relay}"\n')
     assert set(mistakes_of(home)) == {"partners/sotttt.toml: policy.relay"}
+
+
+PERSON = 'name = "An"\ncertificates = ["officials/an.crt"]\nunits = ["H55.13"]\n'
+
+
+@pytest.fixture
+def persons(home: Path) -> Path:
+    """A hub with one official, and the folder of officials."""
+    folder = home / "officials"
+    folder.mkdir()
+    (folder / "ca.crt").write_bytes(pem(authority("Persons").certificate))
+    (folder / "an.crt").write_bytes(pem(authority("Persons").issue("An").certificate))
+    (folder / "an.toml").write_text(PERSON)
+    append(home / "hub.toml", '\n[officials]\nanchors = ["officials/ca.crt"]\n')
+    return folder
+
+
+def test_who_may_sign_stands_in_officials(home: Path, persons: Path) -> None:
+    append(persons / "an.toml", "below = true\nsince = 2026-01-01\nuntil = 2026-12-31\n")
+    found = config_of(home).officials
+    assert found is not None
+    (an,) = found.people.values()
+    assert (found.required, an.code, an.units, an.below) == (True, "an", ("H55.13",), True)
+    assert (str(an.since), str(an.until)) == ("2026-01-01", "2026-12-31")
+    assert found.certificates == an.certificates
+    optional = config_of(home, LIENTHONG_OFFICIALS_SIGNATURE="optional").officials
+    assert optional is not None
+    assert not optional.required
+    assert changes(config_of(home), config_of(home)) == []
+    assert changes(config_of(home), attrs.evolve(config_of(home), officials=optional)) == ["~ officials"]
+
+
+def test_without_the_table_nobody_signs(home: Path) -> None:
+    assert config_of(home).officials is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('name = "An"', "", "officials/an.toml: name"),
+        ("officials/an.crt", "officials/none.crt", "officials/an.toml: certificates"),
+        ('"H55.13"', '"*"', "officials/an.toml: units"),
+        ('units = ["H55.13"]', 'units = ["H55.13"]\nsince = "hôm nay"', "officials/an.toml: since"),
+        (
+            'units = ["H55.13"]',
+            'units = ["H55.13"]\nsince = 2026-02-01\nuntil = 2026-01-01',
+            "officials/an.toml: until",
+        ),
+        ('units = ["H55.13"]', 'units = ["H55.13"]\nx = 1', "officials/an.toml: x"),
+        ('name = "An"', 'name = "An', "officials/an.toml"),
+    ],
+)
+def test_a_mistake_about_an_official_is_named(home: Path, persons: Path, old: str, new: str, place: str) -> None:
+    (persons / "an.toml").write_text(PERSON.replace(old, new))
+    assert list(mistakes_of(home)) == [place]
+
+
+def test_a_certificate_is_one_person_s_and_the_anchor_is_a_ca(home: Path, persons: Path, rewrite: Rewrite) -> None:
+    (persons / "binh.toml").write_text(PERSON)
+    assert list(mistakes_of(home)) == ["officials/binh.toml: certificates"]
+    (persons / "binh.toml").unlink()
+    rewrite("hub.toml", "officials/ca.crt", "officials/an.crt")
+    assert list(mistakes_of(home)) == ["hub.toml: officials.anchors"]
+    rewrite("hub.toml", '[officials]\nanchors = ["officials/an.crt"]', "")
+    assert list(mistakes_of(home)) == ["hub.toml: officials.anchors"], "persons, and nothing to lead them to"

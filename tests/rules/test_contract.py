@@ -19,10 +19,9 @@ from zeep.transports import Transport
 from hub import answers, calls, contract, envelope, values
 from hub.errors import CallRefused
 from hub.model import Problem
+from tests.wsdls import SOAP, WSDL, client
 
 NS = calls.NAMESPACE
-WSDL = "http://schemas.xmlsoap.org/wsdl/"
-SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
 OPERATIONS = {
     "SendDocument",
     "GetPendingDocumentIds",
@@ -37,13 +36,6 @@ PACKET = "<edXML>một gói tin</edXML>".encode()
 NOON = datetime(2026, 11, 24, 5, 0, 0, 123456, tzinfo=UTC)
 
 
-class Offline(Transport):
-    """zeep may read our own files and nothing else."""
-
-    def _load_remote_data(self, url):
-        raise AssertionError(f"asked for {url}")
-
-
 @pytest.fixture(scope="module")
 def documents():
     return contract.load("documents")
@@ -51,8 +43,7 @@ def documents():
 
 @pytest.fixture(scope="module")
 def zeep():
-    path = contract.root() / "wsdl/lienthong/1/documents.wsdl"
-    return Client(str(path), transport=Offline(), settings=Settings(strict=True))
+    return client("documents")
 
 
 def child(xml):

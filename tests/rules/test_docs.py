@@ -37,6 +37,13 @@ def test_the_table_of_arrivals_is_the_one_the_hub_runs():
     assert written == {key: str(becomes or "–") for key, becomes in lifecycle.RECEIVE.items()}
 
 
+def test_the_table_of_reports_is_the_one_the_hub_runs():
+    table = sections(DOCS / "explanation/architecture.md")["Report"]
+    assert {(state, what): becomes for state, what, becomes in rows(table)} == {
+        (str(state), what): str(becomes) for (state, what), becomes in lifecycle.REPORT.items()
+    }
+
+
 def test_the_table_of_breakers_is_the_one_the_hub_runs():
     table = sections(DOCS / "explanation/architecture.md")["Breaker"]
     written = {(position, what): set(becomes.split(", ")) for position, what, becomes in rows(table)}
@@ -126,7 +133,7 @@ def test_every_event_is_explained():
     written = {quoted(row[0])[0] for row in rows(sections(REFERENCE / "events.md")["Events"])}
     functions = [
         node
-        for tree in trees("*.py")
+        for tree in trees("*.py", "console/*.py")
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
@@ -148,7 +155,7 @@ def test_every_line_of_the_log_is_explained():
     written = {name for row in rows(sections(DOCS / "howto/operate.md")["The log"]) for name in quoted(row[0])}
     logged = {
         call.args[0].value
-        for tree in trees("*.py")
+        for tree in trees("*.py", "console/*.py")
         for call in ast.walk(tree)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)

@@ -6,8 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.lifecycle import DELIVER, RECEIVE, SET_ASIDE, STATUS_RANK, advance, interrupted, judge, move, receive
-from hub.model import Accepted, MessageState, Postponed, Refused, State, Unavailable
+from hub.lifecycle import (
+    DELIVER,
+    RECEIVE,
+    REPORT,
+    SET_ASIDE,
+    STATUS_RANK,
+    advance,
+    go,
+    interrupted,
+    judge,
+    move,
+    receive,
+)
+from hub.model import Accepted, MessageState, Postponed, Refused, ReportState, State, Unavailable
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)
@@ -139,3 +151,21 @@ def test_repeating_a_status_changes_nothing_and_the_rank_never_falls(history):
         assert advance(after, code) == after
         assert STATUS_RANK.get(after or "", 0) >= STATUS_RANK.get(now or "", 0)
         now = after
+
+
+def test_a_report_is_signed_only_while_it_is_closed_and_only_a_revision_mends_what_came_back():
+    assert {state for state, what in REPORT if what == "sign"} == {ReportState.CLOSED}
+    after = {becomes for (state, what), becomes in REPORT.items() if state is ReportState.RETURNED and what != "revise"}
+    assert after == {ReportState.RETURNED}
+    assert {becomes for (_, what), becomes in REPORT.items() if what in {"close", "revise"}} == {ReportState.CLOSED}
+    assert "revise" not in {what for state, what in REPORT if state is ReportState.OPEN}
+
+
+def test_a_step_of_a_report_that_is_not_in_the_table_is_a_mistake():
+    for state in ReportState:
+        for what in {what for _, what in REPORT}:
+            if (state, what) in REPORT:
+                assert go(state, what) is REPORT[state, what]
+            else:
+                with pytest.raises(ValueError, match="no report goes on"):
+                    go(state, what)

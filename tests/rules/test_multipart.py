@@ -167,6 +167,9 @@ def test_an_envelope_of_more_than_a_megabyte_is_too_large():
         'multipart/related; boundary="a"; boundary="b"; type="text/xml"',
         'multipart/related; boundary="a"; nonsense; type="text/xml"',
         'multipart/related; boundary="a"; type="text/xml"; start="<a b>"',
+        'multipart/related;\xa0boundary="a"; type="text/xml"',
+        'multipart/related; boundary="a";\x0btype="text/xml"',
+        'multipart/related; boundary\x85="a"; type="text/xml"',
     ],
 )
 def test_a_content_type_that_may_be_read_in_two_ways_is_refused(header):
@@ -213,3 +216,42 @@ def test_what_a_killed_hub_left_is_cleared(tmp_path):
     spool.clear(folder)
     assert list(folder.iterdir()) == []
     assert re.fullmatch("drwx------", __import__("stat").filemode(folder.stat().st_mode))
+
+
+# --- forms ----------------------------------------------------------------------------------------------------------------
+
+FORM = "multipart/form-data; boundary=B"
+
+
+def form(*parts, end=b"\r\n--B--\r\n"):
+    return b"".join(b"\r\n--B\r\n" + head + b"\r\n\r\n" + octets for head, octets in parts)[2:] + end
+
+
+def field(name, more=b""):
+    return b'Content-Disposition: form-data; name="' + name + b'"' + more
+
+
+def test_the_fields_of_a_form_are_read_by_name_and_a_files_own_name_is_not():
+    body = form((field(b"proof"), b"abc"), (field(b"file", b'; filename="../../\xe1\xbb\x9f.xlsx"'), b"\r\n--\x00B--"))
+    found = multipart.form_data(Octets.of(body), FORM)
+    assert {name: octets.read() for name, octets in found.items()} == {"proof": b"abc", "file": b"\r\n--\x00B--"}
+
+
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        (form((field(b"a"), b"1"), (field(b"a"), b"2")), FORM),
+        (form((b"Content-Type: text/plain", b"1")), FORM),
+        (form((field(b"a") + b"\r\n" + field(b"b"), b"1")), FORM),
+        (form((field(b"A B"), b"1")), FORM),
+        (form(*[(field(b"abcdefghijklmnopq"[n : n + 1]), b"") for n in range(11)]), FORM),
+        (form((field(b"a"), b"1"), end=b""), FORM),
+        (form((field(b"a"), b"1")), "multipart/form-data"),
+        (form((field(b"a"), b"1")), "multipart/related; boundary=B"),
+        (form((b"x" * 100_000, b"1")), FORM),
+        (b"", FORM),
+    ],
+)
+def test_a_form_that_is_not_well_made_is_refused(body, header):
+    with pytest.raises(CallRefused):
+        multipart.form_data(Octets.of(body), header)

@@ -90,6 +90,8 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
         "timeout": "30s",
         "concurrency": "4",
         "rate": "none",
+        "transport": "mutual-tls",
+        "collect": "none",
     }
 
 
@@ -97,7 +99,7 @@ def test_every_key_of_a_policy_is_read() -> None:
     pairs = {"signature": "message", "profile": "observed", "sha1": "yes", "vxp-signature": "no", "max-age": "60s"}
     pairs |= {"revocation": "require", "relay": "gateway", "clock-skew": "5m"}
     pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "timeout": "5s"}
-    pairs |= {"concurrency": "12", "rate": "600/m"}
+    pairs |= {"concurrency": "12", "rate": "600/m", "transport": "tls", "collect": "10s"}
     policy, mistakes = parse(pairs, "partners/x.toml: policy")
     assert mistakes == []
     assert spelled(policy) == pairs | {"max-age": "1m"}

@@ -38,7 +38,7 @@ def mistakes(content: str) -> list[tuple[str, str]]:
 
 
 def test_the_form_edoc_has_the_columns_of_the_standard_in_its_order():
-    (edoc,) = forms()
+    edoc = next(form for form in forms() if form.id == "edoc")
     assert " ".join(column.key for column in edoc.columns) == (
         "sent_inside sent_outside sent received_inside received_outside received total recalls updates replacements signed "
         "not_signed on_paper acknowledged acknowledged_in_time refused completed completed_on_time processing overdue failed "
@@ -48,14 +48,14 @@ def test_the_form_edoc_has_the_columns_of_the_standard_in_its_order():
 
 
 def test_the_form_edoc_moves_documents_forward_as_deliveries_move():
-    (edoc,) = forms()
+    edoc = next(form for form in forms() if form.id == "edoc")
     ranks = {milestone.removeprefix("status-"): rank for rank, step in enumerate(edoc.steps, 1) for milestone in step}
     assert ranks == STATUS_RANK
     assert edoc.final == {f"status-{code}" for code in FINAL_STATUSES}
 
 
 def test_a_heading_shows_the_value_of_its_parameter():
-    (edoc,) = forms()
+    edoc = next(form for form in forms() if form.id == "edoc")
     assert edoc.column("acknowledged_in_time").heading.vi == "Tiếp nhận trong 24 giờ"
     other = (
         (FOLDER / "edoc.toml")
@@ -73,9 +73,20 @@ def test_a_small_form_is_read():
     assert form.parts("a") == form.columns
 
 
+def test_a_form_may_have_manual_lines_that_are_no_columns():
+    (line,) = read(f'{SMALL}[[manual]]\nkey = "b"\nvi = "B"\nen = "B in English"\n'.encode(), "f.toml").manual
+    assert (line.key, line.heading) == ("b", Wording("B", "B in English"))
+    twice = f'{SMALL}[[manual]]\nkey = "a"\nvi = "A"\nen = "A"\nsum = 1\n'
+    assert mistakes(twice) == [("manual[0].sum", "is not a word of this table"), ("manual[0].key", "is 'a'")]
+
+
 def test_an_unknown_column_is_answered_with_those_there_are():
     with pytest.raises(KeyError, match="no column b; the columns of small are: a"):
         read(SMALL.encode(), "f.toml").column("b")
+
+
+RATIO = '[[column]]\nkey="b"\nkind="ratio"\nvi="B"\nen="B"\npart=["a"]\n'
+SCORE = '[[column]]\nkey="s"\nkind="score"\nvi="S"\nen="S"\nof="b"\nfull_at=50\npoints=10\n'
 
 
 def test_every_mistake_of_a_form_is_told_at_once_with_its_place():
@@ -116,6 +127,7 @@ milestones = "sent"
 [[column]]
 key = "unit"
 kind = "guess"
+milestones = ["sent"]
 vi = "U"
 en = "U"
 """
@@ -157,10 +169,50 @@ en = "U"
         (SMALL.replace("[[column]]", "since = 2026-01-01\nuntil = 2026-01-01\n[[column]]"), "until", "is 2026-01-01"),
         (SMALL + "where = 3", "column[0].where", "is 3"),
         (SMALL + "by_due = 1", "column[0].by_due", "is 1"),
+        (SMALL + 'timing = "soon"', "column[0].timing", "is 'soon'"),
+        (SMALL + "timing = 1", "column[0].timing", "is 1"),
+        (SMALL + 'extended_by = ["posted"]', "column[0].extended_by", "is 'posted'"),
+        (SMALL.replace("[[column]]", "by_day = 1\n[[column]]"), "by_day", "is 1"),
+        (SMALL.replace('"flow"', '"stock"') + "due_passed = 1", "column[0].due_passed", "is 1"),
+        (SMALL + "opening = true", "column[0].opening", "is not a word of this table"),
         (SMALL + "unless = { signature = [] }", "column[0].unless.signature", "is []"),
         (SMALL.replace('["sent"]', '["sent", "sent"]'), "column[0].milestones", "is ['sent', 'sent']"),
         (SMALL.replace('["sent"]', '["posted"]'), "column[0].milestones", "is 'posted'"),
         (SMALL.replace("[[column]]", "progress = { steps = 1 }\n[[column]]"), "progress.steps", "is 1"),
+        (SMALL + RATIO, "column[1].whole", "is missing"),
+        (SMALL + RATIO + 'whole=["z"]', "column[1].whole", "has 'z'"),
+        (SMALL + RATIO + 'whole=["a"]\nempty="nil"', "column[1].empty", "is 'nil'"),
+        (SMALL + RATIO + 'whole=["a"]\n' + SCORE.replace("50", "0"), "column[2].full_at", "is 0"),
+        (SMALL + SCORE, "column[1].of", "is 'b'"),
+        (
+            SMALL + '[[column]]\nkey="b"\nkind="taken"\nvi="B"\nen="B"\nform="f"\ncolumn="c"',
+            "column[1].kind",
+            "is 'taken'",
+        ),
+        (SMALL.replace('service = "documents"', ""), "column[0].kind", "is 'flow'"),
+        (
+            SMALL + '[[column.also]]\nmilestones=["received"]\nkey="c"',
+            "column[0].also[0].key",
+            "is not a word of this table",
+        ),
+        (SMALL.replace('"flow"', '"end"'), "progress", "lacks begins or ends"),
+        (
+            SMALL.replace('"flow"', '"end"').replace(
+                "[[column]]", 'progress = { begins = ["received"], ends = ["failed"] }\n[[column]]'
+            ),
+            "column[0].milestones",
+            "has one that is no end",
+        ),
+        (SMALL + '[[check]]\nvi="B"\nen="B"\nleft=["a"]', "check[0].right", "names none"),
+        (SMALL + '[[check]]\nvi="B"\nen="B"\nleft=["a"]\nright=["b"]', "check[0].right", "is 'b'"),
+        (SMALL + '[[section]]\nvi="B"\nen="B"\n' * 2, "section[0].starts", "names none"),
+        (
+            SMALL + 'rules = "x"' * 0 + '[rule_set.x]\nvi="X"\nen="X"\n[[rule_set.x.column]]\nkey="b"',
+            "rule_set.x.column[0].key",
+            "is 'b'",
+        ),
+        (SMALL.replace("[[column]]", 'rules = "x"\n[[column]]'), "rules", "is 'x'"),
+        (SMALL.replace("[[column]]", 'late = "never"\n[[column]]'), "late", "is 'never'"),
         (SMALL + '[[column]]\nkey="b"\nkind="formula"\nvi="B"\nen="B"', "column[1].sum", "names none"),
         (
             SMALL + '[[column]]\nkey="b"\nkind="formula"\nvi="B"\nen="B"\nsum=["a"]\n'
@@ -203,6 +255,6 @@ def test_two_forms_of_one_id_at_once_and_the_mistakes_of_every_file_are_told(tmp
 
 def test_the_reference_names_every_word_a_form_may_use_and_every_column_of_edoc():
     named = set(re.findall(r"`([^`]+)`", PAGE.read_text(encoding="utf-8")))
-    (edoc,) = forms()
+    edoc = next(form for form in forms() if form.id == "edoc")
     words = {word for rule in RULES.values() for word in rule} | set(ATTRIBUTES) | {kind.value for kind in Kind}
     assert not (words | {column.key for column in edoc.columns}) - named

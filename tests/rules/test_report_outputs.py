@@ -4,21 +4,29 @@ import csv
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 import attrs
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
 
+from hub.hanoi import HANOI
 from hub.model import Fact
-from hub.report.counting import Report, Row, count
-from hub.report.outputs import as_csv, as_html, as_json, moment, number
-from hub.report.period import HANOI, parse
+from hub.report.checks import Finding
+from hub.report.counting import Report, Row, Section, count
+from hub.report.form import Check, Wording
+from hub.report.outputs import as_csv, as_html, as_json
+from hub.report.period import parse
 from hub.report.reading import forms
+from hub.report.words import moment, number, roman
+from hub.report.workbook import as_xlsx
 
-(EDOC,) = forms()
+EDOC = next(form for form in forms() if form.id == "edoc")
 DECEMBER = parse("2026-12")
 NOW = datetime(2026, 11, 24, 3, 15, tzinfo=UTC)
 NAMES = {"H55": "Ủy ban nhân dân tỉnh", "H55.1": "Sở Tư pháp"}
@@ -154,6 +162,67 @@ def test_the_page_runs_nothing_fetches_nothing_and_shows_names_as_text():
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
 
 
+def test_the_page_says_which_form_it_is_who_reports_and_to_whom():
+    text = " ".join(
+        page_of(as_html(example(), NAMES, receiver="Văn phòng Chính phủ")).find(".//header").text_content().split()
+    )
+    assert "Biểu số: edoc" in text
+    assert "Đơn vị báo cáo: Ủy ban nhân dân tỉnh" in text
+    assert "Đơn vị nhận báo cáo: Văn phòng Chính phủ" in text
+    assert "Đơn vị nhận báo cáo: …" in as_html(example(), NAMES)
+
+
+def test_each_number_opens_where_it_is_said_to():
+    def link(unit: str | None, column: str) -> str | None:
+        return None if column == "last_update" else f"/cells?unit={unit}&column={column}"
+
+    page = page_of(as_html(example(), NAMES, link=link))
+    first = [row.find(".//td[@data-column='sent']/a") for row in page.findall(".//tbody/tr")]
+    assert [(each.get("href"), each.text) for each in first] == [
+        ("/cells?unit=None&column=sent", "1"), ("/cells?unit=H55&column=sent", "0"), ("/cells?unit=H55.1&column=sent", "1"),
+    ]  # fmt: skip
+    assert not page.findall(".//td[@data-column='last_update']/a")
+
+
+def test_the_page_shows_sections_over_their_units_and_findings_under_the_table():
+    report = example()
+    section = Section(
+        heading=Wording("Sở <b>", "Departments"), total=attrs.evolve(report.rows[1], unit=""), units=("H55.1",)
+    )
+    finding = Finding(
+        unit=None,
+        check=Check(says=Wording("cột <i> khác nhau", "columns differ"), left=("sent",), right=("received",)),
+        left=1,
+        right=2,
+    )
+    page = page_of(as_html(attrs.evolve(report, sections=(section,), findings=(finding,)), NAMES))
+    rows = [[" ".join(cell.text_content().split()) for cell in row][:5] for row in page.findall(".//tbody/tr")]
+    assert rows == [
+        ["", "Tổng cộng", "1", "0", "1"],
+        ["I", "Sở <b>", "1", "0", "1"],
+        ["1", "Sở Tư pháp H55.1", "1", "0", "1"],
+        ["1", "Ủy ban nhân dân tỉnh H55", "0", "0", "0"],
+    ]
+    assert "Tổng cộng: cột <i> khác nhau: 1 ≠ 2 (3) (6)" in page.text_content()
+
+
+def test_a_ratio_has_two_decimals_and_none_is_said_as_such():
+    report = example()
+    numbers: Any = {**report.total.numbers, "sent": Decimal("1234.50"), "received": None}
+    report = attrs.evolve(report, total=attrs.evolve(report.total, numbers=numbers))
+    cells = {
+        cell.get("data-column"): cell.text for cell in page_of(as_html(report, NAMES)).find(".//tbody/tr").iter("td")
+    }
+    assert (cells["sent"], cells["received"]) == ("1.234,50", "–")
+    said = json.loads(as_json(report, NAMES))["total"]
+    assert (said["sent"], said["received"]) == (1234.5, None)
+    _, total, *_ = read_csv(as_csv(report, NAMES))
+    assert (total[6 + KEYS.index("sent")], total[6 + KEYS.index("received")]) == ("1234.50", "")
+    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, "0" * 64)), data_only=True).worksheets[0]
+    sent, received = (sheet.cell(10, 4 + KEYS.index(key)) for key in ("sent", "received"))
+    assert (sent.value, sent.number_format, received.value) == (1234.5, "[$-42A]#,##0.00", "–")
+
+
 @given(reports())
 def test_the_three_outputs_have_the_same_numbers(report):
     said = json.loads(as_json(report, NAMES))
@@ -176,5 +245,10 @@ def test_the_three_outputs_have_the_same_numbers(report):
                 assert int(written) == int(shown[key].text.replace(".", "")) == cells[key]
 
 
+def test_sections_are_numbered_as_official_forms_number_them():
+    assert [roman(value) for value in (1, 4, 9, 14, 40, 99)] == ["I", "IV", "IX", "XIV", "XL", "XCIX"]
+
+
 def test_numbers_are_written_as_their_readers_write_them():
+    assert [number(Decimal("12.30")), number(Decimal("1234.5"), "en"), number(None)] == ["12,30", "1,234.50", "–"]
     assert [number(1234567), number(0), number(999), number(1234567, "en")] == ["1.234.567", "0", "999", "1,234,567"]

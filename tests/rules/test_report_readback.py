@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import random
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -19,14 +20,19 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from hub import signature, signing
+from hub.hanoi import HANOI
 from hub.model import Fact, Unit
-from hub.report.counting import Report, count
+from hub.report.counting import COUNTING, Cells, Report, Row, Section, assemble, count
 from hub.report.element import SchemaBroken, as_element, check
-from hub.report.evidence import Line, digest, gather, named
+from hub.report.evidence import MEMBERS, Line, digest, gather, named
 from hub.report.family import family
+from hub.report.form import WORKED_OUT, Form, Kind, Wording
 from hub.report.outputs import as_csv, as_html, as_json
-from hub.report.period import HANOI, parse
+from hub.report.pdf import as_pdf
+from hub.report.period import parse
 from hub.report.reading import forms
+from hub.report.sealed import read as read_sealed
+from hub.report.sections import subtotal
 from hub.report.workbook import as_xlsx
 from tests import pki
 from tests.conftest import cannot_be_had
@@ -41,14 +47,16 @@ from tests.readback import (
     from_csv,
     from_html,
     from_json,
+    from_pdf,
     from_xlsx,
     from_xml,
+    to_the_minute,
     wall,
     whole,
 )
 from tests.signatures import by_signxml, by_xmlsec
 
-(EDOC,) = forms()
+EDOC = next(form for form in forms() if form.id == "edoc")
 PERIOD = parse("2026-12")
 NAMES = {"A": "Ủy ban nhân dân tỉnh", "A.1": "Sở Tư pháp & “Nội vụ”", "A.2": "=1+1", "A.1.1": "@Phòng\x0b"}
 UNITS = [Unit(code, name, code.rpartition(".")[0] or None) for code, name in NAMES.items()]
@@ -93,10 +101,11 @@ def fact(unit: str, key: str, milestone: str, at: datetime, message: str, **rest
 
 
 def from_report(report: Report) -> Table:
-    return [
-        (row.unit, {key: row.numbers[key] if key in row.numbers else whole(row.times[key]) for key in KEYS})
-        for row in (report.total, *report.rows)
-    ]
+    return cells_of([report.total, *report.rows])
+
+
+def cells_of(rows: Sequence[Row]) -> Table:
+    return [(row.unit, {**row.numbers, **{key: whole(at) for key, at in row.times.items()}}) for row in rows]
 
 
 # Agreement
@@ -118,9 +127,131 @@ def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history)
 
 
 @given(histories())
+@settings(deadline=None, max_examples=6)
+def test_the_printed_report_agrees_in_every_cell(history):
+    report, lines = counted(history)
+    assert from_pdf(as_pdf(report, NAMES, lines)) == to_the_minute(from_report(report))
+
+
+def test_a_long_report_with_sections_says_the_same_in_every_output():
+    """Sixty units, three sections, a unit in none: every line in the same place in all that people read."""
+    report, lines = long()
+    expected = printed(report)
+    assert len(expected) == 1 + 3 + 60
+    names = {row.unit: f"Đơn vị số {place}" for place, row in enumerate(report.rows)}
+    workbook = as_xlsx(report, names, lines)
+    assert from_json(as_json(report, names)) == expected
+    assert from_csv(as_csv(report, names)) == expected
+    assert from_html(as_html(report, names)) == expected
+    assert from_xlsx(workbook) == expected
+    assert from_xlsx(workbook, recalculated=True) == expected
+    assert from_pdf(as_pdf(report, names, lines)) == to_the_minute(expected)
+    rows = {row.unit: row for row in report.rows}
+    assert from_xml(sealed(report, lines)) == cells_of([report.total, *rows.values()]), "it has no sections"
+
+
+@pytest.mark.parametrize("form", [form for form in forms() if form.bases], ids=lambda form: form.id)
+def test_ratios_and_points_are_the_same_in_every_output(form: Form):
+    report = worked_out(form)
+    names = {row.unit: f"Sở số {place}" for place, row in enumerate(report.rows)}
+    expected = printed(report)
+    assert from_json(as_json(report, names), form) == expected
+    assert from_csv(as_csv(report, names), form) == expected
+    assert from_html(as_html(report, names), form) == expected
+    assert from_xlsx(as_xlsx(report, names, ()), form) == expected
+    assert from_pdf(as_pdf(report, names, ()), form) == to_the_minute(expected)
+    content = sealed(report, ())
+    check(content)
+    assert from_xml(content) == cells_of([report.total, *report.rows])
+
+
+def worked_out(form: Form) -> Report:
+    """Return a report of a form that takes its numbers from others: forty units, the first without anything, two in a section."""
+    units = [f"H55.{place}" for place in range(40)]
+    drawn = random.Random(766)
+    counting = [column.key for column in form.columns if column.kind is Kind.TAKEN]
+    cells = {
+        unit: Cells(
+            {key: drawn.choice((0, drawn.randint(0, 40), drawn.randint(0, 4000))) for key in counting}
+            if place
+            else dict.fromkeys(counting, 0)
+        )
+        for place, unit in enumerate(units)
+    }
+    report = assemble(form, PERIOD, NOW, units, cells)
+    total = subtotal(form, report.rows[1:3])
+    return attrs.evolve(
+        report, sections=(Section(heading=Wording("Sở", "Departments"), total=total, units=("H55.1", "H55.2")),)
+    )
+
+
+def long() -> tuple[Report, tuple[Line, ...]]:
+    units = ["H55", *(f"H55.{place}" for place in range(1, 60))]
+    facts = []
+    for place, unit in enumerate(units):
+        for number in range(place % 7):
+            at = PERIOD.start + timedelta(hours=place, minutes=number)
+            milestone = ("sent", "received", "status-03", "status-06")[number % 4]
+            facts.append(fact(unit, f"{place}-{number}", milestone, at, f"{unit}-{number}", outside=bool(number % 2)))
+    lines = gather(EDOC, facts, PERIOD, NOW, units)
+
+    def section(vi: str, en: str, first: int, last: int) -> Section:
+        members = tuple(units[first:last])
+        total = attrs.evolve(count(EDOC, facts, PERIOD, NOW, members).total, unit="")
+        return Section(heading=Wording(vi, en), total=total, units=members)
+
+    sections = (
+        section("Sở, ban, ngành", "Departments", 1, 20),
+        section("Phường", "Wards", 20, 35),
+        section("Xã", "Communes", 35, 60),
+    )
+    return attrs.evolve(count(EDOC, facts, PERIOD, NOW, units), sections=sections), lines
+
+
+def printed(report: Report) -> Table:
+    """Return the lines in the order in which people read them."""
+    rows = {row.unit: row for row in report.rows}
+    found = [report.total]
+    for section in report.sections:
+        found += [section.total, *(rows.pop(unit) for unit in section.units)]
+    return cells_of([*found, *rows.values()])
+
+
+@given(histories())
+@settings(deadline=None, max_examples=20)
+def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
+    report, lines = counted(history)
+    found = read_sealed(sealed(report, lines))
+    assert found.says(report, digest(lines))
+    assert (found.revision, found.facts, found.report.made_at) == (1, len(lines), report.made_at)
+    assert json.loads(as_json(found.report, NAMES)) == json.loads(as_json(report, NAMES))
+    assert from_html(as_html(found.report, found.names)) == from_report(report)
+    workbook = as_xlsx(found.report, found.names, found.evidence)
+    assert from_xlsx(workbook) == from_report(report)
+    assert workbook == as_xlsx(found.report, found.names, found.evidence)
+    opened = openpyxl.load_workbook(BytesIO(workbook))
+    assert opened.sheetnames == ["Báo cáo"], "the facts are not in it"
+    assert {each.name: each.value for each in opened.custom_doc_props.props}["Evidence-SHA256"] == digest(lines)
+
+
+def test_a_sealed_report_says_which_revision_it_is():
+    report, lines = example()
+    second = signing.seal(as_element(report, NAMES, lines, revision=2), HUB)
+    assert read_sealed(second).revision == 2
+    assert not read_sealed(second).says(report, "0" * 64)
+    later = attrs.evolve(report, made_at=report.made_at + timedelta(days=1))
+    assert read_sealed(second).says(later, digest(lines)), "when it was made is no difference"
+
+
+def test_what_is_no_sealed_report_is_not_read():
+    with pytest.raises(SchemaBroken):
+        read_sealed(b'<Report xmlns="urn:lienthong:report:1"/>')
+
+
+@given(histories())
 @settings(deadline=None, max_examples=40)
 def test_a_unit_s_total_is_the_sum_over_it_and_all_units_below_it(history):
-    def alone(unit: str) -> Mapping[str, int]:
+    def alone(unit: str) -> Mapping[str, Any]:
         return count(EDOC, history, PERIOD, NOW, (unit,)).total.numbers
 
     for code in NAMES:
@@ -191,6 +322,35 @@ def test_the_same_report_is_the_same_workbook_to_the_byte():
     assert properties.subject == "Ủy ban nhân dân tỉnh, Tháng 12 năm 2026"
 
 
+def test_the_checks_of_a_form_are_counted_live_and_say_what_does_not_hold():
+    report = settled()
+    book = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, "0" * 64)))
+    assert book.sheetnames == ["Báo cáo", "Kiểm tra"]
+    first = [cell.value for cell in book["Kiểm tra"][3]]
+    assert first[2:4] == ["(3)", "(7)+(11)"]
+    assert first[4] == "=SUMPRODUCT(--(('Báo cáo'!D10:D13)<>('Báo cáo'!H10:H13+'Báo cáo'!L10:L13)))"
+    assert first[5] == '=IF(E3=0,"Đạt","Không đạt")'
+    cached = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, "0" * 64)), data_only=True)["Kiểm tra"]
+    assert [cell.value for cell in cached[3]][4:] == [2, "Không đạt"], "the total, and the one unit"
+    assert any("Sở Tư pháp" in str(row[0].value) for row in cached.iter_rows(min_row=5))
+
+
+def settled() -> Report:
+    """Return a report by II.06a in which one unit has a dossier too many in hand."""
+    form = next(form for form in forms() if form.id == "ii06a")
+    keys = [column.key for column in form.columns if column.kind in COUNTING]
+
+    def counted(**some: int) -> Cells:
+        return Cells({key: some.get(key, 0) for key in keys})
+
+    cells = {
+        "A": counted(received_online=3, settled_early=3),
+        "A.1": counted(received_online=2, settled_late=1, pending_in_time=2),
+        "A.2": counted(received_direct=1, pending_overdue=1),
+    }
+    return assemble(form, PERIOD, NOW, tuple(cells), cells)
+
+
 def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
     report, lines = example()
     sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines))).worksheets[1]
@@ -216,15 +376,33 @@ def test_libreoffice_recalculates_the_workbook_to_the_counted_numbers(tmp_path: 
     program = shutil.which("soffice")
     if program is None:
         cannot_be_had("LibreOffice", "it is not installed (apt install libreoffice-calc-nogui)")
-    report, lines = example()
-    broken = attrs.evolve(report, total=attrs.evolve(report.total, numbers=dict.fromkeys(NUMBERS, 77)))
-    (tmp_path / "report.xlsx").write_bytes(as_xlsx(broken, NAMES, lines))
-    (tmp_path / "home/user").mkdir(parents=True)
-    (tmp_path / "home/user/registrymodifications.xcu").write_text(ALWAYS_RECALCULATE)
-    home = f"-env:UserInstallation=file://{tmp_path}/home"
+    derived = [(worked_out(form), ()) for form in forms() if form.bases]
+    for place, (report, lines) in enumerate([example(), long(), *derived]):
+        found = from_xlsx(recalculated(tmp_path / str(place), program, report, lines), report.form)
+        assert found == printed(report)
+    checked = recalculated(tmp_path / "checks", program, settled(), "0" * 64)
+    cells = openpyxl.load_workbook(BytesIO(checked), data_only=True)["Kiểm tra"][3]
+    assert [cell.value for cell in cells][4:] == [2, "Không đạt"]
+
+
+def recalculated(place: Path, program: str, report: Report, lines: Sequence[Line] | str) -> bytes:
+    """Return the workbook as LibreOffice saves it; what it was given had wrong totals beside its formulas."""
+    worked = {column.key for column in report.form.columns if column.kind in WORKED_OUT}
+
+    def wrong(row: Row, of: Collection[str]) -> Row:
+        return attrs.evolve(row, numbers={key: 77 if key in of else value for key, value in row.numbers.items()})
+
+    sections = tuple(attrs.evolve(each, total=wrong(each.total, each.total.numbers)) for each in report.sections)
+    rows = tuple(wrong(row, worked) for row in report.rows)
+    broken = attrs.evolve(report, total=wrong(report.total, report.total.numbers), sections=sections, rows=rows)
+    place.mkdir()
+    (place / "report.xlsx").write_bytes(as_xlsx(broken, NAMES, lines))
+    (place / "home/user").mkdir(parents=True)
+    (place / "home/user/registrymodifications.xcu").write_text(ALWAYS_RECALCULATE)
+    home = f"-env:UserInstallation=file://{place}/home"
     command = [program, home, "--headless", "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", "out"]
-    subprocess.run([*command, "report.xlsx"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    assert from_xlsx((tmp_path / "out/report.xlsx").read_bytes()) == from_report(report)
+    subprocess.run([*command, "report.xlsx"], cwd=place, check=True, capture_output=True, timeout=120)
+    return (place / "out/report.xlsx").read_bytes()
 
 
 # The sealed document
@@ -246,13 +424,22 @@ def test_the_sealed_report_says_what_it_is():
 
 def test_the_evidence_hash_can_be_made_again_from_the_list_of_facts():
     report, lines = example()
-    said = [
-        [x.fact.unit, x.fact.service, x.fact.key, x.fact.milestone, x.fact.at.isoformat(), x.fact.message, x.message_id]
-        for x in lines
-    ]
-    text = "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in said)
+
+    def hashed(said):
+        text = "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in said)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def row(unit):
+        told = [attrs.asdict(x.fact) for x in lines if x.fact.unit == unit]
+        isoformat = {
+            "at": lambda at: at.isoformat(),
+            **dict.fromkeys(["due", "day"], lambda day: day and day.isoformat()),
+        }
+        return hashed([[isoformat.get(name, lambda it: it)(fact[name]) for name in MEMBERS] for fact in told])
+
+    rows = [[unit, row(unit)] for unit in sorted({line.fact.unit for line in lines})]
     root: Any = etree.fromstring(sealed(report, lines))
-    assert root.findtext(f"{R}Evidence") == hashlib.sha256(text.encode()).hexdigest()
+    assert root.findtext(f"{R}Evidence") == hashed(rows)
 
 
 def test_a_sealed_report_keeps_its_schema_before_two_judges_and_its_seal_before_three():

@@ -53,6 +53,7 @@ class Plainly:
 
     def __init__(self, units: list[Unit], posts: list[Post]) -> None:
         self.units = {unit.code: unit for unit in units if unit.mark != NATIONAL}
+        self.outsiders = {unit.code: unit for unit in units if unit.mark == NATIONAL}
         self.aliases = {alias: unit.code for unit in units for alias in unit.aliases}
         self.posts = {post.code: post for post in posts}
 
@@ -65,18 +66,21 @@ class Plainly:
 
     def receiver(self, code: str) -> tuple[str, str] | None:
         at: str | None = code
-        for _ in range(len(self.units) + 1):
+        known = self.outsiders if self.outside(code) else self.units
+        for _ in range(len(known) + 1):
+            if known is self.outsiders and at is not None and not self.outside(at):
+                return None  # an agency outside is below no unit of ours
             for post in reversed(self.posts.values()):  # of two, a mistake of configuration, the last
                 own = {self.canonical(unit) for unit in post.units}
                 if post.code != "vpcp" and post.receive is not Receive.NONE and at is not None and at in own:
                     return post.code, at
-            at = self.units[at].parent if at in self.units else None
+            at = known[at].parent if at in known else None
         return None
 
     def route(self, code: str, on: date) -> object:
         code = self.canonical(code)
         if self.outside(code):
-            partner, via = "vpcp", code
+            partner, via = self.receiver(code) or ("vpcp", code)
         elif code not in self.units:
             return "unit-unknown"
         elif not (self.units[code].since or on) <= on < (self.units[code].until or date.max):
@@ -113,3 +117,23 @@ def test_routes_over_the_packed_registry_are_those_over_plain_units(units: list[
         for post in POSTS:
             receiver = plain.receiver(plain.canonical(code))
             assert routes.receives(post.code, code) == (receiver is not None and receiver[0] == post.code)
+
+
+def test_a_code_of_two_units_one_after_another_means_the_one_that_is_active_on_the_day() -> None:
+    merger = date(2026, 7, 1)
+    old = Unit("H55.13", "Sở cũ", until=merger, aliases=("000.00.13.H55",), successors=("H55.30",))
+    new = Unit("H55.30", "Sở mới", since=merger, aliases=("000.00.13.H55",))
+    for on, meant in ((date(2026, 6, 30), "H55.13"), (merger, "H55.30"), (date(2030, 1, 1), "H55.30")):
+        roll = Roll.of([new, old], on)
+        assert roll.canonical("000.00.13.H55") == meant
+        assert {unit.code: unit.aliases for unit in roll} == {"H55.13": old.aliases, "H55.30": new.aliases}
+
+
+def test_where_none_is_active_it_means_the_last_that_was_and_not_one_that_is_yet_to_begin() -> None:
+    units = [
+        Unit("A", "a", until=date(2020, 1, 1), aliases=("x",)),
+        Unit("B", "b", since=date(2021, 1, 1), until=date(2022, 1, 1), aliases=("x",)),
+        Unit("C", "c", since=date(2027, 1, 1), aliases=("x",)),
+    ]
+    assert Roll.of(units, date(2026, 11, 24)).canonical("x") == "B"
+    assert Roll.of(units, date(2020, 6, 1)).canonical("x") == "A"

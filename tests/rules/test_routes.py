@@ -28,6 +28,17 @@ def test_a_unit_of_the_province_gets_it_through_its_own_system():
     assert to("H55.13") == ("H55.13", "sotttt", State.HELD)
 
 
+def test_a_unit_is_under_itself_and_under_each_unit_above_it():
+    assert ROUTES.is_under("H55.13.1", "H55.13.1")
+    assert ROUTES.is_under("H55.13.1", "H55")
+    assert ROUTES.is_under("000.00.13.H55", "H55")
+    assert ROUTES.is_under("H55.13.1", "000.00.13.H55")
+    assert not ROUTES.is_under("H55.13", "H55.13.1")
+    assert not ROUTES.is_under("H55.99", "H55")
+    circle = Routes.of([Unit("A", "A", "B"), Unit("B", "B", "A")], (), province="H55", upstream="vpcp")
+    assert not circle.is_under("A", "C")
+
+
 def test_an_alias_is_the_unit_it_names():
     assert to("000.00.13.H55") == ("H55.13", "sotttt", State.HELD)
 
@@ -163,6 +174,51 @@ def test_an_agency_of_the_national_list_goes_up_even_below_a_unit_of_ours():
         assert ALL.route(code, TODAY).partner == "vpcp"
         assert ALL.may_send("vpcp", code)
     assert ALL.route("000.00.00.G22", TODAY).recipient == "G22"
+
+
+NEIGHBOURS = Routes.of(
+    (
+        *REFORMED,
+        Unit("H37", "Tỉnh Lạng Sơn", aliases=("000.00.00.H37",), mark="national"),
+        Unit("H37.1", "Sở A", "H37", mark="national"),
+    ),
+    (
+        *POSTS,
+        Post("office", ("H55",), Receive.FETCH),
+        Post("langson", ("H37",), Receive.PUSH),
+        Post("both", ("H55.4", "G22"), Receive.PUSH),
+        Post("bureau", ("H37.1",), Receive.NONE),
+    ),
+    province="H55",
+    upstream="vpcp",
+)
+
+
+def test_an_agency_outside_goes_to_the_hub_that_a_partner_has_for_it_and_stays_outside():
+    for code in ("H37", "000.00.00.H37", "H37.1"):
+        route = NEIGHBOURS.route(code, TODAY)
+        assert (route.partner, route.via, route.state) == ("langson", "H37", State.WAITING)
+        assert NEIGHBOURS.outside(code)
+        assert NEIGHBOURS.receives("langson", code)
+    assert NEIGHBOURS.route("H37.2", TODAY).partner == "vpcp"  # the registry does not hold it
+    assert NEIGHBOURS.route("B1", TODAY).partner == "vpcp"  # below a unit of ours
+
+
+def test_the_hub_of_another_province_speaks_for_its_own_and_the_axis_for_all_outside():
+    assert NEIGHBOURS.may_send("langson", "000.00.00.H37")
+    assert not NEIGHBOURS.may_send("langson", "G22")
+    assert not NEIGHBOURS.may_send("langson", "H55.4")
+    assert NEIGHBOURS.may_send("vpcp", "H37")
+
+
+def test_what_it_sends_to_others_outside_as_well_is_no_duty_of_ours():
+    (route,) = NEIGHBOURS.route_all("langson", ["H37.1", "G22", "H55.5", "H41"], TODAY)
+    assert route.recipient == "H55.5"
+    with pytest.raises(Rejected, match="not-ours"):
+        NEIGHBOURS.route_all("langson", ["H37.1", "H41"], TODAY)
+    (route,) = NEIGHBOURS.route_all("bureau", ["G22"], TODAY)  # who only sends is nobody's hub
+    assert route.partner == "both"
+    assert {route.partner for route in NEIGHBOURS.route_all("both", ["H37.1", "H55.5"], TODAY)} == {"langson", "office"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,247 @@
+"""BKAV's eDoc service, the SOAP bus of other provinces and ministries: documents and statuses sent, fetched and confirmed.
+
+Knows the operations and what their answers mean; how they are written is `wire`'s, how a packet is taken apart `parts`'.  README.md says
+where each comes from and how sure it is.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Generator, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+from lxml import etree
+
+from adapters.bkav import fetched, parts, wire
+from adapters.bkav.wire import Failed, Heard
+from hub.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Judged,
+    Kind,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Unavailable,
+)
+from hub.terms import Setting, Terms
+
+SETTINGS = (
+    Setting("organ", like="[!-~]+", expected="the code under which the token was given, such as 000.00.00.H55"),
+    Setting("token", like="[!-~]+", expected="a file with the token they gave", secret=True),
+    Setting("organs", default="", expected="codes to fetch for, between spaces; empty: organ alone"),
+    Setting("soap", default="1.1", like=r"1\.1|1\.2", expected="1.1 or 1.2"),
+    Setting("attachments", default="swa", like="swa|mtom", expected="swa or mtom"),
+    Setting("namespace", default=parts.EDOC, like="[!-~]+", expected="the vocabulary of their header parts"),
+    Setting("credentials-codes", default="Token CheckPermission", expected="how error codes end that mean: not known"),
+    Setting("known-codes", default="", expected="error codes that mean: we have it already"),
+)
+
+#: Octets of the largest answer: a document of 20 MB is 27 MB where its parts are base64.
+_LARGEST = 64 << 20
+#: Documents got in one collection, and statuses; the next begins at once.
+_MOST, _MOST_TRACES = 20, 200
+#: So many statuses of the last list are remembered as seen; the hub knows any other again by its id.
+_REMEMBERED = 2_000
+_MEDIA = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
+_TAKEN, _REFUSED = "taken", "refused"
+
+Asked = Generator[Request, Reply, Heard | Failed | Unavailable]
+
+
+@attrs.frozen(kw_only=True)
+class Bkav:
+    """One such service at *url*."""
+
+    url: str
+    settings: Mapping[str, str]
+    token: str = attrs.field(repr=False)
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Send a packet apart, a status by UpdateTraces; the packet's own DocumentId is all that tells a repetition."""
+        namespace, name = self.settings["namespace"], consignment.message.id
+        packet = parts.apart(consignment.content, namespace)
+        header = [*packet.header, self._key(namespace)]
+        if consignment.message.kind == Kind.STATUS:
+            heard = yield from self._ask("UpdateTraces", now, self._operation("UpdateTraces"), header=header)
+        else:
+            files = {
+                content_id: (_media(packet.types.get(content_id, "")), content)
+                for content_id, content in packet.files.items()
+            }
+            heard = yield from self._ask(
+                "SendDocument", now, packet.manifest, header=header, files=files, boundary=f"lienthong-{name}"
+            )
+        if isinstance(heard, Unavailable):
+            return heard
+        return self._failure(heard) if isinstance(heard, Failed) else _taken(heard)
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Fetch what waits for each organ, then the statuses of what it sent; confirm what the hub has.
+
+        What the hub refused is not confirmed: the cursor remembers it as long as it waits there, so that it is not fetched again.
+        """
+        before = json.loads(cursor) if cursor else {"documents": {}, "traces": []}
+        waiting: dict[str, list[str]] = {}
+        for organ in self._organs():
+            heard = yield from self._ask("GetPendingDocumentIds", now, self._operation("GetPendingDocumentIds", organ))
+            if not isinstance(heard, Heard):
+                return self._trouble(heard)
+            for document_id in filter(None, heard.leaves("DocumentId")):
+                waiting.setdefault(document_id, []).append(organ)
+        kept: dict[str, str] = {}
+        fresh = [each for each in waiting if each not in before["documents"]]
+        for document_id in (*fresh[:_MOST], *(each for each in waiting if each in before["documents"])):
+            state = before["documents"].get(document_id, "") or (
+                yield from self._fetch(
+                    document_id, waiting[document_id][0], now, announce=document_id not in before["documents"]
+                )
+            )
+            if isinstance(state, Unavailable):
+                return state
+            for organ in waiting[document_id] if state == _TAKEN else ():
+                asked = self._operation("ConfirmReceived", organ, DocumentId=document_id)
+                confirmed = yield from self._ask("ConfirmReceived", now, asked)
+                if isinstance(confirmed, Unavailable) or (isinstance(confirmed, Failed) and self._unknown(confirmed)):
+                    return self._trouble(confirmed)
+                if isinstance(confirmed, Failed):
+                    kept[document_id] = state
+            if state != _TAKEN:
+                kept[document_id] = state
+        traces = yield from self._traces(set(before["traces"]), now)
+        if isinstance(traces, Unavailable):
+            return traces
+        seen, more = traces
+        after = json.dumps({"documents": dict(sorted(kept.items())), "traces": seen}) if kept or seen else ""
+        return Collected(after, more or len(fresh) > _MOST)
+
+    def _fetch(
+        self, document_id: str, organ: str, now: datetime, *, announce: bool
+    ) -> Generator[Request | Arrival, Any, str | Unavailable]:
+        """Get one document and have it judged; nothing where they did not give it.
+
+        An answer that makes no packet arrives as it came, once (*announce*): the hub refuses it, and a person sees why.
+        """
+        asked = self._operation("GetDocument", organ, DocumentId=document_id)
+        heard = yield from self._ask("GetDocument", now, asked)
+        if isinstance(heard, Unavailable) or (isinstance(heard, Failed) and self._unknown(heard)):
+            return self._trouble(heard)
+        try:
+            content = None if isinstance(heard, Failed) else fetched.packet(heard)
+        except ValueError:
+            content = None
+        if content is None:
+            if announce:
+                yield Arrival(heard.octets, document_id)
+            return ""
+        judged: Judged = yield Arrival(content, document_id)
+        return _TAKEN if _have(judged) else _REFUSED
+
+    def _traces(
+        self, before: set[str], now: datetime
+    ) -> Generator[Request | Arrival, Any, tuple[list[str], bool] | Unavailable]:
+        """Hand over the statuses that were not in the last list; return the names of all that were, and whether more wait."""
+        seen: dict[str, None] = {}
+        handed, more = 0, False
+        for organ in self._organs():
+            heard = yield from self._ask("GetTraces", now, self._operation("GetTraces", organ))
+            if not isinstance(heard, Heard):
+                return self._trouble(heard)
+            for each in heard.every("Status", "MessageHeader"):
+                content = fetched.status(each)
+                name = hashlib.sha256(content).hexdigest()[:32]
+                if name in seen:
+                    continue
+                if name not in before:
+                    if handed == _MOST_TRACES:
+                        more = True
+                        continue
+                    handed += 1
+                    yield Arrival(content, f"trace-{name}")
+                seen[name] = None
+        return list(seen)[-_REMEMBERED:], more
+
+    def _ask(
+        self,
+        action: str,
+        now: datetime,
+        child: etree._Element,
+        *,
+        header: list[etree._Element] | None = None,
+        files: Mapping[str, tuple[str, bytes]] | None = None,
+        boundary: str = "lienthong",
+    ) -> Asked:
+        headers, body = wire.call(
+            action,
+            [*(header or ()), wire.token(self.token)],
+            child,
+            files or {},
+            soap=self.settings["soap"],
+            packing=self.settings["attachments"],
+            boundary=boundary,
+        )
+        reply = yield Request(self.url, body, headers, reply_limit=_LARGEST)
+        return wire.hear(reply, now)
+
+    def _operation(self, name: str, organ: str = "", **fields: str) -> etree._Element:
+        """Return the Body's child of an operation that has one of its own, in no vocabulary."""
+        made = etree.Element(name)
+        for field, text in {"Token": self.token, "OrganId": organ or self.settings["organ"], **fields}.items():
+            etree.SubElement(made, field).text = text
+        return made
+
+    def _key(self, namespace: str) -> etree._Element:
+        """Return the `Signature/KeyInfo` with organ and token, which these services take for a permission."""
+        made = etree.Element(f"{{{namespace}}}Signature", nsmap={None: namespace})  # type: ignore[dict-item]
+        held = etree.SubElement(made, f"{{{namespace}}}KeyInfo")
+        etree.SubElement(held, f"{{{namespace}}}OrganId").text = self.settings["organ"]
+        etree.SubElement(held, f"{{{namespace}}}Token").text = self.token
+        return made
+
+    def _organs(self) -> list[str]:
+        return list(dict.fromkeys(self.settings["organs"].split() or [self.settings["organ"]]))
+
+    def _unknown(self, failed: Failed) -> bool:
+        """Tell whether it is us whom they do not know."""
+        ends = tuple(f".{each}" for each in self.settings["credentials-codes"].split())
+        return any(f".{code}".endswith(ends) for code in failed.codes)
+
+    def _failure(self, failed: Failed) -> Outcome:
+        if self._unknown(failed):
+            return Unavailable(failed.told, credentials=True)
+        if failed.codes and set(failed.codes) <= set(self.settings["known-codes"].split()):
+            return Accepted(failed.told)
+        return Refused(failed.told)
+
+    def _trouble(self, heard: Failed | Unavailable) -> Unavailable:
+        if isinstance(heard, Unavailable):
+            return heard
+        return Unavailable(heard.told, credentials=self._unknown(heard))
+
+
+def _have(judged: Judged) -> bool:
+    """Tell whether the hub has the document: this time's, or from before under this id, when a trace was added to it since."""
+    return judged.accepted or any(problem.code == "id-reused" for problem in judged.problems)
+
+
+def adapter(terms: Terms) -> Bkav:
+    """Return the adapter of one partner; every adapter folder has this function."""
+    return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"])
+
+
+def _taken(heard: Heard) -> Outcome:
+    if not heard.leaves("IsSuccess"):
+        return Unavailable("an answer without a Report")
+    theirs = next(filter(None, heard.leaves("DocumentId")), "")
+    return Accepted(f"DocumentId {theirs}" if theirs else "")
+
+
+def _media(written: str) -> str:
+    return written if _MEDIA.fullmatch(written) else "application/octet-stream"

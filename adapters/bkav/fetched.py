@@ -1,0 +1,22 @@
+"""What the bus gave, put together to the packet it was.  Knows where in an answer its parts stand; no operation."""
+
+from lxml import etree
+
+from adapters.bkav import parts
+from adapters.bkav.wire import Heard
+from hub.shape import QCVN
+
+
+def packet(heard: Heard) -> bytes:
+    """Put together what GetDocument gave.  ValueError when that makes no packet."""
+    manifest = next(iter(heard.every("Manifest", "edXMLManifest")), None)
+    inside = heard.every("MessageHeader", "TraceHeaderList")
+    return parts.together([*heard.header, *inside], manifest, heard.files)
+
+
+def status(element: etree._Element) -> bytes:
+    """Return the status packet of a trace; what makes none, as it came."""
+    try:
+        return parts.together([parts.translated(element, QCVN, "MessageHeader")], None, {})
+    except ValueError:
+        return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)

@@ -1,0 +1,163 @@
+"""How this dialect's calls are written and its answers read: SOAP 1.1 or 1.2, with MIME parts.  Knows no operation, no packet.
+
+Attachments travel as parts of a multipart/related beside the envelope (SwA), which by MTOM only calls itself application/xop+xml; the
+manifest names them.  An answer may come in any of these forms, whatever was asked in.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import quote
+
+import attrs
+from lxml import etree
+
+from hub import envelope, markup, multipart
+from hub.envelope import SOAP11, SOAP12
+from hub.errors import CallRefused, Rejected
+from hub.model import Reply, Unavailable
+from hub.multipart import XOP
+from hub.replies import retry_after
+from hub.spool import Drawer, Octets
+
+#: Where clients of these services put their token in the Header.
+TOKEN_SPACE = "http://e-doc.vn/xsd"  # noqa: S105 - a namespace
+VERSIONS = {"1.1": SOAP11, "1.2": SOAP12}
+#: Statuses under which a SOAP stack sends an envelope.
+_SOAP_STATUSES = {200, 202, 400, 500}
+_DENIED = {401, 403}
+_LIMITS = markup.Limits(plain=frozenset())
+#: Parts of one answer: a document may have so many attachments less one.
+_MOST_PARTS = 200
+_START = "envelope"
+_SAFE = "!#$&'()*+,-./:;=@[]^_`{|}~"
+
+
+class _Memory(Drawer):
+    """Keeps what a part stands for where the answer already is: no adapter opens a file."""
+
+    def keep(self, pieces: Iterable[bytes]) -> Octets:
+        return Octets.of(b"".join(pieces))
+
+
+@attrs.frozen
+class Heard:
+    """An answer, opened."""
+
+    header: Sequence[etree._Element]
+    body: etree._Element
+    files: Mapping[str, bytes]  #: by content id
+    octets: bytes  #: as it came
+
+    def leaves(self, name: str) -> list[str]:
+        """Return the texts of every element of the Body called *name*, of whatever vocabulary."""
+        return [(each.text or "").strip() for each in self.every(name)]
+
+    def every(self, *names: str) -> list[etree._Element]:
+        """Return every element of the Body with one of these *names*, in their order."""
+        return [each for each in self.body.iter("*") if etree.QName(each).localname in names]
+
+
+@attrs.frozen
+class Failed:
+    """A fault that is ours, or a Report that says no: what was told, with the codes."""
+
+    told: str
+    codes: tuple[str, ...]
+    octets: bytes  #: as it came
+
+
+def call(
+    action: str,
+    header: Sequence[etree._Element],
+    child: etree._Element,
+    files: Mapping[str, tuple[str, bytes]],
+    *,
+    soap: str,
+    packing: str,
+    boundary: str,
+) -> tuple[tuple[tuple[str, str], ...], bytes]:
+    """Return the HTTP headers and the octets of a call, the same for the same.
+
+    *soap* is 1.1 or 1.2, *packing* swa or mtom; *files* have a media type each, and without any the envelope goes alone.
+    """
+    space = VERSIONS[soap]
+    root = etree.Element(f"{{{space}}}Envelope", nsmap={"soap": space})
+    etree.SubElement(root, f"{{{space}}}Header").extend(header)
+    etree.SubElement(root, f"{{{space}}}Body").append(child)
+    octets = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    media = envelope.MEDIA[space]
+    asked = f'; action="{action}"' if space == SOAP12 else ""
+    plain = () if space == SOAP12 else (("SOAPAction", f'"{action}"'),)
+    if not files:
+        return (("Content-Type", f"{envelope.CONTENT_TYPES[space]}{asked}"), *plain), octets
+    while any(boundary.encode() in content for _, content in files.values()) or boundary.encode() in octets:
+        boundary += "-"
+    mtom = packing == "mtom"
+    kind = f'type="{XOP}"; start-info="{media}"' if mtom else f'type="{media}"'
+    root_type = f'{XOP}; charset=UTF-8; type="{media}"' if mtom else envelope.CONTENT_TYPES[space]
+    pieces = [_part(boundary, root_type, "8bit", _START, octets)]
+    for content_id, (file_type, content) in files.items():
+        pieces.append(_part(boundary, file_type, "binary", quote(content_id, safe=_SAFE), content))
+    pieces.append(f"--{boundary}--\r\n".encode())
+    related = f'multipart/related; {kind}; boundary="{boundary}"; start="<{_START}>"{asked}'
+    return (("Content-Type", related), *plain), b"".join(pieces)
+
+
+def hear(reply: Reply, now: datetime) -> Heard | Failed | Unavailable:
+    """Open *reply*.  What is no SOAP is unavailable, and so is a fault of theirs; ours, and a Report that says no, has failed."""
+    wait = retry_after(reply.headers, reply.at or now)
+    if reply.status in _DENIED:
+        return Unavailable(f"HTTP {reply.status}", wait, credentials=True)
+    if reply.status not in _SOAP_STATUSES:
+        return Unavailable(f"HTTP {reply.status}: no SOAP answer", wait)
+    try:
+        heard = _opened(reply)
+    except (Rejected, CallRefused, ValueError) as error:
+        return Unavailable(f"HTTP {reply.status}: {error}"[:500], wait)
+    for child in heard.body.iterchildren("*"):
+        fault = envelope.read_fault(child)
+        if fault is not None:
+            return Failed(fault.text[:2000], (), reply.body) if fault.sender else Unavailable(fault.text[:500], wait)
+    successes = heard.leaves("IsSuccess")
+    if successes and successes[0].lower() not in {"true", "1"}:
+        errors = [(_leaf(each, "Code"), _leaf(each, "Description")) for each in heard.every("Error")]
+        told = "; ".join(f"{code}: {text}" for code, text in errors)[:2000]
+        return Failed(told or "IsSuccess=false, without a reason", tuple(code for code, _ in errors), reply.body)
+    if reply.status not in {200, 202}:
+        return Unavailable(f"HTTP {reply.status}, but no fault", wait)
+    return heard
+
+
+def token(value: str) -> etree._Element:
+    """Return the header block that says who calls."""
+    made = etree.Element(f"{{{TOKEN_SPACE}}}Token", nsmap=cast("Any", {None: TOKEN_SPACE}))
+    made.text = value
+    return made
+
+
+def _part(boundary: str, media: str, encoding: str, content_id: str, content: bytes) -> bytes:
+    head = f"--{boundary}\r\nContent-Type: {media}\r\nContent-Transfer-Encoding: {encoding}\r\n"
+    return f"{head}Content-ID: <{content_id}>\r\n\r\n".encode() + content + b"\r\n"
+
+
+def _opened(reply: Reply) -> Heard:
+    """Raises Rejected, CallRefused or ValueError for what is no envelope."""
+    media = reply.headers.get("content-type", "")
+    body, files = reply.body, {}
+    if media.strip().lower().startswith("multipart/"):
+        root, others = multipart.take_apart(Octets.of(body), multipart.related(media), _Memory(), most=_MOST_PARTS)
+        body, files = root.octets.read(), {name: part.octets.read() for name, part in others.items()}
+    element = markup.parse(body, limits=_LIMITS)
+    name = etree.QName(element)
+    if name.localname != "Envelope" or name.namespace not in VERSIONS.values():
+        raise ValueError(f"no SOAP envelope: {element.tag}"[:200])
+    header = element.find(f"{{{name.namespace}}}Header")
+    found = element.find(f"{{{name.namespace}}}Body")
+    if found is None:
+        raise ValueError("no Body")
+    return Heard(() if header is None else tuple(header.iterchildren("*")), found, files, reply.body)
+
+
+def _leaf(parent: etree._Element, name: str) -> str:
+    return next(((each.text or "").strip() for each in parent.iter("*") if etree.QName(each).localname == name), "")

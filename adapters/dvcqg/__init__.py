@@ -1,0 +1,190 @@
+"""The National Public Service Portal: dossiers and their progress up, procedures and code lists down.  Knows its services; no HTTP.
+
+README.md says where the dialect comes from and how sure that is; samples/ holds whole conversations.
+"""
+
+import hashlib
+import json
+from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from adapters.dvcqg import dossiers
+from adapters.dvcqg.dossiers import Call, Item, Word
+from adapters.dvcqg.session import Door, Session, Told, written
+from hub.errors import Rejected
+from hub.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Postponed,
+    Refused,
+    Reply,
+    Request,
+    Unavailable,
+)
+from hub.terms import Setting, Terms
+
+_PATH = r"[\w./-]+"
+_WORDS = r"(\w+=\w+([ ,]+\w+=\w+)*)?"
+SETTINGS = (
+    Setting("username"),
+    Setting("password", secret=True),
+    Setting("madonvi", expected="the code by which the portal knows us"),
+    Setting("integrate", like=_PATH, expected="the path of the services that write, as the portal's operators gave it"),
+    Setting("share", like=_PATH, expected="the path of the services that list, as the portal's operators gave it"),
+    Setting("login", "mapi/login", like=_PATH, expected="the path of the login"),
+    Setting("dstcode", "VN:GOV:000.00.00.G22:vpcpdvcprovider", expected="the portal's X-Road code"),
+    Setting("session", "1200", like=r"[1-9]\d{0,5}", expected="seconds that a session is remembered"),
+    Setting("ended", "session, phiên làm việc", expected="what an answer may say when a session is over, with commas"),
+    Setting("batch", "20", like=r"[1-9]\d?|100", expected="dossiers in one call, 1 to 100"),
+    Setting("lists", "LayDanhSachTTHC LayDanhMucLinhVuc LayDanhMucCoQuan", like=r"Lay\w+( Lay\w+)*", expected="lists"),
+    Setting(
+        "per-unit", "no", like="yes|no", expected="yes: madonvi is the reporting unit's own code in what is written"
+    ),
+    Setting("loai-doi-tuong", "", like=_WORDS, expected="ours=theirs, for LoaiDoiTuong: 1=0 2=1"),
+    Setting("trang-thai", "", like=_WORDS, expected="ours=theirs, for TrangThaiHoSo and TrangThai"),
+)
+#: After so many calls a long message is gone on with in another conversation: one may not hold its place for ever.
+CALLS = 40
+#: So long it is remembered how far a message came.
+_MEMORY = timedelta(days=1)
+
+#: Why dossiers were refused; none: all are taken.
+Refusals = list[str]
+
+
+@attrs.frozen
+class Portal:
+    """The portal behind one door."""
+
+    door: Door
+    word: Word
+    madonvi: str
+    per_unit: bool  #: dossiers are brought under the code of the unit that reports
+    integrate: str
+    share: str
+    batch: int
+    lists: tuple[str, ...]
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Bring the dossiers of a message, batch by batch; refused if any of them was, naming each."""
+        try:
+            call = dossiers.read(consignment.content, self.word)
+        except (Rejected, ValueError) as error:
+            return Refused(str(error))
+        session, notes, refusals = Session(self.door, now), self.door.notes, Refusals()
+        batches = tuple(dossiers.cut(call.items, self.batch, once=call.service == "DongBoHoSoMC"))
+        names = [f"{consignment.message.id} {at}/{len(batches)}" for at in range(len(batches))]
+        for at, (name, batch) in enumerate(zip(names, batches, strict=True)):
+            known = notes.recall(name, now)
+            if known is not None:
+                refusals += json.loads(known)
+                continue
+            if session.calls >= CALLS:
+                return Postponed(now, f"{at} of {len(batches)} batches are there")
+            said = yield from self._bring(session, call, batch)
+            if isinstance(said, Unavailable):
+                return said
+            notes.keep(name, json.dumps(said), now + _MEMORY)
+            refusals += said
+        for name in names:
+            notes.drop(name)
+        if refusals:
+            return Refused(f"{len(refusals)} of {len(call.items)}: {'; '.join(refusals)}"[:2000])
+        return Accepted(f"{len(call.items)} of {len(call.items)}")
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Ask for each list; hand over what is not as *cursor* knows it.  What the portal says instead of a list is handed over too."""
+        session, known = Session(self.door, now), _read_cursor(cursor)
+        for name in self.lists:
+            told = yield from session.ask(self.share, {"madonvi": self.madonvi, "service": name})
+            if isinstance(told, Unavailable):
+                return told
+            content = _list(name, told)
+            times, before = known.get(name, (0, ""))
+            digest = hashlib.sha256(content).hexdigest()[:32]
+            if digest != before:
+                known[name] = times + 1, digest
+                yield Arrival(content, f"{name}-{times + 1}-{digest}", "categories")
+        return Collected(_write_cursor(known))
+
+    def _bring(
+        self, session: Session, call: Call, items: Sequence[Item]
+    ) -> Generator[Request, Reply, Refusals | Unavailable]:
+        """Say *items* in one call, or two where some dossiers are there already; if one is refused, each of its items alone."""
+        groups: Mapping[str, list[Item]] = {"": list(items)}
+        if call.service == "DongBoHoSoMC":
+            groups = {"False": [], "True": []}
+            for item in items:
+                there = yield from self._there(session, call, item)
+                if isinstance(there, Unavailable):
+                    return there
+                groups[str(there)].append(item)
+        refusals = Refusals()
+        for updating, group in groups.items():
+            if not group:
+                continue
+            how = {"isUpdating": updating} if updating else {}
+            body = {"madonvi": self._organ(call), "service": call.service, **how, "data": group}
+            told = yield from session.ask(self.integrate, body)
+            if isinstance(told, Unavailable):
+                return told
+            if told.taken:
+                continue
+            if len(group) == 1:
+                refusals.append(f"{dossiers.number(group[0])}: {told.text}")
+                continue
+            for item in group:  # some may have been taken: each is looked up again
+                said = yield from self._bring(session, call, (item,))
+                if isinstance(said, Unavailable):
+                    return said
+                refusals += said
+        return refusals
+
+    def _there(self, session: Session, call: Call, item: Item) -> Generator[Request, Reply, bool | Unavailable]:
+        """Tell whether the portal has the dossier: an answer lost on its way must not make a second one."""
+        body = {"madonvi": self._organ(call), "service": "TraCuuHoSo", "mahoso": dossiers.number(item)}
+        told = yield from session.ask(self.integrate, body)
+        return told if isinstance(told, Unavailable) else bool(told.rows)
+
+    def _organ(self, call: Call) -> str:
+        return call.organ if self.per_unit else self.madonvi
+
+
+def adapter(terms: Terms) -> Portal:
+    """Return the adapter of one partner; every adapter folder has this function."""
+    settings = terms.settings
+    states = settings["trang-thai"]
+    kinds = {"LoaiDoiTuong": settings["loai-doi-tuong"], "TrangThaiHoSo": states, "TrangThai": states}
+    return Portal(
+        Door.of(terms),
+        dossiers.words(kinds),
+        settings["madonvi"],
+        settings["per-unit"] == "yes",
+        settings["integrate"],
+        settings["share"],
+        int(settings["batch"]),
+        tuple(settings["lists"].split()),
+    )
+
+
+def _list(name: str, told: Told) -> bytes:
+    """Return a list as it is kept: its rows sorted, so that the same rows are the same octets; or what was said instead of it."""
+    if told.taken and told.rows is not None:
+        return written({"service": name, "result": sorted(map(dict, told.rows), key=written)})
+    return written({"service": name, "refused": told.text})
+
+
+def _read_cursor(cursor: str) -> dict[str, tuple[int, str]]:
+    """Read `NAME:TIMES:DIGEST …`: how often a list was new, and the digest of the latest."""
+    parts = (each.split(":") for each in cursor.split())
+    return {name: (int(times), digest) for name, times, digest in parts}
+
+
+def _write_cursor(known: Mapping[str, tuple[int, str]]) -> str:
+    return " ".join(f"{name}:{times}:{digest}" for name, (times, digest) in sorted(known.items()))

@@ -1,0 +1,89 @@
+"""A message of the service `dossiers` as the portal's fields.  Knows both vocabularies; not sessions, not what is answered."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import attrs
+from lxml import etree
+
+from hub import markup, values
+
+NAMESPACE = "urn:lienthong:dossiers:1"
+#: The operations of `/soap/dossiers` that the portal has a service for, and its name there.
+SERVICES: Mapping[str, str] = {"SyncDossiers": "DongBoHoSoMC", "UpdateDossierProgress": "CapNhatTienDoHoSoMC"}
+#: What is a list at the portal: one element here is one of its entries.
+LISTS = frozenset(
+    {
+        "TaiLieuNop",
+        "DanhSachLePhi",
+        "DanhSachTepDinhKemKhac",
+        "DanhSachHoSoBoSung",
+        "DanhSachGiayToBoSung",
+        "DanhSachLePhiBoSung",
+        "DanhSachGiayToKetQua",
+    }
+)
+
+#: What an entry of `data` holds: texts, and lists of entries.
+Item = dict[str, object]
+#: The portal's word for a field's value.
+Word = Callable[[str, str], str]
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """What is to be brought: the portal's service, the unit that reports, the entries of `data` in their order."""
+
+    service: str
+    organ: str
+    items: tuple[Item, ...]
+
+
+def read(content: bytes, word: Word) -> Call:
+    """Read a message; its values in the portal's words.  Raises Rejected, and ValueError for what is no message of `dossiers`."""
+    root = markup.parse(content)
+    name = etree.QName(root)
+    if name.namespace != NAMESPACE or name.localname not in SERVICES:
+        raise ValueError(f"no message of dossiers: {root.tag[:200]}")
+    organ = next((values.token(child) for child in root if markup.local(child) == "OrganId"), "")
+    items = tuple(_item(child, word) for child in root if len(child))
+    return Call(service=SERVICES[name.localname], organ=organ, items=items)
+
+
+def number(item: Item) -> str:
+    """Return the number of the dossier that *item* is about."""
+    return str(item.get("MaHoSo", ""))
+
+
+def cut(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tuple[Item, ...]]:
+    """Cut *items* in batches of at most *most*, in their order; *once*: no batch names a dossier twice."""
+    batch: list[Item] = []
+    for item in items:
+        if len(batch) == most or (once and number(item) in map(number, batch)):
+            yield tuple(batch)
+            batch = []
+        batch.append(item)
+    if batch:
+        yield tuple(batch)
+
+
+def _item(element: etree._Element, word: Word) -> Item:
+    item: Item = {}
+    for child in element:
+        name = markup.local(child)
+        value = _item(child, word) if name in LISTS else word(name, values.text(child).strip())
+        if name not in LISTS:
+            item[name] = value
+            continue
+        entries = item.setdefault(name, [])
+        assert isinstance(entries, list)
+        entries.append(value)
+    return item
+
+
+def words(written: Mapping[str, str]) -> Word:
+    """Return the translation that settings write, `1=0 2=1` by field; a value that is not named stays as it is."""
+    tables = {
+        field: dict(pair.split("=", 1) for pair in re.split(r"[ ,]+", text) if pair) for field, text in written.items()
+    }
+    return lambda field, value: tables.get(field, {}).get(value, value)

@@ -1,0 +1,168 @@
+"""Asking the portal: who we are, one question, what it says.  Knows sessions, headers and `error_code`; no service by name.
+
+A session that is remembered may have ended without a word, and the documents do not say how the portal tells: so the first failure
+under a remembered session is asked once more under a new one, and what is said then counts.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+
+from hub.model import Reply, Request, Unavailable
+from hub.replies import retry_after
+from hub.terms import Notes, Terms
+
+_KEPT = "session"  #: the name of the note
+_SHOWN = 500  #: characters of an answer that a person is shown
+_NOT_YOU = (401, 403)
+
+
+@attrs.frozen
+class Told:
+    """What the portal says to one question: whether it took it, its `result`, and the rest of the answer in its own words."""
+
+    taken: bool
+    rows: tuple[Mapping[str, Any], ...] | None = None
+    text: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Door:
+    """How the portal is reached through the X-Road forward, and as whom."""
+
+    url: str
+    login: str  #: path of the login, behind the URL
+    dstcode: str
+    username: str
+    password: str = attrs.field(repr=False)
+    lasts: timedelta  #: so long a session is remembered
+    ended: tuple[str, ...]  #: what an answer may say, in small letters, when a session is over
+    notes: Notes
+
+    @classmethod
+    def of(cls, terms: Terms) -> "Door":
+        """Return the door that *terms* describe."""
+        settings = terms.settings
+        return cls(
+            url=terms.url.rstrip("/"),
+            login=settings["login"],
+            dstcode=settings["dstcode"],
+            username=settings["username"],
+            password=terms.secrets["password"],
+            lasts=timedelta(seconds=int(settings["session"])),
+            ended=tuple(words.strip().lower() for words in settings["ended"].split(",")),
+            notes=terms.notes,
+        )
+
+    def request(self, path: str, body: Mapping[str, object]) -> Request:
+        """Return the request that brings *body* to *path*; `dstcode` goes both where the guide and where clients have it."""
+        url = f"{self.url}/{path}?{urlencode({'dstcode': self.dstcode}, safe=':')}"
+        headers = (
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json"),
+            ("Charset", "utf-8"),
+            ("dstcode", self.dstcode),
+        )
+        return Request(url, written(body), headers)
+
+
+@attrs.define
+class Session:
+    """The session of one conversation."""
+
+    door: Door
+    now: datetime
+    calls: int = 0  #: questions so far, logins included
+    _new: bool = attrs.field(default=False, init=False)  #: a login was made in this conversation
+    _chances: int = attrs.field(default=2, init=False)  #: how often it may still go on under another session
+
+    def ask(self, path: str, body: Mapping[str, object]) -> Generator[Request, Reply, Told | Unavailable]:
+        """Ask at *path*; return what the portal says, or why it cannot be asked."""
+        while True:
+            session = yield from self._enter()
+            if isinstance(session, Unavailable):
+                return session
+            reply = yield self._count(self.door.request(path, {"session": session, **body}))
+            told = self._read(reply)
+            lost = reply.status in _NOT_YOU or (isinstance(told, Told) and not told.taken)
+            kept = self.door.notes.recall(_KEPT, self.now)
+            if lost and self._chances and (kept != session or not self._new):
+                self._chances -= 1
+                if kept == session:  # else another conversation has renewed it
+                    self.door.notes.drop(_KEPT)
+                continue
+            if reply.status in _NOT_YOU:
+                return Unavailable(f"HTTP {reply.status} under a new session", credentials=True)
+            if (
+                isinstance(told, Told)
+                and not told.taken
+                and any(words in told.text.lower() for words in self.door.ended)
+            ):
+                return Unavailable(f"a new session is not taken: {told.text}")
+            return told
+
+    def _enter(self) -> Generator[Request, Reply, str | Unavailable]:
+        """Return the session that is remembered, else that of a login."""
+        kept = self.door.notes.recall(_KEPT, self.now)
+        if kept is not None:
+            return kept
+        self._new = True
+        who = {"username": self.door.username, "password": self.door.password}
+        reply = yield self._count(self.door.request(self.door.login, who))
+        if reply.status in _NOT_YOU:
+            return Unavailable(f"login as {self.door.username}: HTTP {reply.status}", credentials=True)
+        told = self._read(reply)
+        if isinstance(told, Unavailable):
+            return told
+        session = _object(reply.body).get("session") if told.taken else None
+        if not isinstance(session, str) or not session:
+            return Unavailable(f"login as {self.door.username}: {told.text}", credentials=True)
+        self.door.notes.keep(_KEPT, session, self.now + self.door.lasts)
+        return session
+
+    def _count(self, request: Request) -> Request:
+        self.calls += 1
+        return request
+
+    def _read(self, reply: Reply) -> Told | Unavailable:
+        """Read an answer: `error_code` 0 or 00 is yes, any other no; a list without a code is a yes too."""
+        if reply.status != 200:
+            return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, reply.at or self.now))
+        try:
+            said = _object(reply.body)
+        except ValueError as error:
+            return Unavailable(f"no answer of the portal: {error}")
+        rows, code = _rows(said.get("result")), said.get("error_code")
+        if code is None and rows is None:
+            return Unavailable("no answer of the portal: neither error_code nor result")
+        shown = {name: value for name, value in said.items() if name not in {"session", "result"}}
+        text = written(shown).decode()[:_SHOWN]
+        return Told(code is None or str(code).strip() in {"0", "00"}, rows, text)
+
+
+def written(value: object) -> bytes:
+    """Return *value* as JSON: the same value, the same octets; half a surrogate pair stays the escape it came as."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that *body* is.  Raises ValueError."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("no JSON") from None
+    if not isinstance(said, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - it is the partner's text that is wrong, not our type
+    return said
+
+
+def _rows(result: object) -> tuple[Mapping[str, Any], ...] | None:
+    """Return the rows of a `result`; None when it is no list of objects."""
+    if isinstance(result, list) and all(isinstance(row, dict) for row in result):
+        return tuple(result)
+    return None

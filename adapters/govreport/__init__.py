@@ -1,0 +1,71 @@
+"""The Government reporting system: a unit's sealed report out, and what became of it back.  Knows HTTP and a drop directory; not the journal.
+
+How that system wants it is not known (standards.md 4.7, marked U), so every path, field and word is a setting.
+"""
+
+from datetime import datetime
+
+import attrs
+
+from adapters.govreport import drop, online
+from adapters.govreport.wording import Wording
+from hub.model import Collection, Consignment, Conversation
+from hub.terms import Setting, Terms
+
+SCHEMES = ("https", "http", "file")
+
+_PATH, _A_PATH = r"/[!-~]*", "a path that begins with /"
+_WORDS, _SOME_WORDS = r"[^\s=]+( [^\s=]+)*", "words with one space between"
+_NAMED, _SOME_NAMES = r"[a-z]+=[^\s=]+( [a-z]+=[^\s=]+)*", "pairs such as unit=maDonVi, one space between"
+
+SETTINGS = (
+    Setting("submit-path", "/reports", _PATH, _A_PATH),
+    Setting("format", "multipart", "multipart|raw", "multipart or raw"),
+    Setting("workbook", "yes", "yes|no", "yes or no"),
+    Setting("language", "vi", "vi|en", "vi or en"),
+    Setting("xml-field", "report", _WORDS, _SOME_WORDS),
+    Setting("xlsx-field", "workbook", _WORDS, _SOME_WORDS),
+    Setting("fields", "form=form unit=unit period=period revision=revision", _NAMED, _SOME_NAMES),
+    Setting("id-header", "Idempotency-Key", r"[!-~]+", "the name of a header"),
+    Setting("auth-header", "Authorization", r"[!-~]+", "the name of a header"),
+    Setting("auth-value", "Bearer {secret}", r"[ -~]*\{secret\}[ -~]*", "a text with {secret} in it"),
+    Setting("secret", "", secret=True),
+    Setting("reference", "reference", _WORDS, _SOME_WORDS),
+    Setting("errors", "errors", _WORDS, _SOME_WORDS),
+    Setting("verdict-path", "/verdicts?after={cursor}", r"/[!-~]*\{cursor\}[!-~]*", "a path with {cursor} in it"),
+    Setting("verdict-list", "verdicts", _WORDS, _SOME_WORDS),
+    Setting(
+        "verdict-fields",
+        "id=id form=form unit=unit period=period revision=revision result=status reasons=reasons",
+        _NAMED,
+        _SOME_NAMES,
+    ),
+    Setting("accepted", "accepted", _WORDS, _SOME_WORDS),
+    Setting("returned", "returned", _WORDS, _SOME_WORDS),
+    Setting("pending", "received pending", _WORDS, _SOME_WORDS),
+    Setting("out", "out", r"[A-Za-z0-9_-]+", "the name of a directory"),
+    Setting("in", "in", r"[A-Za-z0-9_-]+", "the name of a directory"),
+)
+
+
+@attrs.frozen
+class GovernmentReporting:
+    """One such system."""
+
+    url: str
+    wording: Wording
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Hand in the report: over HTTP, or as files in the directory."""
+        way = drop.deliver if self.url.startswith("file:") else online.deliver
+        return way(self.url, self.wording, consignment, now)
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Get the verdicts after *cursor*; in a directory, those that still lie there."""
+        way = drop.collect if self.url.startswith("file:") else online.collect
+        return way(self.url, self.wording, cursor, now)
+
+
+def adapter(terms: Terms) -> GovernmentReporting:
+    """Return the adapter of one partner."""
+    return GovernmentReporting(terms.url.rstrip("/"), Wording.of(terms.partner, terms.settings, terms.secrets))

@@ -1,0 +1,67 @@
+"""The Government reporting system as a directory: files out, reply files in.  Knows names and order; not how files are written.
+
+Out: the signed XML, the workbook, and last `NAME.sha256`, as `sha256sum -c` reads it: a report whose list is there is whole.
+In: one JSON object a verdict.  What was taken goes to `taken/`, what the hub refused to `refused/`, each with its hash before its name.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from urllib.parse import quote
+
+from adapters.govreport.online import take
+from adapters.govreport.wording import Unknown, Wording
+from hub.model import Accepted, Arrival, Collected, Collection, Consignment, Conversation, Refused, Request, Unavailable
+from hub.services import verdicts
+
+#: So many reply files are taken in one go.
+_MOST = 50
+
+
+def deliver(url: str, wording: Wording, consignment: Consignment, now: datetime) -> Conversation:
+    """Put one report there.  A file that is there with other octets is never touched: a person must look."""
+    del now
+    papers = wording.papers(consignment.content)
+    keys = papers.keys
+    name = "_".join(quote(keys[key], safe="") for key in ("form", "unit", "period")) + f"_r{keys['revision']}"
+    files = {f"{name}.xml": papers.xml} | ({f"{name}.xlsx": papers.xlsx} if papers.xlsx is not None else {})
+    listed = "".join(f"{hashlib.sha256(octets).hexdigest()}  {file}\n" for file, octets in files.items())
+    for file, octets in {**files, f"{name}.sha256": listed.encode()}.items():
+        reply = yield Request(f"{url}/{wording.settings['out']}/{quote(file)}", octets, method="PUT")
+        if reply.status == 409:
+            return Refused(f"{wording.settings['out']}/{file} is there already, with other content")
+        if reply.status not in {200, 201}:
+            return Unavailable(f"{file}: {reply.status}")
+    return Accepted(name)
+
+
+def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collection:
+    """Take in the reply files that lie there; the cursor means nothing, for what was taken is put away."""
+    del cursor, now
+    place = f"{url}/{wording.settings['in']}"
+    reply = yield Request(f"{place}/", b"", method="GET")
+    if reply.status == 404:
+        return Collected()
+    names = [name for name in json.loads(reply.body) if name.endswith(".json")]
+    unknown = ""
+    for name in names[:_MOST]:
+        reply = yield Request(f"{place}/{quote(name)}", b"", method="GET")
+        if reply.status == 404:
+            continue  # another hand was faster
+        digest = hashlib.sha256(reply.body).hexdigest()
+        try:
+            item = json.loads(reply.body)
+        except ValueError:
+            judged = yield Arrival(reply.body, f"{name} {digest}", verdicts.NAME)
+            good = judged.accepted
+        else:
+            try:
+                good = yield from take(item, f"{name} {digest}", wording)
+            except Unknown as error:
+                unknown = f"{name}: {error}"
+                continue
+        there = f"{place}/{'taken' if good else 'refused'}/{digest[:16]}-{quote(name)}"
+        moved = yield Request(f"{place}/{quote(name)}", b"", (("Destination", there),), "MOVE")
+        if moved.status not in {201, 404}:
+            return Unavailable(f"{name} cannot be put away: {moved.status}")
+    return Unavailable(unknown) if unknown else Collected(more=len(names) > _MOST)

@@ -1,0 +1,127 @@
+"""The Government reporting system over HTTP: one POST a report, one GET for the verdicts.  Knows multipart; not what words are called."""
+
+import json
+from collections.abc import Generator, Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from adapters.govreport.wording import Papers, Senseless, Unknown, Wording
+from hub.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Refused,
+    Reply,
+    Request,
+    Unavailable,
+)
+from hub.replies import retry_after
+from hub.services import verdicts
+
+_XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def deliver(url: str, wording: Wording, consignment: Consignment, now: datetime) -> Conversation:
+    """Hand in one report; in the raw format the workbook follows the XML."""
+    papers, message = wording.papers(consignment.content), consignment.message.id
+    outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
+    for content_type, body in _bodies(papers, wording, message):
+        headers = (*wording.headers(message), ("Content-Type", content_type), ("Accept", "application/json"))
+        reply = yield Request(url + wording.settings["submit-path"], body, headers)
+        outcome = _judged(reply, wording, now)
+        if not isinstance(outcome, Accepted):
+            return outcome
+    return outcome
+
+
+def _bodies(papers: Papers, wording: Wording, message: str) -> Iterable[tuple[str, bytes]]:
+    if wording.settings["format"] == "raw":
+        yield _XML, papers.xml
+        if papers.xlsx is not None:
+            yield _XLSX, papers.xlsx
+        return
+    boundary = f"lienthong-{message}"
+    name = "_".join(quote(papers.keys[key], safe="") for key in ("form", "unit", "period"))
+    name = f"{name}_r{papers.keys['revision']}"
+    parts = [_part(boundary, field, value.encode()) for field, value in wording.fields(papers.keys)]
+    parts.append(_part(boundary, wording.settings["xml-field"], papers.xml, f"{name}.xml", _XML))
+    if papers.xlsx is not None:
+        parts.append(_part(boundary, wording.settings["xlsx-field"], papers.xlsx, f"{name}.xlsx", _XLSX))
+    yield f"multipart/form-data; boundary={boundary}", b"".join(parts) + f"--{boundary}--\r\n".encode()
+
+
+def _part(boundary: str, field: str, value: bytes, file: str = "", content_type: str = "") -> bytes:
+    """Return one part (RFC 7578)."""
+    named = f'; filename="{file}"' if file else ""
+    typed = f"Content-Type: {content_type}\r\n" if content_type else ""
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"{named}\r\n{typed}\r\n'
+    return head.encode() + value + b"\r\n"
+
+
+def _judged(reply: Reply, wording: Wording, now: datetime) -> Accepted | Refused | Unavailable:
+    said = _object(reply.body)
+    match reply.status:
+        case 200 | 201 | 202 if said is not None:
+            reference = said.get(wording.settings["reference"])
+            if isinstance(reference, str | int) and not isinstance(reference, bool):
+                return Accepted(str(reference))
+            return Unavailable(f"HTTP {reply.status} without {wording.settings['reference']}")
+        case 409 if said is not None:
+            return Accepted("it was there already")
+        case 400 | 413 | 415 | 422 if said is not None:
+            errors = said.get(wording.settings["errors"]) or []
+            told = errors if isinstance(errors, list) else [errors]
+            return Refused("; ".join(map(str, told)) or f"HTTP {reply.status}")
+        case 401 | 403:
+            return Unavailable(f"HTTP {reply.status}: it does not know us", credentials=True)
+    return Unavailable(f"HTTP {reply.status}: {reply.body[:200]!r}", retry_after(reply.headers, now))
+
+
+def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collection:
+    """Get the verdicts after *cursor*, which is the id of the last one we have.
+
+    One that makes no sense is taken in as it is, where it is refused with its reason; one with a word that the settings do not know stays
+    there until they do.
+    """
+    path = wording.settings["verdict-path"].replace("{cursor}", quote(cursor, safe=""))
+    reply = yield Request(url + path, b"", (*wording.credentials(), ("Accept", "application/json")), "GET")
+    if reply.status in {401, 403}:
+        return Unavailable(f"HTTP {reply.status}: it does not know us", credentials=True)
+    said = _object(reply.body)
+    items = said.get(wording.settings["verdict-list"]) if said is not None else None
+    if reply.status != 200 or not isinstance(items, list):
+        return Unavailable(f"HTTP {reply.status}: {reply.body[:200]!r}", retry_after(reply.headers, now))
+    begun = cursor
+    for item in items:
+        try:
+            identity = wording.identity(item)
+            yield from take(item, identity, wording)
+        except (Senseless, Unknown) as error:
+            return Unavailable(str(error)) if cursor == begun else Collected(cursor)
+        cursor = identity
+    return Collected(cursor, more=cursor != begun)
+
+
+def take(item: object, identity: str, wording: Wording) -> Generator[Arrival, Any, bool]:
+    """Bring one verdict in; return whether it was accepted there.  Raises Unknown."""
+    try:
+        verdict = wording.verdict(item)
+    except Senseless:
+        judged = yield Arrival(json.dumps(item, ensure_ascii=False).encode(), identity, verdicts.NAME)
+        return bool(judged.accepted)
+    if verdict is None:
+        return True
+    judged = yield Arrival(verdicts.content(verdict), identity, verdicts.NAME)
+    return bool(judged.accepted)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body)
+    except ValueError:  # nor UTF-8
+        return None
+    return found if isinstance(found, dict) else None

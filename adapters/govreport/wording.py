@@ -1,0 +1,123 @@
+"""The words of the Government reporting system: how fields are called, what a verdict says.  Knows the settings; no request."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+import attrs
+
+from hub.report import sealed
+from hub.report.workbook import as_xlsx
+from hub.services.verdicts import Verdict
+
+
+class Unknown(ValueError):
+    """A word that the settings do not know; a person must look at them."""
+
+
+class Senseless(ValueError):
+    """It is no verdict at all."""
+
+
+@attrs.frozen(kw_only=True)
+class Papers:
+    """What is handed in."""
+
+    keys: Mapping[str, str]  #: form, unit, period, revision
+    xml: bytes
+    xlsx: bytes | None
+
+
+@attrs.frozen
+class Wording:
+    """The settings, as they are used."""
+
+    partner: str
+    settings: Mapping[str, str]
+    _secret: str = attrs.field(default="", repr=False)
+
+    @classmethod
+    def of(cls, partner: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> Self:
+        """Take up the settings; every one of them is there, by its default."""
+        return cls(partner, settings, secrets.get("secret", ""))
+
+    def papers(self, content: bytes) -> Papers:
+        """Return the signed XML as it is, and the workbook made of it: the same from the same XML."""
+        found = sealed.read(content)
+        report = found.report
+        keys = {
+            "form": report.form.id,
+            "unit": report.total.unit,
+            "period": report.period.text,
+            "revision": str(found.revision),
+        }
+        wanted = self.settings["workbook"] == "yes"
+        xlsx = as_xlsx(report, found.names, found.evidence, self.settings["language"]) if wanted else None
+        return Papers(keys=keys, xml=content, xlsx=xlsx)
+
+    def headers(self, message: str) -> tuple[tuple[str, str], ...]:
+        """Return who we are and which message it is."""
+        return (*self.credentials(), (self.settings["id-header"], message))
+
+    def credentials(self) -> tuple[tuple[str, str], ...]:
+        """Return who we are, where a secret was agreed."""
+        value = self.settings["auth-value"].replace("{secret}", self._secret)
+        return ((self.settings["auth-header"], value),) if self._secret else ()
+
+    def fields(self, keys: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return the text fields as they are called there."""
+        names = _pairs(self.settings["fields"])
+        return [(names[key], value) for key, value in keys.items() if key in names]
+
+    def identity(self, item: object) -> str:
+        """Return what the verdict *item* is called there.  Raises Senseless."""
+        if not isinstance(item, dict):
+            raise Senseless(f"{item!r:.200} is no verdict")
+        found = item.get(_pairs(self.settings["verdict-fields"]).get("id", "id"))
+        if not isinstance(found, str | int) or found == "":
+            raise Senseless("a verdict without an id")
+        return str(found)
+
+    def verdict(self, item: object) -> Verdict | None:
+        """Return what *item* says; None while nothing is decided.  Raises Senseless, Unknown."""
+        names = _pairs(self.settings["verdict-fields"])
+        if not isinstance(item, dict):
+            raise Senseless(f"{item!r:.200} is no verdict")
+        said = {key: item.get(name) for key, name in names.items()}
+        result = self._result(said.get("result"))
+        if result is None:
+            return None
+        words = {key: _text(said.get(key), key) for key in ("form", "unit", "period", "revision")}
+        if not (words["revision"].isascii() and words["revision"].isdigit()):
+            raise Senseless(f"the revision {words['revision']!r:.200} is no number")
+        reasons = said.get("reasons") or []
+        listed = reasons if isinstance(reasons, list) else [reasons]
+        return Verdict(
+            form=words["form"],
+            unit=words["unit"],
+            period=words["period"],
+            revision=int(words["revision"]),
+            result=result,
+            by=self.partner,
+            reasons=[each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in listed],
+        )
+
+    def _result(self, said: object) -> str | None:
+        """Return our word for a result."""
+        word = _text(said, "result")
+        for ours in ("accepted", "returned"):
+            if word in self.settings[ours].split():
+                return ours
+        if word in self.settings["pending"].split():
+            return None
+        raise Unknown(f"the result {word!r:.200} is none of those in the settings accepted, returned and pending")
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in text.split(" "))
+
+
+def _text(value: Any, key: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise Senseless(f"{key}: {value!r:.200}")
+    return str(value)

@@ -1,0 +1,229 @@
+"""A provincial LGSP's REST door, in the form of Lạng Sơn's: documents and statuses sent, and collected from its list.
+
+Knows their calls, their envelope and the settings that say what their error codes mean; not HTTP, not the journal, not a packet's
+inside.  README.md says where each comes from and how sure it is.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from adapters.lgsp import replies
+from adapters.lgsp.cursor import Cursor
+from adapters.lgsp.replies import Answer, Codes
+from hub.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Judged,
+    Kind,
+    Reply,
+    Request,
+    Unavailable,
+)
+from hub.terms import Notes, Setting, Terms
+
+_CODES = "[0-9]+( [0-9]+)*"
+_WORD = "[!-~]+"
+
+SETTINGS = (
+    Setting("system-id", like=_WORD, expected="the X-SystemId they gave, such as H37.DN.001"),
+    Setting("secret", like=_WORD, expected="a file with the X-SecretKey they gave", secret=True),
+    Setting("username", default="", expected="who logs in for a bearer token; empty: none is asked for"),
+    Setting("password", default="", expected="a file with the password of that user", secret=True),
+    Setting("application", default="", expected="the applicationCode of that login"),
+    Setting("document-type", default="edoc", like=_WORD, expected="the messageType of documents"),
+    Setting("status-type", default="status", like=_WORD, expected="the messageType of status packets"),
+    Setting("done", default="done", like=_WORD, expected="the status of what we have"),
+    Setting("fail", default="fail", like=_WORD, expected="the status of what we refused"),
+    Setting("refused-codes", default="10 18 19 22 23", like=_CODES, expected="error codes that no repetition mends"),
+    Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: we do not know you"),
+    Setting("limited-codes", default="21", like=_CODES, expected="error codes that are tried again a few times only"),
+    Setting("limited-tries", default="3", like="[1-9][0-9]?", expected="how often, 1 to 99"),
+    Setting("first-days", default="7", like="[0-9]{1,3}", expected="how many days the first collection looks back"),
+)
+
+#: Dates of the list are days in Việt Nam.
+_HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
+#: How long a bearer token is used: it lives for 30 minutes (V LS).
+_TOKEN_LIFE = timedelta(minutes=29)
+#: Octets of the largest answer: a document of 20 MB is 36 MB as the base64 of a packet.
+_LARGEST = 64 << 20
+#: Documents got in one collection; the next begins at once.
+_MOST = 20
+
+Asked = Generator[Request, Reply, Answer | Unavailable]
+
+
+@attrs.frozen(kw_only=True)
+class Lgsp:
+    """One LGSP at *url*, the address that ends before `/v1/`."""
+
+    url: str
+    settings: Mapping[str, str]
+    secret: str = attrs.field(repr=False)
+    password: str = attrs.field(repr=False)
+    codes: Codes
+    notes: Notes
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Send the packet as the file `edocFile`, called after the hub's id of the message, the same on every repetition."""
+        name, is_status = consignment.message.id, consignment.message.kind == Kind.STATUS
+        kind = self.settings["status-type" if is_status else "document-type"]
+        media, body = _form(name, consignment.content, {"messageType": kind})
+        answer = yield from self._ask("POST", "sendEdoc", now, body=body, media=media)
+        if isinstance(answer, Unavailable):
+            return answer
+        if not answer.success:
+            return self.codes.outcome(answer, consignment.attempt)
+        return Accepted(f"docId {answer.document_id}" if answer.document_id else "")
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Get what the list shows as open; tell of each what became of it."""
+        today = now.astimezone(_HANOI).date()
+        before = Cursor.read(cursor, today - timedelta(days=int(self.settings["first-days"])))
+        owed: dict[str, str] = {}
+        got, more = 0, False
+        for kind in dict.fromkeys((self.settings["document-type"], self.settings["status-type"])):
+            asked = {"messageType": kind, "fromDate": f"{before.day:%Y/%m/%d}", "toDate": f"{today:%Y/%m/%d}"}
+            listed = yield from self._ask("GET", "syncReceivedEdocList", now, query=asked)
+            if isinstance(listed, Unavailable):
+                return listed
+            if not listed.success:
+                return self.codes.trouble(listed)
+            shown = replies.open_documents(listed, {self.settings["done"], self.settings["fail"]})
+            fresh = [each for each in shown if each not in before.owed]
+            room = max(_MOST - got, 0)
+            got, more = got + len(fresh), more or len(fresh) > room
+            for document_id in (*fresh[:room], *(each for each in shown if each in before.owed)):
+                state = before.owed.get(document_id, "") or (
+                    yield from self._fetch(document_id, now, announce=document_id not in before.owed)
+                )
+                told = (yield from self._tell(document_id, state, now)) if isinstance(state, str) else state
+                if isinstance(told, Unavailable):
+                    return told
+                if not told:
+                    owed[document_id] = str(state)
+        return Collected(Cursor(before.day if owed or more else today, owed).write(), more)
+
+    def _fetch(
+        self, document_id: str, now: datetime, *, announce: bool
+    ) -> Generator[Request | Arrival, Any, str | Unavailable]:
+        """Get one document and have it judged; return the state to tell of it, or nothing where they did not give it.
+
+        What they do not give arrives as their answer, once (*announce*): the hub refuses it, and a person sees why.
+        """
+        answer = yield from self._ask("GET", "getEdoc", now, query={"docId": document_id})
+        if isinstance(answer, Unavailable):
+            return answer
+        content = replies.packet(answer)
+        if content is None and not answer.success and self.codes.passing(answer):
+            return self.codes.trouble(answer)
+        if content is None:
+            if announce:
+                yield Arrival(answer.body, document_id)
+            return ""
+        judged: Judged = yield Arrival(content, document_id)
+        return self.settings["done" if _have(judged) else "fail"]
+
+    def _tell(self, document_id: str, state: str, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
+        """Tell what became of a document; return whether they heard it.  There may be nothing to tell yet."""
+        if not state:
+            return False
+        body = json.dumps({"docId": document_id, "status": state}).encode()
+        answer = yield from self._ask("POST", "updateStatus", now, body=body, media="application/json")
+        if isinstance(answer, Unavailable):
+            return answer
+        if not answer.success and self.codes.passing(answer):
+            return self.codes.trouble(answer)
+        return answer.success
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        now: datetime,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        media: str = "",
+    ) -> Asked:
+        """Ask once; where a bearer token is used and was not taken, once more with a new one."""
+        url = f"{self.url}/v1/{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = [("X-SystemId", self.settings["system-id"]), ("X-SecretKey", self.secret)]
+        headers += [("Accept", "application/json"), *([("Content-Type", media)] if media else [])]
+        kept = self.notes.recall("token", now) is not None
+        while True:
+            bearer = yield from self._bearer(now)
+            if isinstance(bearer, Unavailable):
+                return bearer
+            reply = yield Request(url, body, (*headers, *bearer), method, _LARGEST)
+            if reply.status == 401 and kept:
+                self.notes.drop("token")
+                kept = False
+                continue
+            return replies.read(reply, now)
+
+    def _bearer(self, now: datetime) -> Generator[Request, Reply, tuple[tuple[str, str], ...] | Unavailable]:
+        """Return the Authorization header, logging in for it; none where no user is set."""
+        if not self.settings["username"]:
+            return ()
+        token = self.notes.recall("token", now)
+        if token is None:
+            asked = {"username": self.settings["username"], "password": self.password}
+            asked |= {"applicationCode": self.settings["application"]}
+            body = json.dumps({**asked, "otp": None, "twoFactorProvider": None, "typeObjs": [0, 1]}).encode()
+            headers = (("Content-Type", "application/json"), ("Accept", "application/json"))
+            reply = yield Request(f"{self.url}/v1/auth/login?allow_anonymous=true", body, headers)
+            answer = replies.read(reply, now)
+            if isinstance(answer, Unavailable):
+                return answer
+            token = answer.token
+            if not token:
+                return Unavailable(f"no token: {answer.told}"[:500], credentials=True)
+            self.notes.keep("token", token, now + _TOKEN_LIFE)
+        return (("Authorization", f"Bearer {token}"),)
+
+
+def _have(judged: Judged) -> bool:
+    """Tell whether the hub has the document: this time's, or from before under this id, when they give it in other octets now."""
+    return judged.accepted or any(problem.code == "id-reused" for problem in judged.problems)
+
+
+def adapter(terms: Terms) -> Lgsp:
+    """Return the adapter of one partner; every adapter folder has this function."""
+    settings = terms.settings
+    return Lgsp(
+        url=terms.url.rstrip("/"),
+        settings=settings,
+        secret=terms.secrets["secret"],
+        password=terms.secrets.get("password", ""),
+        codes=Codes(
+            refused=frozenset(settings["refused-codes"].split()),
+            credentials=frozenset(settings["credentials-codes"].split()),
+            limited=frozenset(settings["limited-codes"].split()),
+            tries=int(settings["limited-tries"]),
+        ),
+        notes=terms.notes,
+    )
+
+
+def _form(name: str, content: bytes, fields: Mapping[str, str]) -> tuple[str, bytes]:
+    """Return the media type and octets of a multipart/form-data with the file (RFC 7578); the same for the same."""
+    boundary = f"lienthong-{name}"
+    while boundary.encode() in content:
+        boundary += "-"
+    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="edocFile"; filename="{name}.edxml"\r\n'.encode()]
+    parts += [b"Content-Type: application/xml\r\n\r\n", content, b"\r\n"]
+    for field, value in fields.items():
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode())
+    parts.append(f"--{boundary}--\r\n".encode())
+    return f'multipart/form-data; boundary="{boundary}"', b"".join(parts)

@@ -1,0 +1,108 @@
+"""What an LGSP answers.  Knows the three shapes of its envelope and what settings say of its codes; asks nothing.
+
+`{success, message, docId}`, `{success, message, data{docId, status, errorCode, errorDesc}}`, and what the same door was seen to say
+later, `{code, message, data{status, docId, errorCode}, errorDetail}`.
+"""
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from hub.model import Refused, Reply, Unavailable
+from hub.replies import packet as written_packet
+from hub.replies import read_json, retry_after, snippet, text
+
+#: Statuses under which the door itself answers; under any other the body is a proxy's.
+_OWN = {200, 400, 422, 500}
+#: Statuses by which it says that it does not know us.
+_DENIED = {401, 403}
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """One answer."""
+
+    success: bool
+    code: str  #: the error code as text; empty where there is none, or it is 0
+    told: str
+    data: Any
+    document_id: str
+    token: str
+    body: bytes  #: as it came
+    retry_after: float | None
+
+
+@attrs.frozen(kw_only=True)
+class Codes:
+    """What their error codes mean to a delivery; any other code may pass."""
+
+    refused: AbstractSet[str]
+    credentials: AbstractSet[str]
+    limited: AbstractSet[str]  #: tried again `tries` times only
+    tries: int
+
+    def outcome(self, answer: Answer, attempt: int) -> Refused | Unavailable:
+        """Judge a failure of the *attempt*-th try."""
+        if answer.code in self.refused or (answer.code in self.limited and attempt >= self.tries):
+            return Refused(_told(answer))
+        return self.trouble(answer)
+
+    def trouble(self, answer: Answer) -> Unavailable:
+        """Tell a failure as one that may pass, or as theirs that we are not known."""
+        return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
+
+    def passing(self, answer: Answer) -> bool:
+        """Tell whether a failure is not of this one document: it would meet every other one too."""
+        return answer.code not in self.refused | self.limited
+
+
+def read(reply: Reply, now: datetime) -> Answer | Unavailable:
+    """Read *reply*; what is no answer of theirs is unavailable."""
+    wait = retry_after(reply.headers, reply.at or now)
+    if reply.status in _DENIED:
+        return Unavailable(f"HTTP {reply.status}: {snippet(reply.body)}", wait, credentials=True)
+    said = read_json(reply.body) if reply.status in _OWN else None
+    if not isinstance(said, dict):
+        return Unavailable(f"HTTP {reply.status}: no answer of theirs: {snippet(reply.body)}", wait)
+    data = said.get("data")
+    inner = data if isinstance(data, dict) else {}
+    code = text(inner.get("errorCode") or said.get("errorCode"))
+    code = "" if code == "0" else code
+    details = said.get("errorDetail")
+    clean = reply.status == 200 and not code and not details
+    state = text(inner.get("status")).upper()
+    success = clean and (
+        said["success"] is True
+        if "success" in said
+        else text(said.get("code")) in {"0", "200"} and state in {"", "OK", "SUCCESS"}
+    )
+    told = text(inner.get("errorDesc")) or text(said.get("message"))
+    return Answer(
+        success=success,
+        code=code,
+        told=told or snippet(reply.body),
+        data=data,
+        document_id=text(inner.get("docId") or said.get("docId")),
+        token=text(inner.get("token") or said.get("token")),
+        body=reply.body,
+        retry_after=wait,
+    )
+
+
+def open_documents(answer: Answer, settled: AbstractSet[str]) -> list[str]:
+    """Return the ids that the list shows and that are in none of the *settled* states, in its order, each once."""
+    items = answer.data if isinstance(answer.data, list) else []
+    closed = {state.lower() for state in settled}
+    rows = [item for item in items if isinstance(item, dict) and text(item.get("status")).lower() not in closed]
+    return [each for each in dict.fromkeys(text(row.get("docId")) for row in rows) if each]
+
+
+def packet(answer: Answer) -> bytes | None:
+    """Return the octets of the packet in the answer to getEdoc: written as XML or as its base64; None where there is none."""
+    return written_packet(answer.data.get("edxml") if answer.success and isinstance(answer.data, dict) else None)
+
+
+def _told(answer: Answer) -> str:
+    return f"{answer.code}: {answer.told}"[:2000] if answer.code else answer.told[:2000]

@@ -1,0 +1,215 @@
+"""The shared mail system: packets and notices go out as S/MIME-signed mail, packets come in from a mailbox.  Knows no socket, no journal.
+
+README.md says where the dialect comes from; samples/ holds whole conversations.  What is in a mail is `adapters.mail.letter`'s to say.
+"""
+
+import hashlib
+import re
+from collections.abc import Generator, Iterator
+from datetime import datetime
+from typing import Any
+
+import attrs
+from cryptography import x509
+
+from adapters.mail import letter, opening
+from adapters.mail.addresses import ADDRESS, TABLE, Addresses, Unusable
+from hub.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Unavailable,
+)
+from hub.terms import Setting, Terms
+
+SCHEMES = ("smtp", "smtps", "imap", "imaps")
+_SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
+_PEM = r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
+SETTINGS = (
+    Setting("from", like=ADDRESS, expected="the address that mail is sent from"),
+    Setting("user", "", expected="the account that signs in; none: nobody does"),
+    Setting("password", "", expected="a file with the account's password and nothing else", secret=True),
+    Setting(
+        "address",
+        "",
+        like=r"[^@\s]*\{unit\}[^@\s]*@[A-Za-z0-9.-]+",
+        expected='an address with {unit} in it, such as "{unit}@thainguyen.gov.vn"',
+    ),
+    Setting("addresses", "", like=TABLE, expected="a file with a line for each unit: CODE,ADDRESS", secret=True),
+    Setting("packet-address", "no", like="yes|no", expected="yes or no"),
+    Setting("limit", "20MB", like=rf"[1-9][0-9]{{0,5}}({'|'.join(_SIZES)})", expected='a size such as "20MB"'),
+    Setting(
+        "mailbox",
+        "",
+        like=r"imaps?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?",
+        expected="where packets come in, such as imap://mail.thainguyen.gov.vn/INBOX",
+    ),
+    Setting("refused-folder", "", like=r"[ -\[\]-~]+", expected="the name of a folder, in ASCII"),
+    Setting(
+        "signers",
+        "",
+        like=_PEM,
+        expected="a file of PEM certificates: who may sign the mail that comes in",
+        secret=True,
+    ),
+)
+
+#: The part of a collection that takes one mail.
+Taking = Generator[Request | Arrival, Any, Unavailable | None]
+#: So many mails are looked at before the cursor is kept.
+_BATCH = 20
+_UNKNOWN = {530, 534, 535, 538}  #: the server does not know us, or does not like how we prove it (RFC 4954, 6)
+_TOO_LARGE = re.compile(r"\b5\.3\.4\b")
+_LISTED = re.compile(rb"\* [0-9]+ FETCH \(.*?\bUID ([0-9]+)\b.*?\)", re.IGNORECASE)
+_SIZE = re.compile(rb"\bRFC822\.SIZE ([0-9]+)\b", re.IGNORECASE)
+
+
+@attrs.frozen(kw_only=True)
+class Mail:
+    """One mail system: its server at *url*, and a mailbox there."""
+
+    terms: Terms
+    url: str  #: of its server; empty where mail is only taken in
+    sender: str  #: the address mail is sent from
+    addresses: Addresses
+    limit: int  #: octets of one mail as it travels
+    mailbox: str  #: URL of the folder that packets come into; empty without one
+    refused_folder: str  #: where refused mail is moved; empty: it stays, with a flag
+    judge: opening.Judge
+
+    @property
+    def _account(self) -> tuple[tuple[str, str], ...]:
+        user = self.terms.settings.get("user", "")
+        return (("User", user), ("Password", self.terms.secrets.get("password", ""))) if user else ()
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Send one mail to the addresses of all recipient units; its Message-ID is the same on every repetition."""
+        if not self.url:
+            return Refused("this partner's mailbox is read, and no server is named to send by")
+        try:
+            addresses = self.addresses.of(consignment)
+        except Unusable as unusable:
+            return Refused(str(unusable))
+        body = letter.write(consignment, self.sender, addresses, self.terms.identity, now)
+        if len(body) > self.limit:
+            return Refused(f"the mail has {len(body)} octets; the mail system takes {self.limit}")
+        headers = (("Mail-From", self.sender), *(("Rcpt-To", each) for each in addresses), *self._account)
+        return self._outcome((yield Request(self.url, body, headers)))
+
+    @staticmethod
+    def _outcome(reply: Reply) -> Outcome:
+        text = " ".join(reply.body.decode("utf-8", "replace").split())[:1000]
+        said = f"{reply.status} {text} ({reply.headers.get('stage', '')})"
+        if reply.status in _UNKNOWN or (reply.headers.get("stage") == "auth" and reply.status >= 500):
+            return Unavailable(said, credentials=True)
+        if reply.headers.get("stage") == "content" and reply.status == 250:
+            return Accepted(text)
+        if reply.status == 552 or (reply.status >= 500 and _TOO_LARGE.search(text)):
+            return Refused(f"too large for the mail system: {said}")
+        if reply.status >= 500 and reply.headers.get("stage") in {"mail", "rcpt", "data", "content"}:
+            return Refused(said)
+        return Unavailable(said)  # 4yz, and whatever makes no sense at its place
+
+    def watched(self) -> Request | None:
+        """Return the request that names the mailbox, for who waits there."""
+        return Request(self.mailbox, b"IDLE", self._account) if self.mailbox else None
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Take what came since *cursor*, `UIDVALIDITY:UID`: the packets of each signed mail, then a flag that says what became of it."""
+        if not self.mailbox:
+            return Unavailable("no mailbox is set: settings.mailbox")
+        validity, _, last = cursor.partition(":")
+        reply = yield self._command(f"UID FETCH {int(last or 0) + 1}:* (UID RFC822.SIZE)")
+        if flaw := _flaw(reply):
+            return flaw
+        found = reply.headers.get("uidvalidity", "")
+        if validity and found != validity:  # the mailbox was made anew: no UID of before means anything
+            validity, last = found, ""
+            reply = yield self._command("UID FETCH 1:* (UID RFC822.SIZE)")
+            if flaw := _flaw(reply):
+                return flaw
+        seen = int(last or 0)
+        waiting = [(uid, size) for uid, size in _listed(reply.body) if uid > seen]
+        for uid, size in waiting[:_BATCH]:
+            flaw = yield from self._take(uid, size, now)
+            if flaw:
+                return flaw
+            seen = uid
+        return Collected(f"{found}:{seen}", more=len(waiting) > _BATCH)
+
+    def _take(self, uid: int, size: int, now: datetime) -> Taking:
+        """Take one mail; return what keeps us from the next one."""
+        refused = size > self.limit
+        if not refused:
+            reply = yield self._command(f"UID FETCH {uid} (BODY.PEEK[])")
+            if flaw := _flaw(reply):
+                return flaw
+            if not reply.body.strip():
+                return None  # somebody has removed it
+            try:
+                packets = opening.packets(reply.body, self.judge, now)
+            except Unusable:
+                packets, refused = (), True
+            for packet in packets:
+                judged = yield Arrival(packet, hashlib.sha256(packet).hexdigest())
+                refused = refused or not judged.accepted
+        marks = r"\Seen \Flagged" if refused else r"\Seen"
+        commands = [rf"UID STORE {uid} +FLAGS.SILENT ({marks})"]
+        if refused and self.refused_folder:
+            commands.append(f'UID MOVE {uid} "{self.refused_folder}"')
+        for command in commands:
+            reply = yield self._command(command)
+            if flaw := _flaw(reply):
+                return flaw
+        return None
+
+    def _command(self, command: str) -> Request:
+        return Request(self.mailbox, command.encode("ascii"), self._account)
+
+
+def _flaw(reply: Reply) -> Unavailable | None:
+    if reply.status == 200:
+        return None
+    said = f"{reply.status} {reply.headers.get('text', '')[:500]}"
+    return Unavailable(said, credentials=reply.status == 401)
+
+
+def _listed(body: bytes) -> list[tuple[int, int]]:
+    """Return UID and size of each mail that a FETCH listed, in order."""
+    found = []
+    for line in body.splitlines():
+        uid, size = _LISTED.fullmatch(line), _SIZE.search(line)
+        if uid and size:
+            found.append((int(uid[1]), int(size[1])))
+    return sorted(found)
+
+
+def adapter(terms: Terms) -> Mail:
+    """Return the adapter of one mail system."""
+    said, secret = terms.settings, terms.secrets
+    size = re.fullmatch(r"([0-9]+)([A-Za-z]+)", said["limit"])
+    assert size is not None
+    reads = terms.url.startswith("imap")
+    return Mail(
+        terms=terms,
+        url="" if reads else terms.url,
+        sender=said["from"],
+        addresses=Addresses.read(
+            secret.get("addresses", ""), said["address"], from_packet=said["packet-address"] == "yes"
+        ),
+        limit=int(size[1]) * _SIZES[size[2]],
+        mailbox=said["mailbox"] or (terms.url if reads else ""),
+        refused_folder=said["refused-folder"],
+        judge=opening.Judge(tuple(_certificates(secret.get("signers", ""))), terms.anchors),
+    )
+
+
+def _certificates(pem: str) -> Iterator[x509.Certificate]:
+    return iter(x509.load_pem_x509_certificates(pem.encode("ascii")) if pem.strip() else ())

@@ -1,0 +1,62 @@
+"""Which address a unit has.  Knows the operator's table and template, and `To/Email` of a packet; sends nothing."""
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from hub import markup
+from hub.errors import Rejected
+from hub.model import Consignment
+
+#: An address as it may stand in a command and a header: a dot-atom of RFC 5321, without quotes or comments.
+ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
+_ROW = rf"[^,#\s][^,\n]*,[ \t]*{ADDRESS}[ \t]*"
+TABLE = rf"(?:#[^\n]*|{_ROW}|)(?:\r?\n(?:#[^\n]*|{_ROW}|))*"
+
+
+class Unusable(Exception):
+    """What came, or is to go, is not fit to travel by mail: why."""
+
+
+@attrs.frozen
+class Addresses:
+    """Where to find a unit's address: in the table first, then by the template, then, if that is allowed, in the packet."""
+
+    table: Mapping[str, str]
+    template: str = ""
+    from_packet: bool = False
+
+    @classmethod
+    def read(cls, table: str, template: str, *, from_packet: bool) -> "Addresses":
+        """Take the table as its file has it: a line `CODE,ADDRESS` for each unit, `#` before what is not for us."""
+        rows = (line.split(",", 1) for line in table.splitlines() if "," in line and not line.startswith("#"))
+        return cls({code.strip(): address.strip() for code, address in rows}, template, from_packet)
+
+    def of(self, consignment: Consignment) -> tuple[str, ...]:
+        """Return the addresses of all recipients, each once.  Raises Unusable, naming every unit that has none."""
+        written = _written(consignment.content) if self.from_packet else {}
+        found: dict[str, str] = {}
+        for unit in consignment.recipients:
+            shaped = self.template.replace("{unit}", unit)
+            address = self.table.get(unit) or shaped or written.get(unit, "")
+            if re.fullmatch(ADDRESS, address):
+                found[unit] = address
+        missing = [unit for unit in consignment.recipients if unit not in found]
+        if missing:
+            raise Unusable(f"no mail address for {', '.join(missing)}")
+        return tuple(dict.fromkeys(found.values()))
+
+
+def _written(content: bytes) -> Mapping[str, str]:
+    """Return the Email of each To of a packet (QCVN 102), by OrganId; nothing of what is no packet."""
+    try:
+        root = markup.parse(content)
+    except Rejected:
+        return {}
+    found = {}
+    for element in root.iter("{*}To"):
+        said = {markup.local(child): (child.text or "").strip() for child in element.iterchildren("{*}*")}
+        if said.get("OrganId") and said.get("Email"):
+            found[said["OrganId"]] = said["Email"]
+    return found

@@ -1,0 +1,142 @@
+"""National shared services (NGSP): a token kept until it expires, then one REST call a question.  Knows their JSON; no journal, no clock.
+
+README.md says where the dialect comes from and how sure that is.  No reason given here quotes what was asked or answered: what a
+partner says of a person stays out of the journal.
+"""
+
+import base64
+import json
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from adapters.ngsp import services
+from adapters.ngsp.services import Asking
+from hub.model import Inquest, Query, Refused, Reply, Request, Unavailable
+from hub.replies import read_json, retry_after
+from hub.terms import Setting, Terms
+
+_PATH = r"[^\s/][^\s]*"
+_PATH_EXPECTED = "a path below the url, without a leading /"
+
+SETTINGS = (
+    Setting("token-url", like=r"https?://\S+", expected="where tokens are had, such as https://api.ngsp.gov.vn/token"),
+    Setting("client-id", secret=True, expected="a file that holds the consumer key and nothing else"),
+    Setting("client-secret", secret=True, expected="a file that holds the consumer secret and nothing else"),
+    Setting("enterprise-path", "apiCSDLDKDN/1.0/chiTietDoanhNghiep", _PATH, _PATH_EXPECTED),
+    Setting("categories-path", "dmdc/1.0/AllCategory", _PATH, _PATH_EXPECTED),
+    Setting(
+        "category-path",
+        "dmdc/1.0/Category/{category}",
+        r"[^\s/]\S*\{category\}\S*",
+        "a path with the category's name in braces",
+    ),
+    Setting("order-path", "apiVNPostNGSP/p1.0/order/post", _PATH, _PATH_EXPECTED),
+    Setting("civil-status-path", "hotich/1.0/dangKyHoTich", _PATH, _PATH_EXPECTED),
+    Setting("joint-civil-status-path", "apiLienThongKSKT/1.0/nhanHoSoDKHT", _PATH, _PATH_EXPECTED),
+    Setting("judicial-record-path", "apiLyLichTuPhap/1.0/nhanHoSoDangKy", _PATH, _PATH_EXPECTED),
+    Setting("customer-code", "", ".*", "the post's code of this customer; none: the post answers no order"),
+    Setting(
+        "order-accepted",
+        "1 00 200 success",
+        expected="the statuses by which the post takes an order, with blanks between",
+    ),
+    Setting("civil-status-accepted", "1 00", expected="the statuses by which it is taken, with blanks between"),
+    Setting("judicial-record-accepted", "1 00", expected="the statuses by which it is taken, with blanks between"),
+)
+
+#: A token is given up so long before it ends: the call that carries it takes time too.
+_MARGIN = timedelta(seconds=30)
+#: What a gateway says of who we are, not of what we asked: a person must look.
+_UNKNOWN_TO_THEM = {401, 403}
+_TOKEN = "token"  # noqa: S105 - what it is called, not what it is
+
+
+@attrs.frozen
+class NGSP:
+    """The shared services behind one gateway."""
+
+    terms: Terms
+
+    def ask(self, query: Query, now: datetime) -> Inquest:
+        """Ask one service.  The token is had once and kept; one that the gateway takes no more is had anew, once."""
+        settings = self.terms.settings
+        found = services.BY_OPERATION.get(query.operation)
+        if found is None:
+            return Refused(f"NGSP knows no {query.operation}")
+        if missing := [name for name in found.needs if not settings[name]]:
+            return Refused(f"{', '.join(missing)} is not set for this partner")
+        asking = found.asking(query, settings)
+        kept = self.terms.notes.recall(_TOKEN, now)
+        token = kept or (yield from self._token(now))
+        if isinstance(token, Unavailable):
+            return token
+        reply = yield self._request(asking, token)
+        if reply.status == 401:
+            self.terms.notes.drop(_TOKEN)
+        if reply.status == 401 and kept:
+            token = yield from self._token(reply.at or now)
+            if isinstance(token, Unavailable):
+                return token
+            reply = yield self._request(asking, token)
+        if reply.status in _UNKNOWN_TO_THEM:
+            return Unavailable(f"HTTP {reply.status}: our token is not taken", credentials=True)
+        if reply.status != 200:
+            return _unavailable(reply, "no answer", reply.at or now)
+        said = _object(reply.body)
+        if said is None:
+            return _unavailable(reply, "no JSON that makes sense", reply.at or now)
+        try:
+            return found.read(said, settings)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return _unavailable(reply, "JSON of another shape than agreed", reply.at or now)
+
+    def _token(self, now: datetime) -> Generator[Request, Reply, str | Unavailable]:
+        """Have a token (RFC 6749, 4.4) and keep it until shortly before it ends."""
+        secrets = self.terms.secrets
+        pair = f"{quote(secrets['client-id'], safe='')}:{quote(secrets['client-secret'], safe='')}"
+        headers = (
+            ("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Accept", "application/json"),
+        )
+        reply = yield Request(self.terms.settings["token-url"], b"grant_type=client_credentials", headers)
+        said, at = _object(reply.body), reply.at or now
+        error = said.get("error") if isinstance(said, Mapping) else None
+        if reply.status == 401 or (reply.status == 400 and error in {"invalid_client", "unauthorized_client"}):
+            return Unavailable(f"HTTP {reply.status}: no token for our client-id and client-secret", credentials=True)
+        token = said.get("access_token") if isinstance(said, Mapping) else None
+        if reply.status != 200 or not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            return _unavailable(reply, "no token", at)
+        assert isinstance(said, Mapping)
+        lasts = said.get("expires_in")
+        if isinstance(lasts, int | float) and not isinstance(lasts, bool) and 0 < lasts < 10**8:
+            self.terms.notes.keep(_TOKEN, token, at + timedelta(seconds=lasts) - _MARGIN)
+        return token
+
+    def _request(self, asking: Asking, token: str) -> Request:
+        url = f"{self.terms.url.rstrip('/')}/{asking.path}"
+        if asking.query:
+            url += ("&" if "?" in url else "?") + urlencode(asking.query)
+        headers = (("Authorization", f"Bearer {token}"), ("Accept", "application/json"))
+        if asking.body is None:
+            return Request(url, b"", headers, "GET")
+        body = json.dumps(asking.body, ensure_ascii=False, separators=(",", ":")).encode()
+        return Request(url, body, (*headers, ("Content-Type", "application/json; charset=utf-8")))
+
+
+def adapter(terms: Terms) -> NGSP:
+    """Return the adapter of one gateway; every adapter folder has this function."""
+    return NGSP(terms)
+
+
+def _object(body: bytes) -> Mapping[str, Any] | list[Any] | None:
+    said = read_json(body)
+    return said if isinstance(said, dict | list) else None
+
+
+def _unavailable(reply: Reply, what: str, now: datetime) -> Unavailable:
+    return Unavailable(f"HTTP {reply.status}: {what}", retry_after(reply.headers, now))

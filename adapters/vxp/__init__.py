@@ -1,0 +1,198 @@
+"""The national document axis (VXP): packets and statuses up and down, and its list of agencies.
+
+Knows its operations and what each answer means for us; not HTTP, nor the journal.  README.md says where the dialect comes from.
+"""
+
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from adapters.vxp import answers, signing
+from adapters.vxp.answers import Answer, Item
+from adapters.vxp.line import Line
+from hub.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Judged,
+    Kind,
+    Listing,
+    Refused,
+    Request,
+    Unavailable,
+)
+from hub.terms import Notes, Setting, Terms
+
+_WORD, _YES_OR_NO, _CODES = r"[!-~]{1,64}", "yes|no", r"|\S+( \S+)*"
+SETTINGS = (
+    Setting("system-id", like=_WORD, expected='our id at the axis, such as "00.53.W00"'),
+    Setting("secret", secret=True),
+    Setting("from", "sender", _WORD, '"sender", "system" or the code of an agency'),
+    Setting("name-recipients", "no", _YES_OR_NO, "yes or no"),
+    Setting("service-type", "eDoc", _WORD),
+    Setting("version", "3.0.201608", _WORD),
+    Setting("hash-digits", "short", "short|full", "short or full"),
+    Setting("processing", "yes", _YES_OR_NO, "yes or no"),
+    Setting("portion", "20", "[1-9][0-9]{0,2}", "a whole number from 1 to 999"),
+    Setting("overlap-days", "7", "[0-9]{1,3}", "a whole number from 0 to 999"),
+    Setting("dates", "%Y/%m/%d", r"none|(%[YmdHMS]|[-/.:T ])+", 'a pattern such as "%Y/%m/%d", or "none"'),
+    Setting("agencies", "getAgenciesList", "[A-Za-z0-9]{1,64}", "the name of an operation"),
+    Setting("codes-credentials", "15", _CODES, "codes with a space between"),
+    Setting("codes-again", "20", _CODES, "codes with a space between"),
+    Setting("codes-few", "21", _CODES, "codes with a space between"),
+    Setting("codes-duplicate", "", _CODES, "codes with a space between"),
+)
+
+#: So often a message is sent that the axis says it could not work on; then that counts as its last word.
+_FEW = 5
+#: So long the axis is not told again of a packet that it will not hear about.
+_DEAF = timedelta(hours=1)
+
+
+@attrs.frozen
+class Axis:
+    """The axis at *url*, called with our secret."""
+
+    url: str
+    secret: str = attrs.field(repr=False)
+    notes: Notes
+    settings: Mapping[str, str]  #: all of them
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Send the packet as it is.  A repetition has the same octets and `hash-file`: all that the axis can know it by."""
+        content, message = consignment.content, consignment.message
+        fields = [
+            ("from", self._from(message.sender)),
+            ("servicetype", self.settings["service-type"]),
+            ("messagetype", "status" if message.kind == Kind.STATUS else "edoc"),
+            ("hash-file", signing.fingerprint(content, self.settings["hash-digits"])),
+        ]
+        if self.settings["name-recipients"] == "yes":
+            fields.append(("to", json.dumps(consignment.recipients, separators=(",", ":"))))
+        answer = yield from self._line(now).ask("sendEdoc", fields, content, "octet-stream")
+        if isinstance(answer, Unavailable):
+            return answer
+        had_it = self._is(answer, "duplicate")
+        if answer.good or had_it:
+            named = f"docId {answer.doc_id}" if answer.doc_id else "no docId"
+            return Accepted(f"{named}, which it had already: {answer}" if had_it else named)
+        last_word = self._is(answer, "few") and consignment.attempt >= _FEW
+        return Refused(str(answer)) if last_word else self._failed(answer)
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Get what waits, documents before statuses, a portion at a time; the cursor is the last day that was seen to its end.
+
+        The days before it are looked at again, for what the axis listed late.
+        """
+        line, room, flaw = self._line(now), int(self.settings["portion"]), ""
+        for kind in ("edoc", "status"):
+            listed = yield from self._received(line, kind, cursor)
+            if isinstance(listed, Unavailable):
+                return listed
+            for item in self._waiting(listed, now):
+                if not item.doc_id:
+                    flaw = f"the list of {kind} names something without a docId that can be asked for"
+                    continue
+                if not room:
+                    return Collected(cursor, more=True)
+                room -= 1
+                broken = yield from self._take(line, item.doc_id)
+                if broken is not None:
+                    return broken
+        return Unavailable(flaw) if flaw else Collected(_day(now).isoformat())
+
+    def list_units(self, now: datetime) -> Listing:
+        """Return the axis's list of all agencies, as it gives it."""
+        reply = yield from self._line(now).call(self.settings["agencies"])
+        answer = answers.read(reply, reply.at or now)
+        if isinstance(answer, Unavailable):
+            return answer
+        return reply.body if answer.good else self._failed(answer)
+
+    def _received(self, line: Line, kind: str, cursor: str) -> Generator[Request, Any, list[Item] | Unavailable]:
+        """Ask for the list of what was received; without a cursor, for all of it."""
+        fields = [("servicetype", self.settings["service-type"]), ("messagetype", kind)]
+        if cursor and self.settings["dates"] != "none":
+            first = date.fromisoformat(cursor) - timedelta(days=int(self.settings["overlap-days"]))
+            # The last day is tomorrow, so that it does not matter whether the axis counts it in.
+            for name, day in (("fromDate", first), ("toDate", _day(line.now) + timedelta(days=1))):
+                fields.append((name, day.strftime(self.settings["dates"])))
+        answer = yield from line.ask("getReceivedEdocList", fields)
+        if isinstance(answer, Unavailable):
+            return answer
+        if not answer.good:
+            return self._broken(answer)
+        listed = answers.items(answer)
+        return Unavailable(f"the list of {kind} is no list") if listed is None else listed
+
+    def _waiting(self, listed: Sequence[Item], now: datetime) -> Iterator[Item]:
+        """Give what has no final status yet, once each."""
+        seen = set()
+        for item in listed:
+            deaf = self.notes.recall(f"told {item.doc_id}", now)
+            if item.status not in {"done", "fail"} and item.doc_id not in seen and not deaf:
+                yield item
+            seen.add(item.doc_id)
+
+    def _take(self, line: Line, doc_id: str) -> Generator[Request | Arrival, Any, Unavailable | None]:
+        """Get one packet, hand it in, and only then tell the axis what became of it.
+
+        What the axis does not give is handed in as it answered: that is refused, and kept where a person finds it.
+        """
+        answer = yield from line.ask("getEdoc", [("docId", doc_id)])
+        if isinstance(answer, Unavailable):
+            return answer
+        if self._is(answer, "credentials", "again", "few"):
+            return self._broken(answer)
+        content = answers.packet(answer) if answer.good else None
+        judged: Judged = yield Arrival(content or json.dumps(answer.fields).encode(), doc_id)
+        telling = ["done" if judged.accepted else "fail"]
+        if judged.accepted and self.settings["processing"] == "yes":
+            telling.insert(0, "processing")
+        for status in telling:
+            heard = yield from line.ask("updateStatus", [("docid", doc_id), ("status", status)])
+            if isinstance(heard, Unavailable):
+                return heard
+            if self._is(heard, "credentials", "again", "few"):
+                return self._broken(heard)
+            if not heard.good and status == telling[-1]:
+                self.notes.keep(f"told {doc_id}", status, line.now + _DEAF)
+        return None
+
+    def _line(self, now: datetime) -> Line:
+        return Line(self.url, self.settings["system-id"], self.secret, self.settings["version"], now)
+
+    def _from(self, sender: str | None) -> str:
+        code = self.settings["from"]
+        if code == "sender" and sender:
+            return sender
+        return self.settings["system-id"] if code in {"sender", "system"} else code
+
+    def _is(self, answer: Answer, *kinds: str) -> bool:
+        """Tell whether the axis answered by a code of one of these settings."""
+        return not answer.good and any(answer.code in self.settings[f"codes-{kind}"].split() for kind in kinds)
+
+    def _failed(self, answer: Answer) -> Refused | Unavailable:
+        if self._is(answer, "credentials"):
+            return Unavailable(str(answer), credentials=True)
+        return Unavailable(str(answer)) if self._is(answer, "again", "few") else Refused(str(answer))
+
+    def _broken(self, answer: Answer) -> Unavailable:
+        """Return why a collection ends here; the axis has no word that would be the last about a list."""
+        failed = self._failed(answer)
+        return failed if isinstance(failed, Unavailable) else Unavailable(failed.detail)
+
+
+def adapter(terms: Terms) -> Axis:
+    """Return the adapter of one partner; every adapter folder has this function."""
+    return Axis(terms.url.rstrip("/"), terms.secrets["secret"], terms.notes, terms.settings)
+
+
+def _day(now: datetime) -> date:
+    return now.astimezone(signing.HANOI).date()

@@ -1,0 +1,104 @@
+"""What the axis answers: its envelope, the items of a list, an edXML packet.  Knows their fields; asks nothing, decides nothing.
+
+The axis is not trusted to be well: what is no answer of it is said to be none, and a text it wrote can be stored and sent on.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from hub.model import Reply, Unavailable
+from hub.replies import read_json, retry_after
+
+#: Under these an answer is the axis's own: its SDK reads JSON under any status, but a 5xx may be anybody's on the way.
+_ANSWERED = {200, 201, 400, 404}
+_STRANGER = {401, 403}
+#: An id of the axis is one of MongoDB or a UUID; it must fit in a header.
+_ID = re.compile(r"[!-~]{1,200}")
+
+
+@attrs.frozen
+class Answer:
+    """One answer: `{status, ErrorCode, ErrorDesc, …}`."""
+
+    good: bool
+    code: str
+    told: str
+    fields: Mapping[str, object]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.told}" if self.told else self.code
+
+    @property
+    def doc_id(self) -> str:
+        """Return the docId that `sendEdoc` gives: beside the status, as the SDK reads it, or in `data`; empty without one."""
+        data = self.fields.get("data")
+        first = data[0] if isinstance(data, list) and data else data
+        inner = first if isinstance(first, Mapping) else {}
+        for value in (self.fields.get("DocId"), self.fields.get("docId"), inner.get("docId"), inner.get("DocId")):
+            if isinstance(value, str | int) and _ID.fullmatch(str(value)):
+                return str(value)
+        return ""
+
+
+@attrs.frozen
+class Item:
+    """One line of a list of what was received."""
+
+    doc_id: str  #: empty when it has none that can be asked for
+    status: str  #: initial, processing, done, fail; in lower case
+    created: str  #: as written
+
+
+def read(reply: Reply, now: datetime) -> Answer | Unavailable:
+    """Return the answer in *reply*, or why there is none."""
+    if reply.status in _STRANGER:
+        return Unavailable(f"HTTP {reply.status}: the axis does not know us", credentials=True)
+    if reply.status not in _ANSWERED:
+        return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, now))
+    said = read_json(reply.body)
+    if not isinstance(said, Mapping) or "status" not in said or "ErrorCode" not in said:
+        return Unavailable(f"HTTP {reply.status}: no answer of the axis", retry_after(reply.headers, now))
+    code, state = text(said["ErrorCode"]), text(said["status"]).upper()
+    if (code == "0") != (state != "FAIL"):
+        return Unavailable(f"HTTP {reply.status}: the answer contradicts itself: {state}, ErrorCode {code}")
+    return Answer(code == "0", code, text(said.get("ErrorDesc")), said)
+
+
+def items(answer: Answer) -> list[Item] | None:
+    """Return what a list names, the oldest first as far as the texts tell; None when it is no list of items."""
+    data = answer.fields.get("data")
+    if data is None:
+        return []
+    if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
+        return None
+    listed = [
+        Item(_id(each.get("docId")), text(each.get("status")).lower(), text(each.get("created_time"))) for each in data
+    ]
+    return sorted(listed, key=lambda item: item.created)
+
+
+def packet(answer: Answer) -> bytes | None:
+    """Return the octets that `getEdoc` gives in base64; None when they cannot be read."""
+    data = answer.fields.get("data")
+    if not isinstance(data, str):
+        return None
+    try:
+        return base64.b64decode("".join(data.split()), validate=True) or None
+    except ValueError:
+        return None
+
+
+def text(value: object) -> str:
+    """Return *value* as one line that can be kept: no lone surrogate, no control, bounded."""
+    if value is None:
+        return ""
+    line = " ".join(str(value).split())[:500]
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+
+
+def _id(value: object) -> str:
+    return str(value) if isinstance(value, str | int) and _ID.fullmatch(str(value)) else ""

@@ -1,0 +1,46 @@
+"""One conversation with the axis: each call signed at its own time, each answer read.  Knows POST and headers; no operation."""
+
+from collections.abc import Generator, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from adapters.vxp import answers, signing
+from adapters.vxp.answers import Answer
+from hub.model import Reply, Request, Unavailable
+
+#: A packet of 40 MB is 54 MB in base64, and the list of all agencies has some 20 MB.
+_LARGE = 64 << 20
+
+Asked = Generator[Request, Any, Answer | Unavailable]
+
+
+@attrs.define
+class Line:
+    """The line to the adapter at *url*, to which we are *system_id*."""
+
+    url: str
+    system_id: str
+    secret: str = attrs.field(repr=False)
+    version: str
+    now: datetime  #: of the latest reply, or of the beginning
+
+    def call(
+        self, operation: str, fields: Sequence[tuple[str, str]] = (), content: bytes = b"{}", kind: str = "json"
+    ) -> Generator[Request, Any, Reply]:
+        """Ask for *operation* with the logical headers *fields*; return the reply as it is."""
+        media = f"application/{kind}"
+        logical = (("timestamp", signing.timestamp(self.now)), ("systemid", self.system_id), ("Content-Type", media))
+        headers = signing.signed((*logical, *fields), self.secret, self.version)
+        url = f"{self.url}/{operation}"
+        reply: Reply = yield Request(url, content, (("Content-Type", media), *headers), reply_limit=_LARGE)
+        self.now = reply.at or self.now
+        return reply
+
+    def ask(
+        self, operation: str, fields: Sequence[tuple[str, str]] = (), content: bytes = b"{}", kind: str = "json"
+    ) -> Asked:
+        """Ask, and return the axis's answer, or why there is none."""
+        reply = yield from self.call(operation, fields, content, kind)
+        return answers.read(reply, self.now)

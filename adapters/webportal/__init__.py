@@ -1,0 +1,91 @@
+"""The province's web portal: a published report as HTML and JSON, put where its CMS wants it.  Knows HTTP; not who published it.
+
+How a CMS wants pages differs from one to the next (standards.md 7, marked D), so paths, method, headers and kinds are settings.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import quote
+
+import attrs
+
+from hub.model import Accepted, Consignment, Conversation, Refused, Reply, Request, Unavailable
+from hub.replies import retry_after
+from hub.report import outputs, sealed
+from hub.report.sealed import Sealed
+from hub.terms import Setting, Terms
+
+_HEADER, _A_HEADER = r"[!-9;-~]+", "the name of a header"
+SETTINGS = (
+    Setting("path", "/reports/{form}/{unit}/{period}.{kind}", r"/[!-~]*", "a path that begins with /"),
+    Setting("method", "PUT", "PUT|POST", "PUT or POST"),
+    Setting("kinds", "html json", r"(html|json)( (html|json))*", "html, json or both, one space between"),
+    Setting("language", "vi", "vi|en", "vi or en"),
+    Setting("id-header", "Idempotency-Key", _HEADER, _A_HEADER),
+    Setting("revision-header", "X-Revision", _HEADER, _A_HEADER),
+    Setting("auth-header", "Authorization", _HEADER, _A_HEADER),
+    Setting("auth-value", "Bearer {secret}", r"[ -~]*\{secret\}[ -~]*", "a text with {secret} in it"),
+    Setting("secret", secret=True),
+)
+
+
+@attrs.frozen
+class WebPortal:
+    """One portal."""
+
+    url: str
+    settings: Mapping[str, str]
+    _secret: str = attrs.field(repr=False)
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Put one published report there, each kind of page after the other."""
+        found, outcome = sealed.read(consignment.content), Accepted()
+        for kind in self.settings["kinds"].split(" "):
+            content_type, content = self._page(kind, found)
+            headers = (*self._headers(consignment, found), ("Content-Type", content_type))
+            reply = yield Request(self._place(kind, found), content, headers, self.settings["method"])
+            judged = _judged(reply, now)
+            if not isinstance(judged, Accepted):
+                return judged
+            outcome = judged
+        return outcome
+
+    def _headers(self, consignment: Consignment, found: Sealed) -> tuple[tuple[str, str], ...]:
+        return (
+            (self.settings["auth-header"], self.settings["auth-value"].replace("{secret}", self._secret)),
+            (self.settings["id-header"], consignment.message.id),
+            (self.settings["revision-header"], str(found.revision)),
+        )
+
+    def _page(self, kind: str, found: Sealed) -> tuple[str, bytes]:
+        if kind == "json":
+            return "application/json; charset=utf-8", outputs.as_json(found.report, found.names).encode()
+        page = outputs.as_html(found.report, found.names, self.settings["language"])
+        return "text/html; charset=utf-8", page.encode()
+
+    def _place(self, kind: str, found: Sealed) -> str:
+        report = found.report
+        said = {"form": report.form.id, "unit": report.total.unit, "period": report.period.text, "kind": kind}
+        path = self.settings["path"]
+        for word, value in said.items():
+            path = path.replace(f"{{{word}}}", quote(value, safe=""))
+        return self.url + path
+
+
+def _judged(reply: Reply, now: datetime) -> Accepted | Refused | Unavailable:
+    said = f"HTTP {reply.status}: {reply.body[:200].decode('utf-8', 'replace')}"
+    match reply.status:
+        case 200 | 201 | 204 if b"<html" not in reply.body[:200].lower():
+            return Accepted(reply.headers.get("location", ""))
+        case 409:
+            return Accepted("it has a newer revision")
+        case 400 | 404 | 405 | 413 | 415 | 422:
+            return Refused(said)
+        case 401 | 403:
+            return Unavailable(f"HTTP {reply.status}: it does not know us", credentials=True)
+    return Unavailable(said, retry_after(reply.headers, now))
+
+
+def adapter(terms: Terms) -> WebPortal:
+    """Return the adapter of one partner."""
+    return WebPortal(terms.url.rstrip("/"), terms.settings, terms.secrets["secret"])

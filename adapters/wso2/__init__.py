@@ -1,0 +1,209 @@
+"""A provincial exchange behind WSO2 API Manager, in the form of Quảng Nam's `/truclienthong/v1.0.0`: sent to, and collected from.
+
+Knows the token of OAuth2 client credentials, the calls to `/vanbans`, and the settings for what no document says; not HTTP, not the
+journal, not a packet's inside.  README.md says where each comes from and how sure it is.
+"""
+
+import base64
+import json
+from collections.abc import Generator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from adapters.wso2 import replies
+from adapters.wso2.replies import Answer, Codes
+from hub.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Judged,
+    Kind,
+    Reply,
+    Request,
+    Unavailable,
+)
+from hub.terms import Notes, Setting, Terms
+
+_CODES = "[0-9]+( [0-9]+)*"
+_WORD = "[!-~]+"
+
+SETTINGS = (
+    Setting("consumer-key", like=_WORD, expected="the consumer key of the hub's application"),
+    Setting("consumer-secret", like=_WORD, expected="a file with its consumer secret", secret=True),
+    Setting("unit-secret", like=_WORD, expected="a file with the secret code of the unit that connects", secret=True),
+    Setting("token-path", default="/token", like="/[!-~]*", expected="where tokens are, from the root of the address"),
+    Setting("unit-name", default="secretDonVi", like="[A-Za-z0-9_-]+", expected="what the unit's secret is called"),
+    Setting("unit-in", default="header", like="header|query", expected="header or query"),
+    Setting("packet-name", default="data", like="[A-Za-z0-9_-]+", expected="what the packet's base64 is called"),
+    Setting("packet-in", default="form", like="form|json|text", expected="form, json or text"),
+    Setting("document-type", default="edoc", like=_WORD, expected="the loaiVanBan of documents"),
+    Setting("status-type", default="status", like=_WORD, expected="the loaiVanBan of status packets"),
+    Setting("done", default="DONE", like=_WORD, expected="the status of what we have"),
+    Setting("fail", default="FAIL", like=_WORD, expected="the status of what we refused"),
+    Setting("refused-codes", default="10 18 19 22 23", like=_CODES, expected="error codes that no repetition mends"),
+    Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: we do not know you"),
+)
+
+#: Octets of the largest answer: a document of 20 MB is 36 MB as the base64 of a packet.
+_LARGEST = 64 << 20
+#: Documents got in one collection; the next begins at once.
+_MOST = 20
+#: A token is used so much shorter than they say it lives.
+_MARGIN = timedelta(seconds=10)
+_FORM = "application/x-www-form-urlencoded"
+
+Asked = Generator[Request, Reply, Answer | Unavailable]
+
+
+@attrs.frozen(kw_only=True)
+class Wso2:
+    """One exchange at *url*, the address up to the API's version."""
+
+    url: str
+    root: str  #: the address without a path
+    settings: Mapping[str, str]
+    consumer_secret: str = attrs.field(repr=False)
+    unit_secret: str = attrs.field(repr=False)
+    codes: Codes
+    notes: Notes
+
+    def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
+        """Send the packet's base64; nothing tells them a repetition but the packet itself."""
+        is_status = consignment.message.kind == Kind.STATUS
+        kind = self.settings["status-type" if is_status else "document-type"]
+        letters, fields = base64.b64encode(consignment.content).decode(), {"loaiVanBan": kind}
+        name, place = self.settings["packet-name"], self.settings["packet-in"]
+        query: Mapping[str, str] = {}
+        if place == "text":
+            media, body, query = "text/plain", letters, fields
+        elif place == "json":
+            media, body = "application/json", json.dumps({name: letters, **fields})
+        else:
+            media, body = _FORM, urlencode({name: letters, **fields})
+        answer = yield from self._ask("POST", "/vanbans", now, query=query, body=body.encode(), media=media)
+        if isinstance(answer, Unavailable):
+            return answer
+        if not answer.success:
+            return self.codes.outcome(answer)
+        return Accepted(f"docId {answer.document_id}" if answer.document_id else "")
+
+    def collect(self, cursor: str, now: datetime) -> Collection:
+        """Get what the list shows as open, and put each in its new state.
+
+        The cursor names what they listed and did not give, or whose state they did not take, so that it holds up nothing.
+        """
+        listed = yield from self._ask("GET", "/vanbans", now)
+        if isinstance(listed, Unavailable):
+            return listed
+        if not listed.success:
+            return self.codes.trouble(listed)
+        before: dict[str, str] = json.loads(cursor) if cursor else {}
+        owed: dict[str, str] = {}
+        shown = replies.open_documents(listed, {self.settings["done"], self.settings["fail"]})
+        fresh = [each for each in shown if each not in before]
+        for document_id in (*fresh[:_MOST], *(each for each in shown if each in before)):
+            state = before.get(document_id, "") or (
+                yield from self._fetch(document_id, now, announce=document_id not in before)
+            )
+            told = (yield from self._put(document_id, state, now)) if isinstance(state, str) else state
+            if isinstance(told, Unavailable):
+                return told
+            if not told:
+                owed[document_id] = str(state)
+        return Collected(json.dumps(owed, sort_keys=True) if owed else "", len(fresh) > _MOST)
+
+    def _fetch(
+        self, document_id: str, now: datetime, *, announce: bool
+    ) -> Generator[Request | Arrival, Any, str | Unavailable]:
+        """Get one document and have it judged; return its new state, or nothing where they did not give it.
+
+        What they do not give arrives as their answer, once (*announce*): the hub refuses it, and a person sees why.
+        """
+        answer = yield from self._ask("GET", f"/vanbans/{quote(document_id, safe='')}", now)
+        if isinstance(answer, Unavailable):
+            return answer
+        content = replies.packet(answer)
+        if content is None and not answer.success and answer.code in self.codes.credentials:
+            return self.codes.trouble(answer)
+        if content is None:
+            if announce:
+                yield Arrival(answer.body, document_id)
+            return ""
+        judged: Judged = yield Arrival(content, document_id)
+        return self.settings["done" if _have(judged) else "fail"]
+
+    def _put(self, document_id: str, state: str, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
+        """Put a document in its new *state*; return whether they took it.  There may be nothing to tell yet."""
+        if not state:
+            return False
+        path, query = f"/vanbans/{quote(document_id, safe='')}", {"status": state}
+        answer = yield from self._ask("PUT", path, now, query=query)
+        return answer if isinstance(answer, Unavailable) else answer.success
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        now: datetime,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        media: str = "",
+    ) -> Asked:
+        """Ask with a token; where a kept one was not taken, once more with a new one."""
+        secret = {self.settings["unit-name"]: self.unit_secret}
+        in_query = self.settings["unit-in"] == "query"
+        asked = {**(query or {}), **(secret if in_query else {})}
+        url = f"{self.url}{path}" + (f"?{urlencode(asked)}" if asked else "")
+        headers = [*([] if in_query else secret.items()), ("Accept", "application/json")]
+        headers += [("Content-Type", media)] if media else []
+        kept = self.notes.recall("token", now)
+        while True:
+            token = kept or (yield from self._token(now))
+            if isinstance(token, Unavailable):
+                return token
+            reply = yield Request(url, body, (*headers, ("Authorization", f"Bearer {token}")), method, _LARGEST)
+            if reply.status != 401 or kept is None:
+                return replies.read(reply, now)
+            self.notes.drop("token")
+            kept = None
+
+    def _token(self, now: datetime) -> Generator[Request, Reply, str | Unavailable]:
+        """Get a token (RFC 6749, 4.4) and remember it until it ends."""
+        pair = f"{self.settings['consumer-key']}:{self.consumer_secret}".encode()
+        headers = (("Content-Type", _FORM), ("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
+        url = f"{self.root}{self.settings['token-path']}"
+        reply = yield Request(url, b"grant_type=client_credentials", headers)
+        token = replies.token(reply, now)
+        if isinstance(token, Unavailable):
+            return token
+        self.notes.keep("token", token.value, now + timedelta(seconds=token.seconds) - _MARGIN)
+        return token.value
+
+
+def _have(judged: Judged) -> bool:
+    """Tell whether the hub has the document: this time's, or from before under this id, when they give it in other octets now."""
+    return judged.accepted or any(problem.code == "id-reused" for problem in judged.problems)
+
+
+def adapter(terms: Terms) -> Wso2:
+    """Return the adapter of one partner; every adapter folder has this function."""
+    settings, url = terms.settings, terms.url.rstrip("/")
+    return Wso2(
+        url=url,
+        root="/".join(url.split("/")[:3]),
+        settings=settings,
+        consumer_secret=terms.secrets["consumer-secret"],
+        unit_secret=terms.secrets["unit-secret"],
+        codes=Codes(
+            refused=frozenset(settings["refused-codes"].split()),
+            credentials=frozenset(settings["credentials-codes"].split()),
+        ),
+        notes=terms.notes,
+    )

@@ -1,0 +1,191 @@
+"""The events in an evidence file: each hashed again, with the hash of the one before it.  Knows what a segment of the chain proves.
+
+An event that stands in the chain cannot be changed, moved or taken out without every later hash being another one.  A segment shows
+that: this text stood at this place, behind this hash.  It does not show what stands between the segments, nor that the hub has no
+other chain: that takes the whole chain (`lienthong db verify`), or a later head that somebody kept.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date
+from hashlib import sha256
+from typing import Any, Protocol
+
+import attrs
+
+from hub.audit.findings import Finding, Many, no, note
+from hub.model import Fact
+from hub.report import lines
+from hub.report.manifest import EVENTS, MOST_EVENTS
+
+_EVENT = ["number", "previous", "hash", "text"]
+_ORIGIN = "0" * 64
+
+
+class _Known(Protocol):
+    """What a message says that its event must say too."""
+
+    @property
+    def message_id(self) -> str | None: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+@attrs.define
+class Chain:
+    """What was seen of it."""
+
+    facts: set[bytes] = attrs.field(factory=set)  #: of each fact told of, the beginning of its line's hash
+    many: int = 0
+    unchained: int = 0
+    loose: int = 0  #: chained, but the event before is not known
+    hashes: dict[int, int] = attrs.field(factory=dict)  #: number -> the beginning of the hash
+    neighbours: int = 0
+
+    def check(self, events: Iterator[bytes], messages: Mapping[str, _Known]) -> Iterator[Finding]:
+        """Yield whether each of the lines *events* hashes as it says, and tells of one of *messages* what that says."""
+        many, wanted = Many("event", EVENTS), set(messages)
+        before = ("", 0)
+        links: dict[int, int] = {}
+        for line in events:
+            self.many += 1
+            if self.many > MOST_EVENTS:
+                yield no("event", EVENTS, "quá nhiều sự kiện", "too many events")
+                return
+            try:
+                said, event = _read(line)
+            except ValueError as error:
+                yield from many.no(
+                    f"{EVENTS}: {self.many}", f"dòng không đọc được: {error}", f"a line that cannot be read: {error}"
+                )
+                continue
+            where = f"{EVENTS}: {said['number'] or self.many} {event.get('event')}"
+            message = event.get("message")
+            if not isinstance(message, str) or message not in messages or message < before[0]:
+                yield from many.no(
+                    where, "không thuộc thông điệp nào ở đây, hoặc sai thứ tự", "of no message here, or out of order"
+                )
+                continue
+            number = said["number"] or 0
+            if message == before[0] and number and number <= before[1]:
+                yield from many.no(where, "trùng hoặc sai thứ tự", "twice, or out of order")
+            before = (message, number)
+            yield from self._link(many, where, said, links)
+            yield from self._tells(many, where, event, messages[message], wanted)
+        for number, previous in links.items():
+            known = self.hashes.get(number - 1)
+            self.neighbours += known is not None
+            if known is not None and known != previous:
+                yield from many.no(
+                    f"{EVENTS}: {number}", "không nối với sự kiện liền trước", "it does not follow the one before it"
+                )
+        for message in sorted(wanted):
+            yield from many.no(message, "không có sự kiện message-accepted", "no event message-accepted")
+        yield from many.end(
+            f"{self.many} sự kiện: mỗi mã băm đúng với nguyên văn và mã băm liền trước",
+            f"{self.many} events: each hash follows from the text and the hash before it",
+        )
+
+    def _link(self, many: Many, where: str, said: Mapping[str, Any], links: dict[int, int]) -> Iterator[Finding]:
+        number, previous = said["number"], said["previous"]
+        if number is None:
+            self.unchained += 1
+            return
+        if number in self.hashes:
+            yield from many.no(where, "hai sự kiện cùng một số", "two events of one number")
+        self.hashes[number] = int(said["hash"][:16], 16)
+        if previous is None:
+            self.loose += 1
+            return
+        links[number] = int(previous[:16], 16)
+        if number == 1 and previous != _ORIGIN:
+            yield from many.no(where, "chuỗi không bắt đầu từ gốc", "the chain does not begin at its origin")
+        if sha256(f"{previous}\n{said['text']}".encode()).hexdigest() != said["hash"]:
+            yield from many.no(where, "mã băm không đúng với nguyên văn", "the hash does not follow from the text")
+
+    def _tells(
+        self, many: Many, where: str, event: Mapping[str, Any], message: _Known, wanted: set[str]
+    ) -> Iterator[Finding]:
+        if event.get("event") == "message-accepted":
+            wanted.discard(event["message"])
+            if (event.get("sha256"), event.get("message_id")) != (message.sha256, message.message_id):
+                yield from many.no(where, "sự kiện nói khác về thông điệp", "it says otherwise of the message")
+        elif event.get("event") == "fact-recorded":
+            try:
+                self.facts.add(sha256(lines.write(_fact(event))).digest()[:16])
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+                yield from many.no(
+                    where, f"không đọc được kết quả: {error!r}", f"no fact can be read from it: {error!r}"
+                )
+
+    def told(self, head: tuple[int, str]) -> Iterator[Finding]:
+        """Yield what these events prove, and what they do not; *head* is the chain's last event when the file was made."""
+        number, hashed = head
+        if self.hashes and max(self.hashes) > number:
+            yield no("chain", EVENTS, f"có sự kiện sau đầu chuỗi {number}", f"an event beyond the head {number}")
+        elif number in self.hashes and self.hashes[number] != int(hashed[:16], 16):
+            yield no("chain", EVENTS, f"đầu chuỗi {number} có mã băm khác", f"the head {number} has another hash")
+        if self.unchained:
+            yield note(
+                "chain",
+                EVENTS,
+                f"{self.unchained} sự kiện chưa được đánh số",
+                f"{self.unchained} events had no number yet",
+            )
+        if self.loose:
+            yield note(
+                "chain",
+                EVENTS,
+                f"{self.loose} sự kiện không kèm mã băm liền trước",
+                f"{self.loose} events without the hash before them",
+            )
+        yield note(
+            "chain",
+            EVENTS,
+            f"{self.many} sự kiện ở đúng chỗ của chúng trong chuỗi, {self.neighbours} cặp liền nhau khớp; các đoạn này không chứng minh"
+            f" rằng giữa chúng không có gì: so đầu chuỗi {number} {hashed} với bản đã giữ, hoặc lienthong db verify",
+            f"{self.many} events stand at their places in the chain, {self.neighbours} neighbours agree; these segments do not prove that"
+            f" nothing stands between them: compare the head {number} {hashed} with one you kept, or lienthong db verify",
+        )
+
+
+def _read(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the line and the event that is in it.  ValueError."""
+    try:
+        said = json.loads(line)
+        if not isinstance(said, dict) or list(said) != _EVENT or not isinstance(said["text"], str):
+            raise ValueError("other members than an event has")
+        if lines.compact(said) != line:
+            raise ValueError("not written as it must be")
+        event = json.loads(said["text"])
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(event, dict):
+        raise ValueError("the text is no object")  # noqa: TRY004 - it is read, not passed
+    number = said["number"]
+    chained = type(number) is int and 0 < number < 1 << 63
+    if not (chained or (number is None and said["hash"] is None and said["previous"] is None)):
+        raise ValueError("no number")
+    for name in ("hash", "previous"):
+        found = said[name]
+        if chained and not (isinstance(found, str) and _is_hash(found)) and (name == "hash" or found is not None):
+            raise ValueError(f"{name} is no hash")
+    return said, event
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == len(_ORIGIN) and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _fact(event: Mapping[str, Any]) -> Fact:
+    """Return the fact that the event `fact-recorded` tells of (docs/reference/events.md)."""
+    texts = ("unit", "service", "key", "milestone", "message", "counterpart", "document_type", "signature")
+    due, day = event.get("due"), event.get("day")
+    return Fact(
+        **{name: event[name] for name in (*texts, "outside", "paper")},
+        due=None if due is None else date.fromisoformat(due),
+        day=None if day is None else date.fromisoformat(day),
+        at=lines.moment(event["at"]),
+        amount=event.get("amount", 1),
+        attributes=tuple(sorted(event.get("attributes", {}).items())),
+    )

@@ -1,0 +1,330 @@
+"""Documents that a hub seals and hands out, judged one by one: a report, a receipt; and the packet's own signature.
+
+Knows what each says of itself; not the facts behind it.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import BinaryIO
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub import enveloped, markup, tokens, xades, xmldsig
+from hub.algorithms import Unverified
+from hub.audit.findings import Finding, Many, no, note, yes
+from hub.audit.seals import Broken, Sealers, Trust, broken, told, unsealed
+from hub.certificates import SIGN, fingerprint, load_der
+from hub.errors import Rejected
+from hub.model import PacketSignature, Problem, Standing
+from hub.report import definition, deriving, lines, sealed, signed
+from hub.report.counting import COUNTING, Report, Row
+from hub.report.deriving import Number
+from hub.report.element import REPORT, SchemaBroken
+from hub.report.form import Form, Kind
+from hub.report.sealed import Sealed
+from hub.spool import Octets
+
+LARGEST = 64 << 20  #: octets of a document that is held in memory to be judged
+
+_WHOLE = xmldsig.Form(exclusive=False)
+_RECEIPT = "Receipt"
+_SAID = ("DocumentId", "MessageId", "Sha256", "Time")
+
+
+@attrs.frozen
+class Receipt:
+    """What a receipt says, of whatever service."""
+
+    document_id: str
+    message_id: str
+    sha256: str
+    time: datetime
+
+
+def check(file: BinaryIO, trust: Trust) -> Iterator[Finding]:
+    """Yield what holds of the one document in *file*."""
+    file.seek(0)
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        yield too_large("document", "")
+        return
+    sealers = Sealers(trust)
+    try:
+        root = markup.parse(content)
+    except Rejected as rejected:
+        why = broken(rejected)
+        yield no("document", "", f"không phải tệp mà lệnh này biết: {why.vi}", f"no file that this knows: {why.en}")
+        return
+    name = etree.QName(root)
+    if name.localname == "Report" and name.namespace == REPORT:
+        found = yield from _report_or_signed(content, root, sealers)
+        if found is not None:
+            yield note(
+                "facts",
+                "",
+                "chỉ có báo cáo: các kết quả đằng sau số liệu chưa được đối chiếu; cần tệp chứng cứ (lienthong evidence)",
+                "the report alone: the facts behind its numbers were not checked; that takes its evidence file (lienthong evidence)",
+            )
+    elif name.localname == _RECEIPT and (name.namespace or "").startswith("urn:lienthong:"):
+        said = yield from receipt(content, "", sealers)
+        if said is not None:
+            yield note(
+                "receipt",
+                "",
+                f"thông điệp {said.message_id} (mã trong trục {said.document_id}), nhận lúc {said.time.isoformat()},"
+                f" SHA-256 {said.sha256}: so với sha256sum của gói tin",
+                f"message {said.message_id} (the hub's id {said.document_id}), taken at {said.time.isoformat()},"
+                f" SHA-256 {said.sha256}: compare with sha256sum of the packet",
+            )
+    else:
+        yield no("document", "", f"không biết văn bản {root.tag}", f"no document that this knows: {root.tag}")
+        return
+    yield from sealers.judge()
+
+
+def too_large(check: str, place: str) -> Finding:
+    """Return that a document is too large to be held."""
+    return no(
+        check,
+        place,
+        f"quá lớn để kiểm tra: hơn {LARGEST} byte",
+        f"too large to be checked: more than {LARGEST} octets",
+    )
+
+
+# --- a report ---------------------------------------------------------------------------------------------------------------
+
+
+def report(content: bytes, place: str, sealers: Sealers) -> Generator[Finding, None, Sealed | None]:
+    """Yield whether the seal of a report holds and its numbers agree with one another; return what it says, or None."""
+    try:
+        markup.scan(content)
+    except Rejected as rejected:
+        why = broken(rejected)
+        yield no("seal", place, why.vi, why.en)
+        return None  # what has not passed the scan is never given to a parser
+    try:
+        _, certificate, at = unsealed(content, sealers.trust, _made_at)
+    except Broken as why:
+        yield no("seal", place, why.vi, why.en)
+    else:
+        sealers.meet(certificate, place)
+        yield from told(place, certificate, at, sealers.trust.now)
+    try:
+        said = sealed.read(content)
+        definition.check(said.report.form)
+    except (SchemaBroken, ValueError, KeyError, OverflowError, etree.XMLSyntaxError) as error:
+        yield no("report", place, f"không đúng lược đồ báo cáo: {error}", f"no report by its schema: {error}"[:600])
+        return None
+    try:
+        yield from list(arithmetic(said.report, place))
+    except ValueError as error:
+        yield no("sum", place, f"không tính được: {error}", f"it cannot be worked out: {error}")
+    return said
+
+
+def _made_at(root: etree._Element) -> datetime:
+    return lines.moment(root.findtext(f"{{{REPORT}}}MadeAt") or "")
+
+
+def arithmetic(report: Report, place: str) -> Iterator[Finding]:
+    """Yield whether what each row works out from its own cells, and the totals of the rows, are right; counting nothing anew.
+
+    Points cannot be worked out from a report alone: it does not say how they are given.
+    """
+    cells = Many("sum", place)
+    for row in (report.total, *report.rows):
+        for key, expected in worked_out(report.form, row.numbers).items():
+            if row.numbers[key] not in expected:
+                found = " / ".join(map(str, expected))
+                yield from _off(cells, row.unit, key, row.numbers[key], found, "công thức", "formula")
+    for key, total in totals(report.form, report.rows).items():
+        said = report.total.times[key] if key in report.total.times else report.total.numbers[key]
+        if said != total:
+            yield from _off(cells, report.total.unit, key, said, total, "tổng các dòng", "total of the rows")
+    yield from cells.end(
+        f"{len(report.rows)} dòng, {len(report.form.columns)} cột: công thức và tổng cộng đúng",
+        f"{len(report.rows)} rows, {len(report.form.columns)} columns: formulas and totals are right",
+    )
+
+
+def _off(cells: Many, unit: str, key: str, said: object, found: object, vi: str, en: str) -> Iterator[Finding]:
+    where = f"{unit} {key}"
+    yield from cells.no(where, f"báo cáo ghi {said}, {vi} là {found}", f"the report says {said}, the {en} is {found}")
+
+
+def worked_out(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Number, ...]]:
+    """Return what each formula and ratio may be: of nothing a ratio is nothing or 0, as the form says, which a report does not."""
+    found: dict[str, tuple[Number, ...]] = {}
+    for column in form.columns:
+        if column.kind is Kind.FORMULA:
+            found[column.key] = (_added(numbers, column.sum),)
+        elif column.kind is Kind.RATIO:
+            part, whole = _added(numbers, column.part), _added(numbers, column.whole)
+            ratio = None if not whole else deriving.rounded(100 * Fraction(part) / Fraction(whole))
+            found[column.key] = (None, Decimal(0)) if ratio is None else (ratio,)
+    return found
+
+
+def _added(numbers: Mapping[str, Number], keys: Iterable[str]) -> int:
+    """Return the sum of cells that count.  ValueError where one is a ratio."""
+    total = 0
+    for key in keys:
+        number = numbers[key]
+        if not isinstance(number, int):
+            raise ValueError(f"{key} is {number}, and is added up")  # noqa: TRY004 - it is read, not passed
+        total += number
+    return total
+
+
+def totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
+    """Return what the total of each column must be whose rows add up, or have times."""
+    found: dict[str, object] = {}
+    for column in form.columns:
+        if column.kind in (*COUNTING, Kind.TAKEN):
+            found[column.key] = sum(_added(row.numbers, (column.key,)) for row in rows)
+        elif column.kind is Kind.TIME:
+            found[column.key] = max((at for row in rows if (at := row.times[column.key]) is not None), default=None)
+    return found
+
+
+# --- an official's signature -------------------------------------------------------------------------------------------------
+
+
+def _report_or_signed(
+    content: bytes, root: etree._Element, sealers: Sealers
+) -> Generator[Finding, None, Sealed | None]:
+    """Judge a report as the hub sealed it; or one that an official has signed, then the sealed one inside it."""
+    if len(xmldsig.claims(root)) < 2:
+        return (yield from report(content, "", sealers))
+    yield from official(content, "", sealers.trust)
+    try:
+        inside = signed.unsigned(content)
+    except Rejected:
+        return None  # `official` has said so
+    return (yield from report(inside, "", sealers))
+
+
+def official(content: bytes, place: str, trust: Trust, of: bytes | None = None) -> Iterator[Finding]:
+    """Yield whether the signature of an official in *content* holds, over all of the sealed report (*of*: that very one).
+
+    Whether this person may sign for this unit is not told: that is the hub's to know, and was asked when the report came back.
+    """
+    try:
+        found = _signed(content, of)
+        (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=SIGN)
+    except Rejected as rejected:
+        why = broken(rejected)
+        yield no("official", place, why.vi, why.en)
+        return
+    name, printed = found.certificate.subject.rfc4514_string(), fingerprint(found.certificate)
+    at = found.at.isoformat(timespec="seconds")
+    yield yes(
+        "official",
+        place,
+        f"chữ ký đúng, trên toàn bộ báo cáo đã niêm phong; của {name}, SHA-256 {printed}, lúc {at} theo đồng hồ người ký",
+        f"the signature holds, over all of the sealed report; of {name}, SHA-256 {printed}, at {at} by the signer's clock",
+    )
+
+
+def _signed(content: bytes, of: bytes | None) -> xades.Signed:
+    """Return what the official's signature says.  Raises Rejected."""
+    inside, root = signed.unsigned(content), markup.parse(content)
+    if markup.may_hold_comment_or_cdata([content]):
+        raise Rejected(Problem("report-changed", "a comment or CDATA section"))
+    if of is not None and xmldsig.canonical(markup.parse(of), _WHOLE) != inside:
+        raise Rejected(Problem("report-changed", "another report was signed"))
+    return xades.verify(root, root[-1])
+
+
+# --- a receipt --------------------------------------------------------------------------------------------------------------
+
+
+def receipt(
+    content: bytes, place: str, sealers: Sealers, *, quiet: bool = False
+) -> Generator[Finding, None, Receipt | None]:
+    """Yield whether a receipt's seal holds (if *quiet*, only that it does not); return what it says, or None."""
+    try:
+        root, certificate, at = unsealed(content, sealers.trust, _time)
+        said = _receipt(root, at)
+    except Broken as why:
+        yield no("receipt", place, why.vi, why.en)
+        return None
+    sealers.meet(certificate, place)
+    if not quiet:
+        yield from told(place, certificate, at, sealers.trust.now)
+    return said
+
+
+def _receipt(root: etree._Element, at: datetime) -> Receipt:
+    space = etree.QName(root).namespace
+    texts = [root.findtext(f"{{{space}}}{name}") or "" for name in _SAID[:3]]
+    if etree.QName(root).localname != _RECEIPT or not all(texts):
+        raise Broken("không phải biên nhận", "no receipt")
+    return Receipt(texts[0], texts[1], texts[2], at)
+
+
+def _time(root: etree._Element) -> datetime:
+    return lines.moment(root.findtext(f"{{{etree.QName(root).namespace}}}Time") or "")
+
+
+# --- a packet ---------------------------------------------------------------------------------------------------------------
+
+
+def packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> Finding:
+    """Return whether a packet's own signature is what the hub *said* of it when it took the packet *at* that time.
+
+    It is verified with the certificate that it shows: whether that one was the partner's is for the hub to know, and who trusts
+    another CA than the partner's is told so.
+    """
+    found, name = judged(content, at, trust)
+    if found.standing is Standing.VALID:
+        holds: bool | None = said == Standing.VALID or None
+        vi = f"chữ ký của gói tin đúng, của {name}, chứng thư {found.certificate}"
+        en = f"the packet's signature holds, of {name}, certificate {found.certificate}"
+    elif found.code in {"certificate-untrusted", "certificate-expired", "revocation-unknown"}:
+        holds = None
+        vi = f"chữ ký của gói tin đúng, của {name}, nhưng chứng thư {found.certificate} không dẫn tới CA đã nêu ({found.detail})"
+        en = f"the packet's signature holds, of {name}, but certificate {found.certificate} leads to no CA you named ({found.detail})"
+    elif said == Standing.VALID and found.standing in {Standing.INVALID, Standing.UNSIGNED}:
+        holds = False
+        vi = f"trục ghi chữ ký hợp lệ, nhưng nó không đúng: {found.code} {found.detail}"
+        en = f"the hub says the signature is valid, and it does not hold: {found.code} {found.detail}"
+    elif found.standing is Standing.UNVERIFIABLE:
+        holds = None
+        vi = f"chữ ký của gói tin không kiểm tra được ở đây: {found.code} {found.detail}"
+        en = f"the packet's signature cannot be checked here: {found.code} {found.detail}"
+    else:
+        holds = True
+        vi, en = f"gói tin: {found.standing}, như trục đã ghi", f"the packet: {found.standing}, as the hub says"
+    if said != found.standing and holds:
+        holds = None
+    return Finding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub says: {said}")
+
+
+def judged(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:
+    """Return what a packet's own signature is worth, by the certificates that it shows and the anchors trusted; and whose it is."""
+    try:
+        root = markup.parse(content)
+    except Rejected as rejected:
+        problem = rejected.problems[0]
+        return PacketSignature(standing=Standing.UNVERIFIABLE, code=problem.code, detail=problem.detail), ""
+    shown = _shown(root)
+    found = enveloped.judge(root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True)
+    names = [each.subject.rfc4514_string() for each in shown if fingerprint(each) == found.certificate]
+    return found, names[0] if names else ""
+
+
+def _shown(root: etree._Element) -> list[x509.Certificate]:
+    found: list[x509.Certificate] = []
+    for element in xmldsig.claims(root)[:1]:
+        for key_info in element.iterchildren("{*}KeyInfo"):
+            try:
+                found += map(load_der, tokens.shown(key_info, etree.QName(element).namespace or ""))
+            except (Unverified, ValueError):
+                continue  # what shows no certificate is told to be unverifiable
+    return found

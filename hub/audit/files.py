@@ -1,0 +1,606 @@
+"""An evidence file, judged member by member: from the report's cells down to the octets of the messages behind them.
+
+Knows how the members hang together (docs/reference/evidence.md).  Reads each once or twice, in order, and holds no more than a little of
+each fact, message and event; what it reads is worth something only as far as the seals hold.
+"""
+
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, BinaryIO
+
+import attrs
+from lxml import etree
+
+from hub import bundle
+from hub.audit import documents, recount
+from hub.audit.chains import Chain
+from hub.audit.findings import MOST, Finding, Many, no, note, yes
+from hub.audit.seals import Broken, Sealers, Trust, told, unsealed
+from hub.bundle import Malformed, Member
+from hub.model import DOCUMENTS, Fact
+from hub.report import definition, lines, manifest, pieces
+from hub.report.counting import COUNTING
+from hub.report.dates import in_order
+from hub.report.form import Form, Kind
+from hub.report.manifest import (
+    BESIDE,
+    COLUMNS,
+    EVENTS,
+    FACTS,
+    FORM,
+    HERE,
+    MANIFEST,
+    MESSAGES,
+    MIMETYPE,
+    MOST_FACTS,
+    OCTETS,
+    PERIODS,
+    REPORT,
+    ROWS,
+    SIGNED,
+    TYPE,
+    Counts,
+    Manifest,
+    numbered,
+)  # fmt: skip
+from hub.report.pieces import Pieces
+from hub.report.reading import forms
+from hub.report.sealed import Sealed
+
+_ALWAYS = (TYPE, REPORT, FORM, PERIODS, ROWS, MESSAGES, EVENTS, MANIFEST)
+_MESSAGE = {
+    "id": str, "message_id": str | None, "partner": str, "service": str, "kind": str, "sender": str | None, "sha256": str,
+    "size": int, "signature": str | None, "received_at": str, "octets": str, "receipt": str | None,
+}  # fmt: skip
+
+
+@attrs.frozen
+class _Message:
+    """What is kept of a message while the file is judged."""
+
+    message_id: str | None
+    sha256: str
+    size: int
+    signed: str | None  #: what the hub said of the packet's own signature; None: no packet
+    at: datetime
+    here: bool
+
+
+class _Stop(Exception):
+    """Nothing more can be said of this file."""
+
+
+def check(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[Finding]:
+    """Yield what holds and what does not."""
+    try:
+        members = {member.name: member for member in bundle.read(file)}
+    except Malformed as error:
+        yield no("container", error.where, f"tệp hỏng hoặc bị sửa: {error.what}", f"broken or changed: {error.what}")
+        return
+    audit = _Audit(file, trust, members, tell)
+    try:
+        yield from audit.run()
+    except _Stop:
+        yield note(
+            "container", "", "dừng ở đây: phần còn lại chưa kiểm tra", "stopped here: the rest was not looked at"
+        )
+
+
+@attrs.define
+class _Audit:
+    """One file while it is judged."""
+
+    file: BinaryIO
+    trust: Trust
+    members: Mapping[str, Member]
+    tell: Callable[[int, int], None]
+    sealers: Sealers = attrs.field(init=False)
+    chain: Chain = attrs.field(factory=Chain)
+    messages: dict[str, _Message] = attrs.field(factory=dict)
+    listed: set[bytes] = attrs.field(
+        factory=set
+    )  #: of each fact that the report counts, the beginning of its line's hash
+    signatures: Many = attrs.field(factory=lambda: Many("signature", OCTETS))
+    signed: int = 0  #: packets whose own signature holds
+    untold: int = 0  #: packets of whose signature something is only to be noted
+    pieces: Pieces = attrs.field(init=False)
+    beside: int = 0
+    facts: int = 0
+    octets: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.sealers = Sealers(self.trust)
+
+    def run(self) -> Iterator[Finding]:
+        """Yield all that is found."""
+        yield from self._container()
+        said = yield from self._manifest()
+        yield from self._hashes(said)
+        report = yield from documents.report(self._whole(REPORT), REPORT, self.sealers)
+        if report is None:
+            raise _Stop
+        yield from self._same_report(said, report)
+        if SIGNED in self.members:
+            yield from documents.official(self._whole(SIGNED), SIGNED, self.trust, of=self._whole(REPORT))
+        form = yield from self._form(report)
+        self.pieces = yield from self._pieces(report)
+        yield from self._messages()
+        yield from self.chain.check(self._lines(EVENTS), self.messages)
+        yield from self._facts(report, form)
+        yield from self._columns(report, form)
+        yield from self._octets()
+        yield from self._counts(said)
+        yield from self.chain.told(said.head)
+        yield from self.sealers.judge()
+
+    # --- the file as a whole
+
+    def _container(self) -> Iterator[Finding]:
+        missing = [name for name in _ALWAYS if name not in self.members]
+        for name in missing:
+            yield no("container", name, "thiếu thành phần này", "this member is missing")
+        if missing:
+            raise _Stop
+        for name in (TYPE, REPORT, SIGNED, FORM, PERIODS, MANIFEST):
+            if name in self.members and self.members[name].size > documents.LARGEST:
+                yield documents.too_large("container", name)
+                raise _Stop
+        names = list(self.members)
+        if names[0] != TYPE or names[-1] != MANIFEST or self._whole(TYPE) != MIMETYPE:
+            yield no("container", names[0], "không phải tệp chứng cứ", "no evidence file")
+            raise _Stop
+        yield yes(
+            "container",
+            "",
+            f"{len(names)} thành phần, không nén, không có gì khác",
+            f"{len(names)} members, uncompressed, and nothing else",
+        )
+
+    def _manifest(self) -> Generator[Finding, None, Manifest]:
+        content = self._whole(MANIFEST)
+        try:
+            root, certificate, at = unsealed(content, self.trust, _made_at)
+        except Broken as why:
+            yield no("seal", MANIFEST, why.vi, why.en)
+            raise _Stop from None
+        self.sealers.meet(certificate, MANIFEST)
+        yield from told(MANIFEST, certificate, at, self.trust.now)
+        try:
+            return manifest.read(root)
+        except ValueError as error:
+            yield no("manifest", MANIFEST, f"không đúng lược đồ: {error}", f"not by its schema: {error}")
+            raise _Stop from None
+
+    def _hashes(self, said: Manifest) -> Iterator[Finding]:
+        many = Many("manifest", MANIFEST)
+        others = [name for name in self.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
+        for name in sorted({*others, *said.members}):
+            if name not in said.members:
+                yield from many.no(name, "không có trong bản kê", "the manifest does not name it")
+            elif name not in self.members:
+                yield from many.no(name, "bản kê có, tệp không có", "the manifest names it, and it is not there")
+            else:
+                yield from self._hash(many, name, said.members[name])
+        if list(said.members) != others and not many.failed:
+            yield from many.no(MANIFEST, "thứ tự khác với tệp", "in another order than the file")
+        yield from many.end(
+            f"{len(others)} thành phần có đúng kích thước và SHA-256 ghi trong bản kê",
+            f"{len(others)} members have the size and SHA-256 that the manifest says",
+        )
+
+    def _hash(self, many: Many, name: str, expected: tuple[int, str]) -> Iterator[Finding]:
+        member, found = self.members[name], sha256()
+        try:
+            for piece in bundle.pieces(self.file, member):
+                found.update(piece)
+                self._tell(member)
+        except Malformed as error:
+            yield from many.no(name, f"bị sửa: {error.what}", f"changed: {error.what}")
+            return
+        if (member.size, found.hexdigest()) != expected:
+            yield from many.no(
+                name,
+                f"SHA-256 {found.hexdigest()}, bản kê ghi {expected[1]}",
+                f"SHA-256 {found.hexdigest()}, the manifest says {expected[1]}",
+            )
+
+    def _same_report(self, said: Manifest, found: Sealed) -> Iterator[Finding]:
+        report = found.report
+        if (said.unit, said.form, said.period) != (report.total.unit, report.form.id, report.period.text):
+            yield no(
+                "manifest",
+                REPORT,
+                f"bản kê là của báo cáo khác: {said.form} {said.unit} {said.period}",
+                f"the manifest is that of another report: {said.form} {said.unit} {said.period}",
+            )
+
+    def _form(self, found: Sealed) -> Generator[Finding, None, Form]:
+        try:
+            form = definition.read(self._whole(FORM))
+        except (ValueError, KeyError) as error:
+            yield no("form", FORM, f"không đọc được định nghĩa biểu mẫu: {error}", f"no definition of a form: {error}")
+            raise _Stop from None
+        if _shape(form) != _shape(found.report.form):
+            yield no("form", FORM, "không phải biểu mẫu của báo cáo", "not the form of the report")
+            raise _Stop
+        if form in forms():
+            yield yes(
+                "form", FORM, f"biểu mẫu {form.id} như phần mềm này có", f"the form {form.id} as this program has it"
+            )
+        else:
+            yield note(
+                "form",
+                FORM,
+                f"biểu mẫu {form.id} không phải bản đi kèm phần mềm này: đếm lại theo định nghĩa trong tệp",
+                f"the form {form.id} is none that this program has: counted by the definition in the file",
+            )
+        return form
+
+    def _pieces(self, found: Sealed) -> Generator[Finding, None, Pieces]:
+        """Read of what the period consists: it must be the period of the report, without a gap."""
+        period, day = found.report.period, found.report.period.first
+        try:
+            said = pieces.read(self._whole(PERIODS))
+        except ValueError as error:
+            yield no("period", PERIODS, f"không đọc được: {error}", f"it cannot be read: {error}")
+            raise _Stop from None
+        whole = True
+        for part, _ in said.parts:
+            whole &= part.first == day
+            day = part.last + timedelta(days=1)
+        if not whole or day != period.last + timedelta(days=1):
+            yield no("period", PERIODS, "không phải kỳ của báo cáo", "not the period of the report")
+            raise _Stop
+        return said
+
+    # --- messages
+
+    def _messages(self) -> Iterator[Finding]:
+        rows, receipts = Many("message", MESSAGES), Many("receipt", MESSAGES)
+        before, without = "", 0
+        for line in self._lines(MESSAGES):
+            try:
+                said = _message(line)
+                message = _Message(
+                    said["message_id"],
+                    said["sha256"],
+                    said["size"],
+                    said["signature"] if said["service"] == DOCUMENTS else None,
+                    lines.moment(said["received_at"]),
+                    said["octets"] == HERE,
+                )
+            except ValueError as error:
+                yield from rows.no(MESSAGES, f"dòng không đọc được: {error}", f"a line that cannot be read: {error}")
+                continue
+            name = said["id"]
+            if name <= before:
+                yield from rows.no(name, "trùng hoặc sai thứ tự", "twice, or out of order")
+            before = name
+            if len(self.messages) >= 2 * MOST_FACTS:
+                yield no("message", MESSAGES, "quá nhiều thông điệp", "too many messages")
+                raise _Stop
+            self.messages[name] = message
+            if said["receipt"] is None:
+                without += 1
+                continue
+            told_of, why = _receipt(said["receipt"].encode(), name, self.sealers)
+            if told_of is None:
+                yield from receipts.no(name, why.vi, why.en)
+            elif (told_of.document_id, told_of.message_id, told_of.sha256) != (
+                name,
+                message.message_id,
+                message.sha256,
+            ):
+                yield from receipts.no(name, "biên nhận nói khác", "the receipt says otherwise")
+        yield from rows.end(
+            f"{len(self.messages)} thông điệp, mỗi cái một dòng", f"{len(self.messages)} messages, a line each"
+        )
+        if without:
+            yield note(
+                "receipt", MESSAGES, f"{without} thông điệp không có biên nhận", f"{without} messages without receipt"
+            )
+        many = len(self.messages) - without
+        yield from receipts.end(
+            f"{many} biên nhận: niêm phong đúng, cùng mã và SHA-256 với thông điệp",
+            f"{many} receipts: their seals hold, and they say the same ids and SHA-256 as the messages",
+        )
+
+    # --- facts
+
+    def _facts(self, found: Sealed, form: Form) -> Iterator[Finding]:
+        report, rows = found.report, {row.unit: row for row in found.report.rows}
+        many, cells = Many("list", ROWS), Many("cell", REPORT)
+        whole, before, place = sha256(), "", 0
+        expected: set[str] = set()
+        for line in self._lines(ROWS):
+            whole.update(line)
+            place += 1
+            try:
+                unit, digest = _pair(line)
+            except ValueError as error:
+                yield from many.no(ROWS, f"dòng {place}: {error}", f"line {place}: {error}")
+                continue
+            if unit not in rows or unit <= before:
+                yield from many.no(ROWS, f"dòng {place}: đơn vị {unit}", f"line {place}: the unit {unit}")
+                continue
+            before = unit
+            names = [numbered(FACTS, place), numbered(BESIDE, place)]
+            expected.update(names)
+            counted, hashed = yield from self._list(many, names[0], unit, form, listed=True)
+            others, _ = yield from self._list(many, names[1], unit, form, listed=False)
+            self.beside += len(others)
+            if hashed != digest:
+                yield from many.no(
+                    names[0], f"SHA-256 {hashed}, {ROWS} ghi {digest}", f"SHA-256 {hashed}, {ROWS} says {digest}"
+                )
+            yield from recount.check(cells, form, self.pieces, [*counted, *others], rows.pop(unit), found)
+        for row in rows.values():
+            yield from recount.check(cells, form, self.pieces, [], row, found)
+        for name in self.members:
+            if name.startswith((f"{FACTS}/", f"{BESIDE}/")) and name not in expected:
+                yield from many.no(name, "không thuộc dòng nào", "it belongs to no row")
+        if (whole.hexdigest(), self.facts) != (found.evidence, found.facts):
+            yield from many.no(
+                ROWS,
+                f"SHA-256 {whole.hexdigest()}, {self.facts} kết quả; báo cáo niêm phong {found.evidence}, {found.facts}",
+                f"SHA-256 {whole.hexdigest()}, {self.facts} facts; the report seals {found.evidence}, {found.facts}",
+            )
+        yield from many.end(
+            f"{self.facts} kết quả: đúng danh sách mà báo cáo niêm phong, mỗi kết quả có sự kiện của nó",
+            f"{self.facts} facts: the very list that the report seals, each told of by its event",
+        )
+        yield from cells.end(
+            f"đếm lại theo biểu mẫu: {len(report.rows)} dòng khớp từng ô",
+            f"counted again by the form: {len(report.rows)} rows agree in each cell",
+        )
+
+    def _list(
+        self, many: Many, name: str, unit: str, form: Form, *, listed: bool
+    ) -> Generator[Finding, None, tuple[list[Fact], str]]:
+        """Judge the facts of one unit in the member *name*; return those that can be read, and the hash of the list."""
+        whole, facts = sha256(), list[Fact]()
+        if name not in self.members:
+            if listed:
+                yield from many.no(name, "thiếu", "missing")
+            return facts, whole.hexdigest()
+        for line in self._lines(name):
+            whole.update(line)
+            self.facts += listed
+            if self.facts + self.beside + len(facts) > 4 * MOST_FACTS:
+                yield no("list", name, "quá nhiều kết quả", "too many facts")
+                raise _Stop
+            try:
+                fact = lines.read(line)
+            except ValueError as error:
+                yield from many.no(name, f"dòng không đọc được: {error}", f"a line that cannot be read: {error}")
+                continue
+            short = sha256(line).digest()[:16]
+            where = f"{name}: {fact.key} {fact.milestone}"
+            if fact.unit != unit or fact.service != form.service or (facts and in_order(fact) <= in_order(facts[-1])):
+                yield from many.no(
+                    where, "sai đơn vị, sai dịch vụ, hoặc sai thứ tự", "another unit or service, or out of order"
+                )
+            if short not in self.chain.facts:
+                yield from many.no(where, "không có sự kiện nào nói như vậy", "no event says so")
+            if fact.message not in self.messages:
+                yield from many.no(where, f"không có thông điệp {fact.message}", f"there is no message {fact.message}")
+            if listed:
+                self.listed.add(short)
+            facts.append(fact)
+        return facts, whole.hexdigest()
+
+    def _columns(self, found: Sealed, form: Form) -> Iterator[Finding]:
+        """Yield whether the facts listed for each column add up to its cells: without the rules of the form."""
+        many, unused = Many("column", COLUMNS), set(self.listed)
+        taking = [column for column in form.columns if column.kind in (*COUNTING, Kind.TIME)]
+        names = {f"{COLUMNS}/{column.key}.jsonl" for column in taking}
+        for name in self.members:
+            if name.startswith(f"{COLUMNS}/") and name not in names:
+                yield from many.no(name, "không có cột này", "there is no such column")
+        for column in taking:
+            name = f"{COLUMNS}/{column.key}.jsonl"
+            if name not in self.members:
+                yield from many.no(name, "thiếu", "missing")
+                continue
+            sums: dict[str, int] = {}
+            times: dict[str, datetime] = {}
+            seen: set[bytes] = set()
+            for line in self._lines(name):
+                short = sha256(line).digest()[:16]
+                if short not in self.listed or short in seen:
+                    yield from many.no(
+                        name, "một dòng lạ, hoặc hai lần", "a line that is none of the report's, or twice"
+                    )
+                    continue
+                seen.add(short)
+                fact = lines.read(line)  # it was read before: its hash is known
+                sums[fact.unit] = sums.get(fact.unit, 0) + fact.amount
+                times[fact.unit] = max(fact.at, times.get(fact.unit, fact.at))
+            unused -= seen
+            for row in found.report.rows:
+                if column.kind is Kind.TIME:
+                    said, listed = row.times[column.key], times.get(row.unit)
+                else:
+                    said, listed = row.numbers[column.key], sums.get(row.unit, 0)  # type: ignore[assignment]
+                if said != listed:
+                    yield from many.no(
+                        f"{row.unit} {column.key}",
+                        f"báo cáo ghi {said}, các kết quả liệt kê cộng lại là {listed}",
+                        f"the report says {said}, the facts listed add up to {listed}",
+                    )
+        if unused:
+            yield from many.no(
+                FACTS, f"{len(unused)} kết quả không thuộc cột nào", f"{len(unused)} facts that no column takes"
+            )
+        yield from many.end(
+            f"{len(taking)} cột: các kết quả liệt kê cộng lại đúng từng ô",
+            f"{len(taking)} columns: the facts listed add up to each cell",
+        )
+
+    # --- octets
+
+    def _octets(self) -> Iterator[Finding]:
+        many = Many("octets", OCTETS)
+        wanted: dict[str, list[_Message]] = {}
+        for message in self.messages.values():
+            if message.here:
+                wanted.setdefault(message.sha256, []).append(message)
+        for name in self.members:
+            if name.startswith(f"{OCTETS}/") and name.partition("/")[2] not in wanted:
+                yield from many.no(name, "không thuộc thông điệp nào", "it belongs to no message")
+        for digest, those in wanted.items():
+            name = f"{OCTETS}/{digest}"
+            member = self.members.get(name)
+            if member is None:
+                yield from many.no(name, "thiếu", "missing")
+                continue
+            yield from self._octets_of(many, member, digest, those)
+            self.octets += 1
+        yield from self._signatures()
+        if wanted:
+            yield from many.end(
+                f"{len(wanted)} gói byte nguyên bản đúng SHA-256 và kích thước",
+                f"the exact octets of {len(wanted)} messages have their SHA-256 and size",
+            )
+        elif many.failed:
+            yield from many.end("", "")
+        else:
+            yield note(
+                "octets",
+                "",
+                "không kèm byte nguyên bản (--with-messages)",
+                "the exact octets are not in it (--with-messages)",
+            )
+
+    def _octets_of(self, many: Many, member: Member, digest: str, those: list[_Message]) -> Iterator[Finding]:
+        found, held = sha256(), list[bytes]()
+        small = member.size <= documents.LARGEST
+        try:
+            for piece in bundle.pieces(self.file, member):
+                found.update(piece)
+                self._tell(member)
+                if small:
+                    held.append(piece)
+        except Malformed as error:
+            yield from many.no(member.name, f"bị sửa: {error.what}", f"changed: {error.what}")
+            return
+        if found.hexdigest() != digest or any(message.size != member.size for message in those):
+            yield from many.no(member.name, f"SHA-256 {found.hexdigest()}", f"SHA-256 {found.hexdigest()}")
+            return
+        for message in those:
+            if message.signed is None:
+                continue
+            if small:
+                judged = documents.packet(b"".join(held), member.name, message.signed, message.at, self.trust)
+            else:
+                judged = note(
+                    "signature",
+                    member.name,
+                    f"quá lớn để kiểm tra chữ ký: {member.size} byte",
+                    f"too large for its signature to be checked: {member.size} octets",
+                )
+            yield from self._signature(judged)
+
+    def _signature(self, judged: Finding) -> Iterator[Finding]:
+        """Yield what was found of one packet's signature, as long as there is not too much of it."""
+        if judged.holds:
+            self.signed += 1
+        elif judged.holds is None:
+            self.untold += 1
+            if self.untold <= MOST:
+                yield judged
+        else:
+            yield from self.signatures.no(judged.place, judged.vi, judged.en)
+
+    def _signatures(self) -> Iterator[Finding]:
+        """Yield how many packets' signatures hold, and how many are not told of."""
+        if self.signed or self.signatures.failed:
+            yield from self.signatures.end(
+                f"{self.signed} gói tin có chữ ký (hoặc không có) đúng như trục đã ghi",
+                f"{self.signed} packets are signed, or not, as the hub says",
+            )
+        if self.untold > MOST:
+            more = self.untold - MOST
+            yield note("signature", OCTETS, f"và {more} gói tin nữa cần lưu ý", f"and {more} more packets to note")
+
+    def _counts(self, said: Manifest) -> Iterator[Finding]:
+        found = Counts(self.facts, self.beside, len(self.messages), self.chain.many, self.octets)
+        if found != said.counts:
+            yield no(
+                "manifest",
+                MANIFEST,
+                f"có {found}, bản kê ghi {said.counts}",
+                f"there are {found}, it says {said.counts}",
+            )
+
+    # --- reading
+
+    def _tell(self, member: Member) -> None:
+        self.tell(member.start + member.size, self.members[MANIFEST].start)
+
+    def _whole(self, name: str) -> bytes:
+        """Return a member that is held in memory: `_container` has seen that it is not too large for that."""
+        member = self.members[name]
+        return b"".join(bundle.pieces(self.file, member, judged=False))
+
+    def _lines(self, name: str) -> Iterator[bytes]:
+        """Yield the lines of a member, each with its line feed; a line that is too long comes in pieces, which nothing can read."""
+        rest = b""
+        for piece in bundle.pieces(self.file, self.members[name], judged=False):
+            *found, rest = (rest + piece).split(b"\n")
+            for line in found:
+                yield line + b"\n"
+            if len(rest) > lines.LARGEST:
+                yield rest
+                rest = b""
+        if rest:
+            yield rest
+
+
+def _made_at(root: etree._Element) -> datetime:
+    return lines.moment(root.findtext(f"{{{manifest.EVIDENCE}}}MadeAt") or "")
+
+
+def _shape(form: Form) -> object:
+    """Return what a report says of its form."""
+    columns = [(column.key, column.kind, column.heading, column.group, column.named) for column in form.columns]
+    words = (form.id, form.service, form.since, form.until, form.title, form.basis, form.counted)
+    return words, dict(form.parameters), columns
+
+
+def _receipt(content: bytes, place: str, sealers: Sealers) -> tuple[documents.Receipt | None, Finding]:
+    """Return what a receipt says; None, and why, when its seal does not hold."""
+    judged = documents.receipt(content, place, sealers, quiet=True)
+    try:
+        why = next(judged)
+    except StopIteration as end:
+        return end.value, yes("receipt", place, "", "")
+    return None, why
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    said = _json(line)
+    if not isinstance(said, dict) or list(said) != list(_MESSAGE):
+        raise ValueError("other members than a message has")
+    if lines.compact(said) != line:
+        raise ValueError("not written as it must be")
+    for name, kind in _MESSAGE.items():
+        if not isinstance(said[name], kind) or isinstance(said[name], bool):
+            raise ValueError(f"{name} is of another type")  # noqa: TRY004 - it is read, not passed
+    return said
+
+
+def _pair(line: bytes) -> tuple[str, str]:
+    said = _json(line)
+    if not isinstance(said, list) or [type(each) for each in said] != [str, str] or lines.row(*said) != line:
+        raise ValueError("no pair of a unit and a hash")
+    return said[0], said[1]
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None

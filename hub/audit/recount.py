@@ -1,0 +1,48 @@
+"""The cells of a report counted again: from the facts listed and those beside them, by the form and the periods in the file.
+
+Knows how a period is put together from its parts; nothing of where the facts stand.
+"""
+
+from collections.abc import Iterator
+
+from hub.audit.findings import Finding, Many
+from hub.model import Fact
+from hub.report import closed, counting
+from hub.report.closed import Piece
+from hub.report.counting import Cells, Report, Row
+from hub.report.form import Form, Kind
+from hub.report.period import Period
+from hub.report.pieces import Pieces
+from hub.report.posting import Books
+from hub.report.sealed import Sealed
+
+
+def check(cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed) -> Iterator[Finding]:
+    """Yield the cells of a row that counting *facts* by the form does not give."""
+    report = found.report
+    try:
+        counted_again = [
+            _piece(form, part, is_closed, said_of.books, facts, report) for part, is_closed in said_of.parts
+        ]
+        (again,) = closed.compose(form, report.period, report.made_at, [row.unit], counted_again).rows
+    except (ValueError, KeyError, OverflowError) as error:
+        yield from cells.no(row.unit, f"không đếm được: {error!r}", f"it cannot be counted: {error!r}")
+        return
+    for column in form.columns:
+        said: object = row.times.get(column.key) if column.kind is Kind.TIME else row.numbers[column.key]
+        counted: object = again.times.get(column.key) if column.kind is Kind.TIME else again.numbers[column.key]
+        if said != counted:
+            yield from cells.no(
+                f"{row.unit} {column.key}",
+                f"báo cáo ghi {said}, đếm lại được {counted}",
+                f"the report says {said}, counted again it is {counted}",
+            )
+
+
+def _piece(form: Form, part: Period, is_closed: bool, books: Books, facts: list[Fact], report: Report) -> Piece:
+    """Count one part of the period: a closed month as it stands at its end, another as of the moment of the report."""
+    now = max(report.made_at, part.end) if is_closed else report.made_at
+    found: dict[str, Cells] = {}
+    for column, fact in counting.placements(form, facts, part, now, None, books):
+        found.setdefault(fact.unit, Cells.none(form)).take(column, fact)
+    return Piece(part, found)

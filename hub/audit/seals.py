@@ -1,0 +1,119 @@
+"""Seals of the hub, judged away from it: who made one, whether it holds, whether its certificate leads to an anchor.
+
+Knows what the reader trusts.  Revocation is not asked about: nothing here has a network, and a CRL of today says nothing of then.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub import markup, signature
+from hub.audit.findings import Finding, no, note, yes
+from hub.certificates import Anchors, fingerprint
+from hub.errors import Rejected, sentences
+
+
+@attrs.frozen
+class Trust:
+    """What the reader trusts."""
+
+    anchors: Anchors
+    now: datetime
+    #: The hub's own certificates, of which the subjects count; none: anyone's of the CA.
+    hub: tuple[x509.Certificate, ...] = ()
+    #: The same anchors for officials, whose keys may be for commitments alone; None: `anchors`.
+    persons: Anchors | None = None
+
+
+class Broken(Exception):
+    """A document that proves nothing: *vi*, *en* say why."""
+
+    def __init__(self, vi: str, en: str) -> None:
+        super().__init__(en)
+        self.vi, self.en = vi, en
+
+
+@attrs.define
+class Sealers:
+    """Whose seals were met: they must be one hub's, and the hub's that the reader named."""
+
+    trust: Trust
+    subjects: dict[x509.Name, str] = attrs.field(factory=dict)  #: -> where one was met first
+
+    def meet(self, certificate: x509.Certificate, place: str) -> None:
+        """Take note of a seal at *place*."""
+        self.subjects.setdefault(certificate.subject, place)
+
+    def judge(self) -> Iterator[Finding]:
+        """Yield whether all seals are those of the one hub."""
+        known = {certificate.subject for certificate in self.trust.hub}
+        others = [(subject, place) for subject, place in self.subjects.items() if subject not in known]
+        if known:
+            for subject, place in others:
+                name = subject.rfc4514_string()
+                yield no("sealer", place, f"niêm phong của người khác: {name}", f"somebody else's seal: {name}")
+            if self.subjects and not others:
+                yield yes("sealer", "", "mọi niêm phong là của trục đã nêu", "every seal is that of the hub you named")
+            return
+        if len(self.subjects) > 1:
+            names = "; ".join(f"{place}: {subject.rfc4514_string()}" for subject, place in self.subjects.items())
+            yield no(
+                "sealer", "", f"niêm phong của nhiều người khác nhau: {names}", f"seals of different owners: {names}"
+            )
+        elif self.subjects:
+            yield note(
+                "sealer",
+                "",
+                "chưa đối chiếu ai đã niêm phong: nêu chứng thư của trục bằng --hub-certificate, hoặc tự so mã SHA-256 ở trên",
+                "who sealed was not compared: name the hub's certificate with --hub-certificate, or compare the SHA-256 above",
+            )
+
+
+def unsealed(
+    content: bytes, trust: Trust, made_at: Callable[[etree._Element], datetime]
+) -> tuple[etree._Element, x509.Certificate, datetime]:
+    """Return the root of the sealed document *content*, its sealer's certificate, and when it says it was sealed.
+
+    *made_at* reads that from the root, whose seal is not verified yet (ValueError): the certificate must have been good then.
+    Raises Broken.
+    """
+    try:
+        root = markup.parse(content)
+        at = made_at(root)
+        root, certificate = signature.unseal(content, trust.anchors, at)
+    except Rejected as rejected:
+        raise broken(rejected) from None
+    except (ValueError, OverflowError) as error:
+        raise Broken(f"không đọc được thời điểm: {error}", f"it does not say when it was made: {error}") from None
+    return root, certificate, at
+
+
+def broken(rejected: Rejected) -> Broken:
+    """Return what *rejected* says, in both languages."""
+    problem = rejected.problems[0]
+    vi, en = sentences(problem.code)
+    detail = f" [{problem.code}: {problem.detail}]"
+    return Broken(vi + detail, en + detail)
+
+
+def told(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[Finding]:
+    """Yield that a seal holds, and whose it is."""
+    name, printed = certificate.subject.rfc4514_string(), fingerprint(certificate)
+    when = at.isoformat(timespec="seconds")
+    yield yes(
+        "seal",
+        place,
+        f"niêm phong đúng; của {name}, SHA-256 {printed}; chứng thư có hiệu lực lúc {when}",
+        f"the seal holds; of {name}, SHA-256 {printed}; the certificate was good at {when}",
+    )
+    if now > certificate.not_valid_after_utc:
+        over = certificate.not_valid_after_utc.isoformat(timespec="seconds")
+        yield note(
+            "seal",
+            place,
+            f"chứng thư đã hết hạn từ {over}: thời điểm niêm phong chỉ do chính văn bản nói",
+            f"the certificate is over since {over}: only the document itself says when it was sealed",
+        )

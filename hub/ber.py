@@ -1,0 +1,83 @@
+"""BER made definite.  Knows tags and lengths; knows no structure.
+
+Mail programs write what they sign as a stream: with lengths that are known only at the end, and strings in pieces.  What reads it
+here knows DER alone.  Sets come out in DER's order, too; the octets of what was DER before stay as they are.
+"""
+
+_DEEPEST = 40
+_CONSTRUCTED, _PIECES, _STRING = 0x20, 0x24, 0x04
+#: SET OF, and what stands for one in CMS: the implicit [0] and [1].
+_SETS = (0x31, 0xA0, 0xA1)
+_END = b"\x00\x00"
+
+
+def definite(octets: bytes) -> bytes:
+    """Return the one element that *octets* are, every length in it definite.  Raises ValueError."""
+    element, end = _element(octets, 0, 0)
+    if end != len(octets):
+        raise ValueError("something follows the element")
+    return element
+
+
+def _element(octets: bytes, at: int, depth: int) -> tuple[bytes, int]:
+    """Return the element at *at* and where the next one begins."""
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
+    if at + 2 > len(octets):
+        raise ValueError("cut short")
+    tag, first = octets[at], octets[at + 1]
+    if tag & 0x1F == 0x1F:
+        raise ValueError("a tag of several octets")
+    at += 2
+    if first == 0x80:
+        if not tag & _CONSTRUCTED:
+            raise ValueError("a primitive element without a length")
+        parts = []
+        while octets[at : at + 2] != _END:
+            part, at = _element(octets, at, depth + 1)
+            parts.append(part)
+        return _whole(tag, parts), at + 2
+    size, at = _size(octets, at, first)
+    end = at + size
+    if end > len(octets):
+        raise ValueError("cut short")
+    if not tag & _CONSTRUCTED:
+        return _written(tag, octets[at:end]), end
+    parts = []
+    while at < end:
+        part, at = _element(octets, at, depth + 1)
+        parts.append(part)
+    if at != end:
+        raise ValueError("an element is longer than what holds it")
+    return _whole(tag, parts), end
+
+
+def _size(octets: bytes, at: int, first: int) -> tuple[int, int]:
+    """Return the length that *first* and what follows it, at *at*, say, and where the content begins."""
+    if first < 0x80:
+        return first, at
+    count = first & 0x7F
+    if count > 4:
+        raise ValueError("a length of more than four octets")
+    return int.from_bytes(octets[at : at + count]), at + count
+
+
+def _whole(tag: int, parts: list[bytes]) -> bytes:
+    if tag == _PIECES:
+        if any(part[0] != _STRING for part in parts):
+            raise ValueError("a string made of something else")
+        return _written(_STRING, b"".join(part[_head(part) :] for part in parts))
+    return _written(tag, b"".join(sorted(parts) if tag in _SETS else parts))
+
+
+def _written(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def _head(element: bytes) -> int:
+    """Return where the content of *element* begins."""
+    return 2 + (element[1] & 0x7F if element[1] > 0x7F else 0)

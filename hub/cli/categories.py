@@ -1,0 +1,52 @@
+"""`lienthong categories`: the code lists that other systems gave: which there are, what is in one, what a code means."""
+
+import click
+
+from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+
+
+@command(
+    "categories",
+    "Danh mục do hệ thống khác cung cấp: liệt kê, xem một danh mục, tra một mã.",
+    "The code lists that other systems gave: which there are, what is in one, what a code means.",
+    "lienthong categories",
+    "lienthong categories LayDanhSachTTHC",
+    "lienthong categories LayDanhSachTTHC 2.000815",
+)
+@click.argument("name", metavar=t("[DANH_MỤC]", "[LIST]"), required=False)
+@click.argument("code", metavar=t("[MÃ]", "[CODE]"), required=False)
+@pass_screen
+def categories(screen: Screen, name: str | None, code: str | None) -> None:
+    from hub import lists, store
+    from hub.cli.journal import opened
+    from hub.config import read
+
+    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+        if name is None:
+            held = [
+                {
+                    "list": each.kind,
+                    "holds": each.subject,
+                    "partner": each.partner,
+                    "since": each.received_at,
+                    "id": each.id,
+                }
+                for each in lists.newest(tx)
+            ]
+            titles = {
+                "list": t("danh mục", "list"),
+                "holds": t("số mục", "entries"),
+                "partner": t("đối tác", "partner"),
+                "since": t("từ", "since"),
+                "id": t("thông điệp", "message"),
+            }
+            screen.table(titles, held)
+            return
+        found = lists.one(tx, name)
+    if found is None:
+        raise Stop(f"không có danh mục {name}", f"there is no list {name}", NOT_FOUND)
+    if code is not None and code not in found.names:
+        raise Stop(f"{name} không có mã {code}", f"{name} has no code {code}", NOT_FOUND)
+    wanted = found.names if code is None else {code: found.names[code]}
+    titles = {"code": t("mã", "code"), "name": t("tên", "name")}
+    screen.table(titles, [{"code": each, "name": text} for each, text in wanted.items()])

@@ -1,0 +1,33 @@
+"""How the day's hub gets one partner more that calls it: a key, a certificate of the sample CA, a file."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hub.demo.stage import Site
+
+
+def enrol(site: "Site", code: str, name: str, units: Sequence[str]) -> None:
+    """Write the file of a partner that calls for *units*, with a key and a certificate of the sample CA."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
+
+    from hub import pki
+
+    authority = load_pem_private_key(site.pki("ca.key").read_bytes(), None)
+    assert isinstance(authority, RSAPrivateKey)
+    issuer = pki.Authority(authority, x509.load_pem_x509_certificate(site.pki("ca.crt").read_bytes()))
+    key, certificate = issuer.issue(code, datetime.now(UTC))
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pki.write_secret(site.pki(f"partners/{code}.key"), pem)
+    site.pki(f"partners/{code}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+    said = f'name = "{name}"\ncertificates = ["pki/partners/{code}.crt"]\nunits = {json.dumps(units)}\n'
+    (site.directory / "partners" / f"{code}.toml").write_text(said, "utf-8")

@@ -1,0 +1,145 @@
+"""`lienthong mail`: counts the logs of the shared mail and hands the numbers in."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO
+
+import click
+
+from hub.cli.screen import FAILED, Screen, Stop, command, family, pass_screen, t
+
+_Log = click.File("r", encoding="utf-8", errors="replace")
+
+
+@family(
+    "mail",
+    "Thư điện tử dùng chung: số liệu sử dụng từ nhật ký của Postfix và Dovecot.",
+    "The shared mail: how it was used, from the logs of Postfix and Dovecot.",
+)
+def mail() -> None:
+    pass
+
+
+@command(
+    "usage",
+    "Đếm trong nhật ký của một ngày: tài khoản, thư gửi, nhận, bị từ chối vì quá cỡ, hộp thư gần đầy, theo đơn vị.\n\n"
+    "In ra số liệu; chỉ ghi vào nhật ký của trục khi có --yes. Chỉ có số đếm, không có địa chỉ nào.",
+    "Count a day in the logs: accounts, mails sent, received and refused as too large, mailboxes nearly full, by unit.\n\n"
+    "Prints the figures; hands them in only with --yes. Numbers alone, no address.",
+    "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv /var/log/mail.log",
+    "doveadm -f tab quota get -A > quota.txt",
+    "lienthong mail usage --day 2026-11-24 --directory hop-thu.csv --quotas quota.txt /var/log/mail.log --yes",
+)
+@click.argument("logs", nargs=-1, required=True, type=_Log)
+@click.option(
+    "--day",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help=t("Ngày (giờ Hà Nội) cần đếm.", "The day, in Hà Nội, to count."),
+)
+@click.option(
+    "--directory",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=t(
+        "Địa chỉ nào của đơn vị nào: mỗi dòng MẪU,MÃ; mẫu là địa chỉ, địa chỉ có *, hoặc tên miền.",
+        "Whose address it is: a line PATTERN,CODE each; a pattern is an address, one with *, or a domain.",
+    ),
+)
+@click.option(
+    "--quotas",
+    type=_Log,
+    help=t("Kết quả của `doveadm -f tab quota get -A`.", "What `doveadm -f tab quota get -A` printed."),
+)
+@click.option(
+    "--zone",
+    default="Asia/Ho_Chi_Minh",
+    show_default=True,
+    help=t("Múi giờ của máy chủ thư.", "The time zone of the mail server."),
+)
+@click.option(
+    "--correction",
+    default="",
+    metavar="TEXT",
+    help=t(
+        "Ngày này đã gửi số liệu sai; lý do. Ghi phần chênh lệch.",
+        "The day was told wrongly before; why. The difference is handed in.",
+    ),
+)
+@click.option("--yes", is_flag=True, help=t("Ghi vào nhật ký của trục.", "Hand them in."))
+@pass_screen
+def usage(
+    screen: Screen,
+    logs: Sequence[IO[str]],
+    day: datetime,
+    directory: Path,
+    quotas: IO[str] | None,
+    zone: str,
+    correction: str,
+    yes: bool,
+) -> None:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from hub import maillog
+
+    try:
+        known = maillog.Directory.read(directory.read_text("utf-8"))
+        place = ZoneInfo(zone)
+        tally = maillog.count(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
+    except ZoneInfoNotFoundError:
+        raise Stop(f"không có múi giờ {zone}", f"there is no time zone {zone}") from None
+    except ValueError as error:
+        raise Stop(str(error), str(error)) from None
+    nowhere = tally.get(maillog.NOBODY, {})
+    refused = ""
+    if yes:
+        tally, refused = _hand_in(screen, tally, day.date(), correction)
+    _print(screen, {unit: figures for unit, figures in tally.items() if unit != maillog.NOBODY})
+    if nowhere:
+        said = ", ".join(f"{name} {number}" for name, number in sorted(nowhere.items()))
+        click.echo(t(f"Không thuộc đơn vị nào: {said}", f"No unit's: {said}"), err=True)
+    if refused:
+        raise Stop(refused, refused, FAILED)
+    if not yes:
+        click.echo(t("Chưa ghi gì; thêm --yes để ghi.", "Nothing was handed in; --yes does it."), err=True)
+
+
+def _hand_in(
+    screen: Screen, tally: dict[str, dict[str, int]], day: date, correction: str
+) -> tuple[dict[str, dict[str, int]], str]:
+    """Write the count, or what it corrects; return what was written, and why it was not."""
+    from datetime import UTC
+
+    from hub import maildays, maillog, registry, store
+    from hub.cli.journal import opened
+    from hub.config import read
+    from hub.errors import describe
+    from hub.hanoi import day as today
+    from hub.province import Province
+
+    config, now = read(screen.config), datetime.now(UTC)
+    with opened(config) as engine, store.writing(engine) as tx:
+        province = Province.of(config, registry.roll(tx, today(now)))
+        if correction:
+            canonical = {province.routes.canonical(unit): figures for unit, figures in tally.items()}
+            tally = maildays.differences(canonical, maildays.told(tx, day))
+        if not set(tally) - {maillog.NOBODY}:
+            return tally, ""
+        taken = maildays.take(tx, province, tally, day, now, correction)
+    return tally, "; ".join(describe(problem) for problem in taken.problems)
+
+
+def _print(screen: Screen, tally: dict[str, dict[str, int]]) -> None:
+    from hub.services.mail import FIGURES
+
+    titles = {"unit": t("đơn vị", "unit")} | {milestone: milestone for milestone in FIGURES.values()}
+    screen.table(titles, ({"unit": unit, **figures} for unit, figures in sorted(tally.items())))
+
+
+def _lines(logs: Sequence[IO[str]]) -> Iterator[str]:
+    for log in logs:
+        yield from log
+
+
+mail.add_command(usage)

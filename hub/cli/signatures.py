@@ -1,0 +1,98 @@
+"""What is kept of the signatures of one message, verified again: the packet's own, the receipt, and what is known of the call.
+
+Knows the words for a person; judging is `hub.audit`'s.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hub.cli.screen import t
+
+if TYPE_CHECKING:
+    from hub.config import Config
+    from hub.model import Message
+    from hub.store import Transaction
+
+Line = tuple[dict[str, object], str]
+
+
+def kept(tx: "Transaction", message: "Message", config: "Config") -> Iterator[Line]:
+    """Yield of each signature its fields and a line for a person: `what` is `packet`, `receipt` or `call`."""
+    from hub import events
+    from hub.model import DOCUMENTS
+
+    told = {str(event["event"]): event for event in events.of_message(tx, message.id)}
+    if message.service == DOCUMENTS:
+        yield _packet(tx, message, config, told.get("packet-signature", {}))
+    yield _receipt(tx, message, config)
+    yield _call(message, told.get("sha1-used", {}))
+
+
+def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict[str, object]) -> Line:
+    """The packet's own signature: what was found when it came, and what is found now in the same octets."""
+    from hub import contents
+    from hub.audit import Trust, documents
+
+    fields: dict[str, object] = {
+        "what": "packet",
+        "standing": message.signature,
+        "certificate": event.get("certificate"),
+        "code": event.get("code"),
+        "verified_at": message.received_at,
+        "over": message.sha256,
+        "size": message.size,
+    }
+    if contents.size(tx, message.sha256) != message.size or message.size > documents.LARGEST:
+        again = t(
+            "không lưu byte, hoặc quá lớn để kiểm tra lại", "the bytes are not kept, or too large to be verified again"
+        )
+        fields["again"] = None
+    else:
+        trust = Trust(anchors=config.anchors, now=datetime.now(UTC))
+        found, subject = documents.judged(contents.octets(tx, message.sha256), message.received_at, trust)
+        fields |= {"again": str(found.standing), "subject": subject}
+        again = t(
+            f"kiểm tra lại: {found.standing} {found.code} {found.detail}".rstrip()
+            + (f", người ký {subject}" if subject else ""),
+            f"verified again: {found.standing} {found.code} {found.detail}".rstrip()
+            + (f", signed by {subject}" if subject else ""),
+        )
+    shown = event.get("certificate") or "–"
+    return fields, t(
+        f"gói tin: {message.signature}, chứng thư {shown}, kiểm tra lúc {message.received_at.isoformat()}, trên {message.size} byte"
+        f" SHA-256 {message.sha256}; {again}",
+        f"packet: {message.signature}, certificate {shown}, verified at {message.received_at.isoformat()}, over {message.size} octets"
+        f" SHA-256 {message.sha256}; {again}",
+    )
+
+
+def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
+    from hub import search
+    from hub.audit import Trust, documents
+    from hub.audit.seals import Sealers
+
+    content = search.receipt(tx, message.id)
+    if content is None:
+        return {"what": "receipt", "holds": None}, t("biên nhận: không có", "receipt: there is none")
+    sealers = Sealers(Trust(anchors=config.anchors, now=datetime.now(UTC)))
+    wrong = list(documents.receipt(content, message.id, sealers, quiet=True))
+    name = next((subject.rfc4514_string() for subject in sealers.subjects), None)
+    fields: dict[str, object] = {"what": "receipt", "holds": not wrong, "subject": name}
+    if wrong:
+        return {**fields, "reason": wrong[0].en}, t(f"biên nhận: SAI, {wrong[0].vi}", f"receipt: FALSE, {wrong[0].en}")
+    return fields, t(f"biên nhận: niêm phong đúng, của {name}", f"receipt: the seal holds, of {name}")
+
+
+def _call(message: "Message", sha1: dict[str, object]) -> Line:
+    """What is known of the call: its signature was verified, and is not kept; the receipt is the hub's word for it."""
+    fields: dict[str, object] = {
+        "what": "call",
+        "partner": message.partner,
+        "kept": False,
+        "sha1": bool(sha1.get("operation")),
+    }
+    return fields, t(
+        f"lời gọi: của đối tác {message.partner}; chữ ký của lời gọi đã kiểm tra khi nhận và không được lưu, biên nhận là lời của trục",
+        f"call: of the partner {message.partner}; its signature was verified on arrival and is not kept, the receipt is the hub's word",
+    )

@@ -1,0 +1,196 @@
+"""Asks the partners that do not call us for what they have, and takes it in before it is confirmed to them.
+
+Knows when to ask whom and what to do when a conversation breaks; not what is said in it, nor any SQL.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import structlog
+from structlog.contextvars import bound_contextvars
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError  # noqa: A004 - Twisted's own
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from hub import calls, rounds
+from hub.admission import judge_message, judge_record
+from hub.config import Partner
+from hub.desk import Books
+from hub.errors import Unready
+from hub.ids import new_id
+from hub.model import DOCUMENTS, Adapter, Arrival, Collected, Collector, Judged, Reply, Request, Unavailable
+from hub.policy import Policy, delay
+from hub.province import Province
+from hub.rounds import Round
+from hub.services import services
+from hub.spool import Drawer, Octets
+
+log = structlog.get_logger()
+
+#: How often to see who is due, in seconds.
+EVERY = 0.25
+#: A round may take so many timeouts of one call; adapters end sooner, and say that there is more.
+CALLS = 20
+
+Send = Callable[[Request, Partner], Awaitable[Reply]]
+
+
+@attrs.define(eq=False)
+class CollectionService(Service):
+    """The collecting desk of one node."""
+
+    province: Province
+    adapters: Mapping[str, Adapter]  #: by partner; those that collect are asked
+    _books: Books
+    _send: Send
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _random: Callable[[], float]  #: in [0, 1)
+    _node: str
+    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must take nothing
+    _next_at: dict[str, float] = attrs.field(factory=dict, init=False)  #: by partner, on the clock that only counts
+    _under_way: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
+    _call: IDelayedCall | None = attrs.field(default=None, init=False)
+
+    def startService(self) -> None:
+        """Begin to ask."""
+        Service.startService(self)
+        self._look()
+
+    def stopService(self) -> Deferred[None]:
+        """Break off what is under way: what is in the journal stays, the rest is found again."""
+        Service.stopService(self)
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        ended = [_ended(task) for task in self._under_way.values()]
+        for task in list(self._under_way.values()):
+            task.cancel()
+        return DeferredList(ended).addCallback(lambda _: None)
+
+    def wake(self, partner: str) -> None:
+        """Ask *partner* now: it has said that it has something."""
+        hurried = self._books.journal.write(rounds.hurry, partner, self._now())
+        _ = hurried.addCallback(lambda _: self._next_at.pop(partner, None))
+        _ = hurried.addErrback(lambda failure: log.warning("collection-failed", reason=failure.getErrorMessage()))
+
+    def _look(self) -> None:
+        at = self._clock.seconds()
+        for code, partner in self.province.config.partners.items():
+            if partner.policy.collect is None or code in self._under_way or at < self._next_at.get(code, at):
+                continue
+            if isinstance(self.adapters.get(code), Collector):
+                task = Deferred.fromCoroutine(self._collect(partner, partner.policy.collect))
+                self._under_way[code] = task
+                _ = task.addBoth(self._done, code)
+        self._call = self._clock.callLater(EVERY, self._look)
+
+    def _done(self, result: object, code: str) -> None:
+        del self._under_way[code]
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            log.error("collection-broke", error=result.getErrorMessage(), traceback=result.getTraceback())
+
+    async def _collect(self, partner: Partner, every: timedelta) -> None:
+        """Hold one round, if it is ours to hold."""
+        self._next_at[partner.code] = self._clock.seconds() + every.total_seconds()
+        lease = partner.policy.timeout * CALLS
+        try:
+            self._may_take()
+            round_ = await self._books.journal.write(
+                rounds.begin, partner.code, self._node, self._now(), lease + partner.policy.timeout
+            )
+        except Unready:
+            return
+        if round_ is None:
+            return
+        with bound_contextvars(partner=partner.code):
+            holding = Deferred.fromCoroutine(self._hold(round_, partner))
+            _ = holding.addTimeout(lease.total_seconds(), self._clock)
+            try:
+                found = await holding
+            except TimeoutError:
+                found = Unavailable("the conversation took too long")
+            except CancelledError:
+                await self._books.journal.write(rounds.leave, round_, self._now())
+                return
+            now = self._now()
+            if isinstance(found, Unavailable):
+                wait = _wait(found, partner.policy, round_.failures + 1, self._random())
+                log.warning("collection-failed", reason=found.detail, credentials=found.credentials)
+                await self._books.journal.write(rounds.fail, round_, found.detail, now + wait, now)
+                self._next_at[partner.code] = self._clock.seconds() + wait.total_seconds()
+                return
+            wait = timedelta(0) if found.more else every
+            due = await self._books.journal.write(rounds.end, round_, found.cursor, now + wait, now)
+            self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
+
+    async def _hold(self, round_: Round, partner: Partner) -> Collected | Unavailable:
+        """Hold the adapter's conversation to its end."""
+        adapter = self.adapters[partner.code]
+        assert isinstance(adapter, Collector)
+        conversation = adapter.collect(round_.cursor, self._now())
+        try:
+            step = await self._books.work(0, _advance, conversation, None)
+            while not isinstance(step, Collected | Unavailable):
+                if isinstance(step, Request):
+                    reply = await self._send(step, partner)
+                    step = await self._books.work(len(reply.body), _advance, conversation, reply)
+                else:
+                    step = await self._books.work(0, _advance, conversation, await self._take(step, partner))
+        except CancelledError:
+            raise
+        except Unready as unready:
+            return Unavailable(str(unready), unready.retry_after, ours=True)
+        except ConnectionError as unreachable:
+            return Unavailable(str(unreachable))
+        except Exception as error:
+            log.exception("conversation-broke")
+            return Unavailable(f"hub-error: {error!r}", ours=True)
+        return step
+
+    async def _take(self, arrival: Arrival, partner: Partner) -> Judged:
+        """Judge and journal what arrived; when this returns it is committed."""
+        self._books.room()
+        now, province, content = self._now(), self.province, arrival.content
+        tracking = new_id(now)
+        if arrival.service == DOCUMENTS:
+            call = calls.SendDocument(Octets.of(content), arrival.message_id)
+            entry = await self._books.work(
+                len(content), judge_message, call, partner, province, DOCUMENTS, now, tracking, Drawer()
+            )
+        else:
+            service, code = services()[arrival.service], partner.code
+            entry = await self._books.work(
+                len(content), judge_record, service, content, arrival.message_id, code, province, now, tracking
+            )
+        taken = await self._books.take(entry, province.routes)
+        return Judged(not taken.problems, taken.problems)
+
+
+def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:
+    """Return how long the partner rests after so many failures in a row: as a message would; as long as can be, where it does not know us."""
+    wait = policy.max_retry if found.credentials else delay(policy, failures, random)
+    return max(wait, timedelta(seconds=found.retry_after or 0))
+
+
+def _advance(conversation: Any, answer: Reply | Judged | None) -> Request | Arrival | Collected | Unavailable:
+    """Hand the adapter an answer; return what it asks or brings next, or how it ended."""
+    try:
+        step: Request | Arrival = next(conversation) if answer is None else conversation.send(answer)
+    except StopIteration as end:
+        ended: Collected | Unavailable = end.value
+        return ended
+    return step
+
+
+def _ended(task: Deferred[None]) -> Deferred[None]:
+    over: Deferred[None] = Deferred()
+
+    def tell(result: Any) -> Any:
+        over.callback(None)
+        return result
+
+    _ = task.addBoth(tell)
+    return over

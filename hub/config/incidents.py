@@ -1,0 +1,70 @@
+"""The rules of `[incidents]`: what of syslog is an incident, and who is told of it.  Knows the keys; no message."""
+
+import attrs
+
+from hub.config.table import Table
+from hub.services.incidents import Class, Rules
+from hub.syslog import FACILITIES, SEVERITIES
+
+
+@attrs.frozen(kw_only=True)
+class Incidents:
+    """What becomes of syslog."""
+
+    rules: Rules = attrs.field(factory=Rules)
+    report_to: tuple[str, ...] = ()  #: the agencies that are told when an incident opens; none: nobody is
+    report_from: str = ""  #: the unit that tells them
+    report_severity: int = 2  #: of incidents as grave as that, or graver
+
+
+def read(table: Table) -> Incidents:
+    """Return what the table `[incidents]` says; its mistakes are collected there."""
+    element = table.text(
+        "element", Rules().element, like=r"[!#-<>-\\^-~]{1,32}", expected='an SD-ID, such as "incident@32473"'
+    )
+    closed = table.texts("closed", tuple(sorted(Rules().closed)))
+    report_to, report_from = table.texts("report-to", ()), table.text("report-from", "")
+    severity = _severity(table, "report-severity", "critical")
+    kinds = table.table("classes")
+    classes = tuple(_class(kinds.table(name), name) for name in kinds.pairs())
+    for name in kinds.pairs():
+        if not all(character.isalnum() or character == "-" for character in name):
+            kinds.wrong(name, f"{name!r} does not fit", "letters, digits and -")
+    if bool(report_to) != bool(report_from):
+        missing = "report-from" if report_to else "report-to"
+        table.wrong(missing, "is missing", "report-to and report-from, or neither")
+    table.close()
+    return Incidents(
+        rules=Rules(
+            element=element,
+            closed=frozenset(state.lower() for state in closed),
+            classes=classes or Rules().classes,
+        ),
+        report_to=report_to,
+        report_from=report_from,
+        report_severity=severity,
+    )
+
+
+def _class(table: Table, name: str) -> Class:
+    found = Class(
+        name=name,
+        facilities=frozenset(_known(table, "facilities", FACILITIES)),
+        apps=frozenset(table.texts("apps", ())),
+        severity=_severity(table, "severity", "debug"),
+    )
+    table.close()
+    return found
+
+
+def _severity(table: Table, key: str, default: str) -> int:
+    named = table.text(key, default, like="|".join(SEVERITIES), expected="one of " + ", ".join(SEVERITIES))
+    return SEVERITIES.index(named or default)
+
+
+def _known(table: Table, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    found = table.texts(key, ())
+    for word in found:
+        if word not in words:
+            table.wrong(key, f"{word!r} is not known", "of " + ", ".join(words))
+    return found

@@ -1,0 +1,69 @@
+"""Reads `[links]`: how often links are probed, and which hosts beside the partners.  Knows the keys; probes nothing."""
+
+import re
+from datetime import timedelta
+
+import attrs
+
+from hub.config.table import Table
+from hub.links import Link
+from hub.policy import DURATION_EXPECTED, duration
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_PLACE = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", re.ASCII)
+_PLACE_EXPECTED = '"tcp://HOST:PORT", or "tls://HOST:PORT" where a certificate is shown'
+_TIMEOUT = timedelta(seconds=5)
+_LEAST, _MOST = timedelta(seconds=1), timedelta(hours=1)
+
+
+@attrs.frozen(kw_only=True)
+class Links:
+    """How links are probed."""
+
+    every: timedelta
+    timeout: timedelta  #: for one probe
+    hosts: tuple[Link, ...] = ()  #: beside the partners that are called
+
+
+def read(table: Table, partners: frozenset[str]) -> Links | None:
+    """Return what `[links]` says, where *partners* are the codes that no host may have; None when nothing is probed."""
+    every = _duration(table, "every")
+    timeout = _duration(table, "timeout") or min(_TIMEOUT, every or _TIMEOUT)
+    named = table.table("hosts")
+    table.close()
+    links = [_host(name, named.table(name), partners) for name in sorted(named.pairs())]
+    if every is None:
+        return None
+    if timeout > every:
+        table.wrong("timeout", "is longer than every", "at most as long")
+    return Links(every=every, timeout=timeout, hosts=tuple(link for link in links if link is not None))
+
+
+def _duration(table: Table, key: str) -> timedelta | None:
+    text = table.text(key, "", expected=DURATION_EXPECTED)
+    if not text:
+        return None
+    try:
+        length = duration(text)
+    except ValueError:
+        table.wrong(key, f"{text!r} does not fit", DURATION_EXPECTED)
+        return None
+    if not _LEAST <= length <= _MOST:
+        table.wrong(key, f"{text!r} does not fit", "1s to 1h")
+    return length
+
+
+def _host(name: str, table: Table, partners: frozenset[str]) -> Link | None:
+    if not re.fullmatch(_NAME, name, re.ASCII) or name in partners:
+        table.wrong("", f"{name!r} does not fit", "letters, digits, . - and _, and the code of no partner")
+    place = table.text("at", expected=_PLACE_EXPECTED)
+    units = table.texts("units", ())
+    table.close()
+    found = _PLACE.fullmatch(place)
+    if found is None or not 0 < int(found[3]) < 65536:
+        if place:
+            table.wrong("at", f"{place!r} does not fit", _PLACE_EXPECTED)
+        return None
+    return Link(
+        name=name, host=found[2].strip("[]"), port=int(found[3]), tls=found[1] == "tls", units=units, partner=False
+    )

@@ -1,0 +1,92 @@
+"""Reads `[lookups]`: what answers may be kept and how long, how often a unit may ask, and where the key is.  Knows no partner."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+
+from hub import safe
+from hub.config.table import Table
+from hub.lookups import OPERATIONS
+from hub.policy import duration
+from hub.safe import Safe
+
+#: What is kept unless the operator says otherwise: what is public and seldom changes.
+CACHE = {"LookupCategory": timedelta(days=1), "LookupEnterprise": timedelta(hours=1)}
+#: No law is known that lets an answer be kept for longer.
+LONGEST = timedelta(days=30)
+#: How often a unit may ask each operation in a day.
+QUOTA = 1000
+_MOST = 10_000_000
+_AGE_EXPECTED = "none, or a duration of at most 30 days, such as 10m, 1h or 1d"
+
+
+@attrs.frozen(kw_only=True)
+class Lookups:
+    """`[lookups]` as it is read."""
+
+    safe: Safe
+    key_file: Path
+    cache: Mapping[str, timedelta]  #: by operation; what is not there is not kept
+    quota: Mapping[str, int]  #: by operation, for each unit and day
+
+    def age(self, operation: str) -> timedelta | None:
+        """Return how old an answer to *operation* may be that is given again; None: it is never kept."""
+        return self.cache.get(operation)
+
+
+def read(table: Table, home: Path) -> Lookups | None:
+    """Read `[lookups]`; None without a key: then no lookup is answered.  Mistakes are in the table's list."""
+    written = table.text("key-file", "")
+    cache, quota = _cache(table.table("cache")), _quota(table.table("quota"))
+    table.close()
+    if not written:
+        return None
+    file = home / written
+    try:
+        opened = safe.opened(file)
+    except (OSError, ValueError) as error:
+        table.wrong("key-file", f"{file} cannot be used: {error}", safe.KEY_EXPECTED)
+        return None
+    return Lookups(safe=opened, key_file=file, cache=cache, quota=quota)
+
+
+def _cache(table: Table) -> dict[str, timedelta]:
+    ages = dict(CACHE)
+    for operation, text in table.pairs().items():
+        rule = OPERATIONS.get(operation)
+        if rule is None:
+            _unknown(table, operation)
+        elif rule.key:
+            table.wrong(operation, "what does something has no answer to keep", "an operation that only asks")
+        elif text == "none":
+            ages.pop(operation, None)
+        elif (age := _age(text)) is None:
+            table.wrong(operation, f"{text!r} does not fit", _AGE_EXPECTED)
+        else:
+            ages[operation] = age
+    return ages
+
+
+def _unknown(table: Table, operation: str) -> None:
+    table.wrong(operation, f"there is no operation {operation}", f"one of {', '.join(OPERATIONS)}")
+
+
+def _age(text: object) -> timedelta | None:
+    try:
+        age = duration(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return age if age is not None and timedelta(0) < age <= LONGEST else None
+
+
+def _quota(table: Table) -> dict[str, int]:
+    pairs = table.pairs()
+    quotas = {}
+    for operation in pairs:
+        if operation not in OPERATIONS:
+            _unknown(table, operation)
+    for operation in OPERATIONS:
+        quotas[operation] = table.number(operation, QUOTA, least=0, most=_MOST)
+    return quotas

@@ -1,0 +1,135 @@
+"""Reads who may sign the reports of which units: `[officials]` and the files `officials/CODE.toml`.  Knows files; no signature.
+
+The key of a person is nowhere here: the hub has certificates only.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import attrs
+from cryptography import x509
+
+from hub.certificates import Anchors, fingerprint
+from hub.config import files
+from hub.config.table import Table
+from hub.config.trusting import is_authority
+
+_UNIT_EXPECTED = "an agency code without spaces, such as H55.13"
+
+
+@attrs.frozen(kw_only=True)
+class Official:
+    """One person who may sign: `officials/CODE.toml`."""
+
+    code: str
+    name: str
+    certificates: tuple[x509.Certificate, ...]
+    chain: tuple[x509.Certificate, ...] = ()  #: CAs between those and an anchor, not trusted by themselves
+    units: tuple[str, ...]
+    below: bool = False  #: also for every unit below those
+    since: date | None = None
+    until: date | None = None  #: the first day on which it is over
+
+    def may_sign(self, lineage: Sequence[str]) -> bool:
+        """Tell whether this one may sign for the first unit of *lineage*: a unit, its parent, and so on."""
+        return any(unit in self.units for unit in (lineage if self.below else lineage[:1]))
+
+    def in_office(self, on: date) -> bool:
+        """Tell whether this one may sign on the day *on*."""
+        return (self.since is None or self.since <= on) and (self.until is None or on < self.until)
+
+
+@attrs.frozen(kw_only=True)
+class Officials:
+    """Who may sign, and what their certificates must lead to."""
+
+    anchors: Anchors = attrs.field(eq=False)
+    authorities: tuple[x509.Certificate, ...]  #: the anchors one by one
+    crls: tuple[x509.CertificateRevocationList, ...] = ()
+    required: bool = True  #: no report is handed in without a signature
+    people: Mapping[str, Official] = attrs.field(factory=dict)
+
+    @property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """Return the certificates of all of them."""
+        return tuple(certificate for each in self.people.values() for certificate in each.certificates)
+
+    @property
+    def everybody(self) -> tuple[x509.Certificate, ...]:
+        """Return the certificates of all of them, and the anchors."""
+        return (*self.authorities, *self.certificates)
+
+
+def read(
+    table: Table, home: Path, open_file: Callable[[Path, str], Table | None], sourced: Collection[x509.Certificate]
+) -> Officials | None:
+    """Read `[officials]`; None where there is no such table.
+
+    *open_file* gives the table of a file by its path and the name it is shown by; None after a mistake, which it has noted.
+    *sourced*: CAs that are asked over the network what they revoke.
+    """
+    given = table.given("anchors") or table.given("crls") or table.given("signature")
+    paths = sorted(path for path in (home / "officials").glob("*.toml") if not path.name.startswith("."))
+    if not given:
+        table.close()
+        if paths:
+            table.wrong("anchors", f"is missing, and officials/{paths[0].name} is there", "a list of files of CAs")
+        return None
+    authorities: list[x509.Certificate] = []
+    crls: list[x509.CertificateRevocationList] = []
+    for name in table.texts("anchors"):
+        authorities += files.certificates(home / name, partial(table.wrong, "anchors"))
+    for name in table.texts("crls", ()):
+        crls += files.revocations(home / name, partial(table.wrong, "crls"))
+    for authority in authorities:
+        if not is_authority(authority):
+            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is no CA", "certificates of CAs")
+    signature = table.text("signature", "required", like="required|optional", expected="required or optional")
+    table.close()
+    people: dict[str, Official] = {}
+    seen: dict[str, str] = {}
+    for path in paths:
+        file = open_file(path, f"officials/{path.name}")
+        if file is None:
+            continue
+        people[path.stem] = found = _official(path.stem, file, home)
+        for mark in map(fingerprint, found.certificates):
+            if mark in seen:
+                file.wrong(
+                    "certificates", f"the certificate {mark[:16]}… is of {seen[mark]} too", "a certificate of its own"
+                )
+            seen.setdefault(mark, path.stem)
+    chain = [link for each in people.values() for link in each.chain]
+    return Officials(
+        anchors=Anchors(authorities, crls, intermediates=chain, sourced=list(sourced), committing=True),
+        authorities=tuple(authorities),
+        crls=tuple(crls),
+        required=signature != "optional",
+        people=people,
+    )
+
+
+def _official(code: str, table: Table, home: Path) -> Official:
+    named = [
+        files.certificates(home / name, partial(table.wrong, "certificates")) for name in table.texts("certificates")
+    ]
+    units = table.texts("units")
+    for unit in units:
+        if len(unit) > 64 or not unit.isprintable() or " " in unit or "*" in unit:
+            table.wrong("units", f"{unit!r} does not fit", _UNIT_EXPECTED)
+    found = Official(
+        code=code,
+        name=table.text("name"),
+        certificates=tuple(file[0] for file in named if file),
+        chain=tuple(link for file in named for link in file[1:]),
+        units=units,
+        below=table.flag("below", default=False),
+        since=table.day("since"),
+        until=table.day("until"),
+    )
+    if found.since is not None and found.until is not None and found.until <= found.since:
+        table.wrong("until", f"{found.until} is not after since", "a later day")
+    table.close()
+    return found

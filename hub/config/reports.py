@@ -1,0 +1,71 @@
+"""Reads `[reports]`: forms and working days of the province's own, when its periods end, and by which rule sets forms count.
+
+Knows the keys and whether the files are there; not what a form or a calendar says, which `lienthong check` tells.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import attrs
+
+from hub.config.table import Table
+
+_KEY = r"[a-z][a-z0-9_-]*"
+
+
+@attrs.frozen(kw_only=True)
+class Reports:
+    """How the province wants its reports."""
+
+    forms: Path | None = None  #: a folder of forms of its own
+    rule_sets: Mapping[str, str] = attrs.field(
+        factory=dict
+    )  #: the rule set of each form that is not counted as it stands
+    workdays: Path | None = None  #: a calendar of its own, laid over that of the hub
+    cut_offs: tuple[tuple[int, date | None], ...] = ()
+    """The day on which the next month's period begins, and the day from whose month on it holds (None: always); empty: the hub's own."""
+
+
+def read(table: Table, home: Path) -> Reports:
+    """Return what `[reports]` says; paths are relative to *home*."""
+    forms, workdays = table.text("forms", ""), table.text("workdays", "")
+    chosen = table.table("rule_sets")
+    expected = "the name of a rule set of that form, in quotes"
+    rule_sets = {form: chosen.text(form, like=_KEY, expected=expected) for form in sorted(chosen.pairs())}
+    cut_offs = _cut_offs(table)
+    table.close()
+    if forms and not (home / forms).is_dir():
+        table.wrong("forms", f"{home / forms} is no folder", "a folder of forms, each a file NAME.toml")
+    if workdays and not (home / workdays).is_file():
+        table.wrong("workdays", f"{home / workdays} is no file", "a calendar, such as workdays.toml")
+    return Reports(
+        forms=home / forms if forms else None,
+        rule_sets={form: name for form, name in rule_sets.items() if name},
+        workdays=home / workdays if workdays else None,
+        cut_offs=cut_offs,
+    )
+
+
+def _cut_offs(table: Table) -> tuple[tuple[int, date | None], ...]:
+    """Return the days; every mistake is noted: exactly one holds from the beginning, and no two from the same month."""
+    said = table.tables("cut_offs")
+    if said is None:
+        return ()
+    found, places = list[tuple[int, date | None]](), dict[str, str]()
+    for each in said:
+        found.append((each.number("day", least=1, most=28), each.day("since")))
+        each.close()
+        since = found[-1][1]
+        month = f"{since:%Y-%m}" if since else "?" if each.given("since") else ""
+        if month != "?" and month in places:
+            wrong = (
+                f"holds from the same month on as {places[month]}"
+                if month
+                else f"always holds, as {places[month]} does"
+            )
+            each.wrong("since", wrong, "each from another month on, one of them without `since`")
+        places.setdefault(month, each.place())
+    if not {"", "?"} & places.keys():
+        table.wrong("cut_offs", "none holds before the first `since`", "one without `since`, such as { day = 25 }")
+    return tuple(found)

@@ -1,0 +1,188 @@
+"""How a page of the console is written: templates, languages, links, words.  Knows HTML; neither sessions nor the journal.
+
+Each page runs no script, has no style of its own and asks for nothing but the style sheet and the icon beside it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import jinja2
+from markupsafe import Markup
+
+from hub.hanoi import HANOI
+from hub.report import svg, words
+from hub.report.charts import plots
+from hub.report.counting import Report
+from hub.report.form import Kind
+
+_FOLDER = Path(__file__).parent / "templates"
+
+#: What is served beside the pages: name -> media type.
+BESIDE = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+
+
+def beside(name: str) -> bytes:
+    """Return a file that is served beside the pages."""
+    return (_FOLDER / name).read_bytes()
+
+
+def language(asked: str | None, kept: str | None, accepted: str) -> str:
+    """Return `en` or `vi`: as *asked* for now, else as *kept* from before, else by Accept-Language; Vietnamese where nothing says English."""
+    for said in (asked, kept):
+        if said in {"vi", "en"}:
+            return said
+    ranks: dict[str, float] = {}
+    for part in accepted.split(",")[:20]:
+        tag, _, rest = part.strip().partition(";")
+        try:
+            rank = float(rest.strip().removeprefix("q=")) if rest else 1.0
+        except ValueError:
+            continue
+        primary = tag.strip().lower().partition("-")[0]
+        ranks[primary] = max(rank, ranks.get(primary, 0.0))
+    return "en" if ranks.get("en", 0.0) > ranks.get("vi", 0.0) else "vi"
+
+
+def path(*pieces: str, **query: str | None) -> str:
+    """Return the address of a page; a piece may hold any character, and what of the query is None is left out."""
+    said = {name: value for name, value in query.items() if value is not None}
+    return "/" + "/".join(quote(piece, safe="") for piece in pieces) + (f"?{urlencode(said)}" if said else "")
+
+
+def page(template: str, said: Mapping[str, object]) -> bytes:
+    """Return a page."""
+    return _TEMPLATES.get_template(f"{template}.html.jinja").render(said).encode()
+
+
+def charts(
+    report: Report, names: Mapping[str, str], others: Sequence[Report] | None, language: str
+) -> list[Markup] | None:
+    """Return the charts of *report* as SVG, with the reports of the *others*; None when they were not asked for."""
+    if others is None:
+        return None
+    drawn = plots(report, names, others, language)
+    return [Markup(svg.draw(plot, language, f"chart-{place}")) for place, plot in enumerate(drawn, 1)]  # noqa: S704 - it is ours, and escapes
+
+
+def second(value: datetime | str) -> str:
+    """Write an instant as dd/MM/yyyy HH:mm:ss in Hà Nội."""
+    instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return f"{instant.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
+
+
+def size(octets: int, language: str) -> str:
+    """Write how much it is."""
+    for unit, step in (("MB", 1 << 20), ("kB", 1 << 10)):
+        if octets >= step:
+            text = f"{octets / step:.1f}"
+            return f"{text if language == 'en' else text.replace('.', ',')} {unit}"
+    return f"{octets} byte"
+
+
+def gloss(name: str, language: str) -> str:
+    """Return what an event, a milestone or a state is called; itself where it has no other name."""
+    if name.startswith("status-") and name[7:].isdigit():
+        return f"status {name[7:]}" if language == "en" else f"trạng thái {name[7:]}"
+    return _WORDS[name][language == "en"] if name in _WORDS else name
+
+
+def _day(value: date | str) -> str:
+    return words.day(date.fromisoformat(value) if isinstance(value, str) else value)
+
+
+#: Events, milestones, states, outcomes, roles: (Vietnamese, English).
+_WORDS = {
+    "message-accepted": ("đã nhận vào nhật ký", "accepted into the journal"),
+    "message-refused": ("bị từ chối", "refused"),
+    "message-repeated": ("gửi lại y nguyên, cùng biên nhận", "the same came again, same receipt"),
+    "packet-signature": ("chữ ký trong gói tin", "the packet's own signature"),
+    "deviation-tolerated": ("lệch chuẩn, được bỏ qua", "departs from the standard, tolerated"),
+    "document-unknown": ("văn bản được nhắc tới chưa có trong nhật ký", "the document it speaks of is not known"),
+    "sha1-used": ("chữ ký dùng SHA-1", "a signature used SHA-1"),
+    "delivery-waiting": ("lượt chuyển: đang chờ gửi", "delivery: waiting"),
+    "delivery-held": ("lượt chuyển: chờ đến lấy", "delivery: held to be fetched"),
+    "delivery-fetched": ("lượt chuyển: đã lấy", "delivery: fetched"),
+    "delivery-delivered": ("lượt chuyển: đã đến nơi", "delivery: delivered"),
+    "delivery-dead": ("lượt chuyển: lỗi, thôi gửi", "delivery: dead"),
+    "delivery-replayed": ("lượt chuyển: được gửi lại", "delivery: replayed"),
+    "delivery-marked": ("lượt chuyển: không gửi nữa", "delivery: goes no more"),
+    "delivery-overdue-held": ("lượt chuyển: ba ngày chưa ai lấy", "delivery: not fetched for three days"),
+    "attempt-started": ("bắt đầu một lần gửi", "an attempt began"),
+    "attempt-ended": ("kết thúc lần gửi", "the attempt ended"),
+    "attempt-interrupted": ("lần gửi bị ngắt", "the attempt was interrupted"),
+    "status-moved": ("trạng thái mới", "a status moved it"),
+    "status-kept": ("trạng thái không làm đổi gì", "a status that moves nothing"),
+    "change-answered": ("bên nhận trả lời", "the recipient answered"),
+    "recall-agreed": ("đồng ý thu hồi", "the recall was agreed to"),
+    "recall-refused": ("từ chối thu hồi", "the recall was refused"),
+    "fact-recorded": ("ghi nhận kết quả", "a fact was recorded"),
+    "fact-differs": ("số liệu gửi sau khác số đã ghi", "another number came under a key that has one"),
+    "report-handed-in": ("báo cáo được nộp", "the report was handed in"),
+    "report-revised": ("báo cáo có bản mới", "the report was revised"),
+    "report-published": ("báo cáo được công bố", "the report was published"),
+    "lookup-asked": ("tra cứu được gửi đi", "the lookup was asked"),
+    "lookup-settled": ("tra cứu có kết quả", "the lookup ended"),
+    "sent": ("gửi đi", "sent"),
+    "sent-recall": ("gửi thu hồi", "recall sent"),
+    "sent-update": ("gửi cập nhật", "update sent"),
+    "sent-replacement": ("gửi thay thế", "replacement sent"),
+    "received": ("nhận được", "received"),
+    "failed": ("chuyển lỗi", "failed"),
+    "waiting": ("đang chờ", "waiting"),
+    "sending": ("đang gửi", "sending"),
+    "held": ("chờ đến lấy", "held"),
+    "fetched": ("đã lấy", "fetched"),
+    "delivered": ("đã đến nơi", "delivered"),
+    "dead": ("lỗi", "dead"),
+    "accepted": ("được nhận", "accepted"),
+    "refused": ("bị từ chối", "refused"),
+    "unavailable": ("không liên lạc được", "unavailable"),
+    "postponed": ("hẹn lại", "postponed"),
+    "interrupted": ("bị ngắt", "interrupted"),
+    "document": ("văn bản", "document"),
+    "recall": ("thu hồi", "recall"),
+    "update": ("cập nhật", "update"),
+    "replacement": ("thay thế", "replacement"),
+    "status": ("trạng thái", "status"),
+    "valid": ("đúng", "valid"),
+    "invalid": ("không đúng", "invalid"),
+    "unsigned": ("chưa ký, hoặc chưa ký toàn bộ", "unsigned, or signed in part"),
+    "unverifiable": ("không kiểm tra được", "unverifiable"),
+    "equal": ("bằng nhau", "equal"),
+    "differs": ("chênh lệch", "differs"),
+    "no-evidence": ("không có căn cứ", "no evidence"),
+    "report-declared": ("đơn vị khai số liệu", "figures were declared"),
+    "declaration": ("số liệu đơn vị khai", "declaration"),
+    "report-closed": ("báo cáo được khóa để ký", "the report was closed, to be signed"),
+    "report-signed": ("đã nhận bản ký", "the signed report was taken"),
+    "report-signature-refused": ("bản ký không được nhận", "a signed report was refused"),
+    "state-closed": ("đã khóa, chờ ký", "closed, to be signed"),
+    "state-signed": ("đã ký", "signed"),
+    "state-submitted": ("đã nộp", "handed in"),
+    "state-accepted": ("được chấp nhận", "accepted"),
+    "state-returned": ("bị trả lại", "returned"),
+    "reader": ("người đọc", "reader"),
+    "clerk": ("văn thư", "clerk"),
+    "operator": ("người vận hành", "operator"),
+}
+
+_STYLE = hashlib.sha256(beside("style.css")).hexdigest()[:16]
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_FOLDER),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {
+    "number": words.number,
+    "day": _day,
+    "moment": words.moment,
+    "second": second,
+    "size": size,
+    "gloss": gloss,
+}
+_TEMPLATES.globals |= {"path": path, "TIME": Kind.TIME, "style": f"/console/style.css?{_STYLE}"}

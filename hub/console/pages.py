@@ -1,0 +1,570 @@
+"""The pages of the console and who may open them: signing in, reports, what is behind a number, messages.
+
+Knows addresses, sessions and what each page asks of the journal; neither HTTP nor SQL.
+
+/                                            units, forms, periods
+/sign-in, /sign-out, /account                by POST; the account also to read
+/reports?form=F&unit=U&period=P              leads to
+/reports/FORM/UNIT/PERIOD                    the report;  PERIOD.xlsx, .html, .csv, .json, .xml: as a file
+/reports/FORM/UNIT/PERIOD/COLUMN[?unit=ROW]  the facts behind a number
+/signing/FORM/UNIT/PERIOD                    where the report stands; by POST the signed one;  PERIOD.xml, by POST: what is to be signed
+/declarations/FORM/UNIT/PERIOD               what the unit declared beside the count; by POST another declaration;  PERIOD.xlsx: the workbook for it
+/messages/ID, /content, /receipt             a message; its exact bytes; the hub's receipt
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+import attrs
+import structlog
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
+
+from hub import closing, contents, declarations, search, submission
+from hub.config.reports import Reports
+from hub.console import asked as given
+from hub.console import layout, passwords, reading, sessions, standing, users
+from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refused, cookie, demand_proof, nothing
+from hub.console.sessions import Session
+from hub.console.users import Role
+from hub.database import Journal
+from hub.errors import Rejected, Unready, describe
+from hub.model import Problem
+from hub.province import Province
+from hub.report import book, signed
+from hub.report.body import body, findings
+from hub.report.book import Book
+from hub.report.period import containing
+from hub.report.template import Misfilled
+from hub.report.words import groups, sums
+from hub.store import Transaction
+from hub.workroom import THRESHOLD, Work
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: So many reports are counted at a time, and so many may wait: who comes then is told to come again.
+COUNTING, WAITING = 2, 20
+#: A row is as much work to write as so many octets of XML.
+_ROW = 4096
+_DEFAULT_FORM = "edoc"
+_MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
+#: What the octets to be signed end with, at their address.
+_GIVEN = ".xml"
+#: Who may declare, get reports to be signed and hand them back, each for the units it sees.
+DECLARING = frozenset({Role.CLERK, Role.OPERATOR})
+_WORD = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_YEAR = 365 * 24 * 3600
+
+
+@attrs.frozen
+class Visit:
+    """One request of somebody who is signed in."""
+
+    asked: Asked
+    session: Session
+    word: str  #: of the session, as the browser holds it
+    now: datetime
+
+
+@attrs.define(eq=False)
+class Pages:
+    """Answers requests."""
+
+    _journal: Journal
+    _work: Work
+    _province: Callable[[], Province]
+    _now: Callable[[], datetime]
+    _word: Callable[[], str]  #: a new random word, 43 letters
+    _salt: Callable[[], bytes]
+    _known: dict[str, datetime] = attrs.field(
+        factory=dict, init=False, repr=False
+    )  #: sessions seen here, until when they may last
+    _forms: tuple[Reports, Book] | None = attrs.field(default=None, init=False, repr=False)
+    _counting: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(COUNTING), init=False)
+    _comparing: DeferredLock = attrs.field(
+        factory=DeferredLock, init=False
+    )  #: one password at a time: each takes 32 MiB
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Return the answer to *asked*; what is refused is a page too."""
+        try:
+            answer = await self._answer(asked)
+        except Refused as refused:
+            return self.refusal(asked, refused)
+        except Unready as unready:
+            log.warning("console-unready", problem=unready.problem.code, detail=unready.problem.detail)
+            return self.refusal(asked, given.busy(unready.retry_after))
+        said = asked.query.get("lang")
+        if said in {"vi", "en"} and answer.content_type.startswith("text/html"):
+            return attrs.evolve(answer, cookies=(*answer.cookies, cookie(LANGUAGE, said, _YEAR)))
+        return answer
+
+    def refusal(self, asked: Asked, refused: Refused) -> Answer:
+        """Return the page that says why not."""
+        said = {name: getattr(refused, name) for name in ("status", "vi", "en", "do_vi", "do_en")}
+        content = layout.page("error", self._around(asked) | said)
+        return Answer(status=refused.status, content=content, retry_after=refused.retry_after)
+
+    async def _answer(self, asked: Asked) -> Answer:
+        if asked.method not in {"GET", "POST"}:
+            raise given.no_method()
+        if asked.path[:1] == ("console",):
+            return _beside(asked)
+        if (asked.method, asked.path) == ("POST", ("sign-in",)):
+            return await self._sign_in(asked)
+        visit = await self._visit(asked)
+        if visit is None:
+            if asked.method == "POST":
+                raise given.unproven()
+            return await self._ask_to_sign_in(asked)
+        if asked.method == "POST":
+            demand_proof(asked, visit.word)
+            return await self._do(visit)
+        return await self._show(visit)
+
+    async def _do(self, visit: Visit) -> Answer:
+        """Do what a form asks."""
+        match visit.asked.path:
+            case ("sign-out",):
+                return await self._sign_out(visit)
+            case ("account",):
+                return await self._change_password(visit)
+            case ("declarations", form, unit, period):
+                return await self._declare(visit, form, unit, period)
+            case ("signing", form, unit, period):
+                if period.endswith(_GIVEN):
+                    return await self._give_out(visit, form, unit, period.removesuffix(_GIVEN))
+                return await self._take_signed(visit, form, unit, period)
+        raise nothing()
+
+    async def _show(self, visit: Visit) -> Answer:
+        """Show a page."""
+        match visit.asked.path:
+            case ():
+                return await self._home(visit)
+            case ("sign-in",):
+                return Answer(status=303, location="/")
+            case ("account",):
+                return await self._account(visit)
+            case ("reports",):
+                return _chosen(visit.asked)
+            case ("reports", form, unit, period):
+                return await self._report(visit, form, unit, period)
+            case ("reports", form, unit, period, column):
+                return await self._behind(visit, form, unit, period, column)
+            case ("declarations", form, unit, period):
+                return await self._declared(visit, form, unit, period)
+            case ("signing", form, unit, period):
+                return await self._signing(visit, form, unit, period)
+            case ("messages", identity, *rest) if _MESSAGE.fullmatch(identity):
+                return await self._message(visit, identity, tuple(rest))
+        raise nothing()
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a page was shown here to the session of *word*."""
+        return word in self._known and self._known[word] > self._now()
+
+    # --- who it is --------------------------------------------------------------------------------------------------
+
+    async def _visit(self, asked: Asked) -> Visit | None:
+        word = asked.cookies.get(SESSION, "")
+        if not _WORD.fullmatch(word):
+            return None
+        now, name = self._now(), sessions.name_of(word)
+        session = await self._journal.read(sessions.find, name, now)
+        if session is None:
+            return None
+        self._known = {each: until for each, until in self._known.items() if until > now} | {word: session.until}
+        if sessions.is_stale(session, now):
+            await self._journal.admit(sessions.touch, name, now)
+        return Visit(asked, session, word, now)
+
+    async def _ask_to_sign_in(self, asked: Asked, wrong: str = "", status: int = 401) -> Answer:
+        nobody = not await self._journal.read(users.some)
+        kept = asked.cookies.get(BEGINNING, "")
+        word = kept if _WORD.fullmatch(kept) else self._word()
+        here = layout.path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
+        place = asked.form.get("next", "") if asked.method == "POST" else here
+        said = {"wrong": wrong, "nobody": nobody, "next": given.own_place(place)}
+        content = layout.page("signin", self._around(asked, word) | said)
+        if asked.path in {(), ("sign-in",)} and not wrong:
+            status = 200  # nothing was withheld: it is the page that was asked for
+        return Answer(status=status, content=content, cookies=(cookie(BEGINNING, word),))
+
+    async def _sign_in(self, asked: Asked) -> Answer:
+        begun = asked.cookies.get(BEGINNING, "")
+        demand_proof(asked, begun if _WORD.fullmatch(begun) else None)
+        english, now = asked.language == "en", self._now()
+        try:
+            name = users.named(asked.form.get("name", ""))
+        except users.NameUnfit:
+            name = ""
+        password = asked.form.get("password", "")[: passwords.LONGEST + 1]
+        leave = await self._journal.admit(sessions.ask, name, asked.address, now)
+        if leave.again is not None:
+            seconds = int((leave.again - now).total_seconds()) + 1
+            later = (
+                f"Too many tries. Try again in {seconds} s."
+                if english
+                else f"Đã thử quá nhiều lần. Hãy thử lại sau {seconds} giây."
+            )
+            refused = await self._ask_to_sign_in(asked, later, 429)
+            return attrs.evolve(refused, retry_after=seconds)
+        right = await self._compare(password, leave.password or passwords.NOBODY) and leave.password is not None
+        word = self._word()
+        session = None
+        if right and leave.password is not None:
+            step = (name, leave.password, sessions.name_of(word), asked.address, now)
+            session = await self._journal.admit(sessions.enter, *step)
+        if session is None:
+            await self._journal.admit(sessions.fail, name, asked.address, now)
+            wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."
+            return await self._ask_to_sign_in(asked, wrong)
+        given_up = cookie(BEGINNING, "", 0)
+        return Answer(
+            status=303,
+            location=given.own_place(asked.form.get("next", "")),
+            cookies=(cookie(SESSION, word), given_up),  # another word than before: nobody can have planted it
+        )
+
+    async def _sign_out(self, visit: Visit) -> Answer:
+        everywhere = visit.asked.form.get("everywhere") == "1"
+        await self._journal.write(sessions.leave, visit.session, visit.now, everywhere=everywhere)
+        return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
+
+    async def _account(self, visit: Visit, wrong: str = "") -> Answer:
+        name = visit.session.user.name
+        open_now = await self._journal.read(sessions.every, visit.now, name)
+        said = {"sessions": open_now, "own": visit.session.sha256, "wrong": wrong}
+        content = layout.page("account", self._around(visit.asked, visit.word, visit) | said)
+        return Answer(status=400 if wrong else 200, content=content)
+
+    async def _change_password(self, visit: Visit) -> Answer:
+        form, name, english = visit.asked.form, visit.session.user.name, visit.asked.language == "en"
+        old, new = form.get("old", ""), form.get("new", "")
+        try:
+            passwords.check(new, name)
+        except passwords.Unfit as unfit:
+            return await self._account(visit, unfit.en if english else unfit.vi)
+        if new != form.get("again"):
+            return await self._account(
+                visit, "The two are not the same." if english else "Hai lần gõ không giống nhau."
+            )
+        leave = await self._journal.admit(sessions.ask, name, visit.asked.address, visit.now)
+        if leave.again is not None:
+            return await self._account(visit, "Too many tries; wait." if english else "Đã thử quá nhiều lần; hãy đợi.")
+        kept = leave.password or passwords.NOBODY
+        if not await self._compare(old[: passwords.LONGEST + 1], kept):
+            await self._journal.admit(sessions.fail, name, visit.asked.address, visit.now)
+            return await self._account(
+                visit, "The present password is not right." if english else "Mật khẩu đang dùng không đúng."
+            )
+        hashed = await self._alone(self._comparing, passwords.hashed, new, self._salt())
+        changed = await self._journal.write(
+            users.change_password, name, hashed, by=name, now=visit.now, was=leave.password
+        )
+        if not changed:
+            raise given.unproven()
+        return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
+
+    async def _compare(self, password: str, kept: str) -> bool:
+        return await self._alone(self._comparing, passwords.matches, password, kept)
+
+    async def _alone(self, turn: DeferredLock | DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
+        """Do heavy work in turn; who would wait too long is told to come again."""
+        if len(turn.waiting) >= WAITING:
+            raise given.busy()
+        return await turn.run(self._work, THRESHOLD, step, *words)
+
+    # --- what there is ----------------------------------------------------------------------------------------------
+
+    async def _home(self, visit: Visit) -> Answer:
+        asked, user = visit.asked, visit.session.user
+        query = asked.query.get("q", "")[:200]
+        found = await self._journal.read(reading.find_units, user, query)
+        book = await self._journal.read(closing.keeping, await self._book())
+        shown = await self._work(THRESHOLD, reading.choice, visit.now, book)
+        ids = {form.id for form in shown.forms}
+        form = asked.query.get("form", _DEFAULT_FORM)
+        period = asked.query.get("period", "")
+        texts = {each.text for _, members in shown.periods for each in members}
+        said = {
+            "query": query,
+            "units": found.found,
+            "count": found.count,
+            "names": found.names,
+            "forms": shown.forms,
+            "periods": shown.periods,
+            "form": form if form in ids else _DEFAULT_FORM,
+            "period": period if period in texts else containing(visit.now, book.cuts).text,
+        }
+        return self._page("home", visit, said)
+
+    async def _report(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+        text, dot, kind = period.rpartition(".")
+        if dot:
+            return await self._file(visit, form, unit, text, kind)
+        charted = visit.asked.query.get("charts") == "1"
+        book = await self._journal.read(closing.keeping, await self._book())
+        words = (visit.session.user, book, form, unit, period, visit.now)
+        counted, stands = await self._in_turn(partial(standing.count, charted=charted), *words)
+        found, language = counted.asked, visit.asked.language
+        if found.members[0] != unit:  # an alias: one report has one address
+            return Answer(status=303, location=layout.path("reports", form, found.members[0], period))
+
+        def make() -> bytes:
+            report = counted.report
+            shown = reading.choice(visit.now, book, found.form, found.period)
+            said = {
+                "report": report,
+                "asked": found,
+                "names": found.names,
+                "groups": groups(found.form.columns),
+                "sums": sums(found.form),
+                "lines": body(report, found.names, language),
+                "findings": findings(report, found.names, language),
+                "charts": layout.charts(report, found.names, counted.others, language),
+                "forms": shown.forms,
+                "periods": shown.periods,
+                "kinds": tuple(reading.KINDS),
+                "standing": stands,
+                "may": visit.session.user.role in DECLARING,
+            }
+            return layout.page("report", self._around(visit.asked, visit.word, visit) | said)
+
+        return Answer(content=await self._work(len(found.members) * _ROW, make))
+
+    async def _file(self, visit: Visit, form: str, unit: str, period: str, kind: str) -> Answer:
+        if kind not in reading.KINDS:
+            raise nothing()
+        words = (visit.session.user, await self._book(), form, unit, period, visit.now)
+        count = partial(reading.count, charted=False, listed=kind in reading.LISTED)
+        counted = await self._in_turn(count, *words)
+        identity = self._province().config.identity
+        content = await self._alone(self._counting, reading.written, kind, counted, visit.asked.language, identity)
+        name = f"{counted.asked.form.id}_{counted.asked.members[0]}_{counted.asked.period.text}.{kind}"
+        return Answer(content=content, content_type=reading.KINDS[kind], filename=name)
+
+    async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> Answer:
+        query, user = visit.asked.query, visit.session.user
+        after = reading.Cursor.parse(query["after"]) if "after" in query else None
+        row, address = query.get("unit"), (form, unit, period, column)
+        behind = await self._in_turn(reading.behind, user, await self._book(), address, row, after, visit.now)
+        found = behind.asked
+
+        def place(cursor: str | None) -> str:
+            return layout.path("reports", *address, unit=row, after=cursor)
+
+        said = {
+            "form": found.form,
+            "period": found.period,
+            "unit": found.members[0],
+            "row": row or found.members[0],
+            "family": row is None and len(found.members) > 1,
+            "column": found.form.column(column),
+            "names": found.names,
+            "value": behind.value,
+            "count": behind.count,
+            "facts": behind.facts,
+            "differences": behind.differences,
+            "messages": behind.messages,
+            "first": place(None) if after is not None else None,
+            "more": place(behind.more.text()) if behind.more is not None else None,
+        }
+        return self._page("facts", visit, said)
+
+    async def _declared(self, visit: Visit, form: str, unit: str, period: str, wrong: Sequence[str] = ()) -> Answer:
+        text, dot, kind = period.rpartition(".")
+        user = visit.session.user
+        if dot:
+            if kind != "xlsx":
+                raise nothing()
+            asked = await self._in_turn(reading.ask, user, await self._book(), form, unit, text)
+            made = await self._alone(self._counting, reading.template, asked, visit.asked.language)
+            name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
+            return Answer(content=made, content_type=reading.KINDS["xlsx"], filename=name)
+        canonical = self._province().routes.canonical
+        asked, compared = await self._in_turn(
+            reading.compare, user, await self._book(), form, unit, period, visit.now, canonical
+        )
+        if asked.members[0] != unit:
+            return Answer(status=303, location=layout.path("declarations", form, asked.members[0], period))
+        said = {
+            "asked": asked,
+            "form": asked.form,
+            "period": asked.period,
+            "unit": unit,
+            "names": asked.names,
+            "compared": compared,
+            "headings": reading.headings(asked.form, visit.asked.language),
+            "may": user.role in DECLARING,
+            "wrong": wrong,
+        }
+        page = self._page("declared", visit, said)
+        return attrs.evolve(page, status=422) if wrong else page
+
+    async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+        user, file, english = visit.session.user, visit.asked.file, visit.asked.language == "en"
+        if user.role not in DECLARING:
+            raise given.not_yours()
+        asked = await self._in_turn(reading.ask, user, await self._book(), form, unit, period)
+        try:
+            said = await self._alone(self._counting, reading.filled, file.read() if file else b"", asked)
+        except Misfilled as misfilled:
+            wrong = [
+                f"{each.cell}: {each.en if english else each.vi}" if each.cell else each.en if english else each.vi
+                for each in misfilled.wrong
+            ]
+            return await self._declared(visit, form, unit, period, wrong)
+        named = attrs.evolve(said, by=said.by or user.name)
+        taken = await self._journal.admit(declarations.declare, self._province(), named, by=user.name, now=visit.now)
+        if taken.problems:
+            return await self._declared(visit, form, unit, period, [describe(each) for each in taken.problems])
+        return Answer(status=303, location=layout.path("declarations", form, asked.members[0], period))
+
+    async def _signing(
+        self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
+    ) -> Answer:
+        """Show where the report stands, and what a clerk may do with it; or why it was not done."""
+        user = visit.session.user
+        found = await self._in_turn(standing.look, user, await self._book(), form, unit, period, visit.now)
+        asked = found.asked
+        if asked.members[0] != unit and not problems:
+            return Answer(status=303, location=layout.path("signing", form, asked.members[0], period))
+        said = {
+            "standing": found,
+            "form": asked.form,
+            "period": asked.period,
+            "unit": asked.members[0],
+            "names": asked.names,
+            "may": user.role in DECLARING,
+            "wrong": [(each.code, describe(each)) for each in problems],
+            "problem": None if found.problem is None else describe(found.problem),
+        }
+        page = self._page("signing", visit, said)
+        return attrs.evolve(page, status=422) if problems else page
+
+    async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+        """Give the octets that are to be signed, the same each time; another revision where a reason is given."""
+        user, reason = visit.session.user, visit.asked.form.get("reason")
+        if user.role not in DECLARING:
+            raise given.not_your_signing()
+        if reason is not None and not reason.strip():
+            return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
+        try:
+            words = (user, await self._book(), form, unit, period, visit.now)
+            counted = await self._in_turn(standing.counted, *words)
+            kept = await self._journal.admit(
+                submission.give_out,
+                self._province(),
+                counted,
+                reason=(reason or "").strip(),
+                by=user.name,
+                now=visit.now,
+            )
+        except Rejected as rejected:
+            return await self._signing(visit, form, unit, period, rejected.problems)
+        except submission.Unended:
+            return await self._signing(visit, form, unit, period, [Problem("period-not-ended")])
+        except submission.Unclosed as unclosed:
+            return await self._signing(visit, form, unit, period, [Problem("period-not-closed", str(unclosed))])
+        sha256, report = kept.message.sha256, kept.said.report
+        return Answer(
+            stored=sha256,
+            size=await self._journal.read(contents.size, sha256),
+            content_type=reading.KINDS["xml"],
+            filename=f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}.xml",
+        )
+
+    async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+        """Take what an official has signed; of what is refused the SHA-256 and the reasons are kept."""
+        user, file = visit.session.user, visit.asked.file
+        if user.role not in DECLARING:
+            raise given.not_your_signing()
+        found = await self._in_turn(standing.given, user, await self._book(), form, unit, period)
+        if found is None:
+            return await self._signing(visit, form, unit, period, [Problem("report-not-closed")])
+        kept, octets = found
+        uploaded = file.read() if file else b""
+        by, now = user.name, visit.now
+        try:
+            said = await self._alone(self._counting, signed.verify, octets, uploaded)
+            await self._journal.admit(
+                submission.take_back, self._province(), kept, uploaded, by=by, now=now, found=said
+            )
+        except Rejected as rejected:
+            sha256 = hashlib.sha256(uploaded).hexdigest()
+            await self._journal.admit(submission.turn_away, kept, rejected, sha256, by=by, now=now)
+            return await self._signing(visit, form, unit, period, rejected.problems)
+        return Answer(status=303, location=layout.path("signing", form, kept.said.report.total.unit, period))
+
+    async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> Answer:
+        opened, names = await self._journal.read(reading.opened, visit.session.user, identity)
+        match rest:
+            case ():
+                return self._page("message", visit, {"opened": opened, "names": names})
+            case ("content",) if opened.kept:
+                sha256 = opened.message.sha256
+                size = await self._journal.read(contents.size, sha256)
+                return Answer(
+                    stored=sha256, size=size, content_type="application/octet-stream", filename=f"{identity}.xml"
+                )
+            case ("receipt",) if opened.receipt:
+                receipt = await self._journal.read(search.receipt, identity)
+                assert receipt is not None
+                name = f"{identity}-receipt.xml"
+                return Answer(content=receipt, content_type="application/octet-stream", filename=name)
+        raise nothing()
+
+    async def _book(self) -> Book:
+        """Return the province's forms; they are read again when its configuration is."""
+        reports = self._province().config.reports
+        if self._forms is None or self._forms[0] is not reports:
+            self._forms = (reports, await self._work(THRESHOLD, book.read, reports))
+        return self._forms[1]
+
+    async def _in_turn(self, step: Callable[..., T], *words: object) -> T:
+        """Read what a report is counted from: one at a time for all, as it may be much."""
+        if len(self._counting.waiting) >= WAITING:
+            raise given.busy()
+
+        def read() -> Deferred[T]:
+            def run(tx: Transaction) -> T:
+                return step(tx, *words)
+
+            return self._journal.read(run)
+
+        return await self._counting.run(read)
+
+    def _page(self, template: str, visit: Visit, said: dict[str, object]) -> Answer:
+        return Answer(content=layout.page(template, self._around(visit.asked, visit.word, visit) | said))
+
+    def _around(self, asked: Asked, word: str | None = None, visit: Visit | None = None) -> dict[str, object]:
+        """Return what every page is told."""
+        return {
+            "language": asked.language,
+            "hub": self._province().config.name,
+            "here": asked.here,
+            "visitor": visit.session.user if visit else None,
+            "proof": sessions.proof(word) if word else "",
+        }
+
+
+def _chosen(asked: Asked) -> Answer:
+    words = [asked.query.get(name, "") for name in ("form", "unit", "period")]
+    if not all(words):
+        raise nothing()
+    return Answer(status=303, location=layout.path("reports", *words))
+
+
+def _beside(asked: Asked) -> Answer:
+    """Return the style sheet or the icon."""
+    if asked.method != "GET" or len(asked.path) != 2 or asked.path[1] not in layout.BESIDE:
+        raise nothing()
+    name = asked.path[1]
+    return Answer(content=layout.beside(name), content_type=layout.BESIDE[name], lasting=True)

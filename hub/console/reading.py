@@ -1,0 +1,300 @@
+"""What a report page is made of: chosen, allowed, counted, written as a file.  Knows the journal's deeds and a user's sight; no HTTP.
+
+Each function that takes a transaction is one reading step, and may be long; the others are pure.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
+
+import attrs
+
+from hub import closing, declarations, hanoi, registry, search, workload
+from hub.certificates import Signer
+from hub.console import sight, users
+from hub.console.asked import nothing
+from hub.console.users import User
+from hub.declarations import Compared
+from hub.model import Fact, Unit
+from hub.report import evidence, formats
+from hub.report.book import Book
+from hub.report.counting import Report, Row
+from hub.report.declaring import Declaration
+from hub.report.evidence import Line
+from hub.report.family import family
+from hub.report.form import Column, Form, Kind
+from hub.report.period import Period, PeriodUnreadable, containing, parse
+from hub.report.template import as_template
+from hub.report.template import read as read_template
+from hub.store import Transaction
+from hub.vietnamese import folded
+from hub.workload import Asked, Difference
+
+#: Facts on one page.
+PAGE = 100
+#: Units on one page.
+UNITS = 50
+#: Downloads: kind -> media type.
+KINDS: Mapping[str, str] = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pdf": "application/pdf",
+    "html": "text/html; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json; charset=utf-8",
+    "xml": "application/xml; charset=utf-8",
+}
+#: Those that list the evidence.
+LISTED = frozenset({"xlsx", "pdf", "xml"})
+
+
+@attrs.frozen
+class Choice:
+    """What may be chosen on a page: forms, periods by how long they are."""
+
+    forms: Sequence[Form]
+    periods: Sequence[tuple[str, Sequence[Period]]]
+
+
+@attrs.frozen
+class Units:
+    """Units that match what was typed, and how many there are."""
+
+    found: Sequence[Unit]
+    count: int
+    names: Mapping[str, str]
+
+
+@attrs.frozen
+class Cursor:
+    """A fact's place in the list behind a number."""
+
+    at: datetime
+    message: str
+    unit: str
+    milestone: str
+    key: str
+
+    @classmethod
+    def of(cls, fact: Fact) -> "Cursor":
+        return cls(fact.at, fact.message, fact.unit, fact.milestone, fact.key)
+
+    @property
+    def place(self) -> tuple[datetime, str, str, str, str]:
+        """What facts are sorted by."""
+        return self.at, self.message, self.unit, self.milestone, self.key
+
+    def text(self) -> str:
+        """Return it as a part of an address."""
+        said = [self.at.astimezone(UTC).isoformat(), *self.place[1:]]
+        return base64.urlsafe_b64encode(json.dumps(said, ensure_ascii=False).encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read it back.  Raises `Refused` when it is none."""
+        try:
+            at, *rest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            found = cls(datetime.fromisoformat(at), *rest)
+        except (ValueError, TypeError, binascii.Error, RecursionError):
+            raise nothing() from None
+        if found.at.tzinfo is None or not all(isinstance(each, str) for each in rest):
+            raise nothing()
+        return found
+
+
+@attrs.frozen
+class Behind:
+    """One page of the facts behind a number."""
+
+    asked: Asked
+    value: Decimal | int | datetime | None  #: the number, or the time
+    count: int  #: of all its facts
+    facts: Sequence[Fact]  #: of this page
+    more: Cursor | None  #: where the next page begins: after this one
+    messages: Mapping[str, sight.Named]
+    differences: Sequence[Difference] = ()  #: units whose facts are not those that were closed
+
+
+def choice(now: datetime, book: Book, chosen: Form | None = None, period: Period | None = None) -> Choice:
+    """Return the forms there are, each once, and the periods of this year and the one before, with those *chosen* whatever they are."""
+    by_id = {
+        form.id: form for form in sorted(book.forms, key=lambda form: form.since or hanoi.day(now).replace(year=1))
+    }
+    if chosen is not None:
+        by_id[chosen.id] = chosen
+    current = containing(now, book.cuts)
+    years = sorted({current.year, current.year - 1, *([period.year] if period else [])}, reverse=True)
+    months = [f"{year}-{month:02d}" for year in years for month in range(12, 0, -1)]
+    longer = [f"{year}{rest}" for year in years for rest in ("", "-9M", "-H2", "-H1", "-Q4", "-Q3", "-Q2", "-Q1")]
+    begun = [
+        each for each in (parse(text, book.cuts) for text in (*months, *longer)) if each.start <= now or each == period
+    ]
+    shown = [(str(year), [each for each in begun if each.year == year]) for year in years]
+    return Choice(tuple(by_id.values()), [(label, members) for label, members in shown if members])
+
+
+def find_units(tx: Transaction, user: User, typed: str) -> Units:
+    """Return the units open to *user* that *typed* names, by code or by a part of the name; without it the topmost ones first."""
+    units = registry.units(tx)
+    seen = users.seen(tx, user)
+    names = {unit.code: unit.name for unit in units}
+    by_code = {unit.code: unit for unit in units}
+    tops = [unit.code for unit in units if unit.parent not in by_code] if seen is None else list(user.units)
+    order = dict.fromkeys(code for top in tops for code in family(units, top) if code in by_code)
+    open_to = [by_code[code] for code in order if seen is None or code in seen]
+    words, code = folded(typed), typed.strip().casefold()
+    if words:
+        exact = [unit for unit in open_to if code == unit.code.casefold() or code in map(str.casefold, unit.aliases)]
+        named = [unit for unit in open_to if words in folded(unit.name) or code in unit.code.casefold()]
+        open_to = list({unit.code: unit for unit in [*exact, *named]}.values())
+    return Units(open_to[:UNITS], len(open_to), names)
+
+
+@attrs.frozen
+class Counted:
+    """A report, and what it is made of."""
+
+    asked: Asked
+    report: Report
+    lines: Sequence[Line] = ()  #: its evidence, where a file lists it
+    others: Sequence[Report] | None = None  #: of other periods, where charts show them
+    differences: Sequence[Difference] = ()  #: units whose facts are not those that were closed
+
+
+def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> Asked:
+    """Return what the report is counted from.  Raises `Refused` when there is none, or none for *user*."""
+    try:
+        span = parse(period, closing.keeping(tx, book).cuts)
+        if span.text != period:
+            raise nothing()
+        seen = users.seen(tx, user)
+        if seen is not None and registry.canonical(tx, unit, span.last) not in seen:
+            raise nothing()
+        asked = workload.ask(tx, unit, period, form, book)
+    except (PeriodUnreadable, LookupError):
+        raise nothing() from None
+    if not asked.unit_is_known:
+        raise nothing()
+    return asked
+
+
+def count(
+    tx: Transaction,
+    user: User,
+    book: Book,
+    form: str,
+    unit: str,
+    period: str,
+    now: datetime,
+    *,
+    charted: bool,
+    listed: bool,
+) -> Counted:
+    """Return the report, *charted* with those of other periods, *listed* with its evidence.  Raises `Refused`."""
+    asked = ask(tx, user, book, form, unit, period)
+    report = asked.count(now)
+    others = workload.beside(tx, report, now, book) if charted else None
+    if not listed:
+        return Counted(asked, report, others=others)
+    lines, differences = asked.evidence(now)
+    ids = search.message_ids(tx, (line.fact.message for line in lines))
+    return Counted(asked, report, evidence.named(lines, ids), others, differences)
+
+
+def behind(
+    tx: Transaction,
+    user: User,
+    book: Book,
+    address: tuple[str, str, str, str],
+    row: str | None,
+    after: Cursor | None,
+    now: datetime,
+) -> Behind:
+    """Return a page of the facts behind a number: of the form, unit, period and column of *address*, of its *row* alone or of all.
+
+    Raises `Refused`.
+    """
+    form, unit, period, column = address
+    asked = ask(tx, user, book, form, unit, period)
+    try:
+        parts = {part.key for part in asked.form.parts(column)}
+    except KeyError:
+        raise nothing() from None
+    if row is not None and row not in asked.members:
+        raise nothing()
+    found: Sequence[Fact] = asked.behind(column, now)
+    if row is not None:
+        found = [line.fact for line in asked.lines(now) if line.fact.unit == row and not parts.isdisjoint(line.columns)]
+    ordered = sorted(found, key=lambda fact: Cursor.of(fact).place)
+    rest = ordered if after is None else [fact for fact in ordered if Cursor.of(fact).place > after.place]
+    page = list(islice(rest, PAGE))
+    more = Cursor.of(page[-1]) if len(rest) > PAGE else None
+    wrong = [each for each in asked.evidence(now)[1] if row in {None, each.unit}] if asked.complete else []
+    report = asked.count(now)
+    cells = report.total if row is None else next(each for each in report.rows if each.unit == row)
+    messages = sight.names(tx, user, {fact.message for fact in page})
+    return Behind(asked, shown(cells, asked.form.column(column)), len(ordered), page, more, messages, wrong)
+
+
+def compare(
+    tx: Transaction,
+    user: User,
+    book: Book,
+    form: str,
+    unit: str,
+    period: str,
+    now: datetime,
+    canonical: Callable[[str], str],
+) -> tuple[Asked, Compared | None]:
+    """Return what the unit declared last beside the count; None when it declared nothing.  Raises `Refused`."""
+    asked = ask(tx, user, book, form, unit, period)
+    try:
+        return asked, declarations.compare(tx, asked, now, canonical)
+    except declarations.Undeclared:
+        return asked, None
+
+
+def headings(form: Form, language: str) -> dict[str, str]:
+    """Return what columns and manual lines are called, by key."""
+    said = {column.key: column.heading for column in form.columns} | {line.key: line.heading for line in form.manual}
+    return {key: heading.say(language) for key, heading in said.items()}
+
+
+def template(asked: Asked, language: str) -> bytes:
+    """Return the workbook to declare in."""
+    return as_template(asked.form, asked.period, asked.members, asked.names, language)
+
+
+def filled(content: bytes, asked: Asked) -> Declaration:
+    """Return what a filled workbook declares.  Raises `Misfilled`."""
+    return read_template(content, asked.form, asked.period, asked.members)
+
+
+def shown(cells: Row, column: Column) -> Decimal | int | datetime | None:
+    """Return what a cell holds."""
+    return cells.times[column.key] if column.kind is Kind.TIME else cells.numbers[column.key]
+
+
+def written(kind: str, counted: Counted, language: str, identity: Signer) -> bytes:
+    """Return the report as a file.  Raises `Unready` when it cannot be sealed now."""
+    report, lines = counted.report, counted.lines
+    names, receiver = counted.asked.names, counted.asked.receiver
+    return formats.write(
+        kind, report, lines=lines, names=names, language=language, identity=identity, receiver=receiver
+    )
+
+
+def names(tx: Transaction) -> dict[str, str]:
+    """Return the names of all units of the province, by code."""
+    return {unit.code: unit.name for unit in registry.units(tx)}
+
+
+def opened(tx: Transaction, user: User, identity: str) -> tuple[sight.Opened, dict[str, str]]:
+    """Return a message and the names of units.  Raises `Refused`."""
+    found = sight.message(tx, user, identity)
+    if found is None:
+        raise nothing()
+    return found, names(tx)

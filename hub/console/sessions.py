@@ -1,0 +1,206 @@
+"""Who is signed in, and how often signing in may fail.  Knows two tables, times and delays; no cookie and no password.
+
+A session is a random word that the browser holds; the journal keeps its SHA-256, so that every node knows it and nobody who reads the
+journal can take it over.
+
+Signing in is counted as failed before the password is compared, and taken back when it was right: however many tries come at once, none
+is free.  Three counts hold: of a name from one address, of an address, of a name from anywhere.  The last one never delays by more than
+half a minute, so that a stranger who guesses cannot lock a person out.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import attrs
+import sqlalchemy as sa
+
+from hub import events, store
+from hub.console import users
+from hub.console.users import User
+from hub.model import Event
+from hub.schema import console_failure, console_session
+from hub.store import Transaction
+
+IDLE = timedelta(minutes=30)  #: a session that is not used for so long is over
+LONGEST = timedelta(hours=12)  #: every session is over after so long
+_TO_THE_MINUTE = timedelta(minutes=1)
+#: What failed so long ago is forgotten.
+FORGOTTEN = timedelta(hours=1)
+
+
+@attrs.frozen
+class Count:
+    """One count of failures: how many are free, and how long the next try may have to wait."""
+
+    name: str  #: of what it is, hashed
+    free: int
+    longest: timedelta
+
+    def delay(self, failures: int) -> timedelta:
+        """Return how long after the last of so many *failures* the next try may come: 1 s after the free ones, then twice as long each time."""
+        over = failures - self.free
+        return timedelta(0) if over <= 0 else min(self.longest, timedelta(seconds=2 ** min(over - 1, 20)))
+
+
+@attrs.frozen
+class Session:
+    """Somebody who is signed in."""
+
+    sha256: str
+    user: User
+    address: str
+    begun_at: datetime
+    seen_at: datetime
+    until: datetime
+
+
+@attrs.frozen
+class Leave:
+    """Whether a password may be compared now."""
+
+    again: datetime | None  #: not before then
+    password: str | None = None  #: the hash that is kept of that user's; None: there is no such user
+
+
+def name_of(word: str) -> str:
+    """Return what the journal keeps of the random word of a session."""
+    return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def proof(word: str) -> str:
+    """Return what each form of the session carries: only who has read a page of it knows this, and it gives *word* away to nobody."""
+    return hmac.new(word.encode("utf-8", "surrogatepass"), b"lienthong form", hashlib.sha256).hexdigest()
+
+
+def counts(name: str, address: str) -> tuple[Count, Count, Count]:
+    """Return the counts of a try: of the name from that address, of the address, of the name; an IPv6 address counts as its /64."""
+    place = _place(address)
+    return (
+        Count(_hashed("pair", name, place), 5, timedelta(minutes=15)),
+        Count(_hashed("place", place), 30, timedelta(minutes=1)),
+        Count(_hashed("name", name), 50, timedelta(seconds=30)),
+    )
+
+
+def ask(tx: Transaction, name: str, address: str, now: datetime) -> Leave:
+    """Say whether *name* may try a password now from *address*; if so, it is counted as failed until `enter` says otherwise."""
+    tries = counts(name, address)
+    store.one_at_a_time(tx, [each.name for each in tries])
+    tx.execute(sa.delete(console_failure).where(console_failure.c.until <= now))
+    rows = tx.execute(sa.select(console_failure).where(console_failure.c.sha256.in_([each.name for each in tries])))
+    held = {row.sha256: row for row in rows}
+    waits = [row.next_at for row in held.values() if row.next_at > now]
+    if waits:
+        return Leave(max(waits))
+    for each in tries:
+        failures = held[each.name].failures + 1 if each.name in held else 1
+        _count(tx, each, failures, now)
+    return Leave(None, users.password(tx, name))
+
+
+def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, now: datetime) -> Session | None:
+    """Begin a session of *name*, whose password was right when its hash was *password*.  None when it was changed meanwhile."""
+    user = users.find(tx, name)
+    if user is None or users.password(tx, name, to_move=True) != password:
+        return None
+    tries = counts(name, address)
+    store.one_at_a_time(tx, [each.name for each in tries])
+    pair, place, anywhere = tries
+    tx.execute(sa.delete(console_failure).where(console_failure.c.sha256.in_([pair.name, anywhere.name])))
+    failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
+    if failures is not None:  # of the address only this try is taken back: a user of our own may be guessing at others
+        _count(tx, place, failures - 1, now)
+    forget(tx, now)
+    session = Session(sha256, user, address, now, now, now + LONGEST)
+    kept = {"sha256": sha256, "name": name, "address": address, "begun_at": now, "seen_at": now, "until": now + LONGEST}
+    tx.execute(sa.insert(console_session), kept)
+    events.append(tx, Event("user-signed-in", now, None, None, {"user": name, "address": address}))
+    return session
+
+
+def fail(tx: Transaction, name: str, address: str, now: datetime) -> None:
+    """Tell that signing in failed; a name of nobody is not written down: it may be a password."""
+    known = users.find(tx, name) is not None
+    said = {"user": name if known else None, "address": address}
+    events.append(tx, Event("user-sign-in-failed", now, None, None, said))
+
+
+def find(tx: Transaction, sha256: str, now: datetime) -> Session | None:
+    """Return the session, if it is not over."""
+    row = tx.execute(sa.select(console_session).where(console_session.c.sha256 == sha256)).mappings().first()
+    if row is None or row["until"] <= now or row["seen_at"] + IDLE <= now:
+        return None
+    user = users.find(tx, row["name"])
+    return None if user is None else _read(row, user)
+
+
+def is_stale(session: Session, now: datetime) -> bool:
+    """Tell whether it should be written down that the session is still used."""
+    return now - session.seen_at >= _TO_THE_MINUTE
+
+
+def touch(tx: Transaction, sha256: str, now: datetime) -> None:
+    """Write down that the session is used."""
+    tx.execute(sa.update(console_session).where(console_session.c.sha256 == sha256).values(seen_at=now))
+
+
+def leave(tx: Transaction, session: Session, now: datetime, *, everywhere: bool = False) -> int:
+    """End the session, or *everywhere* each of its user's.  Returns how many."""
+    own = console_session.c.name == session.user.name
+    which = own if everywhere else sa.and_(own, console_session.c.sha256 == session.sha256)
+    ended = tx.execute(sa.delete(console_session).where(which)).rowcount
+    name = session.user.name
+    events.append(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": name}))
+    return ended
+
+
+def end(tx: Transaction, name: str, *, by: str, now: datetime) -> int:
+    """End every session of the user *name*, by an operator's word.  Returns how many."""
+    ended = tx.execute(sa.delete(console_session).where(console_session.c.name == name)).rowcount
+    events.append(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": by}))
+    return ended
+
+
+def every(tx: Transaction, now: datetime, name: str | None = None) -> Sequence[Session]:
+    """Return the sessions that are not over, of all or of the user *name*, the latest first."""
+    query = sa.select(console_session).where(console_session.c.until > now, console_session.c.seen_at > now - IDLE)
+    if name is not None:
+        query = query.where(console_session.c.name == name)
+    people = {user.name: user for user in users.every(tx)}
+    rows = tx.execute(query.order_by(console_session.c.begun_at.desc())).mappings()
+    return [_read(row, people[row["name"]]) for row in rows]
+
+
+def forget(tx: Transaction, now: datetime) -> None:
+    """Take away the sessions that are over."""
+    over = sa.or_(console_session.c.until <= now, console_session.c.seen_at <= now - IDLE)
+    tx.execute(sa.delete(console_session).where(over))
+
+
+def _count(tx: Transaction, which: Count, failures: int, now: datetime) -> None:
+    longest = which.delay(failures)
+    values = {"failures": failures, "next_at": now + longest, "until": now + longest + FORGOTTEN}
+    if not store.put_once(tx, console_failure, [{"sha256": which.name, **values}]):
+        tx.execute(sa.update(console_failure).where(console_failure.c.sha256 == which.name).values(**values))
+
+
+def _place(address: str) -> str:
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+def _hashed(*words: str) -> str:
+    return hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read(row: sa.RowMapping, user: User) -> Session:
+    return Session(row["sha256"], user, row["address"], row["begun_at"], row["seen_at"], row["until"])

@@ -1,0 +1,136 @@
+"""What lies behind a number: a message with all that happened to it, for who may see it.  Knows the journal's tables; no page.
+
+An accepted message is open to who may see one of its units: the From unit, a recipient, the unit whose document it answers, a unit that a
+fact was counted for.  A refused one is open to operators alone: whose it is was never established.
+
+Who asked a lookup, for what purpose and about which dossier is open to operators alone; the answers are open to nobody here.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub import contents, deliveries, events, lookups, search
+from hub.console import users
+from hub.console.users import Role, User
+from hub.model import Delivery, Message, MessageState
+from hub.schema import attempt
+from hub.schema import message as table
+from hub.store import Transaction
+
+#: So many events, and so many facts, of one message are shown; the rest is counted.
+MOST = 500
+#: What a private message shows of its events.
+_BARE = ("at", "event")
+#: Services whose messages tell what an official asked about a person.
+PRIVATE = frozenset({lookups.NAME})
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """One try to bring the message to a partner."""
+
+    partner: str
+    number: int
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    detail: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Opened:
+    """A message as it is shown."""
+
+    message: Message
+    private: bool  #: its bytes and the bodies of its events are left out
+    kept: bool  #: its bytes are in the journal
+    receipt: bool  #: the hub gave a signed receipt
+    happened: Sequence[Mapping[str, object]]  #: events in order, facts aside; the first `MOST`
+    more: int  #: events beyond those
+    facts: Sequence[Mapping[str, object]]  #: those that were counted of it, as their events tell them; the first `MOST`
+    more_facts: int
+    deliveries: Sequence[Delivery]
+    attempts: Sequence[Attempt]
+
+    @property
+    def signature(self) -> Mapping[str, object] | None:
+        """What was found of the packet's own signature, as its event tells it; None when there is no such event."""
+        return next((event for event in self.happened if event["event"] == "packet-signature"), None)
+
+
+def message(tx: Transaction, user: User, identity: str) -> Opened | None:
+    """Return the message *identity*, the hub's id; None when there is none, or none for *user*."""
+    try:
+        found = search.message(tx, identity)
+    except KeyError:
+        return None
+    made = deliveries.of_message(tx, identity)
+    told = events.of_message(tx, identity)
+    if not _is_open(tx, user, found, made, told):
+        return None
+    private = found.service in PRIVATE and user.role is not Role.OPERATOR
+    happened = [event for event in told if event["event"] != "fact-recorded"]
+    facts = [event for event in told if event["event"] == "fact-recorded"]
+    if private:
+        happened = [{key: event[key] for key in _BARE} for event in happened]
+        found = attrs.evolve(found, subject=None)
+    return Opened(
+        message=found,
+        private=private,
+        kept=not private and contents.size(tx, found.sha256) is not None,
+        receipt=not private and search.receipt(tx, identity) is not None,
+        happened=happened[:MOST],
+        more=max(0, len(happened) - MOST),
+        facts=facts[:MOST],
+        more_facts=max(0, len(facts) - MOST),
+        deliveries=made,
+        attempts=_attempts(tx, identity),
+    )
+
+
+@attrs.frozen
+class Named:
+    """How a message is told from others in a list."""
+
+    message_id: str | None
+    code: str | None
+    subject: str | None
+
+
+def names(tx: Transaction, user: User, ids: Collection[str]) -> dict[str, Named]:
+    """Return how the messages with these hub ids are called; their facts are open to *user*, so they are."""
+    columns = (table.c.id, table.c.service, table.c.message_id, table.c.code, table.c.subject)
+    found = {}
+    for row in tx.execute(sa.select(*columns).where(table.c.id.in_(list(ids)))):
+        private = row.service in PRIVATE and user.role is not Role.OPERATOR
+        found[row.id] = Named(row.message_id, row.code, None if private else row.subject)
+    return found
+
+
+def _is_open(
+    tx: Transaction,
+    user: User,
+    found: Message,
+    made: Sequence[Delivery],
+    told: Sequence[Mapping[str, object]],
+) -> bool:
+    if user.role is Role.OPERATOR:
+        return True
+    if found.state is not MessageState.ACCEPTED:
+        return False
+    seen = users.seen(tx, user)
+    if seen is None:
+        return True
+    answered = tx.scalars(sa.select(table.c.answers_unit).where(table.c.id == found.id)).first()
+    units = {found.sender, answered, *(each.recipient for each in made)}
+    units |= {str(event["unit"]) for event in told if event["event"] == "fact-recorded"}
+    return not seen.isdisjoint(units - {None})
+
+
+def _attempts(tx: Transaction, identity: str) -> list[Attempt]:
+    columns = [attempt.c[field.name] for field in attrs.fields(Attempt)]
+    query = sa.select(*columns).where(attempt.c.message == identity).order_by(attempt.c.started_at, attempt.c.number)
+    return [Attempt(**row) for row in tx.execute(query).mappings()]

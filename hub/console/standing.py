@@ -1,0 +1,101 @@
+"""Where a report stands in its life, as the console shows it, and what is counted to be given out.  Knows the journal's deeds and a user's sight.
+
+Moves nothing by itself: giving out and taking back are `hub.submission`'s, as at the command line.  Each function is one reading step.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import attrs
+
+from hub import contents, revisions, search, submission
+from hub.console import reading
+from hub.console.users import User
+from hub.errors import Rejected
+from hub.model import Problem
+from hub.report import evidence
+from hub.report.book import Book
+from hub.revisions import Revision
+from hub.store import Transaction
+from hub.submission import Kept
+from hub.workload import Asked
+
+#: Before there is a revision: the period runs, or a month of it is not closed yet, or it may be given out.
+RUNNING, MONTH_OPEN, READY = "running", "month-open", "ready"
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """Where a report stands."""
+
+    asked: Asked
+    revisions: Sequence[Revision]  #: the newest first
+    step: str  #: `RUNNING`, `MONTH_OPEN`, `READY`, or the `ReportState` of the newest revision: it says what comes next
+    month: str = ""  #: the first that is still to be closed
+    behind: bool = False  #: the numbers, or the facts behind them, are others now than in the newest revision
+    problem: Problem | None = None  #: why it cannot be counted as it was closed
+
+    @property
+    def newest(self) -> Revision | None:
+        """The newest revision."""
+        return self.revisions[0] if self.revisions else None
+
+
+def of(tx: Transaction, asked: Asked, now: datetime) -> Standing:
+    """Return where the report stands, without looking whether its numbers would be others now."""
+    unit, form, period = asked.members[0], asked.form, asked.period
+    found = revisions.every(tx, unit, form.id, period.text)[::-1]
+    if found:
+        return Standing(asked=asked, revisions=found, step=found[0].state)
+    month = submission.open_month(tx, form, period)
+    step = RUNNING if period.end > now else MONTH_OPEN if month else READY
+    return Standing(asked=asked, revisions=(), step=step, month=month)
+
+
+def count(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
+) -> tuple[reading.Counted, Standing]:
+    """Return the report as its page shows it, and where it stands.  Raises `Refused`."""
+    counted = reading.count(tx, user, book, form, unit, period, now, charted=charted, listed=False)
+    return counted, of(tx, counted.asked, now)
+
+
+def look(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime) -> Standing:
+    """Return where the report stands, and whether its newest revision still says what is counted.  Raises `Refused`."""
+    asked = reading.ask(tx, user, book, form, unit, period)
+    standing = of(tx, asked, now)
+    kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
+    if kept is None:
+        return standing
+    try:
+        made = _counted(tx, asked, now)
+    except Rejected as rejected:
+        return attrs.evolve(standing, problem=rejected.problems[0])
+    return attrs.evolve(standing, behind=not kept.said.says(made.report, evidence.digest(made.lines)))
+
+
+def counted(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
+) -> submission.Counted:
+    """Return the report as it is counted now, to be given out.  Raises `Refused`; Rejected: `evidence-differs`."""
+    return _counted(tx, reading.ask(tx, user, book, form, unit, period), now)
+
+
+def given(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> tuple[Kept, bytes] | None:
+    """Return the newest revision and its octets, to hold what comes back against; None when none was given out.  Raises `Refused`."""
+    asked = reading.ask(tx, user, book, form, unit, period)
+    kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
+    return None if kept is None else (kept, contents.octets(tx, kept.message.sha256))
+
+
+def _counted(tx: Transaction, asked: Asked, now: datetime) -> submission.Counted:
+    lines, wrong = asked.evidence(now)
+    if wrong:
+        raise Rejected(Problem("evidence-differs", ", ".join(f"{each.unit} {each.period}" for each in wrong)[:300]))
+    ids = search.message_ids(tx, (line.fact.message for line in lines))
+    return submission.Counted(
+        report=asked.count(now),
+        names=dict(asked.names),
+        lines=evidence.named(lines, ids),
+        open_month=submission.open_month(tx, asked.form, asked.period),
+    )

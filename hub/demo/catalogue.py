@@ -1,0 +1,35 @@
+"""What the portal publishes: procedures, fields of work, agencies.  Knows the names of their columns; made up but for the shape of the codes."""
+
+from typing import Any
+
+#: Code, name, field of work, its name.  The codes are of the shapes in use, national ones and those of a province.
+PROCEDURES = (
+    ("1.005129", "Đăng ký thành lập hộ kinh doanh", "DKKD", "Đăng ký kinh doanh"),
+    ("2.000815", "Chứng thực bản sao từ bản chính", "CT", "Chứng thực"),
+    ("2.000815.000.00.00.H55", "Chứng thực bản sao từ bản chính tại tỉnh", "CT", "Chứng thực"),
+    ("2.000884", "Chứng thực chữ ký", "CT", "Chứng thực"),
+    ("2.000884.000.00.00.H55", "Chứng thực chữ ký tại tỉnh", "CT", "Chứng thực"),
+    ("1.004227", "Đăng ký biến động quyền sử dụng đất", "DD", "Đất đai"),
+)
+ORGANS = (("000.00.00.H55", "Ủy ban nhân dân tỉnh (dữ liệu mẫu)"), ("H55.13", "Sở mẫu 13"), ("H55.14", "Sở mẫu 14"))
+
+Rows = list[dict[str, Any]]
+
+
+def lists() -> dict[str, Rows]:
+    """Return every list, by the service that gives it."""
+    fields = {field: name for _, _, field, name in PROCEDURES}
+    return {
+        "LayDanhSachTTHC": [{"MATTHC": number, "TENTTHC": name} for number, name, _, _ in PROCEDURES],
+        "LayDanhMucLinhVuc": [{"MALINHVUC": field, "TENLINHVUC": name} for field, name in fields.items()],
+        "LayDanhMucCoQuan": [{"MADONVI": code, "TENDONVI": name} for code, name in ORGANS],
+    }
+
+
+def procedure(code: str) -> Rows:
+    """Return the procedure *code* as `LayThuTuc` gives it: one row, or none."""
+    return [
+        {"MATTHC": number, "TENTTHC": name, "LINHVUCTHUCHIEN": [{"MALINHVUC": field, "TENLINHVUC": field_name}]}
+        for number, name, field, field_name in PROCEDURES
+        if number == code
+    ]

@@ -1,0 +1,115 @@
+"""What every desk of the hub shares: one call as it comes to it, and the books that its clerk writes in.
+
+Knows the journal's steps and the order of bytes before names; not how a call came in, nor what any operation means.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import attrs
+import structlog
+from lxml import etree
+
+from hub import contents, journal, window
+from hub.carriage import Carriage
+from hub.config import Partner
+from hub.contract import Contract
+from hub.database import Journal
+from hub.errors import Rejected
+from hub.journal import Entry, Taken
+from hub.opening import Opened, Read
+from hub.province import Province
+from hub.routes import Routes
+from hub.slimming import Loads
+from hub.spool import Drawer
+from hub.store import Transaction
+from hub.window import Mark
+from hub.workroom import Work
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Case:
+    """One call that may be believed, with all that answering it takes."""
+
+    province: Province
+    partner: Partner  #: whose call it is
+    opened: Opened
+    now: datetime
+    tracking: str  #: the hub's id of the call, and of the message that it brings
+    how: Carriage
+    drawer: Drawer  #: where what is large lies
+    loads: Loads  #: what of the answer stays out of its tree
+    sha1: Mapping[str, str] | None  #: what to tell of the call's SHA-1 signature, where the policy tolerated one
+
+
+class Desk(Protocol):
+    """One service's desk."""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it keeps."""
+        ...
+
+    @property
+    def read(self) -> Read:
+        """How it reads a validated element."""
+        ...
+
+    @property
+    def private(self) -> bool:
+        """Tell whether its calls tell of persons: of one that is refused unread the journal has the hash and the codes alone."""
+        ...
+
+    def brings(self, call: object) -> bool:
+        """Tell whether *call* brings a message, which is journalled with the call's own evidence."""
+        ...
+
+    async def perform(self, case: Case) -> etree._Element:
+        """Do what is asked; return the answer's element.  Raises `Rejected` when there is none but a fault."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class Books:
+    """The journal as a clerk uses it."""
+
+    journal: Journal
+    work: Work
+    room: Callable[[], None]  #: raises `Unready` when there is none for another message
+    accepted: Callable[[], None]  #: told after each commit that may have made deliveries
+
+    async def take(self, entry: Entry, routes: Routes) -> Taken:
+        """Write a judged message, bytes first.  Raises `Unready` when the journal cannot commit it."""
+        await self.keep(entry)
+        taken: Taken = await self.journal.admit(journal.take, entry, routes)
+        if taken.problems:
+            log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
+        else:
+            log.info("message-accepted", message=taken.id, partner=entry.partner, repeated=taken.id != entry.id)
+            self.accepted()
+        return taken
+
+    async def keep(self, entry: Entry) -> None:
+        """Write the bytes of a large *entry* before the transaction that names them, some at a time: nobody waits long for the writer."""
+        size = len(entry.content)
+        if size <= contents.LARGE or not journal.keeps(entry):
+            return
+        if await self.journal.read(contents.size, entry.sha256) == size:
+            return  # it came before
+        for numbers in contents.batches(size):
+            await self.journal.admit(contents.keep_parts, entry.sha256, entry.content, numbers)
+
+    async def once(self, mark: Mark | None, now: datetime, step: Callable[..., T], *args: object) -> T:
+        """Do a writing *step* of a call without an id of its own.  Raises `Rejected`: also `replayed`."""
+
+        def take(tx: Transaction) -> T | Rejected:
+            return window.once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
+
+        found = await self.journal.write(take)
+        if isinstance(found, Rejected):
+            raise found
+        return found

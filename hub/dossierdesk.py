@@ -1,0 +1,52 @@
+"""GetDossier: what the hub was told of one dossier.  Knows who may ask and where it stands; how it is answered, its service knows."""
+
+from collections.abc import Collection
+
+from lxml import etree
+
+from hub import contents, search, values
+from hub.desk import Books, Case
+from hub.errors import CallRefused
+from hub.model import Problem
+from hub.recorddesk import Asked
+from hub.routes import ANY
+from hub.services.dossiers import history
+from hub.services.dossiers.history import Told
+from hub.services.dossiers.item import NAMESPACE
+from hub.services.dossiers.results import NAME
+from hub.store import Transaction
+
+#: The history goes back so many messages.
+MESSAGES = 100
+
+
+async def get_dossier(books: Books, case: Case) -> etree._Element:
+    """Answer GetDossier.  Raises CallRefused: `not-yours` for another system's unit, `dossier-unknown`."""
+    asked, routes, partner = case.opened.call, case.province.routes, case.partner
+    assert isinstance(asked, Asked)
+    dossier, organ = _text(asked, "MaHoSo"), _text(asked, "OrganId")
+    if organ:
+        if not routes.may_send(partner.code, organ):
+            raise CallRefused(Problem("not-yours", organ))
+        units: Collection[str] | None = [routes.canonical(organ)]
+    else:
+        units = None if ANY in partner.units else [routes.canonical(unit) for unit in partner.units]
+    unit, told = await books.journal.read(_told, dossier, units)
+    size = sum(len(each.content) for each in told)
+    found = await books.work(size, history.answer, unit, dossier, told)
+    if found is None:
+        raise CallRefused(Problem("dossier-unknown", " ".join(filter(None, (dossier, organ)))))
+    return found
+
+
+def _told(tx: Transaction, dossier: str, units: Collection[str] | None) -> tuple[str, list[Told]]:
+    """Return the unit of *units* that was told of last, and what was told of its dossier."""
+    rows = search.about(tx, NAME, dossier, units, MESSAGES)
+    unit = rows[0]["sender"] if rows else ""
+    own = (row for row in rows if row["sender"] == unit)
+    return unit, [Told(row["id"], row["received_at"], contents.octets(tx, row["sha256"])) for row in own]
+
+
+def _text(asked: Asked, name: str) -> str:
+    found = asked.child.find(f"{{{NAMESPACE}}}{name}")
+    return "" if found is None else values.token(found)

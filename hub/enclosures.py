@@ -1,0 +1,89 @@
+"""What a packet encloses that tells of more than the packet: calendars and incident reports.  Knows whose word counts; no journal.
+
+A packet is judged by itself.  What it encloses never refuses it: what cannot be read, or tells of units that its sender may not
+speak for, brings no facts, and the journal says so.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import attrs
+
+from hub import packet
+from hub.calendar import Line
+from hub.errors import Rejected
+from hub.model import Attachment, Fact, Packet, Problem, Record
+from hub.routes import Routes
+from hub.services import incidents, meetings
+
+MOST = 10  #: enclosures of one packet that are read
+
+
+@attrs.frozen
+class Ignored:
+    """What an enclosure says that does not count."""
+
+    attachment: str  #: its name
+    problem: Problem
+
+
+@attrs.frozen
+class Enclosed:
+    """What the enclosures of one packet bring."""
+
+    facts: tuple[Fact, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+
+
+def read(found: Packet, partner: str, routes: Routes, at: datetime, message: str) -> Enclosed:
+    """Return what the packet *found*, which *partner* brings, encloses; unit codes are the registry's."""
+    facts: list[Fact] = []
+    ignored: list[Ignored] = []
+    for number, attachment in enumerate(filter(_tells, found.attachments)):
+        if number == MOST:
+            ignored.append(Ignored(attachment.name, Problem("too-many-enclosures", f"more than {MOST}")))
+            break
+        try:
+            told = _record(attachment, found, routes, at, message).facts
+        except Rejected as rejected:
+            ignored += (Ignored(attachment.name, problem) for problem in rejected.problems)
+            continue
+        for fact in told:
+            if why := routes.permission(partner, fact.unit):
+                ignored.append(Ignored(attachment.name, why[0]))
+            else:
+                facts.append(attrs.evolve(fact, unit=routes.canonical(fact.unit)))
+    return Enclosed(tuple(_first(facts)), tuple(dict.fromkeys(ignored)))
+
+
+def _tells(attachment: Attachment) -> bool:
+    """Tell whether an attachment is a calendar, or XML that says it is an incident report: other XML is nobody's business."""
+    if attachment.content is None:
+        return False
+    kind = packet.read_type(attachment.name, attachment.content_type)
+    return kind == packet.CALENDAR or incidents.NAMESPACE.encode() in attachment.content
+
+
+def _record(attachment: Attachment, found: Packet, routes: Routes, at: datetime, message: str) -> Record:
+    assert attachment.content is not None
+    if packet.read_type(attachment.name, attachment.content_type) != packet.CALENDAR:
+        return incidents.read(attachment.content, at, message)
+
+    def who_is(person: Line, sends: bool) -> str:
+        """Return the unit by its code, by the address the registry knows, or else of whoever sends: the packet says who that is."""
+        said = meetings.written(person, sends)
+        if person.parameters.get(meetings.UNIT) or routes.canonical(said) != said:
+            return routes.canonical(said)
+        return routes.canonical(found.sender) if sends else ""
+
+    return meetings.read(attachment.content, at, message, who_is)
+
+
+def _first(facts: list[Fact]) -> Iterator[Fact]:
+    """Yield of each key the first: two enclosures may say the same."""
+    seen: set[tuple[str, str, str, str]] = set()
+    for fact in facts:
+        key = (fact.unit, fact.service, fact.key, fact.milestone)
+        if key not in seen:
+            seen.add(key)
+            yield fact

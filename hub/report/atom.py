@@ -1,0 +1,56 @@
+"""The feed of published reports, as Atom (RFC 4287).  Knows its elements; not where reports are kept or served."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import attrs
+from lxml import etree
+
+ATOM = "http://www.w3.org/2005/Atom"
+CONTENT_TYPE = "application/atom+xml; charset=utf-8"
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)  #: an empty feed has not been updated yet, and says the same each time
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One published report."""
+
+    id: str  #: an IRI; the same for each revision of it
+    title: str
+    at: datetime  #: when this revision was published
+    summary: str
+    html: str  #: where it is to be read
+    json: str
+
+
+def as_atom(identity: str, title: str, author: str, here: str, entries: Iterable[Entry]) -> bytes:
+    """Return the feed: *identity* is its IRI, *here* the URL it is got from, *author* who publishes."""
+    entries = tuple(entries)
+    feed = etree.Element(_tag("feed"), nsmap={None: ATOM})  # type: ignore[dict-item]
+    feed.set("{http://www.w3.org/XML/1998/namespace}lang", "vi")
+    _say(feed, "id", identity)
+    _say(feed, "title", title)
+    _say(feed, "updated", _written(max((entry.at for entry in entries), default=_NEVER)))
+    _say(etree.SubElement(feed, _tag("author")), "name", author)
+    etree.SubElement(feed, _tag("link"), {"rel": "self", "type": "application/atom+xml", "href": here})
+    for entry in entries:
+        said = etree.SubElement(feed, _tag("entry"))
+        _say(said, "id", entry.id)
+        _say(said, "title", entry.title)
+        _say(said, "updated", _written(entry.at))
+        _say(said, "summary", entry.summary)
+        for kind, where in (("text/html", entry.html), ("application/json", entry.json)):
+            etree.SubElement(said, _tag("link"), {"rel": "alternate", "type": kind, "href": where})
+    return etree.tostring(feed, encoding="UTF-8", xml_declaration=True)
+
+
+def _say(parent: etree._Element, tag: str, text: str) -> None:
+    etree.SubElement(parent, _tag(tag)).text = text
+
+
+def _tag(local: str) -> str:
+    return f"{{{ATOM}}}{local}"
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

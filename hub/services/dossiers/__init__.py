@@ -1,0 +1,63 @@
+"""The dossiers of one-stop offices: their state, their progress, and what units declare of a month (docs/reference/dossiers.md).
+
+Knows the three messages of `urn:lienthong:dossiers:1` and the facts each shows; not who may send, nor what was told before.
+"""
+
+from datetime import datetime
+
+from hub import markup
+from hub.errors import Rejected
+from hub.model import Problem, Record
+from hub.services import Service
+from hub.services.dossiers import states, statistic, steps
+from hub.services.dossiers.codes import codes
+from hub.services.dossiers.item import NAMESPACE, Item, Notes, items
+from hub.services.dossiers.results import NAME, Source
+
+#: The kind of each message, by its element.
+KINDS = {"SyncDossiers": "dossiers", "UpdateDossierProgress": "progress", "SubmitStatistic": "statistic"}
+
+
+def read(content: bytes, at: datetime, message: str) -> Record:
+    """Return what a message about dossiers says.
+
+    Raises Rejected: as `markup.parse` does for what is no sound XML, `contract-broken` for another element, else with every
+    problem by its path.
+    """
+    call = markup.parse(content)
+    operation = call.tag.removeprefix(f"{{{NAMESPACE}}}")
+    if operation not in KINDS:
+        raise Rejected(Problem("contract-broken", call.tag[:200]))
+    notes = Notes()
+    source = Source(unit=Item(call, operation, "", notes).must("OrganId"), at=at, message=message)
+    match operation:
+        case "SyncDossiers":
+            facts, about = states.read(call, source, codes(), notes), items(call, "HoSo", notes, "MaHoSo")
+        case "UpdateDossierProgress":
+            facts, about = steps.read(call, source, codes(), notes), items(call, "TienDo", notes, "MaHoSo")
+        case _:
+            facts, about = statistic.read(call, source, notes), iter(())
+    if notes.refused:
+        raise Rejected(*notes.refused)
+    keys = tuple(dict.fromkeys(item.text("MaHoSo") for item in about))
+    return Record(
+        kind=KINDS[operation],
+        sender=source.unit,
+        keys=keys,  # a month's numbers are about no dossier
+        subject=f"{len(keys)} hồ sơ" if len(keys) > 1 else next(iter(keys), facts[0].key if facts else ""),
+        facts=facts,
+        deviations=tuple(notes.tolerated),
+    )
+
+
+SERVICE = Service(
+    name=NAME,
+    read=read,
+    milestones=frozenset([
+        "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
+        "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *statistic.DECLARED.values(),
+    ]),
+    attributes=frozenset(["applicant", "channel", "field", "outcome", "procedure"]),
+    ours=frozenset(["statistic"]),  # no other system has a service for a month's numbers
+    synced="synced",
+)  # fmt: skip

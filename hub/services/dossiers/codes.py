@@ -1,0 +1,49 @@
+"""The code lists of dossiers.  Knows `codes.toml`; not what is made of a code."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen
+class Status:
+    """One status a dossier may have."""
+
+    vi: str
+    en: str
+    milestones: frozenset[str]  #: what a dossier that stands so has reached
+    outcome: str = ""  #: how the work ended, where it has
+
+
+@attrs.frozen
+class Codes:
+    """The lists."""
+
+    statuses: Mapping[str, Status]
+    channels: Mapping[str, str]
+    applicants: Mapping[str, str]
+    procedure: re.Pattern[str]
+
+
+@cache
+def codes() -> Codes:
+    """Return the lists that come with the hub."""
+    return read(Path(__file__).with_name("codes.toml").read_text("utf-8"))
+
+
+def read(content: str) -> Codes:
+    """Return the lists that the TOML *content* says.  KeyError, TypeError or ValueError where it is none."""
+    said = tomllib.loads(content)
+    return Codes(
+        statuses={
+            code: Status(each["vi"], each["en"], frozenset(each["milestones"]), each.get("outcome", ""))
+            for code, each in said["status"].items()
+        },
+        channels=said["channel"],
+        applicants=said["applicant"],
+        procedure=re.compile(said["procedure"]["pattern"], re.ASCII),
+    )

@@ -1,0 +1,60 @@
+"""GetDossier: what the messages about one dossier, one after another, say of it.  Knows their elements; not where they are kept.
+
+The latest known state is that of the message that came last: no field of a dossier says when its state was written.
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from datetime import datetime
+
+import attrs
+from lxml import etree
+
+from hub import markup, values
+from hub.envelope import build
+from hub.services.dossiers.item import NAMESPACE
+
+_CODES = {"HoSo": "TrangThaiHoSo", "TienDo": "TrangThai"}
+
+
+@attrs.frozen
+class Told:
+    """One accepted message: the hub's id of it, when it came, its exact octets."""
+
+    message: str
+    at: datetime
+    content: bytes
+
+
+def answer(unit: str, dossier: str, messages: Iterable[Told]) -> etree._Element | None:
+    """Answer GetDossier for *dossier* of *unit* from the *messages* of that unit, in any order; None when none is about it.
+
+    Messages about other dossiers do no harm.
+    """
+    state, status, history = None, "", build(NAMESPACE, "LichSu", {})
+    for told in sorted(messages, key=lambda each: (each.at, each.message)):
+        call = markup.parse(told.content)
+        for part in call.iterchildren(*(f"{{{NAMESPACE}}}{name}" for name in _CODES)):
+            name = markup.local(part)
+            if _text(part, "MaHoSo") != dossier:
+                continue
+            status = _text(part, _CODES[name])
+            fields = {"DocumentId": told.message, "Time": values.written(told.at), "TrangThai": status}
+            update = build(NAMESPACE, "LanCapNhat", fields)
+            if name == "HoSo":
+                state = part
+            else:
+                update.append(deepcopy(part))
+            history.append(update)
+    if not len(history):
+        return None
+    found = build(NAMESPACE, "GetDossierResponse", {"OrganId": unit, "MaHoSo": dossier, "TrangThai": status})
+    if state is not None:
+        found.append(deepcopy(state))
+    found.append(history)
+    return found
+
+
+def _text(part: etree._Element, name: str) -> str:
+    leaf = part.find(f"{{{NAMESPACE}}}{name}")
+    return "" if leaf is None else values.token(leaf)

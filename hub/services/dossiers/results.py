@@ -1,0 +1,59 @@
+"""What one message tells of one dossier, as facts.  Knows their form; not what the message says."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+import attrs
+
+from hub.model import Fact
+from hub.services.dossiers.codes import Codes
+from hub.services.dossiers.item import Item
+
+NAME = "dossiers"
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """The message the facts come from."""
+
+    unit: str
+    at: datetime
+    message: str
+
+    def fact(self, key: str, milestone: str, day: date | None = None, **rest: object) -> Fact:
+        """Return a fact of the unit."""
+        return Fact(
+            unit=self.unit,
+            service=NAME,
+            key=key,
+            milestone=milestone,
+            at=self.at,
+            message=self.message,
+            day=day,
+            **rest,  # type: ignore[arg-type]  # fields of Fact
+        )
+
+
+def attributes(**found: str) -> tuple[tuple[str, str], ...]:
+    """Return what is known as a fact has it: in the order of the names, without what is not known."""
+    return tuple(sorted((name, text) for name, text in found.items() if text))
+
+
+def once(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """Return *facts* with each milestone of a dossier once: that of the earliest day."""
+    found: dict[tuple[str, str], Fact] = {}
+    for fact in facts:
+        first = found.setdefault((fact.key, fact.milestone), fact)
+        if (fact.day or date.max) < (first.day or date.max):
+            found[fact.key, fact.milestone] = fact
+    return tuple(found.values())
+
+
+def reached(codes: Codes, item: Item, name: str) -> frozenset[str]:
+    """Return the milestones of the status in the leaf *name*; an unknown one is refused: nobody could count it."""
+    code = item.text(name)
+    status = codes.statuses.get(code)
+    if status is None:
+        item.refuse("R", name, f"{code[:50] or 'nothing'} is none of the statuses {' '.join(codes.statuses)}")
+        return frozenset()
+    return status.milestones

@@ -1,0 +1,115 @@
+"""SyncDossiers: the present state of dossiers.  Knows the fields of DongBoHoSoMC and which of them dates which milestone.
+
+A dossier comes again whenever its state changes, whole.  So every message is read for all that it shows: one with its result given
+back was received and finished too, and it does not matter which of the messages about a dossier came first, or at all.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import attrs
+from lxml import etree
+
+from hub import hanoi
+from hub.model import Fact
+from hub.services.dossiers.codes import Codes
+from hub.services.dossiers.item import Item, Notes, items
+from hub.services.dossiers.results import Source, attributes, once, reached
+
+
+def read(call: etree._Element, source: Source, codes: Codes, notes: Notes) -> tuple[Fact, ...]:
+    """Return what the dossiers of *call* have reached."""
+    found: list[Fact] = []
+    seen: set[str] = set()
+    for item in items(call, "HoSo", notes, "MaHoSo"):
+        code = item.must("MaHoSo")
+        if code and code in seen:
+            item.refuse("M", "MaHoSo", "another HoSo of this call has it")
+        seen.add(code)
+        found += _facts(item, source, codes)
+    return once(found)
+
+
+@attrs.frozen
+class _Days:
+    """The days of one dossier, as its unit says them."""
+
+    received: date | None
+    due: date | None
+    ended: date | None  #: when the work ended
+    returned: date | None
+
+    @classmethod
+    def of(cls, item: Item) -> "_Days":
+        received, due, ended, returned = (
+            item.day(name) for name in ("NgayTiepNhan", "NgayHenTra", "NgayKetThucXuLy", "NgayTra")
+        )
+        return cls(received, due, ended or returned, returned or ended)
+
+
+def _facts(item: Item, source: Source, codes: Codes) -> Iterator[Fact]:
+    milestones = reached(codes, item, "TrangThaiHoSo")
+    days = _Days.of(item)
+    _judge(item, days, milestones, hanoi.day(source.at))
+    key, known = item.text("MaHoSo"), _known(item, codes)
+    when = {
+        "received": days.received,
+        "refused": days.ended or days.received,
+        "finished": days.ended,
+        "withdrawn": days.ended,
+        "returned": days.returned,
+    }
+    outcome = codes.statuses[item.text("TrangThaiHoSo")].outcome if milestones else ""
+    for milestone in sorted(milestones):
+        said = {**known, "outcome": outcome} if milestone == "finished" else known
+        yield source.fact(key, milestone, when.get(milestone), due=days.due, attributes=attributes(**said))
+    if milestones:
+        yield from _supplements(item, source, days, known)
+
+
+def _supplements(item: Item, source: Source, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
+    """Yield what the list of requests for more papers shows: the first request and answer, and the second; of a third nothing."""
+    for number, request in enumerate(item.each("DanhSachHoSoBoSung")):
+        asked, answered = request.day("NgayBoSung"), request.day("NgayTiepNhanBoSung")
+        due = request.day("NgayHenTraMoi") or days.due
+        if number > 1:
+            continue  # it was read for its mistakes
+        again = "-again" if number else ""
+        said = {"due": due, "attributes": attributes(**known)}
+        yield source.fact(item.text("MaHoSo"), f"supplement-requested{again}", asked, **said)
+        if answered:
+            yield source.fact(item.text("MaHoSo"), f"supplemented{again}", answered, **said)
+
+
+def _known(item: Item, codes: Codes) -> dict[str, str]:
+    """Return the attributes of the dossier; a code that its list does not hold is tolerated, and none."""
+    found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
+    if not codes.procedure.fullmatch(found["procedure"]):
+        item.tolerate("R", "MaTTHC", f"{found['procedure'][:50]} has not the form of a procedure's code")
+    for attribute, name, listed in (
+        ("channel", "KenhThucHien", codes.channels),
+        ("applicant", "LoaiDoiTuong", codes.applicants),
+    ):
+        code = item.text(name)
+        if code and code not in listed:
+            item.tolerate("R", name, f"{code} is none of {' '.join(listed)}")
+        found[attribute] = listed.get(code, "")
+    return found
+
+
+def _judge(item: Item, days: _Days, milestones: frozenset[str], now: date) -> None:
+    """Note which days cannot be.  Refused is what would be counted in no period, or ended before it began."""
+    if days.received is None and not item.text("NgayTiepNhan"):
+        item.refuse("N", "NgayTiepNhan", "it says nothing")
+    if "finished" in milestones and not (item.text("NgayKetThucXuLy") or item.text("NgayTra")):
+        item.refuse("N", "NgayKetThucXuLy", f"TrangThaiHoSo is {item.text('TrangThaiHoSo')}")
+    if days.received is None:
+        return
+    if "finished" in milestones and days.ended and days.ended < days.received:
+        name = "NgayKetThucXuLy" if item.text("NgayKetThucXuLy") else "NgayTra"
+        item.refuse("M", name, f"{days.ended} is before NgayTiepNhan, {days.received}")
+    if days.due and days.due < days.received:
+        item.tolerate("M", "NgayHenTra", f"{days.due} is before NgayTiepNhan, {days.received}")
+    for name, day in (("NgayTiepNhan", days.received), ("NgayKetThucXuLy", days.ended)):
+        if day and day > now:
+            item.tolerate("R", name, f"{day} is after {now}")

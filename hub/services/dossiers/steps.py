@@ -1,0 +1,28 @@
+"""UpdateDossierProgress: steps of work on dossiers.  Knows the fields of CapNhatTienDoHoSoMC.
+
+A step tells neither when a dossier was received, nor how, nor when it is due: `received` comes from SyncDossiers alone.
+"""
+
+from lxml import etree
+
+from hub import hanoi
+from hub.model import Fact
+from hub.services.dossiers.codes import Codes
+from hub.services.dossiers.item import Notes, items
+from hub.services.dossiers.results import Source, attributes, once, reached
+
+
+def read(call: etree._Element, source: Source, codes: Codes, notes: Notes) -> tuple[Fact, ...]:
+    """Return what the steps of *call* have brought their dossiers to."""
+    found = []
+    for item in items(call, "TienDo", notes, "MaHoSo"):
+        key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")
+        if day is None and not item.text("ThoiDiemXuLy"):
+            item.refuse("N", "ThoiDiemXuLy", "it says nothing")
+        elif day is not None and day > hanoi.day(source.at):
+            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {hanoi.day(source.at)}")
+        milestones = reached(codes, item, "TrangThai") - {"received"}
+        for milestone in sorted(milestones):
+            outcome = codes.statuses[item.text("TrangThai")].outcome if milestone == "finished" else ""
+            found.append(source.fact(key, milestone, day, attributes=attributes(outcome=outcome)))
+    return once(found)

@@ -1,0 +1,227 @@
+"""Electronic meetings: what an iCalendar object (RFC 5545, iTIP of RFC 5546) says that a unit did.  Knows methods, revisions and occurrences.
+
+The rules, each of the project's own choice (standards 7 says only “iCalendar in an attachment”), stand in docs/reference/meetings.md.
+Of a series each occurrence is a meeting.  What came later or earlier is the reports' to find: every fact tells its meeting, its
+occurrence and its revision.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from functools import partial
+
+import attrs
+
+from hub import calendar, recurrence
+from hub.calendar import Line, Part, unreadable
+from hub.model import Fact, Record
+from hub.services import Service
+
+MOST = 400  #: occurrences of one series, and components of one object
+SPAN = timedelta(days=366)  #: from its beginning, a series is looked at for so long
+UNIT = "X-LIENTHONG-UNIT"  #: the parameter of ORGANIZER and ATTENDEE that names the unit
+CALLED, SCHEDULED, SERIES, CANCELLED = "called", "scheduled", "series", "cancelled"
+#: What an answer says, by PARTSTAT; the rest says nothing yet.  RFC 5545 has no word for who was there: it leaves room for these two.
+ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "X-ATTENDED": "attended", "COMPLETED": "attended"}
+ATTENDED = "attended"
+_METHODS = ("REQUEST", "PUBLISH", "CANCEL", "REPLY")
+_LONGEST = 255  #: characters of a UID
+
+#: Says which unit an ORGANIZER or ATTENDEE is, who may be the one that sends the object; "" for none that counts.
+WhoIs = Callable[[Line, bool], str]
+
+
+def written(person: Line, _sends: bool) -> str:
+    """Return the unit a line names by itself: its code, else its address, which the registry may know as an alias."""
+    return person.parameters.get(UNIT, "") or person.value.strip().lower().removeprefix("mailto:")
+
+
+def read(content: bytes, at: datetime, message: str, who_is: WhoIs = written) -> Record:
+    """Return what the calendar *content* brings.  Raises Rejected, `calendar-unreadable`, for all of it."""
+    found = calendar.read(content)
+    method = _text(found, "METHOD").upper()
+    events = found.parts("VEVENT")
+    if method not in _METHODS:
+        raise unreadable(f"METHOD is {method[:20] or 'missing'}, not one of {', '.join(_METHODS)}")
+    if not 0 < len(events) <= MOST:
+        raise unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
+    meetings = [_meeting(event, found) for event in events]
+    told = partial(Fact, service="meetings", at=at, message=message)
+    facts: dict[tuple[str, str, str], Fact] = {}
+    for fact in _facts(method, meetings, who_is, told):
+        facts.setdefault((fact.unit, fact.key, fact.milestone), fact)
+    people = meetings[0].attendees if method == "REPLY" else (meetings[0].organizer,)
+    sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
+    if not sender:
+        raise unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is no unit")
+    return Record(
+        kind=method.lower(),
+        sender=sender,
+        keys=tuple(dict.fromkeys(meeting.key() for meeting in meetings)),
+        subject=_text(events[0], "SUMMARY"),
+        facts=tuple(facts.values()),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Meeting:
+    """One VEVENT: a meeting, a series, or one occurrence of a series."""
+
+    uid: str
+    occurrence: str  #: RECURRENCE-ID; empty for the whole
+    revision: str  #: SEQUENCE and DTSTAMP: the later sorts behind (RFC 5546, 2.1.5)
+    start: date | datetime | None
+    days: tuple[tuple[str, date], ...]  #: its occurrences with their days
+    repeated: bool
+    cancelled: bool
+    organizer: Line
+    attendees: tuple[Line, ...]
+
+    def key(self, occurrence: str | None = None, revision: str = "") -> str:
+        parts = [self.uid, self.occurrence if occurrence is None else occurrence, *([revision] if revision else [])]
+        return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+    def attributes(self, occurrence: str | None = None) -> tuple[tuple[str, str], ...]:
+        place = self.occurrence if occurrence is None else occurrence
+        return (("meeting", self.uid), ("occurrence", place), ("revision", self.revision))
+
+
+def _facts(method: str, meetings: list[_Meeting], who_is: WhoIs, told: Callable[..., Fact]) -> Iterator[Fact]:
+    masters = {each.uid: each for each in meetings if each.repeated}
+    apart = {(each.uid, each.occurrence) for each in meetings if each.occurrence}
+    for meeting in meetings:
+        organizer = who_is(meeting.organizer, method != "REPLY")
+        if method == "CANCEL" or meeting.cancelled:
+            day = local(meeting.start)
+            key = meeting.key(revision=meeting.revision)
+            if organizer:
+                yield told(
+                    unit=organizer, key=key, milestone=CANCELLED, day=day, due=day, attributes=meeting.attributes()
+                )
+            continue
+        if method == "REQUEST" and organizer:
+            # an occurrence told of beside its series is of the same revision, whatever its own SEQUENCE says
+            master = masters.get(meeting.uid, meeting)
+            revised = attrs.evolve(meeting, revision=max(meeting.revision, master.revision))
+            yield from _called(revised, organizer, apart, told)
+        for attendee in meeting.attendees:
+            milestone = ANSWERS.get(attendee.parameters.get("PARTSTAT", "").upper(), "")
+            if (
+                milestone
+                and (method == "REPLY" or milestone == ATTENDED)
+                and (unit := who_is(attendee, method == "REPLY"))
+            ):
+                yield told(
+                    unit=unit,
+                    key=meeting.key(),
+                    milestone=milestone,
+                    counterpart=organizer,
+                    day=local(meeting.start),
+                    attributes=meeting.attributes(),
+                )
+
+
+def _called(
+    meeting: _Meeting, organizer: str, apart: set[tuple[str, str]], told: Callable[..., Fact]
+) -> Iterator[Fact]:
+    if meeting.repeated:
+        whole = meeting.key(revision=meeting.revision)
+        yield told(unit=organizer, key=whole, milestone=SERIES, attributes=meeting.attributes())
+    for occurrence, day in meeting.days:
+        if meeting.repeated and (meeting.uid, occurrence) in apart:
+            continue
+        also = {"day": day, "due": day, "attributes": meeting.attributes(occurrence)}
+        yield told(unit=organizer, key=meeting.key(occurrence), milestone=CALLED, **also)
+        yield told(unit=organizer, key=meeting.key(occurrence, meeting.revision), milestone=SCHEDULED, **also)
+
+
+def local(start: date | datetime | None) -> date | None:
+    """Return the day in Hà Nội, where there is one."""
+    return None if start is None else calendar.local_day(start)
+
+
+def _meeting(event: Part, whole: Part) -> _Meeting:
+    uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
+    if uid is None or not 0 < len(uid.text()) <= _LONGEST:
+        raise unreadable(f"UID is missing, or longer than {_LONGEST} characters")
+    if organizer is None:
+        raise unreadable("ORGANIZER is missing")
+    if place is not None and place.parameters.get("RANGE"):
+        raise unreadable("RECURRENCE-ID with RANGE: send the whole series again")
+    sequence = _text(event, "SEQUENCE") or "0"
+    if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 10):
+        raise unreadable(f"SEQUENCE is {sequence[:20]!r}")
+    occurrence = calendar.mark(calendar.moment(place, whole)) if place else ""
+    begins = calendar.moment(start, whole) if start else None
+    stamped = calendar.mark(calendar.moment(stamp, whole)) if stamp else ""
+    repeated = place is None and any(event.all(name) for name in ("RRULE", "RDATE"))
+    cancelled = _text(event, "STATUS").upper() == "CANCELLED"
+    if begins is None:
+        days: tuple[tuple[str, date], ...] = ()
+    else:
+        days = _occurrences(event, whole, begins) if repeated else ((occurrence, calendar.local_day(begins)),)
+    if not days and _text(whole, "METHOD").upper() == "REQUEST" and not cancelled:
+        raise unreadable("DTSTART is missing" if begins is None else "a series without an occurrence")
+    return _Meeting(
+        uid=uid.text(),
+        occurrence=occurrence,
+        revision=f"{int(sequence):09d} {stamped}".strip(),
+        start=begins,
+        days=days,
+        repeated=repeated,
+        cancelled=cancelled,
+        organizer=organizer,
+        attendees=tuple(each for each in event.all("ATTENDEE") if _is_somebody(each)),
+    )
+
+
+def _is_somebody(attendee: Line) -> bool:
+    return attendee.parameters.get("CUTYPE", "").upper() not in {"ROOM", "RESOURCE"}
+
+
+def _occurrences(event: Part, whole: Part, begins: date | datetime) -> tuple[tuple[str, date], ...]:
+    """Return the occurrences of a series from *begins* on, within `SPAN`, `MOST` at most: the first ones."""
+    found = {calendar.mark(when): when for when in _repeated(event, whole, begins)}
+    for line in event.all("RDATE"):
+        found |= {calendar.mark(when): when for when in calendar.moments(line, whole)}
+    for line in event.all("EXDATE"):
+        for when in calendar.moments(line, whole):
+            found.pop(calendar.mark(when), None)
+    return tuple((name, calendar.local_day(found[name])) for name in sorted(found)[:MOST])
+
+
+def _repeated(event: Part, whole: Part, begins: date | datetime) -> Iterator[date | datetime]:
+    line = event.one("RRULE")
+    if line is None:
+        yield begins
+        return
+    first = begins.date() if isinstance(begins, datetime) else begins
+    try:
+        rule = recurrence.parse(line.value)
+    except ValueError as error:
+        raise unreadable(f"RRULE: {error}") from None
+    until = calendar.moment(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), whole) if rule.until else None
+    for day in recurrence.days(rule, first, first + SPAN):
+        when = datetime.combine(day, begins.timetz()) if isinstance(begins, datetime) else day
+        if until is None or _is_by(when, until):
+            yield when
+
+
+def _is_by(when: date | datetime, until: date | datetime) -> bool:
+    """Tell whether *when* is not after *until*, which may be a day where the series has times."""
+    if isinstance(when, datetime) and isinstance(until, datetime):
+        return when <= until
+    return calendar.local_day(when) <= calendar.local_day(until)
+
+
+def _text(component: Part, name: str) -> str:
+    line = component.one(name)
+    return "" if line is None else line.text().strip()
+
+
+SERVICE = Service(
+    name="meetings",
+    read=read,
+    milestones=frozenset([CALLED, SCHEDULED, SERIES, CANCELLED, *ANSWERS.values()]),
+    attributes=frozenset(["meeting", "occurrence", "revision"]),
+)

@@ -1,0 +1,7 @@
+"""The service `publications`: the sealed reports that a person has published.  Knows that they are sealed reports; they bring no fact."""
+
+from hub.services import Service, reports
+
+NAME = "publications"
+
+SERVICE = Service(name=NAME, read=reports.read, milestones=frozenset())

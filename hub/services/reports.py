@@ -1,0 +1,47 @@
+"""The service `reports`: the sealed reports of units, on their way to who asks for them.  Knows the hub's own message.
+
+The message is the sealed report itself (`xsd/lienthong/1/report.xsd`).  That it was handed in is a fact once it was delivered; what
+became of it there comes back as a message of `verdicts`.
+"""
+
+import json
+from datetime import datetime
+
+from lxml import etree
+
+from hub import markup
+from hub.errors import Rejected
+from hub.model import Problem, Record
+from hub.services import Service
+
+NAME = "reports"
+REPORT = "urn:lienthong:report:1"
+ACCEPTED, RETURNED, SUBMITTED = "accepted", "returned", "submitted"
+
+
+def key(form: str, unit: str, period: str, revision: int) -> str:
+    """Return the business key of one revision of a report."""
+    return json.dumps([form, unit, period, revision], ensure_ascii=False, separators=(",", ":"))
+
+
+def read(octets: bytes, at: datetime, message: str) -> Record:
+    """Return what a sealed report is about: no fact yet.  Raises Rejected."""
+    del at, message
+    root = markup.parse(octets)
+    form, period, total = (root.find(f"{{{REPORT}}}{tag}") for tag in ("Form", "Period", "Total"))
+    if root.tag != f"{{{REPORT}}}Report" or form is None or period is None or total is None:
+        raise Rejected(Problem("contract-broken", f"{root.tag} is no sealed report"))
+    unit, revision = total.get("unit", ""), root.get("revision", "1")
+    if not (unit and revision.isascii() and revision.isdigit()):
+        raise Rejected(Problem("contract-broken", "a report without a unit, or with a revision that is no number"))
+    one = key(form.get("id", ""), unit, period.get("text", ""), int(revision))
+    return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(form)} {period.get('text', '')}".strip())
+
+
+def _title(form: etree._Element) -> str:
+    return next(
+        (each.text or "" for each in form if each.tag == f"{{{REPORT}}}Title" and each.get("language") == "vi"), ""
+    )
+
+
+SERVICE = Service(name=NAME, read=read, milestones=frozenset({ACCEPTED, RETURNED}), synced=SUBMITTED)

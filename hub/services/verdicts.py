@@ -1,0 +1,82 @@
+"""The service `verdicts`: what became of a unit's report where it was handed in.  Knows the one form in which adapters bring it.
+
+    <Verdict xmlns="urn:lienthong:verdict:1" form="edoc" unit="H55" period="2026-11" revision="1" result="returned" by="baocao">
+      <Reason>…</Reason>
+    </Verdict>
+
+Its fact is one of `reports`, beside the fact that the report was handed in.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import attrs
+from lxml import etree
+
+from hub import markup
+from hub.errors import Rejected
+from hub.model import Fact, Problem, Record
+from hub.services import Service, reports
+
+NAME = "verdicts"
+NAMESPACE = "urn:lienthong:verdict:1"
+_WORDS = ("form", "unit", "period", "revision", "result", "by")
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What became of one revision of a report."""
+
+    form: str
+    unit: str
+    period: str
+    revision: int
+    result: str  #: accepted or returned
+    by: str  #: the partner's code
+    reasons: Sequence[str] = ()
+
+
+def content(verdict: Verdict) -> bytes:
+    """Return the message, in canonical form."""
+    said = {word: str(getattr(verdict, word)) for word in _WORDS}
+    root = etree.Element(_tag("Verdict"), said, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
+    for reason in verdict.reasons:
+        etree.SubElement(root, _tag("Reason")).text = reason
+    return etree.tostring(root, method="c14n", exclusive=True)
+
+
+def read(octets: bytes, at: datetime, message: str) -> Record:
+    """Return what a verdict says: one fact of the unit.  Raises Rejected."""
+    root = markup.parse(octets)
+    said = {word: root.get(word, "") for word in _WORDS}
+    if root.tag != _tag("Verdict") or not all(said.values()):
+        raise Rejected(Problem("contract-broken", f"{root.tag} is no verdict, or not all of one"))
+    if said["result"] not in {reports.ACCEPTED, reports.RETURNED}:
+        raise Rejected(Problem("contract-broken", f"Verdict/@result: {said['result']}"))
+    if not (said["revision"].isascii() and said["revision"].isdigit()):
+        raise Rejected(Problem("contract-broken", f"Verdict/@revision: {said['revision']}"))
+    fact = Fact(
+        unit=said["unit"],
+        service=reports.NAME,
+        key=reports.key(said["form"], said["unit"], said["period"], int(said["revision"])),
+        milestone=said["result"],
+        at=at,
+        message=message,
+        counterpart=said["by"],
+        outside=True,
+    )
+    why = "; ".join(each.text or "" for each in root.iterfind(_tag("Reason")))
+    subject = f"{said['form']} {said['period']} {said['result']}" + (f": {why}" if why else "")
+    return Record(kind="verdict", sender=said["unit"], subject=subject, facts=(fact,))
+
+
+def reasons(octets: bytes) -> tuple[str, ...]:
+    """Return the reasons that a verdict, as `content` writes it, gives."""
+    return tuple(each.text or "" for each in markup.parse(octets).iterfind(_tag("Reason")))
+
+
+def _tag(local: str) -> str:
+    return f"{{{NAMESPACE}}}{local}"
+
+
+SERVICE = Service(name=NAME, read=read, milestones=frozenset())

@@ -1,0 +1,308 @@
+"""The shared mail: what a mail of the hub's is, to whom it goes, and what of a mail that came in is believed."""
+
+import email
+import subprocess
+from email.header import decode_header, make_header
+from typing import Any
+
+import attrs
+import pytest
+
+import adapters
+from adapters.mail import Mail, opening
+from adapters.mail.addresses import Addresses, Unusable
+from hub.certificates import Anchors
+from hub.model import Accepted, Collected, Refused, Reply, Request, Unavailable
+from hub.signing import sign_packet
+from hub.terms import Terms
+from tests import packets, pki
+from tests.mailing import CONTENT, consignment, mail, signed
+from tests.pki import NOW, authority, partner
+
+CLERK, HUB = partner("clerk"), partner("hub")
+ANCHORS = Anchors([authority().certificate])
+JUDGE = opening.Judge([CLERK.certificate], ANCHORS)
+SETTINGS = {"from": "truc@x.vn", "address": "{unit}@x.vn"}
+
+
+@attrs.frozen
+class Elsewhere:
+    """A signer whose key is not here: all that is known of it is how to have something signed."""
+
+    inner: object
+
+    def __getattr__(self, name):
+        if name in {"key", "pem"}:
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+
+def made(signer=HUB, secrets=None, **settings):
+    terms = Terms(
+        partner="mail",
+        url="smtp://x.vn",
+        identity=signer,
+        anchors=ANCHORS,
+        settings=SETTINGS | settings,
+        secrets=secrets or {},
+    )
+    adapter = adapters.adapter("mail", terms)
+    assert isinstance(adapter, Mail)
+    return adapter
+
+
+def asked(adapter, *parts, **more):
+    step = next(adapter.deliver(consignment(*parts, **more), NOW))
+    assert isinstance(step, Request)
+    return step
+
+
+def ended(adapter, reply=None, *parts, **more):
+    return hold(adapter.deliver(consignment(*parts, **more), NOW), lambda _: reply)
+
+
+def hold(conversation, answer):
+    """Hold a conversation, each step answered by *answer*; return how it ended."""
+    said = None
+    while True:
+        try:
+            step = conversation.send(said)
+        except StopIteration as end:
+            return end.value
+        said = answer(step)
+
+
+def sent_to(request):
+    return [value for name, value in request.headers if name == "Rcpt-To"]
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p384"])
+def test_a_mail_is_signed_whole_by_a_key_that_may_lie_elsewhere_and_openssl_verifies_it(tmp_path, kind):
+    signer = Elsewhere(partner("mail hub", kind))
+    body = asked(made(signer)).body
+    (tmp_path / "ca.crt").write_bytes(pki.pem(authority().certificate))
+    command = (
+        "openssl",
+        "cms",
+        "-verify",
+        "-CAfile",
+        tmp_path / "ca.crt",
+        "-purpose",
+        "any",
+        "-attime",
+        str(int(NOW.timestamp())),
+    )
+    verified = subprocess.run(command, input=body, capture_output=True, check=False)
+    assert verified.returncode == 0, verified.stderr
+    attached = [
+        part
+        for part in email.message_from_bytes(verified.stdout).walk()
+        if part.get_content_type() == "application/xml"
+    ]
+    assert [part.get_payload(decode=True) for part in attached] == [CONTENT]
+    spoilt = body.replace(b"goi-tin", b"goi-tjn", 1)
+    assert subprocess.run(command, input=spoilt, capture_output=True, check=False).returncode != 0
+
+
+def test_a_mail_says_in_vietnamese_what_it_brings_and_nothing_of_a_subject_gets_into_a_header():
+    request = asked(
+        made(), subject="V/v cấp phép\r\nBcc: ai-do@ngoai.example\r\n\r\n<html>", recipients=("H55.1", "H55.2")
+    )
+    read = email.message_from_bytes(request.body)
+    assert read["Bcc"] is None
+    assert str(make_header(decode_header(read["Subject"]))) == "[Văn bản] V/v cấp phép Bcc: ai-do@ngoai.example <html>"
+    assert read["To"].split() == ["H55.1@x.vn,", "H55.2@x.vn"]
+    (text,) = (part for part in read.walk() if part.get_content_type() == "text/plain")
+    octets: Any = text.get_payload(decode=True)
+    said = octets.decode()
+    assert "Kính gửi: H55.1, H55.2" in said
+    assert "01936f1e-7c80-7000-8000-000000000001" in said
+    assert all(len(line) <= 998 for line in request.body.split(b"\r\n")), "RFC 5322, 2.1.1"
+    assert b"\n" not in request.body.replace(b"\r\n", b"")
+    assert request.body.isascii()
+
+
+def test_a_repetition_has_the_same_message_id_and_another_message_another():
+    ids = [email.message_from_bytes(asked(made(), **more).body)["Message-ID"] for more in ({}, {}, {"id": "another"})]
+    assert ids == ["<01936f1e-7c80-7000-8000-000000000001@x.vn>"] * 2 + ["<another@x.vn>"]
+
+
+def test_a_notice_is_a_message_of_another_service_attached_as_it_is():
+    request = asked(made(), b"<incident/>", service="incidents", recipients=("H55.1",), subject="Sự cố")
+    read = email.message_from_bytes(request.body)
+    assert str(make_header(decode_header(read["Subject"]))) == "[incidents] Sự cố"
+    (attached,) = (part for part in read.walk() if part.get_content_type() == "application/xml")
+    assert attached.get_filename() == "incidents-01936f1e-7c80-7000-8000-000000000001.xml"
+    assert attached.get_payload(decode=True) == b"<incident/>"
+
+
+def test_the_limit_is_that_of_the_whole_mail_to_the_octet():
+    size = len(asked(made()).body)
+    assert asked(attrs.evolve(made(), limit=size))
+    refused = ended(attrs.evolve(made(), limit=size - 1))
+    assert refused == Refused(f"the mail has {size} octets; the mail system takes {size - 1}")
+    assert made(limit="3MiB").limit == 3 * 1024 * 1024
+    assert made().limit == 20_000_000
+
+
+def test_an_address_is_the_tables_then_the_templates_then_if_allowed_the_packets():
+    table = "# thư của các đơn vị\nH55.1, vanthu@x.vn\r\nH55.2,vanthu@x.vn\n"
+    adapter = made(secrets={"addresses": table})
+    assert sent_to(asked(adapter, recipients=("H55.1", "H55.2", "H55.3"))) == ["vanthu@x.vn", "H55.3@x.vn"]
+    packet = packets.letter("H55.13", ["H55.4"], document_id="D").replace(b"</edXML:OrganId>", b"</edXML:OrganId>", 1)
+    named = packet.replace(
+        b"<edXML:OrganId>H55.4</edXML:OrganId>",
+        b"<edXML:OrganId>H55.4</edXML:OrganId><edXML:Email>tu-goi@y.vn</edXML:Email>",
+    )
+    assert named != packet
+    bare = attrs.evolve(adapter, addresses=Addresses.read(table, "", from_packet=False))
+    assert ended(bare, None, named, recipients=("H55.1", "H55.4", "H55.5")) == Refused(
+        "no mail address for H55.4, H55.5"
+    )
+    trusting = attrs.evolve(adapter, addresses=Addresses.read("", "", from_packet=True))
+    assert sent_to(asked(trusting, named, recipients=("H55.4",))) == ["tu-goi@y.vn"]
+    assert ended(trusting, None, b"no packet", recipients=("H55.4",)) == Refused("no mail address for H55.4")
+
+
+@pytest.mark.parametrize("unit", ["H55 1", "H55>\r\nRCPT TO:<x@y.vn", "", "a" * 65, "H55,1@y.vn,z"])
+def test_nothing_but_an_address_goes_into_a_command(unit):
+    assert isinstance(ended(made(), None, recipients=(unit,)), Refused)
+
+
+@pytest.mark.parametrize(
+    ("status", "stage", "text", "outcome", "credentials"),
+    [
+        (250, "content", "Ok", Accepted, None),
+        (250, "rcpt", "Ok", Unavailable, False),
+        (251, "content", "?", Unavailable, False),
+        (354, "content", "go on", Unavailable, False),
+        (421, "mail", "busy", Unavailable, False),
+        (454, "starttls", "TLS not available", Unavailable, False),
+        (454, "auth", "4.7.0 Temporary authentication failure", Unavailable, False),
+        (500, "auth", "what?", Unavailable, True),
+        (530, "mail", "5.7.0 Authentication required", Unavailable, True),
+        (534, "auth", "5.7.9 mechanism too weak", Unavailable, True),
+        (550, "mail", "5.7.1 Sender refused", Refused, None),
+        (552, "content", "5.3.4 message too big", Refused, None),
+        (552, "rcpt", "5.2.2 mailbox full", Refused, None),
+        (554, "greeting", "5.3.2 closed", Unavailable, False),
+        (554, "content", "5.7.1 spam", Refused, None),
+        (523, "content", "5.3.4 too big", Refused, None),
+    ],
+)
+def test_what_the_server_says_is_understood_by_its_code_and_step(status, stage, text, outcome, credentials):
+    got = ended(made(), Reply(status, text.encode(), {"stage": stage}))
+    assert isinstance(got, outcome)
+    assert credentials is None or got.credentials is credentials
+    assert not isinstance(got, Refused) or ("5.3.4" in text) <= ("too large" in got.detail)
+
+
+def test_who_only_reads_a_mailbox_sends_nothing():
+    terms = Terms(partner="mail", url="imaps://x.vn/INBOX", identity=HUB, anchors=ANCHORS, settings=SETTINGS)
+    adapter = adapters.adapter("mail", terms)
+    assert isinstance(adapter, Mail)
+    assert isinstance(ended(adapter), Refused)
+    assert adapter.watched() == Request("imaps://x.vn/INBOX", b"IDLE", ())
+    silent = made()
+    assert silent.watched() is None
+    assert hold(silent.collect("", NOW), None) == Unavailable("no mailbox is set: settings.mailbox")
+
+
+def test_a_long_mailbox_is_read_in_parts_each_with_its_cursor():
+    adapter = made(mailbox="imap://x.vn/INBOX")
+    listed = b"\r\n".join(
+        b"* %d FETCH (UID %d RFC822.SIZE 30000000)" % (number, number * 2) for number in range(25, 0, -1)
+    )
+    commands = []
+
+    def answer(step):
+        commands.append(step.body)
+        return Reply(200, listed if len(commands) == 1 else b"", {"uidvalidity": "9"})
+
+    assert hold(adapter.collect("9:1", NOW), answer) == Collected("9:40", more=True)
+    assert commands[0] == b"UID FETCH 2:* (UID RFC822.SIZE)"
+    assert commands[1:] == [rb"UID STORE %d +FLAGS.SILENT (\Seen \Flagged)" % (2 * number) for number in range(1, 21)]
+
+
+# --- what comes in -------------------------------------------------------------------------------------------------------
+
+
+def opened(octets, judge=JUDGE):
+    return opening.packets(octets, judge, NOW)
+
+
+def why(octets, judge=JUDGE):
+    with pytest.raises(Unusable) as refused:
+        opened(octets, judge)
+    return str(refused.value)
+
+
+def test_only_what_the_signature_covers_is_read(tmp_path):
+    good = signed(tmp_path, mail(b"<good/>"), CLERK)
+    assert opened(good) == (b"<good/>",)
+    assert opened(good.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")) == (b"<good/>",)
+    bad = mail(b"<bad/>").partition(b"\r\n\r\n")[2]
+    inside = email.message_from_bytes(good).get_boundary()
+    assert inside is not None
+    around = good.replace(b"\r\n\r\n", b"\r\n\r\n" + bad + b"\r\n", 1)
+    assert opened(around) == (b"<good/>",), "a preamble is nobody's"
+    assert opened(good + bad) == (b"<good/>",), "neither is what follows"
+    third = f"\r\n--{inside}\r\n".encode() + mail(b"<bad/>")
+    assert "two parts" in why(good.replace(f"\r\n--{inside}--".encode(), third + f"\r\n--{inside}--".encode()))
+    wrapped = (
+        b"Content-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\n"
+        + good
+        + b"\r\n--q\r\n"
+        + mail(b"<bad/>")
+        + b"\r\n--q--\r\n"
+    )
+    assert "not signed" in why(wrapped), "a signature somewhere inside is not the mail's"
+
+
+def test_who_signed_must_be_configured_valid_for_it_and_lead_to_an_anchor(tmp_path):
+    good = signed(tmp_path, mail(CONTENT), CLERK)
+    assert why(good, opening.Judge([], ANCHORS)).startswith("certificate-unknown")
+    assert why(good, opening.Judge([CLERK.certificate], Anchors(()))).startswith("certificate-untrusted")
+    gone = Anchors([authority().certificate], [authority().crl(CLERK)])
+    assert why(good, opening.Judge([CLERK.certificate], gone)).startswith("certificate-revoked")
+    ended = authority().issue("ended", begins=NOW - 9 * pki.DAY, ends=NOW - pki.DAY)
+    late = signed(tmp_path, mail(CONTENT), ended)
+    assert why(late, opening.Judge([ended.certificate], ANCHORS)).startswith("certificate-expired")
+
+
+@pytest.mark.parametrize("form", [(), ("-stream",), ("-nodetach",)], ids=["clear", "as a stream", "enclosed"])
+def test_the_forms_in_which_mail_programs_sign_count(tmp_path, form):
+    octets = signed(tmp_path, mail(CONTENT, b"<second/>"), CLERK, form=form)
+    assert opened(octets) == (CONTENT, b"<second/>")
+
+
+def test_an_unsigned_mail_counts_if_each_packet_in_it_is_signed():
+    packet = packets.letter("H55.13", ["H55.1"], document_id="D")
+    sealed = sign_packet(packet, CLERK)
+    assert opened(mail(sealed)) == (sealed,)
+    assert "packet: unsigned" in why(mail(packet))
+    assert "packet: unsigned" in why(mail(sealed, packet))
+    assert "certificate-unknown" in why(mail(sign_packet(packet, partner("stranger"))))
+    assert "signature-invalid" in why(mail(sealed.replace(b"V/v", b"V/x", 1)))
+    assert "not-well-formed" in why(mail(CONTENT[:-9]))
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"Subject: x\r\n\r\nno packet\r\n",
+        b"\xff\xfe\x00",
+        b"Content-Type: multipart/signed\r\n\r\nx",
+        b'Content-Type: multipart/signed; boundary=""\r\n\r\n--\r\n\r\n--\r\n\r\n----\r\n',
+        b'Content-Type: multipart/signed; boundary="("\r\n\r\n--(\r\n\r\na\r\n--(\r\n\r\nb\r\n--(--\r\n',
+        b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!\r\n",
+        b"Content-Type: application/xml; charset=nope; name*0*=x'y'z\r\nContent-Transfer-Encoding: base64\r\n\r\n=\r\n",
+        b"Content-Type: multipart/mixed; boundary=a\r\n\r\n"
+        + b"--a\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n" * 500,
+        b"Content-Type: message/rfc822\r\n\r\n" * 2000,
+    ],
+)
+def test_a_mail_that_makes_no_sense_is_refused_and_nothing_else_happens(octets):
+    assert why(octets)

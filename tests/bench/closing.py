@@ -1,0 +1,244 @@
+"""How long it takes to close a month beside a year of facts, and to open a closed report: `./dev bench --closing [--facts 10000000]`.
+
+A year of made-up facts of 989 units is written straight into the tables (documents about 70 %, dossiers 25 %, mail 5 %; a few large units and
+many small ones; statuses follow over weeks, some never; a few days are told late).  Then the twelve months are closed in turn, each in a
+process of its own, so that its peak of memory is its own: on PostgreSQL the server's is not in it.
+"""
+
+import json
+import multiprocessing
+import random
+import resource
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from hub import closing, store, workload
+from hub.demo import postgres
+from hub.report.book import shipped
+from hub.report.dates import begin
+from hub.report.period import parse
+from hub.schema import fact, unit, write_instant
+
+UNITS = 989
+YEAR = "2026"
+COLUMNS = [column.name for column in fact.c]
+Row = tuple[object, ...]
+
+
+def codes() -> list[tuple[str, str | None]]:
+    """Return the units, each with its parent: the province, 40 below it, the others below these."""
+    found: list[tuple[str, str | None]] = [("H55", None)]
+    found += [(f"H55.{number}", "H55") for number in range(1, 41)]
+    found += [(f"H55.{1 + number % 40}.{1 + number // 40}", f"H55.{1 + number % 40}") for number in range(UNITS - 41)]
+    return found
+
+
+class _Story:
+    """Makes up facts, day by day, in the order in which a hub would record them."""
+
+    def __init__(self, facts: int, seed: int = 7) -> None:
+        self._random = random.Random(seed)
+        self._units = [code for code, _ in codes()]
+        weights = [1 / (20 + rank) ** 0.8 for rank in range(UNITS)]
+        self._weights = [sum(weights[: rank + 1]) for rank in range(UNITS)]
+        self._later: dict[date, list[Row]] = defaultdict(list)
+        self._a_day = facts / 365
+        self._number = 0
+
+    def days(self) -> Iterator[list[Row]]:
+        """Yield the rows of each day of the year, in order."""
+        year = parse(YEAR)
+        day = year.first
+        while day <= year.last:
+            self._work(day)
+            yield sorted(self._later.pop(day, []), key=lambda row: cast("str", row[4]))
+            day += timedelta(days=1)
+
+    def _add(self, on: date, unit: str, service: str, key: str, milestone: str, **rest: Any) -> None:
+        self._number += 1
+        second = self._random.random() * 36_000 + 25_200
+        at = write_instant(begin(on) + timedelta(seconds=second))
+        own = rest.get("day")
+        self._later[on].append(
+            (
+                unit, service, key, milestone, at, f"0192f0c1-{self._number:012d}-7000-800000000000"[:36], "H55.13", rest.get("outside", False),
+                "Công văn" if service == "documents" else "", False, "valid", rest.get("due"), own, rest.get("amount", 1),
+                rest.get("attributes", "{}"),
+            )
+        )  # fmt: skip
+
+    def _work(self, day: date) -> None:
+        chance, rough = self._random.random, int(self._a_day / 4.35)
+        pairs = self._random.choices(self._units, cum_weights=self._weights, k=int(rough * 0.70) * 2)
+        for sender, receiver in zip(pairs[::2], pairs[1::2], strict=True):
+            key = json.dumps([sender, f"{self._number:010d}-van-ban-dien-tu"], separators=(",", ":"))
+            due = (day + timedelta(days=10)).isoformat() if chance() < 0.3 else None
+            self._add(day, sender, "documents", key, "sent", outside=chance() < 0.1, due=due)
+            self._add(day, receiver, "documents", key, "received", due=due)
+            after = day
+            for code in ("01", "03", "04", "06"):
+                if chance() < 0.12:
+                    break
+                after += timedelta(days=int(chance() * chance() * 20))
+                self._add(after, receiver, "documents", key, f"status-{code}")
+        for office in self._random.choices(self._units, cum_weights=self._weights, k=int(rough * 0.36)):
+            key = f"000.00.{office}-26-{self._number:09d}"
+            channel = self._random.choice(['{"channel":"online"}', '{"channel":"direct"}', '{"channel":"post"}'])
+            due = (day + timedelta(days=15)).isoformat()
+            self._dossier(day, office, key, "received", due=due, attributes=channel)
+            if chance() < 0.97:
+                done = day + timedelta(days=int(3 + chance() * 20))
+                self._dossier(done, office, key, "finished")
+                if chance() < 0.9:
+                    self._dossier(done + timedelta(days=1), office, key, "returned")
+        for box in self._random.sample(self._units, min(UNITS, int(self._a_day * 0.05 / 7) + 1)):
+            for milestone in (
+                "accounts-issued",
+                "accounts-active",
+                "sent-internal",
+                "sent-external",
+                "received-internal",
+            ):
+                self._add(day, box, "mail", f"{box}/{day}", milestone, day=day.isoformat(), amount=int(chance() * 90))
+
+    def _dossier(self, day: date, office: str, key: str, milestone: str, **rest: Any) -> None:
+        late = int(self._random.random() * 6) if self._random.random() < 0.05 else 0
+        self._add(day + timedelta(days=late), office, "dossiers", key, milestone, day=day.isoformat(), **rest)
+
+
+def fill(engine: sa.Engine, facts: int) -> int:
+    """Write about *facts* facts, and the units; return how many."""
+    with store.writing(engine) as tx:
+        tx.execute(sa.insert(unit), [{"code": code, "name": code, "parent": parent} for code, parent in codes()])
+    count, raw = 0, engine.raw_connection()
+    try:
+        cursor = cast("Any", raw.cursor())
+        if engine.dialect.name == "sqlite":
+            cursor.execute("PRAGMA foreign_keys=OFF")
+            cursor.execute("PRAGMA synchronous=OFF")
+            indexes = cursor.execute(
+                "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'fact' AND sql LIKE 'CREATE INDEX%'"
+            ).fetchall()
+            for name, _ in indexes:
+                cursor.execute(f"DROP INDEX {name}")
+            marks = ", ".join("?" for _ in COLUMNS)
+            for rows in _Story(facts).days():
+                cursor.execute("BEGIN")
+                cursor.executemany(f"INSERT INTO fact ({', '.join(map(_quoted, COLUMNS))}) VALUES ({marks})", rows)
+                cursor.execute("COMMIT")
+                count += len(rows)
+            for _, made in indexes:
+                cursor.execute(made)  # faster than keeping them up with each row
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            cursor.execute("SET session_replication_role = replica")  # the messages behind the facts are not made up
+            for rows in _Story(facts).days():
+                with cursor.copy(f"COPY fact ({', '.join(map(_quoted, COLUMNS))}) FROM STDIN") as copy:
+                    for row in rows:
+                        copy.write_row(row)
+                count += len(rows)
+            raw.commit()
+            cast("Any", raw.driver_connection).autocommit = True
+            cursor.execute("VACUUM ANALYZE")
+    finally:
+        raw.close()
+    return count
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") -> None:
+    """Close the month *text* of every form; report the seconds of each, and the most memory it took."""
+    engine, chosen = store.open_journal(url, pooled=False), shipped()
+    took: dict[str, float] = {}
+    rows = facts = 0
+    for name in sorted({form.id for form in chosen.forms if form.service}):
+        begun = time.perf_counter()
+        period = parse(text)
+        with store.reading(engine) as tx:
+            draft = closing.work_out(tx, chosen, name, period, closing.may_close(period))
+        read = time.perf_counter()
+        with store.writing(engine) as tx:
+            closing.settle(tx, draft, "bench")
+        took[name] = time.perf_counter() - begun
+        took["written"] = took.get("written", 0.0) + time.perf_counter() - read
+        rows, facts = rows + len(draft.rows), facts + sum(row.facts for row in draft.rows)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    engine.dispose()
+    done.put({"cpu": time.process_time(), "rows": rows, "facts": facts, "took": took, "mib": peak})
+
+
+def opened(engine: sa.Engine, code: str, period: str, form: str) -> float:
+    """Return the milliseconds that the report takes, from the question to the numbers: the median of five."""
+    took = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        with store.reading(engine) as tx:
+            workload.ask(tx, code, period, form).count(datetime.now(UTC))
+        took.append((time.perf_counter() - begun) * 1e3)
+    return sorted(took)[2]
+
+
+def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
+    """Yield what filling, closing each month, and opening reports took."""
+    with ExitStack() as around:
+        place = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="closing-bench-")))
+        server = around.enter_context(postgres.Server.open()) if database == "postgresql" else None
+        url = server.url() if server else f"sqlite:///{place / 'hub.db'}"
+        engine = store.open_journal(url, pooled=False)
+        around.callback(engine.dispose)
+        store.upgrade(engine)
+        begun = time.perf_counter()
+        count = fill(engine, facts)
+        yield {"database": database, "facts": count, "filled_s": time.perf_counter() - begun}
+        context = multiprocessing.get_context("spawn")
+        for month in map(parse, parse(YEAR).months):
+            done: multiprocessing.Queue[dict[str, Any]] = context.Queue()
+            begun = time.perf_counter()
+            work = context.Process(target=close, args=(str(url), month.text, done))
+            work.start()
+            found = done.get()
+            work.join()
+            yield {"database": database, "month": month.text, "seconds": time.perf_counter() - begun, **found}
+        asked = [("H55.1.1", "2026-12"), ("H55.1", "2026-12"), ("H55", "2026-12"), ("H55.1.1", "2026"), ("H55", "2026")]
+        for code, period in asked:
+            for form in ("edoc", "dossiers"):
+                yield {
+                    "database": database,
+                    "unit": code,
+                    "period": period,
+                    "form": form,
+                    "ms": opened(engine, code, period, form),
+                }
+
+
+def show(facts: int, databases: Sequence[str], *, as_json: bool) -> None:
+    """Measure and print."""
+    for database in databases:
+        for row in measure(database, facts):
+            if as_json:
+                print(json.dumps(row), flush=True)
+            elif "month" in row:
+                parts = "  ".join(f"{name} {seconds:.1f}" for name, seconds in row["took"].items() if seconds >= 0.05)
+                print(
+                    f"{row['database']:10} {row['month']}  {row['seconds']:6.1f} s ({row['cpu']:.1f} s CPU)  {row['mib']:6.0f} MiB  {row['rows']:>6} rows  "
+                    f"{row['facts']:>8,} facts behind   ({parts})",
+                    flush=True,
+                )
+            elif "unit" in row:
+                print(
+                    f"{row['database']:10} {row['unit']:8} {row['period']:8} {row['form']:9} {row['ms']:6.1f} ms",
+                    flush=True,
+                )
+            else:
+                print(f"{row['database']:10} {row['facts']:,} facts written in {row['filled_s']:.0f} s", flush=True)

@@ -1,0 +1,115 @@
+"""A journal with something behind the columns of any form, for tests of evidence files.  Knows how messages get in; not how files look."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import attrs
+
+from hub import answers, audit, events, evidence, journal, registry, signing, workload
+from hub.audit import Finding, Trust
+from hub.certificates import Anchors, Identity
+from hub.journal import Entry
+from hub.model import DOCUMENTS, Fact, PacketSignature, Record, Standing, Unit
+from hub.report.form import MILESTONES, Form
+from hub.report.period import parse
+from hub.report.reading import forms
+from hub.store import Transaction
+from tests import pki
+from tests.conftest import ROOT
+from tests.province import ROUTES
+
+PERIOD = parse("2026-11")
+BEGINS, ENDED, ENDS = datetime(2026, 9, 1, tzinfo=UTC), PERIOD.end + timedelta(days=1), datetime(2027, 9, 1, tzinfo=UTC)
+CA = pki.authority("CA of the evidence", now=BEGINS, ends=ENDS)
+HUB = CA.issue("hub of the evidence", begins=BEGINS, ends=ENDS)
+PARTNER = CA.issue("partner of the evidence", begins=BEGINS, ends=ENDS)
+UNITS = (Unit("H55.13", "Sở TT&TT"), Unit("H55.13.1", "Trung tâm CNTT", "H55.13"), Unit("H55.13.2", "Trống", "H55.13"))
+FORMS = {form.id: form for form in forms() if form.service}  #: those that count facts
+TRUST = Trust(anchors=Anchors([CA.certificate]), now=ENDED, hub=(HUB.certificate,))
+PACKET = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), PARTNER)
+
+
+def facts(form: Form, keys: int = 3) -> Iterator[Fact]:
+    """Yield a history of business keys of two units, made up so that steps are missing, come late, or lie in another period."""
+    values = {
+        condition.attribute: sorted(map(str, condition.values))
+        for column in form.columns
+        for condition in column.conditions
+        if condition.attribute not in {"outside", "paper", "signature", "document_type", "counterpart"}
+    }
+    revised = next((column.revised for column in form.columns if column.revised), ())
+    for place, unit in enumerate(("H55.13", "H55.13.1")):
+        for key in range(keys):
+            for step, milestone in enumerate(sorted(MILESTONES[form.service])):
+                odd = step * 7 + key * 3 + place
+                if odd % 5 == 0:
+                    continue
+                at = PERIOD.start - timedelta(days=10) + timedelta(days=odd * 3 % 48, minutes=odd)
+                said = {
+                    name: some[odd % (len(some) + 1)]
+                    for name, some in values.items()
+                    if odd % (len(some) + 1) < len(some)
+                }
+                if form.service == "incidents":
+                    said["time"] = at.isoformat()
+                said |= dict(zip(revised, (f"t{key % 2}", "", f"{step}"), strict=False))
+                yield Fact(
+                    unit=unit, service=form.service, key=f"khóa {key}", milestone=milestone, at=at, message="", counterpart="H55.01",
+                    outside=odd % 2 == 0, paper=odd % 3 == 0, signature="valid" if odd % 4 else "unsigned",
+                    due=date(2026, 11, 1 + odd % 20) if odd % 3 else None, day=at.date() if odd % 2 else None,
+                    amount=1 + odd % 3 * (form.service != DOCUMENTS), attributes=tuple(sorted(said.items())),
+                )  # fmt: skip
+
+
+def fill(tx: Transaction, form: Form, identity: Identity = HUB, keys: int = 3) -> None:
+    """Take a message for each of the facts, number the events, and put the units into the registry."""
+    registry.put(tx, UNITS)
+    unsigned = form.service != DOCUMENTS
+    for number, fact in enumerate(sorted(facts(form, keys), key=lambda fact: fact.at)):
+        signed = not unsigned and fact.milestone == "sent" and PERIOD.start <= fact.at < PERIOD.end
+        unsigned |= signed
+        content = PACKET if signed else f"<thông-điệp số='{number}'/>".encode()
+        take(tx, number, content, fact, identity, Standing.VALID if signed else Standing.UNSIGNED)
+    while events.chain(tx):
+        pass
+
+
+def take(tx: Transaction, number: int, content: bytes, fact: Fact, identity: Identity, worth: Standing) -> None:
+    """Take one message, with a receipt of *identity*, that brings *fact*."""
+    name, digest = f"00000000-0000-7000-8000-{number:012d}", hashlib.sha256(content).hexdigest()
+    said = answers.Receipt(document_id=name, message_id=f"gửi {number}", sha256=digest, time=fact.at)
+    fact = attrs.evolve(fact, message=name)
+    entry = Entry(
+        id=name, partner="sotttt", message_id=f"gửi {number}", service=fact.service, received_at=fact.at, content=content, sha256=digest,
+        record=Record(kind="document", sender=fact.unit, keys=(fact.key,), facts=(fact,)),
+        signature=PacketSignature(standing=worth) if fact.service == DOCUMENTS else None,
+        receipt=signing.seal(answers.receipt(said, f"urn:lienthong:{fact.service}:1"), identity),
+    )  # fmt: skip
+    assert journal.take(tx, entry, ROUTES).problems == ()
+
+
+def written(
+    tx: Transaction,
+    form: str,
+    *,
+    octets: bool = True,
+    identity: Identity = HUB,
+    unit: str = "H55.13",
+    period: str = PERIOD.text,
+) -> bytes:
+    """Return the evidence file of a report."""
+    file = io.BytesIO()
+    evidence.write(tx, workload.ask(tx, unit, period, form), ENDED, identity, file, octets=octets)
+    return file.getvalue()
+
+
+def found(content: bytes, trust: Trust = TRUST) -> list[Finding]:
+    """Return all that is found of a file."""
+    return list(audit.check(io.BytesIO(content), trust))
+
+
+def false(content: bytes, trust: Trust = TRUST) -> list[tuple[str, str]]:
+    """Return what is false of a file: the check and the place."""
+    return [(each.check, each.place) for each in found(content, trust) if each.holds is False]

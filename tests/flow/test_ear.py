@@ -1,0 +1,185 @@
+"""Syslog lines under a clock: what has come is kept until it is committed, and as long as it is not, nothing more is read."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from twisted.internet.defer import fail
+from twisted.internet.task import Clock
+
+from hub import ear, store
+from hub.config.incidents import Incidents
+from hub.database import InlineDatabase
+from hub.desk import Books
+from hub.ear import AGAIN, GREETING, Connection, Ear
+from hub.errors import Unready
+from hub.policy import Policy
+from hub.schema import message
+from hub.workroom import at_once
+from tests import databases, pki
+from tests.province import NOW, ROUTES
+
+IDENTITY = pki.partner("hub")
+
+
+class Journal(InlineDatabase):
+    """A journal that is away as long as the test says."""
+
+    away = False
+
+    def admit(self, step, *args, **kwargs):
+        return fail(Unready("journal-unavailable", "away")) if self.away else self.write(step, *args, **kwargs)
+
+
+class Line:
+    """The other end of a connection: what the hub does to it."""
+
+    def __init__(self):
+        self.reading, self.gone = True, False
+        self.protocol: Any = None
+
+    def pauseProducing(self):
+        self.reading = False
+
+    def resumeProducing(self):
+        self.reading = True
+
+    def abortConnection(self):
+        self.gone = True
+        self.protocol.connected = 0
+        self.protocol.connectionLost()
+
+    def getPeerCertificate(self):
+        return SimpleNamespace(to_cryptography=lambda: IDENTITY.certificate)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def journal(tmp_path):
+    engine = store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    yield Journal(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def heard(clock, journal):
+    partner = SimpleNamespace(code="sotttt", units=("H55.13",), services=(), certificates=(), policy=Policy())
+    province = SimpleNamespace(
+        routes=ROUTES,
+        partner_with=lambda _: partner,
+        config=SimpleNamespace(
+            incidents=Incidents(),
+            partners={"sotttt": partner},
+            identity=IDENTITY,
+            anchors=SimpleNamespace(check=lambda *_, **__: None),
+        ),
+    )
+    books = Books(journal, at_once, lambda: None, lambda: None)
+    made = Ear(cast("Any", province), books, clock, lambda: NOW)
+    made.startService()
+    return made
+
+
+def connect(heard):
+    protocol, line = Connection(heard), Line()
+    line.protocol = protocol
+    protocol.makeConnection(cast("Any", line))
+    return protocol, line
+
+
+def opening(number):
+    line = b'<130>1 - - - - - [incident@32473 id="%d" unit="H55.13"]' % number
+    return b"%d %s" % (len(line), line)
+
+
+def kept(journal):
+    with store.reading(journal.engine) as tx:
+        return len(tx.execute(message.select()).all())
+
+
+def test_while_the_journal_is_away_nothing_more_is_read_and_nothing_is_lost(heard, journal, clock):
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    journal.away = True
+    protocol.dataReceived(opening(1) + b"<14>1 - - - - - - noise\n" + opening(2))
+    assert (line.reading, kept(journal), heard.counts) == (False, 0, {})
+    clock.advance(AGAIN)
+    assert not line.reading
+    journal.away = False
+    clock.advance(AGAIN)
+    assert (line.reading, kept(journal)) == (True, 2)
+    assert heard.counts == {"incident": 2, "other": 1}
+
+
+def test_what_had_come_is_journalled_though_the_sender_is_gone(heard, journal, clock):
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    journal.away = True
+    protocol.dataReceived(opening(1))
+    line.abortConnection()
+    journal.away = False
+    clock.advance(AGAIN)
+    assert kept(journal) == 1
+    assert not heard._connections
+
+
+def test_a_hub_that_stops_waits_for_the_journal_but_not_for_ever(heard, journal, clock):
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    journal.away = True
+    protocol.dataReceived(opening(1))
+    stopped: list[None] = []
+    _ = heard.stopService().addCallback(stopped.append)
+    assert (line.gone, stopped) == (True, [])
+    clock.advance(AGAIN)
+    clock.advance(AGAIN)
+    assert stopped == [None]
+    assert kept(journal) == 0
+
+
+def test_who_does_not_finish_the_handshake_is_cut_off(heard, clock):
+    _, line = connect(heard)
+    clock.advance(GREETING)
+    assert line.gone
+    assert not heard._connections
+
+
+def test_one_connection_too_many_is_closed_at_once(heard, monkeypatch):
+    monkeypatch.setattr(ear, "MOST", 2)
+    lines = [connect(heard)[1] for _ in range(3)]
+    assert [line.gone for line in lines] == [False, False, True]
+
+
+def test_what_comes_before_anybody_knows_whose_it_is_is_not_looked_at(heard, journal):
+    protocol, _ = connect(heard)
+    protocol.dataReceived(opening(1))
+    assert kept(journal) == 0
+
+
+def test_two_lines_of_one_incident_open_it_once(heard, journal):
+    protocol, _ = connect(heard)
+    protocol.handshakeCompleted()
+    protocol.dataReceived(opening(1) * 2)
+    assert heard.counts == {"incident": 1, "repeated": 1}
+
+
+def test_who_is_a_partner_no_longer_is_not_heard_though_the_connection_is_an_old_one(heard, journal):
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    heard.province.partner_with = lambda _: None
+    protocol.dataReceived(opening(1) + opening(2))
+    assert (line.gone, kept(journal), heard.counts) == (True, 0, {})
+
+
+def test_a_mistake_of_the_hub_costs_the_one_message_only(heard, journal, monkeypatch):
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    monkeypatch.setattr(ear, "judge_record", lambda *_: 1 // 0)
+    protocol.dataReceived(opening(1))
+    monkeypatch.undo()
+    protocol.dataReceived(opening(2))
+    assert (line.reading, kept(journal), heard.counts) == (True, 1, {"failed": 1, "incident": 1})

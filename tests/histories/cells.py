@@ -1,0 +1,112 @@
+"""Compares every cell of every form with the second count: each unit's row, the total, and what is behind each number."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import attrs
+
+from hub import store, workload
+from hub.report.counting import Report, Row
+from hub.workload import Asked
+from tests import pki
+from tests.histories.history import History
+from tests.histories.office import book, identity
+from tests.recount import cells, derived, exported, letter, places, results
+from tests.recount.cells import PEAKS, TIMES, Behind, Recount
+from tests.recount.documents import Message
+from tests.recount.places import canonical
+
+FORMS = ("edoc", *cells.FORMS)  #: those that count
+DERIVED = tuple(derived.FORMS)
+PEAKS_TAKEN = {
+    (form, name)
+    for form, columns in derived.FORMS.items()
+    for name, each in columns.items()
+    if isinstance(each, derived.Taken) and each.column in PEAKS
+}
+TOPMOST = ("H55", "G22", "A12")  #: the units that are in nobody's family
+
+
+@attrs.define(eq=False)
+class Cells:
+    """The cells of one journal."""
+
+    history: History
+    taken_up: bool = False  #: a night has gone by, so that no revision is due
+    recount: Recount = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        with store.reading(self.history.engine) as tx:
+            journal = exported.read(tx)
+
+        def signed(message: Message) -> bool:
+            return letter.is_signed(journal.messages[message.id].octets, pki.pem(identity(message.partner).certificate))
+
+        again = cells.recount(journal, signed)
+        self.recount = attrs.evolve(again, taken_up=self.history.now) if self.taken_up else again
+
+    def check(self, form: str, period: str, units: Iterable[str] | None = None) -> None:
+        """Compare the report *form* of *period* for each of *units* (None: the topmost), as it is now."""
+        for unit in units or TOPMOST[: len(TOPMOST) if form == "edoc" else 1]:  # outside, only documents are counted
+            members = places.below(canonical(unit), results.bounds(period)[1])
+            with store.reading(self.history.engine) as tx:
+                asked = workload.ask(tx, unit, period, form, book())
+                report = asked.count(self.history.now)
+                assert sorted(row.unit for row in report.rows) == sorted(members), (form, unit, period)
+                assert sorted(column.key for column in asked.form.columns) == sorted(self.recount.columns(form)), form
+                if form == "ii06a":
+                    told = [(each.unit, each.check.before, each.left, each.right) for each in report.findings]
+                    assert Counter(told) == Counter(self.recount.broken(members, period, self.history.now)), told
+                due = self.recount.due(form, period)
+                assert {each.unit for each in asked.evidence(self.history.now)[1]} <= due, "not what was closed"
+                for column in self.recount.columns(form):
+                    self._column(asked, report, column, members, due)
+
+    def _column(self, asked: Asked, report: Report, column: str, members: list[str], due: set[str]) -> None:
+        form, period, now = asked.form.id, asked.period.text, self.history.now
+        rows = {row.unit: row for row in report.rows}
+        places = [("total", report.total, members), *((unit, rows[unit], [unit]) for unit in members)]
+        for place, row, units in places:
+            counted, again = _cell(row, column), self.recount.value(form, column, units, period, now)
+            assert counted == again, f"{form} {period} {place} {column}: {counted}, counted again {again}"
+        if not is_opened(form, column):
+            return
+        # Where a revision is due the facts are ahead of the numbers, which the hub tells of.
+        behind = {unit: self.recount.behind(form, column, unit, period, now) for unit in members if unit not in due}
+        every = [one for found in behind.values() for one in found]
+        explained = [
+            Behind(f.unit, f.milestone, f.message, f.amount, f.at)
+            for f in asked.behind(column, now)
+            if f.unit not in due
+        ]
+        if column in TIMES:
+            if due:
+                return  # it may be one of those that are ahead
+            latest = [one for one in every if one.at == max(each.at for each in every)]
+            assert len(explained) == min(1, len(latest)), (form, period, column)
+            assert all(one in latest for one in explained), (form, period, column)
+        elif column in PEAKS or (form, column) in PEAKS_TAKEN:  # of days with the same any may be shown
+            for unit, found in behind.items():
+                assert sum(one.amount for one in explained if one.unit == unit) == sum(one.amount for one in found)
+        else:
+            assert Counter(explained) == Counter(every), f"{form} {period} {column}: {explained}, counted again {every}"
+
+
+def _cell(row: Row, column: str) -> object:
+    return row.times[column] if column in TIMES else row.numbers[column]
+
+
+def is_opened(form: str, column: str) -> bool:
+    """Tell whether what is behind a cell is compared: shares and points open into what they are worked out from."""
+    return form not in derived.FORMS or isinstance(derived.FORMS[form][column], derived.Taken)
+
+
+def begun(now: datetime) -> Iterator[str]:
+    """Yield the months of a history from before its beginning until *now*, and the longer periods about them that have begun."""
+    year, month = 2026, 10
+    while results.bounds(f"{year}-{month:02d}")[0] <= now:
+        yield f"{year}-{month:02d}"
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+    longer = ("2026-Q4", "2026-H2", "2026-9M", "2026", "2027-Q1", "2027")
+    yield from (period for period in longer if results.bounds(period)[0] <= now)

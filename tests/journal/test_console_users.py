@@ -1,0 +1,87 @@
+"""Users and sessions in the journal: the same on each database."""
+
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from hub import registry, store
+from hub.console import sessions, users
+from hub.console.users import Role, User
+from hub.model import Unit
+from tests.province import NOW, UNITS
+
+AN = User(name="an", role=Role.CLERK, units=("H55.13",), added_at=NOW, changed_at=NOW)
+HERE = "10.0.0.1"
+
+
+def add(tx, user=AN):
+    return users.add(tx, user, f"hash of {user.name}", by="test", now=NOW)
+
+
+def enter(tx, word="w" * 43, now=NOW):
+    leave = sessions.ask(tx, "an", HERE, now)
+    assert leave.password == "hash of an"
+    return sessions.enter(tx, "an", leave.password, sessions.name_of(word), HERE, now)
+
+
+def test_a_name_is_taken_once(tx):
+    assert add(tx)
+    assert not add(tx)
+    assert users.every(tx) == [AN]
+    assert users.find(tx, "an") == AN
+    assert users.find(tx, "binh") is None
+
+
+def test_a_session_is_found_touched_and_left(tx):
+    add(tx)
+    session = enter(tx)
+    assert session is not None
+    assert sessions.find(tx, session.sha256, NOW) == session
+    later = NOW + timedelta(minutes=20)
+    sessions.touch(tx, session.sha256, later)
+    assert sessions.find(tx, session.sha256, later + timedelta(minutes=29)) == attrs.evolve(session, seen_at=later)
+    assert sessions.every(tx, later, "an") == [attrs.evolve(session, seen_at=later)]
+    assert sessions.leave(tx, session, later) == 1
+    assert sessions.find(tx, session.sha256, later) is None
+
+
+def test_another_password_or_removal_ends_every_session(tx):
+    add(tx)
+    for word in ("a", "b"):
+        assert enter(tx, word) is not None
+    assert users.change_password(tx, "an", "other", by="test", now=NOW, was="wrong") is False
+    assert len(sessions.every(tx, NOW)) == 2
+    assert users.change_password(tx, "an", "hash of an", by="test", now=NOW)
+    assert sessions.every(tx, NOW) == []
+    assert enter(tx, "c") is not None
+    assert users.remove(tx, "an", by="test", now=NOW)
+    assert (sessions.every(tx, NOW), users.some(tx)) == ([], False)
+
+
+def test_two_tries_at_once_are_two_tries(engine):
+    """However many come together, and to whichever node: each is counted before a password is compared."""
+    with store.writing(engine) as tx:
+        add(tx)
+    waits = []
+    for _ in range(8):
+        with store.writing(engine) as tx:
+            waits.append(sessions.ask(tx, "an", HERE, NOW).again)
+    assert waits[:6] == [None] * 6
+    assert None not in waits[6:]
+
+
+@pytest.mark.parametrize(
+    ("units", "seen"),
+    [
+        (("H55.13",), {"H55.13", "H55.13.1"}),
+        (("000.00.13.H55",), {"H55.13", "H55.13.1"}),
+        (("H55.13.1", "H55.20"), {"H55.13.1", "H55.20"}),
+        (("*",), None),
+    ],
+)
+def test_a_user_sees_its_units_and_those_below(tx, units, seen):
+    registry.put(tx, [*UNITS, Unit("H55.77", "Đơn vị ngoài", "H55.99")])
+    assert users.seen(tx, attrs.evolve(AN, units=units)) == (None if seen is None else frozenset(seen))
+    assert users.seen(tx, attrs.evolve(AN, units=units, role=Role.OPERATOR)) is None
+    assert users.unknown(tx, ("H55", "H98", "*")) == ["H98"]

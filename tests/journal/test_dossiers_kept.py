@@ -1,0 +1,87 @@
+"""What the journal keeps of messages about dossiers, and how it finds them again, on each database."""
+
+import hashlib
+from datetime import date, timedelta
+
+import pytest
+
+from hub import events, journal, ledger, search
+from hub.admission import registered, require_standard
+from hub.errors import Rejected
+from hub.journal import Entry
+from hub.policy import Policy
+from hub.services.dossiers import read
+from tests.dossiers import hoso, statistic, sync
+from tests.province import NOW, ROUTES
+
+
+def take(tx, number, content):
+    """Take a message of `sotttt` in; return the hub's id of it."""
+    at, message = NOW + timedelta(minutes=number), f"00000000-0000-7000-8000-{number:012d}"
+    entry = Entry(
+        id=message,
+        partner="sotttt",
+        message_id=f"m-{number}",
+        service="dossiers",
+        received_at=at,
+        content=content,
+        sha256=hashlib.sha256(content).hexdigest(),
+        record=registered(read(content, at, message), ROUTES),
+        receipt=b"<receipt/>",
+    )
+    assert journal.take(tx, entry, ROUTES).problems == ()
+    return message
+
+
+def test_facts_of_dossiers_come_back_as_they_were_and_the_first_that_tells_of_a_milestone_holds(tx):
+    first = take(tx, 1, sync(hoso("a")))
+    take(tx, 2, sync(hoso("a", NgayTiepNhan="20261119083000")))
+    ended = take(tx, 3, sync(hoso("a", TrangThaiHoSo="9", NgayKetThucXuLy="20261123160000")))
+    found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in ledger.facts(tx)}
+    assert found == {
+        ("received", date(2026, 11, 20), date(2026, 11, 27), first),
+        ("finished", date(2026, 11, 23), date(2026, 11, 27), ended),
+    }
+    (received, _) = sorted(ledger.facts(tx), key=lambda fact: fact.message)
+    assert dict(received.attributes)["channel"] == "online"
+
+
+def test_an_alias_of_a_unit_names_the_same_dossier(tx):
+    take(tx, 1, sync(hoso("a"), organ="000.00.13.H55"))
+    take(tx, 2, sync(hoso("a"), organ="H55.13"))
+    assert [(fact.unit, fact.key) for fact in ledger.facts(tx)] == [("H55.13", "a")]
+
+
+def test_amounts_of_a_declared_month_are_kept_zeros_too(tx):
+    take(tx, 1, statistic(SolvedLate="0", TotalSolved="28"))
+    take(tx, 2, statistic(NewReception="99"))
+    amounts = {fact.milestone: fact.amount for fact in ledger.facts(tx)}
+    assert (amounts["declared-received"], amounts["declared-late"]) == (40, 0)
+
+
+def test_what_is_tolerated_is_told_and_the_strict_profile_refuses_it(tx):
+    content = sync(hoso("a", MaTTHC="CT-01"))
+    message = take(tx, 1, content)
+    told = [event for event in events.of_message(tx, message) if event["event"] == "deviation-tolerated"]
+    assert [event["code"] for event in told] == ["R.HoSo[1].MaTTHC"]
+    record = read(content, NOW, message)
+    require_standard(record, Policy())
+    with pytest.raises(Rejected) as refused:
+        require_standard(record, Policy(profile="strict"))
+    assert [problem.code for problem in refused.value.problems] == ["R.HoSo[1].MaTTHC"]
+
+
+def test_the_messages_about_a_dossier_are_found_by_its_whole_code_newest_first(tx):
+    one = take(tx, 1, sync(hoso("H55.13-1"), hoso("other")))
+    two = take(tx, 2, sync(hoso("H55.13-1", TrangThaiHoSo="5")))
+    for number, code in enumerate(("h55.13-1", "H55.13-11", "H55_13-1", 'H55.13-1"', "%", "ồ"), 3):
+        take(tx, number, sync(hoso(code)))
+
+    def found(code, units=None, most=100):
+        return [row["id"] for row in search.about(tx, "dossiers", code, units, most)]
+
+    assert found("H55.13-1") == [two, one]
+    assert found("H55.13-1", ["H55.13"]) == [two, one]
+    assert found("H55.13-1", ["H55.01"]) == []
+    assert found("H55.13-1", most=1) == [two]
+    assert [len(found(code)) for code in ("%", "ồ", 'H55.13-1"', "H55_13-1", "H55", "")] == [1, 1, 1, 1, 0, 0]

@@ -1,0 +1,36 @@
+"""The rows of the links on each database: what nodes tell lies over one another, and a day is taken out once."""
+
+from datetime import date, timedelta
+
+from hub import linkbook, store
+from hub.links import Link, Minutes, Probe, Standing, heard
+from tests.province import NOW
+
+GATE = Link(name="gate", host="10.0.0.1", port=22, tls=False, units=("H55.13",), partner=False)
+DAY = date(2026, 11, 24)
+SILENT = timedelta(seconds=95)
+
+
+def tell(tx, node, minutes, latency=0.02):
+    standing = heard(Standing(), Probe(at=NOW, latency=latency, reason="" if latency else "no route"))
+    linkbook.tell(tx, node, {GATE: standing}, {(GATE, DAY): minutes}, [], SILENT, NOW)
+
+
+def test_what_a_node_tells_again_is_laid_over_what_it_told(engine):
+    for minutes in (Minutes(0b001, 0b001), Minutes(0b110, 0b010)):
+        with store.writing(engine) as tx:
+            tell(tx, "a", minutes)
+    with store.writing(engine) as tx:
+        tell(tx, "b", Minutes(0b1000, 0), latency=None)
+        assert [(each.node, each.state, each.reason) for each in linkbook.seen(tx, NOW)] == [
+            ("a", "up", ""),
+            ("b", "down", "no route"),
+        ]
+        assert {each.state for each in linkbook.seen(tx, NOW + timedelta(minutes=5))} == {"silent"}
+        assert linkbook.known(tx, "b")["gate", "10.0.0.1:22"].since == NOW
+    with store.writing(engine) as tx:
+        assert linkbook.take_days(tx, DAY) == {}, "the day is not over"
+        (linked,) = linkbook.take_days(tx, DAY + timedelta(days=1))[DAY]
+        assert (linked.name, linked.place, linked.units) == ("gate", "10.0.0.1:22", ("H55.13",))
+        assert linked.nodes == {"a": Minutes(0b111, 0b011), "b": Minutes(0b1000, 0)}
+        assert linkbook.take_days(tx, DAY + timedelta(days=1)) == {}

@@ -1,0 +1,129 @@
+"""What the journal remembers of lookups, on each database: no unit gets more than its quota, and what is kept goes in time."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from hub import lookupbook, store
+from hub.errors import CallRefused
+from hub.journal import Entry
+from hub.lookupbook import Begun, Kept, Spent
+from hub.model import Fact, Problem, Record
+from hub.policy import Policy
+from hub.window import Mark
+from tests.province import ROUTES
+
+NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
+TODAY = Spent(unit="H55.13", operation="VerifyCitizen", day=date(2026, 11, 25))
+NAME = "a" * 64
+
+
+def entry(number, message_id=None, text="record", **fields):
+    message = f"00000000-0000-7000-8000-{number:012d}"
+    fact = Fact(unit="H55.13", service="lookups", key=message, milestone="verify-citizen", at=NOW, message=message)
+    record = Record(kind="verify-citizen", sender="H55.13", keys=(message,), facts=(fact,))
+    values = {
+        "id": message,
+        "partner": "sotttt",
+        "message_id": message_id or message,
+        "service": "lookups",
+        "received_at": NOW,
+        "content": text.encode(),
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "record": record,
+        "receipt": b"<receipt/>",
+    }
+    return Entry(**(values | fields))
+
+
+def begin(engine, one, quota=100, mark=None):
+    with store.writing(engine) as tx:
+        return lookupbook.begin(tx, one, NAME, TODAY, quota, mark)
+
+
+def settle(engine, one, begun, *, back=False):
+    with store.writing(engine) as tx:
+        return lookupbook.settle(tx, one, ROUTES, begun, {"outcome": "answered"}, back=back)
+
+
+def used(engine):
+    with store.reading(engine) as tx:
+        return lookupbook.count(tx, TODAY)
+
+
+def test_two_nodes_together_give_a_unit_no_more_than_its_quota(engine):
+    with ThreadPoolExecutor(4) as nodes:
+        found = list(nodes.map(lambda number: begin(engine, entry(number), quota=5), range(20)))
+    assert sum(not begun.over for begun in found) == 5
+    assert used(engine) == 5
+
+
+def test_what_nobody_answered_is_given_back_and_what_was_answered_is_not(engine):
+    for number, back in ((1, True), (2, False)):
+        settle(engine, entry(number), begin(engine, entry(number)), back=back)
+    assert used(engine) == 1
+
+
+def test_of_two_that_ask_the_same_at_the_same_time_one_is_counted(engine):
+    one, two = entry(1, "m-1"), entry(2, "m-1")
+    begun = [begin(engine, each) for each in (one, two)]
+    assert used(engine) == 2
+    taken = [settle(engine, each, how) for each, how in zip((one, two), begun, strict=True)]
+    assert [each.id for each in taken] == [one.id, one.id]
+    assert used(engine) == 1
+
+
+def test_a_repetition_has_the_id_of_the_first_and_another_question_has_none(engine):
+    one = entry(1, "m-1")
+    settle(engine, one, begin(engine, one))
+    assert begin(engine, entry(2, "m-1"), quota=0) == Begun(id=one.id, repeated=True)
+    other = entry(3, "m-1", "other")
+    assert begin(engine, other) == Begun(id=other.id, reused=True)
+    assert settle(engine, other, Begun(id=other.id, reused=True)).problems[0].code == "id-reused"
+
+
+def test_what_was_refused_may_be_asked_again_under_its_id(engine):
+    one = entry(1, "m-1")
+    refused = entry(1, "m-1", problems=(Problem("lookup-refused"),), receipt=None)
+    settle(engine, refused, begin(engine, one))
+    assert begin(engine, entry(2, "m-1")).repeated is False
+
+
+def test_a_signed_call_that_comes_again_counts_for_nothing(engine):
+    mark = Mark("b" * 64, NOW + timedelta(minutes=5))
+    begin(engine, entry(1), mark=mark)
+    with pytest.raises(CallRefused):
+        begin(engine, entry(2), mark=mark)
+    assert used(engine) == 1
+
+
+def test_an_answer_is_kept_until_its_time_is_over_and_then_gone(engine):
+    until = NOW + timedelta(hours=1)
+    kept = Kept(sealed=b"\x00\xff", heard_at=NOW, until=until)
+    with store.writing(engine) as tx:
+        lookupbook.keep(tx, NAME, Kept(sealed=b"old", heard_at=NOW, until=NOW))
+        lookupbook.keep(tx, NAME, kept)
+        assert lookupbook.answer(tx, NAME, until - timedelta(seconds=1)) == kept
+        assert lookupbook.answer(tx, NAME, until) is None
+        assert lookupbook.answer(tx, NAME, NOW - timedelta(hours=1)) is None  # heard by a clock ahead of ours
+        assert lookupbook.forget(tx, until - timedelta(seconds=1), TODAY.day) == 0
+        assert lookupbook.forget(tx, until, TODAY.day) == 1
+        assert lookupbook.next_end(tx) is None
+
+
+def test_counts_of_days_gone_by_are_forgotten(engine):
+    begin(engine, entry(1))
+    with store.writing(engine) as tx:
+        lookupbook.forget(tx, NOW, TODAY.day + timedelta(days=1))
+        assert lookupbook.count(tx, TODAY) == 1
+        lookupbook.forget(tx, NOW, TODAY.day + timedelta(days=2))
+        assert lookupbook.count(tx, TODAY) == 0
+
+
+def test_a_partner_that_all_is_well_with_may_be_asked_by_everybody(engine):
+    with store.writing(engine) as tx:
+        for _ in range(3):
+            leave = lookupbook.ask(tx, entry(1).id, "bca", Policy(), {}, NOW)
+            assert (leave.given, leave.probe) == (True, False)

@@ -1,0 +1,310 @@
+"""A report's life: closed when it is given out, signed by an official, handed in, accepted or returned; all of it read back from the journal."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub import closing, contents, deliveries, events, journal, lifecycle, revisions, store, submission
+from hub.admission import judge_record
+from hub.config import Partner
+from hub.errors import Rejected
+from hub.model import HUB, Fact, Receive, ReportState
+from hub.province import Province
+from hub.report import counting, evidence, sealed, signed
+from hub.report.book import shipped
+from hub.report.period import parse
+from hub.services import services
+from hub.services.verdicts import Verdict, content
+from tests.journal.test_closing import put
+from tests.officials import AN, BINH, by_signxml, by_xmlsec, official, officials
+from tests.officials import HUB as SEAL
+from tests.pki import DAY, NOW
+from tests.province import ROUTES
+
+FORMS = shipped().forms
+EDOC = next(form for form in FORMS if form.id == "edoc")
+UNIT, PERIOD = "H55.13", parse("2026-11")
+GOV = Partner(code="baocao", name="", certificates=(), receive=Receive.PUSH, services=("reports",))
+MINUTE = timedelta(minutes=1)
+
+
+def province(required=True, people=None):
+    config = SimpleNamespace(
+        partners={"baocao": GOV},
+        identity=SEAL,
+        province="H55",
+        officials=people or officials(official(), official("binh", BINH, units=("H55.14",)), required=required),
+    )
+    return cast("Province", SimpleNamespace(config=config, routes=ROUTES))
+
+
+def counted(sent=1, now=NOW):
+    facts = [
+        Fact(unit=UNIT, service="documents", key=str(each), milestone="sent", at=PERIOD.start, message=f"m{each}")
+        for each in range(sent)
+    ]
+    return submission.Counted(
+        report=counting.count(EDOC, facts, PERIOD, now, (UNIT,)),
+        names={UNIT: "Sở"},
+        lines=evidence.gather(EDOC, facts, PERIOD, now, (UNIT,)),
+    )
+
+
+def give_out(tx, sent=1, reason="", now=NOW):
+    """Return the revision and the octets that a person gets."""
+    kept = submission.give_out(tx, province(), counted(sent, now), reason=reason, by="clerk", now=now)
+    return kept, contents.octets(tx, kept.message.sha256)
+
+
+def take_back(tx, kept, document, now=NOW, required=True):
+    return submission.take_back(tx, province(required), kept, document, by="clerk", now=now)
+
+
+def hand_in(tx, sent=1, reason="", now=NOW, required=True):
+    return submission.hand_in(tx, province(required), counted(sent, now), "baocao", reason=reason, by="clerk", now=now)
+
+
+def told_there(tx, result, revision=1, at=NOW, reasons=(), number=0):
+    said = Verdict(
+        form="edoc", unit=UNIT, period="2026-11", revision=revision, result=result, by="baocao", reasons=reasons
+    )
+    name = f"v{revision}-{number}"
+    entry = judge_record(services()["verdicts"], content(said), name, HUB, province(), at, name)
+    assert journal.take(tx, entry, ROUTES).problems == ()
+
+
+def standing(tx):
+    return revisions.every(tx, UNIT, "edoc", "2026-11")
+
+
+def going(tx, message):
+    return [each.recipient for each in deliveries.of_message(tx, message.id)]
+
+
+def told(tx, message):
+    return [each["event"] for each in events.of_message(tx, message.id)]
+
+
+def test_the_same_revision_is_the_same_octets_each_time_and_goes_to_nobody(tx):
+    first, octets = give_out(tx)
+    again, same = give_out(tx, now=NOW + MINUTE)
+    assert octets == same
+    assert (first.fresh, again.fresh) == (True, False)
+    assert going(tx, first.message) == []
+    assert told(tx, first.message) == ["message-accepted", "report-closed"]
+    assert [each.state for each in standing(tx)] == [ReportState.CLOSED]
+
+
+def test_facts_that_came_since_are_told_and_change_nothing_until_somebody_says_why(tx):
+    _, octets = give_out(tx)
+    kept, same = give_out(tx, sent=2)
+    assert (kept.behind, same) == (True, octets)
+    second, other = give_out(tx, sent=2, reason="gói tin đến muộn")
+    assert (second.said.revision, second.behind, other == octets) == (2, False, False)
+    assert [(each.revision, each.reason, each.by) for each in standing(tx)] == [
+        (1, "", ""),
+        (2, "gói tin đến muộn", "clerk"),
+    ]
+
+
+def test_nothing_is_given_out_of_a_period_that_is_not_over(tx):
+    with pytest.raises(submission.Unended):
+        give_out(tx, now=PERIOD.end - MINUTE)
+
+
+def test_where_months_are_closed_only_what_is_closed_is_given_out(tx):
+    fact = Fact(unit=UNIT, service="documents", key="1", milestone="sent", at=parse("2026-10").start, message="m")
+    put(tx, fact)
+    assert submission.open_month(tx, EDOC, parse("2026-11")) == "", "closings are not in use"
+    closing.close(tx, shipped(), "edoc", parse("2026-10"), PERIOD.end + DAY, "hub")
+    found = {
+        text: submission.open_month(tx, EDOC, parse(text)) for text in ("2026-09", "2026-10", "2026-11", "2026-Q4")
+    }
+    assert found == {"2026-09": "", "2026-10": "", "2026-11": "2026-11", "2026-Q4": "2026-11"}
+    derived = next(form for form in FORMS if "edoc" in form.bases)
+    assert submission.open_month(tx, derived, parse("2026-11")) == "2026-11", "closed with those it takes from"
+    with pytest.raises(submission.Unclosed, match="2026-11"):
+        submission.give_out(
+            tx, province(), attrs.evolve(counted(), open_month="2026-11"), reason="", by="clerk", now=NOW
+        )
+    assert standing(tx) == []
+
+
+@pytest.mark.parametrize("sign", [by_xmlsec, by_signxml])
+def test_the_signed_report_is_kept_as_it_came_and_tells_who_signed(tx, sign):
+    kept, octets = give_out(tx)
+    document = sign(octets)
+    taken = take_back(tx, kept, document)
+    assert contents.octets(tx, taken.message.sha256) == document
+    assert taken.message.message_id == "reports/edoc/H55.13/2026-11/1/signed"
+    assert going(tx, taken.message) == []
+    (event,) = (each for each in events.of_message(tx, taken.message.id) if each["event"] == "report-signed")
+    assert (event["official"], event["subject"]) == ("an", AN.certificate.subject.rfc4514_string())
+    assert event["serial"] == f"{AN.certificate.serial_number:x}"
+    (one,) = standing(tx)
+    assert (one.state, one.signing.name, one.signing.sha256) == (
+        ReportState.SIGNED,
+        "Nguyễn Văn An",
+        taken.message.sha256,
+    )
+
+
+def test_the_same_document_again_is_the_same_message_and_another_is_refused(tx):
+    kept, octets = give_out(tx)
+    document = by_xmlsec(octets)
+    first, again = take_back(tx, kept, document), take_back(tx, kept, document)
+    assert (first.message, first.fresh, again.fresh) == (again.message, True, False)
+    with pytest.raises(Rejected, match="report-already-signed"):
+        take_back(tx, kept, by_signxml(octets))
+
+
+def test_a_revision_that_somebody_else_made_meanwhile_is_not_passed_by(tx):
+    """Who verified beside the transaction may find another revision in it."""
+    kept, octets = give_out(tx)
+    document = by_xmlsec(octets)
+    found = signed.verify(octets, document)
+    give_out(tx, sent=2, reason="gói tin đến muộn")
+    with pytest.raises(Rejected, match="report-other-revision"):
+        submission.take_back(tx, province(), kept, document, by="clerk", now=NOW, found=found)
+    assert [each.state for each in standing(tx)] == [ReportState.CLOSED] * 2
+
+
+def test_what_was_verified_before_is_taken_like_the_rest(tx):
+    kept, octets = give_out(tx)
+    document = by_xmlsec(octets)
+    found = signed.verify(octets, document)
+    taken = submission.take_back(tx, province(), kept, document, by="clerk", now=NOW, found=found)
+    assert take_back(tx, kept, document) == attrs.evolve(taken, fresh=False)
+
+
+def test_what_is_handed_in_is_the_signed_document_and_only_that(tx):
+    kept, octets = give_out(tx)
+    with pytest.raises(submission.Unsigned):
+        hand_in(tx)
+    taken = take_back(tx, kept, by_xmlsec(octets))
+    gone = hand_in(tx)
+    assert gone.message == taken.message
+    assert (going(tx, taken.message), going(tx, kept.message)) == (["baocao"], [])
+    hand_in(tx)
+    assert going(tx, taken.message) == ["baocao"], "once"
+    (one,) = standing(tx)
+    assert (one.state, [each.partner for each in one.handed_in]) == (ReportState.SUBMITTED, ["baocao", "baocao"][:1])
+
+
+def test_what_was_signed_goes_though_facts_have_come_since(tx):
+    kept, octets = give_out(tx)
+    taken = take_back(tx, kept, by_xmlsec(octets))
+    gone = hand_in(tx, sent=2)
+    assert (gone.message, gone.behind) == (taken.message, True)
+
+
+def test_no_unsigned_report_goes_where_a_signature_is_required_whatever_the_reason(tx):
+    for reason in ("", "gấp"):
+        with pytest.raises(submission.Unsigned):
+            hand_in(tx, reason=reason)
+    assert standing(tx) == []
+    assert hand_in(tx, required=False).message.message_id == "reports/edoc/H55.13/2026-11/1"
+
+
+def test_what_went_unsigned_is_not_signed_afterwards(tx):
+    kept, octets = give_out(tx)
+    hand_in(tx, required=False)
+    with pytest.raises(Rejected, match="report-not-closed"):
+        take_back(tx, kept, by_xmlsec(octets), required=False)
+
+
+def test_a_returned_report_is_signed_again_as_another_revision(tx):
+    kept, octets = give_out(tx)
+    take_back(tx, kept, by_xmlsec(octets))
+    hand_in(tx)
+    told_there(tx, "returned", reasons=("thiếu thuyết minh",))
+    (one,) = standing(tx)
+    assert (one.state, one.verdicts[0].reasons) == (ReportState.RETURNED, ("thiếu thuyết minh",))
+    second, other = give_out(tx, reason="đã bổ sung", now=NOW + MINUTE)
+    assert second.said.revision == 2
+    with pytest.raises(Rejected, match="report-other-revision"):
+        take_back(tx, second, by_xmlsec(octets), now=NOW + MINUTE)
+    take_back(tx, second, by_xmlsec(other, at=NOW + MINUTE), now=NOW + MINUTE)
+    gone = hand_in(tx, now=NOW + MINUTE)
+    assert gone.message.message_id == "reports/edoc/H55.13/2026-11/2/signed"
+    told_there(tx, "accepted", revision=2)
+    assert [each.state for each in standing(tx)] == [ReportState.RETURNED, ReportState.ACCEPTED]
+
+
+def test_another_unit_s_official_is_refused_and_the_journal_says_why(tx):
+    kept, octets = give_out(tx)
+    with pytest.raises(Rejected) as rejected:
+        take_back(tx, kept, by_xmlsec(octets, BINH))
+    submission.turn_away(tx, kept, rejected.value, "ab" * 32, by="clerk", now=NOW)
+    event = events.of_message(tx, kept.message.id)[-1]
+    assert event["event"] == "report-signature-refused"
+    assert [each["code"] for each in cast("list[dict[str, str]]", event["problems"])] == ["official-not-for-unit"]
+    assert [each.state for each in standing(tx)] == [ReportState.CLOSED]
+
+
+def test_without_officials_nobody_signs(tx):
+    kept, octets = give_out(tx)
+    nobody = attrs.evolve(officials(), people={})
+    with pytest.raises(Rejected, match="official-unknown"):
+        submission.take_back(tx, province(people=nobody), kept, by_xmlsec(octets), by="clerk", now=NOW)
+
+
+def signing(tx, kept, octets, latest, now):
+    """Sign, where the table lets anyone; return where the report stands then."""
+    document = by_xmlsec(octets, at=now)
+    if (latest, "sign") in lifecycle.REPORT:
+        take_back(tx, kept, document, now=now)
+        return lifecycle.go(latest, "sign")
+    with pytest.raises(Rejected):
+        take_back(tx, kept, document, now=now)
+    return latest
+
+
+def submitting(tx, kept, octets, latest, now):
+    """Hand in what is signed; return where the report stands then."""
+    if revisions.signed_message(tx, kept.said) is None:
+        with pytest.raises(submission.Unsigned):
+            hand_in(tx, now=now)
+        return latest
+    hand_in(tx, now=now)
+    return lifecycle.go(latest, "submit")
+
+
+STEPS = st.lists(st.sampled_from(["give out", "revise", "sign", "submit", "accept", "return"]), min_size=1, max_size=12)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(steps=STEPS)
+def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, steps):
+    """The deeds of the journal against the table alone: nothing happens that is not in it, and nothing in it is lost."""
+    with store.writing(engine) as tx:
+        states: list[ReportState] = []
+        kept, octets = None, b""
+        for number, step in enumerate(steps):
+            now = NOW + number * MINUTE
+            latest = states[-1] if states else ReportState.OPEN
+            if step in {"give out", "revise"}:
+                kept, octets = give_out(tx, sent=number if step == "revise" else len(states), reason=step, now=now)
+                if kept.fresh:
+                    states.append(lifecycle.go(ReportState.OPEN, "close"))
+            elif kept is None:
+                continue
+            elif step in {"sign", "submit"}:
+                states[-1] = (signing if step == "sign" else submitting)(tx, kept, octets, latest, now)
+            elif latest in {ReportState.SUBMITTED, ReportState.ACCEPTED, ReportState.RETURNED}:
+                result = {"accept": "accepted", "return": "returned"}[step]
+                known = [each.result for each in standing(tx)[-1].verdicts]
+                told_there(tx, result, kept.said.revision, now, number=number)
+                if result not in known:  # a fact has a key: the same word again is no other fact
+                    states[-1] = lifecycle.go(latest, step)
+        assert [each.state for each in standing(tx)] == states
+        for each in standing(tx):
+            assert sealed.read(contents.octets(tx, each.sha256)).revision == each.revision
+        tx.rollback()

@@ -1,0 +1,415 @@
+"""Counts every cell of every form from what was told.  Knows the columns one by one, as docs/reference/reports.md lists them."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+import attrs
+
+from tests.recount import derived, exported, gatherings, numbers, onestop, papers, places, results
+from tests.recount.documents import Message
+from tests.recount.exported import Closed, Journal
+from tests.recount.places import HANOI
+from tests.recount.results import Result
+from tests.recount.told import Told, once
+
+GRAVE = ("emergency", "alert", "critical")
+
+
+@attrs.frozen
+class Behind:
+    """What one result adds to a cell."""
+
+    unit: str
+    what: str
+    message: str
+    amount: int
+    at: datetime
+
+
+@attrs.frozen
+class View:
+    """What was told of one unit in one service and counts before the end of a period, as one who asks at *now* sees it."""
+
+    told: list[Told]
+    start: datetime
+    end: datetime
+    now: datetime
+
+    @property
+    def first(self) -> date:
+        return places.day(self.start)
+
+    @property
+    def last(self) -> date:
+        return places.day(self.end) - timedelta(days=1)
+
+    @property
+    def today(self) -> date:
+        return places.day(self.now)
+
+    def inside(self, *whats: str, **said: str) -> list[Told]:
+        """Return what of this name counts in the period."""
+        return [
+            one
+            for one in self.told
+            if one.what in whats
+            and self.start <= one.when < self.end
+            and all(one.said.get(name) == text for name, text in said.items())
+        ]
+
+    def latest(self) -> list[Told]:
+        return newest([one for one in self.told if self.start <= one.when < self.end])
+
+    # --- incidents and meetings
+
+    def open(self) -> list[Told]:
+        closed = [one.key for one in self.told if one.what == "closed"]
+        return [one for one in self.told if one.what == "opened" and one.key not in closed]
+
+    def over(self, what: str) -> list[Told]:
+        """Return what happened on a day of the period that is over, whenever the hub heard of it before the period's end."""
+        over = min(self.today, self.last + timedelta(days=1))
+        found = [one for one in self.told if one.what == what and self.first <= one.on < over]
+        return [one for one in found if gatherings.held(self.told, one)] if what == "scheduled" else found
+
+    # --- mail
+
+    def most(self, what: str) -> list[Told]:
+        """Return what was told of the day of which the most was told."""
+        days = [[one for one in self.inside(what) if one.on == day] for day in {one.on for one in self.inside(what)}]
+        most = max(days, key=amount, default=[])
+        return most if amount(most) >= 0 else []
+
+    # --- dossiers
+
+    def finished(self, how: str) -> list[Told]:
+        return [one for one in self.inside("finished", outcome="done") if self._timing(one) == how]
+
+    def _timing(self, finished: Told) -> str:
+        told = [one for one in self.told if one.key == finished.key and one.on <= finished.on]
+        due = finished.due or latest_due(told)
+        if due is None or due == finished.on:
+            return "on time"
+        return "early" if finished.on < due else "late"
+
+    def ended(self, how: str) -> list[Told]:
+        """Return the first ends of dossiers that were received too, the later of the two counting in the period."""
+        found = []
+        for received in [one for one in self.told if one.what == "received"]:
+            ends = [one for one in self.told if one.key == received.key and one.what in ("finished", "refused")]
+            first = min(ends, key=lambda one: (one.when, one.at, one.message, one.what), default=None)
+            if first is not None and max(first.when, received.when) >= self.start and self._settled(first) == how:
+                found.append(first)
+        return found
+
+    def _settled(self, end: Told) -> str:
+        given_up = end.what == "refused" or end.said["outcome"] == "withdrawn"
+        return "on time" if given_up else self._timing(end)
+
+    def carried_over(self) -> list[Told]:
+        return in_hand([one for one in self.told if one.when < self.start])
+
+    def pending(self, *, overdue: bool) -> list[Told]:
+        day = min(self.last, self.today)
+        before = [one for one in self.told if one.when <= self.now]
+        found = []
+        for one in in_hand(before):
+            due = latest_due([each for each in before if each.key == one.key])
+            if overdue is (due is not None and due < day):
+                found.append(one)
+        return found
+
+
+def amount(told: Iterable[Told]) -> int:
+    return sum(one.amount for one in told)
+
+
+def in_hand(told: list[Told]) -> list[Told]:
+    """Return the dossiers that were received, and neither finished nor refused."""
+    ended = [one.key for one in told if one.what in ("finished", "refused")]
+    return [one for one in told if one.what == "received" and one.key not in ended]
+
+
+def latest_due(told: list[Told]) -> date | None:
+    """Return the due day of a dossier: what was told with the receipt, or with the latest paper brought after it."""
+    dated = [one for one in told if one.what in ("received", "supplemented", "supplemented-again") and one.due]
+    return max(dated, key=lambda one: (one.on, one.at, one.message, one.what)).due if dated else None
+
+
+def newest(told: list[Told]) -> list[Told]:
+    return [one for one in told if one.at == max(each.at for each in told)]
+
+
+# --- forms --------------------------------------------------------------------------------------------------------------
+
+Rule = Callable[[View], list[Told]]
+
+DOSSIERS: dict[str, Rule] = {
+    "received_online": lambda view: view.inside("received", channel="online"),
+    "received_direct": lambda view: view.inside("received", channel="direct"),
+    "received_post": lambda view: view.inside("received", channel="post"),
+    "received_unstated": lambda view: view.inside("received", channel=""),
+    "received": lambda view: view.inside("received"),
+    "carried_over": lambda view: view.carried_over(),
+    "finished_early": lambda view: view.finished("early"),
+    "finished_on_time": lambda view: view.finished("on time"),
+    "finished_late": lambda view: view.finished("late"),
+    "withdrawn": lambda view: view.inside("finished", outcome="withdrawn"),
+    "finished": lambda view: view.inside("finished"),
+    "pending_in_time": lambda view: view.pending(overdue=False),
+    "pending_overdue": lambda view: view.pending(overdue=True),
+    "refused": lambda view: view.inside("refused"),
+    "supplement_requested": lambda view: view.inside("supplement-requested"),
+    "supplemented": lambda view: view.inside("supplemented"),
+    "paused": lambda view: view.inside("paused"),
+    "returned": lambda view: view.inside("returned"),
+    "synced": lambda view: view.inside("synced"),
+    "declared_received": lambda view: view.inside("declared-received"),
+    "declared_finished": lambda view: view.inside("declared-in-time", "declared-late"),
+}
+II06A: dict[str, Rule] = {
+    "received_online": lambda view: view.inside("received", channel="online"),
+    "received_direct": lambda view: [one for one in view.inside("received") if one.said["channel"] != "online"],
+    "carried_over": lambda view: view.carried_over(),
+    "settled_early": lambda view: view.ended("early"),
+    "settled_on_time": lambda view: view.ended("on time"),
+    "settled_late": lambda view: view.ended("late"),
+    "pending_in_time": lambda view: view.pending(overdue=False),
+    "pending_overdue": lambda view: view.pending(overdue=True),
+}
+MAIL: dict[str, Rule] = {
+    "accounts": lambda view: view.most("accounts-issued"),
+    "active": lambda view: view.most("accounts-active"),
+    "over_quota": lambda view: view.most("over-quota"),
+    "sent_internal": lambda view: view.inside("sent-internal"),
+    "sent_external": lambda view: view.inside("sent-external"),
+    "sent": lambda view: view.inside("sent-internal", "sent-external"),
+    "received_internal": lambda view: view.inside("received-internal"),
+    "received_external": lambda view: view.inside("received-external"),
+    "received": lambda view: view.inside("received-internal", "received-external"),
+    "refused_size": lambda view: view.inside("refused-size"),
+    "official_documents": lambda view: view.inside("official-documents"),
+    "last_update": lambda view: view.latest(),
+}
+MEETINGS: dict[str, Rule] = {
+    "called": lambda view: view.inside("called"),
+    "cancelled": lambda view: view.inside("cancelled"),
+    "held": lambda view: view.over("scheduled"),
+    "accepted": lambda view: view.inside("accepted"),
+    "declined": lambda view: view.inside("declined"),
+    "attended": lambda view: view.over("attended"),
+    "last_update": lambda view: view.latest(),
+}
+INCIDENTS: dict[str, Rule] = {
+    "opened_grave": lambda view: [one for one in view.inside("opened") if one.said["severity"] in GRAVE],
+    "opened_other": lambda view: [one for one in view.inside("opened") if one.said["severity"] not in GRAVE],
+    "opened": lambda view: view.inside("opened"),
+    "closed": lambda view: view.inside("closed"),
+    "closing_seconds": lambda view: view.inside("closing-seconds"),
+    "open": lambda view: view.open(),
+    "last_update": lambda view: view.latest(),
+}
+LOOKUPS: dict[str, Rule] = {
+    "enterprise": lambda view: view.inside("lookup-enterprise"),
+    "category": lambda view: view.inside("lookup-category"),
+    "citizen": lambda view: view.inside("verify-citizen"),
+    "asked": lambda view: view.inside("lookup-enterprise", "lookup-category", "verify-citizen"),
+    "postal": lambda view: view.inside("postal-ordered"),
+    "civil_status": lambda view: view.inside("civil-status-sent"),
+    "judicial_record": lambda view: view.inside("judicial-record-requested"),
+    "last_update": lambda view: view.latest(),
+}
+LINKS: dict[str, Rule] = {
+    "probed": lambda view: view.inside("link-probed"),
+    "up": lambda view: view.inside("link-up"),
+    "last_update": lambda view: view.latest(),
+}
+REPORTING: dict[str, Rule] = {
+    "submitted": lambda view: view.inside("submitted"),
+    "accepted": lambda view: view.inside("accepted"),
+    "returned": lambda view: view.inside("returned"),
+    "last_update": lambda view: view.latest(),
+}
+#: form -> its service, its columns; the e-document form's are in tests/recount/results.py
+FORMS: dict[str, tuple[str, dict[str, Rule]]] = {
+    "dossiers": ("dossiers", DOSSIERS),
+    "ii06a": ("dossiers", II06A),
+    "mail": ("mail", MAIL),
+    "meetings": ("meetings", MEETINGS),
+    "incidents": ("incidents", INCIDENTS),
+    "lookups": ("lookups", LOOKUPS),
+    "links": ("links", LINKS),
+    "reporting": ("reports", REPORTING),
+}
+#: Sums of columns that are put together from months in different ways.
+SUMS = {
+    ("dossiers", "total"): ("received", "carried_over"),
+    ("dossiers", "pending"): ("pending_in_time", "pending_overdue"),
+    ("ii06a", "received"): ("received_online", "received_direct", "carried_over"),
+    ("ii06a", "settled"): ("settled_early", "settled_on_time", "settled_late"),
+    ("ii06a", "pending"): ("pending_in_time", "pending_overdue"),
+}
+BY_DAY = ("dossiers", "ii06a", "mail", "links")
+REVISED = ("mail",)  #: what comes late stays in its month, whose row gets another revision
+OPENING = ("carried_over",)
+STOCKS = ("pending_in_time", "pending_overdue", "open", "processing", "overdue")
+PEAKS = ("accounts", "active", "over_quota")
+TIMES = ("last_update",)
+
+
+@attrs.frozen
+class Piece:
+    """A closed month of a longer period, or a part of it that is not closed."""
+
+    start: datetime
+    end: datetime
+    closed: Closed | None = None
+
+
+def pieces(period: str, closed: list[Closed]) -> list[Piece]:
+    """Return what a period is put together from: its closed months, what lies before the first of them, what after the last."""
+    start, end = results.bounds(period)
+    months = [Piece(*results.bounds(each.period), each) for each in closed]
+    months = [month for month in months if start <= month.start and month.end <= end]
+    if not months:
+        return [Piece(start, end)]
+    found = [Piece(start, months[0].start), *months, Piece(months[-1].end, end)]
+    return [piece for piece in found if piece.start < piece.end]
+
+
+@attrs.frozen
+class Recount:
+    """All that a journal tells."""
+
+    journal: Journal
+    papers: list[Result]
+    told: list[Told]
+    taken_up: datetime | None = None  #: when the hub took up all that had come late
+
+    def _counted_again(self, form: str, period: str, unit: str) -> datetime | None:
+        return self.taken_up or exported.revised(self.journal, form, period, unit)
+
+    def columns(self, form: str) -> list[str]:
+        """Return the columns of a form, in no order."""
+        if form in derived.FORMS:
+            return list(derived.FORMS[form])
+        sums = [column for name, column in SUMS if name == form]
+        return [*sums, *(results.COLUMNS if form == "edoc" else FORMS[form][1])]
+
+    def behind(self, form: str, column: str, unit: str, period: str, now: datetime) -> list[Behind]:
+        """Return what is behind one cell of one unit's row; its number is the sum of the amounts, a time that of the latest."""
+        if form in derived.FORMS:
+            taken = derived.FORMS[form][column]
+            assert isinstance(taken, derived.Taken)
+            return self.behind(taken.form, taken.column, unit, period, now)
+        if (form, column) in SUMS:
+            return [one for part in SUMS[form, column] for one in self.behind(form, part, unit, period, now)]
+        closed = exported.closings(self.journal, form)
+        found = [self._piece(form, column, unit, piece, closed, now) for piece in pieces(period, closed)]
+        if column in OPENING:
+            return found[0]
+        if column in STOCKS:
+            return found[-1]
+        if column in PEAKS:
+            return max((each for each in found if each), key=_amount, default=[])
+        every = [one for each in found for one in each]
+        return [one for one in every if one.at == max(each.at for each in every)] if column in TIMES else every
+
+    def value(
+        self, form: str, column: str, units: list[str], period: str, now: datetime
+    ) -> int | Decimal | datetime | None:
+        """Return what a cell says: of one unit, or of *units* together."""
+        if form in derived.FORMS:
+            return derived.number(form, column, lambda other, name: self._sum(other, name, units, period, now))
+        if column in TIMES:
+            found = [one for unit in units for one in self.behind(form, column, unit, period, now)]
+            return max((one.at for one in found), default=None)
+        return self._sum(form, column, units, period, now)
+
+    def _sum(self, form: str, column: str, units: list[str], period: str, now: datetime) -> int:
+        return sum(_amount(self.behind(form, column, unit, period, now)) for unit in units)
+
+    def due(self, form: str, period: str) -> set[str]:
+        """Return the units that told of a closed month of *period* since its row was made: another revision is due the next night."""
+        found = set()
+        for base in (
+            {each.form for each in derived.FORMS[form].values() if isinstance(each, derived.Taken)}
+            if form in derived.FORMS
+            else {form}
+        ):
+            for piece in pieces(period, exported.closings(self.journal, base)) if base in REVISED else ():
+                for one in self.told:
+                    if (
+                        one.service != FORMS[base][0]
+                        or piece.closed is None
+                        or not piece.start <= _posted(one, []) < piece.end
+                    ):
+                        continue
+                    again = self._counted_again(base, piece.closed.period, one.unit)
+                    if one.at >= piece.closed.at and (again is None or one.at > again):
+                        found.add(one.unit)
+        return found
+
+    def broken(self, units: list[str], period: str, now: datetime) -> list[tuple[str | None, bool, int, int]]:
+        """Return which checks of II.06a do not hold in the rows of *units*; first those of the total (None)."""
+        closed = [each.period for each in exported.closings(self.journal, "ii06a")]
+        start = results.bounds(period)[0]
+        month = next((each for each in closed if results.bounds(each)[1] == start), None)
+        places: list[tuple[str | None, list[str]]] = [(None, units), *((unit, [unit]) for unit in units)]
+        found = []
+        for place, members in places:
+            names = ("received", "settled", "pending", "carried_over")
+            numbers = {name: self._sum("ii06a", name, members, period, now) for name in names}
+            before = None
+            if month is not None and place is not None:
+                before = {"pending": self._sum("ii06a", "pending", members, month, now)}
+            found += [(place, *each) for each in derived.broken(numbers, before)]
+        return found
+
+    def _piece(
+        self, form: str, column: str, unit: str, piece: Piece, closed: list[Closed], now: datetime
+    ) -> list[Behind]:
+        """Return what is behind a cell in one piece; a closed month is as it was at its end."""
+        now = now if piece.closed is None else max(now, piece.end)
+        if form == "edoc":
+            found = results.between(self.papers, column, unit, piece.start, piece.end, now)
+            return [Behind(one.unit, one.what, one.message, 1, one.at) for one in found]
+        service, columns = FORMS[form]
+        told = [one for one in self.told if (one.service, one.unit) == (service, unit)]
+        if form in BY_DAY:
+            told = [attrs.evolve(one, counts=_posted(one, [] if form in REVISED else closed)) for one in told]
+        if form in REVISED and piece.closed:
+            again = self._counted_again(form, piece.closed.period, unit)
+            told = [one for one in told if one.at < piece.closed.at or (again is not None and one.at <= again)]
+        view = View([one for one in told if one.when < piece.end], piece.start, piece.end, now)
+        return [Behind(one.unit, one.what, one.message, one.amount, one.at) for one in columns[column](view)]
+
+
+def _posted(told: Told, closed: list[Closed]) -> datetime:
+    """Return when a result counts: on its day or, when that lay in a closed month as the hub heard of it, in the first open one."""
+    when = datetime.combine(told.on, time(), HANOI).astimezone(UTC)
+    for each in closed:
+        end = results.bounds(each.period)[1]
+        if each.at <= told.at and when < end:
+            when = end
+    return when
+
+
+def _amount(found: list[Behind]) -> int:
+    return sum(one.amount for one in found)
+
+
+def recount(journal: Journal, signed: Callable[[Message], bool]) -> Recount:
+    """Count *journal* again; *signed* tells whether a packet's own signature is good."""
+    enclosed = papers.enclosed(journal)
+    told: Iterable[Told] = [
+        *onestop.read(journal),
+        *numbers.read_mail(journal),
+        *numbers.with_closings([one for one in enclosed if one.service == "incidents"]),
+        *(one for one in enclosed if one.service == "meetings"),
+        *numbers.read_lookups(journal),
+        *numbers.read_links(journal),
+        *numbers.read_reports(journal),
+    ]
+    return Recount(journal, results.results(papers.read(journal).log, signed), once(told))

@@ -1,0 +1,125 @@
+"""What is worked out from other numbers: the summaries' columns one by one, shares and points, and the checks of II.06a.
+
+Knows docs/reference/reports.md (“The official form, and the summaries”, “How a form is written”) and docs/reference/ii06a.md.
+"""
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
+
+import attrs
+
+
+@attrs.frozen
+class Taken:
+    """A number of another form of the same unit and period."""
+
+    form: str
+    column: str
+
+
+@attrs.frozen
+class Share:
+    """How many of a hundred: `part` of `whole`, of which several are added up; without any it is `empty`."""
+
+    part: tuple[str, ...]
+    whole: tuple[str, ...]
+    empty: Decimal | None = None
+
+
+@attrs.frozen
+class Points:
+    """Points for a share: all from `full_at` on."""
+
+    of: str
+    full_at: int
+    points: int
+
+
+Column = Taken | Share | Points
+NOTHING = Decimal("0.00")
+_SETTLED = ("settled_early", "settled_on_time", "settled_late", "pending_in_time", "pending_overdue")
+
+FORMS: dict[str, dict[str, Column]] = {
+    "tonghop": {
+        "dossiers_received": Taken("ii06a", "received"),
+        "dossiers_online": Taken("ii06a", "received_online"),
+        "dossiers_settled": Taken("ii06a", "settled"),
+        "dossiers_early": Taken("ii06a", "settled_early"),
+        "dossiers_on_time": Taken("ii06a", "settled_on_time"),
+        "dossiers_late": Taken("ii06a", "settled_late"),
+        "dossiers_in_time": Share(("dossiers_early", "dossiers_on_time"), ("dossiers_settled",)),
+        "dossiers_pending": Taken("ii06a", "pending"),
+        "dossiers_overdue": Taken("ii06a", "pending_overdue"),
+        "documents_sent": Taken("edoc", "sent"),
+        "documents_signed": Taken("edoc", "signed"),
+        "documents_signed_share": Share(("documents_signed",), ("documents_sent",)),
+        "documents_received": Taken("edoc", "received"),
+        "documents_completed": Taken("edoc", "completed"),
+        "documents_on_time": Taken("edoc", "completed_on_time"),
+        "documents_in_time": Share(("documents_on_time",), ("documents_completed",)),
+        "documents_overdue": Taken("edoc", "overdue"),
+        "accounts": Taken("mail", "accounts"),
+        "accounts_active": Taken("mail", "active"),
+        "accounts_share": Share(("accounts_active",), ("accounts",)),
+        "mail_sent": Taken("mail", "sent"),
+        "mail_received": Taken("mail", "received"),
+    },
+    "qd766": {
+        "received_new": Taken("dossiers", "received"),
+        "synced": Taken("dossiers", "synced"),
+        "sync_ratio": Share(("synced",), ("received_new",)),
+        **{column: Taken("ii06a", column) for column in _SETTLED},
+        "on_time_ratio": Share(("settled_early", "settled_on_time", "pending_in_time"), _SETTLED, NOTHING),
+        "online": Taken("ii06a", "received_online"),
+        "direct": Taken("ii06a", "received_direct"),
+        "online_ratio": Share(("online",), ("online", "direct"), NOTHING),
+        "online_score": Points("online_ratio", 50, 100),
+        "overdue_ratio": Share(("settled_late", "pending_overdue"), _SETTLED, NOTHING),
+    },
+    "suckhoe": {
+        "sent": Taken("edoc", "sent"),
+        "failed": Taken("edoc", "failed"),
+        "failed_share": Share(("failed",), ("sent",)),
+        "received": Taken("edoc", "received"),
+        "acknowledged": Taken("edoc", "acknowledged"),
+        "acknowledged_in_time": Taken("edoc", "acknowledged_in_time"),
+        "acknowledged_share": Share(("acknowledged_in_time",), ("acknowledged",)),
+        "refused": Taken("edoc", "refused"),
+        "overdue": Taken("edoc", "overdue"),
+        "official_by_mail": Taken("mail", "official_documents"),
+        "mail_refused": Taken("mail", "refused_size"),
+        "reports_returned": Taken("reporting", "returned"),
+    },
+}
+
+
+def number(form: str, column: str, base: Callable[[str, str], int]) -> int | Decimal | None:
+    """Return what a cell says; *base* gives the numbers of other forms.  Shares and points have two decimals, halves going up."""
+    exact = _exact(FORMS[form], column, base)
+    if isinstance(FORMS[form][column], Taken) or exact is None:
+        return None if exact is None else int(exact)
+    return exact.copy_abs().quantize(Decimal("0.01"), ROUND_HALF_UP).copy_sign(exact)
+
+
+def _exact(columns: dict[str, Column], column: str, base: Callable[[str, str], int]) -> Decimal | None:
+    def added(names: tuple[str, ...]) -> Decimal:
+        return sum((_exact(columns, name, base) or Decimal(0) for name in names), Decimal(0))
+
+    match columns[column]:
+        case Taken(form, other):
+            return Decimal(base(form, other))
+        case Share(part, whole, empty):
+            return 100 * added(part) / added(whole) if added(whole) else empty
+        case Points(of, full_at, points):
+            share = _exact(columns, of, base)
+            return None if share is None else min(share / full_at, Decimal(1)) * points
+
+
+def broken(numbers: dict[str, int], before: dict[str, int] | None) -> list[tuple[bool, int, int]]:
+    """Return which checks of II.06a do not hold of one row: whether it is that with the month *before*, and both sides.
+
+    Column 3 = 7 + 11, and column 6 = 11 of the closed month before, where there is one.
+    """
+    found = [(False, numbers["received"], numbers["settled"] + numbers["pending"])]
+    found += [] if before is None else [(True, numbers["carried_over"], before["pending"])]
+    return [each for each in found if each[1] != each[2]]

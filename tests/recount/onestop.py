@@ -1,0 +1,141 @@
+"""What calls about dossiers tell (docs/reference/dossiers.md), read out of their bytes; and which dossiers reached the portal."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from xml.etree import ElementTree as ET
+
+from tests.recount.exported import Journal, Message
+from tests.recount.places import canonical
+from tests.recount.told import Told
+
+_CALL = "{urn:lienthong:dossiers:1}"
+
+#: What a dossier that stands so has reached.
+REACHED: dict[str, tuple[str, ...]] = {
+    "1": (),
+    "2": ("received",),
+    "3": ("refused",),
+    "4": ("received",),
+    "5": ("received", "supplement-requested"),
+    "6": ("received", "payment-requested"),
+    "7": ("received", "finished", "withdrawn"),
+    "8": ("received", "paused"),
+    "9": ("received", "finished"),
+    "10": ("received", "finished", "returned"),
+}
+CHANNELS = {"1": "direct", "2": "online", "3": "post"}
+DECLARED = {
+    "NewReception": "declared-received",
+    "PreExtisting": "declared-carried-over",
+    "SolvedInTime": "declared-in-time",
+    "SolvedLate": "declared-late",
+    "Pending": "declared-pending",
+    "PendingLate": "declared-pending-late",
+}
+
+
+def read(journal: Journal) -> list[Told]:
+    """Return what was told of dossiers, in the order in which it was told; the first of each holds."""
+    found = [one for message in journal.of("dossiers") for one in _told(message)]
+    for message, at in journal.delivered("dossiers"):
+        call = ET.fromstring(message.octets)
+        found += [_one(message, call, dossier, "synced", at=at) for dossier in dict.fromkeys(_dossiers(call))]
+    return found
+
+
+def _told(message: Message) -> Iterator[Told]:
+    call = ET.fromstring(message.octets)
+    if call.tag == f"{_CALL}SyncDossiers":
+        for state in call.findall(f"{_CALL}HoSo"):
+            yield from _state(message, call, state)
+    elif call.tag == f"{_CALL}UpdateDossierProgress":
+        yield from _steps(message, call)
+    else:
+        assert call.tag == f"{_CALL}SubmitStatistic"
+        for declared in call.findall(f"{_CALL}MStatistic"):
+            if _text(declared, "IsMonthStatistic") in ("true", "1"):
+                month = date(int(_text(declared, "Year")), int(_text(declared, "Month")), 1)
+                for name, what in DECLARED.items():
+                    amount = int(_text(declared, name))
+                    yield _one(message, call, f"{month:%Y-%m}", what, day=month, amount=amount)
+
+
+def _state(message: Message, call: ET.Element, state: ET.Element) -> Iterator[Told]:
+    dossier, code = _text(state, "MaHoSo"), _text(state, "TrangThaiHoSo")
+    received, due = _day(state, "NgayTiepNhan"), _day(state, "NgayHenTra")
+    ended, returned = _day(state, "NgayKetThucXuLy"), _day(state, "NgayTra")
+    days = {
+        "received": received,
+        "refused": ended or returned or received,
+        "finished": ended or returned,
+        "withdrawn": ended or returned,
+        "returned": returned or ended,
+    }
+    said = {"channel": CHANNELS.get(_text(state, "KenhThucHien"), "")}
+    for what in REACHED[code]:
+        if what == "supplement-requested":
+            continue
+        ending = {"outcome": "withdrawn" if code == "7" else "done"} if what == "finished" else {}
+        yield _one(message, call, dossier, what, day=days.get(what), due=due, said=said | ending)
+    requests = state.findall(f"{_CALL}DanhSachHoSoBoSung") if REACHED[code] else []
+    if "supplement-requested" in REACHED[code] and not requests:
+        yield _one(message, call, dossier, "supplement-requested", due=due, said=said)
+    for request, again in zip(requests, ("", "-again"), strict=False):
+        later = _day(request, "NgayHenTraMoi") or due
+        asked, answered = _day(request, "NgayBoSung"), _day(request, "NgayTiepNhanBoSung")
+        yield _one(message, call, dossier, f"supplement-requested{again}", day=asked, due=later, said=said)
+        if answered:
+            yield _one(message, call, dossier, f"supplemented{again}", day=answered, due=later, said=said)
+
+
+def _steps(message: Message, call: ET.Element) -> Iterator[Told]:
+    """Yield what steps led to: of one dossier's steps to the same, in one call, the earliest day holds."""
+    steps = [
+        (_text(step, "MaHoSo"), _day(step, "ThoiDiemXuLy"), _text(step, "TrangThai"))
+        for step in call.findall(f"{_CALL}TienDo")
+    ]
+    steps.sort(key=lambda step: step[1] or date.max)
+    for dossier, day, code in steps:
+        for what in REACHED[code]:
+            ending = {"outcome": "withdrawn" if code == "7" else "done"} if what == "finished" else {}
+            if what != "received":
+                yield _one(message, call, dossier, what, day=day, said=ending)
+
+
+def _one(
+    message: Message,
+    call: ET.Element,
+    key: str,
+    what: str,
+    *,
+    at: datetime | None = None,
+    day: date | None = None,
+    due: date | None = None,
+    amount: int = 1,
+    said: dict[str, str] | None = None,
+) -> Told:
+    return Told(
+        service="dossiers",
+        unit=canonical(_text(call, "OrganId")),
+        key=(key,),
+        what=what,
+        at=at or message.at,
+        message=message.id,
+        day=day,
+        due=due,
+        amount=amount,
+        said=said or {},
+    )
+
+
+def _dossiers(call: ET.Element) -> list[str]:
+    return [_text(each, "MaHoSo") for name in ("HoSo", "TienDo") for each in call.findall(f"{_CALL}{name}")]
+
+
+def _text(element: ET.Element, name: str) -> str:
+    return " ".join((element.findtext(f"{_CALL}{name}") or "").split())
+
+
+def _day(element: ET.Element, name: str) -> date | None:
+    text = _text(element, name)
+    return datetime.strptime(text, "%Y%m%d%H%M%S").date() if text else None  # noqa: DTZ007 - Hà Nội's, and only its day counts

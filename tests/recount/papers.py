@@ -1,0 +1,107 @@
+"""What packets tell, read out of their bytes, and what became of them: documents, statuses, and what they enclose.
+
+Which document a status answers is for tests/recount/documents.py.
+"""
+
+import base64
+from collections.abc import Callable
+from datetime import datetime
+from xml.etree import ElementTree as ET
+
+import attrs
+
+from tests.recount import documents, gatherings, letter, numbers, places
+from tests.recount.documents import Message, Sent
+from tests.recount.exported import Event, Journal
+from tests.recount.told import Told
+
+STOPPED = ("recalled", "removed", "replaced")  #: what was stopped by a change died, and did not fail
+
+
+@attrs.define
+class Papers:
+    """The packets of a journal, in the order in which they were accepted."""
+
+    messages: list[Message] = attrs.field(factory=list)
+    log: list[tuple[datetime, str, Message, str]] = attrs.field(factory=list)  #: when, what, message, recipient
+
+
+def read(journal: Journal) -> Papers:
+    """Return what was sent, told, received, and what failed."""
+    papers = Papers()
+    known: dict[str, Message] = {}
+    for event in journal.events:
+        name = event.message or ""
+        if event.name == "message-accepted" and journal.messages[name].service == "documents":
+            known[name] = _accepted(papers, journal, name)
+        elif name in known:
+            _heard(papers, known[name], event)
+    return papers
+
+
+def _accepted(papers: Papers, journal: Journal, name: str) -> Message:
+    kept = journal.messages[name]
+    said = letter.read(kept.octets)
+    message = Message(kept.id, kept.partner, kept.message_id, kept.at, kept.sha256, said)
+    if said.kind == "status":
+        message.answered = documents.answered(papers.messages, said)
+        what = f"status-{said.status}"
+    elif said.kind == "document":
+        what = "sent"
+    else:
+        message.about = tuple(documents.named(papers.messages, said))
+        what = f"sent-{said.kind}"
+    papers.messages.append(message)
+    papers.log.append((kept.at, what, message, ""))
+    return message
+
+
+def _heard(papers: Papers, message: Message, event: Event) -> None:
+    match event.name:
+        case "delivery-waiting" | "delivery-held":
+            to, partner = event.text("recipient"), event.text("partner")
+            number = sum(len(each.sent) for each in papers.messages)
+            message.sent.append(Sent(message, to, partner, to, "waiting", event.at, event.at, number))
+        case "change-answered":
+            sent = message.to(event.text("unit"))
+            assert sent is not None
+            sent.answer = event.text("status")
+        case "delivery-delivered":
+            papers.log.append((event.at, "received", message, event.text("recipient")))
+        case "delivery-dead" if not event.text("reason").startswith(tuple(f"{word}: " for word in STOPPED)):
+            papers.log.append((event.at, "failed", message, event.text("recipient")))
+
+
+def enclosed(journal: Journal) -> list[Told]:
+    """Return what calendars and incident reports in packets, and messages of their services, tell; in the order in which they came."""
+    found = []
+    for event in journal.events:
+        if event.name != "message-accepted" or not event.message:
+            continue
+        message = journal.messages[event.message]
+        if message.service == "meetings":
+            found += gatherings.read(message, message.octets, "")
+        elif message.service == "incidents":
+            found.append(numbers.incident_of_line(message))
+        elif message.service == "documents":
+            packet = letter.read(message.octets)
+            sender = places.canonical(packet.sender)
+            for name, octets in _attachments(message.octets) if packet.kind != "status" else []:
+                if name.endswith(".ics"):
+                    found += gatherings.read(message, octets, sender, _spoken_for(message.partner))
+                elif b"urn:lienthong:incident:1" in octets:
+                    told = numbers.incident_of_report(message, octets)
+                    found += [told] if places.may_send(message.partner, told.unit) else []
+    return found
+
+
+def _spoken_for(partner: str) -> Callable[[str], bool]:
+    return lambda unit: places.may_send(partner, unit)
+
+
+def _attachments(packet: bytes) -> list[tuple[str, bytes]]:
+    found = ET.fromstring(packet).iterfind("{*}AttachmentEncoded/{*}Attachment")
+    return [
+        (each.findtext("{*}AttachmentName") or "", base64.b64decode(each.findtext("{*}ContentTransferEncoded") or ""))
+        for each in found
+    ]

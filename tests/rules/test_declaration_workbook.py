@@ -1,0 +1,294 @@
+"""The workbook in which a unit declares: what it locks, what is read of it, and what a stranger's file cannot do."""
+
+import io
+import random
+import shutil
+import subprocess
+import zipfile
+from contextlib import suppress
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.report import spreadsheet, template
+from hub.report.form import Kind
+from hub.report.period import parse
+from hub.report.reading import forms
+from hub.report.spreadsheet import Unreadable
+from hub.report.template import Misfilled
+from tests.conftest import cannot_be_had
+from tests.declaring import filled, places, saved
+
+FORMS = {form.id: form for form in forms()}
+EDOC, DOSSIERS = FORMS["edoc"], FORMS["dossiers"]
+PERIOD = parse("2026-11")
+UNITS = ("H55.13", "H55.13.1")
+NAMES = {"H55.13": "=Sở", "H55.13.1": "Trung tâm <CNTT>"}
+EMPTY = template.as_template(EDOC, PERIOD, UNITS, NAMES)
+GOOD = filled(EMPTY, {("H55.13", "sent_inside"): 3, ("H55.13.1", "received_inside"): 4})
+
+
+def read(content, form=EDOC, units=UNITS, period=PERIOD):
+    return template.read(content, form, period, units)
+
+
+def wrong(content, **more):
+    with pytest.raises(Misfilled) as caught:
+        read(content, **more)
+    assert all(each.vi and each.en and each.vi != each.en for each in caught.value.wrong)
+    return [(each.cell, each.en) for each in caught.value.wrong]
+
+
+def packed(changes, of=GOOD):
+    """Return the workbook with parts added or replaced; None: taken out."""
+    with zipfile.ZipFile(io.BytesIO(of)) as before:
+        parts = {name: before.read(name) for name in before.namelist()} | changes
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as after:
+        for name, content in parts.items():
+            if content is not None:
+                after.writestr(name, content)
+    return written.getvalue()
+
+
+def part(name, of=GOOD):
+    with zipfile.ZipFile(io.BytesIO(of)) as archive:
+        return archive.read(name)
+
+
+# --- the template ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form):
+    content = template.as_template(form, PERIOD, UNITS, NAMES)
+    assert content == template.as_template(form, PERIOD, UNITS, NAMES), "the same to the byte"
+    _, sheet, columns, rows = places(content)
+    assert sheet.protection.sheet
+    shown = [column for column in form.columns if column.kind is not Kind.TIME]
+    assert set(columns) == {"text", *(column.key for column in shown), *(line.key for line in form.manual)}
+    for column in shown:
+        for key in ("row:H55.13", "row:H55.13.1", "total:"):
+            cell = sheet.cell(rows[key], columns[column.key])
+            opened = key != "total:" and template.typed(column)
+            assert cell.protection.locked is not opened
+            assert (cell.value is None) is opened or not column.sum
+    assert sheet.column_dimensions["A"].hidden
+    assert sheet["D2"].protection.locked
+    assert wrong(content, form=form) == [("", "there is no figure in it")]
+
+
+def test_a_name_that_looks_like_a_formula_stays_a_name():
+    sheet = openpyxl.load_workbook(io.BytesIO(EMPTY)).worksheets[0]
+    found = [cell for row in sheet.iter_rows() for cell in row if cell.value == "=Sở"]
+    assert [cell.data_type for cell in found] == ["s"]
+
+
+def test_what_is_typed_is_declared_and_what_the_workbook_adds_up_is_not():
+    words = [("by:", "  Nguyễn Thị\nLan "), ("note:", "thiếu tháng 7")]
+    said = read(
+        filled(
+            EMPTY, {("H55.13", "sent_inside"): 3, ("H55.13", "sent_outside"): 0, ("H55.13.1", "paper_only"): 2}, words
+        )
+    )
+    assert (said.unit, said.form, said.period) == ("H55.13", "edoc", "2026-11")
+    assert (said.by, said.note) == ("Nguyễn Thị Lan", "thiếu tháng 7")
+    assert [(cell.unit, cell.column, cell.figure) for cell in said.cells] == [
+        ("H55.13", "sent_inside", 3),
+        ("H55.13", "sent_outside", 0),
+        ("H55.13.1", "paper_only", 2),
+    ]
+
+
+def test_a_number_typed_over_a_sum_is_the_units_own_word():
+    said = read(filled(EMPTY, {("H55.13", "sent"): 9, ("", "received"): 11}))
+    assert {(cell.unit, cell.column): cell.figure for cell in said.cells} == {
+        ("H55.13", "sent"): 9,
+        ("", "received"): 11,
+    }
+
+
+@pytest.mark.parametrize("figure", ["12", 12, 12.0, "=6+6"], ids=repr)
+def test_a_whole_number_is_read_however_it_was_saved(figure):
+    content = filled(EMPTY, {("H55.13", "recalls"): figure})
+    if figure == "=6+6":
+        content = packed({"xl/worksheets/sheet1.xml": part("xl/worksheets/sheet1.xml", content).replace(b"<f>6+6</f><v></v>", b"<f>6+6</f><v>12</v>").replace(b"<f>6+6</f><v />", b"<f>6+6</f><v>12</v>")}, content)  # fmt: skip
+    (cell,) = read(content).cells
+    assert cell.figure == 12
+
+
+def test_every_cell_that_holds_no_whole_number_is_named_with_what_to_do():
+    bad = {
+        ("H55.13", "recalls"): 1.5,
+        ("H55.13", "updates"): -1,
+        ("H55.13", "replacements"): "mười",
+        ("H55.13", "on_paper"): "1.234",
+        ("H55.13", "signed"): True,
+        ("H55.13", "not_signed"): "#REF!",
+        ("H55.13", "failed"): 10**13,
+        ("H55.13.1", "recalls"): "=1+1",
+    }
+    content = filled(EMPTY, bad)
+    _, sheet, columns, rows = places(EMPTY)
+    cells = {f"Báo cáo!{sheet.cell(rows[f'row:{unit}'], columns[column]).coordinate}" for unit, column in bad}
+    found = wrong(content)
+    assert {cell for cell, _ in found} == cells
+    assert sum("was not calculated" in said for _, said in found) == 1
+    assert all("leave it empty" in said or "type the number" in said for _, said in found)
+
+
+def test_a_workbook_of_another_unit_form_or_period_is_refused():
+    for more in ({"units": ("H55.01",)}, {"form": DOSSIERS}, {"period": parse("2026-12")}):
+        assert any("take the right one" in said for _, said in wrong(GOOD, **more))
+
+
+def test_rows_and_columns_that_are_not_the_templates_are_refused():
+    book, sheet, columns, rows = places(GOOD)
+    sheet.cell(rows["row:H55.13.1"], 1).value = "row:H55.77"
+    sheet.cell(7, columns["recalls"]).value = "sent_inside"
+    last = max(rows.values()) + 3
+    sheet.cell(last, columns["updates"]).value = 5
+    found = dict(wrong(saved(book)))
+    assert any("H55.77" in said for said in found.values())
+    assert any("sent_inside" in said for said in found.values())
+    assert any("a row of no unit" in said for said in found.values())
+
+
+def test_words_that_are_too_long_are_refused():
+    ((_, said),) = wrong(filled(GOOD, {}, [("by:", "x" * 201)]))
+    assert "200" in said
+
+
+@pytest.mark.slow
+def test_what_libreoffice_saves_declares_the_same(tmp_path):
+    program = shutil.which("soffice")
+    if program is None:
+        cannot_be_had("LibreOffice", "it is not installed (apt install libreoffice-calc-nogui)")
+    (tmp_path / "mau.xlsx").write_bytes(GOOD)
+    home = f"-env:UserInstallation=file://{tmp_path}/home"
+    command = [program, home, "--headless", "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", "out"]
+    subprocess.run([*command, "mau.xlsx"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert read((tmp_path / "out/mau.xlsx").read_bytes()) == read(GOOD)
+
+
+# --- what a stranger's file cannot do -----------------------------------------------------------------------------------------
+
+
+def test_macros_links_to_other_files_and_embedded_objects_are_refused():
+    for name, what in (
+        ("xl/vbaProject.bin", "macros"),
+        ("xl/externalLinks/externalLink1.xml", "links"),
+        ("xl/embeddings/oleObject1.bin", "embedded"),
+        ("xl/activeX/activeX1.xml", "macros"),
+        ("XL/VbaProject.BIN", "macros"),
+    ):
+        ((_, said),) = wrong(packed({name: b"x"}))
+        assert what in said
+    types = part("[Content_Types].xml").replace(b"spreadsheetml.sheet.main", b"ms-excel.sheet.macroEnabled.main")
+    ((_, said),) = wrong(packed({"[Content_Types].xml": types}))
+    assert "macros" in said
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read():
+    sheet = part("xl/worksheets/sheet1.xml")
+    bomb = sheet.replace(b"<sheetData>", b"<sheetData>" + b" " * (spreadsheet.UNPACKED + 1))
+    content = packed({"xl/worksheets/sheet1.xml": bomb})
+    assert len(content) < 1 << 20
+    ((_, said),) = wrong(content)
+    assert "unpacks to more" in said
+    ((_, said),) = wrong(b"PK" + bytes(spreadsheet.LARGEST))
+    assert "larger than" in said
+    ((_, said),) = wrong(packed({f"xl/{number}.txt": b"" for number in range(spreadsheet.PARTS)}))
+    assert "parts" in said
+
+
+def test_a_doctype_and_with_it_every_entity_is_refused():
+    sheet = part("xl/worksheets/sheet1.xml")
+    declared = sheet.replace(b"<worksheet", b'<!DOCTYPE w [<!ENTITY a SYSTEM "file:///etc/passwd">]><worksheet', 1)
+    ((_, said),) = wrong(packed({"xl/worksheets/sheet1.xml": declared}))
+    assert "doctype-refused" in said
+
+
+def test_a_link_in_a_cell_is_a_text_and_a_target_outside_is_never_followed():
+    relations = part("xl/_rels/workbook.xml.rels").replace(
+        b"</Relationships>",
+        b'<Relationship Id="r9" Type="x/worksheet" Target="https://h/x.xml" TargetMode="External"/></Relationships>',
+    )
+    assert read(packed({"xl/_rels/workbook.xml.rels": relations})) == read(GOOD)
+    outside = part("xl/_rels/workbook.xml.rels").replace(b"worksheets/sheet1.xml", b"../../../etc/passwd")
+    ((_, said),) = wrong(packed({"xl/_rels/workbook.xml.rels": outside}))
+    assert "--template" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "no .xlsx"),
+        (b"%PDF-1.7", "no .xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "password"),
+        (GOOD[:900], "no .xlsx"),
+        (packed({"xl/workbook.xml": None}), "no .xlsx"),
+        (packed({"xl/sharedStrings.xml": b"<sst/>"}, EMPTY), "no .xlsx"),
+        (packed({"xl/workbook.xml": b"<workbook"}), "damaged"),
+    ],
+)
+def test_a_file_that_is_no_workbook_is_told_so(content, told):
+    ((_, said),) = wrong(content)
+    assert told in said
+
+
+def test_another_workbook_is_told_to_be_none_of_the_hubs():
+    ((_, said),) = wrong(saved(openpyxl.Workbook()))
+    assert "--template" in said
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 30))
+def test_garbage_is_refused_or_read_and_never_breaks_anything(chance: random.Random, flips):
+    content = bytearray(GOOD)
+    for _ in range(flips):
+        at = chance.randrange(len(content))
+        content[at : at + chance.randrange(3)] = bytes(chance.randrange(256) for _ in range(chance.randrange(4)))
+    with suppress(Misfilled):
+        read(bytes(content))
+
+
+MARKUP = [
+    b"<c",
+    b"</c>",
+    b'r="',
+    b't="s"',
+    b"<v>",
+    b"</v>",
+    b"<f>",
+    b"<row",
+    b"<is>",
+    b"&#0;",
+    b"&a;",
+    b"99999999999",
+    b"-1",
+    b'"',
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 12))
+def test_garbage_inside_a_sound_container_is_refused_or_read(chance: random.Random, changes):
+    name = chance.choice(["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/workbook.xml", "[Content_Types].xml"])
+    base = (
+        EMPTY if name == "xl/sharedStrings.xml" else GOOD
+    )  # one program shares its texts, the other writes each in its cell
+    content = part(name, base)
+    for _ in range(changes):
+        at = chance.randrange(len(content))
+        content = content[:at] + chance.choice(MARKUP) + content[at + chance.randrange(6) :]
+    with suppress(Misfilled):
+        read(packed({name: content}, base))
+
+
+def test_letters_name_columns_as_spreadsheets_do():
+    assert [spreadsheet.letters(number) for number in (1, 26, 27, 702, 703)] == ["A", "Z", "AA", "ZZ", "AAA"]
+    with pytest.raises(Unreadable):
+        list(spreadsheet.sheets(b"PK\x03\x04"))
