@@ -1,8 +1,6 @@
 """What `lienthong init` writes: a province in miniature that runs as it is.  Knows samples; nothing here is for production."""
 
 import os
-import socket
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import attrs
 from hub import pki, registry, safe, store
 from hub.config.database import url_of
 from hub.config.writing import partner_toml, quoted
+from hub.demo.ports import free_ports
 from hub.model import Unit
 
 PARTNERS = ("sotttt", "vpub", "vpcp")
@@ -84,18 +83,8 @@ class Ports:
 
 def choose_ports(soap: int, admin: int) -> Ports:
     """Return the ports to write; 0 becomes a free one, no two alike."""
-    with ExitStack() as open_until_all_are_chosen:
-
-        def free() -> int:
-            taken = {soap, admin}
-            while True:
-                listening = open_until_all_are_chosen.enter_context(socket.socket())
-                listening.bind(("127.0.0.1", 0))
-                port: int = listening.getsockname()[1]
-                if port not in taken:
-                    return port
-
-        return Ports(soap or free(), admin or free(), free(), free())
+    free = [port for port in free_ports(6) if port not in {soap, admin}]
+    return Ports(soap or free.pop(), admin or free.pop(), free.pop(), free.pop())
 
 
 def sample_units() -> list[Unit]:

@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ import attrs
 import pika
 import pytest
 
+from hub.demo.ports import free_ports
 from tests.conftest import cannot_be_had
 
 logging.getLogger("pika").setLevel(
@@ -24,13 +24,6 @@ logging.getLogger("pika").setLevel(
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one in /usr/sbin would become another account
 USER, PASSWORD = "lienthong", "lien-thong"
 _START_WITHIN = 90.0  #: seconds
-
-
-def free_port() -> int:
-    """Return a port that nobody has now."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @attrs.define(eq=False)
@@ -51,8 +44,7 @@ class Broker:
         if not PROGRAM.exists() or shutil.which("epmd") is None:
             cannot_be_had("RabbitMQ", "apt-get install rabbitmq-server")
         home = Path(tempfile.mkdtemp(prefix="lienthong-rabbitmq-"))
-        names = free_port()
-        port, tls_port, peers = free_port(), free_port(), free_port()
+        names, port, tls_port, peers = free_ports(4)
         lines = [
             f"listeners.tcp.1 = 127.0.0.1:{port}",
             f"default_user = {USER}",

@@ -54,10 +54,10 @@ severity = "warning"
 
 def found(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
     """Let the hub take syslog from *watchman*, who watches *units*, and tell *agency*, in the name of *unit*, of what is grave."""
-    from hub.setup import choose_ports
+    from hub.demo.ports import free_ports
 
-    text, said = site.config.read_text("utf-8"), site.read()
-    port = choose_ports(said["soap"]["port"], said["admin"]["port"]).vpub  # a free one, and none of these two
+    text = site.config.read_text("utf-8")
+    (port,) = free_ports(1)
     site.config.write_text(text + _SETTINGS.format(port=port, agency=agency, unit=unit), "utf-8")
     enrol(site, watchman, "Hệ thống giám sát (mẫu)", units)
 

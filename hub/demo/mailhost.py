@@ -28,6 +28,7 @@ from typing import Any
 import attrs
 
 from hub.demo import mailfiles
+from hub.demo.ports import free_ports
 
 DOMAIN = "thainguyen.gov.vn"
 PASSWORD = "mat-khau-mau"  # of every account here
@@ -92,11 +93,7 @@ class MailHost:
         """Write what both programs read."""
         home, owner, postfix = self.home, pwd.getpwnam(_OWNER), pwd.getpwnam("postfix")
         home.chmod(0o755)
-        with contextlib.ExitStack() as held:
-            for name in ("smtp", "smtps", "imap", "imaps"):
-                listening = held.enter_context(socket.socket())
-                listening.bind(("127.0.0.1", 0))
-                self.ports[name] = listening.getsockname()[1]
+        self.ports = dict(zip(("smtp", "smtps", "imap", "imaps"), free_ports(4), strict=True))
         for name, file in (("key", self.key), ("certificate", self.certificate)):
             (home / f"{name}.pem").write_bytes(file.read_bytes())
         (home / "key.pem").chmod(0o600)

@@ -25,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from hub.demo.ports import free_ports
 from hub.pki import Authority
 from tests.conftest import ROOT
 from tests.faults import evidence, journal, record
@@ -37,14 +38,6 @@ LEASE = 3 * TIMEOUT + 10
 #: Leases that ended are looked for every ten seconds.
 RESCUE = 10.0
 PATIENCE = 90.0
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind((host, 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @attrs.define(eq=False)
@@ -123,12 +116,14 @@ class Child:
 
     name: str
     process: subprocess.Popen[str]
+    log: Path
 
     @classmethod
     def start(cls, home: Path, module: str, orders: Mapping[str, Any], prefix: Sequence[str] = ()) -> "Child":
         """Start `python -m tests.faults.MODULE`."""
         command = [*prefix, sys.executable, "-m", f"tests.faults.{module}", json.dumps(orders)]
-        with (home / f"{module}.log").open("ab") as log:
+        log_file = home / f"{module}.log"
+        with log_file.open("ab") as log:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -138,13 +133,13 @@ class Child:
                 text=True,
                 start_new_session=True,
             )
-        return cls(module, process)
+        return cls(module, process, log_file)
 
     def hears(self) -> str:
         """Return the next line it says."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"{self.name} ended with {self.process.wait(5)}"
+        assert line, f"{self.name} ended with {self.process.wait(5)}: {self.said()}"
         return line.strip()
 
     def order(self, **what: object) -> None:
@@ -160,7 +155,11 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         code = self.process.wait(patience)
-        assert code == 0, f"{self.name} ended with {code}"
+        assert code == 0, f"{self.name} ended with {code}: {self.said()}"
+
+    def said(self) -> str:
+        """Return the end of what it said of itself."""
+        return self.log.read_text("utf-8", "replace")[-3000:]
 
     def kill(self) -> None:
         """End it now."""
@@ -241,9 +240,10 @@ class Town:
         pki = first.home / "pki"
         authority = _authority(pki)
         units, ways = ["code,name,parent,since,until,aliases"], {}
+        ports = free_ports(len(partners), host)
         for number, code in enumerate(partners):
             unit = {"vpub": "H55.1", "vpcp": "000.00.00.G22"}.get(code, f"H55.7{number}")
-            ways[code] = (unit, free_port(host))
+            ways[code] = (unit, ports[number])
             if code not in {"vpub", "vpcp"}:
                 _issue(authority, pki, code)
                 units.append(f"{unit},Đơn vị {code},H55,,,")
@@ -269,9 +269,9 @@ class Town:
             made.nodes.append(Node(home / f"node-{number}"))
             shutil.copytree(first.home, made.nodes[-1].home)
             said = tomllib.loads(first.config.read_text())
-            for old in (said["soap"]["port"], said["admin"]["port"]):
-                config = made.nodes[-1].config
-                config.write_text(config.read_text().replace(f"port = {old}", f"port = {free_port()}"))
+            config = made.nodes[-1].config
+            for key, port in zip(("soap", "admin"), free_ports(2), strict=True):
+                config.write_text(config.read_text().replace(f"port = {said[key]['port']}", f"port = {port}"))
         return made
 
     # --- what runs ------------------------------------------------------------------------------------------------------
