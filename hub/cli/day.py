@@ -99,6 +99,11 @@ class Played:
     differences: tuple[str, ...]
     pages: tuple[Page, ...]
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """All that is wrong."""
+        return self.lost + self.differences
+
 
 def play(directory: Path, operator: "Operator", narrator: "Narrator", scale: "Scale", words: Sequence[str]) -> Played:
     """Set the hub of the day up in *directory*, let the day pass, and compare.  Broken, Stop."""

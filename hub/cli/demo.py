@@ -165,10 +165,12 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
             sign_in = _let_in(operator, directory) if keep else None
             if not keep:
                 stage.clear()
-            (directory / "day").mkdir()
-            day_operator = Operator(directory / "day/hub/hub.toml")
-            day = play(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart)
-            clean = _conclude(story, day, narrator, directory)
+            plays = [story]
+            if not story.problems:  # what is wrong is told at once
+                (directory / "day").mkdir()
+                day_operator = Operator(directory / "day/hub/hub.toml")
+                plays.append(play(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
+            clean = _conclude(plays, narrator, directory)
             if sign_in is not None:
                 _stay(stage, directory, sign_in)
     except (Absent, Broken) as broken:
@@ -177,19 +179,19 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
         leave(FAILED)
 
 
-def _conclude(story: Played, day: Played, narrator: Narrator, directory: Path) -> bool:
+def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> bool:
     """Say what was wrong, and print the line.  Return whether all is well."""
-    problems = [*story.lost, *story.differences, *day.lost, *day.differences]
+    problems = [problem for played in plays for problem in played.problems]
     for problem in problems[:_MOST_PROBLEMS]:
         click.secho(f"   ✗ {problem}", fg="red", err=True)
     if len(problems) > _MOST_PROBLEMS:
         narrator.say(f"… và {len(problems) - _MOST_PROBLEMS} điều nữa", f"… and {len(problems) - _MOST_PROBLEMS} more")
     line: dict[str, object] = {
-        name: getattr(story, name) + getattr(day, name)
+        name: sum(getattr(played, name) for played in plays)
         for name in ("accepted", "refused", "delivered", "dead", "facts")
     }
-    line["lost"] = len(story.lost) + len(day.lost)
-    line["report"] = str(_write_index(directory, [*story.pages, *day.pages]))
+    line["lost"] = sum(len(played.lost) for played in plays)
+    line["report"] = str(_write_index(directory, [page for played in plays for page in played.pages]))
     clean = not problems and not line["dead"]
     if clean:
         narrator.say(
@@ -197,7 +199,7 @@ def _conclude(story: Played, day: Played, narrator: Narrator, directory: Path) -
             f"✓ {line['accepted']} messages, {line['delivered']} deliveries, {line['facts']} facts: none lost, none twice",
         )
     else:
-        logs = f"{directory}/logs, {directory}/day/logs"
+        logs = ", ".join(f"{directory}/{each}" for each in ("logs", "day/logs")[: len(plays)])
         narrator.say(f"Không khớp; nhật ký: {logs}", f"It does not agree; logs: {logs}")
     click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
     return clean
@@ -245,7 +247,7 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
     try:
         conductor.play()
     except Broken as broken:
-        failure = str(broken)
+        failure = str(stage.cause(broken))
     narrator.act("Báo cáo của từng đơn vị", "The report of each unit")
     pages = _write_reports(operator, units, directory / "reports")
     narrator.act(

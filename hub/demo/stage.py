@@ -168,6 +168,8 @@ class Stage:
             made.mkdir(parents=True, exist_ok=True)
         try:
             yield stage
+        except Broken as broken:
+            raise stage.cause(broken) from None
         finally:
             stage.clear()
 
@@ -263,7 +265,18 @@ class Stage:
                     found.append(f"hub.log: {entry['level']}: {entry.get('event')}")
         return found
 
+    def cause(self, broken: Broken) -> Broken:
+        """Return why it broke: when the hub ends, whoever called it may be seen to end first."""
+        if self.hub is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.hub.process.wait(1)  # its connections are gone a moment before it is
+        try:
+            self.must_live()
+        except Broken as first:
+            return first
+        return broken
+
     def must_live(self) -> None:
-        """Raise `Broken` if any of them ended."""
-        for child in [partner.child for partner in self.partners.values()] + ([self.hub] if self.hub else []):
+        """Raise `Broken` if any of them ended; the hub before the others, which end when it does."""
+        for child in ([self.hub] if self.hub else []) + [partner.child for partner in self.partners.values()]:
             child.must_live()

@@ -134,63 +134,57 @@ def test_the_progress_is_told_beside_the_line(run: Run) -> None:
     assert "{" not in run.err
 
 
-def test_the_demo_runs_on_postgresql_and_its_server_ends_with_it(tmp_path: Path) -> None:
-    """The same line, and every number agrees."""
-    done = subprocess.run(
-        [LIENTHONG, "demo", "--database", "postgresql"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    line = json.loads(done.stdout)
-    assert line["accepted"] >= 60
-    assert (line["dead"], line["lost"]) == (0, 0)
-    url = tomllib.loads((tmp_path / "var/demo/1/hub/hub.toml").read_text())["database"]["url"]
-    assert url.startswith("postgresql://")
-    assert not Path(url.partition("host=")[2]).exists()
-
-
-def test_a_kept_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
-    """After the line the hub still answers; Ctrl-C ends everything in order."""
+def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> None:
+    """The same line; after it the hub still answers; Ctrl-C ends everything in order, the database's server too."""
     demo = subprocess.Popen(
-        [LIENTHONG, "demo", "--keep"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [LIENTHONG, "demo", "--keep", "--database", "postgresql"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     try:
         assert demo.stdout is not None
         line = json.loads(demo.stdout.readline())
+        assert line["accepted"] >= 60
+        assert (line["dead"], line["lost"]) == (0, 0)
         site = Site(tmp_path / "var/demo/1/hub")
         ready = requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
-        assert (ready.status_code, line["lost"]) == (200, 0)
-        console = requests.Session()
-        console.trust_env, console.verify = False, str(site.pki("ca.crt"))  # the environment's CAs would go before ours
-        page = console.get(f"{site.address('admin')}/", timeout=30).text
-        word = (tmp_path / "var/demo/1/console-password").read_text().strip()
-        (proof,) = re.findall(r'name="proof" value="(\w+)"', page)
-        form = {
-            "name": "demo",
-            "password": word,
-            "proof": proof,
-            "next": f"/reports/edoc/H55/{containing(datetime.now(UTC)).text}",
-        }
-        said = {"Origin": site.address("admin")}
-        shown = console.post(f"{site.address('admin')}/sign-in", data=form, headers=said, timeout=30)
+        assert ready.status_code == 200
+        shown = signed_in(site, tmp_path / "var/demo/1/console-password")
         assert shown.status_code == 200
         assert 'data-column="sent"' in shown.text
+        url = tomllib.loads((tmp_path / "var/demo/1/hub/hub.toml").read_text())["database"]["url"]
+        server = Path(url.partition("host=")[2])
+        assert server.exists()
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=60)
         assert demo.returncode == 0
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{site.address('admin')}/readyz", verify=str(site.pki("ca.crt")), timeout=30)
+        assert not server.exists()
     finally:
         demo.kill()
         demo.communicate()
 
 
+def signed_in(site: Site, password: Path) -> requests.Response:
+    """Return the province's report of this month, as whoever signs in is shown it."""
+    console = requests.Session()
+    console.trust_env, console.verify = False, str(site.pki("ca.crt"))  # the environment's CAs would go before ours
+    page = console.get(f"{site.address('admin')}/", timeout=30).text
+    (proof,) = re.findall(r'name="proof" value="(\w+)"', page)
+    form = {
+        "name": "demo",
+        "password": password.read_text().strip(),
+        "proof": proof,
+        "next": f"/reports/edoc/H55/{containing(datetime.now(UTC)).text}",
+    }
+    said = {"Origin": site.address("admin")}
+    return console.post(f"{site.address('admin')}/sign-in", data=form, headers=said, timeout=30)
+
+
 def test_a_hub_that_dies_is_told_and_costs_the_exit_code(tmp_path: Path) -> None:
-    """The line still comes, from what is on disk; the exit code is not 0."""
+    """The line still comes, from what is on disk; the exit code is not 0, and the day is not begun."""
     demo = subprocess.Popen(
         [LIENTHONG, "demo"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -206,7 +200,9 @@ def test_a_hub_that_dies_is_told_and_costs_the_exit_code(tmp_path: Path) -> None
         demo.kill()
         demo.communicate()
     assert demo.returncode == 1
+    assert "hub ended with -9" in err
     assert "hub.log" in err
+    assert not (tmp_path / "var/demo/1/day").exists()
     assert json.loads(out)["lost"] == 0  # not delivered yet is not lost
 
 
