@@ -30,7 +30,7 @@ def token(element: etree._Element) -> str:
 
 def truth(element: etree._Element) -> bool:
     """Read `xs:boolean`: `true`, `1`, `false`, `0`."""
-    match text(element).strip(_WHITE):
+    match _written(element).strip(_WHITE):
         case "true" | "1":
             return True
         case "false" | "0":
@@ -40,7 +40,7 @@ def truth(element: etree._Element) -> bool:
 
 def number(element: etree._Element) -> int:
     """Read `xs:int`."""
-    written = text(element).strip(_WHITE)
+    written = _written(element).strip(_WHITE)
     digits = written.removeprefix("-").removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
         raise ValueError("not a number of 32 bits")
@@ -49,7 +49,7 @@ def number(element: etree._Element) -> int:
 
 def moment(element: etree._Element) -> datetime:
     """Read `xs:dateTime` as an aware UTC time; one without an offset is UTC.  Digits past the microsecond are dropped."""
-    written = text(element).strip(_WHITE)
+    written = _written(element).strip(_WHITE)
     if "T" not in written:
         raise ValueError("not a date and time")
     when = datetime.fromisoformat(written)
@@ -70,7 +70,7 @@ def octets(element: etree._Element) -> bytes:
     Several times faster than libxml2 and stricter (it skips foreign characters): refused are foreign characters, missing or
     misplaced padding, and stray bits in the last quantum (`QR==`), which would give one packet two spellings.
     """
-    content = text(element)
+    content = _written(element)
     try:
         letters = content.encode("ascii").translate(None, _WHITE.encode())
     except UnicodeEncodeError as error:
@@ -88,3 +88,10 @@ def octets(element: etree._Element) -> bytes:
 def base64(content: bytes) -> str:
     """Write *content* as canonical base64, on one line."""
     return b2a_base64(content, newline=False).decode("ascii")
+
+
+def _written(element: etree._Element) -> str:
+    """Return the whole text of what must be a leaf: between elements some read nothing, some all of it."""
+    if any(isinstance(child.tag, str) for child in element):
+        raise ValueError("elements where a value should be")
+    return text(element)

@@ -420,6 +420,17 @@ def test_an_empty_packet_keeps_the_contract(documents):
     assert documents.validate(child('<SendDocument xmlns="{ns}"><Packet/></SendDocument>')) == [b""]
 
 
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [(values.truth, "true"), (values.number, "1"), (values.moment, "2026-11-24T05:00:00Z"), (values.octets, "QUJD")],
+)
+def test_a_value_stands_in_a_leaf_whose_comments_do_not_matter(read, value):
+    assert read(etree.fromstring(f"<a><!-- x -->{value}</a>")) == read(leaf(value))
+    for text in (f"<b/>{value}", f"{value}<b/>", f"<b>{value}</b>"):
+        with pytest.raises(ValueError, match="elements where a value should be"):
+            read(etree.fromstring(f"<a>{text}</a>"))
+
+
 # --- times --------------------------------------------------------------------------------------------------------------
 
 
