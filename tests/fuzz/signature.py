@@ -189,6 +189,8 @@ def by_signxml(content: bytes) -> tuple[set[bytes] | None, str]:
     except (SignXMLException, InvalidSignature, ValueError, TypeError, etree.LxmlError):
         if len(list(root.iter(f"{{{DS}}}Signature"))) > 1:
             return None, "it looks at the first Signature only, wherever it stands"
+        if not all(str(each.tag).isascii() for each in root.iter("*")):
+            return None, "it writes the document in ASCII, in which no such name can be written"
         tails = any(each.tail for each in [*root, *root[0], *root.iterfind(f"./*/{{{WSSE}}}Security/*")])
         return None, "it takes the text after an element for a part of it" * tails
     parts = found if isinstance(found, list) else [found]
