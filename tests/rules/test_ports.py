@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from hub.demo import ports
 from hub.demo.ports import free_ports
 from hub.setup import choose_ports
@@ -19,6 +21,11 @@ def test_a_port_that_somebody_listens_on_is_not_chosen(monkeypatch):
         taken = listening.getsockname()[1]
         monkeypatch.setattr(ports, "_NEVER_GOING_OUT", (taken, *range(20_000, 20_100)))
         assert taken not in free_ports(50)
+
+
+def test_an_address_of_another_machine_is_told():
+    with pytest.raises(OSError, match="assign requested address"):
+        free_ports(1, "192.0.2.1")
 
 
 def test_the_ports_asked_for_are_kept_and_the_others_differ_from_them():
