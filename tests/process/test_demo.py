@@ -154,6 +154,7 @@ def test_a_kept_demo_on_postgresql_runs_until_it_is_stopped(tmp_path: Path) -> N
         assert shown.status_code == 200
         assert 'data-column="sent"' in shown.text
         url = tomllib.loads((tmp_path / "var/demo/1/hub/hub.toml").read_text())["database"]["url"]
+        assert url.startswith("postgresql://")
         server = Path(url.partition("host=")[2])
         assert server.exists()
         demo.send_signal(signal.SIGINT)
