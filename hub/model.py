@@ -371,6 +371,11 @@ class Judged:
     accepted: bool
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the hub has the document: this time's, or from before under this id, when it comes in other octets now."""
+        return self.accepted or any(problem.code == "id-reused" for problem in self.problems)
+
 
 @attrs.frozen
 class Collected:

@@ -142,7 +142,7 @@ class Bkav:
                 yield Arrival(heard.octets, document_id)
             return ""
         judged: Judged = yield Arrival(content, document_id)
-        return _TAKEN if _have(judged) else _REFUSED
+        return _TAKEN if judged.is_here else _REFUSED
 
     def _traces(
         self, before: set[str], now: datetime
@@ -224,11 +224,6 @@ class Bkav:
         if isinstance(heard, Unavailable):
             return heard
         return Unavailable(heard.told, credentials=self._unknown(heard))
-
-
-def _have(judged: Judged) -> bool:
-    """Tell whether the hub has the document: this time's, or from before under this id, when a trace was added to it since."""
-    return judged.accepted or any(problem.code == "id-reused" for problem in judged.problems)
 
 
 def adapter(terms: Terms) -> Bkav:

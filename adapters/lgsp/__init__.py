@@ -132,7 +132,7 @@ class Lgsp:
                 yield Arrival(answer.body, document_id)
             return ""
         judged: Judged = yield Arrival(content, document_id)
-        return self.settings["done" if _have(judged) else "fail"]
+        return self.settings["done" if judged.is_here else "fail"]
 
     def _tell(self, document_id: str, state: str, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
         """Tell what became of a document; return whether they heard it.  There may be nothing to tell yet."""
@@ -191,11 +191,6 @@ class Lgsp:
                 return Unavailable(f"no token: {answer.told}"[:500], credentials=True)
             self.notes.keep("token", token, now + _TOKEN_LIFE)
         return (("Authorization", f"Bearer {token}"),)
-
-
-def _have(judged: Judged) -> bool:
-    """Tell whether the hub has the document: this time's, or from before under this id, when they give it in other octets now."""
-    return judged.accepted or any(problem.code == "id-reused" for problem in judged.problems)
 
 
 def adapter(terms: Terms) -> Lgsp:

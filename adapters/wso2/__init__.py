@@ -136,7 +136,7 @@ class Wso2:
                 yield Arrival(answer.body, document_id)
             return ""
         judged: Judged = yield Arrival(content, document_id)
-        return self.settings["done" if _have(judged) else "fail"]
+        return self.settings["done" if judged.is_here else "fail"]
 
     def _put(self, document_id: str, state: str, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
         """Put a document in its new *state*; return whether they took it.  There may be nothing to tell yet."""
@@ -185,11 +185,6 @@ class Wso2:
             return token
         self.notes.keep("token", token.value, now + timedelta(seconds=token.seconds) - _MARGIN)
         return token.value
-
-
-def _have(judged: Judged) -> bool:
-    """Tell whether the hub has the document: this time's, or from before under this id, when they give it in other octets now."""
-    return judged.accepted or any(problem.code == "id-reused" for problem in judged.problems)
 
 
 def adapter(terms: Terms) -> Wso2:

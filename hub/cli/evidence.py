@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, t
+from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, t
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -54,21 +54,16 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
     import attrs
 
     from hub import evidence as deed
-    from hub import store, workload
+    from hub import store
+    from hub.cli.declared import ask
     from hub.cli.journal import opened
     from hub.config import read
     from hub.errors import Unready
     from hub.report import book
-    from hub.report.period import PeriodUnreadable
 
     now, config = datetime.now(UTC), read(screen.config)
     with opened(config) as engine, store.reading(engine) as tx:
-        try:
-            asked = workload.ask(tx, unit, period, form, book.read(config.reports))
-        except (PeriodUnreadable, LookupError) as error:
-            raise click.UsageError(str(error)) from None
-        if not asked.unit_is_known:
-            raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+        asked = ask(tx, unit, period, form, book.read(config.reports))
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:
             with _whole(place) as file, bar(t("Ghi", "Writing")) as tell:

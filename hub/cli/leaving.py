@@ -140,17 +140,12 @@ def _counted(
     """Return the province, the report as it is counted now, and who asks for it.  UsageError, Stop."""
     import getpass
 
-    from hub import hanoi, registry, search, submission, workload
+    from hub import hanoi, registry, search, submission
+    from hub.cli.declared import ask
     from hub.province import Province
     from hub.report import book, evidence
-    from hub.report.period import PeriodUnreadable
 
-    try:
-        asked = workload.ask(tx, unit, period, form, book.read(config.reports))
-    except (PeriodUnreadable, LookupError) as error:
-        raise click.UsageError(str(error)) from None
-    if not asked.unit_is_known:
-        raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+    asked = ask(tx, unit, period, form, book.read(config.reports))
     lines, wrong = asked.evidence(now)
     if wrong:
         units = ", ".join(each.unit for each in wrong)

@@ -4,7 +4,7 @@ A file that cannot be used becomes a mistake at the place that names it.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hub.certificates import load_crls
+from hub.config.table import Table
+from hub.config.trusting import is_authority
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Wrong = Callable[[str, str], None]  #: takes what is wrong and what is expected
@@ -30,6 +32,20 @@ def certificates(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
 def revocations(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
     """Return the CRLs of the file *path*, PEM or DER; none after a mistake."""
     return _load(path, wrong, "a file of X.509 CRLs, PEM or DER", load_crls) or ()
+
+
+def trusted(table: Table, home: Path) -> tuple[list[x509.Certificate], list[x509.CertificateRevocationList]]:
+    """Return the CAs and the CRLs of the files that *table* names under `anchors` and `crls`, their paths from *home*."""
+    authorities: list[x509.Certificate] = []
+    crls: list[x509.CertificateRevocationList] = []
+    for name in table.texts("anchors"):
+        authorities += certificates(home / name, partial(table.wrong, "anchors"))
+    for name in table.texts("crls", ()):
+        crls += revocations(home / name, partial(table.wrong, "crls"))
+    for authority in authorities:
+        if not is_authority(authority):
+            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is no CA", "certificates of CAs")
+    return authorities, crls
 
 
 def _read_certificates(content: bytes) -> list[x509.Certificate]:

@@ -14,7 +14,6 @@ from cryptography import x509
 from hub.certificates import Anchors, fingerprint
 from hub.config import files
 from hub.config.table import Table
-from hub.config.trusting import is_authority
 
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13"
 
@@ -77,15 +76,7 @@ def read(
         if paths:
             table.wrong("anchors", f"is missing, and officials/{paths[0].name} is there", "a list of files of CAs")
         return None
-    authorities: list[x509.Certificate] = []
-    crls: list[x509.CertificateRevocationList] = []
-    for name in table.texts("anchors"):
-        authorities += files.certificates(home / name, partial(table.wrong, "anchors"))
-    for name in table.texts("crls", ()):
-        crls += files.revocations(home / name, partial(table.wrong, "crls"))
-    for authority in authorities:
-        if not is_authority(authority):
-            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is no CA", "certificates of CAs")
+    authorities, crls = files.trusted(table, home)
     signature = table.text("signature", "required", like="required|optional", expected="required or optional")
     table.close()
     people: dict[str, Official] = {}

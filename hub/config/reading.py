@@ -212,15 +212,7 @@ def _pki(
     table: Table, home: Path, mistakes: list[Mistake]
 ) -> tuple[Own | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
     own = identities.read(table, home)
-    authorities: list[x509.Certificate] = []
-    crls: list[x509.CertificateRevocationList] = []
-    for name in table.texts("anchors"):
-        authorities += files.certificates(home / name, partial(table.wrong, "anchors"))
-    for name in table.texts("crls", ()):
-        crls += files.revocations(home / name, partial(table.wrong, "crls"))
-    for authority in authorities:
-        if not is_authority(authority):
-            table.wrong("anchors", f"{authority.subject.rfc4514_string()} is no CA", "certificates of CAs")
+    authorities, crls = files.trusted(table, home)
     table.close()
     for path in sorted((home / "trust").glob("*")):
         wrong = _at(mistakes, f"trust/{path.name}")

@@ -23,6 +23,13 @@ Obey = Callable[[Mapping[str, Any]], Mapping[str, object]]
 
 def options(module: str, arguments: list[str]) -> argparse.Namespace:
     """Read what every such process is started with."""
+    parser = parser_of(module)
+    parser.add_argument("--units", required=True, help="codes, separated by commas")
+    return parser.parse_args(arguments)
+
+
+def parser_of(module: str) -> argparse.ArgumentParser:
+    """Return a parser of what every process of a partner is started with, but for its units."""
     parser = argparse.ArgumentParser(module)
     parser.add_argument("code")
     parser.add_argument("--hub", required=True, help="https://127.0.0.1:PORT of the SOAP port")
@@ -31,8 +38,7 @@ def options(module: str, arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--ca", type=Path, required=True)
     parser.add_argument("--hub-certificate", type=Path, required=True)
     parser.add_argument("--notebook", type=Path, required=True)
-    parser.add_argument("--units", required=True, help="codes, separated by commas")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def connect(given: argparse.Namespace, service: str) -> Client:

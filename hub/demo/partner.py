@@ -23,6 +23,7 @@ from cryptography import x509
 from lxml import etree
 
 from hub.demo import agenda, packets
+from hub.demo.calling import parser_of
 from hub.demo.client import Answer, Client, Unanswered, Wire
 from hub.demo.letterbox import Delivered, Letterbox, Shelf, tls_server
 from hub.demo.notebook import Notebook, digest
@@ -225,14 +226,7 @@ def _client(partner: Partner, clients: dict[str | None, Client], spoil: str | No
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("hub.demo.partner")
-    parser.add_argument("code")
-    parser.add_argument("--hub", required=True, help="https://127.0.0.1:PORT of the SOAP port")
-    parser.add_argument("--key", type=Path, required=True)
-    parser.add_argument("--certificate", type=Path, required=True)
-    parser.add_argument("--ca", type=Path, required=True)
-    parser.add_argument("--hub-certificate", type=Path, required=True)
-    parser.add_argument("--notebook", type=Path, required=True)
+    parser = parser_of("hub.demo.partner")
     parser.add_argument("--units", default="", help="codes, separated by commas")
     parser.add_argument("--courses", choices=sorted(COURSES), default="mixed", help="how its units work")
     parser.add_argument("--listen", type=int, help="the port where it is pushed to; without it, it fetches")
