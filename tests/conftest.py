@@ -17,6 +17,9 @@ _NOT_APPLICABLE = "not applicable: "
 
 DATABASES = ("sqlite", "postgresql")
 
+#: Where slow tests have processes of their own, which they kill, time or starve.
+_REAL = ("attacker", "faults", "interop", "patroni", "process")
+
 if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same cases each time, and no deadline either
     settings.register_profile(
         "unhurried",
@@ -27,6 +30,13 @@ if os.environ.get("CI") != "true":  # there hypothesis brings its own: the same 
     settings.load_profile("unhurried")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what must have the machine to itself."""
+    for item in items:
+        if item.get_closest_marker("slow") and item.path.relative_to(ROOT / "tests").parts[0] in _REAL:
+            item.add_marker(pytest.mark.alone)
 
 
 def cannot_be_had(part: str, why: str) -> NoReturn:
