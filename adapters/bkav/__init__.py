@@ -7,8 +7,9 @@ where each comes from and how sure it is.
 import hashlib
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ from lxml import etree
 
 from adapters.bkav import fetched, parts, wire
 from adapters.bkav.wire import Failed, Heard
+from hub.listed import Given, settle
 from hub.model import (
     Accepted,
     Arrival,
@@ -23,7 +25,6 @@ from hub.model import (
     Collection,
     Consignment,
     Conversation,
-    Judged,
     Kind,
     Outcome,
     Refused,
@@ -51,7 +52,6 @@ _MOST, _MOST_TRACES = 20, 200
 #: So many statuses of the last list are remembered as seen; the hub knows any other again by its id.
 _REMEMBERED = 2_000
 _MEDIA = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
-_TAKEN, _REFUSED = "taken", "refused"
 
 Asked = Generator[Request, Reply, Heard | Failed | Unavailable]
 
@@ -96,40 +96,27 @@ class Bkav:
                 return self._trouble(heard)
             for document_id in filter(None, heard.leaves("DocumentId")):
                 waiting.setdefault(document_id, []).append(organ)
-        kept: dict[str, str] = {}
-        fresh = [each for each in waiting if each not in before["documents"]]
-        for document_id in (*fresh[:_MOST], *(each for each in waiting if each in before["documents"])):
-            state = before["documents"].get(document_id, "") or (
-                yield from self._fetch(
-                    document_id, waiting[document_id][0], now, announce=document_id not in before["documents"]
-                )
-            )
-            if isinstance(state, Unavailable):
-                return state
-            for organ in waiting[document_id] if state == _TAKEN else ():
-                asked = self._operation("ConfirmReceived", organ, DocumentId=document_id)
-                confirmed = yield from self._ask("ConfirmReceived", now, asked)
-                if isinstance(confirmed, Unavailable) or (isinstance(confirmed, Failed) and self._unknown(confirmed)):
-                    return self._trouble(confirmed)
-                if isinstance(confirmed, Failed):
-                    kept[document_id] = state
-            if state != _TAKEN:
-                kept[document_id] = state
+        settled = yield from settle(
+            list(waiting),
+            before["documents"],
+            _MOST,
+            partial(self._fetch, waiting=waiting, now=now),
+            partial(self._confirm, waiting=waiting, now=now),
+        )
+        if isinstance(settled, Unavailable):
+            return settled
         traces = yield from self._traces(set(before["traces"]), now)
         if isinstance(traces, Unavailable):
             return traces
         seen, more = traces
-        after = json.dumps({"documents": dict(sorted(kept.items())), "traces": seen}) if kept or seen else ""
-        return Collected(after, more or len(fresh) > _MOST)
+        owed = dict(sorted(settled.owed.items()))
+        after = json.dumps({"documents": owed, "traces": seen}) if owed or seen else ""
+        return Collected(after, more or settled.fresh > _MOST)
 
     def _fetch(
-        self, document_id: str, organ: str, now: datetime, *, announce: bool
-    ) -> Generator[Request | Arrival, Any, str | Unavailable]:
-        """Get one document and have it judged; nothing where they did not give it.
-
-        An answer that makes no packet arrives as it came, once (*announce*): the hub refuses it, and a person sees why.
-        """
-        asked = self._operation("GetDocument", organ, DocumentId=document_id)
+        self, document_id: str, waiting: Mapping[str, Sequence[str]], now: datetime
+    ) -> Generator[Request, Reply, Given | Unavailable]:
+        asked = self._operation("GetDocument", waiting[document_id][0], DocumentId=document_id)
         heard = yield from self._ask("GetDocument", now, asked)
         if isinstance(heard, Unavailable) or (isinstance(heard, Failed) and self._unknown(heard)):
             return self._trouble(heard)
@@ -137,12 +124,20 @@ class Bkav:
             content = None if isinstance(heard, Failed) else fetched.packet(heard)
         except ValueError:
             content = None
-        if content is None:
-            if announce:
-                yield Arrival(heard.octets, document_id)
-            return ""
-        judged: Judged = yield Arrival(content, document_id)
-        return _TAKEN if judged.is_here else _REFUSED
+        return Given(content, heard.octets)
+
+    def _confirm(
+        self, document_id: str, here: bool, waiting: Mapping[str, Sequence[str]], now: datetime
+    ) -> Generator[Request, Reply, bool | Unavailable]:
+        """Confirm a document that the hub has, for every organ it waits for; return whether nothing of it waits any more."""
+        confirmed = here
+        for organ in waiting[document_id] if here else ():
+            asked = self._operation("ConfirmReceived", organ, DocumentId=document_id)
+            heard = yield from self._ask("ConfirmReceived", now, asked)
+            if isinstance(heard, Unavailable) or (isinstance(heard, Failed) and self._unknown(heard)):
+                return self._trouble(heard)
+            confirmed = confirmed and isinstance(heard, Heard)
+        return confirmed
 
     def _traces(
         self, before: set[str], now: datetime

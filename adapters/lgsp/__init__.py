@@ -7,7 +7,7 @@ inside.  README.md says where each comes from and how sure it is.
 import json
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -16,14 +16,13 @@ import attrs
 from adapters.lgsp import replies
 from adapters.lgsp.cursor import Cursor
 from adapters.lgsp.replies import Answer, Codes
+from hub.listed import Given, settle
 from hub.model import (
     Accepted,
-    Arrival,
     Collected,
     Collection,
     Consignment,
     Conversation,
-    Judged,
     Kind,
     Reply,
     Request,
@@ -48,7 +47,9 @@ SETTINGS = (
     Setting("credentials-codes", default="15", like=_CODES, expected="error codes that mean: we do not know you"),
     Setting("limited-codes", default="21", like=_CODES, expected="error codes that are tried again a few times only"),
     Setting("limited-tries", default="3", like="[1-9][0-9]?", expected="how often, 1 to 99"),
-    Setting("first-days", default="7", like="[0-9]{1,3}", expected="how many days the first collection looks back"),
+    Setting(
+        "overlap-days", default="7", like="[0-9]{1,3}", expected="how many days each list begins before the cursor"
+    ),
 )
 
 #: Dates of the list are days in Việt Nam.
@@ -87,58 +88,46 @@ class Lgsp:
         return Accepted(f"docId {answer.document_id}" if answer.document_id else "")
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Get what the list shows as open; tell of each what became of it."""
+        """Get what the list shows as open; tell of each what became of it.
+
+        The days before the cursor's are looked at again, for what they listed late.
+        """
         today = now.astimezone(_HANOI).date()
-        before = Cursor.read(cursor, today - timedelta(days=int(self.settings["first-days"])))
+        before = Cursor.read(cursor, today)
+        first = before.day - timedelta(days=int(self.settings["overlap-days"]))
         owed: dict[str, str] = {}
-        got, more = 0, False
+        fresh = 0
         for kind in dict.fromkeys((self.settings["document-type"], self.settings["status-type"])):
-            asked = {"messageType": kind, "fromDate": f"{before.day:%Y/%m/%d}", "toDate": f"{today:%Y/%m/%d}"}
-            listed = yield from self._ask("GET", "syncReceivedEdocList", now, query=asked)
-            if isinstance(listed, Unavailable):
-                return listed
-            if not listed.success:
-                return self.codes.trouble(listed)
-            shown = replies.open_documents(listed, {self.settings["done"], self.settings["fail"]})
-            fresh = [each for each in shown if each not in before.owed]
-            room = max(_MOST - got, 0)
-            got, more = got + len(fresh), more or len(fresh) > room
-            for document_id in (*fresh[:room], *(each for each in shown if each in before.owed)):
-                state = before.owed.get(document_id, "") or (
-                    yield from self._fetch(document_id, now, announce=document_id not in before.owed)
-                )
-                told = (yield from self._tell(document_id, state, now)) if isinstance(state, str) else state
-                if isinstance(told, Unavailable):
-                    return told
-                if not told:
-                    owed[document_id] = str(state)
+            asked = {"messageType": kind, "fromDate": f"{first:%Y/%m/%d}", "toDate": f"{today:%Y/%m/%d}"}
+            answer = yield from self._ask("GET", "syncReceivedEdocList", now, query=asked)
+            if isinstance(answer, Unavailable):
+                return answer
+            shown = replies.open_documents(answer, {self.settings["done"], self.settings["fail"]})
+            if shown is None:
+                return self.codes.trouble(answer)
+            room = max(_MOST - fresh, 0)
+            settled = yield from settle(
+                shown, before.owed, room, partial(self._fetch, now=now), partial(self._tell, now=now)
+            )
+            if isinstance(settled, Unavailable):
+                return settled
+            owed |= settled.owed
+            fresh += settled.fresh
+        more = fresh > _MOST
         return Collected(Cursor(before.day if owed or more else today, owed).write(), more)
 
-    def _fetch(
-        self, document_id: str, now: datetime, *, announce: bool
-    ) -> Generator[Request | Arrival, Any, str | Unavailable]:
-        """Get one document and have it judged; return the state to tell of it, or nothing where they did not give it.
-
-        What they do not give arrives as their answer, once (*announce*): the hub refuses it, and a person sees why.
-        """
+    def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, Given | Unavailable]:
         answer = yield from self._ask("GET", "getEdoc", now, query={"docId": document_id})
         if isinstance(answer, Unavailable):
             return answer
         content = replies.packet(answer)
         if content is None and not answer.success and self.codes.passing(answer):
             return self.codes.trouble(answer)
-        if content is None:
-            if announce:
-                yield Arrival(answer.body, document_id)
-            return ""
-        judged: Judged = yield Arrival(content, document_id)
-        return self.settings["done" if judged.is_here else "fail"]
+        return Given(content, answer.body)
 
-    def _tell(self, document_id: str, state: str, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
-        """Tell what became of a document; return whether they heard it.  There may be nothing to tell yet."""
-        if not state:
-            return False
-        body = json.dumps({"docId": document_id, "status": state}).encode()
+    def _tell(self, document_id: str, here: bool, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
+        """Tell whether the hub has a document; return whether they heard it."""
+        body = json.dumps({"docId": document_id, "status": self.settings["done" if here else "fail"]}).encode()
         answer = yield from self._ask("POST", "updateStatus", now, body=body, media="application/json")
         if isinstance(answer, Unavailable):
             return answer

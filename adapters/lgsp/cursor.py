@@ -1,18 +1,19 @@
 """How far a collection from an LGSP has come.  Knows the cursor's text; no call, no clock."""
 
 import json
-from collections.abc import Mapping
 from datetime import date
 
 import attrs
 
+from hub.listed import Owed
+
 
 @attrs.frozen
 class Cursor:
-    """The day the next list begins with, and what is still owed of the documents it will show as open."""
+    """The last day that was seen to its end, and what is still owed of the documents that the next list will show as open."""
 
     day: date
-    owed: Mapping[str, str] = attrs.field(factory=dict)  #: docId -> the state to tell; empty: they did not give it
+    owed: Owed = attrs.field(factory=dict)
 
     @classmethod
     def read(cls, text: str, otherwise: date) -> "Cursor":

@@ -8,21 +8,20 @@ import base64
 import json
 from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 from urllib.parse import quote, urlencode
 
 import attrs
 
 from adapters.wso2 import replies
 from adapters.wso2.replies import Answer, Codes
+from hub.listed import Given, settle
 from hub.model import (
     Accepted,
-    Arrival,
     Collected,
     Collection,
     Consignment,
     Conversation,
-    Judged,
     Kind,
     Reply,
     Request,
@@ -98,51 +97,30 @@ class Wso2:
 
         The cursor names what they listed and did not give, or whose state they did not take, so that it holds up nothing.
         """
-        listed = yield from self._ask("GET", "/vanbans", now)
-        if isinstance(listed, Unavailable):
-            return listed
-        if not listed.success:
-            return self.codes.trouble(listed)
-        before: dict[str, str] = json.loads(cursor) if cursor else {}
-        owed: dict[str, str] = {}
-        shown = replies.open_documents(listed, {self.settings["done"], self.settings["fail"]})
-        fresh = [each for each in shown if each not in before]
-        for document_id in (*fresh[:_MOST], *(each for each in shown if each in before)):
-            state = before.get(document_id, "") or (
-                yield from self._fetch(document_id, now, announce=document_id not in before)
-            )
-            told = (yield from self._put(document_id, state, now)) if isinstance(state, str) else state
-            if isinstance(told, Unavailable):
-                return told
-            if not told:
-                owed[document_id] = str(state)
-        return Collected(json.dumps(owed, sort_keys=True) if owed else "", len(fresh) > _MOST)
+        answer = yield from self._ask("GET", "/vanbans", now)
+        if isinstance(answer, Unavailable):
+            return answer
+        shown = replies.open_documents(answer, {self.settings["done"], self.settings["fail"]})
+        if shown is None:
+            return self.codes.trouble(answer)
+        owed = json.loads(cursor) if cursor else {}
+        settled = yield from settle(shown, owed, _MOST, partial(self._fetch, now=now), partial(self._put, now=now))
+        if isinstance(settled, Unavailable):
+            return settled
+        return Collected(json.dumps(settled.owed, sort_keys=True) if settled.owed else "", settled.fresh > _MOST)
 
-    def _fetch(
-        self, document_id: str, now: datetime, *, announce: bool
-    ) -> Generator[Request | Arrival, Any, str | Unavailable]:
-        """Get one document and have it judged; return its new state, or nothing where they did not give it.
-
-        What they do not give arrives as their answer, once (*announce*): the hub refuses it, and a person sees why.
-        """
+    def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, Given | Unavailable]:
         answer = yield from self._ask("GET", f"/vanbans/{quote(document_id, safe='')}", now)
         if isinstance(answer, Unavailable):
             return answer
         content = replies.packet(answer)
         if content is None and not answer.success and answer.code in self.codes.credentials:
             return self.codes.trouble(answer)
-        if content is None:
-            if announce:
-                yield Arrival(answer.body, document_id)
-            return ""
-        judged: Judged = yield Arrival(content, document_id)
-        return self.settings["done" if judged.is_here else "fail"]
+        return Given(content, answer.body)
 
-    def _put(self, document_id: str, state: str, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
-        """Put a document in its new *state*; return whether they took it.  There may be nothing to tell yet."""
-        if not state:
-            return False
-        path, query = f"/vanbans/{quote(document_id, safe='')}", {"status": state}
+    def _put(self, document_id: str, here: bool, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
+        """Put a document in its new state; return whether they took it."""
+        path, query = f"/vanbans/{quote(document_id, safe='')}", {"status": self.settings["done" if here else "fail"]}
         answer = yield from self._ask("PUT", path, now, query=query)
         return answer if isinstance(answer, Unavailable) else answer.success
 

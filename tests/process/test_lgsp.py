@@ -187,6 +187,14 @@ def test_what_the_hub_has_in_other_octets_is_told_to_be_there(tmp_path: Path) ->
         assert states(office) == {document_id: "done"}
 
 
+def test_what_they_list_late_under_a_day_already_seen_is_found(tmp_path: Path) -> None:
+    with opened("lgsp", tmp_path) as office:
+        later = datetime.now(UTC) + timedelta(days=3)
+        seen = hold(adapter(office).collect("", later)).outcome
+        put(office, tmp_path, DOCUMENT)
+        assert [arrival.content for arrival in hold(adapter(office).collect(seen.cursor, later)).arrivals] == [DOCUMENT]
+
+
 def test_many_are_collected_in_several_goes(tmp_path: Path) -> None:
     with opened("lgsp", tmp_path) as office:
         contents = [document(f"so {number}", to="H55.01") for number in range(23)]

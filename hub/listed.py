@@ -1,0 +1,67 @@
+"""Goes through what a partner's list shows as open: each is fetched, judged and told, and what is still owed of it is remembered.
+
+Knows the order of these steps and what to remember between two lists; no call of any partner.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from hub.model import Arrival, Judged, Reply, Request, Unavailable
+
+TAKEN = "taken"
+REFUSED = "refused"
+
+#: What is still owed of an open document, by their id: to tell that it was `TAKEN` or `REFUSED`; or all, where they did not give it.
+Owed = Mapping[str, str]
+
+
+@attrs.frozen
+class Given:
+    """What they gave when one document was asked for."""
+
+    content: bytes | None  #: none: no packet could be read in their answer
+    answer: bytes
+
+
+@attrs.frozen
+class Settled:
+    """A list was gone through."""
+
+    owed: Owed
+    fresh: int  #: how many it showed that were not owed; more than were to be fetched: some wait for the next list
+
+
+Fetch = Callable[[str], Generator[Request, Reply, Given | Unavailable]]
+Tell = Callable[[str, bool], Generator[Request, Reply, bool | Unavailable]]
+
+
+def settle(
+    shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell
+) -> Generator[Request | Arrival, Any, Settled | Unavailable]:
+    """Settle what their list has *shown* as open, each id once: all that was *owed*, and at most *most* others.
+
+    *fetch* gets one document; the hub judges it, and *tell* says whether the hub has it and returns whether they heard.  What they do
+    not give arrives as their answer, once: the hub refuses it, and a person sees why; it is fetched again as long as it is shown,
+    and holds up nothing.  What is shown no more is owed no more.
+    """
+    fresh = [each for each in shown if each not in owed]
+    left: dict[str, str] = {}
+    for document_id in (*fresh[:most], *(each for each in shown if each in owed)):
+        state = owed.get(document_id, "")
+        if not state:
+            given = yield from fetch(document_id)
+            if isinstance(given, Unavailable):
+                return given
+            if given.content is not None:
+                judged: Judged = yield Arrival(given.content, document_id)
+                state = TAKEN if judged.is_here else REFUSED
+            elif document_id not in owed:
+                yield Arrival(given.answer, document_id)
+        told = (yield from tell(document_id, state == TAKEN)) if state else False
+        if isinstance(told, Unavailable):
+            return told
+        if not told:
+            left[document_id] = state
+    return Settled(left, len(fresh))
