@@ -23,6 +23,8 @@ from hub.markup import Limits
 
 #: Octets that the file may have; that it may unpack to, the parts that are read; parts; sheets looked at.
 LARGEST, UNPACKED, PARTS, SHEETS = 8 << 20, 48 << 20, 1000, 20
+#: Characters that a cell holds: the rule of spreadsheets.  Any number of cells may point at one shared text, and each is looked at.
+LONGEST = 32_767
 _LIMITS = Limits(size=UNPACKED, depth=32, nodes=600_000)
 
 _OLE = b"\xd0\xcf\x11\xe0"
@@ -254,6 +256,15 @@ def _cell(element: etree._Element, texts: Sequence[str]) -> Cell | None:
             kind, text = Kind.NUMBER, (value or "").strip()
         case _:  # `str`, the text that a formula gave; `d`, a day in ISO 8601
             kind, text = Kind.TEXT, value or ""
+    return _held(kind, text, formula=formula)
+
+
+def _held(kind: Kind, text: str, *, formula: bool) -> Cell | None:
+    """Return the cell that was saved with *text*; None for an empty one."""
+    if len(text) > LONGEST:
+        raise Unreadable(
+            f"một ô chứa hơn {LONGEST} ký tự; hãy rút ngắn", f"a cell holds more than {LONGEST} characters; shorten it"
+        )
     if text.strip():
         return Cell(kind, text, formula)
     return Cell(Kind.NOTHING, "", formula) if formula else None

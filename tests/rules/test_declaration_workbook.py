@@ -4,6 +4,7 @@ import io
 import random
 import shutil
 import subprocess
+import time
 import zipfile
 from contextlib import suppress
 
@@ -202,6 +203,19 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read():
     assert "larger than" in said
     ((_, said),) = wrong(packed({f"xl/{number}.txt": b"" for number in range(spreadsheet.PARTS)}))
     assert "parts" in said
+
+
+def test_a_text_that_no_cell_can_hold_is_refused_however_many_cells_point_at_it():
+    blanks = b"<sst><si><t>" + b" " * 20_000_000 + b"</t></si></sst>"
+    cells = part("xl/worksheets/sheet1.xml", EMPTY).replace(
+        b"</row>", b'<c t="s"><v>0</v></c>' * 100_000 + b"</row>", 1
+    )
+    content = packed({"xl/sharedStrings.xml": blanks, "xl/worksheets/sheet1.xml": cells}, EMPTY)
+    assert len(content) < 1 << 17
+    began = time.process_time()
+    ((_, said),) = wrong(content)
+    assert "more than 32767 characters" in said
+    assert time.process_time() - began < 5, "each of the cells took 5 ms"
 
 
 def test_a_doctype_and_with_it_every_entity_is_refused():
