@@ -84,7 +84,13 @@ def sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[
         .where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, begins)
         .order_by(message.c.received_at, message.c.id)
     ).mappings()
-    return [one for one in map(search.read, rows) if not (one.message_id or "").endswith(f"/{_SIGNED}")]
+    return [one for one in map(search.read, rows) if _before_number(one) in names]  # SQLite's LIKE minds no case
+
+
+def _before_number(one: Message) -> str:
+    """Return the name of a revision without its number; of the document with an official's signature it is no such name."""
+    before, slash, _ = (one.message_id or "").rpartition("/")
+    return before + slash
 
 
 def signed_message(tx: Transaction, said: Sealed) -> Message | None:

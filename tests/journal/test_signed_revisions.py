@@ -100,6 +100,13 @@ def test_the_same_revision_is_the_same_octets_each_time_and_goes_to_nobody(tx):
     assert [each.state for each in standing(tx)] == [ReportState.CLOSED]
 
 
+def test_the_report_of_a_unit_is_no_other_unit_s_whose_code_is_written_alike(tx):
+    give_out(tx)
+    for unit, period in (("h55.13", "2026-11"), ("H55.1%", "2026-11"), ("H55_13", "2026-11")):
+        assert submission.newest(tx, unit, "edoc", period) is None
+        assert revisions.every(tx, unit, "edoc", period) == []
+
+
 def test_facts_that_came_since_are_told_and_change_nothing_until_somebody_says_why(tx):
     _, octets = give_out(tx)
     kept, same = give_out(tx, sent=2)
