@@ -175,6 +175,14 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def owner(certificate: x509.Certificate) -> str:
+    """Return whose a stranger's *certificate* is; nothing where what stands there is no name: it is read only when asked for."""
+    try:
+        return certificate.subject.rfc4514_string()
+    except ValueError:
+        return ""
+
+
 #: What a certificate may be for, and the extended key usages that allow it, where it has any (RFC 5280, 4.2.1.12).
 CLIENT, SERVER, SIGN = "client", "server", "sign"
 _PURPOSES = {
@@ -302,6 +310,7 @@ class Anchors:
         except (
             ValueError,
             TypeError,
+            OverflowError,  # a time so near the last year that nothing can be added to it
             OpenSSLError,
         ) as error:  # a certificate is read only as far as is asked: who knows what stands there
             raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None

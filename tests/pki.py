@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hub.certificates import Identity
+from hub.certificates import Identity, load_der
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -34,6 +34,15 @@ def key(label: str, kind: str = "rsa") -> Key:
     if kind in _CURVES:
         return ec.generate_private_key(_CURVES[kind]())
     return rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
+
+
+def unreadable(identity: Identity) -> Identity:
+    """Return *identity* with a certificate in which no name can be read: the letters of its own, overwritten, are no UTF-8."""
+    der = identity.certificate.public_bytes(Encoding.DER)
+    (name,) = identity.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    letters = str(name.value).encode()
+    assert der.count(letters) == 1
+    return attrs.evolve(identity, certificate=load_der(der.replace(letters, b"\xff" * len(letters))))
 
 
 def usage(**used: bool) -> x509.KeyUsage:

@@ -17,7 +17,7 @@ from hub import enveloped, markup, tokens, xades, xmldsig
 from hub.algorithms import Unverified
 from hub.audit.findings import Finding, Many, no, note, yes
 from hub.audit.seals import Broken, Sealers, Trust, broken, told, unsealed
-from hub.certificates import SIGN, fingerprint, load_der
+from hub.certificates import SIGN, fingerprint, load_der, owner
 from hub.errors import Rejected
 from hub.model import PacketSignature, Problem, Standing
 from hub.report import definition, deriving, lines, sealed, signed
@@ -315,7 +315,7 @@ def judged(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature,
         return PacketSignature(standing=Standing.UNVERIFIABLE, code=problem.code, detail=problem.detail), ""
     shown = _shown(root)
     found = enveloped.judge(root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True)
-    names = [each.subject.rfc4514_string() for each in shown if fingerprint(each) == found.certificate]
+    names = [owner(each) for each in shown if fingerprint(each) == found.certificate]
     return found, names[0] if names else ""
 
 

@@ -250,7 +250,7 @@ class _Audit:
         for part, _ in said.parts:
             whole &= part.first == day
             day = part.last + timedelta(days=1)
-        if not whole or day != period.last + timedelta(days=1):
+        if not whole or day - timedelta(days=1) != period.last:  # which may be the last day that there is
             yield no("period", PERIODS, "không phải kỳ của báo cáo", "not the period of the report")
             raise _Stop
         return said

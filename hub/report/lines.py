@@ -13,6 +13,7 @@ from hub.report.evidence import MEMBERS
 LARGEST = 4 << 20  #: octets of one line
 
 _TEXTS = (0, 1, 2, 3, 4, 5, 6, 8, 10)  # places in MEMBERS
+_NO_AMOUNT = 1 << 63
 
 
 def write(fact: Fact) -> bytes:
@@ -36,6 +37,8 @@ def read(line: bytes) -> Fact:
     named["due"], named["day"] = (None if each is None else date.fromisoformat(str(each)) for each in said[11:13])
     if type(said[7]) is not bool or type(said[9]) is not bool or type(said[13]) is not int:
         raise ValueError("a member of another type")
+    if abs(said[13]) >= _NO_AMOUNT:
+        raise ValueError("an amount that no journal holds")
     named["attributes"] = tuple(_pairs(said[14]))
     fact = Fact(**named)
     if write(fact) != line:

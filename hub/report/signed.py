@@ -13,7 +13,7 @@ from lxml import etree
 
 from hub import markup, signature, tokens, xades, xmldsig
 from hub.algorithms import Unverified
-from hub.certificates import SIGN, Untrusted, load_der
+from hub.certificates import SIGN, Untrusted, load_der, owner
 from hub.config.officials import Official, Officials
 from hub.errors import Rejected
 from hub.hanoi import day
@@ -63,16 +63,16 @@ def judge(signed: Signed, officials: Officials, lineage: Sequence[str], made_at:
     """
     found = next((each for each in officials.people.values() if signed.certificate in each.certificates), None)
     if found is None:
-        raise Rejected(Problem("official-unknown", signed.certificate.subject.rfc4514_string()))
+        raise Rejected(Problem("official-unknown", owner(signed.certificate)))
     officials.anchors.check(signed.certificate, now, (*signed.chain, *found.chain), purpose=SIGN)
     if not found.may_sign(lineage):
         raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
-    for at in (signed.at, now):
-        if not found.in_office(day(at)):
-            raise Rejected(Problem("official-not-in-office", f"{found.code}: {day(at):%d/%m/%Y}"))
     if not made_at - SKEW <= signed.at <= now + SKEW:
         told = f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}, closed at {made_at:%Y-%m-%d %H:%M:%SZ}, now {now:%H:%M:%SZ}"
         raise Rejected(Problem("signing-time", told))
+    for at in (signed.at, now):  # its time has a day, now that it is near ours
+        if not found.in_office(day(at)):
+            raise Rejected(Problem("official-not-in-office", f"{found.code}: {day(at):%d/%m/%Y}"))
     if not signed.certificate.not_valid_before_utc <= signed.at <= signed.certificate.not_valid_after_utc:
         raise Untrusted("certificate-expired", f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}")
     return found

@@ -2,10 +2,11 @@
 
 import io
 import json
+import re
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub import audit, bundle, closing, evidence, schema, signing, store, workload
+from hub import audit, bundle, closing, evidence, registry, schema, signing, store, workload
 from hub.audit import Trust
 from hub.bundle import Packing
 from hub.certificates import Anchors, Identity
@@ -29,7 +30,7 @@ from hub.report.counting import COUNTING
 from hub.report.element import as_element
 from hub.report.reading import forms
 from tests import databases, stranger
-from tests.conftest import cannot_be_had
+from tests.conftest import ROOT, cannot_be_had
 from tests.evidencing import (
     BEGINS,
     CA,
@@ -40,6 +41,7 @@ from tests.evidencing import (
     PARTNER,
     PERIOD,
     TRUST,
+    UNITS,
     false,
     fill,
     found,
@@ -47,7 +49,7 @@ from tests.evidencing import (
     written,
 )
 from tests.officials import by_signxml, by_xmlsec
-from tests.pki import authority, pem
+from tests.pki import authority, pem, unreadable
 
 Members = dict[str, bytes]
 
@@ -420,6 +422,17 @@ def test_a_packet_that_is_not_signed_as_the_hub_says_is_found(edoc):
     assert "signature" in {check for check, _ in told}
 
 
+def test_a_packet_that_shows_a_certificate_without_a_readable_name_keeps_nothing_from_being_judged(tx):
+    registry.put(tx, UNITS)
+    fact = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=PERIOD.start, message="")
+    packet = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), unreadable(PARTNER))
+    take(tx, 1, packet, fact, HUB, Standing.UNVERIFIABLE)
+    told = found(written(tx, "edoc"))
+    assert [each.place for each in told if each.holds is False] == []
+    assert any(each.check == "signature" and each.holds is None for each in told)
+    assert told[-1].check == "sealer", "it was judged to its end"
+
+
 def test_another_form_than_the_reports_is_found(edoc):
     form = FORMS["edoc"]
     columns = tuple(attrs.evolve(each, conditions=()) for each in form.columns)
@@ -513,6 +526,10 @@ def hostile(edoc: bytes) -> Iterator[tuple[str, bytes]]:
     half = json.dumps(said | {"receipt": "\ud800", "id": "\x1b[2J"}).encode() + b"\n"
     yield "half a character in a message", resealed(edoc, {"messages.jsonl": half})
     yield "half a character", resealed(edoc, {"events.jsonl": text})
+    name = first(edoc, "facts")
+    yield "amounts whose sum nobody can write", resealed(edoc, {name: with_lines(edoc, name, huge)})
+    last = re.sub(rb' to="[^"]*"', b' to="9999-12-31"', parts["report.xml"], count=1)
+    yield "a period until the last day", packed(parts | {"report.xml": last})
     yield "no document", b"<?xml version='1.0'?><x/>"
     yield "no XML", b"\x89PNG"
     yield "a report of nothing", b'<Report xmlns="urn:lienthong:report:1"/>'
@@ -531,6 +548,12 @@ def hostile(edoc: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"a report at {time}", at_another_time(parts["report.xml"], "MadeAt", time)
         yield f"a receipt at {time}", at_another_time(receipt, "Time", time)
     yield "deep XML", b"<a>" * 100_000
+
+
+def huge(rows: list[bytes]) -> list[bytes]:
+    """Return the facts, each with the largest amount that can be written."""
+    said = [json.loads(row) for row in rows]
+    return [lines.compact([*each[:13], 10**4300 - 1, each[14]]) for each in said]
 
 
 def at_another_time(document: bytes, tag: str, time: str) -> bytes:
@@ -602,6 +625,17 @@ def test_a_report_that_an_official_signed_holds_and_says_who_and_when(edoc, sign
     assert "Nguyễn Văn An" in who.en
     assert {"seal", "sum", "sealer"} <= {each.check for each in told if each.holds}
     assert false(content) == [("official", "")], "a CA that the reader did not name"
+
+
+def test_a_signature_of_the_last_moment_there_is_is_a_finding(edoc):
+    last = datetime(
+        9999, 12, 31, 23, 59, 59, tzinfo=UTC
+    )  # what RFC 5280, 4.1.2.5, has for a certificate without an end
+    persons = authority("CA without an end", now=BEGINS, ends=last)
+    content = by_xmlsec(members(edoc)["report.xml"], persons.issue("An", begins=BEGINS, ends=last), last)
+    assert false(content, attrs.evolve(TRUST, persons=Anchors([persons.certificate], committing=True))) == [
+        ("official", "")
+    ]
 
 
 def test_what_is_changed_in_a_signed_report_is_found(edoc):

@@ -34,7 +34,7 @@ from tests.officials import (
     resigned,
     sealed,
 )
-from tests.pki import DAY, NOW, authority, pem, usage
+from tests.pki import DAY, NOW, authority, pem, unreadable, usage
 from tests.signatures import DS, ENVELOPED, INCLUSIVE, SHA256, plain
 
 GIVEN = sealed()
@@ -315,6 +315,10 @@ def test_somebody_else_s_certificate_is_unknown_be_its_name_the_same():
     assert judged(PERSONS.issue("Lê Văn Cường"), officials()) == "official-unknown"
 
 
+def test_a_certificate_without_a_readable_name_is_unknown_too():
+    assert judged(unreadable(PERSONS.issue("Lê Văn Cường")), officials()) == "official-unknown"
+
+
 def test_a_registered_certificate_that_leads_to_no_anchor_signs_nothing():
     stranger = authority("Another CA", NOW).issue("Nguyễn Văn An")
     assert judged(stranger) == "certificate-untrusted"
@@ -366,5 +370,6 @@ def test_a_report_is_signed_after_it_was_closed_and_not_in_the_future():
     late = timedelta(hours=3)
     assert judged(at=NOW + late, now=NOW + late) == "an"
     assert judged(at=NOW + late, now=NOW) == "signing-time"
+    assert judged(tool=Tool(time="9999-12-31T23:59:59Z")) == "signing-time", "a moment without a day in Hà Nội"
     assert judged(at=NOW - late) == "signing-time"
     assert judged(at=NOW + signed.SKEW, now=NOW) == "an"
