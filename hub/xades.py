@@ -15,7 +15,7 @@ from cryptography import x509
 from lxml import etree
 
 from hub import tokens, xmldsig
-from hub.algorithms import DIGESTS, DS, Unverified
+from hub.algorithms import DIGESTS, DS, MORE, Unverified
 from hub.certificates import load_der
 from hub.xmldsig import INCLUSIVE, Dialect, Reference, Signature
 
@@ -32,6 +32,8 @@ _PROPERTIES, _SIGNED, _OF_SIGNATURE, _TIME, _CERT, _CERT_DIGEST = (
     )
 )
 _NAMES_OF_CERTIFICATE = {f"{{{ETSI}}}SigningCertificate", f"{{{ETSI}}}SigningCertificateV2"}
+#: Those of elements of KeyValue too: the second is of RFC 4050, as some toolkits write a key on a curve.
+_OF_SIGNATURES = {DS, MORE, "http://www.w3.org/2009/xmldsig11#"}
 _WRITTEN = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -54,6 +56,7 @@ def verify(root: etree._Element, element: etree._Element) -> Signed:
     if element.getparent() is not root or root.getparent() is not None:
         raise Unverified("signature-invalid", "the Signature is no child of the root")
     signature = xmldsig.read(element, dialect=DIALECT)
+    _require_plain(signature.key_info)
     properties = _properties(signature)
     document, others = _references(signature)
     ids = tokens.every_id(root)
@@ -66,6 +69,13 @@ def verify(root: etree._Element, element: etree._Element) -> Signed:
     for reference, found in covered:
         reference.check(found)
     return Signed(certificate=certificate, chain=chain, at=_moment(properties))
+
+
+def _require_plain(key_info: etree._Element) -> None:
+    """Refuse in KeyInfo, which need not be signed, all that is no part of XML signatures: some readers search the whole document."""
+    for each in key_info.iter("*"):
+        if etree.QName(each).namespace not in _OF_SIGNATURES:
+            raise Unverified("signature-incomplete", f"KeyInfo holds {each.tag}"[:300])
 
 
 def _references(signature: Signature) -> tuple[Reference, list[Reference]]:

@@ -300,6 +300,15 @@ def test_only_the_root_s_own_child_is_looked_at():
         xades.verify(root, element)
 
 
+def test_key_info_which_nobody_signs_holds_no_other_report():
+    other = plain(sealed(sent=999))
+    other.remove(other[-1])
+    at = SIGNED.rindex(b"<ds:KeyInfo>") + len(b"<ds:KeyInfo>")
+    stranger = etree.tostring(other).join((b"<ds:KeyValue>", b"</ds:KeyValue>"))
+    assert code(SIGNED[:at] + stranger + SIGNED[at:]) == "signature-incomplete"
+    assert code(SIGNED[:at] + b"<ds:KeyValue><ds:RSAKeyValue/></ds:KeyValue>" + SIGNED[at:]) == "taken"
+
+
 # --- who may ------------------------------------------------------------------------------------------------------------
 
 
