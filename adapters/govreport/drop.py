@@ -51,7 +51,7 @@ def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collectio
         digest = hashlib.sha256(reply.body).hexdigest()
         try:
             item = json.loads(reply.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             judged = yield Arrival(reply.body, f"{name} {digest}", verdicts.NAME)
             good = judged.accepted
         else:

@@ -111,7 +111,9 @@ def take(item: object, identity: str, wording: Wording) -> Generator[Arrival, An
     try:
         verdict = wording.verdict(item)
     except Senseless:
-        judged = yield Arrival(json.dumps(item, ensure_ascii=False).encode(), identity, verdicts.NAME)
+        judged = yield Arrival(
+            json.dumps(item, ensure_ascii=False).encode(errors="backslashreplace"), identity, verdicts.NAME
+        )
         return bool(judged.accepted)
     if verdict is None:
         return True
@@ -122,6 +124,6 @@ def take(item: object, identity: str, wording: Wording) -> Generator[Arrival, An
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(body)
-    except ValueError:  # nor UTF-8
+    except (ValueError, RecursionError):  # nor UTF-8
         return None
     return found if isinstance(found, dict) else None

@@ -88,7 +88,7 @@ class Wording:
         if result is None:
             return None
         words = {key: _text(said.get(key), key) for key in ("form", "unit", "period", "revision")}
-        if not (words["revision"].isascii() and words["revision"].isdigit()):
+        if not (words["revision"].isascii() and words["revision"].isdigit() and len(words["revision"]) < 10):
             raise Senseless(f"the revision {words['revision']!r:.200} is no number")
         reasons = said.get("reasons") or []
         listed = reasons if isinstance(reasons, list) else [reasons]
@@ -118,6 +118,6 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def _text(value: Any, key: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "" or not str(value).isprintable():
         raise Senseless(f"{key}: {value!r:.200}")
     return str(value)

@@ -1,6 +1,7 @@
 """The Government's reporting system that somebody else wrote, over HTTP and as a directory: every mood, then a running hub and its facts."""
 
 import hashlib
+import json
 import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -256,6 +257,31 @@ def test_a_reply_file_that_makes_no_sense_is_put_aside_and_one_with_an_unknown_w
     assert isinstance(end, Unavailable)
     assert "b.json" in end.detail
     assert {path.name for path in inward.iterdir()} == {"b.json", "c.json.tmp", "refused"}
+
+
+ITEM = {"form": "edoc", "unit": "H55.13", "period": "2026-11", "revision": 1, "status": "returned"}
+
+
+@pytest.mark.parametrize(
+    ("odd", "brought"),
+    [
+        ({"reasons": ["dòng 1\x0bdòng 2", "\ud83d"]}, b"<Reason>d\xc3\xb2ng 1\xef\xbf\xbdd"),
+        ({"unit": "H55\x01"}, b'"unit": "H55\\u0001"'),
+        ({"unit": "\ud83d"}, b'"unit": "\\ud83d"'),
+        ({"revision": "9" * 5000}, b"99999"),
+    ],
+)
+def test_a_verdict_with_what_xml_cannot_hold_does_not_keep_back_those_after_it(odd, brought):
+    there = json.dumps({"verdicts": [ITEM | {"id": "1"} | odd, ITEM | {"id": "2"}]}).encode()
+    terms = Terms(partner="baocao", url="https://x", identity=HUB, settings={}, secrets={})
+    conversation = cast("Any", adapters.adapter("govreport", terms)).collect("", NOW)
+    next(conversation)
+    first, second = conversation.send(Reply(200, there)), conversation.send(Judged(accepted=True))
+    assert brought in first.content
+    assert second.message_id == "2"
+    with pytest.raises(StopIteration) as end:
+        conversation.send(Judged(accepted=True))
+    assert end.value.value == Collected("2", more=True)
 
 
 # --- a running hub -----------------------------------------------------------------------------------------------------
