@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, t
+from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, still, t
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -199,15 +199,10 @@ def _certificates(path: Path) -> "list[x509.Certificate]":
 def _print(screen: Screen, path: Path, finding: "Finding") -> None:
     words = {True: t("ĐÚNG", "HOLDS"), False: t("SAI", "FALSE"), None: t("LƯU Ý", "NOTE")}
     colour = {True: "green", False: "red", None: "yellow"}[finding.holds]
-    place, text = _plain(finding.place), _plain(finding.en if english() else finding.vi)
+    place, text = (still(said[:_LONGEST]) for said in (finding.place, finding.en if english() else finding.vi))
     fields = {"file": str(path), "holds": finding.holds, "check": finding.check, "place": place, "text": text}
     word = click.style(words[finding.holds].ljust(6), fg=colour)
     screen.row(fields, f"{word} {finding.check:10} {f'{place}: ' if place else ''}{text}")
-
-
-def _plain(text: str) -> str:
-    """Return what a terminal may be shown of a stranger's text: nothing that moves its cursor, and not without end."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text[:_LONGEST])
 
 
 def _conclude(path: Path, wrong: int) -> None:

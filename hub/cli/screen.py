@@ -50,6 +50,11 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def still(text: str) -> str:
+    """Return what a terminal may be shown of a text that may be a stranger's: nothing in it moves the cursor."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+
+
 @attrs.define
 class Screen:
     """What `-c` and `--json` asked for, and the ways to answer."""
@@ -69,7 +74,7 @@ class Screen:
                 self.row(fields, "")
                 count += 1
             return count
-        lines = [[_cell(fields.get(key)) for key in columns] for fields in rows]
+        lines = [[still(_cell(fields.get(key))) for key in columns] for fields in rows]
         if lines:
             titled = [list(columns.values()), *lines]
             widths = [max(map(len, column)) for column in zip(*titled, strict=True)]
@@ -80,7 +85,7 @@ class Screen:
 
     def note(self, vi: str, en: str) -> None:
         """Say something about the results, on standard error."""
-        click.echo(t(vi, en), err=True)
+        click.echo("\n".join(map(still, t(vi, en).split("\n"))), err=True)
 
     def mistakes(self, mistakes: Sequence[Mistake], *, kind: str = "mistake") -> None:
         """Print every mistake on standard error; under `--json` as objects on standard output too."""

@@ -257,7 +257,9 @@ class _Filled:
     wrong: list[Wrong] = attrs.field(factory=list)
 
     def refuse(self, row: int, column: int, vi: str, en: str) -> None:
-        self.wrong.append(Wrong(self.sheet.address(row, column) if row else "", vi, en))
+        """Note a mistake; what is quoted of the workbook moves no cursor."""
+        cell = self.sheet.address(row, column) if row else ""
+        self.wrong.append(Wrong(*(_plain(text) for text in (cell, vi, en))))
 
     def declaration(self, form: Form, period: Period, units: tuple[str, ...]) -> Declaration:
         self.check_mark([form.id, units[0], period.text])
@@ -280,10 +282,10 @@ class _Filled:
         at = next(place for place, cell in self.sheet.cells.items() if cell.text.startswith(MARK))
         try:
             said = json.loads(self.sheet.cells[at].text.removeprefix(MARK))
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
         if said != expected:
-            shown = " ".join(map(str, said)) if isinstance(said, list) else "?"
+            shown = " ".join(map(str, said))[:100] if isinstance(said, list) else "?"
             wanted = " ".join(expected)
             self.refuse(
                 0,
@@ -394,3 +396,7 @@ class _Filled:
             f"“{text[:50]}” không phải số nguyên từ 0 đến {_MOST}; hãy nhập số nguyên hoặc để trống",
             f"“{text[:50]}” is no whole number from 0 to {_MOST}; type one, or leave it empty",
         )
+
+
+def _plain(text: str) -> str:
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)

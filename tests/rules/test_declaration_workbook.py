@@ -145,6 +145,16 @@ def test_a_workbook_of_another_unit_form_or_period_is_refused():
         assert any("take the right one" in said for _, said in wrong(GOOD, **more))
 
 
+@pytest.mark.parametrize("said", [b"[" * 20_000, b'["\\u001b[2J\\ud800", "\xc2\x9b"]', b'["' + b"a" * 20_000 + b'"]'])
+def test_a_mark_that_is_no_mark_is_told_of_and_moves_no_cursor(said):
+    texts = part("xl/sharedStrings.xml", EMPTY).replace(b'["edoc","H55.13","2026-11"]', said)
+    assert said in texts
+    ((_, told),) = wrong(packed({"xl/sharedStrings.xml": texts}, EMPTY))
+    assert told.startswith("this template is of ")
+    assert told.isprintable()
+    assert len(told) < 200
+
+
 def test_rows_and_columns_that_are_not_the_templates_are_refused():
     book, sheet, columns, rows = places(GOOD)
     sheet.cell(rows["row:H55.13.1"], 1).value = "row:H55.77"
