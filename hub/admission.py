@@ -146,10 +146,14 @@ def require_permission(record: Record, partner: str, routes: Routes) -> None:
 
 
 def require_family(record: Record, routes: Routes) -> None:
-    """Raise `Rejected` for every unit that *record* tells of beside its sender and that is not below it."""
+    """Raise `Rejected` for every unit that *record* tells of beside its sender and that is not below it, or that it calls by two codes."""
     strangers = [unit for unit in record.told if not routes.is_under(unit, record.sender)]
-    if strangers:
-        raise Rejected(*(Problem("unit-not-below", f"{unit}: {record.sender}") for unit in strangers))
+    first = {routes.canonical(unit): unit for unit in reversed(record.told)}
+    again = [unit for unit in record.told if first[routes.canonical(unit)] != unit]
+    problems = [Problem("unit-not-below", f"{unit}: {record.sender}") for unit in strangers]
+    problems += [Problem("M.Figures.OrganId", f"{unit}: told as {first[routes.canonical(unit)]} too") for unit in again]
+    if problems:
+        raise Rejected(*problems)
 
 
 def require_standard(record: Record, policy: Policy) -> None:

@@ -107,6 +107,8 @@ def test_a_system_declares_for_its_own_units_alone_and_a_unit_for_those_below_it
     refused = take(tx, stranger)
     assert [(each.code, each.detail) for each in refused.problems] == [("unit-not-below", "H55.01: H55.13")]
     assert search.message(tx, refused.id).state == "refused", "a refusal is kept too"
+    twice = declaration({("000.00.13.H55", "sent"): 1, ("H55.13", "sent"): 2})
+    assert codes(take(tx, twice)) == ["M.Figures.OrganId"], "one unit by two codes"
     assert codes(take(tx, declaration({("", "sennt"): 1}))) == ["column-unknown"]
 
 
