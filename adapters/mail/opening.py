@@ -22,6 +22,8 @@ from hub.spool import Octets
 
 #: So many parts may a mail have, one in another or side by side; its packets among them.
 _PARTS = 64
+#: And so many ends of lines: `email` looks at each line once for every part that is open, and keeps it apart.
+_LINES = 2_000_000
 _NESTING = re.compile(rb"(?i)multipart/|message/rfc822")
 _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature"}
 _ENCLOSED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
@@ -40,6 +42,13 @@ class Judge:
 
 def packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
     """Return the packets of a mail, each as its octets were attached.  Raises Unusable: not signed as it must be, or none in it."""
+    try:
+        return _packets(octets, judge, now)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:  # what `email` does not understand, it raises
+        raise Unusable(f"it cannot be read: {error!r}"[:500]) from None
+
+
+def _packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
     signed = _signed(octets, judge, now)
     found = tuple(_attached(_parse(octets if signed is None else signed)))
     if not found:
@@ -107,22 +116,13 @@ def _attached(mail: Mime) -> Iterator[bytes]:
 def _parse(octets: bytes) -> Mime:
     if len(_NESTING.findall(octets)) > _PARTS:
         raise Unusable(f"it has more than {_PARTS} parts")
-    try:
-        return message_from_bytes(octets)
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        RecursionError,
-    ) as error:  # whoever writes to a mailbox may write anything
-        raise Unusable(f"it cannot be read: {error!r}") from None
+    if octets.count(b"\n") + octets.count(b"\r") > _LINES:
+        raise Unusable(f"it has more than {_LINES // 2} lines")
+    return message_from_bytes(octets)
 
 
 def _payload(part: Mime) -> bytes:
-    try:
-        found = part.get_payload(decode=True)
-    except (ValueError, LookupError, TypeError) as error:
-        raise Unusable(f"a part cannot be read: {error!r}") from None
+    found = part.get_payload(decode=True)
     if not isinstance(found, bytes):
         raise Unusable("a part holds parts")
     return found

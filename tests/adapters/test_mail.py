@@ -302,6 +302,11 @@ def test_an_unsigned_mail_counts_if_each_packet_in_it_is_signed():
         b"Content-Type: multipart/mixed; boundary=a\r\n\r\n"
         + b"--a\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n" * 500,
         b"Content-Type: message/rfc822\r\n\r\n" * 2000,
+        b"Content-Type: text/plain; name*=idna''a\r\n\r\nx\r\n",
+        b"Content-Type: text/plain\r\nContent-Disposition: attachment; filename*=undefined''a\r\n\r\nx\r\n",
+        b"Content-Type: text/plain\r\nContent-Disposition: attachment; filename*=a\0b''a\r\n\r\nx\r\n",
+        b"Content-Type: text/plain; name*" + b"9" * 5000 + b"=a\r\n\r\nx\r\n",
+        b"Content-Type: multipart/mixed; boundary=a\r\n\r\n" + b"\r\n" * 1_000_001,
     ],
 )
 def test_a_mail_that_makes_no_sense_is_refused_and_nothing_else_happens(octets):
