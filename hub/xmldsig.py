@@ -229,6 +229,19 @@ def canonical(element: etree._Element, form: Form, *, without: etree._Element | 
         raise Unverified("signature-invalid", f"no canonical form: {error}") from None
 
 
+def bare_digest(root: etree._Element, signature: etree._Element) -> str:
+    """Return the SHA-256 of *root* without *signature*: the same in every spelling of it in which an enveloped signature holds.
+
+    Raises Unverified where there is no canonical form.
+    """
+    try:
+        with _taken_out(signature):
+            bare = etree.tostring(root, method="c14n", exclusive=True, with_comments=False)
+    except etree.LxmlError as error:
+        raise Unverified("signature-invalid", f"no canonical form: {error}") from None
+    return hashlib.sha256(bare).hexdigest()
+
+
 def octets(leaf: etree._Element) -> bytes:
     """Return the octets of a base64 leaf: nothing in it but text, nothing in the text but canonical base64 and white space."""
     _children(leaf, [])

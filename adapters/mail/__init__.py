@@ -3,7 +3,6 @@
 README.md says where the dialect comes from; samples/ holds whole conversations.  What is in a mail is `adapters.mail.letter`'s to say.
 """
 
-import hashlib
 import re
 from collections.abc import Generator, Iterator
 from datetime import datetime
@@ -157,8 +156,8 @@ class Mail:
                 packets = opening.packets(reply.body, self.judge, now)
             except Unusable:
                 packets, refused = (), True
-            for packet in packets:
-                judged = yield Arrival(packet, hashlib.sha256(packet).hexdigest())
+            for packet, name in [(packet, opening.name(packet)) for packet in packets]:
+                judged = yield Arrival(packet, name)
                 refused = refused or not judged.accepted
         marks = r"\Seen \Flagged" if refused else r"\Seen"
         commands = [rf"UID STORE {uid} +FLAGS.SILENT ({marks})"]

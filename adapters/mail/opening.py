@@ -4,6 +4,7 @@ Nothing that a mail says of itself counts: neither its sender nor its subject.  
 packet in it, by a certificate that the operator configured.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,7 +15,7 @@ import attrs
 from cryptography import x509
 
 from adapters.mail.addresses import Unusable
-from hub import cms, enveloped, markup
+from hub import cms, enveloped, markup, xmldsig
 from hub.certificates import SIGN, Anchors
 from hub.errors import Rejected
 from hub.model import Standing
@@ -46,6 +47,21 @@ def packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
         return _packets(octets, judge, now)
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # what `email` does not understand, it raises
         raise Unusable(f"it cannot be read: {error!r}"[:500]) from None
+
+
+def name(packet: bytes) -> str:
+    """Return what a packet is called: the SHA-256 of its octets; without its own signature in one spelling, where it has one.
+
+    Such a signature holds in other spellings too, and whoever has a copy may write one: it is the same packet, not another.
+    """
+    try:
+        root = markup.parse(packet)
+        signatures = [each for each in xmldsig.claims(root) if each is not root]
+        if len(signatures) == 1:
+            return xmldsig.bare_digest(root, signatures[0])
+    except Rejected:
+        pass  # the hub will say why it does not take it
+    return hashlib.sha256(packet).hexdigest()
 
 
 def _packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:

@@ -1,6 +1,7 @@
 """The shared mail: what a mail of the hub's is, to whom it goes, and what of a mail that came in is believed."""
 
 import email
+import hashlib
 import subprocess
 from email.header import decode_header, make_header
 from typing import Any
@@ -285,6 +286,26 @@ def test_an_unsigned_mail_counts_if_each_packet_in_it_is_signed():
     assert "certificate-unknown" in why(mail(sign_packet(packet, partner("stranger"))))
     assert "signature-invalid" in why(mail(sealed.replace(b"V/v", b"V/x", 1)))
     assert "not-well-formed" in why(mail(CONTENT[:-9]))
+
+
+def test_a_packet_signed_in_itself_has_one_name_in_every_spelling_in_which_its_signature_holds():
+    sealed = sign_packet(packets.letter("H55.13", ["H55.1"], document_id="D"), CLERK)
+    others = (
+        sealed + b"\n",
+        sealed.replace(b"?>", b" ?>", 1),
+        sealed.replace(b"<edXML ", b'<edXML  xmlns:unused="urn:x" ', 1),
+        sealed.replace(b"<ds:KeyInfo>", b"<ds:KeyInfo> ", 1),
+    )
+    assert len({sealed, *others}) == 5
+    assert {opening.name(each) for each in others if opened(mail(each)) == (each,)} == {opening.name(sealed)}
+    assert opening.name(sealed) != opening.name(sealed.replace(b"V/v", b"V/x", 1))
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", CONTENT, packets.letter("H55.13", ["H55.1"], document_id="D"), b"<Signature>x</Signature>"]
+)
+def test_any_other_is_called_by_its_octets(octets):
+    assert opening.name(octets) == hashlib.sha256(octets).hexdigest()
 
 
 @pytest.mark.parametrize(
