@@ -3,7 +3,8 @@
 A URL `file:///srv/drop/out/a.xml` is a file below the partner's own `file:///srv/drop`, and nothing beside it.
 
     PUT   writes a file whole or not at all: 201; 200 where the same octets are there already, 409 where others are
-    GET   gives a file's octets, or the names in a directory as a JSON list, in order, those that are still being written left out: 200; 404
+    GET   gives a file's octets, or the names in a directory as a JSON list, in order, links and those that are still being written left out:
+          200; 404; 413 for a file that is too long
     MOVE  puts a file where `Destination` says (RFC 4918, 9.9), its directory made: 201; 404, 409 as above
 """
 
@@ -66,12 +67,13 @@ def _below(url: str, root: Path) -> Path:
 def _put(path: Path, octets: bytes) -> int:
     path.parent.mkdir(exist_ok=True)
     new = path.with_name(path.name + PARTIAL)
-    with new.open("wb") as file:
+    new.unlink(missing_ok=True)  # what a crash left, or a link that the partner laid there: it would lead anywhere
+    with new.open("xb") as file:
         file.write(octets)
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(new, path)  # fails where something is there, as a rename would not
+        os.link(new, path, follow_symlinks=False)  # fails where something is there, as a rename would not
     except FileExistsError:
         return 200 if path.is_file() and path.read_bytes() == octets else 409
     finally:
@@ -82,12 +84,13 @@ def _put(path: Path, octets: bytes) -> int:
 
 def _get(path: Path) -> Reply:
     if path.is_dir():
-        names = sorted(each.name for each in path.iterdir() if each.is_file() and not each.name.endswith(PARTIAL))
+        files = [each for each in path.iterdir() if each.is_file() and not each.is_symlink()]
+        names = sorted(each.name for each in files if not each.name.endswith(PARTIAL))
         return Reply(200, json.dumps([name for name in names if not name.startswith(".")]).encode())
     if not path.is_file():
         return Reply(404, b"")
     if path.stat().st_size > LARGEST:
-        raise Unreachable(f"{path} is longer than {LARGEST} octets")
+        return Reply(413, b"")
     return Reply(200, path.read_bytes())
 
 

@@ -16,6 +16,8 @@ from hub.services import verdicts
 
 #: So many reply files are taken in one go.
 _MOST = 50
+#: Octets of the name of one: its hash goes before it.
+_LONGEST = 200
 
 
 def deliver(url: str, wording: Wording, consignment: Consignment, now: datetime) -> Conversation:
@@ -43,11 +45,19 @@ def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collectio
     if reply.status == 404:
         return Collected()
     names = [name for name in json.loads(reply.body) if name.endswith(".json")]
-    unknown = ""
-    for name in names[:_MOST]:
+    unknown, taken = "", 0
+    for name in names:
+        if taken == _MOST:
+            break
+        if not name.isprintable() or len(name.encode()) > _LONGEST:
+            unknown = f"{name!r:.200} is no name of a reply file"
+            continue
         reply = yield Request(f"{place}/{quote(name)}", b"", method="GET")
         if reply.status == 404:
             continue  # another hand was faster
+        if reply.status != 200:
+            unknown = f"{name}: {reply.status}"
+            continue
         digest = hashlib.sha256(reply.body).hexdigest()
         try:
             item = json.loads(reply.body)
@@ -64,4 +74,5 @@ def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collectio
         moved = yield Request(f"{place}/{quote(name)}", b"", (("Destination", there),), "MOVE")
         if moved.status not in {201, 404}:
             return Unavailable(f"{name} cannot be put away: {moved.status}")
-    return Unavailable(unknown) if unknown else Collected(more=len(names) > _MOST)
+        taken += 1
+    return Unavailable(unknown) if unknown else Collected(more=taken == _MOST)

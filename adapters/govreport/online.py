@@ -107,17 +107,15 @@ def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collectio
 
 
 def take(item: object, identity: str, wording: Wording) -> Generator[Arrival, Any, bool]:
-    """Bring one verdict in; return whether it was accepted there.  Raises Unknown."""
+    """Bring one verdict in, one that makes no sense as it is; return whether it was accepted there.  Raises Unknown."""
     try:
         verdict = wording.verdict(item)
+        content = None if verdict is None else verdicts.content(verdict)
     except Senseless:
-        judged = yield Arrival(
-            json.dumps(item, ensure_ascii=False).encode(errors="backslashreplace"), identity, verdicts.NAME
-        )
-        return bool(judged.accepted)
-    if verdict is None:
+        content = json.dumps(item, ensure_ascii=False).encode(errors="backslashreplace")
+    if content is None:
         return True
-    judged = yield Arrival(verdicts.content(verdict), identity, verdicts.NAME)
+    judged = yield Arrival(content, identity, verdicts.NAME)
     return bool(judged.accepted)
 
 
