@@ -105,11 +105,12 @@ class Ear(Service):
         if (partner := self.whose(shown)) is None:  # again: the connection may be an old one
             return STRANGER
         try:
-            judged = await self._books.work(len(octets), self._judge, octets, line, partner)
-        except Exception:
+            return await self._keep(*await self._books.work(len(octets), self._judge, octets, line, partner))
+        except CancelledError:
+            raise
+        except Exception:  # it would be as bad the next time, and keep all that comes behind it
             log.exception("syslog-broke", partner=partner.code)
             return "failed"
-        return await self._keep(*judged)
 
     def _judge(self, octets: bytes, line: Line, partner: Partner) -> tuple[Entry, Entry | None]:
         """Return the message that tells of an incident, and the report of it, if one is due."""

@@ -319,25 +319,30 @@ class Reply:
     at: datetime | None = None  #: when it came; None: as the conversation began
 
 
+def storable(text: str) -> str:
+    """Return *text* as every database can keep it: half a surrogate pair, and U+0000, as a question mark.  A partner may say either in JSON."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
+
+
 @attrs.frozen
 class Accepted:
     """The partner took it."""
 
-    detail: str = ""
+    detail: str = attrs.field(default="", converter=storable)
 
 
 @attrs.frozen
 class Refused:
     """The partner will never take it: a business refusal, not tried again."""
 
-    detail: str
+    detail: str = attrs.field(converter=storable)
 
 
 @attrs.frozen
 class Unavailable:
     """The partner could not be reached or made no sense: tried again."""
 
-    detail: str
+    detail: str = attrs.field(converter=storable)
     retry_after: float | None = None  #: seconds, when the partner said so
     ours: bool = False  #: it was the hub that broke, not the partner
     credentials: bool = False  #: it does not accept who we say we are: a person must look, and nobody hammers at it

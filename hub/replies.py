@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from hub.model import storable
+
 _LONGEST = 3_600.0  #: one hour; who asks for more is asked again then
 
 
@@ -39,10 +41,10 @@ def read_json(body: bytes) -> Any:
 
 
 def text(value: object) -> str:
-    """Return a text or whole number of JSON as text; nothing for anything else."""
+    """Return a text or whole number of JSON as text that can be kept and sent; nothing for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return str(value).strip()
+    return storable(str(value).strip())
 
 
 def snippet(body: bytes) -> str:

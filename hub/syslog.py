@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 import attrs
 
+from hub.model import storable
+
 LONGEST = 1 << 16  #: octets of one message; RFC 5425 asks for 2048 at least, and for 8192
 FACILITIES = (
     *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp"),
@@ -74,7 +76,9 @@ def read(octets: bytes) -> Line:
         process=process,
         kind=kind,
         data=data,
-        text=said.removeprefix(_BOM).decode("utf-8", "replace"),  # without BOM, of any encoding (RFC 5424, 6.4)
+        text=storable(
+            said.removeprefix(_BOM).decode("utf-8", "replace")
+        ),  # without BOM, of any encoding (RFC 5424, 6.4)
     )
 
 
@@ -102,7 +106,7 @@ def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
         for number, (parameter, value) in enumerate(_PARAMETER.findall(element[2])):
             if number == _PARAMETERS:
                 raise ValueError("too many SD-PARAMs")
-            values.setdefault(parameter.decode("ascii"), _ESCAPED.sub(r"\1", value.decode()))
+            values.setdefault(parameter.decode("ascii"), storable(_ESCAPED.sub(r"\1", value.decode())))
         found[name] = values
     if not found:
         raise ValueError(f"octet {at}: no structured data")

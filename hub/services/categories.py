@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from hub.errors import Rejected
-from hub.model import Problem, Record
+from hub.model import Problem, Record, storable
 from hub.services import Service
 
 #: The procedures of the national portal, by the service that gives them.
@@ -71,7 +71,7 @@ def _column(row: object, begun: str) -> str:
 def _text(row: Mapping[str, object], column: str) -> str:
     """Return what *column* says; what no database keeps, half a surrogate pair or U+0000, as a question mark."""
     value = row.get(column)
-    return "" if value is None else str(value).replace("\0", "?").encode(errors="replace").decode().strip()
+    return "" if value is None else storable(str(value)).strip()
 
 
 SERVICE = Service(name="categories", read=read, milestones=frozenset())

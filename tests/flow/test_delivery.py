@@ -1,7 +1,14 @@
 """Delivery as an operator sees it: retries until the partner returns, one slow partner, dead letters, stops and crashes."""
 
+import json
+
+import pytest
+
+import adapters
 from hub.delivery import DRAIN, Unreachable
-from hub.model import State
+from hub.model import Reply, State
+from hub.terms import Terms
+from tests import pki
 from tests.flow.desk import POLICY, Broken
 
 CONCURRENCY = POLICY.concurrency
@@ -123,3 +130,25 @@ def test_a_lost_answer_leads_to_a_repetition_with_the_same_bytes(desk):
     desk.waiting.pop().reply.errback(Unreachable("connection broke"))
     desk.pass_time(5)
     assert desk.got == [("vpub", b"packet 1")]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_whatever_a_partner_says_can_be_kept_and_its_message_comes_to_an_end(desk, taken):
+    said = json.dumps(
+        {
+            "success": taken,
+            "message": f"{chr(0xD800)}\0",
+            "data": {"docId": f"{chr(0xD800)}\0", "errorCode": 10 * (not taken)},
+        }
+    )
+    settings = {each.name: each.default or "x" for each in adapters.settings("lgsp")} | {"username": ""}
+    terms = Terms(
+        partner="vpub", url="https://partner", identity=pki.partner("hub"), settings=settings, secrets={"secret": "x"}
+    )
+    desk.adapters["vpub"] = adapters.adapter("lgsp", terms)
+    desk.up["vpub"] = lambda: Reply(200, said.encode())
+    desk.start()
+    message = desk.take(1, "H55.01")
+    desk.pass_time(30)
+    assert desk.states(message)["H55.01"] == (State.DELIVERED if taken else State.DEAD, 1)
+    assert desk.asked["vpub"] == 1

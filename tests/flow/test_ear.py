@@ -183,3 +183,13 @@ def test_a_mistake_of_the_hub_costs_the_one_message_only(heard, journal, monkeyp
     monkeypatch.undo()
     protocol.dataReceived(opening(2))
     assert (line.reading, kept(journal), heard.counts) == (True, 1, {"failed": 1, "incident": 1})
+
+
+def test_a_line_that_cannot_be_kept_holds_up_none_behind_it(heard, journal, monkeypatch):
+    protocol, _line = connect(heard)
+    protocol.handshakeCompleted()
+    monkeypatch.setattr(ear, "take", lambda *_: 1 / 0)
+    protocol.dataReceived(opening(1))
+    monkeypatch.undo()
+    protocol.dataReceived(opening(2))
+    assert (heard.counts, kept(journal)) == ({"failed": 1, "incident": 1}, 1)
