@@ -8,16 +8,62 @@ from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web._newclient import HTTP11ClientProtocol, Request
+from twisted.web.client import HTTPConnectionPool, ResponseDone, ResponseFailed
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
 from zope.interface import implementer
+
+#: Octets of an answer's head, all it says before the body.
+HEAD = 256 * 1024
 
 
 class TooLong(Exception):
     """The answer has more octets than it may."""
+
+
+class _Bounded(HTTP11ClientProtocol):
+    """Gives up a connection over which a head comes without end: Twisted bounds each line of it, and not how many there are."""
+
+    _head = 0
+
+    def request(self, request: Request) -> Deferred[IResponse]:
+        """See `HTTP11ClientProtocol`."""
+        self._head = 0
+        return super().request(request)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Count what comes while the body has not begun."""
+        if self._parser is not None and self._parser.state in {"STATUS", "HEADER"}:
+            self._head += len(data)
+            if self._head > HEAD:
+                over = TooLong(f"the head of the answer is longer than {HEAD} octets")
+                self._giveUp(Failure(over))  # type: ignore[no-untyped-call]
+                return
+        super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+
+class _Connecting(Factory):
+    """Makes the protocol of one connection of a pool."""
+
+    noisy = False
+
+    def __init__(self, quiescent: object, _metadata: str) -> None:
+        self._quiescent = quiescent
+
+    def buildProtocol(self, addr: object) -> _Bounded:
+        """See `Factory`."""
+        return _Bounded(self._quiescent)  # type: ignore[no-untyped-call]
+
+
+def pool(reactor: object, *, persistent: bool) -> HTTPConnectionPool:
+    """Return a pool of connections over which every answer has a bounded head; whether to ask again is the caller's to say."""
+    made = HTTPConnectionPool(reactor, persistent=persistent)
+    made._factory = _Connecting  # type: ignore[assignment]  # noqa: SLF001 - Twisted has no other way
+    made.retryAutomatically = False
+    return made
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -148,7 +148,8 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
             anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
             tls.check_host(shown, host)
 
-        agent = Agent(reactor, calling.OneContext(tls.context(None, check)), connectTimeout=PATIENCE)
+        pool = calling.pool(reactor, persistent=False)
+        agent = Agent(reactor, calling.OneContext(tls.context(None, check)), connectTimeout=PATIENCE, pool=pool)
         if question.certificate is None:
             response = await agent.request(b"GET", url.encode("ascii"))
             limit = LARGEST_CRL

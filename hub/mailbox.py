@@ -30,6 +30,7 @@ _KEPT = 5.0  #: seconds that a session waits for the next command
 _LATE = 30.0  #: seconds that a server may take to end an IDLE
 #: What one command may bring, in octets: a mail of 20 MB is 27 MB as it travels, 40 at the worst.
 LIMIT = 64 * 1024 * 1024
+_LITERALS = 100  #: and so many literals: a line is put together anew with each
 
 
 class Stranger(Exception):
@@ -114,8 +115,8 @@ class Session:
                 if not (found := _LITERAL.fullmatch(part)):
                     break
                 size += int(found[1])
-                if size > LIMIT:
-                    break
+                if size > LIMIT or len(literals) == _LITERALS:
+                    raise Broken(f"the server says more than {LIMIT} octets, or {_LITERALS} literals")
                 literals.append(await self._line.octets(int(found[1])))
             if size > LIMIT:
                 raise Broken(f"the server says more than {LIMIT} octets")

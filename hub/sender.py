@@ -84,8 +84,7 @@ class Sender:
             return held[2]
         if held is not None:
             _ = held[3].closeCachedConnections()
-        pool = HTTPConnectionPool(self._reactor, persistent=True)
-        pool.retryAutomatically = False  # whether to try again is the delivery's to say
+        pool = calling.pool(self._reactor, persistent=True)
         pool.cachedConnectionTimeout = 30
         shown = self.config.tls if partner.policy.transport == "mutual-tls" else None
         host = urlsplit(partner.url or "").hostname or ""

@@ -26,7 +26,9 @@ def collected(root: Path) -> tuple[Any, list[str]]:
     """Collect from the directory; return how that ended, and the names of the files that arrived."""
     settings = {each.name: each.default or "" for each in adapters.settings("govreport")}
     terms = Terms(partner="baocao", url=root.as_uri(), identity=partner("hub"), settings=settings)
-    conversation, arrived, said = cast("Collector", adapters.adapter("govreport", terms)).collect("", NOW), [], None
+    conversation: Any = cast("Collector", adapters.adapter("govreport", terms)).collect("", NOW)
+    arrived: list[str] = []
+    said: Any = None
     while True:
         try:
             step = conversation.send(said)

@@ -169,6 +169,7 @@ def test_a_server_that_never_ends_a_line_or_says_too_much_is_hung_up_on():
     signed_in = (b"* OK\r\n", b"L1 OK\r\n", b"L2 OK\r\n", b"L3 OK\r\n")
     for said, why in (
         (b"* 1 FETCH {99999999}\r\n", "says more than"),
+        (b"{0}\r\n" * 200, "or 100 literals"),
         (b"L9 OK\r\n", "speaks no IMAP"),
         (b"* BYE\r\n", "hangs up"),
     ):
