@@ -4,11 +4,13 @@ Knows the order of these steps and what to remember between two lists; no call o
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import attrs
 
 from hub.model import Arrival, Judged, Reply, Request, Unavailable
+from hub.terms import Notes
 
 TAKEN = "taken"
 REFUSED = "refused"
@@ -38,22 +40,27 @@ Tell = Callable[[str, bool], Generator[Request, Reply, bool | Unavailable]]
 
 
 def settle(
-    shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell
+    shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell, notes: Notes, now: datetime
 ) -> Generator[Request | Arrival, Any, Settled | Unavailable]:
     """Settle what their list has *shown* as open, each id once: all that was *owed*, and at most *most* others.
 
     *fetch* gets one document; the hub judges it, and *tell* says whether the hub has it and returns whether they heard.  What they do
-    not give arrives as their answer, once: the hub refuses it, and a person sees why; it is fetched again as long as it is shown,
-    and holds up nothing.  What is shown no more is owed no more.
+    not give arrives as their answer, once: the hub refuses it, and a person sees why; it is fetched again as long as it is shown, and
+    holds up nothing.  The first time that a collection breaks off at a document it may be that they are away; *notes* puts it behind
+    the others then, and the second time it is one that they do not give.  What is shown no more is owed no more.
     """
-    fresh = [each for each in shown if each not in owed]
+    fresh = notes.in_turn([each for each in shown if each not in owed], now)
     left: dict[str, str] = {}
     for document_id in (*fresh[:most], *(each for each in shown if each in owed)):
         state = owed.get(document_id, "")
         if not state:
+            stuck = notes.ask(document_id, now) or document_id in owed
             given = yield from fetch(document_id)
             if isinstance(given, Unavailable):
-                return given
+                if given.credentials or not stuck:
+                    return given
+                given = Given(None, given.detail.encode())
+            notes.have(document_id)
             if given.content is not None:
                 judged: Judged = yield Arrival(given.content, document_id)
                 state = TAKEN if judged.is_here else REFUSED

@@ -33,6 +33,10 @@ class Setting:
         return re.fullmatch(self.like, value) is not None
 
 
+#: So long it is remembered at which document a conversation broke off.
+_REMEMBERED = timedelta(days=1)
+
+
 @attrs.define
 class Notes:
     """What an adapter remembers from one conversation to the next, such as a token, until it ends; lost with the process."""
@@ -51,6 +55,20 @@ class Notes:
     def drop(self, name: str) -> None:
         """Forget it: the partner did not take it any more."""
         self._kept.pop(name, None)
+
+    def ask(self, document: str, now: datetime) -> bool:
+        """Note that *document* is asked for now, until `have`; tell whether it was before, and the conversation broke off there."""
+        before = self.recall(f"asked {document}", now)
+        self.keep(f"asked {document}", now.isoformat(), now + _REMEMBERED)
+        return before is not None
+
+    def have(self, document: str) -> None:
+        """Note that what was asked for was answered, whatever the answer."""
+        self.drop(f"asked {document}")
+
+    def in_turn(self, documents: Sequence[str], now: datetime) -> list[str]:
+        """Return *documents* in their order, but behind the others those at which a conversation broke off, the longest ago first."""
+        return sorted(documents, key=lambda each: self.recall(f"asked {each}", now) or "")
 
 
 @attrs.frozen(kw_only=True)

@@ -32,7 +32,7 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Setting, Terms
+from hub.terms import Notes, Setting, Terms
 
 SETTINGS = (
     Setting("organ", like="[!-~]+", expected="the code under which the token was given, such as 000.00.00.H55"),
@@ -63,6 +63,7 @@ class Bkav:
     url: str
     settings: Mapping[str, str]
     token: str = attrs.field(repr=False)
+    notes: Notes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send a packet apart, a status by UpdateTraces; the packet's own DocumentId is all that tells a repetition."""
@@ -96,13 +97,9 @@ class Bkav:
                 return self._trouble(heard)
             for document_id in filter(None, heard.leaves("DocumentId")):
                 waiting.setdefault(document_id, []).append(organ)
-        settled = yield from settle(
-            list(waiting),
-            before["documents"],
-            _MOST,
-            partial(self._fetch, waiting=waiting, now=now),
-            partial(self._confirm, waiting=waiting, now=now),
-        )
+        fetch = partial(self._fetch, waiting=waiting, now=now)
+        confirm = partial(self._confirm, waiting=waiting, now=now)
+        settled = yield from settle(list(waiting), before["documents"], _MOST, fetch, confirm, self.notes, now)
         if isinstance(settled, Unavailable):
             return settled
         traces = yield from self._traces(set(before["traces"]), now)
@@ -223,7 +220,7 @@ class Bkav:
 
 def adapter(terms: Terms) -> Bkav:
     """Return the adapter of one partner; every adapter folder has this function."""
-    return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"])
+    return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"], notes=terms.notes)
 
 
 def _taken(heard: Heard) -> Outcome:

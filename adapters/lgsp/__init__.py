@@ -106,9 +106,8 @@ class Lgsp:
             if shown is None:
                 return self.codes.trouble(answer)
             room = max(_MOST - fresh, 0)
-            settled = yield from settle(
-                shown, before.owed, room, partial(self._fetch, now=now), partial(self._tell, now=now)
-            )
+            fetch, tell = partial(self._fetch, now=now), partial(self._tell, now=now)
+            settled = yield from settle(shown, before.owed, room, fetch, tell, self.notes, now)
             if isinstance(settled, Unavailable):
                 return settled
             owed |= settled.owed

@@ -88,9 +88,11 @@ class Axis:
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Get what waits, documents before statuses, a portion at a time; the cursor is the last day that was seen to its end.
 
-        The days before it are looked at again, for what the axis listed late.
+        The days before it are looked at again, for what the axis listed late.  What a collection broke off at comes last in the next one,
+        so that it keeps nothing else waiting.
         """
         line, room, flaw = self._line(now), int(self.settings["portion"]), ""
+        stuck: list[str] = []
         for kind in ("edoc", "status"):
             listed = yield from self._received(line, kind, cursor)
             if isinstance(listed, Unavailable):
@@ -99,12 +101,19 @@ class Axis:
                 if not item.doc_id:
                     flaw = f"the list of {kind} names something without a docId that can be asked for"
                     continue
+                if self.notes.recall(f"asked {item.doc_id}", now):
+                    stuck.append(item.doc_id)
+                    continue
                 if not room:
                     return Collected(cursor, more=True)
                 room -= 1
                 broken = yield from self._take(line, item.doc_id)
                 if broken is not None:
                     return broken
+        for doc_id in self.notes.in_turn(stuck, now):
+            broken = yield from self._take(line, doc_id)
+            if broken is not None:
+                return broken
         return Unavailable(flaw) if flaw else Collected(_day(now).isoformat())
 
     def list_units(self, now: datetime) -> Listing:
@@ -145,11 +154,13 @@ class Axis:
 
         What the axis does not give is handed in as it answered: that is refused, and kept where a person finds it.
         """
+        self.notes.ask(doc_id, line.now)
         answer = yield from line.ask("getEdoc", [("docId", doc_id)])
         if isinstance(answer, Unavailable):
             return answer
         if self._is(answer, "credentials", "again", "few"):
             return self._broken(answer)
+        self.notes.have(doc_id)
         content = answers.packet(answer) if answer.good else None
         judged: Judged = yield Arrival(content or json.dumps(answer.fields).encode(), doc_id)
         telling = ["done" if judged.accepted else "fail"]

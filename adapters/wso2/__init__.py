@@ -104,7 +104,8 @@ class Wso2:
         if shown is None:
             return self.codes.trouble(answer)
         owed = json.loads(cursor) if cursor else {}
-        settled = yield from settle(shown, owed, _MOST, partial(self._fetch, now=now), partial(self._put, now=now))
+        fetch, put = partial(self._fetch, now=now), partial(self._put, now=now)
+        settled = yield from settle(shown, owed, _MOST, fetch, put, self.notes, now)
         if isinstance(settled, Unavailable):
             return settled
         return Collected(json.dumps(settled.owed, sort_keys=True) if settled.owed else "", settled.fresh > _MOST)

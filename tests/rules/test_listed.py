@@ -7,6 +7,8 @@ import attrs
 
 from hub.listed import REFUSED, TAKEN, Given, Settled, settle
 from hub.model import Arrival, Judged, Unavailable
+from hub.terms import Notes
+from tests.pki import NOW
 
 AWAY = Unavailable("away")
 
@@ -20,6 +22,7 @@ class Partner:
     away: set[str] = attrs.field(factory=set)
     asked: list[str] = attrs.field(factory=list)
     told: list[tuple[str, bool]] = attrs.field(factory=list)
+    notes: Notes = attrs.field(factory=Notes)
 
     def fetch(self, document_id: str) -> Generator[Any, Any, Given | Unavailable]:
         self.asked.append(document_id)
@@ -35,7 +38,7 @@ class Partner:
 
 def go(partner: Partner, shown: str, owed: dict[str, str] | None = None, most: int = 9, refused: str = "") -> Any:
     """Go through what is *shown*; return the outcome and the arrivals."""
-    steps = settle(shown.split(), owed or {}, most, partner.fetch, partner.tell)
+    steps = settle(shown.split(), owed or {}, most, partner.fetch, partner.tell, partner.notes, NOW)
     arrivals: list[Arrival] = []
     try:
         step: Any = next(steps)
@@ -86,6 +89,19 @@ def test_so_many_new_ones_at_most_but_all_that_is_owed():
     assert [each.message_id for each in arrivals] == ["a", "b", "f"]
     assert partner.told == [("a", True), ("b", True), ("e", True), ("f", True)]
     assert outcome == Settled({}, 4)
+
+
+def test_what_a_collection_broke_off_at_comes_last_the_next_time_and_is_then_not_given():
+    partner = Partner({"a": AWAY, "b": b"2"})
+    assert go(partner, "a b") == (AWAY, [])
+    outcome, arrivals = go(partner, "a b")
+    assert [(each.message_id, each.content) for each in arrivals] == [("b", b"2"), ("a", b"away")]
+    assert outcome == Settled({"a": ""}, 2)
+    assert go(partner, "a", outcome.owed) == (Settled({"a": ""}, 0), [])
+    partner.has["a"] = Unavailable("who are you", credentials=True)
+    assert go(partner, "a", outcome.owed)[0].credentials
+    partner.has["a"] = b"1"
+    assert [each.content for each in go(partner, "a", outcome.owed)[1]] == [b"1"]
 
 
 def test_a_partner_that_goes_away_ends_it_and_the_next_time_finds_the_same():

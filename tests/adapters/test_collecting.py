@@ -1,0 +1,80 @@
+"""What one document's answer cannot do, whatever it is: keep the others waiting that a partner lists behind it."""
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import adapters
+from hub.model import Arrival, Collected, Collector, Judged, Reply
+from hub.terms import Terms
+from tests.pki import NOW, partner
+
+SOAP = '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Header>%s</s:Header><s:Body>%s</s:Body></s:Envelope>'
+LISTED = [{"docId": name, "status": "initial", "created_time": name} for name in "12"]
+BROKEN = [Reply(502, b""), Reply(200, b'{"data": "<'), Reply(200, (SOAP % ("", "&#1;")).encode())]
+
+
+def said(**fields: Any) -> Reply:
+    return Reply(200, json.dumps({"status": "OK", "success": True, "ErrorCode": "0", "message": "", **fields}).encode())
+
+
+def soap(header: str, body: str) -> Reply:
+    return Reply(200, (SOAP % (header, body)).encode(), {"content-type": "text/xml"})
+
+
+def vxp(request: Any, broken: Reply) -> Reply:
+    asked = {name.lower().removeprefix("xroadvnpt-"): value for name, value in request.headers}
+    if request.url.endswith("List"):
+        return said(data=LISTED if asked["messagetype"] == "edoc" else [])
+    if not request.url.endswith("getEdoc"):
+        return said()
+    return broken if asked["docid"] == "1" else said(data=base64.b64encode(b"<edXML/>").decode())
+
+
+def bkav(request: Any, broken: Reply) -> Reply:
+    if b"<GetPendingDocumentIds>" in request.body:
+        return soap("", "<R><DocumentId>1</DocumentId><DocumentId>2</DocumentId></R>")
+    if b"<GetDocument>" not in request.body:
+        return soap("", "<R><IsSuccess>true</IsSuccess></R>")
+    whole = soap('<MessageHeader xmlns="http://www.e-doc.vn/Schema/"><From/></MessageHeader>', "<R/>")
+    return broken if b"<DocumentId>1<" in request.body else whole
+
+
+def rest(request: Any, broken: Reply) -> Reply:
+    place = urlsplit(request.url)
+    asked = parse_qs(place.query)
+    if place.path == "/token":
+        return Reply(200, b'{"access_token": "t", "expires_in": 3600}')
+    if place.path.endswith("List") or (request.method, place.path) == ("GET", "/vanbans"):
+        return said(data=LISTED if asked.get("messageType", ["edoc"]) == ["edoc"] else [])
+    if request.method != "GET":
+        return said(data={})
+    if asked.get("docId") == ["1"] or place.path.endswith("/1"):
+        return broken
+    return said(data={"edxml": "<edXML/>"} if "docId" in asked else "<edXML/>")
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=["502", "half an answer", "no XML"])
+@pytest.mark.parametrize(("name", "answer"), [("vxp", vxp), ("bkav", bkav), ("lgsp", rest), ("wso2", rest)])
+def test_a_document_that_is_not_given_keeps_no_other_waiting(name, answer, broken):
+    settings = {each.name: each.default if each.default is not None else "x" for each in adapters.settings(name)}
+    secrets = dict.fromkeys((each.name for each in adapters.settings(name) if each.secret), "x")
+    terms = Terms(partner="p", url="http://a", identity=partner("hub"), settings=settings, secrets=secrets)
+    adapter = cast("Collector", adapters.adapter(name, terms))
+    cursor, arrived = "", []
+    for hour in range(3):
+        conversation: Any = adapter.collect(cursor, NOW + timedelta(hours=hour))
+        given: Any = None
+        try:
+            while True:
+                step = conversation.send(given)
+                if isinstance(step, Arrival):
+                    arrived.append(step.message_id)
+                given = Judged(True) if isinstance(step, Arrival) else answer(step, broken)
+        except StopIteration as end:
+            cursor = end.value.cursor if isinstance(end.value, Collected) else cursor
+    assert "2" in arrived
