@@ -82,7 +82,7 @@ def _read_category(said: Any, settings: Settings) -> Answer | Refused:
         return Refused("there is no such category")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise TypeError("no list of rows")
-    texts = [{str(name): _text(value) for name, value in row.items() if _text(value)} for row in rows]
+    texts = [{_text(name): _text(value) for name, value in row.items() if _text(value)} for row in rows]
     return Answer(tuple(("Row", json.dumps(row, ensure_ascii=False, separators=(",", ":"))) for row in texts))
 
 
@@ -202,10 +202,11 @@ def _answer(pairs: Iterable[tuple[str, object]]) -> Answer:
 
 
 def _text(value: object) -> str:
-    """Return a value of JSON as text; none, and what is no single value, is empty."""
+    """Return a value of JSON as text that XML has room for; none, and what is no single value, is empty."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return " ".join(str(value).split()) if isinstance(value, str | int | float) else ""
+    text = " ".join(str(value).split()) if isinstance(value, str | int | float) else ""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _status(said: Any, *names: str) -> str:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import adapters
+from adapters.ngsp import services
+from hub import lookups
 from hub.model import Answer, Query, Refused, Unavailable
 from hub.terms import Terms
 from tests.offices import hold, opened
@@ -191,3 +193,11 @@ def test_a_partner_without_a_customer_code_places_no_order(office):
     held = asked(adapters.adapter("ngsp", terms), ORDER)
     assert held.outcome == Refused("customer-code is not set for this partner")
     assert not held.requests
+
+
+def test_what_an_answer_says_can_be_said_on():
+    said = {"status": "1", "orderNumber": f"A{chr(0xD800)}", "message": "a\x01 b\x00"}
+    found = services.BY_OPERATION["OrderPostalReturn"].read(said, {"order-accepted": "1"})
+    assert isinstance(found, Answer)
+    assert lookups.recalled(lookups.written(found)) == found
+    assert lookups.answered("OrderPostalReturn", "q", found, NOW) is not None
