@@ -38,7 +38,7 @@ from hub.syslog import SEVERITIES, Line, Stream, Unframed
 
 log = structlog.get_logger()
 
-MOST = 500  #: connections; one more is closed at once
+MOST = 500  #: connections; of one more, the oldest that shook no hands makes room, or it is closed at once
 GREETING = 20  #: seconds for the handshake
 AGAIN = 1.0  #: a line that could not be committed is tried again after so many seconds
 #: What is counted, by what became of a line; `unframed` are connections that were closed for what came over them.
@@ -55,7 +55,7 @@ class Ear(Service):
     clock: Any
     _now: Callable[[], datetime]
     counts: Counter[str] = attrs.field(factory=Counter, init=False)
-    _connections: set["Connection"] = attrs.field(factory=set, init=False)
+    _connections: dict["Connection", None] = attrs.field(factory=dict, init=False)  #: the oldest first
 
     def factory(self) -> Factory:
         """Return what makes a protocol of each connection."""
@@ -68,15 +68,20 @@ class Ear(Service):
         return DeferredList(ending).addCallback(lambda _: None)
 
     def come(self, connection: "Connection") -> bool:
-        """Tell whether there is room for one more connection; it is remembered then."""
+        """Tell whether there is room for one more connection; it is remembered then.  The oldest that is nobody's yet makes room."""
+        if len(self._connections) >= MOST:
+            nobodys = next((each for each in self._connections if each.is_nobodys), None)
+            if nobodys is not None:
+                self.go(nobodys)
+                _ = nobodys.end()
         if len(self._connections) >= MOST or not self.running:
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None
         return True
 
     def go(self, connection: "Connection") -> None:
         """Forget a connection that is closed and has nothing left to do."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     def whose(self, shown: x509.Certificate) -> Partner | None:
         """Return whose connection it is, by the certificate *shown*; None, after journalling it, for a stranger's."""
@@ -182,6 +187,11 @@ class Connection(Protocol):
         self._working: Deferred[None] | None = None
         self._greeting: Any = None
         self._told = False
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Tell whether nobody has shown yet whose it is, or a stranger's."""
+        return self._shown is None and self._working is None
 
     def connectionMade(self) -> None:
         """Wait for the handshake; not for long."""

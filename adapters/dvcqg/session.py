@@ -120,7 +120,8 @@ class Session:
             return told
         session = _object(reply.body).get("session") if told.taken else None
         if not isinstance(session, str) or not session:
-            return Unavailable(f"login as {self.door.username}: {told.text}", credentials=True)
+            told_us = "an answer without a session" if told.taken else told.text  # not what may be one
+            return Unavailable(f"login as {self.door.username}: {told_us}", credentials=True)
         self.door.notes.keep(_KEPT, session, self.now + self.door.lasts)
         return session
 

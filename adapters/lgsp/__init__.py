@@ -176,7 +176,8 @@ class Lgsp:
                 return answer
             token = answer.token
             if not token:
-                return Unavailable(f"no token: {answer.told}"[:500], credentials=True)
+                told = "an answer without one" if answer.success else answer.told  # not what may be one
+                return Unavailable(f"no token: {told}"[:500], credentials=True)
             self.notes.keep("token", token, now + _TOKEN_LIFE)
         return (("Authorization", f"Bearer {token}"),)
 

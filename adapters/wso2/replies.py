@@ -68,7 +68,8 @@ def token(reply: Reply, now: datetime) -> Token | Unavailable:
         return Token(value, min(max(lives, 0), 86_400))
     error = text(said.get("error"))
     denied = reply.status in _DENIED or error in {"invalid_client", "unauthorized_client", "invalid_grant"}
-    told = text(said.get("error_description")) or error or snippet(reply.body)
+    told = text(said.get("error_description")) or error
+    told = told or ("JSON without a token that can be used" if said else snippet(reply.body))  # not what may be one
     return Unavailable(f"no token: HTTP {reply.status}: {told}"[:500], wait, credentials=denied)
 
 

@@ -150,7 +150,10 @@ def test_who_does_not_finish_the_handshake_is_cut_off(heard, clock):
 
 def test_one_connection_too_many_is_closed_at_once(heard, monkeypatch):
     monkeypatch.setattr(ear, "MOST", 2)
-    lines = [connect(heard)[1] for _ in range(3)]
+    known = [connect(heard) for _ in range(2)]
+    for protocol, _ in known:
+        protocol.handshakeCompleted()
+    lines = [*(line for _, line in known), connect(heard)[1]]
     assert [line.gone for line in lines] == [False, False, True]
 
 
@@ -193,3 +196,16 @@ def test_a_line_that_cannot_be_kept_holds_up_none_behind_it(heard, journal, monk
     monkeypatch.undo()
     protocol.dataReceived(opening(2))
     assert (heard.counts, kept(journal)) == ({"failed": 1, "incident": 1}, 1)
+
+
+def test_who_never_shakes_hands_takes_no_room_from_who_does(heard, monkeypatch):
+    monkeypatch.setattr(ear, "MOST", 2)
+    ours, line = connect(heard)
+    ours.handshakeCompleted()
+    _, first = connect(heard)
+    _, second = connect(heard)
+    assert (line.gone, first.gone, second.gone) == (False, True, False)
+    last, third = connect(heard)
+    last.handshakeCompleted()
+    _, fourth = connect(heard)
+    assert (line.gone, second.gone, third.gone, fourth.gone) == (False, True, False, True)
