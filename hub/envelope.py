@@ -3,7 +3,6 @@
 Nothing read here is trusted yet: the Body's child becomes a call only when hub.signature has verified that very element.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from lxml import etree
 from hub import values
 from hub.errors import CallRefused, describe
 from hub.model import Problem
+from hub.plain import writable
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -28,9 +28,6 @@ _ADDRESSED = {
     SOAP12: ("role", {"", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"}),
 }
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
-
-#: Not a Char of XML 1.0, 2.2.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: SOAP 1.1, 4.4.1 and SOAP 1.2, 5.4.6: two of our codes have a fault code of their own.
 _FAULTCODES = {"soap-version": "VersionMismatch", "not-must-understand": "MustUnderstand"}
@@ -124,7 +121,7 @@ def fault(namespace: str, problems: Sequence[Problem], *, server: bool, tracking
     *server*: ours, the caller may send the same again; else the caller's.  *problems* is not empty; the first names the fault.
     """
     first = problems[0]
-    said = _clean(describe(first))
+    said = writable(describe(first))
     element = etree.Element(f"{{{soap}}}Fault", nsmap={"soap": soap})
     if soap == SOAP12:
         code = "Receiver" if server else _FAULTCODES.get(first.code, "Sender")
@@ -160,7 +157,7 @@ def error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
     """Return an `ErrorList` of *namespace*: a code and both sentences for each problem."""
     errors = build(namespace, "ErrorList", {})
     for problem in problems:
-        errors.append(build(namespace, "Error", {"Code": problem.code, "Description": _clean(describe(problem))}))
+        errors.append(build(namespace, "Error", {"Code": problem.code, "Description": writable(describe(problem))}))
     return errors
 
 
@@ -238,11 +235,6 @@ def _must_understand(header: etree._Element, soap: str) -> None:
 
 def _broken(place: etree._Element, reason: str) -> CallRefused:
     return CallRefused(Problem("contract-broken", f"line {place.sourceline}: {reason}"))
-
-
-def _clean(text: str) -> str:
-    """Details quote what was sent: what XML cannot carry is shown as a replacement character."""
-    return _NOT_XML.sub("\ufffd", text)
 
 
 def _at(element: etree._Element, path: str, namespaces: dict[str, str] | None = None) -> etree._Element | None:

@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
+from hub.plain import storable
+
 #: The service whose messages are packets; every other one is a file of `hub.services`.
 DOCUMENTS = "documents"
 #: The partner that the hub itself is, for messages of its own.
@@ -317,11 +319,6 @@ class Reply:
     body: bytes
     headers: Mapping[str, str] = attrs.field(factory=dict)  #: names in lower case
     at: datetime | None = None  #: when it came; None: as the conversation began
-
-
-def storable(text: str) -> str:
-    """Return *text* as every database can keep it: half a surrogate pair, and U+0000, as a question mark.  A partner may say either in JSON."""
-    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from hub.model import storable
+from hub.plain import storable
 
 _LONGEST = 3_600.0  #: one hour; who asks for more is asked again then
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from hub.model import storable
+from hub.plain import storable
 
 LONGEST = 1 << 16  #: octets of one message; RFC 5425 asks for 2048 at least, and for 8192
 FACILITIES = (
@@ -78,7 +78,7 @@ def read(octets: bytes) -> Line:
         data=data,
         text=storable(
             said.removeprefix(_BOM).decode("utf-8", "replace")
-        ),  # without BOM, of any encoding (RFC 5424, 6.4)
+        ),  # without BOM of any encoding (RFC 5424, 6.4)
     )
 
 

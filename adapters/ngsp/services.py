@@ -11,6 +11,7 @@ from urllib.parse import quote
 import attrs
 
 from hub.model import Answer, Query, Refused
+from hub.plain import writable
 
 Settings = Mapping[str, str]
 
@@ -205,8 +206,7 @@ def _text(value: object) -> str:
     """Return a value of JSON as text that XML has room for; none, and what is no single value, is empty."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = " ".join(str(value).split()) if isinstance(value, str | int | float) else ""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return writable(" ".join(str(value).split())) if isinstance(value, str | int | float) else ""
 
 
 def _status(said: Any, *names: str) -> str:

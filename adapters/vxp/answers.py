@@ -11,6 +11,7 @@ from datetime import datetime
 import attrs
 
 from hub.model import Reply, Unavailable
+from hub.plain import still
 from hub.replies import read_json, retry_after
 
 #: Under these an answer is the axis's own: its SDK reads JSON under any status, but a 5xx may be anybody's on the way.
@@ -97,7 +98,7 @@ def text(value: object) -> str:
     if value is None:
         return ""
     line = " ".join(str(value).split())[:500]
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    return still(line)
 
 
 def _id(value: object) -> str:

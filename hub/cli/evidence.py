@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, still, t
+from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, t
+from hub.plain import still
 
 if TYPE_CHECKING:
     from cryptography import x509

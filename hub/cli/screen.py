@@ -16,6 +16,7 @@ import attrs
 import click
 
 from hub.errors import Mistake
+from hub.plain import still
 
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
 
@@ -48,11 +49,6 @@ def _default_config() -> Path:
 def _plain(value: object) -> object:
     """Return *value* as JSON can carry it: times in ISO 8601, anything else as its text."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def still(text: str) -> str:
-    """Return what a terminal may be shown of a text that may be a stranger's: nothing in it moves the cursor."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 @attrs.define

@@ -3,7 +3,6 @@
 The words of both languages are in it, so that one sealed document serves every reader.
 """
 
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any, cast
 from lxml import etree
 
 from hub import contract
+from hub.plain import writable
 from hub.report import evidence
 from hub.report.counting import Report, Row
 from hub.report.evidence import Line
@@ -21,8 +21,6 @@ from hub.report.words import name
 
 REPORT = "urn:lienthong:report:1"
 
-#: What no XML 1.0 document can hold; a unit's name may come from a file that is none.
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _turn = threading.Lock()  # lxml keeps one error log a schema
 
@@ -112,7 +110,7 @@ def _describe(root: etree._Element, form: Form) -> None:
     """Add which version of which form it is."""
     dates = {"since": form.since, "until": form.until}
     known = {key: day.isoformat() for key, day in dates.items() if day is not None}
-    named = {"service": form.service, "number": _UNWRITABLE.sub("\ufffd", form.number)}
+    named = {"service": form.service, "number": writable(form.number)}
     named = {key: text for key, text in named.items() if text}
     if form.first_number != 1:
         named["firstNumber"] = str(form.first_number)
@@ -125,7 +123,7 @@ def _describe(root: etree._Element, form: Form) -> None:
 
 
 def _fill(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
-    _add(element, "Name").text = _UNWRITABLE.sub("\ufffd", name(row, names))
+    _add(element, "Name").text = writable(name(row, names))
     for column in form.columns:
         if column.kind is Kind.TIME:
             at = row.times[column.key]

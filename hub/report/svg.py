@@ -3,7 +3,6 @@
 Everything that is drawn is said in the element `desc` too, and each mark has its number in a `title`.
 """
 
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -11,6 +10,7 @@ from math import floor, log10
 from textwrap import wrap
 from xml.sax.saxutils import escape, quoteattr
 
+from hub.plain import writable
 from hub.report.charts import Plot
 from hub.report.form import ChartKind
 from hub.report.words import number
@@ -24,7 +24,6 @@ _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 _INK, _FAINT, _GRID = "#111111", "#555555", "#d9d9d2"
 _LABELS = 250  # what the names beside bars take
 _BAR = 13
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def draw(plot: Plot, language: str = "vi", prefix: str = "chart") -> str:
@@ -172,7 +171,7 @@ def _folded(text: str, letters: int, most: int) -> Sequence[str]:
 
 
 def _safe(text: str) -> str:
-    return escape(_UNWRITABLE.sub("\ufffd", text))
+    return escape(writable(text))
 
 
 def _r(value: float) -> str:

@@ -17,6 +17,7 @@ import attrs
 from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
+from hub.plain import still
 from hub.report.declaring import Declaration, Told, may_be_declared, whole
 from hub.report.form import WORKED_OUT, Column, Form, Kind
 from hub.report.period import Period
@@ -259,7 +260,7 @@ class _Filled:
     def refuse(self, row: int, column: int, vi: str, en: str) -> None:
         """Note a mistake; what is quoted of the workbook moves no cursor."""
         cell = self.sheet.address(row, column) if row else ""
-        self.wrong.append(Wrong(*(_plain(text) for text in (cell, vi, en))))
+        self.wrong.append(Wrong(*(still(text) for text in (cell, vi, en))))
 
     def declaration(self, form: Form, period: Period, units: tuple[str, ...]) -> Declaration:
         self.check_mark([form.id, units[0], period.text])
@@ -396,7 +397,3 @@ class _Filled:
             f"“{text[:50]}” không phải số nguyên từ 0 đến {_MOST}; hãy nhập số nguyên hoặc để trống",
             f"“{text[:50]}” is no whole number from 0 to {_MOST}; type one, or leave it empty",
         )
-
-
-def _plain(text: str) -> str:
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)

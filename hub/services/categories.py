@@ -13,7 +13,8 @@ from typing import Any
 import attrs
 
 from hub.errors import Rejected
-from hub.model import Problem, Record, storable
+from hub.model import Problem, Record
+from hub.plain import storable
 from hub.services import Service
 
 #: The procedures of the national portal, by the service that gives them.

@@ -7,7 +7,6 @@
 Its fact is one of `reports`, beside the fact that the report was handed in.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,13 +16,12 @@ from lxml import etree
 from hub import markup
 from hub.errors import Rejected
 from hub.model import Fact, Problem, Record
+from hub.plain import writable
 from hub.services import Service, reports
 
 NAME = "verdicts"
 NAMESPACE = "urn:lienthong:verdict:1"
 _WORDS = ("form", "unit", "period", "revision", "result", "by")
-#: What no XML 1.0 document can hold; who writes a reason pastes it from anywhere.
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +42,7 @@ def content(verdict: Verdict) -> bytes:
     said = {word: str(getattr(verdict, word)) for word in _WORDS}
     root = etree.Element(_tag("Verdict"), said, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for reason in verdict.reasons:
-        etree.SubElement(root, _tag("Reason")).text = _UNWRITABLE.sub("\ufffd", reason)
+        etree.SubElement(root, _tag("Reason")).text = writable(reason)  # people paste it from anywhere
     return etree.tostring(root, method="c14n", exclusive=True)
 
 
