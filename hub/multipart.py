@@ -27,8 +27,10 @@ _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e]*)")
 _ID = re.compile(r"[\x21-\x3b=\x3f-\x7e]+")
 #: White space is a space or a tab (RFC 9110, 5.6.3): what else Python takes for it, another reader takes for a part of the name.
-_PARAMETER = re.compile(r';[ \t]*([!#-:<>-~]+)[ \t]*=[ \t]*(?:("(?:[^"\\]|\\.)*")|([!#-:<-~]*))')
-_PARAMETERS = re.compile(rf"(?:{_PARAMETER.pattern}[ \t]*)+;?[ \t]*")
+#: Nothing is tried in two ways (`*+`, `++`): where a value is empty, the white space around it could be shared out between the two
+#: in as many ways as there are spaces, of each parameter, and all of them together.
+_PARAMETER = re.compile(r';[ \t]*+([!#-:<>-~]++)[ \t]*+=[ \t]*+(?:("(?:[^"\\]|\\.)*+")|([!#-:<-~]*+))')
+_PARAMETERS = re.compile(rf"(?:{_PARAMETER.pattern}[ \t]*+)++;?[ \t]*")
 _CRLF = b"\r\n"
 #: The name of a field of a form.
 _FORM_FIELD = re.compile(rb'\r\ncontent-disposition:[ \t]*form-data;[ \t]*name="([a-z]{1,20})"', re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import time
 
 import pytest
 from hypothesis import example, given
@@ -175,6 +176,13 @@ def test_an_envelope_of_more_than_a_megabyte_is_too_large():
 def test_a_content_type_that_may_be_read_in_two_ways_is_refused(header):
     with pytest.raises(CallRefused, match="multipart-broken"):
         related(header)
+
+
+def test_a_content_type_is_read_in_one_go_however_its_white_space_could_be_shared_out():
+    began = time.process_time()
+    with pytest.raises(CallRefused, match="multipart-broken"):
+        related(f'multipart/related{"; a=   " * 11}"')
+    assert time.process_time() - began < 0.5, "each empty value would make it four times as long"
 
 
 def test_a_reference_is_a_cid_and_nothing_else():
