@@ -34,6 +34,9 @@ READ_SIZE = 1 << 18  #: and how large it may be, in octets
 #: The one element of a packet whose text may be large.
 LOADED = "ContentTransferEncoded"
 TIMED = 4  #: the Priority of a document that waits for its hour
+#: What a recall or a replacement may do at most: to so many documents at so many units, multiplied.  It is all one transaction, and
+#: meanwhile nobody else's message is taken.
+EFFECTS = 2000
 #: How the octets of some types begin.
 _MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -114,12 +117,15 @@ def _document(packet: Branch, notes: Notes, loads: Loads) -> Packet:
     responses = tuple(_responses(message))
     attachments = tuple(_attachments(packet, kind, notes, loads))
     added, removed = _receivers(business, notes) if kind is Kind.UPDATE else ((), ())
+    recipients = tuple(_recipients(message, notes))
+    replaces = tuple(_replaced(business)) if kind is Kind.REPLACEMENT else ()
     _check_needs(kind, business, responses, notes)
+    _check_effects(kind, business, recipients, responses, replaces, notes)
     _day(promulgation, "PromulgationDate", notes)
     return Packet(
         kind=kind,
         sender=message.one("From").text("OrganId"),
-        recipients=tuple(_recipients(message, notes)),
+        recipients=recipients,
         document_id=message.text("DocumentId"),
         code=f"{code.text('CodeNumber')}/{code.text('CodeNotation')}",
         promulgation_date=promulgation.text("PromulgationDate"),
@@ -132,7 +138,7 @@ def _document(packet: Branch, notes: Notes, loads: Loads) -> Packet:
         about=business.text("DocumentId"),
         added=added,
         removed=removed,
-        replaces=tuple(_replaced(business)) if kind is Kind.REPLACEMENT else (),
+        replaces=replaces,
         attachments=attachments,
     )
 
@@ -198,6 +204,23 @@ def _check_needs(kind: Kind, business: Branch, responses: tuple[ResponseFor, ...
         )
     if kind is Kind.UPDATE and not business.text("DocumentId"):
         notes.tolerate("N", business.path("DocumentId"), f"{business.line()}: taken for the MessageHeader's")
+
+
+def _check_effects(
+    kind: Kind,
+    business: Branch,
+    recipients: tuple[str, ...],
+    responses: tuple[ResponseFor, ...],
+    replaces: tuple[Replaced, ...],
+    notes: Notes,
+) -> None:
+    """Refuse a change that would do too much in one step."""
+    effects = sum(max(1, len(each.organs)) for each in replaces)
+    if kind is Kind.RECALL and not business.text("DocumentId"):
+        effects = len(recipients) * len(responses)
+    if effects > EFFECTS:
+        place, line = business.path("BussinessDocType"), business.line("BussinessDocType")
+        notes.refuse("R", place, f"{line}: documents times units are {effects}; at most {EFFECTS} in one packet")
 
 
 def _day(branch: Branch, name: str, notes: Notes) -> date | None:

@@ -688,6 +688,18 @@ def test_a_real_update_and_a_real_replacement_name_units_and_documents():
     assert packet.read(found["edoc_replacement"]).replaces == (old, old)
 
 
+def test_a_change_that_would_do_too_much_in_one_step_is_refused():
+    units, old = [f"000.00.00.G{number}" for number in range(51)], [f"old-{number}" for number in range(40)]
+    recalled = [Answered("H55.13", document_id=each) for each in old]
+    for many in (
+        document(kind=1, recipients=units, responses=recalled),
+        document(kind=3, recipients=units, replaced=old),
+    ):
+        assert codes(many) == ["R.TraceHeaderList.Bussiness.BussinessDocType"]
+    assert packet.read(document(kind=1, recipients=units[:-1], responses=recalled)).kind is Kind.RECALL
+    assert packet.read(document(kind=3, recipients=units[:-1], replaced=old)).kind is Kind.REPLACEMENT
+
+
 def marked(name, text, content=None):
     added = f"<edXML:{name}>{text}</edXML:{name}></edXML:OtherInfo>"
     return edit(content or document(priority=4), "</edXML:OtherInfo>", added)
