@@ -20,6 +20,7 @@ ENCODINGS = frozenset({"UTF-8", "UTF-16"})
 _OPENING = "<!"  #: of a comment or a CDATA section: where there is no DOCTYPE, nothing else begins so
 _MARKED = {b"\xff\xfe": "UTF-16-LE", b"\xfe\xff": "UTF-16-BE"}
 _UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
+_FEW = 32  #: so many namespace declarations in scope cost nothing
 SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
 
 
@@ -35,6 +36,9 @@ class Limits:
     nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
     name: int = 256  #: characters of a name with its prefix
     names: int = 2_000  #: different names; a thread's parser keeps every name it has ever seen
+    spaces: int = (
+        200_000_000  #: squares of the namespace declarations in scope, summed over the elements that have many
+    )
     plain: frozenset[str] = frozenset(
         {"Security", "Body"}
     )  #: local names of elements that may hold no comment and no CDATA section
@@ -142,19 +146,32 @@ def _refuse(parser: expat.XMLParserType, code: str, detail: str) -> NoReturn:
 
 
 def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
-    """Count what opens and closes."""
+    """Count what opens and closes.
+
+    A canonical form looks at every namespace in scope for each of them, at every element (libxml2), and so does a copy.
+    """
     open_names: list[str] = []
-    nodes = 0
+    declaring = [(0, 0)]  # how deep, and how many namespaces are declared there; what has closed goes at the next start
+    nodes = scope = spaces = 0
     most_depth, most_attributes, most_nodes = limits.depth, 2 * limits.attributes, limits.nodes
+    most_spaces = limits.spaces
 
     def start(name: str, attributes: list[str]) -> None:
-        nonlocal nodes
+        nonlocal nodes, scope, spaces
+        while declaring[-1][0] > len(open_names):
+            scope -= declaring.pop()[1]
         open_names.append(name)
         nodes += 1
         if attributes:
             nodes += len(attributes) >> 1
             if len(attributes) > most_attributes:
                 _refuse(parser, "too-deep", f"more than {limits.attributes} attributes")
+            if declared := _declared(attributes):
+                declaring.append((len(open_names), declared))
+                scope += declared
+        spaces += scope * scope * (scope > _FEW)
+        if spaces > most_spaces:
+            _refuse(parser, "too-deep", f"{scope} namespaces declared around too many elements")
         if len(open_names) > most_depth:
             _refuse(parser, "too-deep", f"more than {most_depth} elements inside each other")
         if nodes > most_nodes:
@@ -170,6 +187,11 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
     parser.EndElementHandler = open_names.remove  # which of two equal names goes makes no difference
     parser.CommentHandler = lambda _text: require_room("comment")
     parser.StartCdataSectionHandler = lambda: require_room("CDATA section")
+
+
+def _declared(attributes: list[str]) -> int:
+    """Return how many of *attributes*, names and values in turn, declare a namespace."""
+    return sum(each.startswith("xmlns") for each in attributes[::2])
 
 
 def _forbid(parser: expat.XMLParserType) -> None:

@@ -1,14 +1,16 @@
 """What a stranger's XML may look like, and where it is told to be wrong."""
 
 import base64
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub import markup
+from hub import markup, xmldsig
 from hub.errors import Rejected
 from hub.markup import Limits
+from hub.xmldsig import Form
 from tests.conftest import ROOT, not_applicable
 
 SAMPLES = ROOT.parent / "shared" / "samples" / "edxml"
@@ -187,6 +189,21 @@ def test_character_data_sections_elsewhere_are_text():
 )
 def test_what_is_out_of_bounds_is_refused(content, limits):
     assert refusal(content, limits)[0] == "too-deep"
+
+
+def scoped(levels, leaves):
+    """Return so many elements inside of each other, each with 60 namespaces of its own, around so many leaves."""
+    starts = (b"".join(b" xmlns:p%d='u:%d'" % (n, n) for n in range(60 * at, 60 * at + 60)) for at in range(levels))
+    return b"".join(b"<a%b>" % each for each in starts) + b"<b/>" * leaves + b"</a>" * levels
+
+
+def test_many_elements_may_not_stand_inside_many_namespaces():
+    assert refusal(scoped(30, 100), Limits())[0] == "too-deep"
+    root = markup.parse(scoped(30, 1))
+    began = time.process_time()
+    assert b"p1799" in xmldsig.canonical(root, Form(exclusive=False))
+    assert time.process_time() - began < 2
+    assert markup.parse(b"<a>" + scoped(1, 0) * 5000 + b"</a>") is not None, "one beside the other they are few"
 
 
 def test_what_is_just_inside_the_bounds_is_read():
