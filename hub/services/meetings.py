@@ -18,6 +18,8 @@ from hub.model import Fact, Record
 from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
+MOST_SERIES = 20  #: series in one object: each is looked at day by day, whether it falls on any or not
+TOGETHER = 1000  #: meetings of one object, each occurrence being one: all their facts are written in one transaction
 SPAN = timedelta(days=366)  #: from its beginning, a series is looked at for so long
 UNIT = "X-LIENTHONG-UNIT"  #: the parameter of ORGANIZER and ATTENDEE that names the unit
 CALLED, SCHEDULED, SERIES, CANCELLED = "called", "scheduled", "series", "cancelled"
@@ -45,7 +47,11 @@ def read(content: bytes, at: datetime, message: str, who_is: WhoIs = written) ->
         raise unreadable(f"METHOD is {method[:20] or 'missing'}, not one of {', '.join(_METHODS)}")
     if not 0 < len(events) <= MOST:
         raise unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
+    if sum(map(_is_series, events)) > MOST_SERIES:
+        raise unreadable(f"more than {MOST_SERIES} series")
     meetings = [_meeting(event, found) for event in events]
+    if (together := sum(len(meeting.days) for meeting in meetings)) > TOGETHER:
+        raise unreadable(f"{together} meetings and occurrences; at most {TOGETHER}")
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
     for fact in _facts(method, meetings, who_is, told):
@@ -154,7 +160,7 @@ def _meeting(event: Part, whole: Part) -> _Meeting:
     occurrence = calendar.mark(calendar.moment(place, whole)) if place else ""
     begins = calendar.moment(start, whole) if start else None
     stamped = calendar.mark(calendar.moment(stamp, whole)) if stamp else ""
-    repeated = place is None and any(event.all(name) for name in ("RRULE", "RDATE"))
+    repeated = place is None and _is_series(event)
     cancelled = _text(event, "STATUS").upper() == "CANCELLED"
     if begins is None:
         days: tuple[tuple[str, date], ...] = ()
@@ -173,6 +179,10 @@ def _meeting(event: Part, whole: Part) -> _Meeting:
         organizer=organizer,
         attendees=tuple(each for each in event.all("ATTENDEE") if _is_somebody(each)),
     )
+
+
+def _is_series(event: Part) -> bool:
+    return any(line.name in {"RRULE", "RDATE"} for line in event.lines)
 
 
 def _is_somebody(attendee: Line) -> bool:

@@ -207,6 +207,21 @@ def test_what_cannot_be_counted_is_told_so(content):
     assert {problem.code for problem in refused.value.problems} == {"calendar-unreadable"}
 
 
+@pytest.mark.parametrize(
+    ("rule", "many", "enough"),
+    [("FREQ=DAILY;COUNT=100", 11, 10), ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", 21, 20)],
+    ids=["occurrences", "series that never fall on a day"],
+)
+def test_a_calendar_of_many_series_is_not_read(rule, many, enough):
+    def series(count):
+        events = [event("DTSTART:20261124T010000Z", f"RRULE:{rule}", uid=f"{number}") for number in range(count)]
+        return calendar("PUBLISH", *events)
+
+    with pytest.raises(Rejected, match="calendar-unreadable"):
+        read(series(many), NOW, "m")
+    assert len(read(series(enough), NOW, "m").keys) == enough
+
+
 LINES = st.sampled_from(
     """UID:1
 UID:2
