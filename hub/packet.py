@@ -31,6 +31,7 @@ CALENDAR, XML = "text/calendar", "application/xml"
 #: What the hub itself reads of a packet's attachments, by the name's end, whatever type the sender's software gives it.
 READ = {"ics": CALENDAR, "xml": XML}
 READ_SIZE = 1 << 18  #: and how large it may be, in octets
+READ_TOGETHER = 1 << 22  #: and all of them, unpacked: the octets of what comes behind are not kept
 #: The one element of a packet whose text may be large.
 LOADED = "ContentTransferEncoded"
 TIMED = 4  #: the Priority of a document that waits for its hour
@@ -238,10 +239,11 @@ def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iter
     encoded = packet.one("AttachmentEncoded")
     references = _by_content_id(manifest.all("Reference"), notes)
     attached = _by_content_id(encoded.all("Attachment"), notes)
-    carries = {
-        content_id: _load(attachment, _is_read(attachment, references.get(content_id)), notes, loads)
-        for content_id, attachment in attached.items()
-    }
+    carries, room = {}, READ_TOGETHER
+    for content_id, attachment in attached.items():
+        most = min(room, READ_SIZE) if _is_read(attachment, references.get(content_id)) else None
+        carries[content_id] = loaded = _load(attachment, most, notes, loads)
+        room -= len(loaded[1] or b"") if loaded else 0
     if not attached and kind is Kind.DOCUMENT:
         notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
     for content_id in attached.keys() - references.keys():
@@ -283,10 +285,10 @@ def _is_read(attachment: Branch, reference: Branch | None) -> bool:
     )
 
 
-def _load(attachment: Branch, is_read: bool, notes: Notes, loads: Loads) -> tuple[Carried, bytes | None] | None:
+def _load(attachment: Branch, most: int | None, notes: Notes, loads: Loads) -> tuple[Carried, bytes | None] | None:
     """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it.
 
-    With it come its octets where *is_read*; none of them, if there are too many or they cannot be unpacked.
+    With it come its octets where it is read, *most* of them; none of them, if there are more or they cannot be unpacked.
     """
     leaf = attachment.leaves.get(LOADED)
     if leaf is None or len(leaf):
@@ -302,14 +304,14 @@ def _load(attachment: Branch, is_read: bool, notes: Notes, loads: Loads) -> tupl
         notes.refuse("R", place, f"{line}: {unfit}")
     else:
         if found.size:
-            return found, _octets(letters if load is None else load.letters()) if is_read else None
+            return found, None if most is None else _octets(letters if load is None else load.letters(), most)
         notes.refuse("N", place, f"{line}: empty")
     return None
 
 
-def _octets(letters: str | Iterable[str]) -> bytes:
+def _octets(letters: str | Iterable[str], most: int) -> bytes:
     try:
-        return content_of(letters, READ_SIZE)
+        return content_of(letters, most)
     except Unfit:
         return b""
 

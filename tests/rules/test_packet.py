@@ -388,6 +388,18 @@ def test_an_archive_that_would_burst_or_climb_is_refused():
 
 
 @pytest.mark.slow
+def test_of_what_is_read_no_more_is_kept_than_a_few_calendars_need():
+    small = packets.wrap("a.xml", b"<a/>" + b" " * 260_000)
+    found = packet.read(
+        document(
+            attachments=[(f"{number}.xml", small) for number in range(20)],
+            variation=attrs.evolve(packets.SEEN, wrapped=False),
+        )
+    )
+    assert [len(each.content) > 0 for each in found.attachments] == [True] * 16 + [False] * 4
+    assert sum(len(each.content) for each in found.attachments) <= packet.READ_TOGETHER
+
+
 def test_an_attachment_of_20_mb_passes():
     size = 20 * 1024 * 1024
     noise = hashlib.shake_128(b"20").digest(size)
