@@ -38,6 +38,7 @@ class Part:
     most: int  #: times it may stand there, by the observed schema
     needed: bool  #: by the observed schema
     expected: bool  #: by the strict one
+    binary: bool  #: base64, whose lines may be indented
     shape: "Shape | None"  #: None: text, or anything at all
 
 
@@ -176,6 +177,7 @@ def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[st
             most=int(taken[child].get("maxOccurs", "1")),
             needed=taken[child].get("minOccurs") != "0",
             expected=each.get("minOccurs") != "0",
+            binary=kind == "xs:base64Binary",
             shape=_shape(kind, observed, strict) if kind in strict else None,
         )
     return Shape(

@@ -4,6 +4,7 @@ Real packets vary in ways that no XSD 1.0 can say.  So the children of a freshly
 sorted, and what no schema knows is taken out.  Each such change is noted.  The signed bytes never change.
 """
 
+import re
 from collections.abc import Mapping
 
 import attrs
@@ -13,7 +14,11 @@ from hub.model import Problem
 from hub.shape import QCVN, Part, Schema, Shape, join, local_name
 
 MOST = 50  #: problems of one packet that are told, and as many deviations
+#: A schema measures a text when its white space is collapsed; what is read and kept is the text as it stands, and may be so much longer.
+PADDING = 1000
 
+_SPACE = " \t\r\n"
+_RUN = re.compile(f"[{_SPACE}]+")
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
@@ -58,11 +63,11 @@ class Branch:
     def text(self, name: str) -> str:
         """Return the text of the child *name* without the space around it; empty if there is none."""
         leaf = self.leaves.get(name)
-        return "" if leaf is None else (leaf.text or "").strip(" \t\r\n")
+        return "" if leaf is None else (leaf.text or "").strip(_SPACE)
 
     def texts(self, name: str) -> list[str]:
         """Return the texts of all children *name*, which may be many, without the space around them."""
-        return [(leaf.text or "").strip(" \t\r\n") for leaf in self.element if local_name(leaf) == name]
+        return [(leaf.text or "").strip(_SPACE) for leaf in self.element if local_name(leaf) == name]
 
     def all(self, name: str) -> list["Branch"]:
         return self.branches.get(name, [])
@@ -150,6 +155,8 @@ class Tidying:
             branch.branches.setdefault(part.name, []).append(self._tidy(child, part.shape, place))
         else:
             branch.leaves[part.name] = child
+            if not part.binary and _is_padded(child.text or ""):
+                self.notes.refuse("R", place, f"line {child.sourceline}: more than {PADDING} letters of white space")
             if child.keys():
                 self._attributes(child, place, None)
 
@@ -183,6 +190,11 @@ class Tidying:
                 self.notes.remark(
                     "attribute-unknown", f"{place}/@{name.rpartition('}')[2]}", f"line {element.sourceline}"
                 )
+
+
+def _is_padded(text: str) -> bool:
+    text = text.strip(_SPACE)
+    return len(text) > PADDING and len(text) - len(_RUN.sub(" ", text)) > PADDING
 
 
 def _fill(element: etree._Element, shape: Shape, part: Part) -> None:

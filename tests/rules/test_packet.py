@@ -700,6 +700,13 @@ def test_a_real_update_and_a_real_replacement_name_units_and_documents():
     assert packet.read(found["edoc_replacement"]).replaces == (old, old)
 
 
+def test_a_text_may_not_be_blown_up_by_white_space_that_its_schema_does_not_count():
+    assert codes(document(document_id=f"a{' ' * 2000}b")) == ["R.MessageHeader.DocumentId"]
+    assert codes(holding(document(), "Subject", f"a{chr(10) * 2000}b")) == ["R.MessageHeader.Subject"]
+    assert packet.read(holding(document(), "Subject", f"a b{chr(10) * 2000}")).subject == "a b"
+    assert packet.read(document(document_id=f"a{' ' * 900}b")).document_id == f"a{' ' * 900}b"
+
+
 def test_a_change_that_would_do_too_much_in_one_step_is_refused():
     units, old = [f"000.00.00.G{number}" for number in range(51)], [f"old-{number}" for number in range(40)]
     recalled = [Answered("H55.13", document_id=each) for each in old]
