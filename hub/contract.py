@@ -1,12 +1,13 @@
 """A service's contract: its WSDL and XSD, as published.  Knows what a call may look like; not the envelope, not the business.
 
-`wsdl/` and `xsd/` are the source; in a wheel they lie in `hub/_data`.  A schema is compiled once.
+`wsdl/` and `xsd/` are the source; in a wheel they lie in `hub/_data`.  A schema is compiled once in each thread.
 """
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,8 +25,10 @@ _SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.or
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
 _BINARY = "xsd:base64Binary"
 
-#: How many places of one call a refusal names.
-_PLACES = 5
+#: How many places of one call a refusal names, and among how many mistakes they are looked for: each costs a walk through the tree.
+_PLACES, _MISTAKES = 5, 200
+#: Children of one element at most; libxml2 counts those before it for each that breaks the schema.
+_CHILDREN = 10_000
 
 
 @attrs.frozen
@@ -38,6 +41,13 @@ class Operation:
     action: str  #: the SOAPAction
 
 
+class _Compiled(threading.local):
+    """The schema of one thread: lxml keeps one error log a schema, and nobody shall wait for another's large call."""
+
+    def __init__(self, tree: Any) -> None:
+        self.schema = etree.XMLSchema(tree)
+
+
 @attrs.frozen
 class Contract:
     """One service of `wsdl/OWNER/VERSION/NAME.wsdl` with its schema `xsd/OWNER/VERSION/NAME.xsd`."""
@@ -47,9 +57,8 @@ class Contract:
     operations: Mapping[str, Operation]  #: by the request's element, a Clark name
     _description: Any = attrs.field(repr=False)
     _texts: Mapping[str, bytes] = attrs.field(repr=False)
-    _schema: etree.XMLSchema = attrs.field(repr=False)
+    _compiled: "_Compiled" = attrs.field(repr=False, eq=False)
     _binary: frozenset[str] = attrs.field(repr=False)
-    _turn: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False, eq=False)
 
     def operation(self, child: etree._Element) -> Operation:
         """Return the operation that the Body's *child* calls.  Raises CallRefused `operation-unknown`."""
@@ -71,9 +80,14 @@ class Contract:
         Raises CallRefused `contract-broken`, each detail `line N, PATH: REASON`.  Base64 is decoded here; the schema judges
         a stand-in with a short value, for libxml2 would need two thirds of all the time a large packet takes.
         """
+        for element in child.iter("*"):
+            if len(element) > _CHILDREN:
+                raise CallRefused(
+                    Problem("contract-broken", f"line {element.sourceline}: {len(element)} child elements")
+                )
         stand_in = _slim(child, self._binary)
-        with self._turn:  # lxml keeps one error log a schema, and other threads validate too
-            problems = () if self._schema.validate(stand_in) else _problems(self._schema, stand_in, child)
+        schema = self._compiled.schema
+        problems = () if schema.validate(stand_in) else _problems(schema, stand_in, child)
         if problems:
             raise CallRefused(*problems)
         return [_decoded(element, child, loads) for element in child.iter(*self._binary)] if self._binary else []
@@ -114,7 +128,7 @@ def load(name: str, version: str = "1", owner: str = "lienthong", folder: Path |
         operations={operation.request: operation for operation in _operations(description)},
         description=description,
         texts={each.name: each.read_bytes() for each in schemas},
-        schema=etree.XMLSchema(tree),
+        compiled=_Compiled(tree),
         binary=frozenset(
             f"{{{namespace}}}{each.get('name')}" for each in tree.iter(f"{_XSD}element") if each.get("type") == _BINARY
         ),
@@ -212,7 +226,7 @@ def _slim(element: etree._Element, binary: frozenset[str], parent: etree._Elemen
 def _problems(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element) -> Sequence[Problem]:
     namespace = f"{{{etree.QName(stand_in).namespace}}}"
     found: dict[str, Problem] = {}
-    for error in cast("Any", schema.error_log):
+    for error in islice(cast("Any", schema.error_log), _MISTAKES):
         place = _place(error.path or "", stand_in, child)
         found.setdefault(place, Problem("contract-broken", f"{place}: {error.message.replace(namespace, '')[:300]}"))
     return tuple(found.values())[:_PLACES] or (Problem("contract-broken", _shown(child.tag)),)

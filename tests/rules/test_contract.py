@@ -1,6 +1,7 @@
 """The published contract: what a stock client reads from it, and what a call that breaks it is told."""
 
 import hashlib
+import time
 import tomllib
 from base64 import b64encode, encodebytes
 from concurrent.futures import ThreadPoolExecutor
@@ -373,6 +374,23 @@ def test_threads_never_get_one_another_s_mistakes(documents):
     with ThreadPoolExecutor(4) as pool:
         for number, detail in enumerate(pool.map(told, range(200))):
             assert detail.startswith(f"line {number + 1}, ")
+
+
+def test_a_call_with_a_great_many_mistakes_costs_little():
+    dossiers = contract.load("dossiers")
+    wrong = f'<SyncDossiers xmlns="{dossiers.namespace}"><HoSo>{{}}</HoSo></SyncDossiers>'
+    for many in (9_900, 40_000):
+        call = etree.fromstring(wrong.format('<TaiLieuNop a="1"/>' * many))
+        began = time.process_time()
+        with pytest.raises(CallRefused, match="contract-broken"):
+            dossiers.validate(call)
+        assert time.process_time() - began < 2
+
+
+def test_nobody_waits_for_a_thread_that_validates(documents):
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(lambda: documents._compiled.schema).result()
+    assert theirs is not documents._compiled.schema
 
 
 # --- base64 -------------------------------------------------------------------------------------------------------------
