@@ -1,8 +1,8 @@
 """Keeps a port's open connections few, and closes the ones that nobody misses.  Knows HTTP channels and their age; no request, no caller.
 
 However many connections a stranger opens, and however slowly he speaks, those who have business are served: when there are too
-many, the oldest that never began a request goes first, then the one that has been at rest the longest, then the oldest whose
-request is still coming.  A connection whose call is being answered is never closed.
+many, the oldest that never began a request goes first, as long as those are more than a quarter, then the one that has been at rest
+the longest, then the oldest whose request is still coming.  A connection whose call is being answered is never closed.
 """
 
 import resource
@@ -120,13 +120,21 @@ class Connections:
     def make_room(self) -> None:
         """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `listener.ANSWERING`."""
         while len(self) >= self.most:
-            oldest = next((next(iter(queue)) for queue in (self.strangers, self.resting, self.asking) if queue), None)
+            oldest = next((next(iter(queue)) for queue in self._dispensable() if queue), None)
             if oldest is None:
                 return
             oldest.turn_out()
             if self._closed % 1000 == 0:  # a flood must not flood the log
                 log.warning("connections-too-many", open=self.most, closed=self._closed + 1)
             self._closed += 1
+
+    def _dispensable(self) -> tuple[dict[BoundedChannel, None], ...]:
+        """Return the queues in the order in which they give way: strangers first, while they are many.
+
+        Else one caller's half requests, which take all the room there is, would let nobody finish a handshake.
+        """
+        known = (self.resting, self.asking)
+        return (self.strangers, *known) if len(self.strangers) > self.most // 4 else (*known, self.strangers)
 
     def _queues(self) -> tuple[dict[BoundedChannel, None], ...]:
         return self.strangers, self.resting, self.asking, self.answering

@@ -59,12 +59,12 @@ class Line:
 
 
 class Port:
-    """A site with room for three."""
+    """A site with room for a few."""
 
-    def __init__(self):
+    def __init__(self, most=3):
         self.clock, self.page = Clock(), Page()
         self.site = BoundedSite(self.page, 1000, "urn:x", self.clock)
-        self.site._connections = Connections(3)
+        self.site._connections = Connections(most)
 
     def call(self, *said):
         line = Line()
@@ -109,6 +109,18 @@ def test_half_a_request_goes_when_nobody_rests_and_what_is_being_answered_never(
         request.write(b"late")
         request.finish()
     assert all(b"late" in line.heard for line in asked)
+
+
+def test_half_requests_that_take_all_the_room_leave_some_for_handshakes():
+    port = Port(most=8)
+    halves = [port.call(CALL[:-2]) for _ in range(8)]
+    newcomers = [port.call() for _ in range(3)]
+    assert gone(*newcomers) == [False] * 3
+    assert gone(*halves) == [True] * 3 + [False] * 5
+    assert gone(port.call(), *newcomers) == [False, True, False, False], (
+        "of strangers there are more than a quarter now"
+    )
+    assert gone(*halves[3:]) == [False] * 5
 
 
 def test_a_stranger_has_so_long_to_begin_and_a_request_so_long_to_come():
