@@ -80,6 +80,8 @@ class BoundedRequest(Request):
             return
         assert self.content is not None
         try:
+            if not isinstance(self.content, BytesIO):
+                self.channel.site.room()  # there was some when it began, as there was for all that came beside it
             spool.write(self.content, data)
         except Unready as unready:
             self._refuse_unready(unready)

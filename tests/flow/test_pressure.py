@@ -109,6 +109,22 @@ def test_when_a_disk_is_nearly_full_a_large_body_is_not_read(tmp_path, soap):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_large_body_is_read_no_further_when_the_disk_fills_meanwhile(tmp_path):
+    port, full = Port(tmp_path), []
+
+    def room():
+        if full:
+            raise Unready("disk-low", "data: 1 octets free, 2 needed", 60)
+
+    port.site.room = room
+    line = port.call(envelope.SOAP11, 100_000, body=b"x" * 50_000)
+    assert line.heard == b""
+    full.append(True)
+    line.protocol.dataReceived(b"x" * 50_000)
+    assert_postponed(line, envelope.SOAP11, "disk-low", 60)
+    assert port.desk.asked == []
+
+
 def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
     free, clock = [5], Clock()
     monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
