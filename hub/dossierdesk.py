@@ -1,6 +1,7 @@
 """GetDossier: what the hub was told of one dossier.  Knows who may ask and where it stands; how it is answered, its service knows."""
 
 from collections.abc import Collection
+from itertools import accumulate
 
 from lxml import etree
 
@@ -16,8 +17,8 @@ from hub.services.dossiers.item import NAMESPACE
 from hub.services.dossiers.results import NAME
 from hub.store import Transaction
 
-#: The history goes back so many messages.
-MESSAGES = 100
+#: The history goes back so many messages, and so many octets of them, which are in memory together; the latest message always counts.
+MESSAGES, OCTETS = 100, 32 * 1024 * 1024
 
 
 async def get_dossier(books: Books, case: Case) -> etree._Element:
@@ -43,8 +44,10 @@ def _told(tx: Transaction, dossier: str, units: Collection[str] | None) -> tuple
     """Return the unit of *units* that was told of last, and what was told of its dossier."""
     rows = search.about(tx, NAME, dossier, units, MESSAGES)
     unit = rows[0]["sender"] if rows else ""
-    own = (row for row in rows if row["sender"] == unit)
-    return unit, [Told(row["id"], row["received_at"], contents.octets(tx, row["sha256"])) for row in own]
+    own = [row for row in rows if row["sender"] == unit]
+    together = accumulate(row["size"] for row in own)
+    near = [row for row, octets in zip(own, together, strict=True) if octets <= OCTETS or row is own[0]]
+    return unit, [Told(row["id"], row["received_at"], contents.octets(tx, row["sha256"])) for row in near]
 
 
 def _text(asked: Asked, name: str) -> str:

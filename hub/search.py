@@ -96,13 +96,13 @@ def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
 
 
 def about(tx: Transaction, service: str, key: str, units: Collection[str] | None, most: int) -> list[sa.RowMapping]:
-    """Return `id`, `sender`, `received_at` and `sha256` of the accepted messages about a business key, the newest first.
+    """Return `id`, `sender`, `received_at`, `sha256` and `size` of the accepted messages about a business key, the newest first.
 
     Of *units* (None: all), at most *most*.
     """
     written, keys = json.dumps(key, ensure_ascii=False), table.c["keys"]
     query = (
-        sa.select(table.c.id, table.c.sender, table.c.received_at, table.c.sha256, keys)
+        sa.select(table.c.id, table.c.sender, table.c.received_at, table.c.sha256, table.c.size, keys)
         .where(table.c.state == MessageState.ACCEPTED, table.c.service == service, table.c.document_id.is_(None))
         .where(keys.contains(written, autoescape=True))
         .order_by(table.c.received_at.desc(), table.c.id.desc())

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from hub import events, journal, ledger, search
+from hub import dossierdesk, events, journal, ledger, search
 from hub.admission import registered, require_standard
 from hub.errors import Rejected
 from hub.journal import Entry
@@ -44,6 +44,15 @@ def test_facts_of_dossiers_come_back_as_they_were_and_the_first_that_tells_of_a_
     }
     (received, _) = sorted(ledger.facts(tx), key=lambda fact: fact.message)
     assert dict(received.attributes)["channel"] == "online"
+
+
+def test_the_history_of_a_dossier_goes_back_no_further_than_memory_should(tx, monkeypatch):
+    contents = [sync(hoso("a", GhiChu=f"{number}")) for number in range(3)]
+    ids = [take(tx, number, content) for number, content in enumerate(contents)]
+    for octets, many in ((sum(map(len, contents)), 3), (2 * len(contents[0]), 2), (1, 1)):
+        monkeypatch.setattr(dossierdesk, "OCTETS", octets)
+        unit, told = dossierdesk._told(tx, "a", None)
+        assert (unit, [each.message for each in told]) == ("H55.13", ids[::-1][:many])
 
 
 def test_an_alias_of_a_unit_names_the_same_dossier(tx):
