@@ -22,6 +22,9 @@ from hub.services import Service
 from hub.slimming import Loads
 from hub.spool import Drawer, Octets
 
+#: Octets of a status at most.  It says what became of one document, in some kB; GetTraces gives two thousand of them at once.
+STATUS = 128 * 1024
+
 
 def judge_message(
     call: calls.SendDocument | calls.UpdateTraces,
@@ -49,6 +52,7 @@ def judge_message(
         entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
         require_signature(entry.signature, partner.policy)
         read = packet.read(root, loads)
+        require_size(read, len(content))
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     only_status = isinstance(call, calls.UpdateTraces)
@@ -192,6 +196,12 @@ def judge_signature(
         unknown=policy.revocation,
         loads=loads,
     )
+
+
+def require_size(read: Packet, octets: int) -> None:
+    """Raise `Rejected` for a status of more *octets* than any has."""
+    if read.kind is Kind.STATUS and octets > STATUS:
+        raise Rejected(Problem("too-large", f"{octets} > {STATUS}"))
 
 
 def require_signature(found: PacketSignature | None, policy: Policy) -> None:

@@ -25,6 +25,8 @@ from hub.store import Transaction
 PENDING_LIMIT = 1000
 #: `GetTraces` gives so many, or says that there are more: a Trace has no time to go on from.
 TRACES_LIMIT = 2000
+#: And so many octets of them: each answer lies on the disk until its caller has read it.
+TRACES_OCTETS = 64 * 1024 * 1024
 
 
 @attrs.frozen(eq=False)
@@ -127,6 +129,8 @@ class DocumentDesk:
         )
         if len(found_traces) > TRACES_LIMIT:
             raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_LIMIT}"))
+        if sum(trace.size for trace in found_traces) > TRACES_OCTETS:
+            raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_OCTETS} octets"))
         return found_traces
 
 

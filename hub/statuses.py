@@ -144,6 +144,7 @@ class Trace:
 
     document: str | None
     sha256: str
+    size: int = attrs.field(default=0, eq=False)
 
 
 def traces(
@@ -161,7 +162,7 @@ def traces(
     """
     to_unit = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == unit)
     query = (
-        sa.select(table.c.answers, table.c.sha256)
+        sa.select(table.c.answers, table.c.sha256, table.c.size)
         .where(table.c.kind == Kind.STATUS, table.c.state == MessageState.ACCEPTED)
         .where(sa.or_(table.c.answers_unit == unit, to_unit))
         .order_by(table.c.received_at, table.c.id)
@@ -180,4 +181,4 @@ def traces(
     if carried_by is not None:
         carried = table.alias("carried")
         query = query.where(sa.exists().where(carried.c.id == table.c.answers, carried.c.partner == carried_by))
-    return [Trace(row.answers, row.sha256) for row in tx.execute(query)]
+    return [Trace(row.answers, row.sha256, row.size) for row in tx.execute(query)]

@@ -24,6 +24,7 @@ from hub import (
 )
 from hub.carriage import Manner
 from hub.certificates import Anchors
+from hub.demo import packets
 from hub.errors import Rejected
 from hub.model import Receive, Unit
 from hub.policy import Policy
@@ -90,6 +91,15 @@ def judged(province, content):
 
 def codes(province, content):
     return [problem.code for problem in judged(province, content).problems]
+
+
+def test_a_status_is_small(province):
+    told = packets.status("H55.13", "03", packets.Answered("H55.01", document_id="x"), at=NOW)
+    large = told.replace(
+        b"</edXML:MessageHeader>", b"</edXML:MessageHeader><More>%b</More>" % (b"A" * admission.STATUS)
+    )
+    assert codes(province(), told) == []
+    assert codes(province(), large) == ["too-large"]
 
 
 # The envelope
