@@ -130,6 +130,9 @@ sa.Index(
     postgresql_where=message.c.state == "accepted",
 )
 sa.Index("ix_message_document", message.c.sender, message.c.document_id)
+#: What changes or answers a document may name one that nobody sent, or say its number alone: that must cost no more than any other.
+sa.Index("ix_message_named", message.c.document_id)
+sa.Index("ix_message_code", message.c.sender, message.c.code)
 sa.Index("ix_message_message_id", message.c.message_id)
 sa.Index("ix_message_received_at", message.c.received_at)
 sa.Index("ix_message_answers_unit", message.c.answers_unit, message.c.received_at)

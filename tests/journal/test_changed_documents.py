@@ -4,8 +4,22 @@ from datetime import timedelta
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
-from hub import changes, claims, contents, deliveries, events, fetching, journal, ledger, search, statuses
+from hub import (
+    changes,
+    claims,
+    contents,
+    deliveries,
+    documents,
+    events,
+    fetching,
+    journal,
+    ledger,
+    search,
+    statuses,
+    store,
+)
 from hub.claims import Exchange
 from hub.errors import Rejected
 from hub.lifecycle import STEP, Verdict
@@ -333,3 +347,24 @@ def test_the_bytes_of_a_secret_packet_are_not_kept(today):
     taken = journal.take(today.tx, secret, ROUTES)
     with pytest.raises(KeyError):
         contents.octets(today.tx, search.message(today.tx, taken.id).sha256)
+
+
+def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messages_there_are(tmp_path):
+    engine = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
+    store.upgrade(engine)
+    plans: list[str] = []
+
+    def explain(connection, _cursor, statement, parameters, _context, _many):
+        beside = connection.connection.cursor()
+        plans.extend(row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    named = (ResponseFor("H55.13", "", "", "nobody's"), ResponseFor("H55.13", "1/X", "2026/11/20", ""))
+    recall = attrs.evolve(document(), kind=Kind.RECALL, responses=named)
+    sa.event.listen(engine, "before_cursor_execute", explain)
+    with store.reading(engine) as tx:
+        assert documents.named(tx, recall, ROUTES) == {"nobody's": False}
+        assert statuses.answered(tx, status("03", document_id="", number="1/X", date="2026/11/20"), ROUTES) is None
+    engine.dispose()
+    found = {plan for plan in plans if " message " in plan}
+    assert found, plans
+    assert all("document_id=?" in plan or "code=?" in plan for plan in found), found
