@@ -1,7 +1,9 @@
 """The desk of the documents service: packets taken, fetched, confirmed and traced.  Knows its operations; not how a call came in."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import attrs
 from lxml import etree
@@ -12,12 +14,11 @@ from hub.carriage import Carriage
 from hub.config import Partner
 from hub.contract import Contract
 from hub.desk import Books, Case
-from hub.errors import CallRefused, Rejected
+from hub.errors import CallRefused, Rejected, Unready
 from hub.hanoi import day
 from hub.model import Problem
 from hub.opening import Opened, Read
 from hub.routes import Routes
-from hub.slimming import Loads
 from hub.spool import SMALL, Drawer, Octets
 from hub.store import Transaction
 
@@ -27,6 +28,8 @@ PENDING_LIMIT = 1000
 TRACES_LIMIT = 2000
 #: And so many octets of them: each answer lies on the disk until its caller has read it.
 TRACES_OCTETS = 64 * 1024 * 1024
+#: And so many octets of packets may lie there for one partner, in all the answers that it has not read yet.
+LYING = 256 * 1024 * 1024
 
 
 @attrs.frozen(eq=False)
@@ -36,6 +39,7 @@ class DocumentDesk:
     contract: Contract
     _books: Books
     read: Read = calls.read
+    _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets, by partner
 
     @property
     def private(self) -> bool:
@@ -49,8 +53,7 @@ class DocumentDesk:
     async def perform(self, case: Case) -> etree._Element:
         """See `Desk`."""
         partner, opened, now = case.partner, case.opened, case.now
-        how, drawer, loads, routes = case.how, case.drawer, case.loads, case.province.routes
-        journal = self._books.journal
+        routes, journal = case.province.routes, self._books.journal
         match opened.call:
             case calls.SendDocument() | calls.UpdateTraces():
                 return await self._take(case)
@@ -61,16 +64,18 @@ class DocumentDesk:
                 unit = routes.canonical(organ)
                 return answers.pending(await journal.read(fetching.pending, partner.code, unit, most, now))
             case calls.GetDocument(document_id):
+                self._require_reader(partner)
                 row = await self._books.once(opened.mark, now, fetching.fetch, partner.code, document_id, now)
                 answer = answers.document(answers.Document(document_id, row["message_id"], b""))
-                return await self._fill(answer, [row["sha256"]], how, drawer, loads)
+                return await self._fill(answer, [row["sha256"]], case)
             case calls.ConfirmReceived(document_id, given):
                 confirmed_unit = routes.canonical(given) if given else None
                 return await self._confirm(opened, partner.code, document_id, confirmed_unit, now)
             case calls.GetTraces() as asked:
+                self._require_reader(partner)
                 found = await self._traces(routes, partner, asked)
                 answer = answers.traces([answers.Trace(trace.document, b"") for trace in found])
-                return await self._fill(answer, [trace.sha256 for trace in found], how, drawer, loads)
+                return await self._fill(answer, [trace.sha256 for trace in found], case)
             case calls.GetOrganizations(since):
                 units = await journal.read(registry.units)
                 reached = [unit for unit in units if since is None or not unit.until or unit.until > day(since)]
@@ -103,15 +108,21 @@ class DocumentDesk:
             return answers.refused(opened.operation, rejected.problems)
         return answers.confirmed()
 
-    async def _fill(
-        self, answer: etree._Element, names: Sequence[str], how: Carriage, drawer: Drawer, loads: Loads
-    ) -> etree._Element:
+    def _require_reader(self, partner: Partner) -> None:
+        """Raise `Unready` for a partner that does not read what it asks for."""
+        if self._lying[partner.code] > LYING:
+            raise Unready("hub-busy", f"{self._lying[partner.code]} octets of answers lie unread")
+
+    async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
         """Put the packets of these *names* into the empty Packets of *answer*: as text if they are few and go inline, else as loads."""
-        octets = await self._books.journal.read(_copied, names, drawer)
-        if how is Carriage.INLINE and sum(map(len, octets)) <= SMALL:
+        octets = await self._books.journal.read(_copied, names, case.drawer)
+        size = sum(map(len, octets))
+        self._lying[case.partner.code] += size
+        case.drawer.afterwards(partial(self._lying.subtract, {case.partner.code: size}))
+        if case.how is Carriage.INLINE and size <= SMALL:
             answers.fill(answer, octets)
         else:
-            answers.fill(answer, octets, loads)
+            answers.fill(answer, octets, case.loads)
         return answer
 
     async def _traces(self, routes: Routes, partner: Partner, asked: calls.GetTraces) -> Sequence[statuses.Trace]:

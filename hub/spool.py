@@ -6,7 +6,7 @@ What is large is never in memory whole: it is read slice by slice, by whichever 
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
@@ -78,6 +78,7 @@ class Drawer:
 
     _folder: Path | None = None
     _files: list[IO[bytes]] = attrs.field(factory=list, init=False)
+    _then: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     def file(self) -> IO[bytes]:
         """Open a new file, unbuffered.  Raises Unready when there is no room for one."""
@@ -117,10 +118,16 @@ class Drawer:
         whole = self.keep(every())
         return [whole.cut(start, end) for start, end in pairwise(ends)]
 
+    def afterwards(self, step: Callable[[], None]) -> None:
+        """Do *step* when it is closed."""
+        self._then.append(step)
+
     def close(self) -> None:
         """Close every file; what lay in them is gone."""
         while self._files:
             self._files.pop().close()
+        while self._then:
+            self._then.pop()()
 
 
 def write(file: IO[bytes], piece: bytes) -> None:
