@@ -106,11 +106,15 @@ class Browser:
 
     def post(self, place: str, *, proof: str | None = None, **form: Any) -> Answer:
         """Send the form of the page that is open, as a browser would; *proof* in place of its own."""
+        return self._answer(self.form(place, proof=proof, **form))
+
+    def form(self, place: str, *, proof: str | None = None, **form: Any) -> Asked:
+        """Return what `post` sends."""
         said: dict[str, Any] = {name: form.pop(name) for name in ("origin", "site", "host") if name in form}
         form |= {"proof": self.proof if proof is None else proof}
         said["file"] = form.pop("file", None)
         said = {"origin": f"https://{HOST}", "site": "same-origin"} | said
-        return self._answer(self._asked(method="POST", path=edge._pieces(place.encode()), form=form, **said))
+        return self._asked(method="POST", path=edge._pieces(place.encode()), form=form, **said)
 
     @property
     def proof(self) -> str:

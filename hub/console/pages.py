@@ -89,6 +89,9 @@ class Pages:
     _comparing: DeferredLock = attrs.field(
         factory=DeferredLock, init=False
     )  #: one password at a time: each takes 32 MiB
+    _trying: DeferredLock = attrs.field(
+        factory=DeferredLock, init=False
+    )  #: one try a commit: the locks of two, in another order at another node, would hold up both nodes' writers
 
     async def answer(self, asked: Asked) -> Answer:
         """Return the answer to *asked*; what is refused is a page too."""
@@ -205,7 +208,7 @@ class Pages:
         except users.NameUnfit:
             name = ""
         password = asked.form.get("password", "")[: passwords.LONGEST + 1]
-        leave = await self._journal.admit(sessions.ask, name, asked.address, now)
+        leave = await self._ask(name, asked.address, now)
         if leave.again is not None:
             seconds = int((leave.again - now).total_seconds()) + 1
             later = (
@@ -220,7 +223,7 @@ class Pages:
         session = None
         if right and leave.password is not None:
             step = (name, leave.password, sessions.name_of(word), asked.address, now)
-            session = await self._journal.admit(sessions.enter, *step)
+            session = await self._trying.run(self._journal.admit, sessions.enter, *step)
         if session is None:
             await self._journal.admit(sessions.fail, name, asked.address, now)
             wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."
@@ -255,7 +258,7 @@ class Pages:
             return await self._account(
                 visit, "The two are not the same." if english else "Hai lần gõ không giống nhau."
             )
-        leave = await self._journal.admit(sessions.ask, name, visit.asked.address, visit.now)
+        leave = await self._ask(name, visit.asked.address, visit.now)
         if leave.again is not None:
             return await self._account(visit, "Too many tries; wait." if english else "Đã thử quá nhiều lần; hãy đợi.")
         kept = leave.password or passwords.NOBODY
@@ -271,6 +274,12 @@ class Pages:
         if not changed:
             raise given.unproven()
         return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
+
+    async def _ask(self, name: str, address: str, now: datetime) -> sessions.Leave:
+        """Ask whether a password may be tried; who would wait too long is told to come again, as strangers must not fill the journal's queue."""
+        if len(self._trying.waiting) >= WAITING:
+            raise given.busy()
+        return await self._trying.run(self._journal.admit, sessions.ask, name, address, now)
 
     async def _compare(self, password: str, kept: str) -> bool:
         return await self._alone(self._comparing, passwords.matches, password, kept)

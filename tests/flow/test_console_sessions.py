@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 
 from hub import store
 from hub.console import passwords, sessions, users
@@ -332,6 +333,28 @@ def test_a_user_who_signs_in_does_not_buy_free_guesses_at_others(town):
             assert browser.sign_in("an").status == 303
             browser.cookies.clear()
     assert found.index(429) == 31
+
+
+class HeldUp:
+    """A journal that commits nothing for now."""
+
+    def __init__(self, journal):
+        self.read, self.steps = journal.read, []
+
+    def admit(self, step, *_args):
+        self.steps.append(step)
+        return Deferred()
+
+
+def test_of_many_tries_at_once_one_is_in_the_next_commit_and_they_do_not_fill_the_journal_s_queue(town):
+    """Two in one commit hold locks that another node takes in another order; and the queue is that of partners' messages too."""
+    town.add("an", "H55.13")
+    browser = Browser(town)
+    browser.get("/")
+    browser.pages._journal = journal = HeldUp(town.pages()._journal)
+    tries = [Deferred.fromCoroutine(browser.pages.answer(browser.form("/sign-in", name="an"))) for _ in range(30)]
+    assert journal.steps == [sessions.ask]
+    assert [each.result.status for each in tries if each.called] == [503] * 9
 
 
 def test_what_failed_is_forgotten_after_a_while(town):
