@@ -148,7 +148,7 @@ def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
 class _Health(Resource):
     """`/healthz`: the reactor turns."""
 
-    isLeaf = True
+    isLeaf = probe = True
 
     def render_GET(self, request: Request) -> bytes:
         return _json(request, {"alive": True})
@@ -157,7 +157,7 @@ class _Health(Resource):
 class _Ready(Resource):
     """`/readyz`: 200 when work can be taken, else 503, with reasons either way."""
 
-    isLeaf = True
+    isLeaf = probe = True
 
     def __init__(self, look: Callable[[], Awaitable[Readiness]]) -> None:
         super().__init__()

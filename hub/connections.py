@@ -71,6 +71,12 @@ class BoundedChannel(HTTPChannel):
         self._give(READING)  # for who does not read the answer; silence ends sooner
         super().requestDone(request)
 
+    def loseConnection(self) -> None:
+        """Close when all is written.  Until the other side closes too, which it may never do, it only rests."""
+        self.connections.move(self, self.connections.resting)
+        self._give(READING)
+        super().loseConnection()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Leave."""
         self._give(None)
@@ -118,7 +124,7 @@ class Connections:
             queue.pop(channel, None)
 
     def make_room(self) -> None:
-        """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `listener.ANSWERING`."""
+        """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `listener.ANSWERING` and `BoundedSite.answering` let it."""
         while len(self) >= self.most:
             oldest = next((next(iter(queue)) for queue in self._dispensable() if queue), None)
             if oldest is None:

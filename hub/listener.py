@@ -101,6 +101,15 @@ class BoundedRequest(Request):
         else:
             super().requestReceived(command, path, version)
 
+    def render(self, resrc: Resource) -> None:
+        """Let the resource answer, unless too many are being answered; a `probe` is answered even so."""
+        site: BoundedSite = self.channel.site
+        if site.is_full and not getattr(resrc, "probe", False):
+            self._refuse_unready(Unready("hub-busy", f"{site.answering} requests are being answered"))
+            self._end()
+        else:
+            super().render(resrc)
+
     def connectionLost(self, reason: Any) -> None:
         """Forget the timer."""
         if self._lingering is not None and self._lingering.active():
@@ -169,6 +178,7 @@ class BoundedSite(Site):
     refusal: Callable[[Problem], tuple[dict[str, str], bytes]] | None = (
         None  #: headers and text, where it is no SOAP fault
     )
+    answering: int | None = None  #: so many requests are answered at a time; None: the resource itself sees to it
     note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was too large, and whose
 
     def __init__(
@@ -189,6 +199,11 @@ class BoundedSite(Site):
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether more than `answering` requests have come whole and wait for their answer."""
+        return self.answering is not None and len(self._connections.answering) > self.answering
 
     def buildProtocol(self, addr: Any) -> Any:
         """Let a connection in."""

@@ -356,7 +356,7 @@ class Hub(Ordered):
         console = self._console()
         served = admin.resource(look, wsdls, gathered, self._public(), console)
         site = BoundedSite(served, edge.LIMIT, self._namespace, self._reactor, spool.folder(self._data))
-        site.refusal, site.limit = edge.refusal, console.limit
+        site.refusal, site.limit, site.answering = edge.refusal, console.limit, edge.ANSWERING
         return site
 
     def _console(self) -> edge.Console:

@@ -16,6 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from hub import contents, multipart
+from hub.connections import READING
 from hub.console import asked as given
 from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refused
 from hub.console.pages import Pages
@@ -39,6 +40,8 @@ HEADERS = {
 }
 #: Octets of a body, and of one with a file, which only who is signed in may send.
 LIMIT, LARGEST = 64 * 1024, (8 << 20) + 64 * 1024
+#: So many requests are answered at a time: an answer that keeps its caller waiting keeps a file open, and SOAP needs some too.
+ANSWERING = 150
 #: A form of the console has at most so many fields, and so many octets.
 _FIELDS, _FORM = 20, 16 * 1024
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -93,8 +96,19 @@ class Console(Resource):
             request.finish()
 
     async def _pour(self, request: Any, sha256: str, tap: "_Tap") -> None:
-        """Send what the journal holds, a part at a time, as fast as it is read on the other side."""
+        """Send what the journal holds, a part at a time, as fast as it is read on the other side; who has not read it in `READING` loses it."""
+        channel = request.channel
+        limit = channel.site.reactor.callLater(READING, channel.transport.abortConnection)
         request.registerProducer(tap, True)
+        try:
+            await self._pour_parts(request, sha256, tap)
+        finally:
+            if limit.active():
+                limit.cancel()
+        if not tap.closed:
+            request.unregisterProducer()
+
+    async def _pour_parts(self, request: Any, sha256: str, tap: "_Tap") -> None:
         number = 0
         while not tap.closed:
             part = await self._journal.read(contents.part, sha256, number)
@@ -103,8 +117,6 @@ class Console(Resource):
             request.write(part)
             number += 1
             await tap.flows()
-        if not tap.closed:
-            request.unregisterProducer()
 
 
 @implementer(IPushProducer)

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from hub import connections
 from hub.connections import GREETING, READING, Connections
+from hub.console.asked import Answer
+from hub.console.edge import Console
 from hub.listener import BoundedSite
 
 CALL = b"GET /page HTTP/1.1\r\nHost: hub\r\n\r\n"
@@ -58,6 +61,13 @@ class Line:
         self.abortConnection()
 
 
+class Stubborn(Line):
+    """One that does not close because the hub does."""
+
+    def loseConnection(self):
+        self.disconnecting = True
+
+
 class Port:
     """A site with room for a few."""
 
@@ -66,8 +76,8 @@ class Port:
         self.site = BoundedSite(self.page, 1000, "urn:x", self.clock)
         self.site._connections = Connections(most)
 
-    def call(self, *said):
-        line = Line()
+    def call(self, *said, line=None):
+        line = line or Line()
         line.protocol = self.site.buildProtocol(None)
         line.protocol.makeConnection(line)
         for each in said:
@@ -121,6 +131,55 @@ def test_half_requests_that_take_all_the_room_leave_some_for_handshakes():
         "of strangers there are more than a quarter now"
     )
     assert gone(*halves[3:]) == [False] * 5
+
+
+def test_who_was_refused_and_does_not_hang_up_keeps_no_place():
+    port = Port()
+    large = b"POST /page HTTP/1.1\r\nHost: hub\r\nContent-Length: 1001\r\n\r\n" + b"x" * 1001
+    refused = [port.call(large, line=Stubborn()) for _ in range(3)]
+    assert [line.heard[9:12] for line in refused] == [b"413"] * 3
+    port.call(CALL)
+    assert gone(*refused) == [True, False, False]
+    port.clock.advance(READING)
+    assert gone(*refused) == [True, True, True]
+
+
+def test_where_so_many_are_being_answered_one_more_may_come_again_and_a_probe_is_answered():
+    port = Port()
+    port.site.answering, port.page.waits = 2, True
+    answered, more = [port.call(CALL) for _ in range(2)], port.call(CALL)
+    assert more.heard.startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: ")
+    assert gone(*answered, more) == [False, False, True]
+    port.page.waits, port.page.probe = False, True
+    assert b"page" in port.call(CALL).heard
+
+
+class Message:
+    """A console, and the journal beside it, that hold one message of endless length, for a caller who stops reading."""
+
+    def __init__(self):
+        self.line = Line()
+
+    def knows(self, _word):
+        return False
+
+    async def answer(self, _asked):
+        return Answer(stored="sha256", size=1 << 40)
+
+    def read(self, _step, _sha256, _number):
+        self.line.protocol.pauseProducing()
+        return succeed(b"x" * 1000)
+
+
+def test_who_does_not_read_what_the_journal_holds_loses_the_connection():
+    port, message = Port(), Message()
+    port.site.resource = Console(message, message)
+    port.call(CALL, line=message.line)
+    assert message.line.heard.endswith(b"x" * 1000)
+    for seconds, lost in ((READING - 1, False), (1, True)):
+        port.clock.advance(seconds)
+        assert message.line.gone is lost
+    assert port.clock.getDelayedCalls() == []
 
 
 def test_a_stranger_has_so_long_to_begin_and_a_request_so_long_to_come():
