@@ -29,6 +29,8 @@ log = structlog.get_logger()
 CHAIN_LAG = timedelta(seconds=30)
 #: A partner's certificates are as much work to check as so many octets of XML.
 _CHECK = 2048
+#: So many may wait for what `/metrics` tells, each a little more of the stack where nothing has to be waited for.
+_WAITING = 20
 
 
 @attrs.frozen
@@ -219,7 +221,10 @@ class _Metrics(Resource):
         self._gather = gather
         self._one_look = DeferredLock()  # whoever asks, and however many: the journal is looked at by one at a time
 
-    def render_GET(self, request: Request) -> int:
+    def render_GET(self, request: Request) -> bytes | int:
+        if len(self._one_look.waiting) >= _WAITING:
+            request.setResponseCode(503)
+            return b""
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
 

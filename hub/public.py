@@ -25,7 +25,6 @@ from hub.province import Province
 from hub.publications import Publication
 from hub.report import atom, outputs, sealed
 from hub.report.atom import Entry
-from hub.store import Transaction
 from hub.workroom import THRESHOLD, Work
 
 log = structlog.get_logger()
@@ -34,6 +33,10 @@ _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json; charset
 _REPORT = re.compile(r"reports/([^/]+)/([^/]+)/([^/]+?)(?:/([1-9][0-9]{0,5}))?\.(html|json)")
 #: A reader may keep a page so long before it asks whether there is another, in seconds.
 _AGE = 60
+#: So many callers may wait, each a little more of the stack where none has to be waited for: who comes then may come again.
+_WAITING = 50
+#: So many pages are kept in memory; that of a province with 1,500 units has 2 MB and takes a third of a second.
+_KEPT = 8
 
 
 @attrs.frozen
@@ -57,6 +60,7 @@ class Pages:
     _work: Work
     _province: Callable[[], Province]
     _url: Callable[[], str]  #: of `/public`, as the outside calls it
+    _made: dict[tuple[str, str], Page] = attrs.field(factory=dict, init=False)
 
     async def page(self, path: str) -> Page | None:
         """Return what lies at *path*, behind `/public/`; None when nothing does.  Raises Unready."""
@@ -66,8 +70,19 @@ class Pages:
         if asked is None:
             return None
         form, unit, period = (unquote(part) for part in asked.groups()[:3])
-        found = await self._journal.read(_content, form, unit, period, int(asked[4]) if asked[4] else None)
-        return None if found is None else await self._work(max(len(found), THRESHOLD), _written, found, asked[5])
+        found = await self._journal.read(publications.find, form, unit, period, int(asked[4]) if asked[4] else None)
+        return None if found is None else await self._report(found, asked[5])
+
+    async def _report(self, found: Publication, kind: str) -> Page:
+        """Return the page of what was published, which never changes: the last `_KEPT` that were asked for are not made again."""
+        page = self._made.pop((found.sha256, kind), None)
+        if page is None:
+            content = await self._journal.read(publications.octets, found)
+            page = await self._work(max(len(content), THRESHOLD), _written, content, kind)
+        self._made[found.sha256, kind] = page
+        if len(self._made) > _KEPT:
+            del self._made[next(iter(self._made))]
+        return page
 
     async def _feed(self) -> Page:
         config, url = self._province().config, self._url()
@@ -92,9 +107,14 @@ class Public(Resource):
         _ = request.notifyFinish().addErrback(gone.append)
         path = "/".join(quote(piece, safe="") for piece in request.postpath or ())  # decoded already, piece by piece
 
+        async def made() -> Page | None:
+            return None if gone else await self._pages.page(path)  # nobody waits for what a caller who hung up asked for
+
         async def answer() -> None:
             try:
-                page = await self._one_page.run(lambda: Deferred.fromCoroutine(self._pages.page(path)))
+                if len(self._one_page.waiting) >= _WAITING:
+                    raise Unready("hub-busy", f"{_WAITING} wait for a page")
+                page = await self._one_page.run(lambda: Deferred.fromCoroutine(made()))
             except Unready as unready:
                 page = None
                 request.setResponseCode(503)
@@ -122,11 +142,6 @@ def _answer(request: Request, page: Page | None) -> bytes:
         return b""
     request.setHeader(b"Content-Length", str(len(page.content)).encode())
     return page.content if request.method != b"HEAD" else b""
-
-
-def _content(tx: Transaction, form: str, unit: str, period: str, revision: int | None) -> bytes | None:
-    found = publications.find(tx, form, unit, period, revision)
-    return None if found is None else publications.octets(tx, found)
 
 
 def _written(content: bytes, kind: str) -> Page:

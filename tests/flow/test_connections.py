@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from twisted.internet.defer import succeed
+import pytest
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -12,6 +13,7 @@ from hub.connections import GREETING, READING, Connections
 from hub.console.asked import Answer
 from hub.console.edge import Console
 from hub.listener import BoundedSite
+from hub.public import Public
 
 CALL = b"GET /page HTTP/1.1\r\nHost: hub\r\n\r\n"
 
@@ -180,6 +182,42 @@ def test_who_does_not_read_what_the_journal_holds_loses_the_connection():
         port.clock.advance(seconds)
         assert message.line.gone is lost
     assert port.clock.getDelayedCalls() == []
+
+
+class Slow:
+    """Published pages that are long in the making."""
+
+    def __init__(self):
+        self.asked, self.made = [], Deferred()
+
+    async def page(self, path):
+        self.asked.append(path)
+        await self.made
+
+
+def test_what_a_caller_who_hung_up_asked_for_is_not_made():
+    port, pages = Port(), Slow()
+    port.site.resource = Public(pages)
+    _first, second, third = (port.call(CALL) for _ in range(3))
+    second.abortConnection()
+    pages.made.callback(None)
+    assert pages.asked == ["page", "page"]
+    assert third.heard.startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("last", ["hang up", "wait"])
+def test_however_many_waited_for_a_page_the_next_one_is_answered(last):
+    """Each is let go by the one before it, and all at once where none has to be waited for."""
+    port, pages = Port(), Slow()
+    port.site._connections.most = 1000
+    port.site.resource = Public(pages)
+    waiting = [port.call(CALL) for _ in range(300)]
+    if last == "hang up":
+        for line in waiting[1:]:
+            line.abortConnection()
+    pages.made.callback(None)
+    assert port.call(CALL).heard.startswith(b"HTTP/1.1 404 ")
+    assert {line.heard[9:12] for line in waiting if not line.gone} <= {b"404", b"503"}
 
 
 def test_a_stranger_has_so_long_to_begin_and_a_request_so_long_to_come():

@@ -1,0 +1,38 @@
+"""What everybody may see: what was published is written once, however often it is asked for."""
+
+from hub import public, store, submission
+from hub.console import standing
+from hub.console.users import Role, User
+from hub.database import InlineDatabase
+from hub.report.book import shipped
+from hub.workroom import at_once
+from tests.console import done
+from tests.province import NOW
+
+OPERATOR = User(name="op", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
+
+
+def publish(town, period):
+    """Publish a report, and return where it is."""
+    with store.writing(town.engine) as tx:
+        counted = standing.counted(tx, OPERATOR, shipped(), "edoc", "H55.13", period, NOW)
+        submission.publish(tx, town.pages()._province(), counted, reason="", by="op", now=NOW)
+    return f"reports/edoc/H55.13/{period}.html"
+
+
+def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
+    monkeypatch.setattr(public, "_KEPT", 2)
+    october, november, second = (publish(town, each) for each in ("2026-10", "2026-11", "2026-Q2"))
+    sizes = []
+
+    def work(size, step, *words):
+        sizes.append(size)
+        return at_once(size, step, *words)
+
+    pages = public.Pages(InlineDatabase(town.engine), work, town.pages()._province, lambda: "https://hub/public")
+    first = done(pages.page(october))
+    for place in (october, november, october, second, october):
+        assert (done(pages.page(place)) == first) is (place == october)
+    assert len(sizes) == 3
+    done(pages.page(november))
+    assert len(sizes) == 4, "it was the one that nobody had asked for longest"
