@@ -163,8 +163,7 @@ def demand_proof(asked: Asked, word: str | None) -> None:
 
     A browser says where a form was sent from (Origin, RFC 6454; Sec-Fetch-Site); it must be this very host, over TLS.
     """
-    parts = urlsplit(asked.origin)
-    ours = parts.scheme == "https" and bool(asked.host) and parts.netloc.lower() == asked.host.lower()
+    ours = bool(asked.host) and asked.origin.lower() == f"https://{asked.host.lower()}"
     if word is None or not ours or asked.site not in {"", "same-origin"}:
         raise unproven()
     given = asked.form.get("proof", "")
@@ -180,7 +179,10 @@ def cookie(name: str, value: str, seconds: int | None = None) -> str:
 
 def own_place(text: str) -> str:
     """Return the address on this host that *text* names, `/` for any other: nobody is sent elsewhere after signing in."""
-    parts = urlsplit(text) if text.isprintable() and not text.startswith(("//", "/\\")) else None
+    try:
+        parts = urlsplit(text) if text.isprintable() and not text.startswith(("//", "/\\")) else None
+    except ValueError:  # brackets that hold no address
+        parts = None
     if parts is None or parts.scheme or parts.netloc or not parts.path.startswith("/") or "\\" in text:
         return "/"
     return text

@@ -25,7 +25,9 @@ from hub.markup import Limits
 LARGEST, UNPACKED, PARTS, SHEETS = 8 << 20, 48 << 20, 1000, 20
 #: Characters that a cell holds: the rule of spreadsheets.  Any number of cells may point at one shared text, and each is looked at.
 LONGEST = 32_767
-_LIMITS = Limits(size=UNPACKED, depth=32, nodes=600_000)
+#: Nodes that a part may have.
+NODES = 600_000
+_LIMITS = Limits(size=UNPACKED, depth=32, nodes=NODES)
 
 _OLE = b"\xd0\xcf\x11\xe0"
 _FORBIDDEN = (
@@ -143,6 +145,7 @@ class _Parts:
     packed: zipfile.ZipFile
     listed: Mapping[str, zipfile.ZipInfo]
     left: int = UNPACKED  #: octets that may still be unpacked
+    marks: int = 2 * NODES  #: tags that may still come, of all parts together: one that few octets name often is as much work each time
 
     def root(self, name: str) -> etree._Element:
         """Return the XML of a part.  Raises Unreadable."""
@@ -158,6 +161,9 @@ class _Parts:
         if self.left < 0:
             most = UNPACKED >> 20
             raise Unreadable(f"tệp bung ra quá {most} MB", f"it unpacks to more than {most} MB")
+        self.marks -= content.count(b"<")
+        if self.marks < 0:
+            raise Unreadable("tệp có quá nhiều ô", "it has too many cells")
         try:
             return markup.parse(content, limits=_LIMITS)
         except Rejected as rejected:

@@ -34,6 +34,7 @@ _KEYS = 6  #: the hidden row of keys
 _TOP = 7  #: the headings' first row
 _SUM = _TOP + 3  #: the row of the total
 _MOST = 999_999_999_999
+_MISTAKES = 200  #: after so many it is not read on: nobody corrects more at a time
 _LONGEST = {_BY: 200, _NOTE: 1000}
 _EPOCH = datetime(2026, 1, 1)  # noqa: DTZ001 - a workbook knows no zone; the same template is the same bytes
 _DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -261,6 +262,8 @@ class _Filled:
         """Note a mistake; what is quoted of the workbook moves no cursor."""
         cell = self.sheet.address(row, column) if row else ""
         self.wrong.append(Wrong(*(still(text) for text in (cell, vi, en))))
+        if len(self.wrong) >= _MISTAKES:
+            raise Misfilled(self.wrong)
 
     def declaration(self, form: Form, period: Period, units: tuple[str, ...]) -> Declaration:
         self.check_mark([form.id, units[0], period.text])
@@ -286,7 +289,7 @@ class _Filled:
         except (ValueError, RecursionError):
             said = None
         if said != expected:
-            shown = " ".join(map(str, said))[:100] if isinstance(said, list) else "?"
+            shown = " ".join(map(str, said))[:200] if isinstance(said, list) else "?"
             wanted = " ".join(expected)
             self.refuse(
                 0,
