@@ -4,14 +4,14 @@ A session is a random word that the browser holds; the journal keeps its SHA-256
 journal can take it over.
 
 Signing in is counted as failed before the password is compared, and taken back when it was right: however many tries come at once, none
-is free.  Three counts hold: of a name from one address, of an address, of a name from anywhere.  The last one never delays by more than
-half a minute, so that a stranger who guesses cannot lock a person out.
+is free.  Three counts hold: of a name from one address, of an address, of a name from anywhere.  The last one does not hold where the name
+has signed in from before: strangers at many addresses would else take each turn, and lock the person out.
 """
 
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import attrs
@@ -29,6 +29,8 @@ LONGEST = timedelta(hours=12)  #: every session is over after so long
 _TO_THE_MINUTE = timedelta(minutes=1)
 #: What failed so long ago is forgotten.
 FORGOTTEN = timedelta(hours=1)
+#: From where somebody signed in is remembered for so long.
+REMEMBERED = timedelta(days=90)
 
 
 @attrs.frozen
@@ -90,12 +92,14 @@ def ask(tx: Transaction, name: str, address: str, now: datetime) -> Leave:
     tries = counts(name, address)
     store.one_at_a_time(tx, [each.name for each in tries])
     tx.execute(sa.delete(console_failure).where(console_failure.c.until <= now))
-    rows = tx.execute(sa.select(console_failure).where(console_failure.c.sha256.in_([each.name for each in tries])))
-    held = {row.sha256: row for row in rows}
-    waits = [row.next_at for row in held.values() if row.next_at > now]
+    known = _known(name, address)
+    wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
+    held = {row.sha256: row for row in tx.execute(sa.select(console_failure).where(wanted))}
+    holding = tries[:2] if known in held else tries
+    waits = [held[each.name].next_at for each in holding if each.name in held and held[each.name].next_at > now]
     if waits:
         return Leave(max(waits))
-    for each in tries:
+    for each in holding:
         failures = held[each.name].failures + 1 if each.name in held else 1
         _count(tx, each, failures, now)
     return Leave(None, users.password(tx, name))
@@ -114,6 +118,7 @@ def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, 
     if failures is not None:  # of the address only this try is taken back: a user of our own may be guessing at others
         _count(tx, place, failures - 1, now)
     forget(tx, now)
+    _keep(tx, _known(name, address), {"failures": 0, "next_at": now, "until": now + REMEMBERED})
     session = Session(sha256, user, address, now, now, now + LONGEST)
     kept = {"sha256": sha256, "name": name, "address": address, "begun_at": now, "seen_at": now, "until": now + LONGEST}
     tx.execute(sa.insert(console_session), kept)
@@ -182,9 +187,17 @@ def forget(tx: Transaction, now: datetime) -> None:
 
 def _count(tx: Transaction, which: Count, failures: int, now: datetime) -> None:
     longest = which.delay(failures)
-    values = {"failures": failures, "next_at": now + longest, "until": now + longest + FORGOTTEN}
-    if not store.put_once(tx, console_failure, [{"sha256": which.name, **values}]):
-        tx.execute(sa.update(console_failure).where(console_failure.c.sha256 == which.name).values(**values))
+    _keep(tx, which.name, {"failures": failures, "next_at": now + longest, "until": now + longest + FORGOTTEN})
+
+
+def _keep(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:
+    if not store.put_once(tx, console_failure, [{"sha256": sha256, **values}]):
+        tx.execute(sa.update(console_failure).where(console_failure.c.sha256 == sha256).values(**values))
+
+
+def _known(name: str, address: str) -> str:
+    """Return what stands beside the counts where *name* has signed in from that address lately."""
+    return _hashed("known", name, _place(address))
 
 
 def _place(address: str) -> str:
