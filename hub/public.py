@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 import structlog
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, fail
 from twisted.web.http import CACHED
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -108,13 +108,16 @@ class Public(Resource):
         path = "/".join(quote(piece, safe="") for piece in request.postpath or ())  # decoded already, piece by piece
 
         async def made() -> Page | None:
-            return None if gone else await self._pages.page(path)  # nobody waits for what a caller who hung up asked for
+            return None if gone else await self._pages.page(path)
+
+        def in_turn() -> Deferred[Page | None]:
+            if len(self._one_page.waiting) >= _WAITING:
+                return fail(Unready("hub-busy", f"{_WAITING} wait for a page"))
+            return self._one_page.run(lambda: Deferred.fromCoroutine(made()))
 
         async def answer() -> None:
             try:
-                if len(self._one_page.waiting) >= _WAITING:
-                    raise Unready("hub-busy", f"{_WAITING} wait for a page")
-                page = await self._one_page.run(lambda: Deferred.fromCoroutine(made()))
+                page = await in_turn()
             except Unready as unready:
                 page = None
                 request.setResponseCode(503)

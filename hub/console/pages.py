@@ -223,7 +223,7 @@ class Pages:
         session = None
         if right and leave.password is not None:
             step = (name, leave.password, sessions.name_of(word), asked.address, now)
-            session = await self._trying.run(self._journal.admit, sessions.enter, *step)
+            session = await self._trying.run(lambda: self._journal.admit(sessions.enter, *step))
         if session is None:
             await self._journal.admit(sessions.fail, name, asked.address, now)
             wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."

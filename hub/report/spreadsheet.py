@@ -145,7 +145,7 @@ class _Parts:
     packed: zipfile.ZipFile
     listed: Mapping[str, zipfile.ZipInfo]
     left: int = UNPACKED  #: octets that may still be unpacked
-    marks: int = 2 * NODES  #: tags that may still come, of all parts together: one that few octets name often is as much work each time
+    marks: int = 2 * NODES  #: tags that may still be read, of all parts: a few octets may name one part many times
 
     def root(self, name: str) -> etree._Element:
         """Return the XML of a part.  Raises Unreadable."""

@@ -1,6 +1,6 @@
 """However many connections are open, whoever has business is served."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred, succeed
@@ -26,7 +26,7 @@ class Page(Resource):
     def __init__(self):
         super().__init__()
         self.waiting = []
-        self.waits = False
+        self.waits = self.probe = False
 
     def render_GET(self, request):
         if not self.waits:
@@ -175,7 +175,7 @@ class Message:
 
 def test_who_does_not_read_what_the_journal_holds_loses_the_connection():
     port, message = Port(), Message()
-    port.site.resource = Console(message, message)
+    port.site.resource = Console(cast("Any", message), cast("Any", message))
     port.call(CALL, line=message.line)
     assert message.line.heard.endswith(b"x" * 1000)
     for seconds, lost in ((READING - 1, False), (1, True)):
@@ -188,7 +188,8 @@ class Slow:
     """Published pages that are long in the making."""
 
     def __init__(self):
-        self.asked, self.made = [], Deferred()
+        self.asked: list[str] = []
+        self.made: Deferred[None] = Deferred()
 
     async def page(self, path):
         self.asked.append(path)
@@ -197,7 +198,7 @@ class Slow:
 
 def test_what_a_caller_who_hung_up_asked_for_is_not_made():
     port, pages = Port(), Slow()
-    port.site.resource = Public(pages)
+    port.site.resource = Public(cast("Any", pages))
     _first, second, third = (port.call(CALL) for _ in range(3))
     second.abortConnection()
     pages.made.callback(None)
@@ -210,7 +211,7 @@ def test_however_many_waited_for_a_page_the_next_one_is_answered(last):
     """Each is let go by the one before it, and all at once where none has to be waited for."""
     port, pages = Port(), Slow()
     port.site._connections.most = 1000
-    port.site.resource = Public(pages)
+    port.site.resource = Public(cast("Any", pages))
     waiting = [port.call(CALL) for _ in range(300)]
     if last == "hang up":
         for line in waiting[1:]:

@@ -1,5 +1,7 @@
 """What everybody may see: what was published is written once, however often it is asked for."""
 
+from typing import Any, cast
+
 from hub import public, store, submission
 from hub.console import standing
 from hub.console.users import Role, User
@@ -29,7 +31,9 @@ def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
         sizes.append(size)
         return at_once(size, step, *words)
 
-    pages = public.Pages(InlineDatabase(town.engine), work, town.pages()._province, lambda: "https://hub/public")
+    pages = public.Pages(
+        InlineDatabase(town.engine), cast("Any", work), town.pages()._province, lambda: "https://hub/public"
+    )
     first = done(pages.page(october))
     for place in (october, november, october, second, october):
         assert (done(pages.page(place)) == first) is (place == october)
