@@ -355,7 +355,9 @@ class Pages:
         count = partial(reading.count, charted=False, listed=kind in reading.LISTED)
         counted = await self._in_turn(count, *words)
         identity = self._province().config.identity
-        content = await self._alone(self._counting, reading.written, kind, counted, visit.asked.language, identity)
+        content = await self._alone(
+            self._counting, reading.written, kind, visit.session.user, counted, visit.asked.language, identity
+        )
         name = f"{counted.asked.form.id}_{counted.asked.members[0]}_{counted.asked.period.text}.{kind}"
         return Answer(content=content, content_type=reading.KINDS[kind], filename=name)
 

@@ -17,7 +17,7 @@ from hub import closing, declarations, hanoi, registry, search, workload
 from hub.certificates import Signer
 from hub.console import sight, users
 from hub.console.asked import nothing
-from hub.console.users import User
+from hub.console.users import Role, User
 from hub.declarations import Compared
 from hub.model import Fact, Unit
 from hub.report import evidence, formats
@@ -80,7 +80,8 @@ class Cursor:
 
     @classmethod
     def of(cls, fact: Fact) -> "Cursor":
-        return cls(fact.at, fact.message, fact.unit, fact.milestone, fact.key)
+        key = "" if fact.service in sight.PRIVATE else fact.key  # an address tells it; and there a message has one fact
+        return cls(fact.at, fact.message, fact.unit, fact.milestone, key)
 
     @property
     def place(self) -> tuple[datetime, str, str, str, str]:
@@ -278,9 +279,14 @@ def shown(cells: Row, column: Column) -> Decimal | int | datetime | None:
     return cells.times[column.key] if column.kind is Kind.TIME else cells.numbers[column.key]
 
 
-def written(kind: str, counted: Counted, language: str, identity: Signer) -> bytes:
-    """Return the report as a file.  Raises `Unready` when it cannot be sealed now."""
-    report, lines = counted.report, counted.lines
+def written(kind: str, user: User, counted: Counted, language: str, identity: Signer) -> bytes:
+    """Return the report as a file for *user*.  Raises `Unready` when it cannot be sealed now.
+
+    Each fact of a private service names what it is about, such as a dossier: only an operator gets them listed.
+    """
+    report = counted.report
+    hidden = kind == "xlsx" and report.form.service in sight.PRIVATE and user.role is not Role.OPERATOR
+    lines = evidence.digest(counted.lines) if hidden else counted.lines
     names, receiver = counted.asked.names, counted.asked.receiver
     return formats.write(
         kind, report, lines=lines, names=names, language=language, identity=identity, receiver=receiver

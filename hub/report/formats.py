@@ -16,14 +16,15 @@ def write(
     kind: str,
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line],
+    lines: Sequence[Line] | str,
     language: str,
     identity: Signer,
     *,
     receiver: str = "",
     charts: Iterable[Plot] = (),
 ) -> bytes:
-    """Return *report* as `csv`, `html`, `json`, `pdf`, `xlsx` or `xml`; *lines* are its evidence, which the last three tell of.
+    """Return *report* as `csv`, `html`, `json`, `pdf`, `xlsx` or `xml`; *lines* are its evidence, which the last three tell of, or for
+    `pdf` and `xlsx` its SHA-256 alone.
 
     XML is sealed by *identity*, the hub's own key, which vouches for the numbers and for no person.  *charts* stand in html, pdf and
     xlsx.  Raises Unready when it cannot be sealed now; KeyError for another format.
@@ -44,5 +45,6 @@ def write(
 
             return as_pdf(report, names, lines, language, receiver=receiver, charts=tuple(charts))
         case "xml":
+            assert not isinstance(lines, str)
             return sealed.seal(report, names, lines, identity)
     raise KeyError(kind)

@@ -1,10 +1,13 @@
 """Reading at the console: which reports and messages a user may open, and that each number opens down to the bytes."""
 
+import base64
 import re
 from datetime import timedelta
 from html import unescape
+from io import BytesIO
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -259,6 +262,35 @@ def test_what_was_looked_up_is_open_to_operators_alone(town, an):
     assert "bà X" not in an.page
     assert operator.get(f"/messages/{message}").status == 200
     assert "bà X" in operator.page
+
+
+def test_which_dossier_was_looked_up_is_told_to_operators_alone(town, an):
+    """Neither by the evidence in a workbook, nor by the address of the next page."""
+    operator = signed_in(town, "op", role=Role.OPERATOR)
+    for number in range(1, PAGE + 2):
+        message = town.take(number, service="lookups")
+        tell(
+            town,
+            "H55.13",
+            1,
+            message=message,
+            service="lookups",
+            milestone="judicial-record-requested",
+            first=7000 + number,
+        )
+    report = REPORT.replace("edoc", "lookups")
+    sheets = {
+        browser: openpyxl.load_workbook(BytesIO(browser.get(f"{report}.xlsx").content)) for browser in (an, operator)
+    }
+    said = {browser: repr([list(sheet.values) for sheet in book]) for browser, book in sheets.items()}
+    assert "k7001" in said[operator]
+    assert "k70" not in said[an]
+    assert an.get(f"{report}/judicial_record").status == 200
+    (more,) = [link for link in an.links() if "after=" in link]
+    assert "k70" not in base64.urlsafe_b64decode(more.rpartition("after=")[2] + "==").decode()
+    first = facts(an)
+    an.get(more)
+    assert len({*first, *facts(an)}) == PAGE + 1
 
 
 def test_a_message_whose_bytes_are_not_kept_says_so(town):
