@@ -64,7 +64,7 @@ class BoundedRequest(Request):
             self._refuse_size(length)
             return
         self._drawer, self.content = Drawer(self.channel.site.spool), BytesIO()
-        if length is None or length > SMALL:
+        if self._limit > SMALL if length is None else length > SMALL:
             try:
                 self.channel.site.room()
                 self.content = self._drawer.file()

@@ -70,6 +70,8 @@ class Pages:
         if asked is None:
             return None
         form, unit, period = (unquote(part) for part in asked.groups()[:3])
+        if not (form + unit + period).isprintable():  # PostgreSQL takes no NUL
+            return None
         found = await self._journal.read(publications.find, form, unit, period, int(asked[4]) if asked[4] else None)
         return None if found is None else await self._report(found, asked[5])
 

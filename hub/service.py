@@ -357,6 +357,7 @@ class Hub(Ordered):
         served = admin.resource(look, wsdls, gathered, self._public(), console)
         site = BoundedSite(served, edge.LIMIT, self._namespace, self._reactor, spool.folder(self._data))
         site.refusal, site.limit, site.answering = edge.refusal, console.limit, edge.ANSWERING
+        site.room = self._room.demand
         return site
 
     def _console(self) -> edge.Console:

@@ -206,6 +206,15 @@ def test_what_a_caller_who_hung_up_asked_for_is_not_made():
     assert third.heard.startswith(b"HTTP/1.1 404 ")
 
 
+def test_a_body_of_unknown_length_takes_no_file_where_only_a_small_one_may_come():
+    port = Port()
+    chunked = port.call(b"POST /page HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n")
+    (request,) = chunked.protocol.requests
+    assert request._drawer._files == []
+    chunked.protocol.dataReceived(b"3e9\r\n" + b"x" * 1001)
+    assert b" 413 " in chunked.heard
+
+
 @pytest.mark.parametrize("last", ["hang up", "wait"])
 def test_however_many_waited_for_a_page_the_next_one_is_answered(last):
     """Each is let go by the one before it, and all at once where none has to be waited for."""

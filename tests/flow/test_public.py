@@ -22,6 +22,12 @@ def publish(town, period):
     return f"reports/edoc/H55.13/{period}.html"
 
 
+def test_what_no_unit_can_be_called_is_not_asked_of_the_journal(town):
+    pages = public.Pages(cast("Any", None), at_once, town.pages()._province, lambda: "https://hub/public")
+    for unit in ("H55%00", "%0d%0a", "%E2%80%A8"):
+        assert done(pages.page(f"reports/edoc/{unit}/2026-11.html")) is None
+
+
 def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
     monkeypatch.setattr(public, "_KEPT", 2)
     october, november, second = (publish(town, each) for each in ("2026-10", "2026-11", "2026-Q2"))
