@@ -416,7 +416,7 @@ class Pages:
             "may": user.role in DECLARING,
             "wrong": wrong,
         }
-        page = self._page("declared", visit, said)
+        page = await self._work(len(asked.members) * _ROW, self._page, "declared", visit, said)
         return attrs.evolve(page, status=422) if wrong else page
 
     async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
