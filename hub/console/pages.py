@@ -33,6 +33,7 @@ from hub.console.users import Role
 from hub.database import Journal
 from hub.errors import Rejected, Unready, describe
 from hub.model import Problem
+from hub.plain import still
 from hub.province import Province
 from hub.report import book, signed
 from hub.report.body import body, findings
@@ -51,6 +52,8 @@ T = TypeVar("T")
 COUNTING, WAITING = 2, 20
 #: A row is as much work to write as so many octets of XML.
 _ROW = 4096
+#: Characters of a reason, as its form has it.
+_REASON = 500
 _DEFAULT_FORM = "edoc"
 _MESSAGE = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 #: What the octets to be signed end with, at their address.
@@ -462,10 +465,11 @@ class Pages:
 
     async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
         """Give the octets that are to be signed, the same each time; another revision where a reason is given."""
-        user, reason = visit.session.user, visit.asked.form.get("reason")
+        user, said = visit.session.user, visit.asked.form.get("reason")
+        reason = None if said is None else still(" ".join(said.split()))[:_REASON]
         if user.role not in DECLARING:
             raise given.not_your_signing()
-        if reason is not None and not reason.strip():
+        if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
             words = (user, await self._book(), form, unit, period, visit.now)
@@ -474,7 +478,7 @@ class Pages:
                 submission.give_out,
                 self._province(),
                 counted,
-                reason=(reason or "").strip(),
+                reason=reason or "",
                 by=user.name,
                 now=visit.now,
             )

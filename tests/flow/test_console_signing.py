@@ -175,6 +175,14 @@ def test_another_revision_takes_a_reason_and_makes_the_old_one_worthless(town, c
     assert [each.state for each in standing(town)] == [ReportState.CLOSED, ReportState.SIGNED]
 
 
+def test_a_reason_is_one_line_of_five_hundred_characters_whatever_a_browser_sends(town, clerk):
+    get(clerk)
+    town.take(2, at=INSIDE)
+    get(clerk, reason=f" gói\r\ntin\x0b đến\0muộn\x1b {'x' * 9000}")
+    (_, second) = standing(town)
+    assert second.reason == f"gói tin đến\ufffdmuộn\ufffd {'x' * 9000}"[:500]
+
+
 def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     old = get(clerk)
     assert hand_in(clerk, by_xmlsec(old)).status == 303
