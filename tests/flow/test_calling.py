@@ -3,11 +3,20 @@
 from typing import Any
 
 import pytest
-from twisted.internet.testing import StringTransport
 from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers
 
 from hub import calling
+from tests.flow.test_connections import Line
+
+
+class Server(Line):
+    """The other end, of which nothing is lost before it is told."""
+
+    def loseConnection(self):
+        self.gone = True
+
+    abortConnection = loseConnection
 
 
 @pytest.mark.parametrize(
@@ -22,8 +31,9 @@ from hub import calling
 def test_a_head_without_end_is_given_up(begun, more):
     pool = calling.pool(None, persistent=False)
     protocol = pool._factory(lambda _: None, "").buildProtocol(None)
-    transport: Any = StringTransport()
-    protocol.makeConnection(transport)
+    line = Server()
+    line.protocol = protocol
+    protocol.makeConnection(line)
     asked = protocol.request(Request(b"GET", b"/", Headers({"Host": ["x"]}), None))
     failed: list[Any] = []
     _ = asked.addErrback(failed.append)
@@ -36,4 +46,4 @@ def test_a_head_without_end_is_given_up(begun, more):
         calling.said(failed[0].value)
         == f"connection broke: the head of the answer is longer than {calling.HEAD} octets"
     )
-    assert transport.disconnecting
+    assert line.gone
