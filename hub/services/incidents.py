@@ -23,6 +23,9 @@ NAMESPACE = "urn:lienthong:incident:1"
 REPORT = f"{{{NAMESPACE}}}IncidentReport"
 _LONGEST = 128  #: characters of an incident's id
 _SUBJECT = 500
+_YEARS = range(
+    1970, 2200
+)  #: what no clock shows is no time: beyond the first or the last year there is no day in Hà Nội
 _LIMITS = markup.Limits(size=1 << 18, depth=4, nodes=200, names=50)
 
 
@@ -183,6 +186,8 @@ def instant(time: datetime) -> str:
 def _checked(incident: Incident) -> Incident:
     if not 0 < len(incident.id) <= _LONGEST or not incident.id.isprintable():
         raise _unreadable(f"the id is {incident.id[:20]!r}…; up to {_LONGEST} printable characters")
+    if incident.time.year not in _YEARS:
+        raise _unreadable(f"the time is in the year {incident.time.year}")
     if not incident.unit:
         raise Rejected(Problem("unit-unknown", incident.host))
     return incident

@@ -45,6 +45,17 @@ def test_a_line_with_a_state_that_ends_it_closes_the_incident(state):
     assert (fact.key, fact.milestone) == ('["SC-1"]', "closed")
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:00:00Z"])
+def test_a_time_that_no_clock_shows_is_refused_wherever_it_stands(at):
+    texts = {"Id": "1", "Unit": "H55.13", "State": "open", "Class": "x", "Severity": "error", "OpenedAt": at}
+    leaves = "".join(f"<{name}>{text}</{name}>" for name, text in texts.items())
+    report = f'<IncidentReport xmlns="{incidents.NAMESPACE}">{leaves}</IncidentReport>'.encode()
+    for content in (line(at=at), report):
+        with pytest.raises(Rejected) as refused:
+            read(content, NOW, "m", rules=RULES)
+        assert [each.code for each in refused.value.problems] == ["incident-unreadable"]
+
+
 def test_the_first_class_that_fits_holds():
     classes = {
         (priority, app): RULES.judge(syslog.read(line(priority, app)))
