@@ -46,29 +46,29 @@ def settle(
 
     *fetch* gets one document; the hub judges it, and *tell* says whether the hub has it and returns whether they heard.  What they do
     not give arrives as their answer, once: the hub refuses it, and a person sees why; it is fetched again as long as it is shown, and
-    holds up nothing.  The first time that a collection breaks off at a document it may be that they are away; *notes* puts it behind
-    the others then, and the second time it is one that they do not give.  What is shown no more is owed no more.
+    holds up nothing.  The first time that a collection breaks off at a document, wherever in it, it may be that they are away; *notes*
+    puts it behind the others then, and the second time it is one that they do not give, or do not hear of.  What is shown no more is
+    owed no more.
     """
     fresh = notes.in_turn([each for each in shown if each not in owed], now)
     left: dict[str, str] = {}
     for document_id in (*fresh[:most], *(each for each in shown if each in owed)):
-        state = owed.get(document_id, "")
+        state, stuck = owed.get(document_id, ""), notes.ask(document_id, now) or document_id in owed
         if not state:
-            stuck = notes.ask(document_id, now) or document_id in owed
             given = yield from fetch(document_id)
             if isinstance(given, Unavailable):
                 if given.credentials or not stuck:
                     return given
                 given = Given(None, given.detail.encode())
-            notes.have(document_id)
             if given.content is not None:
                 judged: Judged = yield Arrival(given.content, document_id)
                 state = TAKEN if judged.is_here else REFUSED
             elif document_id not in owed:
                 yield Arrival(given.answer, document_id)
         told = (yield from tell(document_id, state == TAKEN)) if state else False
-        if isinstance(told, Unavailable):
+        if isinstance(told, Unavailable) and (told.credentials or not stuck):
             return told
-        if not told:
+        notes.have(document_id)
+        if told is not True:
             left[document_id] = state
     return Settled(left, len(fresh))

@@ -63,7 +63,7 @@ class Notes:
         return before is not None
 
     def have(self, document: str) -> None:
-        """Note that what was asked for was answered, whatever the answer."""
+        """Note that what was asked for is dealt with: answered, whatever the answer, judged and told of."""
         self.drop(f"asked {document}")
 
     def in_turn(self, documents: Sequence[str], now: datetime) -> list[str]:

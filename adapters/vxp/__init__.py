@@ -160,7 +160,6 @@ class Axis:
             return answer
         if self._is(answer, "credentials", "again", "few"):
             return self._broken(answer)
-        self.notes.have(doc_id)
         content = answers.packet(answer) if answer.good else None
         judged: Judged = yield Arrival(content or json.dumps(answer.fields).encode(), doc_id)
         telling = ["done" if judged.accepted else "fail"]
@@ -174,6 +173,7 @@ class Axis:
                 return self._broken(heard)
             if not heard.good and status == telling[-1]:
                 self.notes.keep(f"told {doc_id}", status, line.now + _DEAF)
+        self.notes.have(doc_id)
         return None
 
     def _line(self, now: datetime) -> Line:

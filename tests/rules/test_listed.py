@@ -104,6 +104,18 @@ def test_what_a_collection_broke_off_at_comes_last_the_next_time_and_is_then_not
     assert [each.content for each in go(partner, "a", outcome.owed)[1]] == [b"1"]
 
 
+def test_what_they_do_not_hear_of_keeps_no_other_waiting():
+    partner = Partner({"a": b"1", "b": b"2", "c": b"3"}, away={"a"})
+    assert go(partner, "a b")[0] is AWAY
+    outcome, arrivals = go(partner, "a b")
+    assert [each.message_id for each in arrivals] == ["b", "a"]
+    assert outcome == Settled({"a": TAKEN}, 2)
+    outcome, arrivals = go(partner, "a c", {**outcome.owed, "d": TAKEN})
+    assert (outcome, [each.message_id for each in arrivals]) == (Settled({"a": TAKEN}, 1), ["c"])
+    partner.away.clear()
+    assert go(partner, "a", outcome.owed)[0] == Settled({}, 0)
+
+
 def test_a_partner_that_goes_away_ends_it_and_the_next_time_finds_the_same():
     assert go(Partner({"a": AWAY, "b": b"2"}), "a b") == (AWAY, [])
     partner = Partner({"a": b"1"}, away={"a"})
