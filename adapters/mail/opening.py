@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.message import Message as Mime
+from email.policy import Compat32
 
 import attrs
 from cryptography import x509
@@ -25,6 +26,9 @@ from hub.spool import Octets
 _PARTS = 64
 #: And so many ends of lines: `email` looks at each line once for every part that is open, and keeps it apart.
 _LINES = 2_000_000
+#: And so many characters a field with parameters: `email` looks at what comes before each semicolon of it, each time it is asked.
+_FIELD = 4096
+_WITH_PARAMETERS = {"content-type", "content-disposition"}
 _NESTING = re.compile(rb"(?i)multipart/|message/rfc822")
 _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature"}
 _ENCLOSED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
@@ -39,6 +43,17 @@ class Judge:
 
     signers: Sequence[x509.Certificate]  #: who may sign a mail, or a packet in it
     anchors: Anchors
+
+
+class _Bounded(Compat32):
+    """How `email` reads a mail, but for fields that would keep it busy for hours."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        """See `Policy`."""
+        name, value = super().header_source_parse(sourcelines)
+        if name.lower() in _WITH_PARAMETERS and len(value) > _FIELD:
+            raise Unusable(f"{name} has more than {_FIELD} characters")
+        return name, value
 
 
 def packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
@@ -134,7 +149,7 @@ def _parse(octets: bytes) -> Mime:
         raise Unusable(f"it has more than {_PARTS} parts")
     if octets.count(b"\n") + octets.count(b"\r") > _LINES:
         raise Unusable(f"it has more than {_LINES // 2} lines")
-    return message_from_bytes(octets)
+    return message_from_bytes(octets, policy=_Bounded())
 
 
 def _payload(part: Mime) -> bytes:
