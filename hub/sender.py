@@ -129,6 +129,8 @@ def _producer(body: bytes) -> IBodyProducer:
 async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime], limit: int) -> Reply:
     response = await asked
     body = await calling.body(response, limit)
+    if not 100 <= response.code <= 999:  # Twisted takes any number, and the journal does not keep any
+        raise Unreachable("the answer has no status of HTTP")
     headers = {
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in response.headers.getAllRawHeaders()

@@ -1,22 +1,26 @@
-"""An answer's head has a bound, as its body has: whatever a server sends, so much of it is kept and no more."""
+"""An answer's head has a bound, as its body has, and a status: whatever a server sends, so much of it is kept and no more."""
 
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
 from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers
 
-from hub import calling
-from tests.flow.test_connections import Line
+from hub import calling, sender
+from hub.delivery import Unreachable
+from tests.pki import NOW
+
+REQUEST = Request(b"GET", b"/", Headers({"Host": ["x"]}), None)
 
 
-class Server(Line):
-    """The other end, of which nothing is lost before it is told."""
-
-    def loseConnection(self):
-        self.gone = True
-
-    abortConnection = loseConnection
+def connected() -> tuple[Any, Any]:
+    """Return the protocol of a new connection, and its transport."""
+    protocol: Any = calling.pool(None, persistent=False)._factory(lambda _: None, "").buildProtocol(None)
+    transport: Any = StringTransport()
+    protocol.makeConnection(transport)
+    return protocol, transport
 
 
 @pytest.mark.parametrize(
@@ -29,12 +33,8 @@ class Server(Line):
     ids=["fields", "one folded field", "answers before the answer"],
 )
 def test_a_head_without_end_is_given_up(begun, more):
-    pool = calling.pool(None, persistent=False)
-    protocol = pool._factory(lambda _: None, "").buildProtocol(None)
-    line = Server()
-    line.protocol = protocol
-    protocol.makeConnection(line)
-    asked = protocol.request(Request(b"GET", b"/", Headers({"Host": ["x"]}), None))
+    protocol, transport = connected()
+    asked = protocol.request(REQUEST)
     failed: list[Any] = []
     _ = asked.addErrback(failed.append)
     protocol.dataReceived(begun)
@@ -46,4 +46,14 @@ def test_a_head_without_end_is_given_up(begun, more):
         calling.said(failed[0].value)
         == f"connection broke: the head of the answer is longer than {calling.HEAD} octets"
     )
-    assert line.gone
+    assert transport.disconnecting
+
+
+@pytest.mark.parametrize("status", ["-1", "99", "1000", "3000000000", "9" * 30])
+def test_an_answer_whose_status_no_journal_keeps_is_none(status):
+    protocol, _ = connected()
+    replied = Deferred.fromCoroutine(sender._reply(protocol.request(REQUEST), lambda: NOW, 10))
+    failed: list[Any] = []
+    _ = replied.addErrback(failed.append)
+    protocol.dataReceived(f"HTTP/1.1 {status} OK\r\nContent-Length: 0\r\n\r\n".encode())
+    assert isinstance(failed[0].value, Unreachable)
