@@ -3,6 +3,7 @@
 Every value is frozen.  Times are aware UTC datetimes, codes of agencies are opaque strings, bytes are the exact octets.
 """
 
+import hashlib
 from collections.abc import Generator, Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
@@ -357,12 +358,22 @@ Outcome = Accepted | Refused | Unavailable | Postponed
 Conversation = Generator[Request, Reply, Outcome]
 
 
+#: Octets of what a partner may call a message: an index of PostgreSQL holds no entry of more than 2,704.
+_LONGEST_NAME = 1000
+
+
+def _called(name: str) -> str:
+    """Return what a partner calls a message; by its SHA-256 what the journal could not keep or look up."""
+    octets = name.encode(errors="surrogatepass")
+    return name if storable(name) == name and len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
+
+
 @attrs.frozen
 class Arrival:
     """A message that a collection found at the partner.  What is sent back, `Judged`, is committed: only then may it be confirmed."""
 
     content: bytes
-    message_id: str  #: what the partner calls it: the same each time it is found
+    message_id: str = attrs.field(converter=_called)  #: what the partner calls it: the same each time it is found
     service: str = "documents"
 
 

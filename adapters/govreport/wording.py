@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import attrs
 
+from hub.plain import storable
 from hub.report import sealed
 from hub.report.workbook import as_xlsx
 from hub.services.verdicts import Verdict
@@ -76,7 +77,7 @@ class Wording:
         found = item.get(_pairs(self.settings["verdict-fields"]).get("id", "id"))
         if not isinstance(found, str | int) or found == "":
             raise Senseless("a verdict without an id")
-        return str(found)
+        return storable(str(found))
 
     def verdict(self, item: object) -> Verdict | None:
         """Return what *item* says; None while nothing is decided.  Raises Senseless, Unknown."""

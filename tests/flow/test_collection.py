@@ -32,6 +32,7 @@ class Shelf:
     """A partner that keeps packets until each is confirmed, and its adapter."""
 
     kept: dict[str, bytes] = attrs.field(factory=dict)
+    called: dict[str, str] = attrs.field(factory=dict)  #: what it calls them, where that is another name
     heard: list[tuple[str, str]] = attrs.field(factory=list)
     cursors: list[str] = attrs.field(factory=list)
     down: str = ""
@@ -45,7 +46,7 @@ class Shelf:
         if reply.status == 401:
             return Unavailable("HTTP 401", credentials=True)
         for name in reply.body.decode().split():
-            judged = yield Arrival(self.kept[name], name, self.service)
+            judged = yield Arrival(self.kept[name], self.called.get(name, name), self.service)
             word = "done" if judged.accepted else f"fail {judged.problems[0].code}"
             yield Request(f"http://axis/{name}", word.encode())
         more, self.more = self.more, False
@@ -140,6 +141,16 @@ def test_what_arrived_is_in_the_journal_before_it_is_confirmed_and_what_is_refus
     assert node.shelf.heard == [("d1", "done"), ("d2", "fail unit-unknown")]
     assert node.messages() == [("d1", "accepted"), ("d2", "refused")]
     assert node.woken == [None]
+
+
+@pytest.mark.parametrize("name", ["".join(f"{n:04x}" for n in range(0, 60_000, 7)), "d\0", chr(0xD800)])
+def test_whatever_a_partner_calls_a_message_it_is_taken_once_and_holds_up_no_other(node, name):
+    node.shelf.kept, node.shelf.called = {"x": packet(1), "y": packet(2)}, {"x": name}
+    node.start()
+    node.shelf.kept = {"x": packet(1)}
+    node.pass_time(11)
+    assert node.shelf.heard == [("x", "done"), ("y", "done"), ("x", "done")]
+    assert [state for _, state in node.messages()] == ["accepted", "accepted"]
 
 
 def test_a_code_list_is_a_message_that_is_nobodys_work(node):

@@ -284,6 +284,19 @@ def test_a_verdict_with_what_xml_cannot_hold_does_not_keep_back_those_after_it(o
     assert end.value.value == Collected("2", more=True)
 
 
+def test_a_verdict_whose_id_no_journal_keeps_does_not_keep_back_those_after_it():
+    there = json.dumps({"verdicts": [ITEM | {"id": "\ud83d\0"}]}).encode()
+    terms = Terms(partner="baocao", url="https://x", identity=HUB, settings={}, secrets={})
+    adapter = cast("Any", adapters.adapter("govreport", terms))
+    conversation = adapter.collect("", NOW)
+    next(conversation)
+    conversation.send(Reply(200, there))
+    with pytest.raises(StopIteration) as end:
+        conversation.send(Judged(accepted=True))
+    assert end.value.value == Collected("??", more=True)
+    assert "after=%3F%3F" in next(adapter.collect("??", NOW)).url
+
+
 # --- a running hub -----------------------------------------------------------------------------------------------------
 
 
