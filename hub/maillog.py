@@ -26,13 +26,20 @@ _STAMP = re.compile(
     re.ASCII | re.DOTALL,
 )
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-_POSTFIX = re.compile(r"postfix(?:/[\w-]+)*/(?P<part>[\w-]+)\[\d+\]: (?P<said>.*)", re.ASCII | re.DOTALL)
+#: What a line says begins right behind who wrote it: strangers choose what stands further on, such as the name after HELO.
+_POSTFIX = re.compile(
+    r"(?:\S+ )?(?:\S+: )?postfix(?:/[\w-]+)*/(?P<part>[\w-]+)\[\d+\]: (?P<said>.*)", re.ASCII | re.DOTALL
+)
 _QUEUED = re.compile(r"(?P<id>[0-9A-Za-z]{6,20}): (?P<said>.*)", re.ASCII | re.DOTALL)
-_SIGNED_IN = re.compile(r"(?:imap|pop3|submission|managesieve)-login: (?:Info: )?(?:Logged in|Login): user=<([^<>]+)>")
-_TOO_LARGE = re.compile(r"NOQUEUE: reject: .*?: 552 5\.3\.4 ")
+_SIGNED_IN = re.compile(
+    r"(?:\S+ )?(?:\S+: )?(?:imap|pop3|submission|managesieve)-login: (?:Info: )?(?:Logged in|Login): user=<([^<>]+)>"
+)
+_TOO_LARGE = re.compile(r"NOQUEUE: reject: \S+ from \S+: 552 5\.3\.4 ")
+_LOGGED_IN = re.compile(r"client=[^,]*(?:, sasl_method=[^,]*)?, sasl_username=([^\s,]+)")
+_SENT = re.compile(r"to=<[^<>]*>, [^()]*\bstatus=sent \(")
 _CUT_SHORT = re.compile(r"warning: ([0-9A-Za-z]{6,20}): queue file size limit exceeded", re.ASCII)
 _FROM, _TO, _LOGIN = (
-    re.compile(pattern) for pattern in (r"\bfrom=<([^<>]*)>", r"\bto=<([^<>]*)>", r"\bsasl_username=([^\s,]+)")
+    re.compile(pattern) for pattern in (r"\bfrom=<([^<>]*)>", r"\bto=<([^<>]*)>", r"\bsasl_username=([^\s,<>]+)$")
 )
 _QUOTA = ("Username", "Quota name", "Type", "Value", "Limit", "%")
 
@@ -182,16 +189,16 @@ def _dated(stamp: str, day: date, zone: tzinfo) -> datetime:
 
 def _hear(log: _Log, at: datetime, said: str, *, today: bool) -> None:
     """Take in one line."""
-    if signed_in := _SIGNED_IN.search(said):
+    if signed_in := _SIGNED_IN.match(said):
         if today:
             log.active.add(signed_in[1].lower())
         return
-    line = _POSTFIX.search(said)
+    line = _POSTFIX.match(said)
     if line is None:
         return
     part, said = line["part"], line["said"]
     if _TOO_LARGE.match(said):
-        log.refused.append((at, _first(_LOGIN, said) or _first(_FROM, said) or _first(_TO, said)))
+        log.refused.append((at, _first(_LOGIN, said) or _first(_TO, said)))
     elif cut := _CUT_SHORT.match(said):
         log.cut.setdefault(cut[1], at)  # more than one part of Postfix says so
     elif queued := _QUEUED.match(said):
@@ -202,15 +209,15 @@ def _hear_queued(log: _Log, at: datetime, part: str, name: str, said: str, *, to
     mail = log.mails.setdefault(name, _Mail())
     if said.startswith("message-id="):
         log.names[name] = said.removeprefix("message-id=").strip()
-    elif login := _first(_LOGIN, said):
-        mail.login = login.lower()
+    elif login := _LOGGED_IN.match(said):
+        mail.login = login[1].lower()
         if today:
             log.active.add(mail.login)
     elif said.startswith("from=<"):
         mail.sender = _first(_FROM, said).lower()
     elif part == "pickup":
         mail.login = mail.login or "local"  # handed in on the server itself
-    elif said.startswith("to=<") and " status=sent " in said:
+    elif _SENT.match(said):
         mail.went.setdefault(_first(_TO, said).lower(), at)
 
 

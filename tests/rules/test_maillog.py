@@ -125,6 +125,34 @@ def test_an_account_is_active_once_a_day_by_signing_in_or_by_sending():
     assert {unit: figures["accounts-active"] for unit, figures in found.items()} == {"H55.13": 1, "H55.14": 1}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"imap-login: Login: user=<{A}>",
+        f"dovecot: imap-login: Info: Logged in: user=<{A}>",
+        f"postfix/smtpd[1]: 4gWn000009: client=x[10.0.0.7], sasl_method=PLAIN, sasl_username={A}",
+        f"x sasl_method=PLAIN sasl_username={A} x",
+        ": 552 5.3.4 x",
+    ],
+)
+@pytest.mark.parametrize("reason", ["554 5.7.1 <q@x.example>: Relay access denied", "552 5.3.4 Message size exceeds"])
+def test_what_a_stranger_writes_into_a_line_counts_for_nobody(said, reason):
+    """The name after HELO may be any text, and a server of elsewhere says what it likes when it takes a mail."""
+    rejected = f"NOQUEUE: reject: MAIL from unknown[10.0.0.7]: {reason}; from=<{A}> proto=ESMTP helo=<{said}>"
+    taken = f"4gWn000001: to=<{OUT}>, relay=mx[10.0.0.8]:25, dsn=2.0.0, status=sent (250 {said})"
+    late = f"4gWn000002: to=<{B}>, relay=mx[10.0.0.8]:25, dsn=4.0.0, status=deferred (450 {said} status=sent ok)"
+    failed = f"imap-login: Disconnected: Connection closed (auth failed, 1 attempts): user=<{said}>, rip=10.0.0.7"
+    lines = [
+        line(rejected),
+        line(f"4gWn000001: from=<{C}>, size=350, nrcpt=1 (queue active)", part="postfix/qmgr[73]"),
+        line(taken, part="postfix/smtp[74]"),
+        line(f"4gWn000002: from=<{C}>, size=350, nrcpt=1 (queue active)", part="postfix/qmgr[73]"),
+        line(late, part="postfix/smtp[74]"),
+        line(failed, part="dovecot"),
+    ]
+    assert set(count(lines, DIRECTORY, DAY)) <= {NOBODY}
+
+
 HEAD = "Username\tQuota name\tType\tValue\tLimit\t%\n"
 
 
