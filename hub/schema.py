@@ -74,7 +74,8 @@ def write_instant(value: datetime) -> str:
     """Return the one text form of an instant.  ValueError for a naive datetime."""
     if value.tzinfo is None:
         raise ValueError("a naive datetime has no place in the journal")
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # not by strftime: it writes the year 1, which a stranger's certificate may end in, as one digit
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 metadata = sa.MetaData(

@@ -1,6 +1,6 @@
 """The rows of the links on each database: what nodes tell lies over one another, and a day is taken out once."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from hub import linkbook, store
 from hub.links import Link, Minutes, Probe, Standing, heard
@@ -34,3 +34,12 @@ def test_what_a_node_tells_again_is_laid_over_what_it_told(engine):
         assert (linked.name, linked.place, linked.units) == ("gate", "10.0.0.1:22", ("H55.13",))
         assert linked.nodes == {"a": Minutes(0b111, 0b011), "b": Minutes(0b1000, 0)}
         assert linkbook.take_days(tx, DAY + timedelta(days=1)) == {}
+
+
+def test_whenever_a_certificate_ends_a_link_can_be_read_back(engine):
+    for ends in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        with store.writing(engine) as tx:
+            standing = heard(Standing(), Probe(at=NOW, ends=ends, reason="certificate-expired"))
+            linkbook.tell(tx, "a", {GATE: standing}, {}, [], SILENT, NOW)
+            assert linkbook.known(tx, "a")["gate", "10.0.0.1:22"].ends == ends
+            assert [each.ends for each in linkbook.seen(tx, NOW)] == [ends]
