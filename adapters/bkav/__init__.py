@@ -50,7 +50,7 @@ _LARGEST = 64 << 20
 #: Documents got in one collection, and statuses; the next begins at once.
 _MOST, _MOST_TRACES = 20, 200
 #: So many statuses of the last list are remembered as seen; the hub knows any other again by its id.
-_REMEMBERED = 2_000
+_REMEMBERED = 10_000
 _MEDIA = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 
 Asked = Generator[Request, Reply, Heard | Failed | Unavailable]
@@ -102,7 +102,7 @@ class Bkav:
         settled = yield from settle(list(waiting), before["documents"], _MOST, fetch, confirm, self.notes, now)
         if isinstance(settled, Unavailable):
             return settled
-        traces = yield from self._traces(set(before["traces"]), now)
+        traces = yield from self._traces(before["traces"], now)
         if isinstance(traces, Unavailable):
             return traces
         seen, more = traces
@@ -137,28 +137,35 @@ class Bkav:
         return confirmed
 
     def _traces(
-        self, before: set[str], now: datetime
+        self, before: Sequence[str], now: datetime
     ) -> Generator[Request | Arrival, Any, tuple[list[str], bool] | Unavailable]:
-        """Hand over the statuses that were not in the last list; return the names of all that were, and whether more wait."""
-        seen: dict[str, None] = {}
-        handed, more = 0, False
+        """Hand over the statuses that are not among those of *before*; return the names of all that were, and whether more wait.
+
+        What stands behind the last one that was handed over comes first, then what stands before it: where more are listed than are
+        remembered, each has its turn.
+        """
+        listed, trouble = yield from self._listed(now)
+        names = list(listed)
+        known = [each for each in before if each in listed]
+        at = names.index(known[-1]) + 1 if known else 0
+        old = set(known)
+        behind, ahead = ([each for each in some if each not in old] for some in (names[at:], names[:at]))
+        fresh = [*behind, *ahead][:_MOST_TRACES]
+        for name in fresh:
+            yield Arrival(listed[name], f"trace-{name}")
+        return trouble or ([*known, *fresh][-_REMEMBERED:], len(behind) > _MOST_TRACES)
+
+    def _listed(self, now: datetime) -> Generator[Request, Reply, tuple[Mapping[str, bytes], Unavailable | None]]:
+        """Return the statuses of every organ by their names, in the order listed; and why there may be others, if so."""
+        listed: dict[str, bytes] = {}
         for organ in self._organs():
             heard = yield from self._ask("GetTraces", now, self._operation("GetTraces", organ))
             if not isinstance(heard, Heard):
-                return self._trouble(heard)
+                return listed, self._trouble(heard)
             for each in heard.every("Status", "MessageHeader"):
                 content = fetched.status(each)
-                name = hashlib.sha256(content).hexdigest()[:32]
-                if name in seen:
-                    continue
-                if name not in before:
-                    if handed == _MOST_TRACES:
-                        more = True
-                        continue
-                    handed += 1
-                    yield Arrival(content, f"trace-{name}")
-                seen[name] = None
-        return list(seen)[-_REMEMBERED:], more
+                listed.setdefault(hashlib.sha256(content).hexdigest()[:32], content)
+        return listed, None
 
     def _ask(
         self,

@@ -75,14 +75,24 @@ def test_a_document_that_is_not_heard_of_keeps_no_other_waiting(name, answer):
     assert "2" in collected(name, deaf)
 
 
-def collected(name, answer):
-    """Collect three times, as a partner answers; return what arrived."""
+def test_each_of_many_statuses_has_its_turn_however_few_are_remembered(monkeypatch):
+    monkeypatch.setattr("adapters.bkav._REMEMBERED", 300)
+    listed = "".join(f"<Status><Code>{number}</Code></Status>" for number in range(900))
+
+    def answer(step: Any) -> Reply:
+        return soap("", f"<R>{listed}</R>" if b"<GetTraces>" in step.body else "<R/>")
+
+    assert len(set(collected("bkav", answer, times=5))) == 900
+
+
+def collected(name, answer, times=3):
+    """Collect so many *times*, as a partner answers; return what arrived."""
     settings = {each.name: each.default if each.default is not None else "x" for each in adapters.settings(name)}
     secrets = dict.fromkeys((each.name for each in adapters.settings(name) if each.secret), "x")
     terms = Terms(partner="p", url="http://a", identity=partner("hub"), settings=settings, secrets=secrets)
     adapter = cast("Collector", adapters.adapter(name, terms))
     cursor, arrived = "", []
-    for hour in range(3):
+    for hour in range(times):
         conversation: Any = adapter.collect(cursor, NOW + timedelta(hours=hour))
         given: Any = None
         try:
