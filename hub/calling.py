@@ -125,14 +125,12 @@ class _Reading(Protocol):
     def __init__(self, limit: int) -> None:
         self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()  # not a list of what came: chunks of two octets take fifty each
 
     def dataReceived(self, data: bytes) -> None:
         """Keep *data*; give up when there is too much of it."""
-        self._size += len(data)
-        self._parts.append(data)
-        if self._size > self._limit and not self.done.called:
+        self._body += data
+        if len(self._body) > self._limit and not self.done.called:
             self._abort()
             self.done.errback(Failure(TooLong(f"the answer is longer than {self._limit} octets")))
 
@@ -141,7 +139,7 @@ class _Reading(Protocol):
         if self.done.called:
             return
         if reason.check(ResponseDone):
-            self.done.callback(b"".join(self._parts))
+            self.done.callback(bytes(self._body))
         else:
             self.done.errback(reason)
 

@@ -31,6 +31,7 @@ _LATE = 30.0  #: seconds that a server may take to end an IDLE
 #: What one command may bring, in octets: a mail of 20 MB is 27 MB as it travels, 40 at the worst.
 LIMIT = 64 * 1024 * 1024
 _LITERALS = 100  #: and so many literals: a line is put together anew with each
+_LINE = 64  #: and a line counts for so many octets more than it has: it takes as many to keep it
 
 
 class Stranger(Exception):
@@ -111,7 +112,7 @@ class Session:
             while True:
                 part = await self._line.line()
                 whole += part
-                size += len(part)
+                size += len(part) + _LINE
                 if not (found := _LITERAL.fullmatch(part)):
                     break
                 size += int(found[1])

@@ -66,8 +66,9 @@ Taking = Generator[Request | Arrival, Any, Unavailable | None]
 _BATCH = 20
 _UNKNOWN = {530, 534, 535, 538}  #: the server does not know us, or does not like how we prove it (RFC 4954, 6)
 _TOO_LARGE = re.compile(r"\b5\.3\.4\b")
-_LISTED = re.compile(rb"\* [0-9]+ FETCH \(.*?\bUID ([0-9]+)\b.*?\)", re.IGNORECASE)
-_SIZE = re.compile(rb"\bRFC822\.SIZE ([0-9]+)\b", re.IGNORECASE)
+_LISTED = re.compile(rb"\* [0-9]+ FETCH \(", re.IGNORECASE)
+_UID = re.compile(rb"\bUID ([0-9]{1,10})\b", re.IGNORECASE)
+_SIZE = re.compile(rb"\bRFC822\.SIZE ([0-9]{1,20})\b", re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
@@ -184,8 +185,8 @@ def _listed(body: bytes) -> list[tuple[int, int]]:
     """Return UID and size of each mail that a FETCH listed, in order."""
     found = []
     for line in body.splitlines():
-        uid, size = _LISTED.fullmatch(line), _SIZE.search(line)
-        if uid and size:
+        uid, size = _UID.search(line), _SIZE.search(line)
+        if uid and size and _LISTED.match(line) and line.endswith(b")"):
             found.append((int(uid[1]), int(size[1])))
     return sorted(found)
 

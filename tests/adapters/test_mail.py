@@ -226,6 +226,15 @@ def test_a_long_mailbox_is_read_in_parts_each_with_its_cursor():
     assert commands[1:] == [rb"UID STORE %d +FLAGS.SILENT (\Seen \Flagged)" % (2 * number) for number in range(1, 21)]
 
 
+@pytest.mark.parametrize("more", [b"UID 1 ", b"UID 1)", b"UID " + b"9" * 50 + b" "])
+def test_a_list_of_mails_is_read_in_one_go_whatever_it_says(more):
+    line = b"* 1 FETCH (" + more * (16_000 // len(more)) + b"RFC822.SIZE 1"
+    adapter, begun = made(mailbox="imap://x.vn/INBOX"), time.process_time()
+    said = Reply(200, b"\r\n".join([line] * 30), {"uidvalidity": "9"})
+    assert hold(adapter.collect("9:1", NOW), lambda _: said) == Collected("9:1")
+    assert time.process_time() - begun < 2
+
+
 # --- what comes in -------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """An answer's head has a bound, as its body has, and a status: whatever a server sends, so much of it is kept and no more."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from twisted.web.http_headers import Headers
 
 from hub import calling, sender
 from hub.delivery import Unreachable
+from hub.mailbox import LIMIT, Session
+from hub.talk import Broken, Talk
 from tests.pki import NOW
 
 REQUEST = Request(b"GET", b"/", Headers({"Host": ["x"]}), None)
@@ -57,3 +60,30 @@ def test_an_answer_whose_status_no_journal_keeps_is_none(status):
     _ = replied.addErrback(failed.append)
     protocol.dataReceived(f"HTTP/1.1 {status} OK\r\nContent-Length: 0\r\n\r\n".encode())
     assert isinstance(failed[0].value, Unreachable)
+
+
+def test_a_body_in_many_small_chunks_takes_no_more_memory_than_it_has_octets():
+    protocol, _ = connected()
+    _ = Deferred.fromCoroutine(sender._reply(protocol.request(REQUEST), lambda: NOW, 1 << 20)).addErrback(
+        lambda _: None
+    )
+    protocol.dataReceived(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    tracemalloc.start()
+    try:
+        for _number in range(100):
+            protocol.dataReceived(b"2\r\nab\r\n" * 1000)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000, "200,000 octets"
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_mailbox_may_say_only_so_many_lines_however_short_they_are():
+    line = Talk()
+    line.makeConnection(StringTransport())
+    failed: list[Any] = []
+    _ = Deferred.fromCoroutine(Session(line).command(b"NOOP")).addErrback(failed.append)
+    said = 0
+    while not failed and said < LIMIT // 20:
+        line.dataReceived(b"* \n" * 20_000)
+        said += 60_000
+    assert isinstance(failed[0].value, Broken)
