@@ -4,7 +4,12 @@ Mail programs write what they sign as a stream: with lengths that are known only
 here knows DER alone.  Sets come out in DER's order, too; the octets of what was DER before stay as they are.
 """
 
+from collections.abc import Iterator
+from itertools import count
+
 _DEEPEST = 40
+#: Elements in one; a mail of 20 MB whose content is a stream in pieces of a thousand octets has 15,000.
+_MOST = 100_000
 _CONSTRUCTED, _PIECES, _STRING = 0x20, 0x24, 0x04
 #: SET OF, and what stands for one in CMS: the implicit [0] and [1].
 _SETS = (0x31, 0xA0, 0xA1)
@@ -13,16 +18,18 @@ _END = b"\x00\x00"
 
 def definite(octets: bytes) -> bytes:
     """Return the one element that *octets* are, every length in it definite.  Raises ValueError."""
-    element, end = _element(octets, 0, 0)
+    element, end = _element(octets, 0, 0, count())
     if end != len(octets):
         raise ValueError("something follows the element")
     return element
 
 
-def _element(octets: bytes, at: int, depth: int) -> tuple[bytes, int]:
+def _element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tuple[bytes, int]:
     """Return the element at *at* and where the next one begins."""
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
+    if next(counted) >= _MOST:
+        raise ValueError(f"more than {_MOST} elements")
     if at + 2 > len(octets):
         raise ValueError("cut short")
     tag, first = octets[at], octets[at + 1]
@@ -34,7 +41,7 @@ def _element(octets: bytes, at: int, depth: int) -> tuple[bytes, int]:
             raise ValueError("a primitive element without a length")
         parts = []
         while octets[at : at + 2] != _END:
-            part, at = _element(octets, at, depth + 1)
+            part, at = _element(octets, at, depth + 1, counted)
             parts.append(part)
         return _whole(tag, parts), at + 2
     size, at = _size(octets, at, first)
@@ -45,7 +52,7 @@ def _element(octets: bytes, at: int, depth: int) -> tuple[bytes, int]:
         return _written(tag, octets[at:end]), end
     parts = []
     while at < end:
-        part, at = _element(octets, at, depth + 1)
+        part, at = _element(octets, at, depth + 1, counted)
         parts.append(part)
     if at != end:
         raise ValueError("an element is longer than what holds it")

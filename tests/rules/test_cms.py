@@ -139,3 +139,10 @@ def test_what_was_der_stays_as_it_is():
     whole = cms.sign(CONTENT, partner("mail p256", "p256"), NOW)
     assert ber.definite(whole) == whole
     assert ber.definite(bytes.fromhex("24800401610401620000")) == bytes.fromhex("04026162")
+
+
+def test_of_elements_there_may_be_only_so_many_however_small_they_are():
+    pieces = b"\x04\x01a" * 15_000
+    assert ber.definite(b"\x24\x80" + pieces + b"\0\0") == b"\x04\x82\x3a\x98" + b"a" * 15_000
+    with pytest.raises(ValueError, match="more than 100000 elements"):
+        ber.definite(b"\x31\x80" + b"\x05\0" * 100_000 + b"\0\0")
