@@ -161,13 +161,17 @@ class Mail:
                 judged = yield Arrival(packet, name)
                 refused = refused or not judged.accepted
         marks = r"\Seen \Flagged" if refused else r"\Seen"
-        commands = [rf"UID STORE {uid} +FLAGS.SILENT ({marks})"]
+        reply = yield self._command(rf"UID STORE {uid} +FLAGS.SILENT ({marks})")
+        if flaw := _flaw(reply):
+            return flaw
         if refused and self.refused_folder:
-            commands.append(f'UID MOVE {uid} "{self.refused_folder}"')
-        for command in commands:
-            reply = yield self._command(command)
-            if flaw := _flaw(reply):
-                return flaw
+            reply = yield self._command(f'UID MOVE {uid} "{self.refused_folder}"')
+            if reply.status not in {
+                200,
+                400,
+                404,
+            }:  # a folder that is full or gone keeps nobody's mail: it has its flag
+                return _flaw(reply)
         return None
 
     def _command(self, command: str) -> Request:

@@ -235,6 +235,21 @@ def test_a_list_of_mails_is_read_in_one_go_whatever_it_says(more):
     assert time.process_time() - begun < 2
 
 
+@pytest.mark.parametrize(("status", "cursor"), [(200, "9:2"), (400, "9:2"), (404, "9:2"), (401, "")])
+def test_a_mail_that_cannot_be_moved_is_flagged_and_holds_up_none_behind_it(status, cursor):
+    listed = b"* 1 FETCH (UID 1 RFC822.SIZE 30000000)\r\n* 2 FETCH (UID 2 RFC822.SIZE 30000000)"
+    answers = {b"UID FETCH 1:* (UID RFC822.SIZE)": Reply(200, listed, {"uidvalidity": "9"})}
+    said = []
+
+    def answer(step):
+        said.append(step.body)
+        return answers.get(step.body, Reply(status if b"MOVE" in step.body else 200, b""))
+
+    ended = hold(made(mailbox="imap://x.vn/INBOX", **{"refused-folder": "Tu choi"}).collect("", NOW), answer)
+    assert ended == Collected(cursor) if cursor else ended.credentials
+    assert said[1:3] == [rb"UID STORE 1 +FLAGS.SILENT (\Seen \Flagged)", b'UID MOVE 1 "Tu choi"']
+
+
 # --- what comes in -------------------------------------------------------------------------------------------------------
 
 
