@@ -1,5 +1,6 @@
 """The Government reporting system over HTTP: one POST a report, one GET for the verdicts.  Knows multipart; not what words are called."""
 
+import hashlib
 import json
 from collections.abc import Generator, Iterable
 from datetime import datetime
@@ -84,8 +85,8 @@ def _judged(reply: Reply, wording: Wording, now: datetime) -> Accepted | Refused
 def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collection:
     """Get the verdicts after *cursor*, which is the id of the last one we have.
 
-    One that makes no sense is taken in as it is, where it is refused with its reason; one with a word that the settings do not know stays
-    there until they do.
+    One that makes no sense is taken in as it is, where it is refused with its reason: without an id, as soon as one behind it has one that
+    the cursor can be.  One with a word that the settings do not know stays there until they do.
     """
     path = wording.settings["verdict-path"].replace("{cursor}", quote(cursor, safe=""))
     reply = yield Request(url + path, b"", (*wording.credentials(), ("Accept", "application/json")), "GET")
@@ -95,14 +96,23 @@ def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collectio
     items = said.get(wording.settings["verdict-list"]) if said is not None else None
     if reply.status != 200 or not isinstance(items, list):
         return Unavailable(f"HTTP {reply.status}: {reply.body[:200]!r}", retry_after(reply.headers, now))
-    begun = cursor
+    begun, nameless, flaw = cursor, list[bytes](), ""
     for item in items:
         try:
             identity = wording.identity(item)
+        except Senseless as error:
+            nameless.append(_as_it_is(item))
+            flaw = str(error)
+            continue
+        try:
             yield from take(item, identity, wording)
-        except (Senseless, Unknown) as error:
+        except Unknown as error:
             return Unavailable(str(error)) if cursor == begun else Collected(cursor)
-        cursor = identity
+        for content in nameless:
+            yield Arrival(content, hashlib.sha256(content).hexdigest(), verdicts.NAME)
+        cursor, nameless = identity, []
+    if nameless and cursor == begun:
+        return Unavailable(flaw)
     return Collected(cursor, more=cursor != begun)
 
 
@@ -112,11 +122,15 @@ def take(item: object, identity: str, wording: Wording) -> Generator[Arrival, An
         verdict = wording.verdict(item)
         content = None if verdict is None else verdicts.content(verdict)
     except Senseless:
-        content = json.dumps(item, ensure_ascii=False).encode(errors="backslashreplace")
+        content = _as_it_is(item)
     if content is None:
         return True
     judged = yield Arrival(content, identity, verdicts.NAME)
     return bool(judged.accepted)
+
+
+def _as_it_is(item: object) -> bytes:
+    return json.dumps(item, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

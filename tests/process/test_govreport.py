@@ -17,7 +17,18 @@ import adapters
 from hub import ledger, signing, store
 from hub.config import Partner
 from hub.drop import Drop
-from hub.model import Accepted, Collected, Consignment, Judged, Message, MessageState, Refused, Reply, Unavailable
+from hub.model import (
+    Accepted,
+    Collected,
+    Consignment,
+    Judged,
+    Message,
+    MessageState,
+    Refused,
+    Reply,
+    Request,
+    Unavailable,
+)
 from hub.report import counting, evidence
 from hub.report.element import as_element
 from hub.report.period import parse
@@ -282,6 +293,27 @@ def test_a_verdict_with_what_xml_cannot_hold_does_not_keep_back_those_after_it(o
     with pytest.raises(StopIteration) as end:
         conversation.send(Judged(accepted=True))
     assert end.value.value == Collected("2", more=True)
+
+
+def test_a_verdict_without_an_id_does_not_keep_back_those_after_it():
+    terms = Terms(partner="baocao", url="https://x", identity=HUB, settings={}, secrets={})
+    adapter = cast("Any", adapters.adapter("govreport", terms))
+
+    def collected(*items):
+        conversation, said, arrived = adapter.collect("7", NOW), None, []
+        try:
+            while True:
+                step = conversation.send(said)
+                is_asked = isinstance(step, Request)
+                said = Reply(200, json.dumps({"verdicts": items}).encode()) if is_asked else Judged(accepted=True)
+                arrived += [] if is_asked else [step.message_id]
+        except StopIteration as end:
+            return end.value, arrived
+
+    ended, arrived = collected(ITEM, 5, ITEM | {"id": "8"})
+    assert (ended, len(arrived), arrived[0]) == (Collected("8", more=True), 3, "8")
+    assert collected(ITEM | {"id": "8"}, ITEM) == (Collected("8", more=True), ["8"])
+    assert collected(ITEM) == (Unavailable("a verdict without an id"), [])
 
 
 def test_a_verdict_whose_id_no_journal_keeps_does_not_keep_back_those_after_it():
