@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.testing import StringTransport
 from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers
 
@@ -13,17 +12,28 @@ from hub import calling, sender
 from hub.delivery import Unreachable
 from hub.mailbox import LIMIT, Session
 from hub.talk import Broken, Talk
+from tests.flow.test_connections import Line
 from tests.pki import NOW
 
 REQUEST = Request(b"GET", b"/", Headers({"Host": ["x"]}), None)
 
 
-def connected() -> tuple[Any, Any]:
+class Server(Line):
+    """The other end, of which nothing is lost before it is told."""
+
+    def loseConnection(self):
+        self.gone = True
+
+    abortConnection = loseConnection
+
+
+def connected() -> tuple[Any, Server]:
     """Return the protocol of a new connection, and its transport."""
     protocol: Any = calling.pool(None, persistent=False)._factory(lambda _: None, "").buildProtocol(None)
-    transport: Any = StringTransport()
-    protocol.makeConnection(transport)
-    return protocol, transport
+    line = Server()
+    line.protocol = protocol
+    protocol.makeConnection(line)
+    return protocol, line
 
 
 @pytest.mark.parametrize(
@@ -36,7 +46,7 @@ def connected() -> tuple[Any, Any]:
     ids=["fields", "one folded field", "answers before the answer"],
 )
 def test_a_head_without_end_is_given_up(begun, more):
-    protocol, transport = connected()
+    protocol, line = connected()
     asked = protocol.request(REQUEST)
     failed: list[Any] = []
     _ = asked.addErrback(failed.append)
@@ -49,7 +59,7 @@ def test_a_head_without_end_is_given_up(begun, more):
         calling.said(failed[0].value)
         == f"connection broke: the head of the answer is longer than {calling.HEAD} octets"
     )
-    assert transport.disconnecting
+    assert line.gone
 
 
 @pytest.mark.parametrize("status", ["-1", "99", "1000", "3000000000", "9" * 30])
@@ -79,7 +89,7 @@ def test_a_body_in_many_small_chunks_takes_no_more_memory_than_it_has_octets():
 
 def test_a_mailbox_may_say_only_so_many_lines_however_short_they_are():
     line = Talk()
-    line.makeConnection(StringTransport())
+    line.makeConnection(Server())
     failed: list[Any] = []
     _ = Deferred.fromCoroutine(Session(line).command(b"NOOP")).addErrback(failed.append)
     said = 0
