@@ -36,9 +36,7 @@ class Limits:
     nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
     name: int = 256  #: characters of a name with its prefix
     names: int = 2_000  #: different names; a thread's parser keeps every name it has ever seen
-    spaces: int = (
-        200_000_000  #: squares of the namespace declarations in scope, summed over the elements that have many
-    )
+    spaces: int = 200_000_000  #: squares of the namespaces declared in scope, summed over the elements with many
     plain: frozenset[str] = frozenset(
         {"Security", "Body"}
     )  #: local names of elements that may hold no comment and no CDATA section

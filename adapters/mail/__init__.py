@@ -170,7 +170,7 @@ class Mail:
                 200,
                 400,
                 404,
-            }:  # a folder that is full or gone keeps nobody's mail: it has its flag
+            }:  # a folder that is full or gone holds up nobody: the mail has its flag
                 return _flaw(reply)
         return None
 

@@ -23,9 +23,8 @@ NAMESPACE = "urn:lienthong:incident:1"
 REPORT = f"{{{NAMESPACE}}}IncidentReport"
 _LONGEST = 128  #: characters of an incident's id
 _SUBJECT = 500
-_YEARS = range(
-    1970, 2200
-)  #: what no clock shows is no time: beyond the first or the last year there is no day in Hà Nội
+#: What no clock shows is no time: beyond the first or the last year there is no day in Hà Nội.
+_YEARS = range(1970, 2200)
 _LIMITS = markup.Limits(size=1 << 18, depth=4, nodes=200, names=50)
 
 

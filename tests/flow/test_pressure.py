@@ -110,7 +110,8 @@ def test_when_a_disk_is_nearly_full_a_large_body_is_not_read(tmp_path, soap):
 
 
 def test_a_large_body_is_read_no_further_when_the_disk_fills_meanwhile(tmp_path):
-    port, full = Port(tmp_path), []
+    port = Port(tmp_path)
+    full: list[bool] = []
 
     def room():
         if full:
