@@ -6,6 +6,8 @@ only one anyone reads.  Comments are dropped there, so that no text is cut in tw
 without comments says.  The size of a text is bounded by the size of the whole alone: an attachment is one text of many megabytes.
 """
 
+import ctypes
+import threading
 from collections.abc import Iterable
 from typing import NoReturn
 from xml.parsers import expat
@@ -21,6 +23,8 @@ _OPENING = "<!"  #: of a comment or a CDATA section: where there is no DOCTYPE, 
 _MARKED = {b"\xff\xfe": "UTF-16-LE", b"\xfe\xff": "UTF-16-BE"}
 _UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
 _FEW = 32  #: so many namespace declarations in scope cost nothing
+_SPACE = "xmlns "  #: stands before a namespace among the names; no name holds a space
+KEPT = 8 * 1024 * 1024  #: letters of names that one thread keeps at most
 SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
 
 
@@ -34,8 +38,8 @@ class Limits:
     depth: int = 64  #: elements inside each other
     attributes: int = 64  #: of one element, namespace declarations included
     nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
-    name: int = 256  #: characters of a name with its prefix
-    names: int = 2_000  #: different names; a thread's parser keeps every name it has ever seen
+    name: int = 256  #: characters of a name with its prefix; six less of a namespace
+    names: int = 2_000  #: different names, and as many namespaces; a thread's parser keeps every one it has ever seen
     spaces: int = 200_000_000  #: squares of the namespaces declared in scope, summed over the elements with many
     plain: frozenset[str] = frozenset(
         {"Security", "Body"}
@@ -43,6 +47,16 @@ class Limits:
 
 
 LIMITS = Limits()
+_thread_state = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_GetDict", ctypes.pythonapi))
+
+
+class _Read(threading.local):
+    """What one thread has read since it forgot all names."""
+
+    letters = 0
+
+
+_READ = _Read()
 
 
 def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
@@ -112,14 +126,28 @@ def feed(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryview], limi
         detail = f"line {error.lineno}, column {error.offset + 1}: {expat.errors.messages[error.code]}"
         raise Rejected(Problem("not-well-formed", detail)) from None
     names = parser.intern
-    if len(names) > limits.names:
+    spaces = sum(name.startswith(_SPACE) for name in names)
+    if max(spaces, len(names) - spaces) > limits.names:
         raise Rejected(Problem("too-deep", f"more than {limits.names} different names"))
-    if odd := next((name for name in names if not _begins(name)), None):
+    if odd := next((name for name in names if not name.startswith(_SPACE) and not _begins(name)), None):
         raise Rejected(
             Problem("not-well-formed", f"a name whose part after the colon begins with no letter: {odd[:40]}")
         )
     if longest := next((name for name in names if len(name) > limits.name), None):
         raise Rejected(Problem("too-deep", f"a name of {len(longest)} characters: {longest[:40]}…"))
+    _keep(sum(map(len, names)))
+
+
+def _keep(letters: int) -> None:
+    """Count the letters of a document's names, and let lxml begin a new dictionary before there are too many.
+
+    It has one for each thread, in the thread's own state, that no call empties: whoever always writes new names would fill the
+    memory for good.  The trees that were built with the old one hold it, and it ends with the last of them.
+    """
+    _READ.letters += letters
+    if _READ.letters > KEPT:
+        _READ.letters = letters
+        ctypes.cast(_thread_state(), ctypes.py_object).value.pop("_ParserDictionaryContext", None)
 
 
 def _begins(name: str) -> bool:
@@ -165,8 +193,9 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
             if len(attributes) > most_attributes:
                 _refuse(parser, "too-deep", f"more than {limits.attributes} attributes")
             if declared := _declared(attributes):
-                declaring.append((len(open_names), declared))
-                scope += declared
+                declaring.append((len(open_names), len(declared)))
+                scope += len(declared)
+                parser.intern.update(dict.fromkeys(declared, ""))
         spaces += scope * scope * (scope > _FEW)
         if spaces > most_spaces:
             _refuse(parser, "too-deep", f"{scope} namespaces declared around too many elements")
@@ -187,9 +216,10 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
     parser.StartCdataSectionHandler = lambda: require_room("CDATA section")
 
 
-def _declared(attributes: list[str]) -> int:
-    """Return how many of *attributes*, names and values in turn, declare a namespace."""
-    return sum(each.startswith("xmlns") for each in attributes[::2])
+def _declared(attributes: list[str]) -> list[str]:
+    """Return the namespaces that *attributes*, names and values in turn, declare, each behind `_SPACE`."""
+    pairs = zip(attributes[::2], attributes[1::2], strict=True)
+    return [_SPACE + value for name, value in pairs if name.startswith("xmlns")]
 
 
 def _forbid(parser: expat.XMLParserType) -> None:

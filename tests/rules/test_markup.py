@@ -1,11 +1,15 @@
 """What a stranger's XML may look like, and where it is told to be wrong."""
 
 import base64
+import gc
+import os
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from hub import markup, xmldsig
 from hub.errors import Rejected
@@ -184,11 +188,48 @@ def test_character_data_sections_elsewhere_are_text():
         (b"<" + b"a" * 257 + b"/>", Limits()),
         (b"<a " + b"x" * 257 + b"=''/>", Limits()),
         (b"<a>" + b"".join(b"<b%d/>" % n for n in range(2000)) + b"</a>", Limits()),
+        (b"<a xmlns:b='urn:" + b"x" * 300 + b"'/>", Limits()),
+        (b"<a>" + b"".join(b"<b xmlns='urn:%d'/>" % n for n in range(2001)) + b"</a>", Limits()),
     ],
-    ids=["depth", "attributes", "nodes", "element name", "attribute name", "different names"],
+    ids=[
+        *("depth", "attributes", "nodes", "element name", "attribute name", "different names"),
+        *("namespace", "different namespaces"),
+    ],
 )
 def test_what_is_out_of_bounds_is_refused(content, limits):
     assert refusal(content, limits)[0] == "too-deep"
+
+
+def named_anew(number):
+    """Return a document with names that none of another *number* has, half a megabyte of them."""
+    return b"<a>" + b"".join(b"<p:x xmlns:p='u:%d:%0200d'/>" % (number, n) for n in range(1900)) + b"</a>"
+
+
+def resident():
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_no_sender_can_fill_the_memory_with_names(monkeypatch):
+    if not Path("/proc/self/statm").exists():
+        not_applicable("only Linux tells so how much memory a process has")
+    monkeypatch.setattr(markup, "KEPT", 1 << 20)
+    markup.parse(named_anew(0))
+    before = resident()
+    for number in range(1, 61):
+        markup.parse(named_anew(number))
+    assert resident() - before < 12 << 20  # 29 MB, and for good
+
+
+def test_a_tree_outlives_the_dictionary_it_was_built_with(monkeypatch):
+    whole = markup.parse(b"<a xmlns:b='urn:b'><b:c d='1'>x</b:c></a>")
+    monkeypatch.setattr(markup, "KEPT", 0)
+    other = markup.parse(b"<e><f/></e>")
+    other.append(whole[0])
+    monkeypatch.setattr(markup, "KEPT", 1 << 20)
+    assert etree.tostring(other) == b'<e><f/><b:c xmlns:b="urn:b" d="1">x</b:c></e>'
+    assert etree.tostring(whole, method="c14n", exclusive=True) == b"<a></a>"
+    assert other.xpath("//b:c/@d", namespaces={"b": "urn:b"}) == ["1"]
 
 
 def scoped(levels, leaves):
