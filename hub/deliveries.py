@@ -4,7 +4,7 @@ Each function is one step of one transaction.  Every step that moves a delivery 
 comes late (an answer after a replay) moves nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 import attrs
@@ -172,15 +172,17 @@ def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, rea
     return len(rows)
 
 
-def stop(tx: Transaction, messages: Iterable[str], unit: str, effect: changes.Effect, by: str, now: datetime) -> None:
-    """Stop the deliveries of *messages* to *unit* (`EVERY`: to all), by the change *by*: they go no more, nor are replayed.
+def stop(
+    tx: Transaction, messages: Iterable[str], units: Collection[str], effect: changes.Effect, by: str, now: datetime
+) -> None:
+    """Stop the deliveries of *messages* to *units* (`EVERY` among them: to all), by the change *by*: they go no more, nor are replayed.
 
     What waits or is held dies, and nothing failed, so it is no fact.  What is being sent is marked, and dies if it comes
     back; what is dead is marked.  What was fetched or delivered is beyond recall: only the change itself reaches it.
     """
     which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
-    if unit != changes.EVERY:
-        which = sa.and_(which, table.c.recipient == unit)
+    if changes.EVERY not in units:
+        which = sa.and_(which, table.c.recipient.in_(list(units)))
     reason, ended = changes.reason(effect, by), []
     for row in locked(tx, which):
         becomes = changes.stop(State(row.state))

@@ -19,9 +19,9 @@ from hub.store import Transaction
 
 @attrs.frozen
 class Stop:
-    """A delivery to *unit* is stopped by the change *message*."""
+    """The deliveries to *units* are stopped by the change *message*."""
 
-    unit: str
+    units: tuple[str, ...]
     effect: changes.Effect
     message: str
 
@@ -98,15 +98,22 @@ def amend(
         events.append(tx, Event("document-unknown", now, message_id, None, body))
     marks = list(changes.marks(packet, about, routes.canonical))
     store.put_once(tx, change, [attrs.asdict(mark) | {"message": message_id, "sender": sender} for mark in marks])
+    units: dict[tuple[str, changes.Effect], list[str]] = {}
     for mark in marks:
         if mark.effect is not changes.Effect.UPDATED:
-            carriers = [each for each in _carriers(tx, sender, mark.document_id) if each != message_id]
-            deliveries.stop(tx, carriers, mark.unit, mark.effect, message_id, now)
+            units.setdefault((mark.document_id, mark.effect), []).append(mark.unit)
+    for (document, effect), stopped in units.items():  # once for all units: what carries it is looked for once
+        carriers = [each for each in _carriers(tx, sender, document) if each != message_id]
+        deliveries.stop(tx, carriers, stopped, effect, message_id, now)
 
 
 def _carriers(tx: Transaction, sender: str, document_id: str) -> list[str]:
     """Return the messages that carry a document to its recipients: itself, its replacements under its id, its updates."""
-    updates = sa.select(change.c.message).where(change.c.sender == sender, change.c.document_id == document_id)
+    updates = sa.select(change.c.message).where(
+        change.c.sender == sender,
+        change.c.document_id == document_id,
+        change.c.effect == changes.Effect.UPDATED,
+    )
     same = sa.and_(table.c.sender == sender, table.c.state == MessageState.ACCEPTED)
     carries = sa.or_(
         sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*changes.DOCUMENTS, Kind.UPDATE))),
@@ -121,19 +128,24 @@ def stops(tx: Transaction, message_id: str, packet: Packet, goes: Sequence[Route
     A document sent again after its recall is a new sending, and goes.
     """
     sender = routes.canonical(packet.sender)
-    early = sa.select(change).where(
-        change.c.sender == sender,
-        change.c.document_id == packet.document_id,
-        change.c.effect != changes.Effect.UPDATED,
+    early = (
+        sa.select(change.c.unit, change.c.effect, sa.func.min(change.c.message).label("message"))
+        .where(
+            change.c.sender == sender,
+            change.c.document_id == packet.document_id,
+            change.c.effect != changes.Effect.UPDATED,
+        )
+        .group_by(change.c.unit, change.c.effect)
     )
-    found = tx.execute(early.order_by(change.c.message)).all()
-    if not found:
+    first: dict[str, tuple[str, str]] = {}  # by unit: the first change that stops it there
+    for row in tx.execute(early):
+        first[row.unit] = min(first.get(row.unit, (row.message, row.effect)), (row.message, row.effect))
+    if not first:
         return []
     carriers = [each for each in _carriers(tx, sender, packet.document_id) if each != message_id]
-    been = set(tx.scalars(sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers))))
-    return [
-        Stop(route.recipient, changes.Effect(row.effect), row.message)
-        for row in found
-        for route in goes
-        if row.unit in (changes.EVERY, route.recipient) and route.recipient not in been
-    ]
+    been = set(tx.scalars(sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers)).distinct()))
+    stopped: dict[tuple[str, str], list[str]] = {}
+    for recipient in (route.recipient for route in goes if route.recipient not in been):
+        if found := [first[unit] for unit in (changes.EVERY, recipient) if unit in first]:
+            stopped.setdefault(min(found), []).append(recipient)
+    return [Stop(tuple(units), changes.Effect(effect), message) for (message, effect), units in stopped.items()]

@@ -149,7 +149,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
         said = {"attachment": ignored.attachment, **attrs.asdict(ignored.problem)}
         events.append(tx, Event("enclosure-ignored", now, entry.id, None, said))
     for stop in stops:
-        deliveries.stop(tx, [entry.id], stop.unit, stop.effect, stop.message, now)
+        deliveries.stop(tx, [entry.id], stop.units, stop.effect, stop.message, now)
     if packet.kind in changes.CHANGES:
         documents.amend(tx, entry.id, packet, named, routes, now)
     return True

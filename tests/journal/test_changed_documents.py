@@ -368,3 +368,28 @@ def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messa
     found = {plan for plan in plans if " message " in plan}
     assert found, plans
     assert all("document_id=?" in plan or "code=?" in plan for plan in found), found
+
+
+def test_a_change_costs_the_same_however_many_units_it_names(today):
+    """What carries a document is looked for once: else many of one id, or many recalls of it, are multiplied by the units."""
+    asked = []
+    sa.event.listen(today.tx, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    for _ in range(3):
+        today.take(document("H55.13", "H55.01"))
+    asked.clear()
+    today.take(recall("H55.01"))
+    one = sum("SELECT message.id" in each for each in asked)
+    asked.clear()
+    today.take(recall("H55.01", "H55.13", "H55.13.1", "G22"))
+    assert sum("SELECT message.id" in each for each in asked) == one
+
+
+def test_the_first_of_several_changes_stops_what_comes_after_them(today):
+    today.take(recall("H55.01", about="D2"))
+    today.take(recall("H55.01", "H55.13.1", about="D2"))
+    sent = today.take(document("H55.13", "H55.01", "H55.13.1", "G22", document_id="D2"))
+    found = {each.recipient: each.reason for each in deliveries.of_message(today.tx, sent.id) if each.reason}
+    assert found == {
+        "H55.01": "recalled: 00000000-0000-7000-8000-000000000001",
+        "H55.13.1": "recalled: 00000000-0000-7000-8000-000000000002",
+    }
