@@ -160,11 +160,13 @@ def traces(
 
     With *carried_by*, only those about documents which that partner carried.
     """
-    to_unit = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == unit)
+    # Each by its own index: asked for in one condition, both would be looked for at every message there is.
+    answering = sa.select(table.c.id).where(table.c.answers_unit == unit)
+    brought = sa.select(delivery.c.message).where(delivery.c.recipient == unit)
     query = (
         sa.select(table.c.answers, table.c.sha256, table.c.size)
         .where(table.c.kind == Kind.STATUS, table.c.state == MessageState.ACCEPTED)
-        .where(sa.or_(table.c.answers_unit == unit, to_unit))
+        .where(table.c.id.in_(sa.union(answering, brought)))
         .order_by(table.c.received_at, table.c.id)
         .limit(limit)
     )

@@ -349,7 +349,8 @@ def test_the_bytes_of_a_secret_packet_are_not_kept(today):
         contents.octets(today.tx, search.message(today.tx, taken.id).sha256)
 
 
-def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messages_there_are(tmp_path):
+def looks_at_messages(tmp_path, step):
+    """Return how SQLite finds messages for *step*."""
     engine = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
     store.upgrade(engine)
     plans: list[str] = []
@@ -358,16 +359,31 @@ def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messa
         beside = connection.connection.cursor()
         plans.extend(row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
 
-    named = (ResponseFor("H55.13", "", "", "nobody's"), ResponseFor("H55.13", "1/X", "2026/11/20", ""))
-    recall = attrs.evolve(document(), kind=Kind.RECALL, responses=named)
     sa.event.listen(engine, "before_cursor_execute", explain)
     with store.reading(engine) as tx:
-        assert documents.named(tx, recall, ROUTES) == {"nobody's": False}
-        assert statuses.answered(tx, status("03", document_id="", number="1/X", date="2026/11/20"), ROUTES) is None
+        step(tx)
     engine.dispose()
     found = {plan for plan in plans if " message " in plan}
     assert found, plans
+    return found
+
+
+def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messages_there_are(tmp_path):
+    named = (ResponseFor("H55.13", "", "", "nobody's"), ResponseFor("H55.13", "1/X", "2026/11/20", ""))
+    recall = attrs.evolve(document(), kind=Kind.RECALL, responses=named)
+
+    def look(tx):
+        assert documents.named(tx, recall, ROUTES) == {"nobody's": False}
+        assert statuses.answered(tx, status("03", document_id="", number="1/X", date="2026/11/20"), ROUTES) is None
+
+    found = looks_at_messages(tmp_path, look)
     assert all("document_id=?" in plan or "code=?" in plan for plan in found), found
+
+
+@pytest.mark.parametrize("more", [{}, {"document": "D1"}, {"since": NOW}, {"carried_by": "sotttt"}])
+def test_the_traces_of_a_unit_are_found_without_a_look_at_those_of_others(tmp_path, more):
+    found = looks_at_messages(tmp_path, lambda tx: statuses.traces(tx, "H55.13", **more))
+    assert all("(id=?)" in plan or "answers_unit=?" in plan for plan in found), found
 
 
 def test_a_change_costs_the_same_however_many_units_it_names(today):
