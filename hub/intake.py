@@ -83,6 +83,11 @@ class Intake:
         partner = self.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": fingerprint(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
+        try:
+            self._books.room()
+        except Unready as unready:
+            log.warning("refusal-not-kept", error=str(unready), **said)
+            return
         written = self._books.journal.admit(events.append, Event("call-refused", self._now(), None, None, said))
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
 
@@ -110,6 +115,7 @@ class Intake:
         partner = province.partner_with(certificate)
         if partner is None:
             shown = fingerprint(certificate)
+            self._books.room()  # the last of it is not for strangers to fill
             await self._books.journal.admit(
                 events.append,
                 Event(
@@ -163,6 +169,7 @@ class Intake:
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
+            self._books.room()
             await self._books.journal.admit(events.append, Event("call-refused", now, None, None, said))
             raise
 
