@@ -24,7 +24,7 @@ LONGEST_ROOT = 1024 * 1024  #: octets of the envelope
 _LONGEST_ID = 512
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046, 5.1.1
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e]*)")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([\t\x20-\x7e]*+)")
 _ID = re.compile(r"[\x21-\x3b=\x3f-\x7e]+")
 #: White space is a space or a tab (RFC 9110, 5.6.3): what else Python takes for it, another reader takes for a part of the name.
 #: Nothing is tried in two ways (`*+`, `++`): where a value is empty, the white space around it could be shared out between the two

@@ -263,3 +263,11 @@ def test_the_fields_of_a_form_are_read_by_name_and_a_files_own_name_is_not():
 def test_a_form_that_is_not_well_made_is_refused(body, header):
     with pytest.raises(CallRefused):
         multipart.form_data(Octets.of(body), header)
+
+
+def test_a_field_that_is_none_is_refused_in_no_time():
+    header = b"a:" + b" " * 8000 + b"\xff"
+    began = time.perf_counter()
+    with pytest.raises(CallRefused, match="multipart-broken"):
+        multipart._fields(header)
+    assert time.perf_counter() - began < 0.1
