@@ -61,6 +61,11 @@ class Finding:
     detail: str
 
 
+#: Of what one schema finds so much is told.  There may be as many findings as elements, and the place of each is looked for among its
+#: siblings; whoever reads them keeps fewer.
+_FINDINGS = 100
+
+
 class _Compiled(threading.local):
     """The schemas of one thread: lxml keeps one error log a schema."""
 
@@ -93,8 +98,8 @@ class Schema:
             schema = _COMPILED.schemas[path] = etree.XMLSchema(file=str(path))
         findings: list[Finding] = []
         if not schema.validate(root):
-            log: Any = schema.error_log  # at most a hundred; the stubs forget that it can be iterated
-            for error in log:
+            log: Any = schema.error_log  # the stubs forget that it can be iterated
+            for error in islice(log, _FINDINGS):
                 reason = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
                 place = self._place(root, error.path or "")
                 findings.append(
