@@ -76,18 +76,25 @@ class _Waiting:
     result: object = None
 
 
+_LATER = object()  #: the result of a step that is to be run alone
+
+
 def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint; return each result, or the `Failure` of its step.
 
     A lost connection leaves it unknown whether the commit was done.  Running the same steps again reads it back: each knows
     what it wrote by its id (`journal.take`, `claims.settle`) or moves only what is still to move.  A transaction that the
     database made give way (a deadlock) is run again too.  When another failure undoes the commit, each step is tried alone, so
-    that the cause hits only its own.
+    that the cause hits only its own.  A step that would have to wait for another transaction is run alone, after the others.
     """
     tries = 1
     while True:
         try:
-            return _commit_once(engine, steps, again=tries > 1)
+            results = _commit_once(engine, steps, again=tries > 1)
+            return [
+                commit(engine, [step])[0] if result is _LATER else result
+                for step, result in zip(steps, results, strict=True)
+            ]
         except store.Unconfirmed as error:
             lost = again = True
             failure = Failure(Unready("journal-unavailable", str(error)))
@@ -107,6 +114,8 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool) -> list[o
     with writing(engine) as tx:
         if again:
             store.insist(tx)
+        if len(steps) > 1:
+            store.share(tx)
         for step in steps:
             try:
                 with tx.begin_nested():
@@ -115,6 +124,8 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool) -> list[o
                 if not store.is_own_fault(error):
                     raise
                 results.append(Failure())
+            except store.Occupied:
+                results.append(_LATER)
             except Exception:  # noqa: BLE001 - it goes back, as a Failure, to whoever waits for this step
                 results.append(Failure())
     return results

@@ -256,9 +256,27 @@ def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, objec
     return sum(tx.execute(once, dict(row)).rowcount for row in rows)
 
 
+class Occupied(Exception):
+    """Another transaction works on it, and in a shared one nobody waits."""
+
+
+def share(tx: Transaction) -> None:
+    """Let steps that know nothing of one another share *tx*: none of them waits for another transaction.
+
+    It would hold meanwhile what the steps before it have locked, in an order that nobody chose: two such would wait for each other.
+    """
+    tx.execution_options(shared=True)
+
+
 def one_at_a_time(tx: Transaction, names: Collection[str]) -> None:
-    """Let no other transaction work on any of *names* until this one ends.  SQLite has one writer anyway."""
-    if tx.dialect.name == "postgresql":
+    """Let no other transaction work on any of *names* until this one ends.  SQLite has one writer anyway.
+
+    Raises `Occupied` where another one does and *tx* is shared.
+    """
+    if tx.dialect.name == "postgresql" and tx.get_execution_options().get("shared"):
+        if those_at_hand(tx, names) != set(names):
+            raise Occupied
+    elif tx.dialect.name == "postgresql":
         query = sa.text(
             "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) AS name"
         )

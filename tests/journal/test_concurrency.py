@@ -27,6 +27,7 @@ from hub.rate import Rate
 from hub.schema import delivery
 from hub.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
+from tests.running import until
 
 pytestmark = pytest.mark.slow
 
@@ -373,6 +374,25 @@ def test_a_deadlock_costs_nobody_his_result(engine, only_postgresql):
     results = at_once(lambda: run(batches[0]), lambda: run(batches[1]))
     assert [[taken.id for taken in result] for result in results] == [[item.id for item in batch] for batch in batches]
     assert not any(taken.problems for result in results for taken in result)
+
+
+def test_a_step_that_would_wait_for_another_transaction_holds_up_none_that_shares_its_commit(engine, only_postgresql):
+    item = entry(document())
+    with ThreadPoolExecutor(1) as pool:
+        with store.writing(engine) as other:
+            store.one_at_a_time(other, ["a", "b"])
+
+            def held(tx):
+                store.one_at_a_time(tx, ["b", "c"])
+                return "done"
+
+            running = pool.submit(commit, engine, [held, lambda tx: journal.take(tx, item, ROUTES)])
+            until(lambda: look(engine, lambda tx: search.accepted(tx, "sotttt", str(item.message_id))), "the commit")
+            assert not running.done()
+        done, taken = running.result(10)
+    assert done == "done"
+    assert isinstance(taken, Taken)
+    assert not taken.problems
 
 
 # --- a commit whose result is unknown ------------------------------------------------------------------------------------
