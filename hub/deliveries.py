@@ -24,10 +24,7 @@ Rows = list[sa.Row[tuple[object, ...]]]
 
 #: A delivery that is made to wait; it tells whether it is the head of its lane.
 _WAITS = sa.insert(table).values(free=lanes.IS_NEW).returning(table.c.free)
-#: What a change stops: it is marked, and what is not under way is dead.
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
-_STOPPED = _ONE.values(stopped=sa.bindparam("why"))
-_DEAD = _ONE.values(state=State.DEAD, free=False, reason=sa.bindparam("why"), changed_at=sa.bindparam("at"))
 
 
 def make(
@@ -187,26 +184,31 @@ def stop(
     which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
     if changes.EVERY not in units:
         which = sa.and_(which, table.c.recipient.in_(list(units)))
-    reason, stopped, died, told = changes.reason(effect, by), [], [], []
+    reason = changes.reason(effect, by)
+    stopped: list[dict[str, object]] = []
+    died: list[dict[str, object]] = []
+    told: list[Event] = []
+    ended: dict[tuple[str, str], None] = {}
     for row in locked(tx, which):
         becomes = changes.stop(State(row.state))
         if becomes is None:
             continue
-        stopped.append({"which": row.id})
+        stopped.append({"which": row.id, "stopped": reason})
         body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
         if becomes == row.state:
             told.append(Event("delivery-marked", now, row.message, row.id, body))
         else:
-            move(State(row.state), "stop", State.DEAD)
-            died.append(row)
+            dead = {"state": move(State(row.state), "stop", State.DEAD), "free": False, "reason": reason}
+            died.append({"which": row.id, **dead, "changed_at": now})
+            ended[row.lane, row.recipient] = None
             told.append(Event("delivery-dead", now, row.message, row.id, body))
     # Each of these in one go: a change may stop thousands, and everybody waits for it.
     if stopped:
-        tx.execute(_STOPPED, [each | {"why": reason} for each in stopped])
+        tx.execute(_ONE, stopped)
     if died:
-        tx.execute(_DEAD, [{"which": row.id, "why": reason, "at": now} for row in died])
+        tx.execute(_ONE, died)
     events.append(tx, *told)
-    lanes.free_next(tx, list(dict.fromkeys((row.lane, row.recipient) for row in died)))
+    lanes.free_next(tx, list(ended))
 
 
 def halt(tx: Transaction, rows: Iterable[sa.Row[tuple[object, ...]]], now: datetime) -> None:
