@@ -4,6 +4,7 @@ Some inputs are changed and then signed anew by xmlsec, wherever their reference
 """
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -103,6 +104,7 @@ def seeds() -> Iterator[bytes]:
     yield Layout().signed(STRANGER)
 
 
+_ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")  #: how such a URI begins (RFC 3986, 3.1)
 PLACE = f"./*/{{{WSSE}}}Security/{{{DS}}}Signature"
 trees = resigning.trees(WORDS)
 change, cross = trees.change, trees.cross
@@ -172,7 +174,7 @@ def by_xmlsec(content: bytes, place: str = f".//{{{DS}}}Signature") -> bool:
 
 def _has_relative(root: etree._Element) -> bool:
     """Tell whether there is a relative namespace URI: xmlsec accepts none, though what is signed be free of it."""
-    return any(":" not in uri for element in root.iter("*") for uri in element.nsmap.values())
+    return not all(map(_ABSOLUTE.match, {uri for element in root.iter("*") for uri in element.nsmap.values()}))
 
 
 def by_signxml(content: bytes) -> tuple[set[bytes] | None, str]:
