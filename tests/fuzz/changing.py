@@ -236,9 +236,8 @@ def reword(root: etree._Element, random: Random, words: Sequence[str]) -> None:
 def strip(root: etree._Element, random: Random, words: Sequence[str]) -> None:
     taken = _any(root, random)
     if taken.attrib:
-        taken.attrib.pop(
-            random.choice(sorted(map(str, taken.attrib))), ""
-        )  # lxml finds none whose namespace has a brace
+        name = random.choice(sorted(map(str, taken.attrib)))
+        taken.attrib.pop(name, "")  # lxml finds none whose namespace has a brace
 
 
 def adorn(root: etree._Element, random: Random, words: Sequence[str]) -> None:

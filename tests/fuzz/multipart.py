@@ -1,6 +1,7 @@
 """Multipart bodies: taken apart as the standard library takes them apart, or refused.  The first line is the Content-Type."""
 
 import base64
+import re
 from collections.abc import Iterator
 
 from hub import carriage, multipart
@@ -47,6 +48,10 @@ def seeds() -> Iterator[bytes]:
     yield swa.content_type.encode() + b"\n" + swa.written(ENVELOPE.replace(b"QUJD", b"cid:1"), {"1": b"ABC", "2": b""})
 
 
+#: A quoted pair (RFC 9110, 5.6.4) that `email` leaves as it stands: it knows two of them.
+_PAIR = re.compile(r'\\[^\\"]')
+
+
 def judge(content: bytes) -> None:
     head, _, body = content.partition(b"\n")
     header = head.replace(b"\r", b"").decode("latin-1")  # HTTP lets none through
@@ -67,8 +72,9 @@ def judge(content: bytes) -> None:
     boundary = b"--" + how.related.boundary.encode()
     if body.count(b"\r" + boundary) or body.count(b"\n" + boundary) != body.count(b"\r\n" + boundary):
         return  # half of a line end is none to us
-    theirs = [octets for _, octets in mtom.read(header, body)]
-    assert sorted(octets for _, octets in found) == sorted(theirs)
+    if not _PAIR.search(header):
+        theirs = [octets for _, octets in mtom.read(header, body)]
+        assert sorted(octets for _, octets in found) == sorted(theirs)
     tell("parts", min(len(found), 4))
     unpack(body, how)
 
