@@ -1,15 +1,17 @@
 """Goes through what a partner's list shows as open: each is fetched, judged and told, and what is still owed of it is remembered.
 
-Knows the order of these steps and what to remember between two lists; no call of any partner.
+Knows which are open, the order of these steps and what to remember between two lists; no call of any partner.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
 import attrs
 
 from hub.model import Arrival, Judged, Reply, Request, Unavailable
+from hub.replies import text
 from hub.terms import Notes
 
 TAKEN = "taken"
@@ -33,6 +35,19 @@ class Settled:
 
     owed: Owed
     fresh: int  #: how many it showed that were not owed; more than were to be fetched: some wait for the next list
+
+
+def open_documents(data: object, settled: AbstractSet[str]) -> list[str] | None:
+    """Return the ids that a list of JSON shows and that are in none of the *settled* states, in its order, each once.
+
+    Nothing at all is a list of nothing; None for what is no list.
+    """
+    items = [] if data is None else data
+    if not isinstance(items, list):
+        return None
+    closed = {state.lower() for state in settled}
+    rows = [item for item in items if isinstance(item, dict) and text(item.get("status")).lower() not in closed]
+    return [each for each in dict.fromkeys(text(row.get("docId")) for row in rows) if each]
 
 
 Fetch = Callable[[str], Generator[Request, Reply, Given | Unavailable]]

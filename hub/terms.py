@@ -57,10 +57,14 @@ class Notes:
         self._kept.pop(name, None)
 
     def ask(self, document: str, now: datetime) -> bool:
-        """Note that *document* is asked for now, until `have`; tell whether it was before, and the conversation broke off there."""
-        before = self.recall(f"asked {document}", now)
+        """Note that *document* is asked for now, until `have`; tell whether a conversation broke off there before."""
+        before = self.broke_off_at(document, now)
         self.keep(f"asked {document}", now.isoformat(), now + _REMEMBERED)
-        return before is not None
+        return before
+
+    def broke_off_at(self, document: str, now: datetime) -> bool:
+        """Tell whether *document* was asked for, and not dealt with since."""
+        return self.recall(f"asked {document}", now) is not None
 
     def have(self, document: str) -> None:
         """Note that what was asked for is dealt with: answered, whatever the answer, judged and told of."""

@@ -16,7 +16,7 @@ import attrs
 from adapters.lgsp import replies
 from adapters.lgsp.cursor import Cursor
 from adapters.lgsp.replies import Answer, Codes
-from hub.listed import Given, settle
+from hub.listed import Given, open_documents, settle
 from hub.model import (
     Accepted,
     Collected,
@@ -102,7 +102,9 @@ class Lgsp:
             answer = yield from self._ask("GET", "syncReceivedEdocList", now, query=asked)
             if isinstance(answer, Unavailable):
                 return answer
-            shown = replies.open_documents(answer, {self.settings["done"], self.settings["fail"]})
+            shown = (
+                open_documents(answer.data, {self.settings["done"], self.settings["fail"]}) if answer.success else None
+            )
             if shown is None:
                 return self.codes.trouble(answer)
             room = max(_MOST - fresh, 0)

@@ -91,16 +91,6 @@ def read(reply: Reply, now: datetime) -> Answer | Unavailable:
     )
 
 
-def open_documents(answer: Answer, settled: AbstractSet[str]) -> list[str] | None:
-    """Return the ids that a list shows and that are in none of the *settled* states, in its order, each once; None for no list."""
-    items = [] if answer.data is None else answer.data
-    if not answer.success or not isinstance(items, list):
-        return None
-    closed = {state.lower() for state in settled}
-    rows = [item for item in items if isinstance(item, dict) and text(item.get("status")).lower() not in closed]
-    return [each for each in dict.fromkeys(text(row.get("docId")) for row in rows) if each]
-
-
 def packet(answer: Answer) -> bytes | None:
     """Return the octets of the packet in the answer to getEdoc: written as XML or as its base64; None where there is none."""
     return written_packet(answer.data.get("edxml") if answer.success and isinstance(answer.data, dict) else None)

@@ -66,6 +66,7 @@ Taking = Generator[Request | Arrival, Any, Unavailable | None]
 _BATCH = 20
 _UNKNOWN = {530, 534, 535, 538}  #: the server does not know us, or does not like how we prove it (RFC 4954, 6)
 _TOO_LARGE = re.compile(r"\b5\.3\.4\b")
+_NOT_HELD_UP = {200, 400, 404}  #: a folder that is full or gone holds up no other mail: this one has its flag
 _LISTED = re.compile(rb"\* [0-9]+ FETCH \(", re.IGNORECASE)
 _UID = re.compile(rb"\bUID ([0-9]{1,10})\b", re.IGNORECASE)
 _SIZE = re.compile(rb"\bRFC822\.SIZE ([0-9]{1,20})\b", re.IGNORECASE)
@@ -166,11 +167,7 @@ class Mail:
             return flaw
         if refused and self.refused_folder:
             reply = yield self._command(f'UID MOVE {uid} "{self.refused_folder}"')
-            if reply.status not in {
-                200,
-                400,
-                404,
-            }:  # a folder that is full or gone holds up nobody: the mail has its flag
+            if reply.status not in _NOT_HELD_UP:
                 return _flaw(reply)
         return None
 

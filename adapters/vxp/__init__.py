@@ -101,7 +101,7 @@ class Axis:
                 if not item.doc_id:
                     flaw = f"the list of {kind} names something without a docId that can be asked for"
                     continue
-                if self.notes.recall(f"asked {item.doc_id}", now):
+                if self.notes.broke_off_at(item.doc_id, now):
                     stuck.append(item.doc_id)
                     continue
                 if not room:

@@ -15,7 +15,7 @@ import attrs
 
 from adapters.wso2 import replies
 from adapters.wso2.replies import Answer, Codes
-from hub.listed import Given, settle
+from hub.listed import Given, open_documents, settle
 from hub.model import (
     Accepted,
     Collected,
@@ -100,7 +100,7 @@ class Wso2:
         answer = yield from self._ask("GET", "/vanbans", now)
         if isinstance(answer, Unavailable):
             return answer
-        shown = replies.open_documents(answer, {self.settings["done"], self.settings["fail"]})
+        shown = open_documents(answer.data, {self.settings["done"], self.settings["fail"]}) if answer.success else None
         if shown is None:
             return self.codes.trouble(answer)
         owed = json.loads(cursor) if cursor else {}

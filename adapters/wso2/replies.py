@@ -94,16 +94,6 @@ def read(reply: Reply, now: datetime) -> Answer | Unavailable:
     )
 
 
-def open_documents(answer: Answer, settled: AbstractSet[str]) -> list[str] | None:
-    """Return the ids that a list shows and that are in none of the *settled* states, in its order, each once; None for no list."""
-    items = [] if answer.data is None else answer.data
-    if not answer.success or not isinstance(items, list):
-        return None
-    closed = {state.lower() for state in settled}
-    rows = [item for item in items if isinstance(item, dict) and text(item.get("status")).lower() not in closed]
-    return [each for each in dict.fromkeys(text(row.get("docId")) for row in rows) if each]
-
-
 def packet(answer: Answer) -> bytes | None:
     """Return the octets of the packet in `data`, which is its base64, or the packet written as it is; None where there is none."""
     return written_packet(answer.data if answer.success else None)
