@@ -20,7 +20,8 @@ from hub.schema import delivery as table
 from hub.services import services
 from hub.store import Transaction
 
-Rows = list[sa.Row[tuple[object, ...]]]
+Row = sa.Row[tuple[object, ...]]
+Rows = list[Row]
 
 #: A delivery that is made to wait; it tells whether it is the head of its lane.
 _WAITS = sa.insert(table).values(free=lanes.IS_NEW).returning(table.c.free)
@@ -194,14 +195,12 @@ def stop(
         if becomes is None:
             continue
         stopped.append({"which": row.id, "stopped": reason})
-        body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
         if becomes == row.state:
-            told.append(Event("delivery-marked", now, row.message, row.id, body))
+            told.append(Event("delivery-marked", now, row.message, row.id, _said(row, reason)))
         else:
-            dead = {"state": move(State(row.state), "stop", State.DEAD), "free": False, "reason": reason}
-            died.append({"which": row.id, **dead, "changed_at": now})
+            died.append(_dead(row, State(row.state), reason, now))
             ended[row.lane, row.recipient] = None
-            told.append(Event("delivery-dead", now, row.message, row.id, body))
+            told.append(Event("delivery-dead", now, row.message, row.id, _said(row, reason)))
     # Each of these in one go: a change may stop thousands, and everybody waits for it.
     if stopped:
         tx.execute(_ONE, stopped)
@@ -211,18 +210,23 @@ def stop(
     lanes.free_next(tx, list(ended))
 
 
-def halt(tx: Transaction, rows: Iterable[sa.Row[tuple[object, ...]]], now: datetime) -> None:
+def halt(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
     """Let die what came back from an attempt to wait, and was stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
-            _die(tx, row, State.WAITING, row.stopped, now)
+            tx.execute(_ONE, _dead(row, State.WAITING, row.stopped, now))
+            events.append(tx, Event("delivery-dead", now, row.message, row.id, _said(row, row.stopped)))
 
 
-def _die(tx: Transaction, row: sa.Row[tuple[object, ...]], state: State, reason: str, now: datetime) -> None:
+def _dead(row: Row, state: State, reason: str, now: datetime) -> dict[str, object]:
+    """Return what `_ONE` is to write of *row*, which a change stops."""
     dead = {"state": move(state, "stop", State.DEAD), "free": False, "reason": reason, "changed_at": now}
-    tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
-    body = {"recipient": row.recipient, "partner": row.partner, "reason": reason}
-    events.append(tx, Event("delivery-dead", now, row.message, row.id, body))
+    return {"which": row.id, **dead}
+
+
+def _said(row: Row, reason: str) -> dict[str, object]:
+    """Return what an event of *row*, which a change stops, says."""
+    return {"recipient": row.recipient, "partner": row.partner, "reason": reason}
 
 
 def locked(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bool = True) -> Rows:
