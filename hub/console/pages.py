@@ -89,12 +89,10 @@ class Pages:
     )  #: sessions seen here, until when they may last
     _forms: tuple[Reports, Book] | None = attrs.field(default=None, init=False, repr=False)
     _counting: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(COUNTING), init=False)
-    _comparing: DeferredLock = attrs.field(
-        factory=DeferredLock, init=False
-    )  #: one password at a time: each takes 32 MiB
-    _trying: DeferredLock = attrs.field(
-        factory=DeferredLock, init=False
-    )  #: one try a commit: the locks of two, in another order at another node, would hold up both nodes' writers
+    #: One password at a time: each takes 32 MiB.
+    _comparing: DeferredLock = attrs.field(factory=DeferredLock, init=False)
+    #: One try a commit: the locks of two, in another order at another node, would hold up both nodes' writers.
+    _trying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
     async def answer(self, asked: Asked) -> Answer:
         """Return the answer to *asked*; what is refused is a page too."""
@@ -279,19 +277,15 @@ class Pages:
         return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
 
     async def _ask(self, name: str, address: str, now: datetime) -> sessions.Leave:
-        """Ask whether a password may be tried; who would wait too long is told to come again, as strangers must not fill the journal's queue."""
-        if len(self._trying.waiting) >= WAITING:
-            raise given.busy()
-        return await self._trying.run(self._journal.admit, sessions.ask, name, address, now)
+        """Ask whether a password may be tried: in turn, as strangers must not fill the journal's queue."""
+        return await _queue(self._trying, lambda: self._journal.admit(sessions.ask, name, address, now))
 
     async def _compare(self, password: str, kept: str) -> bool:
         return await self._alone(self._comparing, passwords.matches, password, kept)
 
     async def _alone(self, turn: DeferredLock | DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
-        """Do heavy work in turn; who would wait too long is told to come again."""
-        if len(turn.waiting) >= WAITING:
-            raise given.busy()
-        return await turn.run(self._work, THRESHOLD, step, *words)
+        """Do heavy work in turn."""
+        return await _queue(turn, lambda: self._work(THRESHOLD, step, *words))
 
     # --- what there is ----------------------------------------------------------------------------------------------
 
@@ -545,16 +539,11 @@ class Pages:
 
     async def _in_turn(self, step: Callable[..., T], *words: object) -> T:
         """Read what a report is counted from: one at a time for all, as it may be much."""
-        if len(self._counting.waiting) >= WAITING:
-            raise given.busy()
 
-        def read() -> Deferred[T]:
-            def run(tx: Transaction) -> T:
-                return step(tx, *words)
+        def run(tx: Transaction) -> T:
+            return step(tx, *words)
 
-            return self._journal.read(run)
-
-        return await self._counting.run(read)
+        return await _queue(self._counting, lambda: self._journal.read(run))
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> Answer:
         return Answer(content=layout.page(template, self._around(visit.asked, visit.word, visit) | said))
@@ -583,3 +572,10 @@ def _beside(asked: Asked) -> Answer:
         raise nothing()
     name = asked.path[1]
     return Answer(content=layout.beside(name), content_type=layout.BESIDE[name], lasting=True)
+
+
+async def _queue(turn: DeferredLock | DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:
+    """Take *step* when it is its turn; who would wait too long is told to come again."""
+    if len(turn.waiting) >= WAITING:
+        raise given.busy()
+    return await turn.run(step)
