@@ -65,6 +65,10 @@ class BoundedChannel(HTTPChannel):
         self._give(None)
         super().allContentReceived()
 
+    def must_be_read(self) -> None:
+        """Give up who has not read within `READING` what is written to him from now on."""
+        self._give(READING)
+
     def requestDone(self, request: Any) -> None:
         """Rest, with a place at the end of the queue."""
         self.connections.move(self, self.connections.resting)

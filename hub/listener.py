@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from hub import carriage, envelope, spool
 from hub.carriage import Manner
-from hub.connections import READING, BoundedChannel, Connections, allowed
+from hub.connections import BoundedChannel, Connections, allowed
 from hub.contract import Contract
 from hub.errors import CallRefused, Unready
 from hub.intake import Intake
@@ -332,21 +332,12 @@ class _Written:
 
 
 def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
-    """Write *pieces*; fire with True when all are written, with False when nobody reads them any more.
-
-    Who does not read them within `READING` loses the connection.
-    """
+    """Write *pieces*; fire with True when all are written, with False when nobody reads them any more."""
     writing = _Written(request, pieces)
     _ = request.notifyFinish().addErrback(lambda _: writing.stopProducing())
-    limit = request.channel.site.reactor.callLater(READING, request.channel.transport.abortConnection)
+    request.channel.must_be_read()
     request.registerProducer(writing, False)
-
-    def over(whole: bool) -> bool:
-        if limit.active():
-            limit.cancel()
-        return whole
-
-    return writing.done.addCallback(over)
+    return writing.done
 
 
 def _not_allowed(request: Request) -> bytes:

@@ -16,7 +16,6 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from hub import contents, multipart
-from hub.connections import READING
 from hub.console import asked as given
 from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refused
 from hub.console.pages import Pages
@@ -96,19 +95,9 @@ class Console(Resource):
             request.finish()
 
     async def _pour(self, request: Any, sha256: str, tap: "_Tap") -> None:
-        """Send what the journal holds, a part at a time, as fast as it is read on the other side; who has not read it in `READING` loses it."""
-        channel = request.channel
-        limit = channel.site.reactor.callLater(READING, channel.transport.abortConnection)
+        """Send what the journal holds, a part at a time, as fast as it is read on the other side."""
+        request.channel.must_be_read()
         request.registerProducer(tap, True)
-        try:
-            await self._pour_parts(request, sha256, tap)
-        finally:
-            if limit.active():
-                limit.cancel()
-        if not tap.closed:
-            request.unregisterProducer()
-
-    async def _pour_parts(self, request: Any, sha256: str, tap: "_Tap") -> None:
         number = 0
         while not tap.closed:
             part = await self._journal.read(contents.part, sha256, number)
@@ -117,6 +106,8 @@ class Console(Resource):
             request.write(part)
             number += 1
             await tap.flows()
+        if not tap.closed:
+            request.unregisterProducer()
 
 
 @implementer(IPushProducer)
