@@ -3,14 +3,14 @@
 Knows the order of the steps (design.md «The life of one message»); not HTTP, not SQL, nor what any operation does: desks do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import attrs
 import structlog
 from cryptography import x509
 from lxml import etree
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 
 from hub import carriage, envelope, events, journal
 from hub.carriage import Carriage, Manner, Outgoing
@@ -83,13 +83,13 @@ class Intake:
         partner = self.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": fingerprint(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
-        try:
-            self._books.room()
-        except Unready as unready:
-            log.warning("refusal-not-kept", error=str(unready), **said)
-            return
-        written = self._books.journal.admit(events.append, Event("call-refused", self._now(), None, None, said))
+        written = maybeDeferred(self._refuse, said, self._now())
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
+
+    def _refuse(self, said: Mapping[str, str], now: datetime) -> Deferred[None]:
+        """Journal what is *said* of a refused call.  Raises `Unready` where there is no room: the last of it is not for refusals to fill."""
+        self._books.room()
+        return self._books.journal.admit(events.append, Event("call-refused", now, None, None, said))
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
         """Return the fault of what passes.  What exactly fails here is the operator's to know, and stands in the log."""
@@ -115,17 +115,7 @@ class Intake:
         partner = province.partner_with(certificate)
         if partner is None:
             shown = fingerprint(certificate)
-            self._books.room()  # the last of it is not for strangers to fill
-            await self._books.journal.admit(
-                events.append,
-                Event(
-                    "call-refused",
-                    now,
-                    None,
-                    None,
-                    {"certificate": shown, "tracking": tracking, "code": "certificate-unknown"},
-                ),
-            )
+            await self._refuse({"certificate": shown, "tracking": tracking, "code": "certificate-unknown"}, now)
             raise CallRefused(Problem("certificate-unknown", shown))
         anchors, rule = province.config.anchors, partner.policy.revocation
         try:
@@ -169,8 +159,7 @@ class Intake:
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
-            self._books.room()
-            await self._books.journal.admit(events.append, Event("call-refused", now, None, None, said))
+            await self._refuse(said, now)
             raise
 
     async def _perform(
