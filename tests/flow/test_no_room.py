@@ -3,25 +3,13 @@
 import attrs
 import pytest
 import sqlalchemy as sa
-from lxml import etree
-from twisted.internet.defer import Deferred
 
-from hub import calls, config, contract, store
-from hub.carriage import Manner
-from hub.certificates import Anchors
-from hub.database import InlineDatabase
-from hub.desk import Books
-from hub.documentdesk import DocumentDesk
+from hub import calls, config, store
 from hub.errors import Unready
-from hub.intake import Answer, Intake
-from hub.model import Problem, Receive, Unit
-from hub.province import Province
+from hub.model import Problem
 from hub.schema import event
-from hub.spool import Drawer, Octets
-from hub.workroom import at_once
-from tests import databases, homes, pki
-from tests.pki import NOW
-from tests.signatures import Layout
+from tests import databases, frontdesk, homes, pki
+from tests.frontdesk import ask
 
 ME, STRANGER = pki.partner("sotttt"), pki.partner("vpub")
 
@@ -38,14 +26,7 @@ class Port:
     engine: sa.Engine
 
     def intake(self, room):
-        me = config.Partner(
-            code="me", name="", certificates=(ME.certificate,), units=("H55.13",), receive=Receive.FETCH
-        )
-        partners = {"me": me, self.made.upstream: self.made.partners[self.made.upstream]}
-        changed = attrs.evolve(self.made, anchors=Anchors([pki.authority().certificate]), partners=partners)
-        books = Books(InlineDatabase(self.engine), at_once, room, lambda: None)
-        province = Province.of(changed, [Unit("H55", "H55"), Unit("H55.13", "H55.13")])
-        return Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW)
+        return frontdesk.intake(self.made, self.engine, frontdesk.partner("me", ME, "H55.13"), room=room)
 
     def events(self):
         with store.reading(self.engine) as tx:
@@ -59,20 +40,12 @@ def port(tmp_path):
     engine.dispose()
 
 
-def answer(intake, who, call):
-    body = Layout(content=etree.tostring(calls.element(call)).decode()).signed(who)
-    done: list[Answer] = []
-    answered = Deferred.fromCoroutine(intake.answer(Octets.of(body), Manner(), who.certificate, Drawer()))
-    _ = answered.addCallback(done.append)
-    return done[0]
-
-
 @pytest.mark.parametrize("who", [STRANGER, ME], ids=["a stranger", "a partner"])
 def test_what_is_refused_is_written_while_there_is_room_and_no_longer(port, who):
     call = calls.GetDocument("nothing")
-    assert answer(port.intake(lambda: None), who, call).retry_after is None
+    assert ask(port.intake(lambda: None), who, call).retry_after is None
     assert port.events() == 1
-    told = answer(port.intake(none), who, attrs.evolve(call, document_id="nothing else"))
+    told = ask(port.intake(none), who, attrs.evolve(call, document_id="nothing else"))
     assert told.retry_after == 60
     assert b"disk-low" in told.body.read()
     assert port.events() == 1

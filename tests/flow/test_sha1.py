@@ -1,31 +1,19 @@
 """SHA-1 where a policy tolerates it: each call that was signed so is an event, whatever it asks, and nothing else changes."""
 
 import json
-from datetime import timedelta
 
 import attrs
 import pytest
 import sqlalchemy as sa
-from lxml import etree
-from twisted.internet.defer import Deferred
 
-from hub import calls, config, contract, store
-from hub.carriage import Manner
-from hub.certificates import Anchors, fingerprint
-from hub.database import InlineDatabase
-from hub.desk import Books
-from hub.documentdesk import DocumentDesk
+from hub import calls, config, store
+from hub.certificates import fingerprint
 from hub.intake import Intake
-from hub.model import Receive, Unit
 from hub.policy import Policy
-from hub.province import Province
 from hub.schema import event
-from hub.spool import Drawer, Octets
-from hub.workroom import at_once
-from tests import homes, pki
+from tests import frontdesk, homes, pki
 from tests.packets import document
-from tests.pki import NOW
-from tests.signatures import DS, RSA_SHA256, SHA256, Layout, stamp
+from tests.signatures import DS, RSA_SHA256, SHA256
 
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
 SHA1 = {"method": f"{DS}rsa-sha1", "digest": f"{DS}sha1"}
@@ -43,15 +31,7 @@ class Desk:
     def ask(self, call, **algorithms):
         """Return the answer to *call*, signed so."""
         self.calls += 1  # each of its own: a call that repeats another's octets is another matter
-        created = NOW - timedelta(seconds=self.calls)
-        expires = created + timedelta(minutes=5)
-        content = etree.tostring(calls.element(call)).decode()
-        body = Layout(content=content, created=stamp(created), expires=stamp(expires), **algorithms).signed(ME)
-        done = []
-        answered = Deferred.fromCoroutine(self.intake.answer(Octets.of(body), Manner(), ME.certificate, Drawer()))
-        _ = answered.addCallback(lambda answer: done.append(answer.body.read()))
-        (answer,) = done
-        return answer
+        return frontdesk.ask(self.intake, ME, call, earlier=self.calls, **algorithms).body.read()
 
     def told(self):
         """Return each event that tells of SHA-1, without its time."""
@@ -76,18 +56,8 @@ def desk(made, journal_url):
     engine = store.open_journal(journal_url, pooled=False)
 
     def of(*, sha1):
-        me = config.Partner(
-            code="me", name="Me", certificates=(ME.certificate,), units=("H55.13", "*"), policy=Policy(sha1=sha1)
-        )
-        there = config.Partner(
-            code="there", name="There", certificates=(OTHER.certificate,), units=("H55.01",), receive=Receive.FETCH
-        )
-        partners = {partner.code: partner for partner in (me, there, made.partners[made.upstream])}
-        changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=partners)
-        province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
-        books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
-        intake = Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW)
-        return Desk(intake, engine)
+        me = frontdesk.partner("me", ME, "H55.13", "*", policy=Policy(sha1=sha1))
+        return Desk(frontdesk.intake(made, engine, me, frontdesk.partner("there", OTHER, "H55.01")), engine)
 
     yield of
     engine.dispose()

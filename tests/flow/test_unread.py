@@ -1,27 +1,14 @@
 """Whoever asks for documents and does not read the answers is told to come again, and takes no disk from the others."""
 
-from datetime import timedelta
-
 import attrs
 import pytest
 from lxml import etree
-from twisted.internet.defer import Deferred
 
-from hub import calls, config, contract, documentdesk, store
-from hub.carriage import Manner
-from hub.certificates import Anchors
-from hub.database import InlineDatabase
-from hub.desk import Books
-from hub.documentdesk import DocumentDesk
-from hub.intake import Answer, Intake
-from hub.model import Receive, Unit
-from hub.province import Province
-from hub.spool import Drawer, Octets
-from hub.workroom import at_once
-from tests import databases, homes, pki
+from hub import calls, config, documentdesk, store
+from hub.intake import Intake
+from hub.spool import Drawer
+from tests import databases, frontdesk, homes, pki
 from tests.packets import document
-from tests.pki import NOW
-from tests.signatures import Layout, stamp
 
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
 SIZE = len(document())  #: so much lies after one answer; more, after two
@@ -37,30 +24,15 @@ class Port:
     def ask(self, call, who, drawer):
         """Return the answer to *call* of *who*; it lies in *drawer*."""
         self.calls += 1
-        created = NOW - timedelta(seconds=self.calls)
-        content = etree.tostring(calls.element(call)).decode()
-        body = Layout(content=content, created=stamp(created), expires=stamp(created + timedelta(minutes=5))).signed(
-            who
-        )
-        done: list[Answer] = []
-        answered = Deferred.fromCoroutine(self.intake.answer(Octets.of(body), Manner(), who.certificate, drawer))
-        _ = answered.addCallback(done.append)
-        return done[0]
+        return frontdesk.ask(self.intake, who, call, earlier=self.calls, drawer=drawer)
 
 
 @pytest.fixture
 def port(tmp_path):
     made = config.read(homes.begin(tmp_path / "tinh") / "hub.toml")
     engine = store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
-    me = config.Partner(code="me", name="", certificates=(ME.certificate,), units=("H55.13",), receive=Receive.FETCH)
-    other = config.Partner(
-        code="other", name="", certificates=(OTHER.certificate,), units=("H55.01",), receive=Receive.FETCH
-    )
-    partners = {each.code: each for each in (me, other, made.partners[made.upstream])}
-    changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=partners)
-    province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
-    books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
-    yield Port(Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW))
+    me, other = frontdesk.partner("me", ME, "H55.13"), frontdesk.partner("other", OTHER, "H55.01")
+    yield Port(frontdesk.intake(made, engine, me, other))
     engine.dispose()
 
 

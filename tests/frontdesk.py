@@ -1,0 +1,68 @@
+"""The intake of a hub whose partners a test names, on a journal of its own, and calls put to it as a partner signs them.
+
+Knows no port: an answer comes at once.  The time is `NOW`.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+from lxml import etree
+from twisted.internet.defer import Deferred
+
+from hub import calls, config, contract
+from hub.carriage import Manner
+from hub.certificates import Anchors, Identity
+from hub.database import InlineDatabase
+from hub.desk import Books
+from hub.documentdesk import DocumentDesk
+from hub.intake import Answer, Intake
+from hub.model import Receive, Unit
+from hub.province import Province
+from hub.spool import Drawer, Octets
+from hub.workroom import at_once
+from tests import pki
+from tests.pki import NOW
+from tests.signatures import Layout, stamp
+
+
+def nothing() -> None:
+    """Find room, or write nothing down."""
+
+
+def partner(code: str, who: Identity, *units: str, **said: Any) -> config.Partner:
+    """Return the partner that *who* is the certificate of, which fetches."""
+    return config.Partner(
+        code=code, name="", certificates=(who.certificate,), units=units, receive=Receive.FETCH, **said
+    )
+
+
+def intake(
+    made: config.Config, engine: sa.Engine, *partners: config.Partner, room: Callable[[], None] = nothing
+) -> Intake:
+    """Return the intake of documents of a hub that is configured as *made*, but with these *partners*."""
+    known = {each.code: each for each in (*partners, made.partners[made.upstream or ""])}
+    changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=known)
+    province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
+    books = Books(InlineDatabase(engine), at_once, room, nothing)
+    return Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW)
+
+
+def ask(
+    desk: Intake, who: Identity, call: Any, *, earlier: int = 0, drawer: Drawer | None = None, **algorithms: Any
+) -> Answer:
+    """Return the answer to *call* of *who*, signed so many seconds *earlier*: the octets of two calls must not be the same."""
+    created = NOW - timedelta(seconds=earlier)
+    content = etree.tostring(calls.element(call)).decode()
+    layout = Layout(
+        content=content, created=stamp(created), expires=stamp(created + timedelta(minutes=5)), **algorithms
+    )
+    answered = Deferred.fromCoroutine(
+        desk.answer(Octets.of(layout.signed(who)), Manner(), who.certificate, drawer or Drawer())
+    )
+    done: list[Answer] = []
+    _ = answered.addCallback(done.append)
+    (answer,) = done
+    return answer
