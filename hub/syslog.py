@@ -76,9 +76,7 @@ def read(octets: bytes) -> Line:
         process=process,
         kind=kind,
         data=data,
-        text=storable(
-            said.removeprefix(_BOM).decode("utf-8", "replace")
-        ),  # without BOM of any encoding (RFC 5424, 6.4)
+        text=storable(said.removeprefix(_BOM).decode("utf-8", "replace")),  # without BOM: any encoding (RFC 5424, 6.4)
     )
 
 

@@ -21,7 +21,6 @@ from hub.report.words import name
 
 REPORT = "urn:lienthong:report:1"
 
-
 _turn = threading.Lock()  # lxml keeps one error log a schema
 
 
