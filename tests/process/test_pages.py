@@ -98,7 +98,7 @@ def typed(script: str) -> str:
         "lienthong init tinh\n", f"lienthong init tinh --soap-port {ports.soap} --admin-port {ports.admin}\n"
     )
     script = script.replace(START, IN_THE_BACKGROUND)
-    return re.sub("844[34]", lambda met: str({"8443": ports.soap, "8444": ports.admin}[met[0]]), script)
+    return re.sub(r"\b844[34]\b", lambda met: str({"8443": ports.soap, "8444": ports.admin}[met[0]]), script)
 
 
 def play(script: str, place: Path) -> str:
