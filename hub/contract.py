@@ -1,12 +1,7 @@
-"""A service's contract: its WSDL and XSD, as published.  Knows what a call may look like; not the envelope, not the business.
+"""A service's contract: its WSDL and XSD, as published.  Knows what a call may look like; not the envelope, not the business."""
 
-`wsdl/` and `xsd/` are the source; in a wheel they lie in `hub/_data`.  A schema is compiled once in each thread.
-"""
-
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +9,7 @@ from typing import Any, cast
 import attrs
 from lxml import etree
 
-from hub import slimming, values
+from hub import slimming, values, xsd
 from hub.errors import CallRefused
 from hub.model import Problem
 from hub.slimming import Loads
@@ -41,13 +36,6 @@ class Operation:
     action: str  #: the SOAPAction
 
 
-class _Compiled(threading.local):
-    """The schema of one thread: lxml keeps one error log a schema, and nobody shall wait for another's large call."""
-
-    def __init__(self, tree: Any) -> None:
-        self.schema = etree.XMLSchema(tree)
-
-
 @attrs.frozen
 class Contract:
     """One service of `wsdl/OWNER/VERSION/NAME.wsdl` with its schema `xsd/OWNER/VERSION/NAME.xsd`."""
@@ -57,7 +45,7 @@ class Contract:
     operations: Mapping[str, Operation]  #: by the request's element, a Clark name
     _description: Any = attrs.field(repr=False)
     _texts: Mapping[str, bytes] = attrs.field(repr=False)
-    _compiled: "_Compiled" = attrs.field(repr=False, eq=False)
+    _schema: Path
     _binary: frozenset[str] = attrs.field(repr=False)
 
     def operation(self, child: etree._Element) -> Operation:
@@ -86,7 +74,7 @@ class Contract:
                     Problem("contract-broken", f"line {element.sourceline}: {len(element)} child elements")
                 )
         stand_in = _slim(child, self._binary)
-        schema = self._compiled.schema
+        schema = xsd.compiled(self._schema)
         problems = () if schema.validate(stand_in) else _problems(schema, stand_in, child)
         if problems:
             raise CallRefused(*problems)
@@ -111,61 +99,50 @@ class Contract:
         return self._texts[name]
 
 
-def load(name: str, version: str = "1", owner: str = "lienthong", folder: Path | None = None) -> Contract:
+def load(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
     """Read a contract.  OSError or etree.LxmlError when its files are missing or broken."""
-    place = folder or root()
-    path = place / "wsdl" / owner / version / f"{name}.wsdl"
-    description = etree.parse(path, _parser()).getroot()
+    path = xsd.root() / "wsdl" / owner / version / f"{name}.wsdl"
+    description = xsd.parse(path)
     namespace = description.get("targetNamespace", "")
     schemas = [
         (path.parent / element.get("schemaLocation", "")).resolve() for element in description.iter(f"{_XSD}import")
     ]
-    schema = place / "xsd" / owner / version / f"{name}.xsd"
-    tree = etree.parse(schema, _parser())
+    schema = xsd.root() / "xsd" / owner / version / f"{name}.xsd"
+    xsd.compiled(schema)  # one that is broken is found now, not at the first call
     return Contract(
         name=name,
         namespace=namespace,
         operations={operation.request: operation for operation in _operations(description)},
         description=description,
         texts={each.name: each.read_bytes() for each in schemas},
-        compiled=_Compiled(tree),
+        schema=schema,
         binary=frozenset(
-            f"{{{namespace}}}{each.get('name')}" for each in tree.iter(f"{_XSD}element") if each.get("type") == _BINARY
+            f"{{{namespace}}}{each.get('name')}"
+            for each in xsd.parse(schema).iter(f"{_XSD}element")
+            if each.get("type") == _BINARY
         ),
     )
 
 
 def published(name: str, version: str = "1", owner: str = "lienthong") -> bool:
     """Tell whether there is a contract of that name."""
-    return (root() / "wsdl" / owner / version / f"{name}.wsdl").is_file()
+    return (xsd.root() / "wsdl" / owner / version / f"{name}.wsdl").is_file()
 
 
 def names(version: str = "1", owner: str = "lienthong") -> tuple[str, ...]:
     """Return the names of all contracts."""
-    return tuple(sorted(path.stem for path in (root() / "wsdl" / owner / version).glob("*.wsdl")))
-
-
-@cache
-def root() -> Path:
-    """Return the folder that holds `wsdl/` and `xsd/`: `hub/_data` of a wheel, else the checkout."""
-    package = Path(__file__).resolve().parent
-    packed = package / "_data"
-    return packed if (packed / "wsdl").is_dir() else package.parent
+    return tuple(sorted(path.stem for path in (xsd.root() / "wsdl" / owner / version).glob("*.wsdl")))
 
 
 def files() -> dict[str, Path]:
     """Return every published file by its name below `/contracts/`, e.g. `wsdl/lienthong/1/documents.wsdl`."""
-    place = root()
+    place = xsd.root()
     return {
         path.relative_to(place).as_posix(): path
         for kind in ("wsdl", "xsd")
         for path in sorted((place / kind).rglob("*"))
         if path.is_file() and path.suffix in {".wsdl", ".xsd", ".toml"}
     }
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
 
 
 def _name(element: etree._Element) -> str:

@@ -5,7 +5,6 @@ both.  From the same files comes its `Shape`: which children an element may have
 """
 
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import islice
@@ -14,6 +13,8 @@ from typing import Any
 
 import attrs
 from lxml import etree
+
+from hub import xsd
 
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 
@@ -66,16 +67,6 @@ class Finding:
 _FINDINGS = 100
 
 
-class _Compiled(threading.local):
-    """The schemas of one thread: lxml keeps one error log a schema."""
-
-    def __init__(self) -> None:
-        self.schemas: dict[Path, etree.XMLSchema] = {}
-
-
-_COMPILED = _Compiled()
-
-
 @attrs.frozen(eq=False)
 class Schema:
     """One kind of packet."""
@@ -93,9 +84,7 @@ class Schema:
         return self._judged(self._strict, root)
 
     def _judged(self, path: Path, root: etree._Element) -> list[Finding]:
-        schema = _COMPILED.schemas.get(path)
-        if schema is None:
-            schema = _COMPILED.schemas[path] = etree.XMLSchema(file=str(path))
+        schema = xsd.compiled(path)
         findings: list[Finding] = []
         if not schema.validate(root):
             log: Any = schema.error_log  # the stubs forget that it can be iterated
@@ -149,20 +138,14 @@ def local_name(element: etree._Element) -> str:
 @cache
 def load(kind: str) -> Schema:
     """Read the schemas of *kind*, `document` or `status`.  OSError or etree.LxmlError when missing or broken."""
-    observed, strict = (_folder() / profile / f"{kind}.xsd" for profile in ("observed", "strict"))
+    observed, strict = (xsd.root() / "xsd/qcvn102" / profile / f"{kind}.xsd" for profile in ("observed", "strict"))
     shape = _shape("Packet", _types(observed), _types(strict))
     return Schema(shape, observed, strict)
 
 
-def _folder() -> Path:
-    package = Path(__file__).resolve().parent
-    packed = package / "_data"
-    return (packed if packed.is_dir() else package.parent) / "xsd" / "qcvn102"
-
-
 def _types(path: Path) -> dict[str, etree._Element]:
     """Return the named complex types of the schema at *path* and of those it includes."""
-    root = etree.parse(path, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+    root = xsd.parse(path)
     types = {each.get("name", ""): each for each in root.iterfind(f"{_XS}complexType")}
     for include in root.iterfind(f"{_XS}include"):
         types = {**_types(path.parent / include.get("schemaLocation", "")), **types}

@@ -9,7 +9,7 @@ from lxml import etree
 from zeep import Client, Settings
 from zeep.transports import Transport
 
-from hub import contract
+from hub import contract, xsd
 
 WSDL = "http://schemas.xmlsoap.org/wsdl/"
 SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
@@ -24,7 +24,7 @@ class Offline(Transport):
 
 def client(service: str) -> Any:
     """Return a stock client of the service's WSDL as it lies in the project."""
-    path = contract.root() / f"wsdl/lienthong/1/{service}.wsdl"
+    path = xsd.root() / f"wsdl/lienthong/1/{service}.wsdl"
     return Client(str(path), transport=Offline(), settings=Settings(strict=True))
 
 

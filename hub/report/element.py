@@ -3,15 +3,13 @@
 The words of both languages are in it, so that one sealed document serves every reader.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, cast
 
 from lxml import etree
 
-from hub import contract
+from hub import xsd
 from hub.plain import writable
 from hub.report import evidence
 from hub.report.counting import Report, Row
@@ -20,8 +18,6 @@ from hub.report.form import Column, Form, Kind, Wording
 from hub.report.words import name
 
 REPORT = "urn:lienthong:report:1"
-
-_turn = threading.Lock()  # lxml keeps one error log a schema
 
 
 class SchemaBroken(Exception):
@@ -88,21 +84,11 @@ def _add_column(columns: etree._Element, column: Column) -> None:
 
 def check(content: bytes) -> None:
     """Judge a sealed report by its schema.  Raises SchemaBroken, with each line and reason."""
-    document = etree.fromstring(content, _parser())
-    schema = _schema()
-    with _turn:
-        if not schema.validate(document):
-            found = [f"line {error.line}: {error.message}" for error in cast("Any", schema.error_log)]
-            raise SchemaBroken("; ".join(found))
-
-
-@cache
-def _schema() -> etree.XMLSchema:
-    return etree.XMLSchema(etree.parse(contract.root() / "xsd/lienthong/1/report.xsd", _parser()))
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+    schema = xsd.compiled(xsd.root() / "xsd/lienthong/1/report.xsd")
+    if not schema.validate(etree.fromstring(content, parser)):
+        found = [f"line {error.line}: {error.message}" for error in cast("Any", schema.error_log)]
+        raise SchemaBroken("; ".join(found))
 
 
 def _describe(root: etree._Element, form: Form) -> None:

@@ -3,16 +3,14 @@
 Knows `xsd/lienthong/1/evidence.xsd`; holds no key and verifies no seal.
 """
 
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, cast
 
 import attrs
 from lxml import etree
 
-from hub import contract
+from hub import xsd
 
 EVIDENCE = "urn:lienthong:evidence:1"
 MIMETYPE = b"application/vnd.lienthong.evidence+zip"
@@ -33,8 +31,6 @@ MANIFEST = "manifest.xml"
 MOST_FACTS, MOST_EVENTS = 1_000_000, 4_000_000
 #: What stands in the place of a message's octets: they are in the file, were not asked for, are not kept, are too many.
 HERE, NOT_ASKED, NOT_KEPT, TOO_LARGE = "here", "not-asked", "not-kept", "too-large"
-
-_turn = threading.Lock()  # lxml keeps one error log a schema
 
 
 @attrs.frozen
@@ -82,12 +78,9 @@ def as_element(said: Manifest) -> etree._Element:
 
 def read(root: etree._Element) -> Manifest:
     """Return what a sealed manifest, parsed, says.  ValueError for what breaks its schema."""
-    schema = _schema()
-    with _turn:
-        if not schema.validate(root):
-            raise ValueError(
-                "; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500]
-            )
+    schema = xsd.compiled(xsd.root() / "xsd/lienthong/1/evidence.xsd")
+    if not schema.validate(root):
+        raise ValueError("; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500])
     report, made_at, counts, head, members = list(root)[:5]
     return Manifest(
         unit=report.get("unit", ""),
@@ -98,12 +91,6 @@ def read(root: etree._Element) -> Manifest:
         head=(int(head.get("number", "")), head.get("hash", "")),
         members={each.get("name", ""): (int(each.get("size", "")), each.get("sha256", "")) for each in members},
     )
-
-
-@cache
-def _schema() -> etree.XMLSchema:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    return etree.XMLSchema(etree.parse(contract.root() / "xsd/lienthong/1/evidence.xsd", parser))
 
 
 def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:

@@ -17,7 +17,7 @@ from zeep import Client, Settings
 from zeep.exceptions import Fault
 from zeep.transports import Transport
 
-from hub import answers, calls, contract, envelope, values
+from hub import answers, calls, contract, envelope, values, xsd
 from hub.errors import CallRefused
 from hub.model import Problem
 from tests.wsdls import SOAP, WSDL, client
@@ -74,7 +74,7 @@ def test_the_served_wsdl_names_the_configured_address_and_fetches_its_schema_fro
     assert address.get("location") == "https://truc.example.vn/soap/documents"
     (imported,) = served.iter("{http://www.w3.org/2001/XMLSchema}import")
     assert imported.get("schemaLocation") == "https://truc.example.vn/soap/documents?xsd=documents.xsd"
-    assert documents.xsd("documents.xsd") == (contract.root() / "xsd/lienthong/1/documents.xsd").read_bytes()
+    assert documents.xsd("documents.xsd") == (xsd.root() / "xsd/lienthong/1/documents.xsd").read_bytes()
     with pytest.raises(KeyError):
         documents.xsd("../../../hub.toml")
 
@@ -97,7 +97,7 @@ def test_a_stock_client_loads_the_served_wsdl_by_its_links_alone(documents):
 
 def test_every_file_beside_a_source_note_is_the_file_it_describes():
     """SOURCE.toml says where a contract comes from; its SHA-256 says which file that is."""
-    for path in (contract.root() / kind / "lienthong/1" for kind in ("wsdl", "xsd")):
+    for path in (xsd.root() / kind / "lienthong/1" for kind in ("wsdl", "xsd")):
         note = tomllib.loads((path / "SOURCE.toml").read_text())
         described = {name: each["sha256"] for name, each in note.items() if isinstance(each, dict)}
         assert described == {
@@ -389,8 +389,8 @@ def test_a_call_with_a_great_many_mistakes_costs_little():
 
 def test_nobody_waits_for_a_thread_that_validates(documents):
     with ThreadPoolExecutor(1) as pool:
-        theirs = pool.submit(lambda: documents._compiled.schema).result()
-    assert theirs is not documents._compiled.schema
+        theirs = pool.submit(lambda: xsd.compiled(documents._schema)).result()
+    assert theirs is not xsd.compiled(documents._schema)
 
 
 # --- base64 -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from zeep.exceptions import Fault
 
-from hub import contract, envelope
+from hub import contract, envelope, xsd
 from hub.errors import CallRefused
 from hub.model import Problem
 from hub.services.dossiers import history, read
@@ -21,7 +21,7 @@ from tests.dossiers import NAMESPACE, NUMBERS, ORDER, hoso, progress, statistic,
 
 OPERATIONS = {"SyncDossiers", "UpdateDossierProgress", "SubmitStatistic", "GetDossier"}
 NOON = datetime(2026, 11, 30, 5, tzinfo=UTC)
-PATH = contract.root() / "xsd/lienthong/1/dossiers.xsd"
+PATH = xsd.root() / "xsd/lienthong/1/dossiers.xsd"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from zeep.exceptions import Fault
 
-from hub import contract, envelope
+from hub import contract, envelope, xsd
 from hub.errors import CallRefused
 from hub.model import Problem
 from hub.report import declaring
@@ -94,7 +94,7 @@ def test_a_call_that_breaks_the_schema_is_refused_with_its_place(reports, old, n
 
 @pytest.fixture(scope="module")
 def judges():
-    path = contract.root() / "xsd/lienthong/1/reports.xsd"
+    path = xsd.root() / "xsd/lienthong/1/reports.xsd"
     return etree.XMLSchema(file=path), xmlschema.XMLSchema(str(path))
 
 
