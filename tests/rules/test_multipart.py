@@ -181,8 +181,8 @@ def test_a_content_type_that_may_be_read_in_two_ways_is_refused(header):
 def test_a_content_type_is_read_in_one_go_however_its_white_space_could_be_shared_out():
     began = time.process_time()
     with pytest.raises(CallRefused, match="multipart-broken"):
-        related(f'multipart/related{"; a=   " * 11}"')
-    assert time.process_time() - began < 0.5, "each empty value would make it four times as long"
+        related(f'multipart/related{"; a=   " * 13}"')
+    assert time.process_time() - began < 2, "each empty value would make it four times as long"
 
 
 def test_a_reference_is_a_cid_and_nothing_else():
@@ -266,8 +266,8 @@ def test_a_form_that_is_not_well_made_is_refused(body, header):
 
 
 def test_a_field_that_is_none_is_refused_in_no_time():
-    header = b"a:" + b" " * 8000 + b"\xff"
-    began = time.perf_counter()
+    header = b"a:" + b" " * 100_000 + b"\xff"
+    began = time.process_time()
     with pytest.raises(CallRefused, match="multipart-broken"):
         multipart._fields(header)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 2, "each blank looked at from each would take a minute"
