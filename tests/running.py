@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hub.client import Client
 from hub.demo.letterbox import Letterbox, Shelf, tls_server
 from hub.demo.notebook import Notebook
+from hub.demo.ports import free_ports
 from hub.demo.signing import Identity
 from hub.pki import Authority
-from hub.setup import choose_ports
 
 BIN = Path(sys.executable).parent
 PATIENCE = 30.0  #: seconds
@@ -66,10 +66,11 @@ class RunningHub:
         """Write the directory of another node of the same province: the same but for its ports and its data."""
         shutil.copytree(other.home, self.home, ignore=shutil.ignore_patterns("data", "*.log", "*.jsonl"))
         (self.home / "data").mkdir(mode=0o700)
-        text, ports = other.config.read_text(), choose_ports(0, 0)
-        said = tomllib.loads(text)
-        for key, port in (("soap", ports.soap), ("admin", ports.admin)):
-            text = text.replace(f"port = {said[key]['port']}", f"port = {port}")
+        text = other.config.read_text()
+        theirs = [tomllib.loads(text)[key]["port"] for key in ("soap", "admin")]
+        ours = [port for port in free_ports(4) if port not in theirs]
+        for port, chosen in zip(theirs, ours, strict=False):
+            text = text.replace(f"port = {port}", f"port = {chosen}")
         (self.home / "hub.toml").write_text(text)
 
     def _init(self, database: str | None) -> None:

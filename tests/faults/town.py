@@ -235,15 +235,15 @@ class Town:
     ) -> "Town":
         """Make the directories: a node each, one journal, and the partners that are pushed to.  *data*: where SQLite's file lies."""
         first = Node(home / "node-1")
-        words = ["init", first.home, "--soap-port", "0", "--admin-port", "0"]
+        ports = iter(free_ports(2 * nodes + len(partners), host))  # at once, so that no two are alike
+        words = ["init", first.home, "--soap-port", next(ports), "--admin-port", next(ports)]
         _cli(*words, *(["--database", database] if database else []))
         pki = first.home / "pki"
         authority = _authority(pki)
         units, ways = ["code,name,parent,since,until,aliases"], {}
-        ports = free_ports(len(partners), host)
         for number, code in enumerate(partners):
             unit = {"vpub": "H55.1", "vpcp": "000.00.00.G22"}.get(code, f"H55.7{number}")
-            ways[code] = (unit, ports[number])
+            ways[code] = (unit, next(ports))
             if code not in {"vpub", "vpcp"}:
                 _issue(authority, pki, code)
                 units.append(f"{unit},Đơn vị {code},H55,,,")
@@ -270,8 +270,8 @@ class Town:
             shutil.copytree(first.home, made.nodes[-1].home)
             said = tomllib.loads(first.config.read_text())
             config = made.nodes[-1].config
-            for key, port in zip(("soap", "admin"), free_ports(2), strict=True):
-                config.write_text(config.read_text().replace(f"port = {said[key]['port']}", f"port = {port}"))
+            for key in ("soap", "admin"):
+                config.write_text(config.read_text().replace(f"port = {said[key]['port']}", f"port = {next(ports)}"))
         return made
 
     # --- what runs ------------------------------------------------------------------------------------------------------
