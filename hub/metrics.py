@@ -13,14 +13,10 @@ import sqlalchemy as sa
 from hub import events, subscription
 from hub.links import Link, Standing, quantile
 from hub.links import State as LinkState
-from hub.model import State
-from hub.schema import delivery
+from hub.schema import UNDELIVERED, delivery
 from hub.store import Transaction
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-#: Deliveries in these states are someone's business still.
-_OPEN = (State.WAITING, State.SENDING, State.HELD, State.FETCHED, State.DEAD)
 
 
 @attrs.frozen
@@ -58,8 +54,8 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
     count, since = sa.func.count(), sa.func.min(delivery.c.since)
     rows = tx.execute(
         sa.select(delivery.c.partner, delivery.c.state, count.label("count"), since.label("since"))
-        .where(delivery.c.state.in_(_OPEN))
-        .group_by(delivery.c.partner, delivery.c.state)
+        .where(UNDELIVERED)
+        .group_by(delivery.c.state, delivery.c.partner)
         .order_by(delivery.c.partner, delivery.c.state)
     ).all()
     named = [({"partner": row.partner, "state": row.state}, row) for row in rows]

@@ -174,6 +174,8 @@ delivery = sa.Table(
 FREE: sa.ColumnElement[bool] = delivery.c.free
 SENDING = delivery.c.state == sa.literal("sending", sa.Text, literal_execute=True)
 FETCHABLE = delivery.c.state.in_([sa.literal(state, sa.Text, literal_execute=True) for state in ("held", "fetched")])
+#: Still someone's business: all that did not arrive.
+UNDELIVERED = delivery.c.state != sa.literal("delivered", sa.Text, literal_execute=True)
 LISTED = sa.and_(
     message.c.service == sa.literal("categories", sa.Text, literal_execute=True),
     message.c.state == sa.literal("accepted", sa.Text, literal_execute=True),
@@ -193,6 +195,7 @@ _partial("uq_delivery_head", delivery.c.lane, delivery.c.recipient, where=FREE, 
 _partial("ix_delivery_sending", delivery.c.partner, delivery.c.lease_until, where=SENDING)
 _partial("ix_delivery_fetchable", delivery.c.partner, delivery.c.message, where=FETCHABLE)
 _partial("ix_delivery_alarm", delivery.c.since, where=UNALARMED)
+_partial("ix_delivery_open", delivery.c.state, delivery.c.partner, delivery.c.since, where=UNDELIVERED)
 sa.Index("ix_delivery_lane", delivery.c.lane, delivery.c.recipient, delivery.c.state, delivery.c.id)
 sa.Index("ix_delivery_last", delivery.c.lane, delivery.c.id)
 sa.Index("ix_delivery_recipient", delivery.c.recipient, delivery.c.state)

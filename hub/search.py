@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hub import deliveries
 from hub.model import Delivery, Message, MessageState, State
-from hub.schema import delivery
+from hub.schema import UNDELIVERED, delivery
 from hub.schema import message as table
 from hub.store import Transaction
 
@@ -129,6 +129,8 @@ def in_state(
         .where(_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
         .order_by(table.c.received_at, delivery.c.id)
     )
+    if State.DELIVERED not in states:
+        query = query.where(UNDELIVERED)
     if recipient is not None:
         query = query.where(delivery.c.recipient == recipient)
     found = tx.execute(query).mappings().all()

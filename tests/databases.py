@@ -8,8 +8,9 @@ import functools
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -39,6 +40,21 @@ def _empty_journal() -> bytes:
 
 def _url(path: Path) -> str:
     return f"sqlite:///{path}"
+
+
+def plans(url: str, step: Callable[[store.Transaction], object]) -> list[tuple[str, list[str]]]:
+    """Return the statements by which *step* reads the journal on SQLite, each with the ways in which SQLite finds its rows."""
+    engine, found = store.open_journal(url, pooled=False), list[tuple[str, list[str]]]()
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        beside = connection.connection.cursor()
+        found.append((statement, [row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]))
+
+    sa.event.listen(engine, "before_cursor_execute", explain)
+    with store.reading(engine) as tx:
+        step(tx)
+    engine.dispose()
+    return found
 
 
 @attrs.define(eq=False)

@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import sqlalchemy as sa
 from click.testing import CliRunner
 
 from hub import journal, lists, store
@@ -16,6 +15,7 @@ from hub.ids import new_id
 from hub.province import Province
 from hub.services import services
 from tests import homes
+from tests.databases import plans
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 PROCEDURES, FIELDS = "LayDanhSachTTHC", "LayDanhMucLinhVuc"
@@ -81,17 +81,10 @@ def test_what_is_not_there_is_told_so(type_, words):
 
 
 def test_lists_are_found_by_their_index_however_many_messages_there_are(home):
-    engine, plans = store.open_journal(read(home / "hub.toml").database_url, pooled=False), []
-
-    def explain(connection, _cursor, statement, parameters, _context, _many):
-        if "max(message.id)" in statement:
-            beside = connection.connection.cursor()
-            plans.append(" ".join(row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)))
-
-    sa.event.listen(engine, "before_cursor_execute", explain)
-    with store.reading(engine) as tx:
+    def look(tx):
         assert len(lists.newest(tx)) == 2
         assert lists.one(tx, PROCEDURES) is not None
-    engine.dispose()
-    assert len(plans) == 2
-    assert all("ix_message_list" in plan for plan in plans), plans
+
+    found = [ways for said, ways in plans(read(home / "hub.toml").database_url, look) if "max(message.id)" in said]
+    assert len(found) == 2
+    assert all("ix_message_list" in " ".join(ways) for ways in found), found

@@ -18,12 +18,12 @@ from hub import (
     ledger,
     search,
     statuses,
-    store,
 )
 from hub.claims import Exchange
 from hub.errors import Rejected
 from hub.lifecycle import STEP, Verdict
 from hub.model import Kind, Problem, Replaced, ResponseFor, State
+from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry, status
 
 TICK = timedelta(seconds=1)
@@ -351,20 +351,9 @@ def test_the_bytes_of_a_secret_packet_are_not_kept(today):
 
 def looks_at_messages(tmp_path, step):
     """Return how SQLite finds messages for *step*."""
-    engine = store.open_journal(f"sqlite:///{tmp_path / 'hub.db'}", pooled=False)
-    store.upgrade(engine)
-    plans: list[str] = []
-
-    def explain(connection, _cursor, statement, parameters, _context, _many):
-        beside = connection.connection.cursor()
-        plans.extend(row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
-
-    sa.event.listen(engine, "before_cursor_execute", explain)
-    with store.reading(engine) as tx:
-        step(tx)
-    engine.dispose()
-    found = {plan for plan in plans if " message " in plan}
-    assert found, plans
+    ways = [way for _, each in plans(sqlite(tmp_path / "hub.db"), step) for way in each]
+    found = {way for way in ways if " message " in way}
+    assert found, ways
     return found
 
 

@@ -1,0 +1,25 @@
+"""What did not arrive is found by an index: a look at it costs the same however much did."""
+
+import pytest
+
+from hub import metrics, operations
+from hub.search import Filter
+from tests.databases import plans, sqlite
+from tests.province import NOW
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda tx: metrics.of_journal(tx, NOW, None),
+        lambda tx: operations.plan_replay(tx, Filter()),
+        lambda tx: operations.plan_give_up(tx, Filter(partner="vpub"), "H55.13"),
+    ],
+    ids=["how many there are", "what may be replayed", "what may be given up"],
+)
+def test_what_did_not_arrive_is_found_without_a_look_at_what_did(tmp_path, look):
+    found = [way for _, ways in plans(sqlite(tmp_path / "hub.db"), look) for way in ways if " delivery " in f"{way} "]
+    assert found
+    assert all(
+        "ix_delivery_open" in way or "ix_delivery_recipient (recipient=? AND state=?)" in way for way in found
+    ), found
