@@ -34,7 +34,7 @@ def _where(wanted: Filter) -> sa.ColumnElement[bool]:
     made = sa.exists().where(other.c.message == table.c.id)
     conditions = [
         wanted.state and table.c.state == wanted.state,
-        wanted.delivery_state and made.where(other.c.state == wanted.delivery_state),
+        wanted.delivery_state and _has_one(State(wanted.delivery_state)),
         wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(other.c.partner == wanted.partner)),
         wanted.message_id and table.c.message_id == wanted.message_id,
         wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(other.c.recipient == wanted.unit)),
@@ -43,6 +43,15 @@ def _where(wanted: Filter) -> sa.ColumnElement[bool]:
         wanted.ids is not None and sa.or_(table.c.id.in_(wanted.ids), table.c.message_id.in_(wanted.ids)),
     ]
     return sa.and_(True, *(c for c in conditions if isinstance(c, sa.ColumnElement)))
+
+
+def _has_one(state: State) -> sa.ColumnElement[bool]:
+    """Tell whether a message has a delivery in this state."""
+    if state is State.DELIVERED:  # nearly all have
+        other = delivery.alias()
+        return sa.exists().where(other.c.message == table.c.id, other.c.state == state)
+    few = sa.select(delivery.c.message).where(UNDELIVERED, delivery.c.state == state)
+    return table.c.id.in_(few.correlate(None))
 
 
 def messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:

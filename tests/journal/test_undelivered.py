@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub import metrics, operations
+from hub import metrics, operations, search
 from hub.search import Filter
 from tests.databases import plans, sqlite
 from tests.province import NOW
@@ -14,8 +14,9 @@ from tests.province import NOW
         lambda tx: metrics.of_journal(tx, NOW, None),
         lambda tx: operations.plan_replay(tx, Filter()),
         lambda tx: operations.plan_give_up(tx, Filter(partner="vpub"), "H55.13"),
+        lambda tx: list(search.messages(tx, Filter(delivery_state="dead"), 50)),
     ],
-    ids=["how many there are", "what may be replayed", "what may be given up"],
+    ids=["how many there are", "what may be replayed", "what may be given up", "which messages they are of"],
 )
 def test_what_did_not_arrive_is_found_without_a_look_at_what_did(tmp_path, look):
     found = [way for _, ways in plans(sqlite(tmp_path / "hub.db"), look) for way in ways if " delivery " in f"{way} "]
