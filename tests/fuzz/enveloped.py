@@ -105,5 +105,5 @@ def _without(root: etree._Element, element: etree._Element) -> etree._Element:
     marker = etree.Element("fuzz-marker")
     marker.tail = element.tail
     parent.replace(element, marker)
-    text = etree.tostring(root)
+    text = etree.tostring(root, encoding="UTF-8")  # in ASCII a name would become a character reference, and so no name
     return etree.fromstring(text.replace(b"<fuzz-marker/>", b""), etree.XMLParser(collect_ids=False))
