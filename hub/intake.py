@@ -78,6 +78,11 @@ class Intake:
             return Answer(carriage.plain(unsigned, soap), fault=True, retry_after=unready.retry_after)
         return Answer(packed, fault, retry_after, senders)
 
+    def stranger(self, certificate: x509.Certificate) -> Problem | None:
+        """Return why whoever shows *certificate* is nobody to us; None for a partner."""
+        known = self.province.partner_with(certificate) is not None
+        return None if known else Problem("certificate-unknown", fingerprint(certificate))
+
     def note(self, problem: Problem, certificate: x509.Certificate) -> None:
         """Journal that a request was refused before it was read, by whoever showed *certificate*; he has his answer already."""
         partner = self.province.partner_with(certificate)

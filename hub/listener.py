@@ -46,6 +46,8 @@ class BoundedRequest(Request):
     channel: Any  # an HTTPChannel that knows its site, which Twisted's types do not say
     content: IO[bytes] | None
     _refused = False
+    _stranger: Problem | None = None
+    _limit = 0
     _size = 0
     _lingering: IDelayedCall | None = None
     _drawer: Drawer | None = None
@@ -58,7 +60,12 @@ class BoundedRequest(Request):
         return None if value is None else value.decode("latin-1")
 
     def gotLength(self, length: int | None) -> None:
-        """Refuse by the declared length, or make room: a file in our own place for what is not small."""
+        """Refuse by the declared length, or make room: a file in our own place for what is not small, and not a stranger's."""
+        site: BoundedSite = self.channel.site
+        self._limit = site.body_limit if site.limit is None else site.limit(self)
+        if site.stranger is not None and (length is None or length > SMALL):
+            self._stranger = site.stranger(peer(self.channel))
+            self._limit = self._limit if self._stranger is None else min(self._limit, SMALL)
         if length is not None and length > self._limit:
             self.content = BytesIO()
             self._refuse_size(length)
@@ -123,15 +130,13 @@ class BoundedRequest(Request):
             self._drawer.close()
             self._drawer = None
 
-    @property
-    def _limit(self) -> int:
-        site: BoundedSite = self.channel.site
-        return site.body_limit if site.limit is None else site.limit(self)
-
     def _refuse_size(self, size: int) -> None:
-        log.info("body-refused", size=size, limit=self._limit)
-        problem = Problem("too-large", f"{size} > {self._limit}")
-        self._refuse(problem, b"413 Content Too Large")
+        problem, status = Problem("too-large", f"{size} > {self._limit}"), b"413 Content Too Large"
+        if self._stranger is not None:  # he is told what he would be told of a small one
+            problem = self._stranger
+            status = b"400 Bad Request" if _soap(self) == envelope.SOAP12 else b"500 Internal Server Error"
+        log.info("body-refused", size=size, limit=self._limit, problem=problem.code)
+        self._refuse(problem, status)
         if self.channel.site.note is not None:
             self.channel.site.note(problem, peer(self.channel))
 
@@ -151,7 +156,7 @@ class BoundedRequest(Request):
         self._lingering = site.reactor.callLater(LINGER, self._end)
 
     def _fault(self, problem: Problem) -> tuple[dict[str, str], bytes]:
-        soap, ours = _soap(self), problem.code != "too-large"
+        soap, ours = _soap(self), problem.code not in {"too-large", "certificate-unknown"}
         body = envelope.fault(self.channel.site.namespace, [problem], server=ours, tracking="", soap=soap)
         return {"Content-Type": envelope.CONTENT_TYPES[soap]}, body
 
@@ -178,8 +183,9 @@ class BoundedSite(Site):
     refusal: Callable[[Problem], tuple[dict[str, str], bytes]] | None = (
         None  #: headers and text, where it is no SOAP fault
     )
+    stranger: Callable[[x509.Certificate], Problem | None] | None = None  #: why who shows it brings only what is small
     answering: int | None = None  #: so many requests are answered at a time; None: the resource itself sees to it
-    note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was too large, and whose
+    note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was refused, and whose
 
     def __init__(
         self, resource: Resource, body_limit: int, namespace: str, reactor: Any, spool: Path | None = None

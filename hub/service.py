@@ -326,7 +326,7 @@ class Hub(Ordered):
             soap.putChild(name.encode(), served)
         limit = self.province.config.soap.body_limit
         site = BoundedSite(root, limit, self._namespace, self._reactor, spool.folder(self._data))
-        site.note = self._intakes[DOCUMENTS].note
+        site.note, site.stranger = self._intakes[DOCUMENTS].note, self._intakes[DOCUMENTS].stranger
         site.room = self._room.demand
         return site
 

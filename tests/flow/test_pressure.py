@@ -1,10 +1,13 @@
-"""Under pressure a caller is told to come again, in the SOAP version that he speaks, before anything is read or kept."""
+"""Under pressure a caller is told to come again, and a stranger that he is none of ours, in the SOAP version that each speaks,
+before anything is read or kept.
+"""
 
 import shutil
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography import x509
 from lxml import etree
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -14,6 +17,7 @@ from hub import contract, envelope, listener, room
 from hub.errors import Unready
 from hub.intake import Answer
 from hub.listener import BoundedSite, ServiceResource
+from hub.model import Problem
 from hub.room import Room
 from tests import pki
 from tests.flow.test_connections import Line
@@ -41,9 +45,10 @@ class Desk:
 
     def __init__(self):
         self.asked: list[Deferred[Answer]] = []
+        self.noted: tuple[str, x509.Certificate] | None = None
 
     def note(self, problem, certificate):
-        pass
+        self.noted = problem.code, certificate
 
     async def answer(self, body, manner, certificate, drawer):
         waiting: Deferred[Answer] = Deferred()
@@ -60,12 +65,12 @@ class Port:
         root.putChild(b"documents", ServiceResource(desk, CONTRACT, lambda: "https://hub"))
         self.site = BoundedSite(root, 1 << 20, CONTRACT.namespace, Clock(), tmp_path)
 
-    def call(self, soap=envelope.SOAP11, size=10, body=None):
+    def call(self, soap=envelope.SOAP11, size=10, body=None, length=b"Content-Length: %d"):
         line = Caller()
         line.protocol = self.site.buildProtocol(None)
         line.protocol.makeConnection(line)
-        head = b"POST /documents HTTP/1.1\r\nHost: hub\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
-        line.protocol.dataReceived(head % (TYPES[soap], size) + (b"x" * size if body is None else body))
+        head = b"POST /documents HTTP/1.1\r\nHost: hub\r\nContent-Type: " + TYPES[soap] + b"\r\n" + length + b"\r\n\r\n"
+        line.protocol.dataReceived(head.replace(b"%d", b"%d" % size) + (b"x" * size if body is None else body))
         return line
 
 
@@ -124,6 +129,34 @@ def test_a_large_body_is_read_no_further_when_the_disk_fills_meanwhile(tmp_path)
     line.protocol.dataReceived(b"x" * 50_000)
     assert_postponed(line, envelope.SOAP11, "disk-low", 60)
     assert port.desk.asked == []
+
+
+@pytest.mark.parametrize("soap", TYPES)
+@pytest.mark.parametrize(
+    "said", [(b"Content-Length: %d", b""), (b"Transfer-Encoding: chunked", b"186a0\r\n" + b"x" * 100_000)]
+)
+def test_a_strangers_large_body_is_not_kept(tmp_path, soap, said):
+    port, shown = Port(tmp_path), "0123abcd"
+    port.site.note, port.site.stranger = port.desk.note, lambda _: Problem("certificate-unknown", shown)
+    port.call(soap)
+    assert len(port.desk.asked) == 1, "the desk tells him, and signs it"
+    length, body = said
+    line = port.call(soap, 100_000, body, length)
+    head, _, fault = line.heard.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 " if soap == envelope.SOAP12 else b"HTTP/1.1 500 ")
+    assert b"certificate-unknown" in fault
+    assert (b"Sender" if soap == envelope.SOAP12 else b"Client") in fault
+    assert port.desk.noted == ("certificate-unknown", ME.certificate)
+    assert list(tmp_path.iterdir()) == []
+    assert len(port.desk.asked) == 1
+
+
+def test_a_partners_large_body_is_taken(tmp_path):
+    port = Port(tmp_path)
+    port.site.stranger = lambda _: None
+    port.call(size=100_000)
+    (asked,) = port.desk.asked
+    asked.errback(ConnectionError())
 
 
 def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):

@@ -103,9 +103,11 @@ def test_a_usage_fault_of_twistd_is_1(hub):
 def test_a_new_partner_and_a_revocation_are_taken_up_without_a_restart(hub):
     hub.start()
     hub.issue("soyte")
-    with hub.client("soyte") as client, pytest.raises(Refused) as caught:
-        client.pending("H55.14")
-    assert caught.value.problems[0].code == "certificate-unknown"
+    large = packet(2, attachments=[("ban-do.pdf", os.urandom(1024 * 1024))])  # which is not read
+    for call in (lambda client: client.pending("H55.14"), lambda client: client.send(large)):
+        with hub.client("soyte") as client, pytest.raises(Refused) as caught:
+            call(client)
+        assert caught.value.problems[0].code == "certificate-unknown"
     hub.cli(
         "partners", "add", "soyte", "--certificate", hub.files("soyte")["certificate"], "--unit", "H55.77", "--fetch"
     )
