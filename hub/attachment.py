@@ -4,15 +4,14 @@ Nothing is unpacked and no octets are kept: a 20 MB attachment is read in slices
 """
 
 import hashlib
-import io
 import re
 import struct
-import zipfile
-import zlib
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
 
 import attrs
+
+from hub import unpacking
 
 SLICE = 1 << 18  #: letters decoded in one go
 ENTRIES = 10_000  #: most entries of a ZIP
@@ -93,9 +92,11 @@ def content(letters: str | Iterable[str], most: int) -> bytes:
     if not octets.startswith(_ZIP):
         return octets
     try:
-        with zipfile.ZipFile(io.BytesIO(octets)) as archive, archive.open(archive.infolist()[0]) as entry:
-            found = entry.read(most + 1)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
+        with unpacking.archive(octets) as archive:
+            if not archive.infolist():
+                raise Unfit("an empty ZIP")
+            found = unpacking.taken(archive, archive.infolist()[0], most)
+    except unpacking.Damaged as error:
         raise Unfit(f"a ZIP that cannot be unpacked: {error}") from None
     if len(found) > most:
         raise Unfit(f"more than {most} octets")

@@ -7,17 +7,14 @@ every stranger does.  No library is used for it: those that there are build the 
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from io import BytesIO
 from posixpath import normpath
-from struct import error as struct_error
 
 import attrs
 from lxml import etree
 
-from hub import markup
+from hub import markup, unpacking
 from hub.errors import Rejected
 from hub.markup import Limits
 
@@ -41,9 +38,6 @@ _FORBIDDEN = (
 )
 _ADDRESS = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
 _TYPES, _BOOK = "[Content_Types].xml", "xl/workbook.xml"
-_BROKEN = (
-    zipfile.BadZipFile, zlib.error, struct_error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError, UnicodeError,
-)  # fmt: skip
 
 
 class Unreadable(Exception):
@@ -104,8 +98,8 @@ def sheets(content: bytes) -> Iterator[Sheet]:
     if len(content) > LARGEST:
         raise Unreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"it is larger than {LARGEST >> 20} MB")
     try:
-        packed = zipfile.ZipFile(BytesIO(content))
-    except _BROKEN:
+        packed = unpacking.archive(content)
+    except unpacking.Damaged:
         raise _no_workbook() from None
     with packed:
         yield from _sheets(_Parts(packed, _listed(packed)))
@@ -153,9 +147,8 @@ class _Parts:
         if info is None:
             raise _no_workbook()
         try:
-            with self.packed.open(info) as part:
-                content = part.read(self.left + 1)
-        except _BROKEN:
+            content = unpacking.taken(self.packed, info, self.left)
+        except unpacking.Damaged:
             raise _no_workbook() from None
         self.left -= len(content)
         if self.left < 0:

@@ -146,3 +146,51 @@ def test_an_archive_cut_or_spoilt_anywhere_is_no_surprise(junk, at):
     for spoilt in (content[:at], content[:at] + junk, b"PK\x03\x04" + junk + content[at:]):
         with contextlib.suppress(Unfit):
             attachment.carried(base64.b64encode(spoilt).decode())
+
+
+def wrapped(method=zipfile.ZIP_DEFLATED, content=b"BEGIN:VCALENDAR"):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("lich.ics", content)
+    return packed.getvalue()
+
+
+def locked():
+    """Return a ZIP that says a password is needed."""
+    content = bytearray(wrapped())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + at] |= 1
+    return bytes(content)
+
+
+def unpacked(content, most=1000):
+    letters = base64.b64encode(content).decode()
+    assert attachment.carried(letters).size == len(content), "it may be carried all the same"
+    return attachment.content(letters, most)
+
+
+def test_what_is_read_is_taken_out_of_its_wrapping():
+    assert (
+        unpacked(b"BEGIN:VCALENDAR")
+        == unpacked(wrapped())
+        == unpacked(wrapped(zipfile.ZIP_STORED))
+        == b"BEGIN:VCALENDAR"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x" * 1001,
+        wrapped(content=b"x" * 1001),
+        wrapped(zipfile.ZIP_LZMA),
+        wrapped(zipfile.ZIP_BZIP2),
+        locked(),
+        wrapped(zipfile.ZIP_STORED).replace(b"VCALENDAR", b"VCALENDAS"),
+        b"PK\x03\x04" + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 4, 0),
+    ],
+    ids=["too much", "too much in it", "LZMA", "bzip2", "locked", "damaged", "empty"],
+)
+def test_what_cannot_be_taken_out_of_its_wrapping_is_unfit_to_be_read(content):
+    with pytest.raises(Unfit):
+        unpacked(content)

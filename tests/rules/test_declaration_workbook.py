@@ -42,12 +42,12 @@ def wrong(content, **more):
     return [(each.cell, each.en) for each in caught.value.wrong]
 
 
-def packed(changes, of=GOOD):
+def packed(changes, of=GOOD, method=zipfile.ZIP_DEFLATED):
     """Return the workbook with parts added or replaced; None: taken out."""
     with zipfile.ZipFile(io.BytesIO(of)) as before:
         parts = {name: before.read(name) for name in before.namelist()} | changes
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as after:
+    with zipfile.ZipFile(written, "w", method) as after:
         for name, content in parts.items():
             if content is not None:
                 after.writestr(name, content)
@@ -272,6 +272,7 @@ def test_a_link_in_a_cell_is_a_text_and_a_target_outside_is_never_followed():
         (packed({"xl/workbook.xml": None}), "no .xlsx"),
         (packed({"xl/sharedStrings.xml": b"<sst/>"}, EMPTY), "no .xlsx"),
         (packed({"xl/workbook.xml": b"<workbook"}), "damaged"),
+        (packed({}, method=zipfile.ZIP_LZMA), "no .xlsx"),
     ],
 )
 def test_a_file_that_is_no_workbook_is_told_so(content, told):
