@@ -21,7 +21,9 @@ from hub.config import Partner
 from hub.desk import Books
 from hub.errors import Unready
 from hub.ids import new_id
-from hub.model import DOCUMENTS, Adapter, Arrival, Collected, Collector, Judged, Reply, Request, Unavailable
+from hub.journal import Entry
+from hub.lifecycle import SET_ASIDE
+from hub.model import DOCUMENTS, Adapter, Arrival, Collected, Collector, Judged, Problem, Reply, Request, Unavailable
 from hub.policy import Policy, delay
 from hub.province import Province
 from hub.rounds import Round
@@ -138,7 +140,7 @@ class CollectionService(Service):
                     reply = await self._send(step, partner)
                     step = await self._books.work(len(reply.body), _advance, conversation, reply)
                 else:
-                    step = await self._books.work(0, _advance, conversation, await self._take(step, partner))
+                    step = await self._books.work(0, _advance, conversation, await self._take(step, partner, round_))
         except CancelledError:
             raise
         except Unready as unready:
@@ -150,23 +152,48 @@ class CollectionService(Service):
             return Unavailable(f"hub-error: {error!r}", ours=True)
         return step
 
-    async def _take(self, arrival: Arrival, partner: Partner) -> Judged:
-        """Judge and journal what arrived; when this returns it is committed."""
+    async def _take(self, arrival: Arrival, partner: Partner, round_: Round) -> Judged:
+        """Judge and journal what arrived; when this returns it is committed.
+
+        What breaks the hub ends the round, and so keeps what comes behind it from coming.  In the last of `SET_ASIDE` rounds that
+        failed in a row it is refused for that (`hub-error`) and kept; whoever sends it again has it judged afresh.
+        """
         self._books.room()
-        now, province, content = self._now(), self.province, arrival.content
+        now = self._now()
         tracking = new_id(now)
+        try:
+            taken = await self._books.take(await self._judge(arrival, partner, now, tracking), self.province.routes)
+        except (CancelledError, Unready):
+            raise
+        except Exception:
+            if round_.failures + 1 < SET_ASIDE:
+                raise
+            log.exception("arrival-set-aside", tracking=tracking)
+            content = Octets.of(arrival.content)
+            entry = Entry(
+                id=tracking,
+                partner=partner.code,
+                message_id=arrival.message_id,
+                service=arrival.service,
+                received_at=now,
+                content=content,
+                sha256=content.sha256(),
+                problems=(Problem("hub-error", tracking),),
+            )
+            taken = await self._books.take(entry, self.province.routes)
+        return Judged(not taken.problems, taken.problems)
+
+    async def _judge(self, arrival: Arrival, partner: Partner, now: datetime, tracking: str) -> Entry:
+        province, content = self.province, arrival.content
         if arrival.service == DOCUMENTS:
             call = calls.SendDocument(Octets.of(content), arrival.message_id)
-            entry = await self._books.work(
+            return await self._books.work(
                 len(content), judge_message, call, partner, province, DOCUMENTS, now, tracking, Drawer()
             )
-        else:
-            service, code = services()[arrival.service], partner.code
-            entry = await self._books.work(
-                len(content), judge_record, service, content, arrival.message_id, code, province, now, tracking
-            )
-        taken = await self._books.take(entry, province.routes)
-        return Judged(not taken.problems, taken.problems)
+        service, code = services()[arrival.service], partner.code
+        return await self._books.work(
+            len(content), judge_record, service, content, arrival.message_id, code, province, now, tracking
+        )
 
 
 def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:

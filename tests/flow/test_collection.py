@@ -10,10 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub import config, search, store
+from hub.admission import judge_message
 from hub.collection import CollectionService
 from hub.database import InlineDatabase
 from hub.delivery import Unreachable
 from hub.desk import Books
+from hub.lifecycle import SET_ASIDE
 from hub.model import Arrival, Collected, Reply, Request, Unavailable, Unit
 from hub.policy import Policy
 from hub.province import Province
@@ -211,6 +213,29 @@ def test_a_partner_that_does_not_know_us_is_left_alone_for_as_long_as_can_be(nod
     assert len(node.shelf.cursors) == 1
     node.pass_time(2)
     assert len(node.shelf.cursors) == 2
+
+
+def test_what_breaks_the_hub_again_and_again_is_refused_and_what_stands_behind_it_comes(node, monkeypatch):
+    def judge(call, *given):
+        if call.message_id == "d2":
+            raise ZeroDivisionError
+        return judge_message(call, *given)
+
+    monkeypatch.setattr("hub.collection.judge_message", judge)
+    node.shelf.kept = {"d1": packet(1), "d2": packet(2), "d3": packet(3)}
+    node.start()
+    node.pass_time(20 + 40 + 80)
+    assert node.row()["failures"] == SET_ASIDE - 1
+    assert node.row()["reason"] == "hub-error: ZeroDivisionError()"
+    assert node.messages() == [("d1", "accepted")]
+    node.pass_time(160)
+    assert node.shelf.heard == [("d1", "done"), ("d2", "fail hub-error"), ("d3", "done")]
+    assert sorted(node.messages()) == [("d1", "accepted"), ("d2", "refused"), ("d3", "accepted")]
+    assert node.row()["failures"] == 0
+    monkeypatch.undo()
+    node.shelf.kept = {"d2": packet(2)}
+    node.pass_time(10)
+    assert node.shelf.heard[-1] == ("d2", "done"), "a refused one is judged afresh"
 
 
 def test_a_conversation_that_hangs_ends_and_counts_as_an_outage(node):
