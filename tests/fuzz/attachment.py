@@ -17,6 +17,7 @@ from hub.demo import packets
 from tests.fuzz.told import gist, tell
 
 LONGEST = 2048
+MOST = 300  #: octets of one that is read
 CANONICAL = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
@@ -32,6 +33,12 @@ def seeds() -> Iterator[bytes]:
                 archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), b"x" * 50)
             archive.comment = b"c" * len(names)
         yield packed.getvalue()
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", method) as archive:
+            archive.writestr(zipfile.ZipInfo("lich.ics", (2020, 1, 1, 0, 0, 0)), b"BEGIN:VCALENDAR\r\n", method)
+        yield packed.getvalue()
+    yield b"PK\x03\x04" + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 4, 0)
     for name in ("a.txt", "../a.txt"):
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
@@ -87,8 +94,10 @@ def measured(letters: str) -> Carried | str:
 
 
 def judge_archive(octets: bytes) -> None:
-    """Take *octets* for what is to be carried, as a ZIP where they begin like one."""
+    """Take *octets* for what is to be carried, as a ZIP where they begin like one; and for what the hub reads."""
     found = measured(base64.b64encode(octets).decode())
+    if isinstance(found, Carried):
+        judge_content(octets)
     if not octets.startswith(b"PK\x03\x04"):
         assert isinstance(found, Carried)
         assert not found.wrapped
@@ -106,6 +115,24 @@ def judge_archive(octets: bytes) -> None:
         for entry in entries:
             assert not climbs(entry.orig_filename), entry
         assert not found.wrapped or len(entries) == 1
+
+
+def judge_content(octets: bytes) -> None:
+    """Take what may be carried out of its wrapping."""
+    try:
+        found = attachment.content(base64.b64encode(octets).decode(), MOST)
+    except Unfit as unfit:
+        tell("unread", gist(str(unfit)))
+        return
+    assert len(found) <= MOST
+    if octets.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(io.BytesIO(octets)) as archive:
+            first = archive.infolist()[0]
+            assert first.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+            assert found == archive.read(first)
+    else:
+        assert found == octets
+    tell("read", octets != found)
 
 
 def climbs(name: str) -> bool:
