@@ -163,8 +163,8 @@ def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...
             crls = tuple(x509.load_pem_x509_crl(part + end) for part in content.split(end)[:-1])
         else:
             crls = (x509.load_der_x509_crl(content),)
-        for crl in crls:
-            _ = crl.issuer  # it is read only when asked for, and that would be too late to say which file is wrong
+        for crl in crls:  # each is read only when asked for, and that would be too late to say which file is wrong
+            _ = crl.issuer, crl.last_update_utc, crl.next_update_utc, [entry.serial_number for entry in crl]
     except (x509.InvalidVersion, TypeError) as error:
         raise ValueError(str(error)) from None
     return crls

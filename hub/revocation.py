@@ -157,7 +157,7 @@ def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
             raise Unusable(f"it is no CRL signed by {issuer.subject.rfc4514_string()}")
         if not found.is_whole:
             raise Unusable("it is a delta, indirect or partial CRL")
-        len(found.serials)  # read through once, here and not at a call
+        _ = found.begins, found.ends, len(found.serials)  # read through once, here and not at a call
     except _BROKEN as error:
         raise error if isinstance(error, Unusable) else Unusable(f"it is no CRL: {error}") from None
     return found

@@ -49,9 +49,14 @@ def trusted(table: Table, home: Path) -> tuple[list[x509.Certificate], list[x509
 
 
 def _read_certificates(content: bytes) -> list[x509.Certificate]:
-    if b"-----BEGIN" in content:
-        return x509.load_pem_x509_certificates(content)
-    return [x509.load_der_x509_certificate(content)]
+    try:
+        is_pem = b"-----BEGIN" in content
+        found = x509.load_pem_x509_certificates(content) if is_pem else [x509.load_der_x509_certificate(content)]
+        for each in found:  # it is read only when asked for, and that would be too late to say which file is wrong
+            _ = each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+    return found
 
 
 def key(path: Path, wrong: Wrong) -> Key | None:

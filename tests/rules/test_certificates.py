@@ -1,7 +1,7 @@
 """Whose certificate is believed, when, and until when."""
 
 import base64
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from cryptography import x509
@@ -204,12 +204,17 @@ def test_a_certificate_that_cannot_be_read_is_refused():
     assert read > 300
 
 
-def test_a_crl_of_another_version_or_of_a_nameless_issuer_is_a_value_error():
-    """Found by fuzzing: the one was raised as something else, the other only when the anchors were made."""
+def test_a_crl_of_another_version_of_a_nameless_issuer_or_of_no_year_is_a_value_error():
+    """Found by fuzzing: the first was raised as something else, the others only when the anchors were made or asked."""
     octets = pki.authority().crl().public_bytes(Encoding.DER)
     at = octets.index(b"\x02\x01\x01")  # the version: the first INTEGER
     country = octets.index(b"\x13\x02VN")  # a PrintableString
-    broken = octets[:at] + b"\x02\x01\x07" + octets[at + 3 :], octets[:country] + b"\x03" + octets[country + 1 :]
+    dated = pki.authority().crl(ends=datetime(2055, 1, 1, tzinfo=UTC)).public_bytes(Encoding.DER)
+    broken = (
+        octets[:at] + b"\x02\x01\x07" + octets[at + 3 :],
+        octets[:country] + b"\x03" + octets[country + 1 :],
+        dated.replace(b"20550101", b"00000101"),
+    )
     for content in broken:
         with pytest.raises(ValueError, match=r"\w"):
             certificates.load_crls(content)

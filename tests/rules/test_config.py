@@ -3,12 +3,13 @@
 import re
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hub import pki, setup, vietnamese
 from hub.certificates import fingerprint
@@ -78,6 +79,14 @@ def test_what_init_writes_is_read_as_the_design_says(home: Path) -> None:
     owned = {*config.partners["sotttt"].units, *config.partners["vpub"].units}
     assert owned == {unit.code for unit in setup.sample_units()}
     assert len(owned) >= 12
+
+
+def test_a_certificate_that_cannot_be_read_to_its_end_is_a_mistake_of_who_names_it(home: Path) -> None:
+    dated = authority().issue("dated", ends=datetime(2055, 1, 1, tzinfo=UTC)).certificate.public_bytes(Encoding.DER)
+    version = dated.index(b"\xa0\x03\x02\x01\x02")
+    for broken in (dated.replace(b"20550101", b"00000101"), dated[: version + 4] + b"\x07" + dated[version + 5 :]):
+        (home / "pki/partners/vpub.crt").write_bytes(broken)
+        assert mistakes_of(home).keys() == {"partners/vpub.toml: certificates"}
 
 
 def test_the_sample_certificates_serve_and_call_on_loopback(home: Path) -> None:
