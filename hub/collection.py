@@ -159,10 +159,11 @@ class CollectionService(Service):
         failed in a row it is refused for that (`hub-error`) and kept; whoever sends it again has it judged afresh.
         """
         self._books.room()
-        now = self._now()
+        now, province = self._now(), self.province  # the same to its end, whatever is read anew meanwhile
         tracking = new_id(now)
         try:
-            taken = await self._books.take(await self._judge(arrival, partner, now, tracking), self.province.routes)
+            entry = await self._judge(arrival, partner, province, now, tracking)
+            taken = await self._books.take(entry, province.routes)
         except (CancelledError, Unready):
             raise
         except Exception:
@@ -180,11 +181,13 @@ class CollectionService(Service):
                 sha256=content.sha256(),
                 problems=(Problem("hub-error", tracking),),
             )
-            taken = await self._books.take(entry, self.province.routes)
+            taken = await self._books.take(entry, province.routes)
         return Judged(not taken.problems, taken.problems)
 
-    async def _judge(self, arrival: Arrival, partner: Partner, now: datetime, tracking: str) -> Entry:
-        province, content = self.province, arrival.content
+    async def _judge(
+        self, arrival: Arrival, partner: Partner, province: Province, now: datetime, tracking: str
+    ) -> Entry:
+        content = arrival.content
         if arrival.service == DOCUMENTS:
             call = calls.SendDocument(Octets.of(content), arrival.message_id)
             return await self._books.work(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from hub import config, search, store
+from hub import config, journal, search, store
 from hub.admission import judge_message
 from hub.collection import CollectionService
 from hub.database import InlineDatabase
@@ -236,6 +236,29 @@ def test_what_breaks_the_hub_again_and_again_is_refused_and_what_stands_behind_i
     node.shelf.kept = {"d2": packet(2)}
     node.pass_time(10)
     assert node.shelf.heard[-1] == ("d2", "done"), "a refused one is judged afresh"
+
+
+def test_what_arrived_is_judged_and_journalled_by_one_configuration_though_another_comes_meanwhile(node, monkeypatch):
+    seen = []
+
+    def judge(call, partner, province, *given):
+        seen.append(province.routes)
+        service.province = Province.of(province.config, UNITS)
+        return judge_message(call, partner, province, *given)
+
+    written = journal.take
+
+    def take(tx, entry, routes):
+        seen.append(routes)
+        return written(tx, entry, routes)
+
+    monkeypatch.setattr("hub.collection.judge_message", judge)
+    monkeypatch.setattr("hub.desk.journal.take", take)
+    service = node.start()
+    node.shelf.kept = {"d1": packet(1)}
+    node.pass_time(11)
+    assert node.messages() == [("d1", "accepted")]
+    assert [routes is node.province.routes for routes in seen] == [True, True]
 
 
 def test_a_conversation_that_hangs_ends_and_counts_as_an_outage(node):
