@@ -136,27 +136,27 @@ class BoundedRequest(Request):
             problem = self._stranger
             status = b"400 Bad Request" if _soap(self) == envelope.SOAP12 else b"500 Internal Server Error"
         log.info("body-refused", size=size, limit=self._limit, problem=problem.code)
-        self._refuse(problem, status)
+        self._refuse(problem, status, ours=False)
         if self.channel.site.note is not None:
             self.channel.site.note(problem, peer(self.channel))
 
     def _refuse_unready(self, unready: Unready) -> None:
         log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking="")
-        self._refuse(unready.problem, b"503 Service Unavailable\r\nRetry-After: %d" % unready.retry_after)
+        self._refuse(unready.problem, b"503 Service Unavailable\r\nRetry-After: %d" % unready.retry_after, ours=True)
 
-    def _refuse(self, problem: Problem, status: bytes) -> None:
+    def _refuse(self, problem: Problem, status: bytes, *, ours: bool) -> None:
         self._refused = True
         self.close_body()
         self.requestHeaders.removeHeader(b"expect")  # the refusal is the answer; nothing may ask for the body now
         site: BoundedSite = self.channel.site
-        headers, body = self._fault(problem) if site.refusal is None else site.refusal(problem)
+        headers, body = self._fault(problem, ours=ours) if site.refusal is None else site.refusal(problem)
         said = {"Connection": "close", **headers, "Content-Length": str(len(body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in said.items()).encode("ascii")
         self.channel.transport.write(b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, lines, body))
         self._lingering = site.reactor.callLater(LINGER, self._end)
 
-    def _fault(self, problem: Problem) -> tuple[dict[str, str], bytes]:
-        soap, ours = _soap(self), problem.code not in {"too-large", "certificate-unknown"}
+    def _fault(self, problem: Problem, *, ours: bool) -> tuple[dict[str, str], bytes]:
+        soap = _soap(self)
         body = envelope.fault(self.channel.site.namespace, [problem], server=ours, tracking="", soap=soap)
         return {"Content-Type": envelope.CONTENT_TYPES[soap]}, body
 
