@@ -20,6 +20,7 @@ from hub.store import Transaction
 ORIGIN = "0" * 64
 #: The advisory lock of the chainer on PostgreSQL ("chain" in ASCII).
 _CHAINER_LOCK = 0x636861696E
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def append(tx: Transaction, *events: Event) -> None:
@@ -34,7 +35,7 @@ def _text(event: Event) -> str:
     said = (
         {"at": write_instant(event.at), "event": event.name} | {k: v for k, v in place.items() if v} | dict(event.body)
     )
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    return _encode(said)
 
 
 def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:

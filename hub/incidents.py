@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-import sqlalchemy as sa
+import attrs
 
+from hub import ledger
 from hub.model import Fact
-from hub.schema import fact as table
 from hub.services.incidents import CLOSED, OPENED, closing
 from hub.store import Transaction
 
@@ -15,26 +15,24 @@ _OTHER = {OPENED: CLOSED, CLOSED: OPENED}
 def paired(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
     """Return *facts*, and of each incident that they open or close, whose other end is known, how long it was open.
 
-    It does not matter which end comes first.
+    It does not matter which end comes first, nor whether the other one is kept already or stands before it in *facts*.
     """
     found = list(facts)
-    for fact in list(found):
-        if fact.service == "incidents" and fact.milestone in _OTHER:
-            other = known(tx, fact.unit, fact.key, _OTHER[fact.milestone])
-            here = known(tx, fact.unit, fact.key, fact.milestone) or fact  # the first of a key holds
-            if other is not None:
-                ends = (here, other) if fact.milestone == OPENED else (other, here)
-                found.append(closing(*ends, last=fact))
+    ends = [fact for fact in found if fact.service == "incidents" and fact.milestone in _OTHER]
+    if not ends:
+        return found
+    keys = [ledger.key_of(attrs.evolve(fact, milestone=each)) for fact in ends for each in _OTHER]
+    held = ledger.kept(tx, keys)
+    for fact in ends:
+        here = held.setdefault(ledger.key_of(fact), fact)  # the first of a key holds
+        other = held.get(ledger.key_of(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
+        if other is not None:
+            both = (here, other) if fact.milestone == OPENED else (other, here)
+            found.append(closing(*both, last=fact))
     return found
 
 
 def known(tx: Transaction, unit: str, key: str, milestone: str) -> Fact | None:
     """Return the fact of an incident, if there is one."""
-    same = sa.and_(
-        table.c.unit == unit,
-        table.c.service == "incidents",
-        table.c.key == key,
-        table.c.milestone == milestone,
-    )
-    row = tx.execute(sa.select(table).where(same)).mappings().first()
-    return None if row is None else Fact(**row)
+    wanted = (unit, "incidents", key, milestone)
+    return ledger.kept(tx, [wanted]).get(wanted)

@@ -27,6 +27,10 @@ _SENT = {
     Kind.REPLACEMENT: "sent-replacement",
 }
 
+Key = tuple[str, str, str, str]  #: unit, service, business key, milestone
+
+_FIELDS = tuple(field.name for field in attrs.fields(Fact))
+_ASKED = 200  #: keys asked for in one statement: what SQLite takes at most is 8,000 of them
 _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 #: What an event leaves out where it says nothing: a document is one, and has none of these.
 _PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
@@ -93,29 +97,53 @@ def write(tx: Transaction, facts: Iterable[Fact]) -> int:
     Where another service than documents tells other numbers under a key that is taken, an event says so: who sent a correction that
     changes nothing shall find out.
     """
-    new: list[Fact] = []
-    known: list[Fact] = []
-    for fact in facts:
-        (new if store.put_once(tx, table, [attrs.asdict(fact)]) else known).append(fact)
-    events.append(tx, *map(recorded, new), *_differences(tx, [fact for fact in known if fact.service != DOCUMENTS]))
+    first: dict[Key, Fact] = {}
+    told = [(key_of(fact), fact) for fact in facts]
+    for key, fact in told:
+        first.setdefault(key, fact)
+    fresh = store.put_new(tx, table, [_row(fact) for fact in first.values()])
+    new = [fact for key, fact in first.items() if key in fresh]
+    known = [(key, fact) for key, fact in told if key not in fresh or first[key] is not fact]
+    differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS])
+    events.append(tx, *map(recorded, new), *differing)
     return len(new)
 
 
-def _differences(tx: Transaction, known: Iterable[Fact]) -> Iterator[Event]:
-    for fact in known:
-        key = (fact.unit, fact.service, fact.key, fact.milestone)
-        same = [column == value for column, value in zip(table.primary_key, key, strict=True)]
-        held = tx.scalar(sa.select(table.c.amount).where(*same))
-        if held != fact.amount:
+def key_of(fact: Fact) -> Key:
+    """Return what makes *fact* the same as another."""
+    return fact.unit, fact.service, fact.key, fact.milestone
+
+
+def _row(fact: Fact) -> dict[str, object]:
+    return {name: getattr(fact, name) for name in _FIELDS}
+
+
+def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]]) -> Iterator[Event]:
+    held = kept(tx, [key for key, _ in known])
+    for key, fact in known:
+        if held[key].amount != fact.amount:
             named = dict(zip(("unit", "service", "key", "milestone"), key, strict=True))
-            yield Event("fact-differs", fact.at, fact.message, None, {**named, "amount": fact.amount, "held": held})
+            said = {**named, "amount": fact.amount, "held": held[key].amount}
+            yield Event("fact-differs", fact.at, fact.message, None, said)
+
+
+def kept(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
+    """Return what is recorded under each of *keys*; those under which nothing is are left out."""
+    found: dict[Key, Fact] = {}
+    for start in range(0, len(keys), _ASKED):
+        these = sa.tuple_(*table.primary_key).in_(keys[start : start + _ASKED])
+        for row in tx.execute(sa.select(table).where(these)).mappings():
+            fact = Fact(**row)
+            found[key_of(fact)] = fact
+    return found
 
 
 def recorded(fact: Fact) -> Event:
     """Return the event that tells of *fact*; its `at` and `message` are the fact's."""
-    days = {name: day.isoformat() if day else None for name, day in (("due", fact.due), ("day", fact.day))}
-    body = attrs.asdict(fact) | days | {"attributes": dict(fact.attributes)}
-    told = {key: body[key] for key in _TOLD if key not in _PLAIN or body[key] != _PLAIN[key]}
+    body = {name: getattr(fact, name) for name in _TOLD}
+    body |= {"due": fact.due and fact.due.isoformat(), "day": fact.day and fact.day.isoformat()}
+    body["attributes"] = dict(fact.attributes)
+    told = {key: said for key, said in body.items() if key not in _PLAIN or said != _PLAIN[key]}
     return Event("fact-recorded", fact.at, fact.message, None, told)
 
 

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -254,6 +255,23 @@ def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, objec
         insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     )  # else it is -1 on PostgreSQL
     return sum(tx.execute(once, dict(row)).rowcount for row in rows)
+
+
+def put_new(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> set[tuple[object, ...]]:
+    """Insert *rows* in few statements, leaving alone each whose primary key is taken.  Returns the keys that were new.
+
+    They are inserted in the order of their keys: two transactions that have some in common wait for each other, but not in a circle.
+    No key may be there twice: which of the two were written could not be told.
+    """
+    if not rows:
+        return set()
+    names = [column.name for column in table.primary_key]
+    if len(rows) == 1:  # as most messages have it: a statement that returns nothing costs less
+        return {tuple(rows[0][name] for name in names)} if put_once(tx, table, rows) else set()
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    once = insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+    ordered = sorted(rows, key=itemgetter(*names))
+    return {tuple(row) for row in tx.execute(once, ordered)}
 
 
 class Occupied(Exception):
