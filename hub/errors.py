@@ -42,6 +42,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Thuộc tính không có trong QCVN 102; hãy bỏ đi",
         "The attribute is none of QCVN 102; leave it out",
     ),
+    "calendar-too-large": (
+        "Lịch họp có quá nhiều chuỗi, ngày, dòng hoặc người dự; hãy rút ngắn chuỗi hoặc gửi thành nhiều gói",
+        "The calendar has too many series, days, lines or attendees; end its series sooner, or send it in several packets",
+    ),
     "calendar-unreadable": (
         "Không đọc được lịch họp (iCalendar); hãy đối chiếu RFC 5545",
         "The calendar cannot be read; compare it with RFC 5545",

@@ -31,7 +31,9 @@ CALENDAR, XML = "text/calendar", "application/xml"
 #: What the hub itself reads of a packet's attachments, by the name's end, whatever type the sender's software gives it.
 READ = {"ics": CALENDAR, "xml": XML}
 READ_SIZE = 1 << 18  #: and how large it may be, in octets
-READ_TOGETHER = 1 << 22  #: and all of them, unpacked: the octets of what comes behind are not kept
+READ_TOGETHER = (
+    1 << 22
+)  #: and all of them, unpacked, those that turned out too large too: of what comes behind no octets are kept
 #: The one element of a packet whose text may be large.
 LOADED = "ContentTransferEncoded"
 TIMED = 4  #: the Priority of a document that waits for its hour
@@ -243,7 +245,8 @@ def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iter
     for content_id, attachment in attached.items():
         most = min(room, READ_SIZE) if _is_read(attachment, references.get(content_id)) else None
         carries[content_id] = loaded = _load(attachment, most, notes, loads)
-        room -= len(loaded[1] or b"") if loaded else 0
+        if most is not None and loaded is not None:
+            room -= len(loaded[1] or b"") or most  # what is too large was unpacked so far, too
     if not attached and kind is Kind.DOCUMENT:
         notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
     for content_id in attached.keys() - references.keys():

@@ -2,6 +2,7 @@
 
 Which messages tell of an incident is the operator's to say, `[incidents]` of hub.toml: there is no common form of it.  How long an
 incident was open, one message alone does not know: the journal adds that fact (hub/incidents.py).
+Worst cost of a report, which is of 256 KiB at most and parsed within bounds of its own: as long as 60 signatures by RSA-2048 (18 ms).
 """
 
 import json

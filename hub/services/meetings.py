@@ -3,23 +3,35 @@
 The rules, each of the project's own choice (standards 7 says only “iCalendar in an attachment”), stand in docs/reference/meetings.md.
 Of a series each occurrence is a meeting.  What came later or earlier is the reports' to find: every fact tells its meeting, its
 occurrence and its revision.
+
+Whose the meetings are is judged by the lines as they stand, before any rule is followed; and the rules of the calendars that one message
+brings are followed, and their facts made, within one `Room`.  Worst cost: that room, whatever the message is: as long as 700
+signatures by RSA-2048 (210 ms).
 """
 
 import json
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Literal
 
 import attrs
 
 from hub import calendar, recurrence
-from hub.calendar import Line, Part, unreadable
+from hub.calendar import Line, Part, too_large, unreadable
 from hub.model import Fact, Record
 from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
-MOST_SERIES = 20  #: series in one object: each is looked at day by day, whether it falls on any or not
-TOGETHER = 1000  #: meetings of one object, each occurrence being one: all their facts are written in one transaction
+MOST_SERIES = 20  #: series in one object
+TOGETHER = 1000  #: meetings of one object, each occurrence being one
+#: What all calendars of one message together may bring: twice what one may, or ten ordinary ones of forty meetings each.
+LINES = 10_000  #: lines as they stand, folded ones too
+PARAMETERS = 30_000  #: semicolons: before a parameter, a part of a rule
+RULES = 50  #: series
+DAYS = 4_000  #: days on which rules fall, and days of RDATE and EXDATE
+FACTS = 4_000
+_DAY = timedelta(days=1)
 SPAN = timedelta(days=366)  #: from its beginning, a series is looked at for so long
 UNIT = "X-LIENTHONG-UNIT"  #: the parameter of ORGANIZER and ATTENDEE that names the unit
 CALLED, SCHEDULED, SERIES, CANCELLED = "called", "scheduled", "series", "cancelled"
@@ -31,6 +43,26 @@ _LONGEST = 255  #: characters of a UID
 
 #: Says which unit an ORGANIZER or ATTENDEE is, who may be the one that sends the object; "" for none that counts.
 WhoIs = Callable[[Line, bool], str]
+#: Tells whether the sender may speak for a unit.
+MayTell = Callable[[str], bool]
+
+
+@attrs.define
+class Room:
+    """What the calendars of one message may still bring."""
+
+    lines: int = LINES
+    parameters: int = PARAMETERS
+    rules: int = RULES
+    days: int = DAYS
+    facts: int = FACTS
+
+    def take(self, what: Literal["lines", "parameters", "rules", "days", "facts"], count: int = 1) -> None:
+        """Take so much of it.  Raises Rejected, `calendar-too-large`."""
+        left = getattr(self, what) - count
+        if left < 0:
+            raise too_large(f"more than {globals()[what.upper()]} {what} in the calendars of one message")
+        setattr(self, what, left)
 
 
 def written(person: Line, _sends: bool) -> str:
@@ -38,8 +70,26 @@ def written(person: Line, _sends: bool) -> str:
     return person.parameters.get(UNIT, "") or person.value.strip().lower().removeprefix("mailto:")
 
 
-def read(content: bytes, at: datetime, message: str, who_is: WhoIs = written) -> Record:
-    """Return what the calendar *content* brings.  Raises Rejected, `calendar-unreadable`, for all of it."""
+def anybody(_unit: str) -> bool:
+    """Let all units be spoken for: whoever calls judges what is read."""
+    return True
+
+
+def read(
+    content: bytes,
+    at: datetime,
+    message: str,
+    who_is: WhoIs = written,
+    may_tell: MayTell = anybody,
+    room: Room | None = None,
+) -> Record:
+    """Return what the calendar *content* brings, without what is told of units that its sender may not speak for.
+
+    What it costs is taken out of the *room* of its message.  Raises Rejected for all of it: `calendar-unreadable`, `calendar-too-large`.
+    """
+    room = room or Room()
+    room.take("lines", content.count(b"\n"))
+    room.take("parameters", content.count(b";"))
     found = calendar.read(content)
     method = _text(found, "METHOD").upper()
     events = found.parts("VEVENT")
@@ -47,19 +97,19 @@ def read(content: bytes, at: datetime, message: str, who_is: WhoIs = written) ->
         raise unreadable(f"METHOD is {method[:20] or 'missing'}, not one of {', '.join(_METHODS)}")
     if not 0 < len(events) <= MOST:
         raise unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
-    if sum(map(_is_series, events)) > MOST_SERIES:
-        raise unreadable(f"more than {MOST_SERIES} series")
-    meetings = [_meeting(event, found) for event in events]
-    if (together := sum(len(meeting.days) for meeting in meetings)) > TOGETHER:
-        raise unreadable(f"{together} meetings and occurrences; at most {TOGETHER}")
-    told = partial(Fact, service="meetings", at=at, message=message)
-    facts: dict[tuple[str, str, str], Fact] = {}
-    for fact in _facts(method, meetings, who_is, told):
-        facts.setdefault((fact.unit, fact.key, fact.milestone), fact)
+    if (series := sum(map(_is_series, events))) > MOST_SERIES:
+        raise too_large(f"more than {MOST_SERIES} series")
+    room.take("rules", series)
+    meetings = [_meeting(event, found, method) for event in events]
     people = meetings[0].attendees if method == "REPLY" else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
     if not sender:
         raise unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is no unit")
+    told = partial(Fact, service="meetings", at=at, message=message)
+    facts: dict[tuple[str, str, str], Fact] = {}
+    for fact in _facts(_Reading(found, method, who_is, may_tell, room), meetings, told):
+        room.take("facts")
+        facts.setdefault((fact.unit, fact.key, fact.milestone), fact)
     return Record(
         kind=method.lower(),
         sender=sender,
@@ -67,6 +117,23 @@ def read(content: bytes, at: datetime, message: str, who_is: WhoIs = written) ->
         subject=_text(events[0], "SUMMARY"),
         facts=tuple(facts.values()),
     )
+
+
+@attrs.define
+class _Reading:
+    """What is read, and by what."""
+
+    calendar: Part
+    method: str
+    who_is: WhoIs
+    may_tell: MayTell
+    room: Room
+    together: int = 0  #: meetings so far, each occurrence being one
+
+    def teller(self, person: Line, *, sends: bool) -> str:
+        """Return the unit that *person* is, if the sender may speak for it."""
+        unit = self.who_is(person, sends)
+        return unit if unit and self.may_tell(unit) else ""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,11 +144,11 @@ class _Meeting:
     occurrence: str  #: RECURRENCE-ID; empty for the whole
     revision: str  #: SEQUENCE and DTSTAMP: the later sorts behind (RFC 5546, 2.1.5)
     start: date | datetime | None
-    days: tuple[tuple[str, date], ...]  #: its occurrences with their days
     repeated: bool
     cancelled: bool
     organizer: Line
     attendees: tuple[Line, ...]
+    event: Part
 
     def key(self, occurrence: str | None = None, revision: str = "") -> str:
         parts = [self.uid, self.occurrence if occurrence is None else occurrence, *([revision] if revision else [])]
@@ -92,48 +159,52 @@ class _Meeting:
         return (("meeting", self.uid), ("occurrence", place), ("revision", self.revision))
 
 
-def _facts(method: str, meetings: list[_Meeting], who_is: WhoIs, told: Callable[..., Fact]) -> Iterator[Fact]:
+def _facts(reading: _Reading, meetings: list[_Meeting], told: Callable[..., Fact]) -> Iterator[Fact]:
+    method, who_is = reading.method, reading.who_is
     masters = {each.uid: each for each in meetings if each.repeated}
     apart = {(each.uid, each.occurrence) for each in meetings if each.occurrence}
     for meeting in meetings:
-        organizer = who_is(meeting.organizer, method != "REPLY")
         if method == "CANCEL" or meeting.cancelled:
             day = local(meeting.start)
             key = meeting.key(revision=meeting.revision)
-            if organizer:
+            if organizer := reading.teller(meeting.organizer, sends=method != "REPLY"):
                 yield told(
                     unit=organizer, key=key, milestone=CANCELLED, day=day, due=day, attributes=meeting.attributes()
                 )
             continue
-        if method == "REQUEST" and organizer:
+        if method == "REQUEST" and (organizer := reading.teller(meeting.organizer, sends=True)):
             # an occurrence told of beside its series is of the same revision, whatever its own SEQUENCE says
             master = masters.get(meeting.uid, meeting)
             revised = attrs.evolve(meeting, revision=max(meeting.revision, master.revision))
-            yield from _called(revised, organizer, apart, told)
+            yield from _called(revised, organizer, apart, reading, told)
         for attendee in meeting.attendees:
             milestone = ANSWERS.get(attendee.parameters.get("PARTSTAT", "").upper(), "")
             if (
                 milestone
                 and (method == "REPLY" or milestone == ATTENDED)
-                and (unit := who_is(attendee, method == "REPLY"))
+                and (unit := reading.teller(attendee, sends=method == "REPLY"))
             ):
                 yield told(
                     unit=unit,
                     key=meeting.key(),
                     milestone=milestone,
-                    counterpart=organizer,
+                    counterpart=who_is(meeting.organizer, method != "REPLY"),
                     day=local(meeting.start),
                     attributes=meeting.attributes(),
                 )
 
 
 def _called(
-    meeting: _Meeting, organizer: str, apart: set[tuple[str, str]], told: Callable[..., Fact]
+    meeting: _Meeting, organizer: str, apart: set[tuple[str, str]], reading: _Reading, told: Callable[..., Fact]
 ) -> Iterator[Fact]:
+    days = _days(meeting, reading)
+    reading.together += len(days)
+    if reading.together > TOGETHER:
+        raise too_large(f"more than {TOGETHER} meetings and occurrences")
     if meeting.repeated:
         whole = meeting.key(revision=meeting.revision)
         yield told(unit=organizer, key=whole, milestone=SERIES, attributes=meeting.attributes())
-    for occurrence, day in meeting.days:
+    for occurrence, day in days:
         if meeting.repeated and (meeting.uid, occurrence) in apart:
             continue
         also = {"day": day, "due": day, "attributes": meeting.attributes(occurrence)}
@@ -146,7 +217,7 @@ def local(start: date | datetime | None) -> date | None:
     return None if start is None else calendar.local_day(start)
 
 
-def _meeting(event: Part, whole: Part) -> _Meeting:
+def _meeting(event: Part, whole: Part, method: str) -> _Meeting:
     uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
     if uid is None or not 0 < len(uid.text()) <= _LONGEST:
         raise unreadable(f"UID is missing, or longer than {_LONGEST} characters")
@@ -162,22 +233,20 @@ def _meeting(event: Part, whole: Part) -> _Meeting:
     stamped = calendar.mark(calendar.moment(stamp, whole)) if stamp else ""
     repeated = place is None and _is_series(event)
     cancelled = _text(event, "STATUS").upper() == "CANCELLED"
-    if begins is None:
-        days: tuple[tuple[str, date], ...] = ()
-    else:
-        days = _occurrences(event, whole, begins) if repeated else ((occurrence, calendar.local_day(begins)),)
-    if not days and _text(whole, "METHOD").upper() == "REQUEST" and not cancelled:
-        raise unreadable("DTSTART is missing" if begins is None else "a series without an occurrence")
+    if begins is None and method == "REQUEST" and not cancelled:
+        raise unreadable("DTSTART is missing")
+    if (rule := event.one("RRULE")) is not None:
+        _ = _rule(rule)
     return _Meeting(
         uid=uid.text(),
         occurrence=occurrence,
         revision=f"{int(sequence):09d} {stamped}".strip(),
         start=begins,
-        days=days,
         repeated=repeated,
         cancelled=cancelled,
         organizer=organizer,
         attendees=tuple(each for each in event.all("ATTENDEE") if _is_somebody(each)),
+        event=event,
     )
 
 
@@ -189,32 +258,57 @@ def _is_somebody(attendee: Line) -> bool:
     return attendee.parameters.get("CUTYPE", "").upper() not in {"ROOM", "RESOURCE"}
 
 
-def _occurrences(event: Part, whole: Part, begins: date | datetime) -> tuple[tuple[str, date], ...]:
+def _days(meeting: _Meeting, reading: _Reading) -> tuple[tuple[str, date], ...]:
+    """Return the occurrences of a meeting that is called, with their days; more than one where it is a series."""
+    begins = meeting.start
+    assert begins is not None
+    if not meeting.repeated:
+        return ((meeting.occurrence, calendar.local_day(begins)),)
+    found = _occurrences(meeting.event, reading, begins)
+    if not found:
+        raise unreadable("a series without an occurrence")
+    return found
+
+
+def _occurrences(event: Part, reading: _Reading, begins: date | datetime) -> tuple[tuple[str, date], ...]:
     """Return the occurrences of a series from *begins* on, within `SPAN`, `MOST` at most: the first ones."""
-    found = {calendar.mark(when): when for when in _repeated(event, whole, begins)}
-    for line in event.all("RDATE"):
-        found |= {calendar.mark(when): when for when in calendar.moments(line, whole)}
-    for line in event.all("EXDATE"):
-        for when in calendar.moments(line, whole):
-            found.pop(calendar.mark(when), None)
+    found = {calendar.mark(when): when for when in _repeated(event, reading, begins)}
+    for name in ("RDATE", "EXDATE"):
+        for line in event.all(name):
+            reading.room.take("days", line.value.count(",") + 1)
+            for when in calendar.moments(line, reading.calendar):
+                if name == "RDATE":
+                    found[calendar.mark(when)] = when
+                else:
+                    found.pop(calendar.mark(when), None)
     return tuple((name, calendar.local_day(found[name])) for name in sorted(found)[:MOST])
 
 
-def _repeated(event: Part, whole: Part, begins: date | datetime) -> Iterator[date | datetime]:
+def _repeated(event: Part, reading: _Reading, begins: date | datetime) -> Iterator[date | datetime]:
     line = event.one("RRULE")
     if line is None:
         yield begins
         return
     first = begins.date() if isinstance(begins, datetime) else begins
-    try:
-        rule = recurrence.parse(line.value)
-    except ValueError as error:
-        raise unreadable(f"RRULE: {error}") from None
-    until = calendar.moment(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), whole) if rule.until else None
-    for day in recurrence.days(rule, first, first + SPAN):
+    last = first + SPAN
+    rule = _rule(line)
+    until = None
+    if rule.until:
+        until = calendar.moment(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), reading.calendar)
+        last = min(last, calendar.local_day(until) + 2 * _DAY)  # what day it is, zones may see a day apart
+    days = recurrence.days(rule, first, last)
+    reading.room.take("days", len(days))
+    for day in days:
         when = datetime.combine(day, begins.timetz()) if isinstance(begins, datetime) else day
         if until is None or _is_by(when, until):
             yield when
+
+
+def _rule(line: Line) -> recurrence.Rule:
+    try:
+        return recurrence.parse(line.value)
+    except ValueError as error:
+        raise unreadable(f"RRULE: {error}") from None
 
 
 def _is_by(when: date | datetime, until: date | datetime) -> bool:

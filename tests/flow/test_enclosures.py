@@ -96,6 +96,23 @@ def test_an_organizer_whose_code_stands_there_is_that_unit_if_the_sender_may_spe
     assert [(each["attachment"], each["code"]) for each in ignored] == [("moi-hop.ics", "sender-not-allowed")]
 
 
+def test_no_rule_is_followed_of_a_unit_that_the_sender_may_not_speak_for(send, monkeypatch):
+    """Whose a meeting is, a few lines say; on which days it falls is looked up for who may say it."""
+    monkeypatch.delattr("hub.recurrence.days")
+    foreign = Person(address="vanphong@tinh.example")
+    facts, ignored = send(ics(organizer=foreign, rule="FREQ=DAILY"))
+    assert facts == []
+    assert [(each["attachment"], each["code"]) for each in ignored] == [("moi-hop.ics", "sender-not-allowed")]
+
+
+def test_all_calendars_of_a_packet_share_what_they_may_bring(send):
+    """Of these each has 2 × 330 facts and one: 4,000 are enough for six.  What says so tells what to do."""
+    many = [ics(name=f"{number}.ics", uid=str(number), rule="FREQ=DAILY;COUNT=330") for number in range(7)]
+    facts, ignored = send(*many)
+    assert len(facts) == 6 * 661
+    assert [(each["attachment"], each["code"]) for each in ignored] == [("6.ics", "calendar-too-large")]
+
+
 def test_an_answer_in_a_packet_is_of_the_unit_that_sends_it(send):
     there = Person(address="toi@tinh.example", answer="X-ATTENDED")
     assert send(ics("REPLY", attendees=(there,)))[0] == [("H55.13", "meetings", "attended")]

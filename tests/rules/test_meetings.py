@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hub.demo.invitation import Invitation, Person, write
 from hub.errors import Rejected
 from hub.services import services
-from hub.services.meetings import read
+from hub.services.meetings import Room, read
 from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
@@ -209,15 +209,15 @@ def test_what_cannot_be_counted_is_told_so(content):
 
 @pytest.mark.parametrize(
     ("rule", "many", "enough"),
-    [("FREQ=DAILY;COUNT=100", 11, 10), ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", 21, 20)],
-    ids=["occurrences", "series that never fall on a day"],
+    [("FREQ=DAILY;COUNT=100", 11, 10), ("FREQ=MONTHLY", 21, 20)],
+    ids=["occurrences", "series"],
 )
 def test_a_calendar_of_many_series_is_not_read(rule, many, enough):
     def series(count):
         events = [event("DTSTART:20261124T010000Z", f"RRULE:{rule}", uid=f"{number}") for number in range(count)]
-        return calendar("PUBLISH", *events)
+        return calendar("REQUEST", *events)
 
-    with pytest.raises(Rejected, match="calendar-unreadable"):
+    with pytest.raises(Rejected, match="calendar-too-large"):
         read(series(many), NOW, "m")
     assert len(read(series(enough), NOW, "m").keys) == enough
 
@@ -263,3 +263,65 @@ def test_the_example_of_the_how_to_is_read_as_icalendar_reads_it():
     record = read(content, NOW, "m")
     assert (record.sender, record.subject) == ("H55.1", str(theirs["SUMMARY"]))
     assert days_of(record.facts, "called") == [24, 1, 8, 15, 22, 29]
+
+
+def day_by_day(count):
+    """Return an invitation to one series of *count* days."""
+    return calendar("REQUEST", event("DTSTART:20261124T010000Z", f"RRULE:FREQ=DAILY;COUNT={count}"))
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "each"),
+    [
+        (calendar("PUBLISH", event(*["X-A:1"] * 992)), "lines", 1000),
+        (calendar("PUBLISH", event("X" + "".join(f";A{number}=" for number in range(999)) + ":1")), "parameters", 1000),
+        (calendar("PUBLISH", event("DTSTART:20261124", "RRULE:FREQ=DAILY")), "rules", 1),
+        (day_by_day(200), "days", 200),
+        (calendar("REQUEST", event("DTSTART:20261124", "EXDATE:20261125,20261126", "RDATE:20261125")), "days", 3),
+        (day_by_day(50), "facts", 101),
+    ],
+    ids=["lines", "parameters", "rules", "days of a rule", "days added and left out", "facts"],
+)
+def test_the_calendars_of_one_message_share_what_they_may_cost(content, what, each):
+    """The room for one of them less is the room for none: the next is refused, and says what there is too much of."""
+    room = Room(**{what: 2 * each})
+    for _ in range(2):
+        assert read(content, NOW, "m", room=room).sender == "H55.01"
+    assert getattr(room, what) == 0
+    with pytest.raises(Rejected, match=f"calendar-too-large.*{what}"):
+        read(content, NOW, "m", room=room)
+
+
+def test_the_room_of_a_message_is_enough_for_ten_ordinary_calendars_and_for_two_of_the_largest():
+    briefing = [
+        event("DTSTART:20261124T010000Z", f"RRULE:FREQ=WEEKLY;BYDAY={day}", uid=day) for day in ("MO", "TH", "FR")
+    ]
+    attended = [f"ATTENDEE;PARTSTAT=X-ATTENDED;X-LIENTHONG-UNIT=H55.{number}:mailto:a@b" for number in range(989)]
+    room = Room()
+    for _ in range(10):
+        assert len(read(calendar("REQUEST", *briefing), NOW, "m", room=room).facts) == 317
+    room = Room()
+    for _ in range(4):
+        assert len(read(calendar("PUBLISH", event(*attended)), NOW, "m", room=room).facts) == 989
+
+
+def test_no_rule_is_followed_of_a_unit_that_the_sender_may_not_speak_for(monkeypatch):
+    monkeypatch.delattr("hub.recurrence.days")
+    facts = read(say(rule="FREQ=DAILY"), NOW, "m", may_tell=lambda unit: unit != OFFICE.unit).facts
+    assert facts == ()
+
+
+@pytest.mark.parametrize("method", ["CANCEL", "PUBLISH", "REPLY"])
+def test_no_rule_is_followed_where_nobody_asks_for_its_days(monkeypatch, method):
+    monkeypatch.delattr("hub.recurrence.days")
+    there = attrs.evolve(HEALTH, answer="X-ATTENDED")
+    assert len(read(say(method, rule="FREQ=DAILY", attendees=(there,)), NOW, "m").facts) == 1
+
+
+def test_more_names_of_time_zones_than_a_calendar_needs_are_not_looked_for():
+    def named(count):
+        return [event(f"DTSTART;TZID=Khong-co/{number}:20261124T010000", uid=str(number)) for number in range(count)]
+
+    assert len(read(calendar("REQUEST", *named(20)), NOW, "m").facts) == 40
+    with pytest.raises(Rejected, match=r"calendar-too-large.*time zones"):
+        read(calendar("REQUEST", *named(21)), NOW, "m")

@@ -402,6 +402,23 @@ def test_of_what_is_read_no_more_is_kept_than_a_few_calendars_need():
     assert sum(sizes) <= packet.READ_TOGETHER
 
 
+def test_what_is_unpacked_and_too_large_uses_up_the_room_of_what_is_read():
+    """Each of these 400 octets unpacks to 256 KiB before it is known to be too large: sixteen are looked into, and no more."""
+    burst = packets.wrap("a.xml", b" " * (1 << 20))
+    found = packet.read(
+        document(
+            attachments=[
+                *((f"{number}.xml", burst) for number in range(15)),
+                ("1.ics", b"BEGIN"),
+                ("b.xml", burst),
+                ("2.ics", b"BEGIN"),
+            ],
+            variation=attrs.evolve(packets.SEEN, wrapped=False),
+        )
+    )
+    assert [each.content for each in found.attachments] == [b""] * 15 + [b"BEGIN"] + [b""] * 2
+
+
 def test_an_attachment_of_20_mb_passes():
     size = 20 * 1024 * 1024
     noise = hashlib.shake_128(b"20").digest(size)
