@@ -26,6 +26,8 @@ INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
 BEGINNING = 64 * 1024
 
 _SCHEME = 16  #: the scheme of a URI ends within so many characters
+#: What a charset may say, in small letters: the encodings that `markup` reads, and what is part of one.
+_CHARSETS = frozenset({"utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "us-ascii"})
 _VERSIONS = {media: soap for soap, media in MEDIA.items()}
 
 
@@ -87,12 +89,17 @@ class Outgoing:
 
 
 def manner(content_type: str, soap_action: str | None) -> Manner:
-    """Return what the HTTP header says.  Raises CallRefused: `media-type`, `multipart-broken`."""
+    """Return what the HTTP header says.  Raises CallRefused: `media-type`, `multipart-broken`.
+
+    The octets say by themselves in which encoding they are (RFC 7303, 3.3); a charset that is not read here is refused, since another
+    reader may go by it.
+    """
     media, parameters = multipart.media_type(content_type)
     if media != "multipart/related":
         soap = _VERSIONS.get(media)
         if soap is None:
             raise CallRefused(Problem("media-type", media[:100] or "-"))
+        _judge_charset(parameters)
         return Manner(soap, soap_action if soap == SOAP11 else parameters.get("action"))
     related = multipart.related(content_type)
     if related.kind == XOP:  # MTOM 1.0, 4.3: start-info names the envelope's own media type
@@ -110,7 +117,7 @@ def unpack(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer) -> 
     """Return *body* as one tree, from which long texts of elements of these local *names* were taken out.
 
     Raises Rejected as `slimming.parse` and `multipart.take_apart` do, and CallRefused: `multipart-broken` (the envelope's part is
-    not of the type announced), `attachment-unknown` (an Include names what is not there, or nothing names a part).
+    not of the type announced), `media-type` (its charset), `attachment-unknown` (an Include names what is not there, or nothing names a part).
     """
     if how.related is None:
         root, loads = slimming.parse(body, names, drawer)
@@ -176,7 +183,14 @@ def _judge_first(part: Part, how: Manner) -> str | None:
     fits = part.media == how.related.kind and (how.carriage is Carriage.SWA or named == MEDIA[how.soap])
     if not fits:
         raise CallRefused(Problem("multipart-broken", f"the envelope's part is {part.media[:50]} of {named[:50]}"))
+    _judge_charset(part.parameters)
     return part.parameters.get("action", more.get("action")) if how.soap == SOAP12 else None
+
+
+def _judge_charset(parameters: Mapping[str, str]) -> None:
+    charset = parameters.get("charset", "utf-8")
+    if charset.lower() not in _CHARSETS:
+        raise CallRefused(Problem("media-type", f"charset={charset[:50]}"))
 
 
 def _include(root: etree._Element, parts: Mapping[str, Part], names: frozenset[str], loads: Loads) -> None:

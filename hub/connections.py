@@ -3,9 +3,14 @@
 However many connections a stranger opens, and however slowly he speaks, those who have business are served: when there are too
 many, the oldest that never began a request goes first, as long as those are more than a quarter, then the one that has been at rest
 the longest, then the oldest whose request is still coming.  A connection whose call is being answered is never closed.
+
+A request that comes too slowly is ended (408).  What two readers of HTTP could read in two ways, though Twisted reads it in one, is no
+request (400): framing, folded lines, hosts.
 """
 
+import re
 import resource
+from collections.abc import Callable
 from typing import Any, cast
 
 import attrs
@@ -13,6 +18,8 @@ import structlog
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+
+from hub.chunks import Chunks, Misframed
 
 log = structlog.get_logger()
 
@@ -24,6 +31,23 @@ _RESERVE = 256
 GREETING = 20
 #: A request must have come whole within so long, and an answer gone, in seconds: 40 MB at 1 Mbit/s.
 READING = 330
+#: The header fields of a request must have come whole within so long of its first line, in seconds.
+HEADERS = 20
+#: When a body has been coming for `GRACE` seconds, at least so many octets must have come for each further second: 32 kbit/s.
+SLOWEST = 4096
+GRACE = 20
+#: So often is looked at what has come of a body, in seconds.
+_STEP = 10
+#: What ends a request is to be read; the connection is closed after so long, in seconds.
+LINGER = 5
+#: No length has more digits: 999 TB.  (Python by itself fails on one of over 4,300.)
+_DIGITS = 15
+#: A Host's value, as far as it matters here: one word that holds no path, no user and no second host (RFC 9110, 7.2).
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
+
+
+class _Bad(Exception):
+    """What came is no request."""
 
 
 def allowed() -> int:
@@ -39,7 +63,11 @@ class BoundedChannel(HTTPChannel):
     """One connection: a stranger until it begins a request, then at rest, or asking, or being answered."""
 
     connections: "Connections"
+    refused = False  #: whether its request was answered before its body had come
+    _ended = False  #: whether nothing that still comes is read
     _limit: Any = None  #: the delayed call that gives it up
+    _came = 0  #: octets of the body that is coming
+    _coming: int | None = None  #: for how many seconds it has been coming; None: none is
 
     def connectionMade(self) -> None:
         """Come in as a stranger."""
@@ -48,12 +76,65 @@ class BoundedChannel(HTTPChannel):
         self.connections.strangers[self] = None
         self._give(GREETING)
 
+    def dataReceived(self, data: bytes) -> None:
+        """Read on, unless the connection is being closed."""
+        if self._ended:
+            return
+        if self in self.connections.resting and data.strip(b"\r\n"):
+            self._begin()
+        super().dataReceived(data)
+        if self.line_mode and b"\n" in self._buffer and not (self._busyReceiving or self._ended):
+            # what is left is a line whose CR LF has not come
+            self._respondToBadRequestAndDisconnect()
+
     def lineReceived(self, line: bytes) -> None:
         """Begin a request, when none has begun."""
-        if self in self.connections.strangers or self in self.connections.resting:
-            self.connections.move(self, self.connections.asking)
-            self._give(READING)
-        super().lineReceived(line)
+        if self._ended:
+            return
+        if line and (self in self.connections.strangers or self in self.connections.resting):
+            self._begin()
+        if (
+            line[:1] in {b" ", b"\t"} or b"\n" in line
+        ):  # a folded line (RFC 9112, 5.2), or one that some would take for two
+            self._respondToBadRequestAndDisconnect()
+            return
+        try:
+            super().lineReceived(line)
+        except _Bad:
+            self._respondToBadRequestAndDisconnect()
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Refuse a length that is no number of octets."""
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length" and len(value.strip()) > _DIGITS:
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return bool(super().headerReceived(line))
+
+    def allHeadersReceived(self) -> None:
+        """Judge how the request is framed and whom it is for, and let its body come."""
+        headers = self.requests[-1].requestHeaders
+        hosts = headers.getRawHeaders(b"host", [])
+        if len(hosts) > 1 or (not hosts and self._version == b"HTTP/1.1") or not all(map(_HOST.fullmatch, hosts)):
+            raise _Bad
+        codings = headers.getRawHeaders(b"transfer-encoding", [])
+        if codings:
+            if self._version != b"HTTP/1.1" or [each.lower() for each in codings] != [b"chunked"]:
+                raise _Bad
+            chunks = Chunks(self.requests[-1].handleContentChunk, self._finishRequestBody)
+            self._transferDecoder: Any = chunks
+        if self.length != 0:
+            self._came = self._coming = 0
+            self._give(_STEP, self._judge)
+        super().allHeadersReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Read more of a body."""
+        self._came += len(data)
+        try:
+            super().rawDataReceived(data)
+        except Misframed:
+            self._respondToBadRequestAndDisconnect()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Refuse a header that does not end, as any other bad request."""
@@ -62,6 +143,7 @@ class BoundedChannel(HTTPChannel):
     def allContentReceived(self) -> None:
         """Be answered, for as long as it takes."""
         self.connections.move(self, self.connections.answering)
+        self._coming = None
         self._give(None)
         super().allContentReceived()
 
@@ -77,9 +159,7 @@ class BoundedChannel(HTTPChannel):
 
     def loseConnection(self) -> None:
         """Close when all is written.  Until the other side closes too, which it may never do, it only rests."""
-        self.connections.move(self, self.connections.resting)
-        self._give(READING)
-        super().loseConnection()
+        self._close(READING)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Leave."""
@@ -93,10 +173,47 @@ class BoundedChannel(HTTPChannel):
         self._give(None)
         cast("Any", self.transport).abortConnection()
 
-    def _give(self, seconds: int | None) -> None:
+    def _begin(self) -> None:
+        """Ask: the header fields are to come."""
+        self.connections.move(self, self.connections.asking)
+        self._give(HEADERS, self._cut)
+
+    def _judge(self) -> None:
+        """End a request whose body comes too slowly, or too long."""
+        assert self._coming is not None
+        self._coming += _STEP
+        if self._coming >= READING or self._came < SLOWEST * (self._coming - GRACE):
+            self._cut()
+        else:
+            self._give(_STEP, self._judge)
+
+    def _cut(self) -> None:
+        """End a request that has not come."""
+        log.info("request-too-slow", seconds=self._coming, octets=self._came)
+        self._end(b"408 Request Timeout")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # the name is Twisted's, which calls it too
+        self._end(b"400 Bad Request")
+
+    def _end(self, status: bytes) -> None:
+        """Answer, unless that was done, and read no more."""
+        if not self._ended and not self.refused:
+            cast("Any", self.transport).write(
+                b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            )
+        self._close(LINGER)
+
+    def _close(self, within: float) -> None:
+        self._ended = True
+        self.connections.move(self, self.connections.resting)
+        self._give(within)
+        super().loseConnection()
+
+    def _give(self, seconds: float | None, then: Callable[[], None] | None = None) -> None:
+        """Give up the connection, or do what comes *then*, in so many *seconds*."""
         if self._limit is not None and self._limit.active():
             self._limit.cancel()
-        self._limit = None if seconds is None else self.callLater(seconds, self.turn_out)
+        self._limit = None if seconds is None else self.callLater(seconds, then or self.turn_out)
 
 
 def _queue() -> dict[BoundedChannel, None]:

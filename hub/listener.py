@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from hub import carriage, envelope, spool
 from hub.carriage import Manner
-from hub.connections import BoundedChannel, Connections, allowed
+from hub.connections import LINGER, BoundedChannel, Connections, allowed
 from hub.contract import Contract
 from hub.errors import CallRefused, Unready
 from hub.intake import Intake
@@ -33,8 +33,6 @@ log = structlog.get_logger()
 IDLE = 60
 #: So many calls are answered at a time; one more may come again later.  Each keeps up to `SMALL` octets in memory, and its work.
 ANSWERING = 1000
-#: After refusing a body, what still comes is thrown away for so long, so that the refusal can be read, in seconds.
-LINGER = 5
 
 _METHODS = {b"GET", b"HEAD", b"POST"}
 _XML = envelope.CONTENT_TYPE.encode()
@@ -145,7 +143,7 @@ class BoundedRequest(Request):
         self._refuse(unready.problem, b"503 Service Unavailable\r\nRetry-After: %d" % unready.retry_after, ours=True)
 
     def _refuse(self, problem: Problem, status: bytes, *, ours: bool) -> None:
-        self._refused = True
+        self._refused = self.channel.refused = True
         self.close_body()
         self.requestHeaders.removeHeader(b"expect")  # the refusal is the answer; nothing may ask for the body now
         site: BoundedSite = self.channel.site

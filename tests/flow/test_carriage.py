@@ -291,6 +291,8 @@ def test_the_version_and_the_action_are_told_in_many_places_and_must_agree(provi
     nested = f'Content-Type: application/xop+xml; type="application/soap+xml; action=\\"{other}\\""\r\n'
     assert sent(province(), drawer, attrs.evolve(form, root_headers=nested), root, parts) == "action-mismatch"
     assert sent(province(), drawer, attrs.evolve(form, root_headers=nested.replace(other, ours)), root, parts) == SMALL
+    other_charset = nested.replace(other, ours).replace("xop+xml;", "xop+xml; charset=nope;")
+    assert sent(province(), drawer, attrs.evolve(form, root_headers=other_charset), root, parts) == "media-type"
     said = 'Content-Type: application/xop+xml; type="text/xml"\r\n'
     assert sent(province(), drawer, attrs.evolve(form, root_headers=said), root, parts) == "multipart-broken"
     assert sent(province(), drawer, XOP[0], root, parts) == "soap-version"
@@ -303,6 +305,8 @@ def test_the_version_and_the_action_are_told_in_many_places_and_must_agree(provi
     ("header", "soap", "how"),
     [
         ("text/xml; charset=utf-8", SOAP11, Carriage.INLINE),
+        ('text/xml; charset="UTF-8"', SOAP11, Carriage.INLINE),
+        ('text/xml;charset="utf-16"', SOAP11, Carriage.INLINE),
         ('application/soap+xml; action="a"', SOAP12, Carriage.INLINE),
         ('Multipart/Related; boundary=a; type="application/xop+xml"; start-info="text/xml"', SOAP11, Carriage.MTOM),
         ('multipart/related; boundary=a; type="application/xop+xml"; start-info="application/soap+xml; action=\\"a\\""', SOAP12, Carriage.MTOM),
@@ -321,6 +325,9 @@ def test_the_content_type_tells_version_and_carriage(header, soap, how):
     [
         "",
         "text/plain",
+        "text/xml; charset=nope",
+        'application/soap+xml; charset=""',
+        "text/xml; charset=iso-8859-1",
         "multipart/form-data; boundary=a",
         'multipart/related; boundary=a; type="application/xop+xml"',
         'multipart/related; boundary=a; type="application/xop+xml"; start-info="text/plain"',

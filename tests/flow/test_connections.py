@@ -3,13 +3,16 @@
 from typing import Any, cast
 
 import pytest
+from hypothesis import given as given_body
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from hub import connections
-from hub.connections import GREETING, READING, Connections
+from hub.chunks import Chunks, Misframed
+from hub.connections import GRACE, GREETING, HEADERS, LINGER, READING, SLOWEST, Connections
 from hub.console.asked import Answer
 from hub.console.edge import Console
 from hub.listener import BoundedSite
@@ -25,7 +28,7 @@ class Page(Resource):
 
     def __init__(self):
         super().__init__()
-        self.waiting = []
+        self.waiting, self.bodies = [], []
         self.waits = self.probe = False
 
     def render_GET(self, request):
@@ -33,6 +36,10 @@ class Page(Resource):
             return b"page"
         self.waiting.append(request)
         return NOT_DONE_YET
+
+    def render_POST(self, request):
+        self.bodies.append(request.content.read(100))
+        return b"taken"
 
 
 class Line:
@@ -230,19 +237,211 @@ def test_however_many_waited_for_a_page_the_next_one_is_answered(last):
     assert {line.heard[9:12] for line in waiting if not line.gone} <= {b"404", b"503"}
 
 
-def test_a_stranger_has_so_long_to_begin_and_a_request_so_long_to_come():
+def test_a_stranger_has_so_long_to_begin_and_header_fields_so_long_to_come():
     port = Port()
     silent, slow = port.call(), port.call(CALL[:10])
     for _ in range(GREETING):
         port.clock.advance(1)
     assert gone(silent, slow) == [True, True]
     slow = port.call(CALL[:-2])
-    for second in range(READING):
+    for second in range(HEADERS):
         assert not slow.gone, second
+        slow.protocol.dataReceived(b"X-%d: y\r\n" % second)
         port.clock.advance(1)
-        if not slow.gone:
-            slow.protocol.dataReceived(b"X-%d: y\r\n" % second)
     assert slow.gone
+    assert slow.heard.startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_has_been_served_and_drips_the_next_request_is_cut_as_well():
+    port = Port()
+    line = port.call(CALL)
+    served = line.heard
+    for second in range(HEADERS):
+        assert not line.gone, second
+        line.protocol.dataReceived(b"GET /page?aaaaaaaaaaaaaaaaaaaaaaaaa"[second : second + 1])
+        port.clock.advance(1)
+    assert line.gone
+    assert line.heard[len(served) :].startswith(b"HTTP/1.1 408 ")
+
+
+POST = b"POST /page HTTP/1.1\r\nHost: hub\r\n"
+
+
+def upload(port, speed, *, size, line=None):
+    """Begin a body of *size* octets that comes at *speed* octets a second; return after how many seconds it was cut, or had come."""
+    port.site.body_limit = size
+    line = port.call(POST + b"Content-Length: %d\r\n\r\n" % size, line=line)
+    for second in range(2 * READING):
+        if b"HTTP/1.1 " in line.heard:
+            return second, line
+        line.protocol.dataReceived(b"x" * min(speed, size - second * speed))
+        port.clock.advance(1)
+    raise AssertionError("neither cut nor answered")
+
+
+def test_a_body_that_drips_is_cut_when_it_has_become_too_slow():
+    seconds, line = upload(Port(), 1, size=1000)
+    assert GRACE < seconds <= GRACE + 10
+    assert line.heard == b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    assert line.gone
+
+
+def test_who_begins_fast_may_rest_no_longer_than_what_came_is_worth():
+    port = Port()
+    port.site.body_limit = 10**6
+    line = port.call(POST + b"Content-Length: 1000000\r\n\r\n" + b"x" * (30 * SLOWEST))
+    while not line.gone:
+        port.clock.advance(1)
+        line.protocol.dataReceived(b"x")
+    assert GRACE + 30 < port.clock.seconds() <= GRACE + 30 + 10
+
+
+@pytest.mark.parametrize(
+    ("speed", "size"), [(125_000, 40_000_000), (SLOWEST, 100_000)], ids=["40 MB at 1 Mbit/s", "the slowest"]
+)
+def test_a_body_that_comes_slowly_enough_for_an_honest_line_is_taken(speed, size):
+    seconds, line = upload(Port(), speed, size=size)
+    assert (seconds, line.heard[9:12]) == (-(-size // speed), b"200")
+
+
+def test_a_body_that_comes_fast_enough_but_does_not_end_is_cut():
+    port = Port()
+    port.site.body_limit = 1 << 40
+    seconds, line = upload(port, 2 * SLOWEST, size=1 << 40)
+    assert (seconds, line.heard[9:12]) == (READING, b"408")
+
+
+def test_who_is_cut_and_does_not_hang_up_is_hung_up_on():
+    port = Port()
+    _, line = upload(port, 1, size=1000, line=Stubborn())
+    assert not line.gone
+    port.clock.advance(LINGER)
+    assert line.gone
+
+
+def test_who_was_told_that_his_body_is_too_large_is_told_nothing_more():
+    port = Port()
+    refused = port.call(POST + b"Content-Length: 1001\r\n\r\n", line=Stubborn())
+    said = refused.heard
+    assert said[9:12] == b"413"
+    for _ in range(READING):
+        refused.protocol.dataReceived(b"x")
+        port.clock.advance(1)
+    assert refused.heard == said
+
+
+HOST = b"Host: hub\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: identity\r\nContent-Length: 1\r\n\r\nx",
+        POST + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        b"POST /page HTTP/1.0\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"X: a\r\n b\r\n\r\n",
+        POST + b"X: a\r\n\tb\r\n\r\n",
+        POST + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        b"POST /page HTTP/1.1\r\n " + HOST + b"\r\n",
+        b"GET /page HTTP/1.1\r\n\r\n",
+        b"GET /page HTTP/1.1\r\n" + HOST + HOST + b"\r\n",
+        b"GET /page HTTP/1.0\r\n" + HOST + HOST + b"\r\n",
+        b"GET /page HTTP/1.1\r\nHost: hub, other\r\n\r\n",
+        b"GET /page HTTP/1.1\r\nHost: me@hub\r\n\r\n",
+        b"GET /page HTTP/1.1\n",
+        b"GET /page HTTP/1.1\n" + HOST,
+        POST + b"X: y\n",
+        POST + b"X: y\nContent-Length: 0\r\n\r\n",
+        POST + b"\n",
+        POST + b"Content-Length: " + b"0" * 5000 + b"1\r\n\r\nx",
+        POST + b"Content-Length: 1, 1\r\n\r\nx",
+        POST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n80000000\r\nx",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n10000000000000001\r\nx\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nx",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0x1\r\nx\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n1\nx",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nxy",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r1",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 2000,
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 5000,
+    ],
+    ids=lambda said: repr(said.removeprefix(POST)[:60]),
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "by octets"])
+def test_what_can_be_read_in_two_ways_is_refused_as_soon_as_that_is_seen(said, at_once):
+    """The refusal does not wait for anything more to come."""
+    port = Port()
+    line = port.call(*([said] if at_once else [bytes([octet]) for octet in said]))
+    assert line.heard == b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    assert line.gone
+    assert port.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        POST + b"Content-Length: 5\r\n\r\nhello",
+        POST + b"content-length:5\r\n\r\nhello",
+        POST + b"Content-Length: 000005\r\n\r\nhello",
+        POST + b"Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding:\tchunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0003\r\nllo\r\n000\r\n\r\n",
+        b"POST /page HTTP/1.1\r\nhost: [2001:db8::1]:8443\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST /page HTTP/1.1\r\nHost:\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST /page HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST /page HTTP/1.0\r\nHost: hub:8443\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+    ids=lambda said: repr(said[:60]),
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "by octets"])
+def test_what_toolkits_and_old_proxies_send_is_taken(said, at_once):
+    port = Port()
+    port.site.body_limit = 64  # of a body without a length, too, nothing goes to a file
+    line = port.call(*([said] if at_once else [bytes([octet]) for octet in said]))
+    assert b"taken" in line.heard
+    assert port.page.bodies == [b"hello"]
+
+
+def test_a_body_of_one_octet_a_chunk_is_given_on_by_what_comes_at_once():
+    given: list[bytes] = []
+    behind: list[bytes] = []
+    chunks = Chunks(given.append, behind.append)
+    for _ in range(10):
+        chunks.dataReceived(b"1\r\nx\r\n" * 1000)
+    chunks.dataReceived(b"0\r\n\r\nGET")
+    assert (len(given), b"".join(given), behind) == (10, b"x" * 10_000, [b"GET"])
+
+
+@given_body(st.binary(max_size=300), st.lists(st.integers(1, 40)), st.lists(st.integers(1, 40)))
+def test_however_a_body_is_cut_into_chunks_and_packets_it_is_the_same(body, sizes, packets):
+    said, at = b"", 0
+    for size in sizes:
+        piece, at = body[at : at + size], at + size
+        said += b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+    said += (b"%x\r\n%b\r\n" % (len(body[at:]), body[at:]) if body[at:] else b"") + b"0\r\n\r\nbehind"
+    given: list[bytes] = []
+    behind: list[bytes] = []
+    at = 0
+    chunks = Chunks(given.append, behind.append)
+    for size in [*packets, len(said)]:
+        if behind:
+            break
+        chunks.dataReceived(said[at : at + size])
+        at += size
+    assert b"".join(given) == body
+    assert b"behind".startswith(behind[0])
+
+
+def test_chunks_that_do_not_end_where_they_said_are_no_body():
+    with pytest.raises(Misframed):
+        Chunks(print, print).dataReceived(b"3\r\nhello\r\n0\r\n\r\n")
 
 
 def test_a_connection_that_serves_stays_open():

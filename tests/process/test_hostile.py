@@ -34,7 +34,10 @@ class Target:
 
     @property
     def port(self):
-        return tomllib.loads(self.hub.config.read_text())["soap"]["port"]
+        return self.port_of("soap")
+
+    def port_of(self, name):
+        return tomllib.loads(self.hub.config.read_text())[name]["port"]
 
     def identity(self, partner):
         files = self.hub.files(partner)
@@ -44,12 +47,12 @@ class Target:
         return Honest(soap=soap, identity=self.identity("sotttt"), stranger=STRANGER, limit=LIMIT)
 
     @contextlib.contextmanager
-    def connection(self, key=None, certificate=None):
+    def connection(self, key=None, certificate=None, port=None):
         files = self.hub.files("sotttt")
         context = ssl.create_default_context(cafile=str(files["ca"]))
         context.load_cert_chain(certificate or files["certificate"], key or files["key"])
         with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=60) as plain,
+            socket.create_connection(("127.0.0.1", port or self.port), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
         ):
             yield secure
@@ -165,17 +168,41 @@ def test_it_is_refused_kept_and_costs_little(target, row, soap):
         b"X: a\x00b\r\n",
         b"".join(b"X-%d: y\r\n" % n for n in range(2000)),
         b"X: " + b"y" * 100_000 + b"\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        b"Transfer-Encoding:\r\n chunked\r\n",
+        b"Host: y\r\n",
+        b"X: y\n\n",
     ],
-    ids=lambda head: head[:40].decode("latin-1").replace("\r\n", " "),
+    ids=lambda head: head[:60].decode("latin-1").replace("\r\n", " "),
 )
-def test_what_proxies_could_read_in_two_ways_is_no_request(target, head):
-    with target.measured(8), target.connection() as secure:
+@pytest.mark.parametrize("port", ["soap", "admin"])
+def test_what_proxies_could_read_in_two_ways_is_no_request(target, head, port):
+    """It is told at once: nothing more need come."""
+    with target.measured(8), target.connection(port=target.port_of(port)) as secure:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             secure.sendall(
                 b"POST /soap/documents HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\n" + head + b"\r\nhello"
             )
         status, answer = heard(secure)
     assert (status, answer) == (400, b"")
+    target.honest_call()
+
+
+@pytest.mark.parametrize("port", ["soap", "admin"])
+@pytest.mark.parametrize(
+    "said", [b"POST / HTTP/1.1\r\n\r\n", b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
+)
+def test_a_request_to_nobody_or_in_two_versions_of_http_is_no_request(target, port, said):
+    with target.connection(port=target.port_of(port)) as secure:
+        secure.sendall(said)
+        assert heard(secure) == (400, b"")
+
+
+@pytest.mark.parametrize("charset", ["nope", "iso-8859-1", "utf-7"])
+def test_a_charset_that_is_not_read_is_refused(target, charset):
+    status, answer = target.post(SOAP11, b"<x/>", (("Content-Type", f"text/xml; charset={charset}"),))
+    assert (status, codes(answer)) == (415, {"media-type"})
     target.honest_call()
 
 
