@@ -15,6 +15,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,15 @@ def until(condition, what, patience=PATIENCE):
 class RunningHub:
     """One directory of `lienthong init` and, at times, the hub that runs in it."""
 
-    def __init__(self, home: Path, database: str | None = None, beside: "RunningHub | None" = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database: str | None = None,
+        beside: "RunningHub | None" = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
+        self.env = os.environ | (env or {})
         self.process: Any = None
         self.letterboxes: dict[str, Letterbox] = {}
         if beside is not None:
@@ -89,7 +97,7 @@ class RunningHub:
     def cli(self, *words, config=True, code=0, text=False):
         """Run `lienthong` and return its JSON lines (or its text); its exit code must be *code* (None: any)."""
         command = [BIN / "lienthong", *(["-c", self.home / "hub.toml"] if config else []), *words]
-        env = os.environ | {"LANG": "C.UTF-8"}
+        env = self.env | {"LANG": "C.UTF-8"}
         ran = subprocess.run([str(word) for word in command], capture_output=True, env=env, check=False, timeout=120)
         assert code is None or ran.returncode == code, (words, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
         if text:
@@ -101,7 +109,12 @@ class RunningHub:
         command = [*(launcher or (BIN / "twistd",)), "-n", "--pidfile=", "lienthong", "-c", self.config]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdout=log, stderr=log, cwd=self.home, start_new_session=True
+                [str(word) for word in command],
+                stdout=log,
+                stderr=log,
+                cwd=self.home,
+                env=self.env,
+                start_new_session=True,
             )
         if wait:
             until(self.is_ready, "the hub to be ready")

@@ -2,6 +2,8 @@
 
 `./dev bench --waiting 1000000` measures the queue instead: what a claim takes beside a thousand and beside so many (tests/bench/claims.py).
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months instead (tests/bench/closing.py).
+`./dev bench attacks` measures what honest partners get while hostile ones attack (tests/bench/attacks.py), and `./dev bench against COMMIT`
+whether honest intake costs more or less than at that commit (tests/bench/against.py).
 
 The same pre-signed calls go, in one run, (1) to a hub under twistd over mutual TLS by several kept connections, from processes of
 their own, and (2) through the bare steps in this process, one commit each, on SQLite.  The ratio of the two says what HTTP, TLS, the reactor
@@ -10,103 +12,27 @@ and the shared commits cost or give; absolute figures are this machine's alone.
 
 import argparse
 import contextlib
-import http.client
 import json
-import multiprocessing
 import os
-import ssl
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from hub import answers, calls, contract, envelope, journal, registry, signing, store
 from hub.admission import judge_message
 from hub.carriage import Manner
-from hub.certificates import Identity
 from hub.config import read
 from hub.demo import postgres
-from hub.demo.packets import document
 from hub.hanoi import day
 from hub.ids import new_id
 from hub.opening import open_call
 from hub.province import Province
-from tests.bench import claims, closing
+from tests.bench import against, attacks, claims, closing
+from tests.bench.load import over_soap, signed_calls
 from tests.running import RunningHub
-
-HEADERS = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": '"urn:lienthong:documents:1/SendDocument"'}
-
-
-def signed_calls(hub: RunningHub, name: str, count: int, size: int) -> list[bytes]:
-    """Sign *count* SendDocument calls of about *size* octets each."""
-    files = hub.files("sotttt")
-    identity = Identity.read(files["key"], files["certificate"])
-    made = []
-    for number in range(count):
-        packet = document(
-            "H55.13",
-            ["H55.14"],
-            number=f"{name}-{number}",
-            notation="BENCH",
-            subject="x",
-            promulgated=date(2026, 11, 20),
-            attachments=[("a.txt", os.urandom(size))],
-        )
-        call = calls.SendDocument(packet, f"{name}-{number}")
-        made.append(signing.sign(envelope.wrap(calls.element(call)), identity, datetime.now(UTC)))
-    return made
-
-
-def post_all(
-    soap: str, files: dict[str, Path], bodies: Sequence[bytes], done: "multiprocessing.Queue[list[float]]"
-) -> None:
-    """Post *bodies* one after another over one kept connection; report the seconds each took."""
-    context = ssl.create_default_context(cafile=str(files["ca"]))
-    context.load_cert_chain(files["certificate"], files["key"])
-    place = urlsplit(soap)
-    connection = http.client.HTTPSConnection(place.hostname or "", place.port, context=context)
-    took = []
-    for body in bodies:
-        begun = time.perf_counter()
-        connection.request("POST", place.path, body, HEADERS)
-        answer = connection.getresponse()
-        content = answer.read()
-        took.append(time.perf_counter() - begun)
-        if answer.status != 200 or b"<IsSuccess>true" not in content:
-            sys.exit(f"not accepted: {answer.status} {content[:2000]!r}")
-    connection.close()
-    done.put(took)
-
-
-def cpu(pid: int) -> float:
-    """Return the processor seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def over_soap(hub: RunningHub, batches: Sequence[Sequence[bytes]]) -> dict[str, float]:
-    """Send each batch over a connection of its own, all at once."""
-    done: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
-    work = [
-        multiprocessing.Process(target=post_all, args=(hub.soap, hub.files("sotttt"), batch, done)) for batch in batches
-    ]
-    before, begun = cpu(hub.process.pid), time.perf_counter()
-    for each in work:
-        each.start()
-    took = sorted(seconds for _ in work for seconds in done.get(timeout=600))
-    elapsed = time.perf_counter() - begun
-    for each in work:
-        each.join()
-    return {
-        "per_second": len(took) / elapsed,
-        "p50_ms": statistics.median(took) * 1e3,
-        "p99_ms": took[int(len(took) * 0.99)] * 1e3,
-        "hub_cpu_us": (cpu(hub.process.pid) - before) / len(took) * 1e6,
-    }
 
 
 def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, float]:
@@ -136,6 +62,10 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
 
 def main() -> None:
     """Measure and print."""
+    if sys.argv[1:2] in (["attacks"], ["against"]):
+        shows = {"attacks": attacks.show, "against": against.show}
+        shows[sys.argv[1]](sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=200, help="a connection")
     parser.add_argument("--connections", type=int, default=8)

@@ -1,0 +1,78 @@
+"""Whether honest intake costs more than at another commit: `./dev bench against COMMIT [--rounds 5] [--messages N] [--json]`.
+
+Two hubs run side by side on journals of their own, that commit and this tree, in the same environment; rounds of the same pre-signed
+calls go to one and then to the other.  What counts are the medians beside the spread of the rounds.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench.load import over_soap, signed_calls
+from tests.conftest import ROOT
+from tests.running import RunningHub
+
+KEYS = ("per_second", "hub_cpu_us", "p99_ms")
+
+
+def export_commit(commit: str, place: Path) -> Path:
+    """Write the tree of *commit* into *place*.  Raises CalledProcessError for a commit that the repository does not have."""
+    made = place / "then"
+    made.mkdir()
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", made], input=archive, check=True)
+    return made
+
+
+def measure(commit: str, rounds: int, messages: int, connections: int) -> dict[str, dict[str, list[float]]]:
+    """Return of each hub, `then` and `now`, what each round gave."""
+    found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in KEYS} for name in ("then", "now")}
+    with tempfile.TemporaryDirectory() as text:
+        place = Path(text)
+        trees = {"then": export_commit(commit, place), "now": ROOT}
+        hubs = {}
+        try:
+            for name, tree in trees.items():
+                hubs[name] = RunningHub(place / f"hub-{name}", env={"PYTHONPATH": os.fspath(tree)}).start()
+                over_soap(hubs[name], [signed_calls(hubs[name], "warm", 50, 1700)])
+            for number in range(rounds):
+                for name, hub in hubs.items():
+                    batches = [
+                        signed_calls(hub, f"r{number}c{each}", messages // connections, 1700)
+                        for each in range(connections)
+                    ]
+                    said = over_soap(hub, batches)
+                    for key in KEYS:
+                        found[name][key].append(said[key])
+        finally:
+            for hub in hubs.values():
+                hub.close()
+    return found
+
+
+def show(arguments: Sequence[str]) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="./dev bench against", description=__doc__)
+    parser.add_argument("commit")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--messages", type=int, default=1000, help="a round")
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    found = measure(options.commit, options.rounds, options.messages, options.connections)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for key in KEYS:
+        for name, rows in found.items():
+            values = sorted(rows[key])
+            print(
+                f"{key:<12} {name:<5} median {statistics.median(values):9.1f}   {values[0]:9.1f} to {values[-1]:9.1f}"
+            )
+        then, now = (statistics.median(found[name][key]) for name in ("then", "now"))
+        print(f"{key:<12} now / then {now / then:.3f}")

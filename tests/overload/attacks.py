@@ -1,0 +1,275 @@
+"""Hostile partners and strangers as a process: `python -m tests.overload.attacks ORDERS`.  Does attacks for so many seconds.
+
+What an attack sends, it sends as hard as the one that was seen to stop a hub, or harder.  The last line that it prints is a JSON
+object: of each attack, how many requests were sent, and how many were answered by which status.
+"""
+
+import json
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import attrs
+
+from hub.certificates import Identity
+from tests.overload import payloads
+from tests.overload.wire import GONE, Line
+
+PATIENCE = 30.0  #: seconds that an attacker waits for an answer
+
+
+@attrs.define(eq=False)
+class Siege:
+    """One attack under way: until when, by whom, and what came of it."""
+
+    orders: Mapping[str, Any]
+    until: float = 0.0
+    counts: Counter[str] = attrs.field(factory=Counter)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is time left."""
+        return time.monotonic() < self.until
+
+    def note(self, what: object) -> None:
+        """Count an answer, or what came in its place."""
+        with self._lock:
+            self.counts[str(what)] += 1
+
+    def call(self, line: Line, body: bytes | None = None, path: str = "", **headers: str) -> None:
+        """Send one request and count its answer."""
+        self.note("sent")
+        try:
+            self.note(line.call(body, path, **headers)[0])
+        except GONE as error:
+            self.note(type(error).__name__)
+            time.sleep(0.05)
+
+    def each(self, name: str, count: int) -> Iterator[str]:
+        """Yield a name of its own for each message, for as long as the attack goes on, *count* a second."""
+        number, begun = 0, time.monotonic()
+        while self.goes_on:
+            yield f"{self.orders['name']}-{name}-{number}"
+            number += 1
+            time.sleep(max(0.0, begun + number / count - time.monotonic()))
+
+
+Deed = Callable[[Siege, Mapping[str, Any], int], None]
+
+
+def identity(partner: Mapping[str, Any]) -> Identity:
+    """Return a partner's key and certificate."""
+    return Identity.read(Path(partner["key"]), Path(partner["certificate"]))
+
+
+def send_packets(make: Callable[[str, str, str], bytes], a_second: int) -> Deed:
+    """Return the deed of a partner that sends the packets that *make* makes, each signed and with an id of its own."""
+
+    def deed(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+        line, who = Line(partner, siege.orders["soap"], PATIENCE), identity(partner)
+        for name in siege.each(f"{partner['code']}-{caller}", a_second):
+            packet = make(partner["unit"], siege.orders["recipient"], name)
+            siege.call(line, payloads.signed(payloads.send_document(packet, name), who))
+
+    return deed
+
+
+def flood_namespaces(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+    """Send small calls whose Body declares hundreds of namespaces around a thousand elements."""
+    line = Line(partner, siege.orders["soap"], PATIENCE)
+    body = payloads.signed_namespaces(identity(partner))
+    while siege.goes_on:
+        siege.call(line, body)
+
+
+def flood_references(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+    """Send the same large call again and again: a question that is answered afresh each time."""
+    line, who = Line(partner, siege.orders["soap"], PATIENCE), identity(partner)
+    asked = f'<d:GetOrganizations xmlns:d="{payloads.DOCUMENTS}"/>'
+    body = payloads.header_blocks(who, asked, blocks=siege.orders.get("blocks", 390_000), references=28)
+    while siege.goes_on:
+        siege.call(line, body)
+
+
+def flood_elements(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+    """Send unsigned calls of hundreds of thousands of empty elements."""
+    line, body = Line(partner, siege.orders["soap"], PATIENCE), payloads.empty_elements(390_000)
+    while siege.goes_on:
+        siege.call(line, body)
+
+
+def leave_uploads(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+    """Begin an upload of 39 MB, send all but the end, and wait until it is cut."""
+    line = Line(partner, siege.orders["soap"], PATIENCE)
+    piece = b"x" * 65536
+    while siege.goes_on:
+        try:
+            with line.socket() as begun:
+                siege.note("sent")
+                begun.sendall(_head(siege, "Content-Length: 39000000"))
+                for _ in range(38_500_000 // len(piece)):
+                    begun.sendall(piece)
+                    if not siege.goes_on:
+                        break
+                begun.settimeout(max(0.1, siege.until - time.monotonic()))
+                siege.note(begun.recv(4096)[9:12].decode() or "closed")
+        except GONE as error:
+            siege.note(type(error).__name__)
+            time.sleep(0.2)
+
+
+def drip(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+    """Send a header, or a body, an octet at a time."""
+    line = Line(partner, siege.orders["soap"], PATIENCE)
+    while siege.goes_on:
+        try:
+            with line.socket() as begun:
+                siege.note("sent")
+                head = _head(siege, "Content-Length: 30000")
+                begun.sendall(head[:60] if caller % 2 else head)
+                dripped = head[60:] if caller % 2 else b"x" * 30000
+                begun.settimeout(0.001)
+                for octet in dripped:
+                    if not siege.goes_on:
+                        break
+                    begun.sendall(bytes([octet]))
+                    if _answered(begun):
+                        siege.note("cut")
+                        break
+                    time.sleep(0.5)
+        except GONE as error:
+            siege.note(type(error).__name__)
+            time.sleep(0.2)
+
+
+def _answered(line: Any) -> bool:
+    try:
+        line.recv(4096)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _head(siege: Siege, *lines: str) -> bytes:
+    place = urlsplit(siege.orders["soap"])
+    said = (f"POST {place.path} HTTP/1.1", f"Host: {place.netloc}", "Content-Type: text/xml; charset=utf-8", *lines)
+    return "\r\n".join((*said, "", "")).encode()
+
+
+def drop_mails(siege: Siege, _partner: Mapping[str, Any], _caller: int) -> None:
+    """Put mail after mail into the hub's mailbox, as anyone on the Internet can."""
+    octets, box = payloads.nested_mail(60, 1_900_000), Path(siege.orders["mailbox"])
+    for name in siege.each("mail", 1):
+        made = box / "tmp" / name
+        made.write_bytes(octets)
+        made.chmod(0o644)
+        made.rename(box / "new" / name)
+        siege.note("sent")
+
+
+def guess_passwords(siege: Siege, _partner: Mapping[str, Any], caller: int) -> None:
+    """Try to sign in from an address of its own."""
+    line = Line({"ca": siege.orders["ca"]}, siege.orders["admin"], PATIENCE, source=f"127.0.1.{caller + 1}")
+    said = {"Content-Type": "application/x-www-form-urlencoded", "Origin": siege.orders["admin"]}
+    while siege.goes_on:
+        try:
+            _, page = line.call(path="/sign-in")
+            found = re.search(rb'name="proof" value="([^"]*)"', page)
+            proof = found[1].decode() if found else ""
+            form = urlencode({"name": "an", "password": "sai", "proof": proof}).encode()
+            siege.call(line, form, "/sign-in", Cookie=line.cookie, **said)
+        except GONE as error:
+            siege.note(type(error).__name__)
+            time.sleep(0.05)
+
+
+def ask_readiness(siege: Siege, _partner: Mapping[str, Any], caller: int) -> None:
+    """Ask /readyz without end."""
+    line = Line({"ca": siege.orders["ca"]}, siege.orders["admin"], PATIENCE, source=f"127.0.1.{caller + 1}")
+    while siege.goes_on:
+        siege.call(line, None, "/readyz")
+
+
+def ask_report(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+    """Ask for a large unit's report again and again."""
+    line, who = Line(partner, siege.orders["soap"].replace("/documents", "/reports"), PATIENCE * 4), identity(partner)
+    asked = (
+        '<r:GetWorkloadReport xmlns:r="urn:lienthong:reports:1">'
+        f"<r:OrganId>{partner['unit']}</r:OrganId><r:Form>edoc</r:Form><r:Period>{siege.orders['period']}</r:Period>"
+        "</r:GetWorkloadReport>"
+    )
+    while siege.goes_on:
+        siege.call(line, payloads.signed(asked, who))
+
+
+def read_report(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+    """Open a large unit's report in the console again and again, signed in."""
+    line = Line({"ca": siege.orders["ca"]}, siege.orders["admin"], PATIENCE * 4)
+    cookie = siege.orders["cookies"][caller]
+    path = f"/reports/edoc/{partner['unit']}/{siege.orders['period']}"
+    while siege.goes_on:
+        siege.call(line, None, path, Cookie=cookie)
+
+
+@attrs.frozen
+class Attack:
+    """One attack: its deeds, and how many callers of each hostile partner (or stranger) do each."""
+
+    what: str
+    deeds: Sequence[tuple[Deed, int]]
+    by: str = "partners"  #: or `strangers`: then once, and by nobody's key
+
+
+ATTACKS: Mapping[str, Attack] = {
+    "calendars": Attack(
+        "ten calendars of twenty dear rules in a packet; namespaces around elements",
+        [(send_packets(payloads.calendars, 1), 1), (flood_namespaces, 1)],
+    ),
+    "facts": Attack("twenty thousand facts in a packet of 20 kB", [(send_packets(payloads.fact_flood, 1), 1)]),
+    "headers": Attack(
+        "28 References over 390,000 Header blocks; 390,000 elements unsigned",
+        [(flood_references, 3), (flood_elements, 1)],
+    ),
+    "uploads": Attack("39 MB sent but for the end, and left", [(leave_uploads, 12)]),
+    "mails": Attack("a mail a second of sixty nested multiparts and 1.9 million lines", [(drop_mails, 1)], "strangers"),
+    "sign-in": Attack("forty addresses guess passwords", [(guess_passwords, 40)], "strangers"),
+    "readiness": Attack("forty connections ask /readyz", [(ask_readiness, 40)], "strangers"),
+    "dripping": Attack("headers and bodies an octet at a time", [(drip, 100)]),
+    "reports": Attack(
+        "two reports of a large unit by SOAP and two in the console, again and again",
+        [(ask_report, 1), (read_report, 1)],
+    ),
+}
+
+
+def run(orders: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Do the attacks, once somebody says so; return what was sent and answered in each."""
+    sieges = {name: Siege(orders) for name in orders["attacks"]}
+    threads = [
+        threading.Thread(target=deed, args=(siege, partner, caller + at * callers), daemon=True)
+        for name, siege in sieges.items()
+        for at, partner in enumerate(orders["partners"] if ATTACKS[name].by == "partners" else [{}])
+        for deed, callers in ATTACKS[name].deeds
+        for caller in range(callers)
+    ]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    until = time.monotonic() + orders["seconds"]
+    for siege in sieges.values():
+        siege.until = until
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.1, until + 2 - time.monotonic()))
+    return {name: dict(siege.counts) for name, siege in sieges.items()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(json.loads(sys.argv[1]))), flush=True)
