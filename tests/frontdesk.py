@@ -40,28 +40,39 @@ def partner(code: str, who: Identity, *units: str, **said: Any) -> config.Partne
 
 
 def intake(
-    made: config.Config, engine: sa.Engine, *partners: config.Partner, room: Callable[[], None] = nothing
+    made: config.Config,
+    engine: sa.Engine,
+    *partners: config.Partner,
+    room: Callable[[], None] = nothing,
+    anchors: Anchors | None = None,
 ) -> Intake:
-    """Return the intake of documents of a hub that is configured as *made*, but with these *partners*."""
+    """Return the intake of documents of a hub that is configured as *made*, but with these *partners* and *anchors*."""
     known = {each.code: each for each in (*partners, made.partners[made.upstream or ""])}
-    changed = attrs.evolve(made, anchors=Anchors([pki.authority().certificate]), partners=known)
+    trusted = anchors or Anchors([pki.authority().certificate])
+    changed = attrs.evolve(made, anchors=trusted, partners=known)
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
     books = Books(InlineDatabase(engine), at_once, room, nothing)
     return Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW)
 
 
 def ask(
-    desk: Intake, who: Identity, call: Any, *, earlier: int = 0, drawer: Drawer | None = None, **algorithms: Any
+    desk: Intake, who: Identity, call: Any, *, earlier: int = 0, drawer: Drawer | None = None, **layout: Any
 ) -> Answer:
     """Return the answer to *call* of *who*, signed so many seconds *earlier*: the octets of two calls must not be the same."""
+    return put(desk, written(who, call, earlier=earlier, **layout), who, drawer)
+
+
+def written(who: Identity, call: Any, *, earlier: int = 0, **layout: Any) -> bytes:
+    """Return *call* as *who* signs it so many seconds *earlier*."""
     created = NOW - timedelta(seconds=earlier)
     content = etree.tostring(calls.element(call)).decode()
-    layout = Layout(
-        content=content, created=stamp(created), expires=stamp(created + timedelta(minutes=5)), **algorithms
-    )
-    answered = Deferred.fromCoroutine(
-        desk.answer(Octets.of(layout.signed(who)), Manner(), who.certificate, drawer or Drawer())
-    )
+    times = {"created": stamp(created), "expires": stamp(created + timedelta(minutes=5))}
+    return Layout(**{"content": content, **times, **layout}).signed(who)
+
+
+def put(desk: Intake, body: bytes, shown: Identity, drawer: Drawer | None = None) -> Answer:
+    """Return the answer to the octets *body*, which come over a connection whose client showed the certificate of *shown*."""
+    answered = Deferred.fromCoroutine(desk.answer(Octets.of(body), Manner(), shown.certificate, drawer or Drawer()))
     done: list[Answer] = []
     _ = answered.addCallback(done.append)
     (answer,) = done

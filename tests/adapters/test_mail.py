@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import adapters
 from adapters.mail import Mail, opening
@@ -294,6 +295,9 @@ def test_who_signed_must_be_configured_valid_for_it_and_lead_to_an_anchor(tmp_pa
     ended = authority().issue("ended", begins=NOW - 9 * pki.DAY, ends=NOW - pki.DAY)
     late = signed(tmp_path, mail(CONTENT), ended)
     assert why(late, opening.Judge([ended.certificate], ANCHORS)).startswith("certificate-expired")
+    stamps = authority().issue("stamps", purposes=[ExtendedKeyUsageOID.TIME_STAMPING])
+    other = signed(tmp_path, mail(CONTENT), stamps)
+    assert why(other, opening.Judge([stamps.certificate], ANCHORS)).startswith("certificate-untrusted")
 
 
 @pytest.mark.parametrize("form", [(), ("-stream",), ("-nodetach",)], ids=["clear", "as a stream", "enclosed"])

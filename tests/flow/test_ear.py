@@ -4,16 +4,19 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 
 from hub import ear, store
+from hub.certificates import Anchors
 from hub.config.incidents import Incidents
 from hub.database import InlineDatabase
 from hub.desk import Books
 from hub.ear import AGAIN, GREETING, Connection, Ear
 from hub.errors import Unready
 from hub.policy import Policy
+from hub.revocation import RevocationList
 from hub.schema import message
 from hub.workroom import at_once
 from tests import databases, pki
@@ -209,3 +212,26 @@ def test_who_never_shakes_hands_takes_no_room_from_who_does(heard, monkeypatch):
     last.handshakeCompleted()
     _, fourth = connect(heard)
     assert (line.gone, second.gone, third.gone, fourth.gone) == (False, True, False, True)
+
+
+def test_a_line_counts_as_long_as_the_certificate_of_its_connection_does(heard, journal):
+    authority = pki.authority()
+    anchors = heard.province.config.anchors = Anchors([authority.certificate])
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    protocol.dataReceived(opening(1))
+    assert kept(journal) == 1
+    anchors.hear([RevocationList(authority.crl(IDENTITY))], {})
+    protocol.dataReceived(opening(2))
+    assert (line.gone, kept(journal)) == (True, 1)
+
+
+def test_who_may_serve_only_tells_nothing(heard, journal):
+    authority = pki.authority()
+    heard.province.config.anchors = Anchors([authority.certificate])
+    server = authority.issue("serves", purposes=[ExtendedKeyUsageOID.SERVER_AUTH])
+    protocol, line = connect(heard)
+    line.getPeerCertificate = lambda: SimpleNamespace(to_cryptography=lambda: server.certificate)
+    protocol.handshakeCompleted()
+    protocol.dataReceived(opening(1))
+    assert (line.gone, kept(journal)) == (True, 0)

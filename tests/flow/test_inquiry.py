@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 from twisted.internet.task import Clock
 
@@ -254,6 +255,18 @@ def test_a_stapled_response_is_judged_in_the_handshake(staple, rule, taken):
     server = tls.context(SOYTE)
     server.set_ocsp_server_callback(lambda _connection, _data: staple)
     assert shaken(server, tls.context(None, check, stapled=stapled)) is taken
+
+
+@pytest.mark.parametrize("shown", ["its own", "another's", "no server's"])
+def test_a_server_shows_a_certificate_of_the_partner_that_is_for_servers(shown):
+    callers = CA.issue("calls", purposes=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    identity = {"its own": SOYTE, "another's": GONE, "no server's": callers}[shown]
+    partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE, callers]))
+    check, stapled = judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
+    assert shaken(tls.context(identity), tls.context(None, check)) is (shown == "its own")
+    if shown == "no server's":
+        with pytest.raises(Untrusted, match="extended key usage"):
+            stapled(identity.certificate, b"")
 
 
 def test_a_key_for_pss_alone_serves_tls(made):

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 import sqlalchemy as sa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -625,6 +626,8 @@ def test_a_report_that_an_official_signed_holds_and_says_who_and_when(edoc, sign
     assert "Nguyễn Văn An" in who.en
     assert {"seal", "sum", "sealer"} <= {each.check for each in told if each.holds}
     assert false(content) == [("official", "")], "a CA that the reader did not name"
+    stamps = PERSONS.issue("stamps", begins=BEGINS, ends=ENDS, purposes=[ExtendedKeyUsageOID.TIME_STAMPING])
+    assert false(sign(members(edoc)["report.xml"], stamps, ENDED), KNOWS_AN) == [("official", "")], "for something else"
 
 
 def test_a_signature_of_the_last_moment_there_is_is_a_finding(edoc):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import attrs
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -311,6 +312,12 @@ def test_a_certificate_that_cannot_be_traced_makes_the_signature_unverifiable():
     assert (found.standing, found.code) == (UNVERIFIABLE, "certificate-untrusted")
     overdue = Anchors([CA.certificate], [CA.crl(ends=NOW - timedelta(minutes=1))])
     assert judged(HONEST, anchors=overdue).standing is UNVERIFIABLE
+
+
+def test_a_certificate_for_something_else_makes_the_signature_unverifiable():
+    stamps = CA.issue("stamps", purposes=[ExtendedKeyUsageOID.TIME_STAMPING])
+    found = judged(Seal().signed(stamps), stamps)
+    assert (found.standing, found.code) == (UNVERIFIABLE, "certificate-untrusted")
 
 
 def test_a_partner_may_have_several_certificates():

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from lxml import etree
 from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureMethod
 from signxml.exceptions import SignXMLException
@@ -353,6 +354,11 @@ def test_the_key_must_be_one_to_sign_with():
     ):
         identity = PERSONS.issue("keyed", key_usage=usage(**used))
         assert judged(identity) == wanted
+
+
+def test_a_certificate_for_something_else_signs_nothing():
+    assert judged(PERSONS.issue("stamps", purposes=[ExtendedKeyUsageOID.TIME_STAMPING])) == "certificate-untrusted"
+    assert judged(PERSONS.issue("mails", purposes=[ExtendedKeyUsageOID.EMAIL_PROTECTION])) == "an"
 
 
 def test_a_key_that_only_commits_still_opens_no_connection():
