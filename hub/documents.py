@@ -36,10 +36,10 @@ def places(packet: Packet | None) -> set[str]:
     return {name for document, code, date in (own, *others) for name in (document, f"{code},{date}") if name}
 
 
-def named(tx: Transaction, packet: Packet | None, routes: Routes) -> dict[str, bool | None]:
-    """Return the DocumentIds that the change *packet* is about: True when its From unit sent one, False when nobody did.
+def named(tx: Transaction, packet: Packet | None, partner: str, routes: Routes) -> dict[str, bool | None]:
+    """Return the DocumentIds that the change *packet* of *partner* is about: True when its From unit sent one, False when nobody did.
 
-    None is one that only another unit sent.  Where a recall's `ResponseFor` names several, those of its own unit are meant.
+    None is one that only another unit sent, or that only others brought where *partner* does not stand for the unit.  Where a recall's `ResponseFor` names several, those of its own unit are meant.
     """
     if packet is None or packet.kind not in changes.CHANGES:
         return {}
@@ -50,7 +50,8 @@ def named(tx: Transaction, packet: Packet | None, routes: Routes) -> dict[str, b
         if not each.document_id:
             which = sa.and_(table.c.code == each.code, table.c.promulgation_date == each.promulgation_date)
         known = sa.and_(which, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.DOCUMENTS))
-        own = sa.select(table.c.document_id).where(known, table.c.sender == sender).order_by(table.c.id.desc()).limit(1)
+        own = sa.select(table.c.document_id).where(known, table.c.sender == sender, _within(partner, sender, routes))
+        own = own.order_by(table.c.id.desc()).limit(1)
         document = tx.scalars(own).first()
         if document is not None:
             found[document] = True
@@ -60,6 +61,11 @@ def named(tx: Transaction, packet: Packet | None, routes: Routes) -> dict[str, b
     if packet.kind is Kind.RECALL and any(found.values()):
         return {document: known for document, known in found.items() if known}
     return found
+
+
+def _within(partner: str, sender: str, routes: Routes) -> sa.ColumnElement[bool]:
+    """Select the messages of the unit *sender* that *partner* may change: all where it stands for the unit, else those it brought."""
+    return sa.true() if routes.stands_for(partner, sender) else table.c.partner == partner
 
 
 def lane(
@@ -86,9 +92,15 @@ def lane(
 
 
 def amend(
-    tx: Transaction, message_id: str, packet: Packet, about: Mapping[str, bool | None], routes: Routes, now: datetime
+    tx: Transaction,
+    message_id: str,
+    packet: Packet,
+    about: Mapping[str, bool | None],
+    partner: str,
+    routes: Routes,
+    now: datetime,
 ) -> None:
-    """Keep what the recall, update or replacement *message_id* means for the documents it is *about*, and stop what it stops.
+    """Keep what the recall, update or replacement *message_id* of *partner* means for the documents it is *about*, and stop what it stops.
 
     Where the hub does not know the document it is marked so, kept and routed all the same.
     """
@@ -103,12 +115,16 @@ def amend(
         if mark.effect is not changes.Effect.UPDATED:
             units.setdefault((mark.document_id, mark.effect), []).append(mark.unit)
     for (document, effect), stopped in units.items():  # once for all units: what carries it is looked for once
-        carriers = [each for each in _carriers(tx, sender, document) if each != message_id]
+        within = _within(partner, sender, routes)
+        carriers = [each for each in _carriers(tx, sender, document, within) if each != message_id]
         deliveries.stop(tx, carriers, stopped, effect, message_id, now)
 
 
-def _carriers(tx: Transaction, sender: str, document_id: str) -> list[str]:
-    """Return the messages that carry a document to its recipients: itself, its replacements under its id, its updates."""
+def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnElement[bool]) -> list[str]:
+    """Return the messages that carry a document to its recipients: itself, its replacements under its id, its updates.
+
+    *within*: of which messages.
+    """
     updates = sa.select(change.c.message).where(
         change.c.sender == sender,
         change.c.document_id == document_id,
@@ -119,30 +135,35 @@ def _carriers(tx: Transaction, sender: str, document_id: str) -> list[str]:
         sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*changes.DOCUMENTS, Kind.UPDATE))),
         sa.and_(same, table.c.id.in_(updates), table.c.kind == Kind.UPDATE),
     )
-    return list(tx.scalars(sa.select(table.c.id).where(carries)))
+    return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
 
 
-def stops(tx: Transaction, message_id: str, packet: Packet, goes: Sequence[Route], routes: Routes) -> list[Stop]:
+def stops(
+    tx: Transaction, message_id: str, packet: Packet, partner: str, goes: Sequence[Route], routes: Routes
+) -> list[Stop]:
     """Return what came before the document *packet*, and before anything of it went to the unit it stops, of where it *goes*.
 
-    A document sent again after its recall is a new sending, and goes.
+    It counts if *partner*, who brings the document, brought it too, or somebody who stands for the unit.  A document sent again after its recall is a new sending, and goes.
     """
     sender = routes.canonical(packet.sender)
     early = (
-        sa.select(change.c.unit, change.c.effect, sa.func.min(change.c.message).label("message"))
+        sa.select(change.c.unit, change.c.effect, table.c.partner, sa.func.min(change.c.message).label("message"))
+        .join(table, table.c.id == change.c.message)
         .where(
             change.c.sender == sender,
             change.c.document_id == packet.document_id,
             change.c.effect != changes.Effect.UPDATED,
         )
-        .group_by(change.c.unit, change.c.effect)
+        .group_by(change.c.unit, change.c.effect, table.c.partner)
     )
     first: dict[str, tuple[str, str]] = {}  # by unit: the first change that stops it there
     for row in tx.execute(early):
+        if row.partner != partner and not routes.stands_for(row.partner, sender):
+            continue
         first[row.unit] = min(first.get(row.unit, (row.message, row.effect)), (row.message, row.effect))
     if not first:
         return []
-    carriers = [each for each in _carriers(tx, sender, packet.document_id) if each != message_id]
+    carriers = [each for each in _carriers(tx, sender, packet.document_id, sa.true()) if each != message_id]
     been = set(tx.scalars(sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers)).distinct()))
     stopped: dict[tuple[str, str], list[str]] = {}
     for recipient in (route.recipient for route in goes if route.recipient not in been):

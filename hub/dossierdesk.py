@@ -29,10 +29,14 @@ async def get_dossier(books: Books, case: Case) -> etree._Element:
     if organ:
         if not routes.may_send(partner.code, organ):
             raise CallRefused(Problem("not-yours", organ))
-        units: Collection[str] | None = [routes.canonical(organ)]
+        units = [routes.canonical(organ)]
+        brought_by = None if routes.stands_for(partner.code, organ) else partner.code
+        unit, told = await books.journal.read(_told, dossier, units, brought_by)
     else:
-        units = None if ANY in partner.units else [routes.canonical(unit) for unit in partner.units]
-    unit, told = await books.journal.read(_told, dossier, units)
+        units = [routes.canonical(unit) for unit in partner.units if unit != ANY]
+        unit, told = await books.journal.read(_told, dossier, units)
+        if not told and ANY in partner.units:  # of other units it sees what it brought itself
+            unit, told = await books.journal.read(_told, dossier, None, partner.code)
     size = sum(len(each.content) for each in told)
     found = await books.work(size, history.answer, unit, dossier, told)
     if found is None:
@@ -40,9 +44,11 @@ async def get_dossier(books: Books, case: Case) -> etree._Element:
     return found
 
 
-def _told(tx: Transaction, dossier: str, units: Collection[str] | None) -> tuple[str, list[Told]]:
-    """Return the unit of *units* that was told of last, and what was told of its dossier."""
-    rows = search.about(tx, NAME, dossier, units, MESSAGES)
+def _told(
+    tx: Transaction, dossier: str, units: Collection[str] | None, brought_by: str | None = None
+) -> tuple[str, list[Told]]:
+    """Return the unit of *units* (None: of any) that was told of last, and what was told of its dossier, by one partner or by all (None)."""
+    rows = search.about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
     unit = rows[0]["sender"] if rows else ""
     own = [row for row in rows if row["sender"] == unit]
     together = accumulate(row["size"] for row in own)

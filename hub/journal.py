@@ -60,7 +60,7 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
     twin = _accepted(tx, entry.partner, entry.message_id)
     if _becomes(twin, entry) is MessageState.ACCEPTED:
         store.one_at_a_time(tx, documents.places(entry.packet))
-        named = documents.named(tx, entry.packet, routes)
+        named = documents.named(tx, entry.packet, entry.partner, routes)
         if foreign := [document for document, known in named.items() if known is None]:
             entry = attrs.evolve(entry, problems=tuple(Problem("not-the-sender", each) for each in foreign))
         elif _insert(tx, entry, routes, named):
@@ -138,7 +138,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
     if packet.kind is Kind.STATUS:
         goes = statuses.goes(tx, packet, answered, entry.routes, routes)
     elif packet.kind is Kind.DOCUMENT:
-        stops = documents.stops(tx, entry.id, packet, goes, routes)
+        stops = documents.stops(tx, entry.id, packet, entry.partner, goes, routes)
     deliveries.make(tx, entry.id, goes, now, lane=lane, urgency=packet.priority, hour=packet.hour)
     if packet.kind is Kind.STATUS:
         worth = entry.signature.standing if entry.signature else Standing.UNSIGNED
@@ -151,7 +151,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
     for stop in stops:
         deliveries.stop(tx, [entry.id], stop.units, stop.effect, stop.message, now)
     if packet.kind in changes.CHANGES:
-        documents.amend(tx, entry.id, packet, named, routes, now)
+        documents.amend(tx, entry.id, packet, named, entry.partner, routes, now)
     return True
 
 

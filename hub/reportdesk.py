@@ -146,9 +146,9 @@ def _known(tx: Transaction, book: Book) -> tuple[dict[str, datetime], dict[str, 
 
 
 def _own(case: Case, organ: str) -> str:
-    """Return the registry's code of a unit for which the caller may send.  Raises CallRefused `not-yours`."""
+    """Return the registry's code of a unit that the caller stands for.  Raises CallRefused `not-yours`."""
     routes = case.province.routes
-    if not routes.may_send(case.partner.code, organ):
+    if not routes.stands_for(case.partner.code, organ):
         raise CallRefused(Problem("not-yours", organ))
     return routes.canonical(organ)
 

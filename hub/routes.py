@@ -25,6 +25,7 @@ class Post:
     code: str
     units: tuple[str, ...]
     receive: Receive
+    tells: bool = False  #: it may report figures about any unit
 
 
 @attrs.frozen
@@ -47,6 +48,7 @@ class Routes:
     _posts: Mapping[str, Post]
     _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
     _receivers: Mapping[str, str]  #: unit -> partner
+    _tellers: frozenset[str] = frozenset()  #: partners that may report figures about any unit
 
     @classmethod
     def of(cls, units: Roll | Iterable[Unit], posts: Iterable[Post], *, province: str, upstream: str) -> Self:
@@ -60,7 +62,8 @@ class Routes:
             if p.receive is not Receive.NONE and p.code != upstream
             for code in senders[p.code] - {ANY}
         }
-        return cls(province, upstream, roll, by_code, senders, receivers)
+        tellers = frozenset(p.code for p in by_code.values() if p.tells)
+        return cls(province, upstream, roll, by_code, senders, receivers, tellers)
 
     def canonical(self, code: str) -> str:
         """Return the registry's code for *code*, which may be an alias or unknown."""
@@ -83,8 +86,15 @@ class Routes:
         allowed = self._senders.get(partner, frozenset())
         return ANY in allowed or self.canonical(code) in allowed
 
-    def permission(self, partner: str, code: str) -> tuple[Problem, ...]:
-        """Return why *partner* may not send for the unit *code*; nothing when it may.
+    def stands_for(self, partner: str, code: str) -> bool:
+        """Tell whether *partner* speaks as the unit *code* itself: it is configured with it by name, or is the axis and the unit outside.
+
+        Who may send for any unit (`*`) only carries: what others brought for a unit is not for it to change or to read.
+        """
+        return self.owns(partner, code) or (partner == self.upstream and self.outside(code))
+
+    def permission(self, partner: str, code: str, *, telling: bool = False) -> tuple[Problem, ...]:
+        """Return why *partner* may not send for the unit *code*, or, *telling*, not report figures about it; nothing when it may.
 
         `unit-unknown` for a code of the province that the registry does not hold; else `sender-not-allowed`, and `not-yours`
         beside it when it does not receive for the unit either.
@@ -92,7 +102,7 @@ class Routes:
         unit = self.canonical(code)
         if self._unit(unit) is None and not self.outside(unit):
             return (Problem("unit-unknown", code),)
-        if self.may_send(partner, code):
+        if self.may_send(partner, code) or (telling and partner in self._tellers):
             return ()
         unsent = Problem("sender-not-allowed", code)
         return (unsent,) if self.receives(partner, code) else (unsent, Problem("not-yours", code))

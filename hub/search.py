@@ -104,10 +104,18 @@ def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def about(tx: Transaction, service: str, key: str, units: Collection[str] | None, most: int) -> list[sa.RowMapping]:
+def about(
+    tx: Transaction,
+    service: str,
+    key: str,
+    units: Collection[str] | None,
+    most: int,
+    *,
+    brought_by: str | None = None,
+) -> list[sa.RowMapping]:
     """Return `id`, `sender`, `received_at`, `sha256` and `size` of the accepted messages about a business key, the newest first.
 
-    Of *units* (None: all), at most *most*.
+    Of *units* (None: all), at most *most*; those alone that the partner *brought_by* brought, where one is named.
     """
     written, keys = json.dumps(key, ensure_ascii=False), table.c["keys"]
     query = (
@@ -118,6 +126,8 @@ def about(tx: Transaction, service: str, key: str, units: Collection[str] | None
     )
     if units is not None:
         query = query.where(table.c.sender.in_(list(units)))  # with `document_id`, an index
+    if brought_by is not None:
+        query = query.where(table.c.partner == brought_by)
     with tx.execute(query.execution_options(yield_per=100)) as rows:
         exact = (row for row in rows.mappings() if key in json.loads(row["keys"]))  # SQLite's LIKE minds no case
         return list(islice(exact, most))

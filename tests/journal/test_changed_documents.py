@@ -167,9 +167,37 @@ def test_only_the_unit_that_sent_a_document_may_change_it(today, packet):
 
 
 def test_the_sender_is_the_unit_whichever_partner_carried_it(today):
-    sent = today.take(document("000.00.13.H55")).id
-    today.take(recall(), "any")
+    sent = today.take(document("000.00.13.H55"), "any").id
+    today.take(recall())
     assert today.states(sent) == {"H55.01": State.DEAD}
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        recall(),
+        recall(about="", responses=(ResponseFor("H55.13", "", "", "D1"),)),
+        change(Kind.UPDATE, about="D1", removed=("H55.01",)),
+        change(Kind.REPLACEMENT, replaces=(Replaced("D1"),)),
+    ],
+)
+def test_who_may_send_for_any_unit_changes_nothing_that_others_brought(today, packet):
+    sent = today.take(document()).id
+    assert today.take(packet, "any").problems == (Problem("not-the-sender", "D1"),)
+    assert today.states(sent) == {"H55.01": State.WAITING}
+
+
+def test_who_may_send_for_any_unit_changes_what_it_brought_and_nothing_else_of_that_id(today):
+    theirs = today.take(document()).id
+    own = today.take(document(), "any").id
+    assert today.take(recall(), "any").problems == ()
+    assert today.states(own) == {"H55.01": State.DEAD}
+    assert today.states(theirs) == {"H55.01": State.WAITING}
+
+
+def test_a_recall_of_who_may_send_for_any_unit_does_not_stop_what_the_unit_itself_sends_later(today):
+    assert today.take(recall(), "any").problems == ()
+    assert today.states(today.take(document()).id) == {"H55.01": State.WAITING}
 
 
 # --- update and replacement -----------------------------------------------------------------------------------------------
@@ -362,7 +390,7 @@ def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messa
     recall = attrs.evolve(document(), kind=Kind.RECALL, responses=named)
 
     def look(tx):
-        assert documents.named(tx, recall, ROUTES) == {"nobody's": False}
+        assert documents.named(tx, recall, "sotttt", ROUTES) == {"nobody's": False}
         assert statuses.answered(tx, status("03", document_id="", number="1/X", date="2026/11/20"), ROUTES) is None
 
     found = looks_at_messages(tmp_path, look)

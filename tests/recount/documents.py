@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from tests.recount.letter import CHANGES, Letter
-from tests.recount.places import canonical
+from tests.recount.places import canonical, stands_for
 
 DOCUMENTS = ("document", "replacement")
 STEP = timedelta(minutes=10)  #: how far a degree of urgency goes ahead
@@ -66,8 +66,11 @@ class Message:
         return next((each for each in self.sent if each.recipient == recipient), None)
 
 
-def named(messages: Sequence[Message], letter: Letter) -> dict[str, bool | None]:
-    """Return the documents a change names: known of its own unit, not known, or (None) known of another only."""
+def named(messages: Sequence[Message], letter: Letter, partner: str) -> dict[str, bool | None]:
+    """Return the documents a change names: known of its own unit, not known, or (None) known of another only.
+
+    Who may send for any unit alone knows those only that it brought itself.
+    """
     sender = canonical(letter.sender)
     if letter.kind == "replacement":
         wanted = [(document, "", "") for document, _ in letter.replaces]
@@ -87,7 +90,7 @@ def named(messages: Sequence[Message], letter: Letter) -> dict[str, bool | None]
                 else (one.letter.number, one.letter.date) == (number, date)
             )
         ]
-        own = [one for one in same if one.sender == sender]
+        own = [one for one in same if one.sender == sender and (one.partner == partner or stands_for(partner, sender))]
         if own:
             found[own[-1].letter.document_id] = True
         elif document and document not in found:
@@ -110,6 +113,15 @@ def effects(message: Message) -> list[tuple[str, str, str]]:
             units = [canonical(unit) for organs in lists for unit in organs] if all(lists) else [""]
             found += [(unit, "replaced", document) for unit in units]
     return found
+
+
+def changed_by(message: Message, document: str, messages: Sequence[Message]) -> list[Message]:
+    """Return what carries a document that a change may touch: what its partner brought, where that does not stand for the unit."""
+    return [
+        one
+        for one in carriers(messages, message.sender, document)
+        if one is not message and (one.partner == message.partner or stands_for(message.partner, message.sender))
+    ]
 
 
 def carriers(messages: Sequence[Message], sender: str, document: str) -> list[Message]:

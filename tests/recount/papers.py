@@ -49,7 +49,7 @@ def _accepted(papers: Papers, journal: Journal, name: str) -> Message:
     elif said.kind == "document":
         what = "sent"
     else:
-        message.about = tuple(documents.named(papers.messages, said))
+        message.about = tuple(documents.named(papers.messages, said, kept.partner))
         what = f"sent-{said.kind}"
     papers.messages.append(message)
     papers.log.append((kept.at, what, message, ""))

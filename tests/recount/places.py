@@ -49,6 +49,11 @@ def may_send(partner: str, code: str) -> bool:
     return partner == "any" or canonical(code) in PARTNERS[partner][0]
 
 
+def stands_for(partner: str, code: str) -> bool:
+    """Tell whether a partner may change what others brought for the unit; the one that may send for any may not."""
+    return may_send(partner, code) and partner != "any" if partner in PARTNERS else True
+
+
 def way(code: str, on: date) -> tuple[str, str] | str:
     """Return the partner that what is for *code* goes to and the unit it goes by; or why it cannot go."""
     code = canonical(code)

@@ -162,7 +162,7 @@ class Story:
         if (
             not problems
             and letter.kind in CHANGES
-            and any(known is None for known in documents.named(self.messages, letter).values())
+            and any(known is None for known in documents.named(self.messages, letter, partner).values())
         ):
             return {"not-the-sender"}
         return problems
@@ -197,7 +197,8 @@ class Story:
         if letter.kind == "status":
             message.answered = documents.answered(self.messages, letter)
         elif letter.kind in CHANGES:
-            named = {document: bool(known) for document, known in documents.named(self.messages, letter).items()}
+            found = documents.named(self.messages, letter, message.partner)
+            named = {document: bool(known) for document, known in found.items()}
             message.about = tuple(named)
         message.lane = documents.lane(self.messages, message)
         early = self._early(message) if letter.kind == "document" else []
@@ -221,9 +222,7 @@ class Story:
         if not any(named.values()):
             self._expect("document-unknown", at, message, unit=message.sender, documents=list(named))
         for unit, effect, document in documents.effects(message):
-            carriers = [
-                other for other in documents.carriers(self.messages, message.sender, document) if other is not message
-            ]
+            carriers = documents.changed_by(message, document, self.messages)
             self._stop(carriers, unit, effect, message, at)
 
     def _early(self, document: Message) -> list[tuple[str, str, Message]]:
@@ -231,6 +230,7 @@ class Story:
             (unit, effect, change)
             for change in self.messages
             if change.sender == document.sender
+            and (change.partner == document.partner or places.stands_for(change.partner, change.sender))
             for unit, effect, about in documents.effects(change)
             if about == document.letter.document_id
         ]
