@@ -122,7 +122,7 @@ def judge_record(
         entry = attrs.evolve(entry, record=record)
         require_family(record, province.routes)
         if partner != HUB:
-            require_permission(record, partner, province.routes)
+            require_permission(record, partner, province.routes, telling=service.telling)
             require_standard(record, province.config.partners[partner].policy)
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
@@ -142,10 +142,13 @@ def judge_record(
     return attrs.evolve(entry, routes=routes, receipt=receipt)
 
 
-def require_permission(record: Record, partner: str, routes: Routes) -> None:
-    """Raise `Rejected` where *partner* may not speak for a unit that *record* tells of; what tells of no unit's work is anybody's."""
+def require_permission(record: Record, partner: str, routes: Routes, *, telling: bool = False) -> None:
+    """Raise `Rejected` where *partner* may not speak for a unit that *record* tells of; what tells of no unit's work is anybody's.
+
+    *telling*: the record only reports figures about units, which who may tell of any unit may bring too.
+    """
     for unit in dict.fromkeys((record.sender, *(fact.unit for fact in record.facts))):
-        if unit and (why := routes.permission(partner, unit)):
+        if unit and (why := routes.permission(partner, unit, telling=telling)):
             raise Rejected(why[0])
 
 

@@ -13,6 +13,7 @@ import attrs
 from cryptography import x509
 
 import adapters
+from hub import grants
 from hub.certificates import ALLOW, SIGN, Untrusted
 from hub.config import ANY, Config, Partner
 from hub.config.trusting import signed_by
@@ -43,7 +44,7 @@ def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> l
 
     def found(config: Config) -> list[Mistake]:
         certificates = [mistake for mistake, _grave in partner_certificates(config, now)]
-        return [*adapter_mistakes(config), *certificates, *routing_mistakes(config, known)]
+        return [*adapter_mistakes(config), *grant_mistakes(config), *certificates, *routing_mistakes(config, known)]
 
     others = {other: partner for other, partner in config.partners.items() if other != code}
     before = set(found(attrs.evolve(config, partners=others)))
@@ -111,6 +112,15 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
         if partner.url and urlsplit(partner.url).scheme not in schemes:
             wrong = f"the adapter {partner.adapter} does not speak to {partner.url}"
             yield Mistake(f"{place}: url", wrong, f"a URL that begins with {', '.join(schemes)}")
+
+
+def grant_mistakes(config: Config) -> Iterable[Mistake]:
+    """Give the names in `calls` that no service and no operation has."""
+    for partner in config.partners.values():
+        for name in partner.calls or ():
+            if name not in grants.names():
+                wrong = f"there is no service or operation {name}"
+                yield Mistake(f"partners/{partner.code}.toml: calls", wrong, f"of {', '.join(grants.names())}")
 
 
 def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:

@@ -56,6 +56,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *_installation(),
         *_contracts(),
         *agreement.adapter_mistakes(config),
+        *agreement.grant_mistakes(config),
         *agreement.identity_mistakes(config, now),
         *_feed(config),
         *_reports(config),

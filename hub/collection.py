@@ -20,6 +20,7 @@ from hub.admission import judge_message, judge_record
 from hub.config import Partner
 from hub.desk import Books
 from hub.errors import Unready
+from hub.grants import SEND, is_granted, refusal
 from hub.ids import new_id
 from hub.journal import Entry
 from hub.lifecycle import SET_ASIDE
@@ -170,17 +171,7 @@ class CollectionService(Service):
             if round_.failures + 1 < SET_ASIDE:
                 raise
             log.exception("arrival-set-aside", tracking=tracking)
-            content = Octets.of(arrival.content)
-            entry = Entry(
-                id=tracking,
-                partner=partner.code,
-                message_id=arrival.message_id,
-                service=arrival.service,
-                received_at=now,
-                content=content,
-                sha256=content.sha256(),
-                problems=(Problem("hub-error", tracking),),
-            )
+            entry = _refused(arrival, partner, now, tracking, Problem("hub-error", tracking))
             taken = await self._books.take(entry, province.routes)
         return Judged(not taken.problems, taken.problems)
 
@@ -188,6 +179,10 @@ class CollectionService(Service):
         self, arrival: Arrival, partner: Partner, province: Province, now: datetime, tracking: str
     ) -> Entry:
         content = arrival.content
+        operation = SEND if arrival.service == DOCUMENTS else ""
+        if not is_granted(partner, province.routes.upstream, arrival.service, operation, collected=True):
+            problem = refusal(arrival.service, operation)
+            return _refused(arrival, partner, now, tracking, problem)
         if arrival.service == DOCUMENTS:
             call = calls.SendDocument(Octets.of(content), arrival.message_id)
             return await self._books.work(
@@ -197,6 +192,21 @@ class CollectionService(Service):
         return await self._books.work(
             len(content), judge_record, service, content, arrival.message_id, code, province, now, tracking
         )
+
+
+def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, problem: Problem) -> Entry:
+    """Return the entry of what arrived and is refused for *problem*, unread."""
+    content = Octets.of(arrival.content)
+    return Entry(
+        id=tracking,
+        partner=partner.code,
+        message_id=arrival.message_id,
+        service=arrival.service,
+        received_at=now,
+        content=content,
+        sha256=content.sha256(),
+        problems=(problem,),
+    )
 
 
 def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:

@@ -15,6 +15,7 @@ from hub.config import Partner
 from hub.contract import Contract
 from hub.desk import Books, Case
 from hub.errors import CallRefused, Rejected, Unready
+from hub.grants import SEND, is_granted, refusal
 from hub.hanoi import day
 from hub.model import Problem
 from hub.opening import Opened, Read
@@ -81,6 +82,8 @@ class DocumentDesk:
                 reached = [unit for unit in units if since is None or not unit.until or unit.until > day(since)]
                 return answers.organizations(reached)
             case calls.CheckPermission(organ):
+                if not is_granted(partner, case.province.routes.upstream, self.contract.name, SEND):
+                    return answers.permission((refusal(self.contract.name, SEND),))
                 return answers.permission(routes.permission(partner.code, organ))
         raise AssertionError(f"{opened.operation} was read as no call of this desk")
 

@@ -4,6 +4,7 @@ Syslog has no answer.  So what has come is kept until it is committed, one line 
 is read from that connection: TCP tells the sender to wait, and the sender keeps the rest.  Knows connections and rules; no SQL.
 """
 
+import hashlib
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
@@ -27,6 +28,7 @@ from hub.certificates import CLIENT, fingerprint
 from hub.config import ANY, Partner
 from hub.desk import Books
 from hub.errors import Rejected, Unready
+from hub.grants import is_granted, refusal
 from hub.ids import new_id
 from hub.journal import Entry, Taken
 from hub.model import Event, Problem
@@ -120,6 +122,18 @@ class Ear(Service):
     def _judge(self, octets: bytes, line: Line, partner: Partner) -> tuple[Entry, Entry | None]:
         """Return the message that tells of an incident, and the report of it, if one is due."""
         province, now = self.province, self._now()
+        if not is_granted(partner, province.routes.upstream, SERVICE.name):
+            entry = Entry(
+                id=new_id(now),
+                partner=partner.code,
+                message_id=None,
+                service=SERVICE.name,
+                received_at=now,
+                content=octets,
+                sha256=hashlib.sha256(octets).hexdigest(),
+                problems=(refusal(SERVICE.name),),
+            )
+            return entry, None
         told = province.config.incidents
         who_is = partial(_who_is, province.routes, partner)
         service = attrs.evolve(SERVICE, read=partial(read, rules=told.rules, who_is=who_is))

@@ -50,6 +50,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Không đọc được lịch họp (iCalendar); hãy đối chiếu RFC 5545",
         "The calendar cannot be read; compare it with RFC 5545",
     ),
+    "call-not-granted": (
+        "Hệ thống của bạn không được cấp quyền gọi thao tác này; đơn vị vận hành cấp bằng khóa calls (lienthong partners add MÃ --replace --calls …)",
+        "Your system is not granted this operation; the operator grants it by the key calls (lienthong partners add CODE --replace --calls …)",
+    ),
     "certificate-expired": (
         "Chứng thư ngoài thời hạn hiệu lực; hãy gia hạn",
         "The certificate is outside its validity; renew it",

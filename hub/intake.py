@@ -18,6 +18,7 @@ from hub.certificates import CLIENT, fingerprint
 from hub.config import Partner
 from hub.desk import Books, Case, Desk
 from hub.errors import CallRefused, Rejected, Unready
+from hub.grants import NotGranted
 from hub.ids import new_id
 from hub.journal import Entry
 from hub.model import Event, Problem
@@ -138,6 +139,11 @@ class Intake:
                 drawer,
                 self._desk.read,
             )
+        except NotGranted as refused:  # well signed, so an event tells who asked for what; the body is nobody's to keep
+            said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
+            problem = refused.problems[0]
+            await self._refuse({**said, "code": problem.code, "detail": problem.detail}, now)
+            raise
         except Rejected as rejected:
             self._books.room()
             private = self._desk.private

@@ -12,7 +12,7 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import calls, carriage, envelope, signature
+from hub import calls, carriage, envelope, grants, signature
 from hub.carriage import Carriage, Manner
 from hub.certificates import SIGN
 from hub.config import Partner
@@ -56,7 +56,8 @@ def open_call(
     """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
     verified Body says: the call that *read* makes of the validated element and the octets of its binary values.
 
-    Raises `Rejected` with the code of the step that refused it.
+    Raises `Rejected` with the code of the step that refused it; `NotGranted`, before the call is validated and read, for an operation
+    that whoever signed it may not call.
     """
     names = frozenset(etree.QName(name).localname for name in contract.binary)
     octets = Octets.of(body) if isinstance(body, bytes) else body
@@ -68,6 +69,7 @@ def open_call(
     believed = believe(unpacked, opened, callers, shown, province, now)
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
+    grants.require_granted(believed.partner, province.routes.upstream, contract.name, operation.name)
     for action in (manner.action, unpacked.action):
         if not envelope.action_matches(action, operation.action):
             raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))

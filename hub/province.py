@@ -26,7 +26,12 @@ class Province:
     def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
         """Put the picture together from a configuration that `check` has passed and the registry's units."""
         posts = [
-            Post(partner.code, partner.units, partner.receive if partner.takes_documents else Receive.NONE)
+            Post(
+                partner.code,
+                partner.units,
+                partner.receive if partner.takes_documents else Receive.NONE,
+                tells=partner.tells,
+            )
             for partner in config.partners.values()
         ]
         routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)

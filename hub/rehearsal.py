@@ -16,7 +16,7 @@ from hub.contract import Contract
 from hub.demo import packets
 from hub.errors import Mistake, Rejected
 from hub.hanoi import day
-from hub.model import Receive
+from hub.model import DOCUMENTS, Receive
 from hub.province import Province
 from hub.spool import Octets
 
@@ -74,7 +74,7 @@ def _reached(province: Province, contract: Contract, partner: Partner, unit: str
     call = calls.SendDocument(signing.sign_packet(content, identity))
     body = signature.sign(envelope.wrap(calls.element(call)), identity, now)
     policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere
-    signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy)
+    signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy, calls=(DOCUMENTS,))
     manner = Manner(action=calls.action(call))
     opened = opening.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
     assert isinstance(opened.call, calls.SendDocument)

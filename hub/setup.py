@@ -140,6 +140,7 @@ def _partner_files(ports: Ports) -> dict[str, str]:
             name="Hệ thống văn bản của sở (mẫu)",
             certificates=["pki/partners/sotttt.crt"],
             units=units("sotttt"),
+            calls=("documents", "dossiers", "incidents", "lookups", "mail", "reports"),
             receive="fetch",
         ),
         "vpub": partner_toml(

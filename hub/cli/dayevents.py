@@ -59,7 +59,7 @@ def found(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: 
     text = site.config.read_text("utf-8")
     (port,) = free_ports(1)
     site.config.write_text(text + _SETTINGS.format(port=port, agency=agency, unit=unit), "utf-8")
-    enrol(site, watchman, "Hệ thống giám sát (mẫu)", units)
+    enrol(site, watchman, "Hệ thống giám sát (mẫu)", units, calls=("incidents",))
 
 
 def compare(

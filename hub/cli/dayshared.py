@@ -83,8 +83,8 @@ def found(stage: "Stage", site: "Site", offices: Sequence[str]) -> None:
     (partners / f"{SERVICES}.toml").write_text(_NGSP.format(port=port), "utf-8")
     port = stage.open_office("dancu", "dancu")
     (partners / "dancu.toml").write_text(_DANCU.format(port=port), "utf-8")
-    enrol(site, MAIL, "Hệ thống thư điện tử công vụ (mẫu)", ("*",))
-    enrol(site, OFFICERS, "Cán bộ một cửa tra cứu (mẫu)", offices)
+    enrol(site, MAIL, "Hệ thống thư điện tử công vụ (mẫu)", (), tells=True)
+    enrol(site, OFFICERS, "Cán bộ một cửa tra cứu (mẫu)", offices, calls=("lookups",))
 
 
 def compare(notebooks: Mapping[str, list[Line]], facts: Iterable[Line], rows: Callable[[str], list[Line]]) -> list[str]:

@@ -9,8 +9,13 @@ if TYPE_CHECKING:
     from hub.demo.stage import Site
 
 
-def enrol(site: "Site", code: str, name: str, units: Sequence[str]) -> None:
-    """Write the file of a partner that calls for *units*, with a key and a certificate of the sample CA."""
+def enrol(
+    site: "Site", code: str, name: str, units: Sequence[str], *, calls: Sequence[str] = (), tells: bool = False
+) -> None:
+    """Write the file of a partner that calls for *units*, with a key and a certificate of the sample CA.
+
+    *calls*: what it may call, if not what its kind may; *tells*: it may report figures about any unit.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import (
@@ -30,4 +35,6 @@ def enrol(site: "Site", code: str, name: str, units: Sequence[str]) -> None:
     pki.write_secret(site.pki(f"partners/{code}.key"), pem)
     site.pki(f"partners/{code}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
     said = f'name = "{name}"\ncertificates = ["pki/partners/{code}.crt"]\nunits = {json.dumps(units)}\n'
+    said += f"calls = {json.dumps(calls)}\n" if calls else ""
+    said += 'tells = "*"\n' if tells else ""
     (site.directory / "partners" / f"{code}.toml").write_text(said, "utf-8")

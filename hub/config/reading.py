@@ -357,6 +357,8 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
     for unit in units:
         if unit != ANY and (len(unit) > 64 or not unit.isprintable() or " " in unit or ANY in unit):
             table.wrong("units", f"{unit!r} does not fit", _UNIT_EXPECTED)
+    calls = table.texts("calls", ())
+    tells = table.text("tells", "", like=r"\*", expected="'*': it may report figures about any unit")
     policy, wrongs = parse(table.table("policy").pairs(), table.place("policy"))
     mistakes += wrongs
     settings, secrets = _settings(table.table("settings"), home)
@@ -366,6 +368,8 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
         certificates=tuple(certificates),
         chain=tuple(link for file in named for link in file[1:]),
         units=units,
+        calls=calls if table.given("calls") else None,
+        tells=bool(tells),
         receive=Receive(receive),
         url=url or None,
         adapter=table.text(

@@ -50,6 +50,10 @@ class Partner:
     certificates: tuple[x509.Certificate, ...]
     chain: tuple[x509.Certificate, ...] = ()  #: CAs between those and an anchor, not trusted by themselves
     units: tuple[str, ...] = ()
+    calls: tuple[str, ...] | None = (
+        None  #: what it may call, SERVICE or SERVICE.OPERATION; None: what its kind may (`hub.grants`)
+    )
+    tells: bool = False  #: it may report figures about any unit
     receive: Receive = Receive.NONE
     url: str | None = None  #: where it is called: pushed to, collected from, or asked
     adapter: str = "documents"

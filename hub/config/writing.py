@@ -11,6 +11,7 @@ def partner_toml(
     name: str,
     certificates: Iterable[str],
     units: Iterable[str] = (),
+    calls: Iterable[str] = (),
     receive: str = "none",
     url: str | None = None,
     adapter: str | None = None,
@@ -23,6 +24,7 @@ def partner_toml(
         f"name = {quoted(name)}",
         _list("certificates", certificates),
         _list("units", units),
+        *([_list("calls", calls)] if calls else []),
         f"receive = {quoted(receive)}",
     ]
     if url:

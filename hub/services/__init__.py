@@ -30,6 +30,9 @@ class Service:
     milestones: frozenset[str]  #: of its facts
     attributes: frozenset[str] = frozenset()  #: names of the attributes its facts may have
     ours: frozenset[str] = frozenset()  #: the kinds of its messages that go to no other system
+    telling: bool = (
+        False  #: its messages only report figures about units: who may tell of any unit (`tells`) may bring them
+    )
     synced: str = ""  #: the milestone of each key of a message that was delivered to another system; empty: none
 
 

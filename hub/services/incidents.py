@@ -210,4 +210,5 @@ SERVICE = Service(
     read=read,
     milestones=frozenset([OPENED, CLOSED, CLOSING]),
     attributes=frozenset(["class", "severity", "time"]),
+    telling=True,
 )

@@ -100,4 +100,6 @@ def _tag(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"
 
 
-SERVICE = Service(name=NAME, read=read, milestones=frozenset({PROBED, UP}), attributes=frozenset({"link"}))
+SERVICE = Service(
+    name=NAME, read=read, milestones=frozenset({PROBED, UP}), attributes=frozenset({"link"}), telling=True
+)

@@ -128,4 +128,4 @@ class _Report:
             self.refuse("N", "Usage", "no unit's usage is told")
 
 
-SERVICE = Service(name=NAME, read=read, milestones=frozenset(FIGURES.values()))
+SERVICE = Service(name=NAME, read=read, milestones=frozenset(FIGURES.values()), telling=True)

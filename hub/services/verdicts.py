@@ -80,4 +80,4 @@ def _tag(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"
 
 
-SERVICE = Service(name=NAME, read=read, milestones=frozenset())
+SERVICE = Service(name=NAME, read=read, milestones=frozenset(), telling=True)

@@ -306,3 +306,17 @@ def test_who_says_so_while_it_is_being_asked_is_asked_once_more_for_it_may_have_
     assert len(node.shelf.cursors) == 3
     node.pass_time(5)
     assert len(node.shelf.cursors) == 3
+
+
+def test_what_a_partner_was_not_granted_to_bring_is_refused_unread_and_told_so(node):
+    province = node.province
+    named = attrs.evolve(province.config.partners["axis"], calls=("mail",))
+    node.province = Province.of(
+        attrs.evolve(province.config, partners={**province.config.partners, "axis": named}), UNITS
+    )
+    node.shelf.kept = {"d1": packet(1)}
+    node.start()
+    assert node.shelf.heard == [("d1", "fail call-not-granted")]
+    assert node.messages() == [("d1", "refused")]
+    with store.reading(node.engine) as tx:
+        assert not tx.execute(sa.text("SELECT 1 FROM fact")).all()

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from hub import ear, store
 from hub.certificates import Anchors
+from hub.config import Partner
 from hub.config.incidents import Incidents
 from hub.database import InlineDatabase
 from hub.desk import Books
@@ -17,7 +18,7 @@ from hub.ear import AGAIN, GREETING, Connection, Ear
 from hub.errors import Unready
 from hub.policy import Policy
 from hub.revocation import RevocationList
-from hub.schema import message
+from hub.schema import fact, message
 from hub.workroom import at_once
 from tests import databases, pki
 from tests.province import NOW, ROUTES
@@ -70,7 +71,7 @@ def journal(tmp_path):
 
 @pytest.fixture
 def heard(clock, journal):
-    partner = SimpleNamespace(code="sotttt", units=("H55.13",), services=(), certificates=(), policy=Policy())
+    partner = Partner(code="sotttt", name="", units=("H55.13",), services=(), certificates=(), policy=Policy())
     province = SimpleNamespace(
         routes=ROUTES,
         partner_with=lambda _: partner,
@@ -235,3 +236,18 @@ def test_who_may_serve_only_tells_nothing(heard, journal):
     protocol.handshakeCompleted()
     protocol.dataReceived(opening(1))
     assert (line.gone, kept(journal)) == (True, 0)
+
+
+def test_what_a_partner_was_not_granted_to_tell_is_refused_and_counts_for_nothing(heard, journal):
+    heard.province.partner_with = lambda _: Partner(
+        code="sotttt", name="", units=("H55.13",), services=(), certificates=(), calls=("documents",)
+    )
+    protocol, _line = connect(heard)
+    protocol.handshakeCompleted()
+    protocol.dataReceived(opening(1))
+    assert heard.counts == {"refused": 1}
+    with store.reading(journal.engine) as tx:
+        assert list(tx.scalars(message.select().with_only_columns(message.c.refusal))) == [
+            "call-not-granted: incidents"
+        ]
+        assert not tx.execute(fact.select()).all()

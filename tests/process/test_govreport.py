@@ -346,7 +346,7 @@ def test_a_hub_hands_a_report_in_and_learns_what_became_of_it(hub):
 
 def _hand_in_twice(hub, system):
     (hub.home / "partners/baocao.toml").write_text(
-        f'adapter = "govreport"\nreceive = "push"\nservices = ["reports"]\nunits = ["*"]\n'
+        f'adapter = "govreport"\nreceive = "push"\nservices = ["reports"]\ntells = "*"\n'
         f'url = "{system.url}"\n[policy]\ntransport = "plain"\ncollect = "200ms"\nfirst-retry = "100ms"\n'
         '[settings]\nsecret-file = "secret"\n'
     )
