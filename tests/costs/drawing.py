@@ -1,0 +1,113 @@
+"""Pairs of dimensions drawn from a seed, scaled to a size, and measured in CPU.  Knows no reader."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from random import Random
+from typing import Any
+
+import attrs
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+from hub.errors import Rejected
+from tests import pki
+
+#: The machine that bounds are stated for makes an RSA-2048 signature in so many seconds.
+SIGNATURE = 0.0003
+
+
+@attrs.frozen
+class Drawn:
+    """A message to be built: which two dimensions, how the room is shared, and all else that varies."""
+
+    reader: str
+    pair: tuple[str, str]
+    share: float  #: of the room, for the first
+    bounded: bool  #: neither is more than the hub's own bound for it
+    form: Mapping[str, str]
+
+
+@attrs.frozen
+class Measured:
+    """What a message cost."""
+
+    drawn: Drawn
+    size: int  #: octets
+    counts: Mapping[str, int]
+    seconds: float  #: of CPU, on the machine that bounds are stated for
+    said: str  #: the code it was refused with; empty if it was taken
+
+
+def draw(reader: str, module: Any, random: Random) -> Drawn:
+    """Draw what to build for the reader *module*."""
+    first, second = random.sample(sorted(module.DIMENSIONS), 2)
+    form = {name: random.choice(values) for name, values in sorted(module.FORMS.items())}
+    return Drawn(reader, (first, second), random.choice((0.1, 0.5, 0.9)), random.random() < 0.8, form)
+
+
+def scaled(module: Any, drawn: Drawn, room: Callable[[bytes], bool], shared: Callable[[bytes], bool]) -> dict[str, int]:
+    """Return the most of each dimension: the first while *shared* holds for the message, then the second, then the filler, while *room* does."""
+    counts: dict[str, int] = {}
+    for name, fits in ((drawn.pair[0], shared), (drawn.pair[1], room), (module.FILLER, room)):
+        if name not in counts:
+            bound = module.DIMENSIONS[name] if drawn.bounded or name == module.FILLER else None
+            counts[name] = _most(module, drawn, counts, name, fits, bound)
+    return counts
+
+
+def _most(
+    module: Any, drawn: Drawn, counts: Mapping[str, int], name: str, fits: Callable[[bytes], bool], bound: int | None
+) -> int:
+    """Return the largest number up to *bound* for which *fits* holds, as it does for all below; 1 where the number changes nothing."""
+
+    def build(number: int) -> bytes:
+        content: bytes = module.build({**counts, name: number}, drawn.form)
+        return content
+
+    if build(2) == build(1):
+        return 1
+    low, high = 0, 1
+    while (bound is None or high <= bound) and fits(build(high)):
+        low, high = high, high * 2
+    high = high if bound is None else min(high, bound + 1)
+    while high - low > max(1, low // 64):
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(build(middle)) else (low, middle)
+    return low
+
+
+def measure(drawn: Drawn, module: Any, size: int, bound: float = 0) -> Measured:
+    """Build what is *drawn* to just under *size* octets, and read it; again, up to twice, if it seems to cost more than *bound* seconds."""
+    counts = scaled(module, drawn, lambda c: len(c) < size - 1500, lambda c: len(c) < size * drawn.share)
+    content = module.finish(module.build(counts, drawn.form), drawn.form)
+    seconds, said = seconds_of(module.read, content)
+    for _ in range(2):
+        if bound and seconds > bound:
+            seconds = min(seconds, seconds_of(module.read, content)[0])
+    return Measured(drawn, len(content), counts, seconds, said)
+
+
+def seconds_of(read: Callable[[bytes], object], content: bytes) -> tuple[float, str]:
+    """Return the seconds of CPU that *read* took for *content*, as on the machine that bounds are stated for, and the code of its refusal."""
+    said, begun = "", time.thread_time()
+    try:
+        read(content)
+    except Rejected as rejected:
+        said = rejected.problems[0].code
+    return (time.thread_time() - begun) * scale(), said
+
+
+@cache
+def scale() -> float:
+    """Return by how much the machine that bounds are stated for is slower than this one."""
+    key: Any = pki.key("costs")
+    best = min(_signing(key) for _ in range(8))
+    return SIGNATURE / best
+
+
+def _signing(key: Any) -> float:
+    begun = time.thread_time()
+    for _ in range(20):
+        key.sign(b"x", PKCS1v15(), hashes.SHA256())
+    return (time.thread_time() - begun) / 20

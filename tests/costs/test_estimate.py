@@ -1,0 +1,57 @@
+"""What is estimated cheap is cheap: no message that is read on the reactor's thread costs over 5 ms more than an honest one of 8 KB."""
+
+from random import Random
+
+import pytest
+
+from hub import calls, cost, envelope, signing
+from hub.workroom import THRESHOLD
+from tests.costs import drawing, stage
+from tests.costs import envelope as envelopes
+from tests.costs import packet as packets
+from tests.packets import document
+from tests.pki import NOW
+
+ROOM = 0.005  #: seconds of CPU, of the machine that bounds are stated for
+READERS = {"envelope": (envelopes, cost.estimate_call), "packet": (packets, cost.estimate_packet)}
+PAIRS = 30
+SIGNED = 6000  #: what its signature adds to an estimate, at most
+
+
+def test_an_honest_call_of_8_kb_is_read_on_the_reactors_thread():
+    packet = document("Nội dung văn bản. " * 100)
+    call = signing.sign(envelope.wrap(calls.element(calls.SendDocument(packet))), stage.ME, NOW)
+    assert len(call) > 8 * 1024
+    assert cost.estimate_call(call) < THRESHOLD
+    assert cost.estimate_packet(packet) < THRESHOLD
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_is_estimated_below_the_threshold_costs_at_most_5_ms_more_than_an_honest_message(reader):
+    module, estimate = READERS[reader]
+    honest_form = {name: values[0] for name, values in module.FORMS.items()}
+    honest = module.finish(module.build({}, honest_form), honest_form)
+    module.read(honest)
+    basis = min(drawing.seconds_of(module.read, honest)[0] for _ in range(5))
+    random = Random(16)
+    found: list[tuple[float, bytes, drawing.Drawn]] = []
+    while len(found) < PAIRS:
+        drawn = drawing.draw(reader, module, random)
+        content = _cheap(module, drawn, estimate)
+        if estimate(content) < THRESHOLD:
+            seconds = min(drawing.seconds_of(module.read, content)[0] for _ in range(4))
+            found.append((seconds - basis, content[:300], drawn))
+    dearest = max(found, key=lambda each: each[0])
+    assert dearest[0] < ROOM, dearest
+
+
+def _cheap(module, drawn, estimate):
+    """Return what is *drawn* with as much in it as is estimated to be cheap, if its signature leaves room."""
+    room = THRESHOLD - SIGNED
+    counts = drawing.scaled(
+        module,
+        drawn,
+        lambda content: estimate(content) < room,
+        lambda content: estimate(content) < room * drawn.share,
+    )
+    return module.finish(module.build(counts, drawn.form), drawn.form)
