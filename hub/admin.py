@@ -1,15 +1,20 @@
-"""The admin port: is it alive, is it ready, what are its contracts, its metrics.  Knows what readiness means; changes nothing."""
+"""The admin port: is it alive, is it ready, what are its contracts, its metrics.  Knows what readiness means; changes nothing.
+
+Whoever reaches the port learns of each check whether it is well, or one word why not.  What lies behind it (paths, sockets, the
+database's own words) is for the log and for operators who are signed in.
+"""
 
 import json
 import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 import structlog
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
@@ -29,13 +34,28 @@ log = structlog.get_logger()
 CHAIN_LAG = timedelta(seconds=30)
 #: A partner's certificates are as much work to check as so many octets of XML.
 _CHECK = 2048
-#: So many may wait for what `/metrics` tells, each a little more of the stack where nothing has to be waited for.
-_WAITING = 20
+#: What was found is told for so long to whoever asks, in seconds: however many ask, the hub is looked at once in that time.
+SHARED = 1.0
+
+T = TypeVar("T")
+
+#: What each check is when it is not well: the code that anybody may read.
+CODES = {
+    "database": "unavailable",
+    "schema": "other-version",
+    "chain": "behind",
+    "queue": "not-written",
+    "disk": "low",
+    "keys": "unusable",
+    "clock": "events-ahead",
+    "revocation": "overdue",
+    "links": "down",
+}
 
 
 @attrs.frozen
 class Readiness:
-    """Each reason checked, and what was found; an empty text is well."""
+    """Each reason checked, and what was found, for operators; an empty text is well."""
 
     reasons: dict[str, str]
     borne: frozenset[str] = frozenset()  #: reasons that are told, and leave enough to be ready for
@@ -44,6 +64,53 @@ class Readiness:
     def ready(self) -> bool:
         """Tell whether every reason is well, or is borne."""
         return not any(found for name, found in self.reasons.items() if name not in self.borne)
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Return of each reason its code, which anybody may read; `ok` where it is well."""
+        return {name: CODES[name] if found else "ok" for name, found in self.reasons.items()}
+
+
+@attrs.define(eq=False)
+class SharedLook(Generic[T]):
+    """One look for all who ask while it lasts and for `SHARED` seconds after it."""
+
+    _look: Callable[[], Coroutine[Any, Any, T]]
+    _seconds: Callable[[], float]
+    _waiting: list[Deferred[T]] = attrs.field(factory=list, init=False)
+    _found: tuple[float, T] | None = attrs.field(default=None, init=False)  #: until when it is told, and what
+
+    def ask(self) -> Deferred[T]:
+        """Return what is found, or why nothing was."""
+        if self._found is not None and 0 < self._found[0] - self._seconds() <= SHARED:
+            return succeed(self._found[1])
+        asked: Deferred[T] = Deferred()
+        self._waiting.append(asked)
+        if len(self._waiting) == 1:
+            _ = Deferred.fromCoroutine(self._look()).addBoth(self._tell)
+        return asked
+
+    def _tell(self, found: T | Failure) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not isinstance(found, Failure):
+            self._found = self._seconds() + SHARED, found
+        for asked in waiting:
+            asked.callback(found)
+
+
+@attrs.define(eq=False)
+class ReadinessLog:
+    """Tells the log what was found, each time that it is not what was found before."""
+
+    _told: dict[str, str] = attrs.field(factory=lambda: dict.fromkeys(CODES, "ok"), init=False)
+
+    def tell(self, found: Readiness) -> Readiness:
+        """Return what was *found*."""
+        if found.codes != self._told:
+            self._told = found.codes
+            wrong = {name: why for name, why in found.reasons.items() if why}
+            log.warning("readiness-changed", ready=found.ready, reasons=wrong)
+        return found
 
 
 async def readiness(
@@ -60,8 +127,7 @@ async def readiness(
     Some partners kept out by an overdue list are told of: another node, or a restart, would serve the others no better.  Where all
     are kept out, nothing can be taken.
     """
-    names = ("database", "schema", "chain", "queue", "disk", "keys", "clock", "revocation", "links")
-    reasons = dict.fromkeys(names, "") | {"links": links}
+    reasons = dict.fromkeys(CODES, "") | {"links": links}
     try:
         schema, oldest = await journal.read(_journal_state)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is why we are not ready, and it is shown
@@ -157,7 +223,7 @@ class _Health(Resource):
 
 
 class _Ready(Resource):
-    """`/readyz`: 200 when work can be taken, else 503, with reasons either way."""
+    """`/readyz`: 200 when work can be taken, else 503, with codes either way."""
 
     isLeaf = probe = True
 
@@ -174,9 +240,7 @@ class _Ready(Resource):
             if gone:
                 return
             request.setResponseCode(200 if found.ready else 503)
-            request.write(
-                _json(request, {"ready": found.ready, "reasons": {k: v or "ok" for k, v in found.reasons.items()}})
-            )
+            request.write(_json(request, {"ready": found.ready, "reasons": found.codes}))
             request.finish()
 
         _ = Deferred.fromCoroutine(answer()).addErrback(_broke, request, gone)
@@ -216,21 +280,16 @@ class _Metrics(Resource):
 
     isLeaf = True
 
-    def __init__(self, gather: Callable[[], Coroutine[Any, Any, list[Metric]]]) -> None:
+    def __init__(self, tell: Callable[[], Awaitable[bytes]]) -> None:
         super().__init__()
-        self._gather = gather
-        self._one_look = DeferredLock()  # whoever asks, and however many: the journal is looked at by one at a time
+        self._tell = tell
 
-    def render_GET(self, request: Request) -> bytes | int:
-        if len(self._one_look.waiting) >= _WAITING:
-            request.setResponseCode(503)
-            return b""
+    def render_GET(self, request: Request) -> int:
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
 
         async def answer() -> None:
-            found = await self._one_look.run(lambda: Deferred.fromCoroutine(self._gather()))
-            content = metrics.text(found)
+            content = await self._tell()
             if not gone:
                 request.setHeader(b"Content-Type", metrics.CONTENT_TYPE.encode())
                 request.write(content)
@@ -254,19 +313,19 @@ class _Root(Resource):
 def resource(
     look: Callable[[], Awaitable[Readiness]],
     wsdls: Callable[[], dict[str, bytes]],
-    gather: Callable[[], Coroutine[Any, Any, list[Metric]]] | None = None,
+    tell: Callable[[], Awaitable[bytes]] | None = None,
     public: Resource | None = None,
     console: Resource | None = None,
 ) -> Resource:
-    """Return what the admin port serves: `/metrics` only where something is gathered, `/public` where there is any, else the *console*."""
+    """Return what the admin port serves: `/metrics` only where something is to *tell*, `/public` where there is any, else the *console*."""
     root = _Root(console)
     root.putChild(b"healthz", _Health())
     root.putChild(b"readyz", _Ready(look))
     root.putChild(b"contracts", _Contracts(wsdls))
     if public is not None:
         root.putChild(b"public", public)
-    if gather is not None:
-        root.putChild(b"metrics", _Metrics(gather))
+    if tell is not None:
+        root.putChild(b"metrics", _Metrics(tell))
     return root
 
 

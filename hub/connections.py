@@ -93,9 +93,7 @@ class BoundedChannel(HTTPChannel):
             return
         if line and (self in self.connections.strangers or self in self.connections.resting):
             self._begin()
-        if (
-            line[:1] in {b" ", b"\t"} or b"\n" in line
-        ):  # a folded line (RFC 9112, 5.2), or one that some would take for two
+        if line[:1] in {b" ", b"\t"} or b"\n" in line:  # folded (RFC 9112, 5.2), or two lines for some readers
             self._respondToBadRequestAndDisconnect()
             return
         try:

@@ -32,6 +32,7 @@ from hub import (
     feed,
     knocking,
     lookups,
+    metrics,
     pidfile,
     public,
     registry,
@@ -338,29 +339,46 @@ class Hub(Ordered):
         return Public(public.Pages(self._database, self._workroom.work, lambda: self.province, lambda: url))
 
     def _admin_site(self) -> Site:
-        def look() -> Any:
-            return admin.readiness(
-                self._database, self.province, self.now(), self._workroom.work, self._key_flaw, self._prober.trouble()
+        seconds, told = self._reactor.seconds, admin.ReadinessLog()
+
+        async def readiness() -> admin.Readiness:
+            return told.tell(
+                await admin.readiness(
+                    self._database,
+                    self.province,
+                    self.now(),
+                    self._workroom.work,
+                    self._key_flaw,
+                    self._prober.trouble(),
+                )
             )
+
+        look = admin.SharedLook(readiness, seconds).ask
 
         def wsdls() -> dict[str, bytes]:
             found = {name: wsdls_of(desk.contract, self._address(name)) for name, desk in self._desks.items()}
             return {file: text for each in found.values() for file, text in each.items()}
 
-        async def gather() -> Any:
+        async def measured() -> bytes:
             found, heard = await look(), self._ear.counts if self._listens else None
             standings = self._prober.standings
-            return await admin.gather(found, self._database, self.province, self.now(), self._feed, heard, standings)
+            return metrics.text(
+                await admin.gather(found, self._database, self.province, self.now(), self._feed, heard, standings)
+            )
 
-        gathered = gather if self.province.config.admin.metrics else None
-        console = self._console()
-        served = admin.resource(look, wsdls, gathered, self._public(), console)
+        tell = admin.SharedLook(measured, seconds).ask if self.province.config.admin.metrics else None
+        console = self._console(look)
+        served = admin.resource(look, wsdls, tell, self._public(), console)
         site = BoundedSite(served, edge.LIMIT, self._namespace, self._reactor, spool.folder(self._data))
         site.refusal, site.limit, site.answering = edge.refusal, console.limit, edge.ANSWERING
         site.room = self._room.demand
         return site
 
-    def _console(self) -> edge.Console:
+    def _console(self, look: Callable[[], defer.Deferred[admin.Readiness]]) -> edge.Console:
+        async def checks() -> dict[str, tuple[str, str]]:
+            found = await look()
+            return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
+
         pages = Pages(
             self._database,
             self._workroom.work,
@@ -368,6 +386,7 @@ class Hub(Ordered):
             self.now,
             word=lambda: secrets.token_urlsafe(32),
             salt=lambda: secrets.token_bytes(16),
+            checks=checks,
         )
         return edge.Console(pages, self._database)
 

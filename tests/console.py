@@ -42,6 +42,7 @@ class Town:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine, self.now, self.reports = engine, NOW, Reports()
         self.officials: Officials | None = None
+        self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
         with store.writing(engine) as tx:
             registry.put(tx, UNITS)
@@ -58,7 +59,10 @@ class Town:
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
-        return Pages(database, at_once, lambda: province, lambda: self.now, self._word, lambda: b"0" * 16)
+        return Pages(database, at_once, lambda: province, lambda: self.now, self._word, lambda: b"0" * 16, self._checks)
+
+    async def _checks(self) -> dict[str, tuple[str, str]]:
+        return dict(self.checks)
 
     def _word(self) -> str:
         return f"{next(self._words):A>43}"

@@ -10,11 +10,12 @@ Knows addresses, sessions and what each page asks of the journal; neither HTTP n
 /signing/FORM/UNIT/PERIOD                    where the report stands; by POST the signed one;  PERIOD.xml, by POST: what is to be signed
 /declarations/FORM/UNIT/PERIOD               what the unit declared beside the count; by POST another declaration;  PERIOD.xlsx: the workbook for it
 /messages/ID, /content, /receipt             a message; its exact bytes; the hub's receipt
+/readiness                                   what the hub finds of itself, in its own words: for operators
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -84,6 +85,7 @@ class Pages:
     _now: Callable[[], datetime]
     _word: Callable[[], str]  #: a new random word, 43 letters
     _salt: Callable[[], bytes]
+    _checks: Callable[[], Awaitable[Mapping[str, tuple[str, str]]]]  #: what `/readyz` looks at: code and words of each
     _known: dict[str, datetime] = attrs.field(
         factory=dict, init=False, repr=False
     )  #: sessions seen here, until when they may last
@@ -155,6 +157,8 @@ class Pages:
                 return Answer(status=303, location="/")
             case ("account",):
                 return await self._account(visit)
+            case ("readiness",):
+                return await self._readiness(visit)
             case ("reports",):
                 return _chosen(visit.asked)
             case ("reports", form, unit, period):
@@ -235,6 +239,11 @@ class Pages:
             location=given.own_place(asked.form.get("next", "")),
             cookies=(cookie(SESSION, word), given_up),  # another word than before: nobody can have planted it
         )
+
+    async def _readiness(self, visit: Visit) -> Answer:
+        if visit.session.user.role is not Role.OPERATOR:
+            raise nothing()
+        return self._page("readiness", visit, {"checks": await self._checks()})
 
     async def _sign_out(self, visit: Visit) -> Answer:
         everywhere = visit.asked.form.get("everywhere") == "1"

@@ -1,26 +1,31 @@
 """/readyz says why: database, schema, chain, queue, disk, keys, clock, revocation.  /metrics says how much."""
 
+import json
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+import attrs
 import pytest
+from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from hub import events, store
-from hub.admin import Readiness, gather, readiness
+from hub import admin, events, store
+from hub.admin import CODES, SHARED, Readiness, SharedLook, gather, readiness
 from hub.certificates import Anchors
 from hub.config import Partner
 from hub.database import InlineDatabase
 from hub.feed import Feed
 from hub.links import Link, Probe, Standing, heard
+from hub.listener import BoundedSite
 from hub.model import Event
 from hub.policy import Policy
 from hub.province import Province
 from hub.service import KEY_PATIENCE, Hub
 from hub.workroom import at_once
 from tests import databases, pki
+from tests.flow.test_connections import Line
 from tests.pages import DOCS, quoted, rows, sections
 
 NOW = pki.NOW
@@ -128,6 +133,85 @@ def test_a_token_that_keeps_readyz_waiting_is_not_well():
     _ = Deferred.fromCoroutine(Hub._key_flaw(cast("Hub", hub))).addCallback(told.append)
     clock.advance(KEY_PATIENCE)
     assert told == ["no answer within 5 s"]
+
+
+# Who is told what, and how often is looked
+
+
+@attrs.define(eq=False)
+class Asked:
+    """An admin port whose looks end when the test says so."""
+
+    clock: Clock = attrs.field(factory=Clock)
+    looks: list[Deferred[Readiness]] = attrs.field(factory=list)
+
+    async def look(self):
+        self.looks.append(Deferred())
+        return await self.looks[-1]
+
+    def port(self):
+        served = admin.resource(SharedLook(self.look, self.clock.seconds).ask, dict)
+        return BoundedSite(served, 1000, "urn:x", self.clock)
+
+
+def ask(site):
+    line = Line()
+    line.protocol = site.buildProtocol(None)
+    line.protocol.makeConnection(line)
+    line.protocol.dataReceived(b"GET /readyz HTTP/1.0\r\nHost: hub\r\n\r\n")
+    return line
+
+
+WRONG = Readiness(dict.fromkeys(CODES, "") | {"database": "/var/run/postgresql/.s.PGSQL.5432 is gone", "disk": "/srv"})
+
+
+def test_whoever_asks_learns_codes_and_no_paths():
+    asked = Asked()
+    line = ask(asked.port())
+    asked.looks[0].callback(WRONG)
+    head, _, body = line.heard.partition(b"\r\n\r\n")
+    assert head[9:12] == b"503"
+    assert json.loads(body) == {
+        "ready": False,
+        "reasons": dict.fromkeys(CODES, "ok") | {"database": "unavailable", "disk": "low"},
+    }
+
+
+def test_one_look_serves_all_who_ask_while_it_lasts_and_for_a_second():
+    asked = Asked()
+    site = asked.port()
+    lines = [ask(site) for _ in range(100)]
+    assert len(asked.looks) == 1
+    asked.looks[0].callback(Readiness(dict.fromkeys(CODES, "")))
+    lines += [ask(site) for _ in range(100)]
+    assert len(asked.looks) == 1
+    assert {line.heard[9:12] for line in lines} == {b"200"}
+    asked.clock.advance(SHARED)
+    lines = [ask(site) for _ in range(100)]
+    assert len(asked.looks) == 2
+    asked.looks[1].callback(WRONG)
+    assert {line.heard[9:12] for line in lines} == {b"503"}
+
+
+def test_a_look_that_failed_is_told_to_who_waits_and_not_kept():
+    asked = Asked()
+    site = asked.port()
+    lines = [ask(site) for _ in range(3)]
+    lines[0].abortConnection()
+    asked.looks[0].errback(OSError("gone"))
+    assert [line.heard[9:12] for line in lines] == [b"", b"500", b"500"]
+    ask(site)
+    assert len(asked.looks) == 2
+
+
+def test_the_log_has_the_words_once_for_each_change():
+    well = Readiness(dict.fromkeys(CODES, ""))
+    told = admin.ReadinessLog()
+    with capture_logs() as logs:
+        for found in (well, WRONG, WRONG, well, well):
+            assert told.tell(found) is found
+    wrong = {name: why for name, why in WRONG.reasons.items() if why}
+    assert [(each["ready"], each["reasons"]) for each in logs] == [(False, wrong), (True, {})]
 
 
 # Revocation

@@ -36,6 +36,18 @@ def change_password(town, name="an", password="another long word"):
         assert users.change_password(tx, name, passwords.hashed(password, b"2" * 16, CHEAP), by="x", now=town.now)
 
 
+def test_operators_alone_read_what_the_hub_finds_of_itself_in_its_own_words(town, an):
+    assert an.get("/readiness").status == 404
+    assert 'href="/readiness"' not in an.page
+    town.add("op", role=users.Role.OPERATOR)
+    operator = Browser(town, "10.0.0.3")
+    assert operator.get("/readiness").status == 401
+    assert operator.sign_in("op").status == 303
+    assert operator.get("/readiness").status == 200
+    assert "/var/run/postgresql/.s.PGSQL.5432: &lt;gone&gt;" in operator.page
+    assert "unavailable" in operator.page
+
+
 # --- signing in -----------------------------------------------------------------------------------------------------------
 
 

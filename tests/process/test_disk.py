@@ -219,7 +219,7 @@ def test_while_the_journal_cannot_be_written_callers_are_put_off_soon_and_what_r
     hub.start()
     sent = attempt(hub, 0)
     with locked(hub):
-        until(lambda: "steps wait" in reasons(hub).get("queue", ""), "the hub to say so")
+        until(lambda: "queue" in reasons(hub) and "steps wait" in hub.log.read_text(), "the hub to say so")
         assert "hub-busy" in attempt(hub, 1)
         with hub.client("sotttt") as client:
             assert client.pending("H55.13") == (sent.document_id,)

@@ -111,8 +111,11 @@ def test_damage_that_is_met_while_the_hub_runs_stops_it_from_serving(hub):
     with journal.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (len(whole) - 4096))  # what the hub has in its own memory is not enough
-    said = until(lambda: "malformed" in hub.get("/readyz")[1].decode() and hub.get("/readyz"), "the hub to say so")
+    said = until(
+        lambda: b'"database": "unavailable"' in (found := hub.get("/readyz"))[1] and found, "the hub to say so"
+    )
     assert said[0] == 503
+    assert "malformed" in hub.log.read_text()
     with hub.client("vpub") as client, pytest.raises(Exception, match="journal-damaged"):
         client.send(packet(9), "vpub-9")
     assert "journal-damaged" in hub.log.read_text()

@@ -130,7 +130,8 @@ def test_a_token_that_is_lost_costs_nobody_a_message(hub, in_token, token):
         assert unavailable.value.retry_after
         assert str(token.store) not in str(unavailable.value)
         _, reasons = until(lambda: (found := hub.get("/readyz"))[0] == 503 and found, "readyz to say so")
-        assert "does not load" in json.loads(reasons)["reasons"]["keys"]
+        assert json.loads(reasons)["reasons"]["keys"] == "unusable"
+        assert "does not load" in hub.log.read_text()
         assert hub.get("/healthz")[0] == 200
         hub.cli("reload", code=78)
         token.put_back()
