@@ -2,6 +2,8 @@
 
 Mail programs write what they sign as a stream: with lengths that are known only at the end, and strings in pieces.  What reads it
 here knows DER alone.  Sets come out in DER's order, too; the octets of what was DER before stay as they are.
+
+Worst cost: 1 µs for each element, and every octet is copied once for each of the elements it lies in: `_MOST` of them and `_DEEPEST` deep.
 """
 
 from collections.abc import Iterator

@@ -30,6 +30,7 @@ from hub.province import Province
 from hub.rounds import Round
 from hub.services import services
 from hub.spool import Drawer, Octets
+from hub.workroom import THRESHOLD
 
 log = structlog.get_logger()
 
@@ -125,6 +126,8 @@ class CollectionService(Service):
                 await self._books.journal.write(rounds.fail, round_, found.detail, now + wait, now)
                 self._next_at[partner.code] = self._clock.seconds() + wait.total_seconds()
                 return
+            for what in found.unusable:
+                log.warning("arrival-unusable", reason=what)
             wait = timedelta(0) if found.more else every
             due = await self._books.journal.write(rounds.end, round_, found.cursor, now + wait, now)
             self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
@@ -139,7 +142,7 @@ class CollectionService(Service):
             while not isinstance(step, Collected | Unavailable):
                 if isinstance(step, Request):
                     reply = await self._send(step, partner)
-                    step = await self._books.work(len(reply.body), _advance, conversation, reply)
+                    step = await self._books.work(_cost(reply), _advance, conversation, reply)
                 else:
                     step = await self._books.work(0, _advance, conversation, await self._take(step, partner, round_))
         except CancelledError:
@@ -213,6 +216,11 @@ def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> t
     """Return how long the partner rests after so many failures in a row: as a message would; as long as can be, where it does not know us."""
     wait = policy.max_retry if found.credentials else delay(policy, failures, random)
     return max(wait, timedelta(seconds=found.retry_after or 0))
+
+
+def _cost(reply: Reply) -> int:
+    """Return for how many octets the reading of *reply* counts: what a stranger wrote, such as a mail, is never read on the reactor's thread."""
+    return max(len(reply.body), THRESHOLD) if reply.body else 0
 
 
 def _advance(conversation: Any, answer: Reply | Judged | None) -> Request | Arrival | Collected | Unavailable:

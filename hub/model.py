@@ -396,6 +396,7 @@ class Collected:
 
     cursor: str = ""
     more: bool = False  #: there is more to collect, at once
+    unusable: tuple[str, ...] = ()  #: what came and is no message: what it was, and why; for the operator
 
 
 #: Yields a `Request` and is sent its `Reply`, or an `Arrival` and is sent what it was `Judged`.

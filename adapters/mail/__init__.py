@@ -60,8 +60,8 @@ SETTINGS = (
     ),
 )
 
-#: The part of a collection that takes one mail.
-Taking = Generator[Request | Arrival, Any, Unavailable | None]
+#: The part of a collection that takes one mail: why it is no message, empty where it is, or what keeps us from the next one.
+Taking = Generator[Request | Arrival, Any, Unavailable | str]
 #: So many mails are looked at before the cursor is kept.
 _BATCH = 20
 _UNKNOWN = {530, 534, 535, 538}  #: the server does not know us, or does not like how we prove it (RFC 4954, 6)
@@ -136,28 +136,31 @@ class Mail:
             reply = yield self._command("UID FETCH 1:* (UID RFC822.SIZE)")
             if flaw := _flaw(reply):
                 return flaw
-        seen = int(last or 0)
+        seen, unusable = int(last or 0), list[str]()
         waiting = [(uid, size) for uid, size in _listed(reply.body) if uid > seen]
         for uid, size in waiting[:_BATCH]:
-            flaw = yield from self._take(uid, size, now)
-            if flaw:
-                return flaw
+            why = yield from self._take(uid, size, now)
+            if isinstance(why, Unavailable):
+                return why
+            if why:
+                unusable.append(f"mail {uid}: {why}")
             seen = uid
-        return Collected(f"{found}:{seen}", more=len(waiting) > _BATCH)
+        return Collected(f"{found}:{seen}", more=len(waiting) > _BATCH, unusable=tuple(unusable))
 
     def _take(self, uid: int, size: int, now: datetime) -> Taking:
-        """Take one mail; return what keeps us from the next one."""
-        refused = size > self.limit
+        """Take one mail; return why it is no message, or what keeps us from the next one."""
+        why = f"{size} octets; at most {self.limit}" if size > self.limit else ""
+        refused = bool(why)
         if not refused:
             reply = yield self._command(f"UID FETCH {uid} (BODY.PEEK[])")
             if flaw := _flaw(reply):
                 return flaw
             if not reply.body.strip():
-                return None  # somebody has removed it
+                return ""  # somebody has removed it
             try:
                 packets = opening.packets(reply.body, self.judge, now)
-            except Unusable:
-                packets, refused = (), True
+            except Unusable as unusable:
+                packets, refused, why = (), True, str(unusable)
             for packet, name in [(packet, opening.name(packet)) for packet in packets]:
                 judged = yield Arrival(packet, name)
                 refused = refused or not judged.accepted
@@ -168,8 +171,8 @@ class Mail:
         if refused and self.refused_folder:
             reply = yield self._command(f'UID MOVE {uid} "{self.refused_folder}"')
             if reply.status not in _NOT_HELD_UP:
-                return _flaw(reply)
-        return None
+                return _flaw(reply) or why
+        return why
 
     def _command(self, command: str) -> Request:
         return Request(self.mailbox, command.encode("ascii"), self._account)

@@ -2,39 +2,34 @@
 
 Nothing that a mail says of itself counts: neither its sender nor its subject.  What counts is the signature, of the mail or of each
 packet in it, by a certificate that the operator configured.
+
+What is cheap comes first: a mail that claims to be signed is cut up only when its signature holds, and of that the certificate is looked for
+before anything is computed.  Worst cost of a mail from anybody: that of `parts`, of one signature of at most `SIGNATURE` octets, and of
+the first packet in it.
 """
 
 import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from email import message_from_bytes
-from email.message import Message as Mime
-from email.policy import Compat32
+from itertools import islice
 
 import attrs
 from cryptography import x509
 
 from adapters.mail.addresses import Unusable
+from adapters.mail.parts import Cutter, Part
 from hub import cms, enveloped, markup, xmldsig
 from hub.certificates import SIGN, Anchors
 from hub.errors import Rejected
 from hub.model import Standing
 from hub.spool import Octets
 
-#: So many parts may a mail have, one in another or side by side; its packets among them.
-_PARTS = 64
-#: And so many ends of lines: `email` looks at each line once for every part that is open, and keeps it apart.
-_LINES = 2_000_000
-#: And so many characters a field with parameters: `email` looks at what comes before each semicolon of it, each time it is asked.
-_FIELD = 4096
-_WITH_PARAMETERS = {"content-type", "content-disposition"}
-_NESTING = re.compile(rb"(?i)multipart/|message/rfc822")
+#: Octets of a signature that stands beside what it signs: certificates and CRLs that come along, too.
+SIGNATURE = 1 << 18
 _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature"}
 _ENCLOSED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 _XML = {"application/xml", "text/xml", "application/edxml", "application/edxml+xml", "application/vnd.edxml"}
 _NAMES = (".edxml", ".xml")
-_BLANK = re.compile(rb"\r?\n\r?\n")
 
 
 @attrs.frozen
@@ -43,17 +38,6 @@ class Judge:
 
     signers: Sequence[x509.Certificate]  #: who may sign a mail, or a packet in it
     anchors: Anchors
-
-
-class _Bounded(Compat32):
-    """How `email` reads a mail, but for fields that would keep it busy for hours."""
-
-    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
-        """See `Policy`."""
-        name, value = super().header_source_parse(sourcelines)
-        if name.lower() in _WITH_PARAMETERS and len(value) > _FIELD:
-            raise Unusable(f"{name} has more than {_FIELD} characters")
-        return name, value
 
 
 def packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
@@ -80,8 +64,13 @@ def name(packet: bytes) -> str:
 
 
 def _packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
-    signed = _signed(octets, judge, now)
-    found = tuple(_attached(_parse(octets if signed is None else signed)))
+    cutter = Cutter(octets)
+    whole = cutter.part()
+    signed = _signed(cutter, whole, judge, now)
+    if signed is not None:
+        cutter = Cutter(signed)
+        whole = cutter.part()
+    found = tuple(_attached(cutter.leaves(whole)))
     if not found:
         raise Unusable("there is no packet in it")
     if signed is None:
@@ -90,18 +79,18 @@ def _packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
     return found
 
 
-def _signed(octets: bytes, judge: Judge, now: datetime) -> bytes | None:
+def _signed(cutter: Cutter, whole: Part, judge: Judge, now: datetime) -> bytes | None:
     """Return what the mail's signature covers; None when it has none.  Raises Unusable when it does not count."""
-    head = _parse(octets[: _body(octets)])
-    kind = head.get_content_type()
-    if kind == "multipart/signed":
-        content, signature = _two(octets[_body(octets) :], str(head.get_param("boundary", "")))
-        last = _parse(signature)
-        if last.get_content_type() not in _SIGNATURES:
-            raise Unusable(f"it is signed by {last.get_content_type()}, not S/MIME")
-        return _verified(_payload(last), content, judge, now)
-    if kind in _ENCLOSED:
-        return _verified(_payload(_parse(octets)), None, judge, now)
+    if whole.kind == "multipart/signed":
+        content, last = _two(cutter, whole)
+        if last.kind not in _SIGNATURES:
+            raise Unusable(f"it is signed by {last.kind}, not S/MIME")
+        signature = last.content()
+        if len(signature) > SIGNATURE:
+            raise Unusable(f"its signature has {len(signature)} octets; at most {SIGNATURE}")
+        return _verified(signature, content, judge, now)
+    if whole.kind in _ENCLOSED:
+        return _verified(whole.content(), None, judge, now)
     return None
 
 
@@ -125,41 +114,15 @@ def _check_packet(packet: bytes, judge: Judge, now: datetime) -> None:
         raise Unusable(f"the mail is not signed, and its packet: {said}")
 
 
-def _two(body: bytes, boundary: str) -> tuple[bytes, bytes]:
-    """Return the two parts of a multipart/signed, each to the octet; the line's end before a boundary is the boundary's (RFC 2046, 5.1.1)."""
-    mark = re.escape(boundary.encode("utf-8", "surrogateescape"))
-    parts = re.split(rb"(?:\A|\r?\n)--" + mark + rb"(?:--)?[ \t]*(?=\r?\n|\Z)", body) if boundary else []
-    if len(parts) != 4:
-        raise Unusable(f"a multipart/signed has two parts, this one {max(len(parts) - 2, 0)}")
-    first, second = (re.sub(rb"\A\r?\n", b"", part, count=1) for part in parts[1:3])
-    return first, second
+def _two(cutter: Cutter, whole: Part) -> tuple[bytes, Part]:
+    """Return the two parts of a multipart/signed, the first to the octet."""
+    if not whole.boundary or len(list(islice(cutter.boundaries(whole), 4))) != 3:
+        raise Unusable("a multipart/signed has two parts, and a boundary before, between and behind them")
+    (start, end), last = islice(cutter.between(whole), 2)
+    return whole.octets[start:end], cutter.part(*last)
 
 
-def _attached(mail: Mime) -> Iterator[bytes]:
-    for part in mail.walk():
-        if part.is_multipart():
-            continue
-        name = str(part.get_filename("") or "").lower()
-        if part.get_content_type() in _XML or name.endswith(_NAMES):
-            yield _payload(part)
-
-
-def _parse(octets: bytes) -> Mime:
-    if len(_NESTING.findall(octets)) > _PARTS:
-        raise Unusable(f"it has more than {_PARTS} parts")
-    if octets.count(b"\n") + octets.count(b"\r") > _LINES:
-        raise Unusable(f"it has more than {_LINES // 2} lines")
-    return message_from_bytes(octets, policy=_Bounded())
-
-
-def _payload(part: Mime) -> bytes:
-    found = part.get_payload(decode=True)
-    if not isinstance(found, bytes):
-        raise Unusable("a part holds parts")
-    return found
-
-
-def _body(octets: bytes) -> int:
-    """Return where the head ends."""
-    found = _BLANK.search(octets)
-    return len(octets) if found is None else found.end()
+def _attached(leaves: Iterable[Part]) -> Iterator[bytes]:
+    for part in leaves:
+        if part.kind in _XML or part.name.lower().endswith(_NAMES):
+            yield part.content()

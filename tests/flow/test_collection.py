@@ -6,6 +6,7 @@ from typing import Any, cast
 import attrs
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -20,7 +21,7 @@ from hub.model import Arrival, Collected, Reply, Request, Unavailable, Unit
 from hub.policy import Policy
 from hub.province import Province
 from hub.schema import collection, message
-from hub.workroom import at_once
+from hub.workroom import THRESHOLD, at_once
 from tests import homes, packets
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -41,6 +42,7 @@ class Shelf:
     denies: bool = False
     service: str = "documents"
     more: bool = False
+    unusable: tuple[str, ...] = ()
 
     def collect(self, cursor, now):
         self.cursors.append(cursor)
@@ -52,7 +54,7 @@ class Shelf:
             word = "done" if judged.accepted else f"fail {judged.problems[0].code}"
             yield Request(f"http://axis/{name}", word.encode())
         more, self.more = self.more, False
-        return Collected(f"{now:%H:%M:%S}", more=more)
+        return Collected(f"{now:%H:%M:%S}", more=more, unusable=self.unusable)
 
     async def send(self, request, partner):
         if self.down == "hangs":
@@ -78,10 +80,11 @@ class Node:
     province: Province
     clock: Clock = attrs.field(factory=Clock)
     woken: list[None] = attrs.field(factory=list)
+    work: Any = at_once
 
     def start(self, name="node", **more):
         journal = InlineDatabase(self.engine)
-        books = Books(journal, at_once, lambda: None, lambda: self.woken.append(None))
+        books = Books(journal, self.work, lambda: None, lambda: self.woken.append(None))
         service = CollectionService(
             province=self.province,
             adapters={"axis": cast("Any", self.shelf)},
@@ -143,6 +146,28 @@ def test_what_arrived_is_in_the_journal_before_it_is_confirmed_and_what_is_refus
     assert node.shelf.heard == [("d1", "done"), ("d2", "fail unit-unknown")]
     assert node.messages() == [("d1", "accepted"), ("d2", "refused")]
     assert node.woken == [None]
+
+
+def test_what_a_partner_answers_is_never_read_on_the_reactors_thread(node):
+    """A mail of a kilobyte may cost more than one of a megabyte: whatever has a body goes to a thread."""
+    costs: list[int] = []
+
+    def work(*said, **more):
+        costs.extend(each for each in said if isinstance(each, int))
+        return at_once(*said, **more)
+
+    node.work = work
+    node.shelf.kept = {"d1": packet(1)}
+    node.start()
+    assert node.shelf.heard == [("d1", "done")]
+    assert costs[:2] == [0, THRESHOLD], "it was asked, and the answer, of two octets, was read"
+
+
+def test_what_came_and_is_no_message_is_told_in_the_log(node):
+    node.shelf.unusable = ("mail 7: it has more than 1000 parts",)
+    with capture_logs() as told:
+        node.start()
+    assert [each["reason"] for each in told if each["event"] == "arrival-unusable"] == [*node.shelf.unusable]
 
 
 @pytest.mark.parametrize("name", ["".join(f"{n:04x}" for n in range(0, 60_000, 7)), "d\0", chr(0xD800)])
