@@ -13,7 +13,7 @@ import attrs
 from cryptography import x509
 
 import adapters
-from hub import grants
+from hub import algorithms, grants
 from hub.certificates import ALLOW, SIGN, Untrusted
 from hub.config import ANY, Config, Partner
 from hub.config.trusting import signed_by
@@ -212,6 +212,14 @@ def endings(config: Config, now: datetime) -> Iterable[Mistake]:
         yield Mistake(
             "crls", f"the CRL of {issuer.rfc4514_string()} is overdue", "a newer one: nothing of that issuer is trusted"
         )
+
+
+def weak_anchors(config: Config) -> Iterable[Mistake]:
+    """Give the anchors whose keys prove nothing: nothing that they issued is trusted."""
+    for authority in config.authorities:
+        if weakness := algorithms.weakness(authority):
+            expected = "another CA: nothing of this one is trusted"
+            yield Mistake("trust", f"{_shown(authority)} has {weakness}", expected)
 
 
 def revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
     SECP384R1,
+    SECP521R1,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
 )
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
+from hub import ber
 from hub.errors import Rejected
 from hub.model import Problem
 
@@ -28,6 +30,7 @@ MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 PSS_METHODS = "http://www.w3.org/2007/05/xmldsig-more#"
 SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 _LEAST_RSA = 2048  #: bits
+_OBJECT_IDENTIFIER, _VERSION = 0x06, 0xA0  #: tags of DER
 
 Digest = Callable[[bytes], Any]  #: of hashlib
 Hash = hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512
@@ -86,6 +89,39 @@ def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePub
         case EllipticCurvePublicKey() if isinstance(key.curve, SECP256R1 | SECP384R1):
             return key
     raise Unverified("algorithm-refused", "the certificate's key is neither RSA from 2048 bits nor EC P-256 or P-384")
+
+
+def weakness(certificate: x509.Certificate) -> str:
+    """Return why nothing is proved by the key of *certificate*, whatever it is used for: TLS, a message, a chain; nothing if it is strong.
+
+    Strong are RSA from 2048 bits, and EC on P-256, P-384 or P-521 that is named: parameters of its own may be those of a curve on
+    which somebody else knows the key (CVE-2020-0601; RFC 5480, 2.1.1 forbids them).  Other kinds no partner and no CA of the
+    country uses.  ValueError where the certificate cannot be read.
+    """
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm:
+        return "a key of an unknown kind"
+    match key:
+        case RSAPublicKey() if key.key_size >= _LEAST_RSA:
+            return ""
+        case RSAPublicKey():
+            return f"an RSA key of {key.key_size} bits"
+        case EllipticCurvePublicKey() if not isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1):
+            return f"a key on the curve {key.curve.name}"
+        case EllipticCurvePublicKey():
+            return "" if _names_its_curve(certificate) else "a key on a curve that is not named"
+    return "a key that is neither RSA nor EC"
+
+
+def _names_its_curve(certificate: x509.Certificate) -> bool:
+    """Tell whether the EC key of *certificate* says its curve by name, which is forgotten once it is loaded."""
+    fields = ber.parts(certificate.tbs_certificate_bytes)
+    key = fields[
+        6 if fields[0][0] == _VERSION else 5
+    ]  # RFC 5280, 4.1: the subject's key is the seventh, with a version
+    _kind, parameters = ber.parts(ber.parts(key)[0])
+    return parameters[0] == _OBJECT_IDENTIFIER
 
 
 def check_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:

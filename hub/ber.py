@@ -26,6 +26,19 @@ def definite(octets: bytes) -> bytes:
     return element
 
 
+def parts(element: bytes) -> list[bytes]:
+    """Return the elements that stand in the constructed DER *element*, each whole.  Raises ValueError."""
+    at, end = _head(element), len(element)
+    found = []
+    while at < end:
+        size, content = _size(element, at + 2, element[at + 1])
+        found.append(element[at : content + size])
+        at = content + size
+    if at != end:
+        raise ValueError("an element is longer than what holds it")
+    return found
+
+
 def _element(octets: bytes, at: int, depth: int, counted: Iterator[int]) -> tuple[bytes, int]:
     """Return the element at *at* and where the next one begins."""
     if depth > _DEEPEST:

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, ExtensionOID
 from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 from OpenSSL.crypto import Error as OpenSSLError
 
@@ -35,7 +35,7 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 
 
 class Untrusted(Rejected):
-    """A certificate that proves nothing: `certificate-untrusted`, `-revoked` or `-expired`, or `revocation-unknown`."""
+    """A certificate that proves nothing: `certificate-untrusted`, `-revoked`, `-expired` or `-weak`, or `revocation-unknown`."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(Problem(code, detail))
@@ -284,8 +284,9 @@ class Anchors:
         Returns what could not be learned and was tolerated; nothing as a rule.
 
         Raises Untrusted: `certificate-expired` (also not yet valid; also for a CA above), `certificate-revoked`,
-        `revocation-unknown`, `certificate-untrusted` (no chain, a weak hash or key, key usage without digitalSignature, another
-        purpose).  A good result holds for LIFE, and never past the end of a certificate, CRL or answer it rests on.
+        `revocation-unknown`, `certificate-weak` (its own key), `certificate-untrusted` (no chain, a weak hash in it or a weak key
+        above, policies that were to be named, something critical that is not understood, key usage without digitalSignature,
+        another purpose).  A good result holds for LIFE, and never past the end of a certificate, CRL or answer it rests on.
         """
         found = self._checked.get(certificate)
         if found is None or not found.at <= now < found.until:
@@ -327,6 +328,9 @@ class Anchors:
         """Judge the whole chain."""
         _judge_usage(certificate, committing=self._committing)
         path = self._path(certificate, now, chain)
+        if weakness := algorithms.weakness(certificate):
+            raise Untrusted("certificate-weak", f"{weakness}: {_named(certificate)}")
+        _judge_policies(path)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
         unsourced, unknown = "", ""
         for subject, issuer in pairwise(path):
@@ -390,17 +394,94 @@ def _judge_usage(certificate: x509.Certificate, *, committing: bool) -> None:
 
 
 def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None:
-    """A chain is as strong as its weakest signature: SHA-256 at least, by an RSA key from 2048 bits or an EC key from 256."""
+    """A chain is as strong as its weakest signature: SHA-256 at least, by a strong key."""
     try:
         weak_hash = not isinstance(subject.signature_hash_algorithm, STRONG)
     except UnsupportedAlgorithm:
         weak_hash = True
     if weak_hash:
         raise Untrusted("certificate-untrusted", f"signed with a weak hash: {_named(subject)}")
-    key = issuer.public_key()
-    least = 2048 if isinstance(key, RSAPublicKey) else 256
-    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey) or key.key_size < least:
-        raise Untrusted("certificate-untrusted", f"signed with a weak key: {_named(subject)}")
+    if weakness := algorithms.weakness(issuer):
+        raise Untrusted("certificate-untrusted", f"signed with a weak key, {weakness}: {_named(subject)}")
+
+
+#: What may be critical in a certificate below an anchor: what is judged here, by OpenSSL, or by `revocation`.  OpenSSL alone would let
+#: pass some that nobody looks at.
+_POLICY_MAPPINGS = ExtensionOID.POLICY_MAPPINGS
+_UNDERSTOOD = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.NAME_CONSTRAINTS,
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.CERTIFICATE_POLICIES,
+    ExtensionOID.POLICY_CONSTRAINTS,
+    ExtensionOID.INHIBIT_ANY_POLICY,
+    _POLICY_MAPPINGS,
+}
+_ANY_POLICY = CertificatePoliciesOID.ANY_POLICY
+
+
+def _judge_policies(path: Sequence[x509.Certificate]) -> None:
+    """RFC 5280, 6.1, for whom any policy will do: refuse a *path* in which a CA requires policies that are not named all the way down.
+
+    OpenSSL does it only for those who name the policies that they want, which PyOpenSSL cannot.  Policies are not mapped: what
+    stands below a mapping has none, so that more is refused than must be, where a CA requires them, and never less.
+    """
+    valid = {_ANY_POLICY}  #: the policies of the certificates so far; nothing has them any more, once there are none
+    explicit = inhibited = len(
+        path
+    )  #: after so many certificates policies must be there, and anyPolicy counts no longer
+    for link in reversed(path[:-1]):
+        found, last, renewed = _extensions(link), link is path[0], link.issuer == link.subject
+        said = _policies(found)
+        named = {policy for policy in said - {_ANY_POLICY} if policy in valid or _ANY_POLICY in valid}
+        wild = _ANY_POLICY in said and (inhibited > 0 or (renewed and not last))
+        valid = named | valid if wild else named
+        if not explicit and not valid:
+            raise Untrusted("certificate-untrusted", f"a CA requires policies that it does not have: {_named(link)}")
+        if _POLICY_MAPPINGS in found:
+            valid = set()
+        if last or not renewed:
+            explicit, inhibited = max(explicit - 1, 0), max(inhibited - 1, 0)
+        required, skipped = _constraints(found)
+        if not last or required == 0:
+            explicit = min(explicit, required)
+        inhibited = min(inhibited, skipped)
+    if not explicit and not valid:
+        raise Untrusted("certificate-untrusted", f"a CA requires policies that it does not have: {_named(path[0])}")
+
+
+def _extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier, Any]:
+    """Return the value of each extension of *certificate*.  Raises Untrusted for one that is critical and not understood, ValueError."""
+    try:
+        found = {each.oid: each for each in certificate.extensions}
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from None
+    for oid, each in found.items():
+        if each.critical and oid not in _UNDERSTOOD:
+            said = f"the critical extension {oid.dotted_string} is not understood: {_named(certificate)}"
+            raise Untrusted("certificate-untrusted", said)
+    return {oid: each.value for oid, each in found.items()}
+
+
+def _policies(found: Mapping[x509.ObjectIdentifier, Any]) -> set[x509.ObjectIdentifier]:
+    return {each.policy_identifier for each in found.get(ExtensionOID.CERTIFICATE_POLICIES, ())}
+
+
+#: More certificates than there are in any chain.
+_NEVER = 1 << 30
+
+
+def _constraints(found: Mapping[x509.ObjectIdentifier, Any]) -> tuple[int, int]:
+    """Return after how many certificates policies must be there (requireExplicitPolicy), and anyPolicy counts no longer."""
+    constraints, inhibiting = found.get(ExtensionOID.POLICY_CONSTRAINTS), found.get(ExtensionOID.INHIBIT_ANY_POLICY)
+    required = None if constraints is None else constraints.require_explicit_policy
+    return (
+        _NEVER if required is None else required,
+        _NEVER if inhibiting is None else inhibiting.skip_certs,
+    )
 
 
 def _purposes(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:

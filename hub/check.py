@@ -62,7 +62,12 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *_reports(config),
         *_ports(config, starting=starting),
     ]
-    warnings = [*agreement.endings(config, now), *agreement.official_certificates(config, now), *_secrets(config)]
+    warnings = [
+        *agreement.endings(config, now),
+        *agreement.weak_anchors(config),
+        *agreement.official_certificates(config, now),
+        *_secrets(config),
+    ]
     judged = [*_key(config), *agreement.partner_certificates(config, now), *agreement.revocations(config)]
     for found, grave in judged:
         (mistakes if grave else warnings).append(found)

@@ -70,6 +70,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Chứng thư không dẫn tới gốc tin cậy; hãy liên hệ đơn vị vận hành",
         "The certificate does not chain to a trusted anchor; ask the operator",
     ),
+    "certificate-weak": (
+        "Khóa của chứng thư quá yếu; hãy thay bằng RSA từ 2048 bit, hoặc EC P-256, P-384, P-521",
+        "The certificate's key is too weak; replace it by RSA from 2048 bits, or EC on P-256, P-384 or P-521",
+    ),
     "child-order": (
         "Các phần tử con không theo thứ tự; hãy sắp lại",
         "The children stand in another order; put them right",

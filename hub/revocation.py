@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from hub import algorithms
+
 SKEW = timedelta(seconds=60)  #: how far a CA's clock may be ahead of ours
 UNDATED = timedelta(hours=1)  #: how long an OCSP answer holds that does not say
 LONGEST = timedelta(days=7)  #: how long an OCSP answer holds at most, whatever it says
@@ -287,12 +289,14 @@ def _responders(
 def _delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
+        weakness = algorithms.weakness(certificate)
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (InvalidSignature, x509.ExtensionNotFound, *_BROKEN):
         return False
     return (
         ExtendedKeyUsageOID.OCSP_SIGNING in purposes
         and _may(certificate, "digital_signature")
+        and not weakness
         and isinstance(certificate.signature_hash_algorithm, STRONG)
         and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
     )

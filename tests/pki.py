@@ -24,13 +24,20 @@ DAY = timedelta(days=1)
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-_CURVES: dict[str, type[ec.EllipticCurve]] = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
+_CURVES: dict[str, type[ec.EllipticCurve]] = {
+    "p224": ec.SECP224R1,
+    "p256": ec.SECP256R1,
+    "p384": ec.SECP384R1,
+    "p521": ec.SECP521R1,
+    "k256": ec.SECP256K1,
+    "brainpool": ec.BrainpoolP256R1,
+}
 _NAMES = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
 
 
 @cache
 def key(label: str, kind: str = "rsa") -> Key:
-    """Return the key of that *label*, the same for the whole session; *kind*: `rsa`, `rsa1024`, `rsa3072`, `p256`, `p384`, `p521`."""
+    """Return the key of that *label*, the same for the whole session; *kind*: `rsa`, `rsa1024`, `rsa3072`, or one of `_CURVES`."""
     if kind in _CURVES:
         return ec.generate_private_key(_CURVES[kind]())
     return rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
@@ -81,6 +88,7 @@ class Authority:
         hash_algorithm: hashes.SHA256 | hashes.SHA224 | None = None,
         purposes: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH),
         extension: x509.ExtensionType | None = None,
+        critical: Sequence[x509.ExtensionType] = (),
     ) -> Identity:
         """Return a key and its certificate for clientAuth and serverAuth on loopback; *label* shares the key of another."""
         made = key(label or name, kind)
@@ -96,6 +104,8 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         if extension is not None:
             builder = builder.add_extension(extension, critical=False)
+        for each in critical:
+            builder = builder.add_extension(each, critical=True)
         builder = builder.add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)
         if key_usage is not None:
             builder = builder.add_extension(key_usage, critical=True)
@@ -111,12 +121,18 @@ class Authority:
         path_length: int | None = None,
         key_usage: x509.KeyUsage | None = None,
         purposes: Sequence[x509.ObjectIdentifier] = (),
+        critical: Sequence[x509.ExtensionType] = (),
+        subject: x509.Name | None = None,
     ) -> "Authority":
-        """Return a CA below this one."""
+        """Return a CA below this one; *subject* is said in place of *name*."""
         made = key(name, kind)
-        builder = _authority(_name(name), self.certificate.subject, made, self.now, ends, path_length, key_usage)
+        builder = _authority(
+            subject or _name(name), self.certificate.subject, made, self.now, ends, path_length, key_usage
+        )
         if purposes:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        for each in critical:
+            builder = builder.add_extension(each, critical=True)
         signed = builder.sign(self.identity.key, hashes.SHA256())
         return Authority(Identity(made, signed, (self.certificate, *self.identity.chain)), self.now)
 

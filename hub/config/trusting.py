@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from hub import algorithms
 from hub.errors import Mistake
 
 
@@ -33,6 +34,9 @@ def _authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
         yield Mistake(
             place, "it is not the certificate of a CA", "a certificate with basicConstraints CA:TRUE and keyCertSign"
         )
+    if weakness := algorithms.weakness(authority):
+        expected = "a CA whose key is RSA from 2048 bits, or EC on P-256, P-384 or P-521"
+        yield Mistake(place, f"it has {weakness}", expected)
     if not authority.not_valid_before_utc <= now < authority.not_valid_after_utc:
         life = f"{authority.not_valid_before_utc:%Y-%m-%d} to {authority.not_valid_after_utc:%Y-%m-%d}"
         yield Mistake(place, f"it is valid from {life}", "a certificate that is valid now")

@@ -24,7 +24,7 @@ from hub.cli import COMMANDS, lienthong
 from hub.config import read
 from hub.roll import Roll
 from tests import homes
-from tests.pki import DAY, NOW, authority, pem
+from tests.pki import DAY, NOW, Authority, authority, pem
 from tests.pki import write as write_identity
 
 Type = Callable[..., Result]
@@ -177,6 +177,21 @@ def test_check_refuses_a_partner_that_no_anchor_vouches_for(home: Path, typed: T
     assert "partners/vpub.toml: certificates" in refused.stderr
 
 
+def test_check_names_a_weak_certificate_and_a_weak_ca_and_lets_the_others_work(
+    home: Path, typed: Type, ca: pki.Authority
+) -> None:
+    weak = Authority(Identity(ca.key, ca.certificate), today()).issue("vpub", "rsa1024", label="weak")
+    (home / "pki/partners/vpub.crt").write_bytes(pem(weak.certificate))
+    old = authority("Old root", today()).subordinate("Old CA", "rsa1024")
+    (home / "trust").mkdir(exist_ok=True)
+    (home / "trust/old.crt").write_bytes(pem(old.certificate))
+    warned = typed("check")
+    assert warned.exit_code == 0, warned.stderr
+    assert "partners/vpub.toml: certificates: certificate-weak: an RSA key of 1024 bits" in warned.stderr
+    assert "CN=Old CA" in warned.stderr
+    assert "has an RSA key of 1024 bits" in warned.stderr
+
+
 def test_check_refuses_a_forged_crl(home: Path, typed: Type, ca: pki.Authority) -> None:
     forger = pki.Authority(pki.found(NOW).key, ca.certificate)
     (home / "pki/crl.pem").write_bytes(pem(forger.revoke(now=today())))
@@ -260,6 +275,22 @@ def test_a_certificate_of_another_partner_or_of_a_stranger_is_refused(home: Path
     assert refused.exit_code == 78
     assert "certificate" in refused.stderr
     assert typed("partners", "add", "x", "--certificate", tmp_path / "absent.crt").exit_code == 2
+
+
+@pytest.mark.parametrize("kind", ["rsa1024", "p224", "k256"])
+def test_neither_a_partner_nor_a_ca_with_a_weak_key_is_added(
+    home: Path, typed: Type, ca: pki.Authority, tmp_path: Path, kind: str
+) -> None:
+    sample = Authority(Identity(ca.key, ca.certificate), today())
+    write_identity(tmp_path, "weak", sample.issue("x", kind, label=f"weak {kind}"))
+    refused = typed("partners", "add", "x", "--certificate", tmp_path / "weak.crt")
+    assert refused.exit_code == 78
+    assert "certificate-weak" in refused.stderr
+    (tmp_path / "ca.crt").write_bytes(pem(authority("Old root", today()).subordinate("Old CA", kind).certificate))
+    refused = typed("trust", "add", tmp_path / "ca.crt")
+    assert refused.exit_code == 78
+    assert "it has a" in refused.stderr
+    assert list((home / "trust").iterdir()) == []
 
 
 def test_a_partner_is_replaced_only_when_asked(home: Path, typed: Type, ca: pki.Authority, tmp_path: Path) -> None:

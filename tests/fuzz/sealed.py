@@ -18,7 +18,7 @@ from tests.signatures import DS, ENVELOPED, EXCLUSIVE, INCLUSIVE
 LONGEST = 6144
 CODES = {
     *("unsigned", "signature-invalid", "algorithm-refused", "certificate-unknown", "signature-covers-too-little"),
-    *("certificate-untrusted", "certificate-expired", "certificate-revoked"),
+    *("certificate-untrusted", "certificate-expired", "certificate-revoked", "certificate-weak"),
 }
 WORDS = (
     "",

@@ -8,12 +8,15 @@ import ssl
 import subprocess
 import time
 import tomllib
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from hub.certificates import Identity
 from hub.client import Refused, Unavailable
 from hub.demo.packets import document
+from tests import pki
 from tests.running import BIN, until
 
 pytestmark = pytest.mark.slow
@@ -185,6 +188,40 @@ def test_the_soap_port_demands_a_certificate_for_everything(hub):
         secure.sendall(b"GET /soap/documents?wsdl HTTP/1.1\r\nHost: x\r\n\r\n")
         said = secure.recv(4096)
     assert said == b"", "nothing may be said to a stranger"
+
+
+def test_a_certificate_with_a_weak_key_or_for_something_else_ends_the_handshake(hub):
+    """Though it is a partner's, and of a trusted CA."""
+    sample = hub.authority()
+    ca = pki.Authority(Identity(sample.key, sample.certificate), datetime.now(UTC))
+    shown = {kind: ca.issue(kind, kind) for kind in ("p256", "p521", "rsa1024", "p224", "k256")}
+    shown["serves"] = ca.issue("serves", "p256", purposes=[ExtendedKeyUsageOID.SERVER_AUTH])
+    for name, identity in shown.items():
+        pki.write(hub.home / "pki/partners", name, identity)
+    names = [f"pki/partners/{name}.crt" for name in shown]
+    (hub.home / "partners/soyte.toml").write_text(f'certificates = {json.dumps(names)}\nunits = ["*"]\n')
+    hub.start()
+    port = tomllib.loads(hub.config.read_text())["soap"]["port"]
+
+    def told(name):
+        """Return what who shows that certificate is told."""
+        caller = ssl.create_default_context(cafile=str(hub.home / "pki/ca.crt"))
+        caller.set_ciphers("DEFAULT:@SECLEVEL=0")
+        caller.maximum_version = ssl.TLSVersion.TLSv1_2  # TLS 1.3 has no such curves
+        caller.load_cert_chain(*reversed([hub.home / f"pki/partners/{name}.{end}" for end in ("key", "crt")]))
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", port)) as plain,
+                caller.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+            ):
+                secure.sendall(b"GET /soap/documents?wsdl HTTP/1.1\r\nHost: x\r\n\r\n")
+                return secure.recv(12)
+        except (ssl.SSLError, ConnectionError):
+            return b""
+
+    assert {name for name in shown if told(name) == b"HTTP/1.1 200"} == {"p256", "p521"}
+    reasons = [json.loads(line)["reason"] for line in hub.log.read_text().splitlines() if '"client-refused"' in line]
+    assert {reason.partition(":")[0] for reason in reasons} == {"certificate-weak", "certificate-untrusted"}
 
 
 def test_garbage_is_answered_and_nothing_breaks(hub):

@@ -1,17 +1,21 @@
 """Whose certificate is believed, when, and until when."""
 
 import base64
+import subprocess
 from datetime import UTC, datetime, timedelta, timezone
+from random import Random
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from hub import certificates
 from hub.certificates import LIFE, Anchors, Identity, Untrusted
 from tests import pki
+from tests.conftest import ROOT
 from tests.pki import DAY, NOW
 
 CA = pki.authority()
@@ -247,6 +251,160 @@ def test_a_chain_signed_with_a_weak_key_is_refused():
     code, detail = refusal(Anchors([OTHER.certificate]), leaf, chain=leaf.chain)
     assert (code, "weak key" in detail) == ("certificate-untrusted", True)
 
+
+# Keys
+
+
+@pytest.mark.parametrize("kind", ["rsa1024", "p224", "k256", "brainpool"])
+def test_a_weak_key_proves_nothing_whoever_certified_it(kind):
+    anchors = Anchors([OTHER.certificate])
+    code, detail = refusal(anchors, OTHER.issue("weak", kind, label=f"weak {kind}"))
+    assert (code, "key" in detail) == ("certificate-weak", True)
+    below = OTHER.subordinate(f"CA with {kind}", kind)
+    leaf = below.issue("below", label="leaf")
+    code, detail = refusal(anchors, leaf, chain=leaf.chain)
+    assert (code, "weak key" in detail) == ("certificate-untrusted", True)
+    assert refusal(Anchors([below.certificate]), leaf)[0] == "certificate-untrusted", "nor as an anchor"
+
+
+@pytest.mark.parametrize("kind", ["rsa", "rsa3072", "p256", "p384", "p521"])
+def test_a_strong_key_may_be_a_cas_or_a_partners(kind):
+    below = OTHER.subordinate(f"CA with {kind}", kind)
+    leaf = below.issue("strong", kind, label=f"strong {kind}")
+    Anchors([OTHER.certificate]).check(leaf.certificate, NOW, leaf.chain)
+
+
+def test_a_curve_that_is_described_and_not_named_proves_nothing():
+    """The description here is that of P-256; with another generator it would be of a curve on which anybody has the key."""
+    described = certificates.load(ROOT / "tests/keys/explicit-curve.crt")
+    with pytest.raises(Untrusted, match="certificate-weak: a key on a curve that is not named"):
+        Anchors([described]).check(described, NOW)
+
+
+def test_of_an_unknown_kind_of_key_nothing_is_proved():
+    made = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(CA.certificate.subject)
+    builder = builder.public_key(made.public_key()).serial_number(7)
+    builder = builder.not_valid_before(NOW - DAY).not_valid_after(NOW + DAY)
+    certificate = builder.sign(CA.identity.key, hashes.SHA256())
+    with pytest.raises(Untrusted, match="certificate-weak"):
+        Anchors([CA.certificate]).check(certificate, NOW)
+
+
+# What is critical
+
+
+def policies(*numbers: int) -> x509.CertificatePolicies:
+    """Return the policies of these numbers; 0 is anyPolicy."""
+    oids = [f"1.3.6.1.4.1.32473.{number}" if number else "2.5.29.32.0" for number in numbers]
+    return x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(oid), None) for oid in oids])
+
+
+REQUIRED = x509.PolicyConstraints(0, None)
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "believed"),
+    [
+        ([REQUIRED], [], False),
+        ([REQUIRED, policies(1)], [], False),
+        ([REQUIRED, policies(1)], [policies(1)], True),
+        ([REQUIRED, policies(1)], [policies(2)], False),
+        ([REQUIRED, policies(0)], [policies(2)], True),
+        ([REQUIRED, policies(1)], [policies(0)], True),
+        ([REQUIRED, policies(1), x509.InhibitAnyPolicy(0)], [policies(0)], False),
+        ([x509.PolicyConstraints(1, None)], [], False),
+        ([x509.PolicyConstraints(2, None)], [], True),
+        ([x509.PolicyConstraints(None, 0)], [], True),
+        ([x509.InhibitAnyPolicy(0)], [], True),
+        ([policies(1)], [policies(2)], True),
+        ([], [REQUIRED], False),
+        ([policies(1)], [REQUIRED, policies(1)], True),
+    ],
+)
+def test_where_a_ca_requires_policies_they_must_be_named_all_the_way_down(above, below, believed):
+    middle = OTHER.subordinate("policies CA", critical=above)
+    leaf = middle.issue("below", label="leaf", critical=below)
+    anchors = Anchors([OTHER.certificate])
+    if believed:
+        anchors.check(leaf.certificate, NOW, leaf.chain)
+    else:
+        code, detail = refusal(anchors, leaf, chain=leaf.chain)
+        assert (code, "requires policies" in detail) == ("certificate-untrusted", True)
+
+
+def test_of_policies_openssl_says_the_same(tmp_path):
+    """Forty chains of chance, none of which maps one policy to another."""
+    random = Random(20261127)
+    root = OTHER.subordinate("EC root", "p256")
+    (tmp_path / "root.pem").write_bytes(pki.pem(root.certificate))
+    told = []
+    for number in range(40):
+        issuer, chain = root, []
+        for depth in range(random.randrange(4)):
+            name = issuer.certificate.subject if random.random() < 0.2 else None  # self-issued: it counts for nothing
+            issuer = issuer.subordinate(f"EC CA {depth}", "p256", critical=drawn(random), subject=name)
+            chain.append(issuer.certificate)
+        leaf = issuer.issue("EC leaf", "p256", critical=drawn(random))
+        (tmp_path / "chain.pem").write_bytes(pki.pem(*chain))
+        (tmp_path / "leaf.pem").write_bytes(pki.pem(leaf.certificate))
+        asked = ["openssl", "verify", "-partial_chain", "-attime", str(int(NOW.timestamp())), "-policy_check"]
+        asked += ["-policy", "2.5.29.32.0", "-trusted", "root.pem", *(["-untrusted", "chain.pem"] if chain else [])]
+        theirs = subprocess.run([*asked, "leaf.pem"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+        try:
+            Anchors([root.certificate]).check(leaf.certificate, NOW, chain)
+            ours = True
+        except Untrusted:
+            ours = False
+        assert ours is theirs, number
+        told.append(ours)
+    assert {True, False} == set(told)
+
+
+def drawn(random):
+    """Return what a certificate says of policies, by chance."""
+    said: list[x509.ExtensionType] = []
+    if random.random() < 0.8:
+        said.append(policies(*random.sample(range(4), random.randint(1, 3))))
+    if random.random() < 0.4:
+        said.append(x509.PolicyConstraints(random.randrange(3), None))
+    if random.random() < 0.3:
+        said.append(x509.InhibitAnyPolicy(random.randrange(2)))
+    return said
+
+
+def test_what_stands_below_a_mapping_of_policies_has_none():
+    first, second = (f"06092b0601040181fd590{number}" for number in (1, 2))
+    mapping = x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, bytes.fromhex(f"30183016{first}{second}"))
+    for required, believed in (([], True), ([REQUIRED], False)):
+        middle = OTHER.subordinate("mapping CA", critical=[policies(1), mapping, *required])
+        leaf = middle.issue("below", label="leaf", critical=[policies(1)])
+        if believed:
+            Anchors([OTHER.certificate]).check(leaf.certificate, NOW, leaf.chain)
+        else:
+            assert "requires policies" in refusal(Anchors([OTHER.certificate]), leaf, chain=leaf.chain)[1]
+
+
+@pytest.mark.parametrize("oid", ["1.3.6.1.4.1.32473.9", "2.16.840.1.113730.1.1"], ids=["unknown", "Netscape's"])
+def test_what_is_critical_and_not_understood_is_refused(oid):
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), b"\x03\x02\x07\x80")
+    below = OTHER.subordinate("odd CA", critical=[odd])
+    for leaf in (OTHER.issue("odd", label="leaf", critical=[odd]), below.issue("below", label="leaf")):
+        code, detail = refusal(Anchors([OTHER.certificate]), leaf, chain=leaf.chain)
+        assert (code, "critical extension" in detail) == ("certificate-untrusted", True)
+
+
+def test_a_ca_certifies_no_name_that_it_was_not_given():
+    permitted = x509.NameConstraints([x509.DNSName("tinh.example")], None)
+    leaf = OTHER.subordinate("named CA", critical=[permitted]).issue("localhost", label="leaf")
+    assert refusal(Anchors([OTHER.certificate]), leaf, chain=leaf.chain)[0] == "certificate-untrusted"
+    permitted = x509.NameConstraints([x509.DNSName("localhost")], None)
+    leaf = OTHER.subordinate("named CA", critical=[permitted]).issue("localhost", label="leaf")
+    Anchors([OTHER.certificate]).check(leaf.certificate, NOW, leaf.chain)
+
+
+# Purposes
 
 OIDS = ExtendedKeyUsageOID
 DOCUMENTS = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")

@@ -185,8 +185,9 @@ def test_a_responder_that_the_ca_made_may_answer():
         CA.issue("responder of yesterday", label="responder", purposes=RESPONDER, ends=NOW - SECOND),
         CA.issue("may not sign", label="responder", purposes=RESPONDER, key_usage=pki.usage(key_agreement=True)),
         CA.issue("weak", label="responder", purposes=RESPONDER, hash_algorithm=hashes.SHA224()),
+        CA.issue("weak", "rsa1024", label="weak responder", purposes=RESPONDER),
     ],
-    ids=["no responder", "of another CA", "expired", "key usage", "weak hash"],
+    ids=["no responder", "of another CA", "expired", "key usage", "weak hash", "weak key"],
 )
 def test_nobody_else_may(responder):
     with pytest.raises(Unusable, match="not signed by the CA"):
