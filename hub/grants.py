@@ -3,7 +3,7 @@
 Knows names of services and operations; not units (`hub.routes`), nor how a call came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from hub import contract, lookups
@@ -71,14 +71,34 @@ def granted(partner: Partner, upstream: str) -> tuple[str, ...]:
     """Return what *partner* may call or bring, as `calls` names it."""
     if partner.calls is not None:
         return partner.calls
-    return tuple(service for service in grantable() if is_granted(partner, upstream, service, collected=True))
+    return tuple(service for service in brought() if is_granted(partner, upstream, service, collected=True))
+
+
+def proposed(done: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return what `calls` must name for what a partner has *done*: the service and the kind of each message that was accepted.
+
+    Of lookups it names operations; of every other service the whole, as questions leave no trace in the journal.
+    """
+    operations = {rule.milestone: name for name, rule in lookups.OPERATIONS.items()}
+    names = {
+        f"{service}.{operations[kind]}" if service in BY_NAME and kind in operations else service
+        for service, kind in done
+        if service in brought()
+    }
+    return tuple(sorted(names))
+
+
+@cache
+def brought() -> tuple[str, ...]:
+    """Return every service that `calls` may name."""
+    return tuple(sorted({DOCUMENTS, *services()} - OWN))
 
 
 @cache
 def grantable() -> Mapping[str, tuple[str, ...]]:
     """Return every service that `calls` may name, each with its operations; those without a contract come in other ways and have none."""
     found = {}
-    for name in sorted({DOCUMENTS, *services()} - OWN):
+    for name in brought():
         known = contract.load(name).operations.values() if contract.published(name) else ()
         found[name] = tuple(operation.name for operation in known)
     return found

@@ -133,6 +133,17 @@ def about(
         return list(islice(exact, most))
 
 
+def done(tx: Transaction, since: datetime | None = None) -> dict[str, set[tuple[str, str]]]:
+    """Return of each partner the services and kinds of its messages that were accepted, *since* then."""
+    query = sa.select(table.c.partner, table.c.service, table.c.kind).where(table.c.state == MessageState.ACCEPTED)
+    if since is not None:
+        query = query.where(table.c.received_at >= since)
+    found: dict[str, set[tuple[str, str]]] = {}
+    for partner, service, kind in tx.execute(query.distinct()):
+        found.setdefault(partner, set()).add((service, kind))
+    return found
+
+
 def receipt(tx: Transaction, message_id: str) -> bytes | None:
     """Return the stored receipt of a message; None for a refused one."""
     return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()

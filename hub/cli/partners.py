@@ -1,20 +1,31 @@
-"""`lienthong partners`: who is connected, and one more."""
+"""`lienthong partners`: who is connected, what each may call, one more, and one as it shall be from now on."""
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import Screen, Stop, command, family, pass_screen, t
-from hub.errors import ConfigurationFault
+from hub.cli.screen import NOT_FOUND, Screen, Stop, coloured, command, family, pass_screen, t
+from hub.errors import ConfigurationFault, Mistake
+from hub.model import DOCUMENTS
+
+#: Words of --calls and --tells.
+NONE, DEFAULT = "none", "default"
 
 if TYPE_CHECKING:
-    from hub.config import Config
+    from hub.config import Config, Partner
+    from hub.config.editing import Value
 
 
-@family("partners", "Hệ thống đối tác: liệt kê, thêm.", "Partners: list them, add one.")
+@family(
+    "partners",
+    "Hệ thống đối tác: liệt kê, thêm, thay đổi, quyền gọi.",
+    "Partners: list them, add or change one, what each may call.",
+)
 def partners() -> None:
     pass
 
@@ -22,33 +33,12 @@ def partners() -> None:
 @command("list", "Liệt kê hệ thống đối tác.", "List the partners.", "lienthong partners list --json")
 @pass_screen
 def list_partners(screen: Screen) -> None:
-    from hub.certificates import fingerprint
     from hub.config import read
-    from hub.policy import spelled
 
     config = read(screen.config)
     standings = _standings(screen, config)
     rows = [
-        {
-            "code": partner.code,
-            "name": partner.name,
-            "receive": partner.receive.value,
-            "url": partner.url,
-            "adapter": partner.adapter,
-            "upstream": partner.code == config.upstream,
-            "units": list(partner.units),
-            "certificates": [
-                {
-                    "sha256": fingerprint(certificate),
-                    "subject": certificate.subject.rfc4514_string(),
-                    "not_after": certificate.not_valid_after_utc,
-                }
-                for certificate in partner.certificates
-            ],
-            "policy": spelled(partner.policy),
-            "standing": standings.get(partner.code),
-        }
-        | ({} if screen.json else {"sending": _said(standings.get(partner.code))})
+        _fields(config, partner, standings) | ({} if screen.json else {"sending": _said(standings.get(partner.code))})
         for partner in config.partners.values()
     ]
     titles = {
@@ -59,6 +49,85 @@ def list_partners(screen: Screen) -> None:
         "name": t("tên", "name"),
     }
     screen.table(titles, rows)
+
+
+def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Return all there is to say of a partner, as `--json` says it."""
+    from hub import grants
+    from hub.certificates import fingerprint
+    from hub.policy import spelled
+
+    return {
+        "code": partner.code,
+        "name": partner.name,
+        "receive": partner.receive.value,
+        "url": partner.url,
+        "adapter": partner.adapter,
+        "upstream": partner.code == config.upstream,
+        "units": list(partner.units),
+        "tells": "*" if partner.tells else None,
+        "calls": None if partner.calls is None else list(partner.calls),
+        "granted": list(grants.granted(partner, config.upstream)),
+        "certificates": [
+            {
+                "sha256": fingerprint(certificate),
+                "subject": certificate.subject.rfc4514_string(),
+                "not_after": certificate.not_valid_after_utc,
+            }
+            for certificate in partner.certificates
+        ],
+        "policy": spelled(partner.policy),
+        "standing": standings.get(partner.code),
+    }
+
+
+@command(
+    "show",
+    "Cho xem một hệ thống đối tác, và nó được gọi những gì.",
+    "Show one partner, and what it may call.",
+    "lienthong partners show soyte",
+)
+@click.argument("code")
+@pass_screen
+def show(screen: Screen, code: str) -> None:
+    from hub.config import read
+
+    config = read(screen.config)
+    partner = config.partners.get(code)
+    if partner is None:
+        raise Stop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+    standings = _standings(screen, config)
+    fields = _fields(config, partner, standings)
+    titles = {
+        "name": t("tên", "name"),
+        "receive": t("nhận", "receive"),
+        "url": "URL",
+        "adapter": t("bộ chuyển đổi", "adapter"),
+        "units": t("đơn vị", "units"),
+        "tells": t("báo số liệu về", "tells of"),
+    }
+    lines = [(title, _words(fields[key])) for key, title in titles.items() if fields[key]]
+    granted = _words(fields["granted"]) or t("không gì cả", "nothing")
+    why = (
+        "calls"
+        if partner.calls is not None
+        else t("theo loại đối tác, không có khóa calls", "by its kind, no key calls")
+    )
+    lines.append((t("được gọi", "may call"), f"{granted} ({why})"))
+    lines += [
+        (
+            t("chứng thư", "certificate"),
+            f"{certificate.subject.rfc4514_string()} → {certificate.not_valid_after_utc:%Y-%m-%d}",
+        )
+        for certificate in partner.certificates
+    ]
+    lines += [(t("việc gửi", "sending"), _said(standings[code]))] if code in standings else []
+    width = max(len(title) for title, _ in lines)
+    screen.row(fields, "\n".join([code, *(f"  {title.ljust(width)}  {text}" for title, text in lines)]))
+
+
+def _words(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
@@ -111,32 +180,44 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     return dict(value.split("=", 1) for value in values)
 
 
+def _names(_context: click.Context, _option: click.Parameter, value: str | None) -> "tuple[str, ...] | str | None":
+    """Return the names of a LIST; `default`, for what the partner's kind may call, stays a word."""
+    if value is None or value == DEFAULT:
+        return value
+    return () if value == NONE else tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
 @command(
     "add",
     "Thêm hệ thống đối tác CODE: kiểm tra, rồi ghi partners/CODE.toml và chứng thư của nó.\n\n"
+    "Với --replace chỉ những gì được nêu thay đổi trong tệp đã có: chú thích và các khóa khác còn nguyên; khác biệt được in ra, "
+    "tệp cũ được giữ cạnh đó (.old). "
     "Trục đang chạy nhận biết sau `lienthong reload`. Đơn vị chưa có trong sổ đăng ký được thêm vào và đánh dấu. "
     "Khóa của --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
     "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s.",
     "Add the partner CODE: check what is given, then write partners/CODE.toml and its certificate.\n\n"
+    "With --replace only what is named changes in the file that is there: comments and other keys stay; the difference is printed, "
+    "and the old file kept beside it (.old). "
     "A running hub takes it up on `lienthong reload`. A unit the registry does not know is added, and marked so. "
     "Keys of --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
     "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s.",
     "lienthong partners add soyte --certificate soyte.crt --unit H55.14 --fetch",
     "lienthong partners add motcua --certificate motcua.crt --unit H55.20 \\",
     "    --push https://10.0.0.5/soap/documents --policy timeout=10s",
-    "lienthong partners add thu --certificate thu.crt --unit '*'",
+    "lienthong partners add soc --certificate soc.crt --tells '*'",
+    "lienthong partners add soyte --certificate soyte-2027.crt --replace --dry-run",
+    "lienthong partners add soyte --calls documents,mail,lookups.VerifyCitizen --replace",
 )
 @click.argument("code")
 @click.option(
     "--certificate",
     "certificate_files",
     multiple=True,
-    required=True,
     metavar=t("TỆP", "FILE"),
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=t(
-        "Chứng thư PEM; có thể lặp lại khi đang thay chứng thư.",
-        "PEM certificate; repeat it while one replaces another.",
+        "Chứng thư PEM; có thể lặp lại khi đang thay chứng thư. Bắt buộc với đối tác mới.",
+        "PEM certificate; repeat it while one replaces another. Required for a new partner.",
     ),
 )
 @click.option(
@@ -147,6 +228,24 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     help=t(
         "Đơn vị của hệ thống này; '*': được gửi thay mọi đơn vị.",
         "A unit of this system; '*': it may send for any unit.",
+    ),
+)
+@click.option(
+    "--calls",
+    metavar=t("DANH SÁCH", "LIST"),
+    callback=_names,
+    help=t(
+        "Dịch vụ và thao tác được gọi, cách nhau bằng dấu phẩy; none: không gì cả; default: theo loại đối tác.",
+        "The services and operations that it may call, by commas; none: nothing; default: what its kind may.",
+    ),
+)
+@click.option(
+    "--tells",
+    type=click.Choice(["*", NONE]),
+    metavar="'*'",
+    help=t(
+        "'*': được báo số liệu về mọi đơn vị, và không gì khác; none: thôi.",
+        "'*': it may report figures about any unit, and nothing else by that; none: no longer.",
     ),
 )
 @click.option("--fetch", is_flag=True, help=t("Hệ thống tự lấy về.", "The system fetches what is for its units."))
@@ -160,48 +259,58 @@ def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str,
     callback=_pairs,
     help=t("Quy ước; lặp lại được.", "Policy; repeatable."),
 )
-@click.option("--replace", is_flag=True, help=t("Thay đối tác đã có.", "Replace the partner if there is one."))
+@click.option("--replace", is_flag=True, help=t("Thay đổi đối tác đã có.", "Change the partner if there is one."))
+@click.option("--dry-run", is_flag=True, help=t("Chỉ cho xem khác biệt.", "Only show the difference."))
 @pass_screen
 def add(
     screen: Screen,
     code: str,
     certificate_files: tuple[Path, ...],
     units: tuple[str, ...],
+    calls: tuple[str, ...] | str | None,
+    tells: str | None,
     fetch: bool,
     push: str | None,
     name: str | None,
     adapter: str | None,
     policy: Mapping[str, str],
     replace: bool,
+    dry_run: bool,
 ) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     from hub import registry, store
     from hub.agreement import partner_mistakes
     from hub.cli.journal import opened
-    from hub.config import ANY, read
-    from hub.config.writing import partner_toml, put
+    from hub.config import ANY, editing, read
+    from hub.config.writing import partner_toml
     from hub.hanoi import day
 
     if fetch and push:
         raise click.UsageError(t("chọn --fetch hoặc --push", "choose --fetch or --push"))
-    place = screen.config.absolute().parent / "partners"
-    if (place / f"{code}.toml").exists() and not replace:
-        raise Stop(f"đã có đối tác {code}; dùng --replace để thay", f"there is a partner {code}; --replace replaces it")
+    home = screen.config.absolute().parent
+    path, shown = home / "partners" / f"{code}.toml", f"partners/{code}.toml"
+    if path.exists() and not replace:
+        raise Stop(f"đã có đối tác {code}; dùng --replace để thay", f"there is a partner {code}; --replace changes it")
+    if not path.exists() and not certificate_files:
+        raise click.UsageError(t("thiếu --certificate", "--certificate is missing"))
+    before = editing.read_text(path, shown) if path.exists() else ""
+    said: dict[str, Value] = {
+        **({"name": name} if name else {}),
+        **({"units": units} if units else {}),
+        **({} if calls is None else {"calls": None if isinstance(calls, str) else calls}),
+        **({"tells": "*" if tells == "*" else None} if tells else {}),
+        **({"adapter": adapter} if adapter else {}),
+        **({"policy": policy} if policy else {}),
+    }
+    if fetch or push:
+        said |= {"receive": "fetch" if fetch else "push"} | _url(before, push)
 
-    def text(certificates: list[str]) -> str:
-        receive = "fetch" if fetch else "push" if push else "none"
-        return partner_toml(
-            name=name or code,
-            certificates=certificates,
-            units=units,
-            receive=receive,
-            url=push,
-            adapter=adapter,
-            policy=policy,
-        )
+    def text(certificates: tuple[str, ...]) -> str:
+        made = before or partner_toml(name=code, certificates=certificates)
+        return editing.edit_toml(made, {**({"certificates": certificates} if certificates else {}), **said}, shown)
 
-    config = read(screen.config, candidates={code: text([str(file.absolute()) for file in certificate_files])})
+    places = _places(home, code, before, certificate_files)
+    given = tuple(str(file.absolute()) for file in certificate_files)
+    config = read(screen.config, candidates={code: text(given)})
     partner = config.partners[code]
     named = [unit for unit in partner.units if unit != ANY]
     with opened(config) as engine:
@@ -210,21 +319,169 @@ def add(
         mistakes = partner_mistakes(config, code, known, datetime.now(UTC))
         if mistakes:
             raise ConfigurationFault(mistakes)
+        after = text(tuple(places))
+        diff = editing.difference(before, after, shown)
+        fields = {"code": code, "file": str(path), "diff": diff, "written": not dry_run}
+        if dry_run:
+            new = [unit for unit in named if known.canonical(unit) not in known]
+            screen.row({**fields, "units_added": new, "kept": []}, coloured(diff))
+            screen.note("Chưa ghi gì", "Nothing was written")
+            return
         with store.writing(engine) as tx:
             added = registry.add_missing(tx, named)
-    names = [f"{code}.crt", *(f"{code}-{number}.crt" for number in range(2, len(partner.certificates) + 1))]
-    for file, certificate in zip(names, partner.certificates, strict=True):
-        chain = partner.chain if file == names[0] else ()
-        put(place / file, b"".join(one.public_bytes(Encoding.PEM) for one in (certificate, *chain)))
-    put(place / f"{code}.toml", text([f"partners/{file}" for file in names]).encode())
+    contents = {home / place: pem for place, file in places.items() if (pem := _pem(file, home / place))}
+    contents[path] = after.encode()
+    replaced = [editing.replace_file(file, content) for file, content in contents.items()]
+    kept = [str(old) for old in replaced if old is not None]
+    written = t(f"Đã ghi {path}", f"Wrote {path}")
     screen.row(
-        {"code": code, "file": str(place / f"{code}.toml"), "units_added": added},
-        t(f"Đã ghi {place / code}.toml", f"Wrote {place / code}.toml"),
+        {**fields, "units_added": added, "kept": kept},
+        "\n".join(filter(None, [coloured(diff) if before else "", written])),
     )
+    for old in kept:
+        screen.note(f"Bản cũ: {old}", f"What stood there: {old}")
     if added:
         screen.note(f"Đã thêm đơn vị: {', '.join(added)}", f"Added the units {', '.join(added)}")
     screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub takes it up on `lienthong reload`")
 
 
+@command(
+    "grants",
+    "Cho xem mỗi hệ thống đối tác được gọi những gì; --propose lập khóa calls từ những gì nó đã làm.\n\n"
+    "Đề xuất dựa trên các thông điệp đã được nhận: theo dịch vụ, riêng tra cứu theo từng thao tác. Câu hỏi (Get…, List…) "
+    "không để lại dấu vết trong nhật ký: hãy tự nêu dịch vụ của chúng bằng `partners add CODE --calls … --replace`. Đối tác chưa gửi gì "
+    "không có đề xuất. Chỉ in khác biệt; --yes mới ghi, và giữ tệp cũ (.old).",
+    "Show what each partner may call; --propose makes the key calls from what it has done.\n\n"
+    "The proposal is drawn from messages that were accepted: by service, and of lookups by operation. Questions (Get…, List…) leave no trace "
+    "in the journal: name their services yourself, by `partners add CODE --calls … --replace`. A partner that has sent nothing gets no "
+    "proposal. Only the difference is printed; --yes writes it, and keeps the old file (.old).",
+    "lienthong partners grants",
+    "lienthong partners grants --propose",
+    "lienthong partners grants soyte --propose --since 2026-01-01 --yes",
+)
+@click.argument("codes", nargs=-1, metavar="[CODE]...")
+@click.option("--propose", is_flag=True, help=t("Lập đề xuất.", "Make a proposal."))
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar=t("NGÀY", "DAY"),
+    help=t("Chỉ từ ngày này (Hà Nội).", "Only from this day on (Hà Nội)."),
+)
+@click.option("--yes", is_flag=True, help=t("Ghi vào tệp.", "Write it into the files."))
+@pass_screen
+def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
+    from hub import grants, search, store
+    from hub.cli.journal import opened
+    from hub.config import editing, read
+    from hub.hanoi import HANOI
+    from hub.model import Receive
+
+    if (yes or since) and not propose:
+        raise click.UsageError(t("--yes và --since đi cùng --propose", "--yes and --since go with --propose"))
+    config = read(screen.config)
+    if unknown := [code for code in codes if code not in config.partners]:
+        raise Stop(f"không có đối tác {unknown[0]}", f"there is no partner {unknown[0]}", NOT_FOUND)
+    done: dict[str, set[tuple[str, str]]] = {}
+    if propose:
+        with opened(config) as engine, store.reading(engine) as tx:
+            done = search.done(tx, since.replace(tzinfo=HANOI) if since else None)
+    waiting = 0
+    for partner in (config.partners[code] for code in codes or config.partners):
+        now = grants.granted(partner, config.upstream)
+        fields: dict[str, object] = {
+            "code": partner.code,
+            "calls": None if partner.calls is None else list(partner.calls),
+            "granted": list(now),
+        }
+        if not propose:
+            why = "" if partner.calls is not None else t(" (theo loại đối tác)", " (by its kind)")
+            screen.row(fields, f"{partner.code}: {' '.join(now) or t('không gì cả', 'nothing')}{why}")
+            continue
+        own = done.get(partner.code, set())
+        if not own:
+            screen.row(
+                {**fields, "proposed": None, "diff": [], "written": False},
+                t(f"{partner.code}: chưa gửi gì, không đề xuất", f"{partner.code}: it has sent nothing; no proposal"),
+            )
+            continue
+        wanted = grants.proposed(own | ({(DOCUMENTS, "")} if partner.receive is Receive.FETCH else set()))
+        shown = f"partners/{partner.code}.toml"
+        path = config.path.parent / shown
+        before = editing.read_text(path, shown)
+        after = (
+            editing.edit_toml(before, {"calls": wanted}, shown)
+            if partner.calls is None or set(wanted) != set(partner.calls)
+            else before
+        )
+        diff = editing.difference(before, after, shown)
+        kept = editing.replace_file(path, after.encode()) if yes and diff else None
+        waiting += bool(diff) and not yes
+        gone = [name for name in now if not any(each == name or each.startswith(f"{name}.") for each in wanted)]
+        screen.row(
+            {
+                **fields,
+                "proposed": list(wanted),
+                "diff": diff,
+                "written": kept is not None,
+                "kept": str(kept) if kept else None,
+            },
+            coloured(diff) or t(f"{partner.code}: như đề xuất", f"{partner.code}: as proposed"),
+        )
+        if diff and gone:
+            screen.note(
+                f"{partner.code}: không còn được gọi {' '.join(gone)}; trong nhật ký không thấy đã dùng",
+                f"{partner.code}: may no longer call {' '.join(gone)}; the journal shows no use of them",
+            )
+        if kept:
+            screen.note(f"Đã ghi {path}; bản cũ: {kept}", f"Wrote {path}; what stood there: {kept}")
+    if waiting:
+        screen.note("Chưa ghi gì; thêm --yes để ghi", "Nothing was written; --yes writes it")
+    elif yes:
+        screen.note(
+            "Trục đang chạy nhận biết sau `lienthong reload`", "A running hub takes it up on `lienthong reload`"
+        )
+
+
+def _url(before: str, push: str | None) -> "dict[str, Value]":
+    """Return what becomes of `url`: the one that is pushed to; none where it was for pushing alone."""
+    if push:
+        return {"url": push}
+    said = tomllib.loads(before) if before else {}
+    asked = said.get("lookups") or (isinstance(said.get("policy"), Mapping) and "collect" in said["policy"])
+    return {} if asked else {"url": None}
+
+
+def _places(home: Path, code: str, before: str, files: Iterable[Path]) -> dict[str, Path]:
+    """Return where each certificate file will stand, as the partner's file names it: where it stands, if that is named already."""
+    try:
+        said = tomllib.loads(before).get("certificates", [])
+    except ValueError:
+        said = []  # reading the file tells what is wrong with it
+    named = {(home / each).resolve(): each for each in said if isinstance(each, str)}
+    given = list(files)
+    stays = {named[file.resolve()] for file in given if file.resolve() in named}
+    free = (
+        name for number in count(1) if (name := f"partners/{code}{f'-{number}' if number > 1 else ''}.crt") not in stays
+    )
+    return {named.get(file.resolve()) or next(free): file for file in given}
+
+
+def _pem(file: Path, place: Path) -> bytes | None:
+    """Return the certificate of *file*, and those between it and an anchor, in PEM; None where it stands in its *place*."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from hub.config import files
+
+    if place.exists() and place.samefile(file):
+        return None
+
+    def wrong(what: str, expected: str) -> None:
+        raise ConfigurationFault([Mistake(str(file), what, expected)])
+
+    return b"".join(one.public_bytes(Encoding.PEM) for one in files.certificates(file, wrong))
+
+
 partners.add_command(list_partners)
+partners.add_command(show)
 partners.add_command(add)
+partners.add_command(grants_command)

@@ -106,6 +106,15 @@ def _cell(value: object) -> str:
             return str(value)
 
 
+def coloured(diff: Iterable[str]) -> str:
+    """Return a unified difference as a terminal shows it; click takes the colours off for anything else."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    return "\n".join(
+        still(line) if line.startswith(("+++", "---")) else click.style(still(line), fg=colours.get(line[:1]))
+        for line in diff
+    )
+
+
 pass_screen = click.make_pass_decorator(Screen, ensure=True)
 
 

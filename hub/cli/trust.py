@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import CONFIGURATION, Screen, command, family, leave, pass_screen, t
+from hub.cli.screen import CONFIGURATION, Screen, coloured, command, family, leave, pass_screen, t
 from hub.errors import Mistake
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def add(
 
     from hub.certificates import fingerprint
     from hub.config import files, read
+    from hub.config.editing import difference, edit_toml, read_text, replace_file
     from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, url_flaw
     from hub.config.trusting import judge
     from hub.config.writing import put, source_toml
@@ -157,12 +158,24 @@ def add(
     written = {stem.with_suffix(".crt"): b"".join(one.public_bytes(Encoding.PEM) for one in authorities)}
     if crls:
         written[stem.with_suffix(".crl")] = b"".join(one.public_bytes(Encoding.PEM) for one in crls)
-    if crl_urls or ocsp_urls:
-        issuer = f"trust/{stem.name}.crt"
-        written[stem.with_suffix(".toml")] = source_toml(issuer, crl_urls=crl_urls, ocsp_urls=ocsp_urls).encode()
     for path, content in written.items():
         put(path, content)
         screen.row({"file": str(path)}, t(f"Đã ghi {path}", f"Wrote {path}"))
+    if crl_urls or ocsp_urls:
+        path = stem.with_suffix(".toml")
+        shown, issuer = f"trust/{path.name}", f"trust/{stem.name}.crt"
+        before = read_text(path, shown) if path.exists() else ""
+        urls = {key: given for key, given in (("crl-urls", crl_urls), ("ocsp-urls", ocsp_urls)) if given}
+        made = before or source_toml(issuer, crl_urls=(), ocsp_urls=())
+        after = edit_toml(made, {"issuer": issuer, **urls}, shown)
+        diff = difference(before, after, shown)
+        kept = replace_file(path, after.encode())
+        fields = {"file": str(path), "diff": diff, "kept": str(kept) if kept else None}
+        screen.row(
+            fields, "\n".join([*([coloured(diff)] if before and diff else []), t(f"Đã ghi {path}", f"Wrote {path}")])
+        )
+        if kept:
+            screen.note(f"Bản cũ: {kept}", f"What stood there: {kept}")
     screen.note("Trục đang chạy nhận biết sau `lienthong reload`", "A running hub takes it up on `lienthong reload`")
 
 

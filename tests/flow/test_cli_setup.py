@@ -13,6 +13,7 @@ import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,6 +24,7 @@ from hub.certificates import Identity
 from hub.cli import COMMANDS, lienthong
 from hub.config import read
 from hub.roll import Roll
+from hub.schema import message
 from tests import homes
 from tests.pki import DAY, NOW, Authority, authority, pem
 from tests.pki import write as write_identity
@@ -308,6 +310,155 @@ def test_a_partner_is_replaced_only_when_asked(home: Path, typed: Type, ca: pki.
     assert typed(*words).exit_code == 1
     assert typed(*words, "--replace").exit_code == 0
     assert len(read(home / "hub.toml", {}).partners["sotttt"].certificates) == 2
+
+
+#: A partner's file as an operator keeps it, comments and all.
+KEPT = """\
+# Sở Y tế: gọi anh Nam trước khi đổi gì (ĐT 0208…)
+name = "Hệ thống văn bản Sở Y tế"
+certificates = ["partners/soyte.crt"]  # hết hạn 2027-01
+units = [
+    "H55.81",
+    "H55.82",  # bệnh viện
+    "H55.83",
+    "H55.84",
+    "H55.85",
+    "H55.86",
+    "H55.87",
+    "H55.88",
+]
+receive = "fetch"
+
+[policy]
+timeout = "5s"   # mạng chậm
+max-age = "600s"
+"""
+
+
+@pytest.fixture
+def kept(home: Path, typed: Type, ca: pki.Authority, tmp_path: Path) -> Path:
+    """Return the file of a partner that the operator has written into."""
+    units = [word for number in range(81, 89) for word in ("--unit", f"H55.{number}")]
+    certificate = issued(ca, tmp_path, "soyte")
+    assert typed("partners", "add", "soyte", "--certificate", certificate, "--fetch", *units).exit_code == 0
+    (home / "partners/soyte.toml").write_text(KEPT, "utf-8")
+    return home / "partners/soyte.toml"
+
+
+def test_a_certificate_is_changed_and_nothing_else_of_the_file(
+    home: Path, typed: Type, ca: pki.Authority, tmp_path: Path, kept: Path
+) -> None:
+    old, new = (home / "partners/soyte.crt").read_bytes(), issued(ca, tmp_path, "soyte-2027")
+    both = ("--certificate", home / "partners/soyte.crt", "--certificate", new)
+    (row,) = lines(typed("partners", "add", "soyte", *both, "--replace", "--json"))
+    assert kept.read_text("utf-8") == KEPT.replace(
+        '["partners/soyte.crt"]', '["partners/soyte.crt", "partners/soyte-2.crt"]'
+    )
+    assert [str(line) for line in cast("list[str]", row["diff"])[3:] if line[:1] in "+-"] == [
+        '-certificates = ["partners/soyte.crt"]  # hết hạn 2027-01',
+        '+certificates = ["partners/soyte.crt", "partners/soyte-2.crt"]  # hết hạn 2027-01',
+    ]
+    assert row["kept"] == [str(kept.with_name("soyte.toml.old"))]
+    assert kept.with_name("soyte.toml.old").read_text("utf-8") == KEPT
+    assert typed("partners", "add", "soyte", "--certificate", new, "--replace").exit_code == 0
+    assert kept.read_text("utf-8") == KEPT
+    assert (home / "partners/soyte.crt").read_bytes() == new.read_bytes()
+    assert (home / "partners/soyte.crt.old").read_bytes() == old
+    found = read(home / "hub.toml", {}).partners["soyte"]
+    assert (found.name, len(found.units), found.policy.timeout.seconds) == ("Hệ thống văn bản Sở Y tế", 8, 5)
+    assert typed("check").exit_code == 0
+
+
+def test_only_what_is_named_changes_and_a_dry_run_changes_nothing(home: Path, typed: Type, kept: Path) -> None:
+    words = ("partners", "add", "soyte", "--replace", "--policy", "timeout=9s", "--calls", "documents,mail")
+    before = sorted(home.rglob("*"))
+    planned = typed(*words, "--dry-run")
+    assert planned.exit_code == 0
+    assert '+calls = ["documents", "mail"]' in planned.stdout
+    assert '+timeout = "9s"   # mạng chậm' in planned.stdout
+    assert "\x1b" not in planned.stdout
+    assert (kept.read_text("utf-8"), sorted(home.rglob("*"))) == (KEPT, before)
+    assert typed(*words).exit_code == 0
+    expected = KEPT.replace('"5s"', '"9s"').replace('"fetch"\n', '"fetch"\ncalls = ["documents", "mail"]\n')
+    assert kept.read_text("utf-8") == expected
+    assert typed("partners", "add", "soyte", "--replace", "--calls", "none", "--tells", "*").exit_code == 0
+    found = read(home / "hub.toml", {}).partners["soyte"]
+    assert (found.calls, found.tells) == ((), True)
+    assert typed("partners", "add", "soyte", "--replace", "--calls", "default", "--tells", "none").exit_code == 0
+    assert kept.read_text("utf-8") == expected.replace('calls = ["documents", "mail"]\n', "")
+
+
+def test_how_a_partner_receives_is_changed_in_its_place(home: Path, typed: Type, kept: Path) -> None:
+    assert typed("partners", "add", "soyte", "--replace", "--push", "https://127.0.0.1:9/x").exit_code == 0
+    assert read(home / "hub.toml", {}).partners["soyte"].url == "https://127.0.0.1:9/x"
+    assert typed("partners", "add", "soyte", "--replace", "--fetch").exit_code == 0
+    assert kept.read_text("utf-8") == KEPT
+
+
+def test_a_file_that_is_no_toml_is_left_as_it_is(home: Path, typed: Type, kept: Path) -> None:
+    kept.write_text(KEPT + "nonsense\n", "utf-8")
+    assert typed("partners", "add", "soyte", "--replace", "--name", "x").exit_code == 78
+    assert kept.read_text("utf-8") == KEPT + "nonsense\n"
+
+
+def test_what_a_partner_may_call_is_shown_and_a_wrong_name_is_a_mistake(
+    home: Path, typed: Type, ca: pki.Authority, tmp_path: Path, kept: Path
+) -> None:
+    certificate = issued(ca, tmp_path, "soc")
+    assert typed("partners", "add", "soc", "--certificate", certificate, "--tells", "*").exit_code == 0
+    (shown,) = lines(typed("partners", "show", "soc", "--json"))
+    assert (shown["tells"], shown["granted"], shown["units"]) == ("*", ["incidents", "mail", "verdicts"], [])
+    (own,) = lines(typed("partners", "show", "soyte", "--json"))
+    assert set(cast("list[str]", own["granted"])) >= {"documents", "dossiers", "mail", "reports"}
+    assert "lookups" not in cast("list[str]", own["granted"])
+    assert "documents" in typed("partners", "show", "soyte").stdout
+    assert typed("partners", "show", "nobody").exit_code == 4
+    assert {row["code"] for row in lines(typed("partners", "grants", "--json"))} == {"soc", "soyte", *setup.PARTNERS}
+    wrong = typed("partners", "add", "soyte", "--replace", "--calls", "lookups.VerifyCitizens")
+    assert wrong.exit_code == 78
+    assert "lookups.VerifyCitizens" in wrong.stderr
+    assert "lookups.VerifyCitizen," in wrong.stderr
+    kept.write_text(KEPT.replace("receive", 'calls = ["telex"]\nreceive'), "utf-8")
+    assert "partners/soyte.toml: calls: there is no service or operation telex" in typed("check").stderr
+    kept.write_text(KEPT.replace("receive", 'tells = "H55"\nreceive'), "utf-8")
+    assert "partners/soyte.toml: tells" in typed("check").stderr
+
+
+def test_grants_are_proposed_from_what_was_done_and_written_when_told_so(home: Path, typed: Type, kept: Path) -> None:
+    def row(number: int, service: str, kind: str) -> dict[str, object]:
+        done = {"service": service, "kind": kind, "state": "accepted", "received_at": today(), "sha256": "0", "size": 0}
+        return {"id": f"{number:036}", "partner": "soyte", **done}
+
+    engine = store.open_journal(read(home / "hub.toml", {}).database_url, pooled=False)
+    with store.writing(engine) as tx:
+        for number, done in enumerate([("mail", "usage"), ("lookups", "verify-citizen"), ("mail", "usage")]):
+            tx.execute(message.insert().values(row(number, *done)))
+    engine.dispose()
+    planned = {row["code"]: row for row in lines(typed("partners", "grants", "--propose", "--json"))}
+    assert planned["soyte"]["proposed"] == ["documents", "lookups.VerifyCitizen", "mail"]  # it fetches: documents too
+    assert '+calls = ["documents", "lookups.VerifyCitizen", "mail"]' in cast("list[str]", planned["soyte"]["diff"])
+    assert {code for code, row in planned.items() if row["proposed"] is None} == set(setup.PARTNERS)
+    assert kept.read_text("utf-8") == KEPT
+    told = typed("partners", "grants", "soyte", "--propose", "--yes")
+    assert told.exit_code == 0
+    assert "dossiers" in told.stderr  # which it may no longer call
+    assert read(home / "hub.toml", {}).partners["soyte"].calls == ("documents", "lookups.VerifyCitizen", "mail")
+    assert kept.with_name("soyte.toml.old").read_text("utf-8") == KEPT
+    (again,) = lines(typed("partners", "grants", "soyte", "--propose", "--yes", "--json"))
+    assert (again["diff"], again["written"]) == ([], False)
+    assert typed("partners", "grants", "--yes").exit_code == 2
+
+
+def test_where_a_ca_is_asked_is_changed_in_its_place(home: Path, typed: Type) -> None:
+    anchor = home / "pki/ca.crt"
+    assert typed("trust", "add", anchor, "--crl-url", "http://ca.example/1.crl").exit_code == 0
+    (asked,) = (home / "trust").glob("*.toml")
+    asked.write_text("# của Ban Cơ yếu\n" + asked.read_text("utf-8"), "utf-8")
+    before = asked.read_text("utf-8")
+    changed = lines(typed("trust", "add", anchor, "--ocsp-url", "http://ca.example/ocsp", "--json"))[-1]
+    assert asked.read_text("utf-8") == before.replace("ocsp-urls = []", 'ocsp-urls = ["http://ca.example/ocsp"]')
+    assert changed["kept"] == f"{asked}.old"
+    assert Path(f"{asked}.old").read_text("utf-8") == before
 
 
 @pytest.mark.parametrize("code", ["../x", "a/b", "a b", "", ".x"])
