@@ -2,6 +2,9 @@
 
 Both ways of framing are taken, by how a message begins: octet counting, as RFC 5425 demands it over TLS, and the line feed that
 ends a message of older senders.
+
+Worst cost: of a message, as long as ten signatures by RSA-2048 (3 ms), of which it may have 64 KiB and 1000 parameters; of a stream, 1 µs
+for each octet that comes by itself and 2 for each message.
 """
 
 import re
@@ -29,9 +32,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\
 _NAME = rb"[\x21\x23-\x3c\x3e-\x5c\x5e-\x7e]{1,32}"  # printed, but no " = ]
 _ELEMENT = re.compile(rb'\[(%b)((?: %b="(?:[^"\\\]]|\\.)*")*)\]' % (_NAME, _NAME), re.DOTALL)
 _PARAMETER = re.compile(rb' (%b)="((?:[^"\\\]]|\\.)*)"' % _NAME, re.DOTALL)
-_ESCAPED = re.compile(r'\\(["\\\]])')
 _BOM = b"\xef\xbb\xbf"
-_ELEMENTS, _PARAMETERS = 100, 1000
+_ELEMENTS, _PARAMETERS = 100, 1000  #: of one message
 
 
 class Unframed(Exception):
@@ -96,19 +98,26 @@ def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
     if octets[at : at + 1] == b"-":
         return {}, at + 1
     found: dict[str, Mapping[str, str]] = {}
+    number = 0
     while element := _ELEMENT.match(octets, at):
         name, at = element[1].decode("ascii"), element.end()
         if name in found or len(found) == _ELEMENTS:
             raise ValueError(f"SD-ID {name} stands there twice" if name in found else "too many SD-ELEMENTs")
         values: dict[str, str] = {}
-        for number, (parameter, value) in enumerate(_PARAMETER.findall(element[2])):
-            if number == _PARAMETERS:
+        for parameter in _PARAMETER.finditer(element[2]):
+            number += 1
+            if number > _PARAMETERS:
                 raise ValueError("too many SD-PARAMs")
-            values.setdefault(parameter.decode("ascii"), storable(_ESCAPED.sub(r"\1", value.decode())))
+            values.setdefault(parameter[1].decode("ascii"), storable(_meant(parameter[2].decode())))
         found[name] = values
     if not found:
         raise ValueError(f"octet {at}: no structured data")
     return found, at
+
+
+def _meant(value: str) -> str:
+    """Return what a PARAM-VALUE stands for: of a backslash before a quotation mark, a bracket or another backslash only these (6.3.3)."""
+    return "\\".join(part.replace('\\"', '"').replace("\\]", "]") for part in value.split("\\\\"))
 
 
 @attrs.define

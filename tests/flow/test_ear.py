@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet.defer import fail
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 
 from hub import ear, store
 from hub.certificates import Anchors
@@ -117,6 +117,31 @@ def test_while_the_journal_is_away_nothing_more_is_read_and_nothing_is_lost(hear
     clock.advance(AGAIN)
     assert (line.reading, kept(journal)) == (True, 2)
     assert heard.counts == {"incident": 2, "other": 1}
+
+
+def test_no_sender_keeps_everybody_else_waiting_by_the_number_of_its_messages(heard, journal, clock, monkeypatch):
+    """A hundred thousand octets may be thirty thousand messages: the reactor has a turn after every sixty, and none is lost."""
+    monkeypatch.setattr(ear, "deferLater", lambda clock, seconds: deferLater(clock, max(seconds, 0.01)))
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    protocol.dataReceived(opening(1) + b"1 x" * 33_000 + opening(2))
+    turns = [heard.counts.total()]
+    while not line.reading:
+        clock.advance(0.01)
+        turns.append(heard.counts.total() - sum(turns))
+    assert heard.counts == {"incident": 2, "unreadable": 33_000}
+    assert max(turns) <= ear.TURN // ear.EACH
+    assert kept(journal) == 2
+
+
+def test_what_makes_no_sense_behind_a_thousand_messages_ends_the_connection_after_them(heard, clock):
+    protocol, line = connect(heard)
+    protocol.handshakeCompleted()
+    protocol.dataReceived(b"1 x" * 5000 + b"nonsense" + b"1 x" * 5000)
+    while heard._connections:
+        clock.advance(0)
+    assert heard.counts == {"unreadable": 5000, "unframed": 1}
+    assert line.gone
 
 
 def test_what_had_come_is_journalled_though_the_sender_is_gone(heard, journal, clock):
