@@ -25,6 +25,7 @@ from hub.feed import Feed
 from hub.links import Link, Standing
 from hub.metrics import Metric
 from hub.province import Province
+from hub.shares import HUB
 from hub.store import Transaction
 from hub.workroom import Work
 
@@ -146,7 +147,7 @@ async def readiness(
         if not own.certificate.not_valid_before_utc <= now <= own.certificate.not_valid_after_utc:
             reasons["keys"] = f"{name} is valid until {own.certificate.not_valid_after_utc.isoformat()}"
     everyone = province.config.partners
-    kept_out, nobody = await work(len(everyone) * _CHECK, agreement.unheard, province.config, now)
+    kept_out, nobody = await work(HUB, len(everyone) * _CHECK, agreement.unheard, province.config, now)
     if kept_out:
         why = next(iter(kept_out.values()))
         reasons["revocation"] = f"{len(kept_out)} of {len(everyone)} partners are kept out: {why}"

@@ -20,8 +20,10 @@ from hub.config import Partner
 from hub.database import Journal
 from hub.delivery import Send, Unreachable, tell_moved
 from hub.errors import Unready
-from hub.model import Answer, Answerer, Query, Refused, Unavailable
+from hub.model import Answer, Answerer, Query, Refused, Reply, Request, Unavailable
 from hub.policy import Policy, delay
+from hub.shares import Owner
+from hub.workroom import Work
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class Asker:
     adapters: Mapping[str, object]  #: by partner
     _journal: Journal
     _send: Send
+    _work: Work
     _clock: IReactorTime
     _now: Callable[[], datetime]
     _random: Callable[[], float]
@@ -82,13 +85,12 @@ class Asker:
         """Hold the adapter's conversation.  What breaks in it is ours, and says nothing of the partner."""
         adapter = cast("Answerer", self.adapters[partner.code])
         try:
-            conversation = adapter.ask(query, self._now())
-            step: Any = next(conversation)
-            while True:
+            conversation, owner = adapter.ask(query, self._now()), Owner(partner.code)
+            step = await self._work(owner, 0, _advance, conversation, None)
+            while isinstance(step, Request):
                 reply = await self._send(step, partner)
-                step = conversation.send(reply)
-        except StopIteration as end:
-            return cast("Answer | Refused | Unavailable", end.value)
+                step = await self._work(owner, len(reply.body), _advance, conversation, reply)
+            return step
         except (CancelledError, Unready):
             raise
         except Unreachable as unreachable:
@@ -114,6 +116,15 @@ class Asker:
                 tell_moved(before, after)
         if isinstance(outcome, Unavailable) and outcome.credentials:
             log.error("credentials-refused", partner=partner.code, reason=outcome.detail)
+
+
+def _advance(conversation: Any, reply: Reply | None) -> Request | Answer | Refused | Unavailable:
+    """Hand the adapter a reply; return what it asks next, or what came of it."""
+    try:
+        step: Request = next(conversation) if reply is None else conversation.send(reply)
+    except StopIteration as end:
+        return cast("Answer | Refused | Unavailable", end.value)
+    return step
 
 
 def _step(

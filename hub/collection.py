@@ -29,6 +29,7 @@ from hub.policy import Policy, delay
 from hub.province import Province
 from hub.rounds import Round
 from hub.services import services
+from hub.shares import Owner
 from hub.spool import Drawer, Octets
 from hub.workroom import THRESHOLD
 
@@ -136,15 +137,17 @@ class CollectionService(Service):
         """Hold the adapter's conversation to its end."""
         adapter = self.adapters[partner.code]
         assert isinstance(adapter, Collector)
-        conversation = adapter.collect(round_.cursor, self._now())
+        conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
         try:
-            step = await self._books.work(0, _advance, conversation, None)
+            step = await self._books.work(owner, 0, _advance, conversation, None)
             while not isinstance(step, Collected | Unavailable):
                 if isinstance(step, Request):
                     reply = await self._send(step, partner)
-                    step = await self._books.work(_cost(reply), _advance, conversation, reply)
+                    step = await self._books.work(owner, _cost(reply), _advance, conversation, reply)
                 else:
-                    step = await self._books.work(0, _advance, conversation, await self._take(step, partner, round_))
+                    step = await self._books.work(
+                        owner, 0, _advance, conversation, await self._take(step, partner, round_)
+                    )
         except CancelledError:
             raise
         except Unready as unready:
@@ -167,7 +170,7 @@ class CollectionService(Service):
         tracking = new_id(now)
         try:
             entry = await self._judge(arrival, partner, province, now, tracking)
-            taken = await self._books.take(entry, province.routes)
+            taken = await self._books.take(Owner(partner.code), entry, province.routes)
         except (CancelledError, Unready):
             raise
         except Exception:
@@ -175,7 +178,7 @@ class CollectionService(Service):
                 raise
             log.exception("arrival-set-aside", tracking=tracking)
             entry = _refused(arrival, partner, now, tracking, Problem("hub-error", tracking))
-            taken = await self._books.take(entry, province.routes)
+            taken = await self._books.take(Owner(partner.code), entry, province.routes)
         return Judged(not taken.problems, taken.problems)
 
     async def _judge(
@@ -189,11 +192,20 @@ class CollectionService(Service):
         if arrival.service == DOCUMENTS:
             call = calls.SendDocument(Octets.of(content), arrival.message_id)
             return await self._books.work(
-                len(content), judge_message, call, partner, province, DOCUMENTS, now, tracking, Drawer()
+                Owner(partner.code),
+                len(content),
+                judge_message,
+                call,
+                partner,
+                province,
+                DOCUMENTS,
+                now,
+                tracking,
+                Drawer(),
             )
         service, code = services()[arrival.service], partner.code
         return await self._books.work(
-            len(content), judge_record, service, content, arrival.message_id, code, province, now, tracking
+            Owner(code), len(content), judge_record, service, content, arrival.message_id, code, province, now, tracking
         )
 
 

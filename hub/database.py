@@ -1,10 +1,12 @@
 """Runs steps on the journal away from the reactor thread.  Knows threads and group commit; no table.
 
 One thread writes: the steps that gather while it commits share the next commit, each in a savepoint of its own, so that one
-that fails never fails its neighbours.  A few threads read.  While a server is away (hub.watch) nobody waits for it.
+that fails never fails its neighbours.  What comes from outside is taken into a commit round robin, a step an owner (hub.shares), and a
+commit takes on no more steps once it has worked for `BUDGET`: nobody waits for all that another has brought.  A few threads read.  While a server is away (hub.watch) nobody waits for it.
 """
 
 import contextvars
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
@@ -25,6 +27,7 @@ from twisted.python.threadpool import ThreadPool
 
 from hub import store
 from hub.errors import Unready
+from hub.shares import FairQueue, Owner, is_crowding
 from hub.store import Transaction, reading, writing
 from hub.watch import PATIENCE, Reactor, Watch
 
@@ -36,7 +39,10 @@ Step = Callable[[Transaction], object]
 
 #: At most so many steps share one commit: more would make the first wait for the last.
 _BATCH = 256
-#: No step from outside is taken on while so many wait, or while the oldest has waited so long, in seconds.
+#: A commit begins no further step after so long, in seconds: a step waits for the rest of one commit, and in the next for one step of
+#: each other owner.  Shorter ones sync the disk more often than they need.
+BUDGET = 0.05
+#: While so many steps wait, who has its share of them or more brings no more; nor does who has waited so long for one, in seconds.
 MOST, OLDEST = 1024, 5.0
 #: A journal that was found damaged is not used any more: it may look whole elsewhere, and a write would make it worse.
 _DAMAGED = "journal-damaged"
@@ -53,8 +59,13 @@ class Journal(Protocol):
         """Run a writing step; the result comes after the commit.  Fails with `Unready` when nothing could be committed."""
         ...
 
-    def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Write what comes from outside: after all that `write` was given, and not at all under pressure (`Unready`, `hub-busy`)."""
+    def admit(
+        self, owner: Owner, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Write what comes from outside: after what `write` was given, in turn with other owners.
+
+        Not at all where *owner* brings more than its share (`Unready`, `hub-busy`), or nothing is committed now.
+        """
         ...
 
     def trouble(self) -> str:
@@ -72,25 +83,35 @@ class _Waiting:
 
     step: Step
     since: float  #: by the reactor's clock
+    owner: str | None = None  #: None: it comes from within
     done: Deferred[object] = attrs.field(factory=Deferred)
     result: object = None
 
 
 _LATER = object()  #: the result of a step that is to be run alone
+NOT_BEGUN = object()  #: the result of a step that the commit had no time for
 
 
-def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
+def _stopped() -> float:
+    """Return the time of a clock that does not go: whatever is measured by it takes none."""
+    return 0.0
+
+
+def commit(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _stopped) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint; return each result, or the `Failure` of its step.
 
     A lost connection leaves it unknown whether the commit was done.  Running the same steps again reads it back: each knows
     what it wrote by its id (`journal.take`, `claims.settle`) or moves only what is still to move.  A transaction that the
     database made give way (a deadlock) is run again too.  When another failure undoes the commit, each step is tried alone, so
     that the cause hits only its own.  A step that would have to wait for another transaction is run alone, after the others.
+
+    Once the steps have taken `BUDGET` by *steady*, in seconds, no further one is begun, and the result of each of those is `NOT_BEGUN`.
+    The first is always begun, and so is each when they are run again, as they may be committed already.
     """
     tries = 1
     while True:
         try:
-            results = _commit_once(engine, steps, again=tries > 1)
+            results = _commit_once(engine, steps, again=tries > 1, steady=steady if tries == 1 else _stopped)
             return [
                 commit(engine, [step])[0] if result is _LATER else result
                 for step, result in zip(steps, results, strict=True)
@@ -109,14 +130,17 @@ def commit(engine: sa.Engine, steps: list[Step]) -> list[object]:
             return [failure] * len(steps)
 
 
-def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool) -> list[object]:
+def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: Callable[[], float]) -> list[object]:
     results: list[object] = []
     with writing(engine) as tx:
         if again:
             store.insist(tx)
         if len(steps) > 1:
             store.share(tx)
+        until = steady() + BUDGET
         for step in steps:
+            if results and steady() >= until:
+                return results + [NOT_BEGUN] * (len(steps) - len(results))
             try:
                 with tx.begin_nested():
                     results.append(step(tx))
@@ -161,13 +185,19 @@ class Database(Service):
     _engine: sa.Engine
     _reactor: Reactor
     _asked: sa.Engine | None = None  #: without a pool, to ask a server whether it is there; None: it is a file
+    _steady: Callable[[], float] = time.monotonic
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
     _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: who waits for a result
     _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)  #: by what takes its time
-    _admitted: list[_Waiting] = attrs.field(factory=list, init=False)  #: these come after those
+    _admitted: FairQueue[_Waiting] = attrs.field(factory=FairQueue, init=False)  #: these come after those
+    _passed_over: bool = attrs.field(
+        default=False, init=False
+    )  #: the last commit had time for none of `_admitted`: they come first
     _committing: list[_Waiting] = attrs.field(factory=list, init=False)
+    _began: float = attrs.field(default=0.0, init=False)  #: when the commit that runs began, by the reactor's clock
+    _drained: Deferred[None] | None = attrs.field(default=None, init=False)  #: who stops waits for the last commit
     _turn: IDelayedCall | None = attrs.field(default=None, init=False)
     _failed: str = attrs.field(default="", init=False)
     _failed_at: float = attrs.field(default=float("-inf"), init=False)
@@ -201,8 +231,9 @@ class Database(Service):
         try:
             if gone := self._gone():
                 raise gone
-            # steps commit in order, these after all others: when this one has, all before it have
-            await self._wait(self._admitted, lambda _tx: None)
+            if self._busy:
+                self._drained = Deferred()
+                await self._drained
         except Unready as unready:
             log.warning("journal-not-finished", error=str(unready))
         if self._watch is not None:
@@ -218,15 +249,17 @@ class Database(Service):
 
         While the server is known to be away it fails at once.  Who was told `Unready` may find later that the step was done.
         """
-        return fail(gone) if (gone := self._gone()) else self._wait(self._waiting, step, *args, **kwargs)
+        return fail(gone) if (gone := self._gone()) else self._wait(None, step, *args, **kwargs)
 
-    def admit(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+    def admit(
+        self, owner: Owner, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
         """See `Journal.admit`."""
         if gone := self._gone():
             return fail(gone)
-        if why := self._pressure():
+        if why := self._stuck() or self._crowded(owner.name):
             return fail(Unready("hub-busy", why))
-        return self._wait(self._admitted, step, *args, **kwargs)
+        return self._wait(owner.name, step, *args, **kwargs)
 
     def _gone(self) -> Unready | None:
         """Return why nothing is begun now."""
@@ -239,26 +272,43 @@ class Database(Service):
         if gone := self._gone():
             return str(gone)
         ago = self._reactor.seconds() - self._failed_at
-        return self._pressure() or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
+        count = self._count
+        full = f"{count} steps wait for the journal" if count >= MOST else ""
+        return self._stuck() or full or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
 
-    def _pressure(self) -> str:
-        waiting = len(self._waiting) + len(self._admitted)
-        first = [queue[0].since for queue in (self._committing, self._waiting, self._admitted) if queue]
-        longest = self._reactor.seconds() - min(first) if first else 0.0
-        if waiting < MOST and longest < OLDEST:
+    @property
+    def _count(self) -> int:
+        return len(self._waiting) + len(self._admitted)
+
+    def _stuck(self) -> str:
+        """Return why nobody's step is taken on: a commit takes too long, or what comes from within waits too long."""
+        own = (waiting.since for waiting in self._committing + self._waiting[:1] if waiting.owner is None)
+        since = min(own, default=self._reactor.seconds())
+        longest = self._reactor.seconds() - (min(since, self._began) if self._committing else since)
+        return f"{self._count} steps wait for the journal, the oldest for {longest:.1f} s" if longest >= OLDEST else ""
+
+    def _crowded(self, owner: str) -> str:
+        """Return why no step of *owner* is taken on: all places are taken and it has its share, or it has brought too much already."""
+        own, first = self._admitted.count(owner), self._admitted.first(owner)
+        longest = self._reactor.seconds() - first.since if first is not None else 0.0
+        others = self._admitted.owners + (first is None)
+        if longest < OLDEST and not is_crowding(own, self._count, MOST, others):
             return ""
-        return f"{waiting} steps wait for the journal, the oldest for {longest:.1f} s"
+        return f"{own} of {self._count} steps that wait for the journal are its own, the oldest for {longest:.1f} s"
 
     def _wait(
         self,
-        queue: list[_Waiting],
+        owner: str | None,
         step: Callable[Concatenate[Transaction, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         context = contextvars.copy_context()
-        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds())
-        queue.append(waiting)
+        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds(), owner)
+        if owner is None:
+            self._waiting.append(waiting)
+        else:
+            self._admitted.put(owner, waiting)
         self._open.add(waiting.done)
         if not self._committing and self._turn is None:
             self._turn = self._reactor.callLater(0, self._flush)
@@ -290,22 +340,55 @@ class Database(Service):
 
     def _flush(self) -> None:
         self._turn = None
-        batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-        room = _BATCH - len(batch)
-        batch, self._admitted = batch + self._admitted[:room], self._admitted[room:]
-        self._committing = batch
+        batch = self._committing = self._take_batch()
         if not batch:
             return
+        self._began = self._reactor.seconds()
         steps = [waiting.step for waiting in batch]
-        work = threads.deferToThreadPool(self._reactor, self._writer, commit, self._engine, steps)
+        work = threads.deferToThreadPool(self._reactor, self._writer, commit, self._engine, steps, self._steady)
         self._wait_for(work)
         _ = work.addErrback(lambda failure: [failure] * len(batch))
         _ = work.addCallback(self._committed, batch)
 
+    def _take_batch(self) -> list[_Waiting]:
+        """Remove and return what the next commit is given: what comes from within first, unless it has left no time for the rest."""
+        if self._passed_over:
+            outside = self._take_admitted(_BATCH)
+            return outside + self._take_waiting(_BATCH - len(outside))
+        own = self._take_waiting(_BATCH)
+        return own + self._take_admitted(_BATCH - len(own))
+
+    def _take_waiting(self, most: int) -> list[_Waiting]:
+        taken, self._waiting = self._waiting[:most], self._waiting[most:]
+        return taken
+
+    def _take_admitted(self, most: int) -> list[_Waiting]:
+        taken = (self._admitted.take() for _ in range(min(most, len(self._admitted))))
+        return [waiting for waiting in taken if waiting is not None]
+
+    def _put_back(self, left: list[_Waiting]) -> None:
+        """Let what was not begun be the next to be taken, unless nobody waits for it any more."""
+        for waiting in reversed([each for each in left if each.done in self._open]):
+            if waiting.owner is None:
+                self._waiting.insert(0, waiting)
+            else:
+                self._admitted.put_back(waiting.owner, waiting)
+
     def _committed(self, results: list[object], batch: list[_Waiting]) -> None:
+        ended = list(zip(batch, results, strict=True))
+        self._put_back([waiting for waiting, result in ended if result is NOT_BEGUN])
+        begun = any(waiting.owner is not None and result is not NOT_BEGUN for waiting, result in ended)
+        self._passed_over = bool(self._admitted) and not begun
         self._flush()  # the next commit runs while these are told
-        for waiting, result in zip(batch, results, strict=True):
-            self._tell(result, waiting.done)
+        for waiting, result in ended:
+            if result is not NOT_BEGUN:
+                self._tell(result, waiting.done)
+        if self._drained is not None and not self._drained.called and not self._busy:
+            self._drained.callback(None)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._committing or self._count)
 
     def _tell(self, result: object, done: Deferred[object]) -> None:
         if done not in self._open:
@@ -344,6 +427,8 @@ class Database(Service):
         left, self._open = self._open, set()
         for done in left:
             done.errback(Failure(Unready("journal-unavailable", why)))
+        if self._drained is not None and not self._drained.called:
+            self._drained.errback(Unready("journal-unavailable", why))
 
 
 @attrs.define(eq=False)
@@ -363,7 +448,12 @@ class InlineDatabase:
 
         return maybeDeferred(run)
 
-    admit = write
+    def admit(
+        self, owner: Owner, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """See `Journal.admit`."""
+        del owner
+        return self.write(step, *args, **kwargs)
 
     def trouble(self) -> str:
         """See `Journal.trouble`."""

@@ -27,7 +27,7 @@ from hub.lifecycle import judge
 from hub.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.policy import Policy, delay
 from hub.province import Province
-from hub.shares import divide
+from hub.shares import Owner, divide
 from hub.sight import see
 from hub.store import Transaction
 from hub.workroom import Work
@@ -249,16 +249,16 @@ class DeliveryService(Service):
         exchange = Exchange()
         try:
             consignment = await self._journal.read(_load, claim)
-            size = len(consignment.content)
+            size, owner = len(consignment.content), Owner(partner.code)
             conversation = self.adapters[partner.code].deliver(consignment, self._now())
-            step = await self._work(size, _advance, conversation, None)
+            step = await self._work(owner, size, _advance, conversation, None)
             while isinstance(step, Request):
                 exchange = Exchange(request_sha256=hashlib.sha256(step.body).hexdigest())
                 reply = await self._send(step, partner)
                 exchange = attrs.evolve(
                     exchange, reply_sha256=hashlib.sha256(reply.body).hexdigest(), reply_status=reply.status
                 )
-                step = await self._work(max(size, len(reply.body)), _advance, conversation, reply)
+                step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
         except CancelledError:
             raise
         except Unreachable as unreachable:

@@ -21,6 +21,7 @@ from hub.journal import Entry, Taken
 from hub.opening import Opened, Read
 from hub.province import Province
 from hub.routes import Routes
+from hub.shares import Owner
 from hub.slimming import Loads
 from hub.spool import Drawer
 from hub.store import Transaction
@@ -37,6 +38,7 @@ class Case:
 
     province: Province
     partner: Partner  #: whose call it is
+    owner: Owner  #: in whose queue its work and its steps wait
     opened: Opened
     now: datetime
     tracking: str  #: the hub's id of the call, and of the message that it brings
@@ -82,10 +84,10 @@ class Books:
     room: Callable[[], None]  #: raises `Unready` when there is none for another message
     accepted: Callable[[], None]  #: told after each commit that may have made deliveries
 
-    async def take(self, entry: Entry, routes: Routes) -> Taken:
+    async def take(self, owner: Owner, entry: Entry, routes: Routes) -> Taken:
         """Write a judged message, bytes first.  Raises `Unready` when the journal cannot commit it."""
-        await self.keep(entry)
-        taken: Taken = await self.journal.admit(journal.take, entry, routes)
+        await self.keep(owner, entry)
+        taken: Taken = await self.journal.admit(owner, journal.take, entry, routes)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
         else:
@@ -93,7 +95,7 @@ class Books:
             self.accepted()
         return taken
 
-    async def keep(self, entry: Entry) -> None:
+    async def keep(self, owner: Owner, entry: Entry) -> None:
         """Write the bytes of a large *entry* before the transaction that names them, some at a time: nobody waits long for the writer."""
         size = len(entry.content)
         if size <= contents.LARGE or not journal.keeps(entry):
@@ -101,15 +103,15 @@ class Books:
         if await self.journal.read(contents.size, entry.sha256) == size:
             return  # it came before
         for numbers in contents.batches(size):
-            await self.journal.admit(contents.keep_parts, entry.sha256, entry.content, numbers)
+            await self.journal.admit(owner, contents.keep_parts, entry.sha256, entry.content, numbers)
 
-    async def once(self, mark: Mark | None, now: datetime, step: Callable[..., T], *args: object) -> T:
+    async def once(self, owner: Owner, mark: Mark | None, now: datetime, step: Callable[..., T], *args: object) -> T:
         """Do a writing *step* of a call without an id of its own.  Raises `Rejected`: also `replayed`."""
 
         def take(tx: Transaction) -> T | Rejected:
             return window.once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
 
-        found = await self.journal.write(take)
+        found = await self.journal.admit(owner, take)
         if isinstance(found, Rejected):
             raise found
         return found

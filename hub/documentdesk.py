@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 
 import attrs
@@ -18,7 +17,7 @@ from hub.errors import CallRefused, Rejected, Unready
 from hub.grants import SEND, is_granted, refusal
 from hub.hanoi import day
 from hub.model import Problem
-from hub.opening import Opened, Read
+from hub.opening import Read
 from hub.routes import Routes
 from hub.spool import SMALL, Drawer, Octets
 from hub.store import Transaction
@@ -66,12 +65,14 @@ class DocumentDesk:
                 return answers.pending(await journal.read(fetching.pending, partner.code, unit, most, now))
             case calls.GetDocument(document_id):
                 self._require_reader(partner)
-                row = await self._books.once(opened.mark, now, fetching.fetch, partner.code, document_id, now)
+                row = await self._books.once(
+                    case.owner, opened.mark, now, fetching.fetch, partner.code, document_id, now
+                )
                 answer = answers.document(answers.Document(document_id, row["message_id"], b""))
                 return await self._fill(answer, [row["sha256"]], case)
             case calls.ConfirmReceived(document_id, given):
                 confirmed_unit = routes.canonical(given) if given else None
-                return await self._confirm(opened, partner.code, document_id, confirmed_unit, now)
+                return await self._confirm(case, document_id, confirmed_unit)
             case calls.GetTraces() as asked:
                 self._require_reader(partner)
                 found = await self._traces(routes, partner, asked)
@@ -92,19 +93,27 @@ class DocumentDesk:
         self._books.room()  # what was taken in before can still be fetched, confirmed and delivered
         service = self.contract.name
         entry = await self._books.work(
-            len(call.packet), judge_message, call, partner, province, service, case.now, case.tracking, case.drawer
+            case.owner,
+            len(call.packet),
+            judge_message,
+            call,
+            partner,
+            province,
+            service,
+            case.now,
+            case.tracking,
+            case.drawer,
         )
-        taken = await self._books.take(attrs.evolve(entry, sha1=case.sha1), province.routes)
+        taken = await self._books.take(case.owner, attrs.evolve(entry, sha1=case.sha1), province.routes)
         if taken.problems:
             return answers.refused(case.opened.operation, taken.problems)
         assert taken.receipt is not None
         return answers.taken(case.opened.operation, taken.id, taken.receipt)
 
-    async def _confirm(
-        self, opened: Opened, partner: str, document_id: str, unit: str | None, now: datetime
-    ) -> etree._Element:
+    async def _confirm(self, case: Case, document_id: str, unit: str | None) -> etree._Element:
+        opened, partner, now = case.opened, case.partner.code, case.now
         try:
-            await self._books.once(opened.mark, now, fetching.confirm, partner, document_id, unit, now)
+            await self._books.once(case.owner, opened.mark, now, fetching.confirm, partner, document_id, unit, now)
         except CallRefused:
             raise
         except Rejected as rejected:

@@ -38,7 +38,7 @@ async def get_dossier(books: Books, case: Case) -> etree._Element:
         if not told and ANY in partner.units:  # of other units it sees what it brought itself
             unit, told = await books.journal.read(_told, dossier, None, partner.code)
     size = sum(len(each.content) for each in told)
-    found = await books.work(size, history.answer, unit, dossier, told)
+    found = await books.work(case.owner, size, history.answer, unit, dossier, told)
     if found is None:
         raise CallRefused(Problem("dossier-unknown", " ".join(filter(None, (dossier, organ)))))
     return found

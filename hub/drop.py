@@ -18,6 +18,7 @@ import attrs
 from hub.config import Partner
 from hub.delivery import Unreachable
 from hub.model import Reply, Request
+from hub.shares import Owner
 from hub.workroom import THRESHOLD, Work
 
 #: What is still being written.
@@ -35,7 +36,7 @@ class Drop:
     async def carry(self, request: Request, partner: Partner) -> Reply:
         """Do what *request* asks in the directory of *partner*.  Raises `Unreachable`, OSError."""
         root = _path(partner.url or "")
-        return await self._work(max(len(request.body), THRESHOLD), _do, request, root)
+        return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, root)
 
 
 def _do(request: Request, root: Path) -> Reply:

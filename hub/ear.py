@@ -38,6 +38,7 @@ from hub.model import Event, Problem
 from hub.province import Province
 from hub.routes import Routes
 from hub.services.incidents import OPENED, SERVICE, Incident, of_line, read
+from hub.shares import STRANGERS, Owner
 from hub.store import Transaction
 from hub.syslog import SEVERITIES, Line, Stream, Unframed
 
@@ -103,7 +104,7 @@ class Ear(Service):
             else:
                 return partner
         said = {"certificate": mark, "code": problem.code, "detail": f"syslog: {problem.detail}"[:200]}
-        written = self._books.journal.admit(events.append, Event("call-refused", now, None, None, said))
+        written = self._books.journal.admit(STRANGERS, events.append, Event("call-refused", now, None, None, said))
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
         return None
 
@@ -118,7 +119,8 @@ class Ear(Service):
         if (partner := self.whose(shown)) is None:  # again: the connection may be an old one
             return STRANGER
         try:
-            return await self._keep(*await self._books.work(len(octets), self._judge, octets, line, partner))
+            judged = await self._books.work(Owner(partner.code), len(octets), self._judge, octets, line, partner)
+            return await self._keep(*judged)
         except CancelledError:
             raise
         except Exception:  # it would be as bad the next time, and keep all that comes behind it
@@ -162,7 +164,7 @@ class Ear(Service):
         while True:
             try:
                 self._books.room()
-                taken = await self._books.journal.admit(take, entry, report, self.province.routes)
+                taken = await self._books.journal.admit(Owner(entry.partner), take, entry, report, self.province.routes)
             except Unready as unready:
                 log.warning("syslog-waits", partner=entry.partner, reason=unready.problem.code)
                 await deferLater(self.clock, AGAIN)

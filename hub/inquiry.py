@@ -25,6 +25,7 @@ from hub.certificates import ALLOW, SERVER, Anchors
 from hub.config import Config
 from hub.heard import Heard, Question
 from hub.revocation import Unusable
+from hub.shares import HUB
 from hub.workroom import THRESHOLD, Work
 
 log = structlog.get_logger()
@@ -125,8 +126,8 @@ class Inquiry(Service):
             try:
                 octets = await self._fetch(self._config.anchors, question, url)
                 now = self._now()
-                found = await self._work(len(octets), _read, question, octets, known, now)
-                await self._work(max(len(octets), THRESHOLD), heard.keep, self._config.data, question, octets, now)
+                found = await self._work(HUB, len(octets), _read, question, octets, known, now)
+                await self._work(HUB, max(len(octets), THRESHOLD), heard.keep, self._config.data, question, octets, now)
             except CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever broke the call: it is told, and the CA asked again

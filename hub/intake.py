@@ -24,6 +24,7 @@ from hub.journal import Entry
 from hub.model import Event, Problem
 from hub.opening import Opened, open_call
 from hub.province import Province
+from hub.shares import STRANGERS, Owner
 from hub.slimming import Loads
 from hub.spool import Drawer, Octets
 
@@ -49,17 +50,29 @@ class Intake:
     _books: Books
     _now: Callable[[], datetime]
 
-    async def answer(self, body: Octets, manner: Manner, certificate: x509.Certificate, drawer: Drawer) -> Answer:
+    async def answer(
+        self,
+        body: Octets,
+        manner: Manner,
+        certificate: x509.Certificate,
+        drawer: Drawer,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> Answer:
         """Answer the call in *body*, sent in that *manner* over a connection whose client showed *certificate*.
 
-        What is large lies in *drawer*, from which the answer is to be written too.
+        What is large lies in *drawer*, from which the answer is to be written too.  When the call is not *wanted* any more no work is
+        begun for it, and this raises CancelledError; what the journal was given stays.
         """
         province, now, loads = self.province, self._now(), Loads()
+        partner = province.partner_with(certificate)
+        owner = STRANGERS if partner is None else Owner(partner.code, wanted)
         tracking = new_id(now)
         retry_after, fault, senders, soap = None, True, False, manner.soap
         try:
             try:
-                child = await self._serve(province, body, manner, certificate, now, tracking, drawer, loads)
+                child = await self._serve(
+                    province, body, manner, certificate, now, tracking, drawer, loads, partner, owner
+                )
                 unsigned, fault = envelope.answer(child, soap), False
             except Rejected as rejected:
                 unsigned = self._fault(rejected.problems, tracking, soap)
@@ -73,7 +86,7 @@ class Intake:
             unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
         identity, size = province.config.identity, len(unsigned) + loads.size
         try:
-            packed = await self._books.work(size, carriage.pack, unsigned, loads, manner, identity, now)
+            packed = await self._books.work(owner, size, carriage.pack, unsigned, loads, manner, identity, now)
         except Unready as unready:  # unsigned, so it says no more than that the same may be sent again
             unsigned = self._unready(unready, tracking, soap)
             return Answer(carriage.plain(unsigned, soap), fault=True, retry_after=unready.retry_after)
@@ -89,13 +102,14 @@ class Intake:
         partner = self.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": fingerprint(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
-        written = maybeDeferred(self._refuse, said, self._now())
+        owner = Owner(partner.code) if partner else STRANGERS
+        written = maybeDeferred(self._refuse, owner, said, self._now())
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
 
-    def _refuse(self, said: Mapping[str, str], now: datetime) -> Deferred[None]:
+    def _refuse(self, owner: Owner, said: Mapping[str, str], now: datetime) -> Deferred[None]:
         """Journal what is *said* of a refused call.  Raises `Unready` where there is no room: the last of it is not for refusals to fill."""
         self._books.room()
-        return self._books.journal.admit(events.append, Event("call-refused", now, None, None, said))
+        return self._books.journal.admit(owner, events.append, Event("call-refused", now, None, None, said))
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
         """Return the fault of what passes.  What exactly fails here is the operator's to know, and stands in the log."""
@@ -116,17 +130,19 @@ class Intake:
         tracking: str,
         drawer: Drawer,
         loads: Loads,
+        partner: Partner | None,
+        owner: Owner,
     ) -> etree._Element:
         """Return the answer's element, what is large of it in *loads*.  Raises `Rejected`, after journalling it, when there is no answer but a fault."""
-        partner = province.partner_with(certificate)
         if partner is None:
             shown = fingerprint(certificate)
-            await self._refuse({"certificate": shown, "tracking": tracking, "code": "certificate-unknown"}, now)
+            await self._refuse(owner, {"certificate": shown, "tracking": tracking, "code": "certificate-unknown"}, now)
             raise CallRefused(Problem("certificate-unknown", shown))
         anchors, rule = province.config.anchors, partner.policy.revocation
         try:
             anchors.check(certificate, now, purpose=CLIENT, unknown=rule)  # again: the connection may be an old one
             opened = await self._books.work(
+                owner,
                 len(body),
                 open_call,
                 body,
@@ -146,8 +162,8 @@ class Intake:
             raise
         except Rejected as rejected:
             self._books.room()
-            private = self._desk.private
-            kept = await self._books.work(len(body), carriage.kept, body, manner, drawer)
+            private, owner = self._desk.private, Owner(partner.code)  # a refusal is journalled, wanted or not
+            kept = await self._books.work(owner, len(body), carriage.kept, body, manner, drawer)
             entry = Entry(
                 id=tracking,
                 partner=partner.code,
@@ -155,28 +171,29 @@ class Intake:
                 service=self._desk.contract.name,
                 received_at=now,
                 content=kept,
-                sha256=await self._books.work(len(kept), kept.sha256),
+                sha256=await self._books.work(owner, len(kept), kept.sha256),
                 problems=tuple(Problem(each.code) for each in rejected.problems) if private else rejected.problems,
                 withheld=private,
             )
-            await self._books.keep(entry)
-            await self._books.journal.admit(journal.take, entry, province.routes)
+            await self._books.keep(owner, entry)
+            await self._books.journal.admit(owner, journal.take, entry, province.routes)
             raise
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
-            partner = opened.partner
+            partner, owner = opened.partner, attrs.evolve(owner, name=opened.partner.code)
         try:
-            return await self._perform(province, partner, opened, now, tracking, manner.carriage, drawer, loads)
+            return await self._perform(province, partner, owner, opened, now, tracking, manner.carriage, drawer, loads)
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
-            await self._refuse(said, now)
+            await self._refuse(owner, said, now)
             raise
 
     async def _perform(
         self,
         province: Province,
         partner: Partner,
+        owner: Owner,
         opened: Opened,
         now: datetime,
         tracking: str,
@@ -192,10 +209,11 @@ class Intake:
         if opened.unknown:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
         if sha1 is not None and not self._desk.brings(opened.call):
-            await self._books.journal.write(events.append, Event("sha1-used", now, None, None, sha1))
+            await self._books.journal.admit(owner, events.append, Event("sha1-used", now, None, None, sha1))
         case = Case(
             province=province,
             partner=partner,
+            owner=owner,
             opened=opened,
             now=now,
             tracking=tracking,

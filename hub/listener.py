@@ -11,7 +11,7 @@ from typing import IO, Any, AnyStr, cast
 import attrs
 import structlog
 from cryptography import x509
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPullProducer
 from twisted.web.http import combinedLogFormatter, datetimeToLogString
 from twisted.web.resource import NoResource, Resource
@@ -289,7 +289,7 @@ class ServiceResource(Resource):
     async def _answer(
         self, request: BoundedRequest, body: Octets, manner: Manner, drawer: Drawer, gone: list[object]
     ) -> None:
-        answer = await self._intake.answer(body, manner, peer(request.channel), drawer)
+        answer = await self._intake.answer(body, manner, peer(request.channel), drawer, lambda: not gone)
         if gone:
             return  # the caller hung up; what was journalled stays, and the same call gets the same answer
         if answer.retry_after is not None:
@@ -386,4 +386,7 @@ def _all(request: Request, name: bytes) -> list[str]:
 
 
 def _lost(failure: Any) -> None:
+    if failure.check(CancelledError):
+        log.info("call-dropped")  # the caller hung up before its work was begun
+        return
     log.error("answer-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

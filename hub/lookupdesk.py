@@ -85,7 +85,7 @@ class LookupDesk:
         spent = Spent(unit=unit, operation=operation, day=day(case.now))
         quota = config.quota[operation]
         begun = await self._books.journal.admit(
-            lookupbook.begin, entry, named, spent, quota, None if question.message_id else case.opened.mark
+            case.owner, lookupbook.begin, entry, named, spent, quota, None if question.message_id else case.opened.mark
         )
         if begun.over:
             over = Problem("quota-exceeded", f"{unit}: {quota} {operation}")
@@ -110,7 +110,7 @@ class LookupDesk:
         """Judge the record of *question*.  What only asks is another lookup each time, unless the caller names it."""
         message_id = question.message_id or (None if question.rule.key else case.tracking)
         judged = (content, message_id, case.partner.code, case.province, case.now, case.tracking)
-        entry = await self._books.work(len(content), judge_record, services()[lookups.NAME], *judged)
+        entry = await self._books.work(case.owner, len(content), judge_record, services()[lookups.NAME], *judged)
         return attrs.evolve(entry, routes=(), sha1=case.sha1)
 
     def _who(self, known: Mapping[str, Partner], operation: str) -> Partner | None:

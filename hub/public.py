@@ -25,6 +25,7 @@ from hub.province import Province
 from hub.publications import Publication
 from hub.report import atom, outputs, sealed
 from hub.report.atom import Entry
+from hub.shares import PUBLIC
 from hub.workroom import THRESHOLD, Work
 
 log = structlog.get_logger()
@@ -80,7 +81,7 @@ class Pages:
         page = self._made.pop((found.sha256, kind), None)
         if page is None:
             content = await self._journal.read(publications.octets, found)
-            page = await self._work(max(len(content), THRESHOLD), _written, content, kind)
+            page = await self._work(PUBLIC, max(len(content), THRESHOLD), _written, content, kind)
         self._made[found.sha256, kind] = page
         if len(self._made) > _KEPT:
             del self._made[next(iter(self._made))]

@@ -77,6 +77,7 @@ class RecordDesk:
             return await self._queries[operation](self._books, case)
         self._books.room()
         entry = await self._books.work(
+            case.owner,
             len(call.content),
             judge_record,
             self._own(case.province) if self._own else self._service,
@@ -87,7 +88,7 @@ class RecordDesk:
             case.now,
             case.tracking,
         )
-        taken = await self._books.take(attrs.evolve(entry, sha1=case.sha1), case.province.routes)
+        taken = await self._books.take(case.owner, attrs.evolve(entry, sha1=case.sha1), case.province.routes)
         if taken.problems:
             return answers.refused(operation, taken.problems, namespace)
         assert taken.receipt is not None

@@ -54,7 +54,7 @@ async def get_workload_report(books: Books, case: Case) -> etree._Element:
     asked, content = await _COUNTS.run(books.journal.read, _found, unit, text, form, reports, case.now)
     if isinstance(content, Counted):
         size = _WEIGHT * (len(content.lines) + len(content.report.rows))
-        content = await books.work(size, _sealed, content, case.province.config.identity)
+        content = await books.work(case.owner, size, _sealed, content, case.province.config.identity)
     said = {
         "OrganId": asked.members[0],
         "Form": asked.form.id,
@@ -73,7 +73,7 @@ async def get_reconciliation(books: Books, case: Case) -> etree._Element:
         compared = await _COUNTS.run(books.journal.read, _compare, unit, text, form, case.province, case.now)
     except Undeclared:
         raise CallRefused(Problem("declaration-missing", f"{organ} {form} {text}")) from None
-    return await books.work(_WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
+    return await books.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
 
 
 async def list_periods(books: Books, case: Case) -> etree._Element:

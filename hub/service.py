@@ -77,6 +77,7 @@ from hub.public import Public
 from hub.report import book
 from hub.room import Room
 from hub.sender import Sender
+from hub.shares import HUB
 from hub.timekeeper import Timekeeper
 from hub.turn import Turn
 from hub.vault import VAULT
@@ -153,6 +154,7 @@ class Hub(Ordered):
             adapters=self._delivery.adapters,
             journal=self._database,
             send=self._send,
+            work=workroom.work,
             clock=reactor,
             now=self.now,
             random=random.SystemRandom().random,
@@ -308,7 +310,7 @@ class Hub(Ordered):
     async def _key_flaw(self) -> str:
         """Return why the key cannot sign, if it cannot; a token that keeps us waiting cannot."""
         identity = self.province.config.identity
-        asked = self._workroom.work(0, identity.flaw)
+        asked = self._workroom.work(HUB, 0, identity.flaw)
         try:
             return await asked.addTimeout(KEY_PATIENCE, self._reactor)
         except defer.TimeoutError:

@@ -1,26 +1,37 @@
-"""Where large XML is worked on: a few threads beside the reactor's.  Knows the threshold; not what the work is.
+"""Where XML is worked on, by what it costs: cheap work on the reactor's thread, dear work in a few threads beside it.  Knows whose work
+comes next and when the reactor has had enough; not what the work is.
 
-What waits for a thread is bounded by who brings it: the listener answers so many calls at a time, the delivery service carries so many
+Nobody's work waits for all of another's: each owner has a queue (hub.shares), for the threads and for the reactor, and they are served
+round robin.  What waits is bounded by who brings it: the listener answers so many calls at a time, the delivery service carries so many
 claims for a partner.
 """
 
 import contextvars
 import ctypes
+import time
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar
+from functools import partial
+from threading import Lock
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet import threads
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
+
+from hub.shares import FairQueue, Owner
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Octets below which a thread costs more than it gives (performance.md: 4 KB in two threads is slower than in one).
 THRESHOLD = 32 * 1024
+#: Threads: as many as there are cores to use.
+THREADS = 2
+#: One turn of the reactor begins no more cheap work after so long, in seconds: between turns it reads what others have sent.
+TURN = 0.005
 
 #: Octets of a block of memory that goes back to the system when it is freed (`M_MMAP_THRESHOLD` of mallopt(3)).
 _GIVEN_BACK = 64 * 1024
@@ -28,26 +39,53 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class Work(Protocol):
-    """Does a piece of pure work on so many octets."""
+    """Does a piece of pure work for its owner."""
 
-    def __call__(self, size: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Return what *step* returns, or its failure."""
+    def __call__(self, owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """Return what *step* returns, or its failure; *cost*: about as much as so many octets of ordinary XML.
+
+        Fails with CancelledError, and *step* is never begun, when nobody wants the result any more.
+        """
         ...
 
 
-def at_once(size: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+def at_once(owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
     """Do the work here and now: for tests."""
-    del size
+    del owner, cost
     return maybeDeferred(step, *args, **kwargs)
+
+
+class Reactor(IReactorFromThreads, IReactorTime):
+    """What the workroom needs of a reactor."""
+
+
+@attrs.define(eq=False)
+class _Piece:
+    """A piece of work that waits for its turn."""
+
+    owner: Owner
+    run: Callable[[], Any]
+    done: Deferred[Any] = attrs.field(factory=Deferred)
+
+    @property
+    def dropped(self) -> bool:
+        """Tell whether nobody waits for the result any more."""
+        return bool(self.done.called) or not self.owner.wanted()
 
 
 @attrs.define(eq=False)
 class Workroom(Service):
-    """The threads, as many as there are cores to use."""
+    """The threads, and the reactor's share of the work."""
 
-    _reactor: IReactorFromThreads
-    threshold: int = THRESHOLD  #: 0 where even the smallest work may wait, such as for a key in a token
-    _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 2, "work"), init=False)
+    _reactor: Reactor
+    threshold: int = THRESHOLD  #: 0 where even the cheapest work may wait, such as for a key in a token
+    _steady: Callable[[], float] = time.monotonic
+    _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, THREADS, "work"), init=False)
+    _lock: Lock = attrs.field(factory=Lock, init=False)  #: of `_dear`, which the threads take from
+    _dear: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)
+    _cheap: FairQueue[_Piece] = attrs.field(factory=FairQueue, init=False)
+    _turn: IDelayedCall | None = attrs.field(default=None, init=False)  #: the next turn, where this one has done work
+    _began: float = attrs.field(default=0.0, init=False)  #: when this turn's first work began
 
     def startService(self) -> None:
         """Open."""
@@ -60,12 +98,56 @@ class Workroom(Service):
         Service.stopService(self)
         self._threads.stop()
 
-    def work(self, size: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Do small work at once, large work in a thread; log fields follow."""
-        if size < self.threshold:
+    def work(self, owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See `Work`.  What is dear goes to a thread, what is cheap is done at once, unless this turn has done enough or others wait;
+        log fields follow.
+        """
+        if not owner.wanted():
+            return fail(CancelledError())
+        if cost < self.threshold and not self._cheap and self._has_time():
             return maybeDeferred(step, *args, **kwargs)
-        context = contextvars.copy_context()
-        return threads.deferToThreadPool(self._reactor, self._threads, lambda: context.run(step, *args, **kwargs))
+        piece = _Piece(owner, partial(contextvars.copy_context().run, step, *args, **kwargs))
+        if cost < self.threshold:
+            self._cheap.put(owner.name, piece)
+        else:
+            with self._lock:
+                self._dear.put(owner.name, piece)
+            self._threads.callInThread(self._work_one)  # a thread takes whosever turn it is then, not this very piece
+        return piece.done
+
+    def _has_time(self) -> bool:
+        """Tell whether this turn may begin another piece; the first one of a turn begins it."""
+        if self._turn is None:
+            self._turn, self._began = self._reactor.callLater(0, self._begin_turn), self._steady()
+            return True
+        return self._steady() - self._began < TURN
+
+    def _begin_turn(self) -> None:
+        self._turn = None
+        while self._cheap and self._has_time():
+            piece = self._cheap.take()
+            assert piece is not None
+            _tell(piece, _result(piece))
+
+    def _work_one(self) -> None:
+        """In a thread: do the piece whose owner's turn it is."""
+        with self._lock:
+            piece = self._dear.take()
+        assert piece is not None  # each piece that is put in sends for one thread
+        self._reactor.callFromThread(_tell, piece, _result(piece))
+
+
+def _result(piece: _Piece) -> Any:
+    if piece.dropped:
+        return Failure(CancelledError())
+    try:
+        return piece.run()
+    except BaseException:  # noqa: BLE001 - it goes back, as a Failure, to whoever waits for it
+        return Failure()
+
+
+def _tell(piece: _Piece, result: Any) -> None:
+    piece.done.callback(result)  # a second time, after a cancellation, it says nothing
 
 
 def _give_back() -> None:

@@ -42,6 +42,7 @@ from hub.report.book import Book
 from hub.report.period import containing
 from hub.report.template import Misfilled
 from hub.report.words import groups, sums
+from hub.shares import CONSOLE
 from hub.store import Transaction
 from hub.workroom import THRESHOLD, Work
 
@@ -189,7 +190,7 @@ class Pages:
             return None
         self._known = {each: until for each, until in self._known.items() if until > now} | {word: session.until}
         if sessions.is_stale(session, now):
-            await self._journal.admit(sessions.touch, name, now)
+            await self._journal.admit(CONSOLE, sessions.touch, name, now)
         return Visit(asked, session, word, now)
 
     async def _ask_to_sign_in(self, asked: Asked, wrong: str = "", status: int = 401) -> Answer:
@@ -228,9 +229,9 @@ class Pages:
         session = None
         if right and leave.password is not None:
             step = (name, leave.password, sessions.name_of(word), asked.address, now)
-            session = await self._trying.run(lambda: self._journal.admit(sessions.enter, *step))
+            session = await self._trying.run(lambda: self._journal.admit(CONSOLE, sessions.enter, *step))
         if session is None:
-            await self._journal.admit(sessions.fail, name, asked.address, now)
+            await self._journal.admit(CONSOLE, sessions.fail, name, asked.address, now)
             wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."
             return await self._ask_to_sign_in(asked, wrong)
         given_up = cookie(BEGINNING, "", 0)
@@ -273,7 +274,7 @@ class Pages:
             return await self._account(visit, "Too many tries; wait." if english else "Đã thử quá nhiều lần; hãy đợi.")
         kept = leave.password or passwords.NOBODY
         if not await self._compare(old[: passwords.LONGEST + 1], kept):
-            await self._journal.admit(sessions.fail, name, visit.asked.address, visit.now)
+            await self._journal.admit(CONSOLE, sessions.fail, name, visit.asked.address, visit.now)
             return await self._account(
                 visit, "The present password is not right." if english else "Mật khẩu đang dùng không đúng."
             )
@@ -287,14 +288,14 @@ class Pages:
 
     async def _ask(self, name: str, address: str, now: datetime) -> sessions.Leave:
         """Ask whether a password may be tried: in turn, as strangers must not fill the journal's queue."""
-        return await _queue(self._trying, lambda: self._journal.admit(sessions.ask, name, address, now))
+        return await _queue(self._trying, lambda: self._journal.admit(CONSOLE, sessions.ask, name, address, now))
 
     async def _compare(self, password: str, kept: str) -> bool:
         return await self._alone(self._comparing, passwords.matches, password, kept)
 
     async def _alone(self, turn: DeferredLock | DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
         """Do heavy work in turn."""
-        return await _queue(turn, lambda: self._work(THRESHOLD, step, *words))
+        return await _queue(turn, lambda: self._work(CONSOLE, THRESHOLD, step, *words))
 
     # --- what there is ----------------------------------------------------------------------------------------------
 
@@ -303,7 +304,7 @@ class Pages:
         query = asked.query.get("q", "")[:200]
         found = await self._journal.read(reading.find_units, user, query)
         book = await self._journal.read(closing.keeping, await self._book())
-        shown = await self._work(THRESHOLD, reading.choice, visit.now, book)
+        shown = await self._work(CONSOLE, THRESHOLD, reading.choice, visit.now, book)
         ids = {form.id for form in shown.forms}
         form = asked.query.get("form", _DEFAULT_FORM)
         period = asked.query.get("period", "")
@@ -352,7 +353,7 @@ class Pages:
             }
             return layout.page("report", self._around(visit.asked, visit.word, visit) | said)
 
-        return Answer(content=await self._work(len(found.members) * _ROW, make))
+        return Answer(content=await self._work(CONSOLE, len(found.members) * _ROW, make))
 
     async def _file(self, visit: Visit, form: str, unit: str, period: str, kind: str) -> Answer:
         if kind not in reading.KINDS:
@@ -422,7 +423,7 @@ class Pages:
             "may": user.role in DECLARING,
             "wrong": wrong,
         }
-        page = await self._work(len(asked.members) * _ROW, self._page, "declared", visit, said)
+        page = await self._work(CONSOLE, len(asked.members) * _ROW, self._page, "declared", visit, said)
         return attrs.evolve(page, status=422) if wrong else page
 
     async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
@@ -439,7 +440,9 @@ class Pages:
             ]
             return await self._declared(visit, form, unit, period, wrong)
         named = attrs.evolve(said, by=said.by or user.name)
-        taken = await self._journal.admit(declarations.declare, self._province(), named, by=user.name, now=visit.now)
+        taken = await self._journal.admit(
+            CONSOLE, declarations.declare, self._province(), named, by=user.name, now=visit.now
+        )
         if taken.problems:
             return await self._declared(visit, form, unit, period, [describe(each) for each in taken.problems])
         return Answer(status=303, location=layout.path("declarations", form, asked.members[0], period))
@@ -478,6 +481,7 @@ class Pages:
             words = (user, await self._book(), form, unit, period, visit.now)
             counted = await self._in_turn(standing.counted, *words)
             kept = await self._journal.admit(
+                CONSOLE,
                 submission.give_out,
                 self._province(),
                 counted,
@@ -513,11 +517,11 @@ class Pages:
         try:
             said = await self._alone(self._counting, signed.verify, octets, uploaded)
             await self._journal.admit(
-                submission.take_back, self._province(), kept, uploaded, by=by, now=now, found=said
+                CONSOLE, submission.take_back, self._province(), kept, uploaded, by=by, now=now, found=said
             )
         except Rejected as rejected:
             sha256 = hashlib.sha256(uploaded).hexdigest()
-            await self._journal.admit(submission.turn_away, kept, rejected, sha256, by=by, now=now)
+            await self._journal.admit(CONSOLE, submission.turn_away, kept, rejected, sha256, by=by, now=now)
             return await self._signing(visit, form, unit, period, rejected.problems)
         return Answer(status=303, location=layout.path("signing", form, kept.said.report.total.unit, period))
 
@@ -543,7 +547,7 @@ class Pages:
         """Return the province's forms; they are read again when its configuration is."""
         reports = self._province().config.reports
         if self._forms is None or self._forms[0] is not reports:
-            self._forms = (reports, await self._work(THRESHOLD, book.read, reports))
+            self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read, reports))
         return self._forms[1]
 
     async def _in_turn(self, step: Callable[..., T], *words: object) -> T:

@@ -126,7 +126,7 @@ def test_a_token_that_keeps_readyz_waiting_is_not_well():
     config = SimpleNamespace(identity=SimpleNamespace(flaw=None))
     hub = SimpleNamespace(
         province=SimpleNamespace(config=config),
-        _workroom=SimpleNamespace(work=lambda _size, _step: waiting),
+        _workroom=SimpleNamespace(work=lambda _owner, _size, _step: waiting),
         _reactor=clock,
     )
     told: list[str] = []

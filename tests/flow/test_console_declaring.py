@@ -65,9 +65,9 @@ def test_what_many_units_declared_is_written_beside_the_reactor(binh):
     """Every cell of 1,500 units: 9 MB, in 0.6 s of a core, in which nothing else would be answered."""
     worked = []
 
-    def work(size, step, *words):
+    def work(owner, size, step, *words):
         worked.append((size, words[:1]))
-        return at_once(size, step, *words)
+        return at_once(owner, size, step, *words)
 
     binh.pages._work = work
     binh.get(PLACE)

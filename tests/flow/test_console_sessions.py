@@ -371,7 +371,7 @@ class HeldUp:
     def __init__(self, journal):
         self.read, self.steps = journal.read, []
 
-    def admit(self, step, *_args):
+    def admit(self, _owner, step, *_args):
         self.steps.append(step)
         return Deferred()
 

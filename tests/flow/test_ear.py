@@ -31,7 +31,7 @@ class Journal(InlineDatabase):
 
     away = False
 
-    def admit(self, step, *args, **kwargs):
+    def admit(self, owner, step, *args, **kwargs):
         return fail(Unready("journal-unavailable", "away")) if self.away else self.write(step, *args, **kwargs)
 
 

@@ -50,7 +50,7 @@ class Desk:
     def note(self, problem, certificate):
         self.noted = problem.code, certificate
 
-    async def answer(self, body, manner, certificate, drawer):
+    async def answer(self, body, manner, certificate, drawer, wanted):
         waiting: Deferred[Answer] = Deferred()
         self.asked.append(waiting)
         return await waiting

@@ -33,9 +33,9 @@ def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
     october, november, second = (publish(town, each) for each in ("2026-10", "2026-11", "2026-Q2"))
     sizes = []
 
-    def work(size, step, *words):
+    def work(owner, size, step, *words):
         sizes.append(size)
-        return at_once(size, step, *words)
+        return at_once(owner, size, step, *words)
 
     pages = public.Pages(
         InlineDatabase(town.engine), cast("Any", work), town.pages()._province, lambda: "https://hub/public"

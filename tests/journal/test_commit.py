@@ -13,8 +13,11 @@ from hub.database import Database, commit
 from hub.errors import Unready
 from hub.journal import Taken
 from hub.search import Filter
+from hub.shares import Owner
 from tests.conftest import not_applicable
 from tests.province import ROUTES, document, entry
+
+ONE, OTHER = Owner("sotttt"), Owner("vpub")
 
 
 def take(number, **fields):
@@ -89,7 +92,9 @@ def running(engine, monkeypatch):
 
     monkeypatch.setattr("hub.database.threads.deferToThreadPool", defer_to)
     clock = Clock()
-    return Database(engine, clock), clock, queued  # type: ignore[arg-type]
+    made = Database(engine, clock)  # type: ignore[arg-type]
+    made._steady = lambda: 0.0
+    return made, clock, queued
 
 
 def test_what_arrives_in_one_turn_or_while_a_commit_runs_shares_the_next_commit(running, engine):
@@ -185,9 +190,9 @@ def refusal(deferred):
 def test_what_comes_from_outside_is_committed_after_what_is_under_way(running):
     made, clock, queued = running
     done: list[str] = []
-    made.admit(lambda _tx: done.append("taken in"))
+    made.admit(ONE, lambda _tx: done.append("taken in"))
     made.write(lambda _tx: done.append("settled"))
-    made.admit(lambda _tx: done.append("taken in"))
+    made.admit(ONE, lambda _tx: done.append("taken in"))
     made.write(lambda _tx: done.append("chained"))
     clock.advance(0)
     queued.pop(0)()
@@ -197,8 +202,8 @@ def test_what_comes_from_outside_is_committed_after_what_is_under_way(running):
 def test_when_too_many_wait_nothing_more_is_taken_in_but_all_else_goes_on(running, monkeypatch):
     made, clock, queued = running
     monkeypatch.setattr(database, "MOST", 3)
-    waiting = [made.admit(lambda _tx: None) for _ in range(3)]
-    refused = refusal(made.admit(lambda _tx: None))
+    waiting = [made.admit(ONE, lambda _tx: None) for _ in range(3)]
+    refused = refusal(made.admit(ONE, lambda _tx: None))
     assert (refused.problem.code, refused.retry_after) == ("hub-busy", 5)
     assert "3 steps wait" in made.trouble()
     settled = made.write(lambda _tx: "settled")
@@ -207,21 +212,21 @@ def test_when_too_many_wait_nothing_more_is_taken_in_but_all_else_goes_on(runnin
     assert settled.result == "settled"
     assert all(each.called for each in waiting)
     assert made.trouble() == ""
-    assert refusal(made.admit(lambda _tx: None)) is None
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
 
 
 def test_when_a_commit_takes_too_long_nothing_more_is_taken_in_until_it_is_done(running):
     made, clock, queued = running
     made.write(lambda _tx: None)
     clock.advance(database.OLDEST - 0.1)
-    assert refusal(made.admit(lambda _tx: None)) is None
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
     clock.advance(0.1)
-    refused = refusal(made.admit(lambda _tx: None))
+    refused = refusal(made.admit(ONE, lambda _tx: None))
     assert refused.problem.code == "hub-busy"
     assert "the oldest for 5.0 s" in refused.problem.detail
     queued.pop(0)()
     queued.pop(0)()
-    assert refusal(made.admit(lambda _tx: None)) is None
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
 
 
 def test_a_commit_that_failed_is_told_of_for_a_moment(running):
@@ -230,12 +235,12 @@ def test_a_commit_that_failed_is_told_of_for_a_moment(running):
     def full(_tx):
         raise sa.exc.OperationalError("insert", {}, RuntimeError("database or disk is full"))
 
-    failed = made.admit(full)
+    failed = made.admit(ONE, full)
     clock.advance(0)
     queued.pop(0)()
     assert refusal(failed).problem.code == "journal-unavailable"
     assert "database or disk is full" in made.trouble()
-    assert refusal(made.admit(lambda _tx: None)) is None, "the next may try"
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None, "the next may try"
     clock.advance(0)
     queued.pop(0)()
     clock.advance(database.RECENT)
@@ -245,10 +250,136 @@ def test_a_commit_that_failed_is_told_of_for_a_moment(running):
 def test_a_stop_finishes_what_waits_of_both_kinds(running):
     made, clock, queued = running
     done: list[str] = []
-    made.admit(lambda _tx: done.append("taken in"))
+    made.admit(ONE, lambda _tx: done.append("taken in"))
     made.write(lambda _tx: done.append("settled"))
     stopped = made.stopService()
     clock.advance(0)
     queued.pop(0)()
     assert done == ["settled", "taken in"]
     assert stopped.called
+
+
+class Stopwatch:
+    """Says how long the writer has worked: as long as its steps say that they take."""
+
+    def __init__(self):
+        self.at = 0.0
+
+    def __call__(self):
+        return self.at
+
+    def takes(self, seconds, note=lambda: None):
+        def step(_tx):
+            self.at += seconds
+            note()
+
+        return step
+
+
+@pytest.fixture
+def timed(running):
+    """A Database as `running`, and what tells it how long its steps take."""
+    made, clock, queued = running
+    made._steady = watch = Stopwatch()
+    return made, clock, queued, watch
+
+
+def test_a_step_waits_for_one_step_of_each_other_owner_and_not_for_all_that_one_has_brought(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+    for _ in range(100):
+        made.admit(ONE, watch.takes(database.BUDGET, lambda: done.append("its hundred")))
+    clock.advance(0)
+    single = made.admit(OTHER, lambda _tx: done.append("the other's one"))
+    queued.pop(0)()
+    queued.pop(0)()
+    assert not single.called
+    queued.pop(0)()
+    assert single.called
+    assert done == ["its hundred"] * 2 + ["the other's one", "its hundred"]
+    while queued:
+        queued.pop(0)()
+    assert done.count("its hundred") == 100, "what one commit had no time for, the next ones did"
+
+
+def test_a_commit_begins_no_further_step_when_it_has_worked_long_enough(timed):
+    made, clock, queued, watch = timed
+    done: list[int] = []
+    for number in range(6):
+        made.admit(ONE, watch.takes(database.BUDGET / 2, lambda number=number: done.append(number)))
+    clock.advance(0)
+    commits = []
+    while queued:
+        before = len(done)
+        queued.pop(0)()
+        commits.append(done[before:])
+    assert commits == [[0, 1], [2, 3], [4, 5]], "in the order in which they came"
+
+
+def test_what_comes_from_within_does_not_keep_out_what_comes_from_outside(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+
+    def settle():
+        done.append("settled")
+        if len(done) < 20:  # there is always more
+            made.write(watch.takes(database.BUDGET, settle))
+
+    made.write(watch.takes(database.BUDGET, settle))
+    made.write(watch.takes(database.BUDGET, settle))
+    made.admit(ONE, watch.takes(database.BUDGET, lambda: done.append("taken in")))
+    clock.advance(0)
+    while queued:
+        queued.pop(0)()
+    assert done[:3] == ["settled", "taken in", "settled"]
+
+
+def test_who_fills_the_queue_is_told_to_come_again_and_the_others_are_not(running, monkeypatch):
+    made, clock, queued = running
+    monkeypatch.setattr(database, "MOST", 10)
+    for _ in range(10):
+        made.admit(ONE, lambda _tx: None)
+    assert refusal(made.admit(ONE, lambda _tx: None)).problem.code == "hub-busy"
+    answers = [made.admit(OTHER, lambda _tx: None) for _ in range(6)]
+    assert [refusal(each) is None for each in answers] == [True] * 5 + [False], "its half of the places, and no more"
+    clock.advance(0)
+    queued.pop(0)()
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
+
+
+def test_who_has_waited_too_long_brings_no_more_and_the_others_do(running):
+    made, clock, queued = running
+    clock.advance(0)
+    made.admit(OTHER, lambda _tx: None)
+    clock.advance(0)
+    assert len(queued) == 1, "a commit runs"
+    made.admit(ONE, lambda _tx: None)
+    made._began += database.OLDEST  # another one, which began later
+    clock.advance(database.OLDEST)
+    assert refusal(made.admit(ONE, lambda _tx: None)).problem.code == "hub-busy"
+    assert refusal(made.admit(OTHER, lambda _tx: None)) is None
+
+
+def test_a_step_that_may_be_committed_already_is_run_again_whatever_time_it_takes(engine, monkeypatch):
+    """Else it would come in a later commit, which does not know that it has to be as safe as this one."""
+    real, tries = engine.dialect.do_commit, []
+
+    def gives_way(connection):
+        tries.append(1)
+        if len(tries) == 1:
+            raise store.Unconfirmed("standby")
+        real(connection)
+
+    monkeypatch.setattr(engine.dialect, "do_commit", gives_way)
+    looks = iter([0.0, 0.0]).__next__  # when the first try begins, and before its second step
+    first, second = commit(engine, [take(1), take(2)], looks)
+    assert isinstance(first, Taken)
+    assert isinstance(second, Taken)
+    assert kept(engine) == ["m1", "m2"]
+
+
+def test_what_a_commit_had_no_time_for_is_not_begun(engine):
+    first, second = commit(engine, [take(1), take(2)], iter(range(9)).__next__)  # a second a look
+    assert isinstance(first, Taken)
+    assert second is database.NOT_BEGUN
+    assert kept(engine) == ["m1"]

@@ -26,7 +26,7 @@ def ask(tmp_path):
     def carry(method, path, body=b"", destination=None):
         headers = (("Destination", f"{url}/{destination}"),) if destination else ()
         asked = Drop(at_once).carry(
-            Request(f"{url}/{path}", body, headers, method), cast("Partner", SimpleNamespace(url=url))
+            Request(f"{url}/{path}", body, headers, method), cast("Partner", SimpleNamespace(code="phutho", url=url))
         )
         steps: Any = asked
         try:
