@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Timeo
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from hub import calls, rounds
+from hub import calls, cost, rounds
 from hub.admission import judge_message, judge_record
 from hub.config import Partner
 from hub.desk import Books
@@ -193,7 +193,7 @@ class CollectionService(Service):
             call = calls.SendDocument(Octets.of(content), arrival.message_id)
             return await self._books.work(
                 Owner(partner.code),
-                len(content),
+                cost.estimate_packet(content),
                 judge_message,
                 call,
                 partner,
@@ -205,7 +205,16 @@ class CollectionService(Service):
             )
         service, code = services()[arrival.service], partner.code
         return await self._books.work(
-            Owner(code), len(content), judge_record, service, content, arrival.message_id, code, province, now, tracking
+            Owner(code),
+            cost.estimate_record(content),
+            judge_record,
+            service,
+            content,
+            arrival.message_id,
+            code,
+            province,
+            now,
+            tracking,
         )
 
 

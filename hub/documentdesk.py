@@ -7,7 +7,7 @@ from functools import partial
 import attrs
 from lxml import etree
 
-from hub import answers, calls, contents, fetching, registry, statuses
+from hub import answers, calls, contents, cost, fetching, registry, statuses
 from hub.admission import judge_message
 from hub.carriage import Carriage
 from hub.config import Partner
@@ -94,7 +94,7 @@ class DocumentDesk:
         service = self.contract.name
         entry = await self._books.work(
             case.owner,
-            len(call.packet),
+            cost.estimate_packet(call.packet),
             judge_message,
             call,
             partner,

@@ -12,7 +12,7 @@ from cryptography import x509
 from lxml import etree
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 
-from hub import carriage, envelope, events, journal
+from hub import carriage, cost, envelope, events, journal
 from hub.carriage import Carriage, Manner, Outgoing
 from hub.certificates import CLIENT, fingerprint
 from hub.config import Partner
@@ -143,7 +143,7 @@ class Intake:
             anchors.check(certificate, now, purpose=CLIENT, unknown=rule)  # again: the connection may be an old one
             opened = await self._books.work(
                 owner,
-                len(body),
+                cost.estimate_call(body),
                 open_call,
                 body,
                 manner,
@@ -158,7 +158,7 @@ class Intake:
         except NotGranted as refused:  # well signed, so an event tells who asked for what; the body is nobody's to keep
             said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
             problem = refused.problems[0]
-            await self._refuse({**said, "code": problem.code, "detail": problem.detail}, now)
+            await self._refuse(owner, {**said, "code": problem.code, "detail": problem.detail}, now)
             raise
         except Rejected as rejected:
             self._books.room()

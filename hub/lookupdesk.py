@@ -12,7 +12,7 @@ import attrs
 import structlog
 from lxml import etree
 
-from hub import lookupbook, lookups
+from hub import cost, lookupbook, lookups
 from hub.admission import judge_record
 from hub.asking import Asker, Heard
 from hub.config import Partner
@@ -110,7 +110,9 @@ class LookupDesk:
         """Judge the record of *question*.  What only asks is another lookup each time, unless the caller names it."""
         message_id = question.message_id or (None if question.rule.key else case.tracking)
         judged = (content, message_id, case.partner.code, case.province, case.now, case.tracking)
-        entry = await self._books.work(case.owner, len(content), judge_record, services()[lookups.NAME], *judged)
+        entry = await self._books.work(
+            case.owner, cost.estimate_record(content), judge_record, services()[lookups.NAME], *judged
+        )
         return attrs.evolve(entry, routes=(), sha1=case.sha1)
 
     def _who(self, known: Mapping[str, Partner], operation: str) -> Partner | None:

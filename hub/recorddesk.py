@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import attrs
 from lxml import etree
 
-from hub import answers, values
+from hub import answers, cost, values
 from hub.admission import judge_record
 from hub.contract import Contract
 from hub.desk import Books, Case
@@ -78,7 +78,7 @@ class RecordDesk:
         self._books.room()
         entry = await self._books.work(
             case.owner,
-            len(call.content),
+            cost.estimate_record(call.content),
             judge_record,
             self._own(case.province) if self._own else self._service,
             call.content,

@@ -193,7 +193,7 @@ def hub(made, tmp_path):
         async def send(request, partner):
             return Reply(200, b"")
 
-        asker = Asker({"bca": Knowing()}, books.journal, send, Clock(), lambda: NOW, lambda: 0.5)
+        asker = Asker({"bca": Knowing()}, books.journal, send, at_once, Clock(), lambda: NOW, lambda: 0.5)
         every = desks(books, LookupDesk(contract.load("lookups"), asker, books))
         intakes = {name: Intake(province, desk, books, lambda: NOW) for name, desk in every.items()}
         return Hub(engine, intakes, who)
