@@ -4,6 +4,9 @@ However many connections a stranger opens, and however slowly he speaks, those w
 many, the oldest that never began a request goes first, as long as those are more than a quarter, then the one that has been at rest
 the longest, then the oldest whose request is still coming.  A connection whose call is being answered is never closed.
 
+Of one owner (a partner, by its certificate; an address, where no certificate is shown) no more are open than its share: then the one of
+its own that has been at rest the longest goes first, and where none rests, the new one is told to come again (503).
+
 A request that comes too slowly is ended (408).  What two readers of HTTP could read in two ways, though Twisted reads it in one, is no
 request (400): framing, folded lines, hosts.
 """
@@ -38,12 +41,23 @@ SLOWEST = 4096
 GRACE = 20
 #: So often is looked at what has come of a body, in seconds.
 _STEP = 10
+#: When an owner whose connections are all being used may open another, in seconds.
+AGAIN = 5
 #: What ends a request is to be read; the connection is closed after so long, in seconds.
 LINGER = 5
 #: No length has more digits: 999 TB.  (Python by itself fails on one of over 4,300.)
 _DIGITS = 15
 #: A Host's value, as far as it matters here: one word that holds no path, no user and no second host (RFC 9110, 7.2).
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
+
+
+@attrs.frozen
+class Owner:
+    """Whose a connection is, and how much of a port it may have."""
+
+    key: str
+    connections: int = 256  #: open ones at a time; a sixteenth of a port, and more than any partner's system keeps
+    spool: int = 256 << 20  #: octets of bodies that are coming, or are being answered
 
 
 class _Bad(Exception):
@@ -63,6 +77,7 @@ class BoundedChannel(HTTPChannel):
     """One connection: a stranger until it begins a request, then at rest, or asking, or being answered."""
 
     connections: "Connections"
+    owner: Owner | None = None  #: once a request has begun
     refused = False  #: whether its request was answered before its body had come
     _ended = False  #: whether nothing that still comes is read
     _limit: Any = None  #: the delayed call that gives it up
@@ -93,6 +108,8 @@ class BoundedChannel(HTTPChannel):
             return
         if line and (self in self.connections.strangers or self in self.connections.resting):
             self._begin()
+            if self._ended:
+                return
         if line[:1] in {b" ", b"\t"} or b"\n" in line:  # folded (RFC 9112, 5.2), or two lines for some readers
             self._respondToBadRequestAndDisconnect()
             return
@@ -175,6 +192,11 @@ class BoundedChannel(HTTPChannel):
         """Ask: the header fields are to come."""
         self.connections.move(self, self.connections.asking)
         self._give(HEADERS, self._cut)
+        owned_by = cast("Any", self).site.owner
+        if self.owner is None and owned_by is not None:
+            self.owner = cast("Owner", owned_by(self))
+            if not self.connections.join(self, self.owner):
+                self._end(b"503 Service Unavailable\r\nRetry-After: %d" % AGAIN)
 
     def _judge(self) -> None:
         """End a request whose body comes too slowly, or too long."""
@@ -227,6 +249,7 @@ class Connections:
     resting: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
     asking: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
     answering: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
+    _owned: dict[str, dict[BoundedChannel, None]] = attrs.field(factory=dict, init=False)  #: by the owner's key
     _closed: int = attrs.field(default=0, init=False)
 
     def __len__(self) -> int:
@@ -241,6 +264,23 @@ class Connections:
         """Let *channel* go."""
         for queue in self._queues():
             queue.pop(channel, None)
+        if channel.owner is not None:
+            owned = self._owned.get(channel.owner.key, {})
+            owned.pop(channel, None)
+            if not owned:
+                self._owned.pop(channel.owner.key, None)
+
+    def join(self, channel: BoundedChannel, owner: Owner) -> bool:
+        """Count *channel* among those of its *owner*, in the place of the one that has rested longest if need be; tell whether there was one."""
+        owned = self._owned.setdefault(owner.key, {})
+        if len(owned) >= min(owner.connections, self.most // 2):
+            oldest = next((each for each in self.resting if each in owned), None)
+            if oldest is None:
+                log.warning("connections-of-one-too-many", owner=owner.key, open=len(owned))
+                return False
+            oldest.turn_out()
+        self._owned.setdefault(owner.key, {})[channel] = None
+        return True
 
     def make_room(self) -> None:
         """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `listener.ANSWERING` and `BoundedSite.answering` let it."""

@@ -20,11 +20,12 @@ from zope.interface import implementer
 
 from hub import carriage, envelope, spool
 from hub.carriage import Manner
-from hub.connections import LINGER, BoundedChannel, Connections, allowed
+from hub.connections import LINGER, BoundedChannel, Connections, Owner, allowed
 from hub.contract import Contract
 from hub.errors import CallRefused, Unready
 from hub.intake import Intake
 from hub.model import Problem
+from hub.room import SpoolRoom, Taken
 from hub.spool import SMALL, Drawer, Octets
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ class BoundedRequest(Request):
     _size = 0
     _lingering: IDelayedCall | None = None
     _drawer: Drawer | None = None
+    _taken: Taken | None = None  #: the room of a body that goes to a file
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
         """Return a header as its octets come, in ISO 8859-1 (RFC 9110, 5.5): Twisted's own reading takes only UTF-8."""
@@ -71,7 +73,8 @@ class BoundedRequest(Request):
         self._drawer, self.content = Drawer(self.channel.site.spool), BytesIO()
         if self._limit > SMALL if length is None else length > SMALL:
             try:
-                self.channel.site.room()
+                site.room()
+                self._take_room(length)
                 self.content = self._drawer.file()
             except Unready as unready:
                 self._refuse_unready(unready)
@@ -86,10 +89,20 @@ class BoundedRequest(Request):
         assert self.content is not None
         try:
             if not isinstance(self.content, BytesIO):
+                if self._taken is not None:
+                    self._taken.write(len(data))
                 self.channel.site.room()  # there was some when it began, as there was for all that came beside it
             spool.write(self.content, data)
         except Unready as unready:
             self._refuse_unready(unready)
+
+    def _take_room(self, length: int | None) -> None:
+        """Take room for the body, as long as its drawer is open.  Raises Unready."""
+        site: BoundedSite = self.channel.site
+        owner: Owner | None = self.channel.owner
+        if site.spool_room is not None and owner is not None and self._drawer is not None:
+            self._taken = site.spool_room.take(owner, length)
+            self._drawer.afterwards(self._taken.release)
 
     def take_body(self) -> tuple[Octets, Drawer]:
         """Return the body and the drawer it lies in, which is the caller's to close from now on."""
@@ -114,6 +127,11 @@ class BoundedRequest(Request):
             self._end()
         else:
             super().render(resrc)
+
+    def finish(self) -> None:
+        """End the answer; a body that nobody took is gone with it."""
+        super().finish()
+        self.close_body()
 
     def connectionLost(self, reason: Any) -> None:
         """Forget the timer."""
@@ -183,6 +201,8 @@ class BoundedSite(Site):
     )
     stranger: Callable[[x509.Certificate], Problem | None] | None = None  #: why who shows it brings only what is small
     answering: int | None = None  #: so many requests are answered at a time; None: the resource itself sees to it
+    owner: Callable[[Any], Owner] | None = None  #: whose a channel is, and its share; None: nobody has one
+    spool_room: SpoolRoom | None = None  #: the room that bodies share
     note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was refused, and whose
 
     def __init__(

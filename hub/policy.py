@@ -39,6 +39,8 @@ class Policy:
     timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
     concurrency: int = 4  #: how many messages travel to it at the same time, from all nodes together
     rate: Rate | None = None  #: how many messages in a time it wants at most, from all nodes together
+    intake_connections: int = 256  #: how many of its connections to the SOAP port are open at a time, at each node
+    intake_spool: int = 1 << 30  #: octets of large bodies that are coming from it or are being answered, at each node
     transport: str = "mutual-tls"  #: how it is called: over TLS both ways, over TLS that only the server shows a certificate in, or plainly
     collect: timedelta | None = None  #: how often it is asked for what it has; never by default
 
@@ -79,6 +81,10 @@ _NONE = "none"
 #: More messages at a time than any partner is known to bear; each holds a connection and its bytes.
 _MOST_AT_ONCE = 64
 
+#: No more than the port keeps open (`connections.MOST`).
+_MOST_CONNECTIONS = 4000
+_MIB = re.compile(r"([1-9][0-9]{0,6})MiB", re.ASCII)
+
 #: key -> its values.
 _CHOICES = {
     "signature": ("message", "packet", "both"),
@@ -110,6 +116,8 @@ KEYS = (
     "timeout",
     "concurrency",
     "rate",
+    "intake-connections",
+    "intake-spool",
     "transport",
     "collect",
 )
@@ -118,14 +126,16 @@ KEYS = (
 def spelled(policy: Policy) -> dict[str, str]:
     """Return every key of *policy* as it is written in a configuration."""
 
-    def text(value: object) -> str:
+    def text(name: str, value: object) -> str:
+        if name == "intake_spool":
+            return f"{policy.intake_spool >> 20}MiB"
         if isinstance(value, timedelta):
             return spell(value)
         if isinstance(value, bool):
             return "yes" if value else "no"
         return _NONE if value in (None, "") else str(value)
 
-    return {name.replace("_", "-"): text(value) for name, value in attrs.asdict(policy, recurse=False).items()}
+    return {name.replace("_", "-"): text(name, value) for name, value in attrs.asdict(policy, recurse=False).items()}
 
 
 def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
@@ -172,7 +182,12 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
     if key in _DURATIONS:
         return _length(text, timedelta(seconds=_DURATIONS[key]))
     if key == "concurrency":
-        return _at_once(text)
+        return _number(text, _MOST_AT_ONCE)
+    if key == "intake-connections":
+        return _number(text, _MOST_CONNECTIONS)
+    if key == "intake-spool":
+        found = _MIB.fullmatch(text)
+        return int(found[1]) << 20 if found else _Wrong(f"{text!r} is not such a size", "a whole number and MiB")
     if key == "rate":
         return None if text == _NONE else _rate(text)
     if text not in {"yes", "no"}:
@@ -193,9 +208,9 @@ def _length(text: str, least: timedelta) -> timedelta | _Wrong:
     return length if length >= least else _Wrong(f"{text} is too short", f"at least {spell(least)}")
 
 
-def _at_once(text: str) -> int | _Wrong:
-    good = text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_AT_ONCE
-    return int(text) if good else _Wrong(f"{text!r} is not such a number", f"a whole number from 1 to {_MOST_AT_ONCE}")
+def _number(text: str, most: int) -> int | _Wrong:
+    good = text.isascii() and text.isdigit() and 1 <= int(text) <= most
+    return int(text) if good else _Wrong(f"{text!r} is not such a number", f"a whole number from 1 to {most}")
 
 
 def _rate(text: str) -> Rate | _Wrong:
@@ -205,7 +220,13 @@ def _rate(text: str) -> Rate | _Wrong:
         return _Wrong(f"{text!r} is not a rate", rate.EXPECTED)
 
 
-_EXAMPLES = {"relay": '"soyte"', "concurrency": '"4"', "rate": '"20/s"'}
+_EXAMPLES = {
+    "relay": '"soyte"',
+    "concurrency": '"4"',
+    "intake-connections": '"256"',
+    "intake-spool": '"1024MiB"',
+    "rate": '"20/s"',
+}
 
 
 def _example(key: str) -> str:

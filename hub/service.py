@@ -47,8 +47,10 @@ from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
 from hub.collection import CollectionService
 from hub.config import Listen, Partner, changes
+from hub.connections import Owner
 from hub.console import edge
 from hub.console.pages import Pages
+from hub.console.sessions import place_of
 from hub.contract import Contract
 from hub.database import Database
 from hub.daybreak import Daybreak
@@ -63,7 +65,7 @@ from hub.heard import Heard
 from hub.heartbeat import Heartbeat
 from hub.inquiry import Inquiry, network
 from hub.intake import Intake
-from hub.listener import BoundedSite, ServiceResource
+from hub.listener import BoundedSite, ServiceResource, peer
 from hub.lookupdesk import LookupDesk
 from hub.mailwatch import MailWatch
 from hub.model import DOCUMENTS, Reply, Request
@@ -75,7 +77,7 @@ from hub.prober import Prober
 from hub.province import Province
 from hub.public import Public
 from hub.report import book
-from hub.room import Room
+from hub.room import Room, SpoolRoom, left
 from hub.sender import Sender
 from hub.shares import HUB
 from hub.timekeeper import Timekeeper
@@ -149,6 +151,7 @@ class Hub(Ordered):
             may_take=self._heartbeat.check,
         )
         self._room = Room(config, reactor.seconds)
+        self._spool_room = SpoolRoom(lambda: left(self.province.config))
         books = Books(self._database, workroom.work, self._room.demand, self._delivery.wake)
         self._asker = Asker(
             adapters=self._delivery.adapters,
@@ -330,8 +333,16 @@ class Hub(Ordered):
         limit = self.province.config.soap.body_limit
         site = BoundedSite(root, limit, self._namespace, self._reactor, spool.folder(self._data))
         site.note, site.stranger = self._intakes[DOCUMENTS].note, self._intakes[DOCUMENTS].stranger
-        site.room = self._room.demand
+        site.room, site.spool_room, site.owner = self._room.demand, self._spool_room, self._partner_of
         return site
+
+    def _partner_of(self, channel: Any) -> Owner:
+        """Return whose connection it is: a partner's, or that of a certificate that is nobody's."""
+        shown = peer(channel)
+        partner = self.province.partner_with(shown)
+        if partner is None:
+            return Owner(fingerprint(shown))
+        return Owner(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)
 
     def _public(self) -> Resource | None:
         said = self.province.config.portal
@@ -373,7 +384,7 @@ class Hub(Ordered):
         served = admin.resource(look, wsdls, tell, self._public(), console)
         site = BoundedSite(served, edge.LIMIT, self._namespace, self._reactor, spool.folder(self._data))
         site.refusal, site.limit, site.answering = edge.refusal, console.limit, edge.ANSWERING
-        site.room = self._room.demand
+        site.room, site.spool_room, site.owner = self._room.demand, self._spool_room, _address_of
         return site
 
     def _console(self, look: Callable[[], defer.Deferred[admin.Readiness]]) -> edge.Console:
@@ -396,6 +407,11 @@ class Hub(Ordered):
     def _namespace(self) -> str:
         """Return the namespace of a fault's detail where it is not known yet which service is called."""
         return self._desks[DOCUMENTS].contract.namespace
+
+
+def _address_of(channel: Any) -> Owner:
+    """Return whose connection to the admin port it is: its address's."""
+    return Owner(place_of(str(channel.getPeer().host)))
 
 
 def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:

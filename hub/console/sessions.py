@@ -77,9 +77,21 @@ def proof(word: str) -> str:
     return hmac.new(word.encode("utf-8", "surrogatepass"), b"lienthong form", hashlib.sha256).hexdigest()
 
 
+def place_of(address: str) -> str:
+    """Return what an address is counted as: an IPv6 address as its /64, one that is mapped as IPv4."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
 def counts(name: str, address: str) -> tuple[Count, Count, Count]:
     """Return the counts of a try: of the name from that address, of the address, of the name; an IPv6 address counts as its /64."""
-    place = _place(address)
+    place = place_of(address)
     return (
         Count(_hashed("pair", name, place), 5, timedelta(minutes=15)),
         Count(_hashed("place", place), 30, timedelta(minutes=1)),
@@ -197,18 +209,7 @@ def _keep(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:
 
 def _known(name: str, address: str) -> str:
     """Return what stands beside the counts where *name* has signed in from that address lately."""
-    return _hashed("known", name, _place(address))
-
-
-def _place(address: str) -> str:
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        mapped = found.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+    return _hashed("known", name, place_of(address))
 
 
 def _hashed(*words: str) -> str:

@@ -12,12 +12,14 @@ from twisted.web.server import NOT_DONE_YET
 
 from hub import connections
 from hub.chunks import Chunks, Misframed
-from hub.connections import GRACE, GREETING, HEADERS, LINGER, READING, SLOWEST, Connections
+from hub.connections import GRACE, GREETING, HEADERS, LINGER, READING, SLOWEST, Connections, Owner
 from hub.console.asked import Answer
 from hub.console.edge import Console
 from hub.listener import BoundedSite
 from hub.public import Public
+from hub.room import SpoolRoom
 
+POST = b"POST /page HTTP/1.1\r\nHost: hub\r\n"
 CALL = b"GET /page HTTP/1.1\r\nHost: hub\r\n\r\n"
 
 
@@ -237,6 +239,160 @@ def test_however_many_waited_for_a_page_the_next_one_is_answered(last):
     assert {line.heard[9:12] for line in waiting if not line.gone} <= {b"404", b"503"}
 
 
+class OwnLine(Line):
+    """One whose owner is known."""
+
+    def __init__(self, key):
+        super().__init__()
+        self.key = key
+
+
+def owned(most, connections):
+    """Return a port where each owner has so many connections."""
+    port = Port(most)
+    port.site.owner = lambda channel: Owner(channel.transport.key, connections)
+    return port
+
+
+def test_of_one_owner_no_more_are_open_than_its_share_and_nobody_else_notices():
+    port = owned(100, 3)
+    others = [port.call(CALL, line=OwnLine(f"other {number}")) for number in range(20)]
+    mine = [port.call(CALL, line=OwnLine("mine")) for _ in range(3)]
+    mine[0].protocol.dataReceived(CALL)  # of those at rest, the second has rested longest now
+    mine += [port.call(CALL, line=OwnLine("mine")) for _ in range(2)]
+    assert gone(*mine) == [False, True, True, False, False]
+    assert all(b"200 OK" in line.heard for line in mine)
+    assert not any(gone(*others))
+    mine[0].abortConnection()
+    mine.append(port.call(CALL, line=OwnLine("mine")))
+    assert gone(*mine[3:]) == [False] * 3
+    for line in (*mine, *others):
+        line.abortConnection() if not line.gone else None
+    assert port.site._connections._owned == {}
+
+
+def test_an_owner_whose_connections_are_all_in_use_is_told_to_come_again_and_keeps_them():
+    port = owned(100, 2)
+    half = port.call(CALL[:-2], line=OwnLine("mine"))
+    port.page.waits = True
+    asked = port.call(CALL, line=OwnLine("mine"))
+    more = port.call(CALL, line=OwnLine("mine"))
+    assert more.heard.startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: ")
+    assert gone(half, asked, more) == [False, False, True]
+    assert len(port.page.waiting) == 1
+    assert not port.call(CALL, line=OwnLine("other")).gone
+
+
+def test_however_few_connections_a_port_has_one_owner_gets_half_of_them():
+    port = owned(8, 256)
+    mine = [port.call(CALL[:-2], line=OwnLine("mine")) for _ in range(8)]
+    assert gone(*mine) == [False] * 4 + [True] * 4
+
+
+LARGE = 1 << 20  #: octets of a body that goes to a file
+UPLOAD = POST + b"Content-Length: %d\r\n\r\n" % LARGE
+
+
+@pytest.fixture
+def spooling():
+    """Return a port over a disk with so much left, where the owners have these shares of the spool, else a gibibyte."""
+    ports = []
+
+    def made(left, **shares):
+        port = Port(1000)
+        ports.append(port)
+        port.site.body_limit = 40 * LARGE
+        port.site.owner = lambda channel: Owner(channel.transport.key, spool=shares.get(channel.transport.key, 1 << 30))
+        port.site.spool_room = SpoolRoom(lambda: left)
+        return port
+
+    yield made
+    for port in ports:
+        for queue in port.site._connections._queues():
+            for channel in list(queue):
+                channel.turn_out()
+
+
+def uploads(port, key, count, said=UPLOAD):
+    """Begin so many uploads of *key* that do not end; return the status of each, none where it may come."""
+    lines = [port.call(said, line=OwnLine(key)) for _ in range(count)]
+    return [line.heard[9:12].decode() for line in lines], lines
+
+
+def test_unfinished_uploads_take_their_owners_share_and_the_others_bring_theirs(spooling):
+    port = spooling(100 * LARGE, mine=10 * LARGE)
+    told, lines = uploads(port, "mine", 12)
+    assert told == [""] * 10 + ["503"] * 2
+    assert b"hub-busy" in lines[10].heard
+    assert b"Retry-After: 10\r\n" in lines[10].heard
+    for other in range(5):
+        (told,), (line,) = uploads(port, f"other {other}", 1)
+        line.protocol.dataReceived(b"x" * LARGE)
+        assert (told, line.heard[9:12]) == ("", b"200")
+    for line in lines:
+        if not line.gone:
+            line.abortConnection()
+    assert port.site.spool_room == SpoolRoom(port.site.spool_room._left), "all of it was given back"
+    assert uploads(port, "mine", 1)[0] == [""]
+
+
+def test_however_large_a_share_is_it_leaves_half_of_the_disk_to_the_next(spooling):
+    port = spooling(100 * LARGE)
+    for partner, count in (("one", 50), ("two", 25), ("three", 12)):
+        told, _ = uploads(port, partner, 60)
+        assert told == [""] * count + ["503"] * (60 - count)
+    assert uploads(port, "honest", 1)[0] == [""]
+
+
+@pytest.mark.parametrize("size", [20, 38])
+def test_large_bodies_of_several_partners_at_once_pass_beside_one_who_takes_all_he_can(spooling, size):
+    port = spooling(2000 * LARGE)
+    said = POST + b"Content-Length: %d\r\n\r\n" % (size * LARGE)
+    assert uploads(port, "hostile", 60, said)[0].count("503") > 0
+    for partner in "abcde":
+        assert uploads(port, partner, 4, said)[0] == [""] * 4
+
+
+def test_a_body_of_unknown_length_takes_room_as_it_comes_and_is_told_when_there_is_none(spooling):
+    port = spooling(100 * LARGE, mine=3 * LARGE)
+    chunk = b"%x\r\n" % LARGE + b"x" * LARGE + b"\r\n"
+    _, (one, other) = uploads(port, "mine", 2, POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    for line in (one, other):
+        line.protocol.dataReceived(chunk)
+        assert line.heard == b""
+    one.protocol.dataReceived(chunk)
+    other.protocol.dataReceived(chunk)
+    assert (one.heard[9:12], other.heard[9:12]) == (b"", b"503")
+    one.protocol.dataReceived(b"0\r\n\r\n")
+    assert one.heard[9:12] == b"200"
+
+
+def test_where_the_disk_has_no_room_for_one_body_that_is_nobodys_fault(spooling):
+    _, (line,) = uploads(spooling(LARGE - 1), "mine", 1)
+    assert b"disk-low" in line.heard
+
+
+@pytest.mark.parametrize("way", ["answered", "hung up", "cut", "too large", "misframed"])
+def test_room_is_given_back_whatever_becomes_of_the_body(spooling, way):
+    port = spooling(100 * LARGE)
+    chunked = way in {"too large", "misframed"}
+    _, (line,) = uploads(port, "mine", 1, POST + b"Transfer-Encoding: chunked\r\n\r\n" if chunked else UPLOAD)
+    assert port.site.spool_room._taken == {"mine": LARGE}
+    if way == "answered":
+        line.protocol.dataReceived(b"x" * LARGE)
+    elif way == "hung up":
+        line.abortConnection()
+    elif way == "cut":
+        port.clock.pump([1] * (GRACE + 20))
+    elif way == "too large":
+        for _ in range(41):
+            line.protocol.dataReceived(b"%x\r\n" % LARGE + b"x" * LARGE + b"\r\n")
+    else:
+        line.protocol.dataReceived(b"x\n")
+    assert line.heard or way == "hung up"
+    assert port.site.spool_room == SpoolRoom(port.site.spool_room._left)
+
+
 def test_a_stranger_has_so_long_to_begin_and_header_fields_so_long_to_come():
     port = Port()
     silent, slow = port.call(), port.call(CALL[:10])
@@ -262,9 +418,6 @@ def test_who_has_been_served_and_drips_the_next_request_is_cut_as_well():
         port.clock.advance(1)
     assert line.gone
     assert line.heard[len(served) :].startswith(b"HTTP/1.1 408 ")
-
-
-POST = b"POST /page HTTP/1.1\r\nHost: hub\r\n"
 
 
 def upload(port, speed, *, size, line=None):

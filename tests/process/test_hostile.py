@@ -8,13 +8,14 @@ import sqlite3
 import ssl
 import time
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import attrs
 import pytest
 
 from hub.certificates import Identity
+from hub.demo.packets import document
 from tests import hostile, pki
 from tests.hostile import MEDIA, TABLE, Honest
 from tests.running import RunningHub, until
@@ -260,6 +261,28 @@ def test_ten_thousand_idle_and_slow_connections_leave_honest_callers_served(targ
     assert cost < 400, f"{cost:.0f} MB for {opened} connections"
     until(lambda: target.honest_call() is None, "an honest call afterwards")
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_leaves_uploads_unfinished_is_told_so_himself_and_the_others_bring_theirs(target):
+    partner = target.hub.home / "partners/sotttt.toml"
+    partner.write_text(partner.read_text("utf-8") + '\n[policy]\nintake-spool = "100MiB"\n', "utf-8")
+    target.hub.cli("reload")
+    head = b"POST /soap/documents HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 39000000\r\n\r\n<"
+    with contextlib.ExitStack() as stack:
+        begun = [stack.enter_context(target.connection()) for _ in range(23)]
+        for secure in begun:
+            secure.sendall(head)
+        until(lambda: target.hub.log.read_text().count("spool: sotttt has") == 21, "the hub to refuse all but two")
+        status, answer = heard(begun[-1])
+        assert (status, codes(answer)) == (503, {"hub-busy"})
+        packet = document("H55.1", ["H55.13"], number="1", notation="VP", subject="x", promulgated=date(2026, 11, 20),
+                          attachments=[("x.bin", bytes(5_000_000))])  # fmt: skip
+        with target.hub.client("vpub") as client:
+            assert client.send(packet, "vpub-large").document_id
+        target.number += 1
+        target.honest_call()  # what is small, the partner may send all the while
+    assert "disk-low" not in target.hub.log.read_text()
+    until(lambda: target.post(SOAP11, b" " * 200_000)[0] == 500, "its room to be given back")
 
 
 def test_nothing_hostile_stands_among_the_accepted(target):

@@ -90,6 +90,8 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
         "timeout": "30s",
         "concurrency": "4",
         "rate": "none",
+        "intake-connections": "256",
+        "intake-spool": "1024MiB",
         "transport": "mutual-tls",
         "collect": "none",
     }
@@ -100,6 +102,7 @@ def test_every_key_of_a_policy_is_read() -> None:
     pairs |= {"revocation": "require", "relay": "gateway", "clock-skew": "5m"}
     pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "timeout": "5s"}
     pairs |= {"concurrency": "12", "rate": "600/m", "transport": "tls", "collect": "10s"}
+    pairs |= {"intake-connections": "8", "intake-spool": "64MiB"}
     policy, mistakes = parse(pairs, "partners/x.toml: policy")
     assert mistakes == []
     assert spelled(policy) == pairs | {"max-age": "1m"}
