@@ -149,6 +149,7 @@ def report(store: sqlite3.Connection, unit: str, text: str, now: datetime) -> di
         "refused": flow("status-02"),
         "completed": flow("status-06"),
         "completed_on_time": flow("status-06", on_time),
+        "completed_unmatched": flow("status-06", lambda fact: fact["key"] not in received),
         "processing": processing,
         "overdue": overdue,
         "failed": flow("failed"),

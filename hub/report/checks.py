@@ -24,8 +24,8 @@ class Finding:
     @property
     def said(self) -> Wording:
         """What does not hold, with both numbers."""
-        says = self.check.says
-        return Wording(f"{says.vi}: {self.left} ≠ {self.right}", f"{says.en}: {self.left} ≠ {self.right}")
+        says, numbers = self.check.says, f"{self.left} {self.check.broken} {self.right}"
+        return Wording(f"{says.vi}: {numbers}", f"{says.en}: {numbers}")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def within(
             continue
         for unit, numbers in places:
             left, right = _sum(numbers, check.left), _sum(numbers, check.right)
-            if left != right:
+            if not check.holds(left, right):
                 found.append(Finding(unit=unit, check=check, left=left, right=right))
     return tuple(found)
 
@@ -59,7 +59,7 @@ def between(
             continue
         for unit in sorted(rows.keys() | before.keys()):
             left, right = _sum(rows.get(unit, {}), check.left), _sum(before.get(unit, {}), check.right)
-            if left != right:
+            if not check.holds(left, right):
                 found.append(Finding(unit=unit, check=check, left=left, right=right))
     return tuple(found)
 

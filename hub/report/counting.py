@@ -388,12 +388,14 @@ def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], afte
 
 
 def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, extensions: Sequence[Fact]) -> bool:
-    """Whether *fact* came soon enough after the unit's *received* and by its due date, as the column asks.
+    """Whether *fact* came soon enough after the unit's *received* and by its due date, or without either, as the column asks.
 
     Without a `received` fact nothing shows that it came soon enough.  By `by_due` the due date is that of the document received,
     else the fact's own; without one it is met.  By `timing` it is the fact's own, else the latest told up to *fact*: what is
     put off afterwards would make the same end early in a quarter and late in its month.
     """
+    if column.unmatched and received is not None:
+        return False
     if column.within_hours is not None and (
         received is None or fact.at > received.at + timedelta(hours=form.parameters[column.within_hours])
     ):

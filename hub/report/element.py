@@ -56,7 +56,8 @@ def as_element(
     for each in report.findings:
         where = {} if each.unit is None else {"unit": each.unit}
         when = {"before": "true"} if each.check.before else {}
-        finding = _add(findings, "Finding", **where, **when)
+        most = {"atMost": "true"} if each.check.at_most else {}
+        finding = _add(findings, "Finding", **where, **when, **most)
         _say(finding, "Check", each.check.says)
         _add(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
         _add(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)

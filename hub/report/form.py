@@ -41,7 +41,7 @@ def attributes(service: str) -> Mapping[str, type]:
     return ATTRIBUTES if found is None else {**ATTRIBUTES, **dict.fromkeys(sorted(found.attributes), str)}
 
 
-#: The milestone that the rules `within_hours` and `by_due` join to, of the same unit and key.
+#: The milestone that the rules `within_hours`, `by_due` and `unmatched` join to, of the same unit and key.
 RECEIVED = "received"
 
 
@@ -126,6 +126,7 @@ class Column:
     conditions: tuple[Condition, ...] = ()
     within_hours: str | None = None  #: a parameter; at most so long after the unit's `received`
     by_due: bool = False  #: not after the due date
+    unmatched: bool = False  #: flow: the unit has no `received` of the same key, before the period's end
     timing: Timing | None = None  #: flow: the fact's day lies so to its own due date, else to that of `received`
     extended_by: frozenset[str] = frozenset()  #: milestones whose due date takes the place of that of `received`
     furthest: frozenset[str] = frozenset()  #: stock: the milestones one of which the key has reached, and none beyond
@@ -156,7 +157,7 @@ class Column:
     @property
     def joins(self) -> bool:
         """Whether the rule needs the unit's own `received` fact of the same key."""
-        return self.within_hours is not None or self.by_due or self.timing is not None
+        return self.within_hours is not None or self.by_due or self.unmatched or self.timing is not None
 
 
 @attrs.frozen
@@ -195,8 +196,18 @@ class Check:
 
     says: Wording
     left: tuple[str, ...]  #: columns, added up
-    right: tuple[str, ...]  #: with `before`: of the period before
+    right: tuple[str, ...]  #: with `before`: of the period before; none, which is 0, only with `at_most`
     before: bool = False
+    at_most: bool = False  #: the left side may be less than the right one
+
+    def holds(self, left: int, right: int) -> bool:
+        """Tell whether the sums of both sides are as they must be."""
+        return left <= right if self.at_most else left == right
+
+    @property
+    def broken(self) -> str:
+        """The sign between two sums that do not hold."""
+        return ">" if self.at_most else "≠"
 
 
 @attrs.frozen

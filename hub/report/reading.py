@@ -43,7 +43,7 @@ FOLDER = Path(__file__).parent / "forms"
 
 #: The words of a column's rule, by kind.
 RULES: Mapping[Kind, tuple[str, ...]] = {
-    Kind.FLOW: ("milestones", "where", "unless", "within_hours", "by_due", "timing", "extended_by"),
+    Kind.FLOW: ("milestones", "where", "unless", "within_hours", "by_due", "unmatched", "timing", "extended_by"),
     Kind.STOCK: ("milestones", "furthest", "where", "unless", "due_passed", "extended_by", "without", "opening"),
     Kind.PEAK: ("milestones", "where", "unless"),
     Kind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
@@ -356,6 +356,7 @@ def _rule(
         + _conditions(table.table("unless"), service, False),
         within_hours=table.text("within_hours") if "within_hours" in table else None,
         by_due=table.flag("by_due"),
+        unmatched=table.flag("unmatched"),
         timing=_one_of(table, "timing", Timing),
         extended_by=frozenset(table.texts("extended_by", milestones)),
         furthest=frozenset(table.texts("furthest", moving)),
@@ -406,16 +407,17 @@ def _sections(table: Table, parameters: Mapping[str, int]) -> tuple[Sorting, ...
 
 
 def _check(table: Table, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:
-    """Return a `[[check]]`: two sums that must be equal; of whole numbers, for others are rounded."""
-    table.only(("vi", "en", "left", "right", "before"))
+    """Return a `[[check]]`: two sums, equal or one at most the other; of whole numbers, for others are rounded."""
+    table.only(("vi", "en", "left", "right", "before", "at_most"))
     whole = [column.key for column in columns if column.kind not in _UNTAKEN]
     check = Check(
         says=_wording(table, parameters, alone=False),
         left=table.texts("left", whole),
         right=table.texts("right", whole),
         before=table.flag("before"),
+        at_most=table.flag("at_most"),
     )
-    for word in ("left", "right"):
+    for word in ("left",) if check.at_most else ("left", "right"):
         if not getattr(check, word):
             table.wrong(word, "names none", "the columns that are added up")
     return check

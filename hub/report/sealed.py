@@ -131,6 +131,7 @@ def _finding(said: etree._Element) -> Finding:
         left=tuple(left.get("columns", "").split()),
         right=tuple(right.get("columns", "").split()),
         before=said.get("before") == "true",
+        at_most=said.get("atMost") == "true",
     )
     return Finding(unit=said.get("unit"), check=check, left=int(left.text or "0"), right=int(right.text or "0"))
 

@@ -63,7 +63,7 @@ def as_xlsx(
         book = _Book(workbook, "en" if language == "en" else "vi", report, names, receiver)
         book.describe(lines if isinstance(lines, str) else evidence.digest(lines))
         _write_report(book)
-        if report.form.checks:
+        if report.form.checks or report.findings:
             _write_checks(book)
         if not isinstance(lines, str):
             _write_evidence(book, lines, most)
@@ -364,7 +364,8 @@ def _write_checks(book: _Book) -> None:
     for place, check in enumerate(report.form.checks, 1):
         line = place + 1
         before = t(" (kỳ trước)", " (the period before)") if check.before else ""
-        left, right = ("+".join(places[key] for key in keys) for keys in (check.left, check.right))
+        left, right = ("+".join(places[key] for key in keys) or "0" for keys in (check.left, check.right))
+        right = f"≤ {right}" if check.at_most else right
         sheet.write_number(line, 0, place, book.format(**plain, align="center"))
         for spot, text in enumerate((check.says.say(book.language), left, right + before), 1):
             book.write(sheet, line, spot, text, **plain)
@@ -393,10 +394,11 @@ def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:
     def side(columns: Sequence[str]) -> str:
         spots = [_LEAD + keys.index(key) for key in columns]
         cells = [xl_range(_TOTAL, spot, _TOTAL + len(lines) - 1, spot) for spot in spots]
-        return "+".join(f"{quote_sheetname(book.t('Báo cáo', 'Report'))}!{each}" for each in cells)
+        return "+".join(f"{quote_sheetname(book.t('Báo cáo', 'Report'))}!{each}" for each in cells) or "0"
 
-    broken = sum(_added_up(each, check.left) != _added_up(each, check.right) for each in lines)
-    formula = f"=SUMPRODUCT(--(({side(check.left)})<>({side(check.right)})))"
+    broken = sum(not check.holds(_added_up(each, check.left), _added_up(each, check.right)) for each in lines)
+    differs = ">" if check.at_most else "<>"
+    formula = f"=SUMPRODUCT(--(({side(check.left)}){differs}({side(check.right)})))"
     sheet.write_formula(line, 4, formula, form, broken)
     return broken
 

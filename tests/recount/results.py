@@ -176,6 +176,7 @@ COLUMNS: dict[str, Callable[[View], list[Result]]] = {
     "refused": lambda view: view.flow("status-02"),
     "completed": lambda view: view.flow("status-06"),
     "completed_on_time": lambda view: view.flow("status-06", view.on_time),
+    "completed_unmatched": lambda view: view.flow("status-06", lambda one: view.received(one.key) is None),
     "processing": lambda view: view.processing(),
     "overdue": lambda view: view.overdue(),
     "failed": lambda view: view.flow("failed"),

@@ -136,8 +136,20 @@ def test_a_completion_is_on_time_up_to_the_end_of_the_due_day_in_hanoi(due, at, 
 
 
 def test_a_completion_of_an_unknown_document_goes_by_its_own_due_date():
-    assert numbers(fact("status-06", "2026-11-26")) == {"completed": 1, "completed_on_time": 1}
-    assert numbers(fact("status-06", "2026-11-26", due=date(2026, 11, 25))) == {"completed": 1}
+    unknown = {"completed": 1, "completed_unmatched": 1}
+    assert numbers(fact("status-06", "2026-11-26")) == unknown | {"completed_on_time": 1}
+    assert numbers(fact("status-06", "2026-11-26", due=date(2026, 11, 25))) == unknown
+
+
+def test_a_completion_is_unmatched_until_the_document_is_received_and_a_finding_says_so():
+    done, later = fact("status-06", "2026-11-26"), attrs.evolve(RECEIVED, at=on("2026-12-20"))
+    for facts, unmatched in (([done], 1), ([done, RECEIVED], 0), ([done, later], 1)):
+        report = count(EDOC, iter(facts), DECEMBER, on("2027-03-01"), ("A",))
+        assert report.total.numbers["completed_unmatched"] == unmatched
+        assert [(found.unit, found.left, found.right) for found in report.findings] == (
+            [(None, 1, 0), ("A", 1, 0)] if unmatched else []
+        )
+    assert report.findings[0].said.vi.endswith(": 1 > 0")
 
 
 def test_a_result_falls_in_the_period_of_its_own_moment_not_of_the_receipt():
@@ -355,6 +367,7 @@ def recount(facts: Sequence[Fact], unit: str, period: Period, now: datetime) -> 
         "refused": flow("status-02"),
         "completed": flow("status-06"),
         "completed_on_time": flow("status-06", on_time),
+        "completed_unmatched": flow("status-06", lambda f: not receipts(f)),
         "processing": len([key for key in keys if state(key) in ("04", "05")]),
         "overdue": len(
             [f for f in known if f.milestone == "received" and f.due and f.due < today and not ended(f.key)]

@@ -230,7 +230,8 @@ def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
     assert from_xlsx(workbook) == from_report(report)
     assert workbook == as_xlsx(found.report, found.names, found.evidence)
     opened = openpyxl.load_workbook(BytesIO(workbook))
-    assert opened.sheetnames == ["Báo cáo"], "the facts are not in it"
+    checked = ["Kiểm tra"] if report.findings else []
+    assert opened.sheetnames == ["Báo cáo", *checked], "the facts are not in it"
     assert {each.name: each.value for each in opened.custom_doc_props.props}["Evidence-SHA256"] == digest(lines)
 
 
@@ -271,13 +272,13 @@ def test_the_sums_and_formulas_of_the_workbook_are_live():
     assert sheet.cell(FIRST, at["sent_inside"]).value == "=SUM(D11:D14)"
     assert sheet.cell(FIRST, at["sent"]).value == "=D10+E10"
     assert sheet.cell(12, at["sent"]).value == "=D12+E12"
-    assert sheet.cell(FIRST, at["last_update"]).value == "=MAX(Y11:Y14)"
+    assert sheet.cell(FIRST, at["last_update"]).value == "=MAX(Z11:Z14)"
 
 
 def test_the_workbook_prints_on_a4_across_one_page_wide_with_its_headings_on_each_page():
     report, lines = example()
     book = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))
-    assert book.sheetnames == ["Báo cáo", "Căn cứ"]
+    assert book.sheetnames == ["Báo cáo", "Kiểm tra", "Căn cứ"]
     sheet = book.worksheets[0]
     setup = sheet.page_setup
     assert (setup.orientation, setup.paperSize, setup.fitToWidth or 1, setup.fitToHeight) == ("landscape", 9, 1, 0)
@@ -291,7 +292,7 @@ def test_the_workbook_prints_on_a4_across_one_page_wide_with_its_headings_on_eac
     assert (sheet["D7"].value, sheet["F8"].value, sheet["F9"].value) == ("Văn bản gửi", "Tổng gửi", "(3)=(1)+(2)")
     assert (sheet["D10"].number_format, sheet["B10"].value) == ("[$-42A]#,##0", "Tổng cộng")
     english = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, "en")))
-    assert english.sheetnames == ["Report", "Evidence"]
+    assert english.sheetnames == ["Report", "Checks", "Evidence"]
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+84", "-2", "@SUM(A1)", "\t=x", "https://example.vn", "{=1}", "＝1", "007"])
@@ -353,21 +354,21 @@ def settled() -> Report:
 
 def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
     report, lines = example()
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines))).worksheets[1]
+    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))["Căn cứ"]
     assert digest(lines) in sheet["A2"].value
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=4)]
     assert [(row[1], row[2], wall(row[3]), row[4], row[5], row[8]) for row in rows] == [
-        ("A.1", "sent", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (22)"),
-        ("A.2", "received", NOW - timedelta(hours=1), "+id", "m1", "(4) (22)"),
+        ("A.1", "sent", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (23)"),
+        ("A.2", "received", NOW - timedelta(hours=1), "+id", "m1", "(4) (23)"),
     ]
 
 
 def test_a_second_sheet_that_is_not_whole_says_so():
     report, lines = example()
-    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, most=1))).worksheets[1]
+    sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines, most=1)))["Căn cứ"]
     assert "CHƯA ĐỦ" in sheet["A2"].value
     assert sheet.max_row == 4
-    assert "CHƯA ĐỦ" not in openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines))).worksheets[1]["A2"].value
+    assert "CHƯA ĐỦ" not in openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))["Căn cứ"]["A2"].value
 
 
 @pytest.mark.slow
