@@ -9,7 +9,7 @@ from datetime import datetime
 import attrs
 from lxml import etree
 
-from hub import answers, calls, changes, enclosures, enveloped, examination, packet, signing, slimming
+from hub import answers, calls, changes, duties, enclosures, enveloped, examination, packet, signing, slimming
 from hub.config import Partner
 from hub.errors import Rejected
 from hub.hanoi import day
@@ -64,8 +64,8 @@ def judge_message(
     assert entry.message_id is not None
     said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
     receipt = signing.seal(answers.receipt(said), province.config.identity)
-    enclosed = enclosures.read(read, partner.code, province.routes, now, message)
-    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, enclosed=enclosed)
+    rest = duties.pack_attachments(enclosures.find(read))
+    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, rest=rest)
 
 
 def judge_own(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> Entry:
@@ -121,6 +121,7 @@ def judge_record(
         record = registered(service.read(content, now, message), province.routes)
         entry = attrs.evolve(entry, record=record)
         require_family(record, province.routes)
+        require_bounds(record)
         if partner != HUB:
             require_permission(record, partner, province.routes, telling=service.telling)
             require_standard(record, province.config.partners[partner].policy)
@@ -139,7 +140,14 @@ def judge_record(
     assert entry.message_id is not None
     said = answers.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
     receipt = signing.seal(answers.receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity)
-    return attrs.evolve(entry, routes=routes, receipt=receipt)
+    first, rest = record.facts[: duties.SLICE], duties.pack_facts(record.facts[duties.SLICE :])
+    return attrs.evolve(entry, routes=routes, receipt=receipt, record=attrs.evolve(record, facts=first), rest=rest)
+
+
+def require_bounds(record: Record) -> None:
+    """Raise `Rejected` where *record* brings more facts than one message may."""
+    if len(record.facts) > duties.MOST_FACTS:
+        raise Rejected(Problem("too-many-facts", f"{len(record.facts)} > {duties.MOST_FACTS}"))
 
 
 def require_permission(record: Record, partner: str, routes: Routes, *, telling: bool = False) -> None:

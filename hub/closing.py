@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub import events, ledger, store
+from hub import duties, events, ledger, store
 from hub.model import Event
 from hub.report import closed, posting
 from hub.report.book import Book
@@ -40,6 +40,10 @@ class TooEarly(Exception):
 
 class OutOfTurn(Exception):
     """Another month comes first; the argument is that Period, or None where nothing is to be closed yet."""
+
+
+class FactsOutstanding(Exception):
+    """Facts that were received before the closing are still to be written (hub.duties); the argument is what is outstanding."""
 
 
 @attrs.frozen(kw_only=True)
@@ -161,8 +165,9 @@ def work_out(
 ) -> Draft:
     """Count the month *period* of *form*, reading only what it needs: nothing is written.
 
-    Raises TooEarly, OutOfTurn (also when it is closed already), and what *go_on* does, which is called before each unit.  Memory:
-    the facts of one unit at a time.
+    Raises TooEarly, OutOfTurn (also when it is closed already), FactsOutstanding, and what *go_on* does, which is called before each
+    unit.  Where facts that were received after the month could be closed are still to be written, the books end at their receipt: they
+    come late, and nobody who sends without end keeps a month open.  Memory: the facts of one unit at a time.
     """
     made = closings(tx, form)
     found = next_month(tx, book, form)
@@ -172,6 +177,10 @@ def work_out(
         raise TooEarly(may_close(period))
     chosen = found[0]
     closed_at = max(now, made[-1].closed_at) if made else now
+    if (left := duties.outstanding(tx, service=chosen.service, before=closed_at)).since is not None:
+        if left.since < may_close(period) or (made and left.since < made[-1].closed_at):
+            raise FactsOutstanding(left)
+        closed_at = left.since
     ledger.use_indexes(tx)
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
     reader = _Reader.of(tx, chosen, period, made, books_of(made).closed(period, closed_at))
@@ -243,13 +252,18 @@ def _carried(form: str, period: str) -> sa.Select[Any]:
 
 
 def settle(tx: Transaction, draft: Draft, by: str) -> Closing:
-    """Write the closing down, for good; once, whoever else had the same in mind.  Raises OutOfTurn when the books changed meanwhile."""
+    """Write the closing down, for good; once, whoever else had the same in mind.
+
+    Raises OutOfTurn when the books changed meanwhile, FactsOutstanding when facts of before are to be written.
+    """
     store.one_at_a_time(tx, ["closing", f"closing {draft.form.id}"])  # a month has the same days in all forms
     made = closings(tx, draft.form.id)
     for each in made:
         if each.period.text == draft.period.text:
             return each
     form, period, at = draft.form, draft.period, draft.closed_at
+    if left := duties.outstanding(tx, service=form.service, before=at):
+        raise FactsOutstanding(left)
     cuts = _keeping(tx, draft.cuts)
     if (made[-1].period.text if made else None) != draft.after:
         raise OutOfTurn(following(made[-1].period, cuts) if made else None)

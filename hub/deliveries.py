@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub import changes, events, lanes, ledger, store
+from hub import changes, duties, events, lanes, ledger, store
 from hub.ids import later, new_id
 from hub.lifecycle import URGENCIES, move
 from hub.model import DOCUMENTS, Delivery, Event, Kind, State
@@ -104,7 +104,7 @@ def end(
     if row["service"] != DOCUMENTS:
         milestone = services()[row["service"]].synced
         if milestone and state is State.DELIVERED:
-            ledger.write(tx, ledger.synced(row, milestone, partner, now))
+            duties.write(tx, message_id, now, row["service"], ledger.synced(row, milestone, partner, now))
         return
     if row["kind"] == Kind.STATUS:
         return

@@ -3,7 +3,7 @@
 Knows the journal's steps and the order of bytes before names; not how a call came in, nor what any operation means.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -75,6 +75,10 @@ class Desk(Protocol):
         ...
 
 
+async def _nothing_left() -> None:
+    """Go on: every fact is written with its message."""
+
+
 @attrs.frozen(eq=False)
 class Books:
     """The journal as a clerk uses it."""
@@ -83,6 +87,9 @@ class Books:
     work: Work
     room: Callable[[], None]  #: raises `Unready` when there is none for another message
     accepted: Callable[[], None]  #: told after each commit that may have made deliveries
+    facts: Callable[[], Awaitable[None]] = (
+        _nothing_left  #: waits until all facts of before are written, or raises `Unready`
+    )
 
     async def take(self, owner: Owner, entry: Entry, routes: Routes) -> Taken:
         """Write a judged message, bytes first.  Raises `Unready` when the journal cannot commit it."""

@@ -7,8 +7,9 @@ What is cheap comes first: whose it is before what it tells.  Worst cost: `MOST`
 unpacked, whatever the packet has), calendars within one `meetings.Room`: as long as 800 signatures by RSA-2048 (240 ms).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 import attrs
 
@@ -38,18 +39,25 @@ class Enclosed:
     ignored: tuple[Ignored, ...] = ()
 
 
-def read(found: Packet, partner: str, routes: Routes, at: datetime, message: str) -> Enclosed:
-    """Return what the packet *found*, which *partner* brings, encloses; unit codes are the registry's."""
+def find(packet: Packet) -> tuple[Attachment, ...]:
+    """Return the attachments of *packet* that tell of more than the packet, unread: those that are read, and one more if there are more."""
+    return tuple(islice(filter(_tells, packet.attachments), MOST + 1))
+
+
+def read(
+    attachments: Sequence[Attachment], sender: str, partner: str, routes: Routes, at: datetime, message: str
+) -> Enclosed:
+    """Return what *attachments* of a packet of the unit *sender*, which *partner* brought, tell of; unit codes are the registry's."""
     facts: list[Fact] = []
     ignored: list[Ignored] = []
     room = meetings.Room()
-    for number, attachment in enumerate(filter(_tells, found.attachments)):
+    for number, attachment in enumerate(attachments):
         if number == MOST:
             ignored.append(Ignored(attachment.name, Problem("too-many-enclosures", f"more than {MOST}")))
             break
         may_tell = _Permission(partner, routes)
         try:
-            told = _record(attachment, found, routes, at, message, may_tell, room).facts
+            told = _record(attachment, sender, routes, at, message, may_tell, room).facts
         except Rejected as rejected:
             ignored += (Ignored(attachment.name, problem) for problem in rejected.problems)
             continue
@@ -89,7 +97,7 @@ def _tells(attachment: Attachment) -> bool:
 
 def _record(
     attachment: Attachment,
-    found: Packet,
+    sender: str,
     routes: Routes,
     at: datetime,
     message: str,
@@ -105,7 +113,7 @@ def _record(
         said = meetings.written(person, sends)
         if person.parameters.get(meetings.UNIT) or routes.canonical(said) != said:
             return routes.canonical(said)
-        return routes.canonical(found.sender) if sends else ""
+        return routes.canonical(sender) if sends else ""
 
     return meetings.read(attachment.content, at, message, who_is, may_tell, room)
 

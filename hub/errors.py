@@ -111,6 +111,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Căn cứ của tháng đã đóng không còn như lúc đóng; hãy báo đơn vị vận hành đếm lại (lienthong report --close), rồi thử lại",
         "The evidence of a closed month is not what was closed; ask the operator to count again (lienthong report --close), then try again",
     ),
+    "facts-outstanding": (
+        "Còn kết quả của thông điệp đã nhận đang được ghi; hãy hỏi lại sau ít phút",
+        "Facts of messages that were taken in are still being written; ask again in a little while",
+    ),
     "form-unknown": (
         "Không có biểu mẫu này cho kỳ báo cáo; hãy dùng mã biểu mẫu đã nêu",
         "There is no such form for the period; use one of the forms named",
@@ -326,6 +330,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "too-many-enclosures": (
         "Quá nhiều lịch họp hoặc báo cáo sự cố trong một gói tin; hãy gửi thành nhiều gói",
         "There are too many calendars or incident reports in one packet; send them in several",
+    ),
+    "too-many-facts": (
+        "Thông điệp có quá nhiều kết quả; hãy chia thành nhiều thông điệp",
+        "The message tells of too many results; send them in several",
     ),
     "too-many-traces": (
         "Quá nhiều trạng thái cho một lần trả lời; hãy thu hẹp bằng Since hoặc DocumentId",

@@ -20,6 +20,8 @@ from hub.store import Transaction
 ORIGIN = "0" * 64
 #: The advisory lock of the chainer on PostgreSQL ("chain" in ASCII).
 _CHAINER_LOCK = 0x636861696E
+#: How the text of an event of a fact begins, whatever its time.
+_OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -102,8 +104,12 @@ def broken(tx: Transaction) -> Iterator[int]:
 
 
 def oldest_unchained(tx: Transaction) -> str | None:
-    """Return the time of the oldest event that waits for its number, as text; None when all are chained."""
-    row = tx.execute(sa.select(table.c.text).where(table.c.number.is_(None)).order_by(table.c.serial).limit(1)).first()
+    """Return the time of the oldest event that waits for its number, as text; None when all are chained.
+
+    Those of facts are left out: theirs is the time of the receipt, and they may be appended long after it (hub.duties).
+    """
+    waits = sa.and_(table.c.number.is_(None), table.c.text.not_like(_OF_FACTS))
+    row = tx.execute(sa.select(table.c.text).where(waits).order_by(table.c.serial).limit(1)).first()
     return None if row is None else str(json.loads(row.text)["at"])
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 import attrs
 import sqlalchemy as sa
 
-from hub import changes, contents, deliveries, documents, events, incidents, ledger, statuses, store
-from hub.enclosures import Enclosed
+from hub import changes, contents, deliveries, documents, duties, events, ledger, statuses, store
+from hub.duties import Slice
 from hub.lifecycle import receive
 from hub.model import Event, Fact, Kind, MessageState, Packet, PacketSignature, Problem, Record, Standing
 from hub.routes import Route, Routes
@@ -32,8 +32,10 @@ class Entry:
     content: bytes | Octets
     sha256: str
     packet: Packet | None = None
-    enclosed: Enclosed = attrs.field(factory=Enclosed)  #: what the packet's attachments tell of
     record: Record | None = None  #: of a service whose messages are no packets; unit codes are the registry's
+    rest: tuple[
+        Slice, ...
+    ] = ()  #: what is done after the receipt: its further facts, or the packet's attachments that tell of more
     signature: PacketSignature | None = None  #: None where no packet could be looked at
     routes: tuple[Route, ...] = ()
     receipt: bytes | None = None
@@ -98,7 +100,7 @@ def _insert_record(tx: Transaction, entry: Entry, record: Record, routes: Routes
     _tell_accepted(tx, entry, record.kind)
     _note_deviations(tx, entry, record.deviations)
     deliveries.make(tx, entry.id, entry.routes, entry.received_at, lane=lane)
-    ledger.write(tx, incidents.paired(tx, record.facts))
+    duties.write(tx, entry.id, entry.received_at, entry.service, record.facts, entry.rest)
     return True
 
 
@@ -144,10 +146,9 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
         worth = entry.signature.standing if entry.signature else Standing.UNSIGNED
         statuses.keep(tx, entry.id, packet, answered, routes, now, signature=worth)
         return True
-    ledger.write(tx, [_sent(tx, entry, routes), *incidents.paired(tx, entry.enclosed.facts)])
-    for ignored in entry.enclosed.ignored:
-        said = {"attachment": ignored.attachment, **attrs.asdict(ignored.problem)}
-        events.append(tx, Event("enclosure-ignored", now, entry.id, None, said))
+    ledger.write(tx, [_sent(tx, entry, routes)])
+    if entry.rest:
+        duties.record(tx, entry.id, now, duties.ENCLOSED, entry.rest, duties.ATTACHMENTS)
     for stop in stops:
         deliveries.stop(tx, [entry.id], stop.units, stop.effect, stop.message, now)
     if packet.kind in changes.CHANGES:

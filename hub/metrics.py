@@ -10,7 +10,7 @@ from datetime import datetime
 import attrs
 import sqlalchemy as sa
 
-from hub import events, subscription
+from hub import duties, events, subscription
 from hub.links import Link, Standing, quantile
 from hub.links import State as LinkState
 from hub.schema import UNDELIVERED, delivery
@@ -59,7 +59,7 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
         .order_by(delivery.c.partner, delivery.c.state)
     ).all()
     named = [({"partner": row.partner, "state": row.state}, row) for row in rows]
-    oldest = events.oldest_unchained(tx)
+    oldest, left = events.oldest_unchained(tx), duties.outstanding(tx)
     metrics = [
         Metric(
             "lienthong_deliveries",
@@ -72,6 +72,13 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
             "gauge",
             "How long the oldest of them has waited, since it was made or replayed.",
             tuple((labels, _age(now, row.since)) for labels, row in named),
+        ),
+        one("lienthong_facts_outstanding", "gauge", "Facts of accepted messages that are not written yet.", left.facts),
+        one(
+            "lienthong_duties_outstanding_oldest_age_seconds",
+            "gauge",
+            "How long ago the oldest message was received whose facts are not all written; 0 without any.",
+            _age(now, left.since),
         ),
         one("lienthong_events_total", "counter", "Events that have their number in the chain.", events.head(tx)[0]),
         one("lienthong_events_unchained", "gauge", "Events that wait for their number.", events.unchained(tx)),

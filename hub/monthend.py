@@ -12,7 +12,7 @@ import structlog
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from hub import closing, store
+from hub import closing, duties, store
 from hub.closing import Draft
 from hub.database import Journal
 from hub.errors import ConfigurationFault, Unready
@@ -43,6 +43,7 @@ class MonthEnd(Regular):
     _checked: set[tuple[str, str]] = attrs.field(
         factory=set, init=False
     )  #: form and month that was counted again the day after
+    _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
     _stopping: bool = attrs.field(default=False, init=False)
 
     def startService(self) -> None:
@@ -60,6 +61,7 @@ class MonthEnd(Regular):
         today = day(self._now() - closing.GRACE)
         if today == self._done:
             return
+        self._begun = self._begun or self._now()
         try:
             names = await self._journal.read(lambda _tx: closing.counting_forms(self._book().forms))
             for name in names:
@@ -70,7 +72,7 @@ class MonthEnd(Regular):
             return
         except CancelledError:
             raise
-        except (Unready, ConfigurationFault) as fault:
+        except (Unready, ConfigurationFault, closing.FactsOutstanding) as fault:
             log.warning(
                 "months-not-closed", error=str(fault)
             )  # it is tried again; forms and calendar are read each time
@@ -78,7 +80,7 @@ class MonthEnd(Regular):
         except Exception:
             log.exception("months-not-closed")
             return
-        self._done = today
+        self._done, self._begun = today, None
 
     async def _close_next(self, form: str) -> bool:
         """Close the month of *form* that comes next.  Returns whether there was one to close."""
@@ -118,6 +120,11 @@ class MonthEnd(Regular):
         made = closing.closings(tx, form)
         if not made:
             return []
+        service = made[-1].form.service
+        if left := duties.outstanding(
+            tx, service=service, before=self._begun
+        ):  # what comes meanwhile is the next day's
+            raise closing.FactsOutstanding(left)
         last, found = made[-1].period.text, dict[str, str]()
         if (form, last) not in self._checked and day(made[-1].closed_at) != day(self._now()):
             found = dict.fromkeys(closing.differing(tx, form, last, go_on=self._go_on), last)

@@ -46,11 +46,12 @@ _WEIGHT = 400
 async def get_workload_report(books: Books, case: Case) -> etree._Element:
     """Answer GetWorkloadReport: with the newest revision that was given out, handed in or published, else as it is counted now.
 
-    Raises CallRefused: `not-yours`, `period-unreadable`, `form-unknown`.
+    Raises CallRefused: `not-yours`, `period-unreadable`, `form-unknown`; Unready: `facts-outstanding`.
     """
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
     reports = case.province.config.reports
+    await books.facts()
     asked, content = await _COUNTS.run(books.journal.read, _found, unit, text, form, reports, case.now)
     if isinstance(content, Counted):
         size = _WEIGHT * (len(content.lines) + len(content.report.rows))
@@ -69,6 +70,7 @@ async def get_reconciliation(books: Books, case: Case) -> etree._Element:
     """Answer GetReconciliation.  Raises CallRefused: as `get_workload_report`, and `declaration-missing`."""
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
+    await books.facts()
     try:
         compared = await _COUNTS.run(books.journal.read, _compare, unit, text, form, case.province, case.now)
     except Undeclared:

@@ -307,6 +307,28 @@ sa.Index("ix_fact_at", fact.c.at)
 sa.Index("ix_fact_recorded", fact.c.service, fact.c.unit, fact.c.at)
 _partial("ix_fact_day", fact.c.service, fact.c.unit, fact.c.day, fact.c.at, where=fact.c.day.is_not(None))
 
+#: What a receipt promised and is still to be done, in this order (hub/duties.py).
+duty = sa.Table(
+    "duty",
+    metadata,
+    sa.Column("serial", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("message", sa.String(36), sa.ForeignKey("message.id"), nullable=False),
+    sa.Column("at", Instant, nullable=False),  # of its facts
+    sa.Column("services", sa.Text, nullable=False),  # of which it may bring facts, by name
+    sa.Column("kind", sa.Text, nullable=False),  # facts · attachments
+    sqlite_autoincrement=True,  # a serial is never given again, not even when all is done
+)
+
+#: The parts of a duty: each is taken out in the transaction that does it.
+duty_slice = sa.Table(
+    "duty_slice",
+    metadata,
+    sa.Column("duty", sa.BigInteger, sa.ForeignKey("duty.serial"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("facts", sa.Integer, nullable=False),  # how many
+    sa.Column("octets", sa.LargeBinary, nullable=False),
+)
+
 #: The closed months of each form (hub/closing.py).
 closing = sa.Table(
     "closing",

@@ -57,6 +57,7 @@ from hub.daybreak import Daybreak
 from hub.delivery import POLL, DeliveryService
 from hub.desk import Books
 from hub.desks import desks
+from hub.dutyservice import DutyService, wait_for_facts
 from hub.ear import Ear
 from hub.errors import ConfigurationFault, Mistake, Rejected
 from hub.feed import Feed
@@ -152,7 +153,7 @@ class Hub(Ordered):
         )
         self._room = Room(config, reactor.seconds)
         self._spool_room = SpoolRoom(lambda: left(self.province.config))
-        books = Books(self._database, workroom.work, self._room.demand, self._delivery.wake)
+        books = Books(self._database, workroom.work, self._room.demand, self._delivery.wake, self._facts)
         self._asker = Asker(
             adapters=self._delivery.adapters,
             journal=self._database,
@@ -192,6 +193,7 @@ class Hub(Ordered):
             self._heartbeat,
             workroom,
             Chainer(self._database, reactor),
+            DutyService(self._database, workroom.work, lambda: self.province.routes, reactor),
             Timekeeper(self._database, reactor, self.now, self._delivery.wake),
             Forgetting(self._database, reactor, self.now),
             Daybreak(reactor, self.now, self._turn_over),
@@ -240,6 +242,10 @@ class Hub(Ordered):
             schema=store.latest_version(),
             started_at=self.now(),
         )
+
+    async def _facts(self) -> None:
+        """Wait until all facts of before are written.  Raises `Unready`."""
+        await wait_for_facts(self._database, self._reactor)
 
     def _wake(self) -> None:
         self._delivery.wake()
@@ -400,6 +406,7 @@ class Hub(Ordered):
             word=lambda: secrets.token_urlsafe(32),
             salt=lambda: secrets.token_bytes(16),
             checks=checks,
+            facts=self._facts,
         )
         return edge.Console(pages, self._database)
 

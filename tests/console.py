@@ -47,6 +47,9 @@ class Town:
         with store.writing(engine) as tx:
             registry.put(tx, UNITS)
 
+    async def facts(self) -> None:
+        """Wait for nothing: what is taken in here has its facts at once."""
+
     def pages(self) -> Pages:
         """Return the pages as a node has them; each call is another node."""
         config = SimpleNamespace(
@@ -59,7 +62,8 @@ class Town:
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
-        return Pages(database, at_once, lambda: province, lambda: self.now, self._word, lambda: b"0" * 16, self._checks)
+        words = (database, at_once, lambda: province, lambda: self.now, self._word, lambda: b"0" * 16)
+        return Pages(*words, self._checks, self.facts)
 
     async def _checks(self) -> dict[str, tuple[str, str]]:
         return dict(self.checks)

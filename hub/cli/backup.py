@@ -92,6 +92,11 @@ def verify(screen: Screen) -> None:
             f"Whole: {fields['messages']} messages, {fields['number']} events in the chain, up to {fields['last']}.",
         ),
     )
+    if left := fields["facts_outstanding"]:
+        screen.note(
+            f"Còn {left} kết quả của thông điệp đã nhận chưa ghi xong: trục đang chạy sẽ ghi tiếp.",
+            f"{left} facts of messages that were taken in are not written yet: a running hub goes on with them.",
+        )
 
 
 def _problems(tx: sa.Connection) -> Iterator[str]:
@@ -119,10 +124,12 @@ def _of(tell: Callable[[int, int], None], total: int) -> Callable[[int], None]:
 
 
 def _state(tx: sa.Connection) -> dict[str, object]:
-    """Return how many messages there are, the head of the chain, and the time of the last event."""
-    from hub import events
+    """Return how many messages there are, the head of the chain, the time of the last event, and how many facts are still to be written."""
+    from hub import duties, events
     from hub.schema import message
 
     number, head = events.head(tx)
     messages = tx.scalar(sa.select(sa.func.count()).select_from(message))
-    return {"messages": messages, "number": number, "hash": head, "last": events.last(tx)}
+    outstanding = duties.outstanding(tx).facts
+    said = {"messages": messages, "number": number, "hash": head, "last": events.last(tx)}
+    return {**said, "facts_outstanding": outstanding}

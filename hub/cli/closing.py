@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
     """Close the months of *period* of *form* (None: of every form); count again what is closed, and make revisions where it differs."""
     from hub import closing, store
-    from hub.cli.journal import opened
+    from hub.cli.journal import opened, say_outstanding
     from hub.config import read
     from hub.hanoi import HANOI
     from hub.report import book
@@ -33,7 +33,7 @@ def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
         raise click.UsageError(str(error)) from None
     config = read(screen.config)
     known = book.read(config.reports)
-    with opened(config) as engine:
+    with opened(config, counts=True) as engine:
         with store.reading(engine) as tx:
             cuts = closing.keeping(tx, known).cuts
         for name in _forms(form, known.forms):
@@ -46,6 +46,8 @@ def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
                         f"{month.text} chưa kết thúc: đóng được từ {at}",
                         f"{month.text} is not over: it can be closed from {at}",
                     ) from None
+                except closing.FactsOutstanding as early:
+                    raise say_outstanding(early.args[0]) from None
                 except closing.OutOfTurn as turn:
                     _explain(screen, name, month, turn.args[0], only=form is not None)
 

@@ -79,7 +79,7 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
 
     now = datetime.now(UTC)
     config = read(screen.config)
-    with opened(config) as engine, store.reading(engine) as tx:
+    with opened(config, counts=True) as engine, store.reading(engine) as tx:
         asked = ask(tx, unit, period, form, book.read(config.reports))
         roll = registry.roll(tx, hanoi.day(now))
         try:

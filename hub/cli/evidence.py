@@ -63,7 +63,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
     from hub.report import book
 
     now, config = datetime.now(UTC), read(screen.config)
-    with opened(config) as engine, store.reading(engine) as tx:
+    with opened(config, counts=True) as engine, store.reading(engine) as tx:
         asked = ask(tx, unit, period, form, book.read(config.reports))
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:

@@ -30,7 +30,7 @@ def let_out(
     config, now = read(screen.config), datetime.now(UTC)
     if partner is not None:
         _check_taker(config, partner)
-    with opened(config) as engine:
+    with opened(config, counts=True) as engine:
         try:
             with store.writing(engine) as tx:
                 kept = _write_down(tx, config, unit, period, form, partner, reason, now)
@@ -73,7 +73,7 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
     from hub.errors import Unready
 
     config, now = read(screen.config), datetime.now(UTC)
-    with opened(config) as engine:
+    with opened(config, counts=True) as engine:
         try:
             with store.writing(engine) as tx:
                 province, counted, by = _counted(tx, config, unit, period, form, now)

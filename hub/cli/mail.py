@@ -111,7 +111,7 @@ def _hand_in(
     """Write the count, or what it corrects; return what was written, and why it was not."""
     from datetime import UTC
 
-    from hub import maildays, maillog, registry, store
+    from hub import duties, maildays, maillog, registry, store
     from hub.cli.journal import opened
     from hub.config import read
     from hub.errors import describe
@@ -119,14 +119,16 @@ def _hand_in(
     from hub.province import Province
 
     config, now = read(screen.config), datetime.now(UTC)
-    with opened(config) as engine, store.writing(engine) as tx:
-        province = Province.of(config, registry.roll(tx, today(now)))
-        if correction:
-            canonical = {province.routes.canonical(unit): figures for unit, figures in tally.items()}
-            tally = maildays.differences(canonical, maildays.told(tx, day))
-        if not set(tally) - {maillog.NOBODY}:
-            return tally, ""
-        taken = maildays.take(tx, province, tally, day, now, correction)
+    with opened(config, counts=bool(correction)) as engine:
+        with store.writing(engine) as tx:
+            province = Province.of(config, registry.roll(tx, today(now)))
+            if correction:
+                canonical = {province.routes.canonical(unit): figures for unit, figures in tally.items()}
+                tally = maildays.differences(canonical, maildays.told(tx, day))
+            if not set(tally) - {maillog.NOBODY}:
+                return tally, ""
+            taken = maildays.take(tx, province, tally, day, now, correction)
+        duties.write_all(engine)  # the hub may not be running
     return tally, "; ".join(describe(problem) for problem in taken.problems)
 
 

@@ -168,7 +168,7 @@ def report(
     now = datetime.now(UTC)
     config = read(screen.config)
     forms = book.read(config.reports)
-    with opened(config) as engine, store.reading(engine) as tx:
+    with opened(config, counts=True) as engine, store.reading(engine) as tx:
         if unit is None or period is None:
             _print_facts(screen, tx, list(ledger.facts(tx)))
             return

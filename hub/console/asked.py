@@ -125,6 +125,18 @@ def busy(retry_after: int = 5) -> Refused:
     )
 
 
+def outstanding(left: str, retry_after: int) -> Refused:
+    """Facts that the report would count are still to be written: *left*."""
+    return Refused(
+        503,
+        "Còn kết quả của thông điệp đã nhận đang được ghi",
+        f"Hãy tải lại trang sau ít phút ({left}).",
+        "Facts of messages that were taken in are still being written",
+        f"Load the page again in a moment ({left}).",
+        retry_after,
+    )
+
+
 def too_large() -> Refused:
     """More was sent than any form of the console holds."""
     return Refused(

@@ -87,6 +87,7 @@ class Pages:
     _word: Callable[[], str]  #: a new random word, 43 letters
     _salt: Callable[[], bytes]
     _checks: Callable[[], Awaitable[Mapping[str, tuple[str, str]]]]  #: what `/readyz` looks at: code and words of each
+    _facts: Callable[[], Awaitable[None]]  #: waits until all facts of before are written, or raises `Unready`
     _known: dict[str, datetime] = attrs.field(
         factory=dict, init=False, repr=False
     )  #: sessions seen here, until when they may last
@@ -105,6 +106,8 @@ class Pages:
             return self.refusal(asked, refused)
         except Unready as unready:
             log.warning("console-unready", problem=unready.problem.code, detail=unready.problem.detail)
+            if unready.problem.code == "facts-outstanding":
+                return self.refusal(asked, given.outstanding(unready.problem.detail, unready.retry_after))
             return self.refusal(asked, given.busy(unready.retry_after))
         said = asked.query.get("lang")
         if said in {"vi", "en"} and answer.content_type.startswith("text/html"):
@@ -556,6 +559,7 @@ class Pages:
         def run(tx: Transaction) -> T:
             return step(tx, *words)
 
+        await self._facts()
         return await _queue(self._counting, lambda: self._journal.read(run))
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> Answer:

@@ -1,5 +1,6 @@
 """`lienthong report --close` and `--periods`: a person closes, counts again, and sees what is closed."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from hub import schema, store
+from hub import contents, duties, schema, store
 from hub.cli import lienthong
 from hub.config import read
 from hub.model import Fact
@@ -95,3 +96,30 @@ def test_what_cannot_be_closed_is_said_with_what_to_do(home: Path, typed: Type):
     assert typed("report", "--close", "xx").exit_code == 2
     assert typed("report", "--close", LAST.text, "--form", "xx").exit_code == 2
     assert typed("report", "H55", "--periods").exit_code == 2
+
+
+def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(home: Path, typed: Type, monkeypatch):
+    put(home, "1", LAST.first, LAST.start)
+    engine = store.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    owed = Fact(unit="H55.13", service="dossiers", key="2", milestone="received", at=LAST.start, message="m1")
+    with store.writing(engine) as tx:
+        duties.record(tx, "m1", LAST.start, "dossiers", duties.pack_facts([owed]))
+    monkeypatch.setattr("hub.cli.journal.PATIENCE", 0.0)
+    report = ("report", "H55.13", LAST.text, "--form", "dossiers")
+    ways = (report, (*report, "--facts"), ("report", "--facts"), ("report", "--close", LAST.text))
+    for words in (*ways, ("evidence", *report[1:3], "--form", "dossiers")):
+        said = typed(*words)
+        assert (said.exit_code, said.stdout) == (69, ""), words
+        assert "facts-outstanding: " in said.stderr
+        assert "1 / 1" in said.stderr
+    assert "kết quả của thông điệp đã nhận đang được ghi" in typed("report", "--facts", lang="vi_VN.UTF-8").stderr
+    with store.writing(engine) as tx:
+        octets = b"what m1 says"
+        contents.keep(tx, name := hashlib.sha256(octets).hexdigest(), octets)
+        tx.execute(sa.update(schema.message).values(sha256=name))
+    whole = typed("db", "verify")
+    assert (whole.exit_code, "1 facts of messages that were taken in are not written yet" in whole.stderr) == (0, True)
+    duties.write_all(engine)
+    engine.dispose()
+    assert len(typed("--json", "report", "--facts").stdout.splitlines()) == 2
+    assert typed("report", "--close", LAST.text, "--form", "dossiers").exit_code == 0

@@ -17,6 +17,7 @@ from hub.config.reports import Reports
 from hub.console.asked import Refused
 from hub.console.reading import PAGE, Cursor
 from hub.console.users import Role
+from hub.errors import Unready
 from hub.model import Fact, Problem, State, Unit
 from hub.report.reading import forms
 from hub.schema import delivery
@@ -395,3 +396,15 @@ def test_an_open_period_says_until_when_it_is_counted(an, town):
     an.sign_in("an")
     an.get(REPORT)
     assert "kỳ đã kết thúc" in an.page
+
+
+def test_a_report_over_facts_that_are_still_to_be_written_says_so_and_shows_no_number(town, monkeypatch):
+    async def outstanding() -> None:
+        raise Unready("facts-outstanding", "1 messages, 9 facts")
+
+    monkeypatch.setattr(town, "facts", outstanding)
+    browser = signed_in(town, "an", "H55.13")
+    answer = browser.get(REPORT)
+    assert (answer.status, answer.retry_after) == (503, 5)
+    assert "đang được ghi" in browser.page
+    assert "1 messages, 9 facts" in browser.page

@@ -1,4 +1,4 @@
-"""Calendars and incident reports in packets: their facts are written with the packet, and never refuse it."""
+"""Calendars and incident reports in packets: their facts are written after its receipt, and never refuse it."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,6 +15,7 @@ from hub.services.incidents import Incident
 from tests import databases, homes
 from tests.packets import document
 from tests.pki import NOW, partner
+from tests.promised import keep_promises
 
 DEPARTMENT, OFFICE = partner("sotttt"), partner("vpub")
 UNITS = [
@@ -64,6 +65,8 @@ def send(engine, province):
         assert entry.problems == ()
         with store.writing(engine) as tx:
             assert journal.take(tx, entry, province.routes).problems == ()
+        keep_promises(engine, province.routes)
+        with store.reading(engine) as tx:
             facts = [fact for fact in ledger.facts(tx) if fact.message == entry.id and fact.service != "documents"]
             told = events.of_message(tx, entry.id)
         seen.add((entry.id,))

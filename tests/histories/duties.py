@@ -80,6 +80,7 @@ class Duties(Steps):
         (result,) = commit(self.history.engine, [step])
         if isinstance(result, Failure):
             result.raiseException()
+        self.history.keep()
         return result
 
     def bring_again(self, pick, changed):

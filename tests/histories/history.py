@@ -25,6 +25,7 @@ from hub.journal import Entry, Taken
 from hub.model import Outcome, Postponed, Unavailable
 from hub.search import Filter
 from tests.histories.office import Letter, judge, province
+from tests.promised import keep_promises
 from tests.recount import letter as letters
 from tests.recount.documents import Sent
 from tests.recount.story import GIVE_UP, Said, Story, written
@@ -101,7 +102,12 @@ class History:
         (result,) = commit(self.engine, [lambda tx: step(tx, *args, **kwargs)])
         if isinstance(result, Failure):
             result.raiseException()
+        self.keep()
         return result
+
+    def keep(self) -> None:
+        """Do what receipts have promised, slice by slice, as a service does soon after."""
+        keep_promises(self.engine, province().routes)
 
     def _undo(self, step: Callable[..., object], *args: object, **kwargs: object) -> object:
         with store.writing(self.engine) as tx:
@@ -138,6 +144,7 @@ class History:
                 if spoils:
                     steps.insert(1, spoil)
                 taken = commit(self.engine, list(steps))
+                self.keep()
                 if spoils:
                     failed = taken.pop(1)
                     assert isinstance(failed, Failure)

@@ -19,7 +19,10 @@ from hub.report.book import Book, shipped
 from tests import pki
 from tests.recount import places
 
-TABLES = ("carried", "closed_row", "closing", "change", "fact", "event", "attempt", "delivery", "message", "content")
+TABLES = (
+    *("carried", "closed_row", "closing", "change", "duty_slice", "duty", "fact", "event", "attempt", "delivery"),
+    *("message", "content"),
+)
 _BEGINS, _ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2049, 1, 1, tzinfo=UTC)
 
 

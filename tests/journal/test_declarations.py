@@ -31,6 +31,7 @@ from hub.database import InlineDatabase
 from hub.declarations import Undeclared
 from hub.desk import Books, Case
 from hub.envelope import build
+from hub.errors import Unready
 from hub.ids import new_id
 from hub.model import Fact, Receive
 from hub.policy import Policy
@@ -39,7 +40,8 @@ from hub.recorddesk import Asked
 from hub.report import declaring
 from hub.report.book import shipped
 from hub.report.period import parse
-from hub.reportdesk import get_workload_report, list_periods
+from hub.reportdesk import get_reconciliation, get_workload_report, list_periods
+from hub.workroom import at_once
 from tests.declaring import declaration, octets
 from tests.pki import partner
 from tests.province import NOW, ROUTES, UNITS
@@ -248,10 +250,25 @@ def test_a_report_that_was_given_out_is_given_again_to_the_octet(engine):
         kept = contents.octets(tx, given.message.sha256)
     fields = {"OrganId": "000.00.13.H55", "Form": "edoc", "Period": "2026-11"}
     call = Asked(build(declaring.NAMESPACE, "GetWorkloadReport", fields))
-    books = SimpleNamespace(journal=InlineDatabase(engine))
+    books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
     opened, partner_of = SimpleNamespace(call=call), SimpleNamespace(code="sotttt")
     case = SimpleNamespace(now=NOW, province=province(), opened=opened, partner=partner_of)
-    done = Deferred.fromCoroutine(get_workload_report(cast("Books", books), cast("Case", case)))
+    done = Deferred.fromCoroutine(get_workload_report(books, cast("Case", case)))
     answer = cast("Any", done).result
     assert values.octets(answer.find("{*}Content")) == kept
     assert (answer.findtext("{*}OrganId"), answer.findtext("{*}Ended")) == ("H55.13", "true")
+
+
+@pytest.mark.parametrize("ask", [get_workload_report, get_reconciliation])
+def test_no_report_is_counted_while_facts_of_before_are_outstanding(engine, ask):
+    async def outstanding() -> None:
+        raise Unready("facts-outstanding", "1 messages, 9 facts")
+
+    books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None, outstanding)
+    call = Asked(build(declaring.NAMESPACE, "x", {"OrganId": "H55.13", "Form": "edoc", "Period": "2026-11"}))
+    opened, partner_of = SimpleNamespace(call=call), SimpleNamespace(code="sotttt")
+    case = SimpleNamespace(now=NOW, province=province(), opened=opened, partner=partner_of)
+    failed: list[Any] = []
+    done = Deferred.fromCoroutine(ask(books, cast("Case", case)))
+    _ = done.addErrback(lambda failure: failed.append(failure.value))
+    assert [str(each) for each in failed] == ["facts-outstanding: 1 messages, 9 facts"]

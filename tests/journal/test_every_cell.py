@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from hub import store
+from hub import duties, store
 from tests import recount
 from tests.histories.cells import DERIVED, FORMS, Cells, begun
 from tests.histories.drawing import Step
@@ -35,6 +35,12 @@ def engine(journal_url: str) -> Iterator[sa.Engine]:
         made.dispose()
     yield made
     made.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let most messages be more than is written at once."""
+    monkeypatch.setattr(duties, "SLICE", 3)
 
 
 def run(engine: sa.Engine, form: str, steps: tuple[int, int], examples: int, *, seeded: bool = True) -> None:
