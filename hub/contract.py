@@ -178,25 +178,27 @@ def _clark(name: str, element: etree._Element) -> str:
     return f"{{{element.nsmap[prefix or None]}}}{local}"
 
 
-def _slim(element: etree._Element, binary: frozenset[str], parent: etree._Element | None = None) -> etree._Element:
-    """Copy *element* with a short value for each `xs:base64Binary`; the namespaces in scope stay, child answers to child."""
+def _slim(element: etree._Element, binary: frozenset[str]) -> etree._Element:
+    """Copy *element* with a short value for each `xs:base64Binary`; the namespaces in scope stay, child answers to child.
+
+    Long values are taken out for as long as the copying takes, which libxml2 does: one step here for each element would cost more than
+    all else that a call of many elements does.
+    """
     attributes: Any = element.attrib
     namespaces: Any = element.nsmap
-    if parent is None:
+    values = [(each, each.text) for each in element.iter(*binary)] if binary else []
+    for each, _ in values:
+        each.text = "QQ=="
+    try:
         copy = etree.Element(element.tag, attributes, namespaces)
-    else:
-        copy = etree.SubElement(parent, element.tag, attributes, namespaces)
-    copy.text = "QQ==" if element.tag in binary else element.text
-    namespace = etree.QName(element).namespace
-    for child in element:
-        if not isinstance(child.tag, str):
-            copy.append(etree.Comment(""))
-        elif etree.QName(child).namespace == namespace:
-            _slim(child, binary, copy)
-        else:
-            copy.append(deepcopy(child))
-        if element.tag not in binary:
-            copy[-1].tail = child.tail
+        copy.text = element.text
+        copy.extend([deepcopy(child) for child in element])
+    finally:
+        for each, text in values:
+            each.text = text
+    for each in copy.iter(*binary) if binary else ():
+        for child in each:
+            child.tail = None
     return copy
 
 

@@ -22,6 +22,9 @@ CONTENT_TYPE = "text/xml; charset=utf-8"
 MEDIA = {SOAP11: "text/xml", SOAP12: "application/soap+xml"}
 CONTENT_TYPES = {SOAP11: CONTENT_TYPE, SOAP12: "application/soap+xml; charset=utf-8"}
 
+#: Blocks of one Header at most.  Toolkits write a handful: security, addressing, a session.
+MOST_BLOCKS = 64
+
 #: version -> the attribute that addresses a header block, and the addresses that are ours.
 _ADDRESSED = {
     SOAP11: ("actor", {"", "http://schemas.xmlsoap.org/soap/actor/next"}),
@@ -58,7 +61,8 @@ def open_envelope(root: etree._Element) -> Envelope:
 
     Raises CallRefused: `soap-version` (SOAP 1.1, 4.4.1; SOAP 1.2, 2.8), `not-must-understand` (a header block addressed to us,
     by no actor or role, or by `next` or `ultimateReceiver`; wsse:Security is understood), `contract-broken` (Basic Profile 1.1:
-    no processing instructions, only Header? and Body, no text between elements, exactly one child of the Body).
+    no processing instructions, only Header? and Body, no text between elements, exactly one child of the Body), `too-deep` (a Header
+    of more than `MOST_BLOCKS`).
     """
     envelope = _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
     if envelope.header is not None:
@@ -73,7 +77,7 @@ def open_reply(root: etree._Element) -> Envelope:
 
 def only_child(body: etree._Element) -> etree._Element:
     """Return the one child of a Body, such as hub.signature has verified.  Raises CallRefused `contract-broken`."""
-    children = _elements(body)
+    children = _elements(body) if len(body) <= MOST_BLOCKS else list(body)
     if len(children) != 1:
         raise _broken(body, f"the Body has {len(children)} child elements; it must have one")
     return children[0]
@@ -207,11 +211,15 @@ def _parts(root: etree._Element, soap: str) -> Envelope:
         raise CallRefused(Problem("soap-version", (name.namespace or "")[:100]))
     for instruction in cast("Any", root.xpath("//processing-instruction()")):
         raise _broken(instruction, "processing instruction")
-    parts = _elements(root)
+    parts = _elements(root) if len(root) <= MOST_BLOCKS else list(root)
     header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
     if len(parts) != 1 or parts[0].tag != f"{{{soap}}}Body":
         raise _broken(root, "an Envelope has one Header at most, then one Body, and nothing else")
     if header is not None:
+        if len(header) > MOST_BLOCKS:
+            raise CallRefused(
+                Problem("too-deep", f"line {header.sourceline}: {len(header)} header blocks; at most {MOST_BLOCKS}")
+            )
         _elements(header)
     return Envelope(header, parts[0], only_child(parts[0]), soap)
 

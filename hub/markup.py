@@ -8,7 +8,7 @@ without comments says.  The size of a text is bounded by the size of the whole a
 
 import ctypes
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 from xml.parsers import expat
 
@@ -22,7 +22,9 @@ ENCODINGS = frozenset({"UTF-8", "UTF-16"})
 _OPENING = "<!"  #: of a comment or a CDATA section: where there is no DOCTYPE, nothing else begins so
 _MARKED = {b"\xff\xfe": "UTF-16-LE", b"\xfe\xff": "UTF-16-BE"}
 _UNMARKED = (b"<\0", b"\0<")  #: how UTF-16 begins without the mark that XML 1.0, 4.3.3 demands
-_FEW = 32  #: so many namespace declarations in scope cost nothing
+#: A canonical form compares the namespaces in scope with one another at each element, 4 ns for a pair (measured).  Besides `Limits.spaces`
+#: so many pairs may be compared for each octet read so far: 30 namespaces around elements of 10 octets, more than any toolkit writes.
+_SPACES_PER_OCTET = 100
 _SPACE = "xmlns "  #: stands before a namespace among the names; no name holds a space
 KEPT = 8 * 1024 * 1024  #: letters of names that one thread keeps at most
 SLICE = 1 << 18  #: octets scanned in one go, about 0.3 ms: other threads run in between
@@ -37,10 +39,12 @@ class Limits:
     )  #: octets of the whole; who reads from the network has bounded it before, by `body-limit`
     depth: int = 64  #: elements inside each other
     attributes: int = 64  #: of one element, namespace declarations included
-    nodes: int = 400_000  #: elements and attributes together; lxml needs about 100 octets for each
+    nodes: int = (
+        400_000  #: elements, attributes, comments and CDATA sections together; lxml needs about 100 octets for each
+    )
     name: int = 256  #: characters of a name with its prefix; six less of a namespace
     names: int = 2_000  #: different names, and as many namespaces; a thread's parser keeps every one it has ever seen
-    spaces: int = 200_000_000  #: squares of the namespaces declared in scope, summed over the elements with many
+    spaces: int = 20_000_000  #: squares of the namespaces declared in scope, summed over the elements; large documents may have more
     plain: frozenset[str] = frozenset(
         {"Security", "Body"}
     )  #: local names of elements that may hold no comment and no CDATA section
@@ -174,16 +178,17 @@ def _refuse(parser: expat.XMLParserType, code: str, detail: str) -> NoReturn:
 def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
     """Count what opens and closes.
 
-    A canonical form looks at every namespace in scope for each of them, at every element (libxml2), and so does a copy.
+    An inclusive canonical form compares every namespace in scope with every other, at every element (libxml2), and so does a copy.
     """
     open_names: list[str] = []
+    require_room = _plainness(parser, limits.plain, open_names)
     declaring = [(0, 0)]  # how deep, and how many namespaces are declared there; what has closed goes at the next start
     nodes = scope = spaces = 0
     most_depth, most_attributes, most_nodes = limits.depth, 2 * limits.attributes, limits.nodes
     most_spaces = limits.spaces
 
     def start(name: str, attributes: list[str]) -> None:
-        nonlocal nodes, scope, spaces
+        nonlocal nodes, scope, spaces, most_spaces
         while declaring[-1][0] > len(open_names):
             scope -= declaring.pop()[1]
         open_names.append(name)
@@ -196,24 +201,49 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
                 declaring.append((len(open_names), len(declared)))
                 scope += len(declared)
                 parser.intern.update(dict.fromkeys(declared, ""))
-        spaces += scope * scope * (scope > _FEW)
+        spaces += scope * scope
         if spaces > most_spaces:
-            _refuse(parser, "too-deep", f"{scope} namespaces declared around too many elements")
+            most_spaces = limits.spaces + _SPACES_PER_OCTET * parser.CurrentByteIndex
+            if spaces > most_spaces:
+                _refuse(parser, "too-deep", f"{scope} namespaces declared around too many elements")
         if len(open_names) > most_depth:
             _refuse(parser, "too-deep", f"more than {most_depth} elements inside each other")
         if nodes > most_nodes:
             _refuse(parser, "too-deep", f"more than {most_nodes} elements and attributes")
 
-    def require_room(what: str) -> None:
-        for name in open_names:
-            if name.rpartition(":")[2] in limits.plain:
-                _refuse(parser, "signature-invalid", f"a {what} inside {name}")
+    def remark(what: str) -> None:
+        nonlocal nodes
+        nodes += 1
+        if nodes > most_nodes:
+            _refuse(parser, "too-deep", f"more than {most_nodes} elements and attributes")
+        require_room(what)
 
     parser.ordered_attributes = True  # a flat list: half the price of a mapping
     parser.StartElementHandler = start
     parser.EndElementHandler = open_names.remove  # which of two equal names goes makes no difference
-    parser.CommentHandler = lambda _text: require_room("comment")
-    parser.StartCdataSectionHandler = lambda: require_room("CDATA section")
+    parser.CommentHandler = lambda _text: remark("comment")
+    parser.StartCdataSectionHandler = lambda: remark("CDATA section")
+
+
+def _plainness(
+    parser: expat.XMLParserType, locals_: frozenset[str], open_names: Sequence[str]
+) -> Callable[[str], None]:
+    """Return what refuses a comment or CDATA section inside an element with one of these local names.
+
+    Each name is looked at once, however many comments there are.
+    """
+    seen: set[str] = set()
+    plain: set[str] = set()
+
+    def require_room(what: str) -> None:
+        if fresh := set(open_names) - seen:
+            seen.update(fresh)
+            plain.update(name for name in fresh if name.rpartition(":")[2] in locals_)
+        if not plain.isdisjoint(open_names):
+            name = next(name for name in open_names if name in plain)
+            _refuse(parser, "signature-invalid", f"a {what} inside {name}")
+
+    return require_room
 
 
 def _declared(attributes: list[str]) -> list[str]:

@@ -62,8 +62,7 @@ class Finding:
     detail: str
 
 
-#: Of what one schema finds so much is told.  There may be as many findings as elements, and the place of each is looked for among its
-#: siblings; whoever reads them keeps fewer.
+#: Of what one schema finds so much is told.  There may be as many findings as elements; whoever reads them keeps fewer.
 _FINDINGS = 100
 
 
@@ -86,40 +85,56 @@ class Schema:
     def _judged(self, path: Path, root: etree._Element) -> list[Finding]:
         schema = xsd.compiled(path)
         findings: list[Finding] = []
+        families: dict[etree._Element, _Family] = {}
         if not schema.validate(root):
             log: Any = schema.error_log  # the stubs forget that it can be iterated
             for error in islice(log, _FINDINGS):
                 reason = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
-                place = self._place(root, error.path or "")
+                place = self._place(root, error.path or "", families)
                 findings.append(
                     Finding(_LETTERS.get(error.type_name, "R"), place, f"line {error.line}: {reason[:200]}")
                 )
         return findings
 
-    def _place(self, element: etree._Element, path: str) -> str:
-        """Turn libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into ours, `MessageHeader.To[2]`."""
+    def _place(self, element: etree._Element, path: str, families: dict[etree._Element, "_Family"]) -> str:
+        """Turn libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into ours, `MessageHeader.To[2]`; *families* are those already counted."""
         place, shape = "edXML", self.root
         for step in path.split("/")[2:]:
             name, _, index = step.rstrip("]").partition("[")
-            found = _nth(element, name, int(index or 1))
+            family = families.get(element) or families.setdefault(element, _Family.of(element))
+            found = family.nth(name, int(index or 1))
             if found is None:  # an attribute
                 break
             element = found
             part = shape.parts.get(element.tag)
             many = part is not None and part.most > 1
-            twins = sum(1 for _ in element.itersiblings(element.tag, preceding=True)) if many else -1
-            place = join(place, local_name(element), twins + 1)
+            place = join(place, local_name(element), family.twins[element] if many else 0)
             if part is None or part.shape is None:
                 break
             shape = part.shape
         return place
 
 
-def _nth(parent: etree._Element, name: str, index: int) -> etree._Element | None:
-    """Return the *index*-th child that libxml2 calls *name*: `prefix:local`, or `*` for one without a prefix."""
-    prefix, _, local = name.rpartition(":")
-    same = (c for c in parent if name == "*" or (local_name(c) == local and (c.prefix or "") == prefix))
-    return next(islice(same, index - 1, None), None)
+@attrs.frozen(eq=False)
+class _Family:
+    """The children of one element, counted once."""
+
+    named: Mapping[str, list[etree._Element]]  #: as libxml2 calls them in a path: `prefix:local`, or `*`, which is any
+    twins: Mapping[etree._Element, int]  #: which of its tag each is, from 1
+
+    @classmethod
+    def of(cls, parent: etree._Element) -> "_Family":
+        named: dict[str, list[etree._Element]] = {"*": list(parent)}
+        twins: dict[etree._Element, int] = {}
+        seen: dict[str, int] = {}
+        for child in parent:
+            named.setdefault(f"{child.prefix or ''}:{local_name(child)}", []).append(child)
+            twins[child] = seen[child.tag] = seen.get(child.tag, 0) + 1
+        return cls(named, twins)
+
+    def nth(self, name: str, index: int) -> etree._Element | None:
+        found = self.named.get(name if name == "*" or ":" in name else f":{name}", [])
+        return found[index - 1] if 0 < index <= len(found) else None
 
 
 def join(place: str, name: str, index: int = 0) -> str:

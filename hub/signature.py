@@ -19,7 +19,7 @@ from hub.multipart import Part
 from hub.signing import seal, sign, written
 from hub.slimming import Loads
 from hub.tokens import TOKEN, WSSE, WSU
-from hub.xmldsig import SIGNATURE, Dialect
+from hub.xmldsig import SIGNATURE, Dialect, Reference
 
 __all__ = ["Unverified", "Verified", "seal", "sign", "unseal", "verify"]
 
@@ -33,6 +33,8 @@ _OURS = {
     f"{_SOAP_12}/role/next",
     f"{_SOAP_12}/role/ultimateReceiver",
 }
+#: Elements of one Security header at most: a token or two, a Timestamp and a Signature stand there.
+_MOST_TOKENS = 64
 _WSS, _WSS_ATTACHED = Dialect(pointers=True), Dialect(pointers=True, attached=True)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 
@@ -83,13 +85,17 @@ def verify(
     ids = tokens.every_id(envelope)
     certificate, chain = tokens.signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
-    parts = _covered_parts(signature, attached or {})
-    covered = _covered(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids, loads)
+    # Nothing large is canonicalised or digested before all that is cheap has been checked.
+    referred = _referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
+    covered = list(referred.values())
     missing = [markup.local(part) for part in (body, timestamp) if part not in covered]
     if missing:
         raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
+    _check_digests({each: element for each, element in referred.items() if element is timestamp}, loads)
     created, expires = _lifetime(timestamp)
     _judge_lifetime(created, expires, now, max_age, skew)
+    parts = _covered_parts(signature, attached or {})
+    _check_digests({each: element for each, element in referred.items() if element is not timestamp}, loads)
     return Verified(
         body=body,
         timestamp=timestamp,
@@ -160,6 +166,8 @@ def _security(header: etree._Element) -> etree._Element:
         raise Unverified("unsigned", "no Security header")
     if len(ours) > 1:
         raise Unverified("signature-invalid", "two Security headers")
+    if len(ours[0]) > _MOST_TOKENS:
+        raise Unverified("signature-invalid", f"{len(ours[0])} elements in the Security header; at most {_MOST_TOKENS}")
     return ours[0]
 
 
@@ -181,36 +189,39 @@ def _only_timestamp(security: etree._Element) -> etree._Element:
     return found[0]
 
 
-def _covered(
+def _referred(
     signature: xmldsig.Signature,
     places: Sequence[etree._Element],
     header: etree._Element,
     security: etree._Element,
-    ids: Sequence[str],
-    loads: Loads,
-) -> list[etree._Element]:
-    """Check every reference against the element at one of *places*, or child of the Header, that bears its id; return those."""
-    known = [*places, *(block for block in header.iterchildren("*") if block is not security)]
-    covered: list[etree._Element] = []
+    ids: Mapping[str, int],
+) -> dict[Reference, etree._Element]:
+    """Return the element that each reference names, at one of *places* or a child of the Header, each named once."""
+    known = tokens.index([*places, *(block for block in header.iterchildren("*") if block is not security)])
+    pointers = tokens.index(signature.key_info)
+    found: dict[Reference, etree._Element] = {}
     for reference in signature.references:
         if reference.attached:
             continue
         if reference.pointer:
-            pointer = tokens.bearer(reference.uri, list(signature.key_info), ids)
-            element = tokens.pointed(pointer, security, ids)
-            if element in covered:
-                raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
-            reference.check_token(element)
-            covered.append(element)
-            continue
-        element = tokens.bearer(reference.uri, known, ids)
-        if element in covered:
+            element = tokens.pointed(tokens.bearer(reference.uri, pointers, ids), security, ids)
+        else:
+            element = tokens.bearer(reference.uri, known, ids)
+        if element in found.values():
             raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
+        found[reference] = element
+    return found
+
+
+def _check_digests(referred: Mapping[Reference, etree._Element], loads: Loads) -> None:
+    """Check every reference against its element."""
+    for reference, element in referred.items():
+        if reference.pointer:
+            reference.check_token(element)
+            continue
         if next(element.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
             raise Unverified("signature-invalid", f"a comment or processing instruction in {reference.uri}")
         reference.check(element, loads=loads)
-        covered.append(element)
-    return covered
 
 
 def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, Part]) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """The names of WS-Security: its ids, and the X.509 token that says whose key it is.  Knows no signature value and no anchor."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -50,26 +51,36 @@ _OTHER_NAMES = {
 }
 
 
-def every_id(element: etree._Element) -> list[str]:
-    """Return the value of every attribute called Id, ID or id in the document of *element*, repetitions included."""
-    return cast("list[str]", _IDS(element))
+def every_id(element: etree._Element) -> Mapping[str, int]:
+    """Return how often each value stands in an attribute called Id, ID or id in the document of *element*."""
+    return Counter(cast("list[str]", _IDS(element)))
 
 
-def bearer(uri: str, places: Sequence[etree._Element], ids: Sequence[str]) -> etree._Element:
-    """Return the one of *places* that bears the id of *uri*, which nothing else in the document may bear (*ids*: `every_id`).
+def index(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
+    """Return *places* by the ids they bear, in the attributes that a reference may mean; of two with one id, the first."""
+    found: dict[str, etree._Element] = {}
+    for element in places:
+        for attribute in _ID_NAMES:
+            name = element.get(attribute)
+            if name is not None:
+                found.setdefault(name, element)
+    return found
+
+
+def bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[str, int]) -> etree._Element:
+    """Return the one of *places* (`index`) that bears the id of *uri*, which nothing else in the document may bear (*ids*: `every_id`).
 
     Raises Unverified: `signature-invalid`.
     """
     if _FRAGMENT.fullmatch(uri) is None:
         raise Unverified("signature-invalid", f"{uri[:200]!r} is not a reference by id")
     name = uri[1:]
-    if (times := ids.count(name)) > 1:
+    if (times := ids.get(name, 0)) > 1:
         raise Unverified("signature-invalid", f"{times} elements bear the id {name[:200]}")
-    for element in places:
-        for attribute in _ID_NAMES:
-            if element.get(attribute) == name:
-                return element
-    raise Unverified("signature-invalid", f"{uri[:200]} stands nowhere it could be signed for")
+    found = places.get(name)
+    if found is None:
+        raise Unverified("signature-invalid", f"{uri[:200]} stands nowhere it could be signed for")
+    return found
 
 
 class Signer(NamedTuple):
@@ -80,7 +91,7 @@ class Signer(NamedTuple):
 
 
 def signer(
-    key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Sequence[str]
+    key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
 ) -> Signer:
     """Return the one of *certificates* that *key_info* names, in a *security* header.
 
@@ -102,18 +113,18 @@ def signer(
     return Signer(found, tuple(_load(der) for der in shown if der != _der(found)))
 
 
-def pointed(pointer: etree._Element, security: etree._Element, ids: Sequence[str]) -> etree._Element:
+def pointed(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
     """Return the BinarySecurityToken that a SecurityTokenReference points at directly.  Raises Unverified."""
     if pointer.tag != _POINTER:
         raise Unverified("signature-invalid", "STR-Transform of what is no SecurityTokenReference")
-    return bearer(_single(pointer, _DIRECT).get("URI", ""), list(security.iterchildren(TOKEN)), ids)
+    return bearer(_single(pointer, _DIRECT).get("URI", ""), index(security.iterchildren(TOKEN)), ids)
 
 
 def _by_token(
-    pointer: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Sequence[str]
+    pointer: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
 ) -> tuple[list[bytes], list[x509.Certificate]]:
     """Return the certificates of the token that *pointer* points at, and which of them may be the signer's."""
-    token = bearer(pointer.get("URI", ""), list(security.iterchildren(TOKEN)), ids)
+    token = bearer(pointer.get("URI", ""), index(security.iterchildren(TOKEN)), ids)
     kind = token.get("ValueType", X509V3)
     if pointer.get("ValueType", kind) != kind or kind not in _KINDS or token.get("EncodingType", BASE64) != BASE64:
         raise Unverified("signature-invalid", "the token is not an X.509 certificate, or its chain, in base64")

@@ -60,7 +60,8 @@ def verify(root: etree._Element, element: etree._Element) -> Signed:
     properties = _properties(signature)
     document, others = _references(signature)
     ids = tokens.every_id(root)
-    covered = [(each, tokens.bearer(each.uri, (properties, signature.key_info), ids)) for each in others]
+    places = tokens.index((properties, signature.key_info))
+    covered = [(each, tokens.bearer(each.uri, places, ids)) for each in others]
     if [found for _, found in covered].count(properties) != 1 or len({found for _, found in covered}) != len(covered):
         raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing twice")
     certificate, chain = _certificate(properties, tokens.shown(signature.key_info))

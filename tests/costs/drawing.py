@@ -88,7 +88,7 @@ def measure(drawn: Drawn, module: Any, size: int, bound: float = 0) -> Measured:
     return Measured(drawn, len(content), counts, seconds, said)
 
 
-def seconds_of(read: Callable[[bytes], object], content: bytes) -> tuple[float, str]:
+def seconds_of(read: Callable[[Any], object], content: Any) -> tuple[float, str]:
     """Return the seconds of CPU that *read* took for *content*, as on the machine that bounds are stated for, and the code of its refusal."""
     said, begun = "", time.thread_time()
     try:

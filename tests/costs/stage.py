@@ -11,7 +11,7 @@ from lxml import etree
 
 from hub import admission, calls, config, contract, opening
 from hub.carriage import Manner
-from hub.certificates import Anchors
+from hub.certificates import Anchors, Identity
 from hub.contract import Contract
 from hub.journal import Entry
 from hub.model import Receive, Unit
@@ -61,8 +61,8 @@ def judge_packet(packet: bytes) -> Entry:
     return admission.judge_message(call, whose.config.partners["me"], whose, "documents", NOW, "id")
 
 
-def sign(template: bytes) -> bytes:
-    """Return an envelope with the digest of each element that its References name, by wsu:Id or Id, and a value by `me`."""
+def sign(template: bytes, identity: Identity = ME) -> bytes:
+    """Return an envelope with the digest of each element that its References name, by wsu:Id or Id, and a value by *identity*."""
     try:
         root = plain(template)
     except etree.XMLSyntaxError:  # deeper than libxml2 goes: nobody can sign it
@@ -71,15 +71,15 @@ def sign(template: bytes) -> bytes:
     places: dict[str, etree._Element] = {}
     for element in root.iter("*"):
         for name in (f"{{{WSU}}}Id", "Id"):
-            if identity := element.get(name):
-                places.setdefault(identity, element)
+            if borne := element.get(name):
+                places.setdefault(borne, element)
     for reference in security.iter(f"{{{DS}}}Reference"):
         named = places.get(reference.get("URI", "")[1:])
         value = reference.find(f"{{{DS}}}DigestValue")
         assert value is not None
         octets = b"" if named is None else _canonical(named, reference)
         value.text = base64.b64encode(hashlib.sha256(octets).digest()).decode()
-    return forge(etree.tostring(root, encoding="UTF-8"), ME)
+    return forge(etree.tostring(root, encoding="UTF-8"), identity)
 
 
 def _canonical(element: etree._Element, reference: etree._Element) -> bytes:

@@ -8,6 +8,7 @@ from lxml import etree
 from hub import envelope
 from hub.errors import SENTENCES, CallRefused, sentences
 from hub.model import Problem
+from tests.costs import drawing
 
 SOAP = envelope.SOAP11
 ACTION = "urn:lienthong:documents:1/SendDocument"
@@ -293,3 +294,25 @@ def test_a_reply_is_signed_when_its_header_holds_a_signature():
     assert envelope.is_signed(inside)
     for xml in (soap(f"<s:Body><a>{signature}</a></s:Body>"), soap("<s:Header><a/></s:Header><s:Body><a/></s:Body>")):
         assert not envelope.is_signed(envelope.open_reply(read(xml)))
+
+
+@pytest.mark.parametrize(("blocks", "refused"), [(envelope.MOST_BLOCKS, None), (envelope.MOST_BLOCKS + 1, "too-deep")])
+def test_a_header_has_64_blocks_at_most(blocks, refused):
+    xml = soap(f"<s:Header>{'<h/>' * blocks}</s:Header><s:Body><a/></s:Body>")
+    if refused is None:
+        header = envelope.open_envelope(read(xml)).header
+        assert header is not None
+        assert len(header) == blocks
+    else:
+        assert code(xml) == refused
+
+
+@pytest.mark.parametrize(
+    "inside", ["<s:Header>{}</s:Header><s:Body><a/></s:Body>", "<s:Body>{}</s:Body>", "{}<s:Body/>"]
+)
+def test_what_nobody_reads_costs_little(inside):
+    """390,000 empty header blocks took 3 s, signed or not."""
+    root = etree.fromstring(soap(inside.format("<h/>" * 390_000)))
+    with pytest.raises(CallRefused):
+        envelope.open_envelope(root)
+    assert drawing.seconds_of(envelope.open_envelope, root)[0] < 0.1

@@ -16,6 +16,7 @@ from hub.errors import Rejected
 from hub.markup import Limits
 from hub.xmldsig import Form
 from tests.conftest import ROOT, not_applicable
+from tests.costs import drawing
 
 SAMPLES = ROOT.parent / "shared" / "samples" / "edxml"
 
@@ -218,7 +219,7 @@ def test_no_sender_can_fill_the_memory_with_names(monkeypatch):
     before = resident()
     for number in range(1, 61):
         markup.parse(named_anew(number))
-    assert resident() - before < 12 << 20  # 29 MB, and for good
+    assert resident() - before < 18 << 20  # 29 MB, and for good
 
 
 def test_a_tree_outlives_the_dictionary_it_was_built_with(monkeypatch):
@@ -239,11 +240,11 @@ def scoped(levels, leaves):
 
 
 def test_many_elements_may_not_stand_inside_many_namespaces():
-    assert refusal(scoped(30, 100), Limits())[0] == "too-deep"
-    root = markup.parse(scoped(30, 1))
+    assert refusal(scoped(20, 100), Limits())[0] == "too-deep"
+    root = markup.parse(scoped(20, 1))
     began = time.process_time()
-    assert b"p1799" in xmldsig.canonical(root, Form(exclusive=False))
-    assert time.process_time() - began < 2
+    assert b"p1199" in xmldsig.canonical(root, Form(exclusive=False))
+    assert time.process_time() - began < 1
     assert markup.parse(b"<a>" + scoped(1, 0) * 5000 + b"</a>") is not None, "one beside the other they are few"
 
 
@@ -286,3 +287,28 @@ def test_whatever_comes_is_read_or_refused(content):
         assert markup.parse(content) is not None
     except Rejected as refused:
         assert len(refused.problems) == 1  # noqa: PT017 - either end is right, and nothing else is
+
+
+def crowded(inner, size=1_000_000):
+    """Return a document of about *size* octets: 55 elements inside each other around *inner*, again and again."""
+    return b"<a>" * 55 + inner * (size // len(inner)) + b"</a>" * 55
+
+
+@pytest.mark.parametrize("inner", [b"<!---->", b"<a/><!---->", b"<![CDATA[]]>"])
+def test_what_stands_everywhere_costs_little(inner):
+    """A comment was looked at by each element around it."""
+    assert drawing.seconds_of(markup.scan, crowded(inner))[0] < 0.25
+
+
+def test_comments_are_counted_as_elements_are():
+    assert refusal(crowded(b"<!---->", 3_000_000))[0] == "too-deep"
+
+
+def test_an_element_that_must_be_plain_holds_no_comment_however_many_stood_before_it():
+    spoilt = b"<a>" + b"<b><!----></b>" * 20 + b"<s:Body><c><!----></c></s:Body></a>"
+    assert refusal(spoilt)[0] == "signature-invalid"
+
+
+def test_the_namespaces_that_toolkits_write_are_read_in_a_document_of_any_size():
+    declared = b" ".join(b"xmlns:p%d='urn:%d'" % (n, n) for n in range(30))
+    markup.scan(b"<a " + declared + b">" + b"<p1:b>x</p1:b>" * 190_000 + b"</a>")
