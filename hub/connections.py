@@ -283,7 +283,7 @@ class Connections:
         return True
 
     def make_room(self) -> None:
-        """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `listener.ANSWERING` and `BoundedSite.answering` let it."""
+        """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `throttle.ANSWERING` and `BoundedSite.answering` let it."""
         while len(self) >= self.most:
             oldest = next((next(iter(queue)) for queue in self._dispensable() if queue), None)
             if oldest is None:

@@ -5,6 +5,7 @@ Knows the order of the steps (design.md «The life of one message»); not HTTP, 
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 import attrs
 import structlog
@@ -23,10 +24,12 @@ from hub.ids import new_id
 from hub.journal import Entry
 from hub.model import Event, Problem
 from hub.opening import Opened, open_call
+from hub.policy import Policy
 from hub.province import Province
 from hub.shares import STRANGERS, Owner
 from hub.slimming import Loads
 from hub.spool import Drawer, Octets
+from hub.throttle import Throttle
 
 log = structlog.get_logger()
 
@@ -49,6 +52,25 @@ class Intake:
     _desk: Desk
     _books: Books
     _now: Callable[[], datetime]
+    _throttle: Throttle
+
+    def enter(self, certificate: x509.Certificate) -> Callable[[], None]:
+        """Take a place for a call over a connection whose client showed *certificate*; return what gives it back.
+
+        A relay's connections are the relay's.  Raises `Unready` where whoever it is may not bring another call now; an event and the log
+        tell of that, once in a while.
+        """
+        partner = self.province.partner_with(certificate)
+        name, policy = (STRANGERS.name, Policy()) if partner is None else (partner.code, partner.policy)
+        try:
+            self._throttle.enter(name, policy)
+        except Unready as unready:
+            if count := self._throttle.refused(name):
+                detail = f"{unready.problem.detail}: {count} refused"
+                log.warning("calls-refused", partner=partner.code if partner else "", detail=detail)
+                self.note(Problem(unready.problem.code, detail), certificate)
+            raise
+        return partial(self._throttle.leave, name)
 
     async def answer(
         self,

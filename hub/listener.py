@@ -32,8 +32,8 @@ log = structlog.get_logger()
 
 #: A connection that says nothing for so long is closed, in seconds.
 IDLE = 60
-#: So many calls are answered at a time; one more may come again later.  Each keeps up to `SMALL` octets in memory, and its work.
-ANSWERING = 1000
+#: Who brings more calls than it may is told so after a moment, in seconds: else it would be told as often as it can ask.
+PAUSE = 1
 
 _METHODS = {b"GET", b"HEAD", b"POST"}
 _XML = envelope.CONTENT_TYPE.encode()
@@ -246,7 +246,6 @@ class ServiceResource(Resource):
         self._intake = intake
         self._contract = contract
         self._address = address
-        self._answering = 0
 
     def render(self, request: Request) -> Any:
         """Answer another method by 405 (Basic Profile 1.1, R1114); of one that it does not know, Twisted would say 501."""
@@ -282,29 +281,28 @@ class ServiceResource(Resource):
             soap = _soap(request)
             request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
             return envelope.fault(self._contract.namespace, refused.problems, server=False, tracking="", soap=soap)
-        if self._answering >= ANSWERING:
-            return self._postpone(request, Unready("hub-busy", f"{self._answering} calls are being answered"))
+        try:
+            leave = self._intake.enter(peer(request.channel))
+        except Unready as unready:
+            return self._postpone(request, unready)
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
         body, drawer = request.take_body()
-        self._answering += 1
         answered = Deferred.fromCoroutine(self._answer(request, body, manner, drawer, gone))
-        _ = answered.addErrback(_lost).addBoth(self._answered, drawer)
+        _ = answered.addErrback(_lost).addBoth(_answered, drawer, leave)
         return NOT_DONE_YET
 
-    def _answered(self, _: object, drawer: Drawer) -> None:
-        self._answering -= 1
-        drawer.close()
-
-    def _postpone(self, request: BoundedRequest, unready: Unready) -> bytes:
-        """Tell the caller to come again."""
+    def _postpone(self, request: BoundedRequest, unready: Unready) -> int:
+        """Tell the caller to come again, after a moment."""
         request.close_body()
-        log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking="")
         request.setResponseCode(503)
         request.setHeader(b"Retry-After", b"%d" % unready.retry_after)
         soap = _soap(request)
         request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
-        return envelope.fault(self._contract.namespace, [unready.problem], server=True, tracking="", soap=soap)
+        fault = envelope.fault(self._contract.namespace, [unready.problem], server=True, tracking="", soap=soap)
+        later = request.channel.site.reactor.callLater(PAUSE, _finish, request, fault)
+        _ = request.notifyFinish().addErrback(lambda _: later.cancel())
+        return NOT_DONE_YET
 
     async def _answer(
         self, request: BoundedRequest, body: Octets, manner: Manner, drawer: Drawer, gone: list[object]
@@ -362,6 +360,17 @@ def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]
     request.channel.must_be_read()
     request.registerProducer(writing, False)
     return writing.done
+
+
+def _finish(request: Request, body: bytes) -> None:
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    request.write(body)
+    request.finish()
+
+
+def _answered(_: object, drawer: Drawer, leave: Callable[[], None]) -> None:
+    leave()
+    drawer.close()
 
 
 def _not_allowed(request: Request) -> bytes:

@@ -43,6 +43,8 @@ class Policy:
     intake_spool: int = 1 << 30  #: octets of large bodies that are coming from it or are being answered, at each node
     transport: str = "mutual-tls"  #: how it is called: over TLS both ways, over TLS that only the server shows a certificate in, or plainly
     collect: timedelta | None = None  #: how often it is asked for what it has; never by default
+    intake_concurrency: int = 200  #: how many of its calls are answered at a time, at each node
+    intake_rate: Rate | None = None  #: how many of its calls begin in a time at most, at each node
 
 
 def step(policy: Policy, attempt: int) -> timedelta:
@@ -78,11 +80,9 @@ def spell(length: timedelta) -> str:
 
 
 _NONE = "none"
-#: More messages at a time than any partner is known to bear; each holds a connection and its bytes.
-_MOST_AT_ONCE = 64
-
-#: No more than the port keeps open (`connections.MOST`).
-_MOST_CONNECTIONS = 4000
+#: key -> its largest number.  More messages at a time than any partner is known to bear, each with a connection and its bytes; as many calls
+#: as a node answers at a time (`throttle.ANSWERING`); no more connections than the port keeps open (`connections.MOST`).
+_MOST = {"concurrency": 64, "intake-concurrency": 1000, "intake-connections": 4000}
 _MIB = re.compile(r"([1-9][0-9]{0,6})MiB", re.ASCII)
 
 #: key -> its values.
@@ -120,6 +120,8 @@ KEYS = (
     "intake-spool",
     "transport",
     "collect",
+    "intake-concurrency",
+    "intake-rate",
 )
 
 
@@ -181,14 +183,12 @@ def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wro
         return None
     if key in _DURATIONS:
         return _length(text, timedelta(seconds=_DURATIONS[key]))
-    if key == "concurrency":
-        return _number(text, _MOST_AT_ONCE)
-    if key == "intake-connections":
-        return _number(text, _MOST_CONNECTIONS)
+    if key in _MOST:
+        return _number(text, _MOST[key])
     if key == "intake-spool":
         found = _MIB.fullmatch(text)
         return int(found[1]) << 20 if found else _Wrong(f"{text!r} is not such a size", "a whole number and MiB")
-    if key == "rate":
+    if key in {"rate", "intake-rate"}:
         return None if text == _NONE else _rate(text)
     if text not in {"yes", "no"}:
         return _Wrong(f"{text!r} is neither", "yes or no")
@@ -209,7 +209,7 @@ def _length(text: str, least: timedelta) -> timedelta | _Wrong:
 
 
 def _number(text: str, most: int) -> int | _Wrong:
-    good = text.isascii() and text.isdigit() and 1 <= int(text) <= most
+    good = text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most
     return int(text) if good else _Wrong(f"{text!r} is not such a number", f"a whole number from 1 to {most}")
 
 
@@ -226,6 +226,8 @@ _EXAMPLES = {
     "intake-connections": '"256"',
     "intake-spool": '"1024MiB"',
     "rate": '"20/s"',
+    "intake-concurrency": '"200"',
+    "intake-rate": '"20/s"',
 }
 
 

@@ -81,6 +81,7 @@ from hub.report import book
 from hub.room import Room, SpoolRoom, left
 from hub.sender import Sender
 from hub.shares import HUB
+from hub.throttle import Throttle
 from hub.timekeeper import Timekeeper
 from hub.turn import Turn
 from hub.vault import VAULT
@@ -164,7 +165,8 @@ class Hub(Ordered):
             random=random.SystemRandom().random,
         )
         self._desks = desks(books, LookupDesk(contract.load(lookups.NAME), self._asker, books))
-        self._intakes = {name: Intake(province, desk, books, self.now) for name, desk in self._desks.items()}
+        throttle = Throttle(reactor.seconds)
+        self._intakes = {name: Intake(province, desk, books, self.now, throttle) for name, desk in self._desks.items()}
         self._collection = CollectionService(
             province=province,
             adapters=self._delivery.adapters,

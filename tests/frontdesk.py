@@ -22,6 +22,7 @@ from hub.intake import Answer, Intake
 from hub.model import Receive, Unit
 from hub.province import Province
 from hub.spool import Drawer, Octets
+from hub.throttle import Throttle
 from hub.workroom import at_once
 from tests import pki
 from tests.pki import NOW
@@ -52,7 +53,7 @@ def intake(
     changed = attrs.evolve(made, anchors=trusted, partners=known)
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
     books = Books(InlineDatabase(engine), at_once, room, nothing)
-    return Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW)
+    return Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW, Throttle(lambda: 0.0))
 
 
 def ask(

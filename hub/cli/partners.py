@@ -194,13 +194,13 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
     "tệp cũ được giữ cạnh đó (.old). "
     "Trục đang chạy nhận biết sau `lienthong reload`. Đơn vị chưa có trong sổ đăng ký được thêm vào và đánh dấu. "
     "Khóa của --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
+    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
     "Add the partner CODE: check what is given, then write partners/CODE.toml and its certificate.\n\n"
     "With --replace only what is named changes in the file that is there: comments and other keys stay; the difference is printed, "
     "and the old file kept beside it (.old). "
     "A running hub takes it up on `lienthong reload`. A unit the registry does not know is added, and marked so. "
     "Keys of --policy: signature=message|packet|both, profile=observed|strict, sha1=no|yes, vxp-signature=no|yes, max-age=900s, "
-    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
+    "clock-skew=60s, revocation=configured|require|allow, relay=CODE, first-retry=1s, max-retry=5m, give-up=14d, timeout=30s, concurrency=4, rate=none|20/s, intake-concurrency=200, intake-rate=none|20/s, intake-connections=256, intake-spool=1024MiB.",
     "lienthong partners add soyte --certificate soyte.crt --unit H55.14 --fetch",
     "lienthong partners add motcua --certificate motcua.crt --unit H55.20 \\",
     "    --push https://10.0.0.5/soap/documents --policy timeout=10s",

@@ -32,6 +32,7 @@ from hub.province import Province
 from hub.report.declaring import element as declared
 from hub.schema import delivery, event, fact, message
 from hub.spool import Drawer, Octets
+from hub.throttle import Throttle
 from hub.workroom import at_once
 from tests import databases, declaring, dossiers, homes, packets, pki
 from tests.pki import NOW
@@ -195,7 +196,9 @@ def hub(made, tmp_path):
 
         asker = Asker({"bca": Knowing()}, books.journal, send, at_once, Clock(), lambda: NOW, lambda: 0.5)
         every = desks(books, LookupDesk(contract.load("lookups"), asker, books))
-        intakes = {name: Intake(province, desk, books, lambda: NOW) for name, desk in every.items()}
+        intakes = {
+            name: Intake(province, desk, books, lambda: NOW, Throttle(lambda: 0.0)) for name, desk in every.items()
+        }
         return Hub(engine, intakes, who)
 
     yield of

@@ -3,22 +3,28 @@ before anything is read or kept.
 """
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cryptography import x509
 from lxml import etree
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
-from hub import contract, envelope, listener, room
+from hub import contract, envelope, room, throttle
 from hub.errors import Unready
 from hub.intake import Answer
-from hub.listener import BoundedSite, ServiceResource
+from hub.listener import PAUSE, BoundedSite, ServiceResource
 from hub.model import Problem
+from hub.policy import Policy
 from hub.room import Room
+from hub.throttle import Throttle
 from tests import pki
 from tests.flow.test_connections import Line
 
@@ -45,12 +51,19 @@ class Desk:
 
     def __init__(self):
         self.asked: list[Deferred[Answer]] = []
+        self.wanted: list[Callable[[], bool]] = []
         self.noted: tuple[str, x509.Certificate] | None = None
+        self.throttle = Throttle(lambda: 0.0)
+
+    def enter(self, certificate):
+        self.throttle.enter("sotttt", Policy())
+        return partial(self.throttle.leave, "sotttt")
 
     def note(self, problem, certificate):
         self.noted = problem.code, certificate
 
     async def answer(self, body, manner, certificate, drawer, wanted):
+        self.wanted.append(wanted)
         waiting: Deferred[Answer] = Deferred()
         self.asked.append(waiting)
         return await waiting
@@ -63,7 +76,8 @@ class Port:
         self.desk, root = Desk(), Resource()
         desk: Any = self.desk
         root.putChild(b"documents", ServiceResource(desk, CONTRACT, lambda: "https://hub"))
-        self.site = BoundedSite(root, 1 << 20, CONTRACT.namespace, Clock(), tmp_path)
+        self.clock = Clock()
+        self.site = BoundedSite(root, 1 << 20, CONTRACT.namespace, self.clock, tmp_path)
 
     def call(self, soap=envelope.SOAP11, size=10, body=None, length=b"Content-Length: %d"):
         line = Caller()
@@ -89,15 +103,39 @@ def assert_postponed(line, soap, code, seconds):
 
 @pytest.mark.parametrize("soap", TYPES)
 def test_one_call_too_many_may_come_again(tmp_path, monkeypatch, soap):
-    monkeypatch.setattr(listener, "ANSWERING", 2)
+    monkeypatch.setattr(throttle, "ANSWERING", 2)
     port = Port(tmp_path)
     for _ in range(2):
         port.call()
-    assert_postponed(port.call(soap), soap, "hub-busy", 5)
+    line = port.call(soap)
+    assert line.heard == b"", "who asks at once is not told at once, else it would ask as often as it can"
+    port.clock.advance(PAUSE)
+    assert_postponed(line, soap, "hub-busy", 5)
     assert len(port.desk.asked) == 2
     port.desk.asked[0].errback(ConnectionError())
     port.call()
     assert len(port.desk.asked) == 3, "when one is answered there is a place"
+
+
+def test_who_hangs_up_before_it_is_told_to_come_again_is_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(throttle, "ANSWERING", 1)
+    port = Port(tmp_path)
+    port.call()
+    port.call().protocol.connectionLost(Failure(ConnectionLost()))
+    port.clock.advance(PAUSE)
+    assert len(port.desk.asked) == 1
+
+
+def test_the_place_of_who_hung_up_is_free_when_its_call_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(throttle, "ANSWERING", 1)
+    port = Port(tmp_path)
+    line = port.call()
+    assert port.desk.wanted[0]()
+    line.protocol.connectionLost(Failure(ConnectionLost()))
+    assert not port.desk.wanted[0](), "no work is begun for it any more"
+    port.desk.asked[0].errback(CancelledError())
+    port.call()
+    assert len(port.desk.asked) == 2
 
 
 @pytest.mark.parametrize("soap", TYPES)

@@ -94,6 +94,8 @@ def test_without_a_word_the_policy_is_the_documented_one() -> None:
         "intake-spool": "1024MiB",
         "transport": "mutual-tls",
         "collect": "none",
+        "intake-concurrency": "200",
+        "intake-rate": "none",
     }
 
 
@@ -103,6 +105,7 @@ def test_every_key_of_a_policy_is_read() -> None:
     pairs |= {"first-retry": "2s", "max-retry": "10s", "give-up": "1h", "timeout": "5s"}
     pairs |= {"concurrency": "12", "rate": "600/m", "transport": "tls", "collect": "10s"}
     pairs |= {"intake-connections": "8", "intake-spool": "64MiB"}
+    pairs |= {"intake-concurrency": "50", "intake-rate": "6000/m"}
     policy, mistakes = parse(pairs, "partners/x.toml: policy")
     assert mistakes == []
     assert spelled(policy) == pairs | {"max-age": "1m"}
@@ -121,6 +124,8 @@ def test_every_key_of_a_policy_is_read() -> None:
         ("revocation", "allow"),
         ("concurrency", "64"),
         ("rate", "20/s"),
+        ("intake-concurrency", "1000"),
+        ("intake-rate", "100/h"),
     ],
 )
 def test_every_value_of_a_choice_is_read(key: str, value: str) -> None:
@@ -150,6 +155,10 @@ def test_a_relay_needs_signed_envelopes() -> None:
         ("concurrency", "0", "not such a number"),
         ("concurrency", "65", "not such a number"),
         ("concurrency", "³", "not such a number"),
+        ("intake-concurrency", "0", "not such a number"),
+        ("intake-concurrency", "1001", "not such a number"),
+        ("intake-concurrency", "9" * 5000, "not such a number"),
+        ("intake-rate", "often", "not a rate"),
         ("rate", "fast", "not a rate"),
         ("rate", "", "not a rate"),
         ("rate", 20, "not a text"),
