@@ -52,8 +52,8 @@ _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
 
 
 @attrs.frozen
-class Owner:
-    """Whose a connection is, and how much of a port it may have."""
+class PortShare:
+    """Whose a connection is, and how much of a port all of that owner's may have."""
 
     key: str
     connections: int = 256  #: open ones at a time; a sixteenth of a port, and more than any partner's system keeps
@@ -77,7 +77,7 @@ class BoundedChannel(HTTPChannel):
     """One connection: a stranger until it begins a request, then at rest, or asking, or being answered."""
 
     connections: "Connections"
-    owner: Owner | None = None  #: once a request has begun
+    share: PortShare | None = None  #: once a request has begun
     refused = False  #: whether its request was answered before its body had come
     _ended = False  #: whether nothing that still comes is read
     _limit: Any = None  #: the delayed call that gives it up
@@ -192,10 +192,10 @@ class BoundedChannel(HTTPChannel):
         """Ask: the header fields are to come."""
         self.connections.move(self, self.connections.asking)
         self._give(HEADERS, self._cut)
-        owned_by = cast("Any", self).site.owner
-        if self.owner is None and owned_by is not None:
-            self.owner = cast("Owner", owned_by(self))
-            if not self.connections.join(self, self.owner):
+        share_of = cast("Any", self).site.share_of
+        if self.share is None and share_of is not None:
+            self.share = cast("PortShare", share_of(self))
+            if not self.connections.join(self, self.share):
                 self._end(b"503 Service Unavailable\r\nRetry-After: %d" % AGAIN)
 
     def _judge(self) -> None:
@@ -264,22 +264,22 @@ class Connections:
         """Let *channel* go."""
         for queue in self._queues():
             queue.pop(channel, None)
-        if channel.owner is not None:
-            owned = self._owned.get(channel.owner.key, {})
+        if channel.share is not None:
+            owned = self._owned.get(channel.share.key, {})
             owned.pop(channel, None)
             if not owned:
-                self._owned.pop(channel.owner.key, None)
+                self._owned.pop(channel.share.key, None)
 
-    def join(self, channel: BoundedChannel, owner: Owner) -> bool:
-        """Count *channel* among those of its *owner*, in the place of the one that has rested longest if need be; tell whether there was one."""
-        owned = self._owned.setdefault(owner.key, {})
-        if len(owned) >= min(owner.connections, self.most // 2):
+    def join(self, channel: BoundedChannel, share: PortShare) -> bool:
+        """Count *channel* among those of its owner, in the place of the one that has rested longest if need be; tell whether there was one."""
+        owned = self._owned.setdefault(share.key, {})
+        if len(owned) >= min(share.connections, max(1, self.most // 2)):
             oldest = next((each for each in self.resting if each in owned), None)
             if oldest is None:
-                log.warning("connections-of-one-too-many", owner=owner.key, open=len(owned))
+                log.warning("connections-of-one-too-many", owner=share.key, open=len(owned))
                 return False
             oldest.turn_out()
-        self._owned.setdefault(owner.key, {})[channel] = None
+        self._owned.setdefault(share.key, {})[channel] = None
         return True
 
     def make_room(self) -> None:

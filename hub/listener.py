@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from hub import carriage, envelope, spool
 from hub.carriage import Manner
-from hub.connections import LINGER, BoundedChannel, Connections, Owner, allowed
+from hub.connections import LINGER, BoundedChannel, Connections, PortShare, allowed
 from hub.contract import Contract
 from hub.errors import CallRefused, Unready
 from hub.intake import Intake
@@ -99,9 +99,9 @@ class BoundedRequest(Request):
     def _take_room(self, length: int | None) -> None:
         """Take room for the body, as long as its drawer is open.  Raises Unready."""
         site: BoundedSite = self.channel.site
-        owner: Owner | None = self.channel.owner
-        if site.spool_room is not None and owner is not None and self._drawer is not None:
-            self._taken = site.spool_room.take(owner, length)
+        share: PortShare | None = self.channel.share
+        if site.spool_room is not None and share is not None and self._drawer is not None:
+            self._taken = site.spool_room.take(share, length)
             self._drawer.afterwards(self._taken.release)
 
     def take_body(self) -> tuple[Octets, Drawer]:
@@ -201,7 +201,7 @@ class BoundedSite(Site):
     )
     stranger: Callable[[x509.Certificate], Problem | None] | None = None  #: why who shows it brings only what is small
     answering: int | None = None  #: so many requests are answered at a time; None: the resource itself sees to it
-    owner: Callable[[Any], Owner] | None = None  #: whose a channel is, and its share; None: nobody has one
+    share_of: Callable[[Any], PortShare] | None = None  #: of whose a channel is; None: nobody has one
     spool_room: SpoolRoom | None = None  #: the room that bodies share
     note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was refused, and whose
 

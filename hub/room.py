@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from hub.config import Config
-from hub.connections import Owner
+from hub.connections import PortShare
 from hub.errors import Unready
 
 #: How long a look is believed, in seconds: a flood of calls must not become a flood of system calls.
@@ -74,12 +74,12 @@ class SpoolRoom:
     _bodies: Counter[str] = attrs.field(factory=Counter, init=False)
     _unwritten: int = attrs.field(default=0, init=False)  #: octets that were taken and are not on the disk yet
 
-    def take(self, owner: Owner, size: int | None) -> "Taken":
+    def take(self, share: PortShare, size: int | None) -> "Taken":
         """Take room for a body of *size* octets, or for the beginning of one that does not say how long it is.  Raises Unready:
         `hub-busy` when that is more than the owner's share, `disk-low` when nobody could have it.
         """
-        taken = Taken(self, owner)
-        self._bodies[owner.key] += 1
+        taken = Taken(self, share)
+        self._bodies[share.key] += 1
         try:
             taken.extend(_STEP if size is None else size)
         except Unready:
@@ -87,31 +87,31 @@ class SpoolRoom:
             raise
         return taken
 
-    def _extend(self, owner: Owner, size: int) -> None:
-        """Let *owner* have *size* octets more.
+    def _extend(self, share: PortShare, size: int) -> None:
+        """Let the owner of *share* have *size* octets more.
 
         One body may always come where the disk has room for it.  More of them have the owner's share together, and no more than half of what
         the disk would have without them: however many owners take all they can get, there is room for the next.
         """
-        own, room = self._taken[owner.key], self._left() - self._unwritten
-        if self._bodies[owner.key] > 1:
-            most = min(owner.spool, (room + own) // 2)
+        own, room = self._taken[share.key], self._left() - self._unwritten
+        if self._bodies[share.key] > 1:
+            most = min(share.spool, (room + own) // 2)
             if own + size > most:
-                raise Unready("hub-busy", f"spool: {owner.key} has {own} octets, {size} more than {most}", _NEXT)
+                raise Unready("hub-busy", f"spool: {share.key} has {own} octets, {size} more than {most}", _NEXT)
         elif size > room:
             raise Unready("disk-low", f"spool: {room} octets left, {size} needed", _LATER)
-        self._taken[owner.key] += size
+        self._taken[share.key] += size
         self._unwritten += size
 
     def _wrote(self, size: int) -> None:
         self._unwritten -= size
 
-    def _release(self, owner: Owner, taken: int, unwritten: int) -> None:
+    def _release(self, share: PortShare, taken: int, unwritten: int) -> None:
         self._unwritten -= unwritten
         for counted, size in ((self._taken, taken), (self._bodies, 1)):
-            counted[owner.key] -= size
-            if not counted[owner.key]:
-                del counted[owner.key]
+            counted[share.key] -= size
+            if not counted[share.key]:
+                del counted[share.key]
 
 
 @attrs.define(eq=False)
@@ -119,14 +119,14 @@ class Taken:
     """The room of one body."""
 
     _room: SpoolRoom
-    _owner: Owner
+    _share: PortShare
     _size: int = attrs.field(default=0, init=False)
     _written: int = attrs.field(default=0, init=False)
     _released: bool = attrs.field(default=False, init=False)
 
     def extend(self, size: int) -> None:
         """Take room for *size* octets more.  Raises Unready."""
-        self._room._extend(self._owner, size)  # noqa: SLF001 - the two are one
+        self._room._extend(self._share, size)  # noqa: SLF001 - the two are one
         self._size += size
 
     def write(self, size: int) -> None:
@@ -140,4 +140,4 @@ class Taken:
         """Give the room back, once."""
         if not self._released:
             self._released = True
-            self._room._release(self._owner, self._size, self._size - self._written)  # noqa: SLF001
+            self._room._release(self._share, self._size, self._size - self._written)  # noqa: SLF001

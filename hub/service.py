@@ -47,7 +47,7 @@ from hub.certificates import CLIENT, CONFIGURED, fingerprint
 from hub.chainer import Chainer
 from hub.collection import CollectionService
 from hub.config import Listen, Partner, changes
-from hub.connections import Owner
+from hub.connections import PortShare
 from hub.console import edge
 from hub.console.pages import Pages
 from hub.console.sessions import place_of
@@ -341,16 +341,16 @@ class Hub(Ordered):
         limit = self.province.config.soap.body_limit
         site = BoundedSite(root, limit, self._namespace, self._reactor, spool.folder(self._data))
         site.note, site.stranger = self._intakes[DOCUMENTS].note, self._intakes[DOCUMENTS].stranger
-        site.room, site.spool_room, site.owner = self._room.demand, self._spool_room, self._partner_of
+        site.room, site.spool_room, site.share_of = self._room.demand, self._spool_room, self._share_of
         return site
 
-    def _partner_of(self, channel: Any) -> Owner:
-        """Return whose connection it is: a partner's, or that of a certificate that is nobody's."""
+    def _share_of(self, channel: Any) -> PortShare:
+        """Return the share of whose connection it is: of a partner, or of a certificate that is nobody's."""
         shown = peer(channel)
         partner = self.province.partner_with(shown)
         if partner is None:
-            return Owner(fingerprint(shown))
-        return Owner(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)
+            return PortShare(fingerprint(shown))
+        return PortShare(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)
 
     def _public(self) -> Resource | None:
         said = self.province.config.portal
@@ -392,7 +392,7 @@ class Hub(Ordered):
         served = admin.resource(look, wsdls, tell, self._public(), console)
         site = BoundedSite(served, edge.LIMIT, self._namespace, self._reactor, spool.folder(self._data))
         site.refusal, site.limit, site.answering = edge.refusal, console.limit, edge.ANSWERING
-        site.room, site.spool_room, site.owner = self._room.demand, self._spool_room, _address_of
+        site.room, site.spool_room, site.share_of = self._room.demand, self._spool_room, _share_of_address
         return site
 
     def _console(self, look: Callable[[], defer.Deferred[admin.Readiness]]) -> edge.Console:
@@ -418,9 +418,9 @@ class Hub(Ordered):
         return self._desks[DOCUMENTS].contract.namespace
 
 
-def _address_of(channel: Any) -> Owner:
-    """Return whose connection to the admin port it is: its address's."""
-    return Owner(place_of(str(channel.getPeer().host)))
+def _share_of_address(channel: Any) -> PortShare:
+    """Return the share of the address that a connection to the admin port comes from."""
+    return PortShare(place_of(str(channel.getPeer().host)))
 
 
 def wsdls_of(service: Contract, at: str) -> dict[str, bytes]:

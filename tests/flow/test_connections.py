@@ -12,7 +12,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from hub import connections
 from hub.chunks import Chunks, Misframed
-from hub.connections import GRACE, GREETING, HEADERS, LINGER, READING, SLOWEST, Connections, Owner
+from hub.connections import GRACE, GREETING, HEADERS, LINGER, READING, SLOWEST, Connections, PortShare
 from hub.console.asked import Answer
 from hub.console.edge import Console
 from hub.listener import BoundedSite
@@ -250,7 +250,7 @@ class OwnLine(Line):
 def owned(most, connections):
     """Return a port where each owner has so many connections."""
     port = Port(most)
-    port.site.owner = lambda channel: Owner(channel.transport.key, connections)
+    port.site.share_of = lambda channel: PortShare(channel.transport.key, connections)
     return port
 
 
@@ -302,7 +302,9 @@ def spooling():
         port = Port(1000)
         ports.append(port)
         port.site.body_limit = 40 * LARGE
-        port.site.owner = lambda channel: Owner(channel.transport.key, spool=shares.get(channel.transport.key, 1 << 30))
+        port.site.share_of = lambda channel: PortShare(
+            channel.transport.key, spool=shares.get(channel.transport.key, 1 << 30)
+        )
         port.site.spool_room = SpoolRoom(lambda: left)
         return port
 
