@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import attrs
 import structlog
-from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from hub import closing, contents, declarations, search, submission
 from hub.config.reports import Reports
@@ -30,6 +30,7 @@ from hub.console import asked as given
 from hub.console import layout, passwords, reading, sessions, standing, users
 from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refused, cookie, demand_proof, nothing
 from hub.console.sessions import Session
+from hub.console.turns import Turns
 from hub.console.users import Role
 from hub.database import Journal
 from hub.errors import Rejected, Unready, describe
@@ -93,10 +94,9 @@ class Pages:
     )  #: sessions seen here, until when they may last
     _forms: tuple[Reports, Book] | None = attrs.field(default=None, init=False, repr=False)
     _counting: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(COUNTING), init=False)
-    #: One password at a time: each takes 32 MiB.
-    _comparing: DeferredLock = attrs.field(factory=DeferredLock, init=False)
-    #: One try a commit: the locks of two, in another order at another node, would hold up both nodes' writers.
-    _trying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
+    #: One password at a time: each takes 32 MiB.  And one try a commit: the locks of two, in another order at another node, would hold
+    #: up both nodes' writers.
+    _turns: Turns = attrs.field(default=attrs.Factory(lambda self: Turns(self._now), takes_self=True), init=False)
 
     async def answer(self, asked: Asked) -> Answer:
         """Return the answer to *asked*; what is refused is a page too."""
@@ -217,9 +217,14 @@ class Pages:
         except users.NameUnfit:
             name = ""
         password = asked.form.get("password", "")[: passwords.LONGEST + 1]
-        leave = await self._ask(name, asked.address, now)
-        if leave.again is not None:
-            seconds = int((leave.again - now).total_seconds()) + 1
+        word = self._word()
+
+        async def enter(kept: str) -> Session | None:
+            return await self._journal.write(sessions.enter, name, kept, sessions.name_of(word), asked.address, now)
+
+        again, session = await self._try(name, password, asked.address, now, enter)
+        if again is not None:
+            seconds = int((again - now).total_seconds()) + 1
             later = (
                 f"Too many tries. Try again in {seconds} s."
                 if english
@@ -227,14 +232,7 @@ class Pages:
             )
             refused = await self._ask_to_sign_in(asked, later, 429)
             return attrs.evolve(refused, retry_after=seconds)
-        right = await self._compare(password, leave.password or passwords.NOBODY) and leave.password is not None
-        word = self._word()
-        session = None
-        if right and leave.password is not None:
-            step = (name, leave.password, sessions.name_of(word), asked.address, now)
-            session = await self._trying.run(lambda: self._journal.admit(CONSOLE, sessions.enter, *step))
         if session is None:
-            await self._journal.admit(CONSOLE, sessions.fail, name, asked.address, now)
             wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."
             return await self._ask_to_sign_in(asked, wrong)
         given_up = cookie(BEGINNING, "", 0)
@@ -272,31 +270,59 @@ class Pages:
             return await self._account(
                 visit, "The two are not the same." if english else "Hai lần gõ không giống nhau."
             )
-        leave = await self._ask(name, visit.asked.address, visit.now)
-        if leave.again is not None:
+
+        async def change(kept: str) -> tuple[bool]:
+            hashed = await self._work(CONSOLE, THRESHOLD, passwords.hashed, new, self._salt())
+            return (await self._journal.write(users.change_password, name, hashed, by=name, now=visit.now, was=kept),)
+
+        given_old = old[: passwords.LONGEST + 1]
+        again, changed = await self._try(name, given_old, visit.asked.address, visit.now, change)
+        if again is not None:
             return await self._account(visit, "Too many tries; wait." if english else "Đã thử quá nhiều lần; hãy đợi.")
-        kept = leave.password or passwords.NOBODY
-        if not await self._compare(old[: passwords.LONGEST + 1], kept):
-            await self._journal.admit(CONSOLE, sessions.fail, name, visit.asked.address, visit.now)
+        if changed is None:
             return await self._account(
                 visit, "The present password is not right." if english else "Mật khẩu đang dùng không đúng."
             )
-        hashed = await self._alone(self._comparing, passwords.hashed, new, self._salt())
-        changed = await self._journal.write(
-            users.change_password, name, hashed, by=name, now=visit.now, was=leave.password
-        )
-        if not changed:
+        if changed == (False,):
             raise given.unproven()
         return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
 
-    async def _ask(self, name: str, address: str, now: datetime) -> sessions.Leave:
-        """Ask whether a password may be tried: in turn, as strangers must not fill the journal's queue."""
-        return await _queue(self._trying, lambda: self._journal.admit(CONSOLE, sessions.ask, name, address, now))
+    async def _try(
+        self, name: str, password: str, address: str, now: datetime, then: Callable[[str], Awaitable[T | None]]
+    ) -> tuple[datetime | None, T | None]:
+        """Compare a password when it is its turn, and do what comes *then*, with the hash that is kept, when it was right.
 
-    async def _compare(self, password: str, kept: str) -> bool:
-        return await self._alone(self._comparing, passwords.matches, password, kept)
+        Return what that returned, or None for a wrong one; or when the next try may come.  A try that the hub could not end counts for nothing.
+        """
+        place = sessions.place_of(address)
 
-    async def _alone(self, turn: DeferredLock | DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
+        async def compare() -> tuple[datetime | None, T | None]:
+            leave = await self._journal.admit(CONSOLE, sessions.ask, name, address, now)
+            if leave.again is not None:
+                return leave.again, None
+            try:
+                kept = leave.password or passwords.NOBODY
+                right = await self._work(CONSOLE, THRESHOLD, passwords.matches, password, kept)
+                done = await then(kept) if right and leave.password is not None else None
+                if done is None:
+                    await self._journal.write(sessions.fail, name, address, now)
+            except Exception:
+                await self._take_back(name, address, now)
+                raise
+            if done is None:
+                self._turns.note_failure(place)
+            return None, done
+
+        return await self._turns.take(place, name, compare)
+
+    async def _take_back(self, name: str, address: str, now: datetime) -> None:
+        """Let a try count for nothing that the hub could not end."""
+        try:
+            await self._journal.write(sessions.take_back, name, address, now)
+        except Unready as unready:  # the journal is gone; a few failures are free
+            log.warning("sign-in-still-counted", detail=unready.problem.detail)
+
+    async def _alone(self, turn: DeferredSemaphore, step: Callable[..., T], *words: object) -> T:
         """Do heavy work in turn."""
         return await _queue(turn, lambda: self._work(CONSOLE, THRESHOLD, step, *words))
 
@@ -591,7 +617,7 @@ def _beside(asked: Asked) -> Answer:
     return Answer(content=layout.beside(name), content_type=layout.BESIDE[name], lasting=True)
 
 
-async def _queue(turn: DeferredLock | DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:
+async def _queue(turn: DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:
     """Take *step* when it is its turn; who would wait too long is told to come again."""
     if len(turn.waiting) >= WAITING:
         raise given.busy()

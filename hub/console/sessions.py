@@ -138,6 +138,18 @@ def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, 
     return session
 
 
+def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
+    """Undo what `ask` counted, for a try that came to no end."""
+    tries = counts(name, address)
+    store.one_at_a_time(tx, [each.name for each in tries])
+    known = _known(name, address)
+    wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
+    held = {row.sha256: row.failures for row in tx.execute(sa.select(console_failure).where(wanted))}
+    for each in tries[:2] if known in held else tries:
+        if held.get(each.name):
+            _count(tx, each, held[each.name] - 1, now)
+
+
 def fail(tx: Transaction, name: str, address: str, now: datetime) -> None:
     """Tell that signing in failed; a name of nobody is not written down: it may be a password."""
     known = users.find(tx, name) is not None

@@ -7,11 +7,13 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from hub import store
-from hub.console import passwords, sessions, users
+from hub.console import passwords, sessions, turns, users
 from hub.console.asked import BEGINNING, SESSION
+from hub.console.turns import OF_ONE_PLACE, WAITING
+from hub.errors import Unready
 from hub.schema import console_failure, console_session
 from tests.console import CHEAP, HOST, PASSWORD, Browser
 
@@ -384,10 +386,120 @@ def test_of_many_tries_at_once_one_is_in_the_next_commit_and_they_do_not_fill_th
     journal = HeldUp(browser.pages._journal)
     browser.pages._journal = cast("Any", journal)
     tries: list[Any] = [
-        Deferred.fromCoroutine(browser.pages.answer(browser.form("/sign-in", name="an"))) for _ in range(30)
+        Deferred.fromCoroutine(browser.pages.answer(browser.form("/sign-in", name=f"u{number}")))
+        for number in range(30)
     ]
     assert journal.steps == [sessions.ask]
-    assert [each.result.status for each in tries if each.called] == [503] * 9
+    assert [each.result.status for each in tries if each.called] == [503] * (29 - OF_ONE_PLACE)
+
+
+class Comparing:
+    """Passwords that are compared when the test says so."""
+
+    def __init__(self, pages):
+        self.waiting: list[Any] = []
+        self.done = 0
+        pages._work = self
+
+    def __call__(self, _owner, _cost, step, *words):
+        if step is not passwords.matches:
+            return succeed(step(*words))
+        self.waiting.append((Deferred(), step, words))
+        return self.waiting[-1][0]
+
+    def compare(self):
+        """Compare the one password whose turn it is."""
+        ((told, step, words),) = self.waiting
+        self.waiting.clear()
+        self.done += 1
+        told.callback(step(*words))
+
+
+def trying(browser, pages, name, password):
+    """Begin to sign in, as a browser whose page is open; return what is answered, later."""
+    browser.pages = pages
+    if not browser.page:
+        browser.get("/")
+    asked = browser.form("/sign-in", name=name, password=password)
+    return Deferred.fromCoroutine(pages.answer(asked))
+
+
+def counted(town):
+    """Return the failures that are counted, of names and places and both."""
+    with store.reading(town.engine) as tx:
+        return [row.failures for row in tx.execute(sa.select(console_failure)) if row.failures]
+
+
+def test_who_guesses_at_forty_addresses_keeps_nobody_waiting_who_has_not_failed(town, monkeypatch):
+    monkeypatch.setattr(turns, "TYPOS", 0)  # one failure each will do
+    town.add("an", "H55.13")
+    pages = town.pages()
+    comparing = Comparing(pages)
+    hostile = [Browser(town, f"10.1.0.{number}") for number in range(40)]
+    tries: dict[int, list[Any]] = {number: [] for number in range(40)}
+
+    def hammer():
+        """Let each address have three tries waiting, whatever became of those before."""
+        for number, browser in enumerate(hostile):
+            tries[number] = [each for each in tries[number] if not each.called]
+            for name in ("u1", "u2", "u3")[len(tries[number]) :]:
+                tries[number].append(trying(browser, pages, name, "wrong"))
+
+    for _ in range(40):
+        hammer()
+        comparing.compare()
+    for round_ in range(3):
+        hammer()
+        person = trying(Browser(town, f"10.2.0.{round_}"), pages, "an", PASSWORD)
+        before = comparing.done
+        while not person.called:
+            comparing.compare()
+            hammer()
+        assert person.result.status == 303
+        assert comparing.done - before <= 2, "that of whoever was first, and its own"
+
+
+def test_who_has_only_just_come_with_forty_addresses_takes_turns_with_the_others(town):
+    """Nobody has failed yet, and the queue is full of two or three tries of each address."""
+    town.add("an", "H55.13")
+    pages = town.pages()
+    comparing = Comparing(pages)
+    hostile = [
+        trying(Browser(town, f"10.1.0.{number % 40}"), pages, f"u{number}", "wrong") for number in range(WAITING + 1)
+    ]
+    person = trying(Browser(town, "10.2.0.1"), pages, "an", PASSWORD)
+    assert [each.result.status for each in hostile if each.called] == [503], "who came last where most wait"
+    while not person.called:
+        comparing.compare()
+    assert person.result.status == 303
+    assert comparing.done <= 1 + 40 + 1
+
+
+@pytest.mark.parametrize("at", ["comparing", "entering", "failing"])
+def test_a_try_that_the_hub_could_not_end_counts_for_nothing(town, monkeypatch, at):
+    town.add("an", "H55.13")
+    browser = Browser(town)
+
+    def broken(*_):
+        raise Unready("journal-unavailable", "away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*{"comparing": (passwords, "matches"), "entering": (sessions, "enter"), "failing": (sessions, "fail")}[at], broken)  # fmt: skip
+        for _ in range(20):
+            assert browser.sign_in("an", "wrong" if at == "failing" else PASSWORD).status == 503
+    assert counted(town) == []
+    assert fails(browser, times=7) == [401] * 6 + [429]
+
+
+def test_a_try_for_which_there_was_no_place_counts_for_nothing(town):
+    town.add("an", "H55.13")
+    pages = town.pages()
+    comparing = Comparing(pages)
+    tries = [trying(Browser(town), pages, f"u{number}", "wrong") for number in range(30)]
+    assert [each.result.status for each in tries if each.called] == [503] * (29 - OF_ONE_PLACE)
+    while comparing.waiting:
+        comparing.compare()
+    assert sorted(counted(town)) == [1] * 2 * (1 + OF_ONE_PLACE) + [1 + OF_ONE_PLACE], "of names, pairs and the address"
 
 
 def test_what_failed_is_forgotten_after_a_while(town):
