@@ -5,6 +5,7 @@ Knows the steps of a call up to the journal; keeps nothing and sends nothing.
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from itertools import count
 
 import attrs
 
@@ -19,9 +20,6 @@ from hub.hanoi import day
 from hub.model import DOCUMENTS, Receive
 from hub.province import Province
 from hub.spool import Octets
-
-#: A code no province has: that of the Government Office, in the form of QCVN 102.
-_OUTSIDE = "000.00.00.G22"
 
 
 def rehearse(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
@@ -45,11 +43,17 @@ def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
         if partner.receive is Receive.NONE:
             continue
         if partner.code == config.upstream:
-            yield partner.code, _OUTSIDE
+            yield partner.code, _nobodys(province)
         for unit in partner.units:
             if unit != ANY and _active(province, unit, today):
                 yield partner.code, unit
                 break
+
+
+def _nobodys(province: Province) -> str:
+    """Return a code outside the province that neither the registry nor a partner's file has: what is for it goes to the upstream."""
+    shaped = (f"{number // 100:03}.00.00.Z{number % 100:02}" for number in count(1))  # as QCVN 102 has it: Z01, Z02 …
+    return next(code for code in shaped if not province.routes.knows(code))
 
 
 def _active(province: Province, unit: str, today: date) -> bool:

@@ -86,6 +86,12 @@ class Routes:
         allowed = self._senders.get(partner, frozenset())
         return ANY in allowed or self.canonical(code) in allowed
 
+    def knows(self, code: str) -> bool:
+        """Tell whether *code* is the province's, or the registry or a partner's file has it."""
+        unit = self.canonical(code)
+        named = any(unit in units for units in self._senders.values())
+        return named or unit in self._roll or not self.outside(unit)
+
     def stands_for(self, partner: str, code: str) -> bool:
         """Tell whether *partner* speaks as the unit *code* itself: it is configured with it by name, or is the axis and the unit outside.
 
