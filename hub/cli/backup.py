@@ -23,9 +23,9 @@ from hub.cli.screen import FAILED, Screen, Stop, bar, command, leave, pass_scree
 def backup(screen: Screen, file: Path) -> None:
     from hub import backup as copying
     from hub import vietnamese
-    from hub.config import read
+    from hub.cli.journal import configured
 
-    config = read(screen.config)
+    config = configured(screen)
     if not config.database_url.startswith("sqlite"):
         raise Stop("chỉ sao lưu được SQLite; với PostgreSQL hãy dùng pg_dump", "SQLite only; on PostgreSQL use pg_dump")
     try:
@@ -73,11 +73,10 @@ def backup(screen: Screen, file: Path) -> None:
 @pass_screen
 def verify(screen: Screen) -> None:
     from hub import store, vietnamese
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
     count, fields = 0, {}
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         for problem in _problems(tx):
             count += 1
             screen.row({"kind": "damage", "problem": problem}, t(vietnamese.of(problem) or problem, problem))

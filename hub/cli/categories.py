@@ -18,10 +18,9 @@ from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
 @pass_screen
 def categories(screen: Screen, name: str | None, code: str | None) -> None:
     from hub import lists, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         if name is None:
             held = [
                 {

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
     """Close the months of *period* of *form* (None: of every form); count again what is closed, and make revisions where it differs."""
     from hub import closing, store
-    from hub.cli.journal import opened, say_outstanding
-    from hub.config import read
+    from hub.cli.journal import configured, opened, say_outstanding
     from hub.hanoi import HANOI
     from hub.report import book
     from hub.report.period import PeriodUnreadable, parse
@@ -31,7 +30,7 @@ def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
         months = parse(period).months
     except PeriodUnreadable as error:
         raise click.UsageError(str(error)) from None
-    config = read(screen.config)
+    config = configured(screen)
     known = book.read(config.reports)
     with opened(config, counts=True) as engine:
         with store.reading(engine) as tx:
@@ -123,8 +122,7 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
 def periods(screen: Screen, form: str | None) -> None:
     """Print the closed months of *form* (None: of every form) and the one that is open, each with the moment of its closing."""
     from hub import store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.report import book
 
     columns = {
@@ -136,7 +134,7 @@ def periods(screen: Screen, form: str | None) -> None:
         "closed_at": t("đóng lúc", "closed at"),
         "by": t("người đóng", "by"),
     }
-    config = read(screen.config)
+    config = configured(screen)
     known = book.read(config.reports)
     with opened(config) as engine, store.reading(engine) as tx:
         rows = [row for name in _forms(form, known.forms) for row in _periods(tx, name, known)]

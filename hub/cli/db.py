@@ -47,10 +47,9 @@ def db() -> None:
 @pass_screen
 def status(screen: Screen) -> None:
     from hub import store, upgrades
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    config = read(screen.config)
+    config = configured(screen)
     with opened(config, any_version=True) as engine, store.reading(engine) as tx:
         found, least, needed = store.version_in(tx), upgrades.least(tx), store.latest_version()
         known = upgrades.steps()
@@ -130,10 +129,9 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
 @pass_screen
 def upgrade(screen: Screen, part: str | None) -> None:
     from hub import store, upgrades
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    config = read(screen.config)
+    config = configured(screen)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if config.database_url.startswith("sqlite"):
         Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -181,10 +179,9 @@ def nodes_(screen: Screen) -> None:
     import attrs
 
     from hub import nodes, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         rows = [
             attrs.asdict(seen.node) | attrs.asdict(seen, filter=lambda field, _value: field.name != "node")
             for seen in nodes.seen(tx, datetime.now(UTC))

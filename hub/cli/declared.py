@@ -30,14 +30,13 @@ MESSAGES = 100
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path | None) -> None:
     """Write the workbook in which *unit* declares its figures."""
     from hub import store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.report import book
     from hub.report.template import as_template
 
     if output is None:
         raise click.UsageError(t("--template cần -o TỆP", "--template needs -o FILE"))
-    config = read(screen.config)
+    config = configured(screen)
     with opened(config) as engine, store.reading(engine) as tx:
         asked = ask(tx, unit, period, form, book.read(config.reports))
     output.write_bytes(as_template(asked.form, asked.period, asked.members, asked.names, "en" if english() else "vi"))
@@ -73,12 +72,11 @@ def declare(screen: Screen, unit: str, period: str, form: str, file: Path) -> No
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
     """Print the newest declaration beside the count, the cells that are not equal first."""
     from hub import declarations, hanoi, registry, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.report import book
 
     now = datetime.now(UTC)
-    config = read(screen.config)
+    config = configured(screen)
     with opened(config, counts=True) as engine, store.reading(engine) as tx:
         asked = ask(tx, unit, period, form, book.read(config.reports))
         roll = registry.roll(tx, hanoi.day(now))

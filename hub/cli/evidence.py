@@ -57,12 +57,11 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
     from hub import evidence as deed
     from hub import store
     from hub.cli.declared import ask
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.errors import Unready
     from hub.report import book
 
-    now, config = datetime.now(UTC), read(screen.config)
+    now, config = datetime.now(UTC), configured(screen)
     with opened(config, counts=True) as engine, store.reading(engine) as tx:
         asked = ask(tx, unit, period, form, book.read(config.reports))
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")

@@ -1,7 +1,9 @@
 """Opens the journal for one command.  Knows what an operator must be told when it does not open; no table."""
 
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic, sleep
 
 import sqlalchemy as sa
@@ -9,12 +11,45 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub import damage, duties, marks, store, upgrades
 from hub.agreement import version_mistake
-from hub.cli.screen import UNAVAILABLE, Stop
+from hub.cli.screen import UNAVAILABLE, Screen, Stop, english
 from hub.config import Config
-from hub.errors import SENTENCES, ConfigurationFault
+from hub.errors import SENTENCES, ConfigurationFault, Mistake
 
 #: Who asks for a count waits so long for what was received before, in seconds, and looks so often.
 PATIENCE, _AGAIN = 5.0, 0.1
+
+
+def configured(screen: Screen) -> Config:
+    """Return the configuration, for a command that needs the journal and no partner.
+
+    A mistake in a partner's file is told on standard error and hinders nothing: the configuration is without that partner.
+    What gives messages a way must not use it, for it would give them another one.
+    """
+    from hub import vietnamese
+    from hub.config import read
+
+    def tell(mistakes: Sequence[Mistake]) -> None:
+        for mistake in mistakes:
+            said = mistake if english() else vietnamese.mistake(mistake)
+            place = f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
+            screen.note(
+                f"Cảnh báo: {place}: {said.wrong} ({said.expected}); bỏ qua hệ thống này",
+                f"Warning: {place}: {said.wrong} ({said.expected}); going on without this partner",
+            )
+
+    return read(screen.config, set_aside=tell)
+
+
+def _line(home: Path, place: str) -> str:
+    """Return the line of the key at *place*, `partners/CODE.toml: KEY`; nothing where it is not there, or the mistake names the line."""
+    file, _, keys = place.partition(": ")
+    key = re.escape(keys.rpartition(".")[2])
+    try:
+        lines = (home / file).read_text("utf-8").splitlines() if key else []
+    except (OSError, ValueError):
+        return ""
+    found = (number for number, line in enumerate(lines, 1) if re.match(rf'\s*"?{key}"?\s*=', line))
+    return next((f" (line {number})" for number in found), "")
 
 
 @contextmanager

@@ -19,10 +19,9 @@ def links(screen: Screen) -> None:
     from datetime import UTC, datetime
 
     from hub import linkbook, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         found = linkbook.seen(tx, datetime.now(UTC))
     titles = {
         "link": t("đường truyền", "link"),

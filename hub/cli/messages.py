@@ -85,10 +85,9 @@ def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] |
 @pass_screen
 def messages(screen: Screen, /, limit: int | None, only_count: bool, **options: Any) -> None:
     from hub import search, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         wanted = chosen(tx, options)
         if only_count:
             click.echo(search.count(tx, wanted))
@@ -142,11 +141,10 @@ def one(tx: "Transaction", name: str) -> "Message":
 @pass_screen
 def show(screen: Screen, name: str, raw: bool, signature: bool) -> None:
     from hub import deliveries, search, store
-    from hub.cli.journal import opened
+    from hub.cli.journal import configured, opened
     from hub.cli.signatures import kept
-    from hub.config import read
 
-    config = read(screen.config)
+    config = configured(screen)
     with opened(config) as engine, store.reading(engine) as tx:
         message = one(tx, name)
         if raw:
@@ -210,10 +208,9 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 @pass_screen
 def trace(screen: Screen, name: str) -> None:
     from hub import deliveries, events, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         message = one(tx, name)
         happened = events.of_message(tx, message.id)
         made = deliveries.of_message(tx, message.id)

@@ -58,7 +58,8 @@ _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty"
 @click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
 @pass_screen
 def move(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
-    from hub.config import database, read
+    from hub.cli.journal import configured
+    from hub.config import database
     from hub.config.writing import quoted
 
     try:
@@ -66,7 +67,7 @@ def move(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None
     except database.Unfit as unfit:
         wrong, expected = unfit.args
         raise click.UsageError(f"--to: {wrong} ({expected})") from unfit
-    config = read(screen.config)
+    config = configured(screen)
     if target.startswith("sqlite") or not config.database_url.startswith("sqlite"):
         raise click.UsageError(
             t("chỉ chuyển được từ SQLite sang PostgreSQL", "a journal moves from SQLite to PostgreSQL only")

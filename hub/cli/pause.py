@@ -46,14 +46,14 @@ def resume(screen: Screen, code: str, reason: str) -> None:
 def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
     """Write it in the journal; tell whether anything changed."""
     from hub import partners, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.model import Receive
 
-    config = read(screen.config)
-    if code not in config.partners:
+    config = configured(screen)
+    partner = config.partners.get(code)
+    if partner is None and not (config.path.parent / "partners" / f"{code}.toml").exists():
         raise Stop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
-    if config.partners[code].receive is not Receive.PUSH:
+    if partner is not None and partner.receive is not Receive.PUSH:
         raise Stop(f"trục không đẩy tới {code}", f"the hub does not push to {code}", USAGE)
     if paused and not reason.strip():
         raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))

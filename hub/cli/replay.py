@@ -87,12 +87,11 @@ def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
     from hub import operations, registry, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.hanoi import day
 
     _check(ids, recipient, reason, options)
-    with opened(read(screen.config)) as engine:
+    with opened(configured(screen)) as engine:
         with store.reading(engine) as tx:
             unit = registry.canonical(tx, recipient, day(datetime.now(UTC))) if recipient else None
             plan = operations.plan_give_up(tx, chosen(tx, options, ids or None), unit)

@@ -143,8 +143,7 @@ def report(
 ) -> None:
     from hub import ledger, registry, search, store
     from hub.cli.declared import ask
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.errors import Unready
     from hub.report import book, evidence
     from hub.workload import beside
@@ -166,7 +165,7 @@ def report(
     if kind == "xml" and not only_facts and explain is None and _gave_out(screen, named, reason.strip(), output):
         return
     now = datetime.now(UTC)
-    config = read(screen.config)
+    config = configured(screen)
     forms = book.read(config.reports)
     with opened(config, counts=True) as engine, store.reading(engine) as tx:
         if unit is None or period is None:

@@ -25,10 +25,10 @@ def trust() -> None:
 def list_trust(screen: Screen) -> None:
     from hub import heard
     from hub.certificates import fingerprint
-    from hub.config import read
+    from hub.cli.journal import configured
     from hub.revocation import RevocationList
 
-    config, now = read(screen.config), datetime.now(UTC)
+    config, now = configured(screen), datetime.now(UTC)
     known = heard.load(config, now)
     lists = [RevocationList(crl) for crl in config.crls]
     lists += [one.said for one in known if isinstance(one.said, RevocationList)]

@@ -28,10 +28,9 @@ def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_
     Nothing is written by *dry_run*, with a mistake in the list, or, without *yes*, when it changes units that are there.
     """
     from hub import agencylist, registry, store, unitfile
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    config = read(screen.config)
+    config = configured(screen)
     with opened(config) as engine:
         with store.reading(engine) as tx:
             known = registry.units(tx, outside=True)

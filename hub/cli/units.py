@@ -44,11 +44,10 @@ def units() -> None:
 @pass_screen
 def list_units(screen: Screen, outside: bool) -> None:
     from hub import registry, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.province import Province
 
-    config = read(screen.config)
+    config = configured(screen)
     with opened(config) as engine, store.reading(engine) as tx:
         found = registry.units(tx, outside=outside)
     routes = Province.of(config, found).routes
@@ -90,10 +89,9 @@ def list_units(screen: Screen, outside: bool) -> None:
 @pass_screen
 def export(screen: Screen, outside: bool, output: Path | None) -> None:
     from hub import registry, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         found = registry.units(tx, outside=outside)
     _write(screen, found, output)
 

@@ -61,8 +61,7 @@ def users() -> None:
 @pass_screen
 def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_file: Path | None) -> None:
     from hub import store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.console import users as people
 
     user = people.User(
@@ -74,7 +73,7 @@ def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_f
     )
     if not user.units and user.role is not people.Role.OPERATOR:
         raise click.UsageError(t("cần --unit", "--unit is needed"))
-    with opened(read(screen.config)) as engine:
+    with opened(configured(screen)) as engine:
         with store.reading(engine) as tx:
             unknown, taken = people.unknown(tx, user.units), people.find(tx, user.name) is not None
         if unknown:
@@ -96,11 +95,10 @@ def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_f
 @pass_screen
 def list_users(screen: Screen) -> None:
     from hub import store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.console import users as people
 
-    with opened(read(screen.config)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, store.reading(engine) as tx:
         found = people.every(tx)
     titles = {
         "name": t("tên", "name"),
@@ -123,12 +121,11 @@ def list_users(screen: Screen) -> None:
 @pass_screen
 def password(screen: Screen, name: str, password_file: Path | None) -> None:
     from hub import store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.console import users as people
 
     name = _named(name)
-    with opened(read(screen.config)) as engine:
+    with opened(configured(screen)) as engine:
         with store.reading(engine) as tx:
             _must_be(people.find(tx, name) is not None, name)
         hashed = _hashed(name, password_file)
@@ -148,12 +145,11 @@ def password(screen: Screen, name: str, password_file: Path | None) -> None:
 @pass_screen
 def remove(screen: Screen, name: str) -> None:
     from hub import store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.console import users as people
 
     name = _named(name)
-    with opened(read(screen.config)) as engine, store.writing(engine) as tx:
+    with opened(configured(screen)) as engine, store.writing(engine) as tx:
         _must_be(people.remove(tx, name, by=getpass.getuser(), now=datetime.now(UTC)), name)
     screen.row({"name": name}, t(f"Đã xóa {name}.", f"Removed {name}."))
 
@@ -170,15 +166,14 @@ def remove(screen: Screen, name: str) -> None:
 @pass_screen
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
     from hub import store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.console import sessions
     from hub.console import users as people
 
     if end and name is None:
         raise click.UsageError(t("--end cần NAME", "--end needs NAME"))
     name, now = None if name is None else _named(name), datetime.now(UTC)
-    with opened(read(screen.config)) as engine:
+    with opened(configured(screen)) as engine:
         with store.reading(engine) as tx:
             if name is not None:
                 _must_be(people.find(tx, name) is not None, name)

@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -47,11 +47,16 @@ _UNIT_EXPECTED = "an agency code without spaces, such as H55.13, or '*'"
 
 
 def read(
-    path: Path, environment: Mapping[str, str] | None = None, candidates: Mapping[str, str] | None = None
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    candidates: Mapping[str, str] | None = None,
+    *,
+    set_aside: Callable[[Sequence[Mistake]], None] | None = None,
 ) -> Config:
     """Return the configuration at *path*; `LIENTHONG_TABLE_KEY` in *environment* overrides hub.toml.
 
-    *candidates* (partner code -> TOML) stand in for partner files that are not written yet.  Raises `ConfigurationFault` with
+    *candidates* (partner code -> TOML) stand in for partner files that are not written yet.  Where *set_aside* is given, the mistakes of
+    partners' files go to it, and the configuration is without these partners: for what needs the rest alone.  Raises `ConfigurationFault` with
     every mistake that the files show by themselves; hub/check.py finds what takes a clock, a database or a socket.
     """
     path = path.absolute()
@@ -86,8 +91,8 @@ def read(
     signing = officials.read(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
     table.close()
 
-    partners = _partners(home, candidates or {}, mistakes)
-    links = linked.read(links_table, frozenset(partners))
+    partners, wrong = _partners(home, candidates or {})
+    links = linked.read(links_table, frozenset(partners) | {path.stem for path in _partner_files(home)})
     if public_url:
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
@@ -96,8 +101,8 @@ def read(
         expected = f"one of {', '.join(partners)}" if partners else f"partners/{upstream}.toml"
         table.wrong("upstream", f"there is no partner {upstream}", expected)
     shown = own.certificates if own else ()
-    mistakes += _disagreements(partners, upstream, shown)
     everyone = [certificate for partner in partners.values() for certificate in partner.certificates]
+    partners = _without(partners, [*wrong, *_disagreements(partners, upstream, shown)], set_aside or mistakes.extend)
     sample = any(map(is_sample, [*everyone, *authorities, *shown, *(signing.everybody if signing else ())]))
     if syslog and (syslog.host, syslog.port) in {(soap.host, soap.port), (admin.host, admin.port)}:
         table.wrong("syslog.port", f"{syslog.port} is another port of the hub too", "another port")
@@ -326,9 +331,25 @@ def _feed(table: Table, home: Path) -> Broker | None:
     )
 
 
-def _partners(home: Path, candidates: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Partner]:
-    paths = {path.stem: path for path in (home / "partners").glob("*.toml") if not path.name.startswith(".")}
-    partners = {}
+def _partner_files(home: Path) -> list[Path]:
+    return [path for path in (home / "partners").glob("*.toml") if not path.name.startswith(".")]
+
+
+def _without(
+    partners: Mapping[str, Partner], wrong: Sequence[Mistake], tell: Callable[[Sequence[Mistake]], None]
+) -> dict[str, Partner]:
+    """Return the partners whose files have nothing *wrong*, which is told where there is any."""
+    if wrong:
+        tell(wrong)
+    files = {mistake.path.partition(":")[0] for mistake in wrong}
+    return {code: partner for code, partner in partners.items() if f"partners/{code}.toml" not in files}
+
+
+def _partners(home: Path, candidates: Mapping[str, str]) -> tuple[dict[str, Partner], list[Mistake]]:
+    """Return the partners whose files can be read, and every mistake of these files."""
+    paths = {path.stem: path for path in _partner_files(home)}
+    partners: dict[str, Partner] = {}
+    mistakes: list[Mistake] = []
     for code in sorted({*paths, *candidates}):
         shown = f"partners/{code}.toml"
         before = len(mistakes)
@@ -338,7 +359,7 @@ def _partners(home: Path, candidates: Mapping[str, str], mistakes: list[Mistake]
             content = _toml(paths[code], shown, mistakes)
         if len(mistakes) == before:
             partners[code] = _partner(code, Table(content, shown, mistakes), home, mistakes)
-    return partners
+    return partners, mistakes
 
 
 def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Partner:

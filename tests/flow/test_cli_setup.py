@@ -469,6 +469,57 @@ def test_a_code_that_is_no_file_name_is_refused(
     assert not list(home.parent.glob("x.toml"))
 
 
+@pytest.mark.parametrize("unit", ["000.00.00.G22", "000.00.00.Z01"])
+def test_a_partner_may_have_any_agency_of_the_country_and_check_still_finds_a_way_up(
+    typed: Type, ca: pki.Authority, tmp_path: Path, unit: str
+) -> None:
+    certificate = issued(ca, tmp_path, "vpcp2")
+    assert typed("partners", "add", "vpcp2", "--certificate", certificate, "--unit", unit, "--fetch").exit_code == 0
+    checked = typed("check")
+    assert (checked.exit_code, checked.stderr) == (0, ""), checked.output
+
+
+#: What an operator slips into a partner's file, and what tells where.
+SLIPS = {
+    "colour = red\n# hết": "partners/vpub.toml: is not TOML",
+    "[policy]\ntimeout = 'soon'": "partners/vpub.toml: policy.timeout (line ",
+    "colour = 'red'": "partners/vpub.toml: colour (line ",
+}
+#: Commands that ask the database alone.
+ASKS_THE_JOURNAL: list[tuple[tuple[str, ...], int]] = [
+    (("messages",), 0),
+    (("messages", "--count", "--json"), 0),
+    (("show", "x"), 4),
+    (("trace", "x"), 4),
+    (("db", "verify"), 0),
+    (("db", "status"), 0),
+    (("resume", "vpub"), 0),
+    (("pause", "vpub", "--reason", "x"), 0),
+    (("give-up", "--partner", "vpub", "--reason", "x"), 4),
+    (("report", "H55.13", "2026-11"), 0),
+    (("units", "list"), 0),
+    (("users", "list"), 0),
+    (("links",), 0),
+    (("trust", "list"), 0),
+]
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_in_a_partners_file_takes_no_command_away_that_needs_the_journal_alone(
+    home: Path, typed: Type, slip: str
+) -> None:
+    path = home / "partners/vpub.toml"
+    path.write_text(path.read_text("utf-8") + slip + "\n", "utf-8")
+    for words, code in ASKS_THE_JOURNAL:
+        asked = typed(*words)
+        assert asked.exit_code == code, (words, asked.output)
+        assert SLIPS[slip] in asked.stderr, words
+        assert "line" in asked.stderr
+        assert "partners/" not in asked.stdout
+    for words in (("check",), ("partners", "list"), ("replay", "--partner", "vpub", "--reason", "x")):
+        assert typed(*words).exit_code == 78, words  # what gives a message its way needs every partner
+
+
 # --- trust ---------------------------------------------------------------------------------------------------------
 
 
