@@ -25,9 +25,9 @@ HEALTHZ = 1.0
 
 def faults(name: str, found: Round, ratio: float) -> list[str]:
     """Return which bounds the round *found* broke."""
-    said = [f"{len(found.failed)} of {found.sent} honest calls got no receipt: {found.failed[0][:300]}"] * bool(
-        found.failed
-    )
+    said = []
+    if found.failed:
+        said.append(f"{len(found.failed)} of {found.sent} honest calls got no receipt: {found.failed[0][:300]}")
     most = REPORTS if name == "reports" else RATIO
     if ratio > most:
         said.append(f"p99 is {ratio:.1f} times that of the quiet rounds; at most {most:g}")
