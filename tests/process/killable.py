@@ -14,6 +14,7 @@ from twisted.scripts.twistd import run
 import hub.answers
 import hub.claims
 import hub.contents
+import hub.duties
 import hub.journal
 import hub.sender
 
@@ -25,6 +26,9 @@ POINTS = {
     "claimed-not-sent": (hub.sender.Sender, "send", "before"),
     "sent-not-settled": (hub.claims, "settle", "before"),
     "settled-not-committed": (hub.claims, "settle", "after"),
+    "enclosed-not-committed": (hub.duties, "enclose", "after"),
+    "promised-not-written": (hub.duties, "write_next", "before"),
+    "written-not-committed": (hub.duties, "write_next", "after"),
     "fetched-not-answered": (hub.answers, "document", "before"),
     "confirmed-not-answered": (hub.answers, "confirmed", "before"),
 }

@@ -1,7 +1,6 @@
 """Pull the plug, twenty times, at chosen places and at random: no receipted message is lost, each is delivered, each counts once."""
 
 import hashlib
-import os
 import random
 import sys
 import threading
@@ -128,14 +127,10 @@ def test_twenty_ends_lose_nothing_and_count_nothing_twice(hub, tmp_path):
                 hub.kill()
                 ended["random"] += 1
                 continue
-            os.environ |= {"KILLABLE_POINT": point, "KILLABLE_PASS": str(when), "KILLABLE_MARK": str(mark)}
-            os.environ["PYTHONPATH"] = str(ROOT)
-            hub.start(sys.executable, "-m", "tests.process.killable", wait=False)
+            start_to_end(hub, point, when, mark, wait=False)
             until(lambda: hub.process.poll() is not None or load.broken, f"the end at {point}", 60)
             assert not load.broken
-            assert (hub.process.returncode, mark.exists() and mark.read_text()) == (-9, point), hub.log.read_text()[
-                -2000:
-            ]
+            assert_ended(hub, point, mark)
             ended[point] += 1
         hub.start()
         time.sleep(1)
@@ -148,6 +143,51 @@ def test_twenty_ends_lose_nothing_and_count_nothing_twice(hub, tmp_path):
     assert_nothing_lost(hub, load)
     assert_counted_once(hub, load)
     print(f"{len(load.receipts)} receipted, ends: {dict(ended)}")  # noqa: T201 - shown by pytest -s, and when it fails
+
+
+def start_to_end(hub, point, passes, mark, *, wait):
+    """Start a hub that ends at *point*, the pass number *passes* through it."""
+    hub.env |= {"KILLABLE_POINT": point, "KILLABLE_PASS": str(passes), "KILLABLE_MARK": str(mark)}
+    hub.env["PYTHONPATH"] = str(ROOT)
+    hub.start(sys.executable, "-m", "tests.process.killable", wait=wait)
+
+
+def assert_ended(hub, point, mark):
+    assert (hub.process.returncode, mark.exists() and mark.read_text()) == (-9, point), hub.log.read_text()[-2000:]
+
+
+@pytest.mark.parametrize("hub", DATABASES, indirect=True)
+def test_what_a_receipt_promised_is_counted_once_wherever_the_hub_ends_before_it_is_done(hub, tmp_path):
+    mark = tmp_path / "mark"
+    series = [
+        *("BEGIN:VCALENDAR", "METHOD:REQUEST", "BEGIN:VEVENT", "UID:giao-ban", "DTSTAMP:20261101T000000Z"),
+        *("DTSTART:20261102T010000Z", "RRULE:FREQ=DAILY;COUNT=300", "ORGANIZER:mailto:a@b", "SUMMARY:Giao ban"),
+        *("END:VEVENT", "END:VCALENDAR", ""),
+    ]
+    packet = document(
+        "H55.13",
+        ["H55.14"],
+        number="1",
+        notation="GM",
+        subject="Lịch năm",
+        promulgated=date(2026, 11, 20),
+        attachments=[("lich.ics", "\r\n".join(series).encode())],
+    )
+    start_to_end(hub, "enclosed-not-committed", 1, mark, wait=True)
+    with hub.client("sotttt") as client:
+        receipted = client.send(packet, "lich-nam").document_id
+    for point in ("enclosed-not-committed", "written-not-committed", "promised-not-written"):
+        if point != "enclosed-not-committed":
+            mark.unlink()
+            start_to_end(hub, point, 2, mark, wait=False)
+        until(lambda: hub.process.poll() is not None, f"the end at {point}", 60)
+        assert_ended(hub, point, mark)
+    hub.start()
+    facts = [fact for fact in hub.cli("report", "--facts", "--json") if fact["service"] == "meetings"]
+    assert {fact["id"] for fact in facts} == {receipted}
+    assert Counter(fact["milestone"] for fact in facts) == {"called": 300, "scheduled": 300, "series": 1}
+    told = Counter(each["event"] for each in hub.cli("trace", receipted, "--json") if each.get("service") == "meetings")
+    assert told == {"fact-recorded": 601}, "each of them once"
 
 
 def waiting(hub):
