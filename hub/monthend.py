@@ -64,15 +64,12 @@ class MonthEnd(Regular):
         self._begun = self._begun or self._now()
         try:
             names = await self._journal.read(lambda _tx: closing.counting_forms(self._book().forms))
-            for name in names:
-                await self._take_up_late(name)
-                while await self._close_next(name):
-                    pass
+            open_still = [name for name in names if not await self._close_all(name)]
         except _Stopped:
             return
         except CancelledError:
             raise
-        except (Unready, ConfigurationFault, closing.FactsOutstanding) as fault:
+        except (Unready, ConfigurationFault) as fault:
             log.warning(
                 "months-not-closed", error=str(fault)
             )  # it is tried again; forms and calendar are read each time
@@ -80,7 +77,19 @@ class MonthEnd(Regular):
         except Exception:
             log.exception("months-not-closed")
             return
-        self._done, self._begun = today, None
+        if not open_still:
+            self._done, self._begun = today, None
+
+    async def _close_all(self, form: str) -> bool:
+        """Do the day's work for *form*.  False where facts that were received before are still to be written: it is tried again."""
+        try:
+            await self._take_up_late(form)
+            while await self._close_next(form):
+                pass
+        except closing.FactsOutstanding as early:
+            log.warning("months-not-closed", error=f"{form}: facts-outstanding: {early}")
+            return False
+        return True
 
     async def _close_next(self, form: str) -> bool:
         """Close the month of *form* that comes next.  Returns whether there was one to close."""

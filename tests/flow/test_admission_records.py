@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
-from hub import config
+from hub import config, duties
 from hub.admission import judge_record
 from hub.errors import Rejected
 from hub.model import HUB, Fact, Problem, Receive, Record, Unit
@@ -84,3 +84,29 @@ def test_what_a_partner_may_not_say_or_nobody_can_read_is_refused_and_kept(provi
 
 def test_the_hub_may_speak_for_every_unit(province):
     assert judged(province, b"open H55.14", partner=HUB).problems == ()
+
+
+def many(count, last="H55.13"):
+    """A message of so many facts, the last of the unit *last*."""
+    return " ".join(["open", *["000.00.13.H55"] * (count - 1), last]).encode()
+
+
+def test_what_is_more_than_one_transaction_writes_goes_apart_as_it_was_judged(province):
+    entry = judged(province, many(2 * duties.SLICE + 1))
+    assert (entry.problems, len(entry.record.facts)) == ((), duties.SLICE)
+    assert [each.facts for each in entry.rest] == [duties.SLICE, 1]
+    told = [fact for each in entry.rest for fact in duties._facts(each.octets, "id", NOW)]
+    assert {fact.unit for fact in told} == {"H55.13"}, "the registry's codes of then"
+    assert judged(province, many(duties.SLICE)).rest == ()
+
+
+def test_the_last_of_many_facts_is_judged_before_there_is_a_receipt(province):
+    entry = judged(province, many(3 * duties.SLICE, "H55.14"))
+    assert [problem.code for problem in entry.problems] == ["sender-not-allowed"]
+    assert (entry.receipt, entry.rest) == (None, ())
+
+
+def test_a_message_of_more_facts_than_any_has_is_refused(province, monkeypatch):
+    monkeypatch.setattr(duties, "MOST_FACTS", 300)
+    assert judged(province, many(300)).problems == ()
+    assert judged(province, many(301)).problems == (Problem("too-many-facts", "301 > 300"),)

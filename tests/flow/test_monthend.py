@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
-from hub import closing, schema, store
+from hub import closing, duties, schema, store
 from hub.database import InlineDatabase
 from hub.errors import ConfigurationFault, Mistake, Unready
 from hub.model import Fact
@@ -185,3 +185,22 @@ def test_a_stop_breaks_the_counting_off_and_the_next_start_closes_the_month(held
 
 def test_the_time_is_utc():
     assert DECEMBER.end.tzinfo is UTC
+
+
+def test_a_month_waits_for_facts_that_were_received_in_it_and_no_other_form_does(held: Held):
+    late = sent("2026-11-20", DECEMBER.start + timedelta(days=5))
+    held.put(late, attrs.evolve(late, service="dossiers", milestone="received", message="d"))
+    with store.writing(held.engine) as tx:
+        owed = duties.pack_facts([attrs.evolve(late, unit="B")])
+        duties.record(tx, late.message, late.at, "mail", owed)
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 10)
+    assert (held.closed("mail"), held.closed("dossiers")) == ([], ["2026-12"])
+    duties.write_all(held.engine)
+    minutes(held, 2)
+    assert held.closed("mail") == ["2026-12"]
+    with store.reading(held.engine) as tx:
+        made = closing.closings(tx, "mail")[0]
+        assert sorted(closing.rows_of(tx, made.form, ["2026-12"])["2026-12"]) == ["A", "B"]
+    _ = service.stopService()
