@@ -44,7 +44,7 @@ def read(
         rows = list(_rows(content.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         return [], [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a file in UTF-8")]
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         expected = f"JSON or CSV with {', '.join(COLUMNS)}, as getAgenciesList gives"
         return [], [], [Mistake(name, f"is no list of agencies: {error}", expected)]
     before = {unit.code: unit for unit in known}

@@ -67,9 +67,9 @@ def _most(
 
     if build(2) == build(1):
         return 1
-    low, high = 0, 1
-    while (bound is None or high <= bound) and fits(build(high)):
-        low, high = high, high * 2
+    low, high, before = 0, 1, b""
+    while (bound is None or high <= bound) and fits(content := build(high)) and content != before:
+        low, high, before = high, high * 2, content
     high = high if bound is None else min(high, bound + 1)
     while high - low > max(1, low // 64):
         middle = (low + high) // 2

@@ -1,5 +1,6 @@
 """The workbook in which a unit declares: what it locks, what is read of it, and what a stranger's file cannot do."""
 
+import hashlib
 import io
 import random
 import re
@@ -226,13 +227,11 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read():
 
 
 def test_a_text_that_no_cell_can_hold_is_refused_however_many_cells_point_at_it():
-    blanks = b"<sst><si><t>" + b" " * 20_000_000 + b"</t></si></sst>"
-    cells = part("xl/worksheets/sheet1.xml", EMPTY).replace(
-        b"</row>", b'<c t="s"><v>0</v></c>' * 100_000 + b"</row>", 1
-    )
+    blanks = b"<sst><si><t>" + b" " * 1_000_000 + b"</t></si></sst>"
+    cells = part("xl/worksheets/sheet1.xml", EMPTY).replace(b"</row>", b'<c t="s"><v>0</v></c>' * 8000 + b"</row>", 1)
     content = packed({"xl/sharedStrings.xml": blanks, "xl/worksheets/sheet1.xml": cells}, EMPTY)
     assert len(content) < 1 << 17
-    ((_, said),) = wrong(content)  # of the first cell: each of them took 5 ms
+    ((_, said),) = wrong(content)  # of the first cell: each of them would be looked at
     assert "more than 32767 characters" in said
 
 
@@ -240,8 +239,26 @@ def test_a_part_that_many_sheets_are_is_not_read_for_each_of_them():
     """Some 3 kB that named one part twenty times were 13 seconds of work."""
     many = b"<worksheet><sheetData><row>" + b"<c/>" * (spreadsheet.NODES - 10) + b"</row></sheetData></worksheet>"
     book = re.sub(b"<sheet [^>]*/>", lambda sheet: sheet[0] * spreadsheet.SHEETS, part("xl/workbook.xml"))
-    ((_, said),) = wrong(packed({"xl/worksheets/sheet1.xml": many, "xl/workbook.xml": book}))
+    parts = {"xl/worksheets/sheet1.xml": many, "xl/workbook.xml": book}
+    assert "for its size" in wrong(packed(parts))[0][1]
+    picture = hashlib.shake_128(b"picture").digest(1 << 20)  # a larger file may hold more
+    ((_, said),) = wrong(packed(parts | {"xl/media/picture.png": picture}))
     assert "too many cells" in said
+
+
+def test_what_a_workbook_may_unpack_to_goes_by_its_size_and_is_enough_for_a_grid_of_styled_cells():
+    grid = b"".join(
+        b'<row r="%d">' % row
+        + b"".join(b'<c r="%c%d" s="5"/>' % (column, row) for column in range(0x4D, 0x57))
+        + b"</row>"
+        for row in range(1000, 11_000)
+    )
+    sheet = part("xl/worksheets/sheet1.xml")
+    styled = packed({"xl/worksheets/sheet1.xml": sheet.replace(b"</sheetData>", grid + b"</sheetData>")})
+    assert read(styled) == read(GOOD)
+    empty = packed({"xl/worksheets/sheet1.xml": sheet.replace(b"</sheetData>", b"<row/>" * 250_000 + b"</sheetData>")})
+    ((_, said),) = wrong(empty)
+    assert "too many cells" in said or "for its size" in said
 
 
 def test_a_doctype_and_with_it_every_entity_is_refused():

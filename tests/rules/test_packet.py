@@ -403,7 +403,7 @@ def test_of_what_is_read_no_more_is_kept_than_a_few_calendars_need():
 
 
 def test_what_is_unpacked_and_too_large_uses_up_the_room_of_what_is_read():
-    """Each of these 400 octets unpacks to 256 KiB before it is known to be too large: sixteen are looked into, and no more."""
+    """Each of these is unpacked as far as 256 KiB before it is known to be too large: sixteen are looked into, and no more."""
     burst = packets.wrap("a.xml", b" " * (1 << 20))
     found = packet.read(
         document(
