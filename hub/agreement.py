@@ -120,7 +120,7 @@ def grant_mistakes(config: Config) -> Iterable[Mistake]:
         for name in partner.calls or ():
             if name not in grants.names():
                 wrong = f"there is no service or operation {name}"
-                yield Mistake(f"partners/{partner.code}.toml: calls", wrong, f"of {', '.join(grants.names())}")
+                yield Mistake(f"partners/{partner.code}.toml: calls", wrong, f"one of {', '.join(grants.names())}")
 
 
 def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:

@@ -314,6 +314,8 @@ _SENTENCES = {
     "a URL that begins with {}": "URL bắt đầu bằng {}",
     "no [settings]: the adapter {} reads none": "không có [settings]: bộ chuyển đổi {} không đọc khóa nào",
     "there is no service {}": "không có dịch vụ {}",
+    "there is no service or operation {}": "không có dịch vụ hay thao tác {}",
+    "'*': it may report figures about any unit": "'*': được báo số liệu về mọi đơn vị",
     "does not fit": "không hợp lệ",
     "a server that takes the hub's certificate": "máy chủ nhận chứng thư của trục",
     "one of the partner's certificates, valid": "một chứng thư của đối tác, còn hiệu lực",

@@ -42,7 +42,7 @@ def _edit(table: Any, changes: Mapping[str, Value], shown: str) -> None:
                     continue
                 table[key] = tomlkit.table()
             if not isinstance(table[key], Table):
-                raise ConfigurationFault([Mistake(f"{shown}: {key}", f"{key} is no table", f"a table, [{key}]")])
+                raise ConfigurationFault([Mistake(f"{shown}: {key}", f"{key} is not a table", f"a table, [{key}]")])
             _edit(table[key], value, shown)
         elif value is None:
             table.pop(key, None)

@@ -16,12 +16,14 @@ from hub.database import InlineDatabase
 from hub.desk import Books
 from hub.ear import AGAIN, GREETING, Connection, Ear
 from hub.errors import Unready
+from hub.model import Receive
 from hub.policy import Policy
 from hub.revocation import RevocationList
+from hub.routes import Post, Routes
 from hub.schema import fact, message
 from hub.workroom import at_once
 from tests import databases, pki
-from tests.province import NOW, ROUTES
+from tests.province import NOW, POSTS, ROUTES, UNITS
 
 IDENTITY = pki.partner("hub")
 
@@ -276,3 +278,17 @@ def test_what_a_partner_was_not_granted_to_tell_is_refused_and_counts_for_nothin
             "call-not-granted: incidents"
         ]
         assert not tx.execute(fact.select()).all()
+
+
+def test_who_may_tell_of_any_unit_tells_of_any_that_the_registry_knows(heard, journal):
+    soc = Partner(code="soc", name="", certificates=(), tells=True)
+    heard.province.partner_with, heard.province.config.partners = lambda _: soc, {"soc": soc}
+    heard.province.routes = Routes.of(
+        UNITS, (*POSTS, Post("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp"
+    )
+    protocol, _line = connect(heard)
+    protocol.handshakeCompleted()
+    protocol.dataReceived(opening(1) + opening(2).replace(b"H55.13", b"H55.99"))
+    assert heard.counts == {"incident": 1, "refused": 1}
+    with store.reading(journal.engine) as tx:
+        assert set(tx.scalars(fact.select().with_only_columns(fact.c.unit))) == {"H55.13"}
