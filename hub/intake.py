@@ -100,6 +100,7 @@ class Intake:
                 unsigned = self._fault(rejected.problems, tracking, soap)
                 senders = envelope.is_senders(rejected.problems)
         except CancelledError:
+            log.info("call-dropped", partner=partner.code if partner else "", tracking=tracking)
             raise
         except Unready as unready:
             unsigned, retry_after = self._unready(unready, tracking, soap), unready.retry_after

@@ -416,6 +416,5 @@ def _all(request: Request, name: bytes) -> list[str]:
 
 def _lost(failure: Any) -> None:
     if failure.check(CancelledError):
-        log.info("call-dropped")  # the caller hung up before its work was begun
-        return
+        return  # the caller hung up before its work was done
     log.error("answer-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
