@@ -11,13 +11,14 @@ import attrs
 import structlog
 from lxml import etree
 
-from hub import contents, journal, window
+from hub import contents, events, journal, window
 from hub.carriage import Carriage
 from hub.config import Partner
 from hub.contract import Contract
 from hub.database import Journal
 from hub.errors import Rejected
 from hub.journal import Entry, Taken
+from hub.model import Event
 from hub.opening import Opened, Read
 from hub.province import Province
 from hub.routes import Routes
@@ -91,10 +92,13 @@ class Books:
         _nothing_left  #: waits until all facts of before are written, or raises `Unready`
     )
 
-    async def take(self, owner: Owner, entry: Entry, routes: Routes) -> Taken:
-        """Write a judged message, bytes first.  Raises `Unready` when the journal cannot commit it."""
+    async def take(self, owner: Owner, entry: Entry, routes: Routes, mark: Mark | None = None) -> Taken:
+        """Write a judged message, bytes first; *mark* names the signed call that brought it, if one did.
+
+        Raises `Unready` when the journal cannot commit it, and `Rejected`, `replayed`, when that very call was refused before.
+        """
         await self.keep(owner, entry)
-        taken: Taken = await self.journal.admit(owner, journal.take, entry, routes)
+        taken: Taken = await self.journal.admit(owner, take_once, entry, routes, mark)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
         else:
@@ -122,3 +126,22 @@ class Books:
         if isinstance(found, Rejected):
             raise found
         return found
+
+
+def take_once(tx: Transaction, entry: Entry, routes: Routes, mark: Mark | None) -> Taken:
+    """Write a judged message as `journal.take` does; a refusal spends the call *mark*, and no spent call brings a new message.
+
+    Raises `Rejected`, `replayed`; what was written is taken back with the savepoint then.
+    """
+    taken = journal.take(tx, entry, routes)
+    if taken.problems:
+        window.spend(tx, mark, entry.received_at)
+    elif taken.id == entry.id and window.is_spent(tx, mark):
+        raise window.replayed(entry.service)
+    return taken
+
+
+def tell_refused(tx: Transaction, said: Event, mark: Mark | None) -> None:
+    """Journal what is *said* of a refused call, which is spent with it."""
+    events.append(tx, said)
+    window.spend(tx, mark, said.at)

@@ -104,7 +104,9 @@ class DocumentDesk:
             case.tracking,
             case.drawer,
         )
-        taken = await self._books.take(case.owner, attrs.evolve(entry, sha1=case.sha1), province.routes)
+        taken = await self._books.take(
+            case.owner, attrs.evolve(entry, sha1=case.sha1), province.routes, case.opened.mark
+        )
         if taken.problems:
             return answers.refused(case.opened.operation, taken.problems)
         assert taken.receipt is not None

@@ -5,6 +5,7 @@ The sender's: `Rejected` (the message) and `CallRefused` (the call around it).  
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
@@ -41,6 +42,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "attribute-unknown": (
         "Thuộc tính không có trong QCVN 102; hãy bỏ đi",
         "The attribute is none of QCVN 102; leave it out",
+    ),
+    "audience-mismatch": (
+        "Lời gọi được ký để gửi nơi khác (wsa:To không phải trục này); hãy ghi đúng địa chỉ của trục rồi ký lại",
+        "The call was signed for another receiver (its wsa:To is not this hub); address it to this hub and sign again",
     ),
     "calendar-too-large": (
         "Lịch họp có quá nhiều chuỗi, ngày, dòng hoặc người dự; hãy rút ngắn chuỗi hoặc gửi thành nhiều gói",
@@ -372,6 +377,10 @@ def describe(problem: Problem) -> str:
 
 class Rejected(Exception):
     """The sender's fault: the message is refused and the answer names each problem."""
+
+    mark: Any = (
+        None  #: what names the signed call that is refused, a `hub.window.Mark`; None where no signature verified
+    )
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(f"{problem.code}: {problem.detail}" for problem in problems))

@@ -13,11 +13,11 @@ from cryptography import x509
 from lxml import etree
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 
-from hub import carriage, cost, envelope, events, journal
+from hub import carriage, cost, envelope, events
 from hub.carriage import Carriage, Manner, Outgoing
 from hub.certificates import CLIENT, fingerprint
 from hub.config import Partner
-from hub.desk import Books, Case, Desk
+from hub.desk import Books, Case, Desk, take_once, tell_refused
 from hub.errors import CallRefused, Rejected, Unready
 from hub.grants import NotGranted
 from hub.ids import new_id
@@ -30,6 +30,7 @@ from hub.shares import STRANGERS, Owner
 from hub.slimming import Loads
 from hub.spool import Drawer, Octets
 from hub.throttle import Throttle
+from hub.window import Mark
 
 log = structlog.get_logger()
 
@@ -129,10 +130,10 @@ class Intake:
         written = maybeDeferred(self._refuse, owner, said, self._now())
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
 
-    def _refuse(self, owner: Owner, said: Mapping[str, str], now: datetime) -> Deferred[None]:
-        """Journal what is *said* of a refused call.  Raises `Unready` where there is no room: the last of it is not for refusals to fill."""
+    def _refuse(self, owner: Owner, said: Mapping[str, str], now: datetime, mark: Mark | None = None) -> Deferred[None]:
+        """Journal what is *said* of a refused call, the one of that *mark* if it was signed.  Raises `Unready` where there is no room: the last of it is not for refusals to fill."""
         self._books.room()
-        return self._books.journal.admit(owner, events.append, Event("call-refused", now, None, None, said))
+        return self._books.journal.admit(owner, tell_refused, Event("call-refused", now, None, None, said), mark)
 
     def _unready(self, unready: Unready, tracking: str, soap: str) -> bytes:
         """Return the fault of what passes.  What exactly fails here is the operator's to know, and stands in the log."""
@@ -181,7 +182,7 @@ class Intake:
         except NotGranted as refused:  # well signed, so an event tells who asked for what; the body is nobody's to keep
             said = {"partner": refused.partner, "operation": refused.operation, "tracking": tracking}
             problem = refused.problems[0]
-            await self._refuse(owner, {**said, "code": problem.code, "detail": problem.detail}, now)
+            await self._refuse(owner, {**said, "code": problem.code, "detail": problem.detail}, now, refused.mark)
             raise
         except Rejected as rejected:
             self._books.room()
@@ -199,7 +200,7 @@ class Intake:
                 withheld=private,
             )
             await self._books.keep(owner, entry)
-            await self._books.journal.admit(owner, journal.take, entry, province.routes)
+            await self._books.journal.admit(owner, take_once, entry, province.routes, rejected.mark)
             raise
         if opened.partner is not partner:
             log.info("call-relayed", partner=opened.partner.code, relay=partner.code, operation=opened.operation)
@@ -209,7 +210,7 @@ class Intake:
         except Rejected as rejected:
             said = {"partner": partner.code, "operation": opened.operation, "tracking": tracking}
             said["code"] = rejected.problems[0].code
-            await self._refuse(owner, said, now)
+            await self._refuse(owner, said, now, opened.mark)
             raise
 
     async def _perform(

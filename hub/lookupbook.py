@@ -65,11 +65,21 @@ class Leave:
     again: datetime | None = None  #: when to ask again
 
 
-def begin(tx: Transaction, entry: Entry, question: str, spent: Spent, quota: int, mark: Mark | None) -> Begun:
+def begin(
+    tx: Transaction,
+    entry: Entry,
+    question: str,
+    spent: Spent,
+    quota: int,
+    mark: Mark | None,
+    *,
+    repeatable: bool = False,
+) -> Begun:
     """Look whether *entry* was answered before, whether an answer to *question* is kept, and count it otherwise.
 
     The count goes up before anybody is asked, so that no two nodes give a unit more than its *quota*.  A signed call that
-    comes a second time and would count again raises `Rejected`, `replayed`.
+    comes a second time and would count again raises `Rejected`, `replayed`; one that is *repeatable*, as it has an id of its own,
+    only if it was refused.
     """
 
     def step(fresh: bool) -> Begun:
@@ -85,6 +95,8 @@ def begin(tx: Transaction, entry: Entry, question: str, spent: Spent, quota: int
             return Begun(id=entry.id, over=True)
         return Begun(id=entry.id, spent=spent, kept=kept)
 
+    if repeatable:
+        return step(not window.is_spent(tx, mark))
     found = window.once(tx, mark, entry.received_at, step)
     if isinstance(found, Begun):
         return found
@@ -92,10 +104,21 @@ def begin(tx: Transaction, entry: Entry, question: str, spent: Spent, quota: int
 
 
 def settle(
-    tx: Transaction, entry: Entry, routes: Routes, begun: Begun, said: Mapping[str, object], back: bool
+    tx: Transaction,
+    entry: Entry,
+    routes: Routes,
+    begun: Begun,
+    said: Mapping[str, object],
+    back: bool,
+    mark: Mark | None = None,
 ) -> Taken:
-    """Journal *entry* with how it ended, *said*; with *back*, or when it was a repetition after all, its count goes down again."""
+    """Journal *entry* with how it ended, *said*; with *back*, or when it was a repetition after all, its count goes down again.
+
+    A refusal spends the signed call *mark*; not one with *back*, which may be asked again.
+    """
     taken = journal.take(tx, entry, routes)
+    if taken.problems and not back:
+        window.spend(tx, mark, entry.received_at)
     if back or taken.id != entry.id:
         give_back(tx, begun)
     events.append(tx, Event("lookup-settled", entry.received_at, taken.id, None, said))

@@ -85,7 +85,14 @@ class LookupDesk:
         spent = Spent(unit=unit, operation=operation, day=day(case.now))
         quota = config.quota[operation]
         begun = await self._books.journal.admit(
-            case.owner, lookupbook.begin, entry, named, spent, quota, None if question.message_id else case.opened.mark
+            case.owner,
+            lookupbook.begin,
+            entry,
+            named,
+            spent,
+            quota,
+            case.opened.mark,
+            repeatable=question.message_id is not None,
         )
         if begun.over:
             over = Problem("quota-exceeded", f"{unit}: {quota} {operation}")
@@ -158,6 +165,7 @@ class LookupDesk:
             begun,
             {**said, "outcome": ended, **_told(heard)},
             back=away is not None,
+            mark=case.opened.mark,
         )
         log.info("lookup-settled", lookup=taken.id, partner=entry.partner, operation=said["operation"], outcome=ended)
         if away is not None:

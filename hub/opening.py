@@ -4,18 +4,20 @@ Knows the order of those steps, whose certificates may sign, and what a policy t
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import calls, carriage, envelope, grants, signature
+from hub import calls, carriage, envelope, grants, signature, tls, values
 from hub.carriage import Carriage, Manner
 from hub.certificates import SIGN
-from hub.config import Partner
+from hub.config import Config, Partner
 from hub.contract import Contract
 from hub.errors import CallRefused, Rejected
 from hub.model import Problem
@@ -25,6 +27,21 @@ from hub.window import Mark
 
 #: Reads a validated element and the octets of its binary values.
 Read = Callable[[etree._Element, Sequence[bytes | Octets]], Any]  # noqa: SLF001 - lxml has no other name for its elements
+
+#: Refusals that may pass by themselves: the very same call may come again, and take effect then.
+_PASSING = {"revocation-unknown"}
+#: Marks of calls that claim to live until the end of time count until then.
+_LATEST = datetime(9999, 12, 1, tzinfo=UTC)
+
+#: To whom a call is addressed (WS-Addressing 1.0 Core, 3.2; and its submission of 2004), and what names nobody.
+_TO = {
+    f"{{{space}}}To"
+    for space in ("http://www.w3.org/2005/08/addressing", "http://schemas.xmlsoap.org/ws/2004/08/addressing")
+}
+_NOBODY = {
+    "http://www.w3.org/2005/08/addressing/anonymous",
+    "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous",
+}
 
 #: Refusals that may only mean that another of the callers signed: the more, the less they tell.
 _VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
@@ -67,16 +84,28 @@ def open_call(
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
     believed = believe(unpacked, opened, callers, shown, province, now)
-    (child,) = believed.body.iterchildren("*")
-    operation = contract.operation(child)
-    grants.require_granted(believed.partner, province.routes.upstream, contract.name, operation.name)
-    for action in (manner.action, unpacked.action):
-        if not envelope.action_matches(action, operation.action):
-            raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
-    if manner.carriage is Carriage.SWA:
-        carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
-    call = read(child, contract.validate(child, unpacked.loads))
+    with _spending(believed.mark):
+        (child,) = believed.body.iterchildren("*")
+        operation = contract.operation(child)
+        grants.require_granted(believed.partner, province.routes.upstream, contract.name, operation.name)
+        for action in (manner.action, unpacked.action):
+            if not envelope.action_matches(action, operation.action):
+                raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
+        if manner.carriage is Carriage.SWA:
+            carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
+        call = read(child, contract.validate(child, unpacked.loads))
     return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
+
+
+@contextmanager
+def _spending(mark: Mark | None) -> Generator[None]:
+    """Name the call in what refuses it, so that it is spent with the refusal: nobody else may have it take effect later."""
+    try:
+        yield
+    except Rejected as rejected:
+        if rejected.problems[0].code not in _PASSING:
+            rejected.mark = mark
+        raise
 
 
 @attrs.frozen(eq=False)
@@ -136,12 +165,50 @@ def _believe(
             loads=unpacked.loads,
             attached=unpacked.attached or None,
         )
+    except signature.Untimely as untimely:
+        untimely.mark = _mark(partner, untimely.signed, untimely.expires)
+        raise
     except signature.Unverified as error:
         if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
             raise
         return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
-    unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
-    name = hashlib.sha256(f"{partner.code}\n".encode() + verified.signed).hexdigest()
-    mark = Mark(name, verified.expires + policy.clock_skew)
+    mark = _mark(partner, verified.signed, verified.expires)
+    with _spending(mark):
+        unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
+        _require_audience(verified.headers, province.config)
     sha1 = verified.certificate if verified.sha1 else None
     return Believed(partner, verified.body, sha1, unknown, mark, verified.attached)
+
+
+def _mark(partner: Partner, signed: bytes, expires: datetime) -> Mark:
+    name = hashlib.sha256(f"{partner.code}\n".encode() + signed).hexdigest()
+    return Mark(name, min(expires, _LATEST) + partner.policy.clock_skew)
+
+
+def _require_audience(headers: Sequence[etree._Element], config: Config) -> None:
+    """Refuse a call whose signature says that it is for somebody else: it was carried here from another hub.
+
+    A signed wsa:To must be a URL whose host is a name of this hub: that of `public-url` or of the SOAP port, one that the
+    certificate of its TLS bears, or one of loopback.  Port and path may be those of a gateway before us.
+    """
+    for block in headers:
+        if block.tag not in _TO or (said := values.token(block)) in _NOBODY:
+            continue
+        try:
+            host = urlsplit(said).hostname or ""
+        except ValueError:
+            host = ""
+        if host not in _names(config) and not _is_certified(config, host):
+            raise CallRefused(Problem("audience-mismatch", said[:200]))
+
+
+def _names(config: Config) -> set[str | None]:
+    return {"localhost", "127.0.0.1", "::1", config.soap.host, urlsplit(config.public_url or "").hostname} - {None}
+
+
+def _is_certified(config: Config, host: str) -> bool:
+    try:
+        tls.check_host(config.tls.certificate, host)
+    except (Rejected, ValueError):
+        return False
+    return True

@@ -88,7 +88,9 @@ class RecordDesk:
             case.now,
             case.tracking,
         )
-        taken = await self._books.take(case.owner, attrs.evolve(entry, sha1=case.sha1), case.province.routes)
+        taken = await self._books.take(
+            case.owner, attrs.evolve(entry, sha1=case.sha1), case.province.routes, case.opened.mark
+        )
         if taken.problems:
             return answers.refused(operation, taken.problems, namespace)
         assert taken.receipt is not None

@@ -21,7 +21,7 @@ from hub.slimming import Loads
 from hub.tokens import TOKEN, WSSE, WSU
 from hub.xmldsig import SIGNATURE, Dialect, Reference
 
-__all__ = ["Unverified", "Verified", "seal", "sign", "unseal", "verify"]
+__all__ = ["Untimely", "Unverified", "Verified", "seal", "sign", "unseal", "verify"]
 
 _SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 _SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -37,6 +37,15 @@ _OURS = {
 _MOST_TOKENS = 64
 _WSS, _WSS_ATTACHED = Dialect(pointers=True), Dialect(pointers=True, attached=True)
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
+
+
+class Untimely(Unverified):
+    """A signature that holds, of a call that is too old, too new, or made to live too long; its Body was not looked at."""
+
+    def __init__(self, code: str, detail: str, signed: bytes, expires: datetime) -> None:
+        super().__init__(code, detail)
+        self.signed = signed  #: as `Verified.signed`
+        self.expires = expires
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -72,7 +81,7 @@ def verify(
     *loads* are the texts that were taken out of the tree; *attached* the parts beside the envelope, by content id,
     whose octets a Reference may name (None: no such Reference is read).  The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
     `timestamp-missing`, `signature-invalid`, `algorithm-refused`, `certificate-unknown`, `signature-covers-too-little`,
-    `timestamp-expired` (over, older than *max_age*, or made to live longer than that), `timestamp-future`.
+    `timestamp-expired` (over, older than *max_age*, or made to live longer than that), `timestamp-future`; the last two as `Untimely`.
 
     An id that a reference names must be the only one of its name in the document, in any of wsu:Id, Id and xml:id.  Ids that
     no reference names may repeat: a business document may number its own lines with `Id`.
@@ -93,7 +102,7 @@ def verify(
         raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
     _check_digests({each: element for each, element in referred.items() if element is timestamp}, loads)
     created, expires = _lifetime(timestamp)
-    _judge_lifetime(created, expires, now, max_age, skew)
+    _judge_lifetime(created, expires, now, max_age, skew, signature.signed)
     parts = _covered_parts(signature, attached or {})
     _check_digests({each: element for each, element in referred.items() if element is not timestamp}, loads)
     return Verified(
@@ -284,15 +293,24 @@ def _time(leaf: etree._Element) -> datetime:
     raise Unverified("timestamp-missing", f"{markup.local(leaf)} is not a time with a zone: {text[:50]!r}")
 
 
-def _judge_lifetime(created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta) -> None:
+def _judge_lifetime(
+    created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta, signed: bytes
+) -> None:
+    if wrong := _untimely(created, expires, now, max_age, skew):
+        raise Untimely(*wrong, signed, expires)
+
+
+def _untimely(
+    created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta
+) -> tuple[str, str] | None:
+    """Return the code and the detail of what is wrong with a call's time; None for nothing."""
     if expires <= created:
-        raise Unverified("timestamp-expired", "Expires is not after Created")
+        return "timestamp-expired", "Expires is not after Created"
     if expires - created > max_age:
-        life = f"{(expires - created).total_seconds():.0f} s"
-        raise Unverified(
-            "timestamp-expired", f"made to live {life}, at most {max_age.total_seconds():.0f} s is accepted"
-        )
+        life, most = (f"{length.total_seconds():.0f} s" for length in (expires - created, max_age))
+        return "timestamp-expired", f"made to live {life}, at most {most} is accepted"
     if created - now > skew:
-        raise Unverified("timestamp-future", f"Created {written(created)}, now {written(now)}")
+        return "timestamp-future", f"Created {written(created)}, now {written(now)}"
     if now - expires >= skew:
-        raise Unverified("timestamp-expired", f"Expires {written(expires)}, now {written(now)}")
+        return "timestamp-expired", f"Expires {written(expires)}, now {written(now)}"
+    return None

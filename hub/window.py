@@ -1,7 +1,8 @@
 """The signed calls that were taken lately, so that none of them takes effect twice.  Knows marks and until when they count; no signature.
 
 A mark names a call by what was signed and by whom, never by the signature's value: an ECDSA value can be turned into another that is
-valid too.  Operations with an id of their own need none: the same message id with the same bytes is an honest retry, for ever.
+valid too.  A message that is accepted needs none: the same id with the same bytes is an honest retry, for ever.  One that is refused
+spends its mark: its sender was told that it took no effect, so it must take none unless that sender signs it anew.
 """
 
 from collections.abc import Callable
@@ -44,6 +45,17 @@ def once(tx: Transaction, mark: Mark | None, now: datetime, step: Callable[[bool
         return step(fresh)
     except Rejected as rejected:
         return rejected
+
+
+def spend(tx: Transaction, mark: Mark | None, now: datetime) -> None:
+    """Remember that the call *mark* (None: it was not signed) was refused: it must not take effect when somebody sends it again."""
+    if mark is not None:
+        _ = _take(tx, mark, now)
+
+
+def is_spent(tx: Transaction, mark: Mark | None) -> bool:
+    """Tell whether the call *mark* came before, and took its effect or was refused."""
+    return mark is not None and tx.scalar(sa.select(table.c.sha256).where(table.c.sha256 == mark.sha256)) is not None
 
 
 def replayed(what: str) -> CallRefused:

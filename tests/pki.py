@@ -89,6 +89,7 @@ class Authority:
         purposes: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH),
         extension: x509.ExtensionType | None = None,
         critical: Sequence[x509.ExtensionType] = (),
+        names: x509.SubjectAlternativeName | None = None,
     ) -> Identity:
         """Return a key and its certificate for clientAuth and serverAuth on loopback; *label* shares the key of another."""
         made = key(label or name, kind)
@@ -106,7 +107,7 @@ class Authority:
             builder = builder.add_extension(extension, critical=False)
         for each in critical:
             builder = builder.add_extension(each, critical=True)
-        builder = builder.add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)
+        builder = builder.add_extension(names or x509.SubjectAlternativeName(_NAMES), critical=False)
         if key_usage is not None:
             builder = builder.add_extension(key_usage, critical=True)
         signed = builder.sign(self.identity.key, hash_algorithm or hashes.SHA256())

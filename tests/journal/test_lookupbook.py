@@ -38,14 +38,14 @@ def entry(number, message_id=None, text="record", **fields):
     return Entry(**(values | fields))
 
 
-def begin(engine, one, quota=100, mark=None):
+def begin(engine, one, quota=100, mark=None, *, repeatable=False):
     with store.writing(engine) as tx:
-        return lookupbook.begin(tx, one, NAME, TODAY, quota, mark)
+        return lookupbook.begin(tx, one, NAME, TODAY, quota, mark, repeatable=repeatable)
 
 
-def settle(engine, one, begun, *, back=False):
+def settle(engine, one, begun, *, back=False, mark=None):
     with store.writing(engine) as tx:
-        return lookupbook.settle(tx, one, ROUTES, begun, {"outcome": "answered"}, back=back)
+        return lookupbook.settle(tx, one, ROUTES, begun, {"outcome": "answered"}, back=back, mark=mark)
 
 
 def used(engine):
@@ -97,6 +97,24 @@ def test_a_signed_call_that_comes_again_counts_for_nothing(engine):
     with pytest.raises(CallRefused):
         begin(engine, entry(2), mark=mark)
     assert used(engine) == 1
+
+
+def test_a_named_question_that_was_refused_is_asked_again_only_if_it_is_signed_anew(engine):
+    """Else who keeps it asks once more, of whom it may not, when it may."""
+    mark, anew = (Mark(letter * 64, NOW + timedelta(minutes=5)) for letter in "cd")
+    for number, problem, back in ((1, "lookup-unavailable", True), (2, "lookup-refused", False)):
+        one = entry(number, "m-1")
+        begun = begin(engine, one, mark=mark, repeatable=True)
+        refused = entry(number, "m-1", problems=(Problem(problem),), receipt=None)
+        settle(engine, refused, begun, back=back, mark=mark)
+    with pytest.raises(CallRefused, match="replayed"):
+        begin(engine, entry(3, "m-1"), mark=mark, repeatable=True)
+    last = entry(4, "m-1")
+    assert settle(engine, last, begin(engine, last, mark=anew, repeatable=True), mark=anew).problems == ()
+    for each in (anew, mark):
+        assert begin(engine, entry(5, "m-1"), mark=each, repeatable=True).repeated, (
+            "what was answered is answered again"
+        )
 
 
 def test_an_answer_is_kept_until_its_time_is_over_and_then_gone(engine):
