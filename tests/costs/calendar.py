@@ -125,5 +125,5 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 
 def read(content: bytes) -> None:
-    routes = stage.province().routes
-    _ = enclosures.read(packet.read(content), "me", routes, NOW, "id")
+    found, routes = packet.read(content), stage.province().routes
+    _ = enclosures.read(enclosures.find(found), found.sender, "me", routes, NOW, "id")
