@@ -391,6 +391,7 @@ def test_of_many_tries_at_once_one_is_in_the_next_commit_and_they_do_not_fill_th
     ]
     assert journal.steps == [sessions.ask]
     assert [each.result.status for each in tries if each.called] == [503] * (29 - OF_ONE_PLACE)
+    browser.pages._turns._waiting.clear()
 
 
 class Comparing:
@@ -457,6 +458,7 @@ def test_who_guesses_at_forty_addresses_keeps_nobody_waiting_who_has_not_failed(
             hammer()
         assert person.result.status == 303
         assert comparing.done - before <= 2, "that of whoever was first, and its own"
+    pages._turns._waiting.clear()
 
 
 def test_who_has_only_just_come_with_forty_addresses_takes_turns_with_the_others(town):
@@ -473,6 +475,7 @@ def test_who_has_only_just_come_with_forty_addresses_takes_turns_with_the_others
         comparing.compare()
     assert person.result.status == 303
     assert comparing.done <= 1 + 40 + 1
+    pages._turns._waiting.clear()
 
 
 @pytest.mark.parametrize("at", ["comparing", "entering", "failing"])
