@@ -211,7 +211,7 @@ class Pages:
     async def _sign_in(self, asked: Asked) -> Answer:
         begun = asked.cookies.get(BEGINNING, "")
         demand_proof(asked, begun if _WORD.fullmatch(begun) else None)
-        english, now = asked.language == "en", self._now()
+        english = asked.language == "en"
         try:
             name = users.named(asked.form.get("name", ""))
         except users.NameUnfit:
@@ -220,11 +220,12 @@ class Pages:
         word = self._word()
 
         async def enter(kept: str) -> Session | None:
-            return await self._journal.write(sessions.enter, name, kept, sessions.name_of(word), asked.address, now)
+            named = sessions.name_of(word)
+            return await self._journal.write(sessions.enter, name, kept, named, asked.address, self._now())
 
-        again, session = await self._try(name, password, asked.address, now, enter)
+        again, session = await self._try(name, password, asked.address, enter)
         if again is not None:
-            seconds = int((again - now).total_seconds()) + 1
+            seconds = int((again - self._now()).total_seconds()) + 1
             later = (
                 f"Too many tries. Try again in {seconds} s."
                 if english
@@ -276,7 +277,7 @@ class Pages:
             return (await self._journal.write(users.change_password, name, hashed, by=name, now=visit.now, was=kept),)
 
         given_old = old[: passwords.LONGEST + 1]
-        again, changed = await self._try(name, given_old, visit.asked.address, visit.now, change)
+        again, changed = await self._try(name, given_old, visit.asked.address, change)
         if again is not None:
             return await self._account(visit, "Too many tries; wait." if english else "Đã thử quá nhiều lần; hãy đợi.")
         if changed is None:
@@ -288,7 +289,7 @@ class Pages:
         return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
 
     async def _try(
-        self, name: str, password: str, address: str, now: datetime, then: Callable[[str], Awaitable[T | None]]
+        self, name: str, password: str, address: str, then: Callable[[str], Awaitable[T | None]]
     ) -> tuple[datetime | None, T | None]:
         """Compare a password when it is its turn, and do what comes *then*, with the hash that is kept, when it was right.
 
@@ -297,6 +298,7 @@ class Pages:
         place = sessions.place_of(address)
 
         async def compare() -> tuple[datetime | None, T | None]:
+            now = self._now()  # who waited long has a later one
             leave = await self._journal.admit(CONSOLE, sessions.ask, name, address, now)
             if leave.again is not None:
                 return leave.again, None
@@ -310,10 +312,11 @@ class Pages:
                 await self._take_back(name, address, now)
                 raise
             if done is None:
-                self._turns.note_failure(place)
+                self._turns.note_failure(place, name)
             return None, done
 
-        return await self._turns.take(place, name, compare)
+        known = await self._journal.read(sessions.is_known, name, address, self._now())
+        return await self._turns.take(place, name, known, compare)
 
     async def _take_back(self, name: str, address: str, now: datetime) -> None:
         """Let a try count for nothing that the hub could not end."""

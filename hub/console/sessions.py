@@ -99,6 +99,13 @@ def counts(name: str, address: str) -> tuple[Count, Count, Count]:
     )
 
 
+def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
+    """Tell whether *name* has signed in from that address lately."""
+    row = console_failure.c
+    query = sa.select(row.until).where(row.sha256 == _known(name, address), row.until > now)
+    return tx.scalar(query) is not None
+
+
 def ask(tx: Transaction, name: str, address: str, now: datetime) -> Leave:
     """Say whether *name* may try a password now from *address*; if so, it is counted as failed until `enter` says otherwise."""
     tries = counts(name, address)

@@ -1,12 +1,13 @@
 """Whose try to sign in comes next.  Knows places, names and what failed lately; no password, no page.
 
-A password takes 32 MiB and a tenth of a second of a core to compare, so one is compared at a time.  The places that tries come from (an
-address, an IPv6 /64) take turns; those from which nobody has failed lately come first, and who waits at a place that wants much gives
-way to who comes from another.  So those who guess, at however many addresses, wait for one another, and others hardly wait for them.
+A password takes 32 MiB and a quarter of a second of a core to compare, so one is compared at a time.  First comes who has signed in from the
+same place before, then who comes from a place where nobody has failed lately, then the others; in each of these the places (an address,
+an IPv6 /64) take turns.  So those who guess, at however many addresses, wait for one another, and others hardly wait for them.
 """
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from enum import IntEnum
 from typing import TypeVar
 
 import attrs
@@ -15,14 +16,35 @@ from twisted.internet.defer import Deferred, succeed
 from hub.console import asked as given
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 #: So many tries wait together, and of one place: fewer than `edge.ANSWERING`, so that other pages are still answered.
 WAITING, OF_ONE_PLACE = 100, 10
 #: So many failures may be mistypings.
 TYPOS = 2
-#: A failure is remembered for so long, and of so many places.
+#: A failure is remembered for so long.
 REMEMBERED = timedelta(hours=1)
+#: Of so many places, and names at places, failures and turns are remembered.
 PLACES = 10_000
+
+
+class Rank(IntEnum):
+    """Who comes first."""
+
+    KNOWN = 0
+    QUIET = 1
+    GUESSING = 2
+
+
+@attrs.frozen(eq=False)
+class _Try:
+    """One who waits."""
+
+    place: str
+    name: str
+    known: bool
+    turn: Deferred[None] = attrs.field(factory=Deferred)
 
 
 @attrs.define(eq=False)
@@ -30,64 +52,71 @@ class Turns:
     """The tries at one node."""
 
     _now: Callable[[], datetime]
-    #: place -> name -> who waits; the place whose turn is next stands first, and in it who came first.
-    _waiting: dict[str, dict[str, Deferred[None]]] = attrs.field(factory=dict, init=False)
-    _failures: dict[str, tuple[int, datetime]] = attrs.field(
-        factory=dict, init=False
-    )  #: by place, until when they count
+    _waiting: list[_Try] = attrs.field(factory=list, init=False)  #: the oldest first
+    #: Of a place, and of a name at one: how many failures, and until when they count.
+    _failures: dict[tuple[str, ...], tuple[int, datetime]] = attrs.field(factory=dict, init=False)
+    _served: dict[str, int] = attrs.field(factory=dict, init=False)  #: the number of the last turn of each place
+    _number: int = attrs.field(default=0, init=False)  #: of the last turn
     _busy: bool = attrs.field(default=False, init=False)
     _calling: bool = attrs.field(default=False, init=False)
 
-    async def take(self, place: str, name: str, step: Callable[[], Awaitable[T]]) -> T:
-        """Return what *step* returns, taken when it is its turn.  Raises `Refused` (503) when there is no place to wait for one."""
-        await self._wait(place, name)
+    async def take(self, place: str, name: str, known: bool, step: Callable[[], Awaitable[T]]) -> T:
+        """Return what *step* returns, taken when it is its turn; *known*: whether *name* has signed in from *place* before.
+
+        Raises `Refused` (503) when there is no place to wait for one.
+        """
+        await self._wait(_Try(place, name, known))
         try:
             return await step()
         finally:
             self._busy = False
             self._call()
 
-    def note_failure(self, place: str) -> None:
-        """Remember that somebody at *place* gave a wrong password."""
-        count = self._failures[place][0] if self._has_failed(place) else 0
-        self._failures.pop(place, None)  # it comes to stand last: the one that is forgotten first stands first
-        self._failures[place] = count + 1, self._now() + REMEMBERED
-        if len(self._failures) > PLACES:
-            del self._failures[next(iter(self._failures))]
+    def note_failure(self, place: str, name: str) -> None:
+        """Remember that a wrong password of *name* was given at *place*."""
+        for key in ((place,), (place, name)):
+            count = self._count(key)
+            self._failures.pop(key, None)  # it comes to stand last: the one that is forgotten first stands first
+            self._failures[key] = count + 1, self._now() + REMEMBERED
+        _forget(self._failures)
 
-    def _has_failed(self, place: str) -> bool:
-        count, until = self._failures.get(place, (0, self._now()))
-        return count > 0 and until > self._now()
+    def _count(self, key: tuple[str, ...]) -> int:
+        count, until = self._failures.get(key, (0, self._now()))
+        return count if until > self._now() else 0
 
-    def _is_guessing(self, place: str) -> bool:
-        return self._has_failed(place) and self._failures[place][0] > TYPOS
+    def _rank(self, one: _Try) -> Rank:
+        if one.known and self._count((one.place, one.name)) <= TYPOS:
+            return Rank.KNOWN
+        return Rank.GUESSING if self._count((one.place,)) > TYPOS else Rank.QUIET
 
-    def _wait(self, place: str, name: str) -> Deferred[None]:
+    def _wait(self, one: _Try) -> Deferred[None]:
         if not self._busy:
-            self._busy = True
+            self._begin(one)
             return succeed(None)
-        here = self._waiting.get(place, {})
-        if name in here or len(here) >= OF_ONE_PLACE:
+        here = [each for each in self._waiting if each.place == one.place]
+        if len(here) >= OF_ONE_PLACE or any(each.name == one.name for each in here):
             raise given.busy()
-        if sum(map(len, self._waiting.values())) >= WAITING:
-            self._displace(place, len(here) + 1)
-        waiting: Deferred[None] = Deferred()
-        self._waiting.setdefault(place, {})[name] = waiting
-        return waiting
+        if len(self._waiting) >= WAITING:
+            self._displace((self._rank(one), len(here) + 1))
+        self._waiting.append(one)
+        return one.turn
 
-    def _displace(self, place: str, wanted: int) -> None:
-        """Let the last one give way who waits where most is wanted.  Raises `Refused` when *place*, where *wanted* would wait, is that."""
+    def _begin(self, one: _Try) -> None:
+        self._busy = True
+        self._number += 1
+        self._served.pop(one.place, None)
+        self._served[one.place] = self._number
+        _forget(self._served)
 
-        def demand(of: str) -> tuple[bool, int]:
-            return self._is_guessing(of), len(self._waiting[of])
-
-        most = max(self._waiting, key=demand)
-        if demand(most) <= (self._is_guessing(place), wanted):
+    def _displace(self, demand: tuple[Rank, int]) -> None:
+        """Let the last one give way who comes last, where most wait.  Raises `Refused` when who comes, with such a *demand*, is that."""
+        places = [each.place for each in self._waiting]
+        demands = [(self._rank(each), places.count(each.place)) for each in self._waiting]
+        most = max(demands)
+        if most <= demand:
             raise given.busy()
-        _, displaced = self._waiting[most].popitem()
-        if not self._waiting[most]:
-            del self._waiting[most]
-        displaced.errback(given.busy())
+        displaced = self._waiting.pop(len(demands) - 1 - demands[::-1].index(most))
+        displaced.turn.errback(given.busy())
 
     def _call(self) -> None:
         """Let the next one try; not from within another's end, for each would be deeper in the stack."""
@@ -95,11 +124,14 @@ class Turns:
             return
         self._calling = True
         while self._waiting and not self._busy:
-            place = next((each for each in self._waiting if not self._is_guessing(each)), next(iter(self._waiting)))
-            here = self._waiting.pop(place)
-            waiting = here.pop(next(iter(here)))
-            if here:
-                self._waiting[place] = here
-            self._busy = True
-            waiting.callback(None)
+            one = min(self._waiting, key=lambda each: (self._rank(each), self._served.get(each.place, 0)))
+            self._waiting.remove(one)
+            self._begin(one)
+            one.turn.callback(None)
         self._calling = False
+
+
+def _forget(remembered: dict[K, V]) -> None:
+    """Forget what was remembered first."""
+    while len(remembered) > PLACES:
+        del remembered[next(iter(remembered))]

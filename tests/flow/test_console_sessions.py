@@ -478,6 +478,24 @@ def test_who_has_only_just_come_with_forty_addresses_takes_turns_with_the_others
     pages._turns._waiting.clear()
 
 
+def test_who_has_signed_in_from_there_before_comes_first_as_long_as_he_does_not_guess(town):
+    town.add("an", "H55.13")
+    assert Browser(town).sign_in("an").status == 303
+    pages = town.pages()
+    comparing = Comparing(pages)
+    for number in range(WAITING + 1):
+        trying(Browser(town, f"10.1.{number}.1"), pages, "an", "wrong")
+    for word, done in (("wrong", 2), ("wrong", 4), ("wrong", 6), (PASSWORD, None)):
+        person = trying(Browser(town), pages, "an", word)
+        for _ in range(3):
+            comparing.compare()
+            if person.called:
+                break
+        assert person.called is (done is not None)
+        assert done is None or comparing.done == done
+    pages._turns._waiting.clear()
+
+
 @pytest.mark.parametrize("at", ["comparing", "entering", "failing"])
 def test_a_try_that_the_hub_could_not_end_counts_for_nothing(town, monkeypatch, at):
     town.add("an", "H55.13")

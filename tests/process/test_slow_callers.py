@@ -66,12 +66,6 @@ def test_a_body_that_drips_is_cut(port):
     assert 5 < sent < 200
 
 
-def test_a_body_whose_chunks_drip_is_cut(port):
-    heard, sent = dripped(port, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", [b"1\r\nx\r\n"] * 200)
-    assert heard.startswith(b"HTTP/1.1 408 ")
-    assert 5 < sent < 200
-
-
 def test_a_slow_line_is_served(port):
     heard, sent = dripped(port, HEAD + b"Content-Length: 10000\r\nConnection: close\r\n\r\n", [b"x" * 500] * 20)
     assert (heard[9:12], heard[-5:], sent) == (b"200", b"10000", 20)
