@@ -20,7 +20,7 @@ from hub.config.trusting import signed_by
 from hub.errors import Mistake, Rejected
 from hub.hanoi import day
 from hub.lookups import OPERATIONS
-from hub.model import DOCUMENTS, HUB, NATIONAL, Unit
+from hub.model import DOCUMENTS, HUB, NATIONAL, Receive, Unit
 from hub.roll import Roll
 from hub.routes import Routes
 from hub.safe import KEY_EXPECTED
@@ -121,6 +121,16 @@ def grant_mistakes(config: Config) -> Iterable[Mistake]:
             if name not in grants.names():
                 wrong = f"there is no service or operation {name}"
                 yield Mistake(f"partners/{partner.code}.toml: calls", wrong, f"one of {', '.join(grants.names())}")
+
+
+def grant_warnings(config: Config) -> Iterable[Mistake]:
+    """Give the partners that fetch, and may not: what is for them waits for ever."""
+    for partner in config.partners.values():
+        needed = ("GetPendingDocumentIds", "GetDocument", "ConfirmReceived")
+        lacks = [name for name in needed if not grants.is_granted(partner, config.upstream, DOCUMENTS, name)]
+        if partner.receive is Receive.FETCH and lacks:
+            wrong = f"it fetches, and may not call {', '.join(lacks)}"
+            yield Mistake(f"partners/{partner.code}.toml: calls", wrong, "documents, or another receive")
 
 
 def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:

@@ -66,6 +66,7 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *agreement.endings(config, now),
         *agreement.weak_anchors(config),
         *agreement.official_certificates(config, now),
+        *agreement.grant_warnings(config),
         *_secrets(config),
     ]
     judged = [*_key(config), *agreement.partner_certificates(config, now), *agreement.revocations(config)]

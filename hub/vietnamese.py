@@ -315,6 +315,8 @@ _SENTENCES = {
     "no [settings]: the adapter {} reads none": "không có [settings]: bộ chuyển đổi {} không đọc khóa nào",
     "there is no service {}": "không có dịch vụ {}",
     "there is no service or operation {}": "không có dịch vụ hay thao tác {}",
+    "it fetches, and may not call {}": "hệ thống tự lấy về mà không được gọi {}",
+    "documents, or another receive": "documents, hoặc receive khác",
     "'*': it may report figures about any unit": "'*': được báo số liệu về mọi đơn vị",
     "does not fit": "không hợp lệ",
     "a server that takes the hub's certificate": "máy chủ nhận chứng thư của trục",

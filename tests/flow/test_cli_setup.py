@@ -382,6 +382,7 @@ def test_only_what_is_named_changes_and_a_dry_run_changes_nothing(home: Path, ty
     expected = KEPT.replace('"5s"', '"9s"').replace('"fetch"\n', '"fetch"\ncalls = ["documents", "mail"]\n')
     assert kept.read_text("utf-8") == expected
     assert typed("partners", "add", "soyte", "--replace", "--calls", "none", "--tells", "*").exit_code == 0
+    assert "it fetches, and may not call GetPendingDocumentIds" in typed("check").stderr
     found = read(home / "hub.toml", {}).partners["soyte"]
     assert (found.calls, found.tells) == ((), True)
     assert typed("partners", "add", "soyte", "--replace", "--calls", "default", "--tells", "none").exit_code == 0

@@ -189,9 +189,17 @@ def test_officials_ask_and_order_and_each_result_is_a_fact_of_their_unit_and_not
     assert codes(client.VerifyCitizen(**WHO, FullName="Nguyễn Văn Mẫu")) == ["N.VerifyCitizen.CitizenId"]
     assert town.fault("VerifyCitizen", **CITIZEN | {"FullName": "Nguyễn Văn Mẫu " * 50})[0] == "contract-broken"
 
+    # what is not granted any more
+    before = town.asked()
+    hub.cli("partners", "add", "sotttt", "--replace", "--calls", "documents,lookups.LookupEnterprise")
+    hub.cli("reload")
+    assert town.fault("VerifyCitizen", **CITIZEN)[0] == "call-not-granted"
+    assert client.LookupEnterprise(**WHO, EnterpriseCode="4600100001").Report.IsSuccess is True
+    assert town.asked() == before
+
     milestones = sorted(milestone for unit, milestone, _ in town.facts() if unit == "H55.13")
     assert milestones == sorted(
-        ["lookup-enterprise"] * 2
+        ["lookup-enterprise"] * 3
         + ["lookup-category"] * 3
         + ["verify-citizen"] * 2
         + ["postal-ordered", "civil-status-sent", "judicial-record-requested"]

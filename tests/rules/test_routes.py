@@ -106,6 +106,31 @@ def test_the_star_lets_a_partner_send_for_all_and_receive_for_none():
     assert not any(routes.receives("all", unit.code) for unit in UNITS)
 
 
+def test_a_partner_stands_for_its_units_the_axis_for_strangers_and_the_star_for_none():
+    assert ROUTES.stands_for("sotttt", "000.00.13.H55")
+    assert not ROUTES.stands_for("sotttt", "H55.01")
+    assert ROUTES.stands_for("vpcp", "000.00.00.G22")
+    assert not ROUTES.stands_for("vpcp", "H55.01")
+    assert not ROUTES.stands_for("any", "H55.01")
+    assert not ROUTES.stands_for("any", "000.00.00.G22")
+
+
+def test_who_may_tell_of_any_unit_may_send_for_none():
+    routes = Routes.of(UNITS, (*POSTS, Post("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp")
+    for code in ("H55.01", "000.00.13.H55", "000.00.00.G22"):
+        assert routes.permission("soc", code, telling=True) == ()
+        assert not routes.may_send("soc", code)
+        assert routes.permission("soc", code)
+        assert routes.permission("sotttt", "H55.01", telling=True)
+    assert [problem.code for problem in routes.permission("soc", "H55.99", telling=True)] == ["unit-unknown"]
+
+
+def test_a_code_is_known_by_the_registry_by_a_partners_file_or_by_its_shape():
+    routes = Routes.of(UNITS, (*POSTS, Post("far", ("H37",), Receive.NONE)), province="H55", upstream="vpcp")
+    assert all(map(routes.knows, ("H55.01", "000.00.13.H55", "H37", "H55.99", "000.00.99.H55")))
+    assert not routes.knows("000.00.00.Z01")
+
+
 def test_without_a_partner_above_nothing_can_go_up():
     routes = Routes.of(UNITS, POSTS[:2], province="H55", upstream="vpcp")
     with pytest.raises(Rejected, match="unit-without-system"):
