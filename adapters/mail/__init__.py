@@ -62,8 +62,9 @@ SETTINGS = (
 
 #: The part of a collection that takes one mail: why it is no message, empty where it is, or what keeps us from the next one.
 Taking = Generator[Request | Arrival, Any, Unavailable | str]
-#: So many mails are looked at before the cursor is kept.
-_BATCH = 20
+#: So many mails are looked at before the cursor is kept and all that wait are listed anew: a few, or a fiftieth of them up to a bound, as
+#: whoever floods a mailbox would else have each of them listed thousands of times.
+_BATCH, _SHARE, _LARGEST_BATCH = 20, 50, 200
 _UNKNOWN = {530, 534, 535, 538}  #: the server does not know us, or does not like how we prove it (RFC 4954, 6)
 _TOO_LARGE = re.compile(r"\b5\.3\.4\b")
 _NOT_HELD_UP = {200, 400, 404}  #: a folder that is full or gone holds up no other mail: this one has its flag
@@ -138,14 +139,15 @@ class Mail:
                 return flaw
         seen, unusable = int(last or 0), list[str]()
         waiting = [(uid, size) for uid, size in _listed(reply.body) if uid > seen]
-        for uid, size in waiting[:_BATCH]:
+        batch = min(_LARGEST_BATCH, max(_BATCH, len(waiting) // _SHARE))
+        for uid, size in waiting[:batch]:
             why = yield from self._take(uid, size, now)
             if isinstance(why, Unavailable):
                 return why
             if why:
                 unusable.append(f"mail {uid}: {why}")
             seen = uid
-        return Collected(f"{found}:{seen}", more=len(waiting) > _BATCH, unusable=tuple(unusable))
+        return Collected(f"{found}:{seen}", more=len(waiting) > batch, unusable=tuple(unusable))
 
     def _take(self, uid: int, size: int, now: datetime) -> Taking:
         """Take one mail; return why it is no message, or what keeps us from the next one."""

@@ -236,6 +236,15 @@ def test_a_long_mailbox_is_read_in_parts_each_with_its_cursor():
     assert commands[1:] == [rb"UID STORE %d +FLAGS.SILENT (\Seen \Flagged)" % (2 * number) for number in range(1, 21)]
 
 
+@pytest.mark.parametrize(("waiting", "taken"), [(1000, 20), (2500, 50), (60_000, 200)])
+def test_of_a_flooded_mailbox_more_is_taken_each_time_it_is_listed(waiting, taken):
+    adapter = made(mailbox="imap://x.vn/INBOX")
+    listed = b"\r\n".join(b"* %d FETCH (UID %d RFC822.SIZE 30000000)" % (each, each) for each in range(1, waiting + 1))
+    said = [Reply(200, listed, {"uidvalidity": "9"})]
+    ended = hold(adapter.collect("", NOW), lambda _: said.pop() if said else Reply(200, b""))
+    assert (ended.cursor, ended.more, len(ended.unusable)) == (f"9:{taken}", True, taken)
+
+
 @pytest.mark.parametrize("more", [b"UID 1 ", b"UID 1)", b"UID " + b"9" * 50 + b" "])
 def test_a_list_of_mails_is_read_in_one_go_whatever_it_says(more):
     line = b"* 1 FETCH (" + more * (16_000 // len(more)) + b"RFC822.SIZE 1"
