@@ -9,11 +9,24 @@ charges the CPU time that was used, not this.
 """
 
 import re
+from collections.abc import Mapping
 
 from hub.spool import Octets
 
 #: Octets that cost one microsecond.
 MICROSECOND = 8
+#: What reading costs at worst, whatever the message holds and whether it is taken or refused: so many seconds of CPU, and for each octet
+#: so many microseconds.  By reader, as tests/costs has them; none under 64 kB costs over 0.25 s, none under 2 MB over 2 s.
+WORST: Mapping[str, tuple[float, float]] = {
+    "envelope": (
+        0.19,
+        0.9,
+    ),  # namespaces in scope under an inclusive canonical form; prefixes looked for at each element
+    "packet": (0.1, 0.5),  # elements that no schema knows; two thousand recipients without a name
+    "multipart": (0.05, 0.2),  # elements of the envelope, which has 1 MiB at most
+    "dossiers": (0.05, 0.4),  # dossiers with days that no calendar has
+    "declarations": (0.1, 0.6),  # cells that no form has
+}
 #: An estimate for what cannot be looked into: no reactor thread does it, and no honest call of 8 KB is estimated so dear.
 DEAR = 256 * 1024
 #: A message is counted whole up to so many octets; of a larger one `_SAMPLES` slices of `_SAMPLE` octets are.
@@ -32,6 +45,12 @@ _HIDDEN = re.compile(rb"transfer-encoding:\s*base64", re.IGNORECASE)
 #: What the name or the type of an attachment that is unpacked and read has in it (`hub.packet.READ`).
 _ENCLOSED = (b".ics", b".xml", b"text/calendar")
 _CARRIAGE_RETURN = re.compile(rb"&#(?:13|xd);")
+
+
+def worst(reader: str, size: int) -> float:
+    """Return the seconds of CPU that *reader* takes at most for a message of *size* octets."""
+    least, octet = WORST[reader]
+    return least + size * octet / 1_000_000
 
 
 def estimate_call(body: bytes | Octets) -> int:

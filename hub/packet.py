@@ -3,6 +3,8 @@
 The profile is the observed one: refused is what nobody could route, deliver or count; what else departs from the
 standard is tolerated and noted as a deviation.  Every problem of a packet is told together, coded as these systems do
 it: `N.` missing, `R.` out of range, `T.` of the wrong type, `M.` not matching, and the path.
+
+What reading may cost `hub.cost.WORST` states: it grows with the elements, of which `markup` bounds the number, and with nothing else.
 """
 
 import re

@@ -2,6 +2,9 @@
 
 `verify` accepts a closed list of forms (design.md «Signatures»), takes what must be signed by its place and only compares ids, and
 returns the very elements it verified: read nothing else.  Whether a certificate is to be believed is for hub.certificates.
+
+What verifying may cost is bounded by what `markup` lets pass and by `xmldsig.MOST_LOOKED_FOR`; `hub.cost.WORST` states it.  No element is
+canonicalised twice, and none before certificate, value and Timestamp have been judged.
 """
 
 import re
@@ -103,6 +106,7 @@ def verify(
     _check_digests({each: element for each, element in referred.items() if element is timestamp}, loads)
     created, expires = _lifetime(timestamp)
     _judge_lifetime(created, expires, now, max_age, skew, signature.signed)
+    xmldsig.require_few(referred.items())
     parts = _covered_parts(signature, attached or {})
     _check_digests({each: element for each, element in referred.items() if element is not timestamp}, loads)
     return Verified(
@@ -144,6 +148,7 @@ def unseal(
     signature.check(certificate)
     if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
         raise Unverified("signature-covers-too-little", "the whole document must be signed, by one enveloped Reference")
+    xmldsig.require_few([(signature.references[0], root)])
     signature.references[0].check(root, found[0])
     return root, certificate
 

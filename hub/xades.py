@@ -66,6 +66,7 @@ def verify(root: etree._Element, element: etree._Element) -> Signed:
         raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing twice")
     certificate, chain = _certificate(properties, tokens.shown(signature.key_info))
     signature.check(certificate)
+    xmldsig.require_few([(document, root), *covered])
     document.check(root, element)
     for reference, found in covered:
         reference.check(found)

@@ -3,6 +3,8 @@
 Knows which cells a form has and what may stand in them; not who may declare for a unit, nor what the hub counted.  A declaration is no
 result of work: it makes no fact.  Once it is a message of the journal it is only read (`declaration`), never judged again: a form may have
 been superseded since.
+
+What reading may cost `hub.cost.WORST` states.
 """
 
 import json

@@ -17,6 +17,10 @@ from tests import pki
 SIGNATURE = 0.0003
 
 
+#: What a signature adds to a message, in octets, at most.
+SIGNED = 2500
+
+
 @attrs.frozen
 class Drawn:
     """A message to be built: which two dimensions, how the room is shared, and all else that varies."""
@@ -25,6 +29,7 @@ class Drawn:
     pair: tuple[str, str]
     share: float  #: of the room, for the first
     bounded: bool  #: neither is more than the hub's own bound for it
+    portion: float  #: of that bound
     form: Mapping[str, str]
 
 
@@ -43,7 +48,9 @@ def draw(reader: str, module: Any, random: Random) -> Drawn:
     """Draw what to build for the reader *module*."""
     first, second = random.sample(sorted(module.DIMENSIONS), 2)
     form = {name: random.choice(values) for name, values in sorted(module.FORMS.items())}
-    return Drawn(reader, (first, second), random.choice((0.1, 0.5, 0.9)), random.random() < 0.8, form)
+    return Drawn(
+        reader, (first, second), random.choice((0.1, 0.5, 0.9)), random.random() < 0.8, random.choice((1, 0.5)), form
+    )
 
 
 def scaled(module: Any, drawn: Drawn, room: Callable[[bytes], bool], shared: Callable[[bytes], bool]) -> dict[str, int]:
@@ -52,8 +59,21 @@ def scaled(module: Any, drawn: Drawn, room: Callable[[bytes], bool], shared: Cal
     for name, fits in ((drawn.pair[0], shared), (drawn.pair[1], room), (module.FILLER, room)):
         if name not in counts:
             bound = module.DIMENSIONS[name] if drawn.bounded or name == module.FILLER else None
+            if bound is not None and name != module.FILLER:
+                bound = int(bound * drawn.portion)
             counts[name] = _most(module, drawn, counts, name, fits, bound)
     return counts
+
+
+def filled(module: Any, counts: Mapping[str, int], form: Mapping[str, str], size: int) -> bytes:
+    """Return the message of *counts*, sent, with as much of the filler as fits into *size* octets."""
+    if module.FILLER not in counts:
+        drawn = Drawn("", ("", ""), 1, bounded=True, portion=1, form=form)
+        bound = module.DIMENSIONS[module.FILLER]
+        most = _most(module, drawn, counts, module.FILLER, lambda content: len(content) < size - SIGNED, bound)
+        counts = {**counts, module.FILLER: most}
+    content: bytes = module.finish(module.build(counts, form), form)
+    return content
 
 
 def _most(
@@ -79,7 +99,7 @@ def _most(
 
 def measure(drawn: Drawn, module: Any, size: int, bound: float = 0) -> Measured:
     """Build what is *drawn* to just under *size* octets, and read it; again, up to twice, if it seems to cost more than *bound* seconds."""
-    counts = scaled(module, drawn, lambda c: len(c) < size - 1500, lambda c: len(c) < size * drawn.share)
+    counts = scaled(module, drawn, lambda c: len(c) < size - SIGNED, lambda c: len(c) < size * drawn.share)
     content = module.finish(module.build(counts, drawn.form), drawn.form)
     seconds, said = seconds_of(module.read, content)
     for _ in range(2):

@@ -23,6 +23,18 @@ FORMS = {
     "place": ("block", "body", "operation", "security", "key_info", "signed"),
     "transform": ("plain", "listed", "inclusive"),
 }
+WORST = [
+    ({"scoped": 40}, {"place": "block", "transform": "inclusive"}),
+    ({"scoped": 40, "signed": 1}, {"place": "signed", "transform": "inclusive"}),
+    ({"scoped": 19, "signed": 28, "elements": 60_000}, {"place": "signed", "transform": "inclusive"}),
+    ({"prefixes": 32, "depth": 50, "signed": 1, "elements": 30_000}, {"place": "signed", "transform": "listed"}),
+    ({"prefixes": 32, "depth": 50, "scoped": 15, "signed": 1}, {"place": "signed", "transform": "listed"}),
+    ({"prefixes": 32, "depth": 50, "signed": 1}, {"place": "signed", "transform": "listed"}),
+    ({"blocks": 30, "signed": 28, "ids": 3000}, {"place": "signed", "transform": "plain"}),
+    ({"children": 4000, "ids": 3000}, {"place": "operation", "transform": "plain"}),
+    ({"attributes": 30, "signed": 1}, {"place": "signed", "transform": "inclusive"}),
+    ({"declared": 30, "signed": 1}, {"place": "signed", "transform": "plain"}),
+]
 _OPERATION = etree.tostring(calls.element(calls.SendDocument(document(), "m-1"))).decode()
 
 
@@ -51,7 +63,9 @@ def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:
         content = content.replace("</SendDocument>", f"{filled}</SendDocument>")
     layout = Layout(
         references=(("#TS", c14n()), ("#B", transforms), *((f"#h{number}", transforms) for number in range(many))),
-        headers="<h/>" * counts.get("blocks", 0) + "".join(blocks) + (filled if place in ("block", "signed") else ""),
+        headers="<h/>" * counts.get("blocks", 0)
+        + "".join(blocks)
+        + (filled if place == "block" or (place == "signed" and not many) else ""),
         content=filled if place == "body" and filled else content,
         key_info=Layout().key_info + (filled if place == "key_info" else ""),
     )

@@ -8,7 +8,7 @@ from hub.markup import LIMITS
 DIMENSIONS: dict[str, int | None] = {
     "elements": None,
     "depth": 50,
-    "scoped": None,  # namespaces declared around the elements
+    "scoped": 40,  # namespaces declared around the elements
     "declared": 30,  # namespaces that each element declares itself
     "attributes": LIMITS.attributes - 32,  # of each element
     "attribute_length": None,

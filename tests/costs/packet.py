@@ -31,6 +31,12 @@ FORMS = {
     "kind": ("0", "1", "2", "3"),
     "signed": ("no", "no", "yes", "inclusive"),
 }
+WORST = [
+    ({"nameless": 1900}, {"place": "extra", "kind": "0", "signed": "no"}),
+    ({"text_length": 100, "traces": 1900}, {"place": "error", "kind": "3", "signed": "no"}),
+    ({"attachments": 1900}, {"place": "extra", "kind": "0", "signed": "no"}),
+    ({"elements": 8000, "scoped": 40}, {"place": "error", "kind": "0", "signed": "inclusive"}),
+]
 _DOCUMENT = document().decode()
 
 
@@ -61,10 +67,12 @@ def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:
         _of("ReplacementInfo", _of("DocumentId", f"d{number}") + (organs if number < 40 else ""))
         for number in range(have["replaced"])
     )
-    changes = _of("BussinessDocType", form["kind"])
-    if receivers:
+    changes = _of("DocumentId", "d") + _of("BussinessDocType", form["kind"])
+    if receivers or form["kind"] == "2":
         changes += _of("BussinessDocumentInfo", _of("DocumentReceiver", "1") + _of("ReceiverList", receivers))
-    changes += _of("ReplacementInfoList", replaced) if replaced else ""
+    if replaced or form["kind"] == "3":
+        replaced = replaced or _of("ReplacementInfo", _of("DocumentId", "d"))
+        changes += _of("ReplacementInfoList", replaced)
     at, to_ = text.index("<edXML:Bussiness>"), text.index("</edXML:TraceHeaderList>")
     text = text[:at] + _of("Bussiness", changes) + text[to_:]
     extra = filled if form["place"] in ("error", "extra") else ""

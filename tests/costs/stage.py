@@ -18,7 +18,7 @@ from hub.model import Receive, Unit
 from hub.opening import Opened, Read
 from hub.policy import Policy
 from hub.province import Province
-from hub.spool import Octets
+from hub.spool import Drawer, Octets
 from tests import homes, pki
 from tests.pki import NOW
 from tests.signatures import DS, EXCLUSIVE, WSU, forge, plain
@@ -47,11 +47,14 @@ def open_call(
     body: bytes, manner: Manner | None = None, described: Contract = DOCUMENTS, read: Read = calls.read
 ) -> Opened:
     """Open a call of `me`."""
-    whose = province()
+    whose, drawer = province(), Drawer()
     callers = (whose.config.partners["me"],)
-    return opening.open_call(
-        Octets.of(body), manner or Manner(), callers, ME.certificate, whose, described, NOW, read=read
-    )
+    try:
+        return opening.open_call(
+            Octets.of(body), manner or Manner(), callers, ME.certificate, whose, described, NOW, drawer, read
+        )
+    finally:
+        drawer.close()
 
 
 def judge_packet(packet: bytes) -> Entry:

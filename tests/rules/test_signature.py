@@ -20,6 +20,7 @@ from tests.costs import drawing, stage
 from tests.pki import NOW
 from tests.signatures import (
     ENVELOPED,
+    EXCLUSIVE,
     INCLUSIVE,
     MAX_AGE,
     SKI,
@@ -332,3 +333,16 @@ def test_the_cheap_checks_come_before_the_dear_ones(monkeypatch):
     assert max(seen) < 4000
     assert ours(content, [PARTNER]) == ACCEPTED
     assert max(seen) > 4000
+
+
+def test_prefixes_times_elements_are_bounded_in_all_references_together(monkeypatch):
+    """32 prefixes around 350,000 elements took 1.8 s, at each signed block."""
+    listed = c14n(EXCLUSIVE, " ".join(f"p{number}" for number in range(32)))
+    headers = "".join(f'<h wsu:Id="h{number}">{"<a/>" * 100}</h>' for number in range(2))
+    references = (("#TS", c14n()), ("#B", c14n()), ("#h0", listed), ("#h1", listed))
+    content = stage.sign(Layout(references=references, headers=headers).template(PARTNER.token).encode(), PARTNER)
+    assert ours(content, [PARTNER]) == ACCEPTED
+    monkeypatch.setattr(xmldsig, "MOST_LOOKED_FOR", 2 * 100 * 32)
+    assert ours(content, [PARTNER]) == ACCEPTED
+    monkeypatch.setattr(xmldsig, "MOST_LOOKED_FOR", 2 * 100 * 32 - 1)
+    assert ours(content, [PARTNER]) == "algorithm-refused"

@@ -1,6 +1,8 @@
 """The dossiers of one-stop offices: their state, their progress, and what units declare of a month (docs/reference/dossiers.md).
 
 Knows the three messages of `urn:lienthong:dossiers:1` and the facts each shows; not who may send, nor what was told before.
+
+What reading may cost `hub.cost.WORST` states.
 """
 
 from datetime import datetime
