@@ -20,15 +20,21 @@ from hub.store import Transaction
 ORIGIN = "0" * 64
 #: The advisory lock of the chainer on PostgreSQL ("chain" in ASCII).
 _CHAINER_LOCK = 0x636861696E
+_TRACKING = "tracking"
 #: How the text of an event of a fact begins, whatever its time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def append(tx: Transaction, *events: Event) -> None:
-    """Append *events* to the journal, in this order, in the transaction of the change they tell of."""
+    """Append *events* to the journal, in this order, in the transaction of the change they tell of.
+
+    One of a call that brought no message stands under the tracking id that its caller was given: `of_message` finds it there.
+    """
     if events:
-        rows = [{"message": e.message, "delivery": e.delivery, "text": _text(e)} for e in events]
+        rows = [
+            {"message": e.message or e.body.get(_TRACKING), "delivery": e.delivery, "text": _text(e)} for e in events
+        ]
         tx.execute(sa.insert(table), rows)
 
 
@@ -44,6 +50,16 @@ def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:
     """Return the events of *message* in the order they were appended, as the objects that were hashed."""
     rows = tx.execute(sa.select(table.c.text).where(table.c.message == message).order_by(table.c.serial))
     return [json.loads(row.text) for row in rows]
+
+
+def of_call(tx: Transaction, tracking: str) -> list[dict[str, object]]:
+    """Return the events of the call that was refused with the id *tracking*, in the order they were appended."""
+    if found := of_message(tx, tracking):
+        return found
+    # What older versions appended stands under no id; the index gives what does.
+    told = table.c.text.contains(f'"{_TRACKING}":{_encode(tracking)}', autoescape=True)
+    query = sa.select(table.c.text).where(table.c.message.is_(None), told).order_by(table.c.serial)
+    return [said for said in map(json.loads, tx.scalars(query)) if said.get(_TRACKING) == tracking]
 
 
 @attrs.frozen

@@ -1,7 +1,7 @@
 """`lienthong messages`, `show`, `trace`: what is in the journal, one message, all that happened to it."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -76,21 +76,31 @@ def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] |
     "lienthong messages --state refused",
     "lienthong messages --delivery-state dead --partner vpub --json",
     "lienthong messages --since 2026-11-01 --unit H55.01 --count",
+    "lienthong messages --tracking 0193…",
 )
 @filters
 @click.option(
     "--limit", type=click.IntRange(1), help=t("Nhiều nhất bao nhiêu; mặc định tất cả.", "At most; default all.")
 )
 @click.option("--count", "only_count", is_flag=True, help=t("Chỉ in số lượng.", "Print the number alone."))
+@click.option(
+    "--tracking",
+    metavar="ID",
+    help=t(
+        "Lời gọi được trả mã theo dõi này, dù không thành thông điệp.",
+        "The call that was given this tracking id, though it brought no message.",
+    ),
+)
 @pass_screen
-def messages(screen: Screen, /, limit: int | None, only_count: bool, **options: Any) -> None:
+def messages(screen: Screen, /, limit: int | None, only_count: bool, tracking: str | None, **options: Any) -> None:
     from hub import search, store
     from hub.cli.journal import configured, opened
 
     with opened(configured(screen)) as engine, store.reading(engine) as tx:
-        wanted = chosen(tx, options)
+        wanted = chosen(tx, options, None if tracking is None else (tracking,))
+        call = None if tracking is None or search.count(tx, wanted) else _refused_call(tx, tracking)
         if only_count:
-            click.echo(search.count(tx, wanted))
+            click.echo(search.count(tx, wanted) if call is None else 1)
             return
         columns = {
             "id": "id",
@@ -101,17 +111,42 @@ def messages(screen: Screen, /, limit: int | None, only_count: bool, **options: 
             "sender": t("đơn vị gửi", "from"),
             "subject": t("trích yếu / lý do từ chối", "subject / refusal"),
         }
-        found = screen.table(columns, _rows(search.messages(tx, wanted, limit), screen))
+        rows = map(attrs.asdict, search.messages(tx, wanted, limit)) if call is None else [call]
+        found = screen.table(columns, _rows(rows, screen))
     if not found and not screen.json:
         screen.note("Không có thông điệp nào.", "No message.")
 
 
-def _rows(found: "Iterator[Message]", screen: Screen) -> Iterator[dict[str, object]]:
-    for message in found:
-        fields = attrs.asdict(message)
+def _rows(found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str, Any]]:
+    for fields in found:
         if not screen.json:
-            fields["subject"] = (message.refusal or message.subject or "")[:80]
+            fields["subject"] = (fields["refusal"] or fields["subject"] or "")[:80]
         yield fields
+
+
+def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
+    """Return what is known of the call that was refused with the id *tracking* and brought no message, in a message's fields; None for none."""
+    from hub import events
+    from hub.model import Message
+
+    said = next((each for each in events.of_call(tx, tracking) if each["event"] == "call-refused"), None)
+    if said is None:
+        return None
+    fields: dict[str, Any] = dict.fromkeys(field.name for field in attrs.fields(Message))
+    refusal = ": ".join(str(said[key]) for key in ("code", "detail") if said.get(key))
+    told = {key: said[key] for key in ("partner", "operation", "certificate") if key in said}
+    return (
+        fields
+        | {"id": tracking, "kind": "call", "state": "refused", "received_at": said["at"], "refusal": refusal}
+        | told
+    )
+
+
+def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
+    """Return the refused call with the tracking id *name*, unless it is the name of a message."""
+    from hub import search
+
+    return None if search.find(tx, name) else _refused_call(tx, name)
 
 
 def one(tx: "Transaction", name: str) -> "Message":
@@ -121,7 +156,11 @@ def one(tx: "Transaction", name: str) -> "Message":
 
     found = search.find(tx, name)
     if not found:
-        raise Stop(f"không có thông điệp {name}", f"there is no message {name}", NOT_FOUND)
+        raise Stop(
+            f"không có thông điệp {name}; lời gọi gặp hub-error hoặc HTTP 503 chỉ có trong tệp log",
+            f"there is no message {name}; a call that got hub-error or HTTP 503 stands in the log alone",
+            NOT_FOUND,
+        )
     accepted = [message for message in found if message.state is MessageState.ACCEPTED]
     return (accepted or found)[-1]
 
@@ -133,7 +172,7 @@ def one(tx: "Transaction", name: str) -> "Message":
     "lienthong show 0193… --raw > packet.edxml",
     "lienthong show 0193… --signature",
 )
-@click.argument("name", metavar="ID|MESSAGE_ID")
+@click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
 @click.option("--raw", is_flag=True, help=t("Chỉ các byte nguyên bản.", "The exact bytes alone."))
 @click.option(
     "--signature", is_flag=True, help=t("Chữ ký được lưu, kiểm tra lại.", "The signatures kept, verified again.")
@@ -146,6 +185,9 @@ def show(screen: Screen, name: str, raw: bool, signature: bool) -> None:
 
     config = configured(screen)
     with opened(config) as engine, store.reading(engine) as tx:
+        if (call := _only_call(tx, name)) is not None and not raw and not signature:
+            screen.row(call, _listed(call))
+            return
         message = one(tx, name)
         if raw:
             for octets in _pieces(tx, message):
@@ -160,13 +202,17 @@ def show(screen: Screen, name: str, raw: bool, signature: bool) -> None:
         receipt = search.receipt(tx, message.id)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
-    text = "\n".join(f"{key:12} {value}" for key, value in fields.items() if value is not None)
+    text = _listed(fields)
     screen.row(fields | {"deliveries": shown, "receipt": receipt.decode() if receipt else None}, text)
     if not screen.json:
         for line in shown:
             click.echo(
                 f"{'delivery':12} " + " ".join(f"{key}={value}" for key, value in line.items() if value is not None)
             )
+
+
+def _listed(fields: Mapping[str, object]) -> str:
+    return "\n".join(f"{key:12} {value}" for key, value in fields.items() if value is not None)
 
 
 def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
@@ -204,16 +250,18 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
     "All that happened to a message, in order, and how its deliveries stand.",
     "lienthong trace 0193… --json",
 )
-@click.argument("name", metavar="ID|MESSAGE_ID")
+@click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
 @pass_screen
 def trace(screen: Screen, name: str) -> None:
     from hub import deliveries, events, store
     from hub.cli.journal import configured, opened
 
     with opened(configured(screen)) as engine, store.reading(engine) as tx:
-        message = one(tx, name)
-        happened = events.of_message(tx, message.id)
-        made = deliveries.of_message(tx, message.id)
+        if _only_call(tx, name) is not None:
+            happened, made = events.of_call(tx, name), []
+        else:
+            message = one(tx, name)
+            happened, made = events.of_message(tx, message.id), deliveries.of_message(tx, message.id)
     for event in happened:
         body = {key: value for key, value in event.items() if key not in ("at", "event", "message", "delivery")}
         text = " ".join(f"{key}={value}" for key, value in body.items())

@@ -37,6 +37,28 @@ def post(hub, body, by="sotttt", media=SOAP11):
     return status, text
 
 
+def found_by_its_tracking_id(hub, tracking):
+    """Each verb that looks at messages finds the refused call by what its caller quotes."""
+    (told,) = hub.cli("trace", tracking, "--json")
+    assert (told["event"], told["tracking"], told["code"]) == ("call-refused", tracking, "replayed")
+    (shown,) = hub.cli("show", tracking, "--json")
+    assert {key: shown[key] for key in ("id", "partner", "kind", "state", "refusal", "operation")} == {
+        "id": tracking,
+        "partner": "sotttt",
+        "kind": "call",
+        "state": "refused",
+        "refusal": "replayed",
+        "operation": "ConfirmReceived",
+    }
+    assert hub.cli("messages", "--tracking", tracking, "--json") == [shown]
+    assert hub.cli("messages", "--tracking", tracking, "--count", text=True) == "1\n"
+    assert "replayed" in hub.cli("messages", "--tracking", tracking, text=True)
+    hub.cli("show", tracking, "--raw", code=4)
+    for words in (("trace",), ("show",)):
+        hub.cli(*words, tracking[:-1] + "x", code=4)
+    assert hub.cli("messages", "--tracking", tracking[:-1] + "x", "--json") == []
+
+
 @pytest.mark.parametrize("hub", DATABASES, indirect=True)
 def test_a_retry_is_honest_and_a_replay_changes_nothing(hub):
     unit = tomllib.loads((hub.home / "partners/sotttt.toml").read_text())["units"][0]
@@ -58,7 +80,9 @@ def test_a_retry_is_honest_and_a_replay_changes_nothing(hub):
         assert (status, "replayed" in text) == (500, True), "nor in another form"
     hub.kill()
     hub.start()
-    assert "replayed" in post(hub, premature)[1]
+    _, fault = post(hub, premature)
+    assert "replayed" in fault
+    found_by_its_tracking_id(hub, fault.partition("<Tracking>")[2].partition("<")[0])
     assert {state for state, _attempts in hub.states(row["id"]).values()} == {"fetched"}
     confirm = signed(hub, calls.ConfirmReceived(row["id"], None))
     assert [post(hub, confirm)[0] for _ in range(2)] == [200, 200]

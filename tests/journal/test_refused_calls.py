@@ -1,0 +1,42 @@
+"""A refused call that brought no message is found by the id that its caller was given."""
+
+import sqlalchemy as sa
+
+from hub import events, search
+from hub.ids import new_id
+from hub.model import Event
+from hub.schema import event
+from tests.province import NOW
+
+
+def refused(tracking, code):
+    return Event("call-refused", NOW, None, None, {"partner": "sotttt", "code": code, "tracking": tracking})
+
+
+def test_a_refused_call_is_found_by_its_tracking_id_and_is_no_message(tx):
+    one, two = new_id(NOW), new_id(NOW)
+    events.append(tx, refused(one, "not-yours"), refused(two, "replayed"), Event("node-began", NOW))
+    assert [said["code"] for said in events.of_call(tx, one)] == ["not-yours"]
+    assert [said["code"] for said in events.of_call(tx, two)] == ["replayed"]
+    assert events.of_call(tx, new_id(NOW)) == events.of_call(tx, "%") == events.of_call(tx, '"') == []
+    assert search.find(tx, one) == []
+    assert "message" not in events.of_call(tx, one)[0], "what is hashed says no more than before"
+
+
+def test_what_an_older_version_wrote_is_found_too(tx):
+    tracking = new_id(NOW)
+    events.append(tx, refused(tracking, "not-yours"))
+    tx.execute(sa.update(event).values(message=None))
+    assert [said["code"] for said in events.of_call(tx, tracking)] == ["not-yours"]
+
+
+def test_the_index_finds_it_however_many_events_there_are(tx):
+    """Both ways: by its id, and among those that stand under none."""
+    if tx.dialect.name != "sqlite":
+        return
+    asked: list[str] = []
+    sa.event.listen(tx.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    events.of_call(tx, "none")
+    plans = [str(tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all()) for sql, values in list(asked)]
+    assert len(plans) == 2
+    assert all("ix_event_message" in plan for plan in plans)
