@@ -32,6 +32,7 @@ from hub.schema import fact
 from hub.store import Transaction
 from hub.submission import Counted
 from hub.workload import Asked
+from hub.workroom import THRESHOLD
 
 #: So many messages are named behind a cell.
 MESSAGES = 100
@@ -41,6 +42,10 @@ _COUNTS = DeferredSemaphore(2)
 LISTED = timedelta(days=800)
 #: Octets of work that one fact makes, about: who counts many does it in a thread.
 _WEIGHT = 400
+
+
+#: When the first fact of each service was, the closed months of each form, and where periods end.
+_Known = tuple[dict[str, datetime], dict[str, Sequence[Closing]], Cuts]
 
 
 async def get_workload_report(books: Books, case: Case) -> etree._Element:
@@ -84,14 +89,20 @@ async def list_periods(books: Books, case: Case) -> etree._Element:
     known = book.forms
     if asked and asked not in {form.id for form in known}:
         raise CallRefused(Problem("form-unknown", f"{asked}: {' '.join(sorted({form.id for form in known}))}"))
-    firsts, made, cuts = await books.journal.read(_known, book)
+    found = await books.journal.read(_known, book)
+    return await books.work(case.owner, THRESHOLD, _listed, asked, book, found, case.now)
+
+
+def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Element:
+    """Return the answer of ListPeriods for the form *asked* ("": for each): thousands of rows, in a hub that has counted for years."""
+    known, (firsts, made, cuts) = book.forms, found
     answer = build(NAMESPACE, "ListPeriodsResponse", {})
     for identity in sorted({form.id for form in known if asked in ("", form.id)}):
         versions = [form for form in known if form.id == identity]
         counting = {form.service for form in versions if form.service} or firsts.keys()  # or of what it is taken from
         bases = sorted({base for form in versions for base in form.bases} or {identity})
-        begun = min((firsts[service] for service in counting if service in firsts), default=case.now)
-        for span in periods(begun, case.now, cuts):
+        begun = min((firsts[service] for service in counting if service in firsts), default=now)
+        for span in periods(begun, now, cuts):
             form = _in_force(versions, identity, span)
             if form is None:
                 continue
@@ -101,7 +112,7 @@ async def list_periods(books: Books, case: Case) -> etree._Element:
                 "Period": span.text,
                 "From": span.first.isoformat(),
                 "To": span.last.isoformat(),
-                "State": _state(span, [made[base] for base in bases], case.now),
+                "State": _state(span, [made[base] for base in bases], now),
                 "Due": due.day.isoformat() if due is not None else None,
             }
             answer.append(build(NAMESPACE, "Period", said))
@@ -140,7 +151,7 @@ def _state(span: Period, made: Sequence[Sequence[Closing]], now: datetime) -> st
     return "ended" if now >= span.end else "open"
 
 
-def _known(tx: Transaction, book: Book) -> tuple[dict[str, datetime], dict[str, Sequence[Closing]], Cuts]:
+def _known(tx: Transaction, book: Book) -> _Known:
     """Return when the first fact of each service was, the closed months of each form, and where periods end."""
     rows = tx.execute(sa.select(fact.c.service, sa.func.min(fact.c.at)).group_by(fact.c.service))
     made: dict[str, Sequence[Closing]] = {form.id: closing.closings(tx, form.id) for form in book.forms}
