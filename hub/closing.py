@@ -177,7 +177,7 @@ def work_out(
         raise TooEarly(may_close(period))
     chosen = found[0]
     closed_at = max(now, made[-1].closed_at) if made else now
-    if (left := duties.outstanding(tx, service=chosen.service, before=closed_at)).since is not None:
+    if (left := duties.outstanding(tx, services=[chosen.service], before=closed_at)).since is not None:
         if left.since < may_close(period) or (made and left.since < made[-1].closed_at):
             raise FactsOutstanding(left)
         closed_at = left.since
@@ -262,7 +262,7 @@ def settle(tx: Transaction, draft: Draft, by: str) -> Closing:
         if each.period.text == draft.period.text:
             return each
     form, period, at = draft.form, draft.period, draft.closed_at
-    if left := duties.outstanding(tx, service=form.service, before=at):
+    if left := duties.outstanding(tx, services=[form.service], before=at):
         raise FactsOutstanding(left)
     cuts = _keeping(tx, draft.cuts)
     if (made[-1].period.text if made else None) != draft.after:

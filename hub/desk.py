@@ -11,14 +11,14 @@ import attrs
 import structlog
 from lxml import etree
 
-from hub import contents, events, journal, window
+from hub import contents, duties, events, journal, window
 from hub.carriage import Carriage
 from hub.config import Partner
 from hub.contract import Contract
 from hub.database import Journal
-from hub.errors import Rejected
+from hub.errors import Rejected, Unready
 from hub.journal import Entry, Taken
-from hub.model import Event
+from hub.model import HUB, Event
 from hub.opening import Opened, Read
 from hub.province import Province
 from hub.routes import Routes
@@ -76,7 +76,11 @@ class Desk(Protocol):
         ...
 
 
-async def _nothing_left() -> None:
+#: Says of which services facts are counted; None: of all.  It may take a while.
+Counted = Callable[[], frozenset[str] | None]
+
+
+async def _nothing_left(_services: Counted) -> None:
     """Go on: every fact is written with its message."""
 
 
@@ -88,15 +92,19 @@ class Books:
     work: Work
     room: Callable[[], None]  #: raises `Unready` when there is none for another message
     accepted: Callable[[], None]  #: told after each commit that may have made deliveries
-    facts: Callable[[], Awaitable[None]] = (
-        _nothing_left  #: waits until all facts of before are written, or raises `Unready`
-    )
+    #: waits until all facts of before, of these services, are written, or raises `Unready`
+    facts: Callable[[Counted], Awaitable[None]] = _nothing_left
 
     async def take(self, owner: Owner, entry: Entry, routes: Routes, mark: Mark | None = None) -> Taken:
         """Write a judged message, bytes first; *mark* names the signed call that brought it, if one did.
 
-        Raises `Unready` when the journal cannot commit it, and `Rejected`, `replayed`, when that very call was refused before.
+        Raises `Unready` when the journal cannot commit it, or too much is still to be done of what its partner has brought before,
+        and `Rejected`, `replayed`, when that very call was refused before.
         """
+        if entry.partner != HUB and (entry.rest or entry.record is not None):
+            left = await self.journal.read(duties.owed, entry.partner)
+            if left > duties.MOST_OWED:
+                raise Unready("hub-busy", f"{left} facts of {entry.partner} are still to be written")
         await self.keep(owner, entry)
         taken: Taken = await self.journal.admit(owner, take_once, entry, routes, mark)
         if taken.problems:

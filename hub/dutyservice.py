@@ -4,7 +4,7 @@ One slice a commit, behind what others wait for, and then a rest as long as the 
 and this process are others' for half of the time at least.  Nodes that share a journal may all look; a lock lets one write.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import attrs
@@ -98,16 +98,20 @@ def read(found: Brought, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[Slic
     return enclosed, duties.pack_facts(enclosed.facts)
 
 
-async def wait_for_facts(journal: Journal, clock: IReactorTime) -> None:
-    """Wait until all that receipts have promised until now is done.  Raises `Unready`, `facts-outstanding`, after `PATIENCE`.
+async def wait_for_facts(
+    journal: Journal, clock: IReactorTime, services: Callable[[], Collection[str] | None] = lambda: None
+) -> None:
+    """Wait until all facts of *services* (None: of all) that receipts have promised until now are written.
 
-    What is promised meanwhile is not waited for: whoever sends without end keeps no report from being counted.
+    Raises `Unready`, `facts-outstanding`, after `PATIENCE`.  What is promised meanwhile is not waited for: whoever sends without end
+    keeps no report from being counted.
     """
     upto = await journal.read(duties.newest)
     if upto is None:
         return
+    wanted = await journal.read(lambda _tx: services())
     until = clock.seconds() + PATIENCE
-    left = partial(duties.outstanding, upto=upto)
+    left = partial(duties.outstanding, upto=upto, services=wanted)
     while outstanding := await journal.read(left):
         if clock.seconds() >= until:
             raise Unready("facts-outstanding", str(outstanding))

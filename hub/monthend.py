@@ -131,7 +131,7 @@ class MonthEnd(Regular):
             return []
         service = made[-1].form.service
         if left := duties.outstanding(
-            tx, service=service, before=self._begun
+            tx, services=[service], before=self._begun
         ):  # what comes meanwhile is the next day's
             raise closing.FactsOutstanding(left)
         last, found = made[-1].period.text, dict[str, str]()

@@ -56,7 +56,7 @@ async def get_workload_report(books: Books, case: Case) -> etree._Element:
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
     reports = case.province.config.reports
-    await books.facts()
+    await books.facts(lambda: read(reports).services(form))
     asked, content = await _COUNTS.run(books.journal.read, _found, unit, text, form, reports, case.now)
     if isinstance(content, Counted):
         size = _WEIGHT * (len(content.lines) + len(content.report.rows))
@@ -75,7 +75,7 @@ async def get_reconciliation(books: Books, case: Case) -> etree._Element:
     """Answer GetReconciliation.  Raises CallRefused: as `get_workload_report`, and `declaration-missing`."""
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
-    await books.facts()
+    await books.facts(lambda: read(case.province.config.reports).services(form))
     try:
         compared = await _COUNTS.run(books.journal.read, _compare, unit, text, form, case.province, case.now)
     except Undeclared:

@@ -55,7 +55,7 @@ from hub.contract import Contract
 from hub.database import Database
 from hub.daybreak import Daybreak
 from hub.delivery import POLL, DeliveryService
-from hub.desk import Books
+from hub.desk import Books, Counted
 from hub.desks import desks
 from hub.dutyservice import DutyService, wait_for_facts
 from hub.ear import Ear
@@ -245,9 +245,9 @@ class Hub(Ordered):
             started_at=self.now(),
         )
 
-    async def _facts(self) -> None:
-        """Wait until all facts of before are written.  Raises `Unready`."""
-        await wait_for_facts(self._database, self._reactor)
+    async def _facts(self, services: Counted) -> None:
+        """Wait until all facts of before, of these *services*, are written.  Raises `Unready`."""
+        await wait_for_facts(self._database, self._reactor, services)
 
     def _wake(self) -> None:
         self._delivery.wake()

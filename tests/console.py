@@ -47,7 +47,7 @@ class Town:
         with store.writing(engine) as tx:
             registry.put(tx, UNITS)
 
-    async def facts(self) -> None:
+    async def facts(self, _services: object) -> None:
         """Wait for nothing: what is taken in here has its facts at once."""
 
     def pages(self) -> Pages:

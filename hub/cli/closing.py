@@ -32,7 +32,7 @@ def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
         raise click.UsageError(str(error)) from None
     config = configured(screen)
     known = book.read(config.reports)
-    with opened(config, counts=True) as engine:
+    with opened(config, counts=known.services(form) if form else None) as engine:
         with store.reading(engine) as tx:
             cuts = closing.keeping(tx, known).cuts
         for name in _forms(form, known.forms):

@@ -77,8 +77,9 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
 
     now = datetime.now(UTC)
     config = configured(screen)
-    with opened(config, counts=True) as engine, store.reading(engine) as tx:
-        asked = ask(tx, unit, period, form, book.read(config.reports))
+    known = book.read(config.reports)
+    with opened(config, counts=known.services(form)) as engine, store.reading(engine) as tx:
+        asked = ask(tx, unit, period, form, known)
         roll = registry.roll(tx, hanoi.day(now))
         try:
             compared = declarations.compare(tx, asked, now, roll.canonical)

@@ -62,8 +62,9 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
     from hub.report import book
 
     now, config = datetime.now(UTC), configured(screen)
-    with opened(config, counts=True) as engine, store.reading(engine) as tx:
-        asked = ask(tx, unit, period, form, book.read(config.reports))
+    known = book.read(config.reports)
+    with opened(config, counts=known.services(form)) as engine, store.reading(engine) as tx:
+        asked = ask(tx, unit, period, form, known)
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:
             with _whole(place) as file, bar(t("Ghi", "Writing")) as tell:

@@ -1,7 +1,7 @@
 """Opens the journal for one command.  Knows what an operator must be told when it does not open; no table."""
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -53,8 +53,9 @@ def _line(home: Path, place: str) -> str:
 
 
 @contextmanager
-def opened(config: Config, *, any_version: bool = False, counts: bool = False) -> Generator[sa.Engine]:
-    """Give the engine of the journal, for a command's one transaction or two; for one that *counts* facts, when all are written.
+def opened(config: Config, *, any_version: bool = False, counts: Collection[str] | None = ()) -> Generator[sa.Engine]:
+    """Give the engine of the journal, for a command's one transaction or two; for one that *counts* facts of some services (None: of all),
+    when those that were received before are written.
 
     Raises `ConfigurationFault` when the journal has moved or is damaged, and when this program does not run on the schema's version,
     unless *any_version*; `Stop` 69 when the database does not answer, or facts are still outstanding after `PATIENCE`.
@@ -68,8 +69,8 @@ def opened(config: Config, *, any_version: bool = False, counts: bool = False) -
             raise ConfigurationFault([marked])
         if not fits:
             raise ConfigurationFault([version_mistake(found, store.latest_version())])
-        if counts:
-            wait_for_facts(engine)
+        if counts is None or counts:
+            wait_for_facts(engine, counts)
         yield engine
     except DBAPIError as error:
         if store.is_damage(error):
@@ -85,14 +86,17 @@ def opened(config: Config, *, any_version: bool = False, counts: bool = False) -
         engine.dispose()
 
 
-def wait_for_facts(engine: sa.Engine) -> None:
-    """Wait until all that receipts have promised until now is done by the hub.  Raises `Stop` 69 after `PATIENCE`."""
+def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
+    """Wait until the hub has written all facts of *services* (None: of all) that receipts have promised until now.
+
+    Raises `Stop` 69 after `PATIENCE`.
+    """
     with store.reading(engine) as tx:
         upto = duties.newest(tx)
     until = monotonic() + PATIENCE
     while upto is not None:
         with store.reading(engine) as tx:
-            left = duties.outstanding(tx, upto=upto)
+            left = duties.outstanding(tx, upto=upto, services=services)
         if not left:
             return
         if monotonic() >= until:

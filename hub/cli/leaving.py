@@ -22,6 +22,7 @@ def let_out(
     from hub.cli.journal import opened
     from hub.config import read
     from hub.errors import Unready
+    from hub.report import book
 
     if not unit or (partner is not None and publish):
         raise click.UsageError(t("cần UNIT, PERIOD và một trong hai", "UNIT, PERIOD and one of the two are needed"))
@@ -30,7 +31,7 @@ def let_out(
     config, now = read(screen.config), datetime.now(UTC)
     if partner is not None:
         _check_taker(config, partner)
-    with opened(config, counts=True) as engine:
+    with opened(config, counts=book.read(config.reports).services(form)) as engine:
         try:
             with store.writing(engine) as tx:
                 kept = _write_down(tx, config, unit, period, form, partner, reason, now)
@@ -71,9 +72,10 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
     from hub.cli.journal import opened
     from hub.config import read
     from hub.errors import Unready
+    from hub.report import book
 
     config, now = read(screen.config), datetime.now(UTC)
-    with opened(config, counts=True) as engine:
+    with opened(config, counts=book.read(config.reports).services(form)) as engine:
         try:
             with store.writing(engine) as tx:
                 province, counted, by = _counted(tx, config, unit, period, form, now)

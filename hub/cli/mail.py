@@ -117,9 +117,10 @@ def _hand_in(
     from hub.errors import describe
     from hub.hanoi import day as today
     from hub.province import Province
+    from hub.services.mail import NAME
 
     config, now = read(screen.config), datetime.now(UTC)
-    with opened(config, counts=bool(correction)) as engine:
+    with opened(config, counts=[NAME] if correction else ()) as engine:
         with store.writing(engine) as tx:
             province = Province.of(config, registry.roll(tx, today(now)))
             if correction:

@@ -167,7 +167,8 @@ def report(
     now = datetime.now(UTC)
     config = configured(screen)
     forms = book.read(config.reports)
-    with opened(config, counts=True) as engine, store.reading(engine) as tx:
+    counts = forms.services(form) if unit is not None else None
+    with opened(config, counts=counts) as engine, store.reading(engine) as tx:
         if unit is None or period is None:
             _print_facts(screen, tx, list(ledger.facts(tx)))
             return

@@ -88,7 +88,8 @@ class Pages:
     _word: Callable[[], str]  #: a new random word, 43 letters
     _salt: Callable[[], bytes]
     _checks: Callable[[], Awaitable[Mapping[str, tuple[str, str]]]]  #: what `/readyz` looks at: code and words of each
-    _facts: Callable[[], Awaitable[None]]  #: waits until all facts of before are written, or raises `Unready`
+    #: waits until all facts of before, of some services, are written, or raises `Unready`
+    _facts: Callable[[Callable[[], frozenset[str] | None]], Awaitable[None]]
     _known: dict[str, datetime] = attrs.field(
         factory=dict, init=False, repr=False
     )  #: sessions seen here, until when they may last
@@ -360,7 +361,7 @@ class Pages:
         charted = visit.asked.query.get("charts") == "1"
         book = await self._journal.read(closing.keeping, await self._book())
         words = (visit.session.user, book, form, unit, period, visit.now)
-        counted, stands = await self._in_turn(partial(standing.count, charted=charted), *words)
+        counted, stands = await self._in_turn(form, partial(standing.count, charted=charted), *words)
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: one report has one address
             return Answer(status=303, location=layout.path("reports", form, found.members[0], period))
@@ -392,7 +393,7 @@ class Pages:
             raise nothing()
         words = (visit.session.user, await self._book(), form, unit, period, visit.now)
         count = partial(reading.count, charted=False, listed=kind in reading.LISTED)
-        counted = await self._in_turn(count, *words)
+        counted = await self._in_turn(form, count, *words)
         identity = self._province().config.identity
         content = await self._alone(
             self._counting, reading.written, kind, visit.session.user, counted, visit.asked.language, identity
@@ -404,7 +405,7 @@ class Pages:
         query, user = visit.asked.query, visit.session.user
         after = reading.Cursor.parse(query["after"]) if "after" in query else None
         row, address = query.get("unit"), (form, unit, period, column)
-        behind = await self._in_turn(reading.behind, user, await self._book(), address, row, after, visit.now)
+        behind = await self._in_turn(form, reading.behind, user, await self._book(), address, row, after, visit.now)
         found = behind.asked
 
         def place(cursor: str | None) -> str:
@@ -434,13 +435,13 @@ class Pages:
         if dot:
             if kind != "xlsx":
                 raise nothing()
-            asked = await self._in_turn(reading.ask, user, await self._book(), form, unit, text)
+            asked = await self._in_turn(form, reading.ask, user, await self._book(), form, unit, text)
             made = await self._alone(self._counting, reading.template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
             return Answer(content=made, content_type=reading.KINDS["xlsx"], filename=name)
         canonical = self._province().routes.canonical
         asked, compared = await self._in_turn(
-            reading.compare, user, await self._book(), form, unit, period, visit.now, canonical
+            form, reading.compare, user, await self._book(), form, unit, period, visit.now, canonical
         )
         if asked.members[0] != unit:
             return Answer(status=303, location=layout.path("declarations", form, asked.members[0], period))
@@ -462,7 +463,7 @@ class Pages:
         user, file, english = visit.session.user, visit.asked.file, visit.asked.language == "en"
         if user.role not in DECLARING:
             raise given.not_yours()
-        asked = await self._in_turn(reading.ask, user, await self._book(), form, unit, period)
+        asked = await self._in_turn(form, reading.ask, user, await self._book(), form, unit, period)
         try:
             said = await self._alone(self._counting, reading.filled, file.read() if file else b"", asked)
         except Misfilled as misfilled:
@@ -484,7 +485,7 @@ class Pages:
     ) -> Answer:
         """Show where the report stands, and what a clerk may do with it; or why it was not done."""
         user = visit.session.user
-        found = await self._in_turn(standing.look, user, await self._book(), form, unit, period, visit.now)
+        found = await self._in_turn(form, standing.look, user, await self._book(), form, unit, period, visit.now)
         asked = found.asked
         if asked.members[0] != unit and not problems:
             return Answer(status=303, location=layout.path("signing", form, asked.members[0], period))
@@ -511,7 +512,7 @@ class Pages:
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
             words = (user, await self._book(), form, unit, period, visit.now)
-            counted = await self._in_turn(standing.counted, *words)
+            counted = await self._in_turn(form, standing.counted, *words)
             kept = await self._journal.admit(
                 CONSOLE,
                 submission.give_out,
@@ -540,7 +541,7 @@ class Pages:
         user, file = visit.session.user, visit.asked.file
         if user.role not in DECLARING:
             raise given.not_your_signing()
-        found = await self._in_turn(standing.given, user, await self._book(), form, unit, period)
+        found = await self._in_turn(form, standing.given, user, await self._book(), form, unit, period)
         if found is None:
             return await self._signing(visit, form, unit, period, [Problem("report-not-closed")])
         kept, octets = found
@@ -582,13 +583,14 @@ class Pages:
             self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read, reports))
         return self._forms[1]
 
-    async def _in_turn(self, step: Callable[..., T], *words: object) -> T:
+    async def _in_turn(self, form: str, step: Callable[..., T], *words: object) -> T:
         """Read what a report is counted from: one at a time for all, as it may be much."""
 
         def run(tx: Transaction) -> T:
             return step(tx, *words)
 
-        await self._facts()
+        known = await self._book()
+        await self._facts(lambda: known.services(form))
         return await _queue(self._counting, lambda: self._journal.read(run))
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> Answer:

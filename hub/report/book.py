@@ -25,6 +25,13 @@ class Book:
             return None
         return self.workdays.due(period.last, form.due_working_days)
 
+    def services(self, form: str) -> frozenset[str] | None:
+        """Return the services whose facts the report *form* counts, in whatever version; None where it is not known here."""
+        versions = [each for each in self.forms if each.id == form]
+        counted = {form, *(base for each in versions for base in each.bases)}
+        found = frozenset(each.service for each in self.forms if each.id in counted and each.service)
+        return found or None
+
 
 def read(reports: Reports) -> Book:
     """Return the book of a province that says *reports* in hub.toml.

@@ -17,6 +17,7 @@ from hub.config.reports import Reports
 from hub.console.asked import Refused
 from hub.console.reading import PAGE, Cursor
 from hub.console.users import Role
+from hub.desk import Counted
 from hub.errors import Unready
 from hub.model import Fact, Problem, State, Unit
 from hub.report.reading import forms
@@ -399,7 +400,8 @@ def test_an_open_period_says_until_when_it_is_counted(an, town):
 
 
 def test_a_report_over_facts_that_are_still_to_be_written_says_so_and_shows_no_number(town, monkeypatch):
-    async def outstanding() -> None:
+    async def outstanding(services: Counted) -> None:
+        assert services() == frozenset({"documents"})
         raise Unready("facts-outstanding", "1 messages, 9 facts")
 
     monkeypatch.setattr(town, "facts", outstanding)

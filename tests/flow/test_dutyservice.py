@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import attrs
 import pytest
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred, fail
@@ -9,12 +10,14 @@ from twisted.internet.task import Clock
 
 from hub import duties, events, journal, ledger, store
 from hub.database import InlineDatabase
+from hub.desk import Books
 from hub.dutyservice import EVERY, OWNER, PATIENCE, REST, DutyService, wait_for_facts
 from hub.errors import Unready
 from hub.model import Event
 from hub.workroom import at_once
 from tests import databases
 from tests.journal.test_promised import message, province
+from tests.promised import keep_promises
 from tests.province import NOW, ROUTES
 
 
@@ -47,8 +50,8 @@ class Place:
         with store.writing(self.engine) as tx:
             journal.take(tx, message(number, province(count)), ROUTES)
 
-    def wait(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(wait_for_facts(self.database, self.clock))
+    def wait(self, *services: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(wait_for_facts(self.database, self.clock, lambda: services or None))
 
 
 @pytest.fixture
@@ -118,6 +121,12 @@ def test_who_asks_waits_until_all_of_before_is_written(place):
     assert place.wait().called, "nothing is outstanding"
 
 
+def test_who_asks_for_a_report_of_documents_waits_for_no_mail(place):
+    place.take(1, 3 * duties.SLICE)
+    assert place.wait("documents").called
+    assert not place.wait("mail").called
+
+
 def test_after_five_seconds_it_is_said_what_is_outstanding(place):
     place.take(1, 3 * duties.SLICE)
     waited = place.wait()
@@ -150,3 +159,21 @@ def test_facts_that_are_written_long_after_their_receipt_are_no_chain_that_lags(
         assert (events.unchained(tx), events.oldest_unchained(tx)) == (1, None)
         events.append(tx, Event("x", NOW))
         assert events.oldest_unchained(tx) is not None
+
+
+def test_a_partner_with_much_outstanding_brings_no_more_facts_until_it_is_written(place, monkeypatch):
+    monkeypatch.setattr(duties, "MOST_OWED", 2 * duties.SLICE)
+    books = Books(place.database, at_once, lambda: None, lambda: None)
+
+    def take(number: int, count: int, partner: str = "any") -> str:
+        brought = attrs.evolve(message(number, province(count)), partner=partner)
+        said: list[str] = []
+        done = Deferred.fromCoroutine(books.take(OWNER, brought, ROUTES))
+        _ = done.addCallbacks(lambda taken: said.append(taken.id), lambda failure: said.append(str(failure.value)))
+        return said[0]
+
+    assert take(1, 4 * duties.SLICE) == message(1, {}).id
+    assert take(2, 1).startswith("hub-busy: ")
+    assert take(3, 1, partner="vpub") == message(3, {}).id, "nobody else is told to wait"
+    keep_promises(place.engine, ROUTES)
+    assert take(2, 1) == message(2, {}).id

@@ -29,7 +29,7 @@ from hub.config import Partner
 from hub.config.reports import Reports
 from hub.database import InlineDatabase
 from hub.declarations import Undeclared
-from hub.desk import Books, Case
+from hub.desk import Books, Case, Counted
 from hub.envelope import build
 from hub.errors import Unready
 from hub.ids import new_id
@@ -261,7 +261,8 @@ def test_a_report_that_was_given_out_is_given_again_to_the_octet(engine):
 
 @pytest.mark.parametrize("ask", [get_workload_report, get_reconciliation])
 def test_no_report_is_counted_while_facts_of_before_are_outstanding(engine, ask):
-    async def outstanding() -> None:
+    async def outstanding(services: Counted) -> None:
+        assert services() == frozenset({"documents"})
         raise Unready("facts-outstanding", "1 messages, 9 facts")
 
     books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None, outstanding)

@@ -242,6 +242,23 @@ def test_a_fact_comes_out_of_a_slice_as_it_went_in(facts):
     assert [fact for each in duties.pack_facts(facts) for fact in duties._facts(each.octets, "m", NOW)] == facts
 
 
+def test_a_partner_is_told_how_much_of_its_own_is_outstanding_and_nothing_of_others(engine):
+    packet = attrs.evolve(
+        entry(document(), 9), rest=duties.pack_attachments([Attachment("1", "x.ics", "", 1, "", b"x")])
+    )
+    take(engine, message(1, province(duties.SLICE + 4)), message(2, {"H55.X": 1}), packet)
+    with store.reading(engine) as tx:
+        owed = {partner: duties.owed(tx, partner) for partner in ("any", "sotttt", "vpub")}
+    assert owed == {"any": 5, "sotttt": duties.SLICE, "vpub": 0}
+
+
+def test_only_facts_of_the_services_that_are_counted_are_waited_for(engine):
+    take(engine, message(1, province(duties.SLICE + 4)))
+    with store.reading(engine) as tx:
+        left = [duties.outstanding(tx, services=each).facts for each in (None, ["mail"], ["documents", "meetings"])]
+    assert left == [4, 4, 0]
+
+
 def test_metrics_tell_how_many_facts_are_outstanding_and_since_when(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
     with store.reading(engine) as tx:
