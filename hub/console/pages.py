@@ -226,7 +226,7 @@ class Pages:
 
         again, session = await self._try(name, password, asked.address, enter)
         if again is not None:
-            seconds = int((again - self._now()).total_seconds()) + 1
+            seconds = max(0, int((again - self._now()).total_seconds())) + 1
             later = (
                 f"Too many tries. Try again in {seconds} s."
                 if english
