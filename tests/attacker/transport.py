@@ -117,7 +117,7 @@ def framings() -> dict[str, tuple[Callable[[Case], list[bytes]], str]]:
 
 
 # To an HTTP parser these are requests that have not come whole.
-UNFINISHED = {"half a request", "line feeds alone", "a chunk larger than the limit", "HTTP/0.9"}
+UNFINISHED = {"half a request", "a chunk larger than the limit", "HTTP/0.9"}
 
 
 def headers(**changes: str | None) -> Callable[[Case], Shot]:
