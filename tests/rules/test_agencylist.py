@@ -94,7 +94,8 @@ def test_parents_in_a_circle_are_cut_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[1]", b"{}", b'{"data": 3}', b"[", b"a,b\n1,2\n", b"\xff", b'id,pid,code,name\n"']
+    "content",
+    [b"", b"[1]", b"{}", b'{"data": 3}', b"[", b"a,b\n1,2\n", b"\xff", b'id,pid,code,name\n"', b"[" * 100_000],
 )
 def test_another_file_is_a_mistake(content: bytes) -> None:
     units, _, mistakes = read(content, "list", KNOWN, "H55")
