@@ -4,8 +4,7 @@ Nothing is run, followed or fetched: of a formula the value that was saved with 
 embedded objects is refused, and so is one that would unpack to more than a report can need.  Its XML goes through `hub.markup`, as that of
 every stranger does.  No library is used for it: those that there are build the whole workbook first and ask afterwards.
 
-Worst cost: what a file unpacks to, and the tags in it, are bounded by its own size: as long as 1000 signatures by RSA-2048 for each
-100 kB (300 ms), and no longer than 6000 (1.8 s) whatever it is.
+What a file unpacks to, and the tags in it, are bounded by its own size; what reading may cost `hub.cost.WORST` states.
 """
 
 import re
@@ -29,8 +28,8 @@ LONGEST = 32_767
 NODES = 600_000
 #: What a file of no octets may unpack to, and how much more with each octet it has; the same of tags.  A grid of styled cells without
 #: anything in them, which compresses best of all that is honest, has one tag in three octets, and unpacks to ten times its size.
-_FREE, _RATIO = 1 << 20, 50
-_FREE_TAGS, _TAGS = 20_000, 2
+_FREE, _RATIO = 1 << 20, 25
+_FREE_TAGS, _TAGS = 20_000, 1
 _LIMITS = Limits(size=UNPACKED, depth=32, nodes=NODES)
 
 _OLE = b"\xd0\xcf\x11\xe0"

@@ -16,7 +16,10 @@ One module a reader, named in `READERS`.  Each has:
 import importlib
 from typing import Any
 
-READERS = ("envelope", "packet", "multipart", "dossiers", "declarations")
+READERS = (
+    *("envelope", "packet", "multipart", "dossiers", "declarations"),
+    *("calendar", "incident", "mail", "syslog", "agencies", "workbook"),
+)
 
 
 def load(reader: str) -> Any:

@@ -21,6 +21,12 @@ DIMENSIONS: dict[str, int | None] = {
 FILLER = "rows"
 FORMS = {"form": ("json", "json", "csv"), "code": ("G", "H55.")}
 
+WORST = [
+    ({"older": 3700}, {"form": "csv", "code": "H55."}),
+    ({"chain": 2000}, {"form": "csv", "code": "G"}),
+    ({"ring": 700}, {"form": "json", "code": "G"}),
+]
+
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:
     have = dict.fromkeys(DIMENSIONS, 0) | dict(counts)

@@ -46,6 +46,13 @@ FORMS = {
     "whose": ("own", "own", "foreign"),
     "crowd": ("one", "many"),  # many: twenty series in each of ten, where nothing else is said
 }
+_FIRST = {name: values[0] for name, values in FORMS.items()}
+WORST = [
+    ({"attendees": 142}, _FIRST | {"method": "REQUEST", "crowd": "many"}),
+    ({"events": 396, "calendars": 12}, _FIRST | {"method": "CANCEL"}),
+    ({"calendars": 10, "series": 20, "weekdays": 100, "positions": 50}, _FIRST),
+    ({"long_lines": 15, "escapes": 8000, "quotes": 2000, "calendars": 10}, _FIRST),
+]
 _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _NUMBERED = [f"{number or ''}{day}" for number in range(-6, 7) for day in _DAYS]
 

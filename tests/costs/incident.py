@@ -15,6 +15,11 @@ DIMENSIONS: dict[str, int | None] = {
 FILLER = "spaces"
 FORMS = {"packing": ("zip", "zip", "plain"), "place": ("Text", "root")}
 
+WORST = [
+    ({"reports": 10, "comments": _MOST}, {"packing": "zip", "place": "Text"}),
+    ({"reports": 10, "references": _MOST}, {"packing": "zip", "place": "Text"}),
+]
+
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:
     have = {"spaces": 0, "reports": 1} | dict(counts)

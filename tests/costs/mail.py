@@ -37,6 +37,14 @@ FORMS = {
     "end": ("\n", "\r\n"),
 }
 
+WORST = [
+    ({"fields": 20_000}, {"kind": "plain", "encoding": "8bit", "end": "\n"}),
+    ({"parts": 15, "parameters": 4000}, {"kind": "mixed", "encoding": "8bit", "end": "\n"}),
+    ({"parts": parts.PARTS - 1}, {"kind": "mixed", "encoding": "uuencode", "end": "\n"}),
+    ({"elements": 20_000, "layers": 30}, {"kind": "enclosed", "encoding": "8bit", "end": "\n"}),
+    ({"signers": 700}, {"kind": "signed", "encoding": "8bit", "end": "\n"}),
+]
+
 
 def _element(tag: int, content: bytes) -> bytes:
     size = len(content)

@@ -24,6 +24,12 @@ DIMENSIONS: dict[str, int | None] = {
 FILLER = "breaks"
 FORMS = {"framing": ("counted", "lines"), "cut": ("whole", "chunks", "octets"), "closed": ("yes", "yes", "no")}
 
+WORST = [
+    ({"tiny": 30_000}, {"framing": "lines", "cut": "octets", "closed": "yes"}),
+    ({"elements": 99, "parameters": 10}, {"framing": "counted", "cut": "whole", "closed": "yes"}),
+    ({"escapes": 30_000}, {"framing": "counted", "cut": "whole", "closed": "yes"}),
+]
+
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:
     have = dict.fromkeys(DIMENSIONS, 0) | dict(counts)

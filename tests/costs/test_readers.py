@@ -1,4 +1,4 @@
-"""What a stranger may attach, mail, report or fill in costs as little as its size says: pairs of dimensions, drawn from each reader's grammar."""
+"""What a stranger may attach, mail, report or fill in: two hundred pairs of each reader by itself, and the calendars that once cost seconds."""
 
 from random import Random
 
@@ -7,9 +7,7 @@ import pytest
 from tests import costs
 from tests.costs import drawing
 
-#: Pairs of the short run, a second or less each.
-READERS = {"calendar": 8, "incident": 4, "mail": 12, "syslog": 10, "agencies": 4, "workbook": 2}
-SEED = 47
+READERS = ("calendar", "incident", "mail", "syslog", "agencies", "workbook")
 SMALL, LARGE = (64_000, 0.25), (2_000_000, 2.0)
 
 
@@ -20,17 +18,10 @@ def dearest(reader, size, bound, pairs, seed):
     return max((drawing.measure(each, module, size, bound) for each in drawn), key=lambda each: each.seconds)
 
 
-@pytest.mark.parametrize(("reader", "pairs"), READERS.items())
-def test_no_pair_of_dimensions_makes_64_kb_cost_over_250_ms(reader, pairs):
-    size, bound = SMALL
-    found = dearest(reader, size, bound, pairs, SEED)
-    assert found.seconds < bound, found
-
-
 @pytest.mark.soak
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(("size", "bound", "pairs"), [(*SMALL, 200), (*LARGE, 60)], ids=["64 kB", "2 MB"])
-def test_no_pair_of_two_hundred_does(reader, size, bound, pairs):
+def test_no_pair_of_two_hundred_costs_more_than_is_promised(reader, size, bound, pairs):
     seed = Random().randrange(1 << 30)
     found = dearest(reader, size, bound, pairs, seed)
     assert found.seconds < bound, (seed, found)

@@ -25,7 +25,12 @@ DIMENSIONS: dict[str, int | None] = {
 }
 FILLER = "space"
 FORMS = {"kind": ("s", "n", "inlineStr", "f"), "packing": ("deflated", "deflated", "stored")}
-_MOST = 1 << 19  #: of anything
+WORST = [
+    ({"texts": 80_000, "space": 60_000}, {"kind": "n", "packing": "deflated"}),
+    ({"rows": 2176, "sheets": 20}, {"kind": "n", "packing": "stored"}),
+    ({"rows": 30_000}, {"kind": "s", "packing": "deflated"}),
+]
+_MOST, _CELLS_MOST = 1 << 17, 1 << 19  #: of anything; of cells
 _BOOK = '<workbook xmlns:r="r"><sheets>{}</sheets></workbook>'
 _RELATIONS = '<Relationships><Relationship Id="1" Target="worksheets/a.xml"/><Relationship Id="2" Target="t.xml" Type="x/sharedStrings"/>{}</Relationships>'
 _CELLS = {
@@ -45,7 +50,7 @@ def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:
 def _build(counted: tuple[tuple[str, int], ...], formed: tuple[tuple[str, str], ...]) -> bytes:
     have, form = dict(counted), dict(formed)
     cell = _CELLS[form["kind"]].format("".join(f' a{number}=""' for number in range(have["attributes"])))
-    row = f"<row>{cell * max(1, min(have['cells'], _MOST // max(1, have['rows'])))}</row>"
+    row = f"<row>{cell * max(1, min(have['cells'], _CELLS_MOST // max(1, have['rows'])))}</row>"
     text = "<si>" + f"<t>{'a' * have['letters']}</t>" + "<r><t>a</t></r>" * have["runs"] + "</si>"
     parts = {
         "[Content_Types].xml": "<Types/>",
