@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hub.cli.screen import CONFIGURATION, Family, Screen, t
+from hub.cli.screen import CONFIGURATION, Family, Screen, end_unread, t
 from hub.errors import ConfigurationFault
 
 #: name -> (where it is, what it does: vi, en), in the order of a first day with the hub.
@@ -83,8 +83,8 @@ def _version(context: click.Context, _option: click.Parameter, value: bool) -> N
     ),
     epilog=t(
         "Mã thoát: 0 xong · 1 không được · 2 sai cách dùng · 3 được một phần · 4 không tìm thấy · "
-        "69 chưa phục vụ được · 78 sai cấu hình.",
-        "Exit codes: 0 ok · 1 failed · 2 usage · 3 partly · 4 not found · 69 unavailable · 78 configuration.",
+        "69 chưa phục vụ được · 78 sai cấu hình · 141 không còn ai đọc.",
+        "Exit codes: 0 ok · 1 failed · 2 usage · 3 partly · 4 not found · 69 unavailable · 78 configuration · 141 nobody reads it.",
     ),
 )
 @click.option(
@@ -101,4 +101,5 @@ def lienthong() -> None:
 
 def main() -> None:
     """Run the command line; the console script `lienthong`."""
+    end_unread()
     lienthong()

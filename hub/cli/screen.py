@@ -3,6 +3,7 @@
 Results go to standard output, everything said about them to standard error.
 """
 
+import io
 import json
 import os
 import sys
@@ -19,6 +20,8 @@ from hub.errors import Mistake
 from hub.plain import still
 
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
+#: Whoever read what the command printed, such as `head`, is gone: what a shell says of a program that SIGPIPE ended.
+UNREAD = 141
 
 
 def english() -> bool:
@@ -29,6 +32,41 @@ def english() -> bool:
 def t(vi: str, en: str) -> str:
     """Return the text in the terminal's language."""
     return en if english() else vi
+
+
+class _Outlet(io.FileIO):
+    """A standard stream that ends the command, in order and without a word, when nobody reads it any more.
+
+    What the command holds is let go as for any other end: transactions, processes.  Only what would be said of that goes nowhere.
+    Sockets are no standard streams: a partner that hangs up is another matter.
+    """
+
+    def write(self, octets: Any, /) -> int:
+        """Write *octets*.  Raises SystemExit."""
+        try:
+            return super().write(octets)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (1, 2):
+                os.dup2(nowhere, stream)
+            raise SystemExit(UNREAD) from None
+
+
+def end_unread() -> None:
+    """From now on end the command quietly when standard output, or standard error, loses its reader."""
+    for name in ("stdout", "stderr"):
+        before = getattr(sys, name)
+        if before is None:  # it was closed before we began
+            continue
+        outlet = io.BufferedWriter(_Outlet(before.fileno(), "w", closefd=False))
+        after = io.TextIOWrapper(
+            outlet,
+            encoding=before.encoding,
+            errors=before.errors,
+            line_buffering=before.line_buffering,
+            write_through=before.write_through,
+        )
+        setattr(sys, name, after)
 
 
 class Stop(click.ClickException):

@@ -1,5 +1,7 @@
 """A refused call that brought no message is found by the id that its caller was given."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from hub import events, search
@@ -34,7 +36,7 @@ def test_the_index_finds_it_however_many_events_there_are(tx):
     """Both ways: by its id, and among those that stand under none."""
     if tx.dialect.name != "sqlite":
         return
-    asked: list[str] = []
+    asked: list[tuple[str, Any]] = []
     sa.event.listen(tx.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
     events.of_call(tx, "none")
     plans = [str(tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all()) for sql, values in list(asked)]
