@@ -80,11 +80,10 @@ def take_back(screen: Screen, unit: str, period: str, form: str, file: Path) -> 
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
     """Print every revision of the report: its state, who signed it, when it was handed in, what became of it."""
     from hub import revisions, store
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import configured, opened
     from hub.report import book
 
-    config = read(screen.config)
+    config = configured(screen)
     with opened(config) as engine, store.reading(engine) as tx:
         code, text = _named(tx, unit, period, form, book.read(config.reports))
         found = revisions.every(tx, code, form, text)
