@@ -95,7 +95,10 @@ def _delivered(evidence: Evidence) -> Iterator[str]:
 
 
 def _counted_once(evidence: Evidence) -> Iterator[str]:
-    """One `sent` a message, one `received` a recipient that has it, one `failed` a message that somebody does not get."""
+    """One `sent` a message, one `received` a recipient that has it, one `failed` a message that somebody does not get.
+
+    Two for each day of a series, which are written slice by slice after the receipt, and one for the series.
+    """
     expected: Counter[tuple[str, str, str]] = Counter()
     by_id = {each.id: each for each in evidence.journal.messages if each.state == "accepted"}
     known = {each.message_id: each for each in evidence.sent}
@@ -105,6 +108,7 @@ def _counted_once(evidence: Evidence) -> Iterator[str]:
         if each is None:
             continue  # I4 says so
         expected[row.id, each.unit, "sent-update" if each.place else "sent"] = 1
+        expected.update(_called(row.id, each))
         documents, updates = documents + (each.place == 0), updates + (each.place > 0)
     for delivery in evidence.journal.deliveries:
         row = by_id[delivery.message]
@@ -123,6 +127,12 @@ def _counted_once(evidence: Evidence) -> Iterator[str]:
     for column, number in (("sent", documents), ("updates", updates)):
         if evidence.counted.get(column) != number:
             yield f"the report says {evidence.counted.get(column)} {column}, and there are {number}"
+
+
+def _called(message: str, each: Sent) -> Counter[tuple[str, str, str]]:
+    """Return the facts of the series that *each* calls, if it calls one."""
+    facts = {"called": each.series, "scheduled": each.series, "series": int(each.series > 0)}
+    return Counter({(message, each.unit, milestone): number for milestone, number in facts.items() if number})
 
 
 def _nothing_else(evidence: Evidence) -> Iterator[str]:

@@ -22,6 +22,7 @@ class Sent:
     lane: str
     place: int
     poisoned: bool
+    series: int = 0  #: days of the series of meetings that it calls
     receipts: tuple[tuple[str, str], ...] = ()  #: each answer: the hub's id, the receipt
     refused: tuple[str, ...] = ()
     unknown: int = 0  #: calls that got no answer

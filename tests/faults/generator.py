@@ -22,7 +22,9 @@ from tests.faults.record import Record
 #: A packet with this in its subject is refused by whoever it is pushed to.
 POISON = "TỪ CHỐI"
 _LONGEST_LANE = 4
-_POISONED, _AGAIN = 0.06, 0.05
+_POISONED, _AGAIN, _CALLS = 0.06, 0.05, 0.25
+#: Days of a series that a lane's document may bring: some slices of facts, written after its receipt.
+_SERIES = 250
 
 
 def run(orders: dict[str, Any]) -> None:
@@ -51,6 +53,7 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
         for place in range(chance.choice([1, 1, 2, 3, _LONGEST_LANE])):
             if over.is_set():
                 break
+            series = _SERIES if place == 0 and chance.random() < _CALLS else 0
             packet = document(
                 who["unit"],
                 recipients,
@@ -61,6 +64,7 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
                 document_id=document_id,
                 kind=2 if place else 0,
                 about=document_id if place else None,
+                attachments=[("lich.ics", _calendar(document_id, series))] if series else (),
             )
             said: dict[str, Any] = {
                 "message_id": f"{document_id}-{place}",
@@ -71,6 +75,7 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
                 "lane": document_id,
                 "place": place,
                 "poisoned": poisoned,
+                "series": series,
                 "packet": packet.decode(),
             }
             if not _until_answered(caller, packet, said, record, over):
@@ -79,6 +84,16 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
                 _until_answered(caller, packet, said, record, over)
             time.sleep(orders["pause"] * chance.uniform(0.5, 1.5))
     caller.close()
+
+
+def _calendar(uid: str, days: int) -> bytes:
+    """Return a series of so many daily meetings that the sender of its packet calls."""
+    lines = [
+        *("BEGIN:VCALENDAR", "METHOD:REQUEST", "BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20261101T000000Z"),
+        *("DTSTART:20261102T010000Z", f"RRULE:FREQ=DAILY;COUNT={days}", "ORGANIZER:mailto:a@b", "SUMMARY:Giao ban"),
+        *("END:VEVENT", "END:VCALENDAR", ""),
+    ]
+    return "\r\n".join(lines).encode()
 
 
 def _until_answered(

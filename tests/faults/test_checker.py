@@ -59,6 +59,7 @@ def well():
                 lane="lane",
                 place=place,
                 poisoned=poisoned,
+                series=0 if place else 2,
                 receipts=((id_, receipt(place)),),
                 unknown=1,
             )
@@ -74,6 +75,8 @@ def well():
         messages.append(Message(**common, **stored))
         texts.append(told("message-accepted", id_))
         facts.append(Fact(unit="H55.13", key=f"k{place}", milestone="sent-update" if place else "sent", message=id_))
+        days = [] if place else [*["called"] * 2, *["scheduled"] * 2, "series"]
+        facts += (Fact(unit="H55.13", key=f"s{n}", milestone=each, message=id_) for n, each in enumerate(days))
         for unit, partner in ((UNIT, "vpub"), (AXIS, "vpcp")):
             dead = poisoned and partner == "vpub"
             state, reason = ("dead", "refused: 99") if dead else ("delivered", None)
@@ -173,6 +176,7 @@ PLANTED = [
     ),
     ("I3", "counted twice", lambda f: attrs.evolve(f, facts=(*f.facts, f.facts[0]))),
     ("I3", "not counted", lambda f: journal(f, facts=f.journal.facts[:-1])),
+    ("I3", "a day of a series not counted", lambda f: attrs.evolve(f, facts=(f.facts[0], *f.facts[2:]))),
     ("I3", "the report is off by one", lambda f: attrs.evolve(f, counted={"sent": 2, "updates": 2})),
     ("I4", "something nobody has", lambda f: attrs.evolve(f, arrivals=(*f.arrivals, arrival(7, "vpub")))),
     ("I4", "other bytes", lambda f: attrs.evolve(f, arrivals=replaced(f.arrivals, 0, sha256=digest(8)))),

@@ -367,15 +367,16 @@ class Town:
         return journal.states(self.url)
 
     def quiet(self, patience: float = PATIENCE) -> None:
-        """Wait until every delivery is delivered or dead, and every event has its number."""
+        """Wait until every delivery is delivered or dead, every fact is written, and every event has its number."""
         ends = {"delivered", "dead"}
         until(lambda: set(self.states()) <= ends, "every delivery to come to its end", patience)
 
         def chained() -> bool:
             with journal.connected(self.url) as connection:
-                return bool(connection.execute("SELECT count(*) FROM event WHERE number IS NULL").fetchone()[0] == 0)
+                left = "SELECT (SELECT count(*) FROM duty) + (SELECT count(*) FROM event WHERE number IS NULL)"
+                return bool(connection.execute(left).fetchone()[0] == 0)
 
-        until(chained, "every event to be chained")
+        until(chained, "every fact to be written and every event to be chained", patience)
 
     def close(self) -> None:
         """End everything."""
