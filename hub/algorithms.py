@@ -96,12 +96,12 @@ def weakness(certificate: x509.Certificate) -> str:
 
     Strong are RSA from 2048 bits, and EC on P-256, P-384 or P-521 that is named: parameters of its own may be those of a curve on
     which somebody else knows the key (CVE-2020-0601; RFC 5480, 2.1.1 forbids them).  Other kinds no partner and no CA of the
-    country uses.  ValueError where the certificate cannot be read.
+    country uses.
     """
     try:
         key = certificate.public_key()
-    except UnsupportedAlgorithm:
-        return "a key of an unknown kind"
+    except (ValueError, UnsupportedAlgorithm):
+        return "a key that cannot be read"
     match key:
         case RSAPublicKey() if key.key_size >= _LEAST_RSA:
             return ""

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hub import breaker, claims, deliveries, journal, partners, store
+from hub import breaker, claims, deliveries, events, journal, partners, search, store
 from hub.cli import lienthong
 from hub.config import read
-from hub.model import State, Unavailable
+from hub.ids import new_id
+from hub.model import Event, State, Unavailable
 from hub.policy import Policy
 from tests import homes
 from tests.province import NOW, ROUTES, document, entry
@@ -130,3 +131,20 @@ def test_without_a_journal_the_list_comes_all_the_same(home, type_):
     assert done.exit_code == 0, done.output
     assert "The journal cannot be read" in done.stderr
     assert [json.loads(line)["standing"] for line in done.stdout.splitlines()] == [None, None, None]
+
+
+def test_a_refused_call_is_looked_at_by_the_id_that_its_caller_quotes(home, type_):
+    tracking = new_id(NOW)
+    said = {"partner": "sotttt", "operation": "GetDocument", "code": "document-not-found", "tracking": tracking}
+    with store.writing(engine_of(home)) as tx:
+        events.append(tx, Event("call-refused", NOW, None, None, said))
+        (first, *_) = search.messages(tx, search.Filter())
+    for verb in (("trace", tracking), ("show", tracking), ("messages", "--tracking", tracking)):
+        told = type_(*verb)
+        assert (told.exit_code, "document-not-found" in told.stdout) == (0, True), verb
+    assert type_("messages", "--tracking", tracking, "--count").stdout == "1\n"
+    (row,) = map(json.loads, type_("messages", "--tracking", first.id, "--json").stdout.splitlines())
+    assert row["id"] == first.id, "a message is found by its own"
+    for verb in (("show", tracking, "--raw"), ("show", "nothing"), ("trace", "nothing")):
+        assert type_(*verb).exit_code == 4
+    assert type_("messages", "--tracking", "nothing", "--json").stdout == ""

@@ -257,15 +257,16 @@ def test_a_stapled_response_is_judged_in_the_handshake(staple, rule, taken):
     assert shaken(server, tls.context(None, check, stapled=stapled)) is taken
 
 
-@pytest.mark.parametrize("shown", ["its own", "another's", "no server's"])
+@pytest.mark.parametrize("shown", ["its own", "another's", "no server's", "a weak one"])
 def test_a_server_shows_a_certificate_of_the_partner_that_is_for_servers(shown):
     callers = CA.issue("calls", purposes=[ExtendedKeyUsageOID.CLIENT_AUTH])
-    identity = {"its own": SOYTE, "another's": GONE, "no server's": callers}[shown]
-    partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE, callers]))
+    weak = CA.issue("weak server", "p224")
+    identity = {"its own": SOYTE, "another's": GONE, "no server's": callers, "a weak one": weak}[shown]
+    partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE, callers, weak]))
     check, stapled = judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
     assert shaken(tls.context(identity), tls.context(None, check)) is (shown == "its own")
-    if shown == "no server's":
-        with pytest.raises(Untrusted, match="extended key usage"):
+    if shown in {"no server's", "a weak one"}:
+        with pytest.raises(Untrusted, match=r"extended key usage|certificate-weak"):
             stapled(identity.certificate, b"")
 
 

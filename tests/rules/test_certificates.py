@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from hub import certificates
+from hub import algorithms, certificates
 from hub.certificates import LIFE, Anchors, Identity, Untrusted
 from tests import pki
 from tests.conftest import ROOT
@@ -290,6 +290,16 @@ def test_of_an_unknown_kind_of_key_nothing_is_proved():
     certificate = builder.sign(CA.identity.key, hashes.SHA256())
     with pytest.raises(Untrusted, match="certificate-weak"):
         Anchors([CA.certificate]).check(certificate, NOW)
+
+
+def test_a_key_that_cannot_be_read_is_weak_and_breaks_nothing():
+    """As `check` and `trust add` ask it of whatever file they are given."""
+    der = CA.issue("unknown curve", "p256").certificate.public_bytes(Encoding.DER)
+    curve = bytes.fromhex("06082a8648ce3d030107")
+    assert algorithms.weakness(certificates.load(der)) == ""
+    assert (
+        algorithms.weakness(certificates.load(der.replace(curve, curve[:-1] + b"\x55"))) == "a key that cannot be read"
+    )
 
 
 # What is critical
