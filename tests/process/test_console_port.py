@@ -305,6 +305,8 @@ def test_the_whole_way_in_a_browser(hub, tmp_path):
             page.get_by_role("button", name="Nộp bản đã ký").click()
             page.get_by_text("report-unsigned").wait_for()
             judge(page)
+            page.goto(f"{hub.admin}/readiness")
+            judge(page)
             page.goto(f"{hub.admin}/account")
             judge(page)
             page.get_by_role("link", name="English").click()

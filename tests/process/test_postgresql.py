@@ -55,6 +55,8 @@ def test_a_server_that_crashes_under_load_loses_no_receipted_message_and_the_hub
             server.crash()
             status, body = until(lambda: (found := hub.get("/readyz"))[0] == 503 and found, "the hub to say so")
             assert json.loads(body)["reasons"]["database"] == "unavailable"
+            assert b"/" not in body, "no path, no socket, no URL"
+            assert "readiness-changed" in hub.log.read_text()
             assert status == 503
             with hub.client("vpub") as client, pytest.raises(Unavailable) as caught:
                 client.send(PACKET, f"during-{outage}")
