@@ -236,8 +236,8 @@ class _Reader:
     def work_out(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
         """Return the row of *unit*, the keys it carries on, and those it carried into the month."""
         held: set[str] = set() if self.held is None else set(self.tx.scalars(self.held, {"of": unit}))
-        facts = self.search.facts(self.tx, unit)
-        row, keys = closed.work_out(self.form, facts, self.period, max(now, self.period.end), unit, self.books)
+        histories = self.search.histories(self.tx, unit)
+        row, keys = closed.work_out(self.form, histories, self.period, max(now, self.period.end), unit, self.books)
         return row, keys, held
 
     def carried(self, unit: str, period: str) -> set[str]:

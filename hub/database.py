@@ -6,6 +6,7 @@ commit takes on no more steps once it has worked for `BUDGET`: nobody waits for 
 """
 
 import contextvars
+import pickle
 import time
 from collections.abc import Callable
 from functools import partial
@@ -27,8 +28,9 @@ from twisted.python.threadpool import ThreadPool
 
 from hub import store
 from hub.errors import Unready
+from hub.reportpool import Reader, ReportPool
 from hub.shares import FairQueue, Owner, is_crowding
-from hub.store import Transaction, reading, writing
+from hub.store import DAMAGED, Transaction, look, unready, writing
 from hub.watch import PATIENCE, Reactor, Watch
 
 log = structlog.get_logger()
@@ -44,8 +46,6 @@ _BATCH = 256
 BUDGET = 0.05
 #: While so many steps wait, who has its share of them or more brings no more; nor does who has waited so long for one, in seconds.
 MOST, OLDEST = 1024, 5.0
-#: A journal that was found damaged is not used any more: it may look whole elsewhere, and a write would make it worse.
-_DAMAGED = "journal-damaged"
 #: A commit that failed is told of for so long, in seconds.
 RECENT = 10.0
 #: How often a batch is run when the connection breaks or the database makes it give way.
@@ -74,6 +74,20 @@ class Journal(Protocol):
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Run a reading step.  Fails with `Unready` when the database does not answer."""
+        ...
+
+    def read_report(
+        self,
+        reader: Reader,
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """Run a reading step that may take long, a function of a module, beside all other work, in turn with those of other readers.
+
+        Fails with `Unready` also (`hub-busy`) when *reader* has enough of them waiting, with CancelledError when nobody wants it any
+        more.
+        """
         ...
 
 
@@ -120,7 +134,7 @@ def commit(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _
             lost = again = True
             failure = Failure(Unready("journal-unavailable", str(error)))
         except sa.exc.DBAPIError as error:
-            lost, failure = store.is_lost(error), Failure(_unready(error))
+            lost, failure = store.is_lost(error), Failure(unready(error))
             again = lost or store.is_passing(error)
         if again and tries < _TRIES:
             tries += 1
@@ -155,29 +169,6 @@ def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: C
     return results
 
 
-def look(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
-    """Run a reading *step*; once more when the connection turns out to be lost.  Raises `Unready`."""
-    try:
-        try:
-            with reading(engine) as tx:
-                return step(tx)
-        except sa.exc.DBAPIError as error:
-            if not store.is_lost(error):
-                raise
-            with reading(engine) as tx:
-                return step(tx)
-    except sa.exc.DBAPIError as error:
-        if store.is_own_fault(error):
-            raise
-        raise _unready(error) from error
-
-
-def _unready(error: sa.exc.DBAPIError) -> Unready:
-    if store.is_damage(error):
-        return Unready(_DAMAGED, str(error.orig), retry_after=600)
-    return Unready("journal-unavailable", str(error.orig))
-
-
 @attrs.define(eq=False)
 class Database(Service):
     """The journal's database under a running reactor."""
@@ -185,6 +176,7 @@ class Database(Service):
     _engine: sa.Engine
     _reactor: Reactor
     _asked: sa.Engine | None = None  #: without a pool, to ask a server whether it is there; None: it is a file
+    _reports: ReportPool | None = None  #: None: no report is ever read
     _steady: Callable[[], float] = time.monotonic
     _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
     _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
@@ -219,6 +211,8 @@ class Database(Service):
         Service.startService(self)
         self._readers.start()
         self._writer.start()
+        if self._reports is not None:
+            self._reports.startService()
         if self._watch is not None:
             self._watch.start()
 
@@ -240,6 +234,8 @@ class Database(Service):
             if self._watch.away:
                 store.cut(self._connections)  # else a commit that waits for a standby would keep us from ending
             self._watch.stop()
+        if self._reports is not None:
+            await self._reports.stopService()
         self._writer.stop()
         self._readers.stop()
         self._engine.dispose()
@@ -330,11 +326,24 @@ class Database(Service):
         _ = looked.addBoth(self._tell, done)
         return cast("Deferred[T]", done)
 
+    def read_report(
+        self,
+        reader: Reader,
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """See `Journal.read_report`."""
+        if gone := self._gone():
+            return fail(gone)
+        assert self._reports is not None
+        return self._reports.read(reader, step, *args, **kwargs).addErrback(self._note)
+
     def _note(self, failure: Failure) -> Failure:
         """Remember what is wrong with the journal."""
         if isinstance(failure.value, Unready):
             self._failed, self._failed_at = failure.value.problem.detail, self._reactor.seconds()
-            if failure.value.problem.code == _DAMAGED:
+            if failure.value.problem.code == DAMAGED:
                 self._damaged = failure.value
         return failure
 
@@ -462,3 +471,15 @@ class InlineDatabase:
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""
         return maybeDeferred(look, self.engine, lambda tx: step(tx, *args, **kwargs))
+
+    def read_report(
+        self,
+        reader: Reader,
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """See `Journal.read_report`: what goes in and comes out is pickled, as it is on its way to a process and back."""
+        del reader
+        step, args, kwargs = pickle.loads(pickle.dumps((step, args, kwargs)))  # noqa: S301
+        return self.read(step, *args, **kwargs).addCallback(lambda found: pickle.loads(pickle.dumps(found)))  # noqa: S301

@@ -3,7 +3,6 @@
 Knows where a declaration is found and that the newest one counts; not what a form has, nor how two cells are compared.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import attrs
 from lxml import etree
 
-from hub import admission, contents, events, journal, search, store
+from hub import admission, contents, events, hanoi, journal, registry, search, store
 from hub.ids import new_id
 from hub.journal import Taken
 from hub.model import HUB, Event, Message
@@ -63,17 +62,18 @@ def newest(tx: Transaction, unit: str, form: str, period: str) -> Kept | None:
     return Kept(search.message(tx, rows[0]["id"]), declaring.declaration(content), len(rows) - 1)
 
 
-def compare(tx: Transaction, asked: Asked, now: datetime, canonical: Callable[[str], str]) -> Compared:
-    """Compare what the unit *asked* for declared last with the count as of *now*; *canonical* gives the registry's code for a unit.
-
-    Raises Undeclared.
-    """
+def compare(tx: Transaction, asked: Asked, now: datetime) -> Compared:
+    """Compare what the unit *asked* for declared last with the count as of *now*.  Raises Undeclared."""
     kept = newest(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         raise Undeclared
-    cells = tuple(attrs.evolve(cell, unit=cell.unit and canonical(cell.unit)) for cell in kept.said.cells)
+    today = hanoi.day(now)
+    canonical = {unit: registry.canonical(tx, unit, today) for unit in {cell.unit for cell in kept.said.cells} if unit}
+    cells = tuple(attrs.evolve(cell, unit=canonical.get(cell.unit, "")) for cell in kept.said.cells)
     said = attrs.evolve(kept.said, cells=cells)
-    return Compared(asked, kept, reconciling.reconcile(said, asked.count(now), partial(asked.behind_cells, now=now)))
+    with asked.gathered(now) as gathered:
+        look = partial(reconciling.behind_cells, asked.form, gathered.listing)
+        return Compared(asked.bare, kept, reconciling.reconcile(said, gathered.report, look))
 
 
 def declare(tx: Transaction, province: Province, said: Declaration, *, by: str, now: datetime) -> Taken:

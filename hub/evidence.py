@@ -18,7 +18,7 @@ from hub.model import Fact
 from hub.report import definition, evidence, lines, pieces, posting, sealed
 from hub.report.counting import COUNTING, Report
 from hub.report.dates import in_order, moment
-from hub.report.evidence import Line
+from hub.report.evidence import Line, Summary
 from hub.report.form import Form, Kind
 from hub.report.manifest import (
     BESIDE,
@@ -94,11 +94,12 @@ def write(
     """
     if asked.bases:
         raise Derived(*asked.bases)
-    found, wrong = asked.evidence(now)
-    if len(found) > MOST_FACTS:
-        raise TooMany(f"{len(found)} facts > {MOST_FACTS}")
-    report = asked.count(now)
-    content, document, revision = _report(tx, asked, report, found, identity)
+    with asked.gathered(now) as gathered:
+        report, wrong, summary = gathered.report, gathered.differences, gathered.listing.summary
+        if summary.facts > MOST_FACTS:
+            raise TooMany(f"{summary.facts} facts > {MOST_FACTS}")
+        found = tuple(gathered.listing)
+    content, document, revision = _report(tx, asked, report, summary, identity)
     packing = Packing(file)
     packing.put(TYPE, MIMETYPE)
     packing.put(REPORT, content)
@@ -134,14 +135,14 @@ def write(
 
 
 def _report(
-    tx: Transaction, asked: Asked, report: Report, found: Sequence[Line], identity: Signer
+    tx: Transaction, asked: Asked, report: Report, found: Summary, identity: Signer
 ) -> tuple[bytes, bytes | None, int | None]:
     """Return the sealed report, the one that an official signed, and the revision.
 
     It is the very revision that was given out, handed in or published, where it has these numbers and facts; else one made now.
     """
     before = submission.newest(tx, report.total.unit, asked.form.id, asked.period.text)
-    if before is not None and before.said.says(report, evidence.digest(found)):
+    if before is not None and before.said.says(report, found.sha256):
         signed = revisions.signed_message(tx, before.said)
         document = None if signed is None else contents.octets(tx, signed.sha256)
         return contents.octets(tx, before.message.sha256), document, before.said.revision

@@ -8,6 +8,8 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -31,6 +33,9 @@ Key = tuple[str, str, str, str]  #: unit, service, business key, milestone
 
 _FIELDS = tuple(field.name for field in attrs.fields(Fact))
 _ASKED = 200  #: keys asked for in one statement: what SQLite takes at most is 8,000 of them
+#: Of so many business keys the facts are read at a time.
+_KEYS = 500
+
 _TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
 #: What an event leaves out where it says nothing: a document is one, and has none of these.
 _PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
@@ -192,7 +197,8 @@ def use_indexes(tx: Transaction) -> None:
 class Search:
     """Finds, unit by unit, what the windows of a period name and all other facts of the same business keys."""
 
-    _query: sa.Select[Any]
+    _keys: sa.Select[Any] | sa.CompoundSelect[Any]
+    _facts: sa.Select[Any]
 
     @classmethod
     def of(cls, service: str, windows: Iterable[Window], form: str = "", period: str | None = None) -> "Search":
@@ -204,13 +210,17 @@ class Search:
             keys = sa.select(carried.c.key).where(carried.c.form == form, carried.c.unit == unit)
             looked_for.append(keys.where(stood(period)))
         keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
-        # An outer join, for databases begin with its left side: else SQLite reads all of a unit's facts and looks for their keys.
-        return cls(_RAW.outerjoin_from(keys_of, table, sa.and_(table.c.key == keys_of.c.key, mine)))
+        some = sa.bindparam("keys", expanding=True, type_=sa.Text)
+        facts = _RAW.where(mine, table.c.key.in_(some)).order_by(table.c.key)
+        return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts)
 
-    def facts(self, tx: Transaction, unit: str) -> Iterator[Fact]:
-        """Yield the facts of *unit*, in no order."""
-        with tx.execute(self._query, {"of": unit}) as rows:
-            yield from (_raw(row) for row in rows if row[0] is not None)
+    def histories(self, tx: Transaction, unit: str) -> Iterator[list[Fact]]:
+        """Yield the facts of *unit*, those of one business key together.  Memory: those of `_KEYS` keys."""
+        with tx.execute(self._keys, {"of": unit}) as keys:
+            for some in keys.partitions():
+                rows = tx.execute(self._facts, {"of": unit, "keys": [key for (key,) in some]}).all()
+                for _, history in groupby(rows, _key_of):
+                    yield [_raw(row) for row in history]
 
 
 def stood(period: str) -> sa.ColumnElement[bool]:
@@ -238,6 +248,7 @@ _RAW = sa.select(
         for column in table.c
     )
 )
+_key_of = itemgetter(2)
 _instant, _day = datetime.fromisoformat, lru_cache(4096)(date.fromisoformat)
 _pairs = lru_cache(4096)(lambda text: tuple(json.loads(text).items()))
 

@@ -6,6 +6,7 @@ all other work, one form and month after the other; a stop breaks it off between
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 import structlog
@@ -20,7 +21,11 @@ from hub.hanoi import day
 from hub.model import HUB
 from hub.regular import Regular
 from hub.report.book import Book, shipped
+from hub.reportpool import Reader
 from hub.store import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -93,7 +98,7 @@ class MonthEnd(Regular):
 
     async def _close_next(self, form: str) -> bool:
         """Close the month of *form* that comes next.  Returns whether there was one to close."""
-        draft = await self._journal.read(self._work_out, form)
+        draft = await self._read(_work_out, self._book(), form, self._now())
         if draft is None:
             return False
         try:
@@ -103,21 +108,13 @@ class MonthEnd(Regular):
         log.info("period-closed", form=form, period=made.period.text, units=len(draft.rows), sha256=made.sha256)
         return True
 
-    def _work_out(self, tx: Transaction, form: str) -> Draft | None:
-        book, now = self._book(), self._now()
-        found = closing.next_month(tx, book, form)
-        if found is None or now < closing.may_close(found[1]):
-            return None
-        if not store.those_at_hand(tx, [f"counting {form}"]):
-            return None  # another node is at it
-        return closing.work_out(tx, book, form, found[1], now, self._go_on)
-
     async def _take_up_late(self, form: str) -> None:
         """Make the revisions that late facts ask for; and, the day after its closing, count a month again.
 
         So what was under way while it was closed, and has the time of before, is not left out for ever.
         """
-        found = await self._journal.read(self._find_differing, form)
+        found, recounted = await self._read(_find_differing, form, self._now(), self._begun, frozenset(self._checked))
+        self._checked |= recounted
         for unit, period in found:
             written = await self._journal.write(
                 closing.revise, form, period, unit, reason=closing.RECOUNTED, by=HUB, now=self._now()
@@ -125,26 +122,50 @@ class MonthEnd(Regular):
             for text, row in written:
                 log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)
 
-    def _find_differing(self, tx: Transaction, form: str) -> list[tuple[str, str]]:
-        made = closing.closings(tx, form)
-        if not made:
-            return []
-        service = made[-1].form.service
-        if left := duties.outstanding(
-            tx, services=[service], before=self._begun
-        ):  # what comes meanwhile is the next day's
-            raise closing.FactsOutstanding(left)
-        last, found = made[-1].period.text, dict[str, str]()
-        if (form, last) not in self._checked and day(made[-1].closed_at) != day(self._now()):
-            found = dict.fromkeys(closing.differing(tx, form, last, go_on=self._go_on), last)
-            self._checked.add((form, last))
-        for unit, period in closing.late(tx, form).items():
-            for each in made:
-                if each.period.text >= period and any(closing.differing(tx, form, each.period.text, [unit])):
-                    found[unit] = each.period.text
-                    break
-        return sorted(found.items())
-
-    def _go_on(self) -> None:
+    async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Count, in a process beside all other work; a stop ends it."""
+        reader = Reader("?closing", lambda: not self._stopping, longest=None)
+        try:
+            found = await self._journal.read_report(reader, step, *args, **kwargs)
+        except CancelledError:
+            if self._stopping:
+                raise _Stopped from None
+            raise
         if self._stopping:
             raise _Stopped
+        return found
+
+
+def _work_out(tx: Transaction, book: Book, form: str, now: datetime) -> Draft | None:
+    found = closing.next_month(tx, book, form)
+    if found is None or now < closing.may_close(found[1]):
+        return None
+    if not store.those_at_hand(tx, [f"counting {form}"]):
+        return None  # another node is at it
+    return closing.work_out(tx, book, form, found[1], now)
+
+
+def _find_differing(
+    tx: Transaction, form: str, now: datetime, begun: datetime | None, checked: frozenset[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], set[tuple[str, str]]]:
+    """Return which units' rows differ, each with the month; and which months were counted again beside those *checked*.
+
+    Raises FactsOutstanding where facts that were received before the day's work had *begun* are still to be written.
+    """
+    made = closing.closings(tx, form)
+    if not made:
+        return [], set()
+    if left := duties.outstanding(
+        tx, services=[made[-1].form.service], before=begun
+    ):  # what comes meanwhile is the next day's
+        raise closing.FactsOutstanding(left)
+    last, found, recounted = made[-1].period.text, dict[str, str](), set[tuple[str, str]]()
+    if (form, last) not in checked and day(made[-1].closed_at) != day(now):
+        found = dict.fromkeys(closing.differing(tx, form, last), last)
+        recounted = {(form, last)}
+    for unit, period in closing.late(tx, form).items():
+        for each in made:
+            if each.period.text >= period and any(closing.differing(tx, form, each.period.text, [unit])):
+                found[unit] = each.period.text
+                break
+    return sorted(found.items()), recounted

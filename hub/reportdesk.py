@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from lxml import etree
-from twisted.internet.defer import DeferredSemaphore
 
-from hub import closing, contents, declarations, search, submission, values, workload
+from hub import closing, contents, declarations, submission, values, workload
 from hub.certificates import Signer
 from hub.closing import Closing
 from hub.config.reports import Reports
@@ -19,28 +18,24 @@ from hub.declarations import Compared, Undeclared
 from hub.desk import Books, Case
 from hub.envelope import build
 from hub.errors import CallRefused
-from hub.model import Fact, Problem
-from hub.province import Province
+from hub.model import Problem
 from hub.recorddesk import Asked as Call
-from hub.report import evidence, sealed
+from hub.report import sealed
 from hub.report.book import Book, read
 from hub.report.declaring import NAMESPACE, Figure, written
 from hub.report.form import Form, choose
 from hub.report.period import Cuts, Period, PeriodUnreadable, containing, parse
 from hub.report.reconciling import Cell, Reconciliation, Verdict
+from hub.reportpool import Reader
 from hub.schema import fact
 from hub.store import Transaction
 from hub.submission import Counted
 from hub.workload import Asked
 from hub.workroom import THRESHOLD
 
-#: So many messages are named behind a cell.
-MESSAGES = 100
-#: So many reports are counted at once: the journal's other readers are for who sends and fetches.
-_COUNTS = DeferredSemaphore(2)
 #: Periods that ended longer ago are not listed.
 LISTED = timedelta(days=800)
-#: Octets of work that one fact makes, about: who counts many does it in a thread.
+#: Octets of work that one row makes, about: who writes many does it in a thread.
 _WEIGHT = 400
 
 
@@ -57,9 +52,10 @@ async def get_workload_report(books: Books, case: Case) -> etree._Element:
     unit = _own(case, organ)
     reports = case.province.config.reports
     await books.facts(lambda: read(reports).services(form))
-    asked, content = await _COUNTS.run(books.journal.read, _found, unit, text, form, reports, case.now)
+    words = (unit, text, form, reports, case.now)
+    asked, content = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _found, *words)
     if isinstance(content, Counted):
-        size = _WEIGHT * (len(content.lines) + len(content.report.rows))
+        size = _WEIGHT * len(content.report.rows)
         content = await books.work(case.owner, size, _sealed, content, case.province.config.identity)
     said = {
         "OrganId": asked.members[0],
@@ -77,7 +73,8 @@ async def get_reconciliation(books: Books, case: Case) -> etree._Element:
     unit = _own(case, organ)
     await books.facts(lambda: read(case.province.config.reports).services(form))
     try:
-        compared = await _COUNTS.run(books.journal.read, _compare, unit, text, form, case.province, case.now)
+        words = (unit, text, form, case.province.config.reports, case.now)
+        compared = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _compare, *words)
     except Undeclared:
         raise CallRefused(Problem("declaration-missing", f"{organ} {form} {text}")) from None
     return await books.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
@@ -89,7 +86,8 @@ async def list_periods(books: Books, case: Case) -> etree._Element:
     known = book.forms
     if asked and asked not in {form.id for form in known}:
         raise CallRefused(Problem("form-unknown", f"{asked}: {' '.join(sorted({form.id for form in known}))}"))
-    found = await books.journal.read(_known, book)
+    reader = Reader(case.partner.code, case.owner.wanted)
+    found = await books.journal.read_report(reader, _known, book)
     return await books.work(case.owner, THRESHOLD, _listed, asked, book, found, case.now)
 
 
@@ -185,15 +183,14 @@ def _found(
     asked = _asked(tx, unit, text, form, reports)
     kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:
-        return asked, contents.octets(tx, kept.message.sha256)
-    lines = asked.lines(now)
-    named = evidence.named(lines, search.message_ids(tx, (line.fact.message for line in lines)))
-    return asked, Counted(report=asked.count(now), names=dict(asked.names), lines=named)
+        return asked.bare, contents.octets(tx, kept.message.sha256)
+    with asked.gathered(now) as gathered:
+        summary = gathered.listing.summary
+        return asked.bare, Counted(report=gathered.report, names=dict(asked.names), lines=summary)
 
 
-def _compare(tx: Transaction, unit: str, text: str, form: str, province: Province, now: datetime) -> Compared:
-    asked = _asked(tx, unit, text, form, province.config.reports)
-    return declarations.compare(tx, asked, now, province.routes.canonical)
+def _compare(tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime) -> Compared:
+    return declarations.compare(tx, _asked(tx, unit, text, form, reports), now)
 
 
 def _sealed(counted: Counted, identity: Signer) -> bytes:
@@ -255,22 +252,16 @@ def _cells(found: Reconciliation) -> Iterator[etree._Element]:
 
 
 def _behind(cell: Cell) -> etree._Element:
-    messages = messages_of(cell.behind)
-    listed = messages[:MESSAGES]
+    behind = cell.behind
     said = {
-        "Facts": str(len(cell.behind)),
-        "Messages": str(len(messages)),
-        "Complete": _truth(len(listed) == len(messages)),
+        "Facts": str(behind.facts),
+        "Messages": str(behind.messages),
+        "Complete": _truth(len(behind.first) == behind.messages),
     }
     element = build(NAMESPACE, "Behind", said)
-    for message in listed:
+    for message in behind.first:
         etree.SubElement(element, f"{{{NAMESPACE}}}DocumentId").text = message
     return element
-
-
-def messages_of(facts: Sequence[Fact]) -> list[str]:
-    """Return the hub's ids of the messages that brought *facts*, each once, in their order."""
-    return list(dict.fromkeys(each.message for each in facts))
 
 
 def _figure(figure: Figure) -> str | None:

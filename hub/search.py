@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from hub import deliveries
 from hub.model import Delivery, Message, MessageState, State
+from hub.report.evidence import Line, Listed
 from hub.schema import UNDELIVERED, delivery
 from hub.schema import message as table
 from hub.store import Transaction
@@ -102,6 +103,30 @@ def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
         rows = tx.execute(sa.select(table.c.id, table.c.message_id).where(table.c.id.in_(some)))
         found |= {row.id: row.message_id for row in rows}
     return found
+
+
+@attrs.frozen
+class NamedLines(Listed):
+    """The lines of a listing with the senders' message ids, which are looked up as the lines are read."""
+
+    _tx: Transaction
+    _listed: Listed
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the evidence."""
+        return self._listed.sha256
+
+    def __len__(self) -> int:
+        """How many lines there are."""
+        return len(self._listed)
+
+    def __iter__(self) -> Iterator[Line]:
+        """Yield each line."""
+        rest = iter(self._listed)
+        while some := list(islice(rest, 500)):
+            ids = message_ids(self._tx, (line.fact.message for line in some))
+            yield from (attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in some)
 
 
 def about(

@@ -78,6 +78,8 @@ from hub.prober import Prober
 from hub.province import Province
 from hub.public import Public
 from hub.report import book
+from hub.reportpool import ReportPool
+from hub.reportworker import Settings
 from hub.room import Room, SpoolRoom, left
 from hub.sender import Sender
 from hub.shares import HUB
@@ -124,7 +126,8 @@ class Hub(Ordered):
         open_journal = partial(store.open_journal, config.database_url, password_file=config.password_file)
         apart = None if alone else open_journal(pooled=False)
         engine = open_journal(node=node)
-        self._database = Database(engine, reactor, apart)
+        settings = Settings(config.database_url, config.password_file, spool.folder(config.data))
+        self._database = Database(engine, reactor, apart, ReportPool(reactor, settings))
         self._heartbeat = Heartbeat(
             journal=self._database,
             clock=reactor,

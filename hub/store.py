@@ -6,12 +6,12 @@ The daemon, the command line and the tests share it: what is written through `wr
 import os
 import socket
 import sqlite3
-from collections.abc import Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -23,7 +23,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from hub.errors import Unready
+
 Transaction = sa.Connection
+T = TypeVar("T")
+
+#: A journal that was found damaged is not used any more: it may look whole elsewhere, and a write would make it worse.
+DAMAGED = "journal-damaged"
 
 #: How long a writer waits for another process (the command line, a backup) to finish, in milliseconds.
 _BUSY_MS = 15_000
@@ -56,7 +62,7 @@ def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = 
 
     SQLite runs in WAL with `synchronous=FULL`: a commit survives a power cut.  PostgreSQL writes in READ COMMITTED, where each
     step locks the rows it moves; every new connection reads *password_file* anew.  `pooled=False` leaves no connection open.
-    *node* is who rings (`ring`).
+    *node* is who rings (`ring`).  With the execution option `statement_limit` a reading statement takes at most so many seconds.
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
@@ -87,8 +93,13 @@ def _read_password(
 
 
 def _begin_postgresql(connection: sa.Connection) -> None:
-    if connection.get_execution_options().get("writes", False):
+    options = connection.get_execution_options()
+    if options.get("writes", False):
         connection.exec_driver_sql(_WRITER)
+    elif limit := options.get("statement_limit"):
+        connection.exec_driver_sql(
+            f"SET LOCAL statement_timeout = '{limit}s'; SET LOCAL client_connection_check_interval = '2s'"
+        )
 
 
 def _hear_warnings(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
@@ -181,6 +192,30 @@ def reading(engine: sa.Engine) -> Generator[Transaction]:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
             yield connection
+
+
+def look(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
+    """Run a reading *step*; once more when the connection turns out to be lost.  Raises `Unready`."""
+    try:
+        try:
+            with reading(engine) as tx:
+                return step(tx)
+        except sa.exc.DBAPIError as error:
+            if not is_lost(error):
+                raise
+            with reading(engine) as tx:
+                return step(tx)
+    except sa.exc.DBAPIError as error:
+        if is_own_fault(error):
+            raise
+        raise unready(error) from error
+
+
+def unready(error: sa.exc.DBAPIError) -> Unready:
+    """Return what a failure of the database is to whoever waits for a result."""
+    if is_damage(error):
+        return Unready(DAMAGED, str(error.orig), retry_after=600)
+    return Unready("journal-unavailable", str(error.orig))
 
 
 def ask(engine: sa.Engine) -> None:

@@ -5,6 +5,7 @@ person gives.  A signed report is a message of its own beside the one that was g
 report is counted, or how a partner wants it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -20,7 +21,7 @@ from hub.model import HUB, Event, Message, Problem, Receive, ReportState, State
 from hub.province import Province
 from hub.report import evidence, sealed, signed
 from hub.report.counting import Report
-from hub.report.evidence import Line
+from hub.report.evidence import Hashed, Line
 from hub.report.family import lineage
 from hub.report.form import Form
 from hub.report.period import Period
@@ -55,7 +56,7 @@ class Counted:
 
     report: Report
     names: dict[str, str]
-    lines: tuple[Line, ...]  #: the evidence, with the senders' message ids
+    lines: Sequence[Line] | Hashed  #: the evidence, of which the sealed report has the number and the SHA-256
     open_month: str = ""  #: the first month of its period that is still to be closed (`open_month`); none as a rule
 
 

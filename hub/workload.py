@@ -4,24 +4,25 @@ Knows what a unit and a period given as text mean in this journal, and which par
 kept, the rest is counted.  Not how a report looks or who asks.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import closing as closing_of
 from datetime import datetime, timedelta
-from functools import cached_property
 
 import attrs
 
 from hub import closing, ledger, registry
 from hub.closing import Closing
 from hub.model import Fact
-from hub.report import charts, checks, closed, counting, deriving, evidence, posting, reconciling, sections
+from hub.report import charts, checks, closed, counting, deriving, posting, sections
 from hub.report.book import Book, shipped
 from hub.report.closed import ClosedRow, Piece
-from hub.report.counting import Cells, Report
-from hub.report.dates import in_order
+from hub.report.counting import Cells, Placing, Report
 from hub.report.deriving import Number
-from hub.report.evidence import Line
 from hub.report.family import family
-from hub.report.form import Form, choose
+from hub.report.form import Column, Form, Kind, choose
+from hub.report.listing import Listing, Place, place
 from hub.report.period import Period, parse
 from hub.report.posting import Books, Window
 from hub.report.workdays import Due
@@ -36,9 +37,9 @@ class Difference:
     unit: str
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False)
 class _Part:
-    """A closed month, or what of the period is not closed.  Its facts are read when somebody wants them."""
+    """A closed month, or what of the period is not closed.  Its facts are read when somebody wants them, a few keys at a time."""
 
     tx: Transaction
     form: Form
@@ -49,45 +50,74 @@ class _Part:
     before: str | None  #: the closed month before it, whose carried keys it needs
     rows: Mapping[str, ClosedRow] | None = None  #: of a closed month: by unit; None: it is counted
 
-    @cached_property
-    def facts(self) -> list[Fact]:
-        """All that the members' numbers are counted from."""
+    def histories(self) -> Iterator[Iterator[list[Fact]]]:
+        """Yield of each member what its numbers are counted from, the facts of one business key together."""
         ledger.use_indexes(self.tx)
         search = ledger.Search.of(self.form.service, self.windows, self.form.id, self.before)
-        return [fact for unit in self.members for fact in search.facts(self.tx, unit)]
+        for unit in self.members:
+            yield search.histories(self.tx, unit)
 
-    def placed(self, now: datetime) -> closed.Placed:
-        """Return each column with each fact that it takes."""
+    def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
+        """Yield each column with each fact that it takes, unit by unit."""
         now = now if self.rows is None else max(now, self.period.end)
-        return list(counting.placements(self.form, self.facts, self.period, now, self.members, self.books))
+        placing = Placing.of(self.form, self.period, now, self.books)
+        for histories in self.histories():
+            yield from placing.every(histories)
 
     def cells(self, now: datetime) -> Mapping[str, Cells]:
         """Return what was kept or, of an open part, what is counted now."""
         if self.rows is not None:
             return {unit: row.cells for unit, row in self.rows.items()}
-        found: dict[str, Cells] = {}
-        for column, fact in self.placed(now):
-            found.setdefault(fact.unit, Cells.none(self.form)).take(column, fact)
-        return found
+        tally = _Tally(self)
+        for _ in tally.placed(now):
+            pass
+        return tally.cells
 
-    def differences(self, placed: closed.Placed) -> list[Difference]:
-        """Return which units' facts are not those that were behind their rows when they were closed."""
+    def differences(self, evidence_of: Mapping[str, str]) -> list[Difference]:
+        """Return which units' facts, by their SHA-256 now, are not those that were behind their rows when they were closed."""
         if self.rows is None:
             return []
-        found: dict[str, dict[tuple[str, str], Fact]] = {}
-        for _, fact in placed:
-            found.setdefault(fact.unit, {})[fact.key, fact.milestone] = fact
-        now = {unit: evidence.of_row(facts.values()) for unit, facts in found.items()}
         then = {unit: row.evidence for unit, row in self.rows.items() if row.facts}
-        wrong = sorted(unit for unit in now.keys() | then.keys() if now.get(unit) != then.get(unit))
+        wrong = sorted(unit for unit in evidence_of.keys() | then.keys() if evidence_of.get(unit) != then.get(unit))
         return [Difference(self.period.text, unit) for unit in wrong]
+
+
+@attrs.define(eq=False)
+class _Tally:
+    """Counts an open part while its facts go by; of a closed month it lists them."""
+
+    part: _Part
+    listing: Listing | None = None  #: of a closed month whose facts are compared with those of its closing
+    cells: dict[str, Cells] = attrs.field(factory=dict)
+
+    def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
+        form, cells, listing = self.part.form, self.cells, self.listing
+        for column, fact in self.part.placed(now):
+            if self.part.rows is None:
+                mine = cells.get(fact.unit)
+                if mine is None:
+                    mine = cells[fact.unit] = Cells.none(form)
+                mine.take(column, fact)
+            elif listing is not None:
+                listing.take(column.key, fact)
+            yield column, fact
+
+
+@attrs.frozen(kw_only=True)
+class Gathered:
+    """A report with the facts behind it."""
+
+    report: Report
+    listing: Listing
+    differences: tuple[Difference, ...]  #: each unit whose facts in a closed month are not those of its closing
 
 
 @attrs.frozen(kw_only=True)
 class Asked:
     """What a report is counted from, or composed of.
 
-    `count` may be called at any time.  What opens a closed month into its facts reads them, so the transaction must still be there.
+    What counts reads: the transaction must still be there.  Memory: the facts of some hundred business keys of one unit, and those
+    that happenings and peaks take of it.
     """
 
     form: Form  #: of a closed month: as it was then
@@ -108,65 +138,135 @@ class Asked:
     """The numbers of the closed month before the period, by unit, where the form checks that this one goes on from them."""
 
     @property
-    def facts(self) -> Sequence[Fact]:
-        """All that its numbers are counted from, in no order: more than is counted."""
-        if self.bases:
-            return [fact for base in self.bases.values() for fact in base.facts]
-        found = {(one.unit, one.key, one.milestone): one for part in self.parts for one in part.facts}
-        return list(found.values())
+    def facts(self) -> Iterator[Fact]:
+        """All that its numbers are counted from, in no order: more than is counted, and some of it more than once."""
+        for base in self.bases.values():
+            yield from base.facts
+        for part in self.parts:
+            for histories in part.histories():
+                for history in histories:
+                    yield from history
 
     @property
     def unit_is_known(self) -> bool:
         """Whether the registry holds the unit, or something was counted for it."""
+        return self.members[0] in self.names or self._has_facts
+
+    @property
+    def _has_facts(self) -> bool:
         if self.bases:
-            return any(base.unit_is_known for base in self.bases.values())
-        return self.members[0] in self.names or any(part.rows or part.facts for part in self.parts)
+            return any(base._has_facts for base in self.bases.values())  # noqa: SLF001 - its own kind
+        return any(part.rows for part in self.parts) or next(self.facts, None) is not None
+
+    @property
+    def bare(self) -> "Asked":
+        """What was asked for, without what it is counted from: for whom the transaction is over."""
+        return attrs.evolve(self, parts=(), bases={name: base.bare for name, base in self.bases.items()})
 
     def count(self, now: datetime) -> Report:
         """Return the report: what was closed as it was kept, the rest as it is at *now*."""
-        report = self._counted(now)
+        if self.bases:
+            return self._finished(self._derived({name: base.count(now) for name, base in self.bases.items()}, now))
+        return self._finished(self._composed([part.cells(now) for part in self.parts], now))
+
+    @contextmanager
+    def gathered(self, now: datetime, only: Collection[str] | None = None) -> Generator[Gathered]:
+        """Give the report with its evidence, which is on disk until the block ends; of the columns *only* (None: of all)."""
+        with ExitStack() as around:
+            listing = around.enter_context(closing_of(Listing([column.key for column in self.form.columns])))
+
+            def take(column: str, fact: Fact) -> None:
+                if only is None or column in only:
+                    listing.take(column, fact)
+
+            report, wrong = self._gather(now, take, listing if only is None else None)
+            yield Gathered(report=report, listing=listing, differences=tuple(dict.fromkeys(wrong)))
+
+    def _gather(
+        self, now: datetime, take: Callable[[str, Fact], None], listing: Listing | None = None
+    ) -> tuple[Report, list[Difference]]:
+        """Count, *take* each fact with each column that it is behind, and compare closed months with their closings.
+
+        *listing*: where *take* puts all of them.
+        """
+        if self.bases:
+            reports, wrong, takers = dict[str, Report](), list[Difference](), _takers(self)
+            for name, base in self.bases.items():
+
+                def passed_on(column: str, fact: Fact, name: str = name) -> None:
+                    for mine in takers.get((name, column), ()):
+                        take(mine, fact)
+
+                reports[name], found = base._gather(now, passed_on)  # noqa: SLF001 - its own kind
+                wrong += found
+            return self._finished(self._derived(reports, now)), wrong
+        with ExitStack() as around:
+            alone = listing is not None and len(self.parts) == 1
+            tallies = [
+                _Tally(part)
+                if part.rows is None or alone
+                else _Tally(part, around.enter_context(closing_of(Listing([]))))
+                for part in self.parts
+            ]
+            for column, fact in closed.taken([tally.placed(now) for tally in tallies]):
+                take(column.key, fact)
+            wrong = []
+            for tally in tallies:
+                listed = listing if alone else tally.listing
+                wrong += tally.part.differences(listed.rows) if listed is not None else []
+            cells = [tally.cells if tally.part.rows is None else tally.part.cells(now) for tally in tallies]
+            return self._finished(self._composed(cells, now)), wrong
+
+    def _composed(self, cells: Sequence[Mapping[str, Cells]], now: datetime) -> Report:
+        pieces = [Piece(part.period, found) for part, found in zip(self.parts, cells, strict=True)]
+        return closed.compose(self.form, self.period, self.made_at or now, self.members, pieces)
+
+    def _derived(self, reports: Mapping[str, Report], now: datetime) -> Report:
+        rows = {name: _numbers(report) for name, report in reports.items()}
+        taken = {unit: Cells(deriving.taken(self.form, unit, rows)) for unit in self.members}
+        return counting.assemble(self.form, self.period, self.made_at or now, self.members, taken)
+
+    def _finished(self, report: Report) -> Report:
         if self.before is not None:
             broken = checks.between(self.form, _numbers(report), self.before)
             report = attrs.evolve(report, findings=(*report.findings, *broken))
         return attrs.evolve(report, sections=sections.sort(report, self.names), due=self.due)
 
-    def _counted(self, now: datetime) -> Report:
-        at = self.made_at or now
-        if self.bases:
-            rows = {name: _numbers(base.count(now)) for name, base in self.bases.items()}
-            taken = {unit: Cells(deriving.taken(self.form, unit, rows)) for unit in self.members}
-            return counting.assemble(self.form, self.period, at, self.members, taken)
-        pieces = [Piece(part.period, part.cells(now)) for part in self.parts]
-        return closed.compose(self.form, self.period, at, self.members, pieces)
+    def behind(self, column: str, now: datetime, unit: str | None = None) -> AbstractContextManager["Behind"]:
+        """Give the facts behind the number of *column*, of *unit* alone or in all.  KeyError, at once: no such column."""
+        return self._behind(column, {part.key for part in self.form.parts(column)}, now, unit)
 
-    def behind(self, column: str, now: datetime) -> tuple[Fact, ...]:
-        """Return the facts behind the total of *column*, oldest first.  KeyError: no such column."""
-        if self.bases:
-            takings = [part.taken for part in self.form.parts(column) if part.taken]
-            told = [fact for base, key in takings for fact in self.bases[base].behind(key, now)]
-            once = {(fact.unit, fact.service, fact.key, fact.milestone): fact for fact in told}
-            return tuple(sorted(once.values(), key=in_order))
-        return counting.found_behind(self.form, column, closed.taken([part.placed(now) for part in self.parts]))
+    @contextmanager
+    def _behind(self, column: str, keys: Collection[str], now: datetime, unit: str | None) -> Generator["Behind"]:
+        with self.gathered(now, keys) as found:
+            # of a form's own columns a number is the sum of what is listed; a derived one tells each fact once
+            latest = self.form.column(column).kind is Kind.TIME
+            yield Behind(found, keys, unit, each=not self.bases, latest=latest)
 
-    def lines(self, now: datetime) -> tuple[Line, ...]:
-        """Return every fact that some column counts, oldest first, the senders' message ids not yet named."""
-        return self.evidence(now)[0]
 
-    def evidence(self, now: datetime) -> tuple[tuple[Line, ...], tuple[Difference, ...]]:
-        """Return the lines, and each unit whose facts in a closed month are not those of its closing: to be told, and looked into."""
-        if self.bases:
-            found = {name: base.evidence(now) for name, base in self.bases.items()}
-            differences = dict.fromkeys(each for _, wrong in found.values() for each in wrong)
-            return _taken_lines(self, {name: lines for name, (lines, _) in found.items()}), tuple(differences)
-        placed = [part.placed(now) for part in self.parts]
-        wrong = [each for part, found in zip(self.parts, placed, strict=True) for each in part.differences(found)]
-        return evidence.lines(self.form, closed.taken(placed)), tuple(wrong)
+@attrs.frozen
+class Behind:
+    """The facts behind a number, on disk."""
 
-    def behind_cells(
-        self, wanted: Collection[tuple[str, str]], now: datetime
-    ) -> Mapping[tuple[str, str], Sequence[Fact]]:
-        """Return the facts behind each of the *wanted* cells, by (unit, column); the empty unit is the total."""
-        return reconciling.facts_behind(self.form, self.lines(now) if wanted else (), wanted)
+    gathered: Gathered
+    _keys: Collection[str]
+    _unit: str | None
+    _each: bool
+    _latest: bool  #: of a time: the latest one alone
+
+    def __len__(self) -> int:
+        many = self.gathered.listing.count(self._keys, self._unit, each=self._each)
+        return min(many, 1) if self._latest else many
+
+    def facts(self, after: Place | None = None) -> Iterator[Fact]:
+        """Yield them, oldest first, from the one *after* on."""
+        found = self.gathered.listing.behind(self._keys, self._unit, None if self._latest else after, each=self._each)
+        if not self._latest:
+            yield from found
+            return
+        for last in deque(found, maxlen=1):
+            if after is None or place(last)[:4] > after[:4]:
+                yield last
 
 
 def ask(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> Asked:
@@ -204,9 +304,6 @@ def _asked(tx: Transaction, units: _Family, span: Period, form: str, known: Sequ
         return _derived(chosen, span, {base: _asked(tx, units, span, base, known) for base in chosen.bases})
     members = units.members
     parts = _parts(tx, chosen, span, members, made)
-    for part in parts:
-        if part.rows is None:
-            part.facts  # noqa: B018 - read now: an open part is counted in any case, often when the transaction is over
     rows = [row for part in parts for row in (part.rows or {}).values()]
     complete = all(part.rows is not None for part in parts)
     times = [row.made_at for row in rows if row.made_at] + [
@@ -262,24 +359,15 @@ def _numbers(report: Report) -> dict[str, Mapping[str, Number]]:
     return {row.unit: row.numbers for row in report.rows}
 
 
-def _taken_lines(asked: Asked, lines: Mapping[str, Sequence[Line]]) -> tuple[Line, ...]:
-    """Return the lines of the base forms that some column takes, each with the columns of the derived form."""
-    takers: dict[tuple[str, str], list[str]] = {}
+def _takers(asked: Asked) -> Mapping[tuple[str, str], Sequence[str]]:
+    """Return which columns of a derived form take what is behind a column of a base form, by base form and column."""
+    takers: dict[tuple[str, str], dict[str, None]] = {}
     for column in asked.form.columns:
         if column.taken is not None:
             base, key = column.taken
             for part in asked.bases[base].form.parts(key):
-                takers.setdefault((base, part.key), []).append(column.key)
-    found: dict[tuple[str, str, str, str], tuple[Fact, set[str]]] = {}
-    for base, told in lines.items():
-        for line in told:
-            fact, mine = line.fact, {taker for key in line.columns for taker in takers.get((base, key), ())}
-            if mine:
-                place = (fact.unit, fact.service, fact.key, fact.milestone)
-                found.setdefault(place, (fact, set()))[1].update(mine)
-    order = [column.key for column in asked.form.columns]
-    made = [Line(fact, tuple(key for key in order if key in mine)) for fact, mine in found.values()]
-    return tuple(sorted(made, key=lambda line: in_order(line.fact)))
+                takers.setdefault((base, part.key), {})[column.key] = None
+    return {place: tuple(mine) for place, mine in takers.items()}
 
 
 def _before(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from hub.config import Config
     from hub.declarations import Kept
     from hub.journal import Taken
-    from hub.model import Fact
     from hub.report.book import Book
     from hub.report.declaring import Figure
     from hub.report.reconciling import Cell, Reconciliation
@@ -71,7 +70,7 @@ def declare(screen: Screen, unit: str, period: str, form: str, file: Path) -> No
 
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
     """Print the newest declaration beside the count, the cells that are not equal first."""
-    from hub import declarations, hanoi, registry, store
+    from hub import declarations, registry, store
     from hub.cli.journal import configured, opened
     from hub.report import book
 
@@ -80,9 +79,8 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
     known = book.read(config.reports)
     with opened(config, counts=known.services(form)) as engine, store.reading(engine) as tx:
         asked = ask(tx, unit, period, form, known)
-        roll = registry.roll(tx, hanoi.day(now))
         try:
-            compared = declarations.compare(tx, asked, now, roll.canonical)
+            compared = declarations.compare(tx, asked, now)
         except declarations.Undeclared:
             raise Stop(
                 f"{unit} chưa khai số liệu {form} kỳ {period}",
@@ -145,7 +143,7 @@ def ask(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> 
 def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
     """Yield the cells as JSON has them, then the manual lines."""
     for cell in found.cells:
-        messages = _messages(cell.behind)
+        behind = cell.behind
         yield {
             "unit": cell.unit,
             "column": cell.column,
@@ -154,9 +152,9 @@ def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
             "difference": _bare(cell.difference),
             "verdict": cell.verdict.value,
             "note": cell.note,
-            "facts": len(cell.behind),
-            "messages": messages[:MESSAGES],
-            "complete": len(messages) <= MESSAGES,
+            "facts": behind.facts,
+            "messages": list(behind.first),
+            "complete": len(behind.first) == behind.messages,
         }
     for line in found.manual:
         yield {
@@ -171,10 +169,6 @@ def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
 def _bare(figure: "Figure") -> int | float | None:
     """Return a number as JSON writes it, as `lienthong report --format json` does."""
     return figure if figure is None or isinstance(figure, int) else float(figure)
-
-
-def _messages(facts: "tuple[Fact, ...]") -> list[str]:
-    return list(dict.fromkeys(fact.message for fact in facts))
 
 
 def _print(
@@ -251,11 +245,11 @@ def _opens(cell: "Cell", asked: "Asked", *, alone: bool) -> str:
 
     *alone*: what `--explain` lists for the unit is this cell, and not that of units below too.
     """
-    messages = _messages(cell.behind)
-    if not messages:
+    behind = cell.behind
+    if not behind.messages:
         return ""
-    if len(messages) == 1:
-        return f"lienthong trace {messages[0]}"
+    if behind.messages == 1:
+        return f"lienthong trace {behind.first[0]}"
     said = f"lienthong report {cell.unit or asked.members[0]} {asked.period.text} --form {asked.form.id}"
     return (
         f"{said} --explain {cell.column}" if alone else t("các mã: --reconcile --json", "their ids: --reconcile --json")

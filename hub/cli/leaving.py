@@ -142,24 +142,24 @@ def _counted(
     """Return the province, the report as it is counted now, and who asks for it.  UsageError, Stop."""
     import getpass
 
-    from hub import hanoi, registry, search, submission
+    from hub import hanoi, registry, submission
     from hub.cli.declared import ask
     from hub.province import Province
-    from hub.report import book, evidence
+    from hub.report import book
 
     asked = ask(tx, unit, period, form, book.read(config.reports))
-    lines, wrong = asked.evidence(now)
+    with asked.gathered(now) as gathered:
+        counted, lines, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:
         units = ", ".join(each.unit for each in wrong)
         raise Stop(
             f"căn cứ của {units} không còn như lúc đóng kỳ; hãy chạy lienthong report --close {period} --form {form}",
             f"the evidence of {units} is not what was closed; run lienthong report --close {period} --form {form}",
         )
-    named = evidence.named(lines, search.message_ids(tx, (line.fact.message for line in lines)))
-    counted = submission.Counted(
-        report=asked.count(now),
+    made = submission.Counted(
+        report=counted,
         names=dict(asked.names),
-        lines=named,
+        lines=lines,
         open_month=submission.open_month(tx, asked.form, asked.period),
     )
-    return Province.of(config, registry.roll(tx, hanoi.day(now))), counted, getpass.getuser()
+    return Province.of(config, registry.roll(tx, hanoi.day(now))), made, getpass.getuser()

@@ -1,8 +1,9 @@
 """`lienthong report`: a unit's workload report, the messages behind a number, the facts behind all of it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from hub.certificates import Signer
     from hub.model import Fact
     from hub.report.counting import Report
-    from hub.report.evidence import Line
+    from hub.report.evidence import Line, Listed
     from hub.store import Transaction
     from hub.workload import Asked, Difference
 
 _FILES = ("pdf", "xlsx", "xml")  #: what a terminal is not shown, and what names its evidence
+_TOGETHER = 500  #: facts whose messages are looked up at a time
 _CHARTED = ("html", "pdf", "xlsx")  #: what has room for charts
 
 
@@ -145,7 +147,7 @@ def report(
     from hub.cli.declared import ask
     from hub.cli.journal import configured, opened
     from hub.errors import Unready
-    from hub.report import book, evidence
+    from hub.report import book
     from hub.workload import beside
 
     if closes is not None or which:
@@ -170,29 +172,31 @@ def report(
     counts = forms.services(form) if unit is not None else None
     with opened(config, counts=counts) as engine, store.reading(engine) as tx:
         if unit is None or period is None:
-            _print_facts(screen, tx, list(ledger.facts(tx)))
+            _print_facts(screen, tx, ledger.facts(tx))
             return
         asked = ask(tx, unit, period, form, forms)
         if explain is not None and not only_facts:
             row = None if row is None else registry.canonical(tx, row, asked.period.last)
             _explain(screen, tx, asked, explain, row, now)
             return
-        lines: Sequence[Line] = ()
-        if only_facts or kind in _FILES:
-            lines, wrong = asked.evidence(now)
-            _warn(screen, wrong)
-        if only_facts:
-            _print_facts(screen, tx, [line.fact for line in lines])
+        if not only_facts and kind not in _FILES:
+            counted = asked.count(now)
+            others = beside(tx, counted, now, forms) if charted else None
+            _write(screen, _written(kind, counted, asked, (), config.identity, others), output)
             return
-        lines = evidence.named(lines, search.message_ids(tx, (line.fact.message for line in lines)))
-        counted = asked.count(now)
-        others = beside(tx, counted, now, forms) if charted else None
-    try:
-        content = _written(kind, counted, asked, lines, config.identity, others)
-    except Unready as unready:
-        why = unready.problem.detail
-        raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
-    _write(screen, content, output)
+        with asked.gathered(now) as gathered:
+            _warn(screen, gathered.differences)
+            if only_facts:
+                _print_facts(screen, tx, (line.fact for line in gathered.listing))
+                return
+            counted, lines = gathered.report, search.NamedLines(tx, gathered.listing)
+            others = beside(tx, counted, now, forms) if charted else None
+            try:
+                content = _written(kind, counted, asked, lines, config.identity, others)
+            except Unready as unready:
+                why = unready.problem.detail
+                raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            _write(screen, content, output)
 
 
 def _write(screen: Screen, content: bytes, output: Path | None) -> None:
@@ -283,12 +287,13 @@ def _explain(screen: Screen, tx: "Transaction", asked: "Asked", column: str, row
     if row is not None and row not in asked.members:
         raise Stop(f"báo cáo không có dòng {row}", f"the report has no row {row}", NOT_FOUND)
     try:
-        behind = asked.behind(column, now)
+        opened = asked.behind(column, now, row)
     except KeyError:
         keys = ", ".join(each.key for each in asked.form.columns)
         raise click.UsageError(t(f"không có cột {column}: {keys}", f"no column {column}: {keys}")) from None
-    _warn(screen, asked.evidence(now)[1])
-    _print_facts(screen, tx, [fact for fact in behind if row in (None, fact.unit)])
+    with opened as behind:
+        _warn(screen, behind.gathered.differences)
+        _print_facts(screen, tx, behind.facts())
 
 
 def _warn(screen: Screen, wrong: "Sequence[Difference]") -> None:
@@ -331,7 +336,7 @@ def _written(
     kind: str,
     counted: "Report",
     asked: "Asked",
-    lines: "Sequence[Line]",
+    lines: "Sequence[Line] | Listed",
     identity: "Signer",
     others: "Sequence[Report] | None",
 ) -> bytes:
@@ -347,10 +352,17 @@ def _written(
     return formats.write(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
 
 
-def _print_facts(screen: Screen, tx: "Transaction", facts: "Sequence[Fact]") -> None:
+def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str, object]]":
+    """Yield what is printed of each of *facts*, some hundred of which are held at a time."""
     from hub import search
 
-    ids = search.message_ids(tx, (fact.message for fact in facts))
+    rest = iter(facts)
+    while some := list(islice(rest, _TOGETHER)):
+        ids = search.message_ids(tx, (fact.message for fact in some))
+        yield from ({"message_id": ids.get(fact.message), "id": fact.message, **attrs.asdict(fact)} for fact in some)
+
+
+def _print_facts(screen: Screen, tx: "Transaction", facts: "Iterable[Fact]") -> None:
     columns = {
         "at": t("lúc", "at"),
         "unit": t("đơn vị", "unit"),
@@ -358,7 +370,7 @@ def _print_facts(screen: Screen, tx: "Transaction", facts: "Sequence[Fact]") -> 
         "counterpart": t("bên kia", "counterpart"),
         "open": t("mở tiếp", "opens by"),
     }
-    rows = ({"message_id": ids.get(fact.message), "id": fact.message, **attrs.asdict(fact)} for fact in facts)
+    rows = _fact_rows(tx, facts)
     opened = ({**row, "open": f"lienthong trace {row['id']}"} for row in rows)
     found = screen.table(columns, rows if screen.json else opened)
     if not found and not screen.json:

@@ -1,7 +1,7 @@
 """What a browser asks, and what it gets: values between HTTP and the pages.  Knows the rules of origin and proof; no Twisted, no journal."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import attrs
@@ -32,6 +32,9 @@ class Asked:
     site: str = ""  #: Sec-Fetch-Site
     languages: str = ""
     address: str = ""
+    wanted: Callable[[], bool] = attrs.field(
+        default=lambda: True, eq=False, repr=False
+    )  #: whether somebody waits for the answer
 
     @property
     def language(self) -> str:

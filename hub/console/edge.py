@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import attrs
 import structlog
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -71,13 +71,15 @@ class Console(Resource):
     async def _answer(self, request: Any, tap: "_Tap") -> None:
         asked, drawer = Asked(), None
         try:
-            asked = _read(request)
+            asked = attrs.evolve(_read(request), wanted=lambda: not tap.closed)
             if request.method == b"POST":
                 octets, drawer = request.take_body()
                 asked = attrs.evolve(asked, **_form(request.getHeader("content-type") or "", octets))
             answer = await self._pages.answer(asked)
         except Refused as refused:
             answer = self._pages.refusal(asked, refused)
+        except CancelledError:
+            return  # nobody waits for it any more
         except Exception:
             log.exception("console-failed")
             answer = self._pages.refusal(asked, given.failed())

@@ -17,8 +17,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import attrs
 import structlog
@@ -37,22 +36,26 @@ from hub.errors import Rejected, Unready, describe
 from hub.model import Problem
 from hub.plain import still
 from hub.province import Province
-from hub.report import book, signed
+from hub.report import book, sealed, signed
 from hub.report.body import body, findings
 from hub.report.book import Book
 from hub.report.period import containing
 from hub.report.template import Misfilled
 from hub.report.words import groups, sums
+from hub.reportpool import Reader
 from hub.shares import CONSOLE
 from hub.store import Transaction
 from hub.workroom import THRESHOLD, Work
 
 log = structlog.get_logger()
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-#: So many reports are counted at a time, and so many may wait: who comes then is told to come again.
-COUNTING, WAITING = 2, 20
+#: So much heavy work is done at a time, and so much may wait: who comes then is told to come again.
+HEAVY, WAITING = 2, 20
+#: Before the name of a user among those who read reports: no partner's code has it.
+_USER = "?user "
 #: A row is as much work to write as so many octets of XML.
 _ROW = 4096
 #: Characters of a reason, as its form has it.
@@ -94,7 +97,9 @@ class Pages:
         factory=dict, init=False, repr=False
     )  #: sessions seen here, until when they may last
     _forms: tuple[Reports, Book] | None = attrs.field(default=None, init=False, repr=False)
-    _counting: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(COUNTING), init=False)
+    _heavy: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(HEAVY), init=False)
+    #: One list of all units, or message with all its events, at a time: the other readers of the journal are for the exchange.
+    _looking: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(1), init=False)
     #: One password at a time: each takes 32 MiB.  And one try a commit: the locks of two, in another order at another node, would hold
     #: up both nodes' writers.
     _turns: Turns = attrs.field(default=attrs.Factory(lambda self: Turns(self._now), takes_self=True), init=False)
@@ -335,7 +340,7 @@ class Pages:
     async def _home(self, visit: Visit) -> Answer:
         asked, user = visit.asked, visit.session.user
         query = asked.query.get("q", "")[:200]
-        found = await self._journal.read(reading.find_units, user, query)
+        found = await _queue(self._looking, lambda: self._journal.read(reading.find_units, user, query))
         book = await self._journal.read(closing.keeping, await self._book())
         shown = await self._work(CONSOLE, THRESHOLD, reading.choice, visit.now, book)
         ids = {form.id for form in shown.forms}
@@ -361,7 +366,7 @@ class Pages:
         charted = visit.asked.query.get("charts") == "1"
         book = await self._journal.read(closing.keeping, await self._book())
         words = (visit.session.user, book, form, unit, period, visit.now)
-        counted, stands = await self._in_turn(form, partial(standing.count, charted=charted), *words)
+        counted, stands = await self._counted(visit, form, standing.count, *words, charted=charted)
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: one report has one address
             return Answer(status=303, location=layout.path("reports", form, found.members[0], period))
@@ -392,20 +397,23 @@ class Pages:
         if kind not in reading.KINDS:
             raise nothing()
         words = (visit.session.user, await self._book(), form, unit, period, visit.now)
-        count = partial(reading.count, charted=False, listed=kind in reading.LISTED)
-        counted = await self._in_turn(form, count, *words)
-        identity = self._province().config.identity
-        content = await self._alone(
-            self._counting, reading.written, kind, visit.session.user, counted, visit.asked.language, identity
-        )
-        name = f"{counted.asked.form.id}_{counted.asked.members[0]}_{counted.asked.period.text}.{kind}"
+        made = await self._counted(visit, form, reading.file, *words, kind, visit.asked.language)
+        content = made.content
+        if not isinstance(content, bytes):
+            identity = self._province().config.identity
+            content = await self._work(
+                CONSOLE, THRESHOLD, sealed.seal, content.report, content.names, content.lines, identity
+            )
+        name = f"{made.asked.form.id}_{made.asked.members[0]}_{made.asked.period.text}.{kind}"
         return Answer(content=content, content_type=reading.KINDS[kind], filename=name)
 
     async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> Answer:
         query, user = visit.asked.query, visit.session.user
         after = reading.Cursor.parse(query["after"]) if "after" in query else None
         row, address = query.get("unit"), (form, unit, period, column)
-        behind = await self._in_turn(form, reading.behind, user, await self._book(), address, row, after, visit.now)
+        behind = await self._counted(
+            visit, form, reading.behind, user, await self._book(), address, row, after, visit.now
+        )
         found = behind.asked
 
         def place(cursor: str | None) -> str:
@@ -435,13 +443,12 @@ class Pages:
         if dot:
             if kind != "xlsx":
                 raise nothing()
-            asked = await self._in_turn(form, reading.ask, user, await self._book(), form, unit, text)
-            made = await self._alone(self._counting, reading.template, asked, visit.asked.language)
+            asked = await self._counted(visit, form, reading.asked, user, await self._book(), form, unit, text)
+            made = await self._alone(self._heavy, reading.template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
             return Answer(content=made, content_type=reading.KINDS["xlsx"], filename=name)
-        canonical = self._province().routes.canonical
-        asked, compared = await self._in_turn(
-            form, reading.compare, user, await self._book(), form, unit, period, visit.now, canonical
+        asked, compared = await self._counted(
+            visit, form, reading.compare, user, await self._book(), form, unit, period, visit.now
         )
         if asked.members[0] != unit:
             return Answer(status=303, location=layout.path("declarations", form, asked.members[0], period))
@@ -463,9 +470,9 @@ class Pages:
         user, file, english = visit.session.user, visit.asked.file, visit.asked.language == "en"
         if user.role not in DECLARING:
             raise given.not_yours()
-        asked = await self._in_turn(form, reading.ask, user, await self._book(), form, unit, period)
+        asked = await self._counted(visit, form, reading.asked, user, await self._book(), form, unit, period)
         try:
-            said = await self._alone(self._counting, reading.filled, file.read() if file else b"", asked)
+            said = await self._alone(self._heavy, reading.filled, file.read() if file else b"", asked)
         except Misfilled as misfilled:
             wrong = [
                 f"{each.cell}: {each.en if english else each.vi}" if each.cell else each.en if english else each.vi
@@ -485,7 +492,7 @@ class Pages:
     ) -> Answer:
         """Show where the report stands, and what a clerk may do with it; or why it was not done."""
         user = visit.session.user
-        found = await self._in_turn(form, standing.look, user, await self._book(), form, unit, period, visit.now)
+        found = await self._counted(visit, form, standing.look, user, await self._book(), form, unit, period, visit.now)
         asked = found.asked
         if asked.members[0] != unit and not problems:
             return Answer(status=303, location=layout.path("signing", form, asked.members[0], period))
@@ -512,7 +519,7 @@ class Pages:
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
             words = (user, await self._book(), form, unit, period, visit.now)
-            counted = await self._in_turn(form, standing.counted, *words)
+            counted = await self._counted(visit, form, standing.counted, *words)
             kept = await self._journal.admit(
                 CONSOLE,
                 submission.give_out,
@@ -541,14 +548,14 @@ class Pages:
         user, file = visit.session.user, visit.asked.file
         if user.role not in DECLARING:
             raise given.not_your_signing()
-        found = await self._in_turn(form, standing.given, user, await self._book(), form, unit, period)
+        found = await self._counted(visit, form, standing.given, user, await self._book(), form, unit, period)
         if found is None:
             return await self._signing(visit, form, unit, period, [Problem("report-not-closed")])
         kept, octets = found
         uploaded = file.read() if file else b""
         by, now = user.name, visit.now
         try:
-            said = await self._alone(self._counting, signed.verify, octets, uploaded)
+            said = await self._alone(self._heavy, signed.verify, octets, uploaded)
             await self._journal.admit(
                 CONSOLE, submission.take_back, self._province(), kept, uploaded, by=by, now=now, found=said
             )
@@ -559,7 +566,8 @@ class Pages:
         return Answer(status=303, location=layout.path("signing", form, kept.said.report.total.unit, period))
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> Answer:
-        opened, names = await self._journal.read(reading.opened, visit.session.user, identity)
+        user = visit.session.user
+        opened, names = await _queue(self._looking, lambda: self._journal.read(reading.opened, user, identity))
         match rest:
             case ():
                 return self._page("message", visit, {"opened": opened, "names": names})
@@ -583,15 +591,14 @@ class Pages:
             self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read, reports))
         return self._forms[1]
 
-    async def _in_turn(self, form: str, step: Callable[..., T], *words: object) -> T:
-        """Read what a report is counted from: one at a time for all, as it may be much."""
-
-        def run(tx: Transaction) -> T:
-            return step(tx, *words)
-
+    async def _counted(
+        self, visit: Visit, form: str, step: Callable[Concatenate[Transaction, P], T], *words: P.args, **named: P.kwargs
+    ) -> T:
+        """Read what a report is made of, which may be much: in turn with what others read, as long as the page is waited for."""
         known = await self._book()
         await self._facts(lambda: known.services(form))
-        return await _queue(self._counting, lambda: self._journal.read(run))
+        reader = Reader(_USER + visit.session.user.name, visit.asked.wanted)
+        return await self._journal.read_report(reader, step, *words, **named)
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> Answer:
         return Answer(content=layout.page(template, self._around(visit.asked, visit.word, visit) | said))

@@ -6,27 +6,27 @@ Each function that takes a transaction is one reading step, and may be long; the
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 
 import attrs
 
-from hub import closing, declarations, hanoi, registry, search, workload
-from hub.certificates import Signer
+from hub import closing, declarations, hanoi, registry, search, submission, workload
 from hub.console import sight, users
 from hub.console.asked import nothing
 from hub.console.users import Role, User
 from hub.declarations import Compared
 from hub.model import Fact, Unit
-from hub.report import evidence, formats
+from hub.report import formats, listing
 from hub.report.book import Book
 from hub.report.counting import Report, Row
 from hub.report.declaring import Declaration
-from hub.report.evidence import Line
+from hub.report.evidence import Line, Listed
 from hub.report.family import family
 from hub.report.form import Column, Form, Kind
+from hub.report.listing import Place
 from hub.report.period import Period, PeriodUnreadable, containing, parse
 from hub.report.template import as_template
 from hub.report.template import read as read_template
@@ -84,13 +84,13 @@ class Cursor:
         return cls(fact.at, fact.message, fact.unit, fact.milestone, key)
 
     @property
-    def place(self) -> tuple[datetime, str, str, str, str]:
+    def place(self) -> Place:
         """What facts are sorted by."""
-        return self.at, self.message, self.unit, self.milestone, self.key
+        return listing.moment(self.at), self.message, self.unit, self.milestone, self.key or None
 
     def text(self) -> str:
         """Return it as a part of an address."""
-        said = [self.at.astimezone(UTC).isoformat(), *self.place[1:]]
+        said = [self.at.astimezone(UTC).isoformat(), self.message, self.unit, self.milestone, self.key]
         return base64.urlsafe_b64encode(json.dumps(said, ensure_ascii=False).encode()).decode().rstrip("=")
 
     @classmethod
@@ -156,13 +156,19 @@ def find_units(tx: Transaction, user: User, typed: str) -> Units:
 
 @attrs.frozen
 class Counted:
-    """A report, and what it is made of."""
+    """A report."""
 
     asked: Asked
     report: Report
-    lines: Sequence[Line] = ()  #: its evidence, where a file lists it
     others: Sequence[Report] | None = None  #: of other periods, where charts show them
-    differences: Sequence[Difference] = ()  #: units whose facts are not those that were closed
+
+
+@attrs.frozen
+class File:
+    """A report as a file; its name has none of the words that follow."""
+
+    asked: Asked
+    content: bytes | submission.Counted  #: what is to be sealed yet, which the hub's own key does
 
 
 def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> Asked:
@@ -182,7 +188,21 @@ def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: s
     return asked
 
 
+def asked(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> Asked:
+    """Return what the report is, without what it is counted from.  Raises `Refused`."""
+    return ask(tx, user, book, form, unit, period).bare
+
+
 def count(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
+) -> Counted:
+    """Return the report, *charted* with those of other periods.  Raises `Refused`."""
+    asked = ask(tx, user, book, form, unit, period)
+    report = asked.count(now)
+    return Counted(asked.bare, report, workload.beside(tx, report, now, book) if charted else None)
+
+
+def file(
     tx: Transaction,
     user: User,
     book: Book,
@@ -190,19 +210,27 @@ def count(
     unit: str,
     period: str,
     now: datetime,
-    *,
-    charted: bool,
-    listed: bool,
-) -> Counted:
-    """Return the report, *charted* with those of other periods, *listed* with its evidence.  Raises `Refused`."""
+    kind: str,
+    language: str,
+) -> File:
+    """Return the report as a file of *kind* for *user*.  Raises `Refused`.
+
+    Each fact of a private service names what it is about, such as a dossier: only an operator gets them listed.
+    """
     asked = ask(tx, user, book, form, unit, period)
-    report = asked.count(now)
-    others = workload.beside(tx, report, now, book) if charted else None
-    if not listed:
-        return Counted(asked, report, others=others)
-    lines, differences = asked.evidence(now)
-    ids = search.message_ids(tx, (line.fact.message for line in lines))
-    return Counted(asked, report, evidence.named(lines, ids), others, differences)
+    if kind not in LISTED:
+        return File(asked.bare, _written(kind, asked, asked.count(now), (), language))
+    with asked.gathered(now) as gathered:
+        report, listing = gathered.report, gathered.listing
+        if kind == "xml":
+            return File(asked.bare, submission.Counted(report=report, names=dict(asked.names), lines=listing.summary))
+        hidden = kind == "xlsx" and report.form.service in sight.PRIVATE and user.role is not Role.OPERATOR
+        lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
+        return File(asked.bare, _written(kind, asked, report, lines, language))
+
+
+def _written(kind: str, asked: Asked, report: Report, lines: Sequence[Line] | Listed | str, language: str) -> bytes:
+    return formats.write(kind, report, asked.names, lines, language, None, receiver=asked.receiver)
 
 
 def behind(
@@ -220,24 +248,21 @@ def behind(
     """
     form, unit, period, column = address
     asked = ask(tx, user, book, form, unit, period)
-    try:
-        parts = {part.key for part in asked.form.parts(column)}
-    except KeyError:
-        raise nothing() from None
     if row is not None and row not in asked.members:
         raise nothing()
-    found: Sequence[Fact] = asked.behind(column, now)
-    if row is not None:
-        found = [line.fact for line in asked.lines(now) if line.fact.unit == row and not parts.isdisjoint(line.columns)]
-    ordered = sorted(found, key=lambda fact: Cursor.of(fact).place)
-    rest = ordered if after is None else [fact for fact in ordered if Cursor.of(fact).place > after.place]
-    page = list(islice(rest, PAGE))
-    more = Cursor.of(page[-1]) if len(rest) > PAGE else None
-    wrong = [each for each in asked.evidence(now)[1] if row in {None, each.unit}] if asked.complete else []
-    report = asked.count(now)
+    try:
+        opened = asked.behind(column, now, row)
+    except KeyError:
+        raise nothing() from None
+    with opened as found:
+        page = list(islice(found.facts(None if after is None else after.place), PAGE + 1))
+        count, report = len(found), found.gathered.report
+        wrong = [each for each in found.gathered.differences if row in {None, each.unit}] if asked.complete else []
+    more = Cursor.of(page[PAGE - 1]) if len(page) > PAGE else None
     cells = report.total if row is None else next(each for each in report.rows if each.unit == row)
-    messages = sight.names(tx, user, {fact.message for fact in page})
-    return Behind(asked, shown(cells, asked.form.column(column)), len(ordered), page, more, messages, wrong)
+    messages = sight.names(tx, user, {fact.message for fact in page[:PAGE]})
+    value = shown(cells, asked.form.column(column))
+    return Behind(asked.bare, value, count, page[:PAGE], more, messages, wrong)
 
 
 def compare(
@@ -248,14 +273,13 @@ def compare(
     unit: str,
     period: str,
     now: datetime,
-    canonical: Callable[[str], str],
 ) -> tuple[Asked, Compared | None]:
     """Return what the unit declared last beside the count; None when it declared nothing.  Raises `Refused`."""
     asked = ask(tx, user, book, form, unit, period)
     try:
-        return asked, declarations.compare(tx, asked, now, canonical)
+        return asked.bare, declarations.compare(tx, asked, now)
     except declarations.Undeclared:
-        return asked, None
+        return asked.bare, None
 
 
 def headings(form: Form, language: str) -> dict[str, str]:
@@ -277,20 +301,6 @@ def filled(content: bytes, asked: Asked) -> Declaration:
 def shown(cells: Row, column: Column) -> Decimal | int | datetime | None:
     """Return what a cell holds."""
     return cells.times[column.key] if column.kind is Kind.TIME else cells.numbers[column.key]
-
-
-def written(kind: str, user: User, counted: Counted, language: str, identity: Signer) -> bytes:
-    """Return the report as a file for *user*.  Raises `Unready` when it cannot be sealed now.
-
-    Each fact of a private service names what it is about, such as a dossier: only an operator gets them listed.
-    """
-    report = counted.report
-    hidden = kind == "xlsx" and report.form.service in sight.PRIVATE and user.role is not Role.OPERATOR
-    lines = evidence.digest(counted.lines) if hidden else counted.lines
-    names, receiver = counted.asked.names, counted.asked.receiver
-    return formats.write(
-        kind, report, lines=lines, names=names, language=language, identity=identity, receiver=receiver
-    )
 
 
 def names(tx: Transaction) -> dict[str, str]:

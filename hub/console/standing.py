@@ -8,7 +8,7 @@ from datetime import datetime
 
 import attrs
 
-from hub import contents, revisions, search, submission
+from hub import contents, revisions, submission
 from hub.console import reading
 from hub.console.users import User
 from hub.errors import Rejected
@@ -56,14 +56,14 @@ def count(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
 ) -> tuple[reading.Counted, Standing]:
     """Return the report as its page shows it, and where it stands.  Raises `Refused`."""
-    counted = reading.count(tx, user, book, form, unit, period, now, charted=charted, listed=False)
+    counted = reading.count(tx, user, book, form, unit, period, now, charted=charted)
     return counted, of(tx, counted.asked, now)
 
 
 def look(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime) -> Standing:
     """Return where the report stands, and whether its newest revision still says what is counted.  Raises `Refused`."""
     asked = reading.ask(tx, user, book, form, unit, period)
-    standing = of(tx, asked, now)
+    standing = of(tx, asked.bare, now)
     kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         return standing
@@ -89,13 +89,13 @@ def given(tx: Transaction, user: User, book: Book, form: str, unit: str, period:
 
 
 def _counted(tx: Transaction, asked: Asked, now: datetime) -> submission.Counted:
-    lines, wrong = asked.evidence(now)
+    with asked.gathered(now) as gathered:
+        report, summary, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:
         raise Rejected(Problem("evidence-differs", ", ".join(f"{each.unit} {each.period}" for each in wrong)[:300]))
-    ids = search.message_ids(tx, (line.fact.message for line in lines))
     return submission.Counted(
-        report=asked.count(now),
+        report=report,
         names=dict(asked.names),
-        lines=evidence.named(lines, ids),
+        lines=summary,
         open_month=submission.open_month(tx, asked.form, asked.period),
     )

@@ -5,6 +5,7 @@ Knows the rows of a closing, what makes a snapshot, and what differs when a row 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -12,9 +13,10 @@ import attrs
 
 from hub.model import Fact
 from hub.report import evidence
-from hub.report.counting import Cells, Report, assemble, placements
+from hub.report.counting import Cells, Placing, Report, assemble
 from hub.report.dates import in_order
 from hub.report.form import Column, Form, Kind, Wording
+from hub.report.listing import Listing
 from hub.report.period import Period
 from hub.report.posting import Books
 
@@ -40,22 +42,21 @@ class ClosedRow:
 
 
 def work_out(
-    form: Form, facts: Iterable[Fact], period: Period, now: datetime, unit: str, books: Books
+    form: Form, histories: Iterable[Iterable[Fact]], period: Period, now: datetime, unit: str, books: Books
 ) -> tuple[ClosedRow | None, set[str]]:
     """Return the row of *unit* in the ended *period*, None where there is nothing of it, and the keys that are carried on.
 
-    *books* are those in which *period* is closed.
+    *histories*: its facts, those of one business key together.  *books* are those in which *period* is closed.
     """
-    cells, behind = Cells.none(form), dict[tuple[str, str], Fact]()
-    carried: set[tuple[str, str]] = set()
-    for column, fact in placements(form, facts, period, now, (unit,), books, carried):
-        cells.take(column, fact)
-        behind[fact.key, fact.milestone] = fact
-    keys = {key for _, key in carried}
-    if not behind:
-        return None, keys
-    row = ClosedRow(unit=unit, cells=cells, facts=len(behind), evidence=evidence.of_row(behind.values()))
-    return row, keys
+    cells, carried = Cells.none(form), set[tuple[str, str]]()
+    with closing(Listing([])) as listing:
+        for column, fact in Placing.of(form, period, now, books, carried).every(histories):
+            cells.take(column, fact)
+            listing.take(column.key, fact)
+        keys = {key for _, key in carried}
+        if not len(listing):
+            return None, keys
+        return ClosedRow(unit=unit, cells=cells, facts=len(listing), evidence=listing.rows[unit]), keys
 
 
 def nothing(form: Form, unit: str) -> ClosedRow:
@@ -151,7 +152,7 @@ def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
     return found
 
 
-Placed = Sequence[tuple[Column, Fact]]
+Placed = Iterable[tuple[Column, Fact]]
 
 
 def taken(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact]]:

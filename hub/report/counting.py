@@ -38,6 +38,7 @@ from hub.report.posting import OPEN, Books, poster
 from hub.report.workdays import Due
 
 _Key = tuple[str, str]  # unit, business key
+_Test = Callable[[Fact], bool]
 COUNTING = (Kind.FLOW, Kind.STOCK, Kind.PEAK, Kind.HAPPENING, Kind.END)  #: the kinds that add up amounts
 
 
@@ -163,145 +164,209 @@ def placements(
     books: Books = OPEN,
     carried: set[tuple[str, str]] | None = None,
 ) -> Iterator[tuple[Column, Fact]]:
-    """Yield each counting column with each fact it takes: one pass over *facts*, then over what needs its whole key.
+    """Yield each counting column with each fact it takes, of *facts* in any order: all of them are held.  See `Placing`."""
+    service, wanted = form.service, None if units is None else frozenset(units)
+    histories: dict[_Key, list[Fact]] = {}
+    for fact in facts:
+        if fact.service == service and (wanted is None or fact.unit in wanted):
+            histories.setdefault((fact.unit, fact.key), []).append(fact)
+    placing = Placing.of(form, period, now, books, carried)
+    yield from placing.every(histories.values())
 
-    A time column is yielded once for each unit, with its latest fact.  To *carried* are added unit and business key of all that
-    stands at the end of the ended *period* so that a stock of a later one may take it though no fact is added: without them
-    nothing of before *period* is needed to count the one after it.
+
+@attrs.define(eq=False)
+class Placing:
+    """Places facts in columns, one business key after the other.
+
+    It holds of what it was given only what one key does not decide: facts of peaks and happenings, and the latest of each time
+    column.  `end` gives these back, after the last key of a unit or of several.
+
+    To *carried* are added unit and business key of all that stands at the end of the ended *period* so that a stock of a later one
+    may take it though no fact is added: without them nothing of before *period* is needed to count the one after it.
     """
-    kept, post = _Kept.of(form), poster(form, books)
-    yield from _at_once(form, _needed(form, facts, period, units, post), period.start, now, kept)
-    for column, fact in kept.unjoined:
-        key = (fact.unit, fact.key)
-        if _in_time(form, column, fact, kept.received.get(key), kept.extensions.get(key, ())):
-            yield column, fact
-    yield from _standing(form, kept.histories, period, now, post, carried)
-    yield from _ended(form, kept, period)
-    for column, days in kept.peaks.values():
-        # of two days alike the first one: always the same, in whatever order the facts come
-        most = max(sorted(days.items()), key=lambda told: _amount(told[1]))[1]
-        if _amount(most) >= 0:  # where corrections alone are told, nothing is known of any day
-            yield from ((column, fact) for fact in most)
-    for column in form.rules:
-        if column.kind is Kind.HAPPENING:
-            applies = _test(column.conditions)
-            yield from ((column, fact) for fact in happened(column, kept.told, period, now) if applies(fact))
-    yield from kept.latest.values()
 
-
-def _amount(facts: Iterable[Fact]) -> int:
-    return sum(fact.amount for fact in facts)
-
-
-@attrs.define
-class _Kept:
-    """What the first pass keeps because one fact alone does not decide it."""
-
-    telling: frozenset[str]  #: milestones that stocks look at
-    extending: frozenset[str]  #: those that may put a due date off
-    happening: frozenset[str]  #: those that happenings look at
-    ending: frozenset[str]  #: those with which the work on a key begins or ends
-    received: dict[_Key, Fact] = attrs.field(factory=dict)
-    extensions: dict[_Key, list[Fact]] = attrs.field(factory=dict)  #: what may put a due date off
-    unjoined: list[tuple[Column, Fact]] = attrs.field(factory=list)
-    told: list[Fact] = attrs.field(factory=list)  #: what happenings look at
-    histories: dict[_Key, list[Fact]] = attrs.field(factory=dict)  #: what stocks look at, up to their moment
-    lives: dict[_Key, list[tuple[datetime, Fact]]] = attrs.field(factory=dict)  #: what began and ended a key, as posted
-    latest: dict[tuple[str, str], tuple[Column, Fact]] = attrs.field(factory=dict)  #: by unit and time column
-    peaks: dict[tuple[str, str], tuple[Column, dict[date, list[Fact]]]] = attrs.field(
-        factory=dict
+    form: Form
+    period: Period
+    now: datetime
+    carried: set[tuple[str, str]] | None
+    _post: Callable[[Fact], datetime]
+    _flows: Mapping[str, Sequence[tuple[Column, _Test]]]
+    _times: Sequence[Column]
+    _stocks: Sequence[tuple[Column, _Test]]
+    _ends: Sequence[tuple[Column, _Test]]
+    _happenings: Sequence[tuple[Column, _Test]]
+    _telling: frozenset[str]  #: milestones that stocks look at
+    _extending: frozenset[str]  #: those that may put a due date off
+    _happening: frozenset[str]  #: those that happenings look at
+    _ending: frozenset[str]  #: those with which the work on a key begins or ends
+    _start: datetime
+    _end: datetime
+    _today: date  #: a stock is overdue that was due before it
+    _after: date  #: the first day after the period
+    _told: list[Fact] = attrs.field(factory=list, init=False)  #: what happenings look at
+    _latest: dict[tuple[str, str], tuple[Column, Fact]] = attrs.field(factory=dict, init=False)  #: by unit and column
+    _peaks: dict[tuple[str, str], tuple[Column, dict[date, list[Fact]]]] = attrs.field(
+        factory=dict, init=False
     )  #: by unit and peak column, what was told of each day
 
     @classmethod
-    def of(cls, form: Form) -> "_Kept":
-        """Return what keeps for *form* all that its columns ask for."""
+    def of(
+        cls,
+        form: Form,
+        period: Period,
+        now: datetime,
+        books: Books = OPEN,
+        carried: set[tuple[str, str]] | None = None,
+    ) -> "Placing":
+        """Return what places the facts that count in *period* of *form* as of *now*."""
 
         def named(kind: Kind, *words: str) -> frozenset[str]:
             columns = [column for column in form.rules if column.kind is kind]
             return frozenset[str]().union(*(getattr(column, word) for column in columns for word in words))
 
-        telling = named(Kind.STOCK, "milestones", "without", "extended_by").union(*form.steps)
-        ending = form.begins | form.ends if any(rule.kind is Kind.END for rule in form.rules) else frozenset[str]()
-        extending = named(Kind.FLOW, "extended_by") | named(Kind.END, "extended_by")
-        return cls(telling, extending, named(Kind.HAPPENING, "milestones", "without"), ending)
+        def tested(kind: Kind) -> Sequence[tuple[Column, _Test]]:
+            return [(column, _test(column.conditions)) for column in form.rules if column.kind is kind]
 
-    def note(self, fact: Fact, when: datetime, *, in_time: bool) -> None:
-        """Keep *fact* where its milestone asks for it; *in_time*: it lies before the moment of the report."""
-        milestone, key = fact.milestone, (fact.unit, fact.key)
-        if milestone == RECEIVED:
-            self.received[key] = fact
-        if milestone in self.extending:
-            self.extensions.setdefault(key, []).append(fact)
-        if milestone in self.happening:
-            self.told.append(fact)
-        if milestone in self.ending:
-            self.lives.setdefault(key, []).append((when, fact))
-        if milestone in self.telling and in_time:
-            self.histories.setdefault(key, []).append(fact)
+        return cls(
+            form=form,
+            period=period,
+            now=now,
+            carried=carried,
+            post=poster(form, books),
+            flows=_flows(form),
+            times=[column for column in form.columns if column.kind is Kind.TIME],
+            stocks=tested(Kind.STOCK),
+            ends=tested(Kind.END),
+            happenings=tested(Kind.HAPPENING),
+            telling=named(Kind.STOCK, "milestones", "without", "extended_by").union(*form.steps),
+            extending=named(Kind.FLOW, "extended_by") | named(Kind.END, "extended_by"),
+            happening=named(Kind.HAPPENING, "milestones", "without"),
+            ending=form.begins | form.ends if any(rule.kind is Kind.END for rule in form.rules) else frozenset(),
+            start=period.start,
+            end=period.end,
+            today=min(period.last, hanoi.day(now)) if form.by_day else hanoi.day(min(period.end, now)),
+            after=period.last + timedelta(days=1),
+        )
 
-    def rise(self, column: Column, fact: Fact) -> None:
-        _, days = self.peaks.setdefault((fact.unit, column.key), (column, {}))
-        days.setdefault(dates.day(fact), []).append(fact)
-
-    def see(self, column: Column, fact: Fact) -> None:
-        known = self.latest.get((fact.unit, column.key))
-        if known is None or fact.at > known[1].at or (fact.at == known[1].at and in_order(fact) > in_order(known[1])):
-            self.latest[fact.unit, column.key] = (column, fact)
-
-
-def _needed(
-    form: Form,
-    facts: Iterable[Fact],
-    period: Period,
-    units: Collection[str] | None,
-    post: Callable[[Fact], datetime],
-) -> Iterator[tuple[datetime, Fact]]:
-    """Yield the facts that may count in *period*, each with the moment to which it is posted."""
-    end, service, wanted = period.end, form.service, None if units is None else frozenset(units)
-    for fact in facts:
-        if fact.service == service and (wanted is None or fact.unit in wanted) and (when := post(fact)) < end:
-            yield when, fact
-
-
-def _at_once(
-    form: Form, facts: Iterable[tuple[datetime, Fact]], start: datetime, now: datetime, kept: _Kept
-) -> Iterator[tuple[Column, Fact]]:
-    """Yield what one fact alone decides; put the rest in *kept*."""
-    flows = _flows(form)
-    times = [column for column in form.columns if column.kind is Kind.TIME]
-    for when, fact in facts:
-        milestone = fact.milestone
-        if when >= start:
-            for column, applies in flows.get(milestone, ()):
-                if applies(fact):
-                    if column.joins:
-                        kept.unjoined.append((column, fact))
-                    elif column.kind is Kind.PEAK:
-                        kept.rise(column, fact)
-                    else:
-                        yield column, fact
-            for column in times:
-                if not column.milestones or milestone in column.milestones:
-                    kept.see(column, fact)
-        kept.note(fact, when, in_time=when <= now)
-
-
-def _ended(form: Form, kept: _Kept, period: Period) -> Iterator[tuple[Column, Fact]]:
-    """Yield the first end of each key that has begun too, where the later of the two was posted to *period*."""
-    columns = [(column, _test(column.conditions)) for column in form.rules if column.kind is Kind.END]
-    for key, life in kept.lives.items():
-        begun = [when for when, fact in life if fact.milestone in form.begins]
-        ends = [(when, in_order(fact), fact) for when, fact in life if fact.milestone in form.ends]
-        if not begun or not ends:
-            continue
-        when, _, fact = min(ends, key=lambda end: end[:2])
-        if max(when, *begun) < period.start:
-            continue
-        for column, applies in columns:
-            received, extensions = kept.received.get(key), kept.extensions.get(key, ())
-            mine = fact.milestone in column.milestones and applies(fact)
-            if mine and _in_time(form, column, fact, received, extensions):
+    def take(self, history: Iterable[Fact]) -> Iterator[tuple[Column, Fact]]:
+        """Yield each column with each fact it takes of *history*: all facts of the form's service of one unit and key."""
+        kept, start, end, now, post = _Kept(), self._start, self._end, self.now, self._post
+        for fact in history:
+            if (when := post(fact)) < end:
+                if when >= start:
+                    yield from self._at_once(fact, kept)
+                self._note(fact, when, kept, in_time=when <= now)
+        for column, fact in kept.unjoined:
+            if _in_time(self.form, column, fact, kept.received, kept.extensions):
                 yield column, fact
+        if kept.standing:
+            yield from self._standing(kept.standing)
+        if kept.life:
+            yield from self._ended(kept)
+
+    def _at_once(self, fact: Fact, kept: "_Kept") -> Iterator[tuple[Column, Fact]]:
+        """Yield what one fact of the period alone decides; keep the rest."""
+        milestone = fact.milestone
+        for column, applies in self._flows.get(milestone, ()):
+            if applies(fact):
+                if column.joins:
+                    kept.unjoined.append((column, fact))
+                elif column.kind is Kind.PEAK:
+                    _, days = self._peaks.setdefault((fact.unit, column.key), (column, {}))
+                    days.setdefault(dates.day(fact), []).append(fact)
+                else:
+                    yield column, fact
+        for column in self._times:
+            if not column.milestones or milestone in column.milestones:
+                self._see(column, fact)
+
+    def _note(self, fact: Fact, when: datetime, kept: "_Kept", *, in_time: bool) -> None:
+        """Keep *fact* where its milestone asks for it; *in_time*: it lies before the moment of the report."""
+        milestone = fact.milestone
+        if milestone == RECEIVED:
+            kept.received = fact
+        if milestone in self._extending:
+            kept.extensions.append(fact)
+        if milestone in self._happening:
+            self._told.append(fact)
+        if milestone in self._ending:
+            kept.life.append((when, fact))
+        if in_time and milestone in self._telling:
+            kept.standing.append(fact)
+
+    def every(self, histories: Iterable[Iterable[Fact]]) -> Iterator[tuple[Column, Fact]]:
+        """Yield what `take` does of each of *histories*, and then what `end` does."""
+        for history in histories:
+            yield from self.take(history)
+        yield from self.end()
+
+    def end(self) -> Iterator[tuple[Column, Fact]]:
+        """Yield what only all keys decide, and hold nothing any more.  A time column is yielded once a unit, with its latest fact."""
+        for column, days in self._peaks.values():
+            # of two days alike the first one: always the same, in whatever order the facts come
+            most = max(sorted(days.items()), key=lambda told: _amount(told[1]))[1]
+            if _amount(most) >= 0:  # where corrections alone are told, nothing is known of any day
+                yield from ((column, fact) for fact in most)
+        for column, applies in self._happenings:
+            yield from ((column, fact) for fact in happened(column, self._told, self.period, self.now) if applies(fact))
+        yield from self._latest.values()
+        self._peaks, self._told, self._latest = {}, [], {}
+
+    def _see(self, column: Column, fact: Fact) -> None:
+        known = self._latest.get((fact.unit, column.key))
+        if known is None or fact.at > known[1].at or (fact.at == known[1].at and in_order(fact) > in_order(known[1])):
+            self._latest[fact.unit, column.key] = (column, fact)
+
+    def _standing(self, history: Sequence[Fact]) -> Iterator[tuple[Column, Fact]]:
+        """Yield each stock column with the facts it takes of one key's *history*."""
+        form, period, carried = self.form, self.period, self.carried
+        stays = carried is None
+        for column, applies in self._stocks:
+            candidates = _candidates(form, column, history, applies)
+            stays = stays or any(_stays(form, column, fact, history, self._after) for fact in candidates)
+            then, day = history, self._today
+            if column.opening:
+                then, day = [fact for fact in history if self._post(fact) < self._start], period.first
+                candidates = _candidates(form, column, then, applies)
+            for fact in candidates:
+                if column.due_passed is None:
+                    yield column, fact
+                    continue
+                due = _due(form, column, fact, then)
+                if column.due_passed is (due is not None and due < day):
+                    yield column, fact
+        if stays and carried is not None:
+            carried.add((history[0].unit, history[0].key))
+
+    def _ended(self, kept: "_Kept") -> Iterator[tuple[Column, Fact]]:
+        """Yield the first end of a key that has begun too, where the later of the two was posted to the period."""
+        form = self.form
+        begun = [when for when, fact in kept.life if fact.milestone in form.begins]
+        ends = [(when, in_order(fact), fact) for when, fact in kept.life if fact.milestone in form.ends]
+        if not begun or not ends:
+            return
+        when, _, fact = min(ends, key=lambda end: end[:2])
+        if max(when, *begun) < self._start:
+            return
+        for column, applies in self._ends:
+            mine = fact.milestone in column.milestones and applies(fact)
+            if mine and _in_time(form, column, fact, kept.received, kept.extensions):
+                yield column, fact
+
+
+@attrs.define(eq=False)
+class _Kept:
+    """What is kept of one key because one fact alone does not decide it."""
+
+    received: Fact | None = None
+    extensions: list[Fact] = attrs.field(factory=list)  #: what may put a due date off
+    unjoined: list[tuple[Column, Fact]] = attrs.field(factory=list)
+    standing: list[Fact] = attrs.field(factory=list)  #: what stocks look at, up to their moment
+    life: list[tuple[datetime, Fact]] = attrs.field(factory=list)  #: what began and ended it, as posted
+
+
+def _amount(facts: Iterable[Fact]) -> int:
+    return sum(fact.amount for fact in facts)
 
 
 def reached(form: Form, history: Iterable[Fact]) -> Fact | None:
@@ -323,38 +388,6 @@ def reached(form: Form, history: Iterable[Fact]) -> Fact | None:
 @lru_cache(64)
 def _ranks(steps: tuple[frozenset[str], ...]) -> Mapping[str, int]:
     return {milestone: number for number, step in enumerate(steps) for milestone in step}
-
-
-def _standing(
-    form: Form,
-    histories: Mapping[_Key, Sequence[Fact]],
-    period: Period,
-    now: datetime,
-    post: Callable[[Fact], datetime],
-    carried: set[tuple[str, str]] | None,
-) -> Iterator[tuple[Column, Fact]]:
-    """Yield each stock column with the facts it takes of each key's history; add to *carried* as `placements` says."""
-    start, first, after = period.start, period.first, period.last + timedelta(days=1)
-    today = min(period.last, hanoi.day(now)) if form.by_day else hanoi.day(min(period.end, now))
-    stocks = [(column, _test(column.conditions)) for column in form.rules if column.kind is Kind.STOCK]
-    for key, history in histories.items():
-        stays = carried is None
-        for column, applies in stocks:
-            candidates = _candidates(form, column, history, applies)
-            stays = stays or any(_stays(form, column, fact, history, after) for fact in candidates)
-            then, day = history, today
-            if column.opening:
-                then, day = [fact for fact in history if post(fact) < start], first
-                candidates = _candidates(form, column, then, applies)
-            for fact in candidates:
-                if column.due_passed is None:
-                    yield column, fact
-                    continue
-                due = _due(form, column, fact, then)
-                if column.due_passed is (due is not None and due < day):
-                    yield column, fact
-        if stays and carried is not None:
-            carried.add(key)
 
 
 def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Callable[[Fact], bool]) -> Sequence[Fact]:

@@ -13,7 +13,7 @@ from hub import xsd
 from hub.plain import writable
 from hub.report import evidence
 from hub.report.counting import Report, Row
-from hub.report.evidence import Line
+from hub.report.evidence import Hashed, Line
 from hub.report.form import Column, Form, Kind, Wording
 from hub.report.words import name
 
@@ -25,7 +25,7 @@ class SchemaBroken(Exception):
 
 
 def as_element(
-    report: Report, names: Mapping[str, str], lines: Sequence[Line], revision: int | None = None
+    report: Report, names: Mapping[str, str], lines: Sequence[Line] | Hashed, revision: int | None = None
 ) -> etree._Element:
     """Return the element `Report`, without its seal; *lines* are the evidence that is hashed.  *revision*: of a report that leaves the hub."""
     form, period = report.form, report.period

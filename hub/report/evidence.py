@@ -5,8 +5,10 @@ Both are over text that `lienthong report … --facts --json` gives, so that any
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from hashlib import sha256
 
 import attrs
@@ -55,13 +57,39 @@ def lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> tuple[Line, ...]
     return tuple(sorted(made, key=lambda line: in_order(line.fact)))
 
 
-def named(lines: Iterable[Line], ids: Mapping[str, str | None]) -> tuple[Line, ...]:
-    """Return *lines* with the senders' message ids, given by the hub's."""
-    return tuple(attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in lines)
+class Hashed(ABC):
+    """The lines of a report's evidence whose number and SHA-256 are known; not all of them need be at hand."""
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """The SHA-256 of the evidence, as `digest` returns it."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many lines there are."""
 
 
-def digest(lines: Iterable[Line]) -> str:
+class Listed(Hashed, Iterable[Line]):
+    """Such lines that can be read one after the other, oldest first, and more than once."""
+
+
+@attrs.frozen
+class Summary(Hashed):
+    """Of the lines of a report's evidence how many they are, and their SHA-256: all that a sealed report says of them."""
+
+    facts: int
+    sha256: str
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return self.facts
+
+
+def digest(lines: Sequence[Line] | Hashed) -> str:
     """Return the SHA-256 of a report's evidence in lower-case hexadecimal: that of its rows' digests (`of_rows`)."""
+    if isinstance(lines, Hashed):
+        return lines.sha256
     facts: dict[str, list[Fact]] = {}
     for line in lines:
         facts.setdefault(line.fact.unit, []).append(line.fact)
@@ -73,8 +101,11 @@ def of_rows(rows: Mapping[str, str]) -> str:
 
     It is over one compact JSON array a unit, of its code and its digest, by code, in UTF-8, each ended by a line feed.
     """
-    said = ([unit, rows[unit]] for unit in sorted(rows) if rows[unit] != NOTHING)
-    return _hashed(said)
+    written = sha256()
+    for unit in sorted(rows):
+        if rows[unit] != NOTHING:
+            written.update(_encode([unit, rows[unit]]).encode() + b"\n")
+    return written.hexdigest()
 
 
 def of_row(facts: Iterable[Fact]) -> str:
@@ -82,7 +113,10 @@ def of_row(facts: Iterable[Fact]) -> str:
 
     Its members are `MEMBERS`, all that the hub knows of the fact: whoever changes any of it changes the hash.
     """
-    return _hashed(map(_said, sorted(facts, key=in_order)))
+    written = sha256()
+    for fact in sorted(facts, key=in_order):
+        written.update(line_of(fact).encode())
+    return written.hexdigest()
 
 
 #: What is hashed of a fact, in this order; `at` is in ISO 8601, UTC.
@@ -92,39 +126,28 @@ MEMBERS = (
 )  # fmt: skip
 
 
-def _said(fact: Fact) -> list[object]:
+def line_of(fact: Fact) -> str:
+    """Return what is hashed of *fact*: compact JSON as `json.dumps` writes it, and the line feed."""
     at = fact.at if fact.at.tzinfo is UTC else fact.at.astimezone(UTC)
-    return [
-        fact.unit,
-        fact.service,
-        fact.key,
-        fact.milestone,
-        at.isoformat(),
-        fact.message,
-        fact.counterpart,
-        fact.outside,
-        fact.document_type,
-        fact.paper,
-        fact.signature,
-        _day(fact.due),
-        _day(fact.day),
-        fact.amount,
-        fact.attributes,
-    ]
+    attributes = ",".join(f"[{_text(name)},{_text(value)}]" for name, value in fact.attributes)
+    return (
+        f"[{_often(fact.unit)},{_often(fact.service)},{_text(fact.key)},{_often(fact.milestone)},"
+        f'"{at.isoformat()}",{_text(fact.message)},{_often(fact.counterpart)},{_TRUTH[fact.outside]},'
+        f"{_often(fact.document_type)},{_TRUTH[fact.paper]},{_often(fact.signature)},{_day(fact.due)},{_day(fact.day)},"
+        f"{fact.amount},[{attributes}]]\n"
+    )
 
 
-def _day(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
+_text = json.encoder.encode_basestring
+_often = lru_cache(4096)(_text)
+_TRUTH = {False: "false", True: "true"}
+
+
+def _day(day: date | None) -> str:
+    return "null" if day is None else f'"{day.isoformat()}"'
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def _hashed(said: Iterable[object]) -> str:
-    written = sha256()
-    for each in said:
-        written.update(_encode(each).encode() + b"\n")
-    return written.hexdigest()
 
 
 #: The digest of a row that has no facts behind it.

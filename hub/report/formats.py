@@ -9,16 +9,16 @@ from hub.certificates import Signer
 from hub.report import outputs, sealed
 from hub.report.charts import Plot
 from hub.report.counting import Report
-from hub.report.evidence import Line
+from hub.report.evidence import Line, Listed, Summary
 
 
 def write(
     kind: str,
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line] | str,
+    lines: Sequence[Line] | Listed | Summary | str,
     language: str,
-    identity: Signer,
+    identity: Signer | None,
     *,
     receiver: str = "",
     charts: Iterable[Plot] = (),
@@ -26,7 +26,7 @@ def write(
     """Return *report* as `csv`, `html`, `json`, `pdf`, `xlsx` or `xml`; *lines* are its evidence, which the last three tell of, or for
     `pdf` and `xlsx` its SHA-256 alone.
 
-    XML is sealed by *identity*, the hub's own key, which vouches for the numbers and for no person.  *charts* stand in html, pdf and
+    XML is sealed by *identity* (None: for no XML), the hub's own key, which vouches for the numbers and for no person.  *charts* stand in html, pdf and
     xlsx.  Raises Unready when it cannot be sealed now; KeyError for another format.
     """
     match kind:
@@ -39,6 +39,7 @@ def write(
         case "xlsx":
             from hub.report.workbook import as_xlsx
 
+            assert not isinstance(lines, Summary)
             return as_xlsx(report, names, lines, language, receiver=receiver, charts=tuple(charts))
         case "pdf":
             from hub.report.pdf import as_pdf
@@ -46,5 +47,6 @@ def write(
             return as_pdf(report, names, lines, language, receiver=receiver, charts=tuple(charts))
         case "xml":
             assert not isinstance(lines, str)
+            assert identity is not None
             return sealed.seal(report, names, lines, identity)
     raise KeyError(kind)

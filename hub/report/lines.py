@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 from hub.model import Fact
-from hub.report.evidence import MEMBERS
+from hub.report.evidence import MEMBERS, line_of
 
 LARGEST = 4 << 20  #: octets of one line
 
@@ -18,10 +18,45 @@ _NO_AMOUNT = 1 << 63
 
 def write(fact: Fact) -> bytes:
     """Return the line of *fact*: a compact JSON array of `MEMBERS`, in UTF-8, ended by a line feed."""
-    said: list[object] = [getattr(fact, name) for name in MEMBERS]
-    said[4] = fact.at.astimezone(UTC).isoformat()
-    said[11], said[12] = (day.isoformat() if day else None for day in (fact.due, fact.day))
-    return compact(said)
+    return line_of(fact).encode()
+
+
+def read_own(line: str) -> Fact:
+    """Return the fact of a *line* that this process wrote."""
+    (
+        unit,
+        service,
+        key,
+        milestone,
+        at,
+        message,
+        counterpart,
+        outside,
+        kind,
+        paper,
+        signature,
+        due,
+        day,
+        amount,
+        pairs,
+    ) = json.loads(line)
+    return Fact(
+        unit=unit,
+        service=service,
+        key=key,
+        milestone=milestone,
+        at=datetime.fromisoformat(at),
+        message=message,
+        counterpart=counterpart,
+        outside=outside,
+        document_type=kind,
+        paper=paper,
+        signature=signature,
+        due=due and date.fromisoformat(due),
+        day=day and date.fromisoformat(day),
+        amount=amount,
+        attributes=tuple((name, value) for name, value in pairs),
+    )
 
 
 def read(line: bytes) -> Fact:

@@ -19,7 +19,7 @@ from hub.report import evidence, svg
 from hub.report.body import Mark, body, findings
 from hub.report.charts import Plot
 from hub.report.counting import Report
-from hub.report.evidence import Line
+from hub.report.evidence import Hashed, Line
 from hub.report.form import Column
 from hub.report.words import day, due, groups, moment, name, shown, sums
 
@@ -46,7 +46,7 @@ _BREAK = "\u200b"
 def as_pdf(
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line] | str,
+    lines: Sequence[Line] | Hashed | str,
     language: str = "vi",
     *,
     receiver: str = "",
@@ -91,7 +91,7 @@ class _Pages:
     def t(self, vi: str, en: str) -> str:
         return en if self.language == "en" else vi
 
-    def given(self, lines: Sequence[Line] | str, receiver: str, charts: Iterable[Plot]) -> dict[str, Any]:
+    def given(self, lines: Sequence[Line] | Hashed | str, receiver: str, charts: Iterable[Plot]) -> dict[str, Any]:
         """Return what `report.typ` is given: texts in the order in which they stand."""
         report, t = self.report, self.t
         form, period = report.form, report.period
@@ -162,7 +162,7 @@ class _Pages:
         drawn = svg.draw(spelled, self.language, f"chart-{place}")
         return {"svg": drawn, "alt": f"{spelled.title}. {printable(plot.said)}"}
 
-    def _facts(self, lines: Sequence[Line] | str) -> str:
+    def _facts(self, lines: Sequence[Line] | Hashed | str) -> str:
         return "" if isinstance(lines, str) else f" ({len(lines)} {self.t('kết quả ghi nhận', 'facts')})"
 
     def _headings(self) -> list[list[dict[str, Any]]]:

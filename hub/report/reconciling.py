@@ -4,16 +4,15 @@ A declared cell is compared with the same cell of the counted report and nothing
 over it only where the sum was declared wrongly too.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 
 import attrs
 
-from hub.model import Fact
 from hub.report.counting import Report
 from hub.report.declaring import Declaration, Figure, Told, may_be_declared
-from hub.report.evidence import Line
 from hub.report.form import Form
+from hub.report.listing import Listing
 
 
 class Verdict(StrEnum):
@@ -22,6 +21,15 @@ class Verdict(StrEnum):
     EQUAL = "equal"
     DIFFERS = "differs"
     NO_EVIDENCE = "no-evidence"  #: something was declared, and no fact at all is behind the cell
+
+
+@attrs.frozen
+class Behind:
+    """What is behind a cell."""
+
+    facts: int = 0
+    messages: int = 0  #: that brought them
+    first: tuple[str, ...] = ()  #: the first `MESSAGES` of these, by the hub's ids, in the order of their facts
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +42,7 @@ class Cell:
     counted: Figure
     verdict: Verdict
     note: str = ""
-    behind: tuple[Fact, ...] = ()  #: the facts of a cell that is not equal, oldest first
+    behind: Behind = Behind()  #: of a cell that is not equal
 
     @property
     def difference(self) -> Figure:
@@ -63,11 +71,13 @@ class Reconciliation:
         return tuple(cell for cell in self.cells if cell.verdict is not Verdict.EQUAL)
 
 
-#: Gives the facts behind cells, by (unit, column), the empty unit for the total; a cell that has none may be missing.
-Behind = Callable[[Collection[tuple[str, str]]], Mapping[tuple[str, str], Sequence[Fact]]]
+#: So many messages are named behind a cell.
+MESSAGES = 100
+#: Tells what is behind cells, by (unit, column), the empty unit for the total; a cell that has nothing may be missing.
+Look = Callable[[Collection[tuple[str, str]]], Mapping[tuple[str, str], Behind]]
 
 
-def reconcile(said: Declaration, report: Report, behind: Behind) -> Reconciliation:
+def reconcile(said: Declaration, report: Report, behind: Look) -> Reconciliation:
     """Compare *said*, whose unit codes are the registry's, with *report*; *behind* is asked once, for the cells that are not equal.
 
     A unit that has no row in the report counts nothing.
@@ -77,7 +87,7 @@ def reconcile(said: Declaration, report: Report, behind: Behind) -> Reconciliati
     places = {unit: place for place, unit in enumerate(rows)}
     told = [(cell, rows.get(cell.unit, {}).get(cell.column, 0)) for cell in said.cells if cell.column in order]
     facts = behind({(cell.unit, cell.column) for cell, counted in told if cell.figure != counted})
-    cells = [_compared(cell, counted, tuple(facts.get((cell.unit, cell.column), ()))) for cell, counted in told]
+    cells = [_compared(cell, counted, facts.get((cell.unit, cell.column), Behind())) for cell, counted in told]
 
     def place(cell: Cell) -> tuple[bool, int, str, int]:
         return cell.verdict is Verdict.EQUAL, places.get(cell.unit, len(places)), cell.unit, order[cell.column]
@@ -102,10 +112,8 @@ def judge(declared: Figure, counted: Figure, *, evidence: bool) -> Verdict:
     return Verdict.DIFFERS
 
 
-def facts_behind(
-    form: Form, lines: Iterable[Line], wanted: Collection[tuple[str, str]]
-) -> Mapping[tuple[str, str], Sequence[Fact]]:
-    """Return the facts behind each of the *wanted* cells, each once, in the order of the evidence, *lines*.
+def behind_cells(form: Form, listing: Listing, wanted: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Behind]:
+    """Return what of *listing* is behind each of the *wanted* cells, each fact once.  Memory: what is returned.
 
     What is worked out from other columns has the facts of these.
     """
@@ -113,16 +121,33 @@ def facts_behind(
     for unit, key in wanted:
         for part in {part.key for part in form.parts(key)}:
             takers.setdefault((unit, part), []).append((unit, key))
-    found: dict[tuple[str, str], list[Fact]] = {}
-    for line in lines if takers else ():
-        cells = {cell for key in line.columns for unit in ("", line.fact.unit) for cell in takers.get((unit, key), ())}
-        for cell in cells:
-            found.setdefault(cell, []).append(line.fact)
-    return found
+
+    def cells_of(unit: str, columns: frozenset[str]) -> set[tuple[str, str]]:
+        return {cell for key in columns for place in ("", unit) for cell in takers.get((place, key), ())}
+
+    facts: dict[tuple[str, str], int] = {}
+    messages: dict[tuple[str, str], int] = {}
+    last: dict[tuple[str, str], str] = {}
+    first: dict[tuple[str, str], dict[str, None]] = {}
+    for unit, message, columns in listing.takers() if takers else ():
+        for cell in cells_of(unit, columns):
+            facts[cell] = facts.get(cell, 0) + 1
+            if last.get(cell) != message:
+                last[cell], messages[cell] = message, messages.get(cell, 0) + 1
+    short = set(facts)
+    for unit, message, columns in listing.takers("time") if takers else ():
+        for cell in cells_of(unit, columns) & short:
+            told = first.setdefault(cell, {})
+            told[message] = None
+            if len(told) == min(MESSAGES, messages[cell]):
+                short.remove(cell)
+        if not short:
+            break
+    return {cell: Behind(facts[cell], messages[cell], tuple(first[cell])) for cell in facts}
 
 
-def _compared(told: Told, counted: Figure, facts: tuple[Fact, ...]) -> Cell:
-    verdict = judge(told.figure, counted, evidence=bool(facts))
+def _compared(told: Told, counted: Figure, behind: Behind) -> Cell:
+    verdict = judge(told.figure, counted, evidence=behind.facts > 0)
     return Cell(
         unit=told.unit,
         column=told.column,
@@ -130,7 +155,7 @@ def _compared(told: Told, counted: Figure, facts: tuple[Fact, ...]) -> Cell:
         counted=counted,
         verdict=verdict,
         note=told.note,
-        behind=() if verdict is Verdict.EQUAL else facts,
+        behind=Behind() if verdict is Verdict.EQUAL else behind,
     )
 
 

@@ -18,7 +18,7 @@ from hub.report.checks import Finding
 from hub.report.counting import Report, Row, Section
 from hub.report.deriving import Number
 from hub.report.element import REPORT, as_element, check
-from hub.report.evidence import Line
+from hub.report.evidence import Hashed, Line
 from hub.report.form import Check, Column, Empty, Form, Kind, Wording
 from hub.report.period import Period, parse
 from hub.report.sections import subtotal
@@ -42,7 +42,11 @@ class Sealed:
 
 
 def seal(
-    report: Report, names: Mapping[str, str], lines: Sequence[Line], identity: Signer, revision: int | None = None
+    report: Report,
+    names: Mapping[str, str],
+    lines: Sequence[Line] | Hashed,
+    identity: Signer,
+    revision: int | None = None,
 ) -> bytes:
     """Return *report* sealed by *identity*, the hub's own; *lines* are its evidence, *revision* that of a report that leaves the hub.
 

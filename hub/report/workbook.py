@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -19,7 +20,7 @@ from hub.report import evidence
 from hub.report.body import Mark, Printed, body, findings
 from hub.report.charts import Plot
 from hub.report.counting import Report
-from hub.report.evidence import Line
+from hub.report.evidence import Line, Listed
 from hub.report.form import MOST_SERIES, ChartKind, Check, Column, Empty, Form, Kind
 from hub.report.sheetwriter import FACE, SheetWriter, look, texts
 from hub.report.svg import colours
@@ -44,7 +45,7 @@ _MOMENT = r"dd\/mm\/yyyy hh:mm"
 def as_xlsx(
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line] | str,
+    lines: Sequence[Line] | Listed | str,
     language: str = "vi",
     most: int = MOST_LINES,
     *,
@@ -412,7 +413,7 @@ def _places(form: Form) -> list[str]:
     return [f"({place})" for place, _ in enumerate(form.columns, form.first_number)]
 
 
-def _write_evidence(book: _Book, lines: Sequence[Line], most: int) -> None:
+def _write_evidence(book: _Book, lines: Sequence[Line] | Listed, most: int) -> None:
     """Write the facts, oldest first, each with the numbers of the columns that take it."""
     t = book.t
     sheet = book.add_sheet(t("Căn cứ", "Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))
@@ -437,17 +438,18 @@ def _write_evidence(book: _Book, lines: Sequence[Line], most: int) -> None:
         book.write(sheet, 2, spot, heading, **look)
     plain = {**_LINE, "valign": "top", "font_size": 10}
     wrapped = {**plain, "text_wrap": True}
-    when = book.format(**plain, num_format=_MOMENT, align="center")
-    for place, line in enumerate(lines[:most], 1):
+    when, numbered = book.format(**plain, num_format=_MOMENT, align="center"), book.format(**plain)
+    put, put_wrapped = book.writer(sheet, **plain), book.writer(sheet, **wrapped)
+    for place, line in enumerate(islice(lines, most), 1):
         fact, row = line.fact, place + 2
-        sheet.write_number(row, 0, place, book.format(**plain))
-        book.write(sheet, row, 1, fact.unit, **wrapped)
-        book.write(sheet, row, 2, fact.milestone, **plain)
+        sheet.write_number(row, 0, place, numbered)
+        put_wrapped(row, 1, fact.unit)
+        put(row, 2, fact.milestone)
         sheet.write_number(row, 3, _serial(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)), when)
         counted = " ".join(f"({places[key]})" for key in line.columns)
         texts = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted)
         for spot, text in enumerate(texts, 4):
-            book.write(sheet, row, spot, text, **wrapped)
+            put_wrapped(row, spot, text)
     if lines:
         sheet.autofilter(2, 0, 2 + min(most, len(lines)), len(headings) - 1)
     sheet.repeat_rows(2)

@@ -4,6 +4,7 @@
 `./dev bench --closing [--facts 10000000] [DB=sqlite]` measures the closing of months instead (tests/bench/closing.py).
 `./dev bench attacks` measures what honest partners get while hostile ones attack (tests/bench/attacks.py), and `./dev bench against COMMIT`
 whether honest intake costs more or less than at that commit (tests/bench/against.py).
+`./dev bench --report [--facts 450000] [DB=sqlite]` measures the report of one large unit instead (tests/bench/reports.py).
 
 The same pre-signed calls go, in one run, (1) to a hub under twistd over mutual TLS by several kept connections, from processes of
 their own, and (2) through the bare steps in this process, one commit each, on SQLite.  The ratio of the two says what HTTP, TLS, the reactor
@@ -30,7 +31,7 @@ from hub.hanoi import day
 from hub.ids import new_id
 from hub.opening import open_call
 from hub.province import Province
-from tests.bench import against, attacks, claims, closing
+from tests.bench import against, attacks, claims, closing, reports
 from tests.bench.load import over_soap, signed_calls
 from tests.running import RunningHub
 
@@ -74,7 +75,8 @@ def main() -> None:
         "--waiting", type=int, metavar="N", help="measure the queue beside N that wait, on both databases"
     )
     parser.add_argument("--closing", action="store_true", help="measure the closing of months, on both databases or DB")
-    parser.add_argument("--facts", type=int, default=1_000_000, help="of the year whose months are closed")
+    parser.add_argument("--report", action="store_true", help="measure one unit's large report, on SQLite or DB")
+    parser.add_argument("--facts", type=int, help="of the year whose months are closed, or of the report")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.waiting:
@@ -82,7 +84,10 @@ def main() -> None:
         return
     if options.closing:
         named = os.environ.get("DB")
-        closing.show(options.facts, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
+        closing.show(options.facts or 1_000_000, [named] if named else ["sqlite", "postgresql"], as_json=options.json)
+        return
+    if options.report:
+        reports.show(options.facts or 450_000, [os.environ.get("DB") or "sqlite"], as_json=options.json)
         return
     with contextlib.ExitStack() as around:
         place = around.enter_context(tempfile.TemporaryDirectory())

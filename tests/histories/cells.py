@@ -12,6 +12,7 @@ from hub.workload import Asked
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import book, identity
+from tests.opened import evidence_of, facts_behind
 from tests.recount import cells, derived, exported, letter, places, results
 from tests.recount.cells import PEAKS, TIMES, Behind, Recount
 from tests.recount.documents import Message
@@ -59,7 +60,7 @@ class Cells:
                     told = [(each.unit, each.check.before, each.left, each.right) for each in report.findings]
                     assert Counter(told) == Counter(self.recount.broken(members, period, self.history.now)), told
                 due = self.recount.due(form, period)
-                assert {each.unit for each in asked.evidence(self.history.now)[1]} <= due, "not what was closed"
+                assert {each.unit for each in evidence_of(asked, self.history.now)[1]} <= due, "not what was closed"
                 for column in self.recount.columns(form):
                     self._column(asked, report, column, members, due)
 
@@ -77,7 +78,7 @@ class Cells:
         every = [one for found in behind.values() for one in found]
         explained = [
             Behind(f.unit, f.milestone, f.message, f.amount, f.at)
-            for f in asked.behind(column, now)
+            for f in facts_behind(asked, column, now)
             if f.unit not in due
         ]
         if column in TIMES:

@@ -348,6 +348,9 @@ class Books:
         with store.reading(self.engine) as tx:
             return step(tx, *args, **named)
 
+    async def read_report(self, _reader, step, *args, **named):
+        return await self.read(step, *args, **named)
+
     async def write(self, step, *args, **named):
         with store.writing(self.engine) as tx:
             return step(tx, *args, **named)

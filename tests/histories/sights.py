@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from hub import events, ledger, statuses, store, workload
 from hub.cloudevent import publication
 from hub.model import Fact
+from hub.workload import Asked
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import identity
+from tests.opened import facts_behind
 from tests.pages import subscriber_of_the_page
 from tests.recount import letter as letters
 from tests.recount import places, results
@@ -109,6 +111,9 @@ class Sights:
         """Compare every cell of the report of *unit*, its row's and its total's, and the messages behind each."""
         with store.reading(self.history.engine) as tx:
             asked = workload.ask(tx, unit, period, "edoc")
+            self._compare(asked, unit, period, found)
+
+    def _compare(self, asked: Asked, unit: str, period: str, found: list[results.Result]) -> None:
         start, end = results.bounds(period)
         assert (asked.period.start, asked.period.end) == (start, end)
         report = asked.count(self.history.now)
@@ -119,7 +124,9 @@ class Sights:
         for column in results.COLUMNS:
             cells = {member: results.behind(found, column, member, period, self.history.now) for member in members}
             every = [one for cell in cells.values() for one in cell]
-            explained = [(fact.unit, fact.milestone, fact.message) for fact in asked.behind(column, self.history.now)]
+            explained = [
+                (fact.unit, fact.milestone, fact.message) for fact in facts_behind(asked, column, self.history.now)
+            ]
             if column == "last_update":
                 self._check_last(report.total.times[column], explained, every)
                 for member, cell in cells.items():

@@ -27,6 +27,7 @@ from hub.schema import carried, event, message
 from hub.schema import fact as facts_table
 from tests import databases
 from tests.conftest import DATABASES
+from tests.opened import evidence_of, facts_behind, lines_of
 
 BOOK = shipped()
 FORMS = BOOK.forms
@@ -128,13 +129,13 @@ def test_a_closed_report_says_the_same_for_ever_and_opens_into_the_same_facts(tx
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
     closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
     asked = workload.ask(tx, "A", "2026-11", "dossiers")
-    before, lines = asked.count(AFTER), asked.lines(AFTER)
+    before, lines = asked.count(AFTER), lines_of(asked, AFTER)
     assert asked.closed is not None
     assert asked.complete
     put(tx, dossier("3", "received", "2026-10-22", "2026-11-20"))
     again = workload.ask(tx, "A", "2026-11", "dossiers")
-    assert (again.count(AFTER), again.lines(AFTER)) == (before, lines)
-    assert again.evidence(AFTER) == (lines, ())
+    assert (again.count(AFTER), lines_of(again, AFTER)) == (before, lines)
+    assert evidence_of(again, AFTER) == (lines, ())
     assert again.revision == 1
     assert before.made_at == on("2026-11-15")
 
@@ -143,7 +144,7 @@ def test_evidence_that_is_not_what_was_closed_is_told(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
     closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
     tx.execute(sa.update(facts_table).where(facts_table.c.key == "1").values(counterpart="somebody else"))
-    _, wrong = workload.ask(tx, "A", "2026-11", "dossiers").evidence(AFTER)
+    _, wrong = evidence_of(workload.ask(tx, "A", "2026-11", "dossiers"), AFTER)
     assert [(each.period, each.unit) for each in wrong] == [("2026-11", "A")]
 
 
@@ -170,7 +171,7 @@ def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_o
     assert second["diff"] == {"carried_over": [1, 2], "pending_in_time": [1, 2]}
     asked = workload.ask(tx, "A", "2026-11", "dossiers")
     assert (asked.revision, asked.count(AFTER).made_at) == (2, AFTER)
-    assert asked.evidence(AFTER)[1] == ()
+    assert evidence_of(asked, AFTER)[1] == ()
     kept = closing.revisions(tx, asked.form, "2026-11", "A")
     assert [row.cells.sums["pending_in_time"] for row in kept] == [1, 2], "what was closed is still there"
     for text in ("2026-11", "2026-12"):
@@ -459,11 +460,11 @@ def _tell(
             mine = [fact for fact in facts if fact.unit == "A"]
             expected = counting.count(asked.form, mine, asked.period, AFTER, ("A",), books)
             assert asked.count(AFTER).total == expected.total, text
-            lines, wrong = asked.evidence(AFTER)
+            lines, wrong = evidence_of(asked, AFTER)
             assert (lines, wrong) == (evidence.gather(asked.form, mine, asked.period, AFTER, ("A",), books), ()), text
             for column in asked.form.columns:
                 behind = counting.behind(asked.form, column.key, mine, asked.period, AFTER, ("A",), books)
-                assert asked.behind(column.key, AFTER) == behind
+                assert facts_behind(asked, column.key, AFTER) == behind
 
 
 def _follow_on(tx: store.Transaction, form: Form, made: Sequence[closing.Closing]) -> None:

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from hub import claims, deliveries, events, fetching, journal, ledger, operations, partners, search, store
 from hub.breaker import Breaker, Position
 from hub.claims import Exchange
-from hub.database import commit, look
+from hub.database import commit
 from hub.errors import Rejected, Unready
 from hub.journal import Taken
 from hub.lifecycle import Verdict
@@ -26,6 +26,7 @@ from hub.model import Kind, State
 from hub.rate import Rate
 from hub.schema import delivery
 from hub.search import Filter
+from hub.store import look
 from tests.province import NOW, ROUTES, document, entry, status
 from tests.running import until
 

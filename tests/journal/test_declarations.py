@@ -40,9 +40,12 @@ from hub.recorddesk import Asked
 from hub.report import declaring
 from hub.report.book import shipped
 from hub.report.period import parse
+from hub.report.reconciling import Behind
 from hub.reportdesk import get_reconciliation, get_workload_report, list_periods
+from hub.shares import Owner
 from hub.workroom import at_once
 from tests.declaring import declaration, octets
+from tests.opened import lines_of
 from tests.pki import partner
 from tests.province import NOW, ROUTES, UNITS
 
@@ -134,17 +137,17 @@ def test_what_an_operator_declares_is_a_message_of_the_hubs_own_once_until_it_sa
 def test_a_declaration_is_compared_with_what_the_journal_holds(tx):
     registry.put(tx, UNITS)
     with pytest.raises(Undeclared):
-        declarations.compare(tx, workload.ask(tx, "H55.13", "2026-12", "edoc"), NOW, ROUTES.canonical)
+        declarations.compare(tx, workload.ask(tx, "H55.13", "2026-12", "edoc"), NOW)
     message = take(tx, SAID).id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message, outside=True)
     ledger.write(tx, [sent])
     asked = workload.ask(tx, "000.00.13.H55", "2026-12", "edoc")
-    found = declarations.compare(tx, asked, NOW, ROUTES.canonical).found
+    found = declarations.compare(tx, asked, NOW).found
     assert [(cell.unit, cell.declared, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("", 2, 1, "differs"),
         ("H55.13", 1, 1, "equal"),
     ]
-    assert [fact.message for fact in found.cells[0].behind] == [message]
+    assert found.cells[0].behind == Behind(facts=1, messages=1, first=(message,))
 
 
 def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_all(tx):
@@ -162,9 +165,9 @@ def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_al
     message = take(tx, said).id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message)
     ledger.write(tx, [sent])
-    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-12", "tonghop"), NOW, ROUTES.canonical).found
+    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-12", "tonghop"), NOW).found
     assert {
-        (cell.column, cell.declared, cell.counted, cell.verdict.value, len(cell.behind)) for cell in found.cells
+        (cell.column, cell.declared, cell.counted, cell.verdict.value, cell.behind.facts) for cell in found.cells
     } == {
         ("documents_sent", 2, 1, "differs", 1),
         ("documents_signed_share", Decimal("50.00"), Decimal("0.00"), "differs", 1),
@@ -182,15 +185,21 @@ def test_a_closed_month_is_compared_as_it_was_closed(tx):
     closing.close(tx, shipped(), "edoc", period, NOW, "an")
     late = attrs.evolve(sent, key="2", milestone="sent-recall", at=NOW)
     ledger.write(tx, [late])
-    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-11", "edoc"), NOW, ROUTES.canonical).found
+    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
     assert [(cell.column, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("recalls", 0, "no-evidence"),
         ("sent", 1, "equal"),
     ]
     wrong = take(tx, declaration({("H55.13", "sent"): 5}), name="m2", later=1).id
     assert wrong != message
-    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-11", "edoc"), NOW, ROUTES.canonical).found
-    assert [(cell.declared, cell.counted, len(cell.behind)) for cell in found.cells] == [(5, 1, 1)]
+    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
+    assert [(cell.declared, cell.counted, cell.behind.facts) for cell in found.cells] == [(5, 1, 1)]
+
+
+def case_of(call, **named):
+    """Return the case of a *call* by the partner sotttt."""
+    said = {"now": NOW, "province": province(), "owner": Owner("sotttt"), "partner": SimpleNamespace(code="sotttt")}
+    return SimpleNamespace(opened=SimpleNamespace(call=call), **said | named)
 
 
 def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
@@ -204,9 +213,9 @@ def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
 
     def listed(form):
         call = Asked(build(declaring.NAMESPACE, "ListPeriods", {"Form": form}))
-        books = SimpleNamespace(journal=InlineDatabase(engine))
-        case = SimpleNamespace(now=now, province=province(), opened=SimpleNamespace(call=call))
-        done = Deferred.fromCoroutine(list_periods(cast("Books", books), cast("Case", case)))
+        books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+        case = case_of(call, now=now)
+        done = Deferred.fromCoroutine(list_periods(books, cast("Case", case)))
         return {each.findtext("{*}Period"): each.findtext("{*}State") for each in cast("Any", done).result}
 
     assert listed("edoc") == {
@@ -222,10 +231,10 @@ def test_the_days_that_are_listed_are_those_of_the_cut_off_but_of_what_is_closed
         ledger.write(tx, [sent])
         closing.close(tx, shipped(), "edoc", CLOSED, NOW, "an")
     call = Asked(build(declaring.NAMESPACE, "ListPeriods", {"Form": "edoc"}))
-    books = SimpleNamespace(journal=InlineDatabase(engine))
+    books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
     by_25 = province(Reports(cut_offs=((25, None),)))
-    case = SimpleNamespace(now=NOW, province=by_25, opened=SimpleNamespace(call=call))
-    done = Deferred.fromCoroutine(list_periods(cast("Books", books), cast("Case", case)))
+    case = case_of(call, province=by_25)
+    done = Deferred.fromCoroutine(list_periods(books, cast("Case", case)))
     found = {
         each.findtext("{*}Period"): (each.findtext("{*}From"), each.findtext("{*}To"), each.findtext("{*}State"))
         for each in cast("Any", done).result
@@ -245,14 +254,13 @@ def test_a_report_that_was_given_out_is_given_again_to_the_octet(engine):
         ledger.write(tx, [sent])
         closing.close(tx, shipped(), "edoc", period, NOW, "an")
         asked = workload.ask(tx, "H55.13", "2026-11", "edoc")
-        counted = submission.Counted(report=asked.count(NOW), names=dict(asked.names), lines=asked.lines(NOW))
+        counted = submission.Counted(report=asked.count(NOW), names=dict(asked.names), lines=lines_of(asked, NOW))
         given = submission.give_out(tx, province(), counted, reason="", by="an", now=NOW)
         kept = contents.octets(tx, given.message.sha256)
     fields = {"OrganId": "000.00.13.H55", "Form": "edoc", "Period": "2026-11"}
     call = Asked(build(declaring.NAMESPACE, "GetWorkloadReport", fields))
     books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
-    opened, partner_of = SimpleNamespace(call=call), SimpleNamespace(code="sotttt")
-    case = SimpleNamespace(now=NOW, province=province(), opened=opened, partner=partner_of)
+    case = case_of(call)
     done = Deferred.fromCoroutine(get_workload_report(books, cast("Case", case)))
     answer = cast("Any", done).result
     assert values.octets(answer.find("{*}Content")) == kept

@@ -13,6 +13,7 @@ from hub.model import Fact, Unit
 from hub.report.book import shipped
 from hub.schema import fact as facts_table
 from hub.schema import message
+from tests.opened import evidence_of, facts_behind, lines_of
 
 AFTER = datetime(2027, 6, 1, tzinfo=UTC)
 FORMS = shipped().forms
@@ -84,10 +85,10 @@ def test_the_indicators_are_ratios_of_what_the_facts_show(asked):
 def test_a_taken_number_opens_into_the_facts_of_the_other_form_and_a_ratio_into_those_of_both_sides(asked):
     summary = workload.ask(asked, "A", "2026-12", "tonghop")
     base = workload.ask(asked, "A", "2026-12", "ii06a")
-    assert summary.behind("dossiers_settled", AFTER) == base.behind("settled", AFTER)
-    assert {each.key for each in summary.behind("dossiers_in_time", AFTER)} == {"1", "2"}
-    assert {each.key for each in summary.behind("documents_signed_share", AFTER)} == {"4", "5", "6"}
-    lines = summary.lines(AFTER)
+    assert facts_behind(summary, "dossiers_settled", AFTER) == facts_behind(base, "settled", AFTER)
+    assert {each.key for each in facts_behind(summary, "dossiers_in_time", AFTER)} == {"1", "2"}
+    assert {each.key for each in facts_behind(summary, "documents_signed_share", AFTER)} == {"4", "5", "6"}
+    lines = lines_of(summary, AFTER)
     assert {(each.fact.service, each.fact.key) for each in lines} >= {("documents", "4"), ("mail", "2026-11-20")}
     assert len({(each.fact.unit, each.fact.service, each.fact.key, each.fact.milestone) for each in lines}) == len(
         lines
@@ -103,4 +104,4 @@ def test_it_is_closed_when_every_form_that_it_takes_from_is(asked):
     after = workload.ask(asked, "A", "2026-12", "tonghop")
     assert after.complete
     assert after.count(AFTER).rows == before.count(AFTER).rows
-    assert after.evidence(AFTER)[1] == ()
+    assert evidence_of(after, AFTER)[1] == ()

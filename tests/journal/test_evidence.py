@@ -50,6 +50,7 @@ from tests.evidencing import (
     written,
 )
 from tests.officials import by_signxml, by_xmlsec
+from tests.opened import lines_of
 from tests.pki import authority, pem, unreadable
 
 Members = dict[str, bytes]
@@ -204,7 +205,7 @@ def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, fo
         evidence.write(tx, asked, ENDED, HUB, io.BytesIO())
     assert set(raised.value.args) == set(asked.form.bases)
     report = asked.count(ENDED)
-    content = signing.seal(as_element(report, asked.names, asked.lines(ENDED)), HUB)
+    content = signing.seal(as_element(report, asked.names, lines_of(asked, ENDED)), HUB)
     assert false(content) == [], "and yet its formulas, ratios and totals are checked"
 
 

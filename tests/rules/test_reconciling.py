@@ -1,6 +1,7 @@
 """Declared beside counted: exactly the planted cells come back, with the facts behind them, whatever the history."""
 
 import random
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.model import Fact
-from hub.report import counting, evidence, reconciling, template
+from hub.report import counting, reconciling, template
 from hub.report.counting import Report, Row
 from hub.report.form import Form, Kind
+from hub.report.listing import Listing
 from hub.report.period import parse
 from hub.report.reading import forms
-from hub.report.reconciling import Verdict, facts_behind, judge, reconcile
+from hub.report.reconciling import MESSAGES, Behind, Verdict, behind_cells, judge, reconcile
 from tests.declaring import declaration, filled
 
 EDOC = next(form for form in forms() if form.id == "edoc")
@@ -54,8 +56,10 @@ def cells(report: Report, keys=KEYS):
 
 def compared(said, facts):
     report = counted(facts)
-    lines = evidence.gather(EDOC, facts, PERIOD, NOW, UNITS)
-    return reconcile(said, report, lambda wanted: facts_behind(EDOC, lines, wanted))
+    with closing(Listing([column.key for column in EDOC.columns])) as listing:
+        for column, fact in counting.placements(EDOC, facts, PERIOD, NOW, UNITS):
+            listing.take(column.key, fact)
+        return reconcile(said, report, lambda wanted: behind_cells(EDOC, listing, wanted))
 
 
 @settings(deadline=None)
@@ -80,8 +84,10 @@ def test_the_facts_behind_a_cell_are_those_that_explain_its_number(facts, chance
     wrong = {cell: number + 1 for cell, number in right.items()}
     for cell in compared(declaration(wrong, unit="H55"), facts).cells:
         units = UNITS if not cell.unit else (cell.unit,)
-        assert cell.behind == counting.behind(EDOC, cell.column, facts, PERIOD, NOW, units)
-        assert cell.verdict is (Verdict.DIFFERS if cell.behind else Verdict.NO_EVIDENCE)
+        facts_behind = dict.fromkeys(counting.behind(EDOC, cell.column, facts, PERIOD, NOW, units))
+        messages = tuple(dict.fromkeys(fact.message for fact in facts_behind))
+        assert cell.behind == Behind(len(facts_behind), len(messages), messages[:MESSAGES])
+        assert cell.verdict is (Verdict.DIFFERS if facts_behind else Verdict.NO_EVIDENCE)
 
 
 @settings(max_examples=15, deadline=None)
@@ -115,7 +121,7 @@ def test_a_unit_that_declares_work_nobody_saw_has_no_evidence_and_one_that_forge
         ("H55.01", 2, "no-evidence"),
         ("H55.77", 3, "no-evidence"),
     ]
-    assert found.cells[0].behind == (fact,)
+    assert found.cells[0].behind == Behind(facts=1, messages=1, first=("m1",))
 
 
 def test_cells_that_were_forgotten_are_counted_in_the_rows_that_were_told():

@@ -24,7 +24,7 @@ from hub.hanoi import HANOI
 from hub.model import Fact, Unit
 from hub.report.counting import COUNTING, Cells, Report, Row, Section, assemble, count
 from hub.report.element import SchemaBroken, as_element, check
-from hub.report.evidence import MEMBERS, Line, digest, gather, named
+from hub.report.evidence import MEMBERS, Line, digest, gather
 from hub.report.family import family
 from hub.report.form import WORKED_OUT, Form, Kind, Wording
 from hub.report.outputs import as_csv, as_html, as_json
@@ -83,7 +83,9 @@ def histories(draw: st.DrawFn) -> list[Fact]:
 
 def counted(facts: Sequence[Fact]) -> tuple[Report, tuple[Line, ...]]:
     lines = gather(EDOC, facts, PERIOD, NOW, FAMILY)
-    return count(EDOC, facts, PERIOD, NOW, FAMILY), named(lines, {line.fact.message: "+id" for line in lines[::2]})
+    ids = {line.fact.message: "+id" for line in lines[::2]}
+    named = tuple(attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in lines)
+    return count(EDOC, facts, PERIOD, NOW, FAMILY), named
 
 
 def example() -> tuple[Report, tuple[Line, ...]]:

@@ -1,0 +1,206 @@
+"""What a large report takes, and what it takes from the exchange: `./dev bench --report [--facts 450000] [DB=postgresql]`.
+
+One unit has so many facts of documents, and as many of dossiers, all of one month, written straight into the tables.  Each report is read in
+a process of its own, as the hub does it (hub/reportworker.py): its seconds, its CPU and by how much its memory grew are those of that process.
+The ratio is to the time that as many RSA-2048 signatures as a hundredth of the facts take in the same process: it says what the figures
+would be on another machine.
+"""
+
+import json
+import multiprocessing
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from hub import registry, search, store, workload
+from hub.demo import postgres
+from hub.model import Unit
+from hub.report import formats
+from hub.report.dates import begin
+from hub.report.period import parse
+from hub.schema import fact, write_instant
+from hub.workload import Asked
+
+UNIT, PERIOD = "H55.13", "2026-10"
+NOW = datetime(2026, 11, 5, tzinfo=UTC)
+COLUMNS = [column.name for column in fact.c]
+FORMS = {"edoc": "documents", "ii06a": "dossiers"}
+Row = tuple[object, ...]
+
+
+def made(unit: str, service: str, facts: int, period: str = PERIOD, seed: int = 1) -> list[Row]:
+    """Return about *facts* rows of the table `fact`: what *unit* received in *period*, and what became of it, in the order of time."""
+    chance, month, rows = random.Random(seed).random, parse(period), list[Row]()
+
+    def add(key: str, milestone: str, days: float, **rest: object) -> None:
+        at = write_instant(begin(month.first) + timedelta(days=days, seconds=25_200))
+        message = f"0192f0c1-{len(rows):04x}-7000-8000-{len(rows):012d}"[-36:]
+        named: dict[str, object] = {
+            "unit": unit, "service": service, "key": key, "milestone": milestone, "at": at, "message": message, "counterpart": "H55.14",
+            "outside": False, "document_type": "", "paper": False, "signature": "valid", "due": None, "day": None, "amount": 1,
+            "attributes": "{}",
+        }  # fmt: skip
+        rows.append(tuple((named | rest)[name] for name in COLUMNS))
+
+    number = 0
+    while len(rows) < facts:
+        number += 1
+        days = chance() * 25
+        day = month.first + timedelta(days=int(days))
+        if service == "documents":
+            key = json.dumps(["H55.14", f"{number:010d}-van-ban-dien-tu"], separators=(",", ":"))
+            add(key, "received", days, due=(day + timedelta(days=10)).isoformat() if chance() < 0.3 else None)
+            for code in ("01", "03", "04", "06"):
+                if chance() < 0.12:
+                    break
+                days += chance() * 3
+                add(key, f"status-{code}", days)
+        else:
+            key = f"000.00.{unit}-26-{number:09d}"
+            due = (day + timedelta(days=5)).isoformat()
+            add(key, "received", days, due=due, day=day.isoformat(), attributes='{"channel":"online"}')
+            if chance() < 0.97:
+                add(key, "finished", days + 2, day=(day + timedelta(days=2)).isoformat())
+                if chance() < 0.9:
+                    add(key, "returned", days + 3, day=(day + timedelta(days=3)).isoformat())
+    return sorted(rows, key=lambda row: cast("str", row[4]))
+
+
+def write(engine: sa.Engine, rows: list[Row]) -> None:
+    """Write *rows* into the table `fact`; the messages behind them are not made up."""
+    names = ", ".join(f'"{name}"' for name in COLUMNS)
+    raw = engine.raw_connection()
+    try:
+        cursor = cast("Any", raw.cursor())
+        if engine.dialect.name == "sqlite":
+            cursor.execute("PRAGMA foreign_keys=OFF")
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany(f"INSERT INTO fact ({names}) VALUES ({', '.join('?' for _ in COLUMNS)})", rows)
+            cursor.execute("COMMIT")
+            cursor.execute("PRAGMA foreign_keys=ON")
+        else:
+            cursor.execute("SET session_replication_role = replica")
+            with cursor.copy(f"COPY fact ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            cursor.execute("SET session_replication_role = DEFAULT")
+            raw.commit()
+            cast("Any", raw.driver_connection).autocommit = True
+            cursor.execute("ANALYZE fact")
+            cast("Any", raw.driver_connection).autocommit = False
+    finally:
+        raw.close()
+
+
+def _numbers(_tx: store.Transaction, asked: Asked) -> object:
+    return asked.count(NOW).total
+
+
+def _sealed(_tx: store.Transaction, asked: Asked) -> object:
+    with asked.gathered(NOW) as gathered:
+        return gathered.listing.summary
+
+
+def _explained(_tx: store.Transaction, asked: Asked) -> object:
+    column = "received" if asked.form.id == "edoc" else "settled"
+    with asked.behind(column, NOW) as behind:
+        return len(behind), next(behind.facts())
+
+
+def _listed(_tx: store.Transaction, asked: Asked) -> object:
+    with asked.gathered(NOW) as gathered:
+        return sum(1 for _ in gathered.listing)
+
+
+def _file(kind: str) -> Callable[[store.Transaction, Asked], object]:
+    def write_file(tx: store.Transaction, asked: Asked) -> object:
+        with asked.gathered(NOW) as gathered:
+            lines = search.NamedLines(tx, gathered.listing)
+            return len(formats.write(kind, gathered.report, asked.names, lines, "vi", None))
+
+    return write_file
+
+
+#: What is measured: as the page of the console, GetWorkloadReport, `--explain` and the page behind a number, `--facts`, and files.
+WAYS: dict[str, Callable[[store.Transaction, Asked], object]] = {
+    "numbers": _numbers,
+    "sealed": _sealed,
+    "explain": _explained,
+    "facts": _listed,
+    "xlsx": _file("xlsx"),
+    "pdf": _file("pdf"),
+}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure_one(url: str, form: str, way: str, facts: int, done: "multiprocessing.Queue[dict[str, Any]]") -> None:
+    """Read one report, and tell what it took."""
+    engine, key = store.open_journal(url, pooled=False), generate_private_key(65537, 2048)
+    cpu = time.process_time()
+    for _ in range(facts // 100):
+        key.sign(b"x", PKCS1v15(), SHA256())
+    signing, before = time.process_time() - cpu, _peak()
+    cpu, begun = time.process_time(), time.perf_counter()
+    with store.reading(engine) as tx:
+        WAYS[way](tx, workload.ask(tx, UNIT, PERIOD, form))
+    took = time.process_time() - cpu
+    done.put(
+        {
+            "seconds": time.perf_counter() - begun,
+            "cpu": took,
+            "mib": _peak() - before,
+            "ratio": took / signing if signing else 0.0,
+        }
+    )
+    engine.dispose()
+
+
+def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
+    """Yield what each way of reading the large report takes."""
+    with ExitStack() as around:
+        place = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="reports-bench-")))
+        server = around.enter_context(postgres.Server.open()) if database == "postgresql" else None
+        url = server.url() if server else f"sqlite:///{place / 'hub.db'}"
+        engine = store.open_journal(url, pooled=False)
+        around.callback(engine.dispose)
+        store.upgrade(engine)
+        with store.writing(engine) as tx:
+            registry.put(tx, [Unit("H55", "H55", None), Unit(UNIT, UNIT, "H55")])
+        context = multiprocessing.get_context("spawn")
+        for form, service in FORMS.items():
+            write(engine, made(UNIT, service, facts))
+            for way in WAYS:
+                done: multiprocessing.Queue[dict[str, Any]] = context.Queue()
+                work = context.Process(target=measure_one, args=(str(url), form, way, facts, done))
+                work.start()
+                found = done.get()
+                work.join()
+                yield {"database": database, "form": form, "way": way, "facts": facts, **found}
+
+
+def show(facts: int, databases: list[str], *, as_json: bool) -> None:
+    """Measure and print."""
+    for database in databases:
+        for row in measure(database, facts):
+            if as_json:
+                print(json.dumps(row), flush=True)
+            else:
+                print(
+                    f"{row['database']:10} {row['form']:6} {row['way']:8} {row['facts']:>9,} facts  {row['seconds']:6.1f} s"
+                    f" ({row['cpu']:5.1f} s CPU)  +{row['mib']:4.0f} MiB   {row['ratio']:.1f} × {facts // 100:,} signatures",
+                    flush=True,
+                )

@@ -1,0 +1,117 @@
+"""A unit of many facts: what its report takes in memory, and that it says what counting all facts at once says, on each database."""
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from hub import closing, ledger, registry, reportworker, search, store, workload
+from hub.errors import Unready
+from hub.model import Fact, Unit
+from hub.report import counting, evidence, listing
+from hub.report.book import shipped
+from hub.report.period import parse
+from hub.schema import fact as table
+from tests.bench import reports
+from tests.bench.reports import FORMS, NOW, PERIOD, UNIT
+from tests.opened import facts_behind
+
+#: So many facts of each service, of which so many keys and so many lines are held at a time: all of them would take several times `LARGEST`.
+FACTS, KEYS, HELD = 4_000, 100, 100
+#: Octets.
+LARGEST = 2 << 20
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[sa.Engine]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('large') / 'hub.db'}"
+        yield from _filled(url)
+        return
+    with request.getfixturevalue("postgresql").database() as url:
+        yield from _filled(url)
+
+
+def _filled(url: str) -> Iterator[sa.Engine]:
+    engine = store.open_journal(url)
+    store.upgrade(engine)
+    with store.writing(engine) as tx:
+        registry.put(tx, [Unit("H55", "Tỉnh", None), Unit(UNIT, "Sở", "H55")])
+    for service in FORMS.values():
+        reports.write(engine, reports.made(UNIT, service, FACTS))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scale what is held at a time down with the number of facts."""
+    monkeypatch.setattr(ledger, "_KEYS", KEYS)
+    monkeypatch.setattr(listing, "_HELD", HELD)
+
+
+def peak(step: Callable[[], Any]) -> tuple[Any, int]:
+    """Return what *step* returns, and the octets that it took at most."""
+    tracemalloc.start()
+    try:
+        found = step()
+        return found, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def every_fact(tx: store.Transaction, form: str) -> list[Fact]:
+    rows = tx.execute(sa.select(table).where(table.c.service == FORMS[form]))
+    return [Fact(**row) for row in rows.mappings()]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form):
+    with store.reading(engine) as tx:
+        asked = workload.ask(tx, UNIT, PERIOD, form)
+        report, numbers = peak(lambda: asked.count(NOW))
+
+        def gathered() -> Any:
+            with asked.gathered(NOW) as found:
+                return found.report, found.listing.summary, sum(1 for _ in search.NamedLines(tx, found.listing))
+
+        (again, summary, listed), sealed = peak(gathered)
+        facts = every_fact(tx, form)
+        assert len(facts) >= FACTS
+        expected = counting.count(asked.form, facts, asked.period, NOW, (UNIT,))
+        lines = evidence.gather(asked.form, facts, asked.period, NOW, (UNIT,))
+        assert report.rows == again.rows == expected.rows
+        assert (summary.facts, summary.sha256, listed) == (len(lines), evidence.digest(lines), len(lines))
+        column = next(each.key for each in asked.form.columns if each.key in {"received", "settled"})
+        assert facts_behind(asked, column, NOW) == counting.behind(
+            asked.form, column, facts, asked.period, NOW, (UNIT,)
+        )
+    assert numbers < LARGEST, "numbers"
+    assert sealed < LARGEST, "evidence"
+
+
+def test_a_month_is_closed_a_few_keys_at_a_time(engine):
+    with store.reading(engine) as tx:
+        period = parse(PERIOD)
+        draft, took = peak(lambda: closing.work_out(tx, shipped(), "edoc", period, closing.may_close(period)))
+        facts = every_fact(tx, "edoc")
+        lines = evidence.gather(draft.form, facts, period, closing.may_close(period), (UNIT,))
+        (row,) = draft.rows
+        assert (row.facts, row.evidence) == (len(lines), evidence.of_row(line.fact for line in lines))
+        assert took < LARGEST + 300 * len(draft.begun), "what is carried on is held by its key"
+
+
+def test_a_statement_of_a_report_that_takes_too_long_is_ended(engine):
+    if engine.dialect.name != "postgresql":
+        pytest.skip("SQLite runs in the report's own process, which is ended with it")
+    limited = engine.execution_options(statement_limit=1)
+    with pytest.raises(Unready) as raised:
+        reportworker.run(limited, _sleeps, (), {})
+    assert raised.value.problem.code == "hub-busy"
+    assert reportworker.run(engine, _sleeps, (0.01,), {}) == 1
+
+
+def _sleeps(tx: store.Transaction, seconds: float = 5) -> int:
+    return len(tx.execute(sa.text("SELECT pg_sleep(:seconds)"), {"seconds": seconds}).all())

@@ -1,0 +1,26 @@
+"""A report opened into the facts behind it, at once: for tests, whose reports are small."""
+
+from datetime import datetime
+
+from hub.model import Fact
+from hub.report.evidence import Line
+from hub.workload import Asked, Difference
+
+
+def evidence_of(asked: Asked, now: datetime) -> tuple[tuple[Line, ...], tuple[Difference, ...]]:
+    """Return the lines of the evidence, oldest first, and the units whose facts are not those that were closed."""
+    with asked.gathered(now) as gathered:
+        return tuple(gathered.listing), gathered.differences
+
+
+def lines_of(asked: Asked, now: datetime) -> tuple[Line, ...]:
+    """Return the lines of the evidence, oldest first."""
+    return evidence_of(asked, now)[0]
+
+
+def facts_behind(asked: Asked, column: str, now: datetime, unit: str | None = None) -> tuple[Fact, ...]:
+    """Return the facts behind the number of *column*, oldest first; and see that they are as many as is said."""
+    with asked.behind(column, now, unit) as behind:
+        found = tuple(behind.facts())
+        assert len(behind) == len(found)
+        return found
