@@ -1,7 +1,7 @@
 """A service's contract: its WSDL and XSD, as published.  Knows what a call may look like; not the envelope, not the business."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -190,16 +190,17 @@ def _slim(element: etree._Element, binary: frozenset[str]) -> etree._Element:
     for each, _ in values:
         each.text = "QQ=="
     try:
-        copy = etree.Element(element.tag, attributes, namespaces)
-        copy.text = element.text
-        copy.extend([deepcopy(child) for child in element])
+        copied = etree.Element(element.tag, attributes, namespaces)
+        copied.text = element.text
+        for child in element:
+            copied.append(copy(child))
     finally:
         for each, text in values:
             each.text = text
-    for each in copy.iter(*binary) if binary else ():
-        for child in each:
+    if any(len(each) for each, _ in values):
+        for child in (child for each in copied.iter(*binary) for child in each):
             child.tail = None
-    return copy
+    return copied
 
 
 def _problems(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element) -> Sequence[Problem]:

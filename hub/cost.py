@@ -41,7 +41,7 @@ _SAMPLES, _SAMPLE = 16, 4096
 
 #: Nanoseconds of each `<` of a call (scan, tree, canonical form, contract), of each `<` of a packet (two schemas, tidying and telling what
 #: is wrong, too) and of each `=`, which is an attribute if it is not in a text.
-_TAG, _PACKET_TAG, _ATTRIBUTE = 3_500, 8_000, 1_000
+_TAG, _PACKET_TAG, _ATTRIBUTE = 3_500, 10_000, 1_000
 #: Nanoseconds of each pair of namespace declarations, for each `<`: an inclusive canonical form compares all in scope, at each element.
 _PAIR = 4
 #: Prefixes of a PrefixList at most (`hub.xmldsig.MOST_PREFIXES`): each is looked for among the declarations, at each element.

@@ -136,10 +136,15 @@ def believe(
     `signature=packet` there may be no such signature, and then the certificate that TLS showed answers for the Body, which is of
     the first of *callers*; a signature that is there must verify all the same.
     """
+    frame: signature.Frame | signature.Unverified
+    try:
+        frame = signature.Frame.of(unpacked.root)
+    except signature.Unverified as error:
+        frame = error
     refused: list[Rejected] = []
     for partner in callers:
         try:
-            return _believe(unpacked, opened, partner, shown, province, now)
+            return _believe(unpacked, frame, opened, partner, shown, province, now)
         except Rejected as error:
             refused.append(error)
     raise min(refused, key=lambda each: _VAGUE.get(each.problems[0].code, 0))
@@ -147,6 +152,7 @@ def believe(
 
 def _believe(
     unpacked: carriage.Unpacked,
+    frame: signature.Frame | signature.Unverified,
     opened: envelope.Envelope,
     partner: Partner,
     shown: x509.Certificate,
@@ -155,8 +161,10 @@ def _believe(
 ) -> Believed:
     policy, anchors = partner.policy, province.config.anchors
     try:
+        if isinstance(frame, signature.Unverified):
+            raise frame
         verified = signature.verify(
-            unpacked.root,
+            frame,
             partner.certificates,
             now,
             max_age=policy.max_age,

@@ -10,6 +10,7 @@ canonicalised twice, and none before certificate, value and Timestamp have been 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 import attrs
 from cryptography import x509
@@ -24,7 +25,7 @@ from hub.slimming import Loads
 from hub.tokens import TOKEN, WSSE, WSU
 from hub.xmldsig import SIGNATURE, Dialect, Reference
 
-__all__ = ["Untimely", "Unverified", "Verified", "seal", "sign", "unseal", "verify"]
+__all__ = ["Frame", "Untimely", "Unverified", "Verified", "seal", "sign", "unseal", "verify"]
 
 _SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 _SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -51,6 +52,29 @@ class Untimely(Unverified):
         self.expires = expires
 
 
+@attrs.frozen(eq=False)
+class Frame:
+    """The parts of an envelope in which a signature is verified: found once, however many may have made it."""
+
+    header: etree._Element
+    body: etree._Element
+    security: etree._Element
+    signature: etree._Element
+    timestamp: etree._Element
+
+    @classmethod
+    def of(cls, envelope: etree._Element) -> "Frame":
+        """Find them by their place.  Raises Unverified: `unsigned`, `timestamp-missing`, `signature-invalid`."""
+        header, body = _parts(envelope)
+        security = _security(header)
+        return cls(header, body, security, _only_signature(security), _only_timestamp(security))
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """Return how often each id stands in the whole document."""
+        return tokens.every_id(self.header)
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Verified:
     """What a signature covered: elements of the very tree that was given, and by whom and when."""
@@ -69,7 +93,7 @@ class Verified:
 
 
 def verify(
-    envelope: etree._Element,
+    envelope: etree._Element | Frame,
     certificates: Sequence[x509.Certificate],
     now: datetime,
     *,
@@ -79,7 +103,7 @@ def verify(
     loads: Loads = slimming.NONE,
     attached: Mapping[str, Part] | None = None,
 ) -> Verified:
-    """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `markup.parse`, made with one of *certificates*.
+    """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `markup.parse` or its frame, made with one of *certificates*.
 
     *loads* are the texts that were taken out of the tree; *attached* the parts beside the envelope, by content id,
     whose octets a Reference may name (None: no such Reference is read).  The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
@@ -89,26 +113,26 @@ def verify(
     An id that a reference names must be the only one of its name in the document, in any of wsu:Id, Id and xml:id.  Ids that
     no reference names may repeat: a business document may number its own lines with `Id`.
     """
-    header, body = _parts(envelope)
-    security = _security(header)
-    element = _only_signature(security)
-    timestamp = _only_timestamp(security)
-    signature = xmldsig.read(element, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
-    ids = tokens.every_id(envelope)
+    frame = envelope if isinstance(envelope, Frame) else Frame.of(envelope)
+    header, body, security, timestamp = frame.header, frame.body, frame.security, frame.timestamp
+    signature = xmldsig.read(frame.signature, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
+    ids = frame.ids
     certificate, chain = tokens.signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
     # Nothing large is canonicalised or digested before all that is cheap has been checked.
     referred = _referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
-    covered = list(referred.values())
+    covered = [element for _, element in referred]
     missing = [markup.local(part) for part in (body, timestamp) if part not in covered]
     if missing:
         raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
-    _check_digests({each: element for each, element in referred.items() if element is timestamp}, loads)
+    _check_digest(*referred[covered.index(timestamp)], loads)
     created, expires = _lifetime(timestamp)
     _judge_lifetime(created, expires, now, max_age, skew, signature.signed)
-    xmldsig.require_few(referred.items())
+    xmldsig.require_few(referred)
     parts = _covered_parts(signature, attached or {})
-    _check_digests({each: element for each, element in referred.items() if element is not timestamp}, loads)
+    for reference, element in referred:
+        if element is not timestamp:
+            _check_digest(reference, element, loads)
     return Verified(
         body=body,
         timestamp=timestamp,
@@ -209,33 +233,34 @@ def _referred(
     header: etree._Element,
     security: etree._Element,
     ids: Mapping[str, int],
-) -> dict[Reference, etree._Element]:
+) -> list[tuple[Reference, etree._Element]]:
     """Return the element that each reference names, at one of *places* or a child of the Header, each named once."""
     known = tokens.index([*places, *(block for block in header.iterchildren("*") if block is not security)])
-    pointers = tokens.index(signature.key_info)
-    found: dict[Reference, etree._Element] = {}
+    found: list[tuple[Reference, etree._Element]] = []
+    seen: set[etree._Element] = set()
     for reference in signature.references:
         if reference.attached:
             continue
         if reference.pointer:
-            element = tokens.pointed(tokens.bearer(reference.uri, pointers, ids), security, ids)
+            pointer = tokens.bearer(reference.uri, tokens.index(signature.key_info), ids)
+            element = tokens.pointed(pointer, security, ids)
         else:
             element = tokens.bearer(reference.uri, known, ids)
-        if element in found.values():
+        if element in seen:
             raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
-        found[reference] = element
+        seen.add(element)
+        found.append((reference, element))
     return found
 
 
-def _check_digests(referred: Mapping[Reference, etree._Element], loads: Loads) -> None:
-    """Check every reference against its element."""
-    for reference, element in referred.items():
-        if reference.pointer:
-            reference.check_token(element)
-            continue
-        if next(element.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
-            raise Unverified("signature-invalid", f"a comment or processing instruction in {reference.uri}")
-        reference.check(element, loads=loads)
+def _check_digest(reference: Reference, element: etree._Element, loads: Loads) -> None:
+    """Check a reference against its element."""
+    if reference.pointer:
+        reference.check_token(element)
+        return
+    if next(element.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
+        raise Unverified("signature-invalid", f"a comment or processing instruction in {reference.uri}")
+    reference.check(element, loads=loads)
 
 
 def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, Part]) -> frozenset[str]:

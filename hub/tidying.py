@@ -161,11 +161,12 @@ class Tidying:
                 self._attributes(child, place, None)
 
     def _missing(self, element: etree._Element, shape: Shape, place: str, counts: Mapping[str, int]) -> None:
+        detail = f"line {element.sourceline}: {local_name(element)} has none"
         for part in shape.parts.values():
             if counts[part.tag]:
                 continue
-            self._filled.add(join(place, part.name, 1 if part.most > 1 else 0))
-            where, detail = join(place, part.name), f"line {element.sourceline}: {local_name(element)} has none"
+            where = join(place, part.name)
+            self._filled.add(f"{where}[1]" if part.most > 1 else where)
             if part.needed:
                 self.notes.refuse("N", where, detail)
                 _fill(element, shape, part)

@@ -1,9 +1,9 @@
 """The names of WS-Security: its ids, and the X.509 token that says whose key it is.  Knows no signature value and no anchor."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple, cast
 
 from cryptography import x509
@@ -53,7 +53,10 @@ _OTHER_NAMES = {
 
 def every_id(element: etree._Element) -> Mapping[str, int]:
     """Return how often each value stands in an attribute called Id, ID or id in the document of *element*."""
-    return Counter(cast("list[str]", _IDS(element)))
+    times: dict[str, int] = {}
+    for name in cast("list[str]", _IDS(element)):
+        times[name] = times.get(name, 0) + 1
+    return times
 
 
 def index(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
@@ -128,6 +131,8 @@ def _by_token(
     kind = token.get("ValueType", X509V3)
     if pointer.get("ValueType", kind) != kind or kind not in _KINDS or token.get("EncodingType", BASE64) != BASE64:
         raise Unverified("signature-invalid", "the token is not an X.509 certificate, or its chain, in base64")
+    if len(token.text or "") > 2 * _LARGEST_TOKEN:
+        raise Unverified("signature-invalid", f"a token of {len(token.text or '')} letters")
     content = octets(token)
     if kind == X509V3:
         return [], with_octets(content, certificates)
@@ -196,7 +201,7 @@ def _load(der: bytes) -> x509.Certificate:
 
 
 def _single(parent: etree._Element, *tags: str) -> etree._Element:
-    children = list(parent)
+    children = list(parent) if len(parent) == 1 else []
     if len(children) != 1 or children[0].tag not in tags:
         names = " or ".join(tag.rpartition("}")[2] for tag in tags)
         raise Unverified("signature-invalid", f"{etree.QName(parent).localname} must hold one {names} and nothing else")
@@ -204,7 +209,7 @@ def _single(parent: etree._Element, *tags: str) -> etree._Element:
 
 
 def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    pair = list(_single(data, _ISSUER_SERIAL))
+    pair = list(islice(_single(data, _ISSUER_SERIAL), 3))
     if [part.tag for part in pair] != [_ISSUER, _SERIAL] or any(len(part) for part in pair):
         raise Unverified("signature-invalid", "X509IssuerSerial must hold X509IssuerName and X509SerialNumber")
     issuer, serial = ((part.text or "").strip() for part in pair)

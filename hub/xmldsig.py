@@ -11,6 +11,7 @@ import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import attrs
@@ -277,7 +278,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         form = Form(exclusive=False)
         return Reference(element.get("URI", ""), form, False, _digest(method, digests), octets(value))
     transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
-    steps, one = list(transforms), dialect.tags("Transform")
+    steps, one = list(islice(transforms, 3)), dialect.tags("Transform")
     if dialect.pointers and [(step.tag, step.get("Algorithm")) for step in steps] == [(*one, STR)]:
         return _pointer(element, steps[0], method, value, digests, dialect)
     attached = dialect.attached and element.get("URI", "").startswith("cid:")
@@ -353,9 +354,14 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
 
     Nor a text among them: an enveloped Signature is left out of what is signed, so anyone may have written it there.
     """
-    children = list(element)
+    fits = len(element) == len(tags)  # so that what has very many is not listed
+    children = list(element) if fits else []
     texts = [element.text, *(child.tail for child in children)] if tags else []
-    if [child.tag for child in children] != list(tags) or any((text or "").strip(" \t\r\n") for text in texts):
+    if (
+        not fits
+        or [child.tag for child in children] != list(tags)
+        or any((text or "").strip(" \t\r\n") for text in texts)
+    ):
         names = ", ".join(tag.rpartition("}")[2] for tag in tags) or "text"
         raise Unverified("signature-invalid", f"{etree.QName(element).localname} may hold nothing but {names}")
     return children

@@ -39,7 +39,10 @@ def test_what_is_estimated_below_the_threshold_costs_at_most_5_ms_more_than_an_h
         drawn = drawing.draw(reader, module, random)
         content = _cheap(module, drawn, estimate)
         if estimate(content) < THRESHOLD:
-            seconds = min(drawing.seconds_of(module.read, content)[0] for _ in range(4))
+            seconds = drawing.seconds_of(module.read, content)[0]
+            for _ in range(12):  # of a machine with others on it the best of several counts
+                if seconds - basis > ROOM / 2:
+                    seconds = min(seconds, drawing.seconds_of(module.read, content)[0])
             found.append((seconds - basis, content[:300], drawn))
     dearest = max(found, key=lambda each: each[0])
     assert dearest[0] < ROOM, dearest

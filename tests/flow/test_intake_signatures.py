@@ -21,6 +21,7 @@ from hub import (
     signature,
     signing,
     store,
+    tokens,
 )
 from hub.carriage import Manner
 from hub.certificates import Anchors
@@ -182,6 +183,19 @@ def test_a_relay_carries_the_calls_of_who_names_it_and_its_own(changed):
     assert over(relayed, ME, ME) == "me"
     assert over(relayed, ME, OTHER) == "certificate-unknown"  # it goes one way
     assert over(relayed, OTHER, pki.partner("vpcp")) == "certificate-unknown"
+
+
+def test_what_a_relay_carries_is_searched_for_ids_once_however_many_it_carries_for(changed, monkeypatch):
+    """130,000 ids were found again for each of a hundred partners behind one relay."""
+    found, right = [], tokens.every_id
+
+    def watched(element):
+        found.append(element)
+        return right(element)
+
+    monkeypatch.setattr(tokens, "every_id", watched)
+    assert over(changed(me={"policy": Policy(relay="there")}), OTHER, pki.partner("vpcp")) == "certificate-unknown"
+    assert len(found) == 1
 
 
 def test_an_unsigned_call_over_a_relay_is_the_relays_own(changed):

@@ -346,3 +346,13 @@ def test_prefixes_times_elements_are_bounded_in_all_references_together(monkeypa
     assert ours(content, [PARTNER]) == ACCEPTED
     monkeypatch.setattr(xmldsig, "MOST_LOOKED_FOR", 2 * 100 * 32 - 1)
     assert ours(content, [PARTNER]) == "algorithm-refused"
+
+
+@pytest.mark.parametrize(
+    "where", ["<ds:DigestValue>", "<ds:SignatureValue>", "<ds:Transforms>", "<ds:SignedInfo>", "<ds:KeyInfo>"]
+)
+@pytest.mark.parametrize("many", [1, 40, 3000])
+def test_what_holds_more_than_it_may_is_refused_however_much_it_is(where, many):
+    content = HONEST.decode().replace(where, where + "<x/>" * many, 1)
+    assert content != HONEST.decode()
+    assert ours(content.encode(), [PARTNER]) in {"signature-invalid", "algorithm-refused"}
