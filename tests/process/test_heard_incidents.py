@@ -172,7 +172,7 @@ def test_what_is_repeated_flooded_or_broken_loses_nothing_and_counts_once(hub, p
         plain.sendall(framed[0] * 10)
         while not closed(plain):
             pass
-    assert counted(hub)["unframed"] == 1
+    until(lambda: counted(hub)["unframed"] == 1, "the metrics of now: what was found is told for a second")
     assert hub.stop() == -signal.SIGTERM
     assert hub.cli("messages", "--partner", "sotttt", "--count", text=True).strip() == "30"
     assert refusals(hub) == ["certificate-unknown"]

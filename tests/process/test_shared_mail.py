@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import attrs
 import pytest
 import zeep
 from click.testing import CliRunner
@@ -243,7 +244,8 @@ def test_signed_mail_brings_packets_in_once_and_all_else_is_marked_and_moved(hos
     assert [each.content for each in found] == [CONTENT, CONTENT]
     assert len({each.message_id for each in found}) == 1
     assert ended.more is False
-    assert line.collect(ended.cursor) == ([], ended)
+    assert [why.partition(" is signed")[0] for why in ended.unusable] == ["mail 3: neither the mail nor the packet"]
+    assert line.collect(ended.cursor) == ([], attrs.evolve(ended, unusable=()))
     assert [r"\Seen" in each for each in host.flags(TRUC)] == [True, True]
     (moved,) = host.flags(TRUC, "Tu choi")
     assert r"\Flagged" in moved
