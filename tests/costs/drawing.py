@@ -68,10 +68,10 @@ def scaled(module: Any, drawn: Drawn, room: Callable[[bytes], bool], shared: Cal
 def filled(module: Any, counts: Mapping[str, int], form: Mapping[str, str], size: int) -> bytes:
     """Return the message of *counts*, sent, with as much of the filler as fits into *size* octets."""
     if module.FILLER not in counts:
-        drawn = Drawn("", ("", ""), 1, bounded=True, portion=1, form=form)
+        few, many = (len(module.build({**counts, module.FILLER: number}, form)) for number in (1, 101))
+        most = int((size - SIGNED - few) / max(1, many - few) * 100)
         bound = module.DIMENSIONS[module.FILLER]
-        most = _most(module, drawn, counts, module.FILLER, lambda content: len(content) < size - SIGNED, bound)
-        counts = {**counts, module.FILLER: most}
+        counts = {**counts, module.FILLER: max(0, most if bound is None else min(most, bound))}
     content: bytes = module.finish(module.build(counts, form), form)
     return content
 

@@ -65,7 +65,7 @@ def test_nothing_is_stated_to_cost_more_than_is_promised():
 def test_the_worst_that_is_known_costs_no_more_than_is_stated(reader):
     module = warm(reader)
     for counts, form in module.WORST:
-        for size in (SMALL, 3 * SMALL):
+        for size in (SMALL,) if module.FILLER in counts else (SMALL, 3 * SMALL):
             content = drawing.filled(module, counts, form, size)
             stated = cost.worst(reader, len(content))
             seconds, said = drawing.seconds_of(module.read, content)
