@@ -17,7 +17,7 @@ import importlib
 from typing import Any
 
 READERS = (
-    *("envelope", "packet", "multipart", "dossiers", "declarations"),
+    *("envelope", "packet", "multipart", "dossiers", "declarations", "categories"),
     *("calendar", "incident", "mail", "syslog", "agencies", "workbook"),
 )
 
