@@ -18,6 +18,9 @@ from hub import pidfile, spool
 from hub.config import Listen
 from hub.errors import ConfigurationFault, Mistake
 
+#: So many connections of a port are begun in one turn of the reactor: a handshake takes 2 ms, and those under way are served between.
+ACCEPTS = 4
+
 
 class Ordered(MultiService):
     """Starts its parts in order and stops them one after another, the last started first."""
@@ -51,7 +54,8 @@ class Port(Service):
         """Listen."""
         Service.startService(self)
         factory = TLSMemoryBIOFactory(self, False, self._site)
-        self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
+        port = self._port = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
+        accept_few(port)
         self._socket.close()  # the reactor has its own duplicate
 
     def stopService(self) -> Deferred[None] | None:
@@ -87,6 +91,17 @@ class Hold(Service):
         Service.stopService(self)
         if self._hold is not None:
             self._hold.release()
+
+
+def accept_few(port: Any) -> None:
+    """Let a listening *port* begin at most `ACCEPTS` connections a turn: Twisted by itself begins a hundred, and more each time."""
+    accept = port.doRead
+
+    def accept_some() -> None:
+        port.numberAccepts = ACCEPTS  # it adapts this to what came
+        accept()
+
+    port.doRead = accept_some
 
 
 def bind(listen: Listen) -> socket.socket:
