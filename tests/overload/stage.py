@@ -220,14 +220,18 @@ def opened(home: Path, *, facts: int = 450_000, mails: bool = True, free: int = 
     with contextlib.ExitStack() as around:
         hub = RunningHub(home)
         around.callback(hub.close)
-        for code, unit in (HONEST | HOSTILE).items():
+        partners = HONEST | HOSTILE
+        for code, unit in partners.items():
             hub.issue(code)
-            certificate = hub.files(code)["certificate"]
-            hub.cli("partners", "add", code, "--certificate", certificate, "--unit", unit, "--fetch")
+            said = (
+                f'name = "{code}"\ncertificates = ["pki/partners/{code}.crt"]\nreceive = "fetch"\nunits = ["{unit}"]\n'
+            )
+            (home / f"partners/{code}.toml").write_text(said)
         (home / "word").write_text(f"{WORD}\n", "utf-8")
         for name in USERS:
             hub.cli("users", "add", name, "--role", "operator", "--password-file", home / "word")
-        (home / "units.csv").write_text("code,name,parent\nH55.26,Hộp thư,H55\n", "utf-8")
+        rows = "".join(f"{unit},Đơn vị {unit},H55\n" for unit in (*partners.values(), "H55.26"))
+        (home / "units.csv").write_text(f"code,name,parent\n{rows}", "utf-8")
         hub.cli("units", "import", home / "units.csv")
         mail = around.enter_context(_mail(hub)) if mails else None
         _leave_room(hub, free)
