@@ -282,7 +282,8 @@ def test_no_month_is_closed_over_facts_that_were_received_before(engine):
         assert not list(closing.differing(tx, "mail", MONTH.text))
 
 
-def test_what_is_promised_after_the_month_could_be_closed_keeps_it_not_open_and_makes_a_revision(engine):
+def test_what_is_promised_after_the_month_could_be_closed_keeps_it_not_open_and_makes_a_revision(engine, monkeypatch):
+    monkeypatch.setattr(duties, "SLICE", 20)
     take(engine, message(1, province(3)))
     late = MONTH.end + timedelta(minutes=30)
     take(engine, message(2, {f"H55.L{number}": 1 for number in range(duties.SLICE + 1)}, at=late))
