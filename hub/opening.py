@@ -28,8 +28,8 @@ from hub.window import Mark
 #: Reads a validated element and the octets of its binary values.
 Read = Callable[[etree._Element, Sequence[bytes | Octets]], Any]  # noqa: SLF001 - lxml has no other name for its elements
 
-#: Refusals that may pass by themselves: the very same call may come again, and take effect then.
-_PASSING = {"revocation-unknown"}
+#: Refusals that spend no call: what may pass by itself, and what may be for want of the CAs that came beside what was signed.
+_SPARED = {"revocation-unknown", "certificate-untrusted"}
 #: Marks of calls that claim to live until the end of time count until then.
 _LATEST = datetime(9999, 12, 1, tzinfo=UTC)
 
@@ -84,26 +84,30 @@ def open_call(
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
     believed = believe(unpacked, opened, callers, shown, province, now)
+    (child,) = believed.body.iterchildren("*")
+    operation = contract.operation(child)
     with _spending(believed.mark):
-        (child,) = believed.body.iterchildren("*")
-        operation = contract.operation(child)
         grants.require_granted(believed.partner, province.routes.upstream, contract.name, operation.name)
-        for action in (manner.action, unpacked.action):
-            if not envelope.action_matches(action, operation.action):
-                raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
-        if manner.carriage is Carriage.SWA:
-            carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
-        call = read(child, contract.validate(child, unpacked.loads))
+    for action in (manner.action, unpacked.action):
+        if not envelope.action_matches(action, operation.action):
+            raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
+    if manner.carriage is Carriage.SWA:
+        carriage.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
+    call = read(child, contract.validate(child, unpacked.loads))
     return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
 
 
 @contextmanager
 def _spending(mark: Mark | None) -> Generator[None]:
-    """Name the call in what refuses it, so that it is spent with the refusal: nobody else may have it take effect later."""
+    """Name the call in what refuses it, so that it is spent with the refusal: nobody else may have it take effect later.
+
+    For reasons that lie in what was signed, and in what the hub knows, alone.  Else whoever stands between changes what nobody signed,
+    a SOAPAction or the URL, sends that first, and what the sender itself sends is refused.
+    """
     try:
         yield
     except Rejected as rejected:
-        if rejected.problems[0].code not in _PASSING:
+        if rejected.problems[0].code not in _SPARED:
             rejected.mark = mark
         raise
 

@@ -71,9 +71,12 @@ def written(who: Identity, call: Any, *, earlier: int = 0, **layout: Any) -> byt
     return Layout(**{"content": content, **times, **layout}).signed(who)
 
 
-def put(desk: Intake, body: bytes, shown: Identity, drawer: Drawer | None = None) -> Answer:
+def put(
+    desk: Intake, body: bytes, shown: Identity, drawer: Drawer | None = None, manner: Manner | None = None
+) -> Answer:
     """Return the answer to the octets *body*, which come over a connection whose client showed the certificate of *shown*."""
-    answered = Deferred.fromCoroutine(desk.answer(Octets.of(body), Manner(), shown.certificate, drawer or Drawer()))
+    asked = desk.answer(Octets.of(body), manner or Manner(), shown.certificate, drawer or Drawer())
+    answered = Deferred.fromCoroutine(asked)
     done: list[Answer] = []
     _ = answered.addCallback(done.append)
     (answer,) = done

@@ -11,6 +11,7 @@ from cryptography import x509
 from lxml import etree
 
 from hub import calls, config, search, store
+from hub.carriage import Manner
 from hub.certificates import Anchors
 from hub.errors import Unready
 from hub.intake import Intake
@@ -24,6 +25,7 @@ from tests.signatures import c14n
 
 CA, ME, OTHER = pki.authority(), pki.partner("sotttt"), pki.partner("vpub")
 SENT = calls.SendDocument(document(), "m1")
+PLAIN = Manner()
 UNITS = ("H55", "H55.13", "H55.01")
 
 
@@ -40,14 +42,14 @@ class Desk:
     engine: sa.Engine
     full: str = ""  #: why there is no room
 
-    def put(self, body):
+    def put(self, body, manner=PLAIN):
         """Return what is told of the call in *body*: the first code of a fault or a refusal, or `accepted`."""
-        answer = self.answer(body)
+        answer = self.answer(body, manner)
         codes = [*answer.iterfind(".//{*}FaultDetail/{*}Code"), *answer.iterfind(".//{*}Error/{*}Code")]
         return codes[0].text if codes else "accepted"
 
-    def answer(self, body):
-        return etree.fromstring(frontdesk.put(self.intake, body, ME).body.read())
+    def answer(self, body, manner=PLAIN):
+        return etree.fromstring(frontdesk.put(self.intake, body, ME, manner=manner).body.read())
 
     def receipt(self, body):
         return [etree.tostring(each) for each in self.answer(body).iterfind(".//{*}Receipt")]
@@ -122,12 +124,12 @@ def made_to_live_too_long(desk):
     return lambda: desk.allow(policy=Policy())
 
 
-def signed_by_whom_no_ca_vouches_for(desk):
-    desk.change(anchors=Anchors([CA.certificate]))
-    desk.allow(certificates=pki.signing([ME, STRANGER]))
-    return lambda: desk.change(anchors=Anchors([CA.certificate, pki.authority("Other CA").certificate]))
+def signed_before_its_certificate_begins(desk):
+    desk.allow(certificates=pki.signing([ME, NEW]))
+    return lambda: setattr(desk.intake, "_now", lambda: NOW + timedelta(minutes=2))
 
 
+NEW = CA.issue("new", begins=NOW + timedelta(minutes=1))
 STRANGER = pki.authority("Other CA").issue("stranger")
 REASONS = {
     not_yet_allowed: ("sender-not-allowed", ME),
@@ -135,7 +137,7 @@ REASONS = {
     not_yet_received_for: ("unit-without-system", ME),
     from_a_clock_that_is_ahead: ("timestamp-future", ME),
     made_to_live_too_long: ("timestamp-expired", ME),
-    signed_by_whom_no_ca_vouches_for: ("certificate-untrusted", STRANGER),
+    signed_before_its_certificate_begins: ("certificate-expired", NEW),
 }
 
 
@@ -183,6 +185,14 @@ def test_a_revocation_that_could_not_be_learned_spends_nothing(desk):
     for ends, told in ((NOW - DAY / 2, "revocation-unknown"), (NOW + DAY / 2, "accepted")):
         desk.change(anchors=Anchors(authorities, [elsewhere.crl(ends=ends)]))
         assert desk.put(body) == told
+
+
+def test_a_call_that_somebody_has_spoilt_spends_nothing_of_the_one_that_was_signed(desk):
+    """By what nobody signed: else who stands between could have the sender's own call refused."""
+    body = frontdesk.written(ME, SENT)
+    assert desk.put(body, Manner(action='"urn:lienthong:documents:1/GetDocument"')) == "action-mismatch"
+    assert desk.put(body.replace(b">m1<", b">m2<", 1)) == "signature-invalid"
+    assert desk.put(body) == "accepted"
 
 
 def test_what_was_accepted_since_is_a_retry_and_no_replay(desk_on_each):
