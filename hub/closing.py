@@ -6,7 +6,7 @@ written in one short one (`settle`), unless another closing came first.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -151,23 +151,17 @@ def counting_forms(forms: Iterable[Form]) -> list[str]:
     return sorted({form.id for form in forms if form.service})
 
 
-def _nothing() -> None:
-    """Go on."""
-
-
 def work_out(
     tx: Transaction,
     book: Book,
     form: str,
     period: Period,
     now: datetime,
-    go_on: Callable[[], None] = _nothing,
 ) -> Draft:
     """Count the month *period* of *form*, reading only what it needs: nothing is written.
 
-    Raises TooEarly, OutOfTurn (also when it is closed already), FactsOutstanding, and what *go_on* does, which is called before each
-    unit.  Where facts that were received after the month could be closed are still to be written, the books end at their receipt: they
-    come late, and nobody who sends without end keeps a month open.  Memory: the facts of one unit at a time.
+    Raises TooEarly, OutOfTurn (also when it is closed already), FactsOutstanding.  Where facts that were received after the month could be closed are still to be written, the books end at their receipt: they
+    come late, and nobody who sends without end keeps a month open.  Memory: the facts of some hundred keys, and the keys that are carried on.
     """
     made = closings(tx, form)
     found = next_month(tx, book, form)
@@ -185,7 +179,6 @@ def work_out(
     rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
     reader = _Reader.of(tx, chosen, period, made, books_of(made).closed(period, closed_at))
     for unit in sorted({*ledger.units_of(tx, chosen.service), *reader.carrying()}):
-        go_on()
         row, keys, held = reader.work_out(unit, closed_at)
         if row is not None:
             rows.append(row)
@@ -376,7 +369,6 @@ def differing(
     form: str,
     period: str,
     units: Iterable[str] | None = None,
-    go_on: Callable[[], None] = _nothing,
 ) -> Iterator[str]:
     """Count the closed month *period* again and yield each unit (of *units*; None: all) whose row or carried keys come out otherwise.
 
@@ -389,7 +381,6 @@ def differing(
     kept = rows_of(tx, reader.form, [period])[period]
     known = {*ledger.units_of(tx, reader.form.service), *reader.carrying(), *kept}
     for unit in sorted(known if units is None else units):
-        go_on()
         row, keys, _ = reader.work_out(unit, at)
         held = kept.get(unit) or closed.nothing(reader.form, unit)
         if not held.says(row or closed.nothing(reader.form, unit)) or keys != reader.carried(unit, period):

@@ -1,7 +1,7 @@
 """Closes the months that are over, by itself, once a day; and makes the revisions that late facts ask for.
 
-Knows the clock on the wall and how often to look; what closing means is `hub.closing`.  Counting runs in a reading transaction beside
-all other work, one form and month after the other; a stop breaks it off between two units, and the next start begins that month again.
+Knows the clock on the wall and how often to look; what closing means is `hub.closing`.  Counting runs in a process of its own beside
+all other work, one form and month after the other; a stop ends it, and the next start begins that month again.
 """
 
 from collections.abc import Callable

@@ -5,6 +5,7 @@ Knows the journal's database and how to give way; not what a report is.  It ends
 
 import contextlib
 import ctypes
+import gc
 import os
 import pickle
 import resource
@@ -113,6 +114,8 @@ def _take(questions: IO[bytes]) -> bytes:
 
 
 def _give_way() -> None:
+    gc.freeze()
+    gc.set_threshold(100_000)  # facts come and go by the hundred thousand, and none is in a cycle
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # typed at the hub's terminal: the hub ends us
     with contextlib.suppress(AttributeError):

@@ -254,7 +254,8 @@ class Placing:
         for fact in history:
             if (when := post(fact)) < end:
                 if when >= start:
-                    yield from self._at_once(fact, kept)
+                    for column in self._at_once(fact, kept):
+                        yield column, fact
                 self._note(fact, when, kept, in_time=when <= now)
         for column, fact in kept.unjoined:
             if _in_time(self.form, column, fact, kept.received, kept.extensions):
@@ -264,9 +265,9 @@ class Placing:
         if kept.life:
             yield from self._ended(kept)
 
-    def _at_once(self, fact: Fact, kept: "_Kept") -> Iterator[tuple[Column, Fact]]:
-        """Yield what one fact of the period alone decides; keep the rest."""
-        milestone = fact.milestone
+    def _at_once(self, fact: Fact, kept: "_Kept") -> Sequence[Column]:
+        """Return the columns that take *fact* of the period whatever else is told of its key; keep the rest."""
+        milestone, taking = fact.milestone, list[Column]()
         for column, applies in self._flows.get(milestone, ()):
             if applies(fact):
                 if column.joins:
@@ -275,10 +276,11 @@ class Placing:
                     _, days = self._peaks.setdefault((fact.unit, column.key), (column, {}))
                     days.setdefault(dates.day(fact), []).append(fact)
                 else:
-                    yield column, fact
+                    taking.append(column)
         for column in self._times:
             if not column.milestones or milestone in column.milestones:
                 self._see(column, fact)
+        return taking
 
     def _note(self, fact: Fact, when: datetime, kept: "_Kept", *, in_time: bool) -> None:
         """Keep *fact* where its milestone asks for it; *in_time*: it lies before the moment of the report."""

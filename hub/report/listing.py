@@ -165,7 +165,7 @@ def place(fact: Fact) -> Place:
 
 def moment(at: datetime) -> str:
     """Return a text that sorts as time does."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def _condition(columns: Collection[str], unit: str | None) -> tuple[str, list[object]]:
