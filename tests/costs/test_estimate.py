@@ -1,19 +1,25 @@
 """What is estimated cheap is cheap: no message that is read on the reactor's thread costs over 5 ms more than an honest one of 8 KB."""
 
 from random import Random
+from typing import Any
 
 import pytest
 
 from hub import calls, cost, envelope, signing
 from hub.workroom import THRESHOLD
-from tests.costs import drawing, stage
+from tests.costs import declarations, dossiers, drawing, stage
 from tests.costs import envelope as envelopes
 from tests.costs import packet as packets
 from tests.packets import document
 from tests.pki import NOW
 
 ROOM = 0.005  #: seconds of CPU, of the machine that bounds are stated for
-READERS = {"envelope": (envelopes, cost.estimate_call), "packet": (packets, cost.estimate_packet)}
+READERS: dict[str, Any] = {
+    "envelope": (envelopes, cost.estimate_call),
+    "packet": (packets, cost.estimate_packet),
+    "dossiers": (dossiers, cost.estimate_record),
+    "declarations": (declarations, cost.estimate_record),
+}
 PAIRS = 30
 SIGNED = 6000  #: what its signature adds to an estimate, at most
 
