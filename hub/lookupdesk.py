@@ -12,7 +12,7 @@ import attrs
 import structlog
 from lxml import etree
 
-from hub import cost, lookupbook, lookups
+from hub import cost, lookupbook, lookups, window
 from hub.admission import judge_record
 from hub.asking import Asker, Heard
 from hub.config import Partner
@@ -59,6 +59,7 @@ class LookupDesk:
         question, config = case.opened.call, case.province.config.lookups
         assert isinstance(question, Question)
         if config is None:
+            await self._books.journal.admit(case.owner, window.spend, case.opened.mark, case.now)
             return lookups.refused(
                 question.operation, case.tracking, [Problem("lookup-not-served", question.operation)]
             )

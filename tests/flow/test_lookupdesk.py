@@ -20,7 +20,7 @@ from hub.config.lookups import CACHE, Lookups
 from hub.database import InlineDatabase
 from hub.delivery import Unreachable
 from hub.desk import Books, Case
-from hub.errors import Unready
+from hub.errors import Rejected, Unready
 from hub.forgetting import EVERY, Forgetting
 from hub.lookupbook import Spent
 from hub.lookupdesk import LookupDesk
@@ -73,6 +73,7 @@ class Counter:
     asked: list[Request] = attrs.field(factory=list)
     hanging: list[Deferred[Any]] = attrs.field(factory=list)
     number: int = 0
+    served: bool = True  #: whether lookups are configured
     desk: Any = None
 
     def now(self):
@@ -103,7 +104,7 @@ class Counter:
         }
         safe = Safe(self.key)
         said = Lookups(safe=safe, key_file=self.folder, cache=self.cache, quota=self.quota)
-        config = SimpleNamespace(lookups=said, partners=known, identity=identity("hub"))
+        config = SimpleNamespace(lookups=said if self.served else None, partners=known, identity=identity("hub"))
         self.number += 1
         call = self.desk.read(element(operation, **more), [])
         case = Case(
@@ -415,6 +416,20 @@ def test_an_operation_that_nobody_answers_is_told_so(counter):
     counter.desk.asker.adapters = {}
     assert counter.answer()["Code"] == "lookup-not-served"
     assert counter.messages()[-1] == ("refused", "lookup-not-served: VerifyCitizen")
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_question_that_nobody_answered_is_not_asked_when_somebody_sends_it_again_later(counter, configured):
+    mark, anew = (Mark(letter * 64, START + timedelta(minutes=5)) for letter in "ab")
+    counter.answer()
+    able, counter.served = counter.desk.asker.adapters, configured
+    counter.desk.asker.adapters = {}
+    assert counter.answer(mark=mark, message_id="m-1")["Code"] == "lookup-not-served"
+    counter.desk.asker.adapters, counter.served = able, True
+    refused = counter.answer(mark=mark, message_id="m-1")
+    assert isinstance(refused, Rejected), refused
+    assert refused.problems[0].code == "replayed"
+    assert "Code" not in counter.answer(mark=anew, message_id="m-1")
 
 
 def test_what_was_counted_is_counted_again_from_the_octets(counter):
