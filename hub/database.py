@@ -42,8 +42,8 @@ Step = Callable[[Transaction], object]
 #: At most so many steps share one commit: more would make the first wait for the last.
 _BATCH = 256
 #: A commit begins no further step after so long, in seconds: a step waits for the rest of one commit, and in the next for one step of
-#: each other owner.  Shorter ones sync the disk more often than they need.
-BUDGET = 0.05
+#: each other owner.  Shorter ones sync the disk more often than they need, and cost more CPU for each step.
+BUDGET = 0.1
 #: While so many steps wait, who has its share of them or more brings no more; nor does who has waited so long for one, in seconds.
 MOST, OLDEST = 1024, 5.0
 #: A commit that failed is told of for so long, in seconds.

@@ -42,7 +42,7 @@ def reactor():
 @pytest.fixture
 def room(reactor):
     """A workroom whose turns take no time."""
-    return Workroom(cast("Any", reactor), steady=lambda: 0.0)
+    return Workroom(cast("Any", reactor), used=lambda: 0.0)
 
 
 def gather(deferred, into):
@@ -130,7 +130,7 @@ def test_cheap_work_of_who_has_hung_up_is_not_begun_either(room):
 def test_a_turn_of_the_reactor_begins_no_more_cheap_work_when_it_has_done_enough(reactor, room):
     at = [0.0]
     done: list[Any] = []
-    room._steady = lambda: at[0]
+    room._used = lambda: at[0]
 
     def cheap(name):
         at[0] += 1.0  # longer than a turn
@@ -154,7 +154,7 @@ def test_a_turn_of_the_reactor_begins_no_more_cheap_work_when_it_has_done_enough
 def test_cheap_work_that_fails_fails_for_who_asked_for_it_alone(reactor, room):
     at = [0.0]
     told: list[Any] = []
-    room._steady = lambda: at[0]
+    room._used = lambda: at[0]
 
     def broken():
         at[0] += 1.0  # longer than a turn
