@@ -57,7 +57,9 @@ class RunningHub:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home
-        self.env = os.environ | (env or {})
+        self.env: dict[str, str] = dict(
+            env or {}
+        )  #: what is started gets this above the environment of the test as it is then
         self.process: Any = None
         self.letterboxes: dict[str, Letterbox] = {}
         if beside is not None:
@@ -97,7 +99,7 @@ class RunningHub:
     def cli(self, *words, config=True, code=0, text=False):
         """Run `lienthong` and return its JSON lines (or its text); its exit code must be *code* (None: any)."""
         command = [BIN / "lienthong", *(["-c", self.home / "hub.toml"] if config else []), *words]
-        env = self.env | {"LANG": "C.UTF-8"}
+        env = os.environ | self.env | {"LANG": "C.UTF-8"}
         ran = subprocess.run([str(word) for word in command], capture_output=True, env=env, check=False, timeout=120)
         assert code is None or ran.returncode == code, (words, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
         if text:
@@ -113,7 +115,7 @@ class RunningHub:
                 stdout=log,
                 stderr=log,
                 cwd=self.home,
-                env=self.env,
+                env=os.environ | self.env,
                 start_new_session=True,
             )
         if wait:

@@ -155,7 +155,7 @@ def test_a_file_that_may_not_grow_puts_callers_off_and_loses_nothing(hub):
     wal = (hub.home / "data/hub.db-wal").stat().st_size
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (wal + 1_000_000, hard))
     more, _ = until_put_off(hub, "journal-unavailable", range(1, 40))
-    assert "queue" in reasons(hub)
+    until(lambda: "queue" in reasons(hub), "readyz to say so, which looks once a second")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited if hard == resource.RLIM_INFINITY else (hard, hard))
     again = until(lambda: not isinstance(found := attempt(hub, 50), str) and found, "the next to be taken in", 10)
     receipts["vpub-0"] = (receipts["vpub-0"][0], hub.cli("messages", "--message-id", "vpub-0", "--json")[0]["sha256"])
@@ -188,7 +188,7 @@ def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_t
         said = attempt(hub, number)
         assert "journal-unavailable" in said
         assert "disk I/O error" in hub.log.read_text()
-        assert "queue" in reasons(hub)
+        until(lambda: "queue" in reasons(hub), "readyz to say so, which looks once a second")
     mark.unlink()
     said = attempt(hub, 7)  # sent again
     receipts["vpub-7"] = (said.document_id, said.sha256)

@@ -148,7 +148,7 @@ def test_a_server_that_says_nothing_makes_nobody_wait_for_it(server, started):
     try:
         told_to_send_again(started, "frozen")
         told_to_send_again(started, "frozen")
-        assert started.get("/readyz")[0] == 503
+        until(lambda: started.get("/readyz")[0] == 503, "readyz to say so, which looks once a second")
     finally:
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
@@ -180,7 +180,7 @@ def test_nothing_is_receipted_that_the_standby_does_not_have(server, started):
             told_to_send_again(started, "alone")
         kept = {row["message_id"] for row in started.cli("messages", "--json")}
         assert kept >= {"before"}
-        assert started.get("/readyz")[0] == 503
+        until(lambda: started.get("/readyz")[0] == 503, "readyz to say so, which looks once a second")
         started.process.terminate()
         started.process.wait(20)  # it can end all the same
         started.start(wait=False)
