@@ -4,13 +4,14 @@ Nothing is run, followed or fetched: of a formula the value that was saved with 
 embedded objects is refused, and so is one that would unpack to more than a report can need.  Its XML goes through `hub.markup`, as that of
 every stranger does.  No library is used for it: those that there are build the whole workbook first and ask afterwards.
 
-What a file unpacks to, and the tags in it, are bounded by its own size; what reading may cost `hub.cost.WORST` states.
+What a file unpacks to, and the elements in it, are bounded by its own size; what reading may cost `hub.cost.WORST` states.
 """
 
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from posixpath import normpath
 
 import attrs
@@ -26,10 +27,12 @@ LARGEST, UNPACKED, PARTS, SHEETS = 8 << 20, 48 << 20, 1000, 20
 LONGEST = 32_767
 #: Nodes that a part may have.
 NODES = 600_000
-#: What a file of no octets may unpack to, and how much more with each octet it has; the same of tags.  A grid of styled cells without
-#: anything in them, which compresses best of all that is honest, has one tag in three octets, and unpacks to ten times its size.
+#: Elements of all parts together: a few octets may name one part many times.
+ELEMENTS = 1_000_000
+#: What a file of no octets may unpack to, and how much more with each octet it has; the same of elements.  A grid of styled cells with
+#: nothing but zeros, which compresses best of all that is honest, has one element for each octet, and unpacks to 16 times its size.
 _FREE, _RATIO = 1 << 20, 25
-_FREE_TAGS, _TAGS = 20_000, 1
+_FREE_ELEMENTS, _EACH = 15_000, 1
 _LIMITS = Limits(size=UNPACKED, depth=32, nodes=NODES)
 
 _OLE = b"\xd0\xcf\x11\xe0"
@@ -108,8 +111,8 @@ def sheets(content: bytes) -> Iterator[Sheet]:
     except unpacking.Damaged:
         raise _no_workbook() from None
     with packed:
-        unpacked, tags = _FREE + _RATIO * len(content), _FREE_TAGS + _TAGS * len(content)
-        yield from _sheets(_Parts(packed, _listed(packed), min(UNPACKED, unpacked), min(2 * NODES, tags)))
+        unpacked, elements = _FREE + _RATIO * len(content), _FREE_ELEMENTS + _EACH * len(content)
+        yield from _sheets(_Parts(packed, _listed(packed), min(UNPACKED, unpacked), min(ELEMENTS, elements)))
 
 
 def _no_workbook() -> Unreadable:
@@ -146,7 +149,7 @@ class _Parts:
     packed: zipfile.ZipFile
     listed: Mapping[str, zipfile.ZipInfo]
     left: int  #: octets that may still be unpacked
-    marks: int  #: tags that may still be read, of all parts: a few octets may name one part many times
+    elements: int  #: that may still be read
 
     def root(self, name: str) -> etree._Element:
         """Return the XML of a part.  Raises Unreadable."""
@@ -163,8 +166,8 @@ class _Parts:
                 f"tệp bung ra quá {UNPACKED >> 20} MB, hoặc quá nhiều so với kích thước của nó",
                 f"it unpacks to more than {UNPACKED >> 20} MB, or to too much for its size",
             )
-        self.marks -= content.count(b"<")
-        if self.marks < 0:
+        self.elements -= content.count(b"<") - content.count(b"</")
+        if self.elements < 0:
             raise Unreadable("tệp có quá nhiều ô", "it has too many cells")
         try:
             return markup.parse(content, limits=_LIMITS)
@@ -286,4 +289,9 @@ def _index(name: str) -> int:
 
 
 def _local(element: etree._Element) -> str:
-    return str(element.tag).rpartition("}")[2]
+    return _local_name(element.tag)
+
+
+@lru_cache(64)
+def _local_name(tag: object) -> str:
+    return str(tag).rpartition("}")[2]
