@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import openpyxl
 import pytest
+import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -350,3 +351,15 @@ def test_letters_name_columns_as_spreadsheets_do():
     assert [spreadsheet.letters(number) for number in (1, 26, 27, 702, 703)] == ["A", "Z", "AA", "ZZ", "AAA"]
     with pytest.raises(Unreadable):
         list(spreadsheet.sheets(b"PK\x03\x04"))
+
+
+def test_a_sheet_of_nothing_but_zeros_for_all_units_of_a_province_is_read():
+    """It compresses best of all that is honest: an element for each octet of the file."""
+    made = io.BytesIO()
+    with xlsxwriter.Workbook(made, {"in_memory": True}) as book:
+        sheet, bold = book.add_worksheet(), book.add_format({"bold": True})
+        for row in range(989):
+            for column in range(20):
+                sheet.write_number(row, column, 0, bold)
+    (found,) = spreadsheet.sheets(made.getvalue())
+    assert len(found.cells) == 989 * 20
