@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from hub.store import Transaction
     from hub.workload import Asked
 
-#: So many messages are named behind a cell.
-MESSAGES = 100
-
 
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path | None) -> None:
     """Write the workbook in which *unit* declares its figures."""
