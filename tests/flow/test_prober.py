@@ -253,6 +253,5 @@ def test_a_units_report_has_the_minutes_of_its_links(engine, net):
     rounds(net, 4)
     net.clock.advance(24 * 3600)
     with store.reading(engine) as tx:
-        asked = workload.ask(tx, "H55.01", "2026-12", "links")
-    found = asked.count(net.now())
+        found = workload.ask(tx, "H55.01", "2026-12", "links").count(net.now())
     assert found.total.numbers == {"probed": 5, "up": 3}

@@ -219,7 +219,7 @@ def dropping(side, monkeypatch):
     carrier = Drop(at_once)
 
     def carry(request, _patience):
-        conversation: Any = carrier.carry(request, cast("Partner", SimpleNamespace(url=url)))
+        conversation: Any = carrier.carry(request, cast("Partner", SimpleNamespace(code="govreport", url=url)))
         try:
             waiting = conversation.send(None)
             while True:
