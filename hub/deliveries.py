@@ -25,6 +25,7 @@ Rows = list[Row]
 
 #: A delivery that is made to wait; it tells whether it is the head of its lane.
 _WAITS = sa.insert(table).values(free=lanes.IS_NEW).returning(table.c.free)
+_LAST = sa.select(sa.func.max(table.c.id)).where(table.c.lane == sa.bindparam("in"))
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 
 
@@ -43,7 +44,7 @@ def make(
     timed = {"due": write_instant(due)} if due > now else {}
     lanes.lock(tx, lane, [route.recipient for route in routes if route.state is State.WAITING])
     # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
-    last = tx.scalar(sa.select(sa.func.max(table.c.id)).where(table.c.lane == lane))
+    last = tx.scalar(_LAST, {"in": lane})
     ids = sorted(new_id(later(last, now) if last else now) for _ in routes)
     behind, made = [], []
     for delivery_id, route in zip(ids, routes, strict=True):

@@ -16,6 +16,22 @@ from hub.schema import change, delivery
 from hub.schema import message as table
 from hub.store import Transaction
 
+#: Made once, as every document asks for both: the lane of the document of a unit, and what came before it that stops it.
+_LANE = (
+    sa.select(table.c.lane)
+    .where(table.c.sender == sa.bindparam("by"), table.c.document_id == sa.bindparam("about"))
+    .where(table.c.state == MessageState.ACCEPTED, table.c.kind != Kind.STATUS, table.c.lane.is_not(None))
+    .order_by(table.c.id)
+    .limit(1)
+)
+_EARLY = (
+    sa.select(change.c.unit, change.c.effect, table.c.partner, sa.func.min(change.c.message).label("message"))
+    .join(table, table.c.id == change.c.message)
+    .where(change.c.sender == sa.bindparam("by"), change.c.document_id == sa.bindparam("about"))
+    .where(change.c.effect != changes.Effect.UPDATED)
+    .group_by(change.c.unit, change.c.effect, table.c.partner)
+)
+
 
 @attrs.frozen
 class Stop:
@@ -86,9 +102,8 @@ def lane(
         answer = packet.responses[0]
         sender = routes.canonical(answer.organ)
         document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
-    same = sa.and_(table.c.sender == sender, table.c.document_id == document, table.c.state == MessageState.ACCEPTED)
-    taken = sa.select(table.c.lane).where(same, table.c.kind != Kind.STATUS, table.c.lane.is_not(None))
-    return tx.scalars(taken.order_by(table.c.id).limit(1)).first() or ledger.business_key(sender, document)
+    taken = tx.scalars(_LANE, {"by": sender, "about": document}).first()
+    return taken or ledger.business_key(sender, document)
 
 
 def amend(
@@ -146,18 +161,8 @@ def stops(
     It counts if *partner*, who brings the document, brought it too, or somebody who stands for the unit.  A document sent again after its recall is a new sending, and goes.
     """
     sender = routes.canonical(packet.sender)
-    early = (
-        sa.select(change.c.unit, change.c.effect, table.c.partner, sa.func.min(change.c.message).label("message"))
-        .join(table, table.c.id == change.c.message)
-        .where(
-            change.c.sender == sender,
-            change.c.document_id == packet.document_id,
-            change.c.effect != changes.Effect.UPDATED,
-        )
-        .group_by(change.c.unit, change.c.effect, table.c.partner)
-    )
     first: dict[str, tuple[str, str]] = {}  # by unit: the first change that stops it there
-    for row in tx.execute(early):
+    for row in tx.execute(_EARLY, {"by": sender, "about": packet.document_id}):
         if row.partner != partner and not routes.stands_for(row.partner, sender):
             continue
         first[row.unit] = min(first.get(row.unit, (row.message, row.effect)), (row.message, row.effect))

@@ -21,6 +21,7 @@ ORIGIN = "0" * 64
 #: The advisory lock of the chainer on PostgreSQL ("chain" in ASCII).
 _CHAINER_LOCK = 0x636861696E
 _TRACKING = "tracking"
+_INSERT = sa.insert(table)
 #: How the text of an event of a fact begins, whatever its time.
 _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -35,7 +36,7 @@ def append(tx: Transaction, *events: Event) -> None:
         rows = [
             {"message": e.message or e.body.get(_TRACKING), "delivery": e.delivery, "text": _text(e)} for e in events
         ]
-        tx.execute(sa.insert(table), rows)
+        tx.execute(_INSERT, rows)
 
 
 def _text(event: Event) -> str:

@@ -6,6 +6,7 @@ Knows what makes a message the same and the order in which all that follows is w
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -18,6 +19,12 @@ from hub.routes import Route, Routes
 from hub.schema import message as table
 from hub.spool import Octets
 from hub.store import Transaction
+
+_TWIN = sa.select(table.c.id, table.c.sha256, table.c.receipt).where(
+    table.c.partner == sa.bindparam("by"),
+    table.c.message_id == sa.bindparam("named"),
+    table.c.state == MessageState.ACCEPTED,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -87,8 +94,7 @@ def _becomes(twin: sa.RowMapping | None, entry: Entry) -> MessageState | None:
 def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMapping | None:
     if message_id is None:
         return None
-    same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, table.c.state == MessageState.ACCEPTED)
-    return tx.execute(sa.select(table.c.id, table.c.sha256, table.c.receipt).where(same)).mappings().first()
+    return tx.execute(_TWIN, {"by": partner, "named": message_id}).mappings().first()
 
 
 def _insert_record(tx: Transaction, entry: Entry, record: Record, routes: Routes) -> bool:
@@ -146,7 +152,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
         worth = entry.signature.standing if entry.signature else Standing.UNSIGNED
         statuses.keep(tx, entry.id, packet, answered, routes, now, signature=worth)
         return True
-    ledger.write(tx, [_sent(tx, entry, routes)])
+    ledger.write(tx, [_sent(row, packet, routes)])
     if entry.rest:
         duties.record(tx, entry.id, now, duties.ENCLOSED, entry.rest, duties.ATTACHMENTS)
     for stop in stops:
@@ -245,8 +251,6 @@ def _row(entry: Entry, routes: Routes) -> dict[str, object]:
     return row
 
 
-def _sent(tx: Transaction, entry: Entry, routes: Routes) -> Fact:
-    row = tx.execute(sa.select(table).where(table.c.id == entry.id)).mappings().one()
-    assert entry.packet is not None
-    recipients = [routes.canonical(code) for code in entry.packet.recipients]
+def _sent(row: Mapping[str, Any], packet: Packet, routes: Routes) -> Fact:
+    recipients = [routes.canonical(code) for code in packet.recipients]
     return ledger.sent(row, recipients, outside=any(routes.outside(code) for code in recipients))

@@ -46,7 +46,7 @@ def business_key(organ: str, document_id: str, *, packet: str | None = None) -> 
     return json.dumps([organ, document_id, *([packet] if packet else [])], ensure_ascii=False, separators=(",", ":"))
 
 
-def sent(row: sa.RowMapping, recipients: Iterable[str], *, outside: bool) -> Fact:
+def sent(row: Mapping[str, Any], recipients: Iterable[str], *, outside: bool) -> Fact:
     """Return the fact that the From unit sent the document *row*; *outside* when any recipient is not the province's."""
     return attrs.evolve(
         _of_document(row), milestone=_SENT[Kind(row["kind"])], counterpart=" ".join(recipients), outside=outside
@@ -65,7 +65,7 @@ def failed(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
     return attrs.evolve(_of_document(row), milestone="failed", at=at, counterpart=recipient)
 
 
-def _of_document(row: sa.RowMapping) -> Fact:
+def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
     changes = row["kind"] != Kind.DOCUMENT  # no status ever joins the key of a change, so it has no DueDate to miss
     return Fact(
         unit=row["sender"],

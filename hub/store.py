@@ -285,11 +285,16 @@ def put_once(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, objec
     """Insert *rows*, leaving alone each whose key is taken.  Returns how many were new."""
     if not rows:
         return 0
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    once = (
-        insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    )  # else it is -1 on PostgreSQL
+    once = _insert_once(table, tx.dialect.name)
     return sum(tx.execute(once, dict(row)).rowcount for row in rows)
+
+
+@cache
+def _insert_once(table: sa.Table, dialect: str) -> Any:
+    """Return the statement, made once: making one costs as much as running it."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    once = insert(table).on_conflict_do_nothing()
+    return once.execution_options(preserve_rowcount=True)  # else it is -1 on PostgreSQL
 
 
 def put_new(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> set[tuple[object, ...]]:

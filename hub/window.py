@@ -23,6 +23,7 @@ T = TypeVar("T")
 MARGIN = timedelta(hours=1)
 #: Each call that comes takes so many old marks away.
 _SWEPT = 50
+_SPENT = sa.select(table.c.sha256).where(table.c.sha256 == sa.bindparam("mark"))
 
 
 @attrs.frozen
@@ -55,7 +56,7 @@ def spend(tx: Transaction, mark: Mark | None, now: datetime) -> None:
 
 def is_spent(tx: Transaction, mark: Mark | None) -> bool:
     """Tell whether the call *mark* came before, and took its effect or was refused."""
-    return mark is not None and tx.scalar(sa.select(table.c.sha256).where(table.c.sha256 == mark.sha256)) is not None
+    return mark is not None and tx.scalar(_SPENT, {"mark": mark.sha256}) is not None
 
 
 def replayed(what: str) -> CallRefused:
