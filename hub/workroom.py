@@ -36,8 +36,8 @@ THREADS = 2
 TURN = 0.01
 
 #: A thread that computes gives the interpreter to one that waits for it after so long, in seconds (Python's own: 5 ms).  A call wakes the
-#: reactor and the writer some fifty times: beside two threads that read large XML it took half a second, and now a fifth of that.
-SWITCH = 0.0005
+#: reactor and the writer some fifty times, and waited each time.
+SWITCH = 0.0001
 
 #: Octets of a block of memory that goes back to the system when it is freed (`M_MMAP_THRESHOLD` of mallopt(3)).
 _GIVEN_BACK = 64 * 1024
