@@ -44,6 +44,9 @@ class Limits:
     nodes: int = (
         400_000  #: elements, attributes, comments and CDATA sections together; lxml needs about 100 octets for each
     )
+    header: int = (
+        10_000  #: nodes of a SOAP Header: nobody reads it whole, and signatures and assertions have some hundred
+    )
     name: int = 256  #: characters of a name with its prefix; six less of a namespace
     names: int = 2_000  #: different names, and as many namespaces; a thread's parser keeps every one it has ever seen
     spaces: int = 20_000_000  #: squares of the namespaces declared in scope, summed over the elements; large documents may have more
@@ -177,7 +180,12 @@ def _refuse(parser: expat.XMLParserType, code: str, detail: str) -> NoReturn:
     raise Rejected(Problem(code, f"line {line}, column {column}: {detail}"))
 
 
-def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
+def _refuse_many(parser: expat.XMLParserType, nodes: int, limits: Limits) -> NoReturn:
+    most, where = (limits.nodes, "") if nodes > limits.nodes else (limits.header, " in the Header")
+    _refuse(parser, "too-deep", f"more than {most} elements and attributes{where}")
+
+
+def _bound(parser: expat.XMLParserType, limits: Limits) -> None:  # noqa: C901 - one pass looks at everything
     """Count what opens and closes.
 
     An inclusive canonical form compares every namespace in scope with every other, at every element (libxml2), and so does a copy.
@@ -187,12 +195,14 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
     declaring = [(0, 0)]  # how deep, and how many namespaces are declared there; what has closed goes at the next start
     nodes = scope = spaces = 0
     most_depth, most_attributes, most_nodes = limits.depth, 2 * limits.attributes, limits.nodes
-    most_spaces = limits.spaces
+    most_spaces, most_here = limits.spaces, most_nodes
 
     def start(name: str, attributes: list[str]) -> None:
-        nonlocal nodes, scope, spaces, most_spaces
+        nonlocal nodes, scope, spaces, most_spaces, most_here
         while declaring[-1][0] > len(open_names):
             scope -= declaring.pop()[1]
+        if len(open_names) == 1:  # a child of the root begins: a Header has a bound of its own
+            most_here = _most_within(name, nodes, limits)
         open_names.append(name)
         nodes += 1
         if attributes:
@@ -210,14 +220,14 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
                 _refuse(parser, "too-deep", f"{scope} namespaces declared around too many elements")
         if len(open_names) > most_depth:
             _refuse(parser, "too-deep", f"more than {most_depth} elements inside each other")
-        if nodes > most_nodes:
-            _refuse(parser, "too-deep", f"more than {most_nodes} elements and attributes")
+        if nodes > most_here:
+            _refuse_many(parser, nodes, limits)
 
     def remark(what: str) -> None:
         nonlocal nodes
         nodes += 1
-        if nodes > most_nodes:
-            _refuse(parser, "too-deep", f"more than {most_nodes} elements and attributes")
+        if nodes > most_here:
+            _refuse_many(parser, nodes, limits)
         require_room(what)
 
     parser.ordered_attributes = True  # a flat list: half the price of a mapping
@@ -225,6 +235,11 @@ def _bound(parser: expat.XMLParserType, limits: Limits) -> None:
     parser.EndElementHandler = open_names.remove  # which of two equal names goes makes no difference
     parser.CommentHandler = lambda _text: remark("comment")
     parser.StartCdataSectionHandler = lambda: remark("CDATA section")
+
+
+def _most_within(name: str, nodes: int, limits: Limits) -> int:
+    """Return how many nodes there may be until a child *name* of the root ends, when there are so many *nodes* before it."""
+    return min(limits.nodes, nodes + 1 + limits.header) if name.rpartition(":")[2] == "Header" else limits.nodes
 
 
 def _plainness(

@@ -312,3 +312,23 @@ def test_an_element_that_must_be_plain_holds_no_comment_however_many_stood_befor
 def test_the_namespaces_that_toolkits_write_are_read_in_a_document_of_any_size():
     declared = b" ".join(b"xmlns:p%d='urn:%d'" % (n, n) for n in range(30))
     markup.scan(b"<a " + declared + b">" + b"<p1:b>x</p1:b>" * 190_000 + b"</a>")
+
+
+def test_a_header_has_10000_elements_and_attributes_at_most_and_is_read_no_further():
+    def call(count):
+        return (
+            b"<s:Envelope><s:Header>"
+            + b"<a b=''/>" * count
+            + b"</s:Header><s:Body>"
+            + b"<c/>" * 5000
+            + b"</s:Body></s:Envelope>"
+        )
+
+    markup.scan(call(5000))
+    with pytest.raises(Rejected, match="more than 10000 elements and attributes in the Header"):
+        markup.scan(call(5001))
+    begun = time.process_time()
+    for _ in range(20):
+        with pytest.raises(Rejected):
+            markup.scan(b"<s:Envelope><s:Header>" + b"<a/>" * 390_000)
+    assert time.process_time() - begun < 1.0, "what stands behind the bound is not looked at"
