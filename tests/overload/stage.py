@@ -32,6 +32,8 @@ from tests.running import RunningHub, until
 HONEST = {"trung1": "H55.21", "trung2": "H55.22", "trung3": "H55.23"}
 HOSTILE = {"thu1": "H55.24", "thu2": "H55.25"}
 RECIPIENT = "H55.12"  #: of vpub, which is pushed to
+#: Octets that the hub may write more while uploads are left unfinished: half of what they would take.
+ROOM = 500_000_000
 RATE = 2.0  #: calls a second of each honest partner
 PATIENCE = 30.0  #: seconds that an honest partner waits for a receipt
 MAILBOX = "truc@thainguyen.gov.vn"
@@ -93,6 +95,11 @@ class Stage:
             word = [each.partition(";")[0] for each in answer.headers.get_all("Set-Cookie") or ()]
         return {"Cookie": "; ".join(each for each in word if each.partition("=")[2])} if answer.status == 303 else {}
 
+    def leave_room(self, free: int) -> None:
+        """Let the hub think its disk full when *free* octets more are used."""
+        _leave_room(self.hub, free)
+        self.hub.cli("reload")
+
     def partners(self, codes: Mapping[str, str]) -> list[dict[str, str]]:
         """Return what a process must know to call as these partners."""
         files = {code: self.hub.files(code) for code in codes}
@@ -104,6 +111,8 @@ class Stage:
     def hold_round(self, seconds: float, *attacks: str) -> Round:
         """Let honest partners call for so many seconds, and hostile ones attack from the same moment on."""
         self._rounds += 1
+        if "uploads" in attacks:
+            self.leave_room(ROOM)
         orders = {
             "name": f"r{self._rounds}",
             "soap": self.hub.soap,
@@ -141,6 +150,8 @@ class Stage:
         said = json.loads(_end(hostile, seconds + 5 * PATIENCE))
         over.set()
         asking.join(PATIENCE)
+        if "uploads" in attacks:
+            self.leave_room(1 << 60)
         if "sign-in" in attacks:
             person.join(PATIENCE)
         return Round(
@@ -212,10 +223,10 @@ def peak_memory(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def opened(home: Path, *, facts: int = 450_000, mails: bool = True, free: int = 500_000_000) -> Iterator[Stage]:
+def opened(home: Path, *, facts: int = 450_000, mails: bool = True) -> Iterator[Stage]:
     """Yield a hub that is ready, whose hostile partners' units have so many *facts* each.
 
-    Where there are *mails*, it reads a real mailbox; it may write *free* octets more before its disk is too full.
+    Where there are *mails*, it reads a real mailbox.
     """
     with contextlib.ExitStack() as around:
         hub = RunningHub(home)
@@ -234,7 +245,6 @@ def opened(home: Path, *, facts: int = 450_000, mails: bool = True, free: int = 
         (home / "units.csv").write_text(f"code,name,parent\n{rows}", "utf-8")
         hub.cli("units", "import", home / "units.csv")
         mail = around.enter_context(_mail(hub)) if mails else None
-        _leave_room(hub, free)
         for number, unit in enumerate(HOSTILE.values()):
             write_facts(home / "data/hub.db", unit, facts, number)
         hub.letterbox("vpub")
@@ -247,7 +257,7 @@ def opened(home: Path, *, facts: int = 450_000, mails: bool = True, free: int = 
 def _leave_room(hub: RunningHub, free: int) -> None:
     """Let the hub think its disk full when so many octets more are used."""
     found = os.statvfs(hub.home)
-    keep = max(0, found.f_bavail * found.f_frsize - free) // 1024
+    keep = max(1, (found.f_bavail * found.f_frsize - free) // 1024)
     text = hub.config.read_text()
     text = re.sub(r"(?m)^free-disk\s*=.*\n", "", text)
     said = f'free-disk = "{keep}KiB"\n'
