@@ -34,6 +34,8 @@ log = structlog.get_logger()
 IDLE = 60
 #: Who brings more calls than it may is told so after a moment, in seconds: else it would be told as often as it can ask.
 PAUSE = 1
+#: What still comes of a refused body is read at most so fast, in octets a second: 40 MB within `LINGER`, and no more of the reactor's time.
+DISCARDED = 8 << 20
 
 _METHODS = {b"GET", b"HEAD", b"POST"}
 _XML = envelope.CONTENT_TYPE.encode()
@@ -49,6 +51,7 @@ class BoundedRequest(Request):
     _limit = 0
     _size = 0
     _lingering: IDelayedCall | None = None
+    _pausing: IDelayedCall | None = None
     _drawer: Drawer | None = None
     _taken: Taken | None = None  #: the room of a body that goes to a file
 
@@ -85,6 +88,7 @@ class BoundedRequest(Request):
         if not self._refused and self._size > self._limit:
             self._refuse_size(self._size)
         if self._refused:
+            self._pause(len(data) / DISCARDED)
             return
         assert self.content is not None
         try:
@@ -134,9 +138,10 @@ class BoundedRequest(Request):
         self.close_body()
 
     def connectionLost(self, reason: Any) -> None:
-        """Forget the timer."""
-        if self._lingering is not None and self._lingering.active():
-            self._lingering.cancel()
+        """Forget the timers."""
+        for timer in (self._lingering, self._pausing):
+            if timer is not None and timer.active():
+                timer.cancel()
         self.close_body()
         super().connectionLost(reason)
 
@@ -170,6 +175,14 @@ class BoundedRequest(Request):
         lines = "".join(f"{name}: {value}\r\n" for name, value in said.items()).encode("ascii")
         self.channel.transport.write(b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, lines, body))
         self._lingering = site.reactor.callLater(LINGER, self._end)
+
+    def _pause(self, seconds: float) -> None:
+        """Read nothing for so many *seconds*, beside those for which nothing is read already."""
+        if self._pausing is not None and self._pausing.active():
+            self._pausing.delay(seconds)
+            return
+        self.channel.transport.pauseProducing()
+        self._pausing = self.channel.site.reactor.callLater(seconds, self.channel.transport.resumeProducing)
 
     def _fault(self, problem: Problem, *, ours: bool) -> tuple[dict[str, str], bytes]:
         soap = _soap(self)

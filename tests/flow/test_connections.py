@@ -15,7 +15,7 @@ from hub.chunks import Chunks, Misframed
 from hub.connections import GRACE, GREETING, HEADERS, LINGER, READING, SLOWEST, Connections, PortShare
 from hub.console.asked import Answer
 from hub.console.edge import Console
-from hub.listener import BoundedSite
+from hub.listener import DISCARDED, BoundedSite
 from hub.public import Public
 from hub.room import SpoolRoom
 
@@ -47,7 +47,7 @@ class Page(Resource):
 class Line:
     """The other end of a connection.  Twisted's own double would load what spoils xmlschema for other tests."""
 
-    disconnecting = gone = False
+    disconnecting = gone = paused = False
     protocol: Any
 
     def __init__(self):
@@ -58,6 +58,12 @@ class Line:
 
     def writeSequence(self, said):
         self.heard += b"".join(said)
+
+    def pauseProducing(self):
+        self.paused = True
+
+    def resumeProducing(self):
+        self.paused = False
 
     def getPeer(self):
         return "peer"
@@ -472,6 +478,23 @@ def test_who_is_cut_and_does_not_hang_up_is_hung_up_on():
     assert not line.gone
     port.clock.advance(LINGER)
     assert line.gone
+
+
+def test_what_still_comes_of_a_refused_body_is_read_so_fast_and_no_faster():
+    port = Port()
+    line = port.call(b"POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: 40000000\r\n\r\n")
+    assert b"413" in line.heard
+    assert not line.paused
+    line.protocol.dataReceived(b"x" * 65536)
+    assert line.paused
+    port.clock.advance(0.9 * 65536 / DISCARDED)
+    assert line.paused
+    port.clock.advance(0.1 * 65536 / DISCARDED)
+    assert not line.paused
+    line.protocol.dataReceived(b"x" * 65536)
+    line.protocol.connectionLost()
+    assert port.clock.getDelayedCalls() == []
+    assert DISCARDED * LINGER >= 40_000_000, "who sends all of it and then listens still hears why"
 
 
 def test_who_was_told_that_his_body_is_too_large_is_told_nothing_more():
