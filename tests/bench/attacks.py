@@ -43,12 +43,12 @@ def faults(name: str, found: Round, ratio: float) -> list[str]:
 def measure(home: Path, names: Sequence[str], seconds: float, facts: int) -> Iterator[dict[str, object]]:
     """Yield a row for each attack, as soon as the quiet round after it is over."""
     with stage.opened(home, facts=facts) as here:
-        here.hold_round(min(10.0, seconds))  # warm
-        before = here.hold_round(seconds)
+        here.run_round(min(10.0, seconds))  # warm
+        before = here.run_round(seconds)
         for name in names:
-            found = here.hold_round(seconds, name)
+            found = here.run_round(seconds, name)
             stage.drained(here)
-            after = here.hold_round(seconds)
+            after = here.run_round(seconds)
             quiet = statistics.mean(each.latency(0.99) for each in (before, after))
             ratio = found.latency(0.99) / quiet
             yield _row(name, found, quiet, ratio, before)

@@ -25,8 +25,8 @@ PATIENCE = 30.0  #: seconds that an attacker waits for an answer
 
 
 @attrs.define(eq=False)
-class Siege:
-    """One attack under way: until when, by whom, and what came of it."""
+class RunningAttack:
+    """An attack under way: until when, and what came of it."""
 
     orders: Mapping[str, Any]
     until: float = 0.0
@@ -61,9 +61,9 @@ class Siege:
             time.sleep(max(0.0, begun + number / count - time.monotonic()))
 
 
-Deed = Callable[[Siege, Mapping[str, Any], int], None]
-#: What a deed makes before the attack begins, so that the attacker's own work is not measured.
-_PREPARED: dict[Deed, Callable[[Mapping[str, Any]], bytes]] = {}
+Attacker = Callable[[RunningAttack, Mapping[str, Any], int], None]
+#: What an attacker makes before the attack begins, so that its own work is not measured.
+_PREPARED: dict[Attacker, Callable[[Mapping[str, Any]], bytes]] = {}
 
 
 def identity(partner: Mapping[str, Any]) -> Identity:
@@ -71,20 +71,20 @@ def identity(partner: Mapping[str, Any]) -> Identity:
     return Identity.read(Path(partner["key"]), Path(partner["certificate"]))
 
 
-def send_packets(make: Callable[[str, str, str], bytes], a_second: int) -> Deed:
-    """Return the deed of a partner that sends the packets that *make* makes, each signed and with an id of its own."""
+def send_packets(make: Callable[[str, str, str], bytes], a_second: int) -> Attacker:
+    """Return the attacker of a partner that sends the packets that *make* makes, each signed and with an id of its own."""
 
-    def deed(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
-        line, who = Line(partner, siege.orders["soap"], PATIENCE), identity(partner)
-        for name in siege.each(f"{partner['code']}-{caller}", a_second):
-            packet = make(partner["unit"], siege.orders["recipient"], name)
-            siege.call(line, payloads.signed(payloads.send_document(packet, name), who))
+    def attacker(running: RunningAttack, partner: Mapping[str, Any], caller: int) -> None:
+        line, who = Line(partner, running.orders["soap"], PATIENCE), identity(partner)
+        for name in running.each(f"{partner['code']}-{caller}", a_second):
+            packet = make(partner["unit"], running.orders["recipient"], name)
+            running.call(line, payloads.signed(payloads.send_document(packet, name), who))
 
-    return deed
+    return attacker
 
 
-def send_again(make: Callable[[Mapping[str, Any]], bytes]) -> Deed:
-    """Return the deed of a partner that sends one body, made beforehand, again and again."""
+def send_again(make: Callable[[Mapping[str, Any]], bytes]) -> Attacker:
+    """Return the attacker of a partner that sends one body, made beforehand, again and again."""
     made: dict[str, bytes] = {}
 
     def prepare(partner: Mapping[str, Any]) -> bytes:
@@ -93,13 +93,13 @@ def send_again(make: Callable[[Mapping[str, Any]], bytes]) -> Deed:
             made[code] = make(partner)
         return made[code]
 
-    def deed(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
-        line = Line(partner, siege.orders["soap"], PATIENCE)
-        while siege.goes_on:
-            siege.call(line, prepare(partner))
+    def attacker(running: RunningAttack, partner: Mapping[str, Any], caller: int) -> None:
+        line = Line(partner, running.orders["soap"], PATIENCE)
+        while running.goes_on:
+            running.call(line, prepare(partner))
 
-    _PREPARED[deed] = prepare
-    return deed
+    _PREPARED[attacker] = prepare
+    return attacker
 
 
 def namespaces(partner: Mapping[str, Any]) -> bytes:
@@ -118,47 +118,47 @@ def elements(_partner: Mapping[str, Any]) -> bytes:
     return payloads.empty_elements(390_000)
 
 
-def leave_uploads(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+def leave_uploads(running: RunningAttack, partner: Mapping[str, Any], caller: int) -> None:
     """Begin an upload of 39 MB, send all but the end, and wait until it is cut."""
-    line = Line(partner, siege.orders["soap"], PATIENCE)
+    line = Line(partner, running.orders["soap"], PATIENCE)
     piece = b"x" * 65536
-    while siege.goes_on:
+    while running.goes_on:
         try:
             with line.socket() as begun:
-                siege.note("sent")
-                begun.sendall(_head(siege, "Content-Length: 39000000"))
+                running.note("sent")
+                begun.sendall(_head(running, "Content-Length: 39000000"))
                 for _ in range(38_500_000 // len(piece)):
                     begun.sendall(piece)
-                    if not siege.goes_on:
+                    if not running.goes_on:
                         break
-                begun.settimeout(max(0.1, siege.until - time.monotonic()))
-                siege.note(begun.recv(4096)[9:12].decode() or "closed")
+                begun.settimeout(max(0.1, running.until - time.monotonic()))
+                running.note(begun.recv(4096)[9:12].decode() or "closed")
         except GONE as error:
-            siege.note(type(error).__name__)
+            running.note(type(error).__name__)
             time.sleep(0.2)
 
 
-def drip(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+def drip(running: RunningAttack, partner: Mapping[str, Any], caller: int) -> None:
     """Send a header, or a body, an octet at a time."""
-    line = Line(partner, siege.orders["soap"], PATIENCE)
-    while siege.goes_on:
+    line = Line(partner, running.orders["soap"], PATIENCE)
+    while running.goes_on:
         try:
             with line.socket() as begun:
-                siege.note("sent")
-                head = _head(siege, "Content-Length: 30000")
+                running.note("sent")
+                head = _head(running, "Content-Length: 30000")
                 begun.sendall(head[:60] if caller % 2 else head)
                 dripped = head[60:] if caller % 2 else b"x" * 30000
                 begun.settimeout(0.001)
                 for octet in dripped:
-                    if not siege.goes_on:
+                    if not running.goes_on:
                         break
                     begun.sendall(bytes([octet]))
                     if _answered(begun):
-                        siege.note("cut")
+                        running.note("cut")
                         break
                     time.sleep(0.5)
         except GONE as error:
-            siege.note(type(error).__name__)
+            running.note(type(error).__name__)
             time.sleep(0.2)
 
 
@@ -170,73 +170,73 @@ def _answered(line: Any) -> bool:
     return True
 
 
-def _head(siege: Siege, *lines: str) -> bytes:
-    place = urlsplit(siege.orders["soap"])
+def _head(running: RunningAttack, *lines: str) -> bytes:
+    place = urlsplit(running.orders["soap"])
     said = (f"POST {place.path} HTTP/1.1", f"Host: {place.netloc}", "Content-Type: text/xml; charset=utf-8", *lines)
     return "\r\n".join((*said, "", "")).encode()
 
 
-def drop_mails(siege: Siege, _partner: Mapping[str, Any], _caller: int) -> None:
+def drop_mails(running: RunningAttack, _partner: Mapping[str, Any], _caller: int) -> None:
     """Put mail after mail into the hub's mailbox, as anyone on the Internet can."""
-    octets, box = payloads.nested_mail(60, 1_900_000), Path(siege.orders["mailbox"])
-    for name in siege.each("mail", 1):
+    octets, box = payloads.nested_mail(60, 1_900_000), Path(running.orders["mailbox"])
+    for name in running.each("mail", 1):
         made = box / "tmp" / name
         made.write_bytes(octets)
         made.chmod(0o644)
         made.rename(box / "new" / name)
-        siege.note("sent")
+        running.note("sent")
 
 
-def guess_passwords(siege: Siege, _partner: Mapping[str, Any], caller: int) -> None:
+def guess_passwords(running: RunningAttack, _partner: Mapping[str, Any], caller: int) -> None:
     """Try to sign in from an address of its own."""
-    line = Line({"ca": siege.orders["ca"]}, siege.orders["admin"], PATIENCE, source=f"127.0.1.{caller + 1}")
-    said = {"Content-Type": "application/x-www-form-urlencoded", "Origin": siege.orders["admin"]}
-    while siege.goes_on:
+    line = Line({"ca": running.orders["ca"]}, running.orders["admin"], PATIENCE, source=f"127.0.1.{caller + 1}")
+    said = {"Content-Type": "application/x-www-form-urlencoded", "Origin": running.orders["admin"]}
+    while running.goes_on:
         try:
             _, page = line.call(path="/sign-in")
             found = re.search(rb'name="proof" value="([^"]*)"', page)
             proof = found[1].decode() if found else ""
             form = urlencode({"name": "an", "password": "sai", "proof": proof}).encode()
-            siege.call(line, form, "/sign-in", Cookie=line.cookie, **said)
+            running.call(line, form, "/sign-in", Cookie=line.cookie, **said)
         except GONE as error:
-            siege.note(type(error).__name__)
+            running.note(type(error).__name__)
             time.sleep(0.05)
 
 
-def ask_readiness(siege: Siege, _partner: Mapping[str, Any], caller: int) -> None:
+def ask_readiness(running: RunningAttack, _partner: Mapping[str, Any], caller: int) -> None:
     """Ask /readyz without end."""
-    line = Line({"ca": siege.orders["ca"]}, siege.orders["admin"], PATIENCE, source=f"127.0.1.{caller + 1}")
-    while siege.goes_on:
-        siege.call(line, None, "/readyz")
+    line = Line({"ca": running.orders["ca"]}, running.orders["admin"], PATIENCE, source=f"127.0.1.{caller + 1}")
+    while running.goes_on:
+        running.call(line, None, "/readyz")
 
 
-def ask_report(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+def ask_report(running: RunningAttack, partner: Mapping[str, Any], caller: int) -> None:
     """Ask for a large unit's report again and again."""
-    line, who = Line(partner, siege.orders["soap"].replace("/documents", "/reports"), PATIENCE * 4), identity(partner)
+    line, who = Line(partner, running.orders["soap"].replace("/documents", "/reports"), PATIENCE * 4), identity(partner)
     asked = (
         '<r:GetWorkloadReport xmlns:r="urn:lienthong:reports:1">'
-        f"<r:OrganId>{partner['unit']}</r:OrganId><r:Form>edoc</r:Form><r:Period>{siege.orders['period']}</r:Period>"
+        f"<r:OrganId>{partner['unit']}</r:OrganId><r:Form>edoc</r:Form><r:Period>{running.orders['period']}</r:Period>"
         "</r:GetWorkloadReport>"
     )
-    while siege.goes_on:
-        siege.call(line, payloads.signed(asked, who))
+    while running.goes_on:
+        running.call(line, payloads.signed(asked, who))
 
 
-def read_report(siege: Siege, partner: Mapping[str, Any], caller: int) -> None:
+def read_report(running: RunningAttack, partner: Mapping[str, Any], caller: int) -> None:
     """Open a large unit's report in the console again and again, signed in."""
-    line = Line({"ca": siege.orders["ca"]}, siege.orders["admin"], PATIENCE * 4)
-    cookie = siege.orders["cookies"][caller]
-    path = f"/reports/edoc/{partner['unit']}/{siege.orders['period']}"
-    while siege.goes_on:
-        siege.call(line, None, path, Cookie=cookie)
+    line = Line({"ca": running.orders["ca"]}, running.orders["admin"], PATIENCE * 4)
+    cookie = running.orders["cookies"][caller]
+    path = f"/reports/edoc/{partner['unit']}/{running.orders['period']}"
+    while running.goes_on:
+        running.call(line, None, path, Cookie=cookie)
 
 
 @attrs.frozen
 class Attack:
-    """One attack: its deeds, and how many callers of each hostile partner (or stranger) do each."""
+    """One attack: its attackers, and how many callers of each hostile partner (or stranger) do each."""
 
     what: str
-    deeds: Sequence[tuple[Deed, int]]
+    attackers: Sequence[tuple[Attacker, int]]
     by: str = "partners"  #: or `strangers`: then once, and by nobody's key
 
 
@@ -264,28 +264,28 @@ ATTACKS: Mapping[str, Attack] = {
 
 def run(orders: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Do the attacks, once somebody says so; return what was sent and answered in each."""
-    sieges = {name: Siege(orders) for name in orders["attacks"]}
+    attacks = {name: RunningAttack(orders) for name in orders["attacks"]}
     threads = [
-        threading.Thread(target=deed, args=(siege, partner, caller + at * callers), daemon=True)
-        for name, siege in sieges.items()
+        threading.Thread(target=attacker, args=(running, partner, caller + at * callers), daemon=True)
+        for name, running in attacks.items()
         for at, partner in enumerate(orders["partners"] if ATTACKS[name].by == "partners" else [{}])
-        for deed, callers in ATTACKS[name].deeds
+        for attacker, callers in ATTACKS[name].attackers
         for caller in range(callers)
     ]
-    for name in sieges:
-        for deed, _ in ATTACKS[name].deeds:
-            for partner in orders["partners"] if deed in _PREPARED else ():
-                _PREPARED[deed](partner)
+    for name in attacks:
+        for attacker, _ in ATTACKS[name].attackers:
+            for partner in orders["partners"] if attacker in _PREPARED else ():
+                _PREPARED[attacker](partner)
     print("ready", flush=True)
     sys.stdin.readline()
     until = time.monotonic() + orders["seconds"]
-    for siege in sieges.values():
-        siege.until = until
+    for running in attacks.values():
+        running.until = until
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.1, until + 2 - time.monotonic()))
-    return {name: dict(siege.counts) for name, siege in sieges.items()}
+    return {name: dict(running.counts) for name, running in attacks.items()}
 
 
 if __name__ == "__main__":

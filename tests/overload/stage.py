@@ -108,7 +108,7 @@ class Stage:
             for code, unit in codes.items()
         ]
 
-    def hold_round(self, seconds: float, *attacks: str) -> Round:
+    def run_round(self, seconds: float, *attacks: str) -> Round:
         """Let honest partners call for so many seconds, and hostile ones attack from the same moment on."""
         self._rounds += 1
         if "uploads" in attacks:

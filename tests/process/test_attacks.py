@@ -57,7 +57,7 @@ CALLS = {
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     with stage.opened(tmp_path_factory.mktemp("attacked") / "hub", facts=30_000) as made:
-        made.hold_round(1.0)
+        made.run_round(1.0)
         yield made
 
 
@@ -78,7 +78,7 @@ def test_every_attack_is_tried() -> None:
 
 @pytest.mark.parametrize("names", TOGETHER, ids="+".join)
 def test_every_honest_call_gets_its_receipt_while_others_attack(here: Stage, names: tuple[str, ...]) -> None:
-    found = here.hold_round(SECONDS, *names)
+    found = here.run_round(SECONDS, *names)
     assert found.failed == []
     assert len(found.latencies) == found.sent
     assert found.delivered > 0
