@@ -64,7 +64,7 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
                 document_id=document_id,
                 kind=2 if place else 0,
                 about=document_id if place else None,
-                attachments=[("lich.ics", _calendar(document_id, series))] if series else (),
+                attachments=[("lich.ics", _calendar(document_id, series)) if series else ("a.txt", b"Noi dung\n")],
             )
             said: dict[str, Any] = {
                 "message_id": f"{document_id}-{place}",
