@@ -1,6 +1,7 @@
 """A running hub probes its links: partners and hosts, over real sockets, without a word and without a certificate of its own."""
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -101,7 +102,8 @@ def test_links_are_probed_told_and_measured(hub):
             lambda: b'"links": "down"' in (found := hub.get("/readyz"))[1] and found, "readyz to say so"
         )
         assert (status, json.loads(body)["ready"]) == (200, True)
-        assert " of 5 links are down: " in hub.log.read_text()
+        # told once, when the first was down: the others may not have been probed yet
+        assert re.search(r"[1-5] of [1-5] links are down: ", hub.log.read_text())
         _, metrics = hub.get("/metrics")
         assert b'lienthong_link_up{link="vpub"} 0' in metrics
         assert b'lienthong_link_up{link="plain"} 1' in metrics
