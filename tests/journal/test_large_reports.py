@@ -16,6 +16,7 @@ from hub.report.period import parse
 from hub.schema import fact as table
 from tests.bench import reports
 from tests.bench.reports import FORMS, NOW, PERIOD, UNIT
+from tests.conftest import not_applicable
 from tests.opened import facts_behind
 
 #: So many facts of each service, of which so many keys and so many lines are held at a time: all of them would take several times `LARGEST`.
@@ -105,7 +106,7 @@ def test_a_month_is_closed_a_few_keys_at_a_time(engine):
 
 def test_a_statement_of_a_report_that_takes_too_long_is_ended(engine):
     if engine.dialect.name != "postgresql":
-        pytest.skip("SQLite runs in the report's own process, which is ended with it")
+        not_applicable("SQLite runs in the report's own process, which is ended with it")
     limited = engine.execution_options(statement_limit=1)
     with pytest.raises(Unready) as raised:
         reportworker.run(limited, _sleeps, (), {})
