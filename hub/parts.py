@@ -18,8 +18,9 @@ from hub import pidfile, spool
 from hub.config import Listen
 from hub.errors import ConfigurationFault, Mistake
 
-#: So many connections of a port are begun in one turn of the reactor: a handshake takes 2 ms, and those under way are served between.
-ACCEPTS = 4
+#: So many connections of a port are begun in one turn of the reactor: a handshake takes 2 ms, and those under way are served between.  With
+#: four, two hundred that connect at once kept a call waiting for 100 ms.
+ACCEPTS = 1
 
 
 class Ordered(MultiService):

@@ -12,7 +12,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from hub import connections
 from hub.chunks import Chunks, Misframed
-from hub.connections import GRACE, GREETING, HEADERS, LINGER, READING, SLOWEST, Connections, PortShare
+from hub.connections import GRACE, GREETING, HEADERS, LINGER, LONGEST, PAGES, READING, SLOWEST, Connections, PortShare
 from hub.console.asked import Answer
 from hub.console.edge import Console
 from hub.listener import DISCARDED, BoundedSite
@@ -121,6 +121,37 @@ def test_among_those_at_rest_the_one_that_has_rested_longest_goes():
     newcomer = port.call()
     assert gone(first, second, third, newcomer) == [False, True, False, False]
     assert gone(port.call(), newcomer, first, third) == [False, True, False, False], "strangers go before the known"
+
+
+def test_who_asks_for_page_after_page_waits_for_its_turn_and_nobody_else_does():
+    port = Port(most=100)
+    asking = [port.call(CALL) for _ in range(50)]
+    for line in asking:
+        line.protocol.dataReceived(CALL * 3)
+    answered = [line.heard.count(b"200 OK") for line in asking]
+    assert sum(answered) <= 52, "at this moment each has one answer, and one has its turn"
+    assert port.call(CALL).heard.count(b"200 OK") == 1, "the first request of a connection does not wait"
+    port.clock.pump([1 / PAGES] * 160)
+    assert [line.heard.count(b"200 OK") for line in asking] == [4] * 50, "all that was asked is answered, in turn"
+
+
+def test_a_call_does_not_wait_for_pages():
+    port = Port(most=100)
+    for _ in range(50):
+        port.call(CALL, CALL)
+    line = port.call(*[POST + b"Content-Length: 1\r\n\r\nx"] * 20)
+    assert line.heard.count(b"taken") == 20
+
+
+def test_who_waits_for_its_turn_may_leave_and_nobody_waits_for_long(monkeypatch):
+    monkeypatch.setattr(connections, "PAGES", 1)
+    port = Port(most=100)
+    lines = [port.call(CALL, CALL) for _ in range(20)]
+    for line in lines[:10]:
+        line.loseConnection()
+    port.clock.advance(LONGEST)
+    assert [line.heard.count(b"200 OK") for line in lines[10:]] == [2] * 10
+    assert len(port.site._connections) == 10
 
 
 def test_half_a_request_goes_when_nobody_rests_and_what_is_being_answered_never():
@@ -263,7 +294,9 @@ def owned(most, connections):
 def test_of_one_owner_no_more_are_open_than_its_share_and_nobody_else_notices():
     port = owned(100, 3)
     others = [port.call(CALL, line=OwnLine(f"other {number}")) for number in range(20)]
+    port.clock.advance(1)
     mine = [port.call(CALL, line=OwnLine("mine")) for _ in range(3)]
+    port.clock.advance(1)
     mine[0].protocol.dataReceived(CALL)  # of those at rest, the second has rested longest now
     mine += [port.call(CALL, line=OwnLine("mine")) for _ in range(2)]
     assert gone(*mine) == [False, True, True, False, False]
