@@ -16,9 +16,10 @@ from twisted.internet.task import deferLater
 
 from hub import breaker, lookupbook, partners
 from hub.breaker import Breaker
+from hub.calling import Unreachable
 from hub.config import Partner
 from hub.database import Journal
-from hub.delivery import Send, Unreachable, tell_moved
+from hub.delivery import Send, tell_moved
 from hub.errors import Unready
 from hub.model import Answer, Answerer, Query, Refused, Reply, Request, Unavailable
 from hub.policy import Policy, delay

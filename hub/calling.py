@@ -20,6 +20,10 @@ from zope.interface import implementer
 HEAD = 256 * 1024
 
 
+class Unreachable(ConnectionError):
+    """The network's fault or the partner's: no reply came."""
+
+
 class TooLong(Exception):
     """The answer has more octets than it may."""
 

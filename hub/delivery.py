@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from hub import breaker, claims, contents, deliveries, fetching, search
 from hub.breaker import Breaker, Position
+from hub.calling import Unreachable
 from hub.claims import Claim, Exchange
 from hub.config import Partner
 from hub.database import Journal
@@ -48,10 +49,6 @@ RESCUE = 10.0
 HELD_ALARM = timedelta(days=3)
 #: How long a stop waits for conversations under way, in seconds.
 DRAIN = 10.0
-
-
-class Unreachable(ConnectionError):
-    """The network's fault or the partner's: no reply came."""
 
 
 Send = Callable[[Request, Partner], Awaitable[Reply]]

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from hub.calling import Unreachable
 from hub.config import Partner
-from hub.delivery import Unreachable
 from hub.model import Reply, Request
 from hub.shares import Owner
 from hub.workroom import THRESHOLD, Work

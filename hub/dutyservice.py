@@ -16,9 +16,8 @@ from twisted.internet.task import deferLater
 from hub import duties, enclosures
 from hub.database import Journal
 from hub.duties import Brought, Duty, Slice
-from hub.enclosures import Enclosed, Ignored
 from hub.errors import Unready
-from hub.model import Problem
+from hub.model import Enclosed, Ignored, Problem
 from hub.regular import Regular
 from hub.routes import Routes
 from hub.shares import Owner

@@ -16,27 +16,11 @@ import attrs
 from hub import packet
 from hub.calendar import Line
 from hub.errors import Rejected
-from hub.model import Attachment, Fact, Packet, Problem, Record
+from hub.model import Attachment, Enclosed, Fact, Ignored, Packet, Problem, Record
 from hub.routes import Routes
 from hub.services import incidents, meetings
 
 MOST = 10  #: enclosures of one packet that are read
-
-
-@attrs.frozen
-class Ignored:
-    """What an enclosure says that does not count."""
-
-    attachment: str  #: its name
-    problem: Problem
-
-
-@attrs.frozen
-class Enclosed:
-    """What the enclosures of one packet bring."""
-
-    facts: tuple[Fact, ...] = ()
-    ignored: tuple[Ignored, ...] = ()
 
 
 def find(packet: Packet) -> tuple[Attachment, ...]:

@@ -22,7 +22,7 @@ from hub.config import Config
 from hub.errors import Rejected
 from hub.links import Link, Probe
 from hub.model import Problem
-from hub.sender import judges
+from hub.peer_check import judges
 
 #: Probes one link within its time; raises nothing but CancelledError.
 Ask = Callable[[Link, Config], Awaitable[Probe]]

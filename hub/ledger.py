@@ -17,10 +17,10 @@ import sqlalchemy as sa
 
 from hub import events, store
 from hub.model import DOCUMENTS, Event, Fact, Kind, Standing
-from hub.report.posting import Window
 from hub.schema import carried
 from hub.schema import fact as table
 from hub.store import Transaction
+from hub.time_window import Window
 
 _SENT = {
     Kind.DOCUMENT: "sent",

@@ -16,8 +16,8 @@ import attrs
 from twisted.internet.interfaces import IDelayedCall
 
 from hub import talk
+from hub.calling import Unreachable
 from hub.config import Partner
-from hub.delivery import Unreachable
 from hub.model import Reply, Request
 from hub.post import Post
 from hub.talk import Broken, Talk

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import attrs
 
+from hub.calling import Unreachable
 from hub.config import Partner
-from hub.delivery import Unreachable
 from hub.model import Reply, Request
 from hub.post import Post
 from hub.talk import Broken, Talk

@@ -15,8 +15,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from hub import calling, talk
+from hub.calling import Unreachable
 from hub.config import Partner
-from hub.delivery import Unreachable
 from hub.mailbox import Session, Stranger
 from hub.model import Request
 from hub.policy import delay

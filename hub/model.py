@@ -378,6 +378,22 @@ class Arrival:
 
 
 @attrs.frozen
+class Ignored:
+    """What an enclosure says that does not count."""
+
+    attachment: str  #: its name
+    problem: Problem
+
+
+@attrs.frozen
+class Enclosed:
+    """What the enclosures of one packet bring."""
+
+    facts: tuple[Fact, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+
+
+@attrs.frozen
 class Judged:
     """What became of an arrival."""
 

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from hub import calling, talk, tls
 from hub.certificates import Anchors
 from hub.config import Partner
-from hub.sender import judges
+from hub.peer_check import judges
 from hub.talk import Talk
 
 

@@ -14,11 +14,11 @@ from hub.carriage import Manner
 from hub.certificates import ALLOW
 from hub.config import ANY, Partner
 from hub.contract import Contract
-from hub.demo import packets
 from hub.errors import Mistake, Rejected
 from hub.hanoi import day
 from hub.model import DOCUMENTS, Receive
 from hub.province import Province
+from hub.sample_packet import sample_packet
 from hub.spool import Octets
 
 
@@ -67,14 +67,7 @@ def _active(province: Province, unit: str, today: date) -> bool:
 def _reached(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
     """Return the partner that a packet for *unit* reaches, judged by *partner*'s policy.  Raises `Rejected`."""
     identity, today = province.config.identity, day(now)
-    content = packets.document(
-        province.config.province,
-        [unit],
-        number="1",
-        notation="CHECK",
-        subject="Gói tin kiểm tra của `lienthong check`",
-        promulgated=today,
-    )
+    content = sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
     call = calls.SendDocument(signing.sign_packet(content, identity))
     body = signature.sign(envelope.wrap(calls.element(call)), identity, now)
     policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere

@@ -5,7 +5,7 @@ Over mutual TLS, the rule, the server must show one of the partner's configured 
 nothing is known of it.  No redirect is followed, no proxy or trust store of the machine is used, and an answer is read up to a bound.
 """
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from io import BytesIO
 from typing import Any
@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import attrs
 import structlog
-from cryptography import x509
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
@@ -21,12 +20,10 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IResponse
 
 from hub import calling, tls
-from hub.certificates import ALLOW, SERVER, Anchors, fingerprint
+from hub.calling import Unreachable
 from hub.config import Config, Partner
-from hub.delivery import Unreachable
-from hub.errors import Rejected
-from hub.model import Problem, Reply, Request
-from hub.revocation import Unusable
+from hub.model import Reply, Request
+from hub.peer_check import judges
 
 log = structlog.get_logger()
 
@@ -93,33 +90,6 @@ class Sender:
         agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
         self._agents[partner.code] = (self.config, partner, agent, pool)
         return agent
-
-
-def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime], host: str) -> tuple[tls.Check, tls.Stapled]:
-    """Return how the server of *partner* is judged: by its certificate first, then with what it stapled.
-
-    One that has no configured certificates, by `transport=tls`, must show a certificate of its name, *host*.
-    """
-    known = {fingerprint(certificate) for certificate in partner.certificates}
-
-    def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
-        if not known:
-            tls.check_host(shown, host)
-        elif fingerprint(shown) not in known:
-            raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
-        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
-
-    def stapled(shown: x509.Certificate, octets: bytes) -> None:
-        if octets:
-            try:
-                anchors.staple(shown, octets, now())
-            except Unusable as unusable:
-                log.warning("staple-unusable", partner=partner.code, reason=str(unusable))
-        unknown = anchors.check(shown, now(), purpose=SERVER, unknown=partner.policy.revocation)
-        if unknown:
-            log.warning("revocation-unknown-allowed", partner=partner.code, reason=unknown)
-
-    return check, stapled
 
 
 def _producer(body: bytes) -> IBodyProducer:

@@ -9,7 +9,7 @@ import attrs
 from hub import pki, registry, safe, store
 from hub.config.database import url_of
 from hub.config.writing import partner_toml, quoted
-from hub.demo.ports import free_ports
+from hub.free_ports import free_ports
 from hub.model import Unit
 
 PARTNERS = ("sotttt", "vpub", "vpcp")

@@ -24,9 +24,10 @@ from hub.report.family import family
 from hub.report.form import Column, Form, Kind, choose
 from hub.report.listing import Listing, Place, place
 from hub.report.period import Period, parse
-from hub.report.posting import Books, Window
+from hub.report.posting import Books
 from hub.report.workdays import Due
 from hub.store import Transaction
+from hub.time_window import Window
 
 
 @attrs.frozen

@@ -89,7 +89,7 @@ def _converse(config: "Config", partner: "Partner", conversation: "Listing") -> 
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
-    from hub.delivery import Unreachable
+    from hub.calling import Unreachable
     from hub.model import Unavailable
     from hub.sender import Reactor, Sender
 

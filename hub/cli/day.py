@@ -16,7 +16,7 @@ from hub.cli import daydeclared, dayevents, dayhubs, dayshared, evening
 from hub.cli.enrolling import enrol
 
 if TYPE_CHECKING:
-    from hub.cli.demo import Narrator, Operator
+    from hub.cli.operator import Narrator, Operator
     from hub.demo.day import Scale, Town
     from hub.demo.dayplay import DayPlay
     from hub.demo.stage import Site, Stage

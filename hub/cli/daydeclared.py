@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hub.cli.demo import Narrator, Operator
+    from hub.cli.operator import Narrator, Operator
     from hub.demo.stage import Stage
 
 FORM = "dossiers"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hub.cli.demo import Narrator, Operator
+    from hub.cli.operator import Narrator, Operator
     from hub.demo.day import Scale, Town
     from hub.demo.neighbours import Neighbours
     from hub.demo.stage import Site, Stage

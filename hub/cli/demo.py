@@ -23,6 +23,7 @@ import attrs
 import click
 
 from hub.cli.day import Page, Played, play
+from hub.cli.operator import Narrator, Operator
 from hub.cli.screen import FAILED, Screen, Stop, command, leave, pass_screen, t
 
 if TYPE_CHECKING:
@@ -35,69 +36,6 @@ _DEADLINE = 120.0  #: seconds that any wait may take
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
 _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
-
-
-@attrs.define
-class Narrator:
-    """Tells the story on standard error: with bars on a terminal, else in plain lines."""
-
-    _act: int = 0
-    _started: float = attrs.field(factory=time.monotonic)
-
-    def act(self, vi: str, en: str) -> None:
-        """Announce the next act."""
-        self._act += 1
-        click.secho(f"{self._act}. {t(vi, en)}", bold=True, err=True)
-
-    def say(self, vi: str, en: str) -> None:
-        """Say what happened, and when."""
-        click.echo(f"   {t(vi, en)}  ({time.monotonic() - self._started:.1f} s)", err=True)
-
-    @contextlib.contextmanager
-    def bar(self, vi: str, en: str) -> Iterator[Callable[[int, int], None]]:
-        """Show a bar; what it yields is told how much of how much is done."""
-        if not sys.stderr.isatty():
-            yield lambda _done, _total: None
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        columns = (TextColumn("   {task.description}"), BarColumn(), MofNCompleteColumn())
-        # The console keeps this very stream: while a bar is shown, `Operator.ask` listens to what the commands say.
-        console = Console(file=sys.stderr)
-        with Progress(
-            *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
-        ) as progress:
-            task = progress.add_task(t(vi, en), total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-@attrs.frozen
-class Operator:
-    """Asks the hub through its own command line, in this process: what an operator sees and nothing else."""
-
-    config: Path
-
-    def ask(self, *arguments: str) -> bytes:
-        """Return what `lienthong -c hub.toml ARGUMENTS` prints.  Stop, with what it said, when it fails."""
-        from hub.cli import lienthong
-
-        printed, said = io.BytesIO(), io.StringIO()
-        stdout = io.TextIOWrapper(printed, "utf-8", write_through=True)
-        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(said):
-            code = lienthong.main(["-c", str(self.config), *arguments], standalone_mode=False)
-        if code:
-            failure = f"lienthong {' '.join(arguments)}: {code} {said.getvalue()}"
-            raise Stop(failure, failure)
-        return printed.getvalue()
-
-    def rows(self, *arguments: str) -> list[Mapping[str, Any]]:
-        """Return the objects that a command prints under `--json`."""
-        return [json.loads(line) for line in self.ask(*arguments, "--json").splitlines()]
-
-    def count(self, *filters: str) -> int:
-        """Return how many messages there are."""
-        return int(self.ask("messages", "--count", *filters))
 
 
 @command(

@@ -19,7 +19,7 @@ import attrs
 from hub.cli import persons
 
 if TYPE_CHECKING:
-    from hub.cli.demo import Narrator, Operator
+    from hub.cli.operator import Narrator, Operator
     from hub.demo.stage import Site, Stage
 
 REPORTING, WEB = "baocao", "congtt"

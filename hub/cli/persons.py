@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hub.cli.demo import Operator
+    from hub.cli.operator import Operator
     from hub.demo.stage import Site
 
 _HUB = """

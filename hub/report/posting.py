@@ -18,6 +18,7 @@ from hub.model import Fact
 from hub.report.dates import moment
 from hub.report.form import Form, Kind, Late
 from hub.report.period import Period, Span
+from hub.time_window import Window
 
 
 @attrs.frozen
@@ -74,17 +75,6 @@ def poster(form: Form, books: Books = OPEN) -> Callable[[Fact], datetime]:
 
 def _at(fact: Fact) -> datetime:
     return fact.at
-
-
-@attrs.frozen(kw_only=True)
-class Window:
-    """Facts by when they were recorded (half-open), and by their day (both inclusive); None: unbounded."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    dated: bool | None = None  #: only those that have a day of their own, or only those that have none; None: either
-    first: date | None = None
-    last: date | None = None
 
 
 def windows(form: Form, period: Period, books: Books) -> Sequence[Window]:

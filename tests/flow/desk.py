@@ -13,8 +13,9 @@ from twisted.internet.task import Clock
 
 from hub import deliveries, store
 from hub import journal as written
+from hub.calling import Unreachable
 from hub.database import InlineDatabase
-from hub.delivery import DeliveryService, Unreachable
+from hub.delivery import DeliveryService
 from hub.model import Accepted, Reply, Request, State, Unavailable
 from hub.policy import Policy
 from hub.province import Province

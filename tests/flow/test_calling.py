@@ -9,7 +9,7 @@ from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers
 
 from hub import calling, sender
-from hub.delivery import Unreachable
+from hub.calling import Unreachable
 from hub.mailbox import LIMIT, Session
 from hub.talk import Broken, Talk
 from tests.flow.test_connections import Line

@@ -12,9 +12,9 @@ from twisted.internet.task import Clock
 
 from hub import config, journal, search, store
 from hub.admission import judge_message
+from hub.calling import Unreachable
 from hub.collection import CollectionService
 from hub.database import InlineDatabase
-from hub.delivery import Unreachable
 from hub.desk import Books
 from hub.lifecycle import SET_ASIDE
 from hub.model import Arrival, Collected, Reply, Request, Unavailable, Unit

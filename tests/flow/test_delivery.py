@@ -5,7 +5,8 @@ import json
 import pytest
 
 import adapters
-from hub.delivery import DRAIN, Unreachable
+from hub.calling import Unreachable
+from hub.delivery import DRAIN
 from hub.model import Reply, State
 from hub.terms import Terms
 from tests import pki

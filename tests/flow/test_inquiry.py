@@ -17,9 +17,9 @@ from hub import heard, setup, tls
 from hub.certificates import CLIENT, LIFE, SERVER, Anchors, Identity, Untrusted
 from hub.config import Config, Partner, Source, read
 from hub.inquiry import EVERY, Inquiry
+from hub.peer_check import judges
 from hub.policy import Policy
 from hub.revocation import RevocationList
-from hub.sender import judges
 from hub.workroom import at_once
 from tests import pki
 from tests.conftest import ROOT

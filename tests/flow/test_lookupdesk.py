@@ -14,11 +14,11 @@ from twisted.internet.task import Clock
 from hub import contents, contract, events, ledger, lookupbook, partners, search, store
 from hub.asking import Asker
 from hub.breaker import Position
+from hub.calling import Unreachable
 from hub.carriage import Carriage
 from hub.config import Partner
 from hub.config.lookups import CACHE, Lookups
 from hub.database import InlineDatabase
-from hub.delivery import Unreachable
 from hub.desk import Books, Case
 from hub.errors import Rejected, Unready
 from hub.forgetting import EVERY, Forgetting

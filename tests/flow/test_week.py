@@ -20,8 +20,8 @@ from twisted.internet.task import Clock, deferLater
 
 from hub import contents, journal, store
 from hub.breaker import FAILURES
+from hub.calling import Unreachable
 from hub.database import InlineDatabase
-from hub.delivery import Unreachable
 from hub.model import Reply, State
 from hub.policy import Policy
 from hub.rate import Rate

@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from cryptography import x509
 from twisted.internet import threads
 
+from hub.calling import Unreachable
 from hub.certificates import Anchors
 from hub.cli import lienthong
-from hub.delivery import Unreachable
 from hub.demo.client import Wire
 from hub.demo.mailhost import PASSWORD, obey
 from hub.demo.signing import Identity, WireSignature

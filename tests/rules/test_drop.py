@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from hub.calling import Unreachable
 from hub.config import Partner
-from hub.delivery import Unreachable
 from hub.drop import LARGEST, Drop
 from hub.model import Request
 from hub.workroom import at_once
