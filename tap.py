@@ -34,9 +34,10 @@ def makeService(options: Options) -> IService:
 
     from twisted.internet import reactor
 
-    from hub import logs, vietnamese
-    from hub.errors import ConfigurationFault
-    from hub.service import make_hub
+    from hub.domain import translations
+    from hub.domain.errors import ConfigurationFault
+    from hub.node.hub import make_hub
+    from hub.runtime import logs
 
     # What is due in a second is due in a second, whatever the machine's clock is set to meanwhile.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # Twisted's own way to say so
@@ -44,7 +45,7 @@ def makeService(options: Options) -> IService:
     try:
         hub = make_hub(path.absolute(), reactor, time.time)
     except ConfigurationFault as fault:
-        say = (lambda each: each) if os.environ.get("LANG", "").startswith("en") else vietnamese.mistake
+        say = (lambda each: each) if os.environ.get("LANG", "").startswith("en") else translations.mistake
         for mistake in map(say, fault.mistakes):
             print(f"{mistake.path}: {mistake.wrong} ({mistake.expected})", file=sys.stderr)  # noqa: T201 - twistd has no logger yet
         raise SystemExit(CONFIGURATION) from None

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import attrs
 
-from hub.model import Adapter
-from hub.terms import Setting, Terms
+from hub.domain.model import Adapter
+from hub.partner.adapter_settings import Setting, Terms
 
 
 def names() -> tuple[str, ...]:

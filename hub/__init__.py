@@ -1,1 +1,1 @@
-"""The hub of Liên Thông: words, rules, memory, deeds and edges, one noun a file."""
+"""Liên Thông, the integration hub of a province.  One package a responsibility; each imports only what stands below it."""

@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
-from hub.demo.postgres import Absent
+from hub.console import passwords
+from hub.delivery.push_service import DRAIN
+from hub.demo.run.postgres import Absent
+from hub.store import transactions
 from tests import databases
+from tests.console_town import NOBODY, Town
 from tests.databases import Postgresql
+from tests.outgoing import Desk
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_APPLICABLE = "not applicable: "
@@ -72,6 +78,42 @@ def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
     server: Postgresql = request.getfixturevalue("postgresql")
     with server.database() as url:
         yield url
+
+
+@pytest.fixture
+def engine(journal_url: str) -> Iterator[sa.Engine]:
+    """An empty journal of the latest version, on each database."""
+    made = transactions.open_journal(journal_url, pooled=False)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def tx(engine: sa.Engine) -> Iterator[transactions.Transaction]:
+    """One transaction in it, committed at the end."""
+    with transactions.writing(engine) as transaction:
+        yield transaction
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """The outgoing desk of a hub with an empty journal, not started."""
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    made = Desk(engine)
+    yield made
+    if made.service is not None and made.service.running:
+        made.service.stopService()
+        made.clock.advance(DRAIN)
+    engine.dispose()
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    """A journal with some units, and the console's pages over it; a name of nobody is soon compared."""
+    monkeypatch.setattr(passwords, "NOBODY", NOBODY)
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
+    yield Town(engine)
+    engine.dispose()
 
 
 def _complain_in_ci(report: Report) -> Report:

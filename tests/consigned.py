@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import adapters
-from hub.model import Arrival, Consignment, Judged, Message, MessageState, Problem
-from hub.terms import Terms
+from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Problem
+from hub.partner.adapter_settings import Terms
 from tests.pki import partner
 
 

@@ -16,10 +16,10 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from hub import store
 from hub.config.database import url_of
-from hub.demo import postgres
-from hub.schema import metadata
+from hub.demo.run import postgres
+from hub.store import transactions
+from hub.store.tables import metadata
 
 
 def sqlite(path: Path) -> str:
@@ -32,8 +32,8 @@ def sqlite(path: Path) -> str:
 def _empty_journal() -> bytes:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "hub.db"
-        engine = store.open_journal(_url(path), pooled=False)
-        store.upgrade(engine)
+        engine = transactions.open_journal(_url(path), pooled=False)
+        transactions.upgrade(engine)
         engine.dispose()
         return path.read_bytes()
 
@@ -42,16 +42,16 @@ def _url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def plans(url: str, step: Callable[[store.Transaction], object]) -> list[tuple[str, list[str]]]:
+def plans(url: str, step: Callable[[transactions.Transaction], object]) -> list[tuple[str, list[str]]]:
     """Return the statements by which *step* reads the journal on SQLite, each with the ways in which SQLite finds its rows."""
-    engine, found = store.open_journal(url, pooled=False), list[tuple[str, list[str]]]()
+    engine, found = transactions.open_journal(url, pooled=False), list[tuple[str, list[str]]]()
 
     def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
         beside = connection.connection.cursor()
         found.append((statement, [row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]))
 
     sa.event.listen(engine, "before_cursor_execute", explain)
-    with store.reading(engine) as tx:
+    with transactions.reading(engine) as tx:
         step(tx)
     engine.dispose()
     return found
@@ -79,8 +79,8 @@ class Postgresql:
                 dsn = server.url()
             made = cls(sa.make_url(url_of(dsn, Path())), server)
             made._do(f"CREATE DATABASE {made._template} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
-            engine = store.open_journal(made.url_of(made._template), pooled=False)
-            store.upgrade(engine)
+            engine = transactions.open_journal(made.url_of(made._template), pooled=False)
+            transactions.upgrade(engine)
             made._fresh = made._things(made._template)
             yield made
             if server is None:

@@ -7,7 +7,7 @@ from typing import Any
 import openpyxl
 from lxml import etree
 
-from hub.report.declaring import Declaration, Told, element
+from hub.report.signed.declaring import Declaration, Told, element
 
 Cells = Mapping[tuple[str, str], Any]  #: (unit, column) -> figure; the empty unit is the total
 

@@ -7,15 +7,19 @@ from datetime import UTC, date, datetime, timedelta
 
 import attrs
 
-from hub import answers, audit, events, evidence, journal, registry, signing, workload
+from hub import audit
 from hub.audit import Finding, Trust
-from hub.certificates import Anchors, Identity
-from hub.journal import Entry
-from hub.model import DOCUMENTS, Fact, PacketSignature, Record, Standing, Unit
-from hub.report.form import MILESTONES, Form
-from hub.report.period import parse
-from hub.report.reading import forms
-from hub.store import Transaction
+from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, Standing, Unit
+from hub.journal import events, messages, unit_registry
+from hub.journal.messages import Entry
+from hub.report.form.form import MILESTONES, Form
+from hub.report.form.period import parse
+from hub.report.form.toml import forms
+from hub.security import signing
+from hub.security.certificates import Anchors, Identity
+from hub.soap import documents_responses
+from hub.store.transactions import Transaction
+from hub.workload import evidence_file, unit_report
 from tests import pki
 from tests.conftest import ROOT
 from tests.province import ROUTES
@@ -65,7 +69,7 @@ def facts(form: Form, keys: int = 3) -> Iterator[Fact]:
 
 def fill(tx: Transaction, form: Form, identity: Identity = HUB, keys: int = 3) -> None:
     """Take a message for each of the facts, number the events, and put the units into the registry."""
-    registry.put(tx, UNITS)
+    unit_registry.put(tx, UNITS)
     unsigned = form.service != DOCUMENTS
     for number, fact in enumerate(sorted(facts(form, keys), key=lambda fact: fact.at)):
         signed = not unsigned and fact.milestone == "sent" and PERIOD.start <= fact.at < PERIOD.end
@@ -79,15 +83,15 @@ def fill(tx: Transaction, form: Form, identity: Identity = HUB, keys: int = 3) -
 def take(tx: Transaction, number: int, content: bytes, fact: Fact, identity: Identity, worth: Standing) -> None:
     """Take one message, with a receipt of *identity*, that brings *fact*."""
     name, digest = f"00000000-0000-7000-8000-{number:012d}", hashlib.sha256(content).hexdigest()
-    said = answers.Receipt(document_id=name, message_id=f"gửi {number}", sha256=digest, time=fact.at)
+    said = documents_responses.Receipt(document_id=name, message_id=f"gửi {number}", sha256=digest, time=fact.at)
     fact = attrs.evolve(fact, message=name)
     entry = Entry(
         id=name, partner="sotttt", message_id=f"gửi {number}", service=fact.service, received_at=fact.at, content=content, sha256=digest,
         record=Record(kind="document", sender=fact.unit, keys=(fact.key,), facts=(fact,)),
         signature=PacketSignature(standing=worth) if fact.service == DOCUMENTS else None,
-        receipt=signing.seal(answers.receipt(said, f"urn:lienthong:{fact.service}:1"), identity),
+        receipt=signing.seal(documents_responses.receipt(said, f"urn:lienthong:{fact.service}:1"), identity),
     )  # fmt: skip
-    assert journal.take(tx, entry, ROUTES).problems == ()
+    assert messages.take(tx, entry, ROUTES).problems == ()
 
 
 def written(
@@ -101,7 +105,7 @@ def written(
 ) -> bytes:
     """Return the evidence file of a report."""
     file = io.BytesIO()
-    evidence.write(tx, workload.ask(tx, unit, period, form), ENDED, identity, file, octets=octets)
+    evidence_file.write(tx, unit_report.ask(tx, unit, period, form), ENDED, identity, file, octets=octets)
     return file.getvalue()
 
 

@@ -12,18 +12,19 @@ import sqlalchemy as sa
 from lxml import etree
 from twisted.internet.defer import Deferred
 
-from hub import calls, config, contract
-from hub.carriage import Manner
-from hub.certificates import Anchors, Identity
-from hub.database import InlineDatabase
-from hub.desk import Books
-from hub.documentdesk import DocumentDesk
-from hub.intake import Answer, Intake
-from hub.model import Receive, Unit
-from hub.province import Province
-from hub.spool import Drawer, Octets
-from hub.throttle import Throttle
-from hub.workroom import at_once
+from hub import config
+from hub.domain.model import Receive, Unit
+from hub.formats.spool import Drawer, Octets
+from hub.intake.documents_endpoint import DocumentDesk
+from hub.intake.endpoint import Books
+from hub.intake.intake import Answer, Intake
+from hub.partner.throttle import Throttle
+from hub.runtime.thread_pool import at_once
+from hub.security.certificates import Anchors, Identity
+from hub.soap import documents_requests, wsdl
+from hub.soap.attachments import Manner
+from hub.store.group_commit import InlineDatabase
+from hub.units.province import Province
 from tests import pki
 from tests.pki import NOW
 from tests.signatures import Layout, stamp
@@ -53,7 +54,7 @@ def intake(
     changed = attrs.evolve(made, anchors=trusted, partners=known)
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
     books = Books(InlineDatabase(engine), at_once, room, nothing)
-    return Intake(province, DocumentDesk(contract.load("documents"), books), books, lambda: NOW, Throttle(lambda: 0.0))
+    return Intake(province, DocumentDesk(wsdl.load("documents"), books), books, lambda: NOW, Throttle(lambda: 0.0))
 
 
 def ask(
@@ -66,7 +67,7 @@ def ask(
 def written(who: Identity, call: Any, *, earlier: int = 0, **layout: Any) -> bytes:
     """Return *call* as *who* signs it so many seconds *earlier*."""
     created = NOW - timedelta(seconds=earlier)
-    content = etree.tostring(calls.element(call)).decode()
+    content = etree.tostring(documents_requests.element(call)).decode()
     times = {"created": stamp(created), "expires": stamp(created + timedelta(minutes=5))}
     return Layout(**{"content": content, **times, **layout}).signed(who)
 

@@ -19,16 +19,16 @@ from twisted.internet import threads
 from twisted.internet.defer import Deferred
 
 import adapters
-from hub.called import carriers
-from hub.certificates import Anchors, Signer
 from hub.config import Partner
-from hub.demo.mailhost import PASSWORD, MailHost, there
-from hub.model import Arrival, Consignment, Judged, Message, MessageState, Receive
-from hub.policy import Policy
-from hub.post import Post
-from hub.sender import Sender
-from hub.terms import Terms
-from hub.workroom import at_once
+from hub.delivery.http_transport import Sender
+from hub.delivery.mail_connection import Post
+from hub.delivery.transports import carriers
+from hub.demo.mail.mailhost import PASSWORD, MailHost, there
+from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Receive
+from hub.partner.adapter_settings import Terms
+from hub.partner.policy import Policy
+from hub.runtime.thread_pool import at_once
+from hub.security.certificates import Anchors, Signer
 from tests import pki
 from tests.conftest import cannot_be_had, not_applicable
 

@@ -16,7 +16,7 @@ import attrs
 import requests
 from lxml import etree
 
-from hub.certificates import Identity
+from hub.security.certificates import Identity
 from tests.signatures import DS, SHA256, Layout, forge, plain, stamp
 from tests.signatures import SOAP11 as ENVELOPE11
 from tests.signatures import SOAP12 as ENVELOPE12

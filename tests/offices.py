@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from hub.demo.notebook import lines
-from hub.model import Arrival, Judged, Reply, Request, Unavailable
+from hub.demo.partners.notebook import lines
+from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
 
 ROOT = Path(__file__).parent.parent
 #: How long an answer may take, in seconds.
@@ -77,7 +77,7 @@ def carry(request: Request, patience: float = PATIENCE) -> Reply:
 
 @attrs.define
 class Office:
-    """A partner process that listens: `hub.demo.NAME`."""
+    """A partner process that listens: `hub.demo.partners.NAME`."""
 
     process: "subprocess.Popen[str]"
     notebook: Path
@@ -114,9 +114,18 @@ class Office:
 
 @contextmanager
 def opened(name: str, directory: Path, *arguments: str) -> Iterator[Office]:
-    """Run `python -m hub.demo.NAME --port 0 --notebook FILE` with more *arguments* until the block ends."""
+    """Run `python -m hub.demo.partners.NAME --port 0 --notebook FILE` with more *arguments* until the block ends."""
     notebook = directory / f"{name}.jsonl"
-    command = [sys.executable, "-m", f"hub.demo.{name}", "--port", "0", "--notebook", str(notebook), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        f"hub.demo.partners.{name}",
+        "--port",
+        "0",
+        "--notebook",
+        str(notebook),
+        *arguments,
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         office = Office(process, notebook, 0)
         try:

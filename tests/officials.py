@@ -21,14 +21,14 @@ from signxml import (
 from signxml.util import SigningSettings, ds_tag, xades_tag
 from signxml.xades import XAdESSigner
 
-from hub import signing
-from hub.certificates import Anchors, Identity
 from hub.config.officials import Official, Officials
-from hub.model import Fact
-from hub.report import counting, evidence
-from hub.report.element import as_element
-from hub.report.period import parse
-from hub.report.reading import forms
+from hub.domain.model import Fact
+from hub.report.counting import counting, evidence
+from hub.report.form.period import parse
+from hub.report.form.toml import forms
+from hub.report.signed.element import as_element
+from hub.security import signing
+from hub.security.certificates import Anchors, Identity
 from tests.pki import NOW, authority
 from tests.signatures import DS, ENVELOPED, EXCLUSIVE, SHA256, plain
 

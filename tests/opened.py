@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from hub.model import Fact
-from hub.report.evidence import Line
-from hub.workload import Asked, Difference
+from hub.domain.model import Fact
+from hub.report.counting.evidence import Line
+from hub.workload.unit_report import Asked, Difference
 
 
 def evidence_of(asked: Asked, now: datetime) -> tuple[tuple[Line, ...], tuple[Difference, ...]]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hub.certificates import Identity, load_der
+from hub.security.certificates import Identity, load_der
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

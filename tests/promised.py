@@ -2,12 +2,14 @@
 
 import sqlalchemy as sa
 
-from hub import duties, dutyservice, store
-from hub.routes import Routes
+from hub.intake import duty_service
+from hub.journal import duties
+from hub.store import transactions
+from hub.units.routing import Routes
 
 
 def keep_promises(engine: sa.Engine, routes: Routes) -> int:
-    """Do all that is outstanding, as `hub.dutyservice` does; return in how many transactions."""
+    """Do all that is outstanding, as `hub.intake.duty_service` does; return in how many transactions."""
     count = 0
     while step(engine, routes):
         count += 1
@@ -16,11 +18,11 @@ def keep_promises(engine: sa.Engine, routes: Routes) -> int:
 
 def step(engine: sa.Engine, routes: Routes) -> bool:
     """Do the next step of what is outstanding, in one transaction.  False when all is done."""
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         of = duties.head(tx)
         if of is None:
             return False
         if of.kind == duties.FACTS:
             return duties.write_next(tx)
-        enclosed, slices = dutyservice.read(duties.brought(tx, of), of, routes)
+        enclosed, slices = duty_service.read(duties.brought(tx, of), of, routes)
         return duties.enclose(tx, of, slices, [(each.attachment, each.problem) for each in enclosed.ignored])

@@ -3,9 +3,9 @@
 import hashlib
 from datetime import UTC, date, datetime
 
-from hub.journal import Entry
-from hub.model import Kind, Packet, Receive, ResponseFor, Unit
-from hub.routes import Post, Routes
+from hub.domain.model import Kind, Packet, Receive, ResponseFor, Unit
+from hub.journal.messages import Entry
+from hub.units.routing import Post, Routes
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 

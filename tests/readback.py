@@ -18,13 +18,13 @@ import openpyxl
 import xmlschema
 from lxml import etree, html
 
-from hub import xsd
-from hub.report.form import Column, Form, Kind
-from hub.report.reading import forms
+from hub.formats import xsd_schemas
+from hub.report.form.form import Column, Form, Kind
+from hub.report.form.toml import forms
 from tests.pdftags import tree
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
-SCHEMA = xmlschema.XMLSchema(str(xsd.root() / "xsd/lienthong/1/report.xsd"))
+SCHEMA = xmlschema.XMLSchema(str(xsd_schemas.root() / "xsd/lienthong/1/report.xsd"))
 EDOC = next(form for form in forms() if form.id == "edoc")
 KEYS = [column.key for column in EDOC.columns]
 NUMBERS = [key for key in KEYS if key != "last_update"]

@@ -24,12 +24,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from hub.client import Client
-from hub.demo.letterbox import Letterbox, Shelf, tls_server
-from hub.demo.notebook import Notebook
-from hub.demo.ports import free_ports
-from hub.demo.signing import Identity
-from hub.pki import Authority
+from hub.cli.documents_client import Client
+from hub.demo.partners.letterbox import Letterbox, Shelf, tls_server
+from hub.demo.partners.notebook import Notebook
+from hub.demo.protocol.signing import Identity
+from hub.demo.run.ports import free_ports
+from hub.security.sample_pki import Authority
 
 BIN = Path(sys.executable).parent
 PATIENCE = 30.0  #: seconds

@@ -21,9 +21,10 @@ from lxml import etree
 from signxml import SignatureConfiguration, XMLVerifier
 from signxml.exceptions import SignXMLException
 
-from hub import markup, signature
-from hub.certificates import Identity
-from hub.errors import Rejected
+from hub.domain.errors import Rejected
+from hub.formats import safe_xml
+from hub.security import wss_verify
+from hub.security.certificates import Identity
 from tests.pki import NOW
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -174,8 +175,8 @@ def ours(
 ) -> str:
     """Return `accepted`, or the code of the refusal."""
     try:
-        root = markup.parse(content)
-        verified = signature.verify(
+        root = safe_xml.parse(content)
+        verified = wss_verify.verify(
             root, [identity.certificate for identity in identities], now, max_age=max_age, sha1=sha1
         )
     except Rejected as rejected:

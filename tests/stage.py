@@ -13,7 +13,8 @@ from typing import Any
 
 from lxml import etree
 
-from hub import answers, calls, contract, envelope, signature
+from hub.security import wss_verify
+from hub.soap import documents_requests, documents_responses, envelope, wsdl
 from tests import pki
 
 STARTED = datetime.now(UTC)  # TLS reads the real clock
@@ -22,7 +23,7 @@ OTHER_CA = pki.authority("Other CA", STARTED)
 HUB, ME, STRANGER = CA.issue("hub"), CA.issue("me"), CA.issue("stranger")
 PACKET = "<edXML>gói tin</edXML>".encode()
 SHA256 = hashlib.sha256(PACKET).hexdigest()
-CONTRACT = contract.load("documents")
+CONTRACT = wsdl.load("documents")
 
 
 def now():
@@ -42,10 +43,10 @@ def hub(tmp_path, answer, identity=HUB, *, body_limit=None, clients=CA.certifica
                 self.close_connection = True
                 return self.reply(413, {"Connection": "close"}, b"too large")
             root = etree.fromstring(self.rfile.read(length), etree.XMLParser(huge_tree=True))
-            body = signature.verify(root, [caller.certificate], now(), max_age=timedelta(minutes=15)).body
+            body = wss_verify.verify(root, [caller.certificate], now(), max_age=timedelta(minutes=15)).body
             child = envelope.only_child(body)
             assert envelope.action_matches(self.headers["SOAPAction"], CONTRACT.operation(child).action)
-            return self.reply(*answer(calls.read(child, CONTRACT.validate(child))))
+            return self.reply(*answer(documents_requests.read(child, CONTRACT.validate(child))))
 
         def reply(self, status, headers, body):
             self.send_response(status)
@@ -96,12 +97,12 @@ def receipt(call, identity=HUB, **changes):
         "sha256": hashlib.sha256(call.packet).hexdigest(),
         "time": STARTED,
     }
-    return signature.seal(answers.receipt(answers.Receipt(**(said | changes))), identity)
+    return wss_verify.seal(documents_responses.receipt(documents_responses.Receipt(**(said | changes))), identity)
 
 
 def signed(element, identity=HUB, status=200, headers=None):
-    return status, headers or {}, signature.sign(envelope.answer(element), identity, now())
+    return status, headers or {}, wss_verify.sign(envelope.answer(element), identity, now())
 
 
 def take(call):
-    return signed(answers.taken(type(call).__name__, "d-1", receipt(call)))
+    return signed(documents_responses.taken(type(call).__name__, "d-1", receipt(call)))

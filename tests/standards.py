@@ -13,9 +13,9 @@ import attrs
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from hub import signature
-from hub.errors import Rejected
-from hub.xmldsig import PLAIN, Form
+from hub.domain.errors import Rejected
+from hub.security import wss_verify
+from hub.security.xmldsig import PLAIN, Form
 from tests import pki
 from tests.pki import NOW
 from tests.signatures import DS, ENVELOPED, EXCLUSIVE, INCLUSIVE, RSA_SHA256, SHA256, c14n, fill, forge, plain
@@ -152,7 +152,7 @@ SHAPES = [
 def unsealed(content: bytes) -> str:
     """Return `accepted`, or the code of the refusal."""
     try:
-        signature.unseal(content, [PARTNER.certificate], NOW)
+        wss_verify.unseal(content, [PARTNER.certificate], NOW)
     except Rejected as rejected:
         return rejected.problems[0].code
     return ACCEPTED

@@ -1,5 +1,6 @@
 """The project as a whole: how it is laid out, packed and found."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -32,11 +33,20 @@ def test_twisted_folder_stays_a_dropin():
     assert not list((ROOT / "twisted").rglob("__init__.py"))
 
 
-def test_every_file_of_the_hub_has_its_layer():
+def test_the_hub_is_packages_that_each_say_what_they_know():
+    packages = [path.parent for path in (ROOT / "hub").rglob("__init__.py") if path.parent != ROOT / "hub"]
+    assert len(list((ROOT / "hub").glob("[!_.]*"))) <= 28
+    silent = [path for path in packages if not ast.get_docstring(ast.parse((path / "__init__.py").read_text("utf-8")))]
+    assert silent == []
+    files = {path: [each for each in path.glob("[!_.]*") if each.is_dir() or each.suffix == ".py"] for path in packages}
+    assert [(str(path), len(found)) for path, found in files.items() if len(found) > 25] == []
+
+
+def test_every_package_of_the_hub_has_its_layer():
     layers = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
     placed = set(re.findall(r"hub\.(\w+)", " ".join(layers)))
-    rooms = {path.stem for path in (ROOT / "hub").glob("[!_.]*") if path.suffix == ".py" or any(path.glob("*.py"))}
-    assert rooms - placed == {"demo", "migrations"}, "name the new file in [tool.importlinter], or mend a name there"
+    rooms = {path.stem for path in (ROOT / "hub").glob("[!_.]*")}
+    assert rooms - placed == {"demo"}, "name the new package in [tool.importlinter], or mend a name there"
 
 
 def test_names_say_what_a_thing_is():

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509.oid import NameOID
 
-from hub.pki import MARK, Authority
+from hub.security.sample_pki import MARK, Authority
 from tests.conftest import cannot_be_had
 
 PIN = "482915"

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 from lxml import etree
 
-from hub import signature, tokens
-from hub.certificates import Identity
+from hub.security import wss_tokens, wss_verify
+from hub.security.certificates import Identity
 from tests import pki
 from tests.pki import NOW
 from tests.signatures import (
@@ -215,7 +215,7 @@ def identifier(kind: str, octets: bytes, encoding: str = BASE64) -> bytes:
 
 
 def ski(identity: Identity) -> bytes:
-    return tokens._ski(identity.certificate)
+    return wss_tokens._ski(identity.certificate)
 
 
 def chained(kind: str, octets: bytes, pointer_kind: str | None = None) -> bytes:
@@ -328,9 +328,9 @@ XPATH = '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116">
 
 FORMS = [
     Vector("the plain form", HONEST, ACCEPTED),
-    Vector("ours", signature.sign(ENVELOPE, PARTNER, NOW), ACCEPTED),
-    Vector("ours, P-256", signature.sign(ENVELOPE, EC, NOW), ACCEPTED, signer=EC),
-    Vector("ours, P-384", signature.sign(ENVELOPE, pki.partner("ec", "p384"), NOW), ACCEPTED, signer=pki.partner("ec", "p384")),
+    Vector("ours", wss_verify.sign(ENVELOPE, PARTNER, NOW), ACCEPTED),
+    Vector("ours, P-256", wss_verify.sign(ENVELOPE, EC, NOW), ACCEPTED, signer=EC),
+    Vector("ours, P-384", wss_verify.sign(ENVELOPE, pki.partner("ec", "p384"), NOW), ACCEPTED, signer=pki.partner("ec", "p384")),
     Vector("SOAP 1.2", Layout(soap=SOAP12, security='s:mustUnderstand="true"').signed(PARTNER), ACCEPTED),
     Vector("as WSS4J: token, signature, Timestamp; PrefixList", Layout(order=("token", "signature", "timestamp"),
         security='s:mustUnderstand="1"', signed_info=c14n(prefixes="s", tag="CanonicalizationMethod"), body_transforms=c14n(prefixes=""),

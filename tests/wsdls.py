@@ -9,7 +9,8 @@ from lxml import etree
 from zeep import Client, Settings
 from zeep.transports import Transport
 
-from hub import contract, xsd
+from hub.formats import xsd_schemas
+from hub.soap import wsdl
 
 WSDL = "http://schemas.xmlsoap.org/wsdl/"
 SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
@@ -24,11 +25,11 @@ class Offline(Transport):
 
 def client(service: str) -> Any:
     """Return a stock client of the service's WSDL as it lies in the project."""
-    path = xsd.root() / f"wsdl/lienthong/1/{service}.wsdl"
+    path = xsd_schemas.root() / f"wsdl/lienthong/1/{service}.wsdl"
     return Client(str(path), transport=Offline(), settings=Settings(strict=True))
 
 
-def offers_exactly(found: contract.Contract, namespace: str, operations: set[str]) -> None:
+def offers_exactly(found: wsdl.Contract, namespace: str, operations: set[str]) -> None:
     """Assert that the contract has these operations, each named and addressed as all of ours are."""
     assert {operation.name for operation in found.operations.values()} == operations
     for operation in found.operations.values():
@@ -37,7 +38,7 @@ def offers_exactly(found: contract.Contract, namespace: str, operations: set[str
         assert operation.response == f"{{{namespace}}}{operation.name}Response"
 
 
-def loads_by_its_links_alone(found: contract.Contract, service: str, operations: set[str]) -> None:
+def loads_by_its_links_alone(found: wsdl.Contract, service: str, operations: set[str]) -> None:
     """Assert that a stock client needs nothing but what is served at the service's address."""
     address = f"https://truc.example.vn/soap/{service}"
     pages = {f"{address}?wsdl": found.wsdl(address), f"{address}?xsd={service}.xsd": found.xsd(f"{service}.xsd")}
@@ -55,7 +56,7 @@ def loads_by_its_links_alone(found: contract.Contract, service: str, operations:
         assert set(port.binding.all()) == operations
 
 
-def keeps_the_basic_profile(found: contract.Contract, service: str, operations: set[str]) -> None:
+def keeps_the_basic_profile(found: wsdl.Contract, service: str, operations: set[str]) -> None:
     """Assert, as for the documents service: one element a message; document, literal, over HTTP; faults named alike."""
     root = etree.fromstring(found.wsdl(f"https://h/soap/{service}"))
     for message in root.iter(f"{{{WSDL}}}message"):

@@ -17,8 +17,7 @@ from lxml import etree
 
 from adapters.bkav import fetched, parts, wire
 from adapters.bkav.wire import Failed, Heard
-from hub.listed import Given, settle
-from hub.model import (
+from hub.domain.model import (
     Accepted,
     Arrival,
     Collected,
@@ -32,7 +31,8 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Notes, Setting, Terms
+from hub.partner.adapter_settings import Notes, Setting, Terms
+from hub.partner.list_polling import Given, settle
 
 SETTINGS = (
     Setting("organ", like="[!-~]+", expected="the code under which the token was given, such as 000.00.00.H55"),

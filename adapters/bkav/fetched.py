@@ -4,7 +4,7 @@ from lxml import etree
 
 from adapters.bkav import parts
 from adapters.bkav.wire import Heard
-from hub.shape import QCVN
+from hub.edxml.schema import QCVN
 
 
 def packet(heard: Heard) -> bytes:

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import attrs
 from lxml import etree
 
-from hub import attachment, markup
-from hub.shape import QCVN
+from hub.edxml.schema import QCVN
+from hub.formats import base64_content, safe_xml
 
 #: The older vocabulary of these services, where BKAV's header parts are (V BKAV).
 EDOC = "http://www.e-doc.vn/Schema/"
@@ -39,7 +39,7 @@ class Parts:
 
 def apart(content: bytes, namespace: str) -> Parts:
     """Take the packet *content* apart into elements of *namespace*.  Rejected and ValueError for what the hub would not have taken."""
-    root = markup.parse(content)
+    root = safe_xml.parse(content)
     header = _one(_one(root, "edXMLEnvelope"), "edXMLHeader")
     body = _maybe(_one(root, "edXMLEnvelope"), "edXMLBody")
     found = None if body is None else _maybe(body, "edXMLManifest")
@@ -53,7 +53,7 @@ def apart(content: bytes, namespace: str) -> Parts:
     references = {_content_id(each): each for each in _all(manifest, "Reference")}
     for each in [] if encoded is None else _all(encoded, "Attachment"):
         content_id = _content_id(each)
-        files[content_id] = b"".join(attachment.decoded(_text(each, "ContentTransferEncoded")))
+        files[content_id] = b"".join(base64_content.decoded(_text(each, "ContentTransferEncoded")))
         reference = references.get(content_id)
         if reference is None:
             raise ValueError(f"no Reference names the attachment {content_id[:100]}")

@@ -12,13 +12,14 @@ from urllib.parse import quote
 import attrs
 from lxml import etree
 
-from hub import envelope, markup, multipart
-from hub.envelope import SOAP11, SOAP12
-from hub.errors import CallRefused, Rejected
-from hub.model import Reply, Unavailable
-from hub.multipart import XOP
-from hub.replies import retry_after
-from hub.spool import Drawer, Octets
+from hub.domain.errors import CallRefused, Rejected
+from hub.domain.model import Reply, Unavailable
+from hub.formats import mime, safe_xml
+from hub.formats.mime import XOP
+from hub.formats.spool import Drawer, Octets
+from hub.partner.reply_parsing import retry_after
+from hub.soap import envelope
+from hub.soap.envelope import SOAP11, SOAP12
 
 #: Where clients of these services put their token in the Header.
 TOKEN_SPACE = "http://e-doc.vn/xsd"  # noqa: S105 - a namespace
@@ -26,7 +27,7 @@ VERSIONS = {"1.1": SOAP11, "1.2": SOAP12}
 #: Statuses under which a SOAP stack sends an envelope.
 _SOAP_STATUSES = {200, 202, 400, 500}
 _DENIED = {401, 403}
-_LIMITS = markup.Limits(plain=frozenset())
+_LIMITS = safe_xml.Limits(plain=frozenset())
 #: Parts of one answer: a document may have so many attachments less one.
 _MOST_PARTS = 200
 _START = "envelope"
@@ -146,9 +147,9 @@ def _opened(reply: Reply) -> Heard:
     media = reply.headers.get("content-type", "")
     body, files = reply.body, {}
     if media.strip().lower().startswith("multipart/"):
-        root, others = multipart.take_apart(Octets.of(body), multipart.related(media), _Memory(), most=_MOST_PARTS)
+        root, others = mime.take_apart(Octets.of(body), mime.related(media), _Memory(), most=_MOST_PARTS)
         body, files = root.octets.read(), {name: part.octets.read() for name, part in others.items()}
-    element = markup.parse(body, limits=_LIMITS)
+    element = safe_xml.parse(body, limits=_LIMITS)
     name = etree.QName(element)
     if name.localname != "Envelope" or name.namespace not in VERSIONS.values():
         raise ValueError(f"no SOAP envelope: {element.tag}"[:200])

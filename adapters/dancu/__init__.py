@@ -9,11 +9,12 @@ from datetime import datetime
 import attrs
 from lxml import etree
 
-from hub import envelope, markup, values
-from hub.errors import Rejected
-from hub.model import Answer, Inquest, Query, Refused, Reply, Request, Unavailable
-from hub.replies import retry_after
-from hub.terms import Setting, Terms
+from hub.domain.errors import Rejected
+from hub.domain.model import Answer, Inquest, Query, Refused, Reply, Request, Unavailable
+from hub.formats import safe_xml, xsd_types
+from hub.partner.adapter_settings import Setting, Terms
+from hub.partner.reply_parsing import retry_after
+from hub.soap import envelope
 
 NAMESPACE = "http://dancuquocgia.bca"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"
@@ -81,7 +82,7 @@ class Dancu:
         if reply.status not in _SOAP_STATUSES:
             return unavailable("no SOAP answer")
         try:
-            child = envelope.open_reply(markup.parse(reply.body)).child
+            child = envelope.open_reply(safe_xml.parse(reply.body)).child
             fault = envelope.read_fault(child)
         except (Rejected, ValueError):
             return unavailable("no SOAP that makes sense")
@@ -91,7 +92,7 @@ class Dancu:
         if found is None or reply.status != 200:
             return unavailable("no KetQuaXacThucResponse")
         try:
-            return Answer((("Exists", "true" if values.truth(found) else "false"),))
+            return Answer((("Exists", "true" if xsd_types.truth(found) else "false"),))
         except ValueError:
             return unavailable("TonTai is no boolean")
 
@@ -125,7 +126,7 @@ def _party(name: str, kind: str, parts: Sequence[str], written: str) -> etree._E
 def _faultcode(fault: etree._Element) -> str:
     """Return the code without its prefix; of one that looks like no code, nothing."""
     found = fault.find("faultcode")
-    code = "" if found is None else values.token(found).rpartition(":")[2]
+    code = "" if found is None else xsd_types.token(found).rpartition(":")[2]
     return (
         code
         if len(code) <= 80 and code.replace(".", "").replace("_", "").isalnum() and code.isascii()

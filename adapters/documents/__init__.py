@@ -10,20 +10,22 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import answers, calls, carriage, envelope, markup, signature
-from hub.carriage import Manner
-from hub.certificates import Signer
-from hub.errors import Rejected
-from hub.model import Accepted, Consignment, Conversation, Outcome, Problem, Refused, Reply, Request, Unavailable
-from hub.replies import retry_after
-from hub.slimming import Loads
-from hub.spool import SMALL, Octets
-from hub.terms import Terms
+from hub.domain.errors import Rejected
+from hub.domain.model import Accepted, Consignment, Conversation, Outcome, Problem, Refused, Reply, Request, Unavailable
+from hub.formats import safe_xml
+from hub.formats.spool import SMALL, Octets
+from hub.formats.streamed_xml import Loads
+from hub.partner.adapter_settings import Terms
+from hub.partner.reply_parsing import retry_after
+from hub.security import wss_verify
+from hub.security.certificates import Signer
+from hub.soap import attachments, documents_requests, documents_responses, envelope
+from hub.soap.attachments import Manner
 
 #: HTTP statuses under which a SOAP stack sends an envelope; under any other the body is a proxy's, or a page.
 _SOAP_STATUSES = {200, 400, 500}
 #: An answer is not refused for a comment or CDATA in its Body: all that is read of it is whether it took what we sent.
-_REPLY = markup.Limits(plain=frozenset({"Security"}))
+_REPLY = safe_xml.Limits(plain=frozenset({"Security"}))
 
 
 @attrs.frozen
@@ -38,11 +40,13 @@ class Documents:
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet inline; the MessageId is the hub's id of the message, the same on every repetition."""
-        call = calls.SendDocument(b"", consignment.message.id)
-        element, loads = calls.element(call), Loads()
-        answers.fill(element, [Octets.of(consignment.content)], loads if len(consignment.content) > SMALL else None)
-        body = carriage.pack(envelope.answer(element), loads, Manner(), self.identity, now).read()
-        headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{calls.action(call)}"'))
+        call = documents_requests.SendDocument(b"", consignment.message.id)
+        element, loads = documents_requests.element(call), Loads()
+        documents_responses.fill(
+            element, [Octets.of(consignment.content)], loads if len(consignment.content) > SMALL else None
+        )
+        body = attachments.pack(envelope.answer(element), loads, Manner(), self.identity, now).read()
+        headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{documents_requests.action(call)}"'))
         reply = yield Request(self.url, body, headers)
         return self._outcome(reply, reply.at or now)
 
@@ -55,7 +59,7 @@ class Documents:
         try:
             child = self._heard(reply.body, now)
             fault = envelope.read_fault(child)
-            report = None if fault else answers.read_report(child, "SendDocument")
+            report = None if fault else documents_responses.read_report(child, "SendDocument")
         except (Rejected, ValueError) as error:
             return unavailable(str(error))
         if fault is not None:
@@ -66,17 +70,17 @@ class Documents:
             return Refused(_told(report.problems) or "IsSuccess=false, without a reason")
         if reply.status != 200:
             return unavailable("IsSuccess=true")
-        theirs = calls.leaf(child, "DocumentId")
+        theirs = documents_requests.leaf(child, "DocumentId")
         return Accepted(f"DocumentId {theirs}" if theirs else "")
 
     def _heard(self, body: bytes, now: datetime) -> etree._Element:
         """Return the Body's child; of a signed reply, the one that was signed."""
-        opened = envelope.open_reply(markup.parse(body, limits=_REPLY))
+        opened = envelope.open_reply(safe_xml.parse(body, limits=_REPLY))
         if not envelope.is_signed(opened):
             return opened.child
         root = opened.body.getparent()
         assert root is not None
-        verified = signature.verify(root, self.certificates, now, max_age=self.max_age, skew=self.skew)
+        verified = wss_verify.verify(root, self.certificates, now, max_age=self.max_age, skew=self.skew)
         return envelope.only_child(verified.body)
 
 

@@ -13,8 +13,8 @@ import attrs
 from adapters.dvcqg import dossiers
 from adapters.dvcqg.dossiers import Call, Item, Word
 from adapters.dvcqg.session import Door, Session, Told, written
-from hub.errors import Rejected
-from hub.model import (
+from hub.domain.errors import Rejected
+from hub.domain.model import (
     Accepted,
     Arrival,
     Collected,
@@ -27,7 +27,7 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Setting, Terms
+from hub.partner.adapter_settings import Setting, Terms
 
 _PATH = r"[\w./-]+"
 _WORDS = r"(\w+=\w+([ ,]+\w+=\w+)*)?"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 from lxml import etree
 
-from hub import markup, values
+from hub.formats import safe_xml, xsd_types
 
 NAMESPACE = "urn:lienthong:dossiers:1"
 #: The operations of `/soap/dossiers` that the portal has a service for, and its name there.
@@ -41,11 +41,11 @@ class Call:
 
 def read(content: bytes, word: Word) -> Call:
     """Read a message; its values in the portal's words.  Raises Rejected, and ValueError for what is no message of `dossiers`."""
-    root = markup.parse(content)
+    root = safe_xml.parse(content)
     name = etree.QName(root)
     if name.namespace != NAMESPACE or name.localname not in SERVICES:
         raise ValueError(f"no message of dossiers: {root.tag[:200]}")
-    organ = next((values.token(child) for child in root if markup.local(child) == "OrganId"), "")
+    organ = next((xsd_types.token(child) for child in root if safe_xml.local(child) == "OrganId"), "")
     items = tuple(_item(child, word) for child in root if len(child))
     return Call(service=SERVICES[name.localname], organ=organ, items=items)
 
@@ -70,8 +70,8 @@ def cut(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tuple[Item,
 def _item(element: etree._Element, word: Word) -> Item:
     item: Item = {}
     for child in element:
-        name = markup.local(child)
-        value = _item(child, word) if name in LISTS else word(name, values.text(child).strip())
+        name = safe_xml.local(child)
+        value = _item(child, word) if name in LISTS else word(name, xsd_types.text(child).strip())
         if name not in LISTS:
             item[name] = value
             continue

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import attrs
 
-from hub.model import Reply, Request, Unavailable
-from hub.replies import retry_after
-from hub.terms import Notes, Terms
+from hub.domain.model import Reply, Request, Unavailable
+from hub.partner.adapter_settings import Notes, Terms
+from hub.partner.reply_parsing import retry_after
 
 _KEPT = "session"  #: the name of the note
 _SHOWN = 500  #: characters of an answer that a person is shown

@@ -9,8 +9,8 @@ import attrs
 
 from adapters.govreport import drop, online
 from adapters.govreport.wording import Wording
-from hub.model import Collection, Consignment, Conversation
-from hub.terms import Setting, Terms
+from hub.domain.model import Collection, Consignment, Conversation
+from hub.partner.adapter_settings import Setting, Terms
 
 SCHEMES = ("https", "http", "file")
 

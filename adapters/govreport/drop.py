@@ -11,7 +11,17 @@ from urllib.parse import quote
 
 from adapters.govreport.online import take
 from adapters.govreport.wording import Unknown, Wording
-from hub.model import Accepted, Arrival, Collected, Collection, Consignment, Conversation, Refused, Request, Unavailable
+from hub.domain.model import (
+    Accepted,
+    Arrival,
+    Collected,
+    Collection,
+    Consignment,
+    Conversation,
+    Refused,
+    Request,
+    Unavailable,
+)
 from hub.services import verdicts
 
 #: So many reply files are taken in one go.

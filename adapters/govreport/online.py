@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.govreport.wording import Papers, Senseless, Unknown, Wording
-from hub.model import (
+from hub.domain.model import (
     Accepted,
     Arrival,
     Collected,
@@ -20,7 +20,7 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.replies import retry_after
+from hub.partner.reply_parsing import retry_after
 from hub.services import verdicts
 
 _XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import attrs
 
-from hub.plain import storable
-from hub.report import sealed
-from hub.report.workbook import as_xlsx
+from hub.domain.sanitize import storable
+from hub.report.output.workbook import as_xlsx
+from hub.report.signed import sealed
 from hub.services.verdicts import Verdict
 
 

@@ -16,8 +16,7 @@ import attrs
 from adapters.lgsp import replies
 from adapters.lgsp.cursor import Cursor
 from adapters.lgsp.replies import Answer, Codes
-from hub.listed import Given, open_documents, settle
-from hub.model import (
+from hub.domain.model import (
     Accepted,
     Collected,
     Collection,
@@ -28,7 +27,8 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Notes, Setting, Terms
+from hub.partner.adapter_settings import Notes, Setting, Terms
+from hub.partner.list_polling import Given, open_documents, settle
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"

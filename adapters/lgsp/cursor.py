@@ -5,7 +5,7 @@ from datetime import date
 
 import attrs
 
-from hub.listed import Owed
+from hub.partner.list_polling import Owed
 
 
 @attrs.frozen

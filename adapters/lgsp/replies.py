@@ -10,9 +10,9 @@ from typing import Any
 
 import attrs
 
-from hub.model import Refused, Reply, Unavailable
-from hub.replies import packet as written_packet
-from hub.replies import read_json, retry_after, snippet, text
+from hub.domain.model import Refused, Reply, Unavailable
+from hub.partner.reply_parsing import packet as written_packet
+from hub.partner.reply_parsing import read_json, retry_after, snippet, text
 
 #: Statuses under which the door itself answers; under any other the body is a proxy's.
 _OWN = {200, 400, 422, 500}

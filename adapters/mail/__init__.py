@@ -13,7 +13,7 @@ from cryptography import x509
 
 from adapters.mail import letter, opening
 from adapters.mail.addresses import ADDRESS, TABLE, Addresses, Unusable
-from hub.model import (
+from hub.domain.model import (
     Accepted,
     Arrival,
     Collected,
@@ -26,7 +26,7 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Setting, Terms
+from hub.partner.adapter_settings import Setting, Terms
 
 SCHEMES = ("smtp", "smtps", "imap", "imaps")
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from hub import markup
-from hub.errors import Rejected
-from hub.model import Consignment
+from hub.domain.errors import Rejected
+from hub.domain.model import Consignment
+from hub.formats import safe_xml
 
 #: An address as it may stand in a command and a header: a dot-atom of RFC 5321, without quotes or comments.
 ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
@@ -51,12 +51,12 @@ class Addresses:
 def _written(content: bytes) -> Mapping[str, str]:
     """Return the Email of each To of a packet (QCVN 102), by OrganId; nothing of what is no packet."""
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected:
         return {}
     found = {}
     for element in root.iter("{*}To"):
-        said = {markup.local(child): (child.text or "").strip() for child in element.iterchildren("{*}*")}
+        said = {safe_xml.local(child): (child.text or "").strip() for child in element.iterchildren("{*}*")}
         if said.get("OrganId") and said.get("Email"):
             found[said["OrganId"]] = said["Email"]
     return found

@@ -11,9 +11,9 @@ from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime
 
-from hub import cms
-from hub.certificates import Signer
-from hub.model import Consignment, Message
+from hub.domain.model import Consignment, Message
+from hub.security import cms
+from hub.security.certificates import Signer
 
 _DOCUMENTS = "documents"
 _GREETING = """\

@@ -18,11 +18,13 @@ from cryptography import x509
 
 from adapters.mail.addresses import Unusable
 from adapters.mail.parts import Cutter, Part
-from hub import cms, enveloped, markup, xmldsig
-from hub.certificates import SIGN, Anchors
-from hub.errors import Rejected
-from hub.model import Standing
-from hub.spool import Octets
+from hub.domain.errors import Rejected
+from hub.domain.model import Standing
+from hub.edxml import packet_signature
+from hub.formats import safe_xml
+from hub.formats.spool import Octets
+from hub.security import cms, xmldsig
+from hub.security.certificates import SIGN, Anchors
 
 #: Octets of a signature that stands beside what it signs: certificates and CRLs that come along, too.
 SIGNATURE = 1 << 18
@@ -54,7 +56,7 @@ def name(packet: bytes) -> str:
     Such a signature holds in other spellings too, and whoever has a copy may write one: it is the same packet, not another.
     """
     try:
-        root = markup.parse(packet)
+        root = safe_xml.parse(packet)
         signatures = [each for each in xmldsig.claims(root) if each is not root]
         if len(signatures) == 1:
             return xmldsig.bare_digest(root, signatures[0])
@@ -105,10 +107,10 @@ def _verified(signature: bytes, content: bytes | None, judge: Judge, now: dateti
 
 def _check_packet(packet: bytes, judge: Judge, now: datetime) -> None:
     try:
-        root = markup.parse(packet)
+        root = safe_xml.parse(packet)
     except Rejected as refused:
         raise Unusable(f"neither the mail nor the packet is signed: {refused}") from None
-    found = enveloped.judge(root, Octets.of(packet), judge.signers, judge.anchors, now)
+    found = packet_signature.judge(root, Octets.of(packet), judge.signers, judge.anchors, now)
     if found.standing is not Standing.VALID:
         said = f"{found.code} {found.detail}".strip() or found.standing.value
         raise Unusable(f"the mail is not signed, and its packet: {said}")

@@ -15,9 +15,9 @@ import attrs
 
 from adapters.ngsp import services
 from adapters.ngsp.services import Asking
-from hub.model import Inquest, Query, Refused, Reply, Request, Unavailable
-from hub.replies import read_json, retry_after
-from hub.terms import Setting, Terms
+from hub.domain.model import Inquest, Query, Refused, Reply, Request, Unavailable
+from hub.partner.adapter_settings import Setting, Terms
+from hub.partner.reply_parsing import read_json, retry_after
 
 _PATH = r"[^\s/][^\s]*"
 _PATH_EXPECTED = "a path below the url, without a leading /"

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import attrs
 
-from hub.model import Answer, Query, Refused
-from hub.plain import writable
+from hub.domain.model import Answer, Query, Refused
+from hub.domain.sanitize import writable
 
 Settings = Mapping[str, str]
 

@@ -13,7 +13,7 @@ import attrs
 from adapters.vxp import answers, signing
 from adapters.vxp.answers import Answer, Item
 from adapters.vxp.line import Line
-from hub.model import (
+from hub.domain.model import (
     Accepted,
     Arrival,
     Collected,
@@ -27,7 +27,7 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Notes, Setting, Terms
+from hub.partner.adapter_settings import Notes, Setting, Terms
 
 _WORD, _YES_OR_NO, _CODES = r"[!-~]{1,64}", "yes|no", r"|\S+( \S+)*"
 SETTINGS = (

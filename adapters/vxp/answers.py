@@ -10,9 +10,9 @@ from datetime import datetime
 
 import attrs
 
-from hub.model import Reply, Unavailable
-from hub.plain import still
-from hub.replies import read_json, retry_after
+from hub.domain.model import Reply, Unavailable
+from hub.domain.sanitize import still
+from hub.partner.reply_parsing import read_json, retry_after
 
 #: Under these an answer is the axis's own: its SDK reads JSON under any status, but a 5xx may be anybody's on the way.
 _ANSWERED = {200, 201, 400, 404}

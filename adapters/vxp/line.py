@@ -8,7 +8,7 @@ import attrs
 
 from adapters.vxp import answers, signing
 from adapters.vxp.answers import Answer
-from hub.model import Reply, Request, Unavailable
+from hub.domain.model import Reply, Request, Unavailable
 
 #: A packet of 40 MB is 54 MB in base64, and the list of all agencies has some 20 MB.
 _LARGE = 64 << 20

@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 import attrs
 
-from hub.model import Accepted, Consignment, Conversation, Refused, Reply, Request, Unavailable
-from hub.replies import retry_after
-from hub.report import outputs, sealed
-from hub.report.sealed import Sealed
-from hub.terms import Setting, Terms
+from hub.domain.model import Accepted, Consignment, Conversation, Refused, Reply, Request, Unavailable
+from hub.partner.adapter_settings import Setting, Terms
+from hub.partner.reply_parsing import retry_after
+from hub.report.output import outputs
+from hub.report.signed import sealed
+from hub.report.signed.sealed import Sealed
 
 _HEADER, _A_HEADER = r"[!-9;-~]+", "the name of a header"
 SETTINGS = (

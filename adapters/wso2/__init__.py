@@ -15,8 +15,7 @@ import attrs
 
 from adapters.wso2 import replies
 from adapters.wso2.replies import Answer, Codes
-from hub.listed import Given, open_documents, settle
-from hub.model import (
+from hub.domain.model import (
     Accepted,
     Collected,
     Collection,
@@ -27,7 +26,8 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Notes, Setting, Terms
+from hub.partner.adapter_settings import Notes, Setting, Terms
+from hub.partner.list_polling import Given, open_documents, settle
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"

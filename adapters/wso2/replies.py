@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from hub.model import Refused, Reply, Unavailable
-from hub.replies import packet as written_packet
-from hub.replies import read_json, retry_after, snippet, text
+from hub.domain.model import Refused, Reply, Unavailable
+from hub.partner.reply_parsing import packet as written_packet
+from hub.partner.reply_parsing import read_json, retry_after, snippet, text
 
 #: Statuses under which the exchange itself answers; under any other it is the gateway or a proxy.
 _OWN = {200, 201, 202, 400, 500}

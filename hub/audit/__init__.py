@@ -22,7 +22,7 @@ def check(
     """Yield what holds and what does not of *file*, which can be sought in: an evidence file, a sealed report or a receipt.
 
     *tell* hears how many octets are looked at, of how many.  Memory: some hundred octets for each fact, message and event, all bounded
-    by `hub.report.manifest`; documents above `documents.LARGEST` octets are said to be too large, and not held.
+    by `hub.report.signed.manifest`; documents above `documents.LARGEST` octets are said to be too large, and not held.
     """
     head = file.read(2)
     if head == _ZIP:

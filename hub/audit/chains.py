@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import attrs
 
 from hub.audit.findings import Finding, Many, no, note
-from hub.model import Fact
-from hub.report import lines
-from hub.report.manifest import EVENTS, MOST_EVENTS
+from hub.domain.model import Fact
+from hub.report.counting import lines
+from hub.report.signed.manifest import EVENTS, MOST_EVENTS
 
 _EVENT = ["number", "previous", "hash", "text"]
 _ORIGIN = "0" * 64

@@ -13,20 +13,24 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import enveloped, markup, tokens, xades, xmldsig
-from hub.algorithms import Unverified
 from hub.audit.findings import Finding, Many, no, note, yes
 from hub.audit.seals import Broken, Sealers, Trust, broken, told, unsealed
-from hub.certificates import SIGN, fingerprint, load_der, owner
-from hub.errors import Rejected
-from hub.model import PacketSignature, Problem, Standing
-from hub.report import definition, deriving, lines, sealed, signed
-from hub.report.counting import COUNTING, Report, Row
-from hub.report.deriving import Number
-from hub.report.element import REPORT, SchemaBroken
-from hub.report.form import Form, Kind
-from hub.report.sealed import Sealed
-from hub.spool import Octets
+from hub.domain.errors import Rejected
+from hub.domain.model import PacketSignature, Problem, Standing
+from hub.edxml import packet_signature
+from hub.formats import safe_xml
+from hub.formats.spool import Octets
+from hub.report.counting import deriving, lines
+from hub.report.counting.counting import COUNTING, Report, Row
+from hub.report.counting.deriving import Number
+from hub.report.form import definition
+from hub.report.form.form import Form, Kind
+from hub.report.signed import sealed, signed
+from hub.report.signed.element import REPORT, SchemaBroken
+from hub.report.signed.sealed import Sealed
+from hub.security import wss_tokens, xades, xmldsig
+from hub.security.algorithms import Unverified
+from hub.security.certificates import SIGN, fingerprint, load_der, owner
 
 LARGEST = 64 << 20  #: octets of a document that is held in memory to be judged
 
@@ -54,7 +58,7 @@ def check(file: BinaryIO, trust: Trust) -> Iterator[Finding]:
         return
     sealers = Sealers(trust)
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected as rejected:
         why = broken(rejected)
         yield no("document", "", f"không phải tệp mà lệnh này biết: {why.vi}", f"no file that this knows: {why.en}")
@@ -102,7 +106,7 @@ def too_large(check: str, place: str) -> Finding:
 def report(content: bytes, place: str, sealers: Sealers) -> Generator[Finding, None, Sealed | None]:
     """Yield whether the seal of a report holds and its numbers agree with one another; return what it says, or None."""
     try:
-        markup.scan(content)
+        safe_xml.scan(content)
     except Rejected as rejected:
         why = broken(rejected)
         yield no("seal", place, why.vi, why.en)
@@ -233,10 +237,10 @@ def official(content: bytes, place: str, trust: Trust, of: bytes | None = None) 
 
 def _signed(content: bytes, of: bytes | None) -> xades.Signed:
     """Return what the official's signature says.  Raises Rejected."""
-    inside, root = signed.unsigned(content), markup.parse(content)
-    if markup.may_hold_comment_or_cdata([content]):
+    inside, root = signed.unsigned(content), safe_xml.parse(content)
+    if safe_xml.may_hold_comment_or_cdata([content]):
         raise Rejected(Problem("report-changed", "a comment or CDATA section"))
-    if of is not None and xmldsig.canonical(markup.parse(of), _WHOLE) != inside:
+    if of is not None and xmldsig.canonical(safe_xml.parse(of), _WHOLE) != inside:
         raise Rejected(Problem("report-changed", "another report was signed"))
     return xades.verify(root, root[-1])
 
@@ -309,12 +313,12 @@ def packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) ->
 def judged(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:
     """Return what a packet's own signature is worth, by the certificates that it shows and the anchors trusted; and whose it is."""
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected as rejected:
         problem = rejected.problems[0]
         return PacketSignature(standing=Standing.UNVERIFIABLE, code=problem.code, detail=problem.detail), ""
     shown = _shown(root)
-    found = enveloped.judge(root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True)
+    found = packet_signature.judge(root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True)
     names = [owner(each) for each in shown if fingerprint(each) == found.certificate]
     return found, names[0] if names else ""
 
@@ -324,7 +328,7 @@ def _shown(root: etree._Element) -> list[x509.Certificate]:
     for element in xmldsig.claims(root)[:1]:
         for key_info in element.iterchildren("{*}KeyInfo"):
             try:
-                found += map(load_der, tokens.shown(key_info, etree.QName(element).namespace or ""))
+                found += map(load_der, wss_tokens.shown(key_info, etree.QName(element).namespace or ""))
             except (Unverified, ValueError):
                 continue  # what shows no certificate is told to be unverifiable
     return found

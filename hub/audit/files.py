@@ -13,18 +13,22 @@ from typing import Any, BinaryIO
 import attrs
 from lxml import etree
 
-from hub import bundle
 from hub.audit import documents, recount
 from hub.audit.chains import Chain
 from hub.audit.findings import MOST, Finding, Many, no, note, yes
 from hub.audit.seals import Broken, Sealers, Trust, told, unsealed
-from hub.bundle import Malformed, Member
-from hub.model import DOCUMENTS, Fact
-from hub.report import definition, lines, manifest, pieces
-from hub.report.counting import COUNTING
-from hub.report.dates import in_order
-from hub.report.form import Form, Kind
-from hub.report.manifest import (
+from hub.domain.model import DOCUMENTS, Fact
+from hub.formats import zip_archive
+from hub.formats.zip_archive import Malformed, Member
+from hub.report.counting import lines, pieces
+from hub.report.counting.counting import COUNTING
+from hub.report.counting.dates import in_order
+from hub.report.counting.pieces import Pieces
+from hub.report.form import definition
+from hub.report.form.form import Form, Kind
+from hub.report.form.toml import forms
+from hub.report.signed import manifest
+from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,
     COLUMNS,
     EVENTS,
@@ -44,10 +48,8 @@ from hub.report.manifest import (
     Counts,
     Manifest,
     numbered,
-)  # fmt: skip
-from hub.report.pieces import Pieces
-from hub.report.reading import forms
-from hub.report.sealed import Sealed
+)
+from hub.report.signed.sealed import Sealed
 
 _ALWAYS = (TYPE, REPORT, FORM, PERIODS, ROWS, MESSAGES, EVENTS, MANIFEST)
 _MESSAGE = {
@@ -75,7 +77,7 @@ class _Stop(Exception):
 def check(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[Finding]:
     """Yield what holds and what does not."""
     try:
-        members = {member.name: member for member in bundle.read(file)}
+        members = {member.name: member for member in zip_archive.read(file)}
     except Malformed as error:
         yield no("container", error.where, f"tệp hỏng hoặc bị sửa: {error.what}", f"broken or changed: {error.what}")
         return
@@ -193,7 +195,7 @@ class _Audit:
     def _hash(self, many: Many, name: str, expected: tuple[int, str]) -> Iterator[Finding]:
         member, found = self.members[name], sha256()
         try:
-            for piece in bundle.pieces(self.file, member):
+            for piece in zip_archive.pieces(self.file, member):
                 found.update(piece)
                 self._tell(member)
         except Malformed as error:
@@ -478,7 +480,7 @@ class _Audit:
         found, held = sha256(), list[bytes]()
         small = member.size <= documents.LARGEST
         try:
-            for piece in bundle.pieces(self.file, member):
+            for piece in zip_archive.pieces(self.file, member):
                 found.update(piece)
                 self._tell(member)
                 if small:
@@ -543,12 +545,12 @@ class _Audit:
     def _whole(self, name: str) -> bytes:
         """Return a member that is held in memory: `_container` has seen that it is not too large for that."""
         member = self.members[name]
-        return b"".join(bundle.pieces(self.file, member, judged=False))
+        return b"".join(zip_archive.pieces(self.file, member, judged=False))
 
     def _lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of a member, each with its line feed; a line that is too long comes in pieces, which nothing can read."""
         rest = b""
-        for piece in bundle.pieces(self.file, self.members[name], judged=False):
+        for piece in zip_archive.pieces(self.file, self.members[name], judged=False):
             *found, rest = (rest + piece).split(b"\n")
             for line in found:
                 yield line + b"\n"

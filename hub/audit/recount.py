@@ -6,15 +6,15 @@ Knows how a period is put together from its parts; nothing of where the facts st
 from collections.abc import Iterator
 
 from hub.audit.findings import Finding, Many
-from hub.model import Fact
-from hub.report import closed, counting
-from hub.report.closed import Piece
-from hub.report.counting import Cells, Report, Row
-from hub.report.form import Form, Kind
-from hub.report.period import Period
-from hub.report.pieces import Pieces
-from hub.report.posting import Books
-from hub.report.sealed import Sealed
+from hub.domain.model import Fact
+from hub.report.counting import closed, counting
+from hub.report.counting.closed import Piece
+from hub.report.counting.counting import Cells, Report, Row
+from hub.report.counting.pieces import Pieces
+from hub.report.counting.posting import Books
+from hub.report.form.form import Form, Kind
+from hub.report.form.period import Period
+from hub.report.signed.sealed import Sealed
 
 
 def check(cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed) -> Iterator[Finding]:

@@ -10,10 +10,11 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub import markup, signature
 from hub.audit.findings import Finding, no, note, yes
-from hub.certificates import Anchors, fingerprint
-from hub.errors import Rejected, sentences
+from hub.domain.errors import Rejected, sentences
+from hub.formats import safe_xml
+from hub.security import wss_verify
+from hub.security.certificates import Anchors, fingerprint
 
 
 @attrs.frozen
@@ -81,9 +82,9 @@ def unsealed(
     Raises Broken.
     """
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
         at = made_at(root)
-        root, certificate = signature.unseal(content, trust.anchors, at)
+        root, certificate = wss_verify.unseal(content, trust.anchors, at)
     except Rejected as rejected:
         raise broken(rejected) from None
     except (ValueError, OverflowError) as error:

@@ -6,13 +6,17 @@ from typing import Any
 import click
 
 from hub.cli.screen import CONFIGURATION, Family, Screen, end_unread, t
-from hub.errors import ConfigurationFault
+from hub.domain.errors import ConfigurationFault
 
 #: name -> (where it is, what it does: vi, en), in the order of a first day with the hub.
 COMMANDS = {
     "init": ("hub.cli.init:init", "Tạo thư mục chạy được ngay", "Write a directory that runs as it is"),
     "check": ("hub.cli.check:check", "Kiểm tra mọi thứ trước khi chạy", "Check everything before it runs"),
-    "demo": ("hub.cli.demo:demo", "Chạy thử trọn vẹn với các hệ thống mẫu", "Run the whole hub with sample systems"),
+    "demo": (
+        "hub.cli.demo.demo:demo",
+        "Chạy thử trọn vẹn với các hệ thống mẫu",
+        "Run the whole hub with sample systems",
+    ),
     "send": ("hub.cli.send:send", "Ký và gửi một gói tin", "Sign and send a packet"),
     "fetch": ("hub.cli.send:fetch", "Lấy thông điệp đang chờ", "Fetch the messages that wait"),
     "messages": ("hub.cli.messages:messages", "Liệt kê thông điệp", "List messages"),
@@ -26,7 +30,7 @@ COMMANDS = {
     "give-up": ("hub.cli.replay:give_up", "Thôi gửi những gì đang chờ", "Try waiting deliveries no more"),
     "pause": ("hub.cli.pause:pause", "Tạm ngừng gửi tới một hệ thống", "Send nothing more to a partner"),
     "resume": ("hub.cli.pause:resume", "Gửi tiếp tới một hệ thống", "Send to a partner again"),
-    "report": ("hub.cli.report:report", "Báo cáo khối lượng công việc", "Workload reports"),
+    "report": ("hub.cli.report.report:report", "Báo cáo khối lượng công việc", "Workload reports"),
     "evidence": ("hub.cli.evidence:evidence", "Tệp chứng cứ của một báo cáo", "The evidence file of a report"),
     "verify": (
         "hub.cli.evidence:verify",
@@ -36,11 +40,11 @@ COMMANDS = {
     "partners": ("hub.cli.partners:partners", "Hệ thống đối tác", "Partners"),
     "links": ("hub.cli.links:links", "Tình trạng đường truyền", "How the links stand"),
     "trust": ("hub.cli.trust:trust", "Chứng thư gốc và danh sách thu hồi", "Trust anchors and CRLs"),
-    "units": ("hub.cli.units:units", "Đơn vị và mã định danh", "Units and their codes"),
+    "units": ("hub.cli.units.units:units", "Đơn vị và mã định danh", "Units and their codes"),
     "users": ("hub.cli.users:users", "Người dùng của bảng điều khiển", "The users of the console"),
     "mail": ("hub.cli.mail:mail", "Số liệu sử dụng thư điện tử dùng chung", "How the shared mail was used"),
     "categories": ("hub.cli.categories:categories", "Danh mục dùng chung", "Code lists that other systems gave"),
-    "db": ("hub.cli.db:db", "Cơ sở dữ liệu: phiên bản, nâng cấp", "Database: version, upgrade"),
+    "db": ("hub.cli.db.db:db", "Cơ sở dữ liệu: phiên bản, nâng cấp", "Database: version, upgrade"),
     "reload": (
         "hub.cli.reload:reload",
         "Trục đang chạy đọc lại cấu hình",

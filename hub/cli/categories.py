@@ -17,10 +17,11 @@ from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
 @click.argument("code", metavar=t("[MÃ]", "[CODE]"), required=False)
 @pass_screen
 def categories(screen: Screen, name: str | None, code: str | None) -> None:
-    from hub import lists, store
     from hub.cli.journal import configured, opened
+    from hub.journal import code_lists
+    from hub.store import transactions
 
-    with opened(configured(screen)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
         if name is None:
             held = [
                 {
@@ -30,7 +31,7 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
                     "since": each.received_at,
                     "id": each.id,
                 }
-                for each in lists.newest(tx)
+                for each in code_lists.newest(tx)
             ]
             titles = {
                 "list": t("danh mục", "list"),
@@ -41,7 +42,7 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
             }
             screen.table(titles, held)
             return
-        found = lists.one(tx, name)
+        found = code_lists.one(tx, name)
     if found is None:
         raise Stop(f"không có danh mục {name}", f"there is no list {name}", NOT_FOUND)
     if code is not None and code not in found.names:

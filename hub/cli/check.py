@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, leave, pass_screen, t
-from hub.errors import Mistake
+from hub.domain.errors import Mistake
 
 
 @command(
@@ -29,7 +29,7 @@ from hub.errors import Mistake
 )
 @pass_screen
 def check(screen: Screen, connect: bool) -> None:
-    from hub.check import look
+    from hub.node.check import look
 
     now = datetime.now(UTC)
     findings = look(screen.config, now)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, t
-from hub.plain import still
+from hub.domain.sanitize import still
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -54,16 +54,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | None, octets: bool) -> None:
     import attrs
 
-    from hub import evidence as deed
-    from hub import store
-    from hub.cli.declared import ask
     from hub.cli.journal import configured, opened
-    from hub.errors import Unready
-    from hub.report import book
+    from hub.cli.report.declared import ask
+    from hub.domain.errors import Unready
+    from hub.report.form import book
+    from hub.store import transactions
+    from hub.workload import evidence_file as deed
 
     now, config = datetime.now(UTC), configured(screen)
     known = book.read(config.reports)
-    with opened(config, counts=known.services(form)) as engine, store.reading(engine) as tx:
+    with opened(config, counts=known.services(form)) as engine, transactions.reading(engine) as tx:
         asked = ask(tx, unit, period, form, known)
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:
@@ -171,7 +171,7 @@ def verify(screen: Screen, files: Sequence[Path], anchors: Sequence[Path], hubs:
 
 def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Trust":
     from hub.audit import Trust
-    from hub.certificates import Anchors
+    from hub.security.certificates import Anchors
 
     beside = screen.config.parent / "pki"
     if not anchors:

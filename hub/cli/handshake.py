@@ -13,10 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from hub import tls
-from hub.certificates import SERVER, Identity, fingerprint
 from hub.config import Config, Partner
-from hub.errors import Mistake, Rejected
+from hub.domain.errors import Mistake, Rejected
+from hub.security import tls
+from hub.security.certificates import SERVER, Identity, fingerprint
 
 _PATIENCE = 5.0  #: seconds for one handshake
 

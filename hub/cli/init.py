@@ -51,27 +51,32 @@ _PORT = click.IntRange(0, 65535)
 def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, database: str) -> None:
     from sqlalchemy.exc import OperationalError
 
-    from hub import setup
     from hub.config.database import Unfit
+    from hub.node import init_province
 
     if soap_port and soap_port == admin_port:
         raise click.UsageError(t("hai cổng phải khác nhau", "the two ports must differ"))
-    ports = setup.choose_ports(soap_port, admin_port)
+    ports = init_province.choose_ports(soap_port, admin_port)
     try:
-        setup.write(directory, ports, datetime.now(UTC), database)
+        init_province.write(directory, ports, datetime.now(UTC), database)
     except FileExistsError:
         raise Stop(f"{directory} không trống", f"{directory} is not empty") from None
     except Unfit as unfit:
         wrong, expected = unfit.args
         raise click.UsageError(f"--database: {wrong} ({expected})") from unfit
-    except setup.Taken:
+    except init_province.Taken:
         raise Stop(f"cơ sở dữ liệu {database} không trống", f"the database {database} is not empty") from None
     except OperationalError as error:
         raise Stop(f"{database}: {error.orig}", f"{database}: {error.orig}", UNAVAILABLE) from error
     except OSError as error:
         raise Stop(f"{error.filename}: {error.strerror}", f"{error.filename}: {error.strerror}") from error
     config = directory / "hub.toml"
-    written = {"config": str(config), "soap_port": ports.soap, "admin_port": ports.admin, "partners": setup.PARTNERS}
+    written = {
+        "config": str(config),
+        "soap_port": ports.soap,
+        "admin_port": ports.admin,
+        "partners": init_province.PARTNERS,
+    }
     screen.row(written, t(f"Đã ghi {config}. Bước tiếp theo:", f"Wrote {config}. Next:"))
     if not screen.json:
         typed = quote(str(config))

@@ -9,11 +9,12 @@ from time import monotonic, sleep
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hub import damage, duties, marks, store, upgrades
-from hub.agreement import version_mistake
 from hub.cli.screen import UNAVAILABLE, Screen, Stop, english
 from hub.config import Config
-from hub.errors import SENTENCES, ConfigurationFault, Mistake
+from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
+from hub.journal import duties, integrity
+from hub.node.consistency import version_mistake
+from hub.store import move_marks, schema_version, transactions
 
 #: Who asks for a count waits so long for what was received before, in seconds, and looks so often.
 PATIENCE, _AGAIN = 5.0, 0.1
@@ -25,12 +26,12 @@ def configured(screen: Screen) -> Config:
     A mistake in a partner's file is told on standard error and hinders nothing: the configuration is without that partner.
     What gives messages a way must not use it, for it would give them another one.
     """
-    from hub import vietnamese
     from hub.config import read
+    from hub.domain import translations
 
     def tell(mistakes: Sequence[Mistake]) -> None:
         for mistake in mistakes:
-            said = mistake if english() else vietnamese.mistake(mistake)
+            said = mistake if english() else translations.mistake(mistake)
             place = f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
             screen.note(
                 f"Cảnh báo: {place}: {said.wrong} ({said.expected}); bỏ qua hệ thống này",
@@ -60,21 +61,21 @@ def opened(config: Config, *, any_version: bool = False, counts: Collection[str]
     Raises `ConfigurationFault` when the journal has moved or is damaged, and when this program does not run on the schema's version,
     unless *any_version*; `Stop` 69 when the database does not answer, or facts are still outstanding after `PATIENCE`.
     """
-    engine = store.open_journal(config.database_url, password_file=config.password_file, pooled=False)
+    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
-        with store.reading(engine) as tx:
-            marked, found = marks.found(tx), store.version_in(tx)
-            fits = any_version or marked is not None or upgrades.fits(tx)
+        with transactions.reading(engine) as tx:
+            marked, found = move_marks.found(tx), transactions.version_in(tx)
+            fits = any_version or marked is not None or schema_version.fits(tx)
         if marked:
             raise ConfigurationFault([marked])
         if not fits:
-            raise ConfigurationFault([version_mistake(found, store.latest_version())])
+            raise ConfigurationFault([version_mistake(found, transactions.latest_version())])
         if counts is None or counts:
             wait_for_facts(engine, counts)
         yield engine
     except DBAPIError as error:
-        if store.is_damage(error):
-            raise ConfigurationFault([damage.mistake(str(error.orig))]) from error
+        if transactions.is_damage(error):
+            raise ConfigurationFault([integrity.mistake(str(error.orig))]) from error
         if not isinstance(error, OperationalError):
             raise
         raise Stop(
@@ -91,11 +92,11 @@ def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
 
     Raises `Stop` 69 after `PATIENCE`.
     """
-    with store.reading(engine) as tx:
+    with transactions.reading(engine) as tx:
         upto = duties.newest(tx)
     until = monotonic() + PATIENCE
     while upto is not None:
-        with store.reading(engine) as tx:
+        with transactions.reading(engine) as tx:
             left = duties.outstanding(tx, upto=upto, services=services)
         if not left:
             return

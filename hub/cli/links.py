@@ -18,11 +18,12 @@ from hub.cli.screen import Screen, command, pass_screen, t
 def links(screen: Screen) -> None:
     from datetime import UTC, datetime
 
-    from hub import linkbook, store
     from hub.cli.journal import configured, opened
+    from hub.monitoring import link_rows
+    from hub.store import transactions
 
-    with opened(configured(screen)) as engine, store.reading(engine) as tx:
-        found = linkbook.seen(tx, datetime.now(UTC))
+    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
+        found = link_rows.seen(tx, datetime.now(UTC))
     titles = {
         "link": t("đường truyền", "link"),
         "place": t("nơi", "place"),

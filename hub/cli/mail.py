@@ -81,21 +81,21 @@ def usage(
 ) -> None:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-    from hub import maillog
+    from hub.services.mail import log as mail_log
 
     try:
-        known = maillog.Directory.read(directory.read_text("utf-8"))
+        known = mail_log.Directory.read(directory.read_text("utf-8"))
         place = ZoneInfo(zone)
-        tally = maillog.count(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
+        tally = mail_log.count(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
     except ZoneInfoNotFoundError:
         raise Stop(f"không có múi giờ {zone}", f"there is no time zone {zone}") from None
     except ValueError as error:
         raise Stop(str(error), str(error)) from None
-    nowhere = tally.get(maillog.NOBODY, {})
+    nowhere = tally.get(mail_log.NOBODY, {})
     refused = ""
     if yes:
         tally, refused = _hand_in(screen, tally, day.date(), correction)
-    _print(screen, {unit: figures for unit, figures in tally.items() if unit != maillog.NOBODY})
+    _print(screen, {unit: figures for unit, figures in tally.items() if unit != mail_log.NOBODY})
     if nowhere:
         said = ", ".join(f"{name} {number}" for name, number in sorted(nowhere.items()))
         click.echo(t(f"Không thuộc đơn vị nào: {said}", f"No unit's: {said}"), err=True)
@@ -111,24 +111,27 @@ def _hand_in(
     """Write the count, or what it corrects; return what was written, and why it was not."""
     from datetime import UTC
 
-    from hub import duties, maildays, maillog, registry, store
     from hub.cli.journal import opened
     from hub.config import read
-    from hub.errors import describe
-    from hub.hanoi import day as today
-    from hub.province import Province
+    from hub.domain.errors import describe
+    from hub.domain.local_time import day as today
+    from hub.intake import mail_usage
+    from hub.journal import duties, unit_registry
     from hub.services.mail import NAME
+    from hub.services.mail import log as mail_log
+    from hub.store import transactions
+    from hub.units.province import Province
 
     config, now = read(screen.config), datetime.now(UTC)
     with opened(config, counts=[NAME] if correction else ()) as engine:
-        with store.writing(engine) as tx:
-            province = Province.of(config, registry.roll(tx, today(now)))
+        with transactions.writing(engine) as tx:
+            province = Province.of(config, unit_registry.roll(tx, today(now)))
             if correction:
                 canonical = {province.routes.canonical(unit): figures for unit, figures in tally.items()}
-                tally = maildays.differences(canonical, maildays.told(tx, day))
-            if not set(tally) - {maillog.NOBODY}:
+                tally = mail_usage.differences(canonical, mail_usage.told(tx, day))
+            if not set(tally) - {mail_log.NOBODY}:
                 return tally, ""
-            taken = maildays.take(tx, province, tally, day, now, correction)
+            taken = mail_usage.take(tx, province, tally, day, now, correction)
         duties.write_all(engine)  # the hub may not be running
     return tally, "; ".join(describe(problem) for problem in taken.problems)
 

@@ -11,9 +11,9 @@ import click
 from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
 
 if TYPE_CHECKING:
-    from hub.model import Delivery, Message
-    from hub.search import Filter
-    from hub.store import Transaction
+    from hub.domain.model import Delivery, Message
+    from hub.journal.search import Filter
+    from hub.store.transactions import Transaction
 
 _STATES = ("accepted", "refused")
 _DELIVERY_STATES = ("waiting", "sending", "held", "fetched", "delivered", "dead")
@@ -59,13 +59,13 @@ def filters(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
     """Return what the options of `filters` choose; a unit may be named by an alias."""
-    from hub import registry
-    from hub.hanoi import day
-    from hub.search import Filter
+    from hub.domain.local_time import day
+    from hub.journal import unit_registry
+    from hub.journal.search import Filter
 
     unit = options["unit"]
     if unit is not None:
-        unit = registry.canonical(tx, unit, day(datetime.now(UTC)))
+        unit = unit_registry.canonical(tx, unit, day(datetime.now(UTC)))
     return Filter(**{**options, "unit": unit, "ids": ids})
 
 
@@ -93,10 +93,11 @@ def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] |
 )
 @pass_screen
 def messages(screen: Screen, /, limit: int | None, only_count: bool, tracking: str | None, **options: Any) -> None:
-    from hub import search, store
     from hub.cli.journal import configured, opened
+    from hub.journal import search
+    from hub.store import transactions
 
-    with opened(configured(screen)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
         wanted = chosen(tx, options, None if tracking is None else (tracking,))
         call = None if tracking is None or search.count(tx, wanted) else _refused_call(tx, tracking)
         if only_count:
@@ -126,8 +127,8 @@ def _rows(found: Iterable[dict[str, Any]], screen: Screen) -> Iterator[dict[str,
 
 def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
     """Return what is known of the call that was refused with the id *tracking* and brought no message, in a message's fields; None for none."""
-    from hub import events
-    from hub.model import Message
+    from hub.domain.model import Message
+    from hub.journal import events
 
     said = next((each for each in events.of_call(tx, tracking) if each["event"] == "call-refused"), None)
     if said is None:
@@ -144,15 +145,15 @@ def _refused_call(tx: "Transaction", tracking: str) -> dict[str, Any] | None:
 
 def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
     """Return the refused call with the tracking id *name*, unless it is the name of a message."""
-    from hub import search
+    from hub.journal import search
 
     return None if search.find(tx, name) else _refused_call(tx, name)
 
 
 def one(tx: "Transaction", name: str) -> "Message":
     """Return the one message that *name* (hub id or message id) names; the newest accepted of several."""
-    from hub import search
-    from hub.model import MessageState
+    from hub.domain.model import MessageState
+    from hub.journal import search
 
     found = search.find(tx, name)
     if not found:
@@ -179,12 +180,14 @@ def one(tx: "Transaction", name: str) -> "Message":
 )
 @pass_screen
 def show(screen: Screen, name: str, raw: bool, signature: bool) -> None:
-    from hub import deliveries, search, store
     from hub.cli.journal import configured, opened
     from hub.cli.signatures import kept
+    from hub.journal import search
+    from hub.journal.queue import deliveries
+    from hub.store import transactions
 
     config = configured(screen)
-    with opened(config) as engine, store.reading(engine) as tx:
+    with opened(config) as engine, transactions.reading(engine) as tx:
         if (call := _only_call(tx, name)) is not None and not raw and not signature:
             screen.row(call, _listed(call))
             return
@@ -216,10 +219,10 @@ def _listed(fields: Mapping[str, object]) -> str:
 
 
 def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
-    from hub import contents
+    from hub.journal import blobs
 
     try:
-        yield from contents.pieces(tx, message.sha256)
+        yield from blobs.pieces(tx, message.sha256)
     except KeyError:
         raise Stop(
             f"không lưu các byte của {message.id}: {message.refusal}",
@@ -253,10 +256,12 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
 @pass_screen
 def trace(screen: Screen, name: str) -> None:
-    from hub import deliveries, events, store
     from hub.cli.journal import configured, opened
+    from hub.journal import events
+    from hub.journal.queue import deliveries
+    from hub.store import transactions
 
-    with opened(configured(screen)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
         if _only_call(tx, name) is not None:
             happened, made = events.of_call(tx, name), []
         else:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.screen import NOT_FOUND, Screen, Stop, coloured, command, family, pass_screen, t
-from hub.errors import ConfigurationFault, Mistake
-from hub.model import DOCUMENTS
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.model import DOCUMENTS
 
 #: Words of --calls and --tells.
 NONE, DEFAULT = "none", "default"
@@ -53,9 +53,9 @@ def list_partners(screen: Screen) -> None:
 
 def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     """Return all there is to say of a partner, as `--json` says it."""
-    from hub import grants
-    from hub.certificates import fingerprint
-    from hub.policy import spelled
+    from hub.intake import grants
+    from hub.partner.policy import spelled
+    from hub.security.certificates import fingerprint
 
     return {
         "code": partner.code,
@@ -132,13 +132,14 @@ def _words(value: object) -> str:
 
 def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
     """Return how it goes with each partner that is pushed to; none, with a word about it, when the journal does not open."""
-    from hub import partners, store
     from hub.cli.journal import opened
-    from hub.model import Receive
-    from hub.partners import Standing
+    from hub.domain.model import Receive
+    from hub.journal.queue import partner_state as partners
+    from hub.journal.queue.partner_state import Standing
+    from hub.store import transactions
 
     try:
-        with opened(config) as engine, store.reading(engine) as tx:
+        with opened(config) as engine, transactions.reading(engine) as tx:
             every, under_way = partners.every(tx), partners.under_way(tx)
     except (Stop, ConfigurationFault) as error:
         screen.note(f"Không đọc được nhật ký: {error}", f"The journal cannot be read: {error}")
@@ -277,12 +278,13 @@ def add(
     replace: bool,
     dry_run: bool,
 ) -> None:
-    from hub import registry, store
-    from hub.agreement import partner_mistakes
     from hub.cli.journal import opened
     from hub.config import ANY, editing, read
     from hub.config.writing import partner_toml
-    from hub.hanoi import day
+    from hub.domain.local_time import day
+    from hub.journal import unit_registry
+    from hub.node.consistency import partner_mistakes
+    from hub.store import transactions
 
     if fetch and push:
         raise click.UsageError(t("chọn --fetch hoặc --push", "choose --fetch or --push"))
@@ -314,10 +316,9 @@ def add(
     partner = config.partners[code]
     named = [unit for unit in partner.units if unit != ANY]
     with opened(config) as engine:
-        with store.reading(engine) as tx:
-            known = registry.roll(tx, day(datetime.now(UTC)))
-        mistakes = partner_mistakes(config, code, known, datetime.now(UTC))
-        if mistakes:
+        with transactions.reading(engine) as tx:
+            known = unit_registry.roll(tx, day(datetime.now(UTC)))
+        if mistakes := partner_mistakes(config, code, known, datetime.now(UTC)):
             raise ConfigurationFault(mistakes)
         after = text(tuple(places))
         diff = editing.difference(before, after, shown)
@@ -327,8 +328,8 @@ def add(
             screen.row({**fields, "units_added": new, "kept": []}, coloured(diff))
             screen.note("Chưa ghi gì", "Nothing was written")
             return
-        with store.writing(engine) as tx:
-            added = registry.add_missing(tx, named)
+        with transactions.writing(engine) as tx:
+            added = unit_registry.add_missing(tx, named)
     contents = {home / place: pem for place, file in places.items() if (pem := _pem(file, home / place))}
     contents[path] = after.encode()
     replaced = [editing.replace_file(file, content) for file, content in contents.items()]
@@ -370,11 +371,13 @@ def add(
 @click.option("--yes", is_flag=True, help=t("Ghi vào tệp.", "Write it into the files."))
 @pass_screen
 def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
-    from hub import grants, search, store
     from hub.cli.journal import opened
     from hub.config import editing, read
-    from hub.hanoi import HANOI
-    from hub.model import Receive
+    from hub.domain.local_time import HANOI
+    from hub.domain.model import Receive
+    from hub.intake import grants
+    from hub.journal import search
+    from hub.store import transactions
 
     if (yes or since) and not propose:
         raise click.UsageError(t("--yes và --since đi cùng --propose", "--yes and --since go with --propose"))
@@ -383,7 +386,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
         raise Stop(f"không có đối tác {unknown[0]}", f"there is no partner {unknown[0]}", NOT_FOUND)
     done: dict[str, set[tuple[str, str]]] = {}
     if propose:
-        with opened(config) as engine, store.reading(engine) as tx:
+        with opened(config) as engine, transactions.reading(engine) as tx:
             done = search.done(tx, since.replace(tzinfo=HANOI) if since else None)
     waiting = 0
     for partner in (config.partners[code] for code in codes or config.partners):

@@ -45,9 +45,10 @@ def resume(screen: Screen, code: str, reason: str) -> None:
 
 def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
     """Write it in the journal; tell whether anything changed."""
-    from hub import partners, store
     from hub.cli.journal import configured, opened
-    from hub.model import Receive
+    from hub.domain.model import Receive
+    from hub.journal.queue import partner_state
+    from hub.store import transactions
 
     config = configured(screen)
     partner = config.partners.get(code)
@@ -57,8 +58,8 @@ def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
         raise Stop(f"trục không đẩy tới {code}", f"the hub does not push to {code}", USAGE)
     if paused and not reason.strip():
         raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
-    deed = partners.pause if paused else partners.resume
-    with opened(config) as engine, store.writing(engine) as tx:
+    deed = partner_state.pause if paused else partner_state.resume
+    with opened(config) as engine, transactions.writing(engine) as tx:
         changed = deed(tx, code, reason=reason.strip(), by=getpass.getuser(), now=datetime.now(UTC))
     screen.row({"code": code, "paused": paused, "changed": changed}, code)
     return changed

@@ -28,8 +28,8 @@ _MARKS = {
 )
 @pass_screen
 def reload(screen: Screen, timeout: float) -> None:
-    from hub import pidfile
     from hub.config import data_of
+    from hub.runtime import pidfile
 
     try:
         verdict = pidfile.ask(data_of(screen.config), timeout)

@@ -13,9 +13,9 @@ from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from hub.model import Delivery
-    from hub.operations import Plan
-    from hub.store import Transaction
+    from hub.domain.model import Delivery
+    from hub.journal.queue.replay import Plan
+    from hub.store.transactions import Transaction
 
 
 @command(
@@ -38,22 +38,24 @@ if TYPE_CHECKING:
 def replay(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
-    from hub import operations, registry, store
     from hub.cli.journal import opened
     from hub.config import read
-    from hub.hanoi import day
-    from hub.province import Province
+    from hub.domain.local_time import day
+    from hub.journal import unit_registry
+    from hub.journal.queue import replay as queue_replay
+    from hub.store import transactions
+    from hub.units.province import Province
 
     _check(ids, recipient, reason, options)
     config = read(screen.config)
     with opened(config) as engine:
-        with store.reading(engine) as tx:
-            routes = Province.of(config, registry.roll(tx, day(datetime.now(UTC)))).routes
+        with transactions.reading(engine) as tx:
+            routes = Province.of(config, unit_registry.roll(tx, day(datetime.now(UTC)))).routes
             wanted = chosen(tx, options, ids or None)
-            plan = operations.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
+            plan = queue_replay.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
 
         def put_back(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
-            return operations.replay(tx, some, routes, reason=reason.strip(), by=getpass.getuser(), now=now)
+            return queue_replay.replay(tx, some, routes, reason=reason.strip(), by=getpass.getuser(), now=now)
 
         moved = _carry_out(engine, plan, put_back) if yes else set()
     _show(screen, plan, moved, done="replayed", yes=yes)
@@ -86,18 +88,20 @@ def replay(
 def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
-    from hub import operations, registry, store
     from hub.cli.journal import configured, opened
-    from hub.hanoi import day
+    from hub.domain.local_time import day
+    from hub.journal import unit_registry
+    from hub.journal.queue import replay as queue_replay
+    from hub.store import transactions
 
     _check(ids, recipient, reason, options)
     with opened(configured(screen)) as engine:
-        with store.reading(engine) as tx:
-            unit = registry.canonical(tx, recipient, day(datetime.now(UTC))) if recipient else None
-            plan = operations.plan_give_up(tx, chosen(tx, options, ids or None), unit)
+        with transactions.reading(engine) as tx:
+            unit = unit_registry.canonical(tx, recipient, day(datetime.now(UTC))) if recipient else None
+            plan = queue_replay.plan_give_up(tx, chosen(tx, options, ids or None), unit)
 
         def let_die(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
-            return operations.give_up(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)
+            return queue_replay.give_up(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)
 
         moved = _carry_out(engine, plan, let_die) if yes else set()
     _show(screen, plan, moved, done="given up", yes=yes)
@@ -125,12 +129,13 @@ def _carry_out(
     move: "Callable[[Transaction, Sequence[Delivery], datetime], Sequence[Delivery]]",
 ) -> set[str]:
     """Move what is planned, some at a time, so that a running hub never waits long; return the ids of what moved."""
-    from hub import operations, store
+    from hub.journal.queue import replay as queue_replay
+    from hub.store import transactions
 
     moved: set[str] = set()
-    for begin in range(0, len(plan.moves), operations.TOGETHER):
-        some = [delivery for _, delivery in plan.moves[begin : begin + operations.TOGETHER]]
-        with store.writing(engine) as tx:
+    for begin in range(0, len(plan.moves), queue_replay.TOGETHER):
+        some = [delivery for _, delivery in plan.moves[begin : begin + queue_replay.TOGETHER]]
+        with transactions.writing(engine) as tx:
             moved |= {delivery.id for delivery in move(tx, some, datetime.now(UTC))}
     return moved
 

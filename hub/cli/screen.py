@@ -16,8 +16,8 @@ from typing import IO, Any, NoReturn
 import attrs
 import click
 
-from hub.errors import Mistake
-from hub.plain import still
+from hub.domain.errors import Mistake
+from hub.domain.sanitize import still
 
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
 #: Whoever read what the command printed, such as `head`, is gone: what a shell says of a program that SIGPIPE ended.
@@ -123,12 +123,12 @@ class Screen:
 
     def mistakes(self, mistakes: Sequence[Mistake], *, kind: str = "mistake") -> None:
         """Print every mistake on standard error; under `--json` as objects on standard output too."""
-        from hub import vietnamese
+        from hub.domain import translations
 
         for mistake in mistakes:
             if self.json:
                 self.row({"kind": kind, **attrs.asdict(mistake)}, "")
-            told = mistake if english() else vietnamese.mistake(mistake)
+            told = mistake if english() else translations.mistake(mistake)
             click.echo(f"{told.path}: {told.wrong} ({told.expected})", err=True)
 
 

@@ -1,4 +1,4 @@
-"""`lienthong send` and `lienthong fetch`: a partner's two hands.  Knows files and exit codes; the calls are hub.client's.
+"""`lienthong send` and `lienthong fetch`: a partner's two hands.  Knows files and exit codes; the calls are hub.cli.documents_client's.
 
 As a sample partner of the hub.toml at hand, or, away from any hub, with a key, a certificate, a CA and an address.
 """
@@ -18,7 +18,7 @@ import click
 from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, Screen, Stop, command, leave, pass_screen, t
 
 if TYPE_CHECKING:
-    from hub.client import Client, Refused
+    from hub.cli.documents_client import Client, Refused
     from hub.config import Config
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -117,7 +117,7 @@ def send(
 
 def _signed(packet: bytes, client: "Client") -> bytes:
     """Return *packet* signed with the caller's key.  One that cannot be signed ends the command."""
-    from hub.errors import Rejected, describe
+    from hub.domain.errors import Rejected, describe
 
     try:
         return client.sign_packet(packet)
@@ -157,7 +157,7 @@ def _fetch_all(
     screen: Screen, client: "Client", directory: Path, units: tuple[str, ...], confirm: bool
 ) -> tuple[int, int]:
     """Fetch for each unit until nothing new waits; return how many files were written and how many fetches were refused."""
-    from hub.client import Refused
+    from hub.cli.documents_client import Refused
 
     written: dict[str, dict[str, object]] = {}
     refused: set[str] = set()
@@ -204,7 +204,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["Client", Call
     """Give the client that *caller* describes, and its configuration for who needs that.  What is wrong here is a usage fault."""
     from cryptography.x509 import load_pem_x509_certificates as certificates
 
-    from hub.client import Client
+    from hub.cli.documents_client import Client
 
     read: list[Config] = []
 
@@ -273,7 +273,7 @@ def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
 @contextmanager
 def _told(screen: Screen) -> Generator[None]:
     """End the command as the exit codes have it: refused, unavailable, or a file that cannot be written."""
-    from hub.client import Refused, Unavailable
+    from hub.cli.documents_client import Refused, Unavailable
 
     try:
         yield

@@ -11,16 +11,16 @@ from hub.cli.screen import t
 
 if TYPE_CHECKING:
     from hub.config import Config
-    from hub.model import Message
-    from hub.store import Transaction
+    from hub.domain.model import Message
+    from hub.store.transactions import Transaction
 
 Line = tuple[dict[str, object], str]
 
 
 def kept(tx: "Transaction", message: "Message", config: "Config") -> Iterator[Line]:
     """Yield of each signature its fields and a line for a person: `what` is `packet`, `receipt` or `call`."""
-    from hub import events
-    from hub.model import DOCUMENTS
+    from hub.domain.model import DOCUMENTS
+    from hub.journal import events
 
     told = {str(event["event"]): event for event in events.of_message(tx, message.id)}
     if message.service == DOCUMENTS:
@@ -31,8 +31,8 @@ def kept(tx: "Transaction", message: "Message", config: "Config") -> Iterator[Li
 
 def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict[str, object]) -> Line:
     """The packet's own signature: what was found when it came, and what is found now in the same octets."""
-    from hub import contents
     from hub.audit import Trust, documents
+    from hub.journal import blobs
 
     fields: dict[str, object] = {
         "what": "packet",
@@ -43,14 +43,14 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
         "over": message.sha256,
         "size": message.size,
     }
-    if contents.size(tx, message.sha256) != message.size or message.size > documents.LARGEST:
+    if blobs.size(tx, message.sha256) != message.size or message.size > documents.LARGEST:
         again = t(
             "không lưu byte, hoặc quá lớn để kiểm tra lại", "the bytes are not kept, or too large to be verified again"
         )
         fields["again"] = None
     else:
         trust = Trust(anchors=config.anchors, now=datetime.now(UTC))
-        found, subject = documents.judged(contents.octets(tx, message.sha256), message.received_at, trust)
+        found, subject = documents.judged(blobs.octets(tx, message.sha256), message.received_at, trust)
         fields |= {"again": str(found.standing), "subject": subject}
         again = t(
             f"kiểm tra lại: {found.standing} {found.code} {found.detail}".rstrip()
@@ -68,9 +68,9 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
 
 
 def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
-    from hub import search
     from hub.audit import Trust, documents
     from hub.audit.seals import Sealers
+    from hub.journal import search
 
     content = search.receipt(tx, message.id)
     if content is None:

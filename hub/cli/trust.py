@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.screen import CONFIGURATION, Screen, coloured, command, family, leave, pass_screen, t
-from hub.errors import Mistake
+from hub.domain.errors import Mistake
 
 if TYPE_CHECKING:
-    from hub.heard import Heard, Question
+    from hub.config.revocation_cache import Heard, Question
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -23,13 +23,13 @@ def trust() -> None:
 @command("list", "Liệt kê chứng thư gốc và CRL của nó.", "List the anchors and their CRLs.", "lienthong trust list")
 @pass_screen
 def list_trust(screen: Screen) -> None:
-    from hub import heard
-    from hub.certificates import fingerprint
     from hub.cli.journal import configured
-    from hub.revocation import RevocationList
+    from hub.config import revocation_cache
+    from hub.security.certificates import fingerprint
+    from hub.security.crl_ocsp import RevocationList
 
     config, now = configured(screen), datetime.now(UTC)
-    known = heard.load(config, now)
+    known = revocation_cache.load(config, now)
     lists = [RevocationList(crl) for crl in config.crls]
     lists += [one.said for one in known if isinstance(one.said, RevocationList)]
     newest = {one.issuer: one for one in sorted(lists, key=lambda one: one.begins)}
@@ -56,12 +56,12 @@ def list_trust(screen: Screen) -> None:
     if config.sources:
         if not screen.json:
             screen.note("", "")
-        _show_asked(screen, {one.question.name: one for one in known}, heard.questions(config), now)
+        _show_asked(screen, {one.question.name: one for one in known}, revocation_cache.questions(config), now)
 
 
 def _show_asked(screen: Screen, known: "dict[str, Heard]", questions: "list[Question]", now: datetime) -> None:
     """Show what the CAs are asked, what they said, and how old that is."""
-    from hub.revocation import Answer
+    from hub.security.crl_ocsp import Answer
 
     rows = []
     for question in questions:
@@ -130,12 +130,12 @@ def add(
 ) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from hub.certificates import fingerprint
     from hub.config import files, read
     from hub.config.editing import difference, edit_toml, read_text, replace_file
     from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, url_flaw
     from hub.config.trusting import judge
     from hub.config.writing import put, source_toml
+    from hub.security.certificates import fingerprint
 
     config = read(screen.config)
     mistakes: list[Mistake] = []

@@ -60,9 +60,9 @@ def users() -> None:
 @_password_file
 @pass_screen
 def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_file: Path | None) -> None:
-    from hub import store
     from hub.cli.journal import configured, opened
     from hub.console import users as people
+    from hub.store import transactions
 
     user = people.User(
         name=_named(name),
@@ -74,13 +74,13 @@ def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_f
     if not user.units and user.role is not people.Role.OPERATOR:
         raise click.UsageError(t("cần --unit", "--unit is needed"))
     with opened(configured(screen)) as engine:
-        with store.reading(engine) as tx:
+        with transactions.reading(engine) as tx:
             unknown, taken = people.unknown(tx, user.units), people.find(tx, user.name) is not None
         if unknown:
             codes = " ".join(unknown)
             raise Stop(f"không có đơn vị {codes}", f"there is no unit {codes}", NOT_FOUND)
         hashed = "" if taken else _hashed(user.name, password_file)
-        with store.writing(engine) as tx:
+        with transactions.writing(engine) as tx:
             if taken or not people.add(tx, user, hashed, by=getpass.getuser(), now=now):
                 raise Stop(f"đã có người dùng {user.name}", f"there is a user {user.name}")
     screen.row(_row(user), t(f"Đã thêm {user.name}.", f"Added {user.name}."))
@@ -94,11 +94,11 @@ def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_f
 )
 @pass_screen
 def list_users(screen: Screen) -> None:
-    from hub import store
     from hub.cli.journal import configured, opened
     from hub.console import users as people
+    from hub.store import transactions
 
-    with opened(configured(screen)) as engine, store.reading(engine) as tx:
+    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
         found = people.every(tx)
     titles = {
         "name": t("tên", "name"),
@@ -120,16 +120,16 @@ def list_users(screen: Screen) -> None:
 @_password_file
 @pass_screen
 def password(screen: Screen, name: str, password_file: Path | None) -> None:
-    from hub import store
     from hub.cli.journal import configured, opened
     from hub.console import users as people
+    from hub.store import transactions
 
     name = _named(name)
     with opened(configured(screen)) as engine:
-        with store.reading(engine) as tx:
+        with transactions.reading(engine) as tx:
             _must_be(people.find(tx, name) is not None, name)
         hashed = _hashed(name, password_file)
-        with store.writing(engine) as tx:
+        with transactions.writing(engine) as tx:
             by, now = getpass.getuser(), datetime.now(UTC)
             _must_be(people.change_password(tx, name, hashed, by=by, now=now), name)
     screen.row({"name": name}, t(f"Đã đổi mật khẩu của {name}.", f"Changed the password of {name}."))
@@ -144,12 +144,12 @@ def password(screen: Screen, name: str, password_file: Path | None) -> None:
 @_name
 @pass_screen
 def remove(screen: Screen, name: str) -> None:
-    from hub import store
     from hub.cli.journal import configured, opened
     from hub.console import users as people
+    from hub.store import transactions
 
     name = _named(name)
-    with opened(configured(screen)) as engine, store.writing(engine) as tx:
+    with opened(configured(screen)) as engine, transactions.writing(engine) as tx:
         _must_be(people.remove(tx, name, by=getpass.getuser(), now=datetime.now(UTC)), name)
     screen.row({"name": name}, t(f"Đã xóa {name}.", f"Removed {name}."))
 
@@ -165,21 +165,21 @@ def remove(screen: Screen, name: str) -> None:
 @click.option("--end", is_flag=True, help=t("Kết thúc mọi phiên của NAME.", "End every session of NAME."))
 @pass_screen
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
-    from hub import store
     from hub.cli.journal import configured, opened
     from hub.console import sessions
     from hub.console import users as people
+    from hub.store import transactions
 
     if end and name is None:
         raise click.UsageError(t("--end cần NAME", "--end needs NAME"))
     name, now = None if name is None else _named(name), datetime.now(UTC)
     with opened(configured(screen)) as engine:
-        with store.reading(engine) as tx:
+        with transactions.reading(engine) as tx:
             if name is not None:
                 _must_be(people.find(tx, name) is not None, name)
             found = sessions.every(tx, now, name)
         if end and name is not None:
-            with store.writing(engine) as tx:
+            with transactions.writing(engine) as tx:
                 ended = sessions.end(tx, name, by=getpass.getuser(), now=now)
             said = {"name": name, "ended": ended}
             screen.row(said, t(f"Đã kết thúc {ended} phiên của {name}.", f"Ended {ended} sessions of {name}."))

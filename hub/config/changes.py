@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from hub.certificates import fingerprint
 from hub.config.values import Config, Partner
+from hub.security.certificates import fingerprint
 
 #: What is bound, opened or shown at the start and stays as it is until the next.
 _AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed", "syslog", "portal")

@@ -13,7 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Array, Table
 
 from hub.config.writing import put
-from hub.errors import ConfigurationFault, Mistake
+from hub.domain.errors import ConfigurationFault, Mistake
 
 #: A list of more characters is written on lines of its own.
 _LONG = 100

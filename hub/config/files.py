@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from hub.certificates import load_crls
 from hub.config.table import Table
 from hub.config.trusting import is_authority
+from hub.security.certificates import load_crls
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Wrong = Callable[[str, str], None]  #: takes what is wrong and what is expected

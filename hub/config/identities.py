@@ -6,12 +6,12 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub import keyplace
-from hub.certificates import Identity, Signer
 from hub.config import files
 from hub.config.table import Table
-from hub.keyplace import KeyPlace, Unfit
-from hub.vault import TokenIdentity
+from hub.security import pkcs11_uri
+from hub.security.certificates import Identity, Signer
+from hub.security.pkcs11_uri import KeyPlace, Unfit
+from hub.security.token_key import TokenIdentity
 
 
 @attrs.frozen
@@ -36,11 +36,11 @@ def read(table: Table, home: Path) -> Own | None:
     for one, other, given in (("tls-key", "tls-certificate", tls_certificate), ("tls-certificate", "tls-key", tls_key)):
         if given and not table.text(one, ""):
             table.wrong(one, "is missing", f"both or none: {other} is there")
-    in_token = key.startswith(keyplace.SCHEME)
+    in_token = key.startswith(pkcs11_uri.SCHEME)
     if in_token and not (tls_key or tls_certificate):
         table.wrong("tls-key", "is missing", "a file with a key for TLS, which cannot use a key in a token")
     if module and key and not in_token:
-        table.wrong("module", "stands beside a key that is a file", f"no module, or key = {keyplace.EXPECTED}")
+        table.wrong("module", "stands beside a key that is a file", f"no module, or key = {pkcs11_uri.EXPECTED}")
     signer: Signer | None = None
     tls: Identity | None = None
     secrets: list[tuple[str, Path]] = []
@@ -61,14 +61,14 @@ def read(table: Table, home: Path) -> Own | None:
 
 def _place(table: Table, uri: str, home: Path, module: str) -> KeyPlace | None:
     try:
-        place = keyplace.place_of(uri, home, module)
+        place = pkcs11_uri.place_of(uri, home, module)
     except Unfit as unfit:
         table.wrong("key", *unfit.args)
         return None
     try:
         place.pin_file.read_text("utf-8")
     except (OSError, ValueError) as error:
-        table.wrong("key", f"{place.pin_file} cannot be read: {error}", keyplace.EXPECTED_APART)
+        table.wrong("key", f"{place.pin_file} cannot be read: {error}", pkcs11_uri.EXPECTED_APART)
         return None
     return place
 

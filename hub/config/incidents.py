@@ -3,8 +3,8 @@
 import attrs
 
 from hub.config.table import Table
+from hub.formats.syslog import FACILITIES, SEVERITIES
 from hub.services.incidents import Class, Rules
-from hub.syslog import FACILITIES, SEVERITIES
 
 
 @attrs.frozen(kw_only=True)

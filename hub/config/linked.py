@@ -6,8 +6,8 @@ from datetime import timedelta
 import attrs
 
 from hub.config.table import Table
-from hub.links import Link
-from hub.policy import DURATION_EXPECTED, duration
+from hub.partner.policy import DURATION_EXPECTED, duration
+from hub.services.links.probes import Link
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _PLACE = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", re.ASCII)

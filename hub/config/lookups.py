@@ -6,11 +6,11 @@ from pathlib import Path
 
 import attrs
 
-from hub import safe
 from hub.config.table import Table
-from hub.lookups import OPERATIONS
-from hub.policy import duration
-from hub.safe import Safe
+from hub.partner.policy import duration
+from hub.security import encryption as safe
+from hub.security.encryption import Safe
+from hub.services.lookups.operations import OPERATIONS
 
 #: What is kept unless the operator says otherwise: what is public and seldom changes.
 CACHE = {"LookupCategory": timedelta(days=1), "LookupEnterprise": timedelta(hours=1)}

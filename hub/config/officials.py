@@ -11,9 +11,9 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.certificates import Anchors, fingerprint
 from hub.config import files
 from hub.config.table import Table
+from hub.security.certificates import Anchors, fingerprint
 
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13"
 

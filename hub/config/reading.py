@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from hub.certificates import Anchors, fingerprint
 from hub.config import database, files, identities, incidents, linked, officials
 from hub.config import feed as feeds
 from hub.config import lookups as asking
@@ -24,10 +23,11 @@ from hub.config.identities import Own
 from hub.config.table import Table
 from hub.config.trusting import is_authority
 from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, Portal, Source
-from hub.errors import ConfigurationFault, Mistake
-from hub.model import HUB, Receive
-from hub.pki import is_sample
-from hub.policy import parse
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.domain.model import HUB, Receive
+from hub.partner.policy import parse
+from hub.security.certificates import Anchors, fingerprint
+from hub.security.sample_pki import is_sample
 
 ADMIN_BODY_LIMIT = 64 * 1024
 BODY_LIMIT = 40_000_000  #: a 20 MB attachment is 37 MB inline
@@ -57,7 +57,7 @@ def read(
 
     *candidates* (partner code -> TOML) stand in for partner files that are not written yet.  Where *set_aside* is given, the mistakes of
     partners' files go to it, and the configuration is without these partners: for what needs the rest alone.  Raises `ConfigurationFault` with
-    every mistake that the files show by themselves; hub/check.py finds what takes a clock, a database or a socket.
+    every mistake that the files show by themselves; hub/node/check.py finds what takes a clock, a database or a socket.
     """
     path = path.absolute()
     home = path.parent

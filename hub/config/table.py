@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from hub.errors import Mistake
+from hub.domain.errors import Mistake
 
 _REQUIRED: Any = object()
 _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}

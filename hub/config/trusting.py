@@ -7,8 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from hub import algorithms
-from hub.errors import Mistake
+from hub.domain.errors import Mistake
+from hub.security import algorithms
 
 
 def judge(

@@ -6,15 +6,15 @@ from pathlib import Path
 import attrs
 from cryptography import x509
 
-from hub.certificates import Anchors, Identity, Signer
 from hub.config.feed import Place
 from hub.config.incidents import Incidents
 from hub.config.linked import Links
 from hub.config.lookups import Lookups
 from hub.config.officials import Officials
 from hub.config.reports import Reports
-from hub.model import DOCUMENTS, Receive
-from hub.policy import Policy
+from hub.domain.model import DOCUMENTS, Receive
+from hub.partner.policy import Policy
+from hub.security.certificates import Anchors, Identity, Signer
 
 ANY = "*"  #: in a partner's units: it may send for every unit, and receives for none by that
 
@@ -51,7 +51,7 @@ class Partner:
     chain: tuple[x509.Certificate, ...] = ()  #: CAs between those and an anchor, not trusted by themselves
     units: tuple[str, ...] = ()
     calls: tuple[str, ...] | None = (
-        None  #: what it may call, SERVICE or SERVICE.OPERATION; None: what its kind may (`hub.grants`)
+        None  #: what it may call, SERVICE or SERVICE.OPERATION; None: what its kind may (`hub.intake.grants`)
     )
     tells: bool = False  #: it may report figures about any unit
     receive: Receive = Receive.NONE

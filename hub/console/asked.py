@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from hub.console import layout, sessions
-from hub.spool import Octets
+from hub.formats.spool import Octets
 
 #: The cookies.  `__Host-`: the browser takes them over TLS only, for this host and every path of it, and no other host can set them.
 SESSION = "__Host-lienthong"

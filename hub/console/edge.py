@@ -15,14 +15,15 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-from hub import contents, multipart
 from hub.console import asked as given
 from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refused
 from hub.console.pages import Pages
-from hub.database import Journal
-from hub.errors import CallRefused
-from hub.model import Problem
-from hub.spool import Octets
+from hub.domain.errors import CallRefused
+from hub.domain.model import Problem
+from hub.formats import mime
+from hub.formats.spool import Octets
+from hub.journal import blobs
+from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
 
@@ -102,7 +103,7 @@ class Console(Resource):
         request.registerProducer(tap, True)
         number = 0
         while not tap.closed:
-            part = await self._journal.read(contents.part, sha256, number)
+            part = await self._journal.read(blobs.part, sha256, number)
             if not part or tap.closed:
                 break
             request.write(part)
@@ -208,7 +209,7 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
             raise given.too_large()
         return {"form": _pairs(body.read()) if kind == "application/x-www-form-urlencoded" else {}}
     try:
-        fields = multipart.form_data(body, header)
+        fields = mime.form_data(body, header)
     except CallRefused:
         raise given.unproven() from None
     file = fields.pop("file", None)

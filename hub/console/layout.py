@@ -12,11 +12,11 @@ from urllib.parse import quote, urlencode
 import jinja2
 from markupsafe import Markup
 
-from hub.hanoi import HANOI
-from hub.report import svg, words
-from hub.report.charts import plots
-from hub.report.counting import Report
-from hub.report.form import Kind
+from hub.domain.local_time import HANOI
+from hub.report.counting.counting import Report
+from hub.report.form.form import Kind
+from hub.report.output import svg, words
+from hub.report.output.charts import plots
 
 _FOLDER = Path(__file__).parent / "templates"
 

@@ -23,7 +23,6 @@ import attrs
 import structlog
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
-from hub import closing, contents, declarations, search, submission
 from hub.config.reports import Reports
 from hub.console import asked as given
 from hub.console import layout, passwords, reading, sessions, standing, users
@@ -31,21 +30,24 @@ from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refus
 from hub.console.sessions import Session
 from hub.console.turns import Turns
 from hub.console.users import Role
-from hub.database import Journal
-from hub.errors import Rejected, Unready, describe
-from hub.model import Problem
-from hub.plain import still
-from hub.province import Province
-from hub.report import book, sealed, signed
-from hub.report.body import body, findings
-from hub.report.book import Book
-from hub.report.period import containing
-from hub.report.template import Misfilled
-from hub.report.words import groups, sums
-from hub.reportpool import Reader
-from hub.shares import CONSOLE
-from hub.store import Transaction
-from hub.workroom import THRESHOLD, Work
+from hub.domain.errors import Rejected, Unready, describe
+from hub.domain.fair_queue import CONSOLE
+from hub.domain.model import Problem
+from hub.domain.sanitize import still
+from hub.journal import blobs, search
+from hub.report.form import book
+from hub.report.form.book import Book
+from hub.report.form.period import containing
+from hub.report.output.body import body, findings
+from hub.report.output.words import groups, sums
+from hub.report.signed import sealed, signed
+from hub.report.signed.declaration_workbook import Misfilled
+from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.store.group_commit import Journal
+from hub.store.report_pool import Reader
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+from hub.workload import closing, declarations, submission
 
 log = structlog.get_logger()
 
@@ -538,7 +540,7 @@ class Pages:
         sha256, report = kept.message.sha256, kept.said.report
         return Answer(
             stored=sha256,
-            size=await self._journal.read(contents.size, sha256),
+            size=await self._journal.read(blobs.size, sha256),
             content_type=reading.KINDS["xml"],
             filename=f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}.xml",
         )
@@ -573,7 +575,7 @@ class Pages:
                 return self._page("message", visit, {"opened": opened, "names": names})
             case ("content",) if opened.kept:
                 sha256 = opened.message.sha256
-                size = await self._journal.read(contents.size, sha256)
+                size = await self._journal.read(blobs.size, sha256)
                 return Answer(
                     stored=sha256, size=size, content_type="application/octet-stream", filename=f"{identity}.xml"
                 )

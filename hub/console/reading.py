@@ -13,26 +13,29 @@ from itertools import islice
 
 import attrs
 
-from hub import closing, declarations, hanoi, registry, search, submission, workload
 from hub.console import sight, users
 from hub.console.asked import nothing
 from hub.console.users import Role, User
-from hub.declarations import Compared
-from hub.model import Fact, Unit
-from hub.report import formats, listing
-from hub.report.book import Book
-from hub.report.counting import Report, Row
-from hub.report.declaring import Declaration
-from hub.report.evidence import Line, Listed
-from hub.report.family import family
-from hub.report.form import Column, Form, Kind
-from hub.report.listing import Place
-from hub.report.period import Period, PeriodUnreadable, containing, parse
-from hub.report.template import as_template
-from hub.report.template import read as read_template
-from hub.store import Transaction
-from hub.vietnamese import folded
-from hub.workload import Asked, Difference
+from hub.domain import local_time
+from hub.domain.model import Fact, Unit
+from hub.domain.translations import folded
+from hub.journal import search, unit_registry
+from hub.report.counting import listing
+from hub.report.counting.counting import Report, Row
+from hub.report.counting.evidence import Line, Listed
+from hub.report.counting.family import family
+from hub.report.counting.listing import Place
+from hub.report.form.book import Book
+from hub.report.form.form import Column, Form, Kind
+from hub.report.form.period import Period, PeriodUnreadable, containing, parse
+from hub.report.output import formats
+from hub.report.signed.declaration_workbook import as_template
+from hub.report.signed.declaration_workbook import read as read_template
+from hub.report.signed.declaring import Declaration
+from hub.store.transactions import Transaction
+from hub.workload import closing, declarations, submission, unit_report
+from hub.workload.declarations import Compared
+from hub.workload.unit_report import Asked, Difference
 
 #: Facts on one page.
 PAGE = 100
@@ -122,7 +125,7 @@ class Behind:
 def choice(now: datetime, book: Book, chosen: Form | None = None, period: Period | None = None) -> Choice:
     """Return the forms there are, each once, and the periods of this year and the one before, with those *chosen* whatever they are."""
     by_id = {
-        form.id: form for form in sorted(book.forms, key=lambda form: form.since or hanoi.day(now).replace(year=1))
+        form.id: form for form in sorted(book.forms, key=lambda form: form.since or local_time.day(now).replace(year=1))
     }
     if chosen is not None:
         by_id[chosen.id] = chosen
@@ -139,7 +142,7 @@ def choice(now: datetime, book: Book, chosen: Form | None = None, period: Period
 
 def find_units(tx: Transaction, user: User, typed: str) -> Units:
     """Return the units open to *user* that *typed* names, by code or by a part of the name; without it the topmost ones first."""
-    units = registry.units(tx)
+    units = unit_registry.units(tx)
     seen = users.seen(tx, user)
     names = {unit.code: unit.name for unit in units}
     by_code = {unit.code: unit for unit in units}
@@ -178,9 +181,9 @@ def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: s
         if span.text != period:
             raise nothing()
         seen = users.seen(tx, user)
-        if seen is not None and registry.canonical(tx, unit, span.last) not in seen:
+        if seen is not None and unit_registry.canonical(tx, unit, span.last) not in seen:
             raise nothing()
-        asked = workload.ask(tx, unit, period, form, book)
+        asked = unit_report.ask(tx, unit, period, form, book)
     except (PeriodUnreadable, LookupError):
         raise nothing() from None
     if not asked.unit_is_known:
@@ -199,7 +202,7 @@ def count(
     """Return the report, *charted* with those of other periods.  Raises `Refused`."""
     asked = ask(tx, user, book, form, unit, period)
     report = asked.count(now)
-    return Counted(asked.bare, report, workload.beside(tx, report, now, book) if charted else None)
+    return Counted(asked.bare, report, unit_report.beside(tx, report, now, book) if charted else None)
 
 
 def file(
@@ -305,7 +308,7 @@ def shown(cells: Row, column: Column) -> Decimal | int | datetime | None:
 
 def names(tx: Transaction) -> dict[str, str]:
     """Return the names of all units of the province, by code."""
-    return {unit.code: unit.name for unit in registry.units(tx)}
+    return {unit.code: unit.name for unit in unit_registry.units(tx)}
 
 
 def opened(tx: Transaction, user: User, identity: str) -> tuple[sight.Opened, dict[str, str]]:

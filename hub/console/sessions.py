@@ -17,12 +17,13 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub import events, store
 from hub.console import users
 from hub.console.users import User
-from hub.model import Event
-from hub.schema import console_failure, console_session
-from hub.store import Transaction
+from hub.domain.model import Event
+from hub.journal import events
+from hub.store import transactions
+from hub.store.tables import console_failure, console_session
+from hub.store.transactions import Transaction
 
 IDLE = timedelta(minutes=30)  #: a session that is not used for so long is over
 LONGEST = timedelta(hours=12)  #: every session is over after so long
@@ -109,7 +110,7 @@ def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
 def ask(tx: Transaction, name: str, address: str, now: datetime) -> Leave:
     """Say whether *name* may try a password now from *address*; if so, it is counted as failed until `enter` says otherwise."""
     tries = counts(name, address)
-    store.one_at_a_time(tx, [each.name for each in tries])
+    transactions.one_at_a_time(tx, [each.name for each in tries])
     tx.execute(sa.delete(console_failure).where(console_failure.c.until <= now))
     known = _known(name, address)
     wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
@@ -130,7 +131,7 @@ def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, 
     if user is None or users.password(tx, name, to_move=True) != password:
         return None
     tries = counts(name, address)
-    store.one_at_a_time(tx, [each.name for each in tries])
+    transactions.one_at_a_time(tx, [each.name for each in tries])
     pair, place, anywhere = tries
     tx.execute(sa.delete(console_failure).where(console_failure.c.sha256.in_([pair.name, anywhere.name])))
     failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
@@ -148,7 +149,7 @@ def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, 
 def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
     """Undo what `ask` counted, for a try that came to no end."""
     tries = counts(name, address)
-    store.one_at_a_time(tx, [each.name for each in tries])
+    transactions.one_at_a_time(tx, [each.name for each in tries])
     known = _known(name, address)
     wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
     held = {row.sha256: row.failures for row in tx.execute(sa.select(console_failure).where(wanted))}
@@ -222,7 +223,7 @@ def _count(tx: Transaction, which: Count, failures: int, now: datetime) -> None:
 
 
 def _keep(tx: Transaction, sha256: str, values: Mapping[str, object]) -> None:
-    if not store.put_once(tx, console_failure, [{"sha256": sha256, **values}]):
+    if not transactions.put_once(tx, console_failure, [{"sha256": sha256, **values}]):
         tx.execute(sa.update(console_failure).where(console_failure.c.sha256 == sha256).values(**values))
 
 

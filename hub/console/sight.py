@@ -12,20 +12,22 @@ from datetime import datetime
 import attrs
 import sqlalchemy as sa
 
-from hub import contents, deliveries, events, lookups, search
 from hub.console import users
 from hub.console.users import Role, User
-from hub.model import Delivery, Message, MessageState
-from hub.schema import attempt
-from hub.schema import message as table
-from hub.store import Transaction
+from hub.domain.model import Delivery, Message, MessageState
+from hub.journal import blobs, events, search
+from hub.journal.queue import deliveries
+from hub.services.lookups import operations
+from hub.store.tables import attempt
+from hub.store.tables import message as table
+from hub.store.transactions import Transaction
 
 #: So many events, and so many facts, of one message are shown; the rest is counted.
 MOST = 500
 #: What a private message shows of its events.
 _BARE = ("at", "event")
 #: Services whose messages tell what an official asked about a person.
-PRIVATE = frozenset({lookups.NAME})
+PRIVATE = frozenset({operations.NAME})
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +82,7 @@ def message(tx: Transaction, user: User, identity: str) -> Opened | None:
     return Opened(
         message=found,
         private=private,
-        kept=not private and contents.size(tx, found.sha256) is not None,
+        kept=not private and blobs.size(tx, found.sha256) is not None,
         receipt=not private and search.receipt(tx, identity) is not None,
         happened=happened[:MOST],
         more=max(0, len(happened) - MOST),

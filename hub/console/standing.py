@@ -1,6 +1,6 @@
 """Where a report stands in its life, as the console shows it, and what is counted to be given out.  Knows the journal's deeds and a user's sight.
 
-Moves nothing by itself: giving out and taking back are `hub.submission`'s, as at the command line.  Each function is one reading step.
+Moves nothing by itself: giving out and taking back are `hub.workload.submission`'s, as at the command line.  Each function is one reading step.
 """
 
 from collections.abc import Sequence
@@ -8,17 +8,18 @@ from datetime import datetime
 
 import attrs
 
-from hub import contents, revisions, submission
 from hub.console import reading
 from hub.console.users import User
-from hub.errors import Rejected
-from hub.model import Problem
-from hub.report import evidence
-from hub.report.book import Book
-from hub.revisions import Revision
-from hub.store import Transaction
-from hub.submission import Kept
-from hub.workload import Asked
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.journal import blobs
+from hub.report.counting import evidence
+from hub.report.form.book import Book
+from hub.store.transactions import Transaction
+from hub.workload import revisions, submission
+from hub.workload.revisions import Revision
+from hub.workload.submission import Kept
+from hub.workload.unit_report import Asked
 
 #: Before there is a revision: the period runs, or a month of it is not closed yet, or it may be given out.
 RUNNING, MONTH_OPEN, READY = "running", "month-open", "ready"
@@ -85,7 +86,7 @@ def given(tx: Transaction, user: User, book: Book, form: str, unit: str, period:
     """Return the newest revision and its octets, to hold what comes back against; None when none was given out.  Raises `Refused`."""
     asked = reading.ask(tx, user, book, form, unit, period)
     kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
-    return None if kept is None else (kept, contents.octets(tx, kept.message.sha256))
+    return None if kept is None else (kept, blobs.octets(tx, kept.message.sha256))
 
 
 def _counted(tx: Transaction, asked: Asked, now: datetime) -> submission.Counted:

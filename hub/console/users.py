@@ -12,12 +12,13 @@ from enum import StrEnum
 import attrs
 import sqlalchemy as sa
 
-from hub import events, registry, store
 from hub.config import ANY
-from hub.model import Event
-from hub.report.family import family
-from hub.schema import console_session, console_user
-from hub.store import Transaction
+from hub.domain.model import Event
+from hub.journal import events, unit_registry
+from hub.report.counting.family import family
+from hub.store import transactions
+from hub.store.tables import console_session, console_user
+from hub.store.transactions import Transaction
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}", re.ASCII)
 
@@ -82,14 +83,14 @@ def password(tx: Transaction, name: str, *, to_move: bool = False) -> str | None
 
 def unknown(tx: Transaction, units: Iterable[str]) -> list[str]:
     """Return those of *units* that the registry does not hold."""
-    held = {unit.code for unit in registry.units(tx)}
+    held = {unit.code for unit in unit_registry.units(tx)}
     return [code for code in units if code != ANY and code not in held]
 
 
 def add(tx: Transaction, user: User, hashed: str, *, by: str, now: datetime) -> bool:
     """Add *user* with the hash of a password.  False when the name is taken."""
     row = attrs.asdict(user) | {"units": json.dumps(user.units), "role": str(user.role), "password": hashed}
-    if not store.put_once(tx, console_user, [row]):
+    if not transactions.put_once(tx, console_user, [row]):
         return False
     said = {"user": user.name, "role": str(user.role), "units": list(user.units), "by": by}
     events.append(tx, Event("user-added", now, None, None, said))
@@ -123,8 +124,8 @@ def seen(tx: Transaction, user: User) -> frozenset[str] | None:
     """Return the units that are open to *user*: its own and all that are, were or will be below them; None: every unit."""
     if user.sees_all:
         return None
-    units = registry.units(tx)
-    return frozenset(code for own in user.units for code in family(units, registry.canonical(tx, own, date.max)))
+    units = unit_registry.units(tx)
+    return frozenset(code for own in user.units for code in family(units, unit_registry.canonical(tx, own, date.max)))
 
 
 def _end_sessions(tx: Transaction, name: str) -> int:

@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 
 import attrs
 
-from hub.model import Record
+from hub.domain.model import Record
 
 #: Reads a message: its exact octets, when it came, and the hub's id of it.  Raises Rejected with every problem.
 Read = Callable[[bytes, datetime, str], Record]

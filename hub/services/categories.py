@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 
-from hub.errors import Rejected
-from hub.model import Problem, Record
-from hub.plain import storable
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem, Record
+from hub.domain.sanitize import storable
 from hub.services import Service
 
 #: The procedures of the national portal, by the service that gives them.

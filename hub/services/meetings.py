@@ -17,9 +17,10 @@ from typing import Literal
 
 import attrs
 
-from hub import calendar, recurrence
-from hub.calendar import Line, Part, too_large, unreadable
-from hub.model import Fact, Record
+from hub.domain.model import Fact, Record
+from hub.formats import icalendar as calendar
+from hub.formats import rrule
+from hub.formats.icalendar import Line, Part, too_large, unreadable
 from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
@@ -296,7 +297,7 @@ def _repeated(event: Part, reading: _Reading, begins: date | datetime) -> Iterat
     if rule.until:
         until = calendar.moment(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), reading.calendar)
         last = min(last, calendar.local_day(until) + 2 * _DAY)  # what day it is, zones may see a day apart
-    days = recurrence.days(rule, first, last)
+    days = rrule.days(rule, first, last)
     reading.room.take("days", len(days))
     for day in days:
         when = datetime.combine(day, begins.timetz()) if isinstance(begins, datetime) else day
@@ -304,9 +305,9 @@ def _repeated(event: Part, reading: _Reading, begins: date | datetime) -> Iterat
             yield when
 
 
-def _rule(line: Line) -> recurrence.Rule:
+def _rule(line: Line) -> rrule.Rule:
     try:
-        return recurrence.parse(line.value)
+        return rrule.parse(line.value)
     except ValueError as error:
         raise unreadable(f"RRULE: {error}") from None
 

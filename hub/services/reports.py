@@ -9,9 +9,9 @@ from datetime import datetime
 
 from lxml import etree
 
-from hub import markup
-from hub.errors import Rejected
-from hub.model import Problem, Record
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem, Record
+from hub.formats import safe_xml
 from hub.services import Service
 
 NAME = "reports"
@@ -27,7 +27,7 @@ def key(form: str, unit: str, period: str, revision: int) -> str:
 def read(octets: bytes, at: datetime, message: str) -> Record:
     """Return what a sealed report is about: no fact yet.  Raises Rejected."""
     del at, message
-    root = markup.parse(octets)
+    root = safe_xml.parse(octets)
     form, period, total = (root.find(f"{{{REPORT}}}{tag}") for tag in ("Form", "Period", "Total"))
     if root.tag != f"{{{REPORT}}}Report" or form is None or period is None or total is None:
         raise Rejected(Problem("contract-broken", f"{root.tag} is no sealed report"))

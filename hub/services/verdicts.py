@@ -13,10 +13,10 @@ from datetime import datetime
 import attrs
 from lxml import etree
 
-from hub import markup
-from hub.errors import Rejected
-from hub.model import Fact, Problem, Record
-from hub.plain import writable
+from hub.domain.errors import Rejected
+from hub.domain.model import Fact, Problem, Record
+from hub.domain.sanitize import writable
+from hub.formats import safe_xml
 from hub.services import Service, reports
 
 NAME = "verdicts"
@@ -48,7 +48,7 @@ def content(verdict: Verdict) -> bytes:
 
 def read(octets: bytes, at: datetime, message: str) -> Record:
     """Return what a verdict says: one fact of the unit.  Raises Rejected."""
-    root = markup.parse(octets)
+    root = safe_xml.parse(octets)
     said = {word: root.get(word, "") for word in _WORDS}
     if root.tag != _tag("Verdict") or not all(said.values()):
         raise Rejected(Problem("contract-broken", f"{root.tag} is no verdict, or not all of one"))
@@ -73,7 +73,7 @@ def read(octets: bytes, at: datetime, message: str) -> Record:
 
 def reasons(octets: bytes) -> tuple[str, ...]:
     """Return the reasons that a verdict, as `content` writes it, gives."""
-    return tuple(each.text or "" for each in markup.parse(octets).iterfind(_tag("Reason")))
+    return tuple(each.text or "" for each in safe_xml.parse(octets).iterfind(_tag("Reason")))
 
 
 def _tag(local: str) -> str:

@@ -10,10 +10,10 @@ from lxml import etree
 
 from adapters.bkav import parts
 from adapters.bkav.parts import EDOC, apart, together
-from hub import packet
-from hub.demo import packets
-from hub.demo.packets import Answered, Variation
-from hub.shape import QCVN
+from hub.demo.plan import packets
+from hub.demo.plan.packets import Answered, Variation
+from hub.edxml import packet
+from hub.edxml.schema import QCVN
 from tests.packets import document
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=30).filter(str.strip)

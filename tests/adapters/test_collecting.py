@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import adapters
-from hub.model import Arrival, Collected, Collector, Judged, Reply
-from hub.terms import Terms
+from hub.domain.model import Arrival, Collected, Collector, Judged, Reply
+from hub.partner.adapter_settings import Terms
 from tests.pki import NOW, partner
 
 SOAP = '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Header>%s</s:Header><s:Body>%s</s:Body></s:Envelope>'

@@ -12,9 +12,7 @@ from cryptography import x509
 from lxml import etree
 
 import adapters
-from hub import envelope, signature
-from hub.certificates import Anchors
-from hub.model import (
+from hub.domain.model import (
     Accepted,
     Answer,
     Arrival,
@@ -31,7 +29,10 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.terms import Terms
+from hub.partner.adapter_settings import Terms
+from hub.security import wss_verify
+from hub.security.certificates import Anchors
+from hub.soap import envelope
 from tests.pki import NOW, partner
 
 FOLDER = Path(adapters.__file__).parent
@@ -163,7 +164,7 @@ def check_request(case, number, request: Request):
     if expected.suffix == ".http":
         check_http(request, expected.read_bytes())
         return
-    verified = signature.verify(etree.fromstring(request.body), [partner("hub").certificate], NOW, max_age=MAX_AGE)
+    verified = wss_verify.verify(etree.fromstring(request.body), [partner("hub").certificate], NOW, max_age=MAX_AGE)
     assert plain(envelope.only_child(verified.body)) == plain(etree.parse(expected).getroot())
 
 

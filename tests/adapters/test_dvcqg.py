@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 import adapters
-from hub import setup
-from hub.agreement import adapter_mistakes
 from hub.config import read
-from hub.model import Accepted, Consignment, Message, MessageState, Postponed, Refused, Reply, Unavailable
-from hub.terms import Terms
+from hub.domain.model import Accepted, Consignment, Message, MessageState, Postponed, Refused, Reply, Unavailable
+from hub.node import init_province
+from hub.node.consistency import adapter_mistakes
+from hub.partner.adapter_settings import Terms
 from tests.pages import DOCS, fenced
 from tests.pki import NOW, partner
 
@@ -228,7 +228,7 @@ def test_what_is_no_message_of_dossiers_is_refused_without_a_call():
 
 def test_the_configuration_that_the_how_to_shows_is_right(tmp_path):
     home = tmp_path / "tinh"
-    setup.write(home, setup.Ports(8443, 8444, 9001, 9002), NOW)
+    init_province.write(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
     [shown] = fenced((DOCS / "howto/national-portal.md").read_text("utf-8"), "toml")
     (home / "partners/dvcqg.toml").write_text(shown, "utf-8")
     (home / "partners/dvcqg.password").write_text("mat-khau-mau\n", "utf-8")

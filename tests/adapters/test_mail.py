@@ -20,10 +20,10 @@ import adapters
 from adapters.mail import Mail, opening, parts
 from adapters.mail.addresses import Addresses, Unusable
 from adapters.mail.parts import Cutter
-from hub.certificates import Anchors
-from hub.model import Accepted, Collected, Refused, Reply, Request, Unavailable
-from hub.signing import sign_packet
-from hub.terms import Terms
+from hub.domain.model import Accepted, Collected, Refused, Reply, Request, Unavailable
+from hub.partner.adapter_settings import Terms
+from hub.security.certificates import Anchors
+from hub.security.signing import sign_packet
 from tests import packets, pki
 from tests.effort import signatures
 from tests.mailing import CONTENT, consignment, mail, signed

@@ -8,9 +8,9 @@ import pytest
 
 import adapters
 from adapters.ngsp import services
-from hub import lookups
-from hub.model import Answer, Query, Refused, Unavailable
-from hub.terms import Terms
+from hub.domain.model import Answer, Query, Refused, Unavailable
+from hub.partner.adapter_settings import Terms
+from hub.services.lookups import operations
 from tests.offices import hold, opened
 from tests.pki import partner
 
@@ -199,5 +199,5 @@ def test_what_an_answer_says_can_be_said_on():
     said = {"status": "1", "orderNumber": f"A{chr(0xD800)}", "message": "a\x01 b\x00"}
     found = services.BY_OPERATION["OrderPostalReturn"].read(said, {"order-accepted": "1"})
     assert isinstance(found, Answer)
-    assert lookups.recalled(lookups.written(found)) == found
-    assert lookups.answered("OrderPostalReturn", "q", found, NOW) is not None
+    assert operations.recalled(operations.written(found)) == found
+    assert operations.answered("OrderPostalReturn", "q", found, NOW) is not None

@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 import adapters
-from hub import drop
-from hub.model import Arrival, Collected, Collector, Judged, Unavailable
-from hub.terms import Terms
+from hub.delivery import file_transport
+from hub.domain.model import Arrival, Collected, Collector, Judged, Unavailable
+from hub.partner.adapter_settings import Terms
 from tests.pki import NOW, partner
 
 GOOD: dict[str, Any] = {
@@ -38,7 +38,7 @@ def collected(root: Path) -> tuple[Any, list[str]]:
             arrived.append(step.message_id.partition(" ")[0])
             said = Judged(True)
         else:
-            said = drop._do(step, root)
+            said = file_transport._do(step, root)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_reply_that_cannot_be_read_arrives_as_it_is_and_holds_up_nothing(tmp_p
 
 def test_files_that_stay_hold_up_no_other(tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.json").write_bytes(b" " * (drop.LARGEST + 1))
+    (tmp_path / "in/a.json").write_bytes(b" " * (file_transport.LARGEST + 1))
     (tmp_path / f"in/{'b' * 245}.json").write_text(json.dumps(GOOD))
     for number in range(60):
         (tmp_path / f"in/c{number:02}.json").write_text(json.dumps(GOOD | {"status": "what?"}))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import adapters
 from adapters.vxp import answers, signing
-from hub import vietnamese
-from hub.model import (
+from hub.domain import translations
+from hub.domain.model import (
     Accepted,
     Answer,
     Arrival,
@@ -25,7 +25,7 @@ from hub.model import (
     Reply,
     Unavailable,
 )
-from hub.terms import Notes, Terms
+from hub.partner.adapter_settings import Notes, Terms
 from tests.pki import NOW, partner
 
 URL = "http://xrd.example.vn:8080/XrdAdapter/adapter"
@@ -293,4 +293,4 @@ def test_what_must_be_set_is_named_by_the_check():
 
 
 def test_what_a_setting_expects_is_said_in_vietnamese():
-    assert all(vietnamese.of(setting.expected) for setting in adapters.settings("vxp"))
+    assert all(translations.of(setting.expected) for setting in adapters.settings("vxp"))

@@ -22,15 +22,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hub import answers, calls, contract, envelope, journal, registry, signing, store
-from hub.admission import judge_message
-from hub.carriage import Manner
 from hub.config import read
-from hub.demo import postgres
-from hub.hanoi import day
-from hub.ids import new_id
-from hub.opening import open_call
-from hub.province import Province
+from hub.demo.run import postgres
+from hub.domain.ids import new_id
+from hub.domain.local_time import day
+from hub.intake.admission import judge_message
+from hub.intake.verification import open_call
+from hub.journal import messages, unit_registry
+from hub.security import signing
+from hub.soap import documents_requests, documents_responses, envelope, wsdl
+from hub.soap.attachments import Manner
+from hub.store import transactions
+from hub.units.province import Province
 from tests.bench import against, attacks, claims, closing, reports
 from tests.bench.load import over_soap, signed_calls
 from tests.running import RunningHub
@@ -38,24 +41,26 @@ from tests.running import RunningHub
 
 def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, float]:
     """Do the same steps here, one after another, each with a commit of its own."""
-    config, documents = read(hub.config), contract.load("documents")
-    units = store.open_journal(config.database_url, pooled=False)
-    with store.reading(units) as tx:
-        province = Province.of(config, registry.roll(tx, day(datetime.now(UTC))))
+    config, documents = read(hub.config), wsdl.load("documents")
+    units = transactions.open_journal(config.database_url, pooled=False)
+    with transactions.reading(units) as tx:
+        province = Province.of(config, unit_registry.roll(tx, day(datetime.now(UTC))))
     units.dispose()
-    engine = store.open_journal(f"sqlite:///{place / 'bare.db'}")
-    store.upgrade(engine)
+    engine = transactions.open_journal(f"sqlite:///{place / 'bare.db'}")
+    transactions.upgrade(engine)
     partner = config.partners["sotttt"]
     begun, spent = time.perf_counter(), time.process_time()
     for body in bodies:
         now = datetime.now(UTC)
         opened = open_call(body, Manner(), (partner,), partner.certificates[0], province, documents, now)
-        assert isinstance(opened.call, calls.SendDocument)
+        assert isinstance(opened.call, documents_requests.SendDocument)
         entry = judge_message(opened.call, partner, province, documents.name, now, new_id(now))
-        with store.writing(engine) as tx:
-            taken = journal.take(tx, entry, province.routes)
+        with transactions.writing(engine) as tx:
+            taken = messages.take(tx, entry, province.routes)
         assert taken.receipt is not None, taken.problems
-        signing.sign(envelope.answer(answers.taken("SendDocument", taken.id, taken.receipt)), config.identity, now)
+        signing.sign(
+            envelope.answer(documents_responses.taken("SendDocument", taken.id, taken.receipt)), config.identity, now
+        )
     elapsed, spent = time.perf_counter() - begun, time.process_time() - spent
     engine.dispose()
     return {"per_second": len(bodies) / elapsed, "cpu_us": spent / len(bodies) * 1e6}

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from hub import store
-from hub.schema import write_instant
+from hub.store import transactions
+from hub.store.tables import write_instant
 
 #: name -> how many deliveries each lane holds, as a part of all: everything by itself, or 50 very long lanes.
 SHAPES = {"free": None, "50 lanes": 50}
@@ -35,7 +35,7 @@ insert into delivery (id, message, recipient, via, partner, state, attempts, due
 
 
 def fill(
-    tx: store.Transaction,
+    tx: transactions.Transaction,
     count: int,
     at: datetime,
     *,

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub import claims, sight, store
-from hub.claims import Exchange
-from hub.demo import postgres
-from hub.lifecycle import Verdict
-from hub.model import State
+from hub.demo.run import postgres
+from hub.domain.lifecycle import Verdict
+from hub.domain.model import State
+from hub.journal.queue import claims, queue_view
+from hub.journal.queue.claims import Exchange
+from hub.store import transactions
 from tests.bench.backlog import SHAPES, fill, settle_down
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -30,16 +31,16 @@ def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float]:
     """Look, claim four messages and settle them; return the milliseconds each took."""
     took = []
     begun = time.perf_counter()
-    with store.reading(engine) as tx:
-        assert [queue.partner for queue in sight.see(tx, now).queues if queue.oldest] == ["vpub"]
+    with transactions.reading(engine) as tx:
+        assert [queue.partner for queue in queue_view.see(tx, now).queues if queue.oldest] == ["vpub"]
     took.append(time.perf_counter() - begun)
     begun = time.perf_counter()
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         taken_on = claims.claim(tx, "vpub", now, limit=4, holder="node", lease=LEASE, concurrency=4)
     took.append(time.perf_counter() - begun)
     assert len(taken_on) == 4
     begun = time.perf_counter()
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         for each in taken_on:
             assert claims.settle(tx, each, "accepted", Verdict(State.DELIVERED), Exchange(), now)
     took.append(time.perf_counter() - begun)
@@ -66,9 +67,11 @@ def rows(most: int) -> Iterator[dict[str, object]]:
                 for count in (1_000, most):
                     place = around.enter_context(tempfile.TemporaryDirectory())
                     server = around.enter_context(postgres.Server.open()) if database == "postgresql" else None
-                    engine = store.open_journal(server.url() if server else f"sqlite:///{Path(place) / 'hub.db'}")
+                    engine = transactions.open_journal(
+                        server.url() if server else f"sqlite:///{Path(place) / 'hub.db'}"
+                    )
                     around.callback(engine.dispose)
-                    store.upgrade(engine)
+                    transactions.upgrade(engine)
                     with engine.connect() as connection, connection.begin():
                         fill(connection, count, START, lanes=lanes)
                     settle_down(engine)

@@ -20,12 +20,13 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from hub import closing, store, workload
-from hub.demo import postgres
-from hub.report.book import shipped
-from hub.report.dates import begin
-from hub.report.period import parse
-from hub.schema import fact, unit, write_instant
+from hub.demo.run import postgres
+from hub.report.counting.dates import begin
+from hub.report.form.book import shipped
+from hub.report.form.period import parse
+from hub.store import transactions
+from hub.store.tables import fact, unit, write_instant
+from hub.workload import closing, unit_report
 
 UNITS = 989
 YEAR = "2026"
@@ -116,7 +117,7 @@ class _Story:
 
 def fill(engine: sa.Engine, facts: int) -> int:
     """Write about *facts* facts, and the units; return how many."""
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         tx.execute(sa.insert(unit), [{"code": code, "name": code, "parent": parent} for code, parent in codes()])
     count, raw = 0, engine.raw_connection()
     try:
@@ -159,16 +160,16 @@ def _quoted(name: str) -> str:
 
 def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") -> None:
     """Close the month *text* of every form; report the seconds of each, and the most memory it took."""
-    engine, chosen = store.open_journal(url, pooled=False), shipped()
+    engine, chosen = transactions.open_journal(url, pooled=False), shipped()
     took: dict[str, float] = {}
     rows = facts = 0
     for name in sorted({form.id for form in chosen.forms if form.service}):
         begun = time.perf_counter()
         period = parse(text)
-        with store.reading(engine) as tx:
+        with transactions.reading(engine) as tx:
             draft = closing.work_out(tx, chosen, name, period, closing.may_close(period))
         read = time.perf_counter()
-        with store.writing(engine) as tx:
+        with transactions.writing(engine) as tx:
             closing.settle(tx, draft, "bench")
         took[name] = time.perf_counter() - begun
         took["written"] = took.get("written", 0.0) + time.perf_counter() - read
@@ -183,8 +184,8 @@ def opened(engine: sa.Engine, code: str, period: str, form: str) -> float:
     took = []
     for _ in range(5):
         begun = time.perf_counter()
-        with store.reading(engine) as tx:
-            workload.ask(tx, code, period, form).count(datetime.now(UTC))
+        with transactions.reading(engine) as tx:
+            unit_report.ask(tx, code, period, form).count(datetime.now(UTC))
         took.append((time.perf_counter() - begun) * 1e3)
     return sorted(took)[2]
 
@@ -195,9 +196,9 @@ def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
         place = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="closing-bench-")))
         server = around.enter_context(postgres.Server.open()) if database == "postgresql" else None
         url = server.url() if server else f"sqlite:///{place / 'hub.db'}"
-        engine = store.open_journal(url, pooled=False)
+        engine = transactions.open_journal(url, pooled=False)
         around.callback(engine.dispose)
-        store.upgrade(engine)
+        transactions.upgrade(engine)
         begun = time.perf_counter()
         count = fill(engine, facts)
         yield {"database": database, "facts": count, "filled_s": time.perf_counter() - begun}

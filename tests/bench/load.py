@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hub import calls, envelope, signing
-from hub.certificates import Identity
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
+from hub.security import signing
+from hub.security.certificates import Identity
+from hub.soap import documents_requests, envelope
 from tests.running import RunningHub
 
 HEADERS = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": '"urn:lienthong:documents:1/SendDocument"'}
@@ -35,8 +36,8 @@ def signed_calls(hub: RunningHub, name: str, count: int, size: int) -> list[byte
             promulgated=date(2026, 11, 20),
             attachments=[("a.txt", os.urandom(size))],
         )
-        call = calls.SendDocument(packet, f"{name}-{number}")
-        made.append(signing.sign(envelope.wrap(calls.element(call)), identity, datetime.now(UTC)))
+        call = documents_requests.SendDocument(packet, f"{name}-{number}")
+        made.append(signing.sign(envelope.wrap(documents_requests.element(call)), identity, datetime.now(UTC)))
     return made
 
 

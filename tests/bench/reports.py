@@ -1,7 +1,7 @@
 """What a large report takes, and what it takes from the exchange: `./dev bench --report [--facts 450000] [DB=postgresql]`.
 
 One unit has so many facts of documents, and as many of dossiers, all of one month, written straight into the tables.  Each report is read in
-a process of its own, as the hub does it (hub/reportworker.py): its seconds, its CPU and by how much its memory grew are those of that process.
+a process of its own, as the hub does it (hub/store/report_worker.py): its seconds, its CPU and by how much its memory grew are those of that process.
 The ratio is to the time that as many RSA-2048 signatures as a hundredth of the facts take in the same process: it says what the figures
 would be on another machine.
 """
@@ -23,14 +23,16 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from hub import registry, search, store, workload
-from hub.demo import postgres
-from hub.model import Unit
-from hub.report import formats
-from hub.report.dates import begin
-from hub.report.period import parse
-from hub.schema import fact, write_instant
-from hub.workload import Asked
+from hub.demo.run import postgres
+from hub.domain.model import Unit
+from hub.journal import search, unit_registry
+from hub.report.counting.dates import begin
+from hub.report.form.period import parse
+from hub.report.output import formats
+from hub.store import transactions
+from hub.store.tables import fact, write_instant
+from hub.workload import unit_report
+from hub.workload.unit_report import Asked
 
 UNIT, PERIOD = "H55.13", "2026-10"
 NOW = datetime(2026, 11, 5, tzinfo=UTC)
@@ -103,28 +105,28 @@ def write(engine: sa.Engine, rows: list[Row]) -> None:
         raw.close()
 
 
-def _numbers(_tx: store.Transaction, asked: Asked) -> object:
+def _numbers(_tx: transactions.Transaction, asked: Asked) -> object:
     return asked.count(NOW).total
 
 
-def _sealed(_tx: store.Transaction, asked: Asked) -> object:
+def _sealed(_tx: transactions.Transaction, asked: Asked) -> object:
     with asked.gathered(NOW) as gathered:
         return gathered.listing.summary
 
 
-def _explained(_tx: store.Transaction, asked: Asked) -> object:
+def _explained(_tx: transactions.Transaction, asked: Asked) -> object:
     column = "received" if asked.form.id == "edoc" else "settled"
     with asked.behind(column, NOW) as behind:
         return len(behind), next(behind.facts())
 
 
-def _listed(_tx: store.Transaction, asked: Asked) -> object:
+def _listed(_tx: transactions.Transaction, asked: Asked) -> object:
     with asked.gathered(NOW) as gathered:
         return sum(1 for _ in gathered.listing)
 
 
-def _file(kind: str) -> Callable[[store.Transaction, Asked], object]:
-    def write_file(tx: store.Transaction, asked: Asked) -> object:
+def _file(kind: str) -> Callable[[transactions.Transaction, Asked], object]:
+    def write_file(tx: transactions.Transaction, asked: Asked) -> object:
         with asked.gathered(NOW) as gathered:
             lines = search.NamedLines(tx, gathered.listing)
             return len(formats.write(kind, gathered.report, asked.names, lines, "vi", None))
@@ -133,7 +135,7 @@ def _file(kind: str) -> Callable[[store.Transaction, Asked], object]:
 
 
 #: What is measured: as the page of the console, GetWorkloadReport, `--explain` and the page behind a number, `--facts`, and files.
-WAYS: dict[str, Callable[[store.Transaction, Asked], object]] = {
+WAYS: dict[str, Callable[[transactions.Transaction, Asked], object]] = {
     "numbers": _numbers,
     "sealed": _sealed,
     "explain": _explained,
@@ -153,14 +155,14 @@ def measure_one(url: str, form: str, way: str, facts: int, done: "multiprocessin
     """Read one report, and tell what it took."""
     gc.freeze()  # as the hub's own processes do
     gc.set_threshold(100_000)
-    engine, key = store.open_journal(url, pooled=False), generate_private_key(65537, 2048)
+    engine, key = transactions.open_journal(url, pooled=False), generate_private_key(65537, 2048)
     cpu = time.process_time()
     for _ in range(facts // 100):
         key.sign(b"x", PKCS1v15(), SHA256())
     signing, before = time.process_time() - cpu, _peak()
     cpu, begun = time.process_time(), time.perf_counter()
-    with store.reading(engine) as tx:
-        WAYS[way](tx, workload.ask(tx, UNIT, PERIOD, form))
+    with transactions.reading(engine) as tx:
+        WAYS[way](tx, unit_report.ask(tx, UNIT, PERIOD, form))
     took = time.process_time() - cpu
     done.put(
         {
@@ -179,11 +181,11 @@ def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
         place = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="reports-bench-")))
         server = around.enter_context(postgres.Server.open()) if database == "postgresql" else None
         url = server.url() if server else f"sqlite:///{place / 'hub.db'}"
-        engine = store.open_journal(url, pooled=False)
+        engine = transactions.open_journal(url, pooled=False)
         around.callback(engine.dispose)
-        store.upgrade(engine)
-        with store.writing(engine) as tx:
-            registry.put(tx, [Unit("H55", "H55", None), Unit(UNIT, UNIT, "H55")])
+        transactions.upgrade(engine)
+        with transactions.writing(engine) as tx:
+            unit_registry.put(tx, [Unit("H55", "H55", None), Unit(UNIT, UNIT, "H55")])
         context = multiprocessing.get_context("spawn")
         for form, service in FORMS.items():
             write(engine, made(UNIT, service, facts))

@@ -5,7 +5,7 @@ One module a reader, named in `READERS`.  Each has:
 * `DIMENSIONS`: name -> the hub's own bound for it, or None.  A dimension is a number of something: blocks, elements, depth, records.
 * `FILLER`: the dimension that uses up what room the drawn pair leaves.
 * `FORMS`: name -> the values that are drawn with the dimensions: where something stands, how it is signed.
-* `WORST`: what is known to be dear, as counts and forms; the filler is added where it is not counted.  `hub.cost.WORST` states what it may cost.
+* `WORST`: what is known to be dear, as counts and forms; the filler is added where it is not counted.  `hub.formats.xml_cost.WORST` states what it may cost.
 * `build(counts, form)`: the octets of a message; quick, and longer when a count is larger.  What is not in `counts` is as in an honest one.
 * `finish(content, form)`: the message as it is sent: signed, where that is what the reader needs.
 * `read(content)`: what the hub does with it, all that a call has to wait for.  It raises Rejected for what it refuses.

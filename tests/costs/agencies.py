@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 
-from hub import agencylist
-from hub.errors import Rejected
-from hub.model import Problem
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.units import national_agencies
 
 DIMENSIONS: dict[str, int | None] = {
     "rows": None,
@@ -67,6 +67,6 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 
 def read(content: bytes) -> None:
-    _, _, mistakes = agencylist.read(content, "list", (), "H55")
+    _, _, mistakes = national_agencies.read(content, "list", (), "H55")
     if mistakes:
         raise Rejected(Problem("list-unreadable", str(mistakes[0])[:60]))

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from hub import admission, contract
-from hub.errors import Rejected
-from hub.recorddesk import Given, RecordDesk
-from hub.report import declaring
+from hub.domain.errors import Rejected
+from hub.intake import admission
+from hub.intake.records_endpoint import Given, RecordDesk
+from hub.report.signed import declaring
+from hub.soap import wsdl
 from tests.costs import filling, stage
 from tests.pki import NOW
 from tests.signatures import Layout
@@ -28,7 +29,7 @@ WORST = [
     ({"each": 1, "strangers": 2000}, {"place": "call", "figure": "1"}),
     ({"unknown": 490}, {"place": "figures", "figure": "1.5"}),
 ]
-CONTRACT = contract.load("reports")
+CONTRACT = wsdl.load("reports")
 SERVICE = declaring.service()
 DESK = RecordDesk(CONTRACT, SERVICE, cast("Any", None))
 _FORM, _PERIOD, _COLUMN = "edoc", "2026-10", "sent"

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from hub import admission, contract
-from hub.errors import Rejected
-from hub.recorddesk import Given, RecordDesk
+from hub.domain.errors import Rejected
+from hub.intake import admission
+from hub.intake.records_endpoint import Given, RecordDesk
 from hub.services import services
 from hub.services.dossiers.results import NAME
+from hub.soap import wsdl
 from tests import dossiers
 from tests.costs import filling, stage
 from tests.pki import NOW
@@ -29,7 +30,7 @@ WORST = [
     ({"wrong": 3}, {"operation": "sync", "place": "record"}),
     ({}, {"operation": "statistic", "place": "record"}),
 ]
-CONTRACT = contract.load("dossiers")
+CONTRACT = wsdl.load("dossiers")
 DESK = RecordDesk(CONTRACT, services()[NAME], cast("Any", None))
 
 

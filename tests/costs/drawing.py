@@ -10,7 +10,7 @@ import attrs
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
-from hub.errors import Rejected
+from hub.domain.errors import Rejected
 from tests import pki
 
 #: The machine that bounds are stated for makes an RSA-2048 signature in so many seconds.

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from lxml import etree
 
-from hub import calls, xmldsig
+from hub.security import xmldsig
+from hub.soap import documents_requests
 from tests.costs import filling, stage
 from tests.packets import document
 from tests.signatures import EXCLUSIVE, INCLUSIVE, Layout, c14n
@@ -35,7 +36,7 @@ WORST = [
     ({"attributes": 30, "signed": 1}, {"place": "signed", "transform": "inclusive"}),
     ({"declared": 30, "signed": 1}, {"place": "signed", "transform": "plain"}),
 ]
-_OPERATION = etree.tostring(calls.element(calls.SendDocument(document(), "m-1"))).decode()
+_OPERATION = etree.tostring(documents_requests.element(documents_requests.SendDocument(document(), "m-1"))).decode()
 
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from hub.markup import LIMITS
+from hub.formats.safe_xml import LIMITS
 
 #: What `fill` knows.
 DIMENSIONS: dict[str, int | None] = {

@@ -5,9 +5,9 @@ from functools import cache
 
 from adapters.mail import opening, parts
 from adapters.mail.addresses import Unusable
-from hub.certificates import Anchors
-from hub.errors import Rejected
-from hub.model import Problem
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.security.certificates import Anchors
 from tests import pki
 from tests.pki import NOW
 

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 
 from lxml import etree
 
-from hub import calls, carriage, multipart
+from hub.formats import mime
+from hub.soap import attachments, documents_requests
 from tests.costs import filling, stage
 from tests.packets import document
 from tests.signatures import Layout
 
 DIMENSIONS: dict[str, int | None] = {
     **filling.DIMENSIONS,
-    "parts": multipart.MOST_PARTS - 2,
-    "header": multipart.MOST_HEADER - 500,  # octets of each part's
+    "parts": mime.MOST_PARTS - 2,
+    "header": mime.MOST_HEADER - 500,  # octets of each part's
     "fields": 400,  # of each part's header
     "folds": 400,  # of one field
     "lookalikes": None,  # beginnings of a boundary
@@ -30,14 +31,14 @@ WORST = [
     ({"gaps": 10_000}, {"carriage": "mtom", "place": "block", "boundary": "b"}),
     ({"lookalikes": 1000}, {"carriage": "swa", "place": "block", "boundary": "b"}),
 ]
-_OPERATION = etree.tostring(calls.element(calls.SendDocument(document(), "m-1"))).decode()
+_OPERATION = etree.tostring(documents_requests.element(documents_requests.SendDocument(document(), "m-1"))).decode()
 _INCLUDED = re.compile(rb"<xop:Include[^>]*>")
 _INCLUDE = '<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:{}"/>'
 
 
-def _manner(boundary: str) -> carriage.Manner:
+def _manner(boundary: str) -> attachments.Manner:
     kind = 'type="application/xop+xml"; start-info="text/xml"' if boundary[0] == "b" else 'type="text/xml"'
-    return carriage.manner(f'multipart/related; {kind}; boundary="{boundary}"', '""')
+    return attachments.manner(f'multipart/related; {kind}; boundary="{boundary}"', '""')
 
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from hub.errors import Rejected
+from hub.domain.errors import Rejected
 from tests.costs import filling, stage
 from tests.packets import Seal, document
 

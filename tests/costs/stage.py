@@ -9,23 +9,25 @@ from tempfile import TemporaryDirectory
 import attrs
 from lxml import etree
 
-from hub import admission, calls, config, contract, opening
-from hub.carriage import Manner
-from hub.certificates import Anchors, Identity
-from hub.contract import Contract
-from hub.journal import Entry
-from hub.model import Receive, Unit
-from hub.opening import Opened, Read
-from hub.policy import Policy
-from hub.province import Province
-from hub.spool import Drawer, Octets
+from hub import config
+from hub.domain.model import Receive, Unit
+from hub.formats.spool import Drawer, Octets
+from hub.intake import admission, verification
+from hub.intake.verification import Opened, Read
+from hub.journal.messages import Entry
+from hub.partner.policy import Policy
+from hub.security.certificates import Anchors, Identity
+from hub.soap import documents_requests, wsdl
+from hub.soap.attachments import Manner
+from hub.soap.wsdl import Contract
+from hub.units.province import Province
 from tests import homes, pki
 from tests.pki import NOW
 from tests.signatures import DS, EXCLUSIVE, WSU, forge, plain
 
 CA = pki.authority()
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
-DOCUMENTS = contract.load("documents")
+DOCUMENTS = wsdl.load("documents")
 
 
 @cache
@@ -44,13 +46,13 @@ def province() -> Province:
 
 
 def open_call(
-    body: bytes, manner: Manner | None = None, described: Contract = DOCUMENTS, read: Read = calls.read
+    body: bytes, manner: Manner | None = None, described: Contract = DOCUMENTS, read: Read = documents_requests.read
 ) -> Opened:
     """Open a call of `me`."""
     whose, drawer = province(), Drawer()
     callers = (whose.config.partners["me"],)
     try:
-        return opening.open_call(
+        return verification.open_call(
             Octets.of(body), manner or Manner(), callers, ME.certificate, whose, described, NOW, drawer, read
         )
     finally:
@@ -60,7 +62,7 @@ def open_call(
 def judge_packet(packet: bytes) -> Entry:
     """Judge a packet that `me` sends.  Raises Rejected when it is refused."""
     whose = province()
-    call = calls.SendDocument(packet)
+    call = documents_requests.SendDocument(packet)
     return admission.judge_message(call, whose.config.partners["me"], whose, "documents", NOW, "id")
 
 

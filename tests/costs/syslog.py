@@ -3,10 +3,10 @@
 import contextlib
 from collections.abc import Mapping
 
-from hub import syslog
-from hub.errors import Rejected
+from hub.domain.errors import Rejected
+from hub.formats import syslog
+from hub.formats.syslog import Stream, Unframed
 from hub.services.incidents import RULES, of_line
-from hub.syslog import Stream, Unframed
 from tests.pki import NOW
 
 DIMENSIONS: dict[str, int | None] = {

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from hub import cost
+from hub.formats import xml_cost
 from tests.costs import READERS, drawing, load
 
 SMALL, LARGE = 64_000, 2_000_000
@@ -55,10 +55,10 @@ def test_200_pairs_of_dimensions_find_nothing_dear(size, capsys):
 
 
 def test_nothing_is_stated_to_cost_more_than_is_promised():
-    assert cost.WORST.keys() == set(READERS)
+    assert xml_cost.WORST.keys() == set(READERS)
     for reader in READERS:
         for size, bound in BOUNDS.items():
-            assert cost.worst(reader, size) <= bound
+            assert xml_cost.worst(reader, size) <= bound
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -67,7 +67,7 @@ def test_the_worst_that_is_known_costs_no_more_than_is_stated(reader):
     for counts, form in module.WORST:
         for size in (SMALL,) if module.FILLER in counts else (SMALL, 3 * SMALL):
             content = drawing.filled(module, counts, form, size)
-            stated = cost.worst(reader, len(content))
+            stated = xml_cost.worst(reader, len(content))
             seconds, said = drawing.seconds_of(module.read, content)
             if seconds > stated:
                 seconds = min(drawing.seconds_of(module.read, content)[0] for _ in range(3))

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from hub import calls, cost, envelope, signing
-from hub.workroom import THRESHOLD
+from hub.formats import xml_cost
+from hub.runtime.thread_pool import THRESHOLD
+from hub.security import signing
+from hub.soap import documents_requests, envelope
 from tests.costs import declarations, dossiers, drawing, stage
 from tests.costs import envelope as envelopes
 from tests.costs import packet as packets
@@ -15,10 +17,10 @@ from tests.pki import NOW
 
 ROOM = 0.005  #: seconds of CPU, of the machine that bounds are stated for
 READERS: dict[str, Any] = {
-    "envelope": (envelopes, cost.estimate_call),
-    "packet": (packets, cost.estimate_packet),
-    "dossiers": (dossiers, cost.estimate_record),
-    "declarations": (declarations, cost.estimate_record),
+    "envelope": (envelopes, xml_cost.estimate_call),
+    "packet": (packets, xml_cost.estimate_packet),
+    "dossiers": (dossiers, xml_cost.estimate_record),
+    "declarations": (declarations, xml_cost.estimate_record),
 }
 PAIRS = 30
 SIGNED = 6000  #: what its signature adds to an estimate, at most
@@ -26,10 +28,12 @@ SIGNED = 6000  #: what its signature adds to an estimate, at most
 
 def test_an_honest_call_of_8_kb_is_read_on_the_reactors_thread():
     packet = document("Nội dung văn bản. " * 100)
-    call = signing.sign(envelope.wrap(calls.element(calls.SendDocument(packet))), stage.ME, NOW)
+    call = signing.sign(
+        envelope.wrap(documents_requests.element(documents_requests.SendDocument(packet))), stage.ME, NOW
+    )
     assert len(call) > 8 * 1024
-    assert cost.estimate_call(call) < THRESHOLD
-    assert cost.estimate_packet(packet) < THRESHOLD
+    assert xml_cost.estimate_call(call) < THRESHOLD
+    assert xml_cost.estimate_packet(packet) < THRESHOLD
 
 
 @pytest.mark.parametrize("reader", READERS)

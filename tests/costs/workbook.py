@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import shake_128
 
-from hub.errors import Rejected
-from hub.model import Problem
-from hub.report import spreadsheet
-from hub.report.spreadsheet import Unreadable
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.report.signed import xlsx_reader
+from hub.report.signed.xlsx_reader import Unreadable
 
 DIMENSIONS: dict[str, int | None] = {
     "cells": None,  # of a row
     "rows": None,
     "texts": None,  # shared ones
     "runs": None,  # of one shared text
-    "letters": spreadsheet.LONGEST,  # of one shared text
-    "sheets": spreadsheet.SHEETS,  # that are the same part
-    "parts": spreadsheet.PARTS,
+    "letters": xlsx_reader.LONGEST,  # of one shared text
+    "sheets": xlsx_reader.SHEETS,  # that are the same part
+    "parts": xlsx_reader.PARTS,
     "relations": None,
     "attributes": 60,  # of a cell
     "space": None,  # between the rows
@@ -80,7 +80,7 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 def read(content: bytes) -> None:
     try:
-        for _ in spreadsheet.sheets(content):
+        for _ in xlsx_reader.sheets(content):
             pass
     except Unreadable as unreadable:
         raise Rejected(Problem("workbook-unreadable", str(unreadable))) from None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from hub.demo.postgres import Absent, Server
+from hub.demo.run.postgres import Absent, Server
 from tests.conftest import cannot_be_had
 from tests.faults import matrix
 

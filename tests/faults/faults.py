@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from hub.demo.postgres import Absent, Server
+from hub.demo.run.postgres import Absent, Server
 from tests.faults.town import TIMEOUT, Town
 from tests.running import until
 

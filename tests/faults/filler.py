@@ -12,9 +12,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from hub import admission, calls, check, journal, store
-from hub.demo.packets import document
-from hub.ids import new_id
+from hub.demo.plan.packets import document
+from hub.domain.ids import new_id
+from hub.intake import admission
+from hub.journal import messages
+from hub.node import check
+from hub.soap import documents_requests
+from hub.store import transactions
 from tests.faults.record import Record
 
 _BATCH = 100
@@ -27,7 +31,7 @@ def run(orders: dict[str, Any]) -> None:
     assert found.province is not None, found.mistakes
     province = found.province
     partner = province.config.partners["sotttt"]
-    engine = store.open_journal(province.config.database_url, password_file=province.config.password_file)
+    engine = transactions.open_journal(province.config.database_url, password_file=province.config.password_file)
     lines = _letters(orders, chance)
     left: int = orders["messages"]
     while left:
@@ -36,10 +40,10 @@ def run(orders: dict[str, Any]) -> None:
         for said, packet in batch:
             record.write("sending", **said)
             now = datetime.now(UTC)
-            call = calls.SendDocument(packet, said["message_id"])
+            call = documents_requests.SendDocument(packet, said["message_id"])
             entries.append(admission.judge_message(call, partner, province, "documents", now, new_id(now)))
-        with store.writing(engine) as tx:
-            taken = [journal.take(tx, entry, province.routes) for entry in entries]
+        with transactions.writing(engine) as tx:
+            taken = [messages.take(tx, entry, province.routes) for entry in entries]
         for (said, _), one in zip(batch, taken, strict=True):
             assert one.receipt is not None, one.problems
             told = {"message_id": said["message_id"], "sha256": said["sha256"], "document_id": one.id}

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
 from tests.faults.caller import Caller, Refused, Unknown
 from tests.faults.record import Record
 

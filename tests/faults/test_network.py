@@ -11,7 +11,7 @@ from collections import Counter
 import psycopg
 import pytest
 
-from hub.demo.postgres import Absent, Server
+from hub.demo.run.postgres import Absent, Server
 from tests.conftest import cannot_be_had, not_applicable
 from tests.faults import net
 from tests.faults.test_matrix import EVERY, account
@@ -91,7 +91,7 @@ def test_a_node_whose_cable_is_pulled(town):
 #: Takes a lock, waits to be told, and then sends many statements at once.
 _WRITER = """
 import sys
-from hub.store import open_journal, writing
+from hub.store.transactions import open_journal, writing
 with writing(open_journal(sys.argv[1], pooled=False)) as tx:
     tx.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
     print("locked", flush=True)

@@ -25,8 +25,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from hub.demo.ports import free_ports
-from hub.pki import Authority
+from hub.demo.run.ports import free_ports
+from hub.security.sample_pki import Authority
 from tests.conftest import ROOT
 from tests.faults import evidence, journal, record
 from tests.faults.evidence import Evidence, Stuck

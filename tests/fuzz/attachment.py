@@ -11,9 +11,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
-from hub import attachment
-from hub.attachment import ENTRIES, RATIO, UNPACKED, Carried, Unfit
-from hub.demo import packets
+from hub.demo.plan import packets
+from hub.formats import base64_content
+from hub.formats.base64_content import ENTRIES, RATIO, UNPACKED, Carried, Unfit
 from tests.fuzz.told import gist, tell
 
 LONGEST = 2048
@@ -72,7 +72,7 @@ def judge_letters(letters: str) -> None:
         expected = None  # stray bits
     found = measured(letters)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attachment, "SLICE", 7)
+        patch.setattr(base64_content, "SLICE", 7)
         sliced = measured(letters)
     assert found == sliced or (isinstance(found, str) and isinstance(sliced, str)), (
         "cut into other slices it is something else"
@@ -88,7 +88,7 @@ def judge_letters(letters: str) -> None:
 
 def measured(letters: str) -> Carried | str:
     try:
-        return attachment.carried(letters)
+        return base64_content.carried(letters)
     except (ValueError, Unfit) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -120,7 +120,7 @@ def judge_archive(octets: bytes) -> None:
 def judge_content(octets: bytes) -> None:
     """Take what may be carried out of its wrapping."""
     try:
-        found = attachment.content(base64.b64encode(octets).decode(), MOST)
+        found = base64_content.content(base64.b64encode(octets).decode(), MOST)
     except Unfit as unfit:
         tell("unread", gist(str(unfit)))
         return

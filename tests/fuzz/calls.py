@@ -9,8 +9,9 @@ from xml.etree import ElementTree as ET
 
 from lxml import etree
 
-from hub import calls, contract, envelope, markup
-from hub.errors import CallRefused, Rejected
+from hub.domain.errors import CallRefused, Rejected
+from hub.formats import safe_xml
+from hub.soap import documents_requests, envelope, wsdl
 from tests.fuzz import changing
 from tests.fuzz.told import gist, tell
 
@@ -27,8 +28,8 @@ change, cross = trees.change, trees.cross
 
 
 @cache
-def documents() -> contract.Contract:
-    return contract.load("documents")
+def documents() -> wsdl.Contract:
+    return wsdl.load("documents")
 
 
 @cache
@@ -39,21 +40,21 @@ def schema() -> etree.XMLSchema:
 
 def seeds() -> Iterator[bytes]:
     for call in (
-        calls.SendDocument(b"<edXML/>", "m-1"),
-        calls.UpdateTraces(b"<edXML/>"),
-        calls.GetPendingDocumentIds("H55.01", 10),
-        calls.GetDocument("0193"),
-        calls.ConfirmReceived("0193", "H55.01"),
-        calls.GetTraces("H55.01", "0193", SINCE),
-        calls.GetOrganizations(SINCE),
-        calls.CheckPermission("H55.01"),
+        documents_requests.SendDocument(b"<edXML/>", "m-1"),
+        documents_requests.UpdateTraces(b"<edXML/>"),
+        documents_requests.GetPendingDocumentIds("H55.01", 10),
+        documents_requests.GetDocument("0193"),
+        documents_requests.ConfirmReceived("0193", "H55.01"),
+        documents_requests.GetTraces("H55.01", "0193", SINCE),
+        documents_requests.GetOrganizations(SINCE),
+        documents_requests.CheckPermission("H55.01"),
     ):
-        yield envelope.answer(calls.element(call))
+        yield envelope.answer(documents_requests.element(call))
 
 
 def judge(content: bytes) -> None:
     try:
-        child = envelope.open_envelope(markup.parse(content)).child
+        child = envelope.open_envelope(safe_xml.parse(content)).child
     except Rejected:
         return
     (seen,) = list(ET.fromstring(content))[-1]
@@ -61,7 +62,7 @@ def judge(content: bytes) -> None:
     try:
         documents().operation(child)
         packets = documents().validate(child)
-        call = calls.read(child, packets)
+        call = documents_requests.read(child, packets)
     except CallRefused as refused:
         valid = schema().validate(child) and child.tag in documents().operations
         codes = {problem.code for problem in refused.problems}
@@ -71,7 +72,7 @@ def judge(content: bytes) -> None:
             each in details for each in ("base64", "/Since: ")
         )  # stricter than libxml2, and than any calendar
         assert not valid or ours_alone, details
-        etree.fromstring(envelope.fault(calls.NAMESPACE, refused.problems, server=False, tracking=""))
+        etree.fromstring(envelope.fault(documents_requests.NAMESPACE, refused.problems, server=False, tracking=""))
         tell(*sorted(codes), len(refused.problems), gist(details), valid)
         return
     assert schema().validate(child), schema().error_log
@@ -81,8 +82,8 @@ def judge(content: bytes) -> None:
     said = {each.tag.rpartition("}")[2]: " ".join(re.findall(r"[^ \t\r\n]+", each.text or "")) for each in seen}
     for field, name in {"organ_id": "OrganId", "document_id": "DocumentId", "message_id": "MessageId"}.items():
         assert not hasattr(call, field) or getattr(call, field) == said.get(name)
-    if isinstance(call, calls.GetPendingDocumentIds):
+    if isinstance(call, documents_requests.GetPendingDocumentIds):
         assert call.limit == (int(said["Limit"]) if "Limit" in said else None)
-    again = calls.element(call)
-    assert calls.read(again, documents().validate(again)) == call
+    again = documents_requests.element(call)
+    assert documents_requests.read(again, documents().validate(again)) == call
     tell("taken", type(call).__name__, sorted(said))

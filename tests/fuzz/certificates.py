@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hub import certificates, tokens
-from hub.algorithms import Unverified, strong_key
-from hub.certificates import Anchors, Untrusted
+from hub.security import certificates, wss_tokens
+from hub.security.algorithms import Unverified, strong_key
+from hub.security.certificates import Anchors, Untrusted
 from tests.fuzz.identities import ANCHORS, FORGED, PARTNER, STRANGER, authority
 from tests.fuzz.told import gist, tell
 from tests.pki import NOW
@@ -39,10 +39,10 @@ def judge_certificate(content: bytes) -> None:
     assert len(certificates.fingerprint(certificate)) == 64
     if b"-----BEGIN" not in content:
         assert certificates.load_der(content) == certificate
-        assert tokens.with_octets(content, [certificate]) == [certificate]
+        assert wss_tokens.with_octets(content, [certificate]) == [certificate]
     try:
         strong_key(certificate)
-        tokens._ski(certificate)
+        wss_tokens._ski(certificate)
         strong = True
     except (Unverified, ValueError):
         strong = False

@@ -5,10 +5,11 @@ from xml.etree import ElementTree as ET
 
 from lxml import etree
 
-from hub import calls, envelope, markup
-from hub.envelope import SOAP11, SOAP12
-from hub.errors import CallRefused, Rejected
-from hub.model import Problem
+from hub.domain.errors import CallRefused, Rejected
+from hub.domain.model import Problem
+from hub.formats import safe_xml
+from hub.soap import documents_requests, envelope
+from hub.soap.envelope import SOAP11, SOAP12
 from tests.fuzz import changing
 from tests.fuzz.told import gist, tell
 from tests.signatures import DS, WSSE, Layout
@@ -34,17 +35,17 @@ def seeds() -> Iterator[bytes]:
         .template("AAAA")
         .encode()
     )
-    yield envelope.answer(calls.element(calls.CheckPermission("H55.01")))
-    yield envelope.answer(calls.element(calls.GetDocument("1")), SOAP12)
+    yield envelope.answer(documents_requests.element(documents_requests.CheckPermission("H55.01")))
+    yield envelope.answer(documents_requests.element(documents_requests.GetDocument("1")), SOAP12)
     for soap in (SOAP11, SOAP12):
         yield envelope.fault(
-            calls.NAMESPACE, [Problem("unit-unknown", "H55.99")], server=False, tracking="t", soap=soap
+            documents_requests.NAMESPACE, [Problem("unit-unknown", "H55.99")], server=False, tracking="t", soap=soap
         )
 
 
 def judge(content: bytes) -> None:
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected:
         return
     seen = ET.fromstring(content)
@@ -55,7 +56,9 @@ def judge(content: bytes) -> None:
         assert problem.code in CODES
         assert not is_in_order(seen), problem
         for soap in (SOAP11, SOAP12):
-            written = envelope.fault(calls.NAMESPACE, refused.problems, server=False, tracking="t", soap=soap)
+            written = envelope.fault(
+                documents_requests.NAMESPACE, refused.problems, server=False, tracking="t", soap=soap
+            )
             fault = envelope.read_fault(envelope.open_reply(etree.fromstring(written)).child)
             assert fault is not None
             assert [told.code for told in fault.problems] == [problem.code]

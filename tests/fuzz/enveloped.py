@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from hub import enveloped, markup
-from hub.errors import Rejected
-from hub.model import PacketSignature, Standing
-from hub.spool import Octets
+from hub.domain.errors import Rejected
+from hub.domain.model import PacketSignature, Standing
+from hub.edxml import packet_signature
+from hub.formats import safe_xml
+from hub.formats.spool import Octets
 from tests.fuzz import resigning
 from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
 from tests.fuzz.signature import by_signxml, by_xmlsec
@@ -60,15 +61,15 @@ def _said(root: etree._Element) -> list[object]:
 
 def judge(content: bytes) -> None:
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected:
         return
     before = _said(root)
-    strict = enveloped.judge(root, Octets.of(content), [PARTNER.certificate], ANCHORS, NOW)
+    strict = packet_signature.judge(root, Octets.of(content), [PARTNER.certificate], ANCHORS, NOW)
     assert _said(root) == before, "judging changed the tree"
     # On a tree of its own: taken out and put back, a signature may have got another prefix, and then its value is another.
-    lenient = enveloped.judge(
-        markup.parse(content), Octets.of(content), [PARTNER.certificate], ANCHORS, NOW, sha1=True, vxp=True
+    lenient = packet_signature.judge(
+        safe_xml.parse(content), Octets.of(content), [PARTNER.certificate], ANCHORS, NOW, sha1=True, vxp=True
     )
     if strict.standing is Standing.VALID:
         assert lenient.standing is Standing.VALID

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from hub.certificates import Anchors, Identity
+from hub.security.certificates import Anchors, Identity
 from tests import pki
 from tests.pki import DAY, NOW, Authority
 

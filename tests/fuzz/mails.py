@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from adapters.mail import letter, opening
 from adapters.mail.addresses import Unusable
-from hub.model import Consignment, Message, MessageState
+from hub.domain.model import Consignment, Message, MessageState
 from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
 from tests.fuzz.told import gist, tell
 from tests.pki import NOW

@@ -6,8 +6,8 @@ from xml.parsers import expat
 
 from lxml import etree
 
-from hub import markup
-from hub.errors import Rejected
+from hub.domain.errors import Rejected
+from hub.formats import safe_xml
 from tests.fuzz import changing
 from tests.fuzz.told import tell
 from tests.signatures import CONTENT, Layout
@@ -58,7 +58,7 @@ def seeds() -> Iterator[bytes]:
 
 def judge(content: bytes) -> None:
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected as rejected:
         (problem,) = rejected.problems
         assert problem.code in CODES, problem

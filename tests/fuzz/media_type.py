@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from twisted.web.test.requesthelper import DummyChannel
 
-from hub import envelope
-from hub.envelope import SOAP12
-from hub.errors import CallRefused
-from hub.listener import BoundedRequest, _manner, _soap
-from hub.multipart import media_type
+from hub.domain.errors import CallRefused
+from hub.formats.mime import media_type
+from hub.soap import envelope
+from hub.soap.envelope import SOAP12
+from hub.web.soap_listener import BoundedRequest, _manner, _soap
 from tests.fuzz.told import tell
 
 LONGEST = 512

@@ -4,9 +4,10 @@ import base64
 import re
 from collections.abc import Iterator
 
-from hub import carriage, multipart
-from hub.errors import CallRefused, Rejected
-from hub.spool import Drawer, Octets
+from hub.domain.errors import CallRefused, Rejected
+from hub.formats import mime
+from hub.formats.spool import Drawer, Octets
+from hub.soap import attachments
 from tests import mtom
 from tests.fuzz.told import tell
 
@@ -57,10 +58,10 @@ def judge(content: bytes) -> None:
     header = head.replace(b"\r", b"").decode("latin-1")  # HTTP lets none through
     drawer = Drawer()
     try:
-        how = carriage.manner(header, "")
+        how = attachments.manner(header, "")
         if how.related is None:
             return
-        root, others = multipart.take_apart(Octets.of(body), how.related, drawer)
+        root, others = mime.take_apart(Octets.of(body), how.related, drawer)
         found = [(part.content_id, part.octets.read()) for part in (root, *others.values())]
     except CallRefused as refused:
         (problem,) = refused.problems
@@ -79,10 +80,10 @@ def judge(content: bytes) -> None:
     unpack(body, how)
 
 
-def unpack(body: bytes, how: carriage.Manner) -> None:
+def unpack(body: bytes, how: attachments.Manner) -> None:
     drawer = Drawer()
     try:
-        unpacked = carriage.unpack(Octets.of(body), how, frozenset({"Packet"}), drawer)
+        unpacked = attachments.unpack(Octets.of(body), how, frozenset({"Packet"}), drawer)
         tell("unpacked", how.carriage.name, len(unpacked.loads))
     except Rejected as refused:
         (problem,) = refused.problems

@@ -8,11 +8,13 @@ from xml.etree import ElementTree as ET
 
 from lxml import etree
 
-from hub import answers, envelope, markup, packet
-from hub.demo import packets
-from hub.demo.packets import Answered, Variation
-from hub.errors import Rejected, describe
-from hub.model import Kind, Packet
+from hub.demo.plan import packets
+from hub.demo.plan.packets import Answered, Variation
+from hub.domain.errors import Rejected, describe
+from hub.domain.model import Kind, Packet
+from hub.edxml import packet
+from hub.formats import safe_xml
+from hub.soap import documents_responses, envelope
 from tests.fuzz import changing
 from tests.fuzz.told import tell
 
@@ -54,11 +56,11 @@ def seeds() -> Iterator[bytes]:
 
 def judge(content: bytes) -> None:
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected:
         return
     found = read(root)
-    assert found == read(markup.parse(content)), "read twice, it says two things"
+    assert found == read(safe_xml.parse(content)), "read twice, it says two things"
     if isinstance(found, tuple):
         for code, _ in found:
             tell(code.partition("[")[0][:60])
@@ -83,7 +85,9 @@ def read(root: etree._Element) -> Packet | tuple[tuple[str, str], ...]:
         return packet.read(root)
     except Rejected as rejected:
         assert rejected.problems  # noqa: PT017 - to be refused is as right as to be read
-        etree.fromstring(envelope.answer(answers.refused("SendDocument", rejected.problems)))  # it can be told
+        etree.fromstring(
+            envelope.answer(documents_responses.refused("SendDocument", rejected.problems))
+        )  # it can be told
         return tuple((problem.code, problem.detail) for problem in rejected.problems)
 
 

@@ -9,11 +9,12 @@ import xmlsec
 from lxml import etree
 
 from adapters.documents import adapter
-from hub import answers, calls, envelope, markup
-from hub.errors import Rejected
-from hub.model import Accepted, Consignment, Message, MessageState, Outcome, Problem, Refused, Reply, Unavailable
-from hub.replies import retry_after
-from hub.terms import Terms
+from hub.domain.errors import Rejected
+from hub.domain.model import Accepted, Consignment, Message, MessageState, Outcome, Problem, Refused, Reply, Unavailable
+from hub.formats import safe_xml
+from hub.partner.adapter_settings import Terms
+from hub.partner.reply_parsing import retry_after
+from hub.soap import documents_requests, documents_responses, envelope
 from tests.fuzz import changing
 from tests.fuzz.identities import PARTNER, STRANGER
 from tests.fuzz.signature import by_xmlsec
@@ -33,7 +34,7 @@ MESSAGE = Message(
     sha256="",
     size=1,
 )  # fmt: skip
-N = f"{{{calls.NAMESPACE}}}"
+N = f"{{{documents_requests.NAMESPACE}}}"
 WORDS = (
     "true",
     "false",
@@ -49,7 +50,12 @@ WORDS = (
     "#B",
     "B",
 )
-READERS = (answers.read_pending, answers.read_document, answers.read_traces, answers.read_receipt)
+READERS = (
+    documents_responses.read_pending,
+    documents_responses.read_document,
+    documents_responses.read_traces,
+    documents_responses.read_receipt,
+)
 
 
 def _resigned(content: bytes, random: Random) -> bytes:
@@ -75,15 +81,21 @@ def change(data: bytes, longest: int, seed: int) -> bytes:
 
 def seeds() -> Iterator[bytes]:
     yes = etree.Element(f"{N}SendDocumentResponse")
-    yes.extend(answers.confirmed())
+    yes.extend(documents_responses.confirmed())
     bodies = [
         envelope.answer(yes),
-        envelope.answer(answers.refused("SendDocument", [Problem("unit-unknown", "H55.1"), Problem("not-yours", "")])),
-        envelope.fault(calls.NAMESPACE, [Problem("hub-error", "")], server=True, tracking="t"),
-        envelope.fault(calls.NAMESPACE, [Problem("not-yours", "")], server=False, tracking="t", soap=envelope.SOAP12),
-        envelope.answer(answers.pending(["1", "2"])),
-        envelope.answer(answers.document(answers.Document("1", "m", b"x"))),
-        envelope.answer(answers.traces([answers.Trace("1", b"x"), answers.Trace(None, b"y")])),
+        envelope.answer(
+            documents_responses.refused("SendDocument", [Problem("unit-unknown", "H55.1"), Problem("not-yours", "")])
+        ),
+        envelope.fault(documents_requests.NAMESPACE, [Problem("hub-error", "")], server=True, tracking="t"),
+        envelope.fault(
+            documents_requests.NAMESPACE, [Problem("not-yours", "")], server=False, tracking="t", soap=envelope.SOAP12
+        ),
+        envelope.answer(documents_responses.pending(["1", "2"])),
+        envelope.answer(documents_responses.document(documents_responses.Document("1", "m", b"x"))),
+        envelope.answer(
+            documents_responses.traces([documents_responses.Trace("1", b"x"), documents_responses.Trace(None, b"y")])
+        ),
         b"<html><body>502</body></html>",
     ]
     inner = etree.tostring(yes).decode()
@@ -134,7 +146,7 @@ def concluded(reply: Reply) -> Outcome:
 def read_otherwise(body: bytes) -> None:
     """Read the same as the answer to every other question."""
     try:
-        child = envelope.open_reply(markup.parse(body)).child
+        child = envelope.open_reply(safe_xml.parse(body)).child
     except Rejected:
         return
     for reader in READERS:
@@ -144,6 +156,6 @@ def read_otherwise(body: bytes) -> None:
             tell(reader.__name__, gist(str(error)))
     for operation in ("SendDocument", "ConfirmReceived"):
         try:
-            tell(operation, min(len(answers.read_submission(child, operation).report.problems), 3))
+            tell(operation, min(len(documents_responses.read_submission(child, operation).report.problems), 3))
         except (Rejected, ValueError) as error:
             tell(operation, gist(str(error)))

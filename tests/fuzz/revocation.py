@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from hub import heard, revocation
-from hub.certificates import REQUIRE, Anchors, Identity, Untrusted
-from hub.heard import Heard, Question
-from hub.revocation import Answer, Finding, RevocationList, Status, Unusable
+from hub.config import revocation_cache
+from hub.config.revocation_cache import Heard, Question
+from hub.security import crl_ocsp
+from hub.security.certificates import REQUIRE, Anchors, Identity, Untrusted
+from hub.security.crl_ocsp import Answer, Finding, RevocationList, Status, Unusable
 from tests import pki
 from tests.fuzz import der
 from tests.fuzz.der import Node
@@ -121,9 +122,9 @@ def judge_list(content: bytes) -> None:
     listed = more[0].parts if more else []
     serials = frozenset(int.from_bytes(each.parts[0].octets, signed=True) for each in listed)
     assert (found.begins, found.ends, found.serials) == (time_of(begins), ends, serials)
-    current = ends is not None and time_of(begins) <= NOW + revocation.SKEW and ends > NOW
+    current = ends is not None and time_of(begins) <= NOW + crl_ocsp.SKEW and ends > NOW
     for asked in (PARTNER.certificate, STRANGER.certificate):
-        finding = revocation.judge(asked, CA, [found], [], NOW, authority=False)
+        finding = crl_ocsp.judge(asked, CA, [found], [], NOW, authority=False)
         assert (finding.status is Status.REVOKED) == (asked.serial_number in serials)
         assert finding.status is not Status.GOOD or current
         assert_counts(asked, Heard(question, NOW, found), finding)
@@ -147,16 +148,16 @@ def judge_answer(content: bytes, asked: x509.Certificate) -> None:
     assert found.status is STATUS[said[1].tag]
     assert found.begins == time_of(said[2])
     assert found.ends - found.begins <= timedelta(days=7)
-    finding = revocation.judge(asked, CA, [], [found], NOW, authority=False)
+    finding = crl_ocsp.judge(asked, CA, [], [found], NOW, authority=False)
     assert (finding.status is Status.REVOKED) == (found.status is Status.REVOKED)
-    assert finding.status is not Status.GOOD or found.begins - revocation.SKEW <= NOW < found.ends
+    assert finding.status is not Status.GOOD or found.begins - crl_ocsp.SKEW <= NOW < found.ends
     assert_counts(asked, Heard(question, NOW, found), finding)
 
 
 def assert_counts(asked: x509.Certificate, said: Heard, finding: Finding) -> None:
     """Fail unless *asked* gets in where revocation must be known, just if it is known to be good."""
     anchors = Anchors([CA])
-    heard.tell(anchors, [said])
+    revocation_cache.tell(anchors, [said])
     try:
         anchors.check(asked, NOW, unknown=REQUIRE)
         verdict = Status.GOOD

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from hub import answers, signature, signing
-from hub.certificates import Untrusted
-from hub.errors import Rejected
-from hub.signature import Unverified
+from hub.domain.errors import Rejected
+from hub.security import signing, wss_verify
+from hub.security.certificates import Untrusted
+from hub.security.wss_verify import Unverified
+from hub.soap import documents_responses
 from tests.fuzz import resigning
 from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
 from tests.fuzz.signature import by_xmlsec
@@ -32,7 +33,7 @@ WORDS = (
     "m-1",
     "2026-11-24T08:00:00Z",
 )
-SAID = answers.Receipt(document_id="0193", message_id="m-1", sha256="00" * 32, time=NOW)
+SAID = documents_responses.Receipt(document_id="0193", message_id="m-1", sha256="00" * 32, time=NOW)
 
 
 trees = resigning.trees(WORDS)
@@ -40,8 +41,8 @@ change, cross = trees.change, trees.cross
 
 
 def seeds() -> Iterator[bytes]:
-    yield signing.seal(answers.receipt(SAID), PARTNER)
-    yield signing.seal(answers.receipt(SAID), STRANGER)
+    yield signing.seal(documents_responses.receipt(SAID), PARTNER)
+    yield signing.seal(documents_responses.receipt(SAID), STRANGER)
 
 
 #: What was sealed in the seeds, by the value of the signature.
@@ -55,7 +56,7 @@ def judge(content: bytes) -> None:
     believed = []
     for trusted in ([PARTNER.certificate], ANCHORS):
         try:
-            root, certificate = signature.unseal(content, trusted, NOW)
+            root, certificate = wss_verify.unseal(content, trusted, NOW)
         except (Unverified, Untrusted) as refused:
             (problem,) = refused.problems
             assert problem.code in CODES, problem
@@ -71,5 +72,5 @@ def judge(content: bytes) -> None:
         value = "".join(root.findtext(f"{{{DS}}}Signature/{{{DS}}}SignatureValue", "").split())
         tell("believed", value in SEALED)
         if value in SEALED:
-            assert answers.read_receipt(root) == SEALED[value], "what is believed is not what was sealed"
+            assert documents_responses.read_receipt(root) == SEALED[value], "what is believed is not what was sealed"
     assert believed[1] or not believed[0], "a certificate that is named is one that leads to the anchors"

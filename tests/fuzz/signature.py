@@ -16,10 +16,11 @@ from lxml import etree
 from signxml import SignatureConfiguration, XMLVerifier
 from signxml.exceptions import SignXMLException
 
-from hub import markup, signature
-from hub.errors import Rejected
-from hub.signature import Verified
-from hub.xmldsig import PLAIN, canonical
+from hub.domain.errors import Rejected
+from hub.formats import safe_xml
+from hub.security import wss_verify
+from hub.security.wss_verify import Verified
+from hub.security.xmldsig import PLAIN, canonical
 from tests.fuzz import resigning
 from tests.fuzz.identities import PARTNER, STRANGER
 from tests.fuzz.told import gist, tell
@@ -115,19 +116,19 @@ def _read(verified: Verified) -> tuple[bytes, bytes]:
 
 
 def _verify(root: etree._Element) -> Verified:
-    return signature.verify(root, [PARTNER.certificate], NOW, max_age=MAX_AGE)
+    return wss_verify.verify(root, [PARTNER.certificate], NOW, max_age=MAX_AGE)
 
 
 #: What was signed in the seeds, by the value of the signature: nobody without the key can put anything else under it.
 SIGNED = {
     found.signature_value: _read(found)
-    for found in (_verify(markup.parse(each.signed(PARTNER))) for each in _layouts())
+    for found in (_verify(safe_xml.parse(each.signed(PARTNER))) for each in _layouts())
 }
 
 
 def judge(content: bytes) -> None:
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected:
         return
     try:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from lxml import etree
 
-from hub import attachment, markup, slimming
-from hub.errors import Rejected
-from hub.spool import Drawer, Octets
+from hub.domain.errors import Rejected
+from hub.formats import base64_content, safe_xml, streamed_xml
+from hub.formats.spool import Drawer, Octets
 from tests.fuzz import changing
 from tests.fuzz.told import tell
 
@@ -28,12 +28,12 @@ WORDS = (
     "A" * 40,
 )
 SMALL = {
-    (slimming, "_SHORTEST_LINE"): 1,
-    (slimming, "LONG"): 4,
-    (slimming, "WHOLE"): 0,
-    (slimming, "SLICE"): 3,
-    (markup, "SLICE"): 7,
-    (attachment, "SLICE"): 8,
+    (streamed_xml, "_SHORTEST_LINE"): 1,
+    (streamed_xml, "LONG"): 4,
+    (streamed_xml, "WHOLE"): 0,
+    (streamed_xml, "SLICE"): 3,
+    (safe_xml, "SLICE"): 7,
+    (base64_content, "SLICE"): 8,
 }
 
 trees = changing.Trees(words=WORDS, blindly=0.2)
@@ -59,12 +59,12 @@ def judge(content: bytes) -> None:
 def _judge(content: bytes) -> None:
     drawer = Drawer()
     try:
-        whole: etree._Element | tuple[str, str] = markup.parse(content)
+        whole: etree._Element | tuple[str, str] = safe_xml.parse(content)
     except Rejected as rejected:
         (problem,) = rejected.problems
         whole = (problem.code, problem.detail)
     try:
-        root, loads = slimming.parse(Octets.of(content), NAMES, drawer)
+        root, loads = streamed_xml.parse(Octets.of(content), NAMES, drawer)
     except Rejected as rejected:
         (problem,) = rejected.problems
         assert isinstance(whole, tuple), f"only the slimmed is refused: {problem}"
@@ -92,10 +92,10 @@ def _judge(content: bytes) -> None:
     tell("read", len(loads), len(list(root.iter())) > 3)
 
 
-def decode(loads: slimming.Loads, load: slimming.Load, text: str) -> None:
+def decode(loads: streamed_xml.Loads, load: streamed_xml.Load, text: str) -> None:
     """Fail unless what *load* stands for is what *text* does."""
     try:
-        expected: bytes | None = b"".join(attachment.decoded(text))
+        expected: bytes | None = b"".join(base64_content.decoded(text))
     except ValueError:
         expected = None
     try:

@@ -10,22 +10,11 @@ import attrs
 import pytest
 from lxml import etree
 
-from hub import (
-    answers,
-    attachment,
-    calls,
-    certificates,
-    cms,
-    envelope,
-    markup,
-    multipart,
-    packet,
-    revocation,
-    slimming,
-    tokens,
-    xmldsig,
-)
-from hub.answers import Report
+from hub.edxml import packet
+from hub.formats import base64_content, mime, safe_xml, streamed_xml
+from hub.security import certificates, cms, crl_ocsp, wss_tokens, xmldsig
+from hub.soap import documents_requests, documents_responses, envelope
+from hub.soap.documents_responses import Report
 from tests.conftest import not_applicable
 from tests.fuzz import CORPUS, TARGETS, keeping, kept, load
 from tests.fuzz import __main__ as tool
@@ -74,11 +63,11 @@ def test_the_seeds_are_judged_well(target):
 
 
 def _spoil_attachment(patch):
-    patch.setattr(attachment, "_check", nothing)
+    patch.setattr(base64_content, "_check", nothing)
 
 
 def _spoil_calls(patch):
-    patch.setattr(calls, "read", lambda *_: calls.GetDocument("another"))
+    patch.setattr(documents_requests, "read", lambda *_: documents_requests.GetDocument("another"))
 
 
 def _spoil_certificates(patch):
@@ -98,7 +87,7 @@ def _spoil_mails(patch):
 
 
 def _spoil_markup(patch):
-    patch.setattr(markup, "parse", lambda *_: etree.fromstring(b"<a/>"))
+    patch.setattr(safe_xml, "parse", lambda *_: etree.fromstring(b"<a/>"))
 
 
 def _spoil_media_type(patch):
@@ -106,8 +95,8 @@ def _spoil_media_type(patch):
 
 
 def _spoil_multipart(patch):
-    right = multipart._divided
-    patch.setattr(multipart, "_divided", lambda body, start, end: right(body, start, end - 1))
+    right = mime._divided
+    patch.setattr(mime, "_divided", lambda body, start, end: right(body, start, end - 1))
 
 
 def _spoil_packet(patch):
@@ -116,11 +105,11 @@ def _spoil_packet(patch):
 
 
 def _spoil_replies(patch):
-    patch.setattr(answers, "read_report", lambda *_: Report(True, ()))
+    patch.setattr(documents_responses, "read_report", lambda *_: Report(True, ()))
 
 
 def _spoil_revocation(patch):
-    patch.setattr(revocation, "_signed", lambda *_: True)
+    patch.setattr(crl_ocsp, "_signed", lambda *_: True)
 
 
 def _spoil_sealed(patch):
@@ -132,11 +121,11 @@ def _spoil_signature(patch):
 
 
 def _spoil_slimming(patch):
-    patch.setattr(slimming, "_normal", lambda text: text.replace(b"Q", b"R"))
+    patch.setattr(streamed_xml, "_normal", lambda text: text.replace(b"Q", b"R"))
 
 
 def _spoil_tokens(patch):
-    patch.setattr(tokens, "_by_serial", lambda *_: [STRANGER.certificate])
+    patch.setattr(wss_tokens, "_by_serial", lambda *_: [STRANGER.certificate])
 
 
 #: What to take from a seed, and what to put there, for the mistake to show; where a seed as it is does not show it.

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from hub import markup, tokens
-from hub.algorithms import Unverified
-from hub.errors import Rejected
+from hub.domain.errors import Rejected
+from hub.formats import safe_xml
+from hub.security import wss_tokens
+from hub.security.algorithms import Unverified
 from tests.fuzz import changing
 from tests.fuzz.identities import PARTNER, STRANGER
 from tests.fuzz.told import gist, tell
@@ -36,7 +37,7 @@ def _security(pointer: str) -> bytes:
 
 
 def _identifiers(certificate: x509.Certificate) -> dict[str, bytes]:
-    return {SKI: tokens._ski(certificate), THUMBPRINT: certificate.fingerprint(SHA1())}
+    return {SKI: wss_tokens._ski(certificate), THUMBPRINT: certificate.fingerprint(SHA1())}
 
 
 def _serial(issuer: str) -> bytes:
@@ -55,23 +56,23 @@ def seeds() -> Iterator[bytes]:
 
 def judge(content: bytes) -> None:
     try:
-        root = markup.parse(content)
+        root = safe_xml.parse(content)
     except Rejected:
         return
     key_info = root.find(f".//{{{DS}}}KeyInfo")
     if key_info is None:
         return
     try:
-        found = tokens.signer(key_info, root, CERTIFICATES, tokens.every_id(root)).certificate
+        found = wss_tokens.signer(key_info, root, CERTIFICATES, wss_tokens.every_id(root)).certificate
     except Unverified as refused:
         (problem,) = refused.problems
         assert problem.code in {"signature-invalid", "certificate-unknown"}
         tell(problem.code, gist(problem.detail))
         return
     texts = {"".join((each.text or "").split()) for each in root.iter("*")}
-    owned = {base64.b64encode(octets).decode() for octets in (*_identifiers(found).values(), tokens._der(found))}
+    owned = {base64.b64encode(octets).decode() for octets in (*_identifiers(found).values(), wss_tokens._der(found))}
     by_serial = str(found.serial_number) in texts and any("FuzzCA" in text for text in texts)
-    chained = any(tokens._der(found) in _octets(text) for text in texts)  # in a PKIPath or a PKCS #7
+    chained = any(wss_tokens._der(found) in _octets(text) for text in texts)  # in a PKIPath or a PKCS #7
     assert found in CERTIFICATES
     assert texts & owned or by_serial or chained, "nothing there names this certificate"
     tell("found", found is CERTIFICATES[0], by_serial)

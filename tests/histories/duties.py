@@ -13,15 +13,20 @@ import pytest
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub import admission, claims, closing, journal, lifecycle, store
-from hub.claims import Exchange
 from hub.config import Partner
-from hub.database import commit
-from hub.ids import new_id
-from hub.model import HUB, Accepted, Problem, Receive, Unavailable
-from hub.monthend import MonthEnd
-from hub.province import Province
+from hub.domain import lifecycle
+from hub.domain.ids import new_id
+from hub.domain.model import HUB, Accepted, Problem, Receive, Unavailable
+from hub.intake import admission
+from hub.journal import messages
+from hub.journal.queue import claims
+from hub.journal.queue.claims import Exchange
 from hub.services import services
+from hub.store import transactions
+from hub.store.group_commit import commit
+from hub.units.province import Province
+from hub.workload import closing
+from hub.workload.month_end import MonthEnd
 from tests import dossiers
 from tests.histories import office
 from tests.histories.cells import Cells, begun
@@ -69,7 +74,7 @@ class Duties(Steps):
             entry = attrs.evolve(entry, problems=problems)
 
         def attempt(run):
-            taken = run(journal.take, entry, province().routes)
+            taken = run(messages.take, entry, province().routes)
             if not taken.problems:
                 self.brought.append((service, content, partner, message_id))
             done.news()  # the story is one of packets
@@ -320,7 +325,7 @@ class Duties(Steps):
         """A person closes the next month of a form, if it is over."""
         self.history.pass_time(timedelta(milliseconds=1))
         book = office.book()
-        with store.reading(self.history.engine) as tx:
+        with transactions.reading(self.history.engine) as tx:
             found = closing.next_month(tx, book, form)
         if found and self.history.now >= closing.may_close(found[1]):
             self.commit(partial(closing.close, book=book, form=form, period=found[1], now=self.history.now, by="an"))
@@ -345,14 +350,14 @@ class Books:
     engine: sa.Engine
 
     async def read(self, step, *args, **named):
-        with store.reading(self.engine) as tx:
+        with transactions.reading(self.engine) as tx:
             return step(tx, *args, **named)
 
     async def read_report(self, _reader, step, *args, **named):
         return await self.read(step, *args, **named)
 
     async def write(self, step, *args, **named):
-        with store.writing(self.engine) as tx:
+        with transactions.writing(self.engine) as tx:
             return step(tx, *args, **named)
 
 

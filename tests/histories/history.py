@@ -16,14 +16,19 @@ import attrs
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub import claims, contents, fetching, journal, lifecycle, operations, store
-from hub.claims import Claim, Exchange
-from hub.database import commit
-from hub.errors import Rejected
-from hub.ids import new_id
-from hub.journal import Entry, Taken
-from hub.model import Outcome, Postponed, Unavailable
-from hub.search import Filter
+from hub.domain import lifecycle
+from hub.domain.errors import Rejected
+from hub.domain.ids import new_id
+from hub.domain.model import Outcome, Postponed, Unavailable
+from hub.journal import blobs
+from hub.journal import messages as journal_messages
+from hub.journal.messages import Entry, Taken
+from hub.journal.queue import claims, pickup
+from hub.journal.queue import replay as queue_replay
+from hub.journal.queue.claims import Claim, Exchange
+from hub.journal.search import Filter
+from hub.store import transactions
+from hub.store.group_commit import commit
 from tests.histories.office import Letter, judge, province
 from tests.promised import keep_promises
 from tests.recount import letter as letters
@@ -70,15 +75,15 @@ class History:
     # --- steps ------------------------------------------------------------------------------------------------------------
 
     def octets(self, sha256: str) -> bytes:
-        with store.reading(self.engine) as tx:
-            found = contents.octets(tx, sha256)
+        with transactions.reading(self.engine) as tx:
+            found = blobs.octets(tx, sha256)
         assert hashlib.sha256(found).hexdigest() == sha256
         return found
 
     def news(self) -> list[Said]:
         """Return the events that were not heard of yet; each tells of now."""
         query = sa.text("SELECT serial, message, delivery, text FROM event WHERE serial > :heard ORDER BY serial")
-        with store.reading(self.engine) as tx:
+        with transactions.reading(self.engine) as tx:
             rows = tx.execute(query, {"heard": self._heard}).all()
         said = [json.loads(row.text) for row in rows]
         self._heard = rows[-1].serial if rows else self._heard
@@ -110,7 +115,7 @@ class History:
         keep_promises(self.engine, province().routes)
 
     def _undo(self, step: Callable[..., object], *args: object, **kwargs: object) -> object:
-        with store.writing(self.engine) as tx:
+        with transactions.writing(self.engine) as tx:
             step(tx, *args, **kwargs)
             raise Undone
 
@@ -128,18 +133,18 @@ class History:
         accepted: list[str] = []
         tries = iter((False, True))
 
-        def together(tx: store.Transaction) -> list[object]:
-            return [journal.take(tx, entry, province().routes) for _, entry, _ in judged]
+        def together(tx: transactions.Transaction) -> list[object]:
+            return [journal_messages.take(tx, entry, province().routes) for _, entry, _ in judged]
 
-        def spoil(tx: store.Transaction) -> None:
+        def spoil(tx: transactions.Transaction) -> None:
             fresh = attrs.evolve(judged[0][1], id=new_id(self.now), message_id="spoilt")
-            journal.take(tx, fresh, province().routes)
+            journal_messages.take(tx, fresh, province().routes)
             raise ZeroDivisionError
 
         def attempt(run: Callable[..., object]) -> None:
             if run == self._commit:
-                steps: list[Callable[[store.Transaction], object]] = [
-                    partial(journal.take, entry=entry, routes=province().routes) for _, entry, _ in judged
+                steps: list[Callable[[transactions.Transaction], object]] = [
+                    partial(journal_messages.take, entry=entry, routes=province().routes) for _, entry, _ in judged
                 ]
                 if spoils:
                     steps.insert(1, spoil)
@@ -350,8 +355,8 @@ class History:
 
     def pending(self, partner: str, unit: str, limit: int = 1000) -> list[str]:
         """Return what GetPendingDocumentIds gives."""
-        with store.reading(self.engine) as tx:
-            found = fetching.pending(tx, partner, unit, limit, self.now)
+        with transactions.reading(self.engine) as tx:
+            found = pickup.pending(tx, partner, unit, limit, self.now)
         assert found == self.story.pending(partner, unit, self.now)[:limit]
         return found
 
@@ -366,7 +371,7 @@ class History:
             held = [one for one in given if one.state == "held"]
             found, refused = None, list[str]()
             try:
-                found = run(fetching.fetch, partner, message, self.now)
+                found = run(pickup.fetch, partner, message, self.now)
             except Rejected as rejected:
                 refused = [problem.code for problem in rejected.problems]
             assert refused == ([] if given else ["document-not-found"]), (
@@ -392,7 +397,7 @@ class History:
             expected = [] if all(one.state in ("fetched", "delivered") for one in meant) else ["not-fetched"]
             refused = list[str]()
             try:
-                run(fetching.confirm, partner, message, unit, self.now)
+                run(pickup.confirm, partner, message, unit, self.now)
             except Rejected as rejected:
                 refused = [problem.code for problem in rejected.problems]
             assert refused == (expected if meant else ["document-not-found"])
@@ -409,8 +414,8 @@ class History:
     def replay(self, wanted: Filter, recipient: str | None, fault: Fault = "") -> None:
         """Plan a replay of everything that is dead of the messages *wanted*, then do it."""
         self.pass_time(timedelta(seconds=1))
-        with store.reading(self.engine) as tx:
-            plan = operations.plan_replay(tx, wanted, recipient)
+        with transactions.reading(self.engine) as tx:
+            plan = queue_replay.plan_replay(tx, wanted, recipient)
         dead = [
             sent for sent in self.story.every() if sent.state == "dead" and self._is_wanted(sent, wanted, recipient)
         ]
@@ -422,7 +427,7 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             goes = [one for one in dead if one.stopped is None and one.state == "dead"]
-            moved = run(operations.replay, every, province().routes, reason="sửa xong", by="an", now=self.now)
+            moved = run(queue_replay.replay, every, province().routes, reason="sửa xong", by="an", now=self.now)
             assert isinstance(moved, Sequence)
             assert len(moved) == len(goes)
             self.story.hear(self.news())
@@ -433,8 +438,8 @@ class History:
     def give_up(self, wanted: Filter, recipient: str | None, fault: Fault = "") -> None:
         """Plan to give up everything that waits of the messages *wanted*, then do it."""
         self.pass_time(timedelta(seconds=1))
-        with store.reading(self.engine) as tx:
-            plan = operations.plan_give_up(tx, wanted, recipient)
+        with transactions.reading(self.engine) as tx:
+            plan = queue_replay.plan_give_up(tx, wanted, recipient)
         every = [sent for sent in self.story.every() if self._is_wanted(sent, wanted, recipient)]
         planned = Counter((made.message, made.recipient) for _, made in plan.moves)
         assert planned == Counter((one.message.id, one.recipient) for one in every if one.state == "waiting")
@@ -444,7 +449,7 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             goes = [one for one in every if one.state == "waiting"]
-            moved = run(operations.give_up, some, reason="thôi", by="an", now=self.now)
+            moved = run(queue_replay.give_up, some, reason="thôi", by="an", now=self.now)
             assert isinstance(moved, Sequence)
             assert len(moved) == len(goes)
             self.story.give_up(goes, "given up by an: thôi", self.now)
@@ -466,7 +471,7 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             overdue = self.story.overdue(self.now)
-            assert run(fetching.alarm, self.now, timedelta(days=3)) == len(overdue)
+            assert run(pickup.alarm, self.now, timedelta(days=3)) == len(overdue)
             self.story.hear(self.news())
             assert all(one.told_overdue for one in overdue)
 

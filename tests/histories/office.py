@@ -8,14 +8,17 @@ from pathlib import Path
 import attrs
 import sqlalchemy as sa
 
-from hub import admission, calls, registry, store
-from hub.certificates import Anchors, Identity
 from hub.config import Config, Listen, Partner
-from hub.ids import new_id
-from hub.journal import Entry
-from hub.model import NATIONAL, Receive, Unit
-from hub.province import Province
-from hub.report.book import Book, shipped
+from hub.domain.ids import new_id
+from hub.domain.model import NATIONAL, Receive, Unit
+from hub.intake import admission
+from hub.journal import unit_registry
+from hub.journal.messages import Entry
+from hub.report.form.book import Book, shipped
+from hub.security.certificates import Anchors, Identity
+from hub.soap import documents_requests
+from hub.store import transactions
+from hub.units.province import Province
 from tests import pki
 from tests.recount import places
 
@@ -84,11 +87,11 @@ def units() -> list[Unit]:
 
 def empty(engine: sa.Engine) -> None:
     """Leave nothing in the journal but its units."""
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         for table in TABLES:
             tx.execute(sa.text(f"DELETE FROM {table}"))
-        if not registry.units(tx):
-            registry.put(tx, units())
+        if not unit_registry.units(tx):
+            unit_registry.put(tx, units())
 
 
 @attrs.frozen(kw_only=True)
@@ -112,7 +115,7 @@ class Letter:
 
 def judge(letter: Letter, now: datetime) -> Entry:
     """Judge a letter as intake does.  All that the histories need of it."""
-    made = calls.UpdateTraces if letter.traces else calls.SendDocument
+    made = documents_requests.UpdateTraces if letter.traces else documents_requests.SendDocument
     partner = province().config.partners[letter.partner]
     return admission.judge_message(
         made(letter.octets, letter.message_id), partner, province(), "documents", now, new_id(now)

@@ -2,10 +2,10 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from hub.demo import packets
-from hub.demo.packets import Answered
-from hub.model import Accepted, Outcome, Postponed, Refused, Unavailable
-from hub.search import Filter
+from hub.demo.plan import packets
+from hub.demo.plan.packets import Answered
+from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
+from hub.journal.search import Filter
 from tests.histories import office
 from tests.histories.history import History
 from tests.histories.office import Letter

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.certificates import Identity
+from hub.security.certificates import Identity
 from tests.interop.building import TOOLKITS, Toolkit
 from tests.interop.toolkits import Caller
 from tests.packets import Seal

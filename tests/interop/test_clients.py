@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from hub import answers, envelope, signing
-from hub.certificates import Identity
-from hub.demo.packets import Answered, document, status
-from hub.model import Problem
+from hub.demo.plan.packets import Answered, document, status
+from hub.domain.model import Problem
+from hub.security import signing
+from hub.security.certificates import Identity
+from hub.soap import documents_responses, envelope
 from tests.conftest import not_applicable
 from tests.interop.forgery import FORGED
 from tests.interop.toolkits import Answer, verified_by_xmlsec1
@@ -118,7 +119,7 @@ def test_the_whole_conversation(hub, toolkit, caller, signed, put, version, tmp_
 @contextmanager
 def impostor(hub, changes):
     """Serve one answer, «not allowed» as the last of *changes* makes it, with the hub's own TLS; return the address."""
-    said = envelope.answer(answers.permission([Problem("not-yours", "H55.1")]))
+    said = envelope.answer(documents_responses.permission([Problem("not-yours", "H55.1")]))
     identity = Identity.read(hub.home / "pki/hub.key", hub.home / "pki/hub.crt")
 
     class Slot(BaseHTTPRequestHandler):

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hub import calls, envelope, signing, values
-from hub.certificates import Identity
-from hub.client import Refused
+from hub.cli.documents_client import Refused
+from hub.formats import xsd_types
+from hub.security import signing
+from hub.security.certificates import Identity
+from hub.soap import documents_requests, envelope
 from tests.conftest import not_applicable
 from tests.interop.forgery import FORGED
 from tests.interop.test_clients import letter
@@ -61,13 +63,13 @@ def test_what_another_signed_is_refused(hub, toolkit, letterbox):
 
 
 TRUE = b"<edXML>as it was signed</edXML>"
-ENCODED_TRUE, ENCODED_FALSE = (values.base64(each).encode() for each in (TRUE, b"<edXML>as a thief wants</edXML>"))
+ENCODED_TRUE, ENCODED_FALSE = (xsd_types.base64(each).encode() for each in (TRUE, b"<edXML>as a thief wants</edXML>"))
 
 
 def pushed(hub, at=None):
     """Return a push as the hub signs it."""
     identity = Identity.read(hub.home / "pki/hub.key", hub.home / "pki/hub.crt")
-    call = calls.element(calls.SendDocument(TRUE, "pushed-1"))
+    call = documents_requests.element(documents_requests.SendDocument(TRUE, "pushed-1"))
     return signing.sign(envelope.wrap(call), identity, at or datetime.now(UTC))
 
 
@@ -77,7 +79,10 @@ def post(hub, url, content):
     tls = ssl.create_default_context(cafile=files["ca"])
     tls.load_cert_chain(files["certificate"], files["key"])
     connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=60)
-    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{calls.NAMESPACE}/SendDocument"'}
+    headers = {
+        "Content-Type": "text/xml; charset=utf-8",
+        "SOAPAction": f'"{documents_requests.NAMESPACE}/SendDocument"',
+    }
     try:
         connection.request("POST", place.path, content, headers)
         return connection.getresponse().status

@@ -6,23 +6,13 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub import (
-    changes,
-    claims,
-    contents,
-    deliveries,
-    documents,
-    events,
-    fetching,
-    journal,
-    ledger,
-    search,
-    statuses,
-)
-from hub.claims import Exchange
-from hub.errors import Rejected
-from hub.lifecycle import STEP, Verdict
-from hub.model import Kind, Problem, Replaced, ResponseFor, State
+from hub.domain.errors import Rejected
+from hub.domain.lifecycle import STEP, Verdict
+from hub.domain.model import Kind, Problem, Replaced, ResponseFor, State
+from hub.edxml import changes
+from hub.journal import blobs, documents, events, facts, messages, search, statuses
+from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue.claims import Exchange
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -47,7 +37,7 @@ class Day:
         if packet.kind is not Kind.STATUS:
             told = (*packet.recipients, *changes.told(packet))
             made = attrs.evolve(made, routes=ROUTES.route_all(partner, told, NOW.date(), also=packet.removed))
-        return journal.take(self.tx, attrs.evolve(made, **fields), ROUTES)
+        return messages.take(self.tx, attrs.evolve(made, **fields), ROUTES)
 
     def states(self, message):
         return {made.recipient: made.state for made in deliveries.of_message(self.tx, message)}
@@ -65,7 +55,7 @@ class Day:
         return claims.settle(self.tx, claim, outcome, verdict, Exchange(), self.now)
 
     def milestones(self):
-        return sorted((fact.unit, fact.milestone) for fact in ledger.facts(self.tx))
+        return sorted((fact.unit, fact.milestone) for fact in facts.facts(self.tx))
 
 
 @pytest.fixture
@@ -133,13 +123,13 @@ def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
 
 def test_what_was_fetched_is_beyond_recall_and_what_was_held_cannot_be_fetched_any_more(today):
     sent = [today.take(document("H55.01", "H55.13", document_id=name), "vpub").id for name in ("D1", "D2")]
-    fetching.fetch(today.tx, "sotttt", sent[0], today.now)
+    pickup.fetch(today.tx, "sotttt", sent[0], today.now)
     for name in ("D1", "D2"):
         today.take(attrs.evolve(document("H55.01", "H55.13", document_id="X"), kind=Kind.RECALL, about=name), "vpub")
     assert today.states(sent[0]) == {"H55.13": State.FETCHED}
-    fetching.confirm(today.tx, "sotttt", sent[0], None, today.now)
+    pickup.confirm(today.tx, "sotttt", sent[0], None, today.now)
     with pytest.raises(Rejected, match="document-not-found"):
-        fetching.fetch(today.tx, "sotttt", sent[1], today.now)
+        pickup.fetch(today.tx, "sotttt", sent[1], today.now)
 
 
 def test_a_recall_that_overtook_its_document_stops_it_on_arrival_and_a_new_sending_goes(today):
@@ -339,7 +329,7 @@ def test_nothing_starves_under_a_steady_flow_of_urgent_documents(today):
         for n in range(3):
             today.number += 1
             urgent = document(document_id=f"U{today.number}", priority=3)
-            journal.take(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
+            messages.take(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
         (claim,) = today.claim(limit=1, at=now + LEASE)
         claims.settle(today.tx, claim, "accepted", DELIVERED, Exchange(), now)
         if claim.message == plain:
@@ -353,28 +343,28 @@ def test_a_timed_document_waits_for_its_hour_pushed_or_fetched(today):
     pushed = today.take(document(priority=4, hour=hour)).id
     held = today.take(document("H55.01", "H55.13", document_id="D2", priority=4, hour=hour), "vpub").id
     assert today.claim() == []
-    assert fetching.pending(today.tx, "sotttt", "H55.13", 10, today.now) == []
+    assert pickup.pending(today.tx, "sotttt", "H55.13", 10, today.now) == []
     with pytest.raises(Rejected, match="document-not-found"):
-        fetching.fetch(today.tx, "sotttt", held, today.now)
+        pickup.fetch(today.tx, "sotttt", held, today.now)
     assert [claim.message for claim in today.claim(at=hour)] == [pushed]
-    assert fetching.pending(today.tx, "sotttt", "H55.13", 10, hour) == [held]
-    assert fetching.fetch(today.tx, "sotttt", held, hour)["id"] == held
+    assert pickup.pending(today.tx, "sotttt", "H55.13", 10, hour) == [held]
+    assert pickup.fetch(today.tx, "sotttt", held, hour)["id"] == held
 
 
 def test_what_nobody_fetches_is_told_of_once(today):
     sent = today.take(document("H55.01", "H55.13"), "vpub").id
     after, later = timedelta(days=3), today.now + timedelta(days=3)
-    assert fetching.alarm(today.tx, later - TICK, after) == 0
-    assert [fetching.alarm(today.tx, later, after) for _ in range(2)] == [1, 0]
+    assert pickup.alarm(today.tx, later - TICK, after) == 0
+    assert [pickup.alarm(today.tx, later, after) for _ in range(2)] == [1, 0]
     assert today.happened(sent)[-1] == "delivery-overdue-held"
     assert today.states(sent) == {"H55.13": State.HELD}
 
 
 def test_the_bytes_of_a_secret_packet_are_not_kept(today):
     secret = attrs.evolve(entry(document()), packet=None, problems=(Problem("secret-refused", "line 9: DoMat"),))
-    taken = journal.take(today.tx, secret, ROUTES)
+    taken = messages.take(today.tx, secret, ROUTES)
     with pytest.raises(KeyError):
-        contents.octets(today.tx, search.message(today.tx, taken.id).sha256)
+        blobs.octets(today.tx, search.message(today.tx, taken.id).sha256)
 
 
 def looks_at_messages(tmp_path, step):

@@ -10,12 +10,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from hub import claims, deliveries, fetching, journal, operations, sight, store
-from hub.claims import Exchange
-from hub.lifecycle import Verdict
-from hub.model import State
-from hub.routes import Route
-from hub.search import Filter
+from hub.domain.lifecycle import Verdict
+from hub.domain.model import State
+from hub.journal import messages
+from hub.journal.queue import claims, deliveries, pickup, queue_view, replay
+from hub.journal.queue.claims import Exchange
+from hub.journal.search import Filter
+from hub.store import transactions
+from hub.units.routing import Route
 from tests.bench.backlog import fill, settle_down
 from tests.province import NOW, ROUTES, document, entry
 
@@ -26,7 +28,7 @@ LEASE, LATER = timedelta(minutes=1), NOW + timedelta(minutes=30)
 
 
 @contextlib.contextmanager
-def counted(engine: sa.Engine, tx: store.Transaction) -> Iterator[Callable[[], int]]:
+def counted(engine: sa.Engine, tx: transactions.Transaction) -> Iterator[Callable[[], int]]:
     """Count what the statements inside read."""
     read = 0
     if engine.dialect.name == "sqlite":
@@ -70,13 +72,13 @@ def work(engine: sa.Engine) -> dict[str, int]:
     read = {}
 
     def once(name, step, *args, **kwargs):
-        with store.writing(engine) as tx, counted(engine, tx) as so_far:
+        with transactions.writing(engine) as tx, counted(engine, tx) as so_far:
             result = step(tx, *args, **kwargs)
             read[name] = so_far()
         return result
 
     claim = {"limit": 4, "holder": "node", "lease": LEASE, "concurrency": 4}
-    once("look", sight.see, LATER)
+    once("look", queue_view.see, LATER)
     taken_on = once("claim", claims.claim, "vpub", LATER, **claim)
     once("claim without room", claims.claim, "vpub", LATER, **claim)
     for number, taken in enumerate(taken_on):
@@ -84,23 +86,23 @@ def work(engine: sa.Engine) -> dict[str, int]:
             (Verdict(State.DELIVERED), "accepted") if number else (Verdict(State.WAITING, "", LATER), "unavailable")
         )
         once("settle", claims.settle, taken, outcome, verdict, Exchange(), LATER)
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         number = 1 + (tx.scalar(sa.text("SELECT count(*) FROM message")) or 0)
         held = document("H55.01", "H55.13", document_id=f"other {number}")
-        other = journal.take(tx, entry(held, number, partner="vpub"), ROUTES)
+        other = messages.take(tx, entry(held, number, partner="vpub"), ROUTES)
     behind = [Route("H55.01", "vpub", "H55.01", State.WAITING)]
     once("make", deliveries.make, other.id, behind, LATER, lane="lane 7")
     once("rescue", claims.rescue, LATER, holder="node")
-    once("alarm", fetching.alarm, LATER, timedelta(days=3))
-    once("pending", fetching.pending, "sotttt", "H55.13", 10, LATER)
+    once("alarm", pickup.alarm, LATER, timedelta(days=3))
+    once("pending", pickup.pending, "sotttt", "H55.13", 10, LATER)
     last = ident(100)
-    with store.reading(engine) as tx:
-        plan = operations.plan_give_up(tx, Filter(ids=(last,)))
+    with transactions.reading(engine) as tx:
+        plan = replay.plan_give_up(tx, Filter(ids=(last,)))
     waiting = [made for _, made in plan.moves]
-    dead = once("give up", operations.give_up, waiting, reason="no", by="an", now=LATER)
-    with store.reading(engine) as tx:
-        plan = operations.plan_replay(tx, Filter(ids=(last,)))
-    assert once("replay", operations.replay, [made for _, made in plan.moves], ROUTES, reason="", by="an", now=LATER)
+    dead = once("give up", replay.give_up, waiting, reason="no", by="an", now=LATER)
+    with transactions.reading(engine) as tx:
+        plan = replay.plan_replay(tx, Filter(ids=(last,)))
+    assert once("replay", replay.replay, [made for _, made in plan.moves], ROUTES, reason="", by="an", now=LATER)
     assert len(dead) == 1
     return read
 

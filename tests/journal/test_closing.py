@@ -13,18 +13,19 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub import closing, store, workload
-from hub.closing import OutOfTurn, TooEarly
-from hub.hanoi import HANOI
-from hub.model import Fact
-from hub.report import counting, evidence
-from hub.report.book import shipped
-from hub.report.counting import Cells
-from hub.report.form import MILESTONES, Form, Kind
-from hub.report.period import CutOff, Cuts, parse
-from hub.report.posting import Books
-from hub.schema import carried, event, message
-from hub.schema import fact as facts_table
+from hub.domain.local_time import HANOI
+from hub.domain.model import Fact
+from hub.report.counting import counting, evidence
+from hub.report.counting.counting import Cells
+from hub.report.counting.posting import Books
+from hub.report.form.book import shipped
+from hub.report.form.form import MILESTONES, Form, Kind
+from hub.report.form.period import CutOff, Cuts, parse
+from hub.store import transactions
+from hub.store.tables import carried, event, message
+from hub.store.tables import fact as facts_table
+from hub.workload import closing, unit_report
+from hub.workload.closing import OutOfTurn, TooEarly
 from tests import databases
 from tests.conftest import DATABASES
 from tests.opened import evidence_of, facts_behind, lines_of
@@ -57,16 +58,16 @@ def on(text: str) -> datetime:
     return datetime.fromisoformat(text if " " in text else f"{text} 12:00").replace(tzinfo=HANOI).astimezone(UTC)
 
 
-def put(tx: store.Transaction, *facts: Fact) -> None:
+def put(tx: transactions.Transaction, *facts: Fact) -> None:
     """Write *facts*, and a message for each that has none yet."""
     for fact in facts:
         row = {"id": fact.message, "partner": "p", "message_id": fact.message, "service": fact.service, "kind": "k"}
         more = {"state": "accepted", "received_at": fact.at, "sha256": "0" * 64, "size": 1}
-        store.put_once(tx, message, [row | more])
+        transactions.put_once(tx, message, [row | more])
     tx.execute(sa.insert(facts_table), [attrs.asdict(fact) for fact in facts])
 
 
-def told(tx: store.Transaction, name: str) -> list[dict[str, object]]:
+def told(tx: transactions.Transaction, name: str) -> list[dict[str, object]]:
     texts = tx.scalars(sa.select(event.c.text).order_by(event.c.serial))
     return [said for said in map(json.loads, texts) if said["event"] == name]
 
@@ -119,7 +120,7 @@ def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_
     put(tx, dossier("1", "finished", "2026-11-09", "2026-11-20"))
     closing.close(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
     november, december = (
-        workload.ask(tx, "A", text, "dossiers").count(AFTER).total.numbers for text in ("2026-11", "2026-12")
+        unit_report.ask(tx, "A", text, "dossiers").count(AFTER).total.numbers for text in ("2026-11", "2026-12")
     )
     assert (november["pending"], november["finished"]) == (1, 0)
     assert (december["carried_over"], december["finished_early"], december["pending"]) == (1, 1, 0)
@@ -128,12 +129,12 @@ def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_
 def test_a_closed_report_says_the_same_for_ever_and_opens_into_the_same_facts(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
     closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    asked = workload.ask(tx, "A", "2026-11", "dossiers")
+    asked = unit_report.ask(tx, "A", "2026-11", "dossiers")
     before, lines = asked.count(AFTER), lines_of(asked, AFTER)
     assert asked.closed is not None
     assert asked.complete
     put(tx, dossier("3", "received", "2026-10-22", "2026-11-20"))
-    again = workload.ask(tx, "A", "2026-11", "dossiers")
+    again = unit_report.ask(tx, "A", "2026-11", "dossiers")
     assert (again.count(AFTER), lines_of(again, AFTER)) == (before, lines)
     assert evidence_of(again, AFTER) == (lines, ())
     assert again.revision == 1
@@ -144,7 +145,7 @@ def test_evidence_that_is_not_what_was_closed_is_told(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
     closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
     tx.execute(sa.update(facts_table).where(facts_table.c.key == "1").values(counterpart="somebody else"))
-    _, wrong = evidence_of(workload.ask(tx, "A", "2026-11", "dossiers"), AFTER)
+    _, wrong = evidence_of(unit_report.ask(tx, "A", "2026-11", "dossiers"), AFTER)
     assert [(each.period, each.unit) for each in wrong] == [("2026-11", "A")]
 
 
@@ -169,7 +170,7 @@ def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_o
     first, second = told(tx, "report-row-revised")
     assert (first["period"], first["revision"], first["reason"]) == ("2026-11", 2, "committed late")
     assert second["diff"] == {"carried_over": [1, 2], "pending_in_time": [1, 2]}
-    asked = workload.ask(tx, "A", "2026-11", "dossiers")
+    asked = unit_report.ask(tx, "A", "2026-11", "dossiers")
     assert (asked.revision, asked.count(AFTER).made_at) == (2, AFTER)
     assert evidence_of(asked, AFTER)[1] == ()
     kept = closing.revisions(tx, asked.form, "2026-11", "A")
@@ -195,11 +196,11 @@ def test_late_mail_makes_a_revision_because_the_form_says_so(tx):
 def test_a_closed_report_stays_readable_when_the_form_has_changed(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    before = workload.ask(tx, "A", "2026-11", "dossiers").count(AFTER)
+    before = unit_report.ask(tx, "A", "2026-11", "dossiers").count(AFTER)
     other = attrs.evolve(form_of("dossiers"), columns=form_of("dossiers").columns[:3])
     changed = attrs.evolve(shipped(), forms=(other,))
-    assert workload.ask(tx, "A", "2026-11", "dossiers", changed).count(AFTER) == before
-    assert len(workload.ask(tx, "A", "2026-12", "dossiers", changed).count(AFTER).total.numbers) == 3
+    assert unit_report.ask(tx, "A", "2026-11", "dossiers", changed).count(AFTER) == before
+    assert len(unit_report.ask(tx, "A", "2026-12", "dossiers", changed).count(AFTER).total.numbers) == 3
 
 
 def test_another_form_closes_from_the_whole_of_the_past_once(tx):
@@ -212,7 +213,7 @@ def test_another_form_closes_from_the_whole_of_the_past_once(tx):
     closing.close(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
     closing.close(tx, BOOK, "dossiers", MONTHS[3], on("2027-01-15"), "an")
     for text in ("2026-12", "2027-01"):
-        numbers = workload.ask(tx, "A", text, "dossiers").count(AFTER).total.numbers
+        numbers = unit_report.ask(tx, "A", text, "dossiers").count(AFTER).total.numbers
         assert (numbers["carried_over"], numbers["pending"]) == (1, 1)
         assert list(closing.differing(tx, "dossiers", text)) == []
 
@@ -224,13 +225,13 @@ def test_a_year_is_put_together_from_its_months(tx):
         dossier("1", "finished", "2026-11-20", "2026-11-20", due=date(2026, 11, 1)),
         dossier("2", "received", "2026-12-20", "2026-12-20"),
     )
-    live = {text: workload.ask(tx, "A", text, "dossiers").count(AFTER) for text in ("2026-Q4", "2026-H2", "2026")}
+    live = {text: unit_report.ask(tx, "A", text, "dossiers").count(AFTER) for text in ("2026-Q4", "2026-H2", "2026")}
     for number, month in enumerate(MONTHS[1:4]):
         closing.close(tx, BOOK, "dossiers", month, on("2026-11-15") + timedelta(days=31 * number), "an")
         for text, report in live.items():
-            asked = workload.ask(tx, "A", text, "dossiers")
+            asked = unit_report.ask(tx, "A", text, "dossiers")
             assert asked.count(AFTER).total == report.total, (month.text, text)
-    registry_free = workload.ask(tx, "A", "2026-Q4", "dossiers")
+    registry_free = unit_report.ask(tx, "A", "2026-Q4", "dossiers")
     assert not registry_free.complete, "the chain begins in 2026-11"
 
 
@@ -256,20 +257,20 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
     assert first is not None
     assert days_of(first[1]) == ("2026-11", "2026-10-25", "2026-11-24")
     closing.close(tx, BY_25, "dossiers", first[1], on("2026-11-25"), "an")
-    closed = workload.ask(tx, "A", "2026-11", "dossiers", BY_25).count(AFTER)
+    closed = unit_report.ask(tx, "A", "2026-11", "dossiers", BY_25).count(AFTER)
 
-    asked = workload.ask(tx, "A", "2026-12", "dossiers", BOOK)
+    asked = unit_report.ask(tx, "A", "2026-12", "dossiers", BOOK)
     assert days_of(asked.period) == ("2026-12", "2026-11-25", "2026-12-14")
     live = asked.count(AFTER).total
     second = closing.next_month(tx, BOOK, "dossiers")
     assert second is not None
     assert second[1] == asked.period
     closing.close(tx, BOOK, "dossiers", second[1], on("2026-12-15 00:02"), "an")
-    assert workload.ask(tx, "A", "2026-12", "dossiers", BOOK).count(AFTER).total == live
-    assert workload.ask(tx, "A", "2026-11", "dossiers", BOOK).count(AFTER) == closed, "it keeps its days"
+    assert unit_report.ask(tx, "A", "2026-12", "dossiers", BOOK).count(AFTER).total == live
+    assert unit_report.ask(tx, "A", "2026-11", "dossiers", BOOK).count(AFTER) == closed, "it keeps its days"
 
     received = {
-        text: workload.ask(tx, "A", text, "dossiers", BOOK).count(AFTER).total.numbers["received"]
+        text: unit_report.ask(tx, "A", text, "dossiers", BOOK).count(AFTER).total.numbers["received"]
         for text in ("2026-10", "2026-11", "2026-12", "2027-01", "2026-Q4", "2026")
     }
     assert received == {"2026-10": 0, "2026-11": 2, "2026-12": 1, "2027-01": 1, "2026-Q4": 3, "2026": 3}
@@ -300,7 +301,7 @@ def test_a_month_has_the_same_days_in_all_forms(tx):
     assert following is not None
     assert following[1] == month
     closing.close(tx, BOOK, "ii06a", month, on("2026-11-25"), "an")
-    assert days_of(workload.ask(tx, "A", "2026-11", "tonghop", BOOK).period) == days_of(month)
+    assert days_of(unit_report.ask(tx, "A", "2026-11", "tonghop", BOOK).period) == days_of(month)
 
 
 # --- It is the count of the whole history ---------------------------------------------------------------------------------
@@ -398,12 +399,14 @@ def whole(form: Form, facts: Sequence[Fact], period, books: Books) -> dict[str, 
 def lasting(request, tmp_path_factory):
     """A journal for many stories, each undone."""
     if request.param == "sqlite":
-        engine = store.open_journal(databases.sqlite(tmp_path_factory.mktemp("closing") / "hub.db"), pooled=False)
+        engine = transactions.open_journal(
+            databases.sqlite(tmp_path_factory.mktemp("closing") / "hub.db"), pooled=False
+        )
         yield engine
         engine.dispose()
         return
     with request.getfixturevalue("postgresql").database() as url:
-        engine = store.open_journal(url, pooled=False)
+        engine = transactions.open_journal(url, pooled=False)
         yield engine
         engine.dispose()
 
@@ -422,7 +425,7 @@ def test_month_by_month_comes_to_the_same_as_counting_the_whole_history(lasting,
 
 
 def _tell(
-    tx: store.Transaction, form: Form, facts: Sequence[Fact], waits: Sequence[timedelta], cuts: Sequence[Cuts]
+    tx: transactions.Transaction, form: Form, facts: Sequence[Fact], waits: Sequence[timedelta], cuts: Sequence[Cuts]
 ) -> None:
     waiting, made_at = list(facts), None
     pending = list(waits)
@@ -455,7 +458,7 @@ def _tell(
     assert all(before.period.end == after.period.start for before, after in pairwise(made))
     _follow_on(tx, form, made)
     for text in ("2027-04", made[-1].period.text):
-        asked = workload.ask(tx, "A", text, form.id) if form.late == form_of(form.id).late else None
+        asked = unit_report.ask(tx, "A", text, form.id) if form.late == form_of(form.id).late else None
         if asked is not None:
             mine = [fact for fact in facts if fact.unit == "A"]
             expected = counting.count(asked.form, mine, asked.period, AFTER, ("A",), books)
@@ -467,7 +470,7 @@ def _tell(
                 assert facts_behind(asked, column.key, AFTER) == behind
 
 
-def _follow_on(tx: store.Transaction, form: Form, made: Sequence[closing.Closing]) -> None:
+def _follow_on(tx: transactions.Transaction, form: Form, made: Sequence[closing.Closing]) -> None:
     """Each month begins with what the one before it ended with."""
     closing_stock = {
         "dossiers": ("pending_in_time", "pending_overdue"),

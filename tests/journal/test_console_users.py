@@ -5,10 +5,11 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from hub import registry, store
 from hub.console import sessions, users
 from hub.console.users import Role, User
-from hub.model import Unit
+from hub.domain.model import Unit
+from hub.journal import unit_registry
+from hub.store import transactions
 from tests.province import NOW, UNITS
 
 AN = User(name="an", role=Role.CLERK, units=("H55.13",), added_at=NOW, changed_at=NOW)
@@ -61,11 +62,11 @@ def test_another_password_or_removal_ends_every_session(tx):
 
 def test_two_tries_at_once_are_two_tries(engine):
     """However many come together, and to whichever node: each is counted before a password is compared."""
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         add(tx)
     waits = []
     for _ in range(8):
-        with store.writing(engine) as tx:
+        with transactions.writing(engine) as tx:
             waits.append(sessions.ask(tx, "an", HERE, NOW).again)
     assert waits[:6] == [None] * 6
     assert None not in waits[6:]
@@ -81,7 +82,7 @@ def test_two_tries_at_once_are_two_tries(engine):
     ],
 )
 def test_a_user_sees_its_units_and_those_below(tx, units, seen):
-    registry.put(tx, [*UNITS, Unit("H55.77", "Đơn vị ngoài", "H55.99")])
+    unit_registry.put(tx, [*UNITS, Unit("H55.77", "Đơn vị ngoài", "H55.99")])
     assert users.seen(tx, attrs.evolve(AN, units=units)) == (None if seen is None else frozenset(seen))
     assert users.seen(tx, attrs.evolve(AN, units=units, role=Role.OPERATOR)) is None
     assert users.unknown(tx, ("H55", "H98", "*")) == ["H98"]

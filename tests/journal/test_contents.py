@@ -7,20 +7,21 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from hub import contents, journal, store
-from hub.schema import content
-from hub.spool import Drawer, Octets
+from hub.formats.spool import Drawer, Octets
+from hub.journal import blobs, messages
+from hub.store import transactions
+from hub.store.tables import content
 from tests.province import ROUTES, document, entry
 
 SIZES = [
     0,
     1,
-    contents.PART - 1,
-    contents.PART,
-    contents.PART + 1,
-    contents.LARGE,
-    contents.LARGE + 1,
-    3 * contents.LARGE,
+    blobs.PART - 1,
+    blobs.PART,
+    blobs.PART + 1,
+    blobs.LARGE,
+    blobs.LARGE + 1,
+    3 * blobs.LARGE,
 ]
 
 
@@ -32,56 +33,54 @@ def made(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_bytes_come_back_whole_and_in_parts_whoever_kept_them(engine, size):
     octets, name = made(size)
-    with store.writing(engine) as tx:
-        contents.keep(tx, name, octets)
-        contents.keep(tx, name, Octets.of(octets))
-        assert contents.octets(tx, name) == octets
-        assert contents.size(tx, name) == size
-        parts = list(contents.pieces(tx, name))
-        assert all(len(part) == contents.PART for part in parts[:-1])
+    with transactions.writing(engine) as tx:
+        blobs.keep(tx, name, octets)
+        blobs.keep(tx, name, Octets.of(octets))
+        assert blobs.octets(tx, name) == octets
+        assert blobs.size(tx, name) == size
+        parts = list(blobs.pieces(tx, name))
+        assert all(len(part) == blobs.PART for part in parts[:-1])
         assert (
-            tx.scalar(sa.select(sa.func.count()).select_from(content))
-            == len(parts)
-            == max(1, -(-size // contents.PART))
+            tx.scalar(sa.select(sa.func.count()).select_from(content)) == len(parts) == max(1, -(-size // blobs.PART))
         )
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_batches_name_each_part_once_and_no_more_than_a_megabyte(size):
-    numbers = [number for batch in contents.batches(size) for number in batch]
-    assert numbers == list(range(max(1, -(-size // contents.PART))))
-    assert all(len(batch) * contents.PART <= contents.LARGE for batch in contents.batches(size))
+    numbers = [number for batch in blobs.batches(size) for number in batch]
+    assert numbers == list(range(max(1, -(-size // blobs.PART))))
+    assert all(len(batch) * blobs.PART <= blobs.LARGE for batch in blobs.batches(size))
 
 
 def test_nothing_of_that_name_is_told_apart_from_no_bytes(tx):
     with pytest.raises(KeyError):
-        contents.octets(tx, "0" * 64)
-    assert contents.size(tx, "0" * 64) is None
+        blobs.octets(tx, "0" * 64)
+    assert blobs.size(tx, "0" * 64) is None
 
 
 def test_what_an_interrupted_writer_left_is_completed_by_the_next(engine):
-    octets, name = made(5 * contents.LARGE)
-    for batch in list(contents.batches(len(octets)))[:2]:
-        with store.writing(engine) as tx:
-            contents.keep_parts(tx, name, octets, batch)
-    with store.reading(engine) as tx:
-        assert contents.size(tx, name) == 2 * contents.LARGE
-    with store.writing(engine) as tx:
-        taken = journal.take(tx, entry(document(), content=octets), ROUTES)
-    with store.reading(engine) as tx:
-        assert contents.octets(tx, name) == octets
+    octets, name = made(5 * blobs.LARGE)
+    for batch in list(blobs.batches(len(octets)))[:2]:
+        with transactions.writing(engine) as tx:
+            blobs.keep_parts(tx, name, octets, batch)
+    with transactions.reading(engine) as tx:
+        assert blobs.size(tx, name) == 2 * blobs.LARGE
+    with transactions.writing(engine) as tx:
+        taken = messages.take(tx, entry(document(), content=octets), ROUTES)
+    with transactions.reading(engine) as tx:
+        assert blobs.octets(tx, name) == octets
         assert taken.problems == ()
 
 
 def test_two_writers_of_the_same_bytes_at_the_same_time_do_no_harm(engine):
-    octets, name = made(4 * contents.LARGE)
+    octets, name = made(4 * blobs.LARGE)
     failures = []
 
     def write():
         try:
-            for batch in contents.batches(len(octets)):
-                with store.writing(engine) as tx:
-                    contents.keep_parts(tx, name, octets, batch)
+            for batch in blobs.batches(len(octets)):
+                with transactions.writing(engine) as tx:
+                    blobs.keep_parts(tx, name, octets, batch)
         except Exception as error:  # noqa: BLE001 - told below
             failures.append(error)
 
@@ -91,23 +90,23 @@ def test_two_writers_of_the_same_bytes_at_the_same_time_do_no_harm(engine):
     for thread in threads:
         thread.join(60)
     assert failures == []
-    with store.reading(engine) as tx:
-        assert contents.octets(tx, name) == octets
+    with transactions.reading(engine) as tx:
+        assert blobs.octets(tx, name) == octets
 
 
 def test_parts_of_another_length_are_noticed_before_a_message_names_them(engine):
-    octets, name = made(2 * contents.LARGE)
-    with store.writing(engine) as tx:
-        store.put_once(tx, content, [{"sha256": name, "part": 0, "octets": octets[:1000]}])
-    with pytest.raises(RuntimeError), store.writing(engine) as tx:
-        contents.keep(tx, name, octets)
+    octets, name = made(2 * blobs.LARGE)
+    with transactions.writing(engine) as tx:
+        transactions.put_once(tx, content, [{"sha256": name, "part": 0, "octets": octets[:1000]}])
+    with pytest.raises(RuntimeError), transactions.writing(engine) as tx:
+        blobs.keep(tx, name, octets)
 
 
 def test_a_large_message_is_read_into_a_file(engine, tmp_path):
     drawer = Drawer(tmp_path)
-    octets, name = made(2 * contents.LARGE + 7)
-    with store.writing(engine) as tx:
-        contents.keep(tx, name, octets)
-        copy = drawer.keep(contents.pieces(tx, name))
+    octets, name = made(2 * blobs.LARGE + 7)
+    with transactions.writing(engine) as tx:
+        blobs.keep(tx, name, octets)
+        copy = drawer.keep(blobs.pieces(tx, name))
     assert copy.sha256() == name
     drawer.close()

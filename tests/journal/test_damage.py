@@ -8,8 +8,9 @@ import stat
 import pytest
 import sqlalchemy as sa
 
-from hub import backup, contents, damage, events, journal, store
-from hub.schema import content, event
+from hub.journal import backup, blobs, events, integrity, messages
+from hub.store import transactions
+from hub.store.tables import content, event
 from tests import databases
 from tests.conftest import not_applicable
 from tests.province import ROUTES, document, entry
@@ -20,22 +21,22 @@ LARGE = bytes(range(256)) * 4096  # four parts
 @pytest.fixture
 def whole(engine):
     """A journal with three messages, one of them of four parts, and some parts of one that never came whole."""
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         for number, octets in enumerate((b"one", LARGE, b"three")):
-            journal.take(tx, entry(document(document_id=f"D{number}"), number, content=octets), ROUTES)
-        contents.keep_parts(tx, "00" * 32, LARGE, [0])
+            messages.take(tx, entry(document(document_id=f"D{number}"), number, content=octets), ROUTES)
+        blobs.keep_parts(tx, "00" * 32, LARGE, [0])
         events.chain(tx)
     return engine
 
 
 def found(engine):
     """Return all that is wrong."""
-    with store.reading(engine) as tx:
-        return [*damage.in_file(tx), *damage.in_chain(tx), *damage.in_contents(tx)]
+    with transactions.reading(engine) as tx:
+        return [*integrity.in_file(tx), *integrity.in_chain(tx), *integrity.in_contents(tx)]
 
 
 def change(engine, statement):
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         tx.execute(statement)
 
 
@@ -46,7 +47,7 @@ def test_nothing_is_wrong_with_a_whole_journal_nor_with_what_an_interrupted_writ
 def test_other_bytes_than_those_of_the_name(whole):
     name = hashlib.sha256(LARGE).hexdigest()
     second = sa.and_(content.c.sha256 == name, content.c.part == 1)
-    change(whole, sa.update(content).where(second).values(octets=b"x" * contents.PART))
+    change(whole, sa.update(content).where(second).values(octets=b"x" * blobs.PART))
     assert found(whole) == [f"the bytes of {name} are others"]
     change(whole, sa.delete(content).where(second))
     assert found(whole) == [f"the bytes of {name} are others"]
@@ -63,11 +64,11 @@ def test_an_event_that_was_changed(whole):
 
 
 def test_when_there_is_no_time_to_look_the_rest_goes_on(whole, monkeypatch):
-    monkeypatch.setattr(damage, "BRIEFLY", -1.0)
-    monkeypatch.setattr(damage, "_STEPS", 1)
-    with store.reading(whole) as tx:
-        assert damage.in_file(tx, briefly=True) == []
-        assert list(damage.in_chain(tx)) == [], "the transaction is as it was"
+    monkeypatch.setattr(integrity, "BRIEFLY", -1.0)
+    monkeypatch.setattr(integrity, "_STEPS", 1)
+    with transactions.reading(whole) as tx:
+        assert integrity.in_file(tx, briefly=True) == []
+        assert list(integrity.in_chain(tx)) == [], "the transaction is as it was"
 
 
 def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never_over_another(whole, tmp_path):
@@ -94,17 +95,17 @@ def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never
 @pytest.mark.parametrize("octets", [b"no database" * 1000, None], ids=["another file", "torn"])
 def test_a_file_that_sqlite_finds_damaged_is_told_from_one_that_is_not_there_now(tmp_path, octets):
     path = tmp_path / "hub.db"
-    engine = store.open_journal(databases.sqlite(path), pooled=False)
+    engine = transactions.open_journal(databases.sqlite(path), pooled=False)
     with contextlib.closing(sqlite3.connect(path)) as there:
         there.execute("PRAGMA journal_mode=DELETE")
     whole = path.read_bytes()
     path.write_bytes(octets or whole[: len(whole) // 2])
-    with pytest.raises(sa.exc.DBAPIError) as caught, store.reading(engine) as tx:
+    with pytest.raises(sa.exc.DBAPIError) as caught, transactions.reading(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
-    assert store.is_damage(caught.value)
-    assert not store.is_own_fault(caught.value)
+    assert transactions.is_damage(caught.value)
+    assert not transactions.is_own_fault(caught.value)
     path.unlink()
     path.mkdir()
-    with pytest.raises(sa.exc.DBAPIError) as caught, store.reading(engine) as tx:
+    with pytest.raises(sa.exc.DBAPIError) as caught, transactions.reading(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
-    assert not store.is_damage(caught.value)
+    assert not transactions.is_damage(caught.value)

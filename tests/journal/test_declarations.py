@@ -9,41 +9,31 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
-from hub import (
-    closing,
-    contents,
-    declarations,
-    deliveries,
-    events,
-    journal,
-    ledger,
-    registry,
-    search,
-    store,
-    submission,
-    values,
-    workload,
-)
-from hub.admission import judge_record
 from hub.config import Partner
 from hub.config.reports import Reports
-from hub.database import InlineDatabase
-from hub.declarations import Undeclared
-from hub.desk import Books, Case, Counted
-from hub.envelope import build
-from hub.errors import Unready
-from hub.ids import new_id
-from hub.model import Fact, Receive
-from hub.policy import Policy
-from hub.province import Province
-from hub.recorddesk import Asked
-from hub.report import declaring
-from hub.report.book import shipped
-from hub.report.period import parse
-from hub.report.reconciling import Behind
-from hub.reportdesk import get_reconciliation, get_workload_report, list_periods
-from hub.shares import Owner
-from hub.workroom import at_once
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import Owner
+from hub.domain.ids import new_id
+from hub.domain.model import Fact, Receive
+from hub.formats import xsd_types
+from hub.intake.admission import judge_record
+from hub.intake.endpoint import Books, Case, Counted
+from hub.intake.records_endpoint import Asked
+from hub.journal import blobs, events, facts, messages, search, unit_registry
+from hub.journal.queue import deliveries
+from hub.partner.policy import Policy
+from hub.report.counting.reconciling import Behind
+from hub.report.form.book import shipped
+from hub.report.form.period import parse
+from hub.report.signed import declaring
+from hub.runtime.thread_pool import at_once
+from hub.soap.envelope import build
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from hub.units.province import Province
+from hub.workload import closing, declarations, submission, unit_report
+from hub.workload.declarations import Undeclared
+from hub.workload.soap_operations import get_reconciliation, get_workload_report, list_periods
 from tests.declaring import declaration, octets
 from tests.opened import lines_of
 from tests.pki import partner
@@ -66,7 +56,7 @@ def province(reports=Reports()):
 def take(tx, said, *, name=None, by="sotttt", later=0):
     now = NOW + timedelta(minutes=later)
     entry = judge_record(declarations.service(province()), octets(said), name, by, province(), now, new_id(now))
-    return journal.take(tx, entry, ROUTES)
+    return messages.take(tx, entry, ROUTES)
 
 
 def codes(taken):
@@ -84,7 +74,7 @@ def test_a_declaration_is_kept_with_its_receipt_and_goes_to_nobody_though_report
     assert (kept.message.id, kept.message.kind, kept.message.partner, kept.said, kept.earlier) == (
         taken.id, "declaration", "sotttt", SAID, 0,
     )  # fmt: skip
-    assert list(ledger.facts(tx)) == []
+    assert list(facts.facts(tx)) == []
     assert deliveries.of_message(tx, taken.id) == []
 
 
@@ -135,13 +125,13 @@ def test_what_an_operator_declares_is_a_message_of_the_hubs_own_once_until_it_sa
 
 
 def test_a_declaration_is_compared_with_what_the_journal_holds(tx):
-    registry.put(tx, UNITS)
+    unit_registry.put(tx, UNITS)
     with pytest.raises(Undeclared):
-        declarations.compare(tx, workload.ask(tx, "H55.13", "2026-12", "edoc"), NOW)
+        declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-12", "edoc"), NOW)
     message = take(tx, SAID).id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message, outside=True)
-    ledger.write(tx, [sent])
-    asked = workload.ask(tx, "000.00.13.H55", "2026-12", "edoc")
+    facts.write(tx, [sent])
+    asked = unit_report.ask(tx, "000.00.13.H55", "2026-12", "edoc")
     found = declarations.compare(tx, asked, NOW).found
     assert [(cell.unit, cell.declared, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("", 2, 1, "differs"),
@@ -151,7 +141,7 @@ def test_a_declaration_is_compared_with_what_the_journal_holds(tx):
 
 
 def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_all(tx):
-    registry.put(tx, UNITS)
+    unit_registry.put(tx, UNITS)
     said = declaration(
         {
             ("H55.13", "documents_sent"): 2,
@@ -164,8 +154,8 @@ def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_al
     )
     message = take(tx, said).id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message)
-    ledger.write(tx, [sent])
-    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-12", "tonghop"), NOW).found
+    facts.write(tx, [sent])
+    found = declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-12", "tonghop"), NOW).found
     assert {
         (cell.column, cell.declared, cell.counted, cell.verdict.value, cell.behind.facts) for cell in found.cells
     } == {
@@ -177,22 +167,22 @@ def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_al
 
 
 def test_a_closed_month_is_compared_as_it_was_closed(tx):
-    registry.put(tx, UNITS)
+    unit_registry.put(tx, UNITS)
     begun, period = parse("2026-11").start, parse("2026-11")
     message = take(tx, declaration({("H55.13", "sent"): 1, ("H55.13", "recalls"): 1}), name="m1").id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=begun, message=message)
-    ledger.write(tx, [sent])
+    facts.write(tx, [sent])
     closing.close(tx, shipped(), "edoc", period, NOW, "an")
     late = attrs.evolve(sent, key="2", milestone="sent-recall", at=NOW)
-    ledger.write(tx, [late])
-    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
+    facts.write(tx, [late])
+    found = declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
     assert [(cell.column, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("recalls", 0, "no-evidence"),
         ("sent", 1, "equal"),
     ]
     wrong = take(tx, declaration({("H55.13", "sent"): 5}), name="m2", later=1).id
     assert wrong != message
-    found = declarations.compare(tx, workload.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
+    found = declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
     assert [(cell.declared, cell.counted, cell.behind.facts) for cell in found.cells] == [(5, 1, 1)]
 
 
@@ -204,10 +194,10 @@ def case_of(call, **named):
 
 def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
     period, now = parse("2026-10"), NOW
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         message = take(tx, declaration({("H55.13", "sent"): 1}), name="m1").id
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=period.start, message=message)
-        ledger.write(tx, [sent])
+        facts.write(tx, [sent])
         for month in (period, parse("2026-11")):
             closing.close(tx, shipped(), "edoc", month, NOW, "an")
 
@@ -225,10 +215,10 @@ def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
 
 
 def test_the_days_that_are_listed_are_those_of_the_cut_off_but_of_what_is_closed_those_it_was_closed_with(engine):
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         message = take(tx, declaration({("H55.13", "sent"): 1}), name="m1").id
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=CLOSED.start, message=message)
-        ledger.write(tx, [sent])
+        facts.write(tx, [sent])
         closing.close(tx, shipped(), "edoc", CLOSED, NOW, "an")
     call = Asked(build(declaring.NAMESPACE, "ListPeriods", {"Form": "edoc"}))
     books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
@@ -247,23 +237,23 @@ def test_the_days_that_are_listed_are_those_of_the_cut_off_but_of_what_is_closed
 
 def test_a_report_that_was_given_out_is_given_again_to_the_octet(engine):
     period = parse("2026-11")
-    with store.writing(engine) as tx:
-        registry.put(tx, UNITS)
+    with transactions.writing(engine) as tx:
+        unit_registry.put(tx, UNITS)
         message = take(tx, declaration({("H55.13", "sent"): 1}), name="m1").id
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=period.start, message=message)
-        ledger.write(tx, [sent])
+        facts.write(tx, [sent])
         closing.close(tx, shipped(), "edoc", period, NOW, "an")
-        asked = workload.ask(tx, "H55.13", "2026-11", "edoc")
+        asked = unit_report.ask(tx, "H55.13", "2026-11", "edoc")
         counted = submission.Counted(report=asked.count(NOW), names=dict(asked.names), lines=lines_of(asked, NOW))
         given = submission.give_out(tx, province(), counted, reason="", by="an", now=NOW)
-        kept = contents.octets(tx, given.message.sha256)
+        kept = blobs.octets(tx, given.message.sha256)
     fields = {"OrganId": "000.00.13.H55", "Form": "edoc", "Period": "2026-11"}
     call = Asked(build(declaring.NAMESPACE, "GetWorkloadReport", fields))
     books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
     case = case_of(call)
     done = Deferred.fromCoroutine(get_workload_report(books, cast("Case", case)))
     answer = cast("Any", done).result
-    assert values.octets(answer.find("{*}Content")) == kept
+    assert xsd_types.octets(answer.find("{*}Content")) == kept
     assert (answer.findtext("{*}OrganId"), answer.findtext("{*}Ended")) == ("H55.13", "true")
 
 

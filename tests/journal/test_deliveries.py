@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from hub import claims, contents, deliveries, events, fetching, journal, ledger, operations, registry
-from hub.changes import Effect
-from hub.claims import Exchange, Queue
-from hub.errors import Rejected
-from hub.lifecycle import Verdict
-from hub.model import State, Unit
-from hub.search import Filter
+from hub.domain.errors import Rejected
+from hub.domain.lifecycle import Verdict
+from hub.domain.model import State, Unit
+from hub.edxml.changes import Effect
+from hub.journal import blobs, events, facts, messages, unit_registry
+from hub.journal.queue import claims, deliveries, pickup, replay
+from hub.journal.queue.claims import Exchange, Queue
+from hub.journal.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
 LEASE = timedelta(seconds=60)
@@ -32,7 +33,7 @@ def state(tx, message):
 @pytest.fixture
 def sent(tx):
     """A document on its way to the province office."""
-    return journal.take(tx, entry(document()), ROUTES).id
+    return messages.take(tx, entry(document()), ROUTES).id
 
 
 def test_claimed_work_is_taken_once_and_survives_a_crash_uncounted(tx, sent):
@@ -77,13 +78,13 @@ def test_what_was_given_back_and_taken_again_is_not_given_back_by_the_old_claim(
 
 
 def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
-    registry.put(tx, [Unit("H55.01", "a")])
-    message = journal.take(tx, entry(document("H55.13", "G22.1", "G22.2", "H55.01")), ROUTES).id
+    unit_registry.put(tx, [Unit("H55.01", "a")])
+    message = messages.take(tx, entry(document("H55.13", "G22.1", "G22.2", "H55.01")), ROUTES).id
     (up,) = claim(tx, "vpcp")
     assert up.recipients == ("G22.1", "G22.2")
     assert settle(tx, up, DELIVERED)
     assert [s for s, _ in state(tx, message)] == [State.DELIVERED, State.DELIVERED, State.WAITING]
-    assert {(f.unit, f.milestone) for f in ledger.facts(tx)} == {
+    assert {(f.unit, f.milestone) for f in facts.facts(tx)} == {
         ("H55.13", "sent"),
         ("G22.1", "received"),
         ("G22.2", "received"),
@@ -108,15 +109,15 @@ def test_a_postponed_attempt_does_not_count(tx, sent):
 def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, Verdict(State.DEAD, "refused: no"), "refused")
-    assert {(f.unit, f.milestone) for f in ledger.facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
+    assert {(f.unit, f.milestone) for f in facts.facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
     assert claim(tx, now=NOW + timedelta(days=30)) == []
-    plan = operations.plan_replay(tx, Filter(partner="vpub"))
+    plan = replay.plan_replay(tx, Filter(partner="vpub"))
     assert [made.recipient for _, made in plan.moves] == ["H55.01"]
     assert state(tx, sent)[0][0] is State.DEAD, "a plan changes nothing"
     dead = [made for _, made in plan.moves]
     later = NOW + timedelta(days=20)
-    assert len(operations.replay(tx, dead, ROUTES, reason="mended", by="an", now=later)) == 1
-    assert operations.replay(tx, dead, ROUTES, reason="twice", by="an", now=later) == []
+    assert len(replay.replay(tx, dead, ROUTES, reason="mended", by="an", now=later)) == 1
+    assert replay.replay(tx, dead, ROUTES, reason="twice", by="an", now=later) == []
     (again,) = claim(tx, now=later)
     assert again.since == later, "the time to give up counts from the replay"
     settle(tx, again, DELIVERED, now=later)
@@ -126,52 +127,50 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
 def test_what_was_recalled_is_never_replayed(tx, sent):
     deliveries.stop(tx, [sent], ["H55.01"], Effect.RECALLED, "R", NOW)
     (made,) = deliveries.of_message(tx, sent)
-    plan = operations.plan_replay(tx, Filter())
+    plan = replay.plan_replay(tx, Filter())
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
-    assert operations.replay(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
+    assert replay.replay(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
     assert state(tx, sent) == [(State.DEAD, 0)]
 
 
 def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
-    first = journal.take(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
+    first = messages.take(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
     other, later = document("H55.01", "H55.13.1", document_id="D2"), NOW + timedelta(microseconds=1)
-    second = journal.take(tx, entry(other, 2, partner="vpub", at=later), ROUTES).id
-    assert fetching.pending(tx, "sotttt", "H55.13", 10, later) == [first, second]
-    assert fetching.pending(tx, "sotttt", "H55.13.1", 10, later) == [second]
-    assert fetching.pending(tx, "sotttt", "H55.13", 1, later) == [first]
-    row = fetching.fetch(tx, "sotttt", first, NOW)
-    assert (row["message_id"], contents.octets(tx, row["sha256"])) == ("m1", b"packet 1")
-    assert fetching.pending(tx, "sotttt", "H55.13", 10, later) == [first, second], (
-        "fetched but unconfirmed stays pending"
-    )
-    assert fetching.fetch(tx, "sotttt", first, NOW) == row
+    second = messages.take(tx, entry(other, 2, partner="vpub", at=later), ROUTES).id
+    assert pickup.pending(tx, "sotttt", "H55.13", 10, later) == [first, second]
+    assert pickup.pending(tx, "sotttt", "H55.13.1", 10, later) == [second]
+    assert pickup.pending(tx, "sotttt", "H55.13", 1, later) == [first]
+    row = pickup.fetch(tx, "sotttt", first, NOW)
+    assert (row["message_id"], blobs.octets(tx, row["sha256"])) == ("m1", b"packet 1")
+    assert pickup.pending(tx, "sotttt", "H55.13", 10, later) == [first, second], "fetched but unconfirmed stays pending"
+    assert pickup.fetch(tx, "sotttt", first, NOW) == row
     for _ in range(2):
-        fetching.confirm(tx, "sotttt", first, None, NOW)
-    assert fetching.pending(tx, "sotttt", "H55.13", 10, later) == [second]
-    received = [f for f in ledger.facts(tx) if f.milestone == "received"]
+        pickup.confirm(tx, "sotttt", first, None, NOW)
+    assert pickup.pending(tx, "sotttt", "H55.13", 10, later) == [second]
+    received = [f for f in facts.facts(tx) if f.milestone == "received"]
     assert [(f.unit, f.message, f.counterpart) for f in received] == [("H55.13", first, "H55.01")]
 
 
 def test_what_was_not_fetched_cannot_be_confirmed(tx):
-    held = journal.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
+    held = messages.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
     with pytest.raises(Rejected, match="not-fetched"):
-        fetching.confirm(tx, "sotttt", held, None, NOW)
+        pickup.confirm(tx, "sotttt", held, None, NOW)
 
 
 def test_nobody_fetches_or_confirms_what_is_for_another(tx, sent):
-    for deed in (fetching.fetch, lambda *a: fetching.confirm(a[0], a[1], a[2], None, a[3])):
+    for deed in (pickup.fetch, lambda *a: pickup.confirm(a[0], a[1], a[2], None, a[3])):
         with pytest.raises(Rejected, match="document-not-found"):
             deed(tx, "sotttt", sent, NOW)
 
 
 def test_a_status_that_arrives_makes_no_received_fact(tx, sent):
-    answer = journal.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
-    fetching.fetch(tx, "sotttt", answer, NOW)
-    fetching.confirm(tx, "sotttt", answer, "H55.13", NOW)
-    assert "received" not in {f.milestone for f in ledger.facts(tx)}
+    answer = messages.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
+    pickup.fetch(tx, "sotttt", answer, NOW)
+    pickup.confirm(tx, "sotttt", answer, "H55.13", NOW)
+    assert "received" not in {f.milestone for f in facts.facts(tx)}
 
 
 def test_a_claim_takes_no_more_messages_than_asked(tx):
     for number in range(1, 8):
-        journal.take(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
+        messages.take(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
     assert [c.message[-1] for c in claim(tx, limit=3)] == ["1", "2", "3"]

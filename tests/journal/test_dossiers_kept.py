@@ -5,11 +5,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from hub import dossierdesk, events, journal, ledger, search
-from hub.admission import registered, require_standard
-from hub.errors import Rejected
-from hub.journal import Entry
-from hub.policy import Policy
+from hub.domain.errors import Rejected
+from hub.intake import dossiers_query
+from hub.intake.admission import registered, require_standard
+from hub.journal import events, facts, messages, search
+from hub.journal.messages import Entry
+from hub.partner.policy import Policy
 from hub.services.dossiers import read
 from tests.dossiers import hoso, statistic, sync
 from tests.province import NOW, ROUTES
@@ -29,7 +30,7 @@ def take(tx, number, content):
         record=registered(read(content, at, message), ROUTES),
         receipt=b"<receipt/>",
     )
-    assert journal.take(tx, entry, ROUTES).problems == ()
+    assert messages.take(tx, entry, ROUTES).problems == ()
     return message
 
 
@@ -37,12 +38,12 @@ def test_facts_of_dossiers_come_back_as_they_were_and_the_first_that_tells_of_a_
     first = take(tx, 1, sync(hoso("a")))
     take(tx, 2, sync(hoso("a", NgayTiepNhan="20261119083000")))
     ended = take(tx, 3, sync(hoso("a", TrangThaiHoSo="9", NgayKetThucXuLy="20261123160000")))
-    found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in ledger.facts(tx)}
+    found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in facts.facts(tx)}
     assert found == {
         ("received", date(2026, 11, 20), date(2026, 11, 27), first),
         ("finished", date(2026, 11, 23), date(2026, 11, 27), ended),
     }
-    (received, _) = sorted(ledger.facts(tx), key=lambda fact: fact.message)
+    (received, _) = sorted(facts.facts(tx), key=lambda fact: fact.message)
     assert dict(received.attributes)["channel"] == "online"
 
 
@@ -50,21 +51,21 @@ def test_the_history_of_a_dossier_goes_back_no_further_than_memory_should(tx, mo
     contents = [sync(hoso("a", GhiChu=f"{number}")) for number in range(3)]
     ids = [take(tx, number, content) for number, content in enumerate(contents)]
     for octets, many in ((sum(map(len, contents)), 3), (2 * len(contents[0]), 2), (1, 1)):
-        monkeypatch.setattr(dossierdesk, "OCTETS", octets)
-        unit, told = dossierdesk._told(tx, "a", None)
+        monkeypatch.setattr(dossiers_query, "OCTETS", octets)
+        unit, told = dossiers_query._told(tx, "a", None)
         assert (unit, [each.message for each in told]) == ("H55.13", ids[::-1][:many])
 
 
 def test_an_alias_of_a_unit_names_the_same_dossier(tx):
     take(tx, 1, sync(hoso("a"), organ="000.00.13.H55"))
     take(tx, 2, sync(hoso("a"), organ="H55.13"))
-    assert [(fact.unit, fact.key) for fact in ledger.facts(tx)] == [("H55.13", "a")]
+    assert [(fact.unit, fact.key) for fact in facts.facts(tx)] == [("H55.13", "a")]
 
 
 def test_amounts_of_a_declared_month_are_kept_zeros_too(tx):
     take(tx, 1, statistic(SolvedLate="0", TotalSolved="28"))
     take(tx, 2, statistic(NewReception="99"))
-    amounts = {fact.milestone: fact.amount for fact in ledger.facts(tx)}
+    amounts = {fact.milestone: fact.amount for fact in facts.facts(tx)}
     assert (amounts["declared-received"], amounts["declared-late"]) == (40, 0)
 
 

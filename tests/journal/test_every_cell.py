@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from hub import duties, store
+from hub.journal import duties
+from hub.store import transactions
 from tests import recount
 from tests.histories.cells import DERIVED, FORMS, Cells, begun
 from tests.histories.drawing import Step
@@ -29,7 +30,7 @@ ALIASED = ("000.00.13.H55", "H55.01")
 @pytest.fixture
 def engine(journal_url: str) -> Iterator[sa.Engine]:
     """A journal that every example empties."""
-    made = store.open_journal(journal_url)
+    made = transactions.open_journal(journal_url)
     if made.dialect.name == "sqlite":
         sa.event.listen(made, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         made.dispose()

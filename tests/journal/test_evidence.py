@@ -20,16 +20,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub import audit, bundle, closing, evidence, registry, schema, signing, store, workload
+from hub import audit
 from hub.audit import Trust
-from hub.bundle import Packing
-from hub.certificates import Anchors, Identity
-from hub.model import Fact, Standing
-from hub.report import definition, lines, manifest
-from hub.report.book import shipped
-from hub.report.counting import COUNTING
-from hub.report.element import as_element
-from hub.report.reading import forms
+from hub.domain.model import Fact, Standing
+from hub.formats import zip_archive
+from hub.formats.zip_archive import Packing
+from hub.journal import unit_registry
+from hub.report.counting import lines
+from hub.report.counting.counting import COUNTING
+from hub.report.form import definition
+from hub.report.form.book import shipped
+from hub.report.form.toml import forms
+from hub.report.signed import manifest
+from hub.report.signed.element import as_element
+from hub.security import signing
+from hub.security.certificates import Anchors, Identity
+from hub.store import tables, transactions
+from hub.workload import closing, evidence_file, unit_report
 from tests import databases, stranger
 from tests.conftest import ROOT, cannot_be_had
 from tests.evidencing import (
@@ -59,10 +66,10 @@ Members = dict[str, bytes]
 @cache
 def made(form: str, place: str, keys: int = 3) -> bytes:
     """Return the evidence of the report *form*, made once, with octets."""
-    engine = store.open_journal(databases.sqlite(Path(place) / f"{form}-{keys}.db"), pooled=False)
-    with store.writing(engine) as tx:
+    engine = transactions.open_journal(databases.sqlite(Path(place) / f"{form}-{keys}.db"), pooled=False)
+    with transactions.writing(engine) as tx:
         fill(tx, FORMS[form], keys=keys)
-    with store.reading(engine) as tx:
+    with transactions.reading(engine) as tx:
         content = written(tx, form)
     engine.dispose()
     return content
@@ -148,8 +155,8 @@ def test_without_messages_it_says_so_and_holds_all_the_same(tx):
 
 def test_octets_that_are_not_kept_are_said_not_to_be(tx):
     fill(tx, FORMS["links"])
-    gone = tx.scalars(sa.select(schema.message.c.sha256).order_by(schema.message.c.id.desc())).first()
-    tx.execute(sa.delete(schema.content).where(schema.content.c.sha256 == gone))
+    gone = tx.scalars(sa.select(tables.message.c.sha256).order_by(tables.message.c.id.desc())).first()
+    tx.execute(sa.delete(tables.content).where(tables.content.c.sha256 == gone))
     content = written(tx, "links")
     said = [json.loads(line) for line in members(content)["messages.jsonl"].splitlines()]
     assert {each["octets"] for each in said if each["sha256"] == gone} <= {"not-kept"}
@@ -165,7 +172,7 @@ def test_a_report_without_facts_has_evidence_too(tx):
 
 def test_events_without_number_are_only_told(tx):
     fill(tx, FORMS["links"])
-    tx.execute(sa.update(schema.event).values(number=None, hash=None))
+    tx.execute(sa.update(tables.event).values(number=None, hash=None))
     content = written(tx, "links")
     assert false(content) == []
     assert any("had no number yet" in each.en for each in found(content))
@@ -173,9 +180,9 @@ def test_events_without_number_are_only_told(tx):
 
 def test_too_many_facts_for_one_file_are_said_to_be(tx, monkeypatch):
     fill(tx, FORMS["edoc"])
-    monkeypatch.setattr(evidence, "MOST_FACTS", 3)
-    with pytest.raises(evidence.TooMany, match="facts > 3"):
-        evidence.write(tx, workload.ask(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, io.BytesIO())
+    monkeypatch.setattr(evidence_file, "MOST_FACTS", 3)
+    with pytest.raises(evidence_file.TooMany, match="facts > 3"):
+        evidence_file.write(tx, unit_report.ask(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, io.BytesIO())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -200,9 +207,9 @@ DERIVED = [form.id for form in forms() if not form.service]
 @pytest.mark.parametrize("form", DERIVED)
 def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, form):
     fill(tx, FORMS["edoc"])
-    asked = workload.ask(tx, "H55.13", PERIOD.text, form)
-    with pytest.raises(evidence.Derived) as raised:
-        evidence.write(tx, asked, ENDED, HUB, io.BytesIO())
+    asked = unit_report.ask(tx, "H55.13", PERIOD.text, form)
+    with pytest.raises(evidence_file.Derived) as raised:
+        evidence_file.write(tx, asked, ENDED, HUB, io.BytesIO())
     assert set(raised.value.args) == set(asked.form.bases)
     report = asked.count(ENDED)
     content = signing.seal(as_element(report, asked.names, lines_of(asked, ENDED)), HUB)
@@ -212,7 +219,7 @@ def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, fo
 # --- closed periods --------------------------------------------------------------------------------------------------------------
 
 
-def close(tx: store.Transaction, form: str, last: str) -> None:
+def close(tx: transactions.Transaction, form: str, last: str) -> None:
     """Close each month of *form* up to *last*, each as soon as it may be."""
     while (following := closing.next_month(tx, shipped(), form)) is not None and following[1].text <= last:
         period = following[1]
@@ -255,9 +262,9 @@ def test_a_fact_that_came_late_counts_in_the_later_month_and_the_evidence_says_s
 def test_evidence_that_is_no_longer_what_was_closed_is_told_and_does_not_hold(tx):
     fill(tx, FORMS["edoc"])
     close(tx, "edoc", PERIOD.text)
-    tx.execute(sa.delete(schema.fact).where(schema.fact.c.milestone == "sent"))
+    tx.execute(sa.delete(tables.fact).where(tables.fact.c.milestone == "sent"))
     file = io.BytesIO()
-    done = evidence.write(tx, workload.ask(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, file)
+    done = evidence_file.write(tx, unit_report.ask(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, file)
     assert "H55.13.1" in {each.unit for each in done.wrong}
     assert {"cell", "column"} <= {check for check, _ in false(file.getvalue())}
 
@@ -425,7 +432,7 @@ def test_a_packet_that_is_not_signed_as_the_hub_says_is_found(edoc):
 
 
 def test_a_packet_that_shows_a_certificate_without_a_readable_name_keeps_nothing_from_being_judged(tx):
-    registry.put(tx, UNITS)
+    unit_registry.put(tx, UNITS)
     fact = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=PERIOD.start, message="")
     packet = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), unreadable(PARTNER))
     take(tx, 1, packet, fact, HUB, Standing.UNVERIFIABLE)
@@ -704,5 +711,5 @@ def test_a_stranger_with_the_page_and_standard_tools_finds_the_same(edoc, tmp_pa
 
 
 def test_every_member_of_the_bundle_is_seen_by_both(edoc):
-    ours = {member.name for member in bundle.read(io.BytesIO(edoc))}
+    ours = {member.name for member in zip_archive.read(io.BytesIO(edoc))}
     assert ours == set(members(edoc))

@@ -17,8 +17,10 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from hub import config, registry, store
+from hub import config
 from hub.cli import lienthong
+from hub.journal import unit_registry
+from hub.store import transactions
 from tests.histories import office
 from tests.histories.drawing import Machine, Step
 from tests.histories.steps import Steps
@@ -28,7 +30,7 @@ from tests.recount import places, results
 @pytest.fixture
 def machine(journal_url: str) -> Iterator[Machine]:
     """One node on SQLite, two on PostgreSQL."""
-    engine = store.open_journal(journal_url)
+    engine = transactions.open_journal(journal_url)
     on_sqlite = engine.dialect.name == "sqlite"
     if on_sqlite:
         # A history is about steps, not about a power cut.
@@ -62,11 +64,11 @@ def test_the_command_line_explains_each_number_by_exactly_the_messages_behind_it
     home = tmp_path / "tinh"
     typed = CliRunner(env={"LANG": "C.UTF-8"})
     assert typed.invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"]).exit_code == 0
-    engine = store.open_journal(config.read(home / "hub.toml").database_url)
-    with store.writing(engine) as tx:  # the province of the histories in place of the samples
+    engine = transactions.open_journal(config.read(home / "hub.toml").database_url)
+    with transactions.writing(engine) as tx:  # the province of the histories in place of the samples
         for table in ("unit_alias", "unit_successor", "unit"):
             tx.execute(sa.text(f"DELETE FROM {table}"))
-        registry.put(tx, office.units())
+        unit_registry.put(tx, office.units())
     steps, random = Steps(engine, ("node",)), Random(1)
     for _ in range(150):
         step = Step.drawn(random)
@@ -80,7 +82,7 @@ def test_the_command_line_explains_each_number_by_exactly_the_messages_behind_it
         def now(cls, tz=None):  # noqa: ARG003 - the time of the history, whatever zone is asked for
             return now
 
-    monkeypatch.setattr("hub.cli.report.datetime", Then)
+    monkeypatch.setattr("hub.cli.report.report.datetime", Then)
     explained = 0
     for column in (each for each in results.COLUMNS if each != "last_update"):
         ran = typed.invoke(

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from hub import closing, ledger, registry, reportworker, search, store, workload
-from hub.errors import Unready
-from hub.model import Fact, Unit
-from hub.report import counting, evidence, listing
-from hub.report.book import shipped
-from hub.report.period import parse
-from hub.schema import fact as table
+from hub.domain.errors import Unready
+from hub.domain.model import Fact, Unit
+from hub.journal import facts as journal_facts
+from hub.journal import search, unit_registry
+from hub.report.counting import counting, evidence, listing
+from hub.report.form.book import shipped
+from hub.report.form.period import parse
+from hub.store import report_worker, transactions
+from hub.store.tables import fact as table
+from hub.workload import closing, unit_report
 from tests.bench import reports
 from tests.bench.reports import FORMS, NOW, PERIOD, UNIT
 from tests.conftest import not_applicable
@@ -36,10 +39,10 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[sa
 
 
 def _filled(url: str) -> Iterator[sa.Engine]:
-    engine = store.open_journal(url)
-    store.upgrade(engine)
-    with store.writing(engine) as tx:
-        registry.put(tx, [Unit("H55", "Tỉnh", None), Unit(UNIT, "Sở", "H55")])
+    engine = transactions.open_journal(url)
+    transactions.upgrade(engine)
+    with transactions.writing(engine) as tx:
+        unit_registry.put(tx, [Unit("H55", "Tỉnh", None), Unit(UNIT, "Sở", "H55")])
     for service in FORMS.values():
         reports.write(engine, reports.made(UNIT, service, FACTS))
     yield engine
@@ -49,7 +52,7 @@ def _filled(url: str) -> Iterator[sa.Engine]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scale what is held at a time down with the number of facts."""
-    monkeypatch.setattr(ledger, "_KEYS", KEYS)
+    monkeypatch.setattr(journal_facts, "_KEYS", KEYS)
     monkeypatch.setattr(listing, "_HELD", HELD)
 
 
@@ -63,15 +66,15 @@ def peak(step: Callable[[], Any]) -> tuple[Any, int]:
         tracemalloc.stop()
 
 
-def every_fact(tx: store.Transaction, form: str) -> list[Fact]:
+def every_fact(tx: transactions.Transaction, form: str) -> list[Fact]:
     rows = tx.execute(sa.select(table).where(table.c.service == FORMS[form]))
     return [Fact(**row) for row in rows.mappings()]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form):
-    with store.reading(engine) as tx:
-        asked = workload.ask(tx, UNIT, PERIOD, form)
+    with transactions.reading(engine) as tx:
+        asked = unit_report.ask(tx, UNIT, PERIOD, form)
         report, numbers = peak(lambda: asked.count(NOW))
 
         def gathered() -> Any:
@@ -94,7 +97,7 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
 
 
 def test_a_month_is_closed_a_few_keys_at_a_time(engine):
-    with store.reading(engine) as tx:
+    with transactions.reading(engine) as tx:
         period = parse(PERIOD)
         draft, took = peak(lambda: closing.work_out(tx, shipped(), "edoc", period, closing.may_close(period)))
         facts = every_fact(tx, "edoc")
@@ -109,10 +112,10 @@ def test_a_statement_of_a_report_that_takes_too_long_is_ended(engine):
         not_applicable("SQLite runs in the report's own process, which is ended with it")
     limited = engine.execution_options(statement_limit=1)
     with pytest.raises(Unready) as raised:
-        reportworker.run(limited, _sleeps, (), {})
+        report_worker.run(limited, _sleeps, (), {})
     assert raised.value.problem.code == "hub-busy"
-    assert reportworker.run(engine, _sleeps, (0.01,), {}) == 1
+    assert report_worker.run(engine, _sleeps, (0.01,), {}) == 1
 
 
-def _sleeps(tx: store.Transaction, seconds: float = 5) -> int:
+def _sleeps(tx: transactions.Transaction, seconds: float = 5) -> int:
     return len(tx.execute(sa.text("SELECT pg_sleep(:seconds)"), {"seconds": seconds}).all())

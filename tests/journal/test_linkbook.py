@@ -2,8 +2,9 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from hub import linkbook, store
-from hub.links import Link, Minutes, Probe, Standing, heard
+from hub.monitoring import link_rows
+from hub.services.links.probes import Link, Minutes, Probe, Standing, heard
+from hub.store import transactions
 from tests.province import NOW
 
 GATE = Link(name="gate", host="10.0.0.1", port=22, tls=False, units=("H55.13",), partner=False)
@@ -13,33 +14,33 @@ SILENT = timedelta(seconds=95)
 
 def tell(tx, node, minutes, latency=0.02):
     standing = heard(Standing(), Probe(at=NOW, latency=latency, reason="" if latency else "no route"))
-    linkbook.tell(tx, node, {GATE: standing}, {(GATE, DAY): minutes}, [], SILENT, NOW)
+    link_rows.tell(tx, node, {GATE: standing}, {(GATE, DAY): minutes}, [], SILENT, NOW)
 
 
 def test_what_a_node_tells_again_is_laid_over_what_it_told(engine):
     for minutes in (Minutes(0b001, 0b001), Minutes(0b110, 0b010)):
-        with store.writing(engine) as tx:
+        with transactions.writing(engine) as tx:
             tell(tx, "a", minutes)
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         tell(tx, "b", Minutes(0b1000, 0), latency=None)
-        assert [(each.node, each.state, each.reason) for each in linkbook.seen(tx, NOW)] == [
+        assert [(each.node, each.state, each.reason) for each in link_rows.seen(tx, NOW)] == [
             ("a", "up", ""),
             ("b", "down", "no route"),
         ]
-        assert {each.state for each in linkbook.seen(tx, NOW + timedelta(minutes=5))} == {"silent"}
-        assert linkbook.known(tx, "b")["gate", "10.0.0.1:22"].since == NOW
-    with store.writing(engine) as tx:
-        assert linkbook.take_days(tx, DAY) == {}, "the day is not over"
-        (linked,) = linkbook.take_days(tx, DAY + timedelta(days=1))[DAY]
+        assert {each.state for each in link_rows.seen(tx, NOW + timedelta(minutes=5))} == {"silent"}
+        assert link_rows.known(tx, "b")["gate", "10.0.0.1:22"].since == NOW
+    with transactions.writing(engine) as tx:
+        assert link_rows.take_days(tx, DAY) == {}, "the day is not over"
+        (linked,) = link_rows.take_days(tx, DAY + timedelta(days=1))[DAY]
         assert (linked.name, linked.place, linked.units) == ("gate", "10.0.0.1:22", ("H55.13",))
         assert linked.nodes == {"a": Minutes(0b111, 0b011), "b": Minutes(0b1000, 0)}
-        assert linkbook.take_days(tx, DAY + timedelta(days=1)) == {}
+        assert link_rows.take_days(tx, DAY + timedelta(days=1)) == {}
 
 
 def test_whenever_a_certificate_ends_a_link_can_be_read_back(engine):
     for ends in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
-        with store.writing(engine) as tx:
+        with transactions.writing(engine) as tx:
             standing = heard(Standing(), Probe(at=NOW, ends=ends, reason="certificate-expired"))
-            linkbook.tell(tx, "a", {GATE: standing}, {}, [], SILENT, NOW)
-            assert linkbook.known(tx, "a")["gate", "10.0.0.1:22"].ends == ends
-            assert [each.ends for each in linkbook.seen(tx, NOW)] == [ends]
+            link_rows.tell(tx, "a", {GATE: standing}, {}, [], SILENT, NOW)
+            assert link_rows.known(tx, "a")["gate", "10.0.0.1:22"].ends == ends
+            assert [each.ends for each in link_rows.seen(tx, NOW)] == [ends]

@@ -8,17 +8,19 @@ import pytest
 import sqlalchemy as sa
 from twisted.internet.task import Clock
 
-from hub import claims, deliveries, journal, nodes, store
-from hub.bell import Bell
-from hub.claims import Exchange
-from hub.database import InlineDatabase
-from hub.errors import Unready
-from hub.heartbeat import BEAT, Heartbeat
-from hub.lifecycle import Verdict
-from hub.model import State
-from hub.nodes import LIFE, Node
-from hub.schema import node as table
-from hub.schema import upgrade
+from hub.domain.errors import Unready
+from hub.domain.lifecycle import Verdict
+from hub.domain.model import State
+from hub.journal import messages, nodes
+from hub.journal.nodes import LIFE, Node
+from hub.journal.queue import claims, deliveries
+from hub.journal.queue.claims import Exchange
+from hub.node.heartbeat import BEAT, Heartbeat
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from hub.store.notify import Bell
+from hub.store.tables import node as table
+from hub.store.tables import upgrade
 from tests.province import NOW, ROUTES, document, entry
 
 LEASE = timedelta(seconds=100)
@@ -41,7 +43,7 @@ def states(tx, now=NOW):
 @pytest.fixture
 def claimed(tx):
     """A delivery that `one` is sending."""
-    journal.take(tx, entry(document(), 1), ROUTES)
+    messages.take(tx, entry(document(), 1), ROUTES)
     nodes.beat(tx, node("one"), NOW)
     (claim,) = claims.claim(tx, "vpub", NOW, limit=9, holder="one", lease=LEASE)
     return claim
@@ -141,21 +143,21 @@ def beating(engine):
 
 def test_a_node_beats_gives_back_what_the_dead_held_and_ends(beating, engine):
     made, clock, told, _database = beating
-    with store.writing(engine) as tx:
-        journal.take(tx, entry(document(), 1), ROUTES)
+    with transactions.writing(engine) as tx:
+        messages.take(tx, entry(document(), 1), ROUTES)
         nodes.beat(tx, node("dead"), NOW)
         claims.claim(tx, "vpub", NOW, limit=9, holder="dead", lease=LEASE)
     beat = made()
     beat.startService()
     assert told == ["one"], "from now on it may take something"
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         last_seen(tx, "dead", LIFE * 2, NOW)
     clock.advance(BEAT)
     assert told == ["one"] * 2
     clock.advance(BEAT)
     assert told == ["one"] * 2
     beat.stopService()
-    with store.reading(engine) as tx:
+    with transactions.reading(engine) as tx:
         assert states(tx, NOW + timedelta(seconds=2 * BEAT)) == {"one": ("stopped", 0), "dead": ("lapsed", 0)}
 
 
@@ -188,14 +190,14 @@ def test_a_node_whose_program_does_not_run_on_the_schema_any_more_does_not_live_
     made, clock, _told, _database = beating
     beat = made()
     beat.startService()
-    with store.writing(engine) as tx:  # a newer release took something away, while this node stood still
+    with transactions.writing(engine) as tx:  # a newer release took something away, while this node stood still
         tx.execute(sa.insert(upgrade), {"version": "9999", "part": "after"})
         tx.exec_driver_sql("update alembic_version set version_num = '9999'")
     clock.pump([BEAT] * 4)
     with pytest.raises(Unready):
         beat.check()
-    with store.writing(engine) as tx:
-        tx.exec_driver_sql(f"update alembic_version set version_num = '{store.latest_version()}'")
+    with transactions.writing(engine) as tx:
+        tx.exec_driver_sql(f"update alembic_version set version_num = '{transactions.latest_version()}'")
     beat.stopService()
 
 
@@ -215,7 +217,7 @@ def bells(postgresql):
         def hang(name):
             rung = threading.Event()
             clock = Reactor()
-            bell = Bell(store.open_journal(url, pooled=False), clock, name, rung.set)  # type: ignore[arg-type]
+            bell = Bell(transactions.open_journal(url, pooled=False), clock, name, rung.set)  # type: ignore[arg-type]
             bell.startService()
             hung.append(bell)
             assert rung.wait(20), "it looks when it begins to hear"
@@ -231,16 +233,16 @@ def bells(postgresql):
 def test_a_node_hears_what_another_makes_due_after_its_commit_and_not_what_it_did_itself(bells):
     url, hang = bells
     _bell, rung, _clock = hang("one")
-    own, other = (store.open_journal(url, pooled=False, node=name) for name in ("one", "two"))
-    with store.writing(own) as tx:
-        journal.take(tx, entry(document(), 1), ROUTES)
-    with store.writing(other) as tx:
+    own, other = (transactions.open_journal(url, pooled=False, node=name) for name in ("one", "two"))
+    with transactions.writing(own) as tx:
+        messages.take(tx, entry(document(), 1), ROUTES)
+    with transactions.writing(other) as tx:
         nodes.beat(tx, node("two"), NOW)  # nothing becomes due by that
     with other.connect() as connection:
-        store.ring(connection)  # and never committed
+        transactions.ring(connection)  # and never committed
     assert not rung.wait(1)
-    with store.writing(other) as tx:
-        journal.take(tx, entry(document(document_id="D3"), 3), ROUTES)
+    with transactions.writing(other) as tx:
+        messages.take(tx, entry(document(document_id="D3"), 3), ROUTES)
         assert not rung.wait(0.2), "not before the commit"
     assert rung.wait(20)
 
@@ -248,8 +250,8 @@ def test_a_node_hears_what_another_makes_due_after_its_commit_and_not_what_it_di
 def test_a_bell_whose_connection_is_lost_is_hung_again_and_rings_for_what_it_missed(bells):
     url, hang = bells
     bell, rung, _clock = hang("one")
-    other = store.open_journal(url, pooled=False, node="two")
-    with store.writing(other) as tx:
+    other = transactions.open_journal(url, pooled=False, node="two")
+    with transactions.writing(other) as tx:
         query = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%%'"
         assert tx.exec_driver_sql(query).scalar() is True
     assert rung.wait(20)

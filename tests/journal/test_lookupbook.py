@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from hub import lookupbook, store
-from hub.errors import CallRefused
-from hub.journal import Entry
-from hub.lookupbook import Begun, Kept, Spent
-from hub.model import Fact, Problem, Record
-from hub.policy import Policy
-from hub.window import Mark
+from hub.domain.errors import CallRefused
+from hub.domain.model import Fact, Problem, Record
+from hub.journal.messages import Entry
+from hub.journal.replay_guard import Mark
+from hub.lookup import cache
+from hub.lookup.cache import Begun, Kept, Spent
+from hub.partner.policy import Policy
+from hub.store import transactions
 from tests.province import ROUTES
 
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
@@ -39,18 +40,18 @@ def entry(number, message_id=None, text="record", **fields):
 
 
 def begin(engine, one, quota=100, mark=None, *, repeatable=False):
-    with store.writing(engine) as tx:
-        return lookupbook.begin(tx, one, NAME, TODAY, quota, mark, repeatable=repeatable)
+    with transactions.writing(engine) as tx:
+        return cache.begin(tx, one, NAME, TODAY, quota, mark, repeatable=repeatable)
 
 
 def settle(engine, one, begun, *, back=False, mark=None):
-    with store.writing(engine) as tx:
-        return lookupbook.settle(tx, one, ROUTES, begun, {"outcome": "answered"}, back=back, mark=mark)
+    with transactions.writing(engine) as tx:
+        return cache.settle(tx, one, ROUTES, begun, {"outcome": "answered"}, back=back, mark=mark)
 
 
 def used(engine):
-    with store.reading(engine) as tx:
-        return lookupbook.count(tx, TODAY)
+    with transactions.reading(engine) as tx:
+        return cache.count(tx, TODAY)
 
 
 def test_two_nodes_together_give_a_unit_no_more_than_its_quota(engine):
@@ -120,28 +121,28 @@ def test_a_named_question_that_was_refused_is_asked_again_only_if_it_is_signed_a
 def test_an_answer_is_kept_until_its_time_is_over_and_then_gone(engine):
     until = NOW + timedelta(hours=1)
     kept = Kept(sealed=b"\x00\xff", heard_at=NOW, until=until)
-    with store.writing(engine) as tx:
-        lookupbook.keep(tx, NAME, Kept(sealed=b"old", heard_at=NOW, until=NOW))
-        lookupbook.keep(tx, NAME, kept)
-        assert lookupbook.answer(tx, NAME, until - timedelta(seconds=1)) == kept
-        assert lookupbook.answer(tx, NAME, until) is None
-        assert lookupbook.answer(tx, NAME, NOW - timedelta(hours=1)) is None  # heard by a clock ahead of ours
-        assert lookupbook.forget(tx, until - timedelta(seconds=1), TODAY.day) == 0
-        assert lookupbook.forget(tx, until, TODAY.day) == 1
-        assert lookupbook.next_end(tx) is None
+    with transactions.writing(engine) as tx:
+        cache.keep(tx, NAME, Kept(sealed=b"old", heard_at=NOW, until=NOW))
+        cache.keep(tx, NAME, kept)
+        assert cache.answer(tx, NAME, until - timedelta(seconds=1)) == kept
+        assert cache.answer(tx, NAME, until) is None
+        assert cache.answer(tx, NAME, NOW - timedelta(hours=1)) is None  # heard by a clock ahead of ours
+        assert cache.forget(tx, until - timedelta(seconds=1), TODAY.day) == 0
+        assert cache.forget(tx, until, TODAY.day) == 1
+        assert cache.next_end(tx) is None
 
 
 def test_counts_of_days_gone_by_are_forgotten(engine):
     begin(engine, entry(1))
-    with store.writing(engine) as tx:
-        lookupbook.forget(tx, NOW, TODAY.day + timedelta(days=1))
-        assert lookupbook.count(tx, TODAY) == 1
-        lookupbook.forget(tx, NOW, TODAY.day + timedelta(days=2))
-        assert lookupbook.count(tx, TODAY) == 0
+    with transactions.writing(engine) as tx:
+        cache.forget(tx, NOW, TODAY.day + timedelta(days=1))
+        assert cache.count(tx, TODAY) == 1
+        cache.forget(tx, NOW, TODAY.day + timedelta(days=2))
+        assert cache.count(tx, TODAY) == 0
 
 
 def test_a_partner_that_all_is_well_with_may_be_asked_by_everybody(engine):
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         for _ in range(3):
-            leave = lookupbook.ask(tx, entry(1).id, "bca", Policy(), {}, NOW)
+            leave = cache.ask(tx, entry(1).id, "bca", Policy(), {}, NOW)
             assert (leave.given, leave.probe) == (True, False)

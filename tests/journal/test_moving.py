@@ -9,12 +9,15 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub import claims, contents, events, journal, ledger, marks, moving, registry, search, store, window
-from hub.lifecycle import Verdict
-from hub.model import Event, State
-from hub.moving import Move, Unmovable
-from hub.schema import metadata
-from hub.search import Filter
+from hub.domain.lifecycle import Verdict
+from hub.domain.model import Event, State
+from hub.journal import blobs, events, facts, messages, replay_guard, search, unit_registry
+from hub.journal import move as journal_move
+from hub.journal.move import Move, Unmovable
+from hub.journal.queue import claims
+from hub.journal.search import Filter
+from hub.store import move_marks, transactions
+from hub.store.tables import metadata
 from tests import databases
 from tests.province import NOW, ROUTES, UNITS, document, entry
 
@@ -31,17 +34,17 @@ class Killed(BaseException):
 @pytest.fixture
 def source(tmp_path):
     """A journal on SQLite with something of everything in it, in the middle of its work."""
-    made = store.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
-    with store.writing(made) as tx:
-        registry.put(tx, UNITS)
+    made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    with transactions.writing(made) as tx:
+        unit_registry.put(tx, UNITS)
         for number in range(1, 8):
             packet = document("H55.13", "H55.01", "000.00.00.G22", document_id=f"D{number}", type_name=ODD)
-            journal.take(tx, entry(packet, number), ROUTES)
-        journal.take(
+            messages.take(tx, entry(packet, number), ROUTES)
+        messages.take(
             tx, entry(document("H55.01", "H55.13", document_id="D9"), 9, partner="vpub", content=LARGE), ROUTES
         )
-        journal.take(tx, entry(document("H55.13", document_id="D1"), 10, message_id="m1"), ROUTES)  # refused
-        window.once(tx, window.Mark("aa", LATER), NOW, lambda _fresh: None)
+        messages.take(tx, entry(document("H55.13", document_id="D1"), 10, message_id="m1"), ROUTES)  # refused
+        replay_guard.once(tx, replay_guard.Mark("aa", LATER), NOW, lambda _fresh: None)
         first, second = claims.claim(tx, "vpub", NOW, limit=2, holder=NODE, lease=timedelta(seconds=100))
         claims.settle(tx, first, "accepted", Verdict(State.DELIVERED), claims.Exchange(reply_status=200), NOW)
         assert second.holder == NODE, "and this one is being sent"
@@ -57,7 +60,7 @@ def source(tmp_path):
 def target(postgresql):
     """An empty journal."""
     with postgresql.database() as url:
-        made = store.open_journal(url)
+        made = transactions.open_journal(url)
         yield made
         made.dispose()
 
@@ -89,11 +92,11 @@ def assert_moved(source, target, *, but=1):
             assert set(theirs[0]) < set(ours[0])
         else:
             assert theirs == ours, table.name
-    with store.reading(target) as tx:
-        assert marks.found(tx) is None
-        assert store.version_in(tx) == store.latest_version()
-    with store.reading(source) as tx:
-        gone = marks.found(tx)
+    with transactions.reading(target) as tx:
+        assert move_marks.found(tx) is None
+        assert transactions.version_in(tx) == transactions.latest_version()
+    with transactions.reading(source) as tx:
+        gone = move_marks.found(tx)
     assert gone is not None
     assert "postgresql://new/db" in gone.wrong
 
@@ -104,7 +107,7 @@ def test_every_row_is_there_and_the_new_journal_says_in_its_chain_where_it_came_
     assert_moved(source, target)
     assert moved["message"].sum.rows == 9
     assert moved["content"].sum.rows == 7 + 8 + 1  # the refused one is kept too
-    with store.writing(target) as tx:
+    with transactions.writing(target) as tx:
         before = events.head(tx)
         assert events.chain(tx) == 2  # what waited for its number, and the move
         assert list(events.broken(tx)) == []
@@ -115,15 +118,15 @@ def test_every_row_is_there_and_the_new_journal_says_in_its_chain_where_it_came_
 
 
 def contents_of(engine, name):
-    with store.reading(engine) as tx:
-        return contents.octets(tx, name)
+    with transactions.reading(engine) as tx:
+        return blobs.octets(tx, name)
 
 
 def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sent_is_sent_again_and_counted_once(
     move, target
 ):
     move.run(LATER)
-    with store.writing(target) as tx:
+    with transactions.writing(target) as tx:
         assert claims.rescue(tx, NOW, holder=NODE) == 1, "the node's own, after its restart"
         (again,) = [
             claim
@@ -132,22 +135,22 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
         ]
         assert again.number == 1, "an interrupted attempt does not count"
         assert claims.settle(tx, again, "accepted", Verdict(State.DELIVERED), claims.Exchange(), LATER)
-        journal.take(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
-        repeated = journal.take(
+        messages.take(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
+        repeated = messages.take(
             tx, entry(document("H55.13", document_id="D3"), 21, message_id="m3", content=b"packet 3"), ROUTES
         )
         assert repeated.receipt == b"<receipt 3/>", "whoever sends it again gets the receipt of the old journal"
         events.chain(tx)
         assert list(events.broken(tx)) == []
-    with store.reading(target) as tx:
-        received = [fact for fact in ledger.facts(tx) if fact.message.endswith("2") and fact.milestone == "received"]
+    with transactions.reading(target) as tx:
+        received = [fact for fact in facts.facts(tx) if fact.message.endswith("2") and fact.milestone == "received"]
         assert len(received) == 1
         assert len(list(search.messages(tx, Filter()))) == 10
 
 
 def test_on_another_machine_what_was_being_sent_waits_for_the_end_of_its_lease(move, target):
     move.run(LATER)
-    with store.writing(target) as tx:
+    with transactions.writing(target) as tx:
         assert claims.rescue(tx, NOW, holder="another") == 0
         assert claims.rescue(tx, NOW + timedelta(seconds=101), holder="another") == 1
 
@@ -173,10 +176,10 @@ def killed_at(monkeypatch, engine, commit, *, after):
 
 def assert_nobody_serves_two(source, target):
     """At no time could two hubs each serve one of the two."""
-    with store.reading(source) as tx:
-        left = marks.found(tx) is None
-    with store.reading(target) as tx:
-        arrived = marks.found(tx) is None and store.version_in(tx) is not None
+    with transactions.reading(source) as tx:
+        left = move_marks.found(tx) is None
+    with transactions.reading(target) as tx:
+        arrived = move_marks.found(tx) is None and transactions.version_in(tx) is not None
         empty = arrived and not tx.scalar(sa.text("SELECT count(*) FROM message"))
     assert not (left and arrived) or empty
 
@@ -184,7 +187,7 @@ def assert_nobody_serves_two(source, target):
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["undone", "done"])
 def test_interrupted_at_every_commit_it_goes_on_where_it_was(move, source, target, monkeypatch, after):
-    monkeypatch.setattr(moving, "ROWS", 5)
+    monkeypatch.setattr(journal_move, "ROWS", 5)
     commits, landed = 0, -1
     for number in range(1, 400):  # each run comes a little further
         try:
@@ -199,8 +202,8 @@ def test_interrupted_at_every_commit_it_goes_on_where_it_was(move, source, targe
             break  # the plug had been pulled after the very last commit
         target.dispose()
         assert_nobody_serves_two(source, target)
-        with store.reading(target) as tx:
-            now_landed = tx.scalar(sa.text("SELECT sum(rows) FROM move_progress")) if marks.found(tx) else landed
+        with transactions.reading(target) as tx:
+            now_landed = tx.scalar(sa.text("SELECT sum(rows) FROM move_progress")) if move_marks.found(tx) else landed
         assert now_landed >= landed, "nothing is moved again"
         landed = now_landed
     else:
@@ -216,8 +219,8 @@ def test_interrupted_while_the_old_journal_is_marked_it_is_finished_by_the_next_
     with killed_at(monkeypatch, source, 1, after=after), pytest.raises(Killed):
         move.run(LATER)
     assert_nobody_serves_two(source, target)
-    with store.reading(target) as tx:
-        unfinished = marks.found(tx)
+    with transactions.reading(target) as tx:
+        unfinished = move_marks.found(tx)
     assert unfinished is not None
     assert "sqlite:///old.db" in unfinished.wrong
     move.run(LATER)
@@ -227,9 +230,9 @@ def test_interrupted_while_the_old_journal_is_marked_it_is_finished_by_the_next_
 def test_when_the_old_journal_was_used_meanwhile_what_changed_is_moved_too(move, source, target, monkeypatch):
     with killed_at(monkeypatch, source, 1, after=False), pytest.raises(Killed):
         move.run(LATER)
-    with store.writing(source) as tx:
+    with transactions.writing(source) as tx:
         assert claims.rescue(tx, LATER, alone=True) == 1
-        journal.take(tx, entry(document("H55.13", document_id="D30"), 30), ROUTES)
+        messages.take(tx, entry(document("H55.13", document_id="D30"), 30), ROUTES)
     move.run(LATER)
     assert_moved(source, target)
 
@@ -252,18 +255,18 @@ def test_a_plan_changes_nothing_and_says_what_is_there_already(move, source, mon
 
 def test_a_database_without_tables_will_do(move, source, postgresql):
     with postgresql.database(empty=True) as url:
-        target = store.open_journal(url)
+        target = transactions.open_journal(url)
         into = attrs.evolve(move, target=target)
         assert into.look()["message"] == (9, 0)
-        assert store.version(target) is None, "a plan changes nothing"
+        assert transactions.version(target) is None, "a plan changes nothing"
         into.run(LATER)
         assert_moved(source, target)
         target.dispose()
 
 
 def test_a_journal_that_is_used_will_not_do(move, target):
-    with store.writing(target) as tx:
-        registry.put(tx, UNITS[:1])
+    with transactions.writing(target) as tx:
+        unit_registry.put(tx, UNITS[:1])
     for attempt in (move.look, lambda: move.run(LATER)):
         with pytest.raises(Unmovable) as caught:
             attempt()
@@ -271,17 +274,17 @@ def test_a_journal_that_is_used_will_not_do(move, target):
 
 
 def test_a_journal_whose_chain_is_broken_stays_where_it_is(move, source, target):
-    with store.writing(source) as tx:
+    with transactions.writing(source) as tx:
         tx.execute(sa.text("UPDATE event SET text = text || ' ' WHERE number = 3"))
     with pytest.raises(Unmovable) as caught:
         move.run(LATER)
     assert caught.value.why == "chain-broken"
-    with store.reading(target) as tx:
-        assert marks.found(tx) is None
+    with transactions.reading(target) as tx:
+        assert move_marks.found(tx) is None
 
 
 def test_a_row_that_changes_on_the_way_is_found_and_the_old_journal_stays_the_one(move, source, target):
-    with store.writing(target) as tx:  # as a disk or a driver might
+    with transactions.writing(target) as tx:  # as a disk or a driver might
         tx.exec_driver_sql(
             "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN IF NEW.message_id = 'm4' THEN NEW.paper = true; END IF; RETURN NEW; END $$"
@@ -291,8 +294,8 @@ def test_a_row_that_changes_on_the_way_is_found_and_the_old_journal_stays_the_on
         move.run(LATER)
     assert caught.value.why == "differs"
     assert caught.value.detail.startswith("message")
-    with store.reading(source) as tx:
-        assert marks.found(tx) is None
+    with transactions.reading(source) as tx:
+        assert move_marks.found(tx) is None
 
 
 def test_nobody_writes_into_the_old_journal_meanwhile(move, source):

@@ -4,10 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hub import events, search
-from hub.ids import new_id
-from hub.model import Event
-from hub.schema import event
+from hub.domain.ids import new_id
+from hub.domain.model import Event
+from hub.journal import events, search
+from hub.store.tables import event
 from tests.province import NOW
 
 

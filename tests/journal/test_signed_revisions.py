@@ -9,17 +9,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub import closing, contents, deliveries, events, journal, lifecycle, revisions, store, submission
-from hub.admission import judge_record
 from hub.config import Partner
-from hub.errors import Rejected
-from hub.model import HUB, Fact, Receive, ReportState
-from hub.province import Province
-from hub.report import counting, evidence, sealed, signed
-from hub.report.book import shipped
-from hub.report.period import parse
+from hub.domain import lifecycle
+from hub.domain.errors import Rejected
+from hub.domain.model import HUB, Fact, Receive, ReportState
+from hub.intake.admission import judge_record
+from hub.journal import blobs, events, messages
+from hub.journal.queue import deliveries
+from hub.report.counting import counting, evidence
+from hub.report.form.book import shipped
+from hub.report.form.period import parse
+from hub.report.signed import sealed, signed
 from hub.services import services
 from hub.services.verdicts import Verdict, content
+from hub.store import transactions
+from hub.units.province import Province
+from hub.workload import closing, revisions, submission
 from tests.journal.test_closing import put
 from tests.officials import AN, BINH, by_signxml, by_xmlsec, official, officials
 from tests.officials import HUB as SEAL
@@ -58,7 +63,7 @@ def counted(sent=1, now=NOW):
 def give_out(tx, sent=1, reason="", now=NOW):
     """Return the revision and the octets that a person gets."""
     kept = submission.give_out(tx, province(), counted(sent, now), reason=reason, by="clerk", now=now)
-    return kept, contents.octets(tx, kept.message.sha256)
+    return kept, blobs.octets(tx, kept.message.sha256)
 
 
 def take_back(tx, kept, document, now=NOW, required=True):
@@ -75,7 +80,7 @@ def told_there(tx, result, revision=1, at=NOW, reasons=(), number=0):
     )
     name = f"v{revision}-{number}"
     entry = judge_record(services()["verdicts"], content(said), name, HUB, province(), at, name)
-    assert journal.take(tx, entry, ROUTES).problems == ()
+    assert messages.take(tx, entry, ROUTES).problems == ()
 
 
 def standing(tx):
@@ -147,7 +152,7 @@ def test_the_signed_report_is_kept_as_it_came_and_tells_who_signed(tx, sign):
     kept, octets = give_out(tx)
     document = sign(octets)
     taken = take_back(tx, kept, document)
-    assert contents.octets(tx, taken.message.sha256) == document
+    assert blobs.octets(tx, taken.message.sha256) == document
     assert taken.message.message_id == "reports/edoc/H55.13/2026-11/1/signed"
     assert going(tx, taken.message) == []
     (event,) = (each for each in events.of_message(tx, taken.message.id) if each["event"] == "report-signed")
@@ -291,7 +296,7 @@ STEPS = st.lists(st.sampled_from(["give out", "revise", "sign", "submit", "accep
 @given(steps=STEPS)
 def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, steps):
     """The deeds of the journal against the table alone: nothing happens that is not in it, and nothing in it is lost."""
-    with store.writing(engine) as tx:
+    with transactions.writing(engine) as tx:
         states: list[ReportState] = []
         kept, octets = None, b""
         for number, step in enumerate(steps):
@@ -313,5 +318,5 @@ def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, ste
                     states[-1] = lifecycle.go(latest, step)
         assert [each.state for each in standing(tx)] == states
         for each in standing(tx):
-            assert sealed.read(contents.octets(tx, each.sha256)).revision == each.revision
+            assert sealed.read(blobs.octets(tx, each.sha256)).revision == each.revision
         tx.rollback()

@@ -7,17 +7,20 @@ from typing import cast
 import attrs
 import pytest
 
-from hub import contents, deliveries, events, journal, publications, search, submission
-from hub.admission import judge_record
 from hub.config import Partner
-from hub.model import HUB, Fact, Receive
-from hub.province import Province
-from hub.report import counting, evidence, sealed
-from hub.report.period import parse
-from hub.report.reading import forms
-from hub.search import Filter
+from hub.domain.model import HUB, Fact, Receive
+from hub.intake.admission import judge_record
+from hub.journal import blobs, events, messages, search
+from hub.journal.queue import deliveries
+from hub.journal.search import Filter
+from hub.report.counting import counting, evidence
+from hub.report.form.period import parse
+from hub.report.form.toml import forms
+from hub.report.signed import sealed
 from hub.services import services
 from hub.services.verdicts import Verdict, content
+from hub.units.province import Province
+from hub.workload import publications, submission
 from tests.pki import partner
 from tests.province import ROUTES
 
@@ -59,7 +62,7 @@ def publish(tx, *keys, reason="QĐ 12", now=ENDED):
 def come_back(tx, revision=1):
     said = Verdict(form="edoc", unit="H55.13", period="2026-11", revision=revision, result="returned", by="baocao")
     entry = judge_record(services()["verdicts"], content(said), f"v{revision}", HUB, province(), ENDED, f"v-{revision}")
-    assert journal.take(tx, entry, ROUTES).problems == ()
+    assert messages.take(tx, entry, ROUTES).problems == ()
 
 
 def told(tx, kept):
@@ -78,7 +81,7 @@ def test_a_report_is_written_down_once_with_its_delivery(tx):
     assert (first.message.message_id, first.message.service) == ("reports/edoc/H55.13/2026-11/1", "reports")
     assert going(tx, first) == ["baocao"]
     assert told(tx, first) == ["message-accepted", "delivery-waiting", "report-handed-in", "report-handed-in"]
-    assert sealed.read(contents.octets(tx, first.message.sha256)).revision == 1
+    assert sealed.read(blobs.octets(tx, first.message.sha256)).revision == 1
 
 
 def test_the_report_of_a_period_that_is_not_over_stays(tx):
@@ -94,7 +97,7 @@ def test_other_numbers_are_another_revision_for_a_reason(tx):
     second = hand_in(tx, "1", "2", reason="gói tin đến muộn")
     assert second.message.message_id == "reports/edoc/H55.13/2026-11/2"
     assert "report-revised" in told(tx, second)
-    assert sealed.read(contents.octets(tx, first.message.sha256)).report.total.numbers["sent"] == 1, "as it was"
+    assert sealed.read(blobs.octets(tx, first.message.sha256)).report.total.numbers["sent"] == 1, "as it was"
     assert hand_in(tx, "1", "2").message == second.message
 
 

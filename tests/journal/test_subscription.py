@@ -10,12 +10,15 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub import claims, events, feed, journal, ledger, metrics, store, subscription
-from hub.claims import Exchange
-from hub.lifecycle import Verdict
-from hub.model import Fact, State
-from hub.schema import event as table
-from hub.turn import Turn
+from hub.domain.lifecycle import Verdict
+from hub.domain.model import Fact, State
+from hub.feed import publisher
+from hub.journal import events, facts, feed_cursor, messages, metrics
+from hub.journal.queue import claims
+from hub.journal.queue.claims import Exchange
+from hub.store import transactions
+from hub.store.leader_lock import Turn
+from hub.store.tables import event as table
 from tests.conftest import not_applicable
 from tests.province import NOW, ROUTES, document, entry, status
 
@@ -30,19 +33,19 @@ def told(tx):
 
 def known(tx):
     """Return the facts as the ledger has them."""
-    for fact in ledger.facts(tx):
+    for fact in facts.facts(tx):
         row = attrs.asdict(fact)
         row |= {name: row[name] and row[name].isoformat() for name in ("due", "day")}
         yield row | {"at": row["at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "attributes": dict(row["attributes"])}
 
 
 def test_every_fact_is_told_of_once_with_all_of_it(tx):
-    sent = journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
-    journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
+    sent = messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
     (claim,) = claims.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
     claims.settle(tx, claim, "accepted", Verdict(State.DELIVERED), Exchange(), NOW + timedelta(seconds=1))
-    journal.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
-    journal.take(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result
+    messages.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
+    messages.take(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result
     assert [each["milestone"] for each in known(tx)] == ["sent", "status-03", "received"]
     by_key = itemgetter("unit", "milestone", "key")
     assert sorted(told(tx), key=by_key) == sorted(known(tx), key=by_key)
@@ -62,18 +65,18 @@ def test_nothing_else_is_in_a_fact():
         amount=7,
         attributes=(("channel", "2"),),
     )
-    assert set(ledger.recorded(fact).body) | {"at", "message"} == fields
+    assert set(facts.recorded(fact).body) | {"at", "message"} == fields
     plain = attrs.evolve(fact, day=None, amount=1, attributes=())
-    assert set(ledger.recorded(plain).body) == fields - {"at", "message", "day", "amount", "attributes"}
+    assert set(facts.recorded(plain).body) == fields - {"at", "message", "day", "amount", "attributes"}
 
 
 def test_another_number_under_a_key_that_is_taken_changes_nothing_and_is_told(tx):
-    message = journal.take(tx, entry(document("H55.13", "H55.01")), ROUTES).id
+    message = messages.take(tx, entry(document("H55.13", "H55.01")), ROUTES).id
     fact = Fact(unit="H55.13", service="mail", key="2026-11-24", milestone="sent", at=NOW, message=message, amount=7)
-    assert ledger.write(tx, [fact]) == 1
-    assert ledger.write(tx, [fact]) == 0
-    assert ledger.write(tx, [attrs.evolve(fact, amount=9)]) == 0
-    (held,) = [each for each in ledger.facts(tx) if each.service == "mail"]
+    assert facts.write(tx, [fact]) == 1
+    assert facts.write(tx, [fact]) == 0
+    assert facts.write(tx, [attrs.evolve(fact, amount=9)]) == 0
+    (held,) = [each for each in facts.facts(tx) if each.service == "mail"]
     assert held.amount == 7
     texts = [json.loads(text) for text in tx.scalars(sa.select(table.c.text).order_by(table.c.serial))]
     (told,) = [each for each in texts if each["event"] == "fact-differs"]
@@ -81,52 +84,52 @@ def test_another_number_under_a_key_that_is_taken_changes_nothing_and_is_told(tx
 
 
 def test_a_subscription_begins_with_the_first_event_and_only_goes_forward(tx):
-    assert subscription.position(tx, "a") == 0
+    assert feed_cursor.position(tx, "a") == 0
     for number in (3, 2, 7):
-        subscription.advance(tx, "a", number)
-    assert (subscription.position(tx, "a"), subscription.position(tx, "b")) == (7, 0)
+        feed_cursor.advance(tx, "a", number)
+    assert (feed_cursor.position(tx, "a"), feed_cursor.position(tx, "b")) == (7, 0)
 
 
 def test_the_lag_counts_what_has_its_number_and_what_waits_for_it(tx):
-    assert subscription.lag(tx, "a") == subscription.Lag(0, 0, None)
+    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(0, 0, None)
     for number in range(2):
-        journal.take(tx, entry(document(document_id=f"D{number}"), number, at=NOW + timedelta(minutes=number)), ROUTES)
-    every = subscription.lag(tx, "a").events
-    assert subscription.lag(tx, "a").oldest == NOW
+        messages.take(tx, entry(document(document_id=f"D{number}"), number, at=NOW + timedelta(minutes=number)), ROUTES)
+    every = feed_cursor.lag(tx, "a").events
+    assert feed_cursor.lag(tx, "a").oldest == NOW
     assert events.chain(tx, every // 2) == every // 2
-    assert subscription.lag(tx, "a") == subscription.Lag(0, every, NOW)
-    subscription.advance(tx, "a", every // 2)
-    assert subscription.lag(tx, "a") == subscription.Lag(every // 2, every - every // 2, NOW + timedelta(minutes=1))
+    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(0, every, NOW)
+    feed_cursor.advance(tx, "a", every // 2)
+    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(every // 2, every - every // 2, NOW + timedelta(minutes=1))
     events.chain(tx)
-    subscription.advance(tx, "a", every)
-    assert subscription.lag(tx, "a") == subscription.Lag(every, 0, None)
+    feed_cursor.advance(tx, "a", every)
+    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(every, 0, None)
 
 
 def test_what_follows_is_in_the_order_of_the_numbers_and_no_more_than_asked_for(tx):
-    journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
-    assert feed.following(tx, "a", "urn:x", 10) == []  # nothing has its number yet
+    messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    assert publisher.following(tx, "a", "urn:x", 10) == []  # nothing has its number yet
     count = events.chain(tx)
-    assert [each.number for each in feed.following(tx, "a", "urn:x", 3)] == [1, 2, 3]
-    subscription.advance(tx, "a", 3)
-    assert [each.number for each in feed.following(tx, "a", "urn:x", 100)] == list(range(4, count + 1))
+    assert [each.number for each in publisher.following(tx, "a", "urn:x", 3)] == [1, 2, 3]
+    feed_cursor.advance(tx, "a", 3)
+    assert [each.number for each in publisher.following(tx, "a", "urn:x", 100)] == list(range(4, count + 1))
 
 
 def test_the_metrics_count_what_did_not_arrive(tx):
-    journal.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     found = {each.name: each.samples for each in metrics.of_journal(tx, NOW + timedelta(seconds=5), "a")}
     states = {(labels["partner"], labels["state"]): count for labels, count in found["lienthong_deliveries"]}
     assert states == {("vpub", "waiting"): 1, ("vpcp", "waiting"): 1}
     assert {age for _, age in found["lienthong_deliveries_oldest_age_seconds"]} == {5.0}
     ((_, unpublished),) = found["lienthong_feed_unpublished_events"]
     ((_, age),) = found["lienthong_feed_unpublished_oldest_age_seconds"]
-    assert (unpublished, age) == (subscription.lag(tx, "a").events, 5.0)
+    assert (unpublished, age) == (feed_cursor.lag(tx, "a").events, 5.0)
     assert not [each for each in metrics.of_journal(tx, NOW, None) if "feed" in each.name]
 
 
 @pytest.fixture
 def nodes(journal_url):
     """Two nodes with their own connections."""
-    engines = [store.open_journal(journal_url) for _ in range(2)]
+    engines = [transactions.open_journal(journal_url) for _ in range(2)]
     yield [Turn(engine, 42, cast("Any", None)) for engine in engines]
     for engine in engines:
         engine.dispose()

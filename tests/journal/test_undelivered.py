@@ -2,8 +2,9 @@
 
 import pytest
 
-from hub import metrics, operations, search
-from hub.search import Filter
+from hub.journal import metrics, search
+from hub.journal.queue import replay
+from hub.journal.search import Filter
 from tests.databases import plans, sqlite
 from tests.province import NOW
 
@@ -12,8 +13,8 @@ from tests.province import NOW
     "look",
     [
         lambda tx: metrics.of_journal(tx, NOW, None),
-        lambda tx: operations.plan_replay(tx, Filter()),
-        lambda tx: operations.plan_give_up(tx, Filter(partner="vpub"), "H55.13"),
+        lambda tx: replay.plan_replay(tx, Filter()),
+        lambda tx: replay.plan_give_up(tx, Filter(partner="vpub"), "H55.13"),
         lambda tx: list(search.messages(tx, Filter(delivery_state="dead"), 50)),
     ],
     ids=["how many there are", "what may be replayed", "what may be given up", "which messages they are of"],

@@ -7,11 +7,13 @@ from threading import Barrier, Thread
 import pytest
 import sqlalchemy as sa
 
-from hub import deliveries, fetching, journal, store, window
-from hub.errors import Rejected
-from hub.model import Problem, State
-from hub.schema import signed_call
-from hub.window import MARGIN, Mark
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem, State
+from hub.journal import messages, replay_guard
+from hub.journal.queue import deliveries, pickup
+from hub.journal.replay_guard import MARGIN, Mark
+from hub.store import transactions
+from hub.store.tables import signed_call
 from tests.province import NOW, ROUTES, document, entry
 
 MINUTE = timedelta(minutes=1)
@@ -24,16 +26,16 @@ def mark(name: str, until=NOW + 5 * MINUTE) -> Mark:
 @pytest.fixture
 def sent(tx):
     """A document that waits for sotttt to fetch it."""
-    return journal.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
+    return messages.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
 
 
 def fetch(tx, document_id, of):
-    return window.once(tx, of, NOW, lambda fresh: fetching.fetch(tx, "sotttt", document_id, NOW, fresh=fresh))
+    return replay_guard.once(tx, of, NOW, lambda fresh: pickup.fetch(tx, "sotttt", document_id, NOW, fresh=fresh))
 
 
 def confirm(tx, document_id, of):
-    step = lambda fresh: fetching.confirm(tx, "sotttt", document_id, None, NOW, fresh=fresh)  # noqa: E731
-    return window.once(tx, of, NOW, step)
+    step = lambda fresh: pickup.confirm(tx, "sotttt", document_id, None, NOW, fresh=fresh)  # noqa: E731
+    return replay_guard.once(tx, of, NOW, step)
 
 
 def state(tx, message):
@@ -66,7 +68,7 @@ def test_a_refused_call_takes_no_effect_when_it_comes_again_at_a_better_moment(t
 def test_a_fetch_from_before_the_document_came_does_not_fetch_it(tx):
     later = entry(document("H55.01", "H55.13"), partner="vpub")
     assert code(fetch(tx, later.id, mark("early"))) == "document-not-found"
-    journal.take(tx, later, ROUTES)
+    messages.take(tx, later, ROUTES)
     assert code(fetch(tx, later.id, mark("early"))) == "replayed"
     assert state(tx, later.id) is State.HELD
 
@@ -82,18 +84,18 @@ def test_a_step_that_breaks_marks_nothing(engine):
     def breaks(_fresh):
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), store.writing(engine) as tx:
-        window.once(tx, mark("broken"), NOW, breaks)
-    with store.writing(engine) as tx:
-        assert window.once(tx, mark("broken"), NOW, lambda fresh: fresh) is True
+    with pytest.raises(ZeroDivisionError), transactions.writing(engine) as tx:
+        replay_guard.once(tx, mark("broken"), NOW, breaks)
+    with transactions.writing(engine) as tx:
+        assert replay_guard.once(tx, mark("broken"), NOW, lambda fresh: fresh) is True
 
 
 def test_the_window_outlives_the_process(engine):
-    with store.writing(engine) as tx:
-        assert window.once(tx, mark("a"), NOW, lambda fresh: fresh) is True
+    with transactions.writing(engine) as tx:
+        assert replay_guard.once(tx, mark("a"), NOW, lambda fresh: fresh) is True
     engine.dispose()
-    with store.writing(engine) as tx:
-        assert window.once(tx, mark("a"), NOW, lambda fresh: fresh) is False
+    with transactions.writing(engine) as tx:
+        assert replay_guard.once(tx, mark("a"), NOW, lambda fresh: fresh) is False
 
 
 def test_of_two_nodes_that_get_the_same_call_at_once_one_has_it(engine):
@@ -101,8 +103,8 @@ def test_of_two_nodes_that_get_the_same_call_at_once_one_has_it(engine):
 
     def take():
         start.wait()
-        with store.writing(engine) as tx:
-            seen.append(window.once(tx, mark("same"), NOW, lambda fresh: fresh))
+        with transactions.writing(engine) as tx:
+            seen.append(replay_guard.once(tx, mark("same"), NOW, lambda fresh: fresh))
 
     nodes = [Thread(target=take) for _ in range(4)]
     for node in nodes:
@@ -114,14 +116,14 @@ def test_of_two_nodes_that_get_the_same_call_at_once_one_has_it(engine):
 
 def test_old_marks_are_swept_by_the_calls_that_come(tx):
     for number in range(60):
-        window.once(tx, mark(f"old{number}"), NOW, lambda fresh: fresh)
+        replay_guard.once(tx, mark(f"old{number}"), NOW, lambda fresh: fresh)
     late = NOW + 6 * MINUTE + MARGIN
     count = sa.select(sa.func.count()).select_from(signed_call)
-    window.once(tx, mark("new", late + 5 * MINUTE), late - 2 * MINUTE, lambda fresh: fresh)
+    replay_guard.once(tx, mark("new", late + 5 * MINUTE), late - 2 * MINUTE, lambda fresh: fresh)
     assert tx.scalar(count) == 61, "they count for a while longer"
-    window.once(tx, mark("newer", late + 5 * MINUTE), late, lambda fresh: fresh)
+    replay_guard.once(tx, mark("newer", late + 5 * MINUTE), late, lambda fresh: fresh)
     assert tx.scalar(count) == 12
-    window.once(tx, mark("newest", late + 5 * MINUTE), late, lambda fresh: fresh)
+    replay_guard.once(tx, mark("newest", late + 5 * MINUTE), late, lambda fresh: fresh)
     assert tx.scalar(count) == 3
 
 
@@ -131,4 +133,4 @@ def test_any_refusal_is_given_back_and_not_raised(tx):
     def refuse(_fresh):
         raise refusal
 
-    assert window.once(tx, mark("x"), NOW, refuse) is refusal
+    assert replay_guard.once(tx, mark("x"), NOW, refuse) is refusal

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import attrs
 
-from hub.certificates import Identity
+from hub.security.certificates import Identity
 from tests.overload import payloads
 from tests.overload.wire import GONE, Line
 

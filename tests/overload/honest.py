@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hub.certificates import Identity
+from hub.security.certificates import Identity
 from tests.overload import payloads
 from tests.overload.wire import GONE, Line
 

@@ -22,10 +22,10 @@ from typing import Any
 
 import attrs
 
-from hub.demo.mailhost import PASSWORD as MAIL_PASSWORD
-from hub.demo.mailhost import MailHost
-from hub.report.period import containing
-from hub.schema import fact, write_instant
+from hub.demo.mail.mailhost import PASSWORD as MAIL_PASSWORD
+from hub.demo.mail.mailhost import MailHost
+from hub.report.form.period import containing
+from hub.store.tables import fact, write_instant
 from tests.conftest import ROOT
 from tests.running import RunningHub, until
 

@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 import psycopg
 
-from hub.demo.postgres import _account, _end_with_parent, programs
+from hub.demo.run.postgres import _account, _end_with_parent, programs
 from tests.conftest import cannot_be_had
 from tests.pages import DOCS, fenced, parts
 
@@ -62,7 +62,7 @@ class Machine:
                     stderr=log,
                     cwd=self.home,
                     start_new_session=True,
-                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - as in hub.demo.postgres
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - as in hub.demo.run.postgres
                     env={"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8"},
                     **self.account,
                 )
@@ -210,7 +210,7 @@ class Machines:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - as in hub.demo.postgres
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - as in hub.demo.run.postgres
             )
 
     def logs(self) -> str:

@@ -11,26 +11,24 @@ from pathlib import Path
 
 from twisted.scripts.twistd import run
 
-import hub.answers
-import hub.claims
-import hub.contents
-import hub.duties
-import hub.journal
-import hub.sender
+from hub.delivery import http_transport
+from hub.journal import blobs, duties, messages
+from hub.journal.queue import claims
+from hub.soap import documents_responses
 
 #: place -> (where the function lives, its name, whether the end comes before it or after it)
 POINTS = {
-    "kept-not-named": (hub.contents, "keep_parts", "after"),
-    "inserted-not-committed": (hub.journal, "take", "after"),
-    "committed-not-receipted": (hub.answers, "taken", "before"),
-    "claimed-not-sent": (hub.sender.Sender, "send", "before"),
-    "sent-not-settled": (hub.claims, "settle", "before"),
-    "settled-not-committed": (hub.claims, "settle", "after"),
-    "enclosed-not-committed": (hub.duties, "enclose", "after"),
-    "promised-not-written": (hub.duties, "write_next", "before"),
-    "written-not-committed": (hub.duties, "write_next", "after"),
-    "fetched-not-answered": (hub.answers, "document", "before"),
-    "confirmed-not-answered": (hub.answers, "confirmed", "before"),
+    "kept-not-named": (blobs, "keep_parts", "after"),
+    "inserted-not-committed": (messages, "take", "after"),
+    "committed-not-receipted": (documents_responses, "taken", "before"),
+    "claimed-not-sent": (http_transport.Sender, "send", "before"),
+    "sent-not-settled": (claims, "settle", "before"),
+    "settled-not-committed": (claims, "settle", "after"),
+    "enclosed-not-committed": (duties, "enclose", "after"),
+    "promised-not-written": (duties, "write_next", "before"),
+    "written-not-committed": (duties, "write_next", "after"),
+    "fetched-not-answered": (documents_responses, "document", "before"),
+    "confirmed-not-answered": (documents_responses, "confirmed", "before"),
 }
 
 

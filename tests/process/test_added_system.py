@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import adapters
-from hub.report.period import containing
+from hub.report.form.period import containing
 from tests.running import RunningHub, until
 
 PAGE = Path(__file__).parents[2] / "docs/howto/add-a-system.md"

@@ -12,9 +12,9 @@ from typing import ClassVar
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hub import pki
+from hub.cli.documents_client import Unavailable
 from hub.cli.screen import CONFIGURATION
-from hub.client import Unavailable
+from hub.security import sample_pki
 from tests.packets import document
 from tests.pki import pem
 from tests.running import until
@@ -140,7 +140,7 @@ def test_a_ca_that_was_never_heard_lets_nobody_in_unless_the_policy_allows_it(hu
 
 def test_nothing_around_the_hub_makes_it_trust_anybody(hub, monkeypatch, tmp_path):
     """Trust stores and proxies of the machine count for nothing: not for partners, nor for where a CA is asked."""
-    evil = pki.found(datetime.now(UTC))
+    evil = sample_pki.found(datetime.now(UTC))
     (tmp_path / "evil.crt").write_bytes(pem(evil.certificate))
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, str(tmp_path / "evil.crt"))
@@ -151,7 +151,7 @@ def test_nothing_around_the_hub_makes_it_trust_anybody(hub, monkeypatch, tmp_pat
     files = hub.files("place")
     key, certificate = evil.issue("evil place", datetime.now(UTC))
     hers = {"key": tmp_path / "place.key", "certificate": tmp_path / "place.crt"}
-    pki.write_secret(hers["key"], key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    sample_pki.write_secret(hers["key"], key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     hers["certificate"].write_bytes(pem(certificate))
     with ExitStack() as stack:
         places = [stack.enter_context(serving(revoking(hub), shown)) for shown in (files, hers)]

@@ -6,7 +6,7 @@ from contextlib import closing
 import attrs
 import pytest
 
-from hub.certificates import Identity
+from hub.security.certificates import Identity
 from tests.costs.drawing import scale
 from tests.overload import payloads, stage
 from tests.overload.attacks import ATTACKS, identity

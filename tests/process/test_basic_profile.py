@@ -1,4 +1,4 @@
-"""WS-I Basic Profile 1.1 with Simple SOAP Binding Profile 1.0, rule by rule, at a hub that runs.  The WSDL's rules: tests/rules.
+"""WS-I Basic Profile 1.1 with Simple SOAP Binding Profile 1.0, rule by rule, at a hub that runs.  The WSDL's rules: tests/soap.
 
 Not kept on purpose: R1126 (every fault is HTTP 500) where HTTP has a better word, 413, 415 and 503; R1019 (the declaration's
 encoding is ignored), for the hub reads UTF-8 and UTF-16 alone, whatever the media type says.
@@ -14,16 +14,17 @@ import attrs
 import pytest
 from lxml import etree
 
-from hub import calls, envelope, signing
-from hub.certificates import Identity
+from hub.security import signing
+from hub.security.certificates import Identity
+from hub.soap import documents_requests, envelope
 from tests.packets import document
 from tests.running import RunningHub
 
 pytestmark = pytest.mark.slow
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
-NS = calls.NAMESPACE
-PERMISSION = calls.CheckPermission("H55.1")
+NS = documents_requests.NAMESPACE
+PERMISSION = documents_requests.CheckPermission("H55.1")
 
 
 @attrs.frozen
@@ -56,10 +57,10 @@ class Office:
 
     hub: RunningHub
 
-    def signed(self, call: calls.Call = PERMISSION) -> bytes:
+    def signed(self, call: documents_requests.Call = PERMISSION) -> bytes:
         """Return *call* in a signed envelope."""
         identity = Identity.read(self.hub.files("vpub")["key"], self.hub.files("vpub")["certificate"])
-        return signing.sign(envelope.wrap(calls.element(call)), identity, datetime.now(UTC))
+        return signing.sign(envelope.wrap(documents_requests.element(call)), identity, datetime.now(UTC))
 
     def post(self, body: bytes, action: str | None = None, method: str = "POST", media: str = "text/xml") -> Answer:
         """Send octets; *action*: the header as it stands, by itself that of CheckPermission."""
@@ -181,7 +182,7 @@ def test_R2725_the_version_is_judged_before_the_headers_and_those_before_the_bod
 
 def test_R1025_R1028_nothing_is_done_when_a_header_is_not_understood(office):
     before = office.hub.cli("messages", "--state", "accepted", "--count", text=True)
-    call = calls.SendDocument(document(to="H55.13"), "R1025")
+    call = documents_requests.SendDocument(document(to="H55.13"), "R1025")
     refused = within(office.signed(call), "</soap:Header>", f"{BLOCK}</soap:Header>")
     assert office.post(refused, '""').fault == ("MustUnderstand", "not-must-understand")
     assert office.hub.cli("messages", "--state", "accepted", "--count", text=True) == before
@@ -216,12 +217,12 @@ def test_R1113_a_request_that_is_no_http_is_400(office):
 
 # --- what goes ----------------------------------------------------------------------------------------------------------
 
-ANSWERS: dict[str, tuple[calls.Call, Callable[[bytes], bytes] | None]] = {
+ANSWERS: dict[str, tuple[documents_requests.Call, Callable[[bytes], bytes] | None]] = {
     "an answer": (PERMISSION, None),
-    "a business refusal": (calls.CheckPermission("H55.13"), None),
-    "an acceptance with its receipt": (calls.SendDocument(document(to="H55.13", number="8"), "R-8"), None),
-    "a list": (calls.GetOrganizations(), None),
-    "Client": (calls.GetDocument("nothing"), None),
+    "a business refusal": (documents_requests.CheckPermission("H55.13"), None),
+    "an acceptance with its receipt": (documents_requests.SendDocument(document(to="H55.13", number="8"), "R-8"), None),
+    "a list": (documents_requests.GetOrganizations(), None),
+    "Client": (documents_requests.GetDocument("nothing"), None),
     "Client, in octets that are no XML": (PERMISSION, lambda content: content[:100]),
     "MustUnderstand": (PERMISSION, lambda content: within(content, "</soap:Header>", f"{BLOCK}</soap:Header>")),
     "VersionMismatch": (PERMISSION, lambda content: content.replace(SOAP.encode(), b"urn:soap:3")),

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import pytest
 
-from hub import packet
-from hub.demo import packets
-from hub.model import Accepted, Judged, Refused, Request, Unavailable
+from hub.demo.plan import packets
+from hub.domain.model import Accepted, Judged, Refused, Request, Unavailable
+from hub.edxml import packet
 from tests.consigned import consigned, know_already, speaker, turn_down
 from tests.offices import Held, Office, carry, hold, opened
 from tests.packets import document

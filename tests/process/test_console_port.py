@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from hub.console.edge import HEADERS
-from hub.report.period import containing
+from hub.report.form.period import containing
 from tests.conftest import DATABASES, cannot_be_had
 from tests.declaring import filled
 from tests.officials import by_signxml

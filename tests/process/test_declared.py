@@ -14,12 +14,12 @@ from zeep import Client, Settings
 from zeep.exceptions import Fault
 from zeep.transports import Transport
 
-from hub.certificates import Anchors, load
-from hub.demo.packets import document
-from hub.report.period import containing
-from hub.report.reading import forms
-from hub.report.template import typed
-from hub.signature import unseal
+from hub.demo.plan.packets import document
+from hub.report.form.period import containing
+from hub.report.form.toml import forms
+from hub.report.signed.declaration_workbook import typed
+from hub.security.certificates import Anchors, load
+from hub.security.wss_verify import unseal
 from tests.conftest import DATABASES
 from tests.declaring import filled, saved
 from tests.process.test_zeep import Signed

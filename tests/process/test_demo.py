@@ -18,10 +18,10 @@ import pytest
 import requests
 from cryptography import x509
 
-from hub.certificates import Anchors
-from hub.demo.stage import Site
-from hub.report.period import containing
-from hub.signature import unseal
+from hub.demo.run.stage import Site
+from hub.report.form.period import containing
+from hub.security.certificates import Anchors
+from hub.security.wss_verify import unseal
 from tests.readback import SCHEMA, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml, to_the_minute
 
 LIENTHONG = Path(sys.executable).with_name("lienthong")

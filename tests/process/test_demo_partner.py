@@ -12,11 +12,11 @@ import requests
 from cryptography import x509
 from lxml import etree
 
-from hub import pki
-from hub.demo.client import Wire
-from hub.demo.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, tls_server
-from hub.demo.notebook import Notebook, lines
-from hub.demo.signing import SOAP, Identity, Unbelievable, sign, verify
+from hub.demo.partners.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, tls_server
+from hub.demo.partners.notebook import Notebook, lines
+from hub.demo.protocol.client import Wire
+from hub.demo.protocol.signing import SOAP, Identity, Unbelievable, sign, verify
+from hub.security import sample_pki as pki
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

@@ -12,10 +12,10 @@ from datetime import date
 
 import pytest
 
-from hub import store
-from hub.client import Unavailable
+from hub.cli.documents_client import Unavailable
 from hub.config import read
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
+from hub.store import transactions
 from tests.conftest import DATABASES, cannot_be_had, not_applicable
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import until
@@ -205,8 +205,8 @@ def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_t
 @contextlib.contextmanager
 def locked(hub):
     """Keep everybody else from writing, as a disk does that has stopped."""
-    engine = store.open_journal(read(hub.config).database_url, pooled=False)
-    with store.writing(engine) as tx:
+    engine = transactions.open_journal(read(hub.config).database_url, pooled=False)
+    with transactions.writing(engine) as tx:
         if tx.dialect.name == "postgresql":
             tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             tx.exec_driver_sql("LOCK TABLE delivery IN EXCLUSIVE MODE")

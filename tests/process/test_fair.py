@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hub import calls, envelope, signing
-from hub.certificates import Identity
-from hub.demo.packets import document
-from hub.workroom import THREADS, THRESHOLD
+from hub.demo.plan.packets import document
+from hub.runtime.thread_pool import THREADS, THRESHOLD
+from hub.security import signing
+from hub.security.certificates import Identity
+from hub.soap import documents_requests, envelope
 from tests.running import RunningHub, until
 
 FLOOD = 40
@@ -50,7 +51,7 @@ def dear(hub: RunningHub, who: tuple[str, str], name: str) -> bytes:
         attachments=[("a.txt", os.urandom(2 * THRESHOLD))],
     )
     body = signing.sign(
-        envelope.wrap(calls.element(calls.SendDocument(packet, name))),
+        envelope.wrap(documents_requests.element(documents_requests.SendDocument(packet, name))),
         Identity.read(files["key"], files["certificate"]),
         datetime.now(UTC),
     )

@@ -14,10 +14,9 @@ import pytest
 from lxml import etree
 
 import adapters
-from hub import ledger, signing, store
 from hub.config import Partner
-from hub.drop import Drop
-from hub.model import (
+from hub.delivery.file_transport import Drop
+from hub.domain.model import (
     Accepted,
     Collected,
     Consignment,
@@ -29,12 +28,15 @@ from hub.model import (
     Request,
     Unavailable,
 )
-from hub.report import counting, evidence
-from hub.report.element import as_element
-from hub.report.period import parse
-from hub.report.reading import forms
-from hub.terms import Terms
-from hub.workroom import at_once
+from hub.journal import facts as journal_facts
+from hub.partner.adapter_settings import Terms
+from hub.report.counting import counting, evidence
+from hub.report.form.period import parse
+from hub.report.form.toml import forms
+from hub.report.signed.element import as_element
+from hub.runtime.thread_pool import at_once
+from hub.security import signing
+from hub.store import transactions
 from tests import offices
 from tests.offices import PATIENCE, Office, hold, opened
 from tests.officials import by_signxml
@@ -333,9 +335,9 @@ def test_a_verdict_whose_id_no_journal_keeps_does_not_keep_back_those_after_it()
 
 
 def facts(hub):
-    engine = store.open_journal(f"sqlite:///{hub.home}/data/hub.db", pooled=False)
-    with store.reading(engine) as tx:
-        return {(fact.unit, fact.key, fact.milestone) for fact in ledger.facts(tx) if fact.service == "reports"}
+    engine = transactions.open_journal(f"sqlite:///{hub.home}/data/hub.db", pooled=False)
+    with transactions.reading(engine) as tx:
+        return {(fact.unit, fact.key, fact.milestone) for fact in journal_facts.facts(tx) if fact.service == "reports"}
 
 
 @pytest.mark.slow

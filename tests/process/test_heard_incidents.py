@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy as sa
 from lxml import etree
 
-from hub import store
-from hub.schema import event
 from hub.services.incidents import of_report
+from hub.store import transactions
+from hub.store.tables import event
 from tests.running import until
 
 pytestmark = pytest.mark.slow
@@ -181,8 +181,8 @@ def test_what_is_repeated_flooded_or_broken_loses_nothing_and_counts_once(hub, p
 
 def refusals(hub):
     """Return the codes of the calls that were refused."""
-    engine = store.open_journal(f"sqlite:///{hub.home}/data/hub.db")
-    with store.reading(engine) as tx:
+    engine = transactions.open_journal(f"sqlite:///{hub.home}/data/hub.db")
+    with transactions.reading(engine) as tx:
         told = [json.loads(text) for text in tx.scalars(sa.select(event.c.text))]
     engine.dispose()
     return [each["code"] for each in told if each["event"] == "call-refused"]

@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.demo import packets
-from hub.demo.invitation import Invitation, Person, write
-from hub.hanoi import day
-from hub.report.period import containing
+from hub.demo.plan import packets
+from hub.demo.plan.invitation import Invitation, Person, write
+from hub.domain.local_time import day
+from hub.report.form.period import containing
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from hub.certificates import Identity
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
+from hub.security.certificates import Identity
 from tests import hostile, pki
 from tests.hostile import MEDIA, TABLE, Honest
 from tests.running import RunningHub, until

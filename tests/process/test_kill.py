@@ -10,8 +10,8 @@ from datetime import date
 
 import pytest
 
-from hub.client import Refused, Unavailable
-from hub.demo.packets import document
+from hub.cli.documents_client import Refused, Unavailable
+from hub.demo.plan.packets import document
 from tests.conftest import DATABASES, ROOT
 from tests.running import until
 

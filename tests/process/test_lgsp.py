@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hub.demo import packets
-from hub.model import Accepted, Collected, Judged, Refused, Unavailable
+from hub.demo.plan import packets
+from hub.domain.model import Accepted, Collected, Judged, Refused, Unavailable
 from tests.consigned import consigned, know_already, speaker, turn_down
 from tests.offices import Held, Office, hold, opened
 from tests.packets import document

@@ -9,8 +9,8 @@ from datetime import date
 
 import pytest
 
-from hub import marks, store
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
+from hub.store import move_marks, transactions
 from tests.process.test_kill import assert_counted_once, waiting
 from tests.running import BIN, until
 
@@ -81,9 +81,9 @@ def test_a_live_queue_moves_is_interrupted_goes_on_and_is_delivered_counted_once
 
 def test_a_journal_that_is_half_moved_is_refused_by_twistd_and_by_every_command(postgresql, hub):
     with postgresql.database() as url:
-        engine = store.open_journal(url, pooled=False)
-        with store.writing(engine) as tx:
-            marks.set_moving(tx, "sqlite:////xa/hub.db", ["message"])
+        engine = transactions.open_journal(url, pooled=False)
+        with transactions.writing(engine) as tx:
+            move_marks.set_moving(tx, "sqlite:////xa/hub.db", ["message"])
         engine.dispose()
         half = url.replace("+psycopg", "")
         hub.cli("db", "move", "--to", half, code=78)

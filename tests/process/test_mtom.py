@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from hub.certificates import Identity
-from hub.client import Unavailable
-from hub.demo.packets import document
+from hub.cli.documents_client import Unavailable
+from hub.demo.plan.packets import document
+from hub.security.certificates import Identity
 from tests.conftest import DATABASES, ROOT
 from tests.mtom import PART, SOAP11, SOAP12, Body, Caller, optimised
 from tests.running import BIN, until

@@ -6,8 +6,8 @@ from http.client import HTTPException
 import pytest
 
 import adapters
-from hub.model import Accepted, Collected, Refused, Unavailable
-from hub.terms import Terms
+from hub.domain.model import Accepted, Collected, Refused, Unavailable
+from hub.partner.adapter_settings import Terms
 from tests.adapters.test_dvcqg import consignment
 from tests.offices import carry, hold, opened
 from tests.pki import NOW, partner

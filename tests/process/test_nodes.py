@@ -9,9 +9,9 @@ from datetime import date
 
 import pytest
 
-from hub.demo.packets import document
-from hub.heartbeat import BEAT
-from hub.nodes import LIFE
+from hub.demo.plan.packets import document
+from hub.journal.nodes import LIFE
+from hub.node.heartbeat import BEAT
 from tests.running import RunningHub, until
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hub.demo.notebook import lines
-from hub.hanoi import HANOI
-from hub.report.period import containing
+from hub.demo.partners.notebook import lines
+from hub.domain.local_time import HANOI
+from hub.report.form.period import containing
 from tests.conftest import DATABASES
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ class Software:
         command = [
             sys.executable,
             "-m",
-            "hub.demo.onestop",
+            "hub.demo.partners.onestop",
             partner,
             *(str(word) for pair in words.items() for word in pair),
         ]

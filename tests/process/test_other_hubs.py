@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 import pytest
 
-from hub import packet
-from hub.client import Client
-from hub.demo import packets
+from hub.cli.documents_client import Client
+from hub.demo.plan import packets
+from hub.edxml import packet
 from tests.offices import Office, opened
 from tests.packets import document
 from tests.running import RunningHub, until

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
 from tests.running import until
 
 pytestmark = pytest.mark.slow

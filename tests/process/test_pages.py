@@ -12,9 +12,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from hub import store
-from hub.schema import event
-from hub.setup import choose_ports
+from hub.node.init_province import choose_ports
+from hub.store import transactions
+from hub.store.tables import event
 from tests.conftest import ROOT, cannot_be_had
 from tests.interop import building
 from tests.interop.toolkits import verified_by_xmlsec1
@@ -233,8 +233,8 @@ def events_are_explained(place: Path) -> None:
     fields = {}
     for row in rows(sections(DOCS / "reference/events.md")["Events"]):
         fields[quoted(row[0])[0]] = set(quoted(row[2])) | {"at", "event", "message", "delivery"}
-    engine = store.open_journal(f"sqlite:///{place}/tinh/data/hub.db", pooled=False)
-    with store.reading(engine) as tx:
+    engine = transactions.open_journal(f"sqlite:///{place}/tinh/data/hub.db", pooled=False)
+    with transactions.reading(engine) as tx:
         happened = [json.loads(text) for text in tx.scalars(event.select().with_only_columns(event.c.text))]
     engine.dispose()
     for each in happened:

@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
-from hub import journal, store
 from hub.config import read
+from hub.journal import messages
+from hub.store import transactions
 from tests import homes
 from tests.province import ROUTES, document, entry
 from tests.running import BIN
@@ -21,10 +22,10 @@ MANY = 400
 def home(tmp_path_factory):
     """A hub with many messages."""
     made = homes.begin(tmp_path_factory.mktemp("pipes") / "tinh")
-    engine = store.open_journal(read(made / "hub.toml").database_url, pooled=False)
-    with store.writing(engine) as tx:
+    engine = transactions.open_journal(read(made / "hub.toml").database_url, pooled=False)
+    with transactions.writing(engine) as tx:
         for number in range(1, MANY):
-            journal.take(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
+            messages.take(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
     engine.dispose()
     return made
 

@@ -11,13 +11,13 @@ import attrs
 import pytest
 
 import adapters
-from hub import signing
-from hub.model import Accepted, Consignment, Message, MessageState, Refused, Unavailable
-from hub.report import counting
-from hub.report.element import as_element
-from hub.report.period import parse
-from hub.report.reading import forms
-from hub.terms import Terms
+from hub.domain.model import Accepted, Consignment, Message, MessageState, Refused, Unavailable
+from hub.partner.adapter_settings import Terms
+from hub.report.counting import counting
+from hub.report.form.period import parse
+from hub.report.form.toml import forms
+from hub.report.signed.element import as_element
+from hub.security import signing
 from tests.atoms import A, judged
 from tests.offices import PATIENCE, Office, hold, opened
 from tests.pki import NOW, partner

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from cryptography import x509
 
-from hub.demo.client import Client, Wire
-from hub.demo.dossiers import Dossier, Step
-from hub.demo.signing import Identity, WireSignature
+from hub.demo.plan.dossiers import Dossier, Step
+from hub.demo.protocol.client import Client, Wire
+from hub.demo.protocol.signing import Identity, WireSignature
 from tests.offices import opened
 from tests.running import RunningHub, until
 

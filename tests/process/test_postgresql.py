@@ -13,14 +13,15 @@ import pytest
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub import events, store
-from hub.client import Unavailable
+from hub.cli.documents_client import Unavailable
 from hub.config.database import url_of
-from hub.database import commit
-from hub.demo.packets import document
-from hub.demo.postgres import Server
-from hub.errors import Unready
-from hub.model import Event
+from hub.demo.plan.packets import document
+from hub.demo.run.postgres import Server
+from hub.domain.errors import Unready
+from hub.domain.model import Event
+from hub.journal import events
+from hub.store import transactions
+from hub.store.group_commit import commit
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import RunningHub, until
 
@@ -89,7 +90,7 @@ def test_a_server_that_does_not_answer_is_named_by_check_and_twistd_and_by_every
 
 @pytest.mark.parametrize("setting", ["synchronous_commit", "fsync"])
 def test_a_server_that_may_forget_a_commit_is_refused(server, restless, setting):
-    engine = store.open_journal(url_of(server.url(), restless.home), pooled=False)
+    engine = transactions.open_journal(url_of(server.url(), restless.home), pooled=False)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text(f"alter system set {setting} = off"))
         connection.execute(sa.text("select pg_reload_conf()"))
@@ -195,8 +196,8 @@ def test_nothing_is_receipted_that_the_standby_does_not_have(server, started):
 def test_a_commit_that_was_told_to_wait_no_longer_for_the_standby_is_not_confirmed_and_reading_it_back_waits_too(
     server,
 ):
-    engine = store.open_journal(url_of(server.url(), Path()), pooled=False)
-    store.upgrade(engine)
+    engine = transactions.open_journal(url_of(server.url(), Path()), pooled=False)
+    transactions.upgrade(engine)
     found: list[int] = []
 
     def step(tx):

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hub import pidfile, pki, setup
-from hub.certificates import Identity
 from hub.cli import lienthong
+from hub.node import init_province
+from hub.runtime import pidfile
+from hub.security import sample_pki
+from hub.security.certificates import Identity
 from tests.pki import pem
 
 pytestmark = pytest.mark.slow
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("reload") / "tinh"
-    setup.write(made, setup.choose_ports(0, 0), datetime.now(UTC))
+    init_province.write(made, init_province.choose_ports(0, 0), datetime.now(UTC))
     return made
 
 
@@ -72,7 +74,7 @@ def test_a_reload_without_a_change_says_so(home: Path, hub: subprocess.Popen[byt
 
 def test_a_new_partner_is_taken_up(home: Path, hub: subprocess.Popen[bytes], tmp_path: Path) -> None:
     ca = Identity.read(home / "pki/ca.key", home / "pki/ca.crt")
-    _, certificate = pki.Authority(ca.key, ca.certificate).issue("new", datetime.now(UTC))  # type: ignore[arg-type]
+    _, certificate = sample_pki.Authority(ca.key, ca.certificate).issue("new", datetime.now(UTC))  # type: ignore[arg-type]
     (tmp_path / "new.crt").write_bytes(pem(certificate))
     words = ("partners", "add", "new", "--certificate", str(tmp_path / "new.crt"), "--unit", "H55.70", "--fetch")
     assert typed(home, *words).exit_code == 0

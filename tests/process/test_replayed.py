@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hub import calls, envelope, signature
-from hub.certificates import Identity
+from hub.security import wss_verify
+from hub.security.certificates import Identity
+from hub.soap import documents_requests, envelope
 from tests.conftest import DATABASES
 from tests.mtom import SOAP11, Body
 from tests.packets import document
@@ -21,7 +22,7 @@ FORMS = (Body(), Body(kind=SOAP11))
 
 def signed(hub, call, by="sotttt"):
     identity = Identity.read(hub.files(by)["key"], hub.files(by)["certificate"])
-    return signature.sign(envelope.wrap(calls.element(call)), identity, datetime.now(UTC))
+    return wss_verify.sign(envelope.wrap(documents_requests.element(call)), identity, datetime.now(UTC))
 
 
 def post(hub, body, by="sotttt", media=SOAP11):
@@ -59,15 +60,15 @@ def test_a_retry_is_honest_and_a_replay_changes_nothing(hub):
     hub.issue("anyone")
     hub.cli("partners", "add", "anyone", "--certificate", hub.files("anyone")["certificate"], "--unit", "*")
     hub.start()
-    send = signed(hub, calls.SendDocument(document(to=unit)), "anyone")
+    send = signed(hub, documents_requests.SendDocument(document(to=unit)), "anyone")
     receipts = {post(hub, send, "anyone")[1].partition("<Receipt")[2].partition("</Receipt")[0] for _ in range(3)}
     assert len(receipts) == 1, "the same envelope gets the same receipt"
     assert receipts != {""}
     (row,) = hub.cli("messages", "--json")
 
-    premature = signed(hub, calls.ConfirmReceived(row["id"], None))
+    premature = signed(hub, documents_requests.ConfirmReceived(row["id"], None))
     assert "not-fetched" in post(hub, premature)[1]
-    fetch = signed(hub, calls.GetDocument(row["id"]))
+    fetch = signed(hub, documents_requests.GetDocument(row["id"]))
     assert [post(hub, fetch)[0] for _ in range(2)] == [200, 200], "a toolkit that tries again gets its document"
     for media, body in ((SOAP11, premature), *((form.content_type, form.written(premature, {})) for form in FORMS)):
         status, text = post(hub, body, media=media)
@@ -78,17 +79,17 @@ def test_a_retry_is_honest_and_a_replay_changes_nothing(hub):
     assert "replayed" in fault
     found_by_its_tracking_id(hub, fault.partition("<Tracking>")[2].partition("<")[0])
     assert {state for state, _attempts in hub.states(row["id"]).values()} == {"fetched"}
-    confirm = signed(hub, calls.ConfirmReceived(row["id"], None))
+    confirm = signed(hub, documents_requests.ConfirmReceived(row["id"], None))
     assert [post(hub, confirm)[0] for _ in range(2)] == [200, 200]
     assert {state for state, _attempts in hub.states(row["id"]).values()} == {"delivered"}
-    asked = signed(hub, calls.GetPendingDocumentIds(unit))
+    asked = signed(hub, documents_requests.GetPendingDocumentIds(unit))
     assert [post(hub, asked)[0] for _ in range(2)] == [200, 200], "a question changes nothing"
     refused_for_good(hub)
 
 
 def refused_for_good(hub):
     """What was refused takes no effect when its reason has gone, unless it is signed anew."""
-    letter = calls.SendDocument(document(to="H55.88"))
+    letter = documents_requests.SendDocument(document(to="H55.88"))
     early = signed(hub, letter, "anyone")
     assert all("unit-unknown" in post(hub, early, "anyone")[1] for _ in range(2)), "an honest retry is told the same"
     hub.issue("late")

@@ -19,8 +19,8 @@ from zeep import Client, Settings
 from zeep.exceptions import Fault
 from zeep.transports import Transport
 
-from hub import store
-from hub.reportpool import OWN
+from hub.store import transactions
+from hub.store.report_pool import OWN
 from tests.bench.load import cpu
 from tests.bench.reports import PERIOD, made, write
 from tests.process.test_console_port import Caller
@@ -41,7 +41,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     (hub.home / "word").write_text(f"{PASSWORD}\n", "utf-8")
     for name in ("an", "binh"):
         hub.cli("users", "add", name, "--role", "operator", "--password-file", hub.home / "word")
-    engine = store.open_journal(f"sqlite:///{hub.home / 'data/hub.db'}", pooled=False)
+    engine = transactions.open_journal(f"sqlite:///{hub.home / 'data/hub.db'}", pooled=False)
     for unit in UNITS.values():
         write(engine, made(unit, "documents", FACTS))
     engine.dispose()

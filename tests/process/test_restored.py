@@ -8,8 +8,9 @@ from datetime import date
 
 import pytest
 
-from hub import damage, search, store
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
+from hub.journal import integrity, search
+from hub.store import transactions
 from tests.running import until
 
 pytestmark = pytest.mark.slow
@@ -188,9 +189,9 @@ def test_of_a_log_whose_tail_is_cut_after_a_kill_only_what_lay_in_the_cut_part_i
 
 def read_whole(journal):
     """Return the messages of a journal that is whole."""
-    engine = store.open_journal(f"sqlite:///{journal}", pooled=False)
-    with store.reading(engine) as tx:
-        assert [*damage.in_file(tx), *damage.in_chain(tx), *damage.in_contents(tx)] == []
+    engine = transactions.open_journal(f"sqlite:///{journal}", pooled=False)
+    with transactions.reading(engine) as tx:
+        assert [*integrity.in_file(tx), *integrity.in_chain(tx), *integrity.in_contents(tx)] == []
         found = {each.message_id: (each.id, each.sha256) for each in search.messages(tx, search.Filter())}
     engine.dispose()
     return found

@@ -9,8 +9,8 @@ from datetime import date
 
 import pytest
 
-from hub import store
-from hub.demo.packets import document
+from hub.demo.plan.packets import document
+from hub.store import transactions
 from tests.conftest import DATABASES, ROOT
 from tests.running import RunningHub, until
 
@@ -41,7 +41,7 @@ def program(tmp_path):
     versions = home / "hub/migrations/versions"
     adds = "op.add_column('message', sa.Column('later', sa.Text))"
     takes = "op.drop_column('message', 'later')"
-    latest = store.latest_version()
+    latest = transactions.latest_version()
     for version, after, part, does in (("9001", latest, "before", adds), ("9002", "9001", "after", takes)):
         text = MIGRATION.format(version=version, after=after, part=part, does=does)
         (versions / f"{version}_next.py").write_text(text)
@@ -98,7 +98,7 @@ def test_old_and_new_nodes_work_side_by_side_between_the_two_parts(hub, upgraded
     deliver(new, "new program")
     if several:
         deliver(hub, "beside it, the old one")
-        assert {row["schema"] for row in new.cli("db", "nodes", "--json")} == {store.latest_version(), "9002"}
+        assert {row["schema"] for row in new.cli("db", "nodes", "--json")} == {transactions.latest_version(), "9002"}
         assert "nodes of the old version run" in upgraded(new, "db", "upgrade", "--after", code=1)
         hub.stop()
 

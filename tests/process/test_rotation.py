@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from hub.client import Refused
+from hub.cli.documents_client import Refused
 from tests.packets import document
 
 pytestmark = pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.client import Refused
+from hub.cli.documents_client import Refused
 from tests.samples import edxml
 
 pytestmark = pytest.mark.slow

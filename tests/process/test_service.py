@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from hub.certificates import Identity
-from hub.client import Refused, Unavailable
-from hub.demo.packets import document
+from hub.cli.documents_client import Refused, Unavailable
+from hub.demo.plan.packets import document
+from hub.security.certificates import Identity
 from tests import pki
 from tests.running import BIN, until
 

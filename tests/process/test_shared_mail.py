@@ -19,15 +19,15 @@ from click.testing import CliRunner
 from cryptography import x509
 from twisted.internet import threads
 
-from hub.calling import Unreachable
-from hub.certificates import Anchors
 from hub.cli import lienthong
-from hub.demo.client import Wire
-from hub.demo.mailhost import PASSWORD, obey
-from hub.demo.signing import Identity, WireSignature
-from hub.mailwatch import MailWatch
-from hub.model import Accepted, Collected, Judged, Problem, Refused, Unavailable
-from hub.policy import Policy
+from hub.delivery.imap_idle import MailWatch
+from hub.demo.mail.mailhost import PASSWORD, obey
+from hub.demo.protocol.client import Wire
+from hub.demo.protocol.signing import Identity, WireSignature
+from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unavailable
+from hub.partner.policy import Policy
+from hub.runtime.http_client import Unreachable
+from hub.security.certificates import Anchors
 from tests import mailing, packets, pki
 from tests.mailing import CA, CLERK, CLERKS, CONTENT, HUBS, OTHER, TRUC, Line, mail, reactor, signed
 from tests.running import until

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 from lxml import etree
 
-from hub import calls, envelope, signing
-from hub.certificates import Identity
-from hub.client import Refused
+from hub.cli.documents_client import Refused
+from hub.security import signing
+from hub.security.certificates import Identity
+from hub.soap import documents_requests, envelope
 from tests.packets import document
 from tests.samples import edxml
 
@@ -37,8 +38,8 @@ def post(hub, call):
     tls = ssl.create_default_context(cafile=files["ca"])
     tls.load_cert_chain(files["certificate"], files["key"])
     connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=60)
-    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{calls.action(call)}"'}
-    connection.request("POST", place.path, etree.tostring(envelope.wrap(calls.element(call))), headers)
+    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{documents_requests.action(call)}"'}
+    connection.request("POST", place.path, etree.tostring(envelope.wrap(documents_requests.element(call))), headers)
     answer = connection.getresponse()
     status, text = answer.status, answer.read().decode()
     connection.close()
@@ -54,13 +55,13 @@ def test_under_signature_packet_unsigned_calls_carry_signed_packets(hub, partner
     with partner("signature=packet") as client:
         identity = Identity.read(hub.files("anyone")["key"], hub.files("anyone")["certificate"])
         signed = signing.sign_packet(document(to=recipient(hub)), identity)
-        assert post(hub, calls.SendDocument(signed))[0] == 200
+        assert post(hub, documents_requests.SendDocument(signed))[0] == 200
         (row,) = hub.cli("messages", "--json")
         assert (row["state"], row["signature"]) == ("accepted", "valid")
         assert {fact["signature"] for fact in hub.cli("report", "--facts", "--json")} == {"valid"}
         at = signed.index(b">", signed.index(b"ContentTransferEncoded")) + 20
         swapped = signed[:at] + (b"A" if signed[at : at + 1] != b"A" else b"B") + signed[at + 1 :]
-        assert "packet-signature-invalid" in post(hub, calls.SendDocument(swapped))[1]
+        assert "packet-signature-invalid" in post(hub, documents_requests.SendDocument(swapped))[1]
         samples = edxml()
         for packet in samples.values():
             with pytest.raises(Refused):

@@ -15,7 +15,7 @@ SERVED = """
 from twisted.internet import reactor
 from twisted.web.resource import Resource
 from hub import connections
-from hub.listener import BoundedSite
+from hub.web.soap_listener import BoundedSite
 connections.GREETING = connections.HEADERS = connections.GRACE = 1
 connections.LINGER, connections._STEP, connections.SLOWEST, connections.READING = 0.5, 0.25, 1000, 5
 class Page(Resource):

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.demo.packets import Answered, document, status
-from hub.setup import choose_ports
+from hub.demo.plan.packets import Answered, document, status
+from hub.node.init_province import choose_ports
 from tests import pki
 from tests.conftest import DATABASES
 from tests.pages import DOCS, SUBSCRIBER, fenced, subscriber_of_the_page

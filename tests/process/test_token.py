@@ -13,12 +13,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from hub import hsm, vietnamese
-from hub.algorithms import METHODS
-from hub.check import look
-from hub.client import Client, Unavailable
-from hub.keyplace import place_of
-from hub.vault import VAULT
+from hub.cli.documents_client import Client, Unavailable
+from hub.domain import translations
+from hub.node.check import look
+from hub.security import pkcs11
+from hub.security.algorithms import METHODS
+from hub.security.pkcs11_uri import place_of
+from hub.security.token_key import VAULT
 from tests.interop.toolkits import verified_by_xmlsec1
 from tests.packets import document
 from tests.running import BIN, until
@@ -193,7 +194,7 @@ def test_each_mistake_is_told_in_both_languages(hub, in_token, token, tmp_path):
     for uri, sentences in told.items():
         configure(hub, uri)
         (mistake,) = look(hub.config, datetime.now(UTC)).mistakes
-        said = [f"{each.path}: {each.wrong} ({each.expected})" for each in (mistake, vietnamese.mistake(mistake))]
+        said = [f"{each.path}: {each.wrong} ({each.expected})" for each in (mistake, translations.mistake(mistake))]
         for sentence, whole in zip(sentences, said, strict=True):
             assert whole.startswith(f"hub.toml: pki.key: {sentence}")
     configure(hub, token.uri("hub", **{"pin-source": str(wrong)}))
@@ -238,7 +239,7 @@ METHODS_OF = {
 @pytest.mark.parametrize("kind", METHODS_OF)
 def test_a_real_token_signs_by_every_method_of_its_key(token, kind):
     public = token.generate("hub", kind)
-    opened = hsm.open_key(place_of(token.uri("hub"), Path("/")), PIN)
+    opened = pkcs11.open_key(place_of(token.uri("hub"), Path("/")), PIN)
     try:
         for name in METHODS_OF[kind]:
             method = METHODS[name]

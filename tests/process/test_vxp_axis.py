@@ -10,9 +10,19 @@ import attrs
 import pytest
 
 import adapters
-from hub.demo import packets
-from hub.model import Accepted, Collected, Consignment, Judged, Message, MessageState, Problem, Refused, Unavailable
-from hub.terms import Terms
+from hub.demo.plan import packets
+from hub.domain.model import (
+    Accepted,
+    Collected,
+    Consignment,
+    Judged,
+    Message,
+    MessageState,
+    Problem,
+    Refused,
+    Unavailable,
+)
+from hub.partner.adapter_settings import Terms
 from tests.offices import Office, hold, opened
 from tests.packets import document
 from tests.pki import partner

@@ -14,9 +14,9 @@ from zeep.transports import Transport
 from zeep.wsse import utils
 from zeep.wsse.signature import BinarySignature, _make_verify_key, _verify_envelope_with_key
 
-from hub.certificates import Anchors, load
-from hub.demo.packets import Answered, document, status
-from hub.signature import unseal
+from hub.demo.plan.packets import Answered, document, status
+from hub.security.certificates import Anchors, load
+from hub.security.wss_verify import unseal
 from tests.conftest import DATABASES
 from tests.mtom import Body, optimised
 

@@ -2,14 +2,14 @@
 
 Knows the three messages of `urn:lienthong:dossiers:1` and the facts each shows; not who may send, nor what was told before.
 
-What reading may cost `hub.cost.WORST` states.
+What reading may cost `hub.formats.xml_cost.WORST` states.
 """
 
 from datetime import datetime
 
-from hub import markup
-from hub.errors import Rejected
-from hub.model import Problem, Record
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem, Record
+from hub.formats import safe_xml
 from hub.services import Service
 from hub.services.dossiers import states, statistic, steps
 from hub.services.dossiers.codes import codes
@@ -26,7 +26,7 @@ def read(content: bytes, at: datetime, message: str) -> Record:
     Raises Rejected: as `markup.parse` does for what is no sound XML, `contract-broken` for another element, else with every
     problem by its path.
     """
-    call = markup.parse(content)
+    call = safe_xml.parse(content)
     operation = call.tag.removeprefix(f"{{{NAMESPACE}}}")
     if operation not in KINDS:
         raise Rejected(Problem("contract-broken", call.tag[:200]))

@@ -10,9 +10,9 @@ from datetime import datetime
 import attrs
 from lxml import etree
 
-from hub import markup, values
-from hub.envelope import build
+from hub.formats import safe_xml, xsd_types
 from hub.services.dossiers.item import NAMESPACE
+from hub.soap.envelope import build
 
 _CODES = {"HoSo": "TrangThaiHoSo", "TienDo": "TrangThai"}
 
@@ -33,13 +33,13 @@ def answer(unit: str, dossier: str, messages: Iterable[Told]) -> etree._Element 
     """
     state, status, history = None, "", build(NAMESPACE, "LichSu", {})
     for told in sorted(messages, key=lambda each: (each.at, each.message)):
-        call = markup.parse(told.content)
+        call = safe_xml.parse(told.content)
         for part in call.iterchildren(*(f"{{{NAMESPACE}}}{name}" for name in _CODES)):
-            name = markup.local(part)
+            name = safe_xml.local(part)
             if _text(part, "MaHoSo") != dossier:
                 continue
             status = _text(part, _CODES[name])
-            fields = {"DocumentId": told.message, "Time": values.written(told.at), "TrangThai": status}
+            fields = {"DocumentId": told.message, "Time": xsd_types.written(told.at), "TrangThai": status}
             update = build(NAMESPACE, "LanCapNhat", fields)
             if name == "HoSo":
                 state = part
@@ -57,4 +57,4 @@ def answer(unit: str, dossier: str, messages: Iterable[Told]) -> etree._Element 
 
 def _text(part: etree._Element, name: str) -> str:
     leaf = part.find(f"{{{NAMESPACE}}}{name}")
-    return "" if leaf is None else values.token(leaf)
+    return "" if leaf is None else xsd_types.token(leaf)

@@ -11,9 +11,9 @@ from datetime import date, datetime
 import attrs
 from lxml import etree
 
-from hub import values
-from hub.hanoi import HANOI
-from hub.model import Problem
+from hub.domain.local_time import HANOI
+from hub.domain.model import Problem
+from hub.formats import xsd_types
 
 NAMESPACE = "urn:lienthong:dossiers:1"
 _MOMENT = re.compile(r"(\d{4})" + r"(\d{2})" * 5, re.ASCII)
@@ -42,7 +42,7 @@ class Item:
     def text(self, name: str) -> str:
         """Return the leaf *name* with white space collapsed; empty when there is none."""
         found = self.element.find(f"{{{NAMESPACE}}}{name}")
-        return "" if found is None else values.token(found)
+        return "" if found is None else xsd_types.token(found)
 
     def must(self, name: str) -> str:
         """Return the leaf *name*, which must say something."""

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import attrs
 
-from hub.model import Fact
+from hub.domain.model import Fact
 from hub.services.dossiers.codes import Codes
 from hub.services.dossiers.item import Item
 

@@ -10,8 +10,8 @@ from datetime import date
 import attrs
 from lxml import etree
 
-from hub import hanoi
-from hub.model import Fact
+from hub.domain import local_time
+from hub.domain.model import Fact
 from hub.services.dossiers.codes import Codes
 from hub.services.dossiers.item import Item, Notes, items
 from hub.services.dossiers.results import Source, attributes, once, reached
@@ -50,7 +50,7 @@ class _Days:
 def _facts(item: Item, source: Source, codes: Codes) -> Iterator[Fact]:
     milestones = reached(codes, item, "TrangThaiHoSo")
     days = _Days.of(item)
-    _judge(item, days, milestones, hanoi.day(source.at))
+    _judge(item, days, milestones, local_time.day(source.at))
     key, known = item.text("MaHoSo"), _known(item, codes)
     when = {
         "received": days.received,

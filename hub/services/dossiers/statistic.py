@@ -8,7 +8,7 @@ from datetime import date
 
 from lxml import etree
 
-from hub.model import Fact
+from hub.domain.model import Fact
 from hub.services.dossiers.item import Item, Notes, items
 from hub.services.dossiers.results import Source
 

@@ -5,8 +5,8 @@ A step tells neither when a dossier was received, nor how, nor when it is due: `
 
 from lxml import etree
 
-from hub import hanoi
-from hub.model import Fact
+from hub.domain import local_time
+from hub.domain.model import Fact
 from hub.services.dossiers.codes import Codes
 from hub.services.dossiers.item import Notes, items
 from hub.services.dossiers.results import Source, attributes, once, reached
@@ -19,8 +19,8 @@ def read(call: etree._Element, source: Source, codes: Codes, notes: Notes) -> tu
         key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")
         if day is None and not item.text("ThoiDiemXuLy"):
             item.refuse("N", "ThoiDiemXuLy", "it says nothing")
-        elif day is not None and day > hanoi.day(source.at):
-            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {hanoi.day(source.at)}")
+        elif day is not None and day > local_time.day(source.at):
+            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {local_time.day(source.at)}")
         milestones = reached(codes, item, "TrangThai") - {"received"}
         for milestone in sorted(milestones):
             outcome = codes.statuses[item.text("TrangThai")].outcome if milestone == "finished" else ""

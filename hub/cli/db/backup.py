@@ -1,0 +1,136 @@
+"""`lienthong db backup` and `lienthong db verify`: a whole copy of the journal, and whether a journal is whole."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+
+from hub.cli.screen import FAILED, Screen, Stop, bar, command, leave, pass_screen, t
+
+
+@command(
+    "backup",
+    "Sao lưu nhật ký SQLite ra một TỆP mới trong khi trục chạy, rồi kiểm tra bản sao: cấu trúc tệp, chuỗi băm, byte của từng thông điệp.\n\n"
+    "Với PostgreSQL hãy dùng pg_dump.",
+    "Back the SQLite journal up into a new FILE while the hub runs, then verify the copy: the file's structure, the hash chain, the bytes "
+    "of each message.\n\nOn PostgreSQL use pg_dump.",
+    "lienthong db backup /sao-luu/hub-2026-11-24.db",
+)
+@click.argument("file", metavar=t("TỆP", "FILE"), type=click.Path(dir_okay=False, path_type=Path))
+@pass_screen
+def backup(screen: Screen, file: Path) -> None:
+    from hub.cli.journal import configured
+    from hub.domain import translations
+    from hub.journal import backup as copying
+
+    config = configured(screen)
+    if not config.database_url.startswith("sqlite"):
+        raise Stop("chỉ sao lưu được SQLite; với PostgreSQL hãy dùng pg_dump", "SQLite only; on PostgreSQL use pg_dump")
+    try:
+        with bar(t("Sao chép", "Copying")) as tell:
+            new = copying.copy(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
+        engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)  # the store's would make it WAL: two files
+        try:
+            with engine.connect() as tx:
+                problems = list(_problems(tx))
+                fields = _state(tx)
+        finally:
+            engine.dispose()
+        if problems:
+            raise Stop(
+                f"nhật ký bị hỏng, không giữ bản sao: {translations.of(problems[0]) or problems[0]}",
+                f"the journal is damaged, no copy kept: {problems[0]}",
+            )
+        copying.keep(new, file)
+    except FileExistsError:
+        raise Stop(f"đã có {file}", f"{file} is there already") from None
+    except OSError as error:
+        raise Stop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from error
+    except (sqlite3.Error, sa.exc.DBAPIError) as error:
+        raise Stop(f"{file}: {error}", f"{file}: {error}") from error
+    finally:
+        for left in file.parent.glob(f".{file.name}.new*"):
+            left.unlink()
+    octets = file.stat().st_size
+    screen.row(
+        {"file": str(file), "octets": octets, **fields},
+        t(
+            f"{file}: {octets} byte, {fields['messages']} thông điệp, đến {fields['last']}; đã kiểm tra.",
+            f"{file}: {octets} octets, {fields['messages']} messages, up to {fields['last']}; verified.",
+        ),
+    )
+
+
+@command(
+    "verify",
+    "Kiểm tra toàn bộ nhật ký: cấu trúc tệp (SQLite), chuỗi băm, byte của từng thông điệp. Mã thoát 1 nếu có hỏng. Lệnh đọc toàn bộ dữ liệu.",
+    "Look at the whole journal: the file's structure (SQLite), the hash chain, the bytes of each message. Exits 1 when something is "
+    "damaged. It reads everything there is.",
+    "lienthong db verify",
+)
+@pass_screen
+def verify(screen: Screen) -> None:
+    from hub.cli.journal import configured, opened
+    from hub.domain import translations
+    from hub.store import transactions
+
+    count, fields = 0, {}
+    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
+        for problem in _problems(tx):
+            count += 1
+            screen.row({"kind": "damage", "problem": problem}, t(translations.of(problem) or problem, problem))
+        if not count:
+            fields = _state(tx)
+    if count:
+        leave(FAILED)
+    screen.row(
+        {"kind": "ok", **fields},
+        t(
+            f"Nguyên vẹn: {fields['messages']} thông điệp, {fields['number']} sự kiện trong chuỗi, đến {fields['last']}.",
+            f"Whole: {fields['messages']} messages, {fields['number']} events in the chain, up to {fields['last']}.",
+        ),
+    )
+    if left := fields["facts_outstanding"]:
+        screen.note(
+            f"Còn {left} kết quả của thông điệp đã nhận chưa ghi xong: trục đang chạy sẽ ghi tiếp.",
+            f"{left} facts of messages that were taken in are not written yet: a running hub goes on with them.",
+        )
+
+
+def _problems(tx: sa.Connection) -> Iterator[str]:
+    """Yield what is wrong, with a bar over the octets of the messages."""
+    from hub.journal import integrity
+    from hub.store import transactions
+    from hub.store.tables import content
+
+    found = integrity.in_file(tx)
+    yield from found
+    if found:
+        return  # the rest would read what cannot be read
+    try:
+        yield from integrity.in_chain(tx)
+        total = int(tx.scalar(sa.select(sa.func.sum(sa.func.length(content.c.octets)))) or 0)
+        with bar(t("Kiểm tra", "Verifying")) as tell:
+            yield from integrity.in_contents(tx, _of(tell, total))
+    except sa.exc.DBAPIError as error:
+        if not transactions.is_damage(error):
+            raise
+        yield str(error.orig)
+
+
+def _of(tell: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    return lambda done: tell(done, total)
+
+
+def _state(tx: sa.Connection) -> dict[str, object]:
+    """Return how many messages there are, the head of the chain, the time of the last event, and how many facts are still to be written."""
+    from hub.journal import duties, events
+    from hub.store.tables import message
+
+    number, head = events.head(tx)
+    messages = tx.scalar(sa.select(sa.func.count()).select_from(message))
+    outstanding = duties.outstanding(tx).facts
+    said = {"messages": messages, "number": number, "hash": head, "last": events.last(tx)}
+    return {**said, "facts_outstanding": outstanding}

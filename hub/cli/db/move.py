@@ -1,0 +1,193 @@
+"""`lienthong db move`: a journal from SQLite to PostgreSQL, planned first, and resumed where it was interrupted."""
+
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import click
+
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, Stop, command, pass_screen, t
+from hub.config import Config
+from hub.journal.move import Move, Tell, Unmovable
+
+#: why a move is refused -> (vi, en)
+WHY = {
+    "chain-broken": ("chuỗi băm của nhật ký bị đứt tại sự kiện", "the hash chain of the journal is broken at event"),
+    "differs": (
+        "hai bên không giống nhau; nguồn còn nguyên, chưa đổi gì",
+        "the two sides differ; the source is as it was",
+    ),
+    "not-taken": ("PostgreSQL không nhận một giá trị", "PostgreSQL does not take a value"),
+    "other-source": ("đích đang nhận dở một nhật ký khác", "the target holds part of another journal"),
+    "source-moved": ("nguồn đã được chuyển đi, nay ở", "the source has moved already and is now at"),
+    "source-version": (
+        "nguồn ở phiên bản khác; hãy chạy `lienthong db upgrade`",
+        "the source has another version; run `lienthong db upgrade`",
+    ),
+    "target-not-empty": ("đích đã có dữ liệu trong bảng", "the target has rows in the table"),
+    "target-version": (
+        "đích ở phiên bản khác; hãy tạo cơ sở dữ liệu trống",
+        "the target has another version; make an empty database",
+    ),
+}
+_REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty", "target-version"}
+
+
+@command(
+    "move",
+    "Chuyển nhật ký từ SQLite sang một cơ sở dữ liệu PostgreSQL trống, gồm cả các lượt chuyển đang chờ: in kế hoạch; --yes mới thực "
+    "hiện.\n\nPhải dừng trục trước. Bị ngắt thì chạy lại: phần đã chuyển và kiểm tra sẽ không chuyển lại. Từng bảng được so số dòng và mã băm "
+    "của mọi dòng, rồi so chuỗi băm sự kiện. Xong, nguồn được đánh dấu đã chuyển đi.",
+    "Move the journal from SQLite into an empty PostgreSQL database, live queue included: prints the plan; --yes runs it.\n\n"
+    "The hub must be stopped. Interrupted, run it again: what was moved and verified is not moved again. Each table is compared by the "
+    "number and the digest of all its rows, the whole by the hash chain. At the end the source is marked as moved.",
+    "lienthong db move --to postgresql://lienthong@db.example/lienthong --password-file /etc/lienthong/db-password",
+    "lienthong db move --to postgresql://lienthong@/lienthong --yes",
+)
+@click.option("--to", "to", metavar="URL", required=True, help=t("Đích: postgresql://…", "Where to: postgresql://…"))
+@click.option(
+    "--password-file",
+    metavar=t("TỆP", "FILE"),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=t("Tệp chỉ chứa mật khẩu của PostgreSQL.", "A file that holds PostgreSQL's password and nothing else."),
+)
+@click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
+@pass_screen
+def move(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
+    from hub.cli.journal import configured
+    from hub.config import database
+    from hub.config.writing import quoted
+
+    try:
+        target = database.url_of(to, Path())
+    except database.Unfit as unfit:
+        wrong, expected = unfit.args
+        raise click.UsageError(f"--to: {wrong} ({expected})") from unfit
+    config = configured(screen)
+    if target.startswith("sqlite") or not config.database_url.startswith("sqlite"):
+        raise click.UsageError(
+            t("chỉ chuyển được từ SQLite sang PostgreSQL", "a journal moves from SQLite to PostgreSQL only")
+        )
+    lines = ["[database]", f"url = {quoted(to)}"]
+    if password_file is not None:
+        lines.append(f"password-file = {quoted(str(password_file.absolute()))}")
+    with _between(config, target, to, password_file) as between, _alone(config):
+        if not yes:
+            _plan(screen, between.look())
+            return
+        with _bar() as tell:
+            moved = attrs.evolve(between, tell=tell).run(datetime.now(UTC))
+    for each in moved:
+        fields = {
+            "table": each.table,
+            "rows": each.sum.rows,
+            "before": each.before,
+            "digest": f"{each.sum.digest:064x}",
+            "action": "verified",
+        }
+        screen.row(fields, f"{each.table:16} {each.sum.rows:>12}  {t('đã đối chiếu', 'verified')}")
+    rows = sum(each.sum.rows for each in moved)
+    told = t(
+        f"Đã chuyển {rows} dòng; hai bên giống nhau. Hãy ghi vào hub.toml, rồi `check` và khởi động:",
+        f"{rows} rows moved; the two sides are equal. Write into hub.toml, then `check` and start:",
+    )
+    screen.row(
+        {"action": "moved", "rows": rows, "to": to, "hub_toml": "\n".join(lines)},
+        "\n".join([told, "", *(f"    {line}" for line in lines)]),
+    )
+
+
+def _plan(screen: Screen, found: dict[str, tuple[int, int]]) -> None:
+    columns = {"table": t("bảng", "table"), "rows": t("số dòng", "rows"), "before": t("đã chuyển", "moved already")}
+    screen.table(
+        columns,
+        (
+            {"table": name, "rows": rows, "before": before, "action": "planned"}
+            for name, (rows, before) in found.items()
+        ),
+    )
+    rows = sum(rows for rows, _ in found.values())
+    screen.note(
+        f"Kế hoạch: chuyển {rows} dòng. Hãy sao lưu trước (`lienthong db backup TỆP`). Thêm --yes để thực hiện.",
+        f"The plan: to move {rows} rows. Make a backup first (`lienthong db backup FILE`). Add --yes to run it.",
+    )
+
+
+@contextmanager
+def _alone(config: Config) -> Generator[None]:
+    """Keep every hub out of the data directory meanwhile.  Stop when one runs there."""
+    from hub.runtime import pidfile
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a `reload` meanwhile would ring us
+    try:
+        hold = pidfile.Hold.take(config.data)
+    except pidfile.Held as held:
+        raise Stop(
+            f"trục đang chạy (pid {held}); hãy dừng trước", f"the hub is running (pid {held}); stop it first"
+        ) from None
+    except OSError as error:
+        raise Stop(f"{config.data}: {error.strerror}", f"{config.data}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        hold.release()
+
+
+@contextmanager
+def _between(config: Config, target: str, to: str, password_file: Path | None) -> Generator[Move]:
+    """Open both sides.  Stop, or `ConfigurationFault`, when one does not do."""
+    import psycopg
+    from sqlalchemy.exc import DBAPIError
+
+    from hub.domain.errors import ConfigurationFault, Mistake
+    from hub.store import move_marks, transactions
+
+    there = transactions.open_journal(config.database_url, pooled=False)
+    here = transactions.open_journal(target, password_file=password_file)
+    try:
+        with transactions.reading(here) as tx:
+            problems = [Mistake("--to", *problem) for problem in transactions.unsafe(tx)]
+            unfinished = transactions.version_in(tx) == move_marks.MOVING
+        with transactions.reading(there) as tx:
+            marked = None if unfinished else move_marks.found(tx)
+        if problems or marked:
+            raise ConfigurationFault([*problems, *([marked] if marked else [])])
+        yield Move(source=there, target=here, origin=config.database_url, destination=to)
+    except Unmovable as error:
+        vi, en = WHY[error.why]
+        code = CONFIGURATION if error.why in _REFUSED else 1
+        raise Stop(f"{vi}: {error.detail}", f"{en}: {error.detail}", code) from error
+    except (DBAPIError, psycopg.Error) as error:
+        said = str(getattr(error, "orig", None) or error).strip()
+        raise Stop(f"{said}. Chạy lại để tiếp tục.", f"{said}. Run it again to go on.", UNAVAILABLE) from error
+    finally:
+        there.dispose()
+        here.dispose()
+
+
+@contextmanager
+def _bar() -> Generator[Tell]:
+    """Show on a terminal how far each table is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description:>16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        disable=not sys.stderr.isatty(),
+    ) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(table: str, done: int, total: int) -> None:
+            if table not in tasks:
+                tasks[table] = progress.add_task(table, total=total)
+            progress.update(tasks[table], completed=done)
+
+        yield tell

@@ -1,0 +1,290 @@
+"""The day of the province that `lienthong demo` plays: a hub of its own, every kind of system, each unit's report against the partners' files.
+
+Knows how an operator sets such a hub up, and what is compared in the end; plays nothing itself.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from hub.cli.demo import declared as demo_declared
+from hub.cli.demo import evening, events, hubs, shared
+from hub.cli.demo.enrolling import enrol
+
+if TYPE_CHECKING:
+    from hub.cli.demo.operator import Narrator, Operator
+    from hub.demo.plan.day import Scale, Town
+    from hub.demo.run.dayplay import DayPlay
+    from hub.demo.run.stage import Site, Stage
+
+#: Seconds without any progress after which something is broken.
+_STILL = 120.0
+_OUTSTANDING = ("waiting", "sending", "held", "fetched")
+AGENCIES = ("G22", "G12", "000.00.27.G14", "H41", "H14.01", "G09.20")
+_SYSTEM = "00.55.W00"
+_SECRETS = {"vpcp": "khoa-bi-mat-mau", "dvcqg": "mat-khau-mau"}
+
+#: What stands in `partners/CODE.toml` of who is called in other ways than by SOAP.
+_VPCP = """name = "Trục liên thông văn bản quốc gia (mẫu)"
+adapter = "vxp"
+receive = "push"
+url = "http://127.0.0.1:{port}/XrdAdapter/adapter"
+
+[settings]
+system-id = "{system}"
+secret-file = "partners/vpcp.secret"
+
+[policy]
+transport = "plain"
+collect = "300ms"
+first-retry = "200ms"
+max-retry = "2s"
+"""
+_DVCQG = """name = "Cổng Dịch vụ công quốc gia (mẫu)"
+adapter = "dvcqg"
+receive = "push"
+services = ["dossiers"]
+url = "http://127.0.0.1:{port}/XrdAdapter/RestService/forward"
+
+[settings]
+username = "h55"
+password-file = "partners/dvcqg.secret"
+madonvi = "000.00.00.H55"
+integrate = "mapi/integrate"
+share = "mapi/share"
+
+[policy]
+transport = "plain"
+collect = "10s"
+first-retry = "200ms"
+max-retry = "2s"
+concurrency = "8"
+"""
+
+#: Columns that count one milestone each, by form.
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "edoc": {
+        "sent": "sent",
+        "received": "received",
+        "acknowledged": "status-03",
+        "refused": "status-02",
+        "completed": "status-06",
+    },
+}
+
+
+@attrs.frozen
+class Page:
+    """One unit's report in several formats."""
+
+    unit: str
+    title: str
+    files: tuple[Path, ...]
+
+
+@attrs.frozen
+class Played:
+    """What a play came to."""
+
+    accepted: int
+    refused: int
+    delivered: int  #: deliveries
+    dead: int
+    facts: int
+    lost: tuple[str, ...]
+    differences: tuple[str, ...]
+    pages: tuple[Page, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """All that is wrong."""
+        return self.lost + self.differences
+
+
+def play(directory: Path, operator: "Operator", narrator: "Narrator", scale: "Scale", words: Sequence[str]) -> Played:
+    """Set the hub of the day up in *directory*, let the day pass, and compare.  Broken, Stop."""
+    from hub.demo.run.stage import Site, Stage
+    from hub.report.form.period import containing
+
+    site, period = Site(directory / "hub"), containing(datetime.now(UTC))
+    operator.ask("init", str(site.directory), *words)
+    if scale.offices > 12:  # the sample units are twelve
+        operator.ask("units", "seed", "-o", str(directory / "units.csv"))
+        operator.ask("units", "import", str(directory / "units.csv"), "--yes")
+    town = _town(operator, scale)
+    with Stage.open(site, directory) as stage:
+        _found(stage, site, town, scale)
+        evening.found(stage, site, town.fetching[0])
+        hubs.found(stage, site, operator, town, directory / "agencies.csv")
+        stage.start_hub()
+        from hub.demo.run.dayplay import MAIL, OFFICERS, ONE_STOP, WATCHMAN
+
+        for code, units in (("sotttt", town.fetching), ("vpub", town.pushed)):
+            stage.call(code, units, courses="busy")
+        stage.call_soap(ONE_STOP, "onestop", _offices(town, scale))
+        stage.call_syslog(WATCHMAN, "watchman", _offices(town, scale))
+        stage.call_soap(OFFICERS, "officer", _offices(town, scale))
+        stage.call_soap(MAIL, "mailusage", town.units)
+        outbox = directory / "outbox"
+        outbox.mkdir()
+        day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
+        before = containing(period.start - timedelta(days=1)).text
+        last = evening.Evening(stage, operator, narrator, before, period.text, town.fetching[0])
+        last.leave()
+        day.play()
+        last.play()
+        days = (period.first, town.today)
+        declared = tuple(demo_declared.play(stage, operator, narrator, _offices(town, scale)[0], period.text, days))
+        narrator.act(
+            "Báo cáo của từng đơn vị, đối chiếu với sổ của các đối tác",
+            "Each unit's report against the partners' files",
+        )
+        compared = _compare(stage, operator, day, period.text, directory / "reports")
+        differences = (*stage.complaints(), *compared.differences, *last.differences(), *declared)
+        pages = _write(operator, site.read()["province"], period.text, "reporting", directory / "reports")
+    return attrs.evolve(compared, differences=differences, pages=(*compared.pages, *pages))
+
+
+def _town(operator: "Operator", scale: "Scale") -> "Town":
+    from hub.demo.plan.day import Town
+    from hub.domain.local_time import day
+
+    codes = [unit["code"] for unit in operator.rows("units", "list")]
+    fetching = tuple(code for code in codes if code.startswith("H55.13"))[:6]
+    rest = tuple(code for code in codes if code not in fetching)
+    return Town(fetching, rest, AGENCIES, day(datetime.now(UTC)))
+
+
+def _offices(town: "Town", scale: "Scale") -> tuple[str, ...]:
+    """Return the units with a one-stop office: so many, from all over the province."""
+    step = max(1, len(town.pushed) // scale.offices)
+    return town.pushed[::step][: scale.offices]
+
+
+def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
+    """Open the offices that the hub calls, and write the partners' files as an operator would."""
+    from hub.demo.run.dayplay import ONE_STOP, WATCHMAN
+    from hub.security import sample_pki
+
+    partners = site.directory / "partners"
+    for code, secret in _SECRETS.items():
+        sample_pki.write_secret(partners / f"{code}.secret", secret.encode())
+    for code, units in (("sotttt", town.fetching), ("vpub", town.pushed)):
+        path = partners / f"{code}.toml"
+        kept = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("units = ")]
+        at = next((n for n, line in enumerate(kept) if line.startswith("[")), len(kept))
+        path.write_text("\n".join([*kept[:at], f"units = {json.dumps(units)}", *kept[at:], ""]), "utf-8")
+    axis = {"system_id": _SYSTEM, "secret_file": partners / "vpcp.secret"}
+    port = stage.open_office("vpcp", "vxp", **axis, units=",".join(town.units), elsewhere=",".join(town.agencies))
+    (partners / "vpcp.toml").write_text(_VPCP.format(port=port, system=_SYSTEM), "utf-8")
+    port = stage.open_office("dvcqg", "dvcqg")
+    (partners / "dvcqg.toml").write_text(_DVCQG.format(port=port), "utf-8")
+    enrol(site, ONE_STOP, "Phần mềm một cửa (mẫu)", _offices(town, scale))
+    shared.found(stage, site, _offices(town, scale))
+    events.found(site, WATCHMAN, _offices(town, scale), town.fetching[0], AGENCIES[2])
+
+
+def _conducted(
+    stage: "Stage",
+    operator: "Operator",
+    narrator: "Narrator",
+    town: "Town",
+    scale: "Scale",
+    outbox: Path,
+    first: Any,
+) -> "DayPlay":
+    from hub.demo.run.conductor import Look
+    from hub.demo.run.dayplay import WATCHMAN, DayPlay
+
+    def look() -> Look:
+        outstanding = sum(operator.count("--delivery-state", state) for state in _OUTSTANDING)
+        # Syslog has no answer: what the monitoring system told and the journal has not got is on its way.
+        outstanding += stage.partners[WATCHMAN].order("told")["told"] - operator.count("--partner", WATCHMAN)
+        return Look(operator.count("--state", "accepted"), outstanding)
+
+    neighbours = hubs.neighbours(stage, town, scale, outbox, narrator)
+    return DayPlay(stage, town, scale, first, outbox, narrator, look, _STILL, neighbours)
+
+
+def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, folder: Path) -> Played:
+    """Write the reports, and compare facts and reports of every unit with what the partners' own files give."""
+    from hub.demo.partners.notebook import lines
+    from hub.demo.run.dayplay import WATCHMAN
+    from hub.demo.tally import eventtally, tally
+
+    notebooks: dict[str, list[Mapping[str, Any]]] = {
+        notebook.stem: list(lines(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
+    }
+    results = [
+        *tally.of_documents(notebooks["sotttt"]),
+        *tally.of_documents(notebooks["vpub"]),
+        *tally.of_axis(notebooks["vpcp"]),
+        *tally.of_portal(notebooks["dvcqg"]),
+        *eventtally.of_reports(notebooks["vpcp"]),
+    ]
+    facts, messages = operator.rows("report", "--facts"), operator.rows("messages")
+    results += hubs.results(notebooks)
+    expected = tally.sums(tally.once(results).values())
+    documents = [fact for fact in facts if fact["service"] == "documents"]
+    synced = [fact for fact in facts if (fact["service"], fact["milestone"]) == ("dossiers", "synced")]
+    differences = [
+        *tally.unlike_facts(results, [*documents, *synced], frozenset({"documents", "dossiers"}), _key),
+    ]
+    folder.mkdir()
+    pages: list[Page] = []
+    tops = [unit["code"] for unit in operator.rows("units", "list") if not unit["parent"]]
+
+    def rows(form: str) -> list[Mapping[str, Any]]:
+        asked = (operator.ask("report", top, period, "--form", form, "--format", "json") for top in tops)
+        return [row for report in asked for row in json.loads(report)["rows"]]
+
+    for form, columns in COLUMNS.items():
+        differences += tally.unlike_report(rows(form), expected, "documents", columns, form)
+    differences += events.compare(notebooks, WATCHMAN, facts, rows, day.first, day.town.today)
+    differences += shared.compare(notebooks, facts, rows)
+    counted = {row["unit"]: row for row in rows("dossiers")}
+    for unit, book in day.books().items():
+        found = {key: counted[unit][key] for key in book}
+        if found != book:
+            differences.append(f"dossiers of {unit}: the report has {found}, the office's books {book}")
+    for form in (*COLUMNS, "dossiers", *events.FORMS, *shared.FORMS):
+        for top in tops:
+            pages += _write(operator, top, period, form, folder)
+    return Played(
+        accepted=operator.count("--state", "accepted"),
+        refused=operator.count("--state", "refused"),
+        delivered=operator.count("--delivery-state", "delivered") + _circulated(facts),
+        dead=operator.count("--delivery-state", "dead"),
+        facts=len(facts),
+        lost=tuple(tally.lost(notebooks, messages)),
+        differences=tuple(differences),
+        pages=tuple(pages),
+    )
+
+
+def _circulated(facts: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many deliveries there are beside the first of each message: a document is received by each of its units."""
+    received = Counter(
+        fact["message"] for fact in facts if fact["milestone"] == "received" and fact["service"] == "documents"
+    )
+    return sum(received.values()) - len(received)
+
+
+def _write(operator: "Operator", unit: str, period: str, form: str, folder: Path) -> list[Page]:
+    """Write the report *form* of *unit*, which has a row for each unit below it."""
+    files = []
+    for kind in ("html", "xlsx", "xml", "csv", "json"):
+        files.append(folder / f"{form}_{unit}_{period}.{kind}")
+        files[-1].write_bytes(operator.ask("report", unit, period, "--form", form, "--format", kind))
+    return [Page(unit, form, tuple(files))]
+
+
+def _key(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    if fact["service"] != "documents":
+        return (str(fact["key"]),)
+    return tuple(json.loads(fact["key"])[:2])

@@ -1,0 +1,39 @@
+"""A unit's own figures in the evening of the day that `lienthong demo` plays: one of them is wrong, and the hub must name exactly it.
+
+Knows what was planted and what an operator reads; not how figures are compared.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hub.cli.demo.operator import Narrator, Operator
+    from hub.demo.run.stage import Stage
+
+FORM = "dossiers"
+#: The figure that the unit declares one too high.
+WRONG = "supplement_requested"
+
+
+def play(
+    stage: "Stage", operator: "Operator", narrator: "Narrator", unit: str, period: str, days: tuple[date, date]
+) -> Iterator[str]:
+    """Let the one-stop software declare what its books say of *unit* on *days*; tell what the hub does not make of it as it must."""
+    from hub.demo.run.dayplay import ONE_STOP
+
+    order = stage.partners[ONE_STOP].order
+    said = order("report", unit=unit, period=period, wrong=WRONG, **{"from": f"{days[0]}", "to": f"{days[1]}"})
+    if not said["accepted"]:
+        yield f"the figures of {unit} were refused: {', '.join(said['codes'])}"
+        return
+    told = [(each[0], each[1], each[2] - each[3]) for each in said["unequal"]]
+    rows = operator.rows("report", unit, period, "--form", FORM, "--reconcile")
+    shown = [(row["unit"], row["column"], row["difference"]) for row in rows if row["verdict"] != "equal"]
+    for who, found in (("its own system", told), ("the operator", shown)):
+        if found != [(unit, WRONG, 1)]:
+            yield f"{unit} declared {WRONG} one too high, and {who} was told {found}"
+    narrator.say(
+        f"{unit} tự khai {said['cells']} số liệu, một số sai: trục chỉ ra đúng ô đó",
+        f"{unit} declares {said['cells']} figures, one of them wrong: the hub names that very cell",
+    )

@@ -1,0 +1,322 @@
+"""`lienthong demo`: a real hub, partner systems in processes of their own, and a recount of everything that happened.
+
+Knows the order of a run and what its last line says; asks the hub only what an operator may ask.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from hub.cli.demo.day import Page, Played, play
+from hub.cli.demo.operator import Narrator, Operator
+from hub.cli.screen import FAILED, Screen, Stop, command, leave, pass_screen, t
+
+if TYPE_CHECKING:
+    from hub.demo.plan.story import Cast
+    from hub.demo.run.conductor import Conductor
+    from hub.demo.run.stage import Stage
+    from hub.demo.tally.recount import Statements
+
+_DEADLINE = 120.0  #: seconds that any wait may take
+_OUTSTANDING = ("waiting", "sending", "held", "fetched")
+_MOST_PROBLEMS = 30
+_FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
+
+
+@command(
+    "demo",
+    "Chạy thử trọn vẹn trong một thư mục mới: trục thật dưới twistd, ba hệ thống đối tác là các tiến trình riêng, gói tin được ký và "
+    "gửi qua SOAP, trục quốc gia ngừng rồi trở lại, trạng thái, báo cáo; rồi kiểm đếm lại mọi thứ.\n\n"
+    "Dòng cuối trên đầu ra chuẩn là JSON; mã thoát 0 khi không mất gì và mọi con số khớp.",
+    "Run it all in a fresh directory: a real hub under twistd, three partner systems as processes of their own, packets signed and sent "
+    "over SOAP, the national axis down and back, statuses, reports; then recount everything.\n\n"
+    "The last line on standard output is JSON; the exit code is 0 when nothing is lost and every number agrees.",
+    "lienthong demo",
+    "lienthong demo --keep",
+    "lienthong demo --database postgresql",
+    "lienthong demo --full",
+)
+@click.option(
+    "--keep",
+    is_flag=True,
+    help=t("Để mọi thứ chạy tiếp đến khi nhấn Ctrl-C.", "Leave everything running until Ctrl-C."),
+)
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql"]),
+    default="sqlite",
+    show_default=True,
+    help=t(
+        "Cơ sở dữ liệu của nhật ký; postgresql: một máy chủ riêng, chỉ cho lần chạy này.",
+        "The journal's database; postgresql: a server of its own, for this run alone.",
+    ),
+)
+@click.option(
+    "--full",
+    is_flag=True,
+    help=t(
+        "Ngày của tỉnh với số lượng thật: 989 đơn vị, 3.200 văn bản, 1.000 hồ sơ, 9.000 hộp thư; vài phút.",
+        "The day of the province in its real numbers: 989 units, 3,200 documents, 1,000 dossiers, 9,000 mailboxes; some minutes.",
+    ),
+)
+@pass_screen
+def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
+    from hub.demo.plan.day import SMALL, WHOLE
+    from hub.demo.run.postgres import Absent, Server
+    from hub.demo.run.stage import Broken, Site, Stage
+
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs begin deaf to the first
+        signal.signal(asked, _interrupt)
+    for name in [name for name in os.environ if name.startswith("LIENTHONG_")]:
+        del os.environ[name]  # they are for another hub than this one
+    directory = _fresh_directory()
+    narrator = Narrator()
+    site = Site(directory / "hub")
+    operator = Operator(site.config)
+    narrator.act(f"Trục mới trong {directory}", f"A new hub in {directory}")
+    try:
+        with contextlib.ExitStack() as around:
+            words = ["--soap-port", "0", "--admin-port", "0"]
+            apart = list(words)
+            if database == "postgresql":
+                server = around.enter_context(Server.open())
+                words += ["--database", server.url()]
+                apart += ["--database", server.make("day")]
+            operator.ask("init", str(site.directory), *words)
+            stage = around.enter_context(Stage.open(site, directory))
+            story = _run(stage, operator, narrator, directory)
+            sign_in = _let_in(operator, directory) if keep else None
+            if not keep:
+                stage.clear()
+            plays = [story]
+            if not story.problems:  # what is wrong is told at once
+                (directory / "day").mkdir()
+                day_operator = Operator(directory / "day/hub/hub.toml")
+                plays.append(play(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
+            clean = _conclude(plays, narrator, directory)
+            if sign_in is not None:
+                _stay(stage, directory, sign_in)
+    except (Absent, Broken) as broken:
+        raise Stop(str(broken), str(broken)) from broken
+    if not clean:
+        leave(FAILED)
+
+
+def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> bool:
+    """Say what was wrong, and print the line.  Return whether all is well."""
+    problems = [problem for played in plays for problem in played.problems]
+    for problem in problems[:_MOST_PROBLEMS]:
+        click.secho(f"   ✗ {problem}", fg="red", err=True)
+    if len(problems) > _MOST_PROBLEMS:
+        narrator.say(f"… và {len(problems) - _MOST_PROBLEMS} điều nữa", f"… and {len(problems) - _MOST_PROBLEMS} more")
+    line: dict[str, object] = {
+        name: sum(getattr(played, name) for played in plays)
+        for name in ("accepted", "refused", "delivered", "dead", "facts")
+    }
+    line["lost"] = sum(len(played.lost) for played in plays)
+    line["report"] = str(_write_index(directory, [page for played in plays for page in played.pages]))
+    clean = not problems and not line["dead"]
+    if clean:
+        narrator.say(
+            f"✓ {line['accepted']} thông điệp, {line['delivered']} lượt chuyển, {line['facts']} kết quả: không mất, không trùng",
+            f"✓ {line['accepted']} messages, {line['delivered']} deliveries, {line['facts']} facts: none lost, none twice",
+        )
+    else:
+        logs = ", ".join(f"{directory}/{each}" for each in ("logs", "day/logs")[: len(plays)])
+        narrator.say(f"Không khớp; nhật ký: {logs}", f"It does not agree; logs: {logs}")
+    click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+    return clean
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fresh_directory() -> Path:
+    """Make and return `var/demo/N` under the current directory, or a temporary one where that cannot be written."""
+    place = Path("var/demo").absolute()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        number = max((int(made.name) for made in place.iterdir() if made.name.isdecimal()), default=0)
+        while True:
+            number += 1
+            with contextlib.suppress(FileExistsError):
+                (place / str(number)).mkdir()
+                return place / str(number)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="lienthong-demo-"))
+
+
+def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path) -> Played:
+    """Play the story, write its reports, and recount."""
+    from hub.demo.plan.story import DISSOLVED_CSV
+    from hub.demo.run.conductor import Conductor, Look
+    from hub.demo.run.stage import Broken
+    from hub.demo.tally.recount import recount
+
+    (directory / "units.csv").write_text(DISSOLVED_CSV, "utf-8")
+    operator.ask("units", "import", str(directory / "units.csv"))
+    stage.start_hub()
+    units = operator.rows("units", "list")
+    outbox = directory / "outbox"
+    outbox.mkdir()
+
+    def look() -> Look:
+        outstanding = sum(operator.count("--delivery-state", state) for state in _OUTSTANDING)
+        return Look(operator.count("--state", "accepted"), outstanding)
+
+    conductor = Conductor(stage, _cast(units), outbox, narrator, look, _DEADLINE)
+    failure = None
+    try:
+        conductor.play()
+    except Broken as broken:
+        failure = str(stage.cause(broken))
+    narrator.act("Báo cáo của từng đơn vị", "The report of each unit")
+    pages = _write_reports(operator, units, directory / "reports")
+    narrator.act(
+        "Kiểm đếm lại từ sổ của các đối tác và từ từng byte", "Recounting from the partners' files and the bytes"
+    )
+    verdict = recount(_statements(stage, operator, units, conductor))
+    return Played(
+        accepted=verdict.accepted,
+        refused=verdict.refused,
+        delivered=verdict.delivered,
+        dead=verdict.dead,
+        facts=verdict.facts,
+        lost=verdict.lost,
+        differences=(*([failure] if failure else []), *stage.complaints(), *verdict.differences),
+        pages=pages,
+    )
+
+
+def _cast(units: Sequence[Mapping[str, Any]]) -> "Cast":
+    from hub.demo.plan.story import DISSOLVED, Cast
+    from hub.demo.run.conductor import DEPARTMENT, OFFICE
+    from hub.domain.local_time import day
+
+    def of(partner: str) -> tuple[str, ...]:
+        return tuple(unit["code"] for unit in units if unit["partner"] == partner and unit["code"] != DISSOLVED)
+
+    return Cast(of(DEPARTMENT), of(OFFICE), _aliases(units), day(datetime.now(UTC)))
+
+
+def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {alias: unit["code"] for unit in units for alias in unit["aliases"]}
+
+
+def _statements(
+    stage: "Stage", operator: Operator, units: Sequence[Mapping[str, Any]], conductor: "Conductor"
+) -> "Statements":
+    """Gather what both sides say: the hub's command line and the partners' files."""
+    from hub.demo.partners.notebook import lines
+    from hub.demo.run.conductor import DEPARTMENT, OFFICE, UPSTREAM
+    from hub.demo.tally.recount import Statements
+
+    messages = operator.rows("messages")
+    accepted = [message["id"] for message in messages if message["state"] == "accepted"]
+    settings = stage.site.read()
+    return Statements(
+        messages=messages,
+        contents={message: operator.ask("show", message, "--raw") for message in accepted},
+        deliveries={
+            message: [row for row in operator.rows("trace", message) if row["event"] == "delivery"]
+            for message in accepted
+        },
+        facts=operator.rows("report", "--facts"),
+        report=json.loads(operator.ask("report", settings["province"], _period(), "--format", "json")),
+        notebooks={notebook.stem: list(lines(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))},
+        planted=conductor.planted,
+        province=settings["province"],
+        upstream=settings["upstream"],
+        aliases=_aliases(units),
+        certificates={code: stage.site.certificate(code) for code in (DEPARTMENT, OFFICE, UPSTREAM)},
+    )
+
+
+def _period() -> str:
+    """Return the month that a result of now belongs to."""
+    from hub.report.form.period import containing
+
+    return containing(datetime.now(UTC)).text
+
+
+def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> tuple[Page, ...]:
+    """Write every unit's report of the current month in each format."""
+    directory.mkdir()
+    period = _period()
+    pages = []
+    for unit in units:
+        files = {kind: directory / f"{unit['code']}_{period}.{kind}" for kind in _FORMATS}
+        for kind, file in files.items():
+            file.write_bytes(operator.ask("report", unit["code"], period, "--format", kind))
+        pages.append(Page(unit["code"], unit["name"], tuple(files.values())))
+    return tuple(pages)
+
+
+def _write_index(directory: Path, pages: Sequence[Page]) -> Path:
+    """Write the page that links every report; return it."""
+    rows = []
+    for page in pages:
+        places = [(file.relative_to(directory).as_posix(), file.suffix[1:]) for file in page.files]
+        links = " · ".join(f'<a href="../{escape(place)}">{kind}</a>' for place, kind in places)
+        rows.append(f"<tr><td>{escape(page.unit)}</td><td>{escape(page.title)}</td><td>{links}</td></tr>")
+    period = _period()
+    title = f"Báo cáo khối lượng công việc, kỳ {period} / Workload reports, period {period}"
+    text = (
+        f'<!doctype html>\n<html lang="vi"><head><meta charset="utf-8"><title>{title}</title></head>\n'
+        f"<body><h1>{title}</h1>\n<table>\n" + "\n".join(rows) + "\n</table></body></html>\n"
+    )
+    index = directory / "reports" / "index.html"
+    index.write_text(text, "utf-8")
+    return index
+
+
+def _let_in(operator: Operator, directory: Path) -> tuple[str, str]:
+    """Make a user of the console; return the name and the password."""
+    name, word = "demo", secrets.token_urlsafe(12)
+    file = directory / "console-password"
+    file.touch(mode=0o600)
+    file.write_text(f"{word}\n", "utf-8")
+    operator.ask("users", "add", name, "--role", "operator", "--password-file", str(file))
+    return name, word
+
+
+def _stay(stage: "Stage", directory: Path, sign_in: tuple[str, str]) -> None:
+    """Print where everything is, and wait for Ctrl-C."""
+    site = stage.site
+    config = site.config
+    lienthong = Path(sys.executable).with_name("lienthong")
+    soap, admin = site.address("soap"), site.address("admin")
+    for line in (
+        t("Đang chạy; Ctrl-C để dừng.", "Running; Ctrl-C stops it."),
+        f"  SOAP   {soap}/soap/documents",
+        f"  admin  {admin}/readyz  {admin}/contracts/",
+        t(
+            f"  console  {admin}/  người dùng {sign_in[0]}, mật khẩu {sign_in[1]}",
+            f"  console  {admin}/  user {sign_in[0]}, password {sign_in[1]}",
+        ),
+        t("Thử:", "Try:"),
+        f"  {lienthong} -c {config} messages",
+        f"  {lienthong} -c {config} trace ID",
+        f"  {lienthong} -c {config} report H55 {_period()} --format csv",
+        f"  curl --cacert {site.pki('ca.crt')} {admin}/readyz",
+        f"  ls {directory}",
+    ):
+        click.echo(line, err=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            stage.must_live()
+            time.sleep(0.5)

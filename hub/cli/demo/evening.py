@@ -1,0 +1,261 @@
+"""The evening of the day that `lienthong demo` plays: reports signed, handed in and published, a link that was away; all of it against the partners' files.
+
+Knows what an operator types and reads, and what was planted; how a report leaves the hub it does not know.
+"""
+
+import hashlib
+import json
+import ssl
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from hub.cli.demo import officials
+
+if TYPE_CHECKING:
+    from hub.cli.demo.operator import Narrator, Operator
+    from hub.demo.run.stage import Site, Stage
+
+REPORTING, WEB = "baocao", "congtt"
+#: What the province hands in of the period before; nobody has meetings or incidents of it yet.
+FORMS = ("edoc", "dossiers")
+PUBLISHED = "edoc"
+COLUMNS = {"submitted": "submitted", "accepted": "accepted", "returned": "returned"}
+_RETURNED_FOR = "thiếu thuyết minh số liệu"
+#: Partner -> its adapter, the service it takes, its name, whose verdicts it brings, its secret.
+_TAKERS = {
+    REPORTING: ("govreport", "reports", "Hệ thống thông tin báo cáo của Chính phủ (mẫu)", '["*"]', "khoa-bao-cao-mau"),
+    WEB: ("webportal", "publications", "Cổng thông tin điện tử của tỉnh (mẫu)", "[]", "khoa-cong-mau"),
+}
+#: Seconds that any wait may take; seconds between two looks.
+_STILL, _PAUSE = 60.0, 0.2
+_BUSY = "no answer within"  #: how a probe says that it waited in vain
+
+_HUB = """
+[links]
+every = "1s"
+
+[portal]
+publish = true
+"""
+_FILE = """name = "{name}"
+adapter = "{adapter}"
+receive = "push"
+services = ["{service}"]
+units = {units}
+url = "http://127.0.0.1:{port}"
+
+[settings]
+secret-file = "partners/{code}.secret"
+
+[policy]
+transport = "plain"
+first-retry = "200ms"
+max-retry = "2s"
+{more}"""
+
+
+def found(stage: "Stage", site: "Site", planted: str) -> None:
+    """Open the two systems that take reports, write their files as an operator would, and have the links probed.
+
+    Somebody may sign for the province, and somebody for the unit *planted*.
+    """
+    from hub.security import sample_pki
+
+    officials.enrol(site, (str(site.read()["province"]), planted))
+    partners = site.directory / "partners"
+    for code, (adapter, service, name, units, secret) in _TAKERS.items():
+        file = partners / f"{code}.secret"
+        sample_pki.write_secret(file, secret.encode())
+        more = {"hub_certificate": site.pki("hub.crt")} if code == REPORTING else {}
+        collect = 'collect = "300ms"\n' if code == REPORTING else ""
+        said = {"code": code, "adapter": adapter, "service": service, "name": name, "units": units}
+        port = stage.open_office(code, adapter, secret_file=file, **more)
+        (partners / f"{code}.toml").write_text(_FILE.format(port=port, more=collect, **said), "utf-8")
+    site.config.write_text(site.config.read_text("utf-8") + _HUB, "utf-8")
+
+
+@attrs.define
+class Evening:
+    """One evening: `leave` before the day, `play` after it, `differences` in the end."""
+
+    stage: "Stage"
+    operator: "Operator"
+    narrator: "Narrator"
+    period: str  #: the one that is over
+    current: str
+    planted: str  #: the unit whose report comes back
+    _left_at: int = attrs.field(default=0, init=False)  #: in the hub's log, in lines
+
+    def leave(self) -> None:
+        """Take the web portal away, once its link was seen up.  Broken."""
+        self._wait(lambda: WEB in self._stand("up"), f"the link to {WEB} to be seen up")
+        self._left_at = len(self._log())
+        self.stage.dismiss(WEB)
+
+    def play(self) -> None:
+        """Bring the portal back, hand the ended period's reports in and publish one; wait for what comes of it.  Broken."""
+        self.narrator.act(
+            "Cuối ngày: nộp và công bố báo cáo kỳ trước",
+            "In the evening: the last period's reports are handed in and published",
+        )
+        self._wait(lambda: WEB in self._stand("down"), f"the link to {WEB} to be seen down")
+        self._come_back()
+        self._report(self._province, PUBLISHED, "--publish", "--reason", "QĐ 12/QĐ-UBND")
+        self._hand_in()
+        called = self._called()
+        self._wait(
+            lambda: self._stand("up") == called, f"the links of {', '.join(sorted(called))} to be up, and no other"
+        )
+        self._wait(self._nothing_waits, "every report to be delivered")
+        self.narrator.say(
+            f"{WEB}: đường truyền mất rồi có lại; báo cáo {self.period} đã công bố",
+            f"{WEB}: its link was down and is up; the report {self.period} is published",
+        )
+
+    def _nothing_waits(self) -> bool:
+        return not any(self.operator.count("--delivery-state", state) for state in ("waiting", "sending"))
+
+    def _come_back(self) -> None:
+        """Open the portal again where it was; it remembers what its notebook says."""
+        port = urlsplit(self.stage.site.partner(WEB)["url"]).port
+        secret = self.stage.site.directory / "partners" / f"{WEB}.secret"
+        self.stage.open_office(WEB, "webportal", port=port, secret_file=secret)
+
+    def _hand_in(self) -> None:
+        """Hand the planted unit's report in, which comes back; then the province's, and the unit's again."""
+        province, order = self._province, self.stage.partners[REPORTING].order
+        order("return", reason=_RETURNED_FOR)
+        self._submit(self.planted, FORMS[0])
+        self._wait(lambda: self._counted(self.planted)["returned"] == 1, f"the report of {self.planted} to come back")
+        for form in FORMS:
+            self._submit(province, form)
+        self._submit(self.planted, FORMS[0], "--reason", "đã bổ sung thuyết minh")
+        right = len(FORMS) + 1
+        self._wait(lambda: self._counted(province)["accepted"] == right, f"{right} reports to be accepted")
+        self.narrator.say(
+            f"{REPORTING}: {right} báo cáo đã ký được chấp nhận, 1 bị trả lại, ký lại rồi nộp lại",
+            f"{REPORTING}: {right} signed reports accepted, 1 returned, signed and handed in again",
+        )
+
+    def differences(self) -> Iterator[str]:
+        """Tell where facts, form, pages and links are not what the two systems' own files and the conductor say."""
+        from hub.demo.partners.notebook import lines
+        from hub.demo.tally import tally, tallyreports
+
+        notes: list[Mapping[str, Any]] = list(lines(self.stage.notebooks / f"{REPORTING}.jsonl"))
+        results = list(tally.once(tallyreports.of_reporting(notes)).values())
+        messages = self.operator.rows("messages")
+        yield from tally.unlike_facts(results, self.operator.rows("report", "--facts"), frozenset({"reports"}), _key)
+        rows = self._read(self._province, self.current, "reporting")["rows"]
+        yield from tally.unlike_report(rows, tally.sums(results), "reports", COLUMNS, "reporting")
+        yield from tallyreports.unlike_journal(notes, messages)
+        yield from (
+            f"{line['key']}: handed in unsigned" for line in notes if line["what"] == "taken" and not line["signer"]
+        )
+        returned = [line["verdict"] for line in notes if line["what"] == "verdict" and line["verdict"]["reasons"]]
+        if [(each["unit"], each["reasons"]) for each in returned] != [(self.planted, [_RETURNED_FOR])]:
+            yield f"{REPORTING} returned {returned}, not the one of {self.planted}"
+        if not any(row["service"] == "verdicts" and _RETURNED_FOR in row["subject"] for row in messages):
+            yield f"no verdict in the journal says why the report of {self.planted} came back"
+        yield from self._unlike_pages()
+        yield from self._unlike_links()
+
+    def _unlike_pages(self) -> Iterator[str]:
+        """Compare what the portal holds, what everybody may see, and the report that the operator is shown."""
+        from hub.demo.partners.notebook import lines
+        from hub.demo.tally import tallyreports
+
+        held = tallyreports.of_web(lines(self.stage.notebooks / f"{WEB}.jsonl"))
+        paths = [f"/reports/{PUBLISHED}/{self._province}/{self.period}.{kind}" for kind in ("html", "json")]
+        served = {path: page for path in paths if (page := self._served(f"/public{path}")) is not None}
+        sums = {path: hashlib.sha256(page).hexdigest() for path, page in served.items()}
+        yield from tallyreports.unlike_pages(held, sums)
+        shown, report = served.get(paths[1]), self._read(self._province, self.period, PUBLISHED)
+        if shown is not None and _timeless(json.loads(shown)) != _timeless(report):
+            yield f"/public{paths[1]} is not what `lienthong report` prints"
+
+    def _unlike_links(self) -> Iterator[str]:
+        """Compare which links went down with who was away: the portal, once.  A machine that was too busy to answer in time was not away."""
+        told = [json.loads(line) for line in self._log()[self._left_at :] if '"event": "link-' in line]
+        away = [each["link"] for each in told if each["event"] == "link-down" and not each["reason"].startswith(_BUSY)]
+        if away != [WEB]:
+            yield f"links that went down: {away}; only {WEB} was away, once"
+        if [each["event"] for each in told if each["link"] == WEB][-1:] != ["link-up"]:
+            yield f"nothing tells that the link to {WEB} came up again"
+
+    def _called(self) -> set[str]:
+        """Return the partners that are called over a network, by their files."""
+        folder = self.stage.site.directory / "partners"
+        urls = {path.stem: tomllib.loads(path.read_text("utf-8")).get("url", "") for path in folder.glob("*.toml")}
+        return {code for code, url in urls.items() if urlsplit(url).hostname}
+
+    def _log(self) -> list[str]:
+        return (self.stage.logs / "hub.log").read_text("utf-8").splitlines()
+
+    @property
+    def _province(self) -> str:
+        return str(self.stage.site.read()["province"])
+
+    def _submit(self, unit: str, form: str, *words: str) -> None:
+        """Have a report signed (*words*: why there is another revision), and hand it in."""
+        officials.sign(self.stage.site, self.operator, unit, self.period, form, *words)
+        self._report(unit, form, "--submit", REPORTING)
+
+    def _report(self, unit: str, form: str, *words: str) -> None:
+        self.operator.ask("report", unit, self.period, "--form", form, *words)
+
+    def _read(self, unit: str, period: str, form: str) -> Mapping[str, Any]:
+        read: Mapping[str, Any] = json.loads(
+            self.operator.ask("report", unit, period, "--form", form, "--format", "json")
+        )
+        return read
+
+    def _counted(self, unit: str) -> Mapping[str, Any]:
+        total: Mapping[str, Any] = self._read(unit, self.current, "reporting")["total"]
+        return total
+
+    def _stand(self, state: str) -> set[str]:
+        """Return the links that stand so."""
+        return {row["link"] for row in self.operator.rows("links") if row["state"] == state}
+
+    def _served(self, path: str) -> bytes | None:
+        """Return what the hub serves without a sign-in; None when it has nothing there."""
+        site = self.stage.site
+        context = ssl.create_default_context(cafile=site.pki("ca.crt"))
+        handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        try:
+            with urllib.request.build_opener(*handlers).open(f"{site.address('admin')}{path}", timeout=10) as answer:
+                page: bytes = answer.read()
+                return page
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 404:
+                    return None
+                raise
+
+    def _wait(self, until: Callable[[], bool], what: str) -> None:
+        """Look until it is so.  Broken when it takes too long."""
+        from hub.demo.run.stage import Broken
+
+        deadline = time.monotonic() + _STILL
+        while not until():
+            self.stage.must_live()
+            if time.monotonic() > deadline:
+                raise Broken(f"waited {_STILL:.0f} s for {what}")
+            time.sleep(_PAUSE)
+
+
+def _key(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(piece) for piece in json.loads(fact["key"])) if fact["service"] == "reports" else ()
+
+
+def _timeless(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report without the moment at which it was counted."""
+    return {key: value for key, value in report.items() if key != "made_at"}

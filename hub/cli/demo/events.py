@@ -1,0 +1,94 @@
+"""Meetings and incidents in the day of the province: how the hub is set up for them, and what is compared of them in the end.
+
+Knows hub.toml, a partner's file, and the forms' columns; plays nothing itself.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from hub.cli.demo.enrolling import enrol
+
+if TYPE_CHECKING:
+    from hub.demo.run.stage import Site
+
+Line = Mapping[str, Any]
+
+#: The forms' columns, each by what the partners' files call that.
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "meetings": {
+        "called": "called",
+        "cancelled": "cancelled",
+        "held": "held",
+        "accepted": "accepted",
+        "declined": "declined",
+        "attended": "there",
+    },
+    "incidents": {
+        "opened_grave": "grave",
+        "opened_other": "other",
+        "opened": "opened",
+        "closed": "closed",
+        "closing_seconds": "closing-seconds",
+        "open": "open",
+    },
+}
+FORMS = tuple(_COLUMNS)
+
+_SETTINGS = """
+[syslog]
+port = {port}
+
+[incidents]
+report-to = ["{agency}"]
+report-from = "{unit}"
+report-severity = "critical"
+
+[incidents.classes.endpoint]
+facilities = ["local0"]
+apps = ["edr"]
+severity = "warning"
+"""
+
+
+def found(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
+    """Let the hub take syslog from *watchman*, who watches *units*, and tell *agency*, in the name of *unit*, of what is grave."""
+    from hub.demo.run.ports import free_ports
+
+    text = site.config.read_text("utf-8")
+    (port,) = free_ports(1)
+    site.config.write_text(text + _SETTINGS.format(port=port, agency=agency, unit=unit), "utf-8")
+    enrol(site, watchman, "Hệ thống giám sát (mẫu)", units, calls=("incidents",))
+
+
+def compare(
+    notebooks: Mapping[str, list[Line]],
+    watchman: str,
+    facts: Iterable[Line],
+    rows: Callable[[str], list[Line]],
+    first: date,
+    today: date,
+) -> list[str]:
+    """Tell where the facts and the forms of meetings and incidents are not what the partners' files give; *rows* gives a form's rows."""
+    from hub.demo.tally import eventtally, tally
+
+    systems = [*notebooks["sotttt"], *notebooks["vpub"]]
+    results = [*eventtally.of_calendars(systems), *eventtally.of_watchman(notebooks[watchman])]
+    beside = [*eventtally.met(systems, first, today), *eventtally.watched(notebooks[watchman])]
+    expected = tally.sums(tally.once([*results, *beside]).values())
+    differences = [
+        *tally.unlike_facts(results, facts, frozenset(FORMS), _key),
+        *eventtally.unlike_reports(notebooks[watchman], notebooks["vpcp"]),
+    ]
+    for form, columns in _COLUMNS.items():
+        differences += tally.unlike_report(rows(form), expected, form, columns, form)
+    return differences
+
+
+def _key(fact: Line) -> tuple[str, ...]:
+    """Return a fact's key as the partners' files have it: the UID, and where there may be several the SEQUENCE; or an incident's id."""
+    key = json.loads(fact["key"])
+    if fact["service"] != "meetings" or len(key) < 3:
+        return (str(key[0]),)
+    return key[0], f"{int(key[2].split()[0])}"

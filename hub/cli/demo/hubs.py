@@ -1,0 +1,86 @@
+"""The hubs of other provinces and ministries as an operator connects them for the day that `lienthong demo` plays.  Knows their files; plays nothing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hub.cli.demo.operator import Narrator, Operator
+    from hub.demo.plan.day import Scale, Town
+    from hub.demo.plan.neighbours import Neighbours
+    from hub.demo.run.stage import Site, Stage
+    from hub.demo.tally.tally import Result
+
+#: Partner -> its name, where its service lies, its settings, its secrets.
+_HUBS = {
+    "lgsp": ("Trục tỉnh khác, LGSP (mẫu)", "", 'system-id = "H37.TN"\n', {"secret": "khoa-bi-mat"}),
+    "wso2": (
+        "Trục tỉnh khác, WSO2 (mẫu)",
+        "/truclienthong/v1.0.0",
+        'consumer-key = "ung-dung-thai-nguyen"\n',
+        {"consumer-secret": "khoa-ung-dung", "unit-secret": "ma-bi-mat"},
+    ),
+    "bkav": (
+        "Trục tỉnh khác, eDoc (mẫu)",
+        "/services/eDoc",
+        'organ = "000.00.00.H55"\norgans = "{organs}"\n',
+        {"token": "the-lien-thong"},
+    ),
+}
+_FILE = """name = "{name}"
+units = ["{agency}"]
+receive = "push"
+adapter = "{code}"
+url = "http://127.0.0.1:{port}{path}"
+
+[settings]
+{settings}
+[policy]
+transport = "plain"
+collect = "1s"
+first-retry = "200ms"
+max-retry = "2s"
+"""
+
+
+def found(stage: "Stage", site: "Site", operator: "Operator", town: "Town", agencies_csv: Path) -> None:
+    """Open the hubs, write their partners' files, and import the agencies behind them; *agencies_csv* is written for it."""
+    from hub.demo.plan.neighbours import AGENCIES, ours
+    from hub.security import sample_pki
+
+    partners, units = site.directory / "partners", ours(town)
+    for code, (name, path, settings, secrets) in _HUBS.items():
+        agency = AGENCIES[code]
+        options = {"receivers": agency}
+        if code == "bkav":
+            options["organs"] = ",".join(("000.00.00.H55", *units))
+        port = stage.open_office(code, code, **options)
+        said = settings.format(organs=" ".join(units))
+        for secret, text in secrets.items():
+            sample_pki.write_secret(partners / f"{code}.{secret}", text.encode())
+            said += f'{secret}-file = "partners/{code}.{secret}"\n'
+        written = _FILE.format(name=name, agency=agency, code=code, port=port, path=path, settings=said)
+        (partners / f"{code}.toml").write_text(written, "utf-8")
+    rows = "".join(f"{agency},{agency} (mẫu),,national\n" for agency in AGENCIES.values())
+    agencies_csv.write_text(f"code,name,parent,mark\n{rows}", "utf-8")
+    operator.ask("units", "import", str(agencies_csv))
+
+
+def neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narrator: "Narrator") -> "Neighbours":
+    """Return what is written to and from them in the day."""
+    from hub.demo.plan.neighbours import Neighbours
+
+    return Neighbours(stage, town, scale, outbox, narrator)
+
+
+def results(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[Result]":
+    """Return what their own files give."""
+    from hub.demo.plan.neighbours import AGENCIES
+    from hub.demo.tally import tallyhubs
+
+    agencies = AGENCIES.values()
+    return [
+        *tallyhubs.of_gateway(notebooks["lgsp"], agencies),
+        *tallyhubs.of_gateway(notebooks["wso2"], agencies),
+        *tallyhubs.of_bus(notebooks["bkav"], agencies),
+    ]

@@ -1,0 +1,83 @@
+"""The officials of the day that `lienthong demo` plays: who may sign for which unit, and how a report goes to one and comes back signed.
+
+Knows files, commands and the program that signs; a person's key lies outside the hub's directory.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hub.cli.demo.operator import Operator
+    from hub.demo.run.stage import Site
+
+_HUB = """
+[officials]
+anchors = ["pki/ca.crt"]
+crls = ["pki/crl.pem"]
+"""
+_FILE = """name = "{name}"
+certificates = ["officials/{unit}.crt"]
+units = ["{unit}"]
+"""
+_PATIENCE = 60.0  #: seconds
+
+
+def enrol(site: "Site", units: Iterable[str]) -> None:
+    """Let the sample CA issue a certificate for a person of each of *units*, and write down that this one may sign for it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
+
+    from hub.security import sample_pki
+
+    key = load_pem_private_key(site.pki("ca.key").read_bytes(), password=None)
+    assert isinstance(key, RSAPrivateKey)
+    authority = sample_pki.Authority(key, x509.load_pem_x509_certificate(site.pki("ca.crt").read_bytes()))
+    folder = site.directory / "officials"
+    folder.mkdir()
+    _home(site).mkdir()
+    for unit in dict.fromkeys(units):
+        name = f"Người ký mẫu {unit}"
+        secret, certificate = authority.issue(name, datetime.now(UTC))
+        written = secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        sample_pki.write_secret(_home(site) / f"{unit}.key", written)
+        for place in (folder, _home(site)):
+            (place / f"{unit}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+        (folder / f"{unit}.toml").write_text(_FILE.format(name=name, unit=unit), "utf-8")
+    site.config.write_text(site.config.read_text("utf-8") + _HUB, "utf-8")
+
+
+def sign(site: "Site", operator: "Operator", unit: str, period: str, form: str, *more: str) -> None:
+    """Get a report (*more* of the command, such as a reason), let the unit's person sign it, and hand it back.  Broken, Stop."""
+    from hub.demo.run.stage import Broken, Child
+
+    asked = ("report", unit, period, "--form", form)
+    given, signed = (_home(site) / f"{form}_{unit}{end}" for end in (".xml", ".signed.xml"))
+    given.write_bytes(operator.ask(*asked, "--format", "xml", *more))
+    key, certificate = (_home(site) / f"{unit}.{kind}" for kind in ("key", "crt"))
+    words = ["-m", "hub.demo.partners.official", "--key", key, "--certificate", certificate, given, signed]
+    home = _home(site)
+    tool = Child.start("official", [sys.executable, *map(str, words)], home / "official.log", cwd=home)
+    try:
+        ended = tool.process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        ended = None
+    finally:
+        tool.stop()
+    if ended != 0:
+        raise Broken(f"the tool of the official of {unit} ended with {ended}; see {tool.log}")
+    operator.ask(*asked, "--signed", str(signed))
+
+
+def _home(site: "Site") -> Path:
+    """Return where the persons keep their keys and papers."""
+    return site.directory.parent / "persons"

@@ -1,0 +1,103 @@
+"""The shared mail and the shared services of the day: how the hub is set up for them, and what is compared of them in the end.
+
+Knows the partners' files and the forms' columns; plays nothing itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hub.cli.demo.enrolling import enrol
+
+if TYPE_CHECKING:
+    from hub.demo.run.stage import Site, Stage
+
+Line = Mapping[str, Any]
+
+#: What stands in `partners/CODE.toml` of who is asked.
+_NGSP = """name = "Nền tảng tích hợp quốc gia (mẫu)"
+adapter = "ngsp"
+url = "http://127.0.0.1:{port}"
+lookups = ["LookupEnterprise", "LookupCategory", "OrderPostalReturn", "RegisterCivilStatus", "RequestJudicialRecord"]
+
+[settings]
+token-url = "http://127.0.0.1:{port}/token"
+client-id-file = "partners/ngsp.id"
+client-secret-file = "partners/ngsp.secret"
+customer-code = "TNG01"
+
+[policy]
+transport = "plain"
+first-retry = "200ms"
+max-retry = "2s"
+"""
+_DANCU = """name = "Cơ sở dữ liệu quốc gia về dân cư (mẫu)"
+adapter = "dancu"
+url = "http://127.0.0.1:{port}/"
+lookups = ["VerifyCitizen"]
+
+[settings]
+client = "VN:GOV:000.00.00.H55:truclienthong"
+service = "VN:GOV:000.00.00.G01:dancu:XacThucThongTinCongDan"
+
+[policy]
+transport = "plain"
+first-retry = "200ms"
+max-retry = "2s"
+"""
+_SECRETS = {"ngsp.id": "truc-lien-thong", "ngsp.secret": "khoa-ngsp-mau"}
+
+#: The forms' columns that count one milestone each.
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "mail": {
+        "accounts": "accounts-issued",
+        "active": "accounts-active",
+        "over_quota": "over-quota",
+        "sent_internal": "sent-internal",
+        "sent_external": "sent-external",
+        "received_internal": "received-internal",
+        "received_external": "received-external",
+        "refused_size": "refused-size",
+        "official_documents": "official-documents",
+    },
+    "lookups": {
+        "enterprise": "lookup-enterprise",
+        "category": "lookup-category",
+        "citizen": "verify-citizen",
+        "postal": "postal-ordered",
+        "civil_status": "civil-status-sent",
+        "judicial_record": "judicial-record-requested",
+    },
+}
+FORMS = tuple(_COLUMNS)
+
+
+def found(stage: "Stage", site: "Site", offices: Sequence[str]) -> None:
+    """Open the shared services, and let the shared mail report for everybody and the officers of *offices* ask."""
+    from hub.demo.run.dayplay import MAIL, OFFICERS, SERVICES
+    from hub.security import sample_pki
+
+    partners = site.directory / "partners"
+    for name, secret in _SECRETS.items():
+        sample_pki.write_secret(partners / name, secret.encode())
+    port = stage.open_office(SERVICES, "ngsp", client=_SECRETS["ngsp.id"], secret=_SECRETS["ngsp.secret"])
+    (partners / f"{SERVICES}.toml").write_text(_NGSP.format(port=port), "utf-8")
+    port = stage.open_office("dancu", "dancu")
+    (partners / "dancu.toml").write_text(_DANCU.format(port=port), "utf-8")
+    enrol(site, MAIL, "Hệ thống thư điện tử công vụ (mẫu)", (), tells=True)
+    enrol(site, OFFICERS, "Cán bộ một cửa tra cứu (mẫu)", offices, calls=("lookups",))
+
+
+def compare(notebooks: Mapping[str, list[Line]], facts: Iterable[Line], rows: Callable[[str], list[Line]]) -> list[str]:
+    """Tell where facts and forms of mail and lookups are not what the partners' files give; *rows* gives a form's rows."""
+    from hub.demo.run.dayplay import MAIL, OFFICERS, SERVICES
+    from hub.demo.tally import tally, tallyshared
+
+    results = [*tallyshared.of_mail(notebooks[MAIL]), *tallyshared.of_lookups(notebooks[OFFICERS])]
+    expected = tally.sums(tally.once(results).values())
+    differences = [
+        *tally.unlike_facts(results, facts, frozenset(FORMS), lambda fact: (str(fact["key"]),)),
+        *tallyshared.unlike_placed(notebooks[OFFICERS], notebooks[SERVICES]),
+    ]
+    for form, columns in _COLUMNS.items():
+        differences += tally.unlike_report(rows(form), expected, form, columns, form)
+    return differences

@@ -1,0 +1,271 @@
+"""A partner's side of the documents service: signs, calls, and believes only what the hub proves.  Blocking, one call at a time.
+
+Knows TLS and HTTP of the standard library; no configuration, no journal.  Trust comes from the given CA file alone: neither the
+machine's certificates nor its proxies nor any environment variable has a say.
+"""
+
+import hashlib
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.formats import safe_xml
+from hub.partner.reply_parsing import retry_after
+from hub.security import signing, wss_verify
+from hub.security.certificates import Anchors, Identity
+from hub.soap import documents_requests, documents_responses, envelope, wsdl
+
+_MAX_AGE = timedelta(seconds=900)
+_LONGEST = 60 * 1024 * 1024  #: octets of an answer: a document at the hub's own limit, and room
+
+#: What it looks like when the other side has closed the connection.
+_HUNG_UP = (ConnectionError, ssl.SSLError)
+
+Said = TypeVar("Said")
+
+
+class Refused(Rejected):
+    """The hub will not take this, now or later; `problems` hold its codes and descriptions."""
+
+    def __init__(self, *problems: Problem, tracking: str = "") -> None:
+        super().__init__(*problems)
+        self.tracking = tracking  #: what to tell the operator; empty for a business refusal
+
+
+class Unavailable(Exception):
+    """There is no answer that can be believed; the same may be sent again."""
+
+    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after  #: seconds, when the hub said so
+
+
+@attrs.frozen
+class Sent:
+    """A message that is in the hub's journal, and the proof."""
+
+    document_id: str  #: the hub's id of the message
+    message_id: str
+    sha256: str
+    time: datetime
+    receipt: bytes  #: the sealed document; verified
+
+
+@attrs.frozen
+class Answer:
+    """An HTTP answer and the certificate of who gave it."""
+
+    status: int
+    headers: Mapping[str, str]  #: names in lower case
+    body: bytes
+    peer: x509.Certificate
+
+
+class Client:
+    """One partner's connection to one hub; a context manager.
+
+    *identity* must be what *key* and *certificate* hold: TLS takes files, signatures take the loaded key.
+    *signers* are the certificates by which the hub signs; without any it must be the very one that it shows in TLS.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: Path,
+        certificate: Path,
+        ca: Path,
+        now: Callable[[], datetime],
+        timeout: float = 60.0,
+        signers: Sequence[x509.Certificate] = (),
+    ) -> None:
+        """Read the files.  Raises OSError, ValueError or TypeError when one does not fit or *url* is not `https://HOST…`."""
+        place = urlsplit(url)
+        if place.scheme != "https" or not place.hostname:
+            raise ValueError(f"not an https address: {url}")
+        self._path = place.path or "/"
+        self._identity = Identity.read(key, certificate)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        tls.load_verify_locations(cafile=ca)
+        tls.load_cert_chain(certificate, key)
+        self._connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=timeout)
+        self._anchors = Anchors(x509.load_pem_x509_certificates(ca.read_bytes()))
+        self._signers = tuple(signers)
+        self._now = now
+        self._contract = wsdl.load("documents")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the next call connects again."""
+        self._connection.close()
+
+    def sign_packet(self, packet: bytes) -> bytes:
+        """Return *packet* with this partner's own signature in it.  Raises as `signing.sign_packet` does."""
+        return signing.sign_packet(packet, self._identity)
+
+    # Each of the following raises Refused and Unavailable.
+
+    def send(self, packet: bytes, message_id: str | None = None) -> Sent:
+        """Send *packet* and verify the receipt: its seal, and that it names what was sent."""
+        return self._submit(documents_requests.SendDocument(packet, message_id))
+
+    def update(self, packet: bytes, message_id: str | None = None) -> Sent:
+        """Send a status packet by UpdateTraces; as `send`."""
+        return self._submit(documents_requests.UpdateTraces(packet, message_id))
+
+    def pending(self, organ_id: str, limit: int | None = None) -> tuple[str, ...]:
+        """Return the ids of what waits for a unit, oldest first."""
+        return self._call(documents_requests.GetPendingDocumentIds(organ_id, limit), documents_responses.read_pending)[
+            0
+        ]
+
+    def get(self, document_id: str) -> documents_responses.Document:
+        """Fetch one message."""
+        found, _ = self._call(documents_requests.GetDocument(document_id), documents_responses.read_document)
+        if found.document_id != document_id:
+            raise Unavailable(f"asked for {document_id}, got {found.document_id}")
+        return found
+
+    def confirm(self, document_id: str, organ_id: str | None = None) -> None:
+        """Confirm one message, for one unit or for all of the partner's; repeatable."""
+        call = documents_requests.ConfirmReceived(document_id, organ_id)
+        report, _ = self._call(call, lambda child: documents_responses.read_report(child, "ConfirmReceived"))
+        if not report.success:
+            raise Refused(*report.problems)
+
+    def traces(
+        self, organ_id: str, document_id: str | None = None, since: datetime | None = None
+    ) -> tuple[documents_responses.Trace, ...]:
+        """Return the status packets that came back for a unit, by arrival."""
+        return self._call(documents_requests.GetTraces(organ_id, document_id, since), documents_responses.read_traces)[
+            0
+        ]
+
+    def _submit(self, call: documents_requests.SendDocument | documents_requests.UpdateTraces) -> Sent:
+        answer, peer = self._call(call, lambda child: documents_responses.read_submission(child, type(call).__name__))
+        if not answer.report.success:
+            raise Refused(*answer.report.problems)
+        if answer.receipt is None:
+            raise Unavailable("accepted, but without a receipt")
+        try:
+            said = documents_responses.read_receipt(self._unsealed(answer.receipt, peer))
+        except (Rejected, ValueError) as error:
+            raise Unavailable(f"the receipt does not hold: {error}") from error
+        assert isinstance(call.packet, bytes)
+        sha256 = hashlib.sha256(call.packet).hexdigest()
+        if (said.document_id, said.message_id, said.sha256) != (answer.document_id, call.message_id or sha256, sha256):
+            raise Unavailable(f"the receipt is for another message: {said}")
+        return Sent(said.document_id, said.message_id, sha256, said.time, answer.receipt)
+
+    def _unsealed(self, receipt: bytes, peer: x509.Certificate) -> etree._Element:
+        """Open a receipt sealed by a known signer, or by *peer*, or, before its certificate was renewed, by an older one of the
+        same name and CA.  Where signers are known no name counts: the certificate of TLS may have the same.
+        """
+        try:
+            return wss_verify.unseal(receipt, self._signers or [peer], self._now())[0]
+        except wss_verify.Unverified as error:
+            if self._signers:
+                raise
+            root, sealer = wss_verify.unseal(receipt, self._anchors, self._now())
+            if sealer.subject != peer.subject:
+                raise error from None
+            return root
+
+    def _call(
+        self, call: documents_requests.Call, read: Callable[[etree._Element], Said]
+    ) -> tuple[Said, x509.Certificate]:
+        child, peer = self._ask(call)
+        try:
+            return read(child), peer
+        except ValueError as error:
+            raise Unavailable(f"the answer makes no sense: {error}") from error
+
+    def _ask(self, call: documents_requests.Call) -> tuple[etree._Element, x509.Certificate]:
+        """Return the verified, validated answer to *call*, and who signed it."""
+        body = signing.sign(envelope.wrap(documents_requests.element(call)), self._identity, self._now())
+        answer = self._post(body, documents_requests.action(call))
+        wait = retry_after(answer.headers, self._now())
+        try:
+            opened = envelope.open_reply(safe_xml.parse(answer.body, limits=safe_xml.Limits(size=_LONGEST)))
+            signed = envelope.is_signed(opened)
+            child = self._verified(opened, answer.peer) if signed else opened.child
+        except Rejected as error:
+            raise _unreadable(answer.status, error, wait) from error
+        fault = envelope.read_fault(child)
+        if fault is not None:  # whoever holds the TLS key may say so unsigned: it claims no success
+            problems = fault.problems or (Problem("fault", fault.text),)
+            if fault.sender:
+                raise Refused(*problems, tracking=fault.tracking)
+            raise Unavailable("; ".join(f"{each.code}: {each.detail}" for each in problems), wait)
+        if not signed or answer.status != 200:
+            raise Unavailable(f"HTTP {answer.status}: the answer is not signed", wait)
+        try:
+            self._contract.validate(child)
+        except Rejected as error:
+            raise Unavailable(f"the answer breaks the contract: {error}", wait) from error
+        return child, answer.peer
+
+    def _verified(self, opened: envelope.Envelope, peer: x509.Certificate) -> etree._Element:
+        """Return the Body's child that the hub signed, with a known signer's certificate or the very one it showed in TLS."""
+        root = opened.body.getparent()
+        assert root is not None
+        verified = wss_verify.verify(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
+        return envelope.only_child(verified.body)
+
+    def _post(self, body: bytes, action: str) -> Answer:
+        """Carry one call; a kept connection that the hub has closed meanwhile is opened once more."""
+        kept = self._connection.sock is not None
+        try:
+            try:
+                return self._exchange(body, action)
+            except (*_HUNG_UP, HTTPException):
+                if not kept:
+                    raise
+                self.close()
+                return self._exchange(body, action)
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+    def _exchange(self, body: bytes, action: str) -> Answer:
+        connection = self._connection
+        if connection.sock is None:
+            connection.connect()
+        shown = connection.sock.getpeercert(binary_form=True)
+        assert shown is not None, "the context demands a certificate"
+        headers = {"Content-Type": envelope.CONTENT_TYPE, "SOAPAction": f'"{action}"'}
+        with suppress(*_HUNG_UP):  # a call too large is answered before it is read
+            connection.request("POST", self._path, body, headers)
+        response = connection.getresponse()
+        content = response.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise HTTPException(f"the answer has more than {_LONGEST} octets")
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, found, content, x509.load_der_x509_certificate(shown))
+
+
+def _unreadable(status: int, error: Rejected, wait: float | None) -> Refused | Unavailable:
+    """What an answer means that is no envelope, or one whose signature fails."""
+    if status == 413:
+        return Refused(Problem("too-large", "HTTP 413"))
+    return Unavailable(f"HTTP {status}: {error}", wait)

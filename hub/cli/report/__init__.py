@@ -1,0 +1,1 @@
+"""`lienthong report`: a report shown, closed, declared, signed, handed in and published."""

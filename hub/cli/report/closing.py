@@ -1,0 +1,175 @@
+"""Closing periods from the command line, and which are closed.  Knows what to ask of a person and what to answer; counts nothing."""
+
+import getpass
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import NOT_FOUND, Screen, Stop, t
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hub.report.form.book import Book
+    from hub.report.form.form import Form
+    from hub.report.form.period import Period
+    from hub.workload.closing import Closing
+
+
+def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
+    """Close the months of *period* of *form* (None: of every form); count again what is closed, and make revisions where it differs."""
+    from hub.cli.journal import configured, opened, say_outstanding
+    from hub.domain.local_time import HANOI
+    from hub.report.form import book
+    from hub.report.form.period import PeriodUnreadable, parse
+    from hub.store import transactions
+    from hub.workload import closing
+
+    try:
+        months = parse(period).months
+    except PeriodUnreadable as error:
+        raise click.UsageError(str(error)) from None
+    config = configured(screen)
+    known = book.read(config.reports)
+    with opened(config, counts=known.services(form) if form else None) as engine:
+        with transactions.reading(engine) as tx:
+            cuts = closing.keeping(tx, known).cuts
+        for name in _forms(form, known.forms):
+            for month in (parse(text, cuts) for text in months):
+                try:
+                    _close(screen, engine, known, name, month, reason)
+                except closing.TooEarly as early:
+                    at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
+                    raise Stop(
+                        f"{month.text} chưa kết thúc: đóng được từ {at}",
+                        f"{month.text} is not over: it can be closed from {at}",
+                    ) from None
+                except closing.FactsOutstanding as early:
+                    raise say_outstanding(early.args[0]) from None
+                except closing.OutOfTurn as turn:
+                    _explain(screen, name, month, turn.args[0], only=form is not None)
+
+
+def _explain(screen: Screen, form: str, month: "Period", first: "Period | None", *, only: bool) -> None:
+    if first is None:
+        vi, en = f"{form}: chưa có gì để đóng", f"{form}: there is nothing to close yet"
+    elif first.first > month.first:
+        vi = f"{form}: sổ bắt đầu từ {first.text}, không có kỳ {month.text}"
+        en = f"{form}: the books begin with {first.text}; there is no {month.text}"
+    else:
+        raise Stop(
+            f"{form}: phải đóng {first.text} trước: lienthong report --close {first.text} --form {form}",
+            f"{form}: {first.text} comes first: lienthong report --close {first.text} --form {form}",
+        )
+    if only:
+        raise Stop(vi, en, NOT_FOUND)
+    screen.note(vi, en)
+
+
+def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month: "Period", reason: str) -> None:
+    from hub.store import transactions
+    from hub.workload import closing
+
+    by, now = getpass.getuser(), datetime.now(UTC)
+    with transactions.reading(engine) as tx:
+        made = next((each for each in closing.closings(tx, form) if each.period.text == month.text), None)
+        draft = None if made else closing.work_out(tx, known, form, month, now)
+    if draft is not None:
+        with transactions.writing(engine) as tx:
+            made = closing.settle(tx, draft, by)
+        assert made is not None
+        _say(screen, form, made, t("đã đóng", "closed"), units=len(draft.rows), fresh=True, revised=0)
+        return
+    assert made is not None
+    with transactions.reading(engine) as tx:
+        units = list(closing.differing(tx, form, month.text))
+    revised = 0
+    for unit in units:
+        why = reason or closing.RECOUNTED
+        with transactions.writing(engine) as tx:
+            written = closing.revise(tx, form, month.text, unit, reason=why, by=by, now=datetime.now(UTC))
+        for period, row in written:
+            revised += 1
+            cells = "; ".join(f"{key}: {was} → {is_}" for key, (was, is_) in row.diff.items())
+            screen.note(
+                f"{form} {period} {unit}: bản lần {row.revision}: {cells or 'căn cứ khác, số không đổi'}",
+                f"{form} {period} {unit}: revision {row.revision}: {cells or 'other facts, the same numbers'}",
+            )
+    said = t("đã đóng từ trước, đếm lại", "was closed before, counted again")
+    _say(screen, form, made, said, units=len(units), fresh=False, revised=revised)
+
+
+def _say(screen: Screen, form: str, made: "Closing", said: str, *, units: int, fresh: bool, revised: int) -> None:
+    text = f"{form} {made.period.text}: {said}; SHA-256 {made.sha256}"
+    if not fresh:
+        text += t(f"; {revised} dòng lập bản mới", f"; {revised} rows revised")
+    screen.row({**_fields(form, made), "fresh": fresh, "units": units, "revised": revised}, text)
+
+
+def _fields(form: str, made: "Closing") -> dict[str, object]:
+    return {
+        "form": form,
+        "period": made.period.text,
+        "state": "closed",
+        "from": made.period.first.isoformat(),
+        "to": made.period.last.isoformat(),
+        "closed_at": made.closed_at,
+        "by": made.by,
+        "sha256": made.sha256,
+    }
+
+
+def periods(screen: Screen, form: str | None) -> None:
+    """Print the closed months of *form* (None: of every form) and the one that is open, each with the moment of its closing."""
+    from hub.cli.journal import configured, opened
+    from hub.report.form import book
+    from hub.store import transactions
+
+    columns = {
+        "form": t("biểu", "form"),
+        "period": t("kỳ", "period"),
+        "state": t("tình trạng", "state"),
+        "from": t("từ ngày", "from"),
+        "to": t("đến ngày", "to"),
+        "closed_at": t("đóng lúc", "closed at"),
+        "by": t("người đóng", "by"),
+    }
+    config = configured(screen)
+    known = book.read(config.reports)
+    with opened(config) as engine, transactions.reading(engine) as tx:
+        rows = [row for name in _forms(form, known.forms) for row in _periods(tx, name, known)]
+    if not screen.table(columns, rows) and not screen.json:
+        screen.note("Chưa có kỳ nào.", "There are no periods yet.")
+
+
+def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str, object]]:
+    from hub.workload import closing
+
+    for made in closing.closings(tx, form):
+        yield _fields(form, made)
+    found = closing.next_month(tx, book, form)
+    if found is not None:
+        month = found[1]
+        days = {"from": month.first.isoformat(), "to": month.last.isoformat()}
+        yield {
+            "form": form,
+            "period": month.text,
+            "state": "open",
+            **days,
+            "closed_at": None,
+            "by": None,
+            "sha256": None,
+        }
+
+
+def _forms(form: str | None, forms: "Sequence[Form]") -> list[str]:
+    from hub.workload.closing import counting_forms
+
+    known = counting_forms(forms)
+    if form is not None and form not in known:
+        raise click.UsageError(
+            t(f"không có biểu mẫu {form}: {', '.join(known)}", f"no form {form}: {', '.join(known)}")
+        )
+    return [form] if form is not None else known

@@ -1,0 +1,258 @@
+"""What a unit declares of its own work, from the command line: the template, a filled one taken in, the declaration beside the count.
+
+Knows what to ask of a person and how cells are shown; no rule of either.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, english, leave, t
+
+if TYPE_CHECKING:
+    from hub.config import Config
+    from hub.journal.messages import Taken
+    from hub.report.counting.reconciling import Cell, Reconciliation
+    from hub.report.form.book import Book
+    from hub.report.signed.declaring import Figure
+    from hub.store.transactions import Transaction
+    from hub.workload.declarations import Kept
+    from hub.workload.unit_report import Asked
+
+
+def write_template(screen: Screen, unit: str, period: str, form: str, output: Path | None) -> None:
+    """Write the workbook in which *unit* declares its figures."""
+    from hub.cli.journal import configured, opened
+    from hub.report.form import book
+    from hub.report.signed.declaration_workbook import as_template
+    from hub.store import transactions
+
+    if output is None:
+        raise click.UsageError(t("--template cần -o TỆP", "--template needs -o FILE"))
+    config = configured(screen)
+    with opened(config) as engine, transactions.reading(engine) as tx:
+        asked = ask(tx, unit, period, form, book.read(config.reports))
+    output.write_bytes(as_template(asked.form, asked.period, asked.members, asked.names, "en" if english() else "vi"))
+    screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
+
+
+def declare(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
+    """Take in a filled workbook, as a message of the hub's own, in the name of whoever types."""
+    from hub.cli.journal import opened
+    from hub.config import read
+    from hub.domain.errors import Unready, describe
+    from hub.store import transactions
+
+    config, now = read(screen.config), datetime.now(UTC)
+    with opened(config) as engine:
+        try:
+            with transactions.writing(engine) as tx:
+                taken, by = _declared(screen, tx, config, unit, period, form, file, now)
+        except Unready as unready:
+            why = unready.problem.detail
+            raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+    if taken.problems:
+        why = "; ".join(map(describe, taken.problems))
+        raise Stop(why, why)
+    said = t("người ghi", "written down by")
+    screen.row({"message": taken.id, "by": by}, f"{taken.id}: {said} {by}")
+    screen.note(
+        f"Đối chiếu: lienthong report {unit} {period} --form {form} --reconcile",
+        f"Compare: lienthong report {unit} {period} --form {form} --reconcile",
+    )
+
+
+def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
+    """Print the newest declaration beside the count, the cells that are not equal first."""
+    from hub.cli.journal import configured, opened
+    from hub.journal import unit_registry
+    from hub.report.form import book
+    from hub.store import transactions
+    from hub.workload import declarations
+
+    now = datetime.now(UTC)
+    config = configured(screen)
+    known = book.read(config.reports)
+    with opened(config, counts=known.services(form)) as engine, transactions.reading(engine) as tx:
+        asked = ask(tx, unit, period, form, known)
+        try:
+            compared = declarations.compare(tx, asked, now)
+        except declarations.Undeclared:
+            raise Stop(
+                f"{unit} chưa khai số liệu {form} kỳ {period}",
+                f"{unit} has declared nothing for {form} {period}",
+                NOT_FOUND,
+            ) from None
+        parents = {unit.parent for unit in unit_registry.units(tx)}
+    found = compared.found
+    if screen.json:
+        for fields in _objects(found):
+            screen.row(fields, "")
+        return
+    _print(screen, asked, compared.kept, found, parents)
+
+
+def _declared(
+    screen: Screen, tx: "Transaction", config: "Config", unit: str, period: str, form: str, file: Path, now: datetime
+) -> "tuple[Taken, str]":
+    import getpass
+
+    import attrs
+
+    from hub.domain import local_time
+    from hub.journal import unit_registry
+    from hub.report.form import book
+    from hub.report.signed import declaration_workbook, xlsx_reader
+    from hub.units.province import Province
+    from hub.workload import declarations
+
+    asked, by = ask(tx, unit, period, form, book.read(config.reports)), getpass.getuser()
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(xlsx_reader.LARGEST + 1)
+        said = declaration_workbook.read(content, asked.form, asked.period, asked.members)
+    except OSError as error:
+        raise Stop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from None
+    except declaration_workbook.Misfilled as misfilled:
+        for wrong in misfilled.wrong:
+            if screen.json:
+                screen.row({"kind": "mistake", **attrs.asdict(wrong)}, "")
+            place = f"{wrong.cell}: " if wrong.cell else f"{file}: "
+            click.echo(place + t(wrong.vi, wrong.en), err=True)
+        leave(1)
+    province = Province.of(config, unit_registry.roll(tx, local_time.day(now)))
+    signed = attrs.evolve(said, by=said.by or by)
+    return declarations.declare(tx, province, signed, by=by, now=now), by
+
+
+def ask(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> "Asked":
+    """Return what the report is counted from.  UsageError for what is no period or no form, Stop for a unit that nobody knows."""
+    from hub.report.form.period import PeriodUnreadable
+    from hub.workload import unit_report
+
+    try:
+        asked = unit_report.ask(tx, unit, period, form, forms)
+    except (PeriodUnreadable, LookupError) as error:
+        raise click.UsageError(str(error)) from None
+    if not asked.unit_is_known:
+        raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+    return asked
+
+
+def _objects(found: "Reconciliation") -> Iterator[Mapping[str, object]]:
+    """Yield the cells as JSON has them, then the manual lines."""
+    for cell in found.cells:
+        behind = cell.behind
+        yield {
+            "unit": cell.unit,
+            "column": cell.column,
+            "declared": _bare(cell.declared),
+            "counted": _bare(cell.counted),
+            "difference": _bare(cell.difference),
+            "verdict": cell.verdict.value,
+            "note": cell.note,
+            "facts": behind.facts,
+            "messages": list(behind.first),
+            "complete": len(behind.first) == behind.messages,
+        }
+    for line in found.manual:
+        yield {
+            "unit": line.unit,
+            "line": line.column,
+            "declared": _bare(line.figure),
+            "verdict": None,
+            "note": line.note,
+        }
+
+
+def _bare(figure: "Figure") -> int | float | None:
+    """Return a number as JSON writes it, as `lienthong report --format json` does."""
+    return figure if figure is None or isinstance(figure, int) else float(figure)
+
+
+def _print(
+    screen: Screen, asked: "Asked", kept: "Kept", found: "Reconciliation", parents: Collection[str | None]
+) -> None:
+    message, said = kept.message, kept.said
+    by = said.by or message.partner
+    screen.note(
+        f"Khai lúc {message.received_at:%Y-%m-%d %H:%M:%SZ}, người khai {by}, thông điệp {message.id} của {message.partner}; "
+        f"trước đó đã khai {kept.earlier} lần.",
+        f"Declared at {message.received_at:%Y-%m-%d %H:%M:%SZ} by {by}, message {message.id} of {message.partner}; "
+        f"{kept.earlier} declarations before it.",
+    )
+    verdicts = {
+        "equal": t("bằng nhau", "equal"),
+        "differs": t("chênh lệch", "differs"),
+        "no-evidence": t("không có căn cứ", "no evidence"),
+    }
+    headings = {column.key: column.heading.say("en" if english() else "vi") for column in asked.form.columns}
+    headings |= {line.key: line.heading.say("en" if english() else "vi") for line in asked.form.manual}
+    titles = {
+        "verdict": t("kết quả", "verdict"),
+        "unit": t("đơn vị", "unit"),
+        "column": t("cột", "column"),
+        "heading": t("tên cột", "heading"),
+        "declared": t("đơn vị khai", "declared"),
+        "counted": t("trục đếm", "counted"),
+        "difference": t("chênh lệch", "difference"),
+        "open": t("mở thông điệp", "open the messages"),
+        "note": t("ghi chú", "note"),
+    }
+    total = t("tổng cộng", "total")
+    rows = [
+        {
+            "verdict": verdicts[cell.verdict.value],
+            "unit": cell.unit or total,
+            "column": cell.column,
+            "heading": headings[cell.column],
+            "declared": _figure(cell.declared),
+            "counted": _figure(cell.counted),
+            "difference": "" if cell.difference is None else f"{cell.difference:+}" if cell.difference else "0",
+            "open": _opens(cell, asked, alone=not cell.unit or cell.unit not in parents),
+            "note": cell.note,
+        }
+        for cell in found.cells
+    ]
+    rows += [
+        {
+            "verdict": t("tự khai", "manual"),
+            "unit": line.unit or total,
+            "column": line.column,
+            "heading": headings.get(line.column, ""),
+            "declared": _figure(line.figure),
+            "note": line.note,
+        }
+        for line in found.manual
+    ]
+    screen.table(titles, rows)
+    if said.note:
+        screen.note(f"Ghi chú của {by}: {said.note}", f"Note of {by}: {said.note}")
+    differing, undeclared = len(found.differing), found.undeclared
+    screen.note(
+        f"{len(found.cells)} ô đã khai, {differing} ô không khớp; {undeclared} ô trục có số mà đơn vị không khai.",
+        f"{len(found.cells)} cells declared, {differing} not equal; {undeclared} that the hub counts and nobody declared.",
+    )
+
+
+def _figure(figure: object) -> str:
+    return t("không có", "none") if figure is None else str(figure)
+
+
+def _opens(cell: "Cell", asked: "Asked", *, alone: bool) -> str:
+    """Return what to type to see the messages: of one, its trace; of several, their list.
+
+    *alone*: what `--explain` lists for the unit is this cell, and not that of units below too.
+    """
+    behind = cell.behind
+    if not behind.messages:
+        return ""
+    if behind.messages == 1:
+        return f"lienthong trace {behind.first[0]}"
+    said = f"lienthong report {cell.unit or asked.members[0]} {asked.period.text} --form {asked.form.id}"
+    return (
+        f"{said} --explain {cell.column}" if alone else t("các mã: --reconcile --json", "their ids: --reconcile --json")
+    )

@@ -1,0 +1,170 @@
+"""How a report leaves the hub from the command line: given out to be signed, handed in to a partner, or published.  Knows what to ask of a person; no table."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, t
+
+if TYPE_CHECKING:
+    from hub.config import Config
+    from hub.store.transactions import Transaction
+    from hub.units.province import Province
+    from hub.workload.submission import Counted, Kept
+
+
+def let_out(
+    screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str, *, publish: bool
+) -> None:
+    """Hand a report in, or publish it."""
+    from hub.cli.journal import opened
+    from hub.config import read
+    from hub.domain.errors import Unready
+    from hub.report.form import book
+    from hub.store import transactions
+    from hub.workload import submission
+
+    if not unit or (partner is not None and publish):
+        raise click.UsageError(t("cần UNIT, PERIOD và một trong hai", "UNIT, PERIOD and one of the two are needed"))
+    if publish and not reason:
+        raise click.UsageError(t("cần --reason", "--reason is needed"))
+    config, now = read(screen.config), datetime.now(UTC)
+    if partner is not None:
+        _check_taker(config, partner)
+    with opened(config, counts=book.read(config.reports).services(form)) as engine:
+        try:
+            with transactions.writing(engine) as tx:
+                kept = _write_down(tx, config, unit, period, form, partner, reason, now)
+        except submission.Unended:
+            raise Stop(f"kỳ {period} chưa kết thúc", f"the period {period} is not over") from None
+        except submission.Unclosed as unclosed:
+            raise Stop(
+                f"tháng {unclosed} chưa đóng; đóng bằng lienthong report --close {unclosed}",
+                f"{unclosed} is not closed; lienthong report --close {unclosed} closes it",
+            ) from None
+        except submission.Unreasoned as unreasoned:
+            raise Stop(
+                f"số liệu đã khác bản lần {unreasoned}; lập bản mới cần --reason",
+                f"the numbers differ from revision {unreasoned}; a new one needs --reason",
+            ) from None
+        except submission.Unsigned:
+            raise Stop(
+                "báo cáo chưa được ký: tải về bằng --format xml, ký, rồi nộp lại bằng --signed",
+                "the report is not signed: get it with --format xml, sign it, hand it back with --signed",
+            ) from None
+        except Unready as unready:
+            why = unready.problem.detail
+            raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+    if kept.behind:
+        _say_behind(screen, kept.said.revision)
+    said = {"message": kept.message.id, "message_id": kept.message.message_id, "revision": kept.said.revision}
+    made = kept.fresh and t("đã ghi", "written down")
+    text = f"{kept.message.message_id}: {made or t('đã có từ trước', 'was there before')}"
+    screen.row({**said, "fresh": kept.fresh}, text)
+
+
+def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> bytes | None:
+    """Return the sealed report of an ended period, the same octets of the same revision each time; None while the period is not over.
+
+    It is written into the journal the first time: from then on it is closed, and another revision takes a *reason*.
+    """
+    from hub.cli.journal import opened
+    from hub.config import read
+    from hub.domain.errors import Unready
+    from hub.journal import blobs
+    from hub.report.form import book
+    from hub.store import transactions
+    from hub.workload import submission
+
+    config, now = read(screen.config), datetime.now(UTC)
+    with opened(config, counts=book.read(config.reports).services(form)) as engine:
+        try:
+            with transactions.writing(engine) as tx:
+                province, counted, by = _counted(tx, config, unit, period, form, now)
+                kept = submission.give_out(tx, province, counted, reason=reason, by=by, now=now)
+                content = blobs.octets(tx, kept.message.sha256)
+        except submission.Unended:
+            return None
+        except submission.Unclosed as unclosed:
+            screen.note(
+                f"Tháng {unclosed} chưa đóng: tệp này chỉ để xem, chưa ký được. Đóng: lienthong report --close {unclosed}.",
+                f"{unclosed} is not closed: this file is to look at, not to sign. Close it: lienthong report --close {unclosed}.",
+            )
+            return None
+        except Unready as unready:
+            why = unready.problem.detail
+            raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+    if kept.behind:
+        _say_behind(screen, kept.said.revision)
+    return content
+
+
+def _say_behind(screen: Screen, revision: int) -> None:
+    screen.note(
+        f"Đây là bản lần {revision}; số liệu nay đã khác. Lập bản mới: --format xml --reason.",
+        f"This is revision {revision}; the numbers are others now. --format xml --reason makes a new one.",
+    )
+
+
+def _check_taker(config: "Config", code: str) -> None:
+    from hub.domain.model import Receive
+    from hub.services.reports import NAME
+
+    partner = config.partners.get(code)
+    if partner is None:
+        raise Stop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+    if NAME not in partner.services or partner.receive is not Receive.PUSH:
+        raise click.UsageError(
+            t(f'{code} không nhận báo cáo: services = ["{NAME}"]', f'{code} takes no reports: services = ["{NAME}"]')
+        )
+
+
+def _write_down(
+    tx: "Transaction",
+    config: "Config",
+    unit: str,
+    period: str,
+    form: str,
+    partner: str | None,
+    reason: str,
+    now: datetime,
+) -> "Kept":
+    """Write the report into the journal: for *partner*, or published."""
+    from hub.workload import submission
+
+    province, counted, by = _counted(tx, config, unit, period, form, now)
+    if partner is None:
+        return submission.publish(tx, province, counted, reason=reason, by=by, now=now)
+    return submission.hand_in(tx, province, counted, partner, reason=reason, by=by, now=now)
+
+
+def _counted(
+    tx: "Transaction", config: "Config", unit: str, period: str, form: str, now: datetime
+) -> "tuple[Province, Counted, str]":
+    """Return the province, the report as it is counted now, and who asks for it.  UsageError, Stop."""
+    import getpass
+
+    from hub.cli.report.declared import ask
+    from hub.domain import local_time
+    from hub.journal import unit_registry
+    from hub.report.form import book
+    from hub.units.province import Province
+    from hub.workload import submission
+
+    asked = ask(tx, unit, period, form, book.read(config.reports))
+    with asked.gathered(now) as gathered:
+        counted, lines, wrong = gathered.report, gathered.listing.summary, gathered.differences
+    if wrong:
+        units = ", ".join(each.unit for each in wrong)
+        raise Stop(
+            f"căn cứ của {units} không còn như lúc đóng kỳ; hãy chạy lienthong report --close {period} --form {form}",
+            f"the evidence of {units} is not what was closed; run lienthong report --close {period} --form {form}",
+        )
+    made = submission.Counted(
+        report=counted,
+        names=dict(asked.names),
+        lines=lines,
+        open_month=submission.open_month(tx, asked.form, asked.period),
+    )
+    return Province.of(config, unit_registry.roll(tx, local_time.day(now))), made, getpass.getuser()

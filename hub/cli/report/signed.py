@@ -1,0 +1,185 @@
+"""`lienthong report … --signed`, `--state`: a report taken back from the official who signed it, and where each revision stands.
+
+Knows what a person types and reads; not what makes a signature good, nor how the journal keeps it.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import attrs
+import click
+
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, Screen, Stop, english, leave, t
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hub.config import Config
+    from hub.domain.errors import Rejected
+    from hub.report.form.book import Book
+    from hub.store.transactions import Transaction
+    from hub.workload.revisions import Revision
+    from hub.workload.submission import Kept, TakenBack
+
+LARGEST = 64 * 1024 * 1024  #: octets of a signed report; that of 989 units has some 3 MB
+
+_STATES = {
+    "open": ("đang mở", "open"),
+    "closed": ("đã khóa, chờ ký", "closed, to be signed"),
+    "signed": ("đã ký", "signed"),
+    "submitted": ("đã nộp", "submitted"),
+    "accepted": ("được chấp nhận", "accepted"),
+    "returned": ("bị trả lại", "returned"),
+}
+
+
+def take_back(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
+    """Take the signed report in *file*; print who signed it, or why it is refused."""
+    from hub.cli.journal import opened
+    from hub.config import read, revocation_cache
+    from hub.domain.errors import Rejected, Unready
+    from hub.report.form import book
+    from hub.store import transactions
+    from hub.workload import submission
+
+    if file.stat().st_size > LARGEST:
+        raise click.UsageError(t(f"{file} quá lớn", f"{file} is too large"))
+    uploaded, config, now = file.read_bytes(), read(screen.config), datetime.now(UTC)
+    revocation_cache.tell_all(config, revocation_cache.load(config, now))
+    with opened(config) as engine:
+        with transactions.reading(engine) as tx:
+            code, text = _named(tx, unit, period, form, book.read(config.reports))
+        try:
+            with transactions.writing(engine) as tx:
+                kept = submission.newest(tx, code, form, text)
+                taken = _take(tx, config, kept, uploaded, now)
+        except Rejected as rejected:
+            with transactions.writing(engine) as tx:
+                _turn_away(tx, code, form, text, rejected, uploaded, now)
+            _refuse(screen, rejected)
+        except Unready as unready:
+            why = unready.problem.detail
+            raise Stop(f"chưa ghi được biên nhận: {why}", f"no receipt can be made now: {why}", UNAVAILABLE) from None
+    subject = taken.certificate.subject.rfc4514_string()
+    fields = {
+        "message": taken.message.id,
+        "message_id": taken.message.message_id,
+        "revision": taken.revision,
+        "official": taken.official.code,
+        "name": taken.official.name,
+        "subject": subject,
+        "serial": f"{taken.certificate.serial_number:x}",
+        "signed_at": taken.at,
+        "sha256": taken.message.sha256,
+        "fresh": taken.fresh,
+    }
+    made = t("đã nhận bản ký", "signed report taken") if taken.fresh else t("đã có từ trước", "was there before")
+    screen.row(fields, f"{taken.message.message_id}: {made}; {taken.official.name} ({subject})")
+
+
+def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
+    """Print every revision of the report: its state, who signed it, when it was handed in, what became of it."""
+    from hub.cli.journal import configured, opened
+    from hub.report.form import book
+    from hub.store import transactions
+    from hub.workload import revisions
+
+    config = configured(screen)
+    with opened(config) as engine, transactions.reading(engine) as tx:
+        code, text = _named(tx, unit, period, form, book.read(config.reports))
+        found = revisions.every(tx, code, form, text)
+    asked: Mapping[str, object] = {"form": form, "unit": code, "period": text}
+    if not found:
+        fields = {**asked, "revision": None, "state": "open"}
+        screen.row(fields, f"{form} {code} {text}: {t(*_STATES['open'])}")
+    for each in found:
+        screen.row({**asked, **attrs.asdict(each)}, "\n".join(_lines(f"{form} {code} {text}", each)))
+
+
+def _lines(name: str, found: "Revision") -> list[str]:
+    """Return what a person reads of one revision."""
+    lines = [f"{name} {t('lần', 'revision')} {found.revision}: {t(*_STATES[found.state])}"]
+    why = f": {found.reason} ({found.by})" if found.reason else ""
+    lines.append(f"  {_at(found.closed_at)}  {t('khóa số liệu', 'closed')}{why}")
+    if found.signing is not None:
+        one = found.signing
+        who = f"{one.name} — {one.subject}, {t('số', 'serial')} {one.serial}"
+        lines.append(f"  {_at(one.at)}  {t('ký', 'signed')}: {who}")
+    lines += [f"  {_at(each.at)}  {t('nộp', 'handed in')}: {each.partner} ({each.by})" for each in found.handed_in]
+    for each in found.verdicts:
+        reasons = f": {'; '.join(each.reasons)}" if each.reasons else ""
+        lines.append(f"  {_at(each.at)}  {t(*_STATES[each.result])}: {each.by}{reasons}")
+    return lines
+
+
+def _at(moment: datetime) -> str:
+    from hub.domain.local_time import HANOI
+
+    return f"{moment.astimezone(HANOI):%d/%m/%Y %H:%M}"
+
+
+def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -> tuple[str, str]:
+    """Return the registry's code of *unit* and the period as it is written.  UsageError, Stop."""
+    from hub.journal import unit_registry
+    from hub.report.form.form import choose
+    from hub.report.form.period import PeriodUnreadable, parse
+    from hub.workload import closing
+
+    if not unit:
+        raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
+    try:
+        span = parse(period, closing.keeping(tx, book).cuts)
+        if all(each.period.text != span.text for each in closing.closings(tx, form)):
+            choose(book.forms, form, span)
+    except (PeriodUnreadable, LookupError) as error:
+        raise click.UsageError(str(error)) from None
+    code = unit_registry.canonical(tx, unit, span.last)
+    if code not in {each.code for each in unit_registry.units(tx)}:
+        raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+    return code, span.text
+
+
+def _take(tx: "Transaction", config: "Config", kept: "Kept | None", uploaded: bytes, now: datetime) -> "TakenBack":
+    import getpass
+
+    from hub.domain import local_time
+    from hub.domain.errors import Rejected
+    from hub.domain.model import Problem
+    from hub.journal import unit_registry
+    from hub.units.province import Province
+    from hub.workload import submission
+
+    if kept is None:
+        raise Rejected(Problem("report-not-closed"))
+    province = Province.of(config, unit_registry.roll(tx, local_time.day(now)))
+    return submission.take_back(tx, province, kept, uploaded, by=getpass.getuser(), now=now)
+
+
+def _turn_away(
+    tx: "Transaction", code: str, form: str, period: str, rejected: "Rejected", uploaded: bytes, now: datetime
+) -> None:
+    """Write down that it was refused, where there is a report to write it to."""
+    import getpass
+    import hashlib
+
+    from hub.workload import submission
+
+    kept = submission.newest(tx, code, form, period)
+    if kept is not None:
+        sha256 = hashlib.sha256(uploaded).hexdigest()
+        submission.turn_away(tx, kept, rejected, sha256, by=getpass.getuser(), now=now)
+
+
+def _refuse(screen: Screen, rejected: "Rejected") -> NoReturn:
+    """Print each reason, with what to do."""
+    from hub.domain.errors import sentences
+
+    for problem in rejected.problems:
+        said = sentences(problem.code)[1 if english() else 0]
+        if screen.json:
+            fields = {"code": problem.code, "detail": problem.detail, "vi": sentences(problem.code)[0]}
+            screen.row({**fields, "en": sentences(problem.code)[1]}, "")
+        detail = f" [{problem.detail}]" if problem.detail else ""
+        click.echo(f"{t('Không nhận', 'Refused')}: {problem.code}: {said}{detail}", err=True)
+    leave(FAILED)

@@ -1,0 +1,120 @@
+"""`lienthong units fetch`: the list of agencies, asked of a partner that knows it.  Knows the reactor and the sender; not what is asked."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import click
+
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, Screen, Stop, command, pass_screen, t
+
+if TYPE_CHECKING:
+    from hub.config import Config, Partner
+    from hub.domain.model import Listing, Refused, Unavailable
+
+
+@command(
+    "fetch",
+    "Hỏi trục văn bản quốc gia danh sách cơ quan toàn quốc (getAgenciesList) rồi nhập như `units import --national`, "
+    "hoặc ghi ra tệp.\n\n"
+    "Đối tác phải dùng bộ chuyển đổi biết danh sách ấy (vxp).",
+    "Ask the national axis for its list of all agencies (getAgenciesList) and take it in as `units import --national` does, "
+    "or write it to a file.\n\n"
+    "The partner's adapter must know such a list (vxp).",
+    "lienthong units fetch --from vpcp --dry-run",
+    "lienthong units fetch --from vpcp --yes",
+    "lienthong units fetch --from vpcp -o getAgenciesList.json",
+)
+@click.option("--from", "partner", required=True, metavar="PARTNER", help=t("Hệ thống đối tác.", "The partner."))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=t("Ghi vào tệp, không nhập gì.", "Write to a file and import nothing."),
+)
+@click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
+@click.option("--yes", is_flag=True, help=t("Sửa cả cơ quan đã có.", "Change agencies that are there, too."))
+@click.option(
+    "--timeout",
+    default=300.0,
+    show_default=True,
+    help=t("Chờ câu trả lời, tính bằng giây.", "Seconds to wait for the answer."),
+)
+@pass_screen
+def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
+    from hub.cli.units.plan import carry_out
+    from hub.config import read
+
+    content = _asked(screen, read(screen.config), partner, timeout)
+    if output is None:
+        carry_out(screen, content, partner, national=True, dry_run=dry_run, yes=yes)
+        return
+    output.write_bytes(content)
+    screen.row(
+        {"file": str(output), "octets": len(content)},
+        t(f"Đã ghi {len(content)} octet vào {output}.", f"Wrote {len(content)} octets to {output}."),
+    )
+
+
+def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes:
+    """Return the list that the partner *code* gives."""
+    from hub.delivery.transports import adapters_of
+    from hub.domain.model import Lister, Refused, Unavailable
+
+    partner = config.partners.get(code)
+    if partner is None:
+        raise Stop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+    adapter: object = adapters_of(config).get(code)
+    if not isinstance(adapter, Lister):
+        raise Stop(
+            f"{code} không cho danh sách cơ quan: cần url và bộ chuyển đổi như vxp",
+            f"{code} gives no list of agencies: that takes a url and an adapter such as vxp",
+            USAGE,
+        )
+    screen.note(f"Đang hỏi {code} danh sách cơ quan…", f"Asking {code} for its list of agencies…")
+    patient = attrs.evolve(partner, policy=attrs.evolve(partner.policy, timeout=timedelta(seconds=timeout)))
+    got = _converse(config, patient, adapter.list_units(datetime.now(UTC)))
+    match got:
+        case Refused():
+            raise Stop(f"{code} từ chối: {got.detail}", f"{code} refuses: {got.detail}", FAILED)
+        case Unavailable():
+            raise Stop(f"{code} chưa trả lời được: {got.detail}", f"{code} is unavailable: {got.detail}", UNAVAILABLE)
+    return got
+
+
+def _converse(config: "Config", partner: "Partner", conversation: "Listing") -> "bytes | Refused | Unavailable":
+    """Hold the conversation over the hub's own sender."""
+    from twisted.internet import reactor
+    from twisted.internet.defer import Deferred
+    from twisted.python.failure import Failure
+
+    from hub.delivery.http_transport import Reactor, Sender
+    from hub.domain.model import Unavailable
+    from hub.runtime.http_client import Unreachable
+
+    sender = Sender(config, cast("Reactor", reactor), lambda: datetime.now(UTC))
+    ended: list[Any] = []
+
+    async def talk() -> "bytes | Refused | Unavailable":
+        try:
+            step = next(conversation)
+            while True:
+                step = conversation.send(await sender.send(step, partner))
+        except StopIteration as end:
+            return cast("bytes | Refused | Unavailable", end.value)
+        except Unreachable as unreachable:
+            return Unavailable(str(unreachable))
+        finally:
+            await sender.close()
+
+    def begin() -> None:
+        _ = Deferred.fromCoroutine(talk()).addBoth(ended.append).addBoth(lambda _: cast("Any", reactor).stop())
+
+    cast("Any", reactor).callWhenRunning(begin)
+    cast("Any", reactor).run()
+    if not ended:
+        raise click.Abort  # by Ctrl-C
+    if isinstance(ended[0], Failure):
+        ended[0].raiseException()
+    return cast("bytes | Refused | Unavailable", ended[0])

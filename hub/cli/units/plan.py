@@ -1,0 +1,88 @@
+"""What a list of units would change, and the change itself: for `units import` and `units fetch`.  Knows the registry and the terminal."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+
+from hub.cli.screen import FAILED, Screen, leave, t
+
+_BIG = 500_000  #: octets of a file that takes long enough to be watched
+
+#: Why a row of the national list is left out.
+_WHY = {
+    "province": ("mã của tỉnh", "a code of the province"),
+    "held": ("mã của một đơn vị trong tỉnh hoặc mã khác đã có", "the code of a unit of the province, or an alias"),
+    "twice": ("nêu hai lần", "there twice"),
+    "empty": ("thiếu mã hoặc tên", "without a code or a name"),
+    "unfit": ("mã hoặc tên không dùng được", "its code or name does not fit"),
+    "deleted": ("đã hủy trên trục quốc gia", "deleted at the axis"),
+    "old-code": ("mã cũ không dùng được", "an older code that cannot be taken"),
+}
+
+
+def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_run: bool, yes: bool) -> None:
+    """Read the list *content*, called *name*, print what it changes, and write that to the registry.
+
+    Nothing is written by *dry_run*, with a mistake in the list, or, without *yes*, when it changes units that are there.
+    """
+    from hub.cli.journal import configured, opened
+    from hub.journal import unit_registry
+    from hub.store import transactions
+    from hub.units import national_agencies, units_csv
+
+    config = configured(screen)
+    with opened(config) as engine:
+        with transactions.reading(engine) as tx:
+            known = unit_registry.units(tx, outside=True)
+        if national:
+            named, left, mistakes = national_agencies.read(content, name, known, config.province)
+        else:
+            with _bar(t("Đọc", "Reading"), content, content.count(b"\n")) as progress:
+                named, mistakes = units_csv.read(content, name, known, progress, province=config.province)
+            left = []
+        if mistakes:
+            screen.mistakes(mistakes)
+            leave(FAILED)
+        before = {unit.code: unit for unit in known}
+        added = [unit for unit in named if unit.code not in before]
+        changed = [unit for unit in named if unit.code in before and before[unit.code] != unit]
+        writes = not dry_run and (yes or not changed)
+        if writes:
+            with (
+                transactions.writing(engine) as tx,
+                _bar(t("Ghi", "Writing"), content, len(added) + len(changed)) as progress,
+            ):
+                unit_registry.put(tx, [*added, *changed], progress)
+    for what, sign, some in (("added", "+", added), ("changed", "~", changed)):
+        for unit in some:
+            screen.row({"unit": unit.code, "change": what}, f"{sign} {unit.code}  {unit.name}")
+    for row in left:
+        screen.row({"unit": row.code, "change": "left-out", "why": row.why}, f"- {row.code}  ({t(*_WHY[row.why])})")
+    told = f"{len(added)} + {len(changed)} ~ {len(named) - len(added) - len(changed)} ="
+    if left:
+        told += f" {len(left)} -"
+    if writes:
+        screen.note(
+            f"Đã nhập: {told}. Trục đang chạy nhận biết sau `lienthong reload`.",
+            f"Imported: {told}. A running hub takes it up on `lienthong reload`.",
+        )
+    elif dry_run:
+        screen.note(f"Sẽ đổi: {told}. Chưa ghi gì.", f"Would change: {told}. Nothing was written.")
+    else:
+        screen.note(
+            f"Sẽ đổi: {told}. Chưa ghi gì: danh sách sửa đơn vị đã có; thêm --yes để thực hiện.",
+            f"Would change: {told}. Nothing was written: the list changes units that are there; add --yes to run it.",
+        )
+        leave(FAILED)
+
+
+@contextlib.contextmanager
+def _bar(label: str, content: bytes, length: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal for a big file; what it yields is told how many more are done."""
+    if len(content) < _BIG or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update

@@ -1,0 +1,165 @@
+"""`lienthong units`: the agencies of the province and their codes, in and out as CSV files."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hub.cli.screen import Screen, command, family, pass_screen, t
+from hub.cli.units.fetch import fetch_units
+
+if TYPE_CHECKING:
+    from hub.domain.model import Unit
+
+_outside = click.option(
+    "--outside", is_flag=True, help=t("Cả các cơ quan ngoài tỉnh.", "The agencies outside the province too.")
+)
+_output = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=t("Ghi vào tệp; mặc định in ra.", "Write to a file; printed else."),
+)
+
+
+@family(
+    "units",
+    "Đơn vị của tỉnh: liệt kê, nhập và xuất CSV; bộ đơn vị mẫu.",
+    "The province's units: list them, CSV in and out; a made-up province.",
+)
+def units() -> None:
+    pass
+
+
+@command(
+    "list",
+    "Liệt kê đơn vị, mã khác của nó và hệ thống đối tác nhận thay nó.",
+    "List the units, their other codes, and the partner that receives for each.",
+    "lienthong units list",
+    "lienthong units list --json | jq -r 'select(.partner == null).code'",
+)
+@_outside
+@pass_screen
+def list_units(screen: Screen, outside: bool) -> None:
+    from hub.cli.journal import configured, opened
+    from hub.journal import unit_registry
+    from hub.store import transactions
+    from hub.units.province import Province
+
+    config = configured(screen)
+    with opened(config) as engine, transactions.reading(engine) as tx:
+        found = unit_registry.units(tx, outside=outside)
+    routes = Province.of(config, found).routes
+    rows = (
+        {
+            "code": unit.code,
+            "name": unit.name,
+            "parent": unit.parent,
+            "since": unit.since,
+            "until": unit.until,
+            "aliases": list(unit.aliases),
+            "successors": list(unit.successors),
+            "mark": unit.mark,
+            "partner": next((code for code in config.partners if routes.receives(code, unit.code)), None),
+        }
+        for unit in found
+    )
+    titles = {
+        "code": t("mã", "code"),
+        "partner": t("đối tác nhận", "partner"),
+        "aliases": t("mã khác", "aliases"),
+        "since": t("từ", "since"),
+        "until": t("đến", "until"),
+        "successors": t("kế nhiệm", "successors"),
+        "mark": t("đánh dấu", "mark"),
+        "name": t("tên", "name"),
+    }
+    screen.table(titles, rows)
+
+
+@command(
+    "export",
+    "Xuất các đơn vị thành CSV (UTF-8) mà `units import` nhận lại y nguyên.",
+    "Export the units as CSV (UTF-8) that `units import` takes back unchanged.",
+    "lienthong units export -o donvi.csv",
+)
+@_outside
+@_output
+@pass_screen
+def export(screen: Screen, outside: bool, output: Path | None) -> None:
+    from hub.cli.journal import configured, opened
+    from hub.journal import unit_registry
+    from hub.store import transactions
+
+    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
+        found = unit_registry.units(tx, outside=outside)
+    _write(screen, found, output)
+
+
+@command(
+    "seed",
+    "In bộ 989 đơn vị mẫu của một tỉnh (31 sở ban ngành, 9 huyện, 180 xã …) thành CSV. Không đụng tới sổ đăng ký.\n\n"
+    "Mọi tên và mã đều bịa, được đánh dấu synthetic; lần nào cũng như nhau.",
+    "Print the 989 made-up units of a province (31 departments, 9 districts, 180 communes …) as CSV. The registry is left alone.\n\n"
+    "Every name and code is invented and marked synthetic; they are the same every time.",
+    "lienthong units seed -o mau.csv",
+    "lienthong units import mau.csv --dry-run",
+)
+@_output
+@pass_screen
+def seed(screen: Screen, output: Path | None) -> None:
+    from hub.units import sample_units as seed
+
+    _write(screen, seed.units(), output)
+
+
+def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None:
+    from hub.units import units_csv
+
+    content = units_csv.write(found)
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    output.write_bytes(content)
+    screen.row(
+        {"file": str(output), "units": len(found)},
+        t(f"Đã ghi {len(found)} đơn vị vào {output}.", f"Wrote {len(found)} units to {output}."),
+    )
+
+
+@command(
+    "import",
+    "Nhập đơn vị từ tệp CSV (UTF-8) với các cột code,name,parent,since,until,aliases,successors,mark.\n\n"
+    "Đơn vị mới được thêm ngay. Tệp sửa đơn vị đã có thì lệnh chỉ in kế hoạch, --yes mới ghi; đơn vị không nêu thì giữ nguyên. "
+    "Có lỗi thì không nhập gì. --national nhận danh sách cơ quan toàn quốc của trục quốc gia (CSV hoặc JSON với id,pid,code,name).",
+    "Import units from a CSV file (UTF-8) with the columns code,name,parent,since,until,aliases,successors,mark.\n\n"
+    "New units are added at once. When the file changes a unit that is there, the plan is printed and --yes runs it; a unit that is "
+    "not named stays. With a mistake nothing is imported. --national takes the national axis's list of agencies (CSV or JSON with "
+    "id,pid,code,name).",
+    "lienthong units import donvi.csv --dry-run",
+    "lienthong units import donvi.csv --yes",
+    "lienthong units import --national getAgenciesList.json",
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help=t("Chỉ xem sẽ thay đổi gì.", "Only show what would change."))
+@click.option("--yes", is_flag=True, help=t("Sửa cả đơn vị đã có.", "Change units that are there, too."))
+@click.option(
+    "--national",
+    is_flag=True,
+    help=t("Danh sách cơ quan toàn quốc: ở ngoài tỉnh.", "The national list: outside units."),
+)
+@pass_screen
+def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national: bool) -> None:
+    from hub.cli.units.plan import carry_out
+
+    carry_out(screen, file.read_bytes(), file.name, national=national, dry_run=dry_run, yes=yes)
+
+
+units.add_command(list_units)
+units.add_command(export)
+units.add_command(import_units)
+units.add_command(fetch_units)
+units.add_command(seed)

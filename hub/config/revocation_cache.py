@@ -1,0 +1,125 @@
+"""What CAs said when they were asked what they revoke: kept in `data/revocation`, so that every process of this hub knows it.
+
+Knows what is to be asked by the configuration, and files; asks nobody.  What is read back is judged anew: whoever could write
+the files could still not make a CA's signature.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from hub.config import Config, Source
+from hub.config.writing import put
+from hub.security import crl_ocsp
+from hub.security.certificates import Anchors, fingerprint
+from hub.security.crl_ocsp import Answer, RevocationList, Unusable
+
+FOLDER = "revocation"
+
+
+@attrs.frozen
+class Question:
+    """One thing a CA is asked: its CRL at one place, or by OCSP about one certificate."""
+
+    issuer: x509.Certificate
+    urls: tuple[str, ...]  #: tried in this order until one answers
+    certificate: x509.Certificate | None = None  #: None: the CRL
+
+    @property
+    def name(self) -> str:
+        """The file that keeps the answer."""
+        if self.certificate is None:
+            return f"{hashlib.sha256(self.urls[0].encode()).hexdigest()[:32]}.crl"
+        return f"{fingerprint(self.certificate)[:32]}.ocsp"
+
+    def read(self, octets: bytes, now: datetime) -> RevocationList | Answer:
+        """Return the answer in *octets*, which may be overdue.  Raises Unusable."""
+        if self.certificate is None:
+            return crl_ocsp.read_crl(octets, self.issuer)
+        return crl_ocsp.read_answer(octets, self.certificate, self.issuer, now)
+
+
+@attrs.frozen
+class Heard:
+    """An answer, and when it came."""
+
+    question: Question
+    at: datetime
+    said: RevocationList | Answer
+
+
+def questions(config: Config) -> list[Question]:
+    """Return what is to be asked: only of the CAs and at the places that the configuration names."""
+    certificates = dict.fromkeys(
+        [
+            *(one for partner in config.partners.values() for one in (*partner.certificates, *partner.chain)),
+            *(config.officials.certificates if config.officials else ()),
+            *config.authorities,
+            *(one for _, own in config.own for one in (own.certificate, *own.chain)),
+        ]
+    )
+    return [question for source in config.sources for question in _of(source, certificates)]
+
+
+def load(config: Config, now: datetime) -> list[Heard]:
+    """Return what is kept of the answers to `questions`; what cannot be used is passed over, as if it was never heard."""
+    found = []
+    for question in questions(config):
+        path = config.data / FOLDER / question.name
+        try:
+            at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            found.append(Heard(question, at, question.read(path.read_bytes(), now)))
+        except (OSError, Unusable):
+            continue
+    return found
+
+
+def keep(data: Path, question: Question, octets: bytes, at: datetime) -> None:
+    """Keep the answer *octets* that came *at* that time.  Raises OSError."""
+    path = data / FOLDER / question.name
+    put(path, octets)
+    os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+def tell_all(config: Config, heard: Iterable[Heard]) -> None:
+    """Let every anchor of *config* judge by what was heard: those of partners and those of officials."""
+    known = list(heard)
+    tell(config.anchors, known)
+    if config.officials is not None:
+        tell(config.officials.anchors, known)
+
+
+def tell(anchors: Anchors, heard: Iterable[Heard]) -> None:
+    """Let *anchors* judge by what was heard."""
+    lists, answers = [], {}
+    for one in heard:
+        if isinstance(one.said, RevocationList):
+            lists.append(one.said)
+        elif one.question.certificate is not None:
+            answers[one.question.certificate] = one.said
+    anchors.hear(lists, answers)
+
+
+def _of(source: Source, certificates: Iterable[x509.Certificate]) -> Iterable[Question]:
+    for url in source.crl_urls:
+        yield Question(source.issuer, (url,))
+    if source.ocsp_urls:
+        for certificate in certificates:
+            if certificate != source.issuer and _issued(source.issuer, certificate):
+                yield Question(source.issuer, source.ocsp_urls, certificate)
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    if certificate.issuer != issuer.subject:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True

@@ -1,0 +1,119 @@
+"""Carries an adapter's requests to a directory that the partner reads and writes, where it has no service.  Knows files; no dialect.
+
+A URL `file:///srv/drop/out/a.xml` is a file below the partner's own `file:///srv/drop`, and nothing beside it.
+
+    PUT   writes a file whole or not at all: 201; 200 where the same octets are there already, 409 where others are
+    GET   gives a file's octets, or the names in a directory as a JSON list, in order, links and those that are still being written left out:
+          200; 404; 413 for a file that is too long
+    MOVE  puts a file where `Destination` says (RFC 4918, 9.9), its directory made: 201; 404, 409 as above
+"""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from hub.config import Partner
+from hub.domain.fair_queue import Owner
+from hub.domain.model import Reply, Request
+from hub.runtime.http_client import Unreachable
+from hub.runtime.thread_pool import THRESHOLD, Work
+
+#: What is still being written.
+PARTIAL = ".tmp"
+#: A file may have so many octets.
+LARGEST = 4 * 1024 * 1024
+
+
+@attrs.frozen
+class Drop:
+    """Carries what begins with `file:`, away from the reactor's thread."""
+
+    _work: Work
+
+    async def carry(self, request: Request, partner: Partner) -> Reply:
+        """Do what *request* asks in the directory of *partner*.  Raises `Unreachable`, OSError."""
+        root = _path(partner.url or "")
+        return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, root)
+
+
+def _do(request: Request, root: Path) -> Reply:
+    if not root.is_dir():
+        raise Unreachable(f"{root} is no directory")
+    path = _below(request.url, root)
+    match request.method:
+        case "PUT":
+            return Reply(_put(path, request.body), b"")
+        case "GET":
+            return _get(path)
+        case "MOVE":
+            there = next(value for name, value in request.headers if name == "Destination")
+            return Reply(_move(path, _below(there, root)), b"")
+    raise Unreachable(f"{request.method} means nothing in a directory")
+
+
+def _path(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
+
+
+def _below(url: str, root: Path) -> Path:
+    path = _path(url)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise Unreachable(f"{path} is not below {root}")
+    return path
+
+
+def _put(path: Path, octets: bytes) -> int:
+    path.parent.mkdir(exist_ok=True)
+    new = path.with_name(path.name + PARTIAL)
+    new.unlink(missing_ok=True)  # what a crash left, or a link that the partner laid there: it would lead anywhere
+    with new.open("xb") as file:
+        file.write(octets)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(new, path, follow_symlinks=False)  # fails where something is there, as a rename would not
+    except FileExistsError:
+        return 200 if path.is_file() and path.read_bytes() == octets else 409
+    finally:
+        new.unlink()
+    _sync(path.parent)
+    return 201
+
+
+def _get(path: Path) -> Reply:
+    if path.is_dir():
+        files = [each for each in path.iterdir() if each.is_file() and not each.is_symlink()]
+        names = sorted(each.name for each in files if not each.name.endswith(PARTIAL))
+        return Reply(200, json.dumps([name for name in names if not name.startswith(".")]).encode())
+    if not path.is_file():
+        return Reply(404, b"")
+    if path.stat().st_size > LARGEST:
+        return Reply(413, b"")
+    return Reply(200, path.read_bytes())
+
+
+def _move(path: Path, there: Path) -> int:
+    if not path.is_file():
+        return 404
+    there.parent.mkdir(exist_ok=True)
+    try:
+        os.link(path, there)
+    except FileExistsError:
+        if not there.is_file() or there.read_bytes() != path.read_bytes():
+            return 409
+    path.unlink()
+    _sync(path.parent)
+    _sync(there.parent)
+    return 201
+
+
+def _sync(directory: Path) -> None:
+    """Put on disk which names there are."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,109 @@
+"""Carries an adapter's requests to partners.  Knows HTTP out and who carries what is not HTTP; not what is asked, nor what an answer means.
+
+Over mutual TLS, the rule, the server must show one of the partner's configured certificates, chained and unrevoked.  By
+`transport=tls` nobody asks who we are, and a server without configured certificates is known by its name and the anchors; by `plain`
+nothing is known of it.  No redirect is followed, no proxy or trust store of the machine is used, and an answer is read up to a bound.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTCP, IReactorTime
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer, IResponse
+
+from hub.config import Config, Partner
+from hub.domain.model import Reply, Request
+from hub.runtime import http_client
+from hub.runtime.http_client import Unreachable
+from hub.runtime.peer_check import judges
+from hub.security import tls
+
+log = structlog.get_logger()
+
+#: Brings one request to a partner and returns its reply; raises whatever broke the call.
+Carrier = Callable[[Request, Partner], Coroutine[Any, Any, Reply]]
+
+
+class Reactor(IReactorTCP, IReactorTime):
+    """What the sender needs of a reactor."""
+
+
+@attrs.define(eq=False)
+class Sender:
+    """Keeps one pool of connections a partner."""
+
+    config: Config
+    _reactor: Reactor
+    _now: Callable[[], datetime]
+    _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: who carries what is not HTTP, by the URL's scheme
+    _agents: dict[str, tuple[Config, Partner, Agent, HTTPConnectionPool]] = attrs.field(factory=dict, init=False)
+
+    async def send(self, request: Request, partner: Partner) -> Reply:
+        """Carry *request* to *partner* and return the reply.  Raises `Unreachable` when there is none in time."""
+        scheme, transport = urlsplit(request.url).scheme, partner.policy.transport
+        if scheme == ("http" if transport == "plain" else "https"):
+            carry: Carrier = self._over_http
+        elif scheme in self._carriers:
+            carry = self._carriers[scheme]
+        else:
+            raise Unreachable(f"not over {scheme}, by transport={transport}: {request.url}")
+        exchange = Deferred.fromCoroutine(carry(request, partner))
+        try:
+            return await exchange.addTimeout(partner.policy.timeout.total_seconds(), self._reactor)
+        except (CancelledError, Unreachable):
+            raise
+        except Exception as error:
+            raise Unreachable(http_client.said(error)) from error
+
+    async def _over_http(self, request: Request, partner: Partner) -> Reply:
+        headers = Headers({name: [value] for name, value in request.headers})
+        asked = self._agent(partner).request(
+            request.method.encode(), request.url.encode("ascii"), headers, _producer(request.body)
+        )
+        return await _reply(asked, self._now, request.reply_limit)
+
+    async def close(self) -> None:
+        """Close every idle connection."""
+        for _, _, _, pool in self._agents.values():
+            await pool.closeCachedConnections()
+        self._agents.clear()
+
+    def _agent(self, partner: Partner) -> Agent:
+        held = self._agents.get(partner.code)
+        if held is not None and held[0] is self.config and held[1] is partner:
+            return held[2]
+        if held is not None:
+            _ = held[3].closeCachedConnections()
+        pool = http_client.pool(self._reactor, persistent=True)
+        pool.cachedConnectionTimeout = 30
+        shown = self.config.tls if partner.policy.transport == "mutual-tls" else None
+        host = urlsplit(partner.url or "").hostname or ""
+        check, stapled = judges(partner, self.config.anchors, self._now, host)
+        policy = http_client.OneContext(tls.context(shown, check, stapled=stapled), staple=True)
+        agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
+        self._agents[partner.code] = (self.config, partner, agent, pool)
+        return agent
+
+
+def _producer(body: bytes) -> IBodyProducer:
+    return FileBodyProducer(BytesIO(body), readSize=1 << 18)
+
+
+async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime], limit: int) -> Reply:
+    response = await asked
+    body = await http_client.body(response, limit)
+    if not 100 <= response.code <= 999:  # Twisted takes any number, and the journal does not keep any
+        raise Unreachable("the answer has no status of HTTP")
+    headers = {
+        name.decode("latin-1").lower(): values[-1].decode("latin-1")
+        for name, values in response.headers.getAllRawHeaders()
+    }
+    return Reply(response.code, body, headers, now())

@@ -1,0 +1,246 @@
+"""Speaks to a mailbox: IMAP4rev1 (RFC 3501) with STARTTLS and IDLE (RFC 2177).  Knows the protocol; not what a mail holds.
+
+A request's body is one command, without its tag, in the folder that its URL names; the reply has what the server answered.  A session
+stays open for a while, so that the commands of one collection share it.  Worst cost: 6 µs a line that the server says, of which a turn of
+the reactor has what 64 KiB hold, and an answer one for each `_LINE` octets of `LIMIT`; what a mail holds is copied and not looked at.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import attrs
+from twisted.internet.interfaces import IDelayedCall
+
+from hub.config import Partner
+from hub.delivery.mail_connection import Post
+from hub.domain.model import Reply, Request
+from hub.runtime import line_protocol
+from hub.runtime.http_client import Unreachable
+from hub.runtime.line_protocol import Broken, Talk
+
+_USUAL = {"imap": 143, "imaps": 993}
+_STATUS = {b"OK": 200, b"NO": 404, b"BAD": 400}
+_LITERAL = re.compile(rb".*\{([0-9]{1,10})\+?\}", re.DOTALL)
+_NUMBER = re.compile(rb"\* [0-9]+ (EXISTS|RECENT)", re.IGNORECASE)
+_VALIDITY = re.compile(rb"\[UIDVALIDITY ([0-9]+)\]", re.IGNORECASE)
+_KEPT = 5.0  #: seconds that a session waits for the next command
+_LATE = 30.0  #: seconds that a server may take to end an IDLE
+#: What one command may bring, in octets: a mail of 20 MB is 27 MB as it travels, 40 at the worst.
+LIMIT = 64 * 1024 * 1024
+_LITERALS = 100  #: and so many literals: a line is put together anew with each
+_LINE = 64  #: and a line counts for so many octets more than it has: it takes as many to keep it
+
+
+class Stranger(Exception):
+    """The server does not know us."""
+
+
+@attrs.frozen
+class Answer:
+    """What one command brought."""
+
+    status: int  #: 200 for OK, 404 for NO, 400 for BAD
+    text: str  #: what the server said to it
+    lines: tuple[bytes, ...]  #: untagged, `{n}` where there was a literal
+    literals: tuple[bytes, ...]
+
+
+@attrs.define(eq=False)
+class Session:
+    """One connection, signed in, with one folder open."""
+
+    _line: Talk
+    validity: str = ""  #: UIDVALIDITY of the folder
+    offered: frozenset[bytes] = frozenset()
+    _count: int = attrs.field(default=0, init=False)
+
+    @classmethod
+    async def open(cls, post: Post, request: Request, partner: Partner) -> "Session":
+        """Connect, begin TLS, sign in, open the folder.  Raises Stranger, Unreachable, Broken, and what broke the connection."""
+        session = cls(await post.call(request.url, _USUAL, partner))
+        try:
+            await session._begin(post, request, partner)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    async def _begin(self, post: Post, request: Request, partner: Partner) -> None:
+        greeting = await self._line.line()
+        if not greeting.upper().startswith(b"* OK"):
+            raise Unreachable(f"the server greets with {greeting[:200]!r}")
+        if post.starts_tls(request.url, partner):
+            if (started := await self.command(b"STARTTLS")).status != 200:
+                raise Unreachable(f"the server does not begin TLS: {started.text}")
+            self._line.secure(post.creator(request.url, partner))
+        headers = {name.lower(): value for name, value in request.headers}
+        await self._learn()
+        await self._sign_in(headers.get("user", ""), headers.get("password", ""))
+        await self._learn()
+        folder = unquote(urlsplit(request.url).path.strip("/")) or "INBOX"
+        selected = await self.command(b"SELECT " + _quoted(folder))
+        if selected.status != 200:
+            raise Unreachable(f"there is no folder {folder}: {selected.text}")
+        found = [_VALIDITY.search(line) for line in selected.lines]
+        self.validity = next((each[1].decode() for each in found if each), "")
+
+    async def _learn(self) -> None:
+        lines = (await self.command(b"CAPABILITY")).lines
+        words = [line.upper().split()[2:] for line in lines if line.upper().startswith(b"* CAPABILITY")]
+        self.offered = frozenset(word for line in words for word in line)
+
+    async def _sign_in(self, user: str, password: str) -> None:
+        if b"AUTH=PLAIN" in self.offered:
+            said = base64.b64encode(f"\0{user}\0{password}".encode())
+            answer = await self.command(b"AUTHENTICATE PLAIN", said)
+        else:
+            answer = await self.command(b"LOGIN " + _quoted(user) + b" " + _quoted(password))
+        if answer.status != 200:
+            raise Stranger(answer.text)
+
+    async def command(self, command: bytes, more: bytes | None = None) -> Answer:
+        """Say one command, and *more* when the server asks for it; return what came."""
+        tag = self._say(command)
+        lines: list[bytes] = []
+        literals: list[bytes] = []
+        size = 0
+        while True:
+            whole = b""
+            while True:
+                part = await self._line.line()
+                whole += part
+                size += len(part) + _LINE
+                if not (found := _LITERAL.fullmatch(part)):
+                    break
+                size += int(found[1])
+                if size > LIMIT or len(literals) == _LITERALS:
+                    raise Broken(f"the server says more than {LIMIT} octets, or {_LITERALS} literals")
+                literals.append(await self._line.octets(int(found[1])))
+            if size > LIMIT:
+                raise Broken(f"the server says more than {LIMIT} octets")
+            if whole.startswith(b"+") and more is not None:
+                self._line.say(more + b"\r\n")
+                more = None
+            elif whole.startswith(tag + b" "):
+                status, _, text = whole[len(tag) + 1 :].partition(b" ")
+                if status.upper() not in _STATUS:
+                    raise Broken(f"the server answers {whole[:200]!r}")
+                said = text.decode("utf-8", "replace")[:500]
+                return Answer(_STATUS[status.upper()], said, tuple(lines), tuple(literals))
+            elif whole.upper().startswith(b"* BYE"):
+                raise Broken(f"the server hangs up: {whole[:200]!r}")
+            elif whole.startswith(b"* "):
+                lines.append(whole)
+            else:
+                raise Broken(f"the server speaks no IMAP: {whole[:200]!r}")
+
+    async def lives(self) -> bool:
+        """Let the server tell what is new, for a list it gives later to be of now; hang up if it is gone."""
+        try:
+            if (await self.command(b"NOOP")).status == 200:
+                return True
+        except line_protocol.BROKEN:
+            pass  # it was closed while it waited: that says nothing of the server
+        self.close()
+        return False
+
+    async def idle(self, clock: Any, patience: float) -> bool:
+        """Wait until something comes, *patience* seconds at most; tell whether it did.  Raises as `command` does."""
+        tag = self._say(b"IDLE")
+        ends = [clock.callLater(patience, self._line.say, b"DONE\r\n"), clock.callLater(patience + _LATE, self.close)]
+        came = False
+        try:
+            while not (line := await self._line.line()).startswith(tag + b" "):
+                if not line.startswith((b"* ", b"+")):
+                    raise Broken(f"the server speaks no IMAP: {line[:200]!r}")
+                if _NUMBER.match(line) and not came:
+                    came = True
+                    if ends[0].active():
+                        ends[0].reset(0)
+                        ends[1].reset(_LATE)
+        finally:
+            for each in ends:
+                if each.active():
+                    each.cancel()
+        if not line.upper().startswith(tag + b" OK"):
+            raise Broken(f"the server does not wait: {line[:200]!r}")
+        return came
+
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
+    def _tag(self) -> bytes:
+        return b"L%d" % self._count
+
+    def _say(self, command: bytes) -> bytes:
+        if b"\r" in command or b"\n" in command:
+            raise ValueError("more than one command")
+        self._count += 1
+        self._line.say(self._tag() + b" " + command + b"\r\n")
+        return self._tag()
+
+
+@attrs.define(eq=False)
+class Mailboxes:
+    """Carries commands, keeping one session a partner for a while."""
+
+    _post: Post
+    _now: Callable[[], datetime]
+    _clock: Any
+    _kept: dict[tuple[str, str], tuple[Session, IDelayedCall]] = attrs.field(factory=dict, init=False)
+
+    async def carry(self, request: Request, partner: Partner) -> Reply:
+        """Say the command that is the body of *request*.
+
+        Headers: `User` and `Password`.  The reply's status is 200 (OK), 404 (NO), 400 (BAD), or 401: the server does not know us;
+        its headers `uidvalidity` and `text`; its body the literals, or, without any, the untagged lines.  Raises Unreachable.
+        """
+        key = (partner.code, request.url)
+        session = self._take(key)
+        try:
+            if session is not None and not await session.lives():
+                session = None
+            if session is None:
+                session = await Session.open(self._post, request, partner)
+            answer = await session.command(request.body)
+        except Stranger as stranger:
+            return Reply(401, str(stranger).encode(), {"text": str(stranger)}, self._now())
+        except BaseException:
+            if session is not None:
+                session.close()
+            raise
+        self._keep(key, session)
+        body = b"".join(answer.literals) if answer.literals else b"\r\n".join(answer.lines)
+        return Reply(answer.status, body, {"uidvalidity": session.validity, "text": answer.text}, self._now())
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for key in list(self._kept):
+            if (session := self._take(key)) is not None:
+                session.close()
+
+    def _take(self, key: tuple[str, str]) -> Session | None:
+        session, ends = self._kept.pop(key, (None, None))
+        if ends is not None:
+            ends.cancel()
+        return session
+
+    def _keep(self, key: tuple[str, str], session: Session) -> None:
+        if (before := self._take(key)) is not None:
+            before.close()
+        self._kept[key] = (session, self._clock.callLater(_KEPT, self._end, key))
+
+    def _end(self, key: tuple[str, str]) -> None:
+        session, _ = self._kept.pop(key)
+        session.close()
+
+
+def _quoted(text: str) -> bytes:
+    if not text.isprintable():
+        raise ValueError("a text that cannot be quoted")
+    return b'"' + text.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"'

@@ -1,0 +1,45 @@
+"""How a mail server is called: with TLS from the first octet, by STARTTLS, or plainly.  Knows URLs and policies; neither SMTP nor IMAP."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+
+from hub.config import Partner
+from hub.runtime import http_client, line_protocol
+from hub.runtime.line_protocol import Talk
+from hub.runtime.peer_check import judges
+from hub.security import tls
+from hub.security.certificates import Anchors
+
+
+@attrs.define(eq=False)
+class Post:
+    """Opens connections to the mail servers of partners."""
+
+    _reactor: Any
+    _anchors: Callable[[], Anchors]
+    _now: Callable[[], datetime]
+
+    async def call(self, url: str, usual: Mapping[str, int], partner: Partner) -> Talk:
+        """Connect to *url*; *usual* are the ports by scheme.  Raises what kept us from it."""
+        scheme = urlsplit(url).scheme
+        host, port = line_protocol.place(url, usual[scheme])
+        creator = self.creator(url, partner) if scheme.endswith("s") else None
+        return await line_protocol.call(self._reactor, host, port, partner.policy.timeout.total_seconds(), creator)
+
+    @staticmethod
+    def starts_tls(url: str, partner: Partner) -> bool:
+        """Tell whether TLS is to begin in the midst of the conversation: always, unless it is there or the operator wants none."""
+        return not urlsplit(url).scheme.endswith("s") and partner.policy.transport != "plain"
+
+    def creator(self, url: str, partner: Partner) -> IOpenSSLClientConnectionCreator:
+        """Return the TLS side of one connection: the server is judged as every partner's (`judges`)."""
+        host = urlsplit(url).hostname or ""
+        check, stapled = judges(partner, self._anchors(), self._now, host)
+        return http_client.OneContext(tls.context(None, check, stapled=stapled), staple=True).creatorForNetloc(
+            host.encode(), 0
+        )

@@ -1,0 +1,278 @@
+"""Asks the partners that do not call us for what they have, and takes it in before it is confirmed to them.
+
+Knows when to ask whom and what to do when a conversation breaks; not what is said in it, nor any SQL.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import structlog
+from structlog.contextvars import bound_contextvars
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError  # noqa: A004 - Twisted's own
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from hub.config import Partner
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import Owner
+from hub.domain.ids import new_id
+from hub.domain.lifecycle import SET_ASIDE
+from hub.domain.model import (
+    DOCUMENTS,
+    Adapter,
+    Arrival,
+    Collected,
+    Collector,
+    Judged,
+    Problem,
+    Reply,
+    Request,
+    Unavailable,
+)
+from hub.formats import xml_cost
+from hub.formats.spool import Drawer, Octets
+from hub.intake.admission import judge_message, judge_record
+from hub.intake.endpoint import Books
+from hub.intake.grants import SEND, is_granted, refusal
+from hub.journal.messages import Entry
+from hub.journal.queue import collection_rounds
+from hub.journal.queue.collection_rounds import Round
+from hub.partner.policy import Policy, delay
+from hub.runtime.thread_pool import THRESHOLD
+from hub.services import services
+from hub.soap import documents_requests
+from hub.units.province import Province
+
+log = structlog.get_logger()
+
+#: How often to see who is due, in seconds.
+EVERY = 0.25
+#: A round may take so many timeouts of one call; adapters end sooner, and say that there is more.
+CALLS = 20
+
+Send = Callable[[Request, Partner], Awaitable[Reply]]
+
+
+@attrs.define(eq=False)
+class CollectionService(Service):
+    """The collecting desk of one node."""
+
+    province: Province
+    adapters: Mapping[str, Adapter]  #: by partner; those that collect are asked
+    _books: Books
+    _send: Send
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _random: Callable[[], float]  #: in [0, 1)
+    _node: str
+    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must take nothing
+    _next_at: dict[str, float] = attrs.field(factory=dict, init=False)  #: by partner, on the clock that only counts
+    _under_way: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
+    _call: IDelayedCall | None = attrs.field(default=None, init=False)
+
+    def startService(self) -> None:
+        """Begin to ask."""
+        Service.startService(self)
+        self._look()
+
+    def stopService(self) -> Deferred[None]:
+        """Break off what is under way: what is in the journal stays, the rest is found again."""
+        Service.stopService(self)
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        ended = [_ended(task) for task in self._under_way.values()]
+        for task in list(self._under_way.values()):
+            task.cancel()
+        return DeferredList(ended).addCallback(lambda _: None)
+
+    def wake(self, partner: str) -> None:
+        """Ask *partner* now: it has said that it has something."""
+        hurried = self._books.journal.write(collection_rounds.hurry, partner, self._now())
+        _ = hurried.addCallback(lambda _: self._next_at.pop(partner, None))
+        _ = hurried.addErrback(lambda failure: log.warning("collection-failed", reason=failure.getErrorMessage()))
+
+    def _look(self) -> None:
+        at = self._clock.seconds()
+        for code, partner in self.province.config.partners.items():
+            if partner.policy.collect is None or code in self._under_way or at < self._next_at.get(code, at):
+                continue
+            if isinstance(self.adapters.get(code), Collector):
+                task = Deferred.fromCoroutine(self._collect(partner, partner.policy.collect))
+                self._under_way[code] = task
+                _ = task.addBoth(self._done, code)
+        self._call = self._clock.callLater(EVERY, self._look)
+
+    def _done(self, result: object, code: str) -> None:
+        del self._under_way[code]
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            log.error("collection-broke", error=result.getErrorMessage(), traceback=result.getTraceback())
+
+    async def _collect(self, partner: Partner, every: timedelta) -> None:
+        """Hold one round, if it is ours to hold."""
+        self._next_at[partner.code] = self._clock.seconds() + every.total_seconds()
+        lease = partner.policy.timeout * CALLS
+        try:
+            self._may_take()
+            round_ = await self._books.journal.write(
+                collection_rounds.begin, partner.code, self._node, self._now(), lease + partner.policy.timeout
+            )
+        except Unready:
+            return
+        if round_ is None:
+            return
+        with bound_contextvars(partner=partner.code):
+            holding = Deferred.fromCoroutine(self._hold(round_, partner))
+            _ = holding.addTimeout(lease.total_seconds(), self._clock)
+            try:
+                found = await holding
+            except TimeoutError:
+                found = Unavailable("the conversation took too long")
+            except CancelledError:
+                await self._books.journal.write(collection_rounds.leave, round_, self._now())
+                return
+            now = self._now()
+            if isinstance(found, Unavailable):
+                wait = _wait(found, partner.policy, round_.failures + 1, self._random())
+                log.warning("collection-failed", reason=found.detail, credentials=found.credentials)
+                await self._books.journal.write(collection_rounds.fail, round_, found.detail, now + wait, now)
+                self._next_at[partner.code] = self._clock.seconds() + wait.total_seconds()
+                return
+            for what in found.unusable:
+                log.warning("arrival-unusable", reason=what)
+            wait = timedelta(0) if found.more else every
+            due = await self._books.journal.write(collection_rounds.end, round_, found.cursor, now + wait, now)
+            self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
+
+    async def _hold(self, round_: Round, partner: Partner) -> Collected | Unavailable:
+        """Hold the adapter's conversation to its end."""
+        adapter = self.adapters[partner.code]
+        assert isinstance(adapter, Collector)
+        conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
+        try:
+            step = await self._books.work(owner, 0, _advance, conversation, None)
+            while not isinstance(step, Collected | Unavailable):
+                if isinstance(step, Request):
+                    reply = await self._send(step, partner)
+                    step = await self._books.work(owner, _cost(reply), _advance, conversation, reply)
+                else:
+                    step = await self._books.work(
+                        owner, 0, _advance, conversation, await self._take(step, partner, round_)
+                    )
+        except CancelledError:
+            raise
+        except Unready as unready:
+            return Unavailable(str(unready), unready.retry_after, ours=True)
+        except ConnectionError as unreachable:
+            return Unavailable(str(unreachable))
+        except Exception as error:
+            log.exception("conversation-broke")
+            return Unavailable(f"hub-error: {error!r}", ours=True)
+        return step
+
+    async def _take(self, arrival: Arrival, partner: Partner, round_: Round) -> Judged:
+        """Judge and journal what arrived; when this returns it is committed.
+
+        What breaks the hub ends the round, and so keeps what comes behind it from coming.  In the last of `SET_ASIDE` rounds that
+        failed in a row it is refused for that (`hub-error`) and kept; whoever sends it again has it judged afresh.
+        """
+        self._books.room()
+        now, province = self._now(), self.province  # the same to its end, whatever is read anew meanwhile
+        tracking = new_id(now)
+        try:
+            entry = await self._judge(arrival, partner, province, now, tracking)
+            taken = await self._books.take(Owner(partner.code), entry, province.routes)
+        except (CancelledError, Unready):
+            raise
+        except Exception:
+            if round_.failures + 1 < SET_ASIDE:
+                raise
+            log.exception("arrival-set-aside", tracking=tracking)
+            entry = _refused(arrival, partner, now, tracking, Problem("hub-error", tracking))
+            taken = await self._books.take(Owner(partner.code), entry, province.routes)
+        return Judged(not taken.problems, taken.problems)
+
+    async def _judge(
+        self, arrival: Arrival, partner: Partner, province: Province, now: datetime, tracking: str
+    ) -> Entry:
+        content = arrival.content
+        operation = SEND if arrival.service == DOCUMENTS else ""
+        if not is_granted(partner, province.routes.upstream, arrival.service, operation, collected=True):
+            problem = refusal(arrival.service, operation)
+            return _refused(arrival, partner, now, tracking, problem)
+        if arrival.service == DOCUMENTS:
+            call = documents_requests.SendDocument(Octets.of(content), arrival.message_id)
+            return await self._books.work(
+                Owner(partner.code),
+                xml_cost.estimate_packet(content),
+                judge_message,
+                call,
+                partner,
+                province,
+                DOCUMENTS,
+                now,
+                tracking,
+                Drawer(),
+            )
+        service, code = services()[arrival.service], partner.code
+        return await self._books.work(
+            Owner(code),
+            xml_cost.estimate_record(content),
+            judge_record,
+            service,
+            content,
+            arrival.message_id,
+            code,
+            province,
+            now,
+            tracking,
+        )
+
+
+def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, problem: Problem) -> Entry:
+    """Return the entry of what arrived and is refused for *problem*, unread."""
+    content = Octets.of(arrival.content)
+    return Entry(
+        id=tracking,
+        partner=partner.code,
+        message_id=arrival.message_id,
+        service=arrival.service,
+        received_at=now,
+        content=content,
+        sha256=content.sha256(),
+        problems=(problem,),
+    )
+
+
+def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:
+    """Return how long the partner rests after so many failures in a row: as a message would; as long as can be, where it does not know us."""
+    wait = policy.max_retry if found.credentials else delay(policy, failures, random)
+    return max(wait, timedelta(seconds=found.retry_after or 0))
+
+
+def _cost(reply: Reply) -> int:
+    """Return for how many octets the reading of *reply* counts: what a stranger wrote, such as a mail, is never read on the reactor's thread."""
+    return max(len(reply.body), THRESHOLD) if reply.body else 0
+
+
+def _advance(conversation: Any, answer: Reply | Judged | None) -> Request | Arrival | Collected | Unavailable:
+    """Hand the adapter an answer; return what it asks or brings next, or how it ended."""
+    try:
+        step: Request | Arrival = next(conversation) if answer is None else conversation.send(answer)
+    except StopIteration as end:
+        ended: Collected | Unavailable = end.value
+        return ended
+    return step
+
+
+def _ended(task: Deferred[None]) -> Deferred[None]:
+    over: Deferred[None] = Deferred()
+
+    def tell(result: Any) -> Any:
+        over.callback(None)
+        return result
+
+    _ = task.addBoth(tell)
+    return over

@@ -1,0 +1,316 @@
+"""Takes due deliveries, holds each adapter's conversation, settles the result.
+
+Knows when to look, how many at once, and what to do when a conversation breaks; not what is said in it, nor any SQL.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar, cast
+
+import attrs
+import structlog
+from structlog.contextvars import bound_contextvars
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from hub.config import Partner
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import Owner, divide
+from hub.domain.lifecycle import judge
+from hub.domain.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
+from hub.journal import blobs, search
+from hub.journal.queue import claims, deliveries, pickup
+from hub.journal.queue.claims import Claim, Exchange
+from hub.journal.queue.queue_view import see
+from hub.partner import circuit_breaker
+from hub.partner.circuit_breaker import Breaker, Position
+from hub.partner.policy import Policy, delay
+from hub.runtime.http_client import Unreachable
+from hub.runtime.thread_pool import Work
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+
+log = structlog.get_logger()
+
+#: How many messages travel at the same time from this node, beside the one that each partner may always have.
+PLACES = 64
+#: How often to look when nothing wakes us, in seconds: for what other processes (the command line) put there, unless they ring.
+POLL = 1.0
+#: How soon to look again, in seconds, when another node was just taking, or a rate lets the next one go.
+SOON = 0.05
+#: A conversation may take so many timeouts of one call; then its lease is over.
+CALLS = 3
+#: How often to look for claims that nobody will settle, in seconds.
+RESCUE = 10.0
+#: What nobody fetches and confirms for so long is told of by an event.
+HELD_ALARM = timedelta(days=3)
+#: How long a stop waits for conversations under way, in seconds.
+DRAIN = 10.0
+
+
+Send = Callable[[Request, Partner], Awaitable[Reply]]
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class DeliveryService(Service):
+    """The outgoing desk of one node."""
+
+    province: Province
+    adapters: Mapping[str, Adapter]  #: by partner
+    _journal: Journal
+    _send: Send
+    _work: Work
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _random: Callable[[], float]  #: in [0, 1)
+    _node: str
+    _alone: bool  #: no other node shares the journal: what is `sending` at start was ours and is lost
+    _poll: Callable[[], float] = lambda: POLL  #: seconds
+    _may_take: Callable[[], None] = lambda: None  #: raises `Unready` while this node must take nothing
+    _under_way: dict[Deferred[None], Claim] = attrs.field(factory=dict, init=False)
+    _looking: Deferred[float] | None = attrs.field(default=None, init=False)
+    _again: bool = attrs.field(default=False, init=False)
+    _next: IDelayedCall | None = attrs.field(default=None, init=False)
+    _rescued_at: float | None = attrs.field(default=None, init=False)
+    _first: str = attrs.field(default="", init=False)  #: the partner whose share was counted first at the last look
+
+    def startService(self) -> None:
+        """Begin to look."""
+        Service.startService(self)
+        self.wake()
+
+    def stopService(self) -> Deferred[None]:
+        """Take nothing more; finish what is under way within `DRAIN`, then give it back."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        if self._looking is not None:
+            await _ended(self._looking)
+        under_way = list(self._under_way)
+        if under_way:
+            limit = self._clock.callLater(DRAIN, _cancel, under_way)
+            await DeferredList([_ended(task) for task in under_way])
+            if limit.active():
+                limit.cancel()
+
+    def wake(self) -> None:
+        """Look for what is due, now."""
+        if not self.running:
+            return
+        if self._looking is not None:
+            self._again = True
+            return
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._looking = Deferred.fromCoroutine(self._look())
+        _ = self._looking.addBoth(self._looked)
+
+    def _looked(self, result: object) -> None:
+        self._looking = None
+        wait = self._poll()
+        if isinstance(result, Failure):
+            log.error("delivery-look-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
+        elif isinstance(result, float):
+            wait = min(wait, result)
+        if self.running:
+            self._next = self._clock.callLater(0.0 if self._again else wait, self.wake)
+        self._again = False
+
+    async def _look(self) -> float:
+        """Claim what is due and start it; return how many seconds to wait before looking again."""
+        try:
+            self._may_take()
+        except Unready:
+            return self._poll()
+        now = self._now()
+        steady = self._clock.seconds()
+        if self._rescued_at is None or steady - self._rescued_at > RESCUE:
+            lost = await self._journal.write(
+                claims.rescue,
+                now,
+                alone=self._alone and self._rescued_at is None,
+                first=self._rescued_at is None,
+                holder=self._node,
+                under_way=[delivery for claim in self._under_way.values() for delivery in claim.deliveries],
+            )
+            self._rescued_at = steady
+            if lost:
+                log.warning("deliveries-rescued", count=lost)
+            if overdue := await self._journal.write(pickup.alarm, now, HELD_ALARM):
+                log.warning("deliveries-overdue-held", count=overdue)
+        known = self.province.config.partners
+        sight = await self._journal.read(see, now)
+        policies = {code: known[code].policy for code in self.adapters if code in known}
+        for code, reason in sight.hopeless(policies):
+            await self._journal.write(deliveries.expire, code, now, policies[code].give_up, reason)
+        rooms = sight.rooms(policies)
+        busy = Counter(claim.partner for claim in self._under_way.values())
+        shares = divide(PLACES, rooms, busy, after=self._first)
+        self._first = next(iter(shares), "")
+        taken = await self._claim([(known[code], share) for code, share in shares.items() if share], now)
+        if not all(taken.values()):
+            return SOON  # another node was faster, or is at it
+        left = {code: room - taken.get(code, 0) for code, room in rooms.items()}
+        soon = [max(SOON, (at - self._now()).total_seconds()) for at in sight.changes(left)]
+        return min([self._poll(), *soon])
+
+    async def _claim(self, shares: Sequence[tuple[Partner, int]], now: datetime) -> dict[str, int]:
+        """Take what is due, in one commit, and start it; return how many messages there were for each partner."""
+        if not self.running:
+            return {}
+        asked = [
+            self._journal.write(
+                claims.claim,
+                partner.code,
+                now,
+                limit=share,
+                holder=self._node,
+                lease=partner.policy.timeout * CALLS + timedelta(seconds=DRAIN),
+                concurrency=partner.policy.concurrency,
+                rate=partner.policy.rate,
+            )
+            for partner, share in shares
+        ]
+        taken: dict[str, int] = {}
+        for (partner, _), done in zip(shares, await DeferredList(asked, consumeErrors=True), strict=True):
+            if isinstance(done[1], Failure):
+                log.error("delivery-look-failed", error=done[1].getErrorMessage(), traceback=done[1].getTraceback())
+                continue
+            for claim in done[1]:
+                self._start(claim, partner, partner.policy.timeout * CALLS)
+            taken[partner.code] = len(done[1])
+        return taken
+
+    def _start(self, claim: Claim, partner: Partner, lease: timedelta) -> None:
+        task = Deferred.fromCoroutine(self._deliver(claim, partner))
+        self._under_way[task] = claim
+        _ = task.addTimeout(lease.total_seconds(), self._clock)
+        _ = task.addBoth(self._ended, task)
+
+    def _ended(self, result: object, task: Deferred[None]) -> None:
+        del self._under_way[task]
+        if isinstance(result, Failure):
+            log.error("delivery-failed", error=result.getErrorMessage(), traceback=result.getTraceback())
+        self.wake()
+
+    async def _deliver(self, claim: Claim, partner: Partner) -> None:
+        """Carry one claim to its end.  Interrupted, it is given back and the attempt does not count."""
+        with bound_contextvars(message=claim.message, partner=claim.partner, attempt=claim.number):
+            try:
+                outcome, exchange = await self._converse(claim, partner)
+            except CancelledError:
+                if not self.running:
+                    await self._journal.write(claims.give_back, claim, self._now())
+                    return
+                outcome, exchange = Unavailable("the conversation took too long"), Exchange()
+            now, policy = self._now(), partner.policy
+            wait = delay(policy, claim.number, self._random())
+            verdict = judge(
+                outcome, since=claim.since, now=now, delay=wait, give_up=policy.give_up, crashes=claim.crashes
+            )
+            name = type(outcome).__name__.lower()
+            moved: list[tuple[Breaker, Breaker]] = []
+            heard = self._heard(outcome, policy, now, moved)
+            settled = await self._journal.write(claims.settle, claim, name, verdict, exchange, now, heard=heard)
+            log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
+            for before, after in moved:
+                tell_moved(before, after)
+
+    def _heard(
+        self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
+    ) -> Callable[[Breaker], Breaker] | None:
+        """Return what *outcome* does to the breaker of the partner; what it did is then in *moved*.  None: nothing."""
+        says, random = circuit_breaker.says(outcome), self._random()
+        if says is None:
+            return None
+
+        def step(before: Breaker) -> Breaker:
+            if isinstance(outcome, Unavailable):
+                after = circuit_breaker.failed(before, policy, now, random, outcome)
+            else:
+                after = circuit_breaker.succeeded(before, policy)
+            moved[:] = [(before, after)]
+            return after
+
+        return step
+
+    async def _converse(self, claim: Claim, partner: Partner) -> tuple[Outcome, Exchange]:
+        """Hold the adapter's conversation; return how it ended and what last went over the wire."""
+        exchange = Exchange()
+        try:
+            consignment = await self._journal.read(_load, claim)
+            size, owner = len(consignment.content), Owner(partner.code)
+            conversation = self.adapters[partner.code].deliver(consignment, self._now())
+            step = await self._work(owner, size, _advance, conversation, None)
+            while isinstance(step, Request):
+                exchange = Exchange(request_sha256=hashlib.sha256(step.body).hexdigest())
+                reply = await self._send(step, partner)
+                exchange = attrs.evolve(
+                    exchange, reply_sha256=hashlib.sha256(reply.body).hexdigest(), reply_status=reply.status
+                )
+                step = await self._work(owner, max(size, len(reply.body)), _advance, conversation, reply)
+        except CancelledError:
+            raise
+        except Unreachable as unreachable:
+            return Unavailable(str(unreachable)), exchange
+        except Unready as unready:
+            return Postponed(self._now() + timedelta(seconds=unready.retry_after), str(unready)), exchange
+        except Exception as error:
+            log.exception("conversation-broke")
+            return Unavailable(f"hub-error: {error!r}", ours=True), exchange
+        return step, exchange
+
+
+def _cancel(tasks: list[Deferred[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+def tell_moved(before: Breaker, after: Breaker) -> None:
+    """Say in the log that a breaker opened or closed; the partner's name is bound to the line."""
+    if after.position is before.position:
+        return
+    if after.position is Position.OPEN:
+        until = after.until.isoformat() if after.until else None
+        log.warning("breaker-opened", until=until, opened=after.opened, reason=after.reason)
+    elif after.position is Position.CLOSED:
+        log.info("breaker-closed")
+
+
+def _load(tx: Transaction, claim: Claim) -> Consignment:
+    message = search.message(tx, claim.message)
+    return Consignment(
+        message=message,
+        content=blobs.octets(tx, message.sha256),
+        recipients=claim.recipients,
+        attempt=claim.number,
+    )
+
+
+def _advance(conversation: Conversation, reply: Reply | None) -> Request | Outcome:
+    """Hand the adapter a reply; return what it asks next, or its outcome."""
+    try:
+        return next(conversation) if reply is None else conversation.send(reply)
+    except StopIteration as end:
+        return cast("Outcome", end.value)
+
+
+def _ended(task: Deferred[T]) -> Deferred[None]:
+    """Return a Deferred that fires when *task* is over, however it ended, leaving its result alone."""
+    over: Deferred[None] = Deferred()
+
+    def tell(result: T | Failure) -> T | Failure:
+        over.callback(None)
+        return result
+
+    _ = task.addBoth(tell)
+    return over

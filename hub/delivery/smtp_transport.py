@@ -1,0 +1,142 @@
+"""Carries a mail to a partner's server: SMTP (RFC 5321) with STARTTLS.  Knows the protocol; not what is in a mail, nor what a reply means.
+
+A mail goes to all its recipients or to none: as soon as the server refuses one, nothing is sent.  The password is never said on a
+connection without TLS, but where the operator wrote `transport = "plain"`.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+import attrs
+
+from hub.config import Partner
+from hub.delivery.mail_connection import Post
+from hub.domain.model import Reply, Request
+from hub.runtime.http_client import Unreachable
+from hub.runtime.line_protocol import Broken, Talk
+
+_USUAL = {"smtp": 587, "smtps": 465}
+_REPLY = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_LINES = 200  #: of one reply at most
+_ADDRESS = re.compile(r"[!-;=?-~]*", re.ASCII)  # nothing that could end the command: no space, no angle bracket
+
+
+@attrs.frozen
+class _Said:
+    """One reply of the server."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def text(self) -> bytes:
+        return b"\n".join(self.lines)
+
+
+@attrs.define(eq=False)
+class Mailer:
+    """Sends, one connection a mail."""
+
+    _post: Post
+    _now: Callable[[], datetime]
+
+    async def carry(self, request: Request, partner: Partner) -> Reply:
+        """Send the mail that *request* holds; return the server's last word: its code, its text, and at which step (`stage`).
+
+        Headers: `Mail-From`, `Rcpt-To` (one each), and `User` and `Password` if the server is to know us.  Raises Unreachable.
+        """
+        line = await self._post.call(request.url, _USUAL, partner)
+        try:
+            stage, said = await self._send(line, request, partner)
+            line.say(b"QUIT\r\n")
+        finally:
+            line.close()
+        return Reply(said.code, said.text, {"stage": stage}, self._now())
+
+    async def _send(self, line: Talk, request: Request, partner: Partner) -> tuple[str, _Said]:
+        """Go step by step until one is refused."""
+        greeting = await _hear(line)
+        if greeting.code != 220:
+            return "greeting", greeting
+        hello = await _greet(line)
+        if self._post.starts_tls(request.url, partner):
+            if b"STARTTLS" not in hello:
+                raise Unreachable("the server offers no STARTTLS: nothing was said to it")
+            started = await _ask(line, b"STARTTLS")
+            if started.code != 220:
+                return "starttls", started
+            line.secure(self._post.creator(request.url, partner))
+            hello = await _greet(line)
+        headers = {name.lower(): value for name, value in request.headers}
+        if headers.get("user"):
+            known = await _sign_in(line, hello.get(b"AUTH", b"").split(), headers["user"], headers.get("password", ""))
+            if known.code != 235:
+                return "auth", known
+        size = b" SIZE=%d" % len(request.body) if b"SIZE" in hello else b""
+        steps = [("mail", b"MAIL FROM:<" + _address(headers["mail-from"]) + b">" + size)]
+        recipients = [value for name, value in request.headers if name.lower() == "rcpt-to"]
+        steps += [("rcpt", b"RCPT TO:<" + _address(recipient) + b">") for recipient in recipients]
+        for stage, command in steps:
+            said = await _ask(line, command)
+            if said.code not in {250, 251}:
+                return stage, said
+        ready = await _ask(line, b"DATA")
+        if ready.code != 354:
+            return "data", ready
+        return "content", await _ask(line, _stuffed(request.body) + b".")
+
+
+async def _hear(line: Talk) -> _Said:
+    lines: list[bytes] = []
+    while len(lines) < _LINES:
+        found = _REPLY.fullmatch(await line.line())
+        if found is None:
+            break
+        lines.append(found[3] or b"")
+        if found[2] != b"-":
+            return _Said(int(found[1]), tuple(lines))
+    raise Broken("the server speaks no SMTP")
+
+
+async def _ask(line: Talk, command: bytes) -> _Said:
+    line.say(command + b"\r\n")
+    return await _hear(line)
+
+
+async def _greet(line: Talk) -> dict[bytes, bytes]:
+    """Say who we are, by address; return what the server offers, by keyword."""
+    here = line.here()
+    said = await _ask(line, b"EHLO [" + (f"IPv6:{here}" if ":" in here else here).encode() + b"]")
+    if said.code != 250:
+        raise Unreachable(
+            f"the server does not take our EHLO: {said.code} {said.text.decode('utf-8', 'replace')[:200]}"
+        )
+    offered = (each.upper().replace(b"=", b" ").partition(b" ") for each in said.lines[1:])
+    return {keyword: more for keyword, _, more in offered}
+
+
+async def _sign_in(line: Talk, offered: list[bytes], user: str, password: str) -> _Said:
+    if b"PLAIN" in offered:
+        return await _ask(line, b"AUTH PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()))
+    if b"LOGIN" not in offered:
+        raise Unreachable("the server offers neither AUTH PLAIN nor AUTH LOGIN")
+    said = await _ask(line, b"AUTH LOGIN")
+    for word in (user, password):
+        if said.code != 334:
+            break
+        said = await _ask(line, base64.b64encode(word.encode()))
+    return said
+
+
+def _address(written: str) -> bytes:
+    if not _ADDRESS.fullmatch(written):
+        raise ValueError(f"no address: {written!r}")
+    return written.encode("ascii")
+
+
+def _stuffed(body: bytes) -> bytes:
+    """Return *body* with every line's end as CRLF, the last one too, and a dot more where a line begins with one (RFC 5321, 4.5.2)."""
+    lines = re.sub(rb"\r\n|\r|\n", b"\r\n", body)
+    return re.sub(rb"(?m)^\.", b"..", lines if lines.endswith(b"\r\n") else lines + b"\r\n")

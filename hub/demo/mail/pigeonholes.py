@@ -1,0 +1,83 @@
+"""What waits at a partner's gateway for the hub, and how far each is: initial, processing, done, fail.
+
+Knows ids, states and the notebook it is all written in before anybody hears of it, so that a partner that was killed goes on where it
+was; no dialect.
+"""
+
+import base64
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import attrs
+
+from hub.demo.partners.notebook import Notebook, lines
+
+
+@attrs.frozen(kw_only=True)
+class Item:
+    """One packet that waits."""
+
+    id: str
+    type: str  #: edoc or status
+    sender: str
+    to: str
+    content: bytes
+    created: datetime
+    state: str = "initial"
+    told: str = ""  #: the state as the hub spelt it
+
+
+@attrs.define
+class Pigeonholes:
+    """Everything that was ever put there, in its order."""
+
+    _notebook: Notebook
+    _clock: Callable[[], datetime]
+    _items: dict[str, Item] = attrs.field(factory=dict, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Read back what the notebook tells."""
+        for line in lines(self._notebook.path):
+            if line["what"] == "waiting":
+                item = Item(
+                    id=str(line["id"]),
+                    type=str(line["type"]),
+                    sender=str(line["sender"]),
+                    to=str(line["to"]),
+                    content=base64.b64decode(str(line["content"])),
+                    created=datetime.fromisoformat(str(line["at"])),
+                )
+                self._items[item.id] = item
+            elif line["what"] == "state":
+                self._set(str(line["id"]), str(line["state"]))
+
+    def put(self, kind: str, sender: str, to: str, content: bytes) -> str:
+        """Let *content* wait; return its new id."""
+        item = Item(id=str(uuid.uuid4()), type=kind, sender=sender, to=to, content=content, created=self._clock())
+        letters = base64.b64encode(content).decode()
+        self._notebook.write("waiting", item.created, id=item.id, type=kind, sender=sender, to=to, content=letters)
+        with self._lock:
+            self._items[item.id] = item
+        return item.id
+
+    def get(self, item_id: str) -> Item | None:
+        """Return one; None where there is none."""
+        return self._items.get(item_id)
+
+    def move(self, item_id: str, state: str) -> None:
+        """Write down the *state* that the hub told."""
+        self._notebook.write("state", self._clock(), id=item_id, state=state)
+        with self._lock:
+            self._set(item_id, state)
+
+    def each(self, kind: str | None = None) -> Iterator[Item]:
+        """Yield what waits or waited of one *kind*, or all."""
+        with self._lock:
+            found = list(self._items.values())
+        return (item for item in found if kind in {None, item.type})
+
+    def _set(self, item_id: str, state: str) -> None:
+        self._items[item_id] = attrs.evolve(self._items[item_id], state=state.lower(), told=state)

@@ -1,0 +1,1 @@
+"""Sample partner systems, each a process of its own."""

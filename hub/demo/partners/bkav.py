@@ -1,0 +1,247 @@
+"""A provincial SOAP bus with BKAV's eDoc service as a process: `python -m hub.demo.partners.bkav`.  Knows its operations and checks; no hub.
+
+Orders: `put FILE` lets a document or a status of another agency wait; `spoil ID` loses a part of a document; `double` lists every
+document twice; `fault` answers the next call by a fault of the bus; `documents` tells who has confirmed what, and how many statuses
+nobody has asked for yet.
+"""
+
+import argparse
+import base64
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import attrs
+from lxml import etree
+
+from hub.demo.partners import bus
+from hub.demo.partners.bus import EDOC, Asked, Unreadable, answer, every, fault, text
+from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.office import Call, Office, Said
+from hub.demo.protocol import checker
+
+SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
+
+
+@attrs.define
+class Waiting:
+    """A document that waits for the organs it is for."""
+
+    header: list[str]
+    manifest: str
+    files: dict[str, bytes]
+    organs: dict[str, bool]  #: -> whether it has confirmed
+    spoilt: bool = False
+
+
+@attrs.define
+class Bus:
+    """What the threads of the bus share."""
+
+    options: argparse.Namespace
+    office: Office
+    documents: dict[str, Waiting] = attrs.field(factory=dict)
+    statuses: list[tuple[str, str]] = attrs.field(factory=list)  #: for whom, and its XML
+    shown: set[str] = attrs.field(factory=set)  #: ids of statuses that were asked for
+    taken: dict[tuple[str, ...], str] = attrs.field(factory=dict)  #: what was sent -> its id
+    doubling: bool = False
+    faults: int = 0
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def answer(self, call: Call, refuse: bool) -> Said:
+        """Answer one call."""
+        try:
+            asked = bus.ask(call)
+        except Unreadable as error:
+            return fault(SOAP11, escape(str(error)), ours=False)
+        with self.lock:
+            self.faults, faulty = max(self.faults - 1, 0), self.faults > 0
+        if faulty:
+            return fault(asked.soap, "Read timed out", ours=True)
+        operations: dict[str, Callable[[Asked], Said]] = {
+            "SendDocument": self._send,
+            "UpdateTraces": self._update,
+            "GetPendingDocumentIds": self._pending,
+            "GetDocument": self._get,
+            "ConfirmReceived": self._confirm,
+            "GetTraces": self._traces,
+            "CheckPermission": lambda asked: self.report(asked, "CheckPermission"),
+        }
+        if asked.action not in operations:
+            return fault(asked.soap, f"The operation {escape(asked.action)} is not there", ours=False)
+        wrong = self._stranger(asked) or (["M.MessageHeader.To"] if refuse else [])
+        return self.report(asked, asked.action, *wrong) if wrong else operations[asked.action](asked)
+
+    def _stranger(self, asked: Asked) -> list[str]:
+        """Say what is wrong with who calls: every place that may hold the token must hold it, and one must."""
+        key = next(iter(every(asked.header.get("Signature"), "KeyInfo")), None)
+        shown = [text(key, "Token")] if key is not None else []
+        shown += [(each.text or "").strip() for each in every(asked.body, "Token")]
+        shown += [(asked.header["Token"].text or "").strip()] if "Token" in asked.header else []
+        if not shown:
+            return ["N.Token"]
+        organ = text(key, "OrganId") if key is not None else asked.field("OrganId")
+        known = self.options.organs.split(",")
+        return [] if set(shown) == {self.options.token} and organ in known else ["M.CheckPermission"]
+
+    def _send(self, asked: Asked) -> Said:
+        message = asked.header.get("MessageHeader")
+        manifest = next(iter(every(asked.body, "Manifest")), None)
+        organs = [text(each, "OrganId") for each in every(message, "To")]
+        wrong = checker.document(message, manifest, asked.files, self.options.receivers.split(","))
+        if wrong:
+            self.office.note("refused", codes=wrong)
+            return self.report(asked, "SendDocument", *wrong)
+        business = text(asked.header.get("TraceHeaderList"), "BussinessDocType")
+        sender, document = text(message, "From", "OrganId"), every(message, "DocumentId")[-1:]
+        key = (
+            sender,
+            document[0].text or "" if document else "",
+            business,
+            *(digest(each) for each in asked.files.values()),
+        )
+        with self.lock:
+            known = self.taken.get(key)
+            self.taken.setdefault(key, str(len(self.taken) + 1000))
+        if known and self.options.again == "refuse":
+            return self.report(asked, "SendDocument", "M.DocumentId")
+        files = {name: digest(content) for name, content in asked.files.items()}
+        self.office.note(
+            "again" if known else "sent",
+            id=self.taken[key],
+            document_id=key[1],
+            sender=sender,
+            organs=organs,
+            files=files,
+        )
+        return self.report(asked, "SendDocument", more=f"<edXML:DocumentId>{self.taken[key]}</edXML:DocumentId>")
+
+    def _update(self, asked: Asked) -> Said:
+        message = asked.header.get("MessageHeader")
+        wrong = checker.status(message)
+        if not wrong:
+            told = {"sender": text(message, "From", "OrganId"), "code": text(message, "StatusCode")}
+            self.office.note("status", document_id=text(message, "ResponseFor", "DocumentId"), **told)
+        return self.report(asked, "UpdateTraces", *wrong)
+
+    def _pending(self, asked: Asked) -> Said:
+        organ = asked.field("OrganId")
+        ids = [name for name, each in self.documents.items() if each.organs.get(organ) is False]
+        listed = "".join(f"<DocumentId>{name}</DocumentId>" for name in ids for _ in range(2 if self.doubling else 1))
+        return self.report(asked, "GetPendingDocumentIds", more=listed)
+
+    def _get(self, asked: Asked) -> Said:
+        waiting = self.documents.get(asked.field("DocumentId"))
+        if waiting is None or asked.field("OrganId") not in waiting.organs:
+            return self.report(asked, "GetDocument", "N.DocumentId")
+        files = dict(list(waiting.files.items())[1:]) if waiting.spoilt else waiting.files
+        return self._written(asked, waiting.header, waiting.manifest, files)
+
+    def _confirm(self, asked: Asked) -> Said:
+        document_id, organ = asked.field("DocumentId"), asked.field("OrganId")
+        waiting = self.documents.get(document_id)
+        if waiting is None or organ not in waiting.organs:
+            return self.report(asked, "ConfirmReceived", "N.DocumentId")
+        self.office.note("confirmed", id=document_id, organ=organ)
+        waiting.organs[organ] = True
+        return self.report(asked, "ConfirmReceived")
+
+    def _traces(self, asked: Asked) -> Said:
+        organ = asked.field("OrganId")
+        given = {f"status {n}": xml for n, (to, xml) in enumerate(self.statuses, 1) if to == organ}
+        with self.lock:
+            new = sorted(given.keys() - self.shown)
+            self.shown.update(new)
+        for status_id in new:
+            self.office.note("shown", id=status_id)
+        return self.report(asked, "GetTraces", more="".join(given.values()))
+
+    def report(self, asked: Asked, operation: str, *codes: str, more: str = "") -> Said:
+        """Write the answer of *operation*: a success, or an error for each of *codes*."""
+        errors = "".join(f"<Error><Code>{code}</Code><Description>Không hợp lệ</Description></Error>" for code in codes)
+        success = "false" if codes else "true"
+        report = f"<edXML:Report><IsSuccess>{success}</IsSuccess><ErrorList>{errors}</ErrorList></edXML:Report>"
+        name = f"{operation}Response"
+        return self._written(asked, [], f'<edXML:{name} xmlns:edXML="{EDOC}">{report}{more}</edXML:{name}>', {})
+
+    def _written(self, asked: Asked, header: list[str], body: str, files: Mapping[str, bytes]) -> Said:
+        return answer(asked.soap, header, body, files, packing=self.options.packing, encoding=self.options.encoding)
+
+    def put(self, content: bytes) -> str:
+        """Let a packet of another agency wait, as the bus would have it from that agency: apart."""
+        root = bus.parsed(content)
+        message = every(root, "MessageHeader")[0]
+        status = text(message, "StatusCode")
+        if status:
+            self.statuses.append((text(message, "ResponseFor", "OrganId"), bus.respelt(message, EDOC, "Status")))
+            return f"status {len(self.statuses)}"
+        header = [bus.respelt(each, EDOC) for each in message.getparent() if etree.QName(each).localname != "Signature"]  # type: ignore[union-attr]
+        manifest = bus.respelt(every(root, "edXMLManifest")[0], EDOC, "Manifest")
+        files = {
+            text(each, "ContentId").removeprefix("cid:"): base64.b64decode(text(each, "ContentTransferEncoded"))
+            for each in every(root, "Attachment")
+        }
+        organs = {text(each, "OrganId"): False for each in every(message, "To")}
+        document_id = str(len(self.documents) + 1)
+        self.documents[document_id] = Waiting(header, manifest, files, organs)
+        return document_id
+
+    def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
+        """Carry out one order of the conductor."""
+        match order["do"]:
+            case "put":
+                content = Path(order["file"]).read_bytes()
+                self.office.note("waiting", content=base64.b64encode(content).decode())
+                return {"id": self.put(content)}
+            case "spoil":
+                self.documents[order["id"]].spoilt = order.get("spoilt", True)
+            case "double":
+                self.doubling = True
+            case "fault":
+                self.faults = order.get("times", 1)
+            case "documents":
+                documents = {name: each.organs for name, each in self.documents.items()}
+                return {"documents": documents, "unseen": len(self.statuses) - len(self.shown)}
+            case other:
+                return {"error": f"no such order: {other}"}
+        return {"done": order["do"]}
+
+    def reopen(self) -> None:
+        """Go on where the notebook ends."""
+        for line in lines(self.office.notebook.path):
+            if line["what"] == "waiting":
+                self.put(base64.b64decode(str(line["content"])))
+            elif line["what"] == "confirmed":
+                self.documents[str(line["id"])].organs[str(line["organ"])] = True
+            elif line["what"] == "shown":
+                self.shown.add(str(line["id"]))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("hub.demo.partners.bkav")
+    parser.add_argument("--port", type=int, required=True, help="on loopback; 0: any")
+    parser.add_argument("--notebook", type=Path, required=True)
+    parser.add_argument("--token", default="the-lien-thong")
+    parser.add_argument("--organs", default="000.00.00.H55,H55.01", help="codes that the token is good for")
+    parser.add_argument("--receivers", default="000.00.00.H53,000.00.13.H53", help="codes that may be sent to")
+    parser.add_argument("--packing", choices=("plain", "swa", "mtom"), default="swa", help="of answers")
+    parser.add_argument("--encoding", choices=("binary", "base64"), default="binary", help="of parts")
+    parser.add_argument("--again", choices=("accept", "refuse"), default="accept", help="what was sent before")
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
+    """Be the bus until the orders end."""
+    notebook = Notebook(options.notebook)
+    office = Office(notebook, lambda _call, _refuse: Said(500))
+    made = Bus(options, office)
+    nobody = Asked(soap=SOAP11, action="", header={}, body=etree.Element("Body"), files={})
+    office.answer, office.obey, office.denial = made.answer, made.obey, made.report(nobody, "", "M.CheckPermission")
+    made.reopen()
+    office.serve(options.port)
+
+
+if __name__ == "__main__":
+    run(_options())

@@ -1,0 +1,268 @@
+"""The National Public Service Portal behind its X-Road adapter: sessions, dossiers by number with their progress, lists.
+
+Knows the portal's documents alone (services, fields and which of them are required, dates, statuses, `error_code`), and nothing of who calls.
+What they leave open is settled strictly here: a call is taken whole or not at all, a dossier that is there must come with `isUpdating`
+True and another must not, and a login ends the account's session before it.  Its dossiers are in its notebook, and there again after a restart.
+"""
+
+import argparse
+import json
+import re
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from hub.demo.partners.catalogue import ORGANS, lists, procedure
+from hub.demo.partners.notebook import Notebook, lines
+from hub.demo.partners.office import Call, Office, Said
+
+FORWARD = "/XrdAdapter/RestService/forward/"
+DSTCODE = "VN:GOV:000.00.00.G22:vpcpdvcprovider"
+LOGIN, INTEGRATE, SHARE = "mapi/login", "mapi/integrate", "mapi/share"
+
+DOSSIER = (
+    *("MaHoSo", "MaTTHC", "TenTTHC", "MaLinhVuc", "TenLinhVuc", "LoaiDoiTuong"),
+    *("NgayTiepNhan", "NgayHenTra", "TrangThaiHoSo", "DonViXuLy"),
+)
+STEP = ("MaHoSo", "NguoiXuLy", "ThoiDiemXuLy", "NoiDungXuLy", "TrangThai")
+DATES = (
+    "NgayTiepNhan",
+    "NgayHenTra",
+    "NgayTra",
+    "NgayKetThucXuLy",
+    "ThoiDiemXuLy",
+    "NgayBatDau",
+    "NgayKetThucTheoQuyDinh",
+)
+STATUSES = frozenset(str(code) for code in range(1, 11))
+APPLICANTS = frozenset({"1", "2"})
+MOST = 100  #: entries of one call
+
+Row = Mapping[str, Any]
+
+
+class Wrong(Exception):
+    """What the portal answers a call with that it does not take."""
+
+
+@attrs.define
+class Portal:
+    """The portal's state; its threads share it."""
+
+    notebook: Notebook
+    username: str
+    password: str
+    lasts: float  #: seconds that a session lives
+    organs: frozenset[str]  #: the codes that may report
+    dossiers: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    steps: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
+    lists: dict[str, list[dict[str, Any]]] = attrs.field(factory=lists)
+    _sessions: dict[str, float] = attrs.field(factory=dict, init=False)  #: when each ends
+    _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
+
+    def remember(self) -> None:
+        """Take up what the notebook holds."""
+        for line in lines(self.notebook.path):
+            body: Any = line
+            if line["what"] == "dossier":
+                self.dossiers[body["item"]["MaHoSo"]] = body["item"]
+            elif line["what"] == "step":
+                self.steps.setdefault(body["item"]["MaHoSo"], []).append(body["item"])
+
+    def answer(self, call: Call, refuse: bool) -> Said:
+        """Answer one call; *refuse*: nothing that writes is taken."""
+        if not call.path.startswith(FORWARD):
+            return Said(404, b"no such service", "text/plain")
+        if call.query.get("dstcode") != DSTCODE or call.headers.get("dstcode", DSTCODE) != DSTCODE:
+            return _xroad(
+                "Server.ClientProxy.UnknownMember", f"Could not find addresses for {call.query.get('dstcode')}"
+            )
+        if call.method != "POST" or call.headers.get("charset", "").lower() != "utf-8":
+            return _xroad("Client.BadRequest", "POST with Charset: utf-8 is expected")
+        try:
+            body = call.json()
+            if not isinstance(body, dict):
+                return _told(-1, "Dữ liệu gửi lên không phải đối tượng JSON")
+        except ValueError:
+            return _told(-1, "Dữ liệu gửi lên không phải JSON")
+        with self._lock:
+            try:
+                return self._serve(call.path.removeprefix(FORWARD), body, refuse)
+            except Wrong as wrong:
+                self._note("refused", service=body.get("service", "login"), why=str(wrong))
+                return _told("-1", str(wrong))
+
+    def _serve(self, path: str, body: Row, refuse: bool) -> Said:
+        if path == LOGIN:
+            return self._login(body)
+        if path not in {INTEGRATE, SHARE}:
+            return Said(404, b"no such service", "text/plain")
+        session, now = body.get("session"), time.monotonic()
+        if not isinstance(session, str) or self._sessions.get(session, 0) <= now:
+            raise Wrong("Session không tồn tại hoặc đã hết hạn")
+        if body.get("madonvi") not in self.organs:
+            raise Wrong(f"Mã đơn vị không hợp lệ: madonvi = {body.get('madonvi')}")
+        service = body.get("service")
+        if path == SHARE and service in self.lists:
+            return Said.json({"error_code": "00", "result": self.lists[service]})
+        if path == INTEGRATE:
+            match service:
+                case "DongBoHoSoMC" | "CapNhatTienDoHoSoMC" if refuse:
+                    raise Wrong("Đơn vị đang bị tạm dừng tích hợp")
+                case "DongBoHoSoMC":
+                    return self._sync(body)
+                case "CapNhatTienDoHoSoMC":
+                    return self._progress(body)
+                case "TraCuuHoSo":
+                    return Said.json({"error_code": "00", "result": self._found(str(body.get("mahoso", "")))})
+                case "LayThuTuc":
+                    return Said.json({"error_code": "00", "result": procedure(str(body.get("maTTHC", "")))})
+        raise Wrong(f"Dịch vụ không tồn tại: service = {service}")
+
+    def _login(self, body: Row) -> Said:
+        if (body.get("username"), body.get("password")) != (self.username, self.password):
+            self._note("login-refused", username=body.get("username"))
+            return _told(-1, "Sai tên đăng nhập hoặc mật khẩu")
+        session = str(uuid.uuid4())
+        self._sessions = {session: time.monotonic() + self.lasts}
+        self._note("login")
+        return Said.json({"session": session, "error_code": 0})
+
+    def _sync(self, body: Row) -> Said:
+        updating = body.get("isUpdating")
+        if updating not in {"True", "False"}:
+            raise Wrong(f"isUpdating = {updating}")
+        items = _items(body, DOSSIER)
+        for item in items:
+            _require(item, "TrangThaiHoSo", STATUSES)
+            _require(item, "LoaiDoiTuong", APPLICANTS)
+            _require(item, "MaTTHC", {row["MATTHC"] for row in self.lists["LayDanhSachTTHC"]})
+            if (item["MaHoSo"] in self.dossiers) != (updating == "True"):
+                there = "đã tồn tại" if updating == "False" else "chưa tồn tại"
+                raise Wrong(f"Hồ sơ {item['MaHoSo']} {there}: isUpdating = {updating}")
+        if len({item["MaHoSo"] for item in items}) != len(items):
+            raise Wrong("Trùng MaHoSo trong data")
+        for item in items:
+            self._note("dossier", updating=updating == "True", madonvi=body["madonvi"], item=item)
+            self.dossiers[item["MaHoSo"]] = item
+        return _told("00", "Thành công")
+
+    def _progress(self, body: Row) -> Said:
+        items = _items(body, STEP)
+        for item in items:
+            _require(item, "TrangThai", STATUSES)
+            if item["MaHoSo"] not in self.dossiers:
+                raise Wrong(f"Hồ sơ {item['MaHoSo']} chưa tồn tại")
+        for item in items:
+            steps = self.steps.setdefault(item["MaHoSo"], [])
+            if item in steps:
+                self._note("step-again", item=item)
+                continue
+            self._note("step", madonvi=body["madonvi"], item=item)
+            steps.append(item)
+        return _told("00", "Thành công")
+
+    def _found(self, number: str) -> list[dict[str, Any]]:
+        if number not in self.dossiers:
+            return []
+        return [{**self.dossiers[number], "TienDo": self.steps.get(number, [])}]
+
+    def obey(self, order: Row) -> Mapping[str, object]:
+        """Answer what the portal has, or change it."""
+        with self._lock:
+            match order["do"]:
+                case "count":
+                    return self._count(order)
+                case "dossier":
+                    return {"found": self._found(order["number"])}
+                case "expire":
+                    ended, self._sessions = len(self._sessions), {}
+                    return {"ended": ended}
+                case "list":
+                    self.lists[order["service"]] = order["rows"]
+                    return {"rows": len(order["rows"])}
+        return {"error": f"no such order: {order}"}
+
+    def _count(self, order: Row) -> Mapping[str, object]:
+        """Count the dossiers of a unit (by the code that begins their number) received from a moment on and before another."""
+        since, until = order.get("since", ""), order.get("until", "9")
+        held = [
+            item
+            for number, item in self.dossiers.items()
+            if number.startswith(f"{order['unit']}-") and since <= item["NgayTiepNhan"] < until
+        ]
+        steps = sum(len(self.steps.get(item["MaHoSo"], ())) for item in held)
+        return {
+            "dossiers": len(held),
+            "by_status": dict(Counter(item["TrangThaiHoSo"] for item in held)),
+            "steps": steps,
+        }
+
+    def _note(self, what: str, **body: object) -> None:
+        self.notebook.write(what, datetime.now().astimezone(), **body)
+
+
+def _items(body: Row, required: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the entries of `data`, which have every *required* field and dates that are dates."""
+    items = body.get("data")
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        raise Wrong("data phải là danh sách")
+    if len(items) > MOST:
+        raise Wrong(f"data có quá {MOST} phần tử")
+    for item in items:
+        for field in required:
+            if not isinstance(item.get(field), str) or not item[field].strip():
+                raise Wrong(f"Thiếu trường bắt buộc: {field} ({item.get('MaHoSo')})")
+        for field in DATES:
+            if item.get(field) and not _is_date(item[field]):
+                raise Wrong(f"Sai định dạng ngày: {field} = {item[field]} ({item.get('MaHoSo')})")
+    return items
+
+
+def _is_date(text: object) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{14}", str(text)) and datetime.strptime(str(text), "%Y%m%d%H%M%S"))  # noqa: DTZ007
+    except ValueError:
+        return False
+
+
+def _require(item: Row, field: str, values: frozenset[str] | set[str]) -> None:
+    if item[field] not in values:
+        raise Wrong(f"Giá trị không hợp lệ: {field} = {item[field]} ({item['MaHoSo']})")
+
+
+def _told(code: int | str, message: str) -> Said:
+    return Said.json({"error_code": code, "message": message})
+
+
+def _xroad(kind: str, message: str) -> Said:
+    return Said(500, json.dumps({"type": kind, "message": message}).encode(), headers={"X-Road-Error": kind})
+
+
+def main() -> None:
+    """Be the portal until the orders end."""
+    parser = argparse.ArgumentParser(description="The National Public Service Portal, played.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--notebook", type=Path, required=True)
+    parser.add_argument("--username", default="h55")
+    parser.add_argument("--password", default="mat-khau-mau")
+    parser.add_argument("--session", type=float, default=1800.0, help="seconds that a session lives")
+    parser.add_argument("--organ", action="append", help="a code that may report; several times")
+    options = parser.parse_args()
+    notebook = Notebook(options.notebook)
+    organs = frozenset(options.organ or (code for code, _ in ORGANS))
+    portal = Portal(notebook, options.username, options.password, options.session, organs)
+    portal.remember()
+    denial = Said.json({"error_code": -1, "message": "Sai tên đăng nhập hoặc mật khẩu"})
+    Office(notebook, portal.answer, portal.obey, denial).serve(options.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+"""The Government's reporting system as a process of its own: takes units' sealed reports, checks them, says what became of them.
+
+Knows its own page of rules, the schema of a sealed report and the hub's certificate; nothing of the hub.  Over HTTP: `POST /reports` (multipart:
+form, unit, period, revision, report, workbook), `GET /verdicts?after=ID`.  With `--drop DIR` it looks into `DIR/out` when it is told to, and writes its
+verdicts into `DIR/in`.  It believes nothing: the seal, that the numbers add up, that the workbook is of this very report.
+"""
+
+import argparse
+import hashlib
+import json
+import threading
+import zipfile
+from collections.abc import Mapping
+from email import message_from_bytes
+from email.policy import HTTP
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.office import Call, Office, Said
+from hub.demo.protocol.signing import DS, is_sealed, signer
+
+NS = "{urn:lienthong:report:1}"
+_PROPERTY = "{http://schemas.openxmlformats.org/officeDocument/2006/custom-properties}property"
+
+
+@attrs.frozen
+class Handed:
+    """A report as it was handed in."""
+
+    fields: Mapping[str, str]
+    xml: bytes
+    xlsx: bytes | None
+
+
+class Unfit(Exception):
+    """It is not taken at all; the argument is a list of what is wrong."""
+
+
+@attrs.define
+class Reporting:
+    """What was handed in, by form, unit, period and revision, and the verdicts in their order."""
+
+    notebook: Notebook
+    hub: x509.Certificate
+    returning: list[str] = attrs.field(factory=list)  #: reasons for which the next reports are returned
+    references: dict[str, tuple[str, str]] = attrs.field(factory=dict)  #: key -> SHA-256, reference
+    verdicts: list[dict[str, Any]] = attrs.field(factory=list)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def reopen(self) -> None:
+        """Remember what stands in the notebook."""
+        for line in lines(self.notebook.path):
+            if line["what"] == "taken":
+                self.references[str(line["key"])] = (str(line["sha256"]), str(line["reference"]))
+            elif line["what"] == "verdict":
+                self.verdicts.append(dict(line["verdict"]))  # type: ignore[call-overload]
+
+    def take(self, handed: Handed, note: Any) -> tuple[str, bool]:
+        """Take a report; return its reference and whether it came before.  Raises Unfit."""
+        with self._lock:
+            return self._take(handed, note)
+
+    def _take(self, handed: Handed, note: Any) -> tuple[str, bool]:
+        root, signed_by = self._opened(handed.xml)
+        said = keys_of(root)
+        if wrong := [f"{name} khác báo cáo" for name, value in said.items() if handed.fields.get(name) != value]:
+            raise Unfit(wrong)
+        key, sha256 = "/".join(said.values()), digest(handed.xml)
+        if key in self.references:
+            before, reference = self.references[key]
+            if before != sha256:
+                raise Unfit([f"{key}: đã nộp một bản khác"])
+            note("repeated", key=key, sha256=sha256)
+            return reference, True
+        if handed.xlsx is not None and workbook_sha256(handed.xlsx) != _text(root, "Evidence"):
+            raise Unfit(["bảng tính không phải của báo cáo này"])
+        reference = f"BC-{len(self.references) + 1:06}"
+        reasons = [self.returning.pop(0)] if self.returning else list(wrong_sums(root))
+        status = "returned" if reasons else "accepted"
+        verdict = {"id": f"{len(self.verdicts) + 1:08}", **said, "status": status, "reasons": reasons}
+        note("taken", key=key, sha256=sha256, reference=reference, workbook=handed.xlsx is not None, signer=signed_by)
+        note("verdict", verdict=verdict)
+        self.references[key] = (sha256, reference)
+        self.verdicts.append(verdict)
+        return reference, False
+
+    def _opened(self, xml: bytes) -> tuple[etree._Element, str]:
+        """Return the report, and who signed it; nobody, where it has the seal alone."""
+        signed_by = ""
+        try:
+            root = etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+            if len(root.findall(f"{{{DS}}}Signature")) == 2:
+                certificate = signer(xml)
+                if certificate is None:
+                    raise Unfit(["chữ ký không đúng"])
+                signed_by = certificate.subject.rfc4514_string()
+                root.remove(root[-1])  # the seal is below the signature
+                xml = etree.tostring(root)
+            sealed = root.tag == f"{NS}Report" and is_sealed(xml, self.hub)
+        except etree.LxmlError:
+            raise Unfit(["không phải XML"]) from None
+        if not sealed:
+            raise Unfit(["niêm phong không đúng"])
+        period = root.find(f"{NS}Period")
+        if period is None or period.get("ended") != "true":
+            raise Unfit(["kỳ báo cáo chưa kết thúc"])
+        return root, signed_by
+
+
+def keys_of(root: etree._Element) -> dict[str, str]:
+    """Return what names a report."""
+    form, total, period = (root.find(f"{NS}{tag}") for tag in ("Form", "Total", "Period"))
+    assert form is not None
+    assert total is not None
+    assert period is not None
+    return {
+        "form": form.get("id", ""),
+        "unit": total.get("unit", ""),
+        "period": period.get("text", ""),
+        "revision": root.get("revision", ""),
+    }
+
+
+def wrong_sums(root: etree._Element) -> list[str]:
+    """Return what does not add up: the total of the rows, the formulas of their summands."""
+    rows = [_cells(row) for row in root.iterfind(f"{NS}Rows/{NS}Row")]
+    total, wrong = _cells(root.find(f"{NS}Total")), []
+    for column in root.iterfind(f"{NS}Columns/{NS}Column"):
+        key = column.get("key", "")
+        if key not in total:
+            continue  # a time
+        if sum(row[key] for row in rows) != total[key]:
+            wrong.append(f"cột {key}: tổng cộng {total[key]} khác tổng các dòng")
+        summands = [each.get("column", "") for each in column.iterfind(f"{NS}Summand")]
+        if summands and any(row[key] != sum(row[each] for each in summands) for row in (*rows, total)):
+            wrong.append(f"cột {key}: khác {' + '.join(summands)}")
+    return wrong
+
+
+def workbook_sha256(octets: bytes) -> str:
+    """Return the hash of the evidence that the workbook names in its properties; empty when it is no workbook."""
+    try:
+        with zipfile.ZipFile(BytesIO(octets)) as book:
+            properties = etree.fromstring(book.read("docProps/custom.xml"))
+    except (zipfile.BadZipFile, KeyError, etree.LxmlError):
+        return ""
+    named = {each.get("name"): "".join(map(str, each.itertext())) for each in properties.iter(_PROPERTY)}
+    return named.get("Evidence-SHA256", "")
+
+
+def _cells(row: etree._Element | None) -> dict[str, int]:
+    assert row is not None
+    return {cell.get("column", ""): int(cell.text or "0") for cell in row.iterfind(f"{NS}Number")}
+
+
+def _text(root: etree._Element, tag: str) -> str:
+    found = root.find(f"{NS}{tag}")
+    return "" if found is None else found.text or ""
+
+
+def parts(call: Call) -> Handed:
+    """Return what a multipart call brings.  Raises Unfit."""
+    head = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode()
+    form = message_from_bytes(head + call.body, policy=HTTP)
+    if not form.is_multipart():
+        raise Unfit(["không phải multipart/form-data"])
+    found = {str(part.get_param("name", header="content-disposition")): _octets(part) for part in form.iter_parts()}
+    if "report" not in found:
+        raise Unfit(["thiếu report"])
+    fields = {name: octets.decode() for name, octets in found.items() if name not in {"report", "workbook"}}
+    return Handed(fields, found["report"], found.get("workbook"))
+
+
+def _octets(part: Any) -> bytes:
+    octets: bytes = part.get_payload(decode=True) or b""
+    return octets
+
+
+def answering(reporting: Reporting, secret: str, office: list[Office]) -> Any:
+    """Return what the counter says to a call."""
+
+    def answer(call: Call, refuse: bool) -> Said:
+        if call.headers.get("authorization") != f"Bearer {secret}":
+            return Said.json({"error": "invalid credentials"}, 401)
+        if call.method == "GET" and call.path == "/verdicts":
+            after = call.query.get("after", "")
+            return Said.json({"verdicts": [each for each in reporting.verdicts if each["id"] > after][:20]})
+        if call.method != "POST" or call.path != "/reports":
+            return Said.json({"error": "not found"}, 404)
+        if refuse:
+            return Said.json({"errors": ["hệ thống không nhận báo cáo này"]}, 422)
+        try:
+            reference, repeated = reporting.take(parts(call), office[0].note)
+        except Unfit as unfit:
+            office[0].note("unfit", errors=unfit.args[0])
+            return Said.json({"errors": unfit.args[0]}, 422)
+        return Said.json(
+            {"reference": reference, "status": "received", "duplicate": repeated}, 200 if repeated else 201
+        )
+
+    return answer
+
+
+def look(reporting: Reporting, drop: Path, note: Any) -> int:
+    """Take what lies in `out` and is whole, and put a verdict for each into `in`; return how many there were."""
+    (drop / "in").mkdir(exist_ok=True)
+    count = 0
+    for listed in sorted((drop / "out").glob("*.sha256")):
+        files = {}
+        for line in listed.read_text().splitlines():
+            sha256, _, name = line.partition("  ")
+            octets = (drop / "out" / name).read_bytes()
+            if hashlib.sha256(octets).hexdigest() != sha256:
+                note("broken", file=name)
+                break
+            files[name.rpartition(".")[2]] = octets
+        else:
+            root = etree.fromstring(files["xml"])
+            before = len(reporting.verdicts)
+            try:
+                reporting.take(Handed(keys_of(root), files["xml"], files.get("xlsx")), note)
+                new = reporting.verdicts[before:]
+            except Unfit as unfit:
+                note("unfit", errors=unfit.args[0])
+                new = [{"id": f"u-{listed.stem}", **keys_of(root), "status": "returned", "reasons": unfit.args[0]}]
+            for verdict in new:
+                reply = drop / "in" / f"{listed.stem}.json"
+                partial = reply.with_name(reply.name + ".tmp")
+                partial.write_text(json.dumps(verdict, ensure_ascii=False))
+                partial.replace(reply)
+                count += 1
+    return count
+
+
+def run(options: argparse.Namespace) -> None:
+    """Be the system until the orders end."""
+    notebook = Notebook(options.notebook)
+    reporting = Reporting(notebook, x509.load_pem_x509_certificate(options.hub_certificate.read_bytes()))
+    reporting.reopen()
+    office: list[Office] = []
+
+    def obey(order: Mapping[str, Any]) -> Mapping[str, object]:
+        match order.get("do"):
+            case "return":
+                reporting.returning.append(str(order["reason"]))
+                return {"returning": len(reporting.returning)}
+            case "look":
+                return {"taken": look(reporting, options.drop, office[0].note)}
+            case "known":
+                return {"references": len(reporting.references), "verdicts": reporting.verdicts}
+        return {"error": f"no such order: {order}"}
+
+    secret = options.secret_file.read_text().strip()
+    office.append(Office(notebook, answering(reporting, secret, office), obey))
+    office[0].serve(options.port)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser("hub.demo.partners.govreport")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--notebook", type=Path, required=True)
+    parser.add_argument("--secret-file", type=Path, required=True)
+    parser.add_argument("--hub-certificate", type=Path, required=True)
+    parser.add_argument("--drop", type=Path)
+    run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The shared mail of the province as a process: `python -m hub.demo.partners.mailusage CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+
+Knows its accounts by number and unit, what each does in a day, and its books: how many of what, by unit, and no person.  Not the hub's
+directory, database or code.  One order: `{"do": "day", "day": "2026-11-24", "accounts": 9000}` lets the day of so many accounts pass, and
+hands in the usage of each unit, now and then twice.
+"""
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+
+from hub.demo.partners.notebook import Notebook
+from hub.demo.protocol.calling import connect, options, serve, until_answered
+from hub.demo.protocol.client import Answer, Client
+from hub.demo.protocol.signing import clock
+
+#: What the books count of a unit, by the elements of SubmitMailUsage.
+FIGURES = (
+    *("AccountsIssued", "AccountsActive", "OverQuota"),
+    *("SentInternal", "SentExternal", "ReceivedInternal", "ReceivedExternal", "RefusedSize", "OfficialDocuments"),
+)
+LARGEST = 20.0  #: megabytes that a mail may have
+NEARLY_FULL = 0.9  #: of its quota
+_ACTIVE, _INSIDE, _OFFICIAL = 0.7, 0.8, 0.02  #: how many accounts, recipients, mails are so
+_AGAIN = 4  #: every so many units are handed in twice
+
+
+def spread(units: Sequence[str], accounts: int, chance: random.Random) -> list[str]:
+    """Return the unit of each account: every unit has one while there are any, the others fall as they may."""
+    return [*units[:accounts], *chance.choices(units, k=max(0, accounts - len(units)))]
+
+
+def passed(accounts: Sequence[str], chance: random.Random) -> Mapping[str, Counter[str]]:
+    """Let a day of each of the *accounts* pass; return each unit's book.  What one sends inside, others there receive."""
+    books = {unit: Counter(dict.fromkeys(FIGURES, 0)) for unit in accounts}
+    for unit in accounts:
+        book = books[unit]
+        book["AccountsIssued"] += 1
+        book["OverQuota"] += chance.random() > NEARLY_FULL
+        book["ReceivedExternal"] += chance.choice((0, 0, 1, 2, 5))
+        if chance.random() >= _ACTIVE:
+            continue
+        book["AccountsActive"] += 1
+        for _ in range(chance.randrange(9)):
+            to = [
+                chance.choice(accounts) if chance.random() < _INSIDE else None
+                for _ in range(chance.choice((1, 1, 1, 2, 3)))
+            ]
+            if chance.expovariate(1 / 5.0) > LARGEST:
+                book["RefusedSize"] += 1
+                continue
+            book["SentExternal" if None in to else "SentInternal"] += 1
+            book["OfficialDocuments"] += chance.random() < _OFFICIAL
+            for receiver in filter(None, to):
+                books[receiver]["ReceivedInternal"] += 1
+    return books
+
+
+@attrs.define
+class SharedMail:
+    """The mail system and where it reports."""
+
+    units: tuple[str, ...]
+    client: Client
+    notebook: Notebook
+
+    def day(self, day: str, accounts: int) -> Mapping[str, object]:
+        """Let the *day* pass and hand in every unit's usage.  Returns how many messages were taken, and which were not."""
+        chance = random.Random(day)
+        books = passed(spread(self.units, accounts, chance), chance)
+        for unit, book in books.items():
+            self.notebook.write("usage", clock(), unit=unit, day=day, figures=dict(book))
+        taken, refused = 0, []
+        for number, (unit, book) in enumerate(books.items()):
+            answer = self._hand_in(f"{unit}-{day}", unit, day, book)
+            answers = [answer]
+            if number % _AGAIN == 0 and self._hand_in(f"{unit}-{day}", unit, day, book) != answer:
+                raise ValueError(f"{unit}-{day} sent twice got two answers")
+            if number % _AGAIN == 1:
+                answers.append(self._hand_in(f"{unit}-{day}-2", unit, day, book))  # the same day, told a second time
+            taken += sum(each.accepted for each in answers)
+            refused += [[unit, *each.codes] for each in answers if not each.accepted]
+        return {"accepted": taken, "refused": refused}
+
+    def _hand_in(self, message_id: str, unit: str, day: str, book: Mapping[str, int]) -> Answer:
+        """Send one unit's usage.  Unanswered after the last try."""
+        fields = {"MessageId": message_id, "OrganId": unit, "Day": day, "Usage": [{"OrganId": unit, **book}]}
+        note = {"message_id": message_id, "unit": unit}
+        answer = until_answered(partial(self.client.submit, "SubmitMailUsage", **fields), self.notebook, note)
+        self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
+        return answer
+
+
+def obey(system: SharedMail, order: Mapping[str, Any]) -> Mapping[str, object]:
+    """Carry out one order of the conductor."""
+    if order["do"] != "day":
+        raise ValueError(f"no such order: {order['do']}")
+    return system.day(order["day"], order["accounts"])
+
+
+def main() -> None:
+    """Be the shared mail until the orders end."""
+    given = options("hub.demo.partners.mailusage", sys.argv[1:])
+    with Notebook(given.notebook) as notebook:
+        system = SharedMail(tuple(given.units.split(",")), connect(given, "mail"), notebook)
+        serve(given, notebook, partial(obey, system))
+
+
+if __name__ == "__main__":
+    main()

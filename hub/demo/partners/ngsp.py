@@ -1,0 +1,277 @@
+"""The shared services behind NGSP as a process: `python -m hub.demo.partners.ngsp --port N --notebook FILE`.  Knows their documents; not the hub.
+
+A WSO2 gateway gives tokens that end and asks for one at every door; behind it are the business register, the shared categories, the
+post, the civil status register and the judicial record system, each with its own data, its own errors and its own idea of an envelope.
+The post knows an order by its customer and number: the same again is the same order, other contents are an error.
+
+Orders: `{"do": "tokens", "last": 0.5}` lets new tokens last so many seconds, `{"do": "revoke"}` ends all that were given.
+"""
+
+import argparse
+import base64
+import binascii
+import json
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import attrs
+from lxml import etree
+
+from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.office import Call, Office, Said
+
+#: The business register.  Made up: no such enterprises, no such people.
+ENTERPRISES: Mapping[str, Mapping[str, Any]] = {
+    "4600100001": {
+        "MainInformation": {
+            "ENTERPRISE_ID": 100001,
+            "ENTERPRISE_GDT_CODE": "4600100001",
+            "ENTERPRISE_TYPE_NAME": "Công ty trách nhiệm hữu hạn một thành viên",
+            "NAME": "CÔNG TY TNHH CHÈ MẪU THÁI NGUYÊN",
+            "SHORT_NAME": "CHÈ MẪU",
+            "NAME_F": None,
+            "FOUNDING_DATE": "12/03/2015",
+            "NUMBER_CHANGES": 2,
+            "ENTERPRISE_STATUS": "Đang hoạt động",
+            "LEGAL_NAMES": "Nguyễn Thị Mẫu",
+            "CAPITAL_AMOUNT": 2000000000,
+        },
+        "Representatives": {"FULL_NAME": "Nguyễn Thị Mẫu"},
+        "HOAdress": {"CityName": "Tỉnh Thái Nguyên", "AddressFullText": "Xóm Mẫu, Tỉnh Thái Nguyên"},
+        "BusinessActivity": [
+            {"CODE": "4632", "NAME": "Bán buôn thực phẩm", "IS_MAIN": "N"},
+            {"CODE": "1076", "NAME": "Sản xuất chè", "IS_MAIN": "Y"},
+        ],
+    }
+}
+CATEGORIES: Mapping[str, list[Mapping[str, Any]]] = {
+    "magioitinh": [{"Ma": "1", "Ten": "Nam"}, {"Ma": "2", "Ten": "Nữ"}, {"Ma": "3", "Ten": "Chưa xác định"}],
+    "qlvanbandieuhanhcap1": [{"MaDinhDanhCap1": "000.00.00.H55", "TenDonVi": "UBND tỉnh Thái Nguyên", "Fax": None}],
+}
+#: What an order must have (marked * in the documents), and which of it are numbers.
+ORDER_MUST: tuple[str, ...] = (
+    "customerCode",
+    "orderNumber",
+    "senderProvince",
+    "senderAddress",
+    "senderName",
+    "senderTel",
+)
+ORDER_MUST += ("receiverName", "receiverAddress", "receiverTel", "receiverProvince")
+ORDER_NUMBERS = ("codAmount", "senderProvince", "senderDistrict", "receiverProvince", "receiverDistrict")
+MODULES = {"KS", "KT", "KH", "CMC", "GH", "XNHN", "BS"}
+JOINT = {"LTKS", "LTKT", "LTKH"}
+FORM_MUST = ("loaiPhieu", "mucDich", "nycHoTen", "nycGioiTinh", "nycNgaySinh", "nycSoGiayTo", "nycLoaiGiayTo")
+
+
+@attrs.define
+class Services:
+    """The gateway and what is behind it."""
+
+    client: str
+    secret: str
+    customer: str
+    office: Office = attrs.field(init=False)
+    lasts: float = 3600.0
+    _tokens: dict[str, float] = attrs.field(factory=dict)  #: token -> until when, by the steady clock
+    _placed: dict[str, str] = attrs.field(factory=dict)  #: what was taken -> the SHA-256 of what it said
+    _lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def remember(self, notebook: Path) -> None:
+        """Take up what was placed before this process began."""
+        for line in lines(notebook):
+            if line["what"] == "placed":
+                self._placed[str(line["key"])] = str(line["sha256"])
+
+    def answer(self, call: Call, refuse: bool) -> Said:
+        """Answer at the gateway's door."""
+        if call.path == "/token":
+            return self._token(call)
+        scheme, _, token = call.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or time.monotonic() >= self._tokens.get(token, 0.0):
+            return _fault(401, 900901, "Invalid Credentials")
+        for pattern, method, serve in ROUTES:
+            found = re.fullmatch(pattern, call.path)
+            if found and call.method == method:
+                self.office.note("asked", path=call.path, sha256=digest(call.body + call.path.encode()))
+                return serve(self, call, found.groupdict(), refuse)
+        return _fault(404, 900906, "No matching resource found in the API for the given request")
+
+    def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
+        """Let tokens last as long as ordered, or end them all."""
+        match order["do"]:
+            case "tokens":
+                self.lasts = float(order["last"])
+                return {"last": self.lasts}
+            case "revoke":
+                self._tokens.clear()
+                return {"revoked": True}
+        return {"error": f"no such order: {order}"}
+
+    def _token(self, call: Call) -> Said:
+        """RFC 6749, 4.4: client credentials by HTTP Basic, each form-encoded (2.3.1)."""
+        scheme, _, basic = call.headers.get("authorization", "").partition(" ")
+        try:
+            client, _, secret = base64.b64decode(basic, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            client, secret = "", ""
+        if scheme != "Basic" or (unquote(client), unquote(secret)) != (self.client, self.secret):
+            return Said.json({"error": "invalid_client", "error_description": "Client Authentication failed."}, 401)
+        if call.method != "POST" or parse_qs(call.body.decode()).get("grant_type") != ["client_credentials"]:
+            return Said.json({"error": "unsupported_grant_type"}, 400)
+        token = secrets.token_hex(18)
+        self._tokens[token] = time.monotonic() + self.lasts
+        self.office.note("token", lasts=self.lasts)
+        said = {"access_token": token, "scope": "default", "token_type": "Bearer", "expires_in": int(self.lasts)}
+        return Said.json(said)
+
+    # --- what is behind the gateway -----------------------------------------------------------------------------------
+
+    def enterprise(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+        """`chiTietDoanhNghiep?msdn=`: what is found lies in Data; a code nobody has finds nothing."""
+        found = None if refuse else ENTERPRISES.get(call.query.get("msdn", ""))
+        if found is None:
+            return Said.json({"Data": {}, "DataCount": 0, "Status": "0", "Message": "Không tìm thấy doanh nghiệp"})
+        return Said.json({"Data": found, "DataCount": 1, "Status": "1", "Message": "success"})
+
+    def category(self, call: Call, found: Mapping[str, str], refuse: bool) -> Said:
+        """One category: its rows, bare."""
+        rows = None if refuse else CATEGORIES.get(found["category"])
+        if rows is None:
+            return Said.json({"Status": "0", "Message": "Danh mục không tồn tại"})
+        return Said.json(rows)
+
+    def categories(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+        """All categories: their codes."""
+        if refuse:
+            return Said.json({"Status": "0", "Message": "Không được phép"})
+        return Said.json([{"Ma": code, "SoBanGhi": len(rows)} for code, rows in CATEGORIES.items()])
+
+    def order(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+        """Take an order to bring a result home: once a customer and number."""
+        said = _body(call)
+        if said is None:
+            return Said.json({"status": "400", "message": "Dữ liệu không hợp lệ"})
+        wrong = [name for name in ORDER_MUST if said.get(name) in {None, ""}]
+        wrong += [name for name in ORDER_NUMBERS if name in said and not isinstance(said[name], int)]
+        if wrong or said["customerCode"] != self.customer or refuse:
+            return Said.json({"status": "400", "message": f"Sai hoặc thiếu: {', '.join(wrong) or 'customerCode'}"})
+        taken = self._place("order", f"{said['customerCode']}/{said['orderNumber']}", said)
+        if not taken:
+            return Said.json({"status": "409", "message": "orderNumber đã dùng cho đơn khác"})
+        return Said.json({"status": "200", "message": "success", "orderNumber": said["orderNumber"]})
+
+    def civil_status(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+        """Take a dossier of the civil status register (`dangKyHoTich`), or of a joint procedure (`nhanHoSoDKHT`)."""
+        said, modules = _body(call), MODULES if "hotich" in call.path else JOINT
+        if (
+            said is None
+            or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(said.get("ngayTiepNhan")))
+            or not said.get("maHoSo")
+        ):
+            return _refusal("500", "DATA_INCORRECT")
+        if not re.fullmatch(r"\d{5}", str(said.get("maDonVi"))):
+            return _refusal("106", "AGENCY_ID_INCORRECT")
+        if refuse or said.get("module") not in modules or not _form(said):
+            return _refusal("500", "DATA_INCORRECT")
+        if not self._place("civil-status", str(said["maHoSo"]), said):
+            return _refusal("500", "DATA_INCORRECT - maHoSo đã có")
+        return Said.json({"status": "1"})
+
+    def record(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+        """Take a form that requests a judicial record."""
+        said = _body(call) or {}
+        form = said.get("toKhai")
+        if (
+            refuse
+            or not isinstance(form, dict)
+            or not said.get("maHoSo")
+            or any(not form.get(name) for name in FORM_MUST)
+        ):
+            return Said.json({"statusCode": "01", "message": "Tờ khai thiếu hoặc sai thông tin"})
+        if not self._place("record", str(said["maHoSo"]), said):
+            return Said.json({"statusCode": "01", "message": "Hồ sơ đã có với nội dung khác"})
+        return Said.json(
+            {"statusCode": "00", "message": "Thành công", "id": f"LLTP-{digest(said['maHoSo'].encode())[:8]}"}
+        )
+
+    def _place(self, kind: str, key: str, said: Mapping[str, Any]) -> bool:
+        """Take it once; the same again is the same.  False: there is another of that key."""
+        name, sha256 = f"{kind}:{key}", digest(json.dumps(said, sort_keys=True, ensure_ascii=False).encode())
+        with self._lock:
+            if name in self._placed:
+                self.office.note("repeated", key=name)
+                return self._placed[name] == sha256
+            self.office.note("placed", key=name, sha256=sha256)
+            self._placed[name] = sha256
+        return True
+
+
+Serve = Callable[[Services, Call, Mapping[str, str], bool], Said]
+ROUTES: tuple[tuple[str, str, Serve], ...] = (
+    (r"/apiCSDLDKDN/1\.0/chiTietDoanhNghiep", "GET", Services.enterprise),
+    (r"/dmdc/1\.0/AllCategory", "GET", Services.categories),
+    (r"/dmdc/1\.0/Category/(?P<category>[^/]+)", "GET", Services.category),
+    (r"/apiVNPostNGSP/p1\.0/order/post", "POST", Services.order),
+    (r"/hotich/1\.0/dangKyHoTich", "POST", Services.civil_status),
+    (r"/apiLienThongKSKT/1\.0/nhanHoSoDKHT", "POST", Services.civil_status),
+    (r"/apiLyLichTuPhap/1\.0/nhanHoSoDangKy", "POST", Services.record),
+)
+
+
+def _fault(status: int, code: int, message: str) -> Said:
+    """A fault of the gateway, as WSO2 API Manager says it."""
+    return Said.json({"fault": {"code": code, "message": message, "description": message}}, status)
+
+
+def _refusal(code: str, words: str) -> Said:
+    return Said.json({"status": "0", "errorCode": code, "message": words})
+
+
+def _body(call: Call) -> dict[str, Any] | None:
+    try:
+        said = call.json()
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _form(said: Mapping[str, Any]) -> bool:
+    """Tell whether `data` is a form: XML `hotich/hoso`, or for additions (BS) JSON, each as a text."""
+    data = said.get("data")
+    if not isinstance(data, str):
+        return False
+    try:
+        if said.get("module") == "BS":
+            return isinstance(json.loads(data), dict)
+        root = etree.fromstring(data.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
+    except (ValueError, etree.XMLSyntaxError):
+        return False
+    return root.tag == "hotich" and root.find("hoso") is not None
+
+
+def main() -> None:
+    """Serve until the orders end."""
+    parser = argparse.ArgumentParser(prog="hub.demo.partners.ngsp")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--notebook", type=Path, required=True)
+    parser.add_argument("--client", default="truc-lien-thong")
+    parser.add_argument("--secret", default="mật khẩu mẫu")
+    parser.add_argument("--customer", default="TNG01")
+    given = parser.parse_args()
+    services = Services(given.client, given.secret, given.customer)
+    services.remember(given.notebook)
+    services.office = Office(
+        Notebook(given.notebook), services.answer, services.obey, denial=_fault(401, 900901, "Invalid Credentials")
+    )
+    services.office.serve(given.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The counter of a partner that is called over HTTP: its moods, its notebook, its orders.  Knows HTTP/1.1; no dialect.
+
+A partner process makes an `Office` with its routes and calls `serve`.  Whoever conducts it writes one JSON order a line to its
+standard input: `{"do": "mood", "mood": "slow", "seconds": 2, "times": 3}` sets the mood (for so many calls, or until another), every
+other order goes to the partner's own `obey`; each is answered by one line.  When the input ends, the partner ends.
+"""
+
+import json
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from hub.demo.partners.notebook import Notebook
+
+#: How an office may behave: as it should; 503; after `seconds`; doing it and closing the door without an answer; saying nothing
+#: that makes sense; not knowing the caller.  `refuse` is left to the dialect.
+MOODS = ("normal", "refuse", "unavailable", "slow", "mute", "garbage", "denied")
+
+
+@attrs.frozen
+class Call:
+    """One call as it came."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]  #: names in lower case
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body's JSON.  ValueError when it is none."""
+        return json.loads(self.body)
+
+
+@attrs.frozen
+class Said:
+    """An answer."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def json(cls, value: object, status: int = 200) -> "Said":
+        """Return *value* as JSON."""
+        return cls(status, json.dumps(value, ensure_ascii=False).encode())
+
+
+@attrs.define
+class Office:
+    """What the threads of one partner share.  `answer(call, refuse)` is the dialect's: *refuse* asks it to turn the call down."""
+
+    notebook: Notebook
+    answer: Callable[[Call, bool], Said]
+    obey: Callable[[Mapping[str, Any]], Mapping[str, object]] = lambda order: {"error": f"no such order: {order}"}
+    denial: Said = attrs.field(factory=lambda: Said.json({"error": "invalid credentials"}, 401))  #: the mood `denied`
+    _mood: str = attrs.field(default="normal", init=False)
+    _seconds: float = attrs.field(default=0.0, init=False)
+    _times: int | None = attrs.field(default=None, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def note(self, what: str, **body: object) -> None:
+        """Write a line in the partner's own file: on disk before anybody hears of it."""
+        self.notebook.write(what, datetime.now(UTC), **body)
+
+    def serve(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on the loopback *port* (0: any) and obey until the orders end."""
+        server = _Server(("127.0.0.1", port), _Counter)
+        server.office = self
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        self._say({"ready": True, "port": server.server_address[1]})
+        for line in sys.stdin:
+            order = json.loads(line)
+            self._say(self._set(order) if order.get("do") == "mood" else self.obey(order))
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        self.notebook.close()
+
+    def _set(self, order: Mapping[str, Any]) -> Mapping[str, object]:
+        if order["mood"] not in MOODS:
+            return {"error": f"no such mood: {order['mood']}"}
+        with self._lock:
+            self._mood, self._seconds = order["mood"], float(order.get("seconds", 0))
+            self._times = order.get("times")
+        return {"mood": order["mood"]}
+
+    def mood(self) -> tuple[str, float]:
+        """Return the mood of this call, and how many seconds it takes."""
+        with self._lock:
+            mood, seconds = self._mood, self._seconds
+            if self._times is not None:
+                self._times -= 1
+                if self._times <= 0:
+                    self._mood, self._times = "normal", None
+        return mood, seconds
+
+    @staticmethod
+    def _say(answer: Mapping[str, object]) -> None:
+        print(json.dumps(answer, ensure_ascii=False), flush=True)
+
+
+class _Server(ThreadingHTTPServer):
+    office: Office
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that hangs up is no news."""
+
+
+class _Counter(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def _take(self) -> None:
+        office = self.server.office
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = Call(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
+        mood, seconds = office.mood()
+        if mood == "slow":
+            time.sleep(seconds)
+        match mood:
+            case "unavailable":
+                said = Said(503, b"down for maintenance", "text/plain")
+            case "garbage":
+                said = Said(200, b"<html>\xff not what you asked for", "text/html")
+            case "denied":
+                said = office.denial
+            case _:
+                said = office.answer(call, mood == "refuse")
+        if mood == "mute":
+            self.close_connection = True
+            return
+        self.send_response(said.status)
+        for name, value in {"Content-Type": said.content_type, **said.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(said.body)))
+        self.end_headers()
+        self.wfile.write(said.body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _take
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the notebook tells."""

@@ -1,0 +1,162 @@
+"""Officers of one-stop units as a process: `python -m hub.demo.partners.officer CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+
+Knows what its officers ask national shared services for and order there, and its own book of it: which call, for which dossier, answered
+under which id; of a person nothing.  Not the hub's directory, database or code.  Orders, each about so many dossiers, of each unit in turn:
+
+* `{"do": "ask", "day": "2026-11-24", "dossiers": 4}`: enterprises, some of which nobody knows, categories, citizens;
+* `{"do": "place", "day": "2026-11-24", "dossiers": 4}`: results to be brought home, civil status dossiers, judicial records.
+
+Every fourth is called twice under its MessageId, and of what is placed every other one again under another, as if the first were forgotten.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+import attrs
+
+from hub.demo.partners.notebook import Notebook
+from hub.demo.protocol.calling import connect, options, serve, until_answered
+from hub.demo.protocol.client import Client, why_not
+from hub.demo.protocol.signing import clock
+
+#: Whom and what they ask for: made up, as the services' registers are.
+NOBODY, NO_ENTERPRISE = "Người Không Có", "4600999999"  #: in no register
+ENTERPRISES = ("4600100001", "4600100001", NO_ENTERPRISE)
+CATEGORIES = ("magioitinh", None, "qlvanbandieuhanhcap1")
+CITIZENS = (("019085000001", "Nguyễn Văn Mẫu"), ("019190000002", "Trần Thị Thử"), ("019085000001", NOBODY))
+_AGAIN = 4  #: every so many calls one is made twice
+
+Call = tuple[str, Mapping[str, object]]
+
+
+def questions(number: int) -> Iterator[Call]:
+    """Yield what an officer asks, the *number*-th time."""
+    citizen, name = CITIZENS[number % len(CITIZENS)]
+    yield "LookupEnterprise", {"EnterpriseCode": ENTERPRISES[number % len(ENTERPRISES)]}
+    yield "LookupCategory", {"Category": CATEGORIES[number % len(CATEGORIES)]}
+    yield "VerifyCitizen", {"CitizenId": citizen, "FullName": name}
+
+
+def orders(dossier: str, day: date) -> Iterator[Call]:
+    """Yield what an officer has done about a *dossier*: its result brought home, it registered, its owner's record asked for."""
+    yield (
+        "OrderPostalReturn",
+        {
+            "OrderNumber": dossier,
+            "SenderName": "Một cửa (mẫu)",
+            "SenderAddress": "Số 1 đường Mẫu",
+            "SenderTel": "0208000000",
+            "SenderProvince": 25,
+            "ReceiverName": "Trần Thị Thử",
+            "ReceiverAddress": "Xóm Mẫu",
+            "ReceiverTel": "0911222333",
+            "ReceiverProvince": 25,
+        },
+    )
+    form = "<hotich><hoso><nksHoTen>Hoàng Bé Mẫu</nksHoTen></hoso></hotich>"
+    yield "RegisterCivilStatus", {"Commune": "05431", "Module": "KS", "ReceivedOn": f"{day}", "Data": form}
+    yield (
+        "RequestJudicialRecord",
+        {
+            "RecordType": "1",
+            "RecordPurpose": "Xin việc",
+            "FullName": "Nguyễn Văn Mẫu",
+            "Gender": "1",
+            "BornOn": "1985",
+            "IdType": "3",
+            "IdNumber": "019085000001",
+        },
+    )
+
+
+def right(fields: Mapping[str, object], said: Any) -> bool:
+    """Tell whether what is *said* to a call is what the officer knows already: who is in no register is not found there."""
+    if "CitizenId" in fields:
+        return said.Exists is (fields["FullName"] != NOBODY)
+    return said.Report.IsSuccess is (fields.get("EnterpriseCode") != NO_ENTERPRISE)
+
+
+@attrs.define
+class Officers:
+    """The officers of some units, and their book."""
+
+    units: tuple[str, ...]
+    client: Client
+    notebook: Notebook
+    _called: int = 0
+
+    def ask(self, day: date, dossiers: int) -> Mapping[str, object]:
+        """Ask.  Returns how many calls were answered, how many refused, and which are not what they must be."""
+        return self._all(
+            (unit, dossier, call, "")
+            for number, (unit, dossier) in enumerate(self._some(day, dossiers))
+            for call in questions(number)
+        )
+
+    def place(self, day: date, dossiers: int) -> Mapping[str, object]:
+        """Order.  Returns what `ask` does."""
+        return self._all(
+            (unit, dossier, call, dossier)
+            for number, (unit, dossier) in enumerate(self._some(day, dossiers))
+            for call in orders(dossier, day)
+            for _ in range(1 + number % 2)
+        )
+
+    def _some(self, day: date, dossiers: int) -> Iterator[tuple[str, str]]:
+        for number, unit in enumerate(islice(cycle(self.units), dossiers)):
+            yield unit, f"{unit}-{day:%y%m%d}-{number // len(self.units):04}"
+
+    def _all(self, calls: Iterable[tuple[str, str, Call, str]]) -> Mapping[str, object]:
+        wrong: list[str] = []
+        answered = refused = 0
+        for unit, dossier, (operation, fields), does in calls:
+            who = {"OrganId": unit, "Officer": f"{unit}.canbo", "Purpose": "Giải quyết hồ sơ", "Dossier": dossier}
+            said = self._say(operation, {**who, **fields}, does)
+            answered += said.Report.IsSuccess
+            refused += not said.Report.IsSuccess
+            if not right(fields, said):
+                wrong.append(f"{operation} of {unit}: {', '.join(why_not(said.Report)) or 'another answer'}")
+        return {"answered": answered, "refused": refused, "wrong": wrong}
+
+    def _say(self, operation: str, fields: Mapping[str, object], does: str) -> Any:
+        """Make one call, now and then twice; return the last answer.  Unanswered after the last try."""
+        self._called += 1
+        unit = fields["OrganId"]
+        note = {"operation": operation, "unit": unit, "message_id": f"{unit}-{self._called:05}", "does": does}
+        said = self._once(note, fields)
+        return said if self._called % _AGAIN else self._once(note, fields)
+
+    def _once(self, note: Mapping[str, Any], fields: Mapping[str, object]) -> Any:
+        call = partial(self.client.ask, note["operation"], **fields, MessageId=note["message_id"])
+        said = until_answered(call, self.notebook, note)
+        codes = why_not(said.Report)
+        self.notebook.write("answered", clock(), **note, accepted=not codes, lookup=said.LookupId, codes=codes)
+        return said
+
+
+def obey(officers: Officers, order: Mapping[str, Any]) -> Mapping[str, object]:
+    """Carry out one order of the conductor."""
+    day, dossiers = date.fromisoformat(order["day"]), order["dossiers"]
+    match order["do"]:
+        case "ask":
+            return officers.ask(day, dossiers)
+        case "place":
+            return officers.place(day, dossiers)
+        case other:
+            raise ValueError(f"no such order: {other}")
+
+
+def main() -> None:
+    """Be the officers until the orders end."""
+    given = options("hub.demo.partners.officer", sys.argv[1:])
+    with Notebook(given.notebook) as notebook:
+        officers = Officers(tuple(given.units.split(",")), connect(given, "lookups"), notebook)
+        serve(given, notebook, partial(obey, officers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""An official's signing tool as a program of its own: signs an XML document, XAdES-B and enveloped, with a key that only this person has.
+
+Knows signxml and two PEM files; nothing of the hub.  Whoever really signs has the key on a token, and a tool with windows.
+"""
+
+import argparse
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from lxml import etree
+from signxml import DigestAlgorithm, SignatureConstructionMethod, SignatureMethod
+from signxml.xades import XAdESSigner
+
+
+def sign(document: bytes, key: bytes, certificate: bytes) -> bytes:
+    """Return *document* with one signature more, its last child; *key* and *certificate* are PEM.  ValueError, lxml's errors."""
+    signer = XAdESSigner(
+        method=SignatureConstructionMethod.enveloped,
+        signature_algorithm=SignatureMethod.RSA_SHA256,
+        digest_algorithm=DigestAlgorithm.SHA256,
+    )
+    root = etree.fromstring(document, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    secret = load_pem_private_key(key, password=None)
+    signed = signer.sign(root, key=secret, cert=[x509.load_pem_x509_certificate(certificate)])  # type: ignore[arg-type]  # RSA
+    return etree.tostring(signed, encoding="UTF-8", xml_declaration=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser("hub.demo.partners.official")
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("document", type=Path)
+    parser.add_argument("signed", type=Path)
+    options = parser.parse_args()
+    options.signed.write_bytes(
+        sign(options.document.read_bytes(), options.key.read_bytes(), options.certificate.read_bytes())
+    )
+
+
+if __name__ == "__main__":
+    main()

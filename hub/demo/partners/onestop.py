@@ -1,0 +1,193 @@
+"""The one-stop software of some units as a process: `python -m hub.demo.partners.onestop CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+
+Knows its own key, units, dossiers and notebook, the hub's address and certificate; not the hub's directory, database or code.  Who
+conducts it writes one JSON order a line to its standard input and reads one answer a line; when that input ends, it ends.  Orders:
+
+* `{"do": "day", "day": "2026-11-24", "new": 5}`: a day's work: so many new dossiers a unit, the others go on; all is told, some twice;
+* `{"do": "spoil"}`: calls that must be refused, each with what it must be refused for and what it was;
+* `{"do": "statistic", "unit": U, "month": "2026-11", "numbers": {...}}`: declares a month;
+* `{"do": "report", "unit": U, "period": P, "from": DAY, "to": DAY, "wrong": COLUMN}`: hands the unit's own figures in, one too many in that
+  column, and asks the hub where they differ from its count;
+* `{"do": "look", "unit": U, "dossier": D}`: what the hub knows of a dossier;
+* `{"do": "count", "from": DAY, "to": DAY}`: what it counts itself, by unit; `{"do": "dossiers"}`: its books.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from functools import partial
+from typing import Any
+
+import attrs
+from zeep.exceptions import Fault
+
+from hub.demo.partners.notebook import Notebook
+from hub.demo.plan.dossiers import Dossier, counted
+from hub.demo.protocol.calling import connect, options, serve, until_answered
+from hub.demo.protocol.client import Answer, Client
+from hub.demo.protocol.signing import clock
+
+_AGAIN = 3  #: every so many messages one is sent twice
+
+
+@attrs.define
+class OneStop:
+    """One system and its books."""
+
+    units: tuple[str, ...]
+    client: Client
+    notebook: Notebook
+    reports: Callable[[], Client]  #: opens the connection to the hub's reports
+    dossiers: list[Dossier] = attrs.field(factory=list)
+    _sent: int = 0
+
+    def work(self, today: date, new: int) -> Mapping[str, object]:
+        """Do a day's work and tell it.  Returns how many messages were taken, and which were not."""
+        refused: list[object] = []
+        taken = 0
+        for unit in self.units:
+            before = len(self.dossiers)
+            self.dossiers += [Dossier(unit, before + number, today) for number in range(new)]
+            for operation, fields in self._told(unit, today):
+                answer = self._send(operation, OrganId=unit, **fields)
+                taken += answer.accepted
+                if not answer.accepted:
+                    refused.append([operation, unit, *answer.codes])
+        return {"accepted": taken, "refused": refused}
+
+    def _told(self, unit: str, today: date) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """Yield the calls that tell of the unit's day: steps first in every other one, so that either may come before the other."""
+        moved = [(each, step) for each in self.dossiers if each.unit == unit for step in each.steps(today)]
+        states = [each.state() for each, step in moved if step.told != "progress"]
+        steps = [each.progress(step, today) for each, step in moved if step.told != "sync"]
+        calls = [("SyncDossiers", {"HoSo": states}), ("UpdateDossierProgress", {"TienDo": steps})]
+        if today.day % 2:
+            calls.reverse()
+        yield from ((operation, fields) for operation, fields in calls if any(fields.values()))
+        quiet = [each.state() for each in self.dossiers if each.unit == unit and each.day != today and each.status]
+        if quiet:
+            yield "SyncDossiers", {"HoSo": quiet[-2:]}  # told again, though nothing has changed
+
+    def _send(self, operation: str, **fields: object) -> Answer:
+        """Send one message, now and then twice.  Unanswered after the last try; ValueError when the hub contradicts itself."""
+        self._sent += 1
+        message_id = f"{fields['OrganId']}-{self._sent:05}"
+        answer = self._until_answered(operation, MessageId=message_id, **fields)
+        if answer.accepted and not self._sent % _AGAIN:
+            again = self._until_answered(operation, MessageId=message_id, **fields)
+            if again != answer:
+                raise ValueError(f"{message_id} sent twice got two answers: {answer} and {again}")
+        return answer
+
+    def _until_answered(self, operation: str, **fields: object) -> Answer:
+        note = {"operation": operation, "message_id": fields["MessageId"], "unit": fields["OrganId"]}
+
+        def call() -> Answer:
+            self.notebook.write("sending", clock(), **note, fields=fields)
+            return self.client.submit(operation, **fields)
+
+        answer = until_answered(call, self.notebook, note)
+        self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
+        return answer
+
+    def spoil(self) -> Iterator[tuple[str, Answer]]:
+        """Send what must be refused; yield the code it must be refused with, and what the hub said."""
+        unit, known = self.units[0], self.dossiers[0].state()
+        for expected, changes in (
+            ("R.HoSo[1].TrangThaiHoSo", {"TrangThaiHoSo": "77"}),
+            ("T.HoSo[1].NgayTiepNhan", {"NgayTiepNhan": "20260230080000"}),
+            ("N.HoSo[1].NgayKetThucXuLy", {"TrangThaiHoSo": "9", "NgayKetThucXuLy": None, "NgayTra": None}),
+            ("M.HoSo[1].NgayKetThucXuLy", {"TrangThaiHoSo": "9", "NgayKetThucXuLy": "20200101000000"}),
+        ):
+            yield expected, self._send("SyncDossiers", OrganId=unit, HoSo=[{**known, **changes}])
+        yield "M.HoSo[2].MaHoSo", self._send("SyncDossiers", OrganId=unit, HoSo=[known, known])
+        yield "sender-not-allowed", self._send("SyncDossiers", OrganId="000.00.00.G22", HoSo=[known])
+        yield "contract-broken", self._send("SyncDossiers", OrganId=unit, HoSo=[{**known, "NgayTiepNhan": "hôm nay"}])
+
+    def declare(self, unit: str, month: str, numbers: Mapping[str, int]) -> Answer:
+        """Declare the *numbers* of *month* (`2026-11`)."""
+        year, _, number = month.partition("-")
+        fields = {"Year": int(year), "Month": int(number), "IsMonthStatistic": True, **numbers}
+        return self._send("SubmitStatistic", OrganId=unit, MStatistic={**fields, "OrganizationInchargeIdlevel1": unit})
+
+    def report(self, unit: str, period: str, days: tuple[date, date], wrong: str) -> Mapping[str, object]:
+        """Hand in what the books say of *unit* on these *days*, one too many in the column *wrong*; return what the hub makes of it."""
+        client, book = self.reports(), dict(self.count(*days)[unit])
+        book[wrong] = book.get(wrong, 0) + 1
+        asked = {"OrganId": unit, "Form": "dossiers", "Period": period}
+        cells = [{"Column": column, "Number": number} for column, number in book.items()]
+        figures = [{"OrganId": unit, "Cell": cells}]
+        note = {"operation": "SubmitWorkloadReport", "message_id": f"{unit}-{period}", "unit": unit}
+
+        def call() -> Answer:
+            return client.submit(
+                "SubmitWorkloadReport",
+                MessageId=note["message_id"],
+                **asked,
+                DeclaredBy="Cán bộ (mẫu)",
+                Figures=figures,
+            )
+
+        answer = until_answered(call, self.notebook, note)
+        self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
+        if not answer.accepted:
+            return {"accepted": False, "codes": answer.codes}
+        found = until_answered(lambda: client.ask("GetReconciliation", **asked), self.notebook, note)
+        unequal = [cell for cell in found.Cell if cell.Verdict != "equal"]
+        told = [[cell.OrganId, cell.Column, int(cell.Declared), int(cell.Counted)] for cell in unequal]
+        return {"accepted": True, "codes": (), "cells": len(found.Cell), "unequal": told}
+
+    def look(self, dossier: str, unit: str | None) -> Mapping[str, object]:
+        """Ask the hub for one dossier."""
+        try:
+            found = self.client.ask("GetDossier", MaHoSo=dossier, OrganId=unit)
+        except Fault as fault:
+            return {"codes": self.client.codes(fault)}
+        return {
+            "unit": found.OrganId,
+            "status": found.TrangThai,
+            "state": found.HoSo and found.HoSo.TrangThaiHoSo,
+            "history": [update.TrangThai for update in found.LichSu.LanCapNhat],
+        }
+
+    def count(self, first: date, last: date) -> Mapping[str, Mapping[str, int]]:
+        """Return what each unit's books say of the days *first* to *last*."""
+        return {unit: counted([d for d in self.dossiers if d.unit == unit], first, last) for unit in self.units}
+
+
+def obey(system: OneStop, order: Mapping[str, Any]) -> Mapping[str, object]:
+    """Carry out one order of the conductor."""
+    match order["do"]:
+        case "day":
+            return system.work(date.fromisoformat(order["day"]), order["new"])
+        case "spoil":
+            return {"spoilt": [[code, answer.accepted, *answer.codes] for code, answer in system.spoil()]}
+        case "statistic":
+            return attrs.asdict(system.declare(order["unit"], order["month"], order["numbers"]))
+        case "report":
+            days = date.fromisoformat(order["from"]), date.fromisoformat(order["to"])
+            return system.report(order["unit"], order["period"], days, order["wrong"])
+        case "look":
+            return system.look(order["dossier"], order.get("unit"))
+        case "count":
+            found = system.count(date.fromisoformat(order["from"]), date.fromisoformat(order["to"]))
+            system.notebook.write("counted", clock(), first=order["from"], last=order["to"], units=found)
+            return found
+        case "dossiers":
+            return {each.code: [each.unit, each.status, list(each.reached)] for each in system.dossiers}
+        case other:
+            raise ValueError(f"no such order: {other}")
+
+
+def main() -> None:
+    """Be the one-stop software until the orders end."""
+    given = options("hub.demo.partners.onestop", sys.argv[1:])
+    with Notebook(given.notebook) as notebook:
+        system = OneStop(
+            tuple(given.units.split(",")), connect(given, "dossiers"), notebook, partial(connect, given, "reports")
+        )
+        serve(given, notebook, partial(obey, system))
+
+
+if __name__ == "__main__":
+    main()

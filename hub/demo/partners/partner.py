@@ -1,0 +1,291 @@
+"""One partner system as a process: `python -m hub.demo.partners.partner CODE ...`.  Speaks only SOAP over mutual TLS with the hub.
+
+Knows its own key, units and notebook, the hub's address and certificate; not the hub's directory, database or code.  Who conducts it
+writes one JSON order a line to its standard input and reads one answer a line; when that input ends, the partner ends.
+"""
+
+import argparse
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub.demo.partners.letterbox import Delivered, Letterbox, Shelf, tls_server
+from hub.demo.partners.notebook import Notebook, digest
+from hub.demo.plan import agenda, packets
+from hub.demo.protocol.calling import parser_of
+from hub.demo.protocol.client import Answer, Client, Unanswered, Wire
+from hub.demo.protocol.reading import read
+from hub.demo.protocol.signing import SOAP, WSSE, Identity, WireSignature, clock, seal
+
+#: What the units answer to a new document, by how they work; its number decides which.
+COURSES = {
+    "mixed": (("01", "03", "04", "05", "06"), ("01", "02"), ("01", "03"), ("01", "03", "05", "06"), ("01", "03", "04")),
+    "busy": (
+        ("01", "03", "04", "05", "06"),
+        ("01", "03", "04", "06"),
+        ("01", "03", "04", "05"),
+        ("01", "03", "05", "06"),
+    ),
+}
+#: What they answer to the answer to an invitation: it is taken note of.
+FILED = ("03",)
+#: What they answer to a recall, an update, a replacement and to a sender who asks for it back.
+AGREED = {"recall": ("15",), "update": ("15",), "replacement": ("01", "03"), "13": ("15",)}
+MEANINGS = {
+    "01": "Đã đến",
+    "02": "Từ chối tiếp nhận",
+    "03": "Đã tiếp nhận",
+    "04": "Phân công",
+    "05": "Đang xử lý",
+    "06": "Hoàn thành",
+    "15": "Đồng ý",
+}
+
+_POLL = 0.4  #: seconds between two rounds of fetching
+_TRIES = 20
+_PAUSE = 0.5  #: seconds before the same is sent again
+
+
+@attrs.define
+class Partner:
+    """What the threads of one partner share."""
+
+    code: str
+    units: tuple[str, ...]  #: the units it fetches and answers for
+    hub: str  #: address of the SOAP port
+    wire: Wire
+    identity: Identity
+    certificate: x509.Certificate  #: the hub's
+    notebook: Notebook
+    shelf: Shelf
+    courses: tuple[tuple[str, ...], ...] = COURSES["mixed"]
+    desk: "queue.Queue[bytes]" = attrs.field(factory=queue.Queue)  #: what arrived and is to be answered
+    stopping: threading.Event = attrs.field(factory=threading.Event)
+    _had: dict[tuple[str, str], tuple[str, ...]] = attrs.field(factory=dict)  #: document -> the units here that got it
+
+    def client(self, spoil: str | None = None) -> Client:
+        """Return a new connection; *spoil* names what is wrong with it on purpose."""
+        return Client(self.hub, self.wire, SPOILS[spoil](self))
+
+    def send(self, client: Client, packet: bytes, message_id: str | None, operation: str = "SendDocument") -> Answer:
+        """Send until there is an answer, and note it.  Unanswered after the last try."""
+        note: dict[str, object] = {
+            "message_id": message_id or digest(packet),
+            "sha256": digest(packet),
+            "size": len(packet),
+        }
+        for left in reversed(range(_TRIES)):
+            self.notebook.write("sending", clock(), **note)
+            try:
+                answer = client.send(packet, message_id, operation)
+            except Unanswered as error:
+                self.notebook.write("unanswered", clock(), **note, problem=str(error))
+                if not left or self.stopping.wait(_PAUSE):
+                    raise
+                continue
+            about = attrs.asdict(read(packet)) if answer.accepted else None
+            self.notebook.write(
+                "sent", clock(), **note, **attrs.asdict(answer), about=about, calendar=about and agenda.noted(packet)
+            )
+            return answer
+        raise AssertionError("unreachable")
+
+    def fetch_rounds(self) -> None:
+        """Fetch and confirm for every unit, round after round."""
+        client = self.client()
+        while not self.stopping.wait(_POLL):
+            for unit in self.units:
+                try:
+                    self._fetch(client, unit)
+                except Unanswered as error:
+                    self.notebook.write("unanswered", clock(), problem=str(error))
+
+    def _fetch(self, client: Client, unit: str) -> None:
+        for document_id in client.pending(unit):
+            got = client.fetch(document_id)
+            if self.shelf.take(Delivered(got.document_id, got.content), "fetch"):
+                self.desk.put(got.content)
+            refused = client.confirm(document_id, unit)
+            self.notebook.write("confirmed", clock(), document_id=document_id, unit=unit, codes=refused)
+
+    def answer_documents(self) -> None:
+        """Answer what arrived with statuses, in its order, until the partner stops."""
+        client = self.client()
+        while not self.stopping.is_set():
+            try:
+                content = self.desk.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            # Both operations take a status; without a MessageId the hub takes the SHA-256.
+            for packet, operation in zip(self._answers(content), cycle(("UpdateTraces", "SendDocument"))):
+                if not self.stopping.is_set():
+                    self.send(client, packet, None, operation)
+            for reply in agenda.replies(content, self.units, clock()):
+                if not self.stopping.is_set():
+                    self.send(client, reply, None)
+            self.desk.task_done()
+
+    def _answers(self, content: bytes) -> Iterator[bytes]:
+        """Yield the status packets that this partner's units send about *content*."""
+        about = read(content)
+        ours = [unit for unit in about.recipients if unit in self.units]
+        self.notebook.write("opened", clock(), about=attrs.asdict(about), units=ours)
+        document = (about.sender, about.document_id)
+        if about.status == "13":
+            units, course = self._had.get(document, ()), AGREED["13"]
+        elif about.kind == "status":
+            return
+        elif about.kind == "document":
+            chosen = self.courses[zlib.crc32(about.code.encode()) % len(self.courses)]
+            units, course = tuple(ours), FILED if agenda.is_reply(content) else chosen
+            self._had[document] = units
+        else:
+            units, course = tuple(ours), AGREED[about.kind]
+        organ = about.answered or about.sender
+        answered = packets.Answered(organ, about.code, about.promulgation_date, about.document_id)
+        for unit in units:
+            for status in course:
+                yield packets.status(unit, status, answered, at=clock(), description=MEANINGS[status])
+
+
+def _well(partner: Partner) -> WireSignature:
+    return WireSignature(partner.identity, partner.certificate)
+
+
+def _changed(envelope: etree._Element) -> None:
+    """Change what was signed."""
+    for element in envelope.iterfind(f"{{{SOAP}}}Body/*/*"):
+        element.text = (element.text or "")[:-8]
+
+
+def _moved(envelope: etree._Element) -> None:
+    """Wrap: keep the signed Body in the Header, and put another where it was."""
+    body = envelope[-1]
+    twin = etree.fromstring(etree.tostring(body))
+    twin.attrib.clear()
+    envelope.append(twin)
+    etree.SubElement(envelope[0], "{urn:elsewhere}Kept").append(body)
+
+
+def _halved(envelope: etree._Element) -> None:
+    """Drop the Timestamp that was signed with the Body."""
+    security = envelope.find(f"{{{SOAP}}}Header/{{{WSSE}}}Security")
+    for element in [] if security is None else list(security):
+        if etree.QName(element).localname == "Timestamp":
+            element.getparent().remove(element)  # type: ignore[union-attr]  # it has the parent it was found in
+
+
+#: What can be wrong with a call on purpose.
+SPOILS: Mapping[str | None, Any] = {
+    None: _well,
+    "unsigned": lambda _partner: None,
+    "changed": lambda partner: attrs.evolve(_well(partner), tamper=_changed),
+    "moved": lambda partner: attrs.evolve(_well(partner), tamper=_moved),
+    "halved": lambda partner: attrs.evolve(_well(partner), tamper=_halved),
+    "stale": lambda partner: attrs.evolve(_well(partner), lag=timedelta(hours=2)),
+}
+
+
+def obey(partner: Partner, order: Mapping[str, Any], clients: dict[str | None, Client]) -> Mapping[str, object]:
+    """Carry out one order of the conductor."""
+    match order["do"]:
+        case "send":
+            client = _client(partner, clients, order["spoil"])
+            packet = Path(order["file"]).read_bytes()
+            if order["sealed"]:
+                packet = seal(packet, partner.identity)
+            try:
+                return attrs.asdict(partner.send(client, packet, order["message_id"], order["operation"]))
+            except Unanswered as error:
+                return {"accepted": False, "codes": ["unanswered", str(error)]}
+        case "traces":
+            return {"traces": len(_client(partner, clients, None).traces(order["unit"]))}
+        case "idle":
+            return {"waiting": partner.desk.unfinished_tasks}
+        case other:
+            raise ValueError(f"no such order: {other}")
+
+
+def _client(partner: Partner, clients: dict[str | None, Client], spoil: str | None) -> Client:
+    if spoil not in clients:
+        clients[spoil] = partner.client(spoil)
+    return clients[spoil]
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = parser_of("hub.demo.partners.partner")
+    parser.add_argument("--units", default="", help="codes, separated by commas")
+    parser.add_argument("--courses", choices=sorted(COURSES), default="mixed", help="how its units work")
+    parser.add_argument("--listen", type=int, help="the port where it is pushed to; without it, it fetches")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Be the partner until the orders end."""
+    identity = Identity.load(options.key, options.certificate)
+    certificate = x509.load_pem_x509_certificate(options.hub_certificate.read_bytes())
+    notebook = Notebook(options.notebook)  # closed only at an orderly end: a thread may still be writing
+    partner = Partner(
+        code=options.code,
+        units=tuple(filter(None, options.units.split(","))),
+        hub=options.hub,
+        wire=Wire(options.key, options.certificate, options.ca),
+        identity=identity,
+        certificate=certificate,
+        notebook=notebook,
+        shelf=Shelf.reopen(notebook),
+        courses=COURSES[options.courses],
+    )
+    threads = [threading.Thread(target=partner.answer_documents, daemon=True)]
+    letterbox = None
+    if options.listen is None:
+        threads.append(threading.Thread(target=partner.fetch_rounds, daemon=True))
+    else:
+        tls = tls_server(options.key, options.certificate, options.ca)
+        tell = lambda delivered: partner.desk.put(delivered.content)  # noqa: E731
+        letterbox = Letterbox(("127.0.0.1", options.listen), tls, identity, certificate, partner.shelf, tell)
+        threads.append(threading.Thread(target=letterbox.serve_forever, args=(0.05,), daemon=True))
+    for thread in threads:
+        thread.start()
+    notebook.write("started", clock(), code=partner.code)
+    _say({"ready": True})
+    clients: dict[str | None, Client] = {}
+    for line in sys.stdin:
+        _say(obey(partner, json.loads(line), clients))
+    partner.stopping.set()
+    if letterbox is not None:
+        letterbox.shutdown()
+        letterbox.server_close()
+    for thread in threads:
+        thread.join()
+    notebook.write("stopped", clock(), code=partner.code)
+    notebook.close()
+
+
+def _say(answer: Mapping[str, object]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+def _die(failure: threading.ExceptHookArgs) -> None:
+    """A partner with a dead thread is no partner: end the process, loudly."""
+    traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.excepthook = _die
+    run(_options(sys.argv[1:]))

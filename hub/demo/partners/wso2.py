@@ -1,0 +1,208 @@
+"""A provincial exchange behind WSO2 API Manager as a process: `python -m hub.demo.partners.wso2`.
+
+Knows Quảng Nam's calls, OAuth2 client credentials whose tokens end, and the answers of gateway and exchange; no hub.  Orders: `put FILE`
+lets a packet wait for the hub; `fault CODE [TIMES]` answers the next packets by that code; `withhold ID`, `give ID`; `double` lists every
+document twice; `expire` ends all tokens; `documents` tells how far each is.
+"""
+
+import argparse
+import base64
+import json
+import secrets
+import threading
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import attrs
+
+from hub.demo.mail.pigeonholes import Item, Pigeonholes
+from hub.demo.partners.notebook import Notebook, digest
+from hub.demo.partners.office import Call, Office, Said
+from hub.demo.plan.packets import HANOI
+from hub.demo.protocol.reading import read
+
+STATES = {"INITIAL", "PROCESSING", "DONE", "FAIL"}
+_API = "/truclienthong/v1.0.0"
+
+
+@attrs.define
+class Exchange:
+    """What the threads of gateway and exchange share."""
+
+    options: argparse.Namespace
+    office: Office
+    holes: Pigeonholes
+    faults: list[str] = attrs.field(factory=list)
+    withheld: set[str] = attrs.field(factory=set)
+    doubling: bool = False
+    tokens: dict[str, datetime] = attrs.field(factory=dict)  #: -> when it ends
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def answer(self, call: Call, refuse: bool) -> Said:
+        """Answer one call."""
+        if call.path == "/token":
+            return self._token(call)
+        if not call.path.startswith(f"{_API}/"):
+            return _fault(404, "404", "No matching resource found")
+        kind, _, token = call.headers.get("authorization", "").partition(" ")
+        with self.lock:
+            until = self.tokens.get(token)
+        if kind != "Bearer" or until is None:
+            return _fault(401, "900901", "Invalid Credentials")
+        if until <= datetime.now(UTC):
+            return _fault(401, "900903", "Access Token Expired")
+        unit = call.headers.get("secretdonvi") or call.query.get("secretDonVi")
+        if unit != self.options.unit_secret:
+            return _said("15", "Sai mã bí mật của đơn vị")
+        match call.method, call.path.removeprefix(_API).split("/")[1:]:
+            case "GET", ["vanbans"]:
+                return self._list()
+            case "POST", ["vanbans"]:
+                return self._send(call, refuse)
+            case "GET", ["vanbans", document_id]:
+                return self._get(unquote(document_id))
+            case "PUT", ["vanbans", document_id]:
+                return self._put(unquote(document_id), call.query.get("status", ""))
+        return _fault(404, "404", "No matching resource found")
+
+    def _token(self, call: Call) -> Said:
+        pair = base64.b64encode(f"{self.options.key}:{self.options.secret}".encode()).decode()
+        if call.headers.get("authorization") != f"Basic {pair}":
+            return Said.json({"error": "invalid_client", "error_description": "Client Authentication failed."}, 401)
+        if dict(parse_qsl(call.body.decode())).get("grant_type") != "client_credentials":
+            return Said.json({"error": "unsupported_grant_type", "error_description": "Unsupported grant_type"}, 400)
+        token = secrets.token_hex(16)
+        with self.lock:
+            self.tokens[token] = datetime.now(UTC) + timedelta(seconds=self.options.token_life)
+        self.office.note("token")
+        lives = int(self.options.token_life)
+        return Said.json({"access_token": token, "scope": "default", "token_type": "Bearer", "expires_in": lives})
+
+    def _send(self, call: Call, refuse: bool) -> Said:
+        letters, kind = _sent(call)
+        try:
+            content = base64.b64decode(letters, validate=True)
+        except ValueError:
+            content = b""
+        with self.lock:
+            code = self.faults.pop(0) if self.faults else ""
+        code = code or ("18" if refuse else self._judge(content, kind))
+        document_id = "" if code else str(uuid.uuid4())
+        packet = base64.b64encode(content).decode()
+        said = {"id": document_id, "type": kind, "sha256": digest(content), "size": len(content)}
+        self.office.note("sent", code=code, **said, packet=packet)
+        return _said(code, "Không nhận văn bản") if code else _said("", "", docId=document_id)
+
+    def _judge(self, content: bytes, kind: str) -> str:
+        if not content:
+            return "10"
+        try:
+            found = read(content)
+        except (ValueError, KeyError):
+            return "22"
+        if (kind == "status") != (found.kind == "status"):
+            return "22"
+        if not found.sender.endswith(self.options.senders) and not found.sender.startswith(self.options.senders):
+            return "19"
+        to = (found.answered,) if found.kind == "status" else found.recipients
+        return "" if set(to) & set(self.options.receivers.split(",")) else "18"
+
+    def _list(self) -> Said:
+        rows = [_row(item) for item in self.holes.each() for _ in range(2 if self.doubling else 1)]
+        return _said("", "", data=rows)
+
+    def _get(self, document_id: str) -> Said:
+        item = self.holes.get(document_id)
+        if item is None or item.id in self.withheld:
+            return _said("10" if item is None else "21", "Không lấy được văn bản")
+        return _said("", "", data=base64.b64encode(item.content).decode())
+
+    def _put(self, document_id: str, state: str) -> Said:
+        if self.holes.get(document_id) is None or state not in STATES:
+            return _said("10", "Trạng thái hoặc văn bản không hợp lệ")
+        self.holes.move(document_id, state)
+        return _said("", "")
+
+    def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
+        """Carry out one order of the conductor."""
+        match order["do"]:
+            case "put":
+                content = Path(order["file"]).read_bytes()
+                found = read(content) if order.get("sound", True) else None
+                kind = "status" if found and found.kind == "status" else "edoc"
+                return {"id": self.holes.put(kind, found.sender if found else "", self.options.senders, content)}
+            case "fault":
+                self.faults += [order["code"]] * order.get("times", 1)
+            case "withhold":
+                self.withheld.add(order["id"])
+            case "give":
+                self.withheld.discard(order["id"])
+            case "double":
+                self.doubling = True
+            case "expire":
+                with self.lock:
+                    self.tokens = dict.fromkeys(self.tokens, datetime.now(UTC))
+            case "documents":
+                return {"documents": {item.id: item.told or "INITIAL" for item in self.holes.each()}}
+            case other:
+                return {"error": f"no such order: {other}"}
+        return {"done": order["do"]}
+
+
+def _sent(call: Call) -> tuple[str, str]:
+    """Return the base64 and the loaiVanBan: nothing published says where they stand, so every place will do."""
+    media = call.headers.get("content-type", "").partition(";")[0].strip()
+    if media == "application/json":
+        fields = {str(name): str(value) for name, value in json.loads(call.body).items()}
+    elif media == "application/x-www-form-urlencoded":
+        fields = dict(parse_qsl(call.body.decode()))
+    else:
+        fields = {"text": call.body.decode()}
+    kind = fields.pop("loaiVanBan", "") or call.query.get("loaiVanBan", "")
+    return next(iter(fields.values()), ""), kind
+
+
+def _row(item: Item) -> dict[str, str]:
+    at = item.created.astimezone(HANOI).strftime("%Y-%m-%d %H:%M:%S")
+    row = {"serviceType": "eDoc", "messageType": item.type, "statusDesc": "", "docId": item.id, "from": item.sender}
+    return {**row, "to": item.to, "status": item.told or "INITIAL", "createdTime": at}
+
+
+def _said(code: str, told: str, **more: object) -> Said:
+    status = "FAIL" if code else "OK"
+    return Said.json({"status": status, "errorCode": code or "0", "errorDesc": told, **more})
+
+
+def _fault(status: int, code: str, message: str) -> Said:
+    return Said.json({"fault": {"code": int(code), "message": message, "description": message}}, status)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("hub.demo.partners.wso2")
+    parser.add_argument("--port", type=int, required=True, help="on loopback; 0: any")
+    parser.add_argument("--notebook", type=Path, required=True)
+    parser.add_argument("--key", default="ung-dung-thai-nguyen")
+    parser.add_argument("--secret", default="khoa-ung-dung")
+    parser.add_argument("--unit-secret", default="ma-bi-mat")
+    parser.add_argument("--token-life", type=float, default=3600.0, help="seconds")
+    parser.add_argument("--senders", default="H55", help="how the codes begin or end that may send")
+    parser.add_argument("--receivers", default="H47.01,H47.02", help="codes that may be sent to")
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
+    """Be the exchange until the orders end."""
+    notebook = Notebook(options.notebook)
+    denial = _fault(401, "900901", "Invalid Credentials")
+    office = Office(notebook, lambda _call, _refuse: denial, denial=denial)
+    exchange = Exchange(options, office, Pigeonholes(notebook, lambda: datetime.now(UTC)))
+    office.answer, office.obey = exchange.answer, exchange.obey
+    office.serve(options.port)
+
+
+if __name__ == "__main__":
+    run(_options())

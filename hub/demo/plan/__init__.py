@@ -1,0 +1,1 @@
+"""What happens in the sample province: documents, dossiers, meetings, incidents, as values."""

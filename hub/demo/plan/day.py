@@ -1,0 +1,118 @@
+"""A day of the province as a plan: who writes to whom, how many dossiers, how many mailboxes.  Knows codes and numbers; sends nothing.
+
+The numbers of the whole are those of the seed's report (standards 7): 800,000 documents a year among 989 units, 1,700 services,
+9,000 mailboxes.  The same town, scale and day give the same letters.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from functools import partial
+from itertools import count
+
+import attrs
+
+from hub.demo.plan import packets
+from hub.demo.plan.packets import Answered
+from hub.demo.plan.story import Cast, Letter, compose
+from hub.demo.protocol.reading import Reading
+
+#: What agencies of the country answer to a document from the province, 4 to 6 statuses each.
+ANSWERS = (("01", "03", "04", "05", "06"), ("01", "03", "04", "06"), ("01", "03", "04", "05", "05", "06"))
+
+
+@attrs.frozen
+class Scale:
+    """How much happens."""
+
+    documents: int
+    offices: int  #: one-stop offices
+    dossiers: int  #: new ones, of all offices together
+    mailboxes: int
+    days: int = 5  #: that the dossiers are followed
+    lookups: int = 50  #: dossiers about which officers ask and order, each operation once
+
+
+#: So many of the first letters go to so many units each, unless they go up.
+CIRCULARS, CIRCULAR = 20, 5
+
+#: The seed's province on a working day, and a street of it.
+WHOLE = Scale(documents=3200, offices=100, dossiers=1000, mailboxes=9000)
+SMALL = Scale(documents=60, offices=4, dossiers=20, mailboxes=90, lookups=4)
+
+
+@attrs.frozen
+class Town:
+    """Who plays: the units by the system that speaks for them, and the agencies behind the axis."""
+
+    fetching: tuple[str, ...]
+    pushed: tuple[str, ...]
+    agencies: tuple[str, ...]
+    today: date
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Return every unit of the province that plays."""
+        return (*self.fetching, *self.pushed)
+
+
+@attrs.frozen
+class Parcel:
+    """A packet that an agency of the country puts in at the axis for a unit."""
+
+    kind: str  #: edoc or status
+    sender: str
+    to: str
+    packet: bytes
+
+
+def letters(town: Town, scale: Scale) -> list[Letter]:
+    """Write the day's documents inside the province and up: of five, three stay inside and one goes up; each unit writes in turn."""
+    cast = Cast(town.fetching, town.pushed, {}, town.today)
+    write = partial(compose, cast, "NG", count(1))
+    return [
+        write(system(town, sender), sender, recipients) for sender, recipients in _pairs(town, scale.documents * 4 // 5)
+    ]
+
+
+def parcels(town: Town, scale: Scale) -> list[Parcel]:
+    """Write the day's documents down: one in five comes from the axis."""
+    cast = Cast(town.fetching, town.pushed, {}, town.today)
+    write = partial(compose, cast, "TU", count(1))
+    units, found = _in_turn(town.units, 7), []
+    for number in range(scale.documents - scale.documents * 4 // 5):
+        sender, to = town.agencies[number % len(town.agencies)], next(units)
+        found.append(Parcel("edoc", sender, to, write("vpcp", sender, (to,)).content))
+    return found
+
+
+def answers(about: Reading, unit: str, number: int, at: datetime) -> Iterator[Parcel]:
+    """Give the statuses that the agency *unit* sends about a document from the province, its *number*-th."""
+    document = Answered(about.sender, about.code, about.promulgation_date, about.document_id)
+    for code in ANSWERS[number % len(ANSWERS)]:
+        yield Parcel("status", unit, about.sender, packets.status(unit, code, document, at=at, description=f"{number}"))
+
+
+def _pairs(town: Town, most: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    senders, units, agencies = _in_turn(town.units, 1), _in_turn(town.units, 11), _in_turn(town.agencies, 1)
+    for number in range(most):
+        sender = next(senders)
+        if number % 4 == 3:
+            yield sender, (next(agencies),)
+            continue
+        others = dict.fromkeys(next(units) for _ in range(CIRCULAR + 1 if number < CIRCULARS else 2))
+        others.pop(sender, None)
+        yield sender, tuple(others)[: CIRCULAR if number < CIRCULARS else 1]
+
+
+def _in_turn(codes: Sequence[str], seed: int) -> Iterator[str]:
+    """Give *codes* in an order of chance, again and again: each as often as another."""
+    order = list(codes)
+    random.Random(seed).shuffle(order)
+    while True:
+        yield from order
+
+
+def system(town: Town, unit: str) -> str:
+    """Return the document system that speaks for *unit*."""
+    return "sotttt" if unit in town.fetching else "vpub"

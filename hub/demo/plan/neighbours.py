@@ -1,0 +1,105 @@
+"""The hubs of other provinces and ministries in the day of the province: what is written to and from the agencies behind them.
+
+Knows the stage, the towns and how each such process says what the hub has had of it; a dialect each has for itself.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import count, cycle
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from hub.demo.plan import packets
+from hub.demo.plan.day import Scale, Town
+from hub.demo.plan.packets import Answered
+from hub.demo.plan.story import Cast, Letter, compose
+from hub.demo.protocol.reading import read
+from hub.demo.protocol.signing import clock
+from hub.demo.run.conductor import Voice
+from hub.demo.run.stage import Stage
+
+#: Partner (and the process that plays it) -> the agency behind it.
+AGENCIES: Mapping[str, str] = {"lgsp": "H37.01", "wso2": "H47.01", "bkav": "H53.13"}
+#: What they answer to a document of ours.
+_ANSWERS = ("01", "03", "06")
+_SHARE = 160  #: one in so many of the day's documents, to each hub and from each
+
+
+def ours(town: Town) -> tuple[str, ...]:
+    """Return the units that deal with them: one of each document system, by codes of the province, as the others have registered them."""
+    return tuple(next(unit for unit in units if unit.startswith("H55.")) for units in (town.fetching, town.pushed))
+
+
+@attrs.define
+class Neighbours:
+    """What is exchanged with them in one run of the day."""
+
+    stage: Stage
+    town: Town
+    scale: Scale
+    outbox: Path
+    voice: Voice
+    letters: tuple[Letter, ...] = attrs.field(init=False)  #: of ours to them
+
+    def __attrs_post_init__(self) -> None:
+        """Write our letters."""
+        write, units = self._writing("LX"), cycle(ours(self.town))
+        self.letters = tuple(
+            write(_system(self.town, unit), unit, (agency,))
+            for unit, agency in zip(units, [*AGENCIES.values()] * self._each, strict=False)
+        )
+
+    def put(self) -> None:
+        """Let a letter of each agency to each of our units wait at its hub, so many times."""
+        write, units = self._writing("TX"), cycle(ours(self.town))
+        for _ in range(self._each):
+            for code, agency in AGENCIES.items():
+                self._wait_there(code, [write(code, agency, (next(units),)).content])
+        total = self._each * len(AGENCIES)
+        self.voice.say(f"tỉnh, bộ khác: {total} văn bản đến", f"other hubs: {total} documents for us")
+
+    def answer(self) -> None:
+        """Let each agency answer the letters it got."""
+        partners = {agency: code for code, agency in AGENCIES.items()}
+        for letter in self.letters:
+            about = read(letter.content)
+            (agency,) = about.recipients
+            document = Answered(about.sender, about.code, about.promulgation_date, about.document_id)
+            said = [packets.status(agency, code, document, at=clock()) for code in _ANSWERS]
+            self._wait_there(partners[agency], said)
+
+    def waiting(self) -> int:
+        """Return how much waits at them that the hub has not said it has."""
+        return sum(_undone(self.stage.partners[code].order("documents")) for code in AGENCIES)
+
+    @property
+    def _each(self) -> int:
+        return max(1, self.scale.documents // _SHARE)
+
+    def _writing(self, series: str) -> "partial[Letter]":
+        cast = Cast(self.town.fetching, self.town.pushed, {}, self.town.today)
+        return partial(compose, cast, series, count(1))
+
+    def _wait_there(self, code: str, contents: Sequence[bytes]) -> None:
+        for content in contents:
+            file = self.outbox / f"{code}-{random.getrandbits(64):016x}.edxml"
+            file.write_bytes(content)
+            self.stage.partners[code].order("put", file=str(file))
+
+
+def _undone(said: Mapping[str, Any]) -> int:
+    """Count what is not done, by what one process says: states, or who has confirmed, and statuses that nobody has asked for."""
+    return sum(not _is_done(each) for each in said["documents"].values()) + int(said.get("unseen", 0))
+
+
+def _is_done(state: object) -> bool:
+    if isinstance(state, Mapping):
+        return all(state.values())
+    return str(state).lower() in {"done", "fail"}
+
+
+def _system(town: Town, unit: str) -> str:
+    return "sotttt" if unit in town.fetching else "vpub"

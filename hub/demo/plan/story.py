@@ -1,0 +1,272 @@
+"""What happens in a demo: who writes to whom, what repeats, what must be refused.  Knows packets and codes; sends nothing.
+
+Acts are lists of letters.  The same cast and day give the same letters, so that a run can be compared with another.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from itertools import count
+
+import attrs
+
+from hub.demo.plan import packets
+from hub.demo.plan.packets import Answered, Variation
+from hub.demo.protocol.reading import Reading, read
+
+#: The ministries behind the axis, and another province: what is sent to it is no duty of ours.
+AXIS = ("G22", "000.00.00.G12", "000.00.27.G14", "H41")
+ELSEWHERE = "H14"
+#: A unit of the province that is no more, as the operator imports it: code,name,parent,since,until,aliases.
+DISSOLVED = "H55.90"
+DISSOLVED_CSV = f"code,name,parent,since,until,aliases\n{DISSOLVED},Sở đã giải thể (mẫu),H55,2015-01-01,2025-07-01,\n"
+
+_SUBJECTS = (
+    "V/v kết nối, liên thông phần mềm quản lý văn bản",
+    "Báo cáo kết quả thực hiện nhiệm vụ quý IV",
+    "Kế hoạch chuyển đổi số năm tới",
+    "V/v góp ý dự thảo Nghị định",
+    "Giấy mời họp giao ban tháng",
+    "V/v cung cấp số liệu cải cách hành chính",
+)
+_TYPES = ("Công văn", "Báo cáo", "Kế hoạch", "Quyết định", "Giấy mời", "Tờ trình")
+
+#: How real packets differ (standards 1.10): none of these may be refused.
+VARIATIONS = (
+    Variation(order="clauses"),
+    Variation(order="reversed"),
+    Variation(prefix=""),
+    Variation(bussiness="before", width=76),
+    Variation(bussiness="absent"),
+    Variation(cid=False, href=True, wrapped=False),
+    Variation(signature="dummy", extension="ApplicationType"),
+    Variation(dates="%d/%m/%Y"),
+)
+_LARGE = 1_500_000  #: octets
+
+#: What was done to a call -> the codes that may say so.
+SPOILED: Mapping[str, frozenset[str]] = {
+    "unsigned": frozenset({"unsigned"}),
+    "changed": frozenset({"signature-invalid"}),
+    "moved": frozenset({"signature-covers-too-little", "signature-invalid"}),
+    "halved": frozenset({"timestamp-missing", "signature-covers-too-little", "signature-invalid"}),
+    "stale": frozenset({"timestamp-expired"}),
+}
+
+
+@attrs.frozen
+class Cast:
+    """The units that play, by the partner that speaks for them."""
+
+    department: tuple[str, ...]  #: of sotttt
+    office: tuple[str, ...]  #: of vpub
+    aliases: Mapping[str, str]  #: other code -> unit
+    today: date
+
+    def other_code(self, unit: str) -> str:
+        """Return another code the unit goes by, or its own."""
+        return next((alias for alias, code in self.aliases.items() if code == unit), unit)
+
+
+@attrs.frozen(kw_only=True)
+class Letter:
+    """One call of a partner.  With *expected* codes it is planted: it must be refused for one of them."""
+
+    name: str
+    partner: str
+    content: bytes
+    message_id: str | None = None
+    operation: str = "SendDocument"
+    spoil: str | None = None
+    sealed: bool = False  #: whoever sends it puts its own signature into the packet first
+    expected: frozenset[str] = frozenset()
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Return the recipients the packet names."""
+        return read(self.content).recipients
+
+
+def inside(cast: Cast) -> list[Letter]:
+    """Every unit writes to another; then several recipients, a large attachment, other codes, and packets as they really are."""
+    write = partial(compose, cast, "TT", count(1))
+    pairs = [*_round("sotttt", cast.department, cast.office), *_round("vpub", cast.office, cast.department)]
+    return [
+        *(write(partner, sender, (recipient,)) for partner, sender, recipient in pairs),
+        write("sotttt", cast.department[0], (cast.office[1], cast.office[2]), name="two recipients, one push"),
+        write("sotttt", cast.department[1], (cast.department[2], cast.office[0], cast.department[3])),
+        write("vpub", cast.office[0], cast.department, name="to every unit of the department's system"),
+        write("sotttt", cast.department[0], (cast.other_code(cast.office[1]),), name="by an older code"),
+        write("vpub", cast.office[1], (cast.department[0],), size=_LARGE, name="large"),
+        *(
+            write(
+                "sotttt", cast.department[n % len(cast.department)], (cast.office[n % len(cast.office)],), variation=v
+            )
+            for n, v in enumerate(VARIATIONS)
+        ),
+    ]
+
+
+def upward(cast: Cast) -> list[Letter]:
+    """The province writes to the ministries; some letters have recipients on both sides."""
+    write = partial(compose, cast, "LT", count(1))
+    return [
+        *(write("sotttt", unit, (organ,)) for unit, organ in zip(cast.department, AXIS, strict=False)),
+        *(write("vpub", unit, (organ,)) for unit, organ in zip(cast.office, AXIS, strict=False)),
+        write("vpub", cast.office[0], (*AXIS, cast.department[0]), name="both sides"),
+        write("sotttt", cast.department[4], (AXIS[0], cast.office[3], cast.office[4]), name="both sides"),
+    ]
+
+
+def downward(cast: Cast) -> list[Letter]:
+    """The ministries write to the province; what is also for another province is only half ours."""
+    write = partial(compose, cast, "BN", count(1))
+    units = [unit for pair in zip(cast.office, cast.department, strict=False) for unit in pair][:10]
+    return [
+        *(write("vpcp", AXIS[n % len(AXIS)], (unit,)) for n, unit in enumerate(units)),
+        write("vpcp", AXIS[0], (cast.office[0], ELSEWHERE, cast.department[0]), name="also to another province"),
+        write("vpcp", AXIS[1], (cast.other_code(cast.office[0]),), name="by an older code"),
+    ]
+
+
+def sealed(cast: Cast) -> list[Letter]:
+    """Documents that carry their sender's signature in themselves, so that it stays with them wherever they go."""
+    write = partial(compose, cast, "KS", count(1))
+    letters = [
+        write("sotttt", cast.department[0], (cast.office[0], AXIS[0]), name="signed, to both sides"),
+        write("vpub", cast.office[0], cast.department[:3], name="signed, to three units"),
+        write("vpcp", AXIS[0], (cast.office[1],), name="signed by the axis"),
+    ]
+    return [attrs.evolve(letter, sealed=True) for letter in letters]
+
+
+def changes(cast: Cast, earlier: Sequence[Letter]) -> list[Letter]:
+    """What becomes of four documents sent earlier: a recall, an update, a replacement, and a sender who asks for one back."""
+    write = partial(compose, cast, "TD", count(1))
+    kinds = ((1, "recall"), (2, "update"), (3, "replacement"))
+    letters = []
+    for letter, (kind, name) in zip(earlier, kinds, strict=False):
+        old = read(letter.content)
+        letters.append(write(letter.partner, old.sender, old.recipients, kind=kind, old=old, name=name))
+    asked = read(earlier[3].content)
+    back = packets.status(asked.sender, "13", _answered(asked), at=_noon(cast.today), description="Xin lấy lại văn bản")
+    return [*letters, Letter(name="take back", partner=earlier[3].partner, content=back, operation="UpdateTraces")]
+
+
+def repeats(earlier: Sequence[Letter]) -> list[Letter]:
+    """Letters again, byte by byte: a partner that missed the answer; and one's id for other bytes, which is refused."""
+    other = attrs.evolve(earlier[1], name="other bytes, same id", content=earlier[4].content)
+    return [
+        *(attrs.evolve(letter, name="the same again") for letter in (*earlier[:3], earlier[0])),
+        attrs.evolve(other, expected=frozenset({"id-reused"})),
+    ]
+
+
+def refusals(cast: Cast) -> list[Letter]:
+    """What must be refused, each for its own reason; the last is the first, corrected, under the same id."""
+    write = partial(compose, cast, "SAI", count(1))
+    unit, office = cast.department[0], cast.office[0]
+    good = write("sotttt", unit, (office,))
+    unknown = write("sotttt", unit, ("H55.999", office), name="unit unknown", expected={"unit-unknown"})
+    cut = attrs.evolve(good, name="cut short", content=good.content[:-20], expected=frozenset({"not-well-formed"}))
+    bomb = good.content.replace(b"<edXML ", b'<!DOCTYPE edXML [<!ENTITY a "a">]><edXML ', 1)
+    bare = good.content.replace(b"<edXML:Subject>", b"<edXML:Subjekt>").replace(
+        b"</edXML:Subject>", b"</edXML:Subjekt>"
+    )
+    return [
+        unknown,
+        write("vpub", office, (DISSOLVED,), name="unit dissolved", expected={"unit-inactive"}),
+        write("sotttt", office, (unit,), name="for a unit of another system", expected={"sender-not-allowed"}),
+        write("vpcp", unit, (office,), name="the axis for a unit of ours", expected={"sender-not-allowed"}),
+        write("vpcp", AXIS[0], (ELSEWHERE,), name="nobody here", expected={"not-ours"}),
+        _again(cut, "SAI-cut"),
+        _again(
+            attrs.evolve(good, name="DOCTYPE", content=bomb, expected=frozenset({"doctype-refused"})), "SAI-doctype"
+        ),
+        _again(
+            attrs.evolve(good, name="no subject", content=bare, expected=frozenset({"N.MessageHeader.Subject"})),
+            "SAI-subject",
+        ),
+        _again(
+            attrs.evolve(
+                good,
+                name="no status",
+                operation="UpdateTraces",
+                expected=frozenset({"N.MessageHeader.StatusCode"}),
+            ),
+            "SAI-status",
+        ),
+        *(
+            _again(attrs.evolve(good, name=spoil, spoil=spoil, expected=codes), f"SAI-{spoil}")
+            for spoil, codes in SPOILED.items()
+        ),
+        write("sotttt", unit, (office,), name="corrected", message_id=unknown.message_id),
+    ]
+
+
+def _round(partner: str, senders: Sequence[str], recipients: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    for n, sender in enumerate(senders):
+        yield partner, sender, recipients[n % len(recipients)]
+
+
+def compose(
+    cast: Cast,
+    series: str,
+    numbers: Iterator[int],
+    partner: str,
+    sender: str,
+    recipients: Iterable[str],
+    *,
+    name: str = "",
+    message_id: str | None = None,
+    kind: int = 0,
+    old: Reading | None = None,
+    size: int = 0,
+    variation: Variation = packets.SEEN,
+    expected: Iterable[str] = (),
+) -> Letter:
+    """Write the next letter of a *series*, about this or that."""
+    n = next(numbers)
+    files = [("van-ban.txt", f"Nội dung văn bản {n}/{series}\n".encode())]
+    if size:
+        files.append(("phu-luc.bin", _noise(size)))
+    content = packets.document(
+        sender,
+        recipients,
+        number=str(n),
+        notation=f"{series}-MAU",
+        subject=_SUBJECTS[n % len(_SUBJECTS)],
+        promulgated=cast.today - timedelta(days=n % 3),
+        document_id=old.document_id if old else None,
+        attachments=files,
+        due=cast.today + timedelta(days=10) if n % 2 else None,
+        paper=n % 5 == 0,
+        priority=n % 4,
+        kind=kind,
+        about=old.document_id if old and kind != 3 else None,
+        responses=[_answered(old)] if old else (),
+        replaced=[old.document_id] if old and kind == 3 else (),
+        type_name=_TYPES[n % len(_TYPES)],
+        variation=variation,
+    )
+    # Every third leaves the id to the hub, which takes the SHA-256 of the bytes.
+    chosen = message_id or (f"{series}-{n:03}" if n % 3 else None)
+    return Letter(name=name, partner=partner, content=content, message_id=chosen, expected=frozenset(expected))
+
+
+def _again(letter: Letter, message_id: str) -> Letter:
+    return attrs.evolve(letter, message_id=message_id)
+
+
+def _answered(old: Reading) -> Answered:
+    return Answered(old.sender, old.code, old.promulgation_date, old.document_id)
+
+
+def _noise(size: int) -> bytes:
+    """Return *size* octets that do not compress."""
+    return random.Random(size).randbytes(size)
+
+
+def _noon(day: date) -> datetime:
+    return datetime.combine(day, time(12), packets.HANOI)

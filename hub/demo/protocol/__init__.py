@@ -1,0 +1,1 @@
+"""How sample partners sign, call, read and check; independent of the hub."""

@@ -1,0 +1,75 @@
+"""How a partner process that calls the hub by SOAP begins, asks until it is answered, and obeys.  Knows no service and no message."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cryptography import x509
+
+from hub.demo.partners.notebook import Notebook
+from hub.demo.protocol.client import Client, Unanswered, Wire
+from hub.demo.protocol.signing import Identity, WireSignature, clock
+
+_TRIES = 20
+_PAUSE = 0.5  #: seconds before the same is sent again
+
+T = TypeVar("T")
+Obey = Callable[[Mapping[str, Any]], Mapping[str, object]]
+
+
+def options(module: str, arguments: list[str]) -> argparse.Namespace:
+    """Read what every such process is started with."""
+    parser = parser_of(module)
+    parser.add_argument("--units", required=True, help="codes, separated by commas")
+    return parser.parse_args(arguments)
+
+
+def parser_of(module: str) -> argparse.ArgumentParser:
+    """Return a parser of what every process of a partner is started with, but for its units."""
+    parser = argparse.ArgumentParser(module)
+    parser.add_argument("code")
+    parser.add_argument("--hub", required=True, help="https://127.0.0.1:PORT of the SOAP port")
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--ca", type=Path, required=True)
+    parser.add_argument("--hub-certificate", type=Path, required=True)
+    parser.add_argument("--notebook", type=Path, required=True)
+    return parser
+
+
+def connect(given: argparse.Namespace, service: str) -> Client:
+    """Return the connection to one *service* of the hub."""
+    identity = Identity.load(given.key, given.certificate)
+    certificate = x509.load_pem_x509_certificate(given.hub_certificate.read_bytes())
+    wire = Wire(given.key, given.certificate, given.ca)
+    return Client(given.hub, wire, WireSignature(identity, certificate), service=service)
+
+
+def until_answered(call: Callable[[], T], notebook: Notebook, note: Mapping[str, Any]) -> T:
+    """Call until there is an answer, and note each time that there was none.  Unanswered after the last try."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return call()
+        except Unanswered as error:
+            notebook.write("unanswered", clock(), **note, problem=str(error))
+            if not left:
+                raise
+            time.sleep(_PAUSE)
+    raise AssertionError("unreachable")
+
+
+def serve(given: argparse.Namespace, notebook: Notebook, obey: Obey) -> None:
+    """Answer each order by a line, until the orders end."""
+    notebook.write("started", clock(), code=given.code)
+    _say({"ready": True})
+    for line in sys.stdin:
+        _say(obey(json.loads(line)))
+    notebook.write("stopped", clock(), code=given.code)
+
+
+def _say(answer: Mapping[str, object]) -> None:
+    print(json.dumps(answer, ensure_ascii=False), flush=True)

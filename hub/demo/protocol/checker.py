@@ -1,0 +1,42 @@
+"""What BKAV's bus checks of a packet before it takes it, and by which codes.  Knows header parts and files; no call, no state."""
+
+from collections.abc import Collection
+
+from lxml import etree
+
+from hub.demo.partners.bus import every, text
+
+#: What must be there, and the code when it is not (the bus's own checker).
+NEEDED = {
+    "N.From.OrganId": ("From", "OrganId"),
+    "N.From.OrganName": ("From", "OrganName"),
+    "N.To.OrganId": ("To", "OrganId"),
+    "N.MessageHeader.Code": ("Code", "CodeNumber"),
+    "N.Code.CodeNotation": ("Code", "CodeNotation"),
+    "N.PromulgationInfo.PromulgationDate": ("PromulgationInfo", "PromulgationDate"),
+    "N.DocumentType.Type": ("DocumentType", "Type"),
+    "N.MessageHeader.Subject": ("Subject",),
+}
+ANSWERED = {"N.ResponseFor.OrganId": "OrganId", "N.ResponseFor.Code": "Code", "N.ResponseFor.DocumentId": "DocumentId"}
+
+
+def document(
+    message: etree._Element | None, manifest: etree._Element | None, files: Collection[str], receivers: Collection[str]
+) -> list[str]:
+    """Return the codes of what is wrong with a document whose parts are named *files*; *receivers* are the codes there are."""
+    wrong = [code for code, path in NEEDED.items() if not text(message, *path)]
+    if not wrong and text(message, "DocumentType", "Type") not in {"1", "2"}:
+        wrong.append("R.DocumentType.Type")
+    names = {text(each, "ContentId").removeprefix("cid:") for each in every(manifest, "Reference")}
+    if manifest is None or names != set(files):
+        wrong.append("M.Manifest.Reference")
+    if not wrong and not {text(each, "OrganId") for each in every(message, "To")} & set(receivers):
+        wrong.append("M.MessageHeader.To")
+    return wrong
+
+
+def status(message: etree._Element | None) -> list[str]:
+    """Return the codes of what is wrong with a status."""
+    answered = next(iter(every(message, "ResponseFor")), None)
+    wrong = [code for code, name in ANSWERED.items() if not text(answered, name)]
+    return wrong if text(message, "StatusCode") else [*wrong, "N.StatusCode"]

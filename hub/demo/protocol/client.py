@@ -1,0 +1,175 @@
+"""How a partner calls the hub: stock zeep on the hub's WSDL, over mutual TLS.  Knows the operations' shapes; not what a packet says.
+
+Three kinds of answer: taken (with a receipt that was verified), refused (with codes), none (the same may be sent again).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import requests
+import zeep
+from cryptography import x509
+from lxml import etree
+from requests.adapters import HTTPAdapter
+from signxml import SignatureConfiguration, VerifyResult, XMLVerifier
+from signxml.exceptions import SignXMLException
+from zeep.exceptions import Error as ZeepError
+from zeep.exceptions import Fault
+from zeep.transports import Transport
+
+from hub.demo.partners.letterbox import DOCUMENTS
+from hub.demo.protocol.signing import Unbelievable, WireSignature
+
+_SERVER = "Server"
+
+
+class Unanswered(Exception):
+    """Nobody answered, or the hub said that it cannot now: whether the message was taken is unknown."""
+
+
+@attrs.frozen
+class Answer:
+    """What the hub said to a message."""
+
+    accepted: bool
+    document_id: str | None = None  #: the hub's id
+    receipt: str | None = None  #: the receipt's XML, verified
+    codes: tuple[str, ...] = ()  #: why not
+    fault: bool = False  #: refused as a call, before there was a message
+
+
+@attrs.frozen
+class Fetched:
+    """A document that was got from the hub."""
+
+    document_id: str
+    message_id: str
+    content: bytes
+
+
+@attrs.frozen
+class Wire:
+    """The TLS side of a partner: what it shows and whom it believes."""
+
+    key: Path
+    certificate: Path
+    anchors: Path
+
+    def session(self) -> requests.Session:
+        """Return a session that takes nothing from the environment."""
+        session = requests.Session()
+        session.trust_env = False
+        session.cert = (str(self.certificate), str(self.key))
+        session.verify = str(self.anchors)
+        session.mount("https://", HTTPAdapter(pool_maxsize=2))
+        return session
+
+
+class Client:
+    """One thread's connection to one service of the hub, the documents unless another is named."""
+
+    def __init__(
+        self,
+        hub: str,
+        wire: Wire,
+        signature: WireSignature | None,
+        *,
+        timeout: float = 30,
+        service: str = "documents",
+    ) -> None:
+        self._signature = signature
+        self._namespace = f"urn:lienthong:{service}:1"
+        self._zeep = zeep.Client(  # type: ignore[no-untyped-call]
+            f"{hub}/soap/{service}?wsdl",
+            transport=Transport(  # type: ignore[no-untyped-call]
+                session=wire.session(), timeout=timeout, operation_timeout=timeout
+            ),
+            wsse=signature,
+            settings=zeep.Settings(strict=True, xml_huge_tree=True),
+        )
+
+    def send(self, packet: bytes, message_id: str | None = None, operation: str = "SendDocument") -> Answer:
+        """Send a packet.  Unanswered."""
+        return self.submit(operation, MessageId=message_id, Packet=packet)
+
+    def submit(self, operation: str, **fields: object) -> Answer:
+        """Call an operation that takes a message.  Unanswered."""
+        try:
+            said = self.ask(operation, **fields)
+        except Fault as fault:
+            return Answer(False, codes=self.codes(fault), fault=True)
+        if not said.Report.IsSuccess:
+            return Answer(False, codes=why_not(said.Report))
+        return Answer(True, said.DocumentId, self._receipt(said.DocumentId))
+
+    def pending(self, unit: str) -> list[str]:
+        """Return the ids of what waits for *unit*, oldest first.  Unanswered, Fault."""
+        return self.ask("GetPendingDocumentIds", OrganId=unit) or []
+
+    def fetch(self, document_id: str) -> Fetched:
+        """Get one document.  Unanswered, Fault."""
+        got = self.ask("GetDocument", DocumentId=document_id)
+        return Fetched(got.DocumentId, got.MessageId, got.Packet)
+
+    def confirm(self, document_id: str, unit: str | None = None) -> tuple[str, ...]:
+        """Confirm that a document was received; return why not, if not.  Unanswered, Fault."""
+        return why_not(self.ask("ConfirmReceived", DocumentId=document_id, OrganId=unit))
+
+    def traces(self, unit: str) -> list[bytes]:
+        """Return the status packets that came back for *unit*.  Unanswered, Fault."""
+        return [trace.Packet for trace in self.ask("GetTraces", OrganId=unit) or []]
+
+    def ask(self, operation: str, **fields: object) -> Any:
+        """Call any operation, and return what zeep makes of the answer.  Unanswered, Fault."""
+        try:
+            return self._zeep.service[operation](**fields)
+        except Fault as fault:
+            if str(fault.code or _SERVER).endswith(_SERVER):
+                raise Unanswered(f"{fault.code}: {fault.message}") from fault
+            raise
+        except (requests.RequestException, ZeepError) as error:
+            raise Unanswered(f"{type(error).__name__}: {error}") from error
+
+    def codes(self, fault: Fault) -> tuple[str, ...]:
+        """Return the codes of the service's own detail in *fault*; its text when it has none."""
+        return _fault_codes(fault, self._namespace)
+
+    def _receipt(self, document_id: str) -> str | None:
+        """Return the receipt of the last answer as a document of its own.  Unbelievable."""
+        if self._signature is None or self._signature.body is None:
+            return None
+        found = self._signature.body.find(f"*/{{{self._namespace}}}Receipt")
+        if found is None:
+            raise Unbelievable("accepted without a receipt")
+        receipt = etree.tostring(found, method="c14n", exclusive=True)
+        signed = verify_receipt(receipt, self._signature.hub, self._namespace)
+        if signed.findtext(f"{{{self._namespace}}}DocumentId") != document_id:
+            raise Unbelievable("the receipt is for another document")
+        return receipt.decode()
+
+
+def verify_receipt(receipt: bytes, hub: x509.Certificate, namespace: str = DOCUMENTS) -> etree._Element:
+    """Return what the hub signed of a receipt kept alone as a document.  Unbelievable."""
+    try:
+        only = SignatureConfiguration(location="./", expect_references=1)
+        result: VerifyResult = XMLVerifier().verify(receipt, x509_cert=hub, expect_config=only)  # type: ignore[assignment]  # one reference
+    except (SignXMLException, ValueError, etree.LxmlError) as error:
+        raise Unbelievable(f"receipt: {error}") from error
+    if result.signed_xml is None or result.signed_xml.tag != f"{{{namespace}}}Receipt":
+        raise Unbelievable("receipt: something else is signed")
+    return result.signed_xml
+
+
+def why_not(report: Any) -> tuple[str, ...]:
+    """Return the codes of a *report*; none when it is good."""
+    listed = report.ErrorList.Error if report.ErrorList else []
+    return () if report.IsSuccess else tuple(error.Code for error in listed)
+
+
+def _fault_codes(fault: Fault, namespace: str) -> tuple[str, ...]:
+    if fault.detail is None or isinstance(fault.detail, str):
+        return (str(fault.message),)
+    listed = [code.text or "" for code in fault.detail.iterfind(f".//{{{namespace}}}Error/{{{namespace}}}Code")]
+    first = [code.text or "" for code in fault.detail.iterfind(f"{{{namespace}}}FaultDetail/{{{namespace}}}Code")]
+    return tuple(listed or first)

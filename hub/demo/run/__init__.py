@@ -1,0 +1,1 @@
+"""Starts, drives and stops the processes of a run."""

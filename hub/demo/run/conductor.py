@@ -1,0 +1,171 @@
+"""Plays the story: gives the partners their orders, takes the axis away and brings it back, waits until all is quiet.
+
+Knows the stage and the letters; of the hub only what it is told by `look`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+from hub.demo.plan import story
+from hub.demo.plan.story import AXIS, Cast, Letter
+from hub.demo.run.stage import Broken, Stage
+from hub.demo.tally.recount import Planted
+
+DEPARTMENT, OFFICE, UPSTREAM = "sotttt", "vpub", "vpcp"
+
+_AWAY = 3.0  #: seconds the axis stays away when everyone else has theirs: long enough to be tried again and again
+_PAUSE = 0.2  #: seconds between two looks
+
+
+class Voice(Protocol):
+    """Tells whoever watches, in Vietnamese and English."""
+
+    def act(self, vi: str, en: str) -> None:
+        """Announce the next act."""
+        ...
+
+    def say(self, vi: str, en: str) -> None:
+        """Say what happened."""
+        ...
+
+    def bar(self, vi: str, en: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Show a bar; what it gives is told how much of how much is done."""
+        ...
+
+
+@attrs.frozen
+class Look:
+    """How the hub stands, as the operator sees it."""
+
+    accepted: int  #: messages
+    outstanding: int  #: messages with a delivery that is not yet delivered and not dead
+
+
+@attrs.define
+class Conductor:
+    """One run of the story."""
+
+    stage: Stage
+    cast: Cast
+    outbox: Path
+    voice: Voice
+    look: Callable[[], Look]
+    deadline: float  #: seconds that any wait may take
+    planted: list[Planted] = attrs.field(factory=list)
+    _written: int = 0
+
+    def play(self) -> None:
+        """Play every act.  Broken."""
+        cast, voice = self.cast, self.voice
+        voice.act("Các hệ thống đối tác vào vị trí", "The partner systems take their places")
+        for code in (DEPARTMENT, OFFICE, UPSTREAM):
+            self._call(code)
+
+        voice.act("Văn bản trong tỉnh", "Documents inside the province")
+        inside = story.inside(cast)
+        self._send(inside)
+        self._quiet()
+
+        voice.act(
+            "Văn bản lên trục quốc gia, trong khi trục ngừng", "Documents up to the national axis, while it is down"
+        )
+        self.stage.dismiss(UPSTREAM)
+        upward = story.upward(cast)
+        self._send(upward)
+        for_the_axis = sum(not set(AXIS).isdisjoint(letter.recipients) for letter in upward)
+        self._quiet(but_for=for_the_axis)
+        time.sleep(_AWAY)
+        voice.say(
+            f"Mọi nơi khác đã nhận; {for_the_axis} thông điệp chờ trục quay lại",
+            f"Everyone else has theirs; {for_the_axis} messages wait for the axis",
+        )
+        self._call(UPSTREAM)
+        self._quiet()
+        voice.say("Trục đã quay lại và nhận đủ", "The axis is back and has them all")
+
+        voice.act("Văn bản từ trục xuống tỉnh", "Documents from the axis down to the province")
+        self._send(story.downward(cast))
+        self._quiet()
+
+        voice.act("Văn bản mang chữ ký số của nơi gửi", "Documents that carry their sender's own signature")
+        self._send(story.sealed(cast))
+
+        voice.act("Thu hồi, cập nhật, thay thế, lấy lại", "Recall, update, replacement, taking back")
+        self._send(story.changes(cast, inside))
+
+        voice.act("Gửi lặp và những lời gọi phải bị từ chối", "Repetitions, and calls that must be refused")
+        self._send(story.repeats(inside))
+        self._send(story.refusals(cast))
+
+        voice.act("Chờ mọi lượt chuyển đến nơi", "Waiting until every delivery has arrived")
+        self._quiet()
+        self._traces()
+
+    def _call(self, code: str) -> None:
+        units = {DEPARTMENT: self.cast.department, OFFICE: self.cast.office, UPSTREAM: AXIS}[code]
+        others = [self.cast.other_code(unit) for unit in units]
+        # A packet names a unit by whichever of its codes: the partner answers for all of them.
+        self.stage.call(code, tuple(dict.fromkeys([*units, *others])))
+
+    def _send(self, letters: Sequence[Letter]) -> None:
+        accepted = 0
+        with self.voice.bar("gửi", "sending") as done:
+            for number, letter in enumerate(letters, start=1):
+                accepted += self._send_one(letter)
+                done(number, len(letters))
+        vi, en = f"{accepted} được nhận", f"{accepted} accepted"
+        if refused := len(letters) - accepted:
+            vi, en = f"{vi}, {refused} bị từ chối như phải thế", f"{en}, {refused} refused as they must be"
+        self.voice.say(vi, en)
+
+    def _send_one(self, letter: Letter) -> bool:
+        """Send *letter*.  Broken when one that is not planted is refused: the story cannot go on without it."""
+        self._written += 1
+        file = self.outbox / f"{self._written:03}-{letter.partner}.edxml"
+        file.write_bytes(letter.content)
+        answer = self.stage.partners[letter.partner].order(
+            "send",
+            file=str(file),
+            message_id=letter.message_id,
+            operation=letter.operation,
+            spoil=letter.spoil,
+            sealed=letter.sealed,
+        )
+        self.stage.must_live()
+        accepted, codes = bool(answer["accepted"]), tuple(answer["codes"])
+        if letter.expected:
+            self.planted.append(Planted(letter.name, letter.expected, codes, accepted))
+        elif not accepted:
+            raise Broken(f"{file}: {letter.partner} was refused ({letter.name}): {', '.join(codes)}")
+        return accepted
+
+    def _quiet(self, but_for: int = 0) -> None:
+        """Wait until the partners have answered all they got and nothing is outstanding but so many messages.  Broken."""
+        until, before = time.monotonic() + self.deadline, None
+        with self.voice.bar("chuyển", "delivering") as done:
+            while True:
+                self.stage.must_live()
+                busy = sum(partner.order("idle")["waiting"] for partner in self.stage.partners.values())
+                now = self.look()
+                done(now.accepted - now.outstanding, now.accepted)
+                if not busy and now.outstanding == but_for and now == before:
+                    return
+                before = None if busy else now
+                if time.monotonic() > until:
+                    raise Broken(
+                        f"after {self.deadline:.0f} s {now.outstanding} messages are not delivered, {but_for} expected"
+                    )
+                time.sleep(_PAUSE)
+
+    def _traces(self) -> None:
+        """The first sender asks what came back about its documents."""
+        unit = self.cast.department[0]
+        found = self.stage.partners[DEPARTMENT].order("traces", unit=unit)["traces"]
+        if not found:
+            raise Broken(f"no status came back to {unit}")
+        self.voice.say(f"{found} trạng thái đã về {unit}", f"{found} statuses came back to {unit}")

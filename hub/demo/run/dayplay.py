@@ -1,0 +1,185 @@
+"""Plays a day of the province: gives each partner its orders, all of them at once, and waits until it is quiet.
+
+Knows the stage and the plan of the day; of the hub only what it is told by `look`.
+"""
+
+import base64
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from hub.demo.partners.notebook import lines
+from hub.demo.plan import day, meetings
+from hub.demo.plan.day import Parcel, Scale, Town
+from hub.demo.plan.neighbours import Neighbours
+from hub.demo.plan.story import Letter
+from hub.demo.protocol.reading import read
+from hub.demo.protocol.signing import clock
+from hub.demo.run.conductor import Look, Voice
+from hub.demo.run.stage import Broken, Stage
+
+AXIS, ONE_STOP, WATCHMAN = "vpcp", "motcua", "giamsat"
+MAIL, OFFICERS, SERVICES = "thudientu", "canbo", "ngsp"
+_PAUSE = 0.3  #: seconds between two looks
+
+
+@attrs.define
+class DayPlay:
+    """One run of the day."""
+
+    stage: Stage
+    town: Town
+    scale: Scale
+    first: date  #: of the reports' period
+    outbox: Path
+    voice: Voice
+    look: Callable[[], Look]
+    deadline: float  #: seconds without any progress
+    neighbours: Neighbours
+
+    def play(self) -> None:
+        """Play the whole day.  Broken."""
+        voice, town, scale = self.voice, self.town, self.scale
+        voice.act(
+            "Một ngày của tỉnh: văn bản đi, đến, lên và xuống trục",
+            "A day of the province: documents in, out, up and down",
+        )
+        called, changed = meetings.letters(town, scale)
+        written = [*day.letters(town, scale), *called]
+        with ThreadPoolExecutor(8) as at_once:
+            written += self.neighbours.letters
+            tasks = [
+                *(
+                    at_once.submit(self._send, code, [each for each in written if each.partner == code])
+                    for code in ("sotttt", "vpub")
+                ),
+                at_once.submit(self._put, day.parcels(town, scale)),
+                at_once.submit(self.neighbours.put),
+                at_once.submit(self._work_the_counters),
+                at_once.submit(self._watch),
+                at_once.submit(self._count_the_mail),
+                at_once.submit(self._look_things_up),
+            ]
+            for task in tasks:
+                task.result()
+        self._quiet()
+        voice.act(
+            "Các cơ quan trung ương trả lời trạng thái; họp dời ngày, hủy họp",
+            "The agencies behind the axis answer with statuses; meetings are moved and cancelled",
+        )
+        for code in ("sotttt", "vpub"):
+            self._send(code, [each for each in changed if each.partner == code])
+        self._put(self._answers())
+        self.neighbours.answer()
+        self._quiet()
+
+    def books(self) -> Mapping[str, Mapping[str, int]]:
+        """Return what the one-stop software counts of its units for the period."""
+        order = self.stage.partners[ONE_STOP].order
+        return order("count", **{"from": f"{self.first}", "to": f"{self.town.today}"})
+
+    def _send(self, code: str, letters: Sequence[Letter]) -> None:
+        """Let a document system send its letters, one after another.  Broken when one is refused."""
+        partner = self.stage.partners[code]
+        already = len(list(self.outbox.glob(f"{code}-*")))
+        for number, letter in enumerate(letters, start=already + 1):
+            file = self.outbox / f"{code}-{number:05}.edxml"
+            file.write_bytes(letter.content)
+            fields = {"message_id": letter.message_id, "operation": letter.operation, "spoil": None, "sealed": False}
+            answer = partner.order("send", file=str(file), **fields)
+            if not answer["accepted"]:
+                raise Broken(f"{file}: {code} was refused: {', '.join(answer['codes'])}")
+        self.voice.say(f"{code}: {len(letters)} văn bản được nhận", f"{code}: {len(letters)} documents accepted")
+
+    def _put(self, parcels: Iterable[Parcel]) -> None:
+        """Put packets in at the axis."""
+        axis, done = self.stage.partners[AXIS], 0
+        for parcel in parcels:
+            packet = base64.b64encode(parcel.packet).decode()
+            axis.order("put", kind=parcel.kind, **{"from": parcel.sender}, to=parcel.to, packet=packet)
+            done += 1
+        self.voice.say(f"trục: {done} gói tin vào", f"the axis: {done} packets put in")
+
+    def _answers(self) -> Iterable[Parcel]:
+        """Give what the agencies answer to each document that came up to them, as the axis's own file has it."""
+        said: list[Mapping[str, Any]] = list(lines(self.stage.notebooks / f"{AXIS}.jsonl"))
+        ours = {line["doc_id"] for line in said if line["what"] == "sent" and line["kind"] == "edoc"}
+        came = [line for line in said if line["what"] == "parcel" and line["sender_doc_id"] in ours]
+        for number, line in enumerate(came):
+            yield from day.answers(read(base64.b64decode(line["packet"])), line["to"], number, clock())
+
+    def _work_the_counters(self) -> None:
+        """Let the one-stop offices take dossiers in, and work on them for some days.  Broken when a call is refused."""
+        order, taken = self.stage.partners[ONE_STOP].order, 0
+        for ago in reversed(range(self.scale.days)):
+            new = self.scale.dossiers // self.scale.offices if ago == self.scale.days - 1 else 0
+            told = order("day", day=f"{self.town.today - timedelta(ago)}", new=new)
+            if told["refused"]:
+                raise Broken(f"{ONE_STOP} was refused: {told['refused'][0]}")
+            taken += told["accepted"]
+        total = self.scale.dossiers
+        self.voice.say(
+            f"một cửa: {total} hồ sơ trong {taken} thông điệp", f"one-stop: {total} dossiers in {taken} messages"
+        )
+
+    def _watch(self) -> None:
+        """Let the monitoring system tell what it saw since last night."""
+        told = self.stage.partners[WATCHMAN].order("watch", each=2, noise=self.scale.documents)["told"]
+        self.voice.say(f"{WATCHMAN}: {told} tin về sự cố", f"{WATCHMAN}: {told} messages about incidents")
+
+    def _count_the_mail(self) -> None:
+        """Let the day of each mailbox pass, and each unit's usage be handed in.  Broken when one is refused."""
+        mailboxes = self.scale.mailboxes
+        told = self.stage.partners[MAIL].order("day", day=f"{self.town.today}", accounts=mailboxes)
+        if told["refused"]:
+            raise Broken(f"{MAIL} was refused: {told['refused'][0]}")
+        taken = told["accepted"]
+        self.voice.say(
+            f"thư điện tử: {mailboxes} hộp thư trong {taken} thông điệp",
+            f"mail: {mailboxes} mailboxes in {taken} messages",
+        )
+
+    def _look_things_up(self) -> None:
+        """Let the officers ask and order; the first order is taken though nobody hears of it, and asked for again."""
+        officers, services = (self.stage.partners[code].order for code in (OFFICERS, SERVICES))
+        day = {"day": f"{self.town.today}", "dossiers": self.scale.lookups}
+        asked = officers("ask", **day)
+        services("mood", mood="mute", times=1)
+        placed = officers("place", **day)
+        answered, refused, wrong = (asked[what] + placed[what] for what in ("answered", "refused", "wrong"))
+        if wrong:
+            raise Broken(f"{OFFICERS}: {wrong[0]}")
+        self.voice.say(
+            f"tra cứu: {answered} lượt được trả lời, {refused} bị từ chối",
+            f"lookups: {answered} answered, {refused} refused",
+        )
+
+    def _quiet(self) -> None:
+        """Wait until the partners have answered all they got and nothing is outstanding.  Broken when nothing moves any more."""
+        until, before = time.monotonic() + self.deadline, None
+        idle = [partial(self.stage.partners[code].order, "idle") for code in ("sotttt", "vpub")]
+        with self.voice.bar("chuyển", "delivering") as done:
+            while True:
+                self.stage.must_live()
+                busy = sum(ask()["waiting"] for ask in idle) + self._waiting_at_axis() + self.neighbours.waiting()
+                now = self.look()
+                done(now.accepted - now.outstanding, now.accepted)
+                if not busy and now.outstanding == 0 and now == before:
+                    return
+                if now != before:
+                    until = time.monotonic() + self.deadline
+                if time.monotonic() > until:
+                    raise Broken(
+                        f"nothing moved for {self.deadline:.0f} s: {now.outstanding} messages are not delivered, {busy} not answered"
+                    )
+                before = now
+                time.sleep(_PAUSE)
+
+    def _waiting_at_axis(self) -> int:
+        return int(self.stage.partners[AXIS].order("waiting")["waiting"])

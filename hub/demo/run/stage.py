@@ -1,0 +1,282 @@
+"""The processes of a demo: the hub under twistd and the partners.  Knows how to start, ask, stop and never leave one behind.
+
+Knows a hub's directory as its operator does (`hub.toml`, `partners/*.toml`, `pki/`); imports nothing of it.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+from cryptography import x509
+
+_READY_WITHIN = 60.0  #: seconds
+_STOP_WITHIN = 20.0
+
+#: Ask Linux to end the child when its parent is gone, however it went; elsewhere an orderly end must do.
+_GUARD = """
+import ctypes, os, sys
+prctl = getattr(ctypes.CDLL(None), "prctl", None)
+if prctl: prctl(1, 15)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Broken(Exception):
+    """A process did not do what the demo needs; says which, and where its log is."""
+
+
+@attrs.frozen
+class Site:
+    """A hub's directory."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """`hub.toml`."""
+        return self.directory / "hub.toml"
+
+    def pki(self, name: str) -> Path:
+        """Return a file of the sample PKI."""
+        return self.directory / "pki" / name
+
+    def read(self) -> Mapping[str, Any]:
+        """Return what `hub.toml` says."""
+        return tomllib.loads(self.config.read_text("utf-8"))
+
+    def partner(self, code: str) -> Mapping[str, Any]:
+        """Return what `partners/CODE.toml` says."""
+        return tomllib.loads((self.directory / "partners" / f"{code}.toml").read_text("utf-8"))
+
+    def certificate(self, code: str) -> x509.Certificate:
+        """Return the certificate of a sample partner."""
+        return x509.load_pem_x509_certificate(self.pki(f"partners/{code}.crt").read_bytes())
+
+    def address(self, port: str) -> str:
+        """Return where the hub listens: *port* is `soap` or `admin`."""
+        section = self.read()[port]
+        return f"https://{section.get('host', '127.0.0.1')}:{section['port']}"
+
+
+@attrs.define(eq=False)
+class Child:
+    """A process and its log."""
+
+    name: str
+    process: subprocess.Popen[str]
+    log: Path
+
+    @classmethod
+    def start(cls, name: str, arguments: Sequence[str], log: Path, *, cwd: Path) -> Self:
+        """Start it in a session of its own, so that Ctrl-C reaches only its conductor."""
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        with log.open("ab") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _GUARD, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if name != "hub" else errors,
+                stderr=errors,
+                cwd=cwd,
+                env=environment,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        return cls(name, process, log)
+
+    def must_live(self) -> None:
+        """Raise `Broken` if it ended."""
+        if self.process.poll() is not None:
+            raise Broken(f"{self.name} ended with {self.process.returncode}; see {self.log}")
+
+    def stop(self) -> None:
+        """End it: first by the end of its orders, then by SIGTERM, then by SIGKILL; and wait."""
+        with contextlib.suppress(BrokenPipeError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        steps = (signal.SIGTERM, signal.SIGKILL) if self.name == "hub" else (None, signal.SIGTERM, signal.SIGKILL)
+        for step in steps:
+            if step is not None and self.process.poll() is None:
+                self.process.send_signal(step)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_STOP_WITHIN)
+                break
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+@attrs.define(eq=False)
+class PartnerChild:
+    """A partner that takes orders."""
+
+    child: Child
+
+    def order(self, do: str, **what: object) -> Mapping[str, Any]:
+        """Give one order and return its answer.  Broken."""
+        stdin, stdout = self.child.process.stdin, self.child.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(json.dumps({"do": do, **what}) + "\n")
+            stdin.flush()
+        except OSError as error:
+            self.child.process.wait(_STOP_WITHIN)
+            raise Broken(f"{self.child.name} takes no orders; see {self.child.log}") from error
+        return self.answer()
+
+    def answer(self) -> Mapping[str, Any]:
+        """Return the next line it says.  Broken."""
+        assert self.child.process.stdout is not None
+        line = self.child.process.stdout.readline()
+        if not line:
+            self.child.process.wait(_STOP_WITHIN)
+            raise Broken(f"{self.child.name} ended with {self.child.process.returncode}; see {self.child.log}")
+        answer: Mapping[str, Any] = json.loads(line)
+        return answer
+
+
+@attrs.define(eq=False)
+class Stage:
+    """The hub and the partners that play."""
+
+    site: Site
+    logs: Path
+    notebooks: Path
+    hub: Child | None = None
+    partners: dict[str, PartnerChild] = attrs.field(factory=dict)
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, site: Site, directory: Path) -> Iterator[Self]:
+        """Yield an empty stage under *directory*; whatever happens, every process on it ends."""
+        stage = cls(site, directory / "logs", directory / "notebooks")
+        for made in (stage.logs, stage.notebooks):
+            made.mkdir(parents=True, exist_ok=True)
+        try:
+            yield stage
+        except Broken as broken:
+            raise stage.cause(broken) from None
+        finally:
+            stage.clear()
+
+    def clear(self) -> None:
+        """End every process, the hub last."""
+        for code in list(self.partners):
+            self.dismiss(code)
+        if self.hub is not None:
+            self.hub.stop()
+            self.hub = None
+
+    def start_hub(self) -> None:
+        """Start the hub under twistd and wait until it is ready.  Broken."""
+        twistd = shutil.which("twistd", path=Path(sys.executable).parent) or shutil.which("twistd")
+        if twistd is None:
+            raise Broken("there is no twistd beside this Python")
+        log = self.logs / "hub.log"
+        config = str(self.site.config.absolute())
+        arguments = [twistd, "--nodaemon", "--pidfile=", "lienthong", "-c", config]
+        self.hub = Child.start("hub", arguments, log, cwd=self.site.directory)
+        context = ssl.create_default_context(cafile=self.site.pki("ca.crt"))
+        url = f"{self.site.address('admin')}/readyz"
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        deadline = time.monotonic() + _READY_WITHIN
+        while True:
+            self.hub.must_live()
+            try:
+                with opener.open(url, timeout=5):
+                    return
+            except (urllib.error.URLError, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise Broken(f"{url}: {error}; see {log}") from error
+            time.sleep(0.1)
+
+    def call(self, code: str, units: Sequence[str], **more: str) -> PartnerChild:
+        """Start the partner *code*, which fetches for *units* or is pushed to as its file says; *more* are options.  Broken."""
+        options = self._soap_options(code, units)
+        if url := self.site.partner(code).get("url"):
+            options["--listen"] = urllib.parse.urlsplit(url).port
+        options |= {f"--{name}": value for name, value in more.items()}
+        self._start(code, ["hub.demo.partners.partner", code], options)
+        return self.partners[code]
+
+    def call_soap(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
+        """Start `hub.demo.partners.MODULE`, a partner *code* that calls the hub by SOAP for *units*.  Broken."""
+        self._start(code, [f"hub.demo.partners.{module}", code], self._soap_options(code, units))
+        return self.partners[code]
+
+    def call_syslog(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
+        """Start `hub.demo.partners.MODULE`, a partner *code* that tells the hub by syslog of *units*.  Broken."""
+        options = self._soap_options(code, units) | {"--port": self.site.read()["syslog"]["port"]}
+        del options["--hub"], options["--hub-certificate"]
+        self._start(code, [f"hub.demo.partners.{module}", code], options)
+        return self.partners[code]
+
+    def open_office(self, code: str, module: str, **options: object) -> int:
+        """Start `hub.demo.partners.MODULE`, the partner *code* that the hub calls over HTTP; return its port.  Broken."""
+        words: dict[str, object] = {"--port": 0, "--notebook": self.notebooks / f"{code}.jsonl"}
+        words |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+        return int(self._start(code, [f"hub.demo.partners.{module}"], words)["port"])
+
+    def _soap_options(self, code: str, units: Sequence[str]) -> dict[str, object]:
+        pki = self.site.pki
+        return {
+            "--hub": self.site.address("soap"),
+            "--ca": pki("ca.crt"),
+            "--hub-certificate": pki("hub.crt"),
+            "--key": pki(f"partners/{code}.key"),
+            "--certificate": pki(f"partners/{code}.crt"),
+            "--notebook": self.notebooks / f"{code}.jsonl",
+            "--units": ",".join(units),
+        }
+
+    def _start(self, code: str, words: Sequence[str], options: Mapping[str, object]) -> Mapping[str, Any]:
+        arguments = [sys.executable, "-m", *words, *(str(word) for option in options.items() for word in option)]
+        child = Child.start(code, arguments, self.logs / f"{code}.log", cwd=self.notebooks)
+        self.partners[code] = PartnerChild(child)
+        return self.partners[code].answer()
+
+    def dismiss(self, code: str) -> None:
+        """Stop the partner *code*; whoever calls it is refused the connection."""
+        self.partners.pop(code).child.stop()
+
+    def complaints(self) -> list[str]:
+        """Return the errors the hub logged: in a demo nothing may go wrong that nobody planned."""
+        found = []
+        for line in (self.logs / "hub.log").read_text("utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("level") in ("error", "critical"):
+                    found.append(f"hub.log: {entry['level']}: {entry.get('event')}")
+        return found
+
+    def cause(self, broken: Broken) -> Broken:
+        """Return why it broke: when the hub ends, whoever called it may be seen to end first."""
+        if self.hub is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.hub.process.wait(1)  # its connections are gone a moment before it is
+        try:
+            self.must_live()
+        except Broken as first:
+            return first
+        return broken
+
+    def must_live(self) -> None:
+        """Raise `Broken` if any of them ended; the hub before the others, which end when it does."""
+        for child in ([self.hub] if self.hub else []) + [partner.child for partner in self.partners.values()]:
+            child.must_live()

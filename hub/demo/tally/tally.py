@@ -1,0 +1,152 @@
+"""What the partners' own files say happened, as results; and the hub's facts and reports beside them.  Pure; believes neither side.
+
+A result is (unit, service, business key, milestone) and how many; each partner's file is read as its own lines mean, and nothing of how
+the hub counts is used.  Each result counts once, however often its file tells of it.
+"""
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from hub.demo.protocol.reading import Reading, read
+
+Line = Mapping[str, Any]
+_SENT = {"document": "sent", "recall": "sent-recall", "update": "sent-update", "replacement": "sent-replacement"}
+
+
+@attrs.frozen
+class Result:
+    """One thing that somebody did."""
+
+    unit: str
+    service: str
+    key: tuple[str, ...]
+    milestone: str
+    amount: int = 1
+
+    @property
+    def name(self) -> tuple[str, str, tuple[str, ...], str]:
+        """Return what makes it one result."""
+        return self.unit, self.service, self.key, self.milestone
+
+
+def of_documents(lines: Iterable[Line]) -> Iterator[Result]:
+    """Read the file of a document system (`hub.demo.partners.partner`): what it sent with a receipt, and what it got for its units."""
+    for line in lines:
+        if line["what"] == "sent" and line["accepted"]:
+            yield told(Reading(**line["about"]))
+        elif line["what"] == "opened" and line["about"]["kind"] == "document":
+            about = Reading(**line["about"])
+            for unit in line["units"]:
+                yield Result(unit, "documents", (about.sender, about.document_id), "received")
+
+
+def of_axis(lines: Iterable[Line]) -> Iterator[Result]:
+    """Read the axis's file (`hub.demo.partners.vxp`): what the hub sent up, and what it took down and said was done."""
+    said = list(lines)
+    ours = {line["doc_id"] for line in said if line["what"] == "sent"}
+    put: dict[str, Reading] = {}
+    for line in said:
+        if line["what"] == "parcel":
+            about = put[line["doc_id"]] = read(base64.b64decode(line["packet"]))
+            if line["sender_doc_id"] in ours and about.kind == "document":
+                yield Result(line["to"], "documents", (about.sender, about.document_id), "received")
+        elif line["what"] == "told" and line["status"] == "done":
+            yield told(put[line["doc_id"]])
+
+
+def of_portal(lines: Iterable[Line]) -> Iterator[Result]:
+    """Read the national portal's file (`hub.demo.partners.dvcqg`): the dossiers that were brought to it; a dossier's number begins with its unit."""
+    for line in lines:
+        if line["what"] == "dossier":
+            number = str(line["item"]["MaHoSo"])
+            yield Result(number.rsplit("-", 2)[0], "dossiers", (number,), "synced")
+
+
+def receipts(notebooks: Mapping[str, Iterable[Line]]) -> Iterator[tuple[str, str, str]]:
+    """Give what partners were told is in the journal: the partner, the message's id and, where their file has it, its SHA-256."""
+    for partner, lines in notebooks.items():
+        put: dict[str, str] = {}
+        for line in lines:
+            if line["what"] == "sent" and line.get("accepted"):
+                yield partner, line["message_id"], line.get("sha256", "")
+            elif line["what"] == "parcel":
+                put[line["doc_id"]] = line["sha256"]
+            elif line["what"] == "told" and line["status"] == "done":
+                yield partner, line["doc_id"], put[line["doc_id"]]
+
+
+def lost(notebooks: Mapping[str, Iterable[Line]], messages: Iterable[Line]) -> Iterator[str]:
+    """Tell which receipt names nothing in the journal, or other bytes than the partner's."""
+    held = {(row["partner"], row["message_id"]): row["sha256"] for row in messages if row["state"] == "accepted"}
+    for partner, message_id, sha256 in receipts(notebooks):
+        found = held.get((partner, message_id))
+        if found is None:
+            yield f"{partner} {message_id}: receipted, not in the journal"
+        elif sha256 not in ("", found):
+            yield f"{partner} {message_id}: the journal has other bytes"
+
+
+def told(about: Reading) -> Result:
+    """Return what the sender of a packet did."""
+    if about.kind == "status":
+        return Result(about.sender, "documents", (about.answered, about.document_id), f"status-{about.status}")
+    return Result(about.sender, "documents", (about.sender, about.document_id), _SENT[about.kind])
+
+
+def once(results: Iterable[Result]) -> dict[tuple[str, str, tuple[str, ...], str], Result]:
+    """Return each result once, by its name."""
+    found: dict[tuple[str, str, tuple[str, ...], str], Result] = {}
+    for result in results:
+        found.setdefault(result.name, result)
+    return found
+
+
+def sums(results: Iterable[Result]) -> Counter[tuple[str, str, str]]:
+    """Return how many results each unit has, by service and milestone."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for result in results:
+        found[result.unit, result.service, result.milestone] += result.amount
+    return found
+
+
+def unlike_facts(
+    results: Iterable[Result], facts: Iterable[Line], services: frozenset[str], key: Callable[[Line], tuple[str, ...]]
+) -> Iterator[str]:
+    """Tell where the hub's *facts* of these *services* are not the partners' *results*, one by one; *key* reads a fact's key."""
+    expected = once(result for result in results if result.service in services)
+    counted: dict[tuple[str, str, tuple[str, ...], str], int] = {}
+    for fact in facts:
+        if fact["service"] in services:
+            counted[fact["unit"], fact["service"], key(fact), fact["milestone"]] = fact["amount"]
+    for name in sorted(expected.keys() - counted.keys()):
+        yield f"{_said(name)}: the partners' files give it, the hub has not counted it"
+    for name in sorted(counted.keys() - expected.keys()):
+        yield f"{_said(name)}: the hub counts it, no partner's file gives it"
+    for name in expected.keys() & counted.keys():
+        if expected[name].amount != counted[name]:
+            yield f"{_said(name)}: {counted[name]} at the hub, {expected[name].amount} by the files"
+
+
+def unlike_report(
+    rows: Iterable[Line], expected: Counter[tuple[str, str, str]], service: str, columns: Mapping[str, str], form: str
+) -> Iterator[str]:
+    """Tell where a report's *columns*, each of which counts one milestone, are not what the partners' files give for each unit."""
+    seen = set()
+    for row in rows:
+        seen.add(row["unit"])
+        for column, milestone in columns.items():
+            right = expected[row["unit"], service, milestone]
+            if row[column] != right:
+                yield f"{form} of {row['unit']}: {column} is {row[column]}, the partners' files give {right}"
+    for unit, named, milestone in expected:
+        if named == service and milestone in columns.values() and unit not in seen and unit.startswith("H55"):
+            yield f"{form}: {unit} has {milestone} and no row"
+
+
+def _said(name: tuple[str, str, tuple[str, ...], str]) -> str:
+    unit, service, key, milestone = name
+    return f"{service} {milestone} of {unit} {'/'.join(key)}"

@@ -1,0 +1,40 @@
+"""What the files of other provinces' and ministries' hubs say of the documents they exchanged with ours, as results.  Pure; believes neither side."""
+
+import base64
+from collections.abc import Collection, Iterable, Iterator
+
+from hub.demo.protocol.reading import Reading, read
+from hub.demo.tally.tally import Line, Result, told
+
+
+def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Result]:
+    """Read the file of a hub that tells states (`hub.demo.partners.lgsp`, `hub.demo.partners.wso2`): what it took, and what the hub said is done."""
+    put: dict[str, Reading] = {}
+    for line in lines:
+        if line["what"] == "sent" and not line["code"] and line["type"] == "edoc":
+            about = read(base64.b64decode(line["packet"]))
+            yield from _received(about.sender, about.document_id, about.recipients, agencies)
+        elif line["what"] == "waiting":
+            put[line["id"]] = read(base64.b64decode(line["content"]))
+        elif line["what"] == "state" and line["state"].lower() == "done":
+            yield told(put[line["id"]])
+
+
+def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Result]:
+    """Read the file of a bus (`hub.demo.partners.bkav`), which numbers documents and statuses apart: what it took, was confirmed, was shown."""
+    put: dict[str, Reading] = {}
+    for line in lines:
+        if line["what"] == "sent":
+            yield from _received(line["sender"], line["document_id"], line["organs"], agencies)
+        elif line["what"] == "waiting":
+            about = read(base64.b64decode(line["content"]))
+            alike = sum((each.kind == "status") == (about.kind == "status") for each in put.values()) + 1
+            put[f"status {alike}" if about.kind == "status" else f"{alike}"] = about
+        elif line["what"] in {"confirmed", "shown"}:
+            yield told(put[line["id"]])
+
+
+def _received(sender: str, document: str, recipients: Iterable[str], agencies: Collection[str]) -> Iterator[Result]:
+    for agency in recipients:
+        if agency in agencies:
+            yield Result(agency, "documents", (sender, document), "received")

@@ -1,0 +1,56 @@
+"""What the files of who takes the units' reports say: the Government's reporting system, the web portal.  Pure; believes neither side.
+
+A report is named by form, unit, period and revision.  Each result counts once, however often its file tells of it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from hub.demo.tally.tally import Line, Result
+
+
+def of_reporting(lines: Iterable[Line]) -> Iterator[Result]:
+    """Read the reporting system's file (`hub.demo.partners.govreport`): what was handed in, and the verdict on it."""
+    for line in lines:
+        if line["what"] == "taken":
+            form, unit, period, revision = str(line["key"]).split("/")
+            yield Result(unit, "reports", (form, unit, period, revision), "submitted")
+        elif line["what"] == "verdict":
+            said = line["verdict"]
+            key = tuple(str(said[word]) for word in ("form", "unit", "period", "revision"))
+            yield Result(said["unit"], "reports", key, said["status"])
+
+
+def unlike_journal(lines: Iterable[Line], messages: Iterable[Line]) -> Iterator[str]:
+    """Tell which report the reporting system holds in other bytes than the journal's accepted *messages*, or the journal not at all."""
+    held = {row["message_id"]: row["sha256"] for row in messages if row["state"] == "accepted"}
+    for line in lines:
+        if line["what"] != "taken":
+            continue
+        name = f"reports/{line['key']}"
+        found = held.get(f"{name}/signed", held.get(name))  # what an official signed goes in its place
+        if found is None:
+            yield f"{line['key']}: handed in, not in the journal"
+        elif found != line["sha256"]:
+            yield f"{line['key']}: the journal has other bytes than were handed in"
+
+
+def of_web(lines: Iterable[Line]) -> Mapping[str, str]:
+    """Read the web portal's file (`hub.demo.partners.webportal`): the SHA-256 of each page that was brought to it, as it stands in the end."""
+    newest: dict[str, tuple[int, str]] = {}
+    for line in lines:
+        if line["what"] == "pushed":
+            said = (int(line["revision"]), str(line["sha256"]))
+            if said[0] >= newest.get(line["path"], said)[0]:
+                newest[line["path"]] = said
+    return {path: sha256 for path, (_, sha256) in newest.items()}
+
+
+def unlike_pages(portal: Mapping[str, str], served: Mapping[str, str]) -> Iterator[str]:
+    """Tell which page the *portal* holds otherwise than the hub has *served* it to everybody; both are SHA-256 by path."""
+    for path in sorted(portal.keys() | served.keys()):
+        if path not in portal:
+            yield f"{path}: published, the portal does not have it"
+        elif path not in served:
+            yield f"{path}: on the portal, the hub does not serve it"
+        elif portal[path] != served[path]:
+            yield f"{path}: the portal has another page than the hub serves"

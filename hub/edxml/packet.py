@@ -1,0 +1,342 @@
+"""Reads an edXML packet (QCVN 102) into a `Packet`.  Knows the rules that follow from its bytes; no unit, no time.
+
+The profile is the observed one: refused is what nobody could route, deliver or count; what else departs from the
+standard is tolerated and noted as a deviation.  Every problem of a packet is told together, coded as these systems do
+it: `N.` missing, `R.` out of range, `T.` of the wrong type, `M.` not matching, and the path.
+
+What reading may cost `hub.formats.xml_cost.WORST` states: it grows with the elements, of which `markup` bounds the number, and with nothing else.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Attachment, Kind, Packet, Problem, Replaced, ResponseFor
+from hub.edxml import markings, schema
+from hub.edxml.normalise import Branch, Notes, Tidying
+from hub.edxml.schema import QCVN
+from hub.formats import safe_xml, streamed_xml
+from hub.formats.base64_content import Carried, Unfit, carried
+from hub.formats.base64_content import content as content_of
+from hub.formats.streamed_xml import Loads
+
+KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLACEMENT}
+
+#: Files that may travel: those of TT 39/2017/TT-BTTTT, and the two that the hub itself reads.
+_FILES = re.compile(
+    r"[^\n]*\.(pdf|docx?|odt|xlsx?|ods|csv|pptx?|odp|txt|rtf|jpe?g|png|gif|tiff?|bmp|zip|rar|ics|xml)", re.IGNORECASE
+)
+CALENDAR, XML = "text/calendar", "application/xml"
+#: What the hub itself reads of a packet's attachments, by the name's end, whatever type the sender's software gives it.
+READ = {"ics": CALENDAR, "xml": XML}
+READ_SIZE = 1 << 18  #: and how large it may be, in octets
+READ_TOGETHER = (
+    1 << 22
+)  #: and all of them, unpacked, those that turned out too large too: of what comes behind no octets are kept
+#: The one element of a packet whose text may be large.
+LOADED = "ContentTransferEncoded"
+TIMED = 4  #: the Priority of a document that waits for its hour
+#: What a recall or a replacement may do at most: to so many documents at so many units, multiplied.  It is all one transaction, and
+#: meanwhile nobody else's message is taken.
+EFFECTS = 2000
+#: How the octets of some types begin.
+_MAGIC = {"application/pdf": b"%PDF", "application/zip": b"PK"}
+_HREF = "{http://www.w3.org/1999/xlink}href"
+_HEADER = "/".join(f"{{{QCVN}}}{name}" for name in ("edXMLEnvelope", "edXMLHeader", "MessageHeader"))
+_YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?", re.ASCII)
+_DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
+
+
+def read(content: bytes | etree._Element, loads: Loads = streamed_xml.NONE) -> Packet:
+    """Return what a packet says, and what was tolerated in it.
+
+    *content*: its octets, or a tree of `markup.parse`, which is changed by the reading, with the *loads* taken out of it.
+    Raises Rejected: as `markup.parse` does for what is no sound XML, `packet-unreadable` for another vocabulary,
+    `secret-refused` for what says it is secret, else with every problem by its path, with the line.
+    """
+    root = safe_xml.parse(content) if isinstance(content, bytes) else content
+    if root.tag != f"{{{QCVN}}}edXML":
+        raise Rejected(Problem("packet-unreadable", f"line {root.sourceline}: {root.tag}"[:300]))
+    if secret := markings.secret(root):
+        raise Rejected(Problem("secret-refused", f"{secret.line}: {secret.name}"[:300]))
+    notes, is_status, hour = Notes(), _is_status(root), markings.hour(root)
+    tidying = Tidying(schema.load("status" if is_status else "document"), notes)
+    packet = tidying.tidy(root)
+    found = _status(packet, notes) if is_status else _document(packet, notes, loads)
+    for leaf in root.iter(f"{{{QCVN}}}{LOADED}") if loads else ():
+        if loads.get(leaf) is not None:  # one of two with the same id: refused already
+            leaf.text = "QQ=="
+    tidying.judge(root)
+    if notes.refused:
+        raise Rejected(*notes.refused)
+    tidying.compare(root)
+    return attrs.evolve(found, deviations=notes.tolerated, hour=hour if found.priority == TIMED else None)
+
+
+def day(text: str) -> date | None:
+    """Read a date as systems write it, `yyyy/MM/dd` or `dd/MM/yyyy`; None when it is none, such as 2014/02/30."""
+    if found := _YEAR_FIRST.fullmatch(text):
+        year, month, number = found.groups()
+    elif found := _DAY_FIRST.fullmatch(text):
+        number, month, year = found.groups()
+    else:
+        return None
+    try:
+        return date(int(year), int(month), int(number))
+    except ValueError:
+        return None
+
+
+def _is_status(root: etree._Element) -> bool:
+    """Tell a status packet by its StatusCode.  Raises Rejected when it would be a document as well."""
+    code = root.find(f"{_HEADER}/{{{QCVN}}}StatusCode")
+    if code is None:
+        return False
+    is_document = root.find(f"{_HEADER}/{{{QCVN}}}To") is not None
+    if is_document and (code.text or "").strip(" \t\r\n"):
+        raise Rejected(Problem("M.MessageHeader.StatusCode", f"line {code.sourceline}: a status packet has no To"))
+    return not is_document
+
+
+def _status(packet: Branch, notes: Notes) -> Packet:
+    message = packet.one("edXMLEnvelope", "edXMLHeader", "MessageHeader")
+    answered = message.one("ResponseFor")
+    if not (answered.text("DocumentId") or answered.text("Code")):
+        notes.refuse("N", answered.path("DocumentId"), f"{answered.line()}: neither DocumentId nor Code")
+    return Packet(
+        kind=Kind.STATUS,
+        sender=message.one("From").text("OrganId"),
+        responses=tuple(_responses(message)),
+        status=message.text("StatusCode"),
+    )
+
+
+def _document(packet: Branch, notes: Notes, loads: Loads) -> Packet:
+    header = packet.one("edXMLEnvelope", "edXMLHeader")
+    message, business = header.one("MessageHeader"), header.one("TraceHeaderList", "Bussiness")
+    code, promulgation, other = message.one("Code"), message.one("PromulgationInfo"), message.one("OtherInfo")
+    kind = KINDS.get(business.text("BussinessDocType"), Kind.DOCUMENT)
+    responses = tuple(_responses(message))
+    attachments = tuple(_attachments(packet, kind, notes, loads))
+    added, removed = _receivers(business, notes) if kind is Kind.UPDATE else ((), ())
+    recipients = tuple(_recipients(message, notes))
+    replaces = tuple(_replaced(business)) if kind is Kind.REPLACEMENT else ()
+    _check_needs(kind, business, responses, notes)
+    _check_effects(kind, business, recipients, responses, replaces, notes)
+    _day(promulgation, "PromulgationDate", notes)
+    return Packet(
+        kind=kind,
+        sender=message.one("From").text("OrganId"),
+        recipients=recipients,
+        document_id=message.text("DocumentId"),
+        code=f"{code.text('CodeNumber')}/{code.text('CodeNotation')}",
+        promulgation_date=promulgation.text("PromulgationDate"),
+        type_name=message.one("DocumentType").text("TypeName"),
+        subject=message.text("Subject"),
+        priority={"1": 1, "2": 2, "3": 3, "4": 4}.get(other.text("Priority"), 0),
+        due=_day(message, "DueDate", notes),
+        paper=business.text("Paper") == "1",
+        responses=responses,
+        about=business.text("DocumentId"),
+        added=added,
+        removed=removed,
+        replaces=replaces,
+        attachments=attachments,
+    )
+
+
+def _recipients(message: Branch, notes: Notes) -> Iterator[str]:
+    seen = set()
+    for to in message.all("To"):
+        organ = to.text("OrganId")
+        if organ and organ in seen:
+            notes.refuse("M", to.path("OrganId"), f"{to.line('OrganId')}: another To has {organ}")
+        seen.add(organ)
+        yield organ
+
+
+def _responses(message: Branch) -> Iterator[ResponseFor]:
+    """Yield what the packet answers; an element left blank answers nothing."""
+    for each in message.all("ResponseFor"):
+        texts = [each.text(name) for name in ("OrganId", "Code", "PromulgationDate", "DocumentId")]
+        if any(texts):
+            yield ResponseFor(*texts)
+
+
+def _receivers(business: Branch, notes: Notes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the units that an update adds and those it removes (QCVN 102, 2.2.3); one that it does both with is added."""
+    changed = business.one("BussinessDocumentInfo")
+    receivers = changed.one("ReceiverList").all("Receiver")
+    if receivers and changed.text("DocumentReceiver") != "1":
+        notes.tolerate(
+            "M", changed.path("DocumentReceiver"), f"{changed.line('DocumentReceiver')}: not 1, so no receiver changes"
+        )
+        return (), ()
+    found: dict[str, list[str]] = {"0": [], "1": []}
+    for each in receivers:
+        organ, kind = each.text("OrganId"), each.text("ReceiverType")
+        if organ and kind in found:
+            found[kind].append(organ)
+        else:
+            notes.tolerate("R", each.path("ReceiverType"), f"{each.line()}: {organ[:50]} is neither added nor removed")
+    added = tuple(dict.fromkeys(found["1"]))
+    return added, tuple(organ for organ in dict.fromkeys(found["0"]) if organ not in added)
+
+
+def _replaced(business: Branch) -> Iterator[Replaced]:
+    for each in business.one("ReplacementInfoList").all("ReplacementInfo"):
+        organs = each.one("OrganIdList").texts("OrganId")
+        yield Replaced(each.text("DocumentId"), tuple(dict.fromkeys(filter(None, organs))))
+
+
+def _check_needs(kind: Kind, business: Branch, responses: tuple[ResponseFor, ...], notes: Notes) -> None:
+    """Refuse a change that does not say of which document, or what changes (QCVN 102, 2.2.3 to 2.2.8)."""
+    if kind is Kind.DOCUMENT:
+        return
+    if kind is Kind.RECALL and not (responses or business.text("DocumentId")):
+        notes.refuse(
+            "N", business.path("DocumentId"), f"{business.line()}: no document to recall; nor is there a ResponseFor"
+        )
+    needed = {Kind.UPDATE: "BussinessDocumentInfo", Kind.REPLACEMENT: "ReplacementInfoList"}.get(kind)
+    if needed is not None and needed not in business.branches:
+        notes.refuse("N", business.path(needed), f"{business.line()}: Bussiness has none")
+    if not business.text("BussinessDocReason"):
+        notes.tolerate(
+            "N", business.path("BussinessDocReason"), f"{business.line('BussinessDocReason')}: no reason given"
+        )
+    if kind is Kind.UPDATE and not business.text("DocumentId"):
+        notes.tolerate("N", business.path("DocumentId"), f"{business.line()}: taken for the MessageHeader's")
+
+
+def _check_effects(
+    kind: Kind,
+    business: Branch,
+    recipients: tuple[str, ...],
+    responses: tuple[ResponseFor, ...],
+    replaces: tuple[Replaced, ...],
+    notes: Notes,
+) -> None:
+    """Refuse a change that would do too much in one step."""
+    effects = sum(max(1, len(each.organs)) for each in replaces)
+    if kind is Kind.RECALL and not business.text("DocumentId"):
+        effects = len(recipients) * len(responses)
+    if effects > EFFECTS:
+        place, line = business.path("BussinessDocType"), business.line("BussinessDocType")
+        notes.refuse("R", place, f"{line}: documents times units are {effects}; at most {EFFECTS} in one packet")
+
+
+def _day(branch: Branch, name: str, notes: Notes) -> date | None:
+    """Read a date; one that cannot be read is tolerated."""
+    text = branch.text(name)
+    found = day(text)
+    if text and found is None:
+        notes.tolerate("R", branch.path(name), f"{branch.line(name)}: {text[:50]} is no date")
+    return found
+
+
+def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iterator[Attachment]:
+    """Yield the attachments in the order of their references, and take their base64 out of the tree."""
+    manifest = packet.one("edXMLEnvelope", "edXMLBody", "edXMLManifest")
+    encoded = packet.one("AttachmentEncoded")
+    references = _by_content_id(manifest.all("Reference"), notes)
+    attached = _by_content_id(encoded.all("Attachment"), notes)
+    carries, room = {}, READ_TOGETHER
+    for content_id, attachment in attached.items():
+        most = min(room, READ_SIZE) if _is_read(attachment, references.get(content_id)) else None
+        carries[content_id] = loaded = _load(attachment, most, notes, loads)
+        if most is not None and loaded is not None:
+            room -= len(loaded[1] or b"") or most  # what is too large was unpacked so far, too
+    if not attached and kind is Kind.DOCUMENT:
+        notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
+    for content_id in attached.keys() - references.keys():
+        attachment = attached[content_id]
+        notes.refuse(
+            "M", attachment.path("ContentId"), f"{attachment.line('ContentId')}: no Reference names {content_id[:100]}"
+        )
+    for content_id, reference in references.items():
+        if content_id not in attached:
+            notes.refuse(
+                "M", reference.path("ContentId"), f"{reference.line('ContentId')}: no Attachment is {content_id[:100]}"
+            )
+        elif (load := carries[content_id]) is not None:
+            yield _attachment(content_id, reference, attached[content_id], load, notes)
+
+
+def _by_content_id(branches: list[Branch], notes: Notes) -> dict[str, Branch]:
+    """Return *branches* by content id without `cid:`, which one side often leaves out."""
+    found: dict[str, Branch] = {}
+    for branch in branches:
+        content_id = (branch.text("ContentId") or branch.element.get(_HREF, "").strip(" ")).removeprefix("cid:")
+        place, line = branch.path("ContentId"), branch.line("ContentId")
+        if not content_id:
+            notes.refuse("N", place, f"{line}: nothing tells which attachment this is")
+        elif content_id in found:
+            notes.refuse("M", place, f"{line}: {content_id[:100]} stands here twice")
+        found.setdefault(content_id or place, branch)
+    return found
+
+
+def read_type(name: str, content_type: str) -> str:
+    """Return as what the hub itself reads an attachment; "" for one that it does not read."""
+    return READ.get(name.rpartition(".")[2].lower(), CALENDAR if content_type.lower().startswith(CALENDAR) else "")
+
+
+def _is_read(attachment: Branch, reference: Branch | None) -> bool:
+    return any(
+        read_type(each.text("AttachmentName"), each.text("ContentType")) for each in (attachment, reference) if each
+    )
+
+
+def _load(attachment: Branch, most: int | None, notes: Notes, loads: Loads) -> tuple[Carried, bytes | None] | None:
+    """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it.
+
+    With it come its octets where it is read, *most* of them; none of them, if there are more or they cannot be unpacked.
+    """
+    leaf = attachment.leaves.get(LOADED)
+    if leaf is None or len(leaf):
+        return None  # the schema says so
+    place, line = attachment.path(LOADED), f"line {leaf.sourceline}"
+    load, letters = loads.get(leaf), leaf.text or ""
+    leaf.text = None
+    try:
+        found = carried(letters if load is None else load.letters())
+    except ValueError as error:
+        notes.refuse("T", place, f"{line}: not base64: {error}")
+    except Unfit as unfit:
+        notes.refuse("R", place, f"{line}: {unfit}")
+    else:
+        if found.size:
+            return found, None if most is None else _octets(letters if load is None else load.letters(), most)
+        notes.refuse("N", place, f"{line}: empty")
+    return None
+
+
+def _octets(letters: str | Iterable[str], most: int) -> bytes:
+    try:
+        return content_of(letters, most)
+    except Unfit:
+        return b""
+
+
+def _attachment(
+    content_id: str, reference: Branch, attachment: Branch, loaded: tuple[Carried, bytes | None], notes: Notes
+) -> Attachment:
+    """Put one attachment together; where its two descriptions and its octets disagree, that is tolerated."""
+    load, content = loaded
+    name, content_type = (reference.text(each) or attachment.text(each) for each in ("AttachmentName", "ContentType"))
+    place, line = attachment.path("AttachmentName"), attachment.line("AttachmentName")
+    if attachment.text("AttachmentName") not in {name, ""}:
+        notes.tolerate("M", place, f"{line}: its Reference says {name[:100]}")
+    elif not _FILES.fullmatch(name):
+        notes.tolerate("R", place, f"{line}: {name[-100:]}: not a type of file that may travel")
+    magic = _MAGIC.get(content_type.lower(), b"")
+    place, line = attachment.path("ContentType"), attachment.line("ContentType")
+    if load.wrapped and magic != b"PK":
+        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but wrapped in a ZIP")
+    elif not load.head.startswith(magic):
+        notes.tolerate("M", place, f"{line}: {content_type[:50]}, but its octets begin otherwise")
+    return Attachment(content_id, name, content_type, load.size, load.sha256, content)

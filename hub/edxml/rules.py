@@ -1,0 +1,25 @@
+"""Judges a packet by what its bytes alone do not say: the day, and the partner's profile.  Knows no unit: routes do."""
+
+from datetime import date
+
+import attrs
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Packet, Problem
+from hub.edxml.packet import day
+
+
+def examine(packet: Packet, *, today: date, profile: str = "observed") -> Packet:
+    """Return *packet*, with what was tolerated beyond its reading among its deviations.
+
+    *today* is the day in Hà Nội.  A PromulgationDate after it is out of range (QCVN 102, 1.4).  The *observed* profile
+    tolerates every deviation; under *strict* each is a refusal.  Raises Rejected with all of them.
+    """
+    promulgated = day(packet.promulgation_date)
+    deviations = packet.deviations
+    if promulgated is not None and promulgated > today:
+        code = "R.MessageHeader.PromulgationInfo.PromulgationDate"
+        deviations = (*deviations, Problem(code, f"{packet.promulgation_date} is after {today:%Y/%m/%d}"))
+    if profile == "strict" and deviations:
+        raise Rejected(*deviations)
+    return attrs.evolve(packet, deviations=deviations)

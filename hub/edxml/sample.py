@@ -1,0 +1,65 @@
+"""One packet as real systems write it, to be judged in a dry run.  Knows the order of the elements; not who judges it."""
+
+from datetime import date
+from xml.sax.saxutils import escape
+
+from hub.edxml.schema import QCVN
+
+_PACKET = """<?xml version="1.0" encoding="UTF-8"?>
+<edXML xmlns="{namespace}">
+<edXML:edXMLEnvelope xmlns:edXML="{namespace}">
+<edXML:edXMLHeader>
+<edXML:MessageHeader>
+<edXML:From>{sender}</edXML:From>
+<edXML:To>{recipient}</edXML:To>
+<edXML:DocumentId>{code},{day},1/CHECK</edXML:DocumentId>
+<edXML:Code><edXML:CodeNumber>1</edXML:CodeNumber><edXML:CodeNotation>CHECK</edXML:CodeNotation></edXML:Code>
+<edXML:PromulgationInfo><edXML:Place>Thái Nguyên</edXML:Place><edXML:PromulgationDate>{day}</edXML:PromulgationDate></edXML:PromulgationInfo>
+<edXML:DocumentType><edXML:Type>1</edXML:Type><edXML:TypeDetail>0</edXML:TypeDetail><edXML:TypeName>Công văn</edXML:TypeName></edXML:DocumentType>
+<edXML:Subject>{subject}</edXML:Subject>
+<edXML:Content>{subject}</edXML:Content>
+<edXML:SignerInfo><edXML:Competence>TL. CHỦ TỊCH</edXML:Competence><edXML:Position>Chánh Văn phòng</edXML:Position><edXML:FullName>Người Ký Mẫu</edXML:FullName></edXML:SignerInfo>
+<edXML:OtherInfo><edXML:Priority>0</edXML:Priority><edXML:PageAmount>1</edXML:PageAmount><edXML:Direction>false</edXML:Direction></edXML:OtherInfo>
+<edXML:SteeringType>1</edXML:SteeringType>
+<edXML:ToPlaces><edXML:Place>Như trên</edXML:Place><edXML:Place>Lưu: VT</edXML:Place></edXML:ToPlaces>
+</edXML:MessageHeader>
+<edXML:TraceHeaderList>
+<edXML:TraceHeader><edXML:OrganId>{code}</edXML:OrganId><edXML:Timestamp>{day} 00:00:00</edXML:Timestamp></edXML:TraceHeader>
+<edXML:Bussiness><edXML:BussinessDocType>0</edXML:BussinessDocType><edXML:BussinessDocReason>Văn bản điện tử mới</edXML:BussinessDocReason><edXML:Paper>0</edXML:Paper></edXML:Bussiness>
+</edXML:TraceHeaderList>
+</edXML:edXMLHeader>
+<edXML:edXMLBody><edXML:edXMLManifest version="1.0"><edXML:Reference>
+<edXML:ContentId>cid:1</edXML:ContentId>
+<edXML:ContentType>text/plain</edXML:ContentType>
+<edXML:Description>van-ban.txt</edXML:Description>
+<edXML:AttachmentName>van-ban.txt</edXML:AttachmentName>
+</edXML:Reference></edXML:edXMLManifest></edXML:edXMLBody>
+</edXML:edXMLEnvelope>
+<AttachmentEncoded><Attachment>
+<ContentId>cid:1</ContentId>
+<AttachmentName>van-ban.txt</AttachmentName>
+<Description>van-ban.txt</Description>
+<ContentType>text/plain</ContentType>
+<edXML:ContentTransferEncoded xmlns:edXML="{namespace}">Tm9pIGR1bmcgdmFuIGJhbgo=</edXML:ContentTransferEncoded>
+</Attachment></AttachmentEncoded>
+</edXML>
+"""
+
+
+def sample_packet(sender: str, recipient: str, subject: str, promulgated: date) -> bytes:
+    """Write a new document from the unit *sender* to the unit *recipient*, in the form of the VXP SDK, with one attachment."""
+    day = promulgated.strftime("%Y/%m/%d")
+    packet = _PACKET.format(
+        namespace=QCVN,
+        sender=_organization(sender),
+        recipient=_organization(recipient),
+        code=escape(sender),
+        day=day,
+        subject=escape(subject),
+    )
+    return packet.encode()
+
+
+def _organization(code: str) -> str:
+    names = ("OrganId", "OrganizationInCharge", "OrganName")
+    return "".join(f"<edXML:{name}>{escape(code)}</edXML:{name}>" for name in names)

@@ -1,0 +1,198 @@
+"""The schemas of packets.  Knows XSD 1.0 as ours are written, and libxml2's errors; not what any value means.
+
+`xsd/qcvn102/observed` is what the hub takes, `xsd/qcvn102/strict` what the standard declares; a packet is judged by
+both.  From the same files comes its `Shape`: which children an element may have, in which order.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import attrs
+from lxml import etree
+
+from hub.formats import xsd_schemas
+
+QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
+
+_XS = "{http://www.w3.org/2001/XMLSchema}"
+_ROOMS = frozenset({"edXML", "edXMLEnvelope", "edXMLHeader"})
+#: What libxml2's errors are to the sender: N missing, T of the wrong type; all others R, out of range.
+_LETTERS = {
+    "SCHEMAV_CVC_MINLENGTH_VALID": "N",
+    "SCHEMAV_CVC_DATATYPE_VALID_1_2_1": "T",
+    "SCHEMAV_CVC_TYPE_3_1_2": "T",
+}
+_PREAMBLE = re.compile(r"^Element '[^']*'(, attribute '[^']*')?: (\[facet '\w+'\] )?")
+
+
+@attrs.frozen
+class Part:
+    """One kind of child: its place among its siblings, and whether it must stand there."""
+
+    rank: int
+    name: str
+    tag: str  #: with the namespace
+    most: int  #: times it may stand there, by the observed schema
+    needed: bool  #: by the observed schema
+    expected: bool  #: by the strict one
+    binary: bool  #: base64, whose lines may be indented
+    shape: "Shape | None"  #: None: text, or anything at all
+
+
+@attrs.frozen(eq=False)
+class Shape:
+    """What an element with children may hold."""
+
+    parts: Mapping[str, Part]  #: by tag
+    spaces: frozenset[str]  #: namespaces any of whose elements may stand there too
+    attributes: frozenset[str]  #: names
+    attribute_spaces: frozenset[str]  #: namespaces all of whose attributes may
+
+
+@attrs.frozen
+class Finding:
+    """What a schema refuses: N, R or T, where, and why."""
+
+    letter: str
+    place: str
+    detail: str
+
+
+#: Of what one schema finds so much is told.  There may be as many findings as elements; whoever reads them keeps fewer.
+_FINDINGS = 100
+
+
+@attrs.frozen(eq=False)
+class Schema:
+    """One kind of packet."""
+
+    root: Shape
+    _observed: Path
+    _strict: Path
+
+    def observed(self, root: etree._Element) -> list[Finding]:
+        """Return what the hub does not take."""
+        return self._judged(self._observed, root)
+
+    def strict(self, root: etree._Element) -> list[Finding]:
+        """Return what the standard does not allow."""
+        return self._judged(self._strict, root)
+
+    def _judged(self, path: Path, root: etree._Element) -> list[Finding]:
+        schema = xsd_schemas.compiled(path)
+        findings: list[Finding] = []
+        families: dict[etree._Element, _Family] = {}
+        if not schema.validate(root):
+            log: Any = schema.error_log  # the stubs forget that it can be iterated
+            for error in islice(log, _FINDINGS):
+                reason = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
+                place = self._place(root, error.path or "", families)
+                findings.append(
+                    Finding(_LETTERS.get(error.type_name, "R"), place, f"line {error.line}: {reason[:200]}")
+                )
+        return findings
+
+    def _place(self, element: etree._Element, path: str, families: dict[etree._Element, "_Family"]) -> str:
+        """Turn libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into ours, `MessageHeader.To[2]`; *families* are those already counted."""
+        place, shape = "edXML", self.root
+        for step in path.split("/")[2:]:
+            name, _, index = step.rstrip("]").partition("[")
+            family = families.get(element) or families.setdefault(element, _Family.of(element))
+            found = family.nth(name, int(index or 1))
+            if found is None:  # an attribute
+                break
+            element = found
+            part = shape.parts.get(element.tag)
+            many = part is not None and part.most > 1
+            place = join(place, local_name(element), family.twins[element] if many else 0)
+            if part is None or part.shape is None:
+                break
+            shape = part.shape
+        return place
+
+
+@attrs.frozen(eq=False)
+class _Family:
+    """The children of one element, counted once."""
+
+    named: Mapping[str, list[etree._Element]]  #: as libxml2 calls them in a path: `prefix:local`, or `*`, which is any
+    twins: Mapping[etree._Element, int]  #: which of its tag each is, from 1
+
+    @classmethod
+    def of(cls, parent: etree._Element) -> "_Family":
+        named: dict[str, list[etree._Element]] = {"*": list(parent)}
+        twins: dict[etree._Element, int] = {}
+        seen: dict[str, int] = {}
+        for child in parent:
+            named.setdefault(f"{child.prefix or ''}:{local_name(child)}", []).append(child)
+            twins[child] = seen[child.tag] = seen.get(child.tag, 0) + 1
+        return cls(named, twins)
+
+    def nth(self, name: str, index: int) -> etree._Element | None:
+        found = self.named.get(name if name == "*" or ":" in name else f":{name}", [])
+        return found[index - 1] if 0 < index <= len(found) else None
+
+
+def join(place: str, name: str, index: int = 0) -> str:
+    """Return the path of the child *name* of *place* as problems name it; *index*, from 1, where there may be many.
+
+    The outermost elements are left out, as in the codes that systems already know: `MessageHeader.To[2].OrganId`.
+    """
+    path = name if place in _ROOMS else f"{place}.{name}"
+    return f"{path}[{index}]" if index else path
+
+
+def local_name(element: etree._Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+@cache
+def load(kind: str) -> Schema:
+    """Read the schemas of *kind*, `document` or `status`.  OSError or etree.LxmlError when missing or broken."""
+    observed, strict = (
+        xsd_schemas.root() / "xsd/qcvn102" / profile / f"{kind}.xsd" for profile in ("observed", "strict")
+    )
+    shape = _shape("Packet", _types(observed), _types(strict))
+    return Schema(shape, observed, strict)
+
+
+def _types(path: Path) -> dict[str, etree._Element]:
+    """Return the named complex types of the schema at *path* and of those it includes."""
+    root = xsd_schemas.parse(path)
+    types = {each.get("name", ""): each for each in root.iterfind(f"{_XS}complexType")}
+    for include in root.iterfind(f"{_XS}include"):
+        types = {**_types(path.parent / include.get("schemaLocation", "")), **types}
+    return types
+
+
+def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[str, etree._Element]) -> Shape:
+    """Read one type: its children in the order of the strict schema; what the hub needs of them from the observed."""
+    taken = {each.get("name"): each for each in _particles(observed[name], "element")}
+    parts = {}
+    for rank, each in enumerate(_particles(strict[name], "element")):
+        child, kind = each.get("name", ""), each.get("type", "")
+        parts[f"{{{QCVN}}}{child}"] = Part(
+            rank,
+            child,
+            f"{{{QCVN}}}{child}",
+            most=int(taken[child].get("maxOccurs", "1")),
+            needed=taken[child].get("minOccurs") != "0",
+            expected=each.get("minOccurs") != "0",
+            binary=kind == "xs:base64Binary",
+            shape=_shape(kind, observed, strict) if kind in strict else None,
+        )
+    return Shape(
+        parts,
+        frozenset(each.get("namespace", "") for each in _particles(strict[name], "any")),
+        frozenset(each.get("name", "") for each in observed[name].iterfind(f"{_XS}attribute")),
+        frozenset(each.get("namespace", "") for each in observed[name].iterfind(f"{_XS}anyAttribute")),
+    )
+
+
+def _particles(kind: etree._Element, name: str) -> Iterator[etree._Element]:
+    for group in ("sequence", "all"):
+        yield from kind.iterfind(f"{_XS}{group}/{_XS}{name}")

@@ -1,0 +1,172 @@
+"""Publishes each chained event once it has its number, in that order.  Knows when, and from where to go on; not RabbitMQ's language.
+
+It is a service of its own: whatever the broker does, intake and deliveries never wait for it.  The cursor moves when the broker has
+confirmed, so an event comes at least once; an end in between repeats some.  Of several nodes one publishes.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import attrs
+import structlog
+from sqlalchemy.exc import DBAPIError
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from hub.domain.errors import Unready
+from hub.feed.cloudevents import Publication, publication
+from hub.feed.rabbitmq import Broken, Result
+from hub.journal import events, feed_cursor
+from hub.store.group_commit import Journal
+from hub.store.transactions import Transaction
+
+log = structlog.get_logger()
+
+#: How many events may be under way unconfirmed.
+BATCH = 100
+#: How often to look when there was nothing to publish, in seconds.
+POLL = 0.5
+#: After a failure the feed rests so long, in seconds, twice as long after each one more, up to the most.
+FIRST_REST, MOST_REST = 1.0, 60.0
+#: How long a stop waits for what is under way, in seconds.
+DRAIN = 5.0
+#: The advisory lock of the feed on PostgreSQL ("feed" in ASCII).
+LOCK = 0x66656564
+
+
+class Line(Protocol):
+    """A way to subscribers; hub.feed.rabbitmq has the one to RabbitMQ."""
+
+    async def publish(self, publications: Sequence[Publication]) -> Result:
+        """Publish in order; return how far it came."""
+        ...
+
+    async def close(self) -> None:
+        """End."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it is there still."""
+        ...
+
+
+@attrs.define(eq=False)
+class Feed(Service):
+    """One node's feed."""
+
+    name: str  #: of the subscription: the exchange
+    _source: str
+    _journal: Journal
+    _connect: Callable[[], Awaitable[Line]]
+    _take_turn: Callable[[], Awaitable[bool]]  #: asks before each batch whether it is this node that publishes
+    _clock: IReactorTime
+    _random: Callable[[], float]  #: in [0, 1)
+    _line: Line | None = attrs.field(default=None, init=False)
+    _fresh: bool = attrs.field(default=True, init=False)  #: nothing was confirmed yet on this line
+    _failures: int = attrs.field(default=0, init=False)
+    _told: str = attrs.field(default="", init=False)  #: the reason that stands in the log
+    _rest: Deferred[None] | None = attrs.field(default=None, init=False)
+    _working: Deferred[None] | None = attrs.field(default=None, init=False)
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether this node publishes now."""
+        return self._line is not None and self._line.is_open
+
+    def startService(self) -> None:
+        """Begin."""
+        Service.startService(self)
+        self._working = Deferred.fromCoroutine(self._work())
+
+    def stopService(self) -> Deferred[None]:
+        """Let what is under way be confirmed within `DRAIN`, then end; the rest waits for the next start."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+        working = self._working
+        if working is not None:
+            limit = self._clock.callLater(DRAIN, working.cancel)
+            try:
+                await working
+            except CancelledError:
+                pass
+            finally:
+                if limit.active():
+                    limit.cancel()
+        await self._hang_up()
+
+    async def _work(self) -> None:
+        while self.running:
+            try:
+                rest = 0.0 if await self._publish() else POLL
+            except CancelledError:
+                raise
+            except Broken as broken:
+                rest = await self._fail(str(broken))
+            except (Unready, DBAPIError) as error:
+                rest = await self._fail(str(error))
+            except Exception:
+                log.exception("feed-failed")
+                rest = await self._fail()
+            if self.running and rest:
+                await self._pause(rest)
+
+    async def _publish(self) -> bool:
+        """Publish the next events; tell whether there may be more.  Raises Broken when not all arrived."""
+        if not await self._take_turn():
+            await self._hang_up()
+            return False
+        if self._line is not None and not self._line.is_open:
+            raise Broken("the connection was lost")
+        if self._line is None:
+            self._line, self._fresh = await self._connect(), True
+        # The first event goes alone: when no queue is there to take it, none behind it may arrive before it.
+        batch = await self._journal.read(following, self.name, self._source, 1 if self._fresh else BATCH)
+        if not batch:
+            return False
+        result = await self._line.publish(batch)
+        if result.arrived:
+            await self._journal.write(feed_cursor.advance, self.name, batch[result.arrived - 1].number)
+        if result.problem:
+            raise Broken(result.problem)
+        self._fresh = False
+        if self._failures:
+            log.info("feed-resumed", exchange=self.name, failures=self._failures)
+            self._failures, self._told = 0, ""
+        return len(batch) == BATCH or len(batch) == 1
+
+    async def _fail(self, reason: str = "") -> float:
+        """Hang up, and return how long to rest."""
+        await self._hang_up()
+        self._failures += 1
+        if reason and reason != self._told:
+            self._told = reason
+            log.warning("feed-interrupted", exchange=self.name, reason=reason)
+        longest = min(MOST_REST, FIRST_REST * 2.0 ** min(self._failures - 1, 16))
+        return longest * (0.5 + self._random() / 2)
+
+    async def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
+
+    async def _pause(self, seconds: float) -> None:
+        self._rest = deferLater(self._clock, seconds)
+        try:
+            await self._rest
+        except CancelledError:
+            if self.running:
+                raise
+        finally:
+            self._rest = None
+
+
+def following(tx: Transaction, name: str, source: str, limit: int) -> list[Publication]:
+    """Return what is to be published next."""
+    return [publication(event, source) for event in events.after(tx, feed_cursor.position(tx, name), limit)]

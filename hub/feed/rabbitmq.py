@@ -1,0 +1,210 @@
+"""A line to RabbitMQ over which publications go and come back confirmed.  Knows AMQP 0-9-1 by pika, and TLS; not what is published.
+
+The exchange must be there, or is declared: a durable topic exchange.  The broker's certificate leads to the CAs of `[feed]` and
+names its host; if it asks for ours, it sees the hub's.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+from cryptography import x509
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.error import ConnectError
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from hub.config import Broker
+from hub.feed.cloudevents import CONTENT_TYPE, Publication
+from hub.runtime import http_client
+from hub.security import tls
+from hub.security.certificates import ALLOW, SERVER, Anchors, Identity
+
+#: How long the connection may take to stand, in seconds.
+GREETING = 20
+#: How long the broker may take to confirm what it was given, in seconds.
+CONFIRMING = 30
+#: How long an orderly end may take, in seconds.
+PARTING = 2
+
+
+class Broken(Exception):
+    """There is no line, or there is none any more; says why."""
+
+
+@attrs.frozen
+class Result:
+    """How many of the first publications arrived, and what became of the next; an empty text: there was none."""
+
+    arrived: int
+    problem: str = ""
+
+
+@attrs.define(eq=False)
+class Line:
+    """One connection with one channel."""
+
+    _broker: Broker
+    _reactor: Any
+    _protocol: Any
+    _channel: Any
+    _returned: set[str] = attrs.field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._channel.add_on_return_callback(self._come_back)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it is there still, as far as is known."""
+        return bool(self._protocol.is_open and self._channel.is_open)
+
+    def _come_back(self, returned: Any) -> None:
+        # pika knows the latest return only, and confirmations are told of together: which it was stands in the message alone
+        self._returned.add(returned.properties.message_id)
+
+    async def publish(self, publications: Sequence[Publication]) -> Result:
+        """Publish all at once, in order, and wait until each is confirmed.  After a problem the line is to be closed."""
+        self._returned.clear()
+        found: list[str | None] = [None] * len(publications)
+        sent = []
+        for place, each in enumerate(publications):
+            confirmed = maybeDeferred(self._send, each)
+            sent.append(confirmed.addCallbacks(_note, _note, (found, place), {}, (found, place), {}))
+        limit = self._reactor.callLater(CONFIRMING, _cancel, sent)
+        await DeferredList(sent)
+        if limit.active():
+            limit.cancel()
+        for place, each in enumerate(publications):
+            if each.id in self._returned:
+                return Result(place, f"no queue takes {each.key} from the exchange {self._broker.exchange}")
+            if found[place]:
+                return Result(place, found[place] or "")
+        return Result(len(publications))
+
+    def _send(self, publication: Publication) -> Any:
+        from pika import BasicProperties
+
+        properties = BasicProperties(content_type=CONTENT_TYPE, message_id=publication.id, delivery_mode=2)
+        exchange = self._broker.exchange
+        return self._channel.basic_publish(
+            exchange, publication.key, publication.content, properties, mandatory=self._broker.waits
+        )
+
+    async def close(self) -> None:
+        """Part in order if the broker still listens."""
+        ended = self._protocol.closed
+        if ended is not None and self._protocol.is_open:
+            waiting: Deferred[None] = Deferred()
+            _ = ended.addBoth(lambda _: None if waiting.called else waiting.callback(None))
+            self._protocol.close()
+            _ = waiting.addTimeout(PARTING, self._reactor).addErrback(lambda _: None)
+            await waiting
+        _abort(self._protocol)
+
+
+async def connect(broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]) -> Line:
+    """Return a line to *broker*, who may see *identity*.  Raises Broken."""
+    logging.getLogger("pika").addHandler(logging.NullHandler())  # what matters is told by who uses the line
+    try:
+        password = broker.password_file.read_text("utf-8").strip("\r\n")
+    except (OSError, ValueError) as error:
+        raise Broken(f"{broker.password_file}: {error}") from error
+    protocol = _protocol_of(broker, password, reactor)
+    opening = Deferred.fromCoroutine(_open(broker, protocol, _endpoint(broker, identity, reactor, now)))
+    try:
+        channel = await opening.addTimeout(GREETING, reactor)
+    except CancelledError:
+        _abort(protocol)
+        raise
+    except Exception as error:
+        _abort(protocol)
+        raise Broken(protocol.refusal or _said(error)) from error
+    return Line(broker, reactor, protocol, channel)
+
+
+def _protocol_of(broker: Broker, password: str, reactor: Any) -> Any:
+    from pika import ConnectionParameters, PlainCredentials
+    from pika.adapters.twisted_connection import TwistedProtocolConnection
+    from pika.exceptions import AMQPError
+
+    class Protocol(TwistedProtocolConnection):  # type: ignore[misc] # pika publishes no types
+        refusal = ""
+
+        def connectionLost(self, reason: Failure = connectionDone) -> None:
+            cause = self._impl._error  # noqa: SLF001 - pika would forget it for the end of the connection that it led to
+            self.refusal = _said(cause) if isinstance(cause, AMQPError) else ""
+            super().connectionLost(reason)
+
+    parameters = ConnectionParameters(
+        host=broker.place.host,
+        port=broker.place.port,
+        virtual_host=broker.place.vhost,
+        credentials=PlainCredentials(broker.place.user, password),
+        heartbeat=30,
+        client_properties={"connection_name": "lienthong feed"},
+    )
+    return Protocol(parameters, custom_reactor=reactor)
+
+
+def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]) -> Any:
+    place = broker.place
+    plain = HostnameEndpoint(reactor, place.host, place.port, timeout=GREETING)
+    if not place.tls:
+        return plain
+    anchors = Anchors(broker.authorities, ())
+
+    def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
+        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
+        tls.check_host(shown, place.host)
+
+    context = http_client.OneContext(tls.context(identity, check))
+    return wrapClientTLS(context.creatorForNetloc(place.host.encode("idna"), place.port), plain)
+
+
+async def _open(broker: Broker, protocol: Any, endpoint: Any) -> Any:
+    """Return a channel that confirms, with the exchange there."""
+    from pika.exceptions import ChannelClosedByBroker
+
+    ready = protocol.ready
+    await connectProtocol(endpoint, protocol)
+    await ready
+    channel = await protocol.channel()
+    try:
+        await channel.exchange_declare(broker.exchange, passive=True)
+    except ChannelClosedByBroker as closed:
+        if closed.reply_code != 404:
+            raise
+        channel = await protocol.channel()
+        await channel.exchange_declare(broker.exchange, exchange_type="topic", durable=True)
+    await channel.confirm_delivery()
+    return channel
+
+
+def _note(result: object, found: list[str | None], place: int) -> None:
+    from pika.exceptions import UnroutableError
+
+    refused = isinstance(result, Failure) and not result.check(UnroutableError)
+    found[place] = _said(result.value) if refused and isinstance(result, Failure) else ""
+
+
+def _cancel(sent: Sequence[Deferred[None]]) -> None:
+    for each in sent:
+        each.cancel()
+
+
+def _abort(protocol: Any) -> None:
+    if protocol.transport is not None:
+        protocol.transport.abortConnection()
+
+
+def _said(error: Any) -> str:
+    """Say in one line what broke."""
+    if isinstance(error, CancelledError):
+        return f"not confirmed within {CONFIRMING} s"
+    if isinstance(error, ConnectError):
+        return http_client.said(error)
+    text = getattr(error, "reply_text", "") or str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

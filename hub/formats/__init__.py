@@ -1,0 +1,1 @@
+"""Standard formats as pure codecs: XML, XSD, MIME, base64, ZIP, BER, syslog, iCalendar, spooled octets."""

@@ -1,0 +1,221 @@
+"""Reads an iCalendar object (RFC 5545) as a tree of parts, which it calls components.  Knows content lines, parameters, texts and times; no meeting.
+
+It comes from outside, so all of it is bounded: octets, lines, depth, names of zones; nothing is kept from one object to the next, and the
+rules of a time zone are never run.  Of a zone that nobody knows, the offset counts if it has but one, as those of Việt Nam have.
+Worst cost: 20 µs a content line or parameter; reading an object of `SIZE` takes as long as 400 signatures by RSA-2048 (120 ms).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
+
+from hub.domain import local_time
+from hub.domain.errors import Rejected
+from hub.domain.local_time import HANOI
+from hub.domain.model import Problem
+
+SIZE = 1 << 18  #: octets of an object
+LINES = 5000  #: its content lines, each unfolded
+LENGTH = 1 << 14  #: characters of one of them
+DEPTH = 4  #: components in one another
+ZONES = 20  #: names of zones in one object: each that is not known has files looked for
+
+#: What Windows calls the zone of Việt Nam.
+_WINDOWS = {"SE Asia Standard Time": HANOI}
+
+_FOLD = re.compile(rb"\r?\n[ \t]")
+_BREAK = re.compile(rb"\r?\n")
+_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+_PARAMETER = re.compile(r';([A-Za-z0-9-]{1,64})=((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)')
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_DAY = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
+_TIME = re.compile(r"(\d{8})T(\d\d)(\d\d)(\d\d)(Z?)", re.ASCII)
+_OFFSET = re.compile(r"([+-])(\d\d)(\d\d)(?:\d\d)?", re.ASCII)
+_YEARS = range(1970, 2200)
+
+
+@attrs.frozen
+class Line:
+    """One content line: names in capitals, the value as written, parameters without their quotes."""
+
+    name: str
+    value: str
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
+
+    def text(self) -> str:
+        """Return the value of a property of the type TEXT."""
+        return _unescaped(self.value, "\\", {"n": "\n", "N": "\n", ";": ";", ",": ","})
+
+
+@attrs.frozen
+class Part:
+    """What stands between BEGIN and END."""
+
+    name: str
+    lines: tuple[Line, ...] = ()
+    components: tuple["Part", ...] = ()
+    zones: dict[str, tzinfo] = attrs.field(factory=dict, eq=False, repr=False)  #: those of its times so far, by name
+
+    def all(self, name: str) -> tuple[Line, ...]:
+        """Return every line *name*, in order."""
+        return tuple(line for line in self.lines if line.name == name)
+
+    def one(self, name: str) -> Line | None:
+        """Return the line *name*, if there is one.  Raises Rejected for two: another reader may believe the other."""
+        found = self.all(name)
+        if len(found) > 1:
+            raise unreadable(f"{self.name} has {name} {len(found)} times")
+        return found[0] if found else None
+
+    def parts(self, name: str) -> tuple["Part", ...]:
+        """Return the parts *name* right in this one, in order."""
+        return tuple(part for part in self.components if part.name == name)
+
+
+def unreadable(why: str) -> Rejected:
+    """Return the error of a calendar that says *why* it cannot be read."""
+    return Rejected(Problem("calendar-unreadable", why[:200]))
+
+
+def too_large(why: str) -> Rejected:
+    """Return the error of a calendar that says *why* it would cost too much to read."""
+    return Rejected(Problem("calendar-too-large", why[:200]))
+
+
+def read(content: bytes) -> Part:
+    """Return the one VCALENDAR of *content*.  Raises Rejected, `calendar-unreadable`, for all that is none, and beyond every bound."""
+    if len(content) > SIZE:
+        raise unreadable(f"{len(content)} octets; at most {SIZE}")
+    open_: list[tuple[str, list[Line], list[Part]]] = [("", [], [])]
+    for number, line in enumerate(_lines(content), 1):
+        if line.name == "BEGIN":
+            if len(open_) > DEPTH:
+                raise unreadable(f"line {number}: components {DEPTH + 1} deep; at most {DEPTH}")
+            open_.append((line.value.strip().upper(), [], []))
+        elif line.name == "END":
+            name, lines, components = open_.pop()
+            if not open_ or line.value.strip().upper() != name:
+                raise unreadable(f"line {number}: END:{line.value[:50]} ends nothing")
+            open_[-1][2].append(Part(name, tuple(lines), tuple(components)))
+        elif len(open_) == 1:
+            raise unreadable(f"line {number}: {line.name} stands outside of a component")
+        else:
+            open_[-1][1].append(line)
+    if len(open_) > 1:
+        raise unreadable(f"{open_[-1][0][:50]} has no END")
+    found = open_[0][2]
+    if [each.name for each in found] != ["VCALENDAR"]:
+        raise unreadable(f"not one VCALENDAR, but {', '.join(each.name[:20] for each in found[:5]) or 'nothing'}")
+    return found[0]
+
+
+def _lines(content: bytes) -> Iterator[Line]:
+    try:  # what is folded may be cut within a character: octets are put together first (RFC 5545, 3.1)
+        written = [
+            each.decode() for each in _BREAK.split(_FOLD.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))) if each
+        ]
+    except UnicodeDecodeError as error:
+        raise unreadable(f"is not UTF-8: {error.reason}") from None
+    if len(written) > LINES:
+        raise unreadable(f"{len(written)} lines; at most {LINES}")
+    for number, each in enumerate(written, 1):
+        if len(each) > LENGTH:
+            raise unreadable(f"line {number}: {len(each)} characters; at most {LENGTH}")
+        yield _line(each, number)
+
+
+def _line(written: str, number: int) -> Line:
+    name = _NAME.match(written)
+    if name is None or _CONTROL.search(written):
+        raise unreadable(f"line {number} is no content line: {written[:50]!r}")
+    at, parameters = name.end(), {}
+    while found := _PARAMETER.match(written, at):
+        key, value, at = found[1].upper(), found[2].replace('"', ""), found.end()
+        if key in parameters:
+            raise unreadable(f"line {number}: {key} stands there twice")
+        parameters[key] = _unescaped(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
+    if not written.startswith(":", at):
+        raise unreadable(f"line {number} is no content line: {written[:50]!r}")
+    return Line(name[0].upper(), written[at + 1 :], parameters)
+
+
+def _unescaped(text: str, mark: str, meant: Mapping[str, str]) -> str:
+    """Return *text* with what it means behind each *mark*; twice the mark is the mark.  NUL, which no line has, stands for it meanwhile."""
+    if mark in text:
+        text = text.replace(mark * 2, "\0")
+        for letter, character in meant.items():
+            text = text.replace(mark + letter, character)
+        text = text.replace("\0", mark)
+    return text
+
+
+def moments(line: Line, calendar: Part) -> tuple[date | datetime, ...]:
+    """Return the days or times of *line* (DTSTART, RECURRENCE-ID, EXDATE, RDATE …); a time is in its own zone, of a period the start.
+
+    A time without a zone, or in one that is not known, is Hà Nội's.  Raises Rejected for what is no day or time.
+    """
+    return tuple(_moment(each.partition("/")[0], line, calendar) for each in line.value.split(","))
+
+
+def moment(line: Line, calendar: Part) -> date | datetime:
+    """Return the one day or time of *line*.  Raises Rejected."""
+    return _moment(line.value, line, calendar)
+
+
+def _moment(written: str, line: Line, calendar: Part) -> date | datetime:
+    try:
+        if found := _DAY.fullmatch(written):
+            day = date(*map(int, found.groups()))
+            if day.year in _YEARS:
+                return day
+        elif found := _TIME.fullmatch(written):
+            day = date(int(written[:4]), int(written[4:6]), int(written[6:8]))
+            hour, minute, second = int(found[2]), int(found[3]), min(int(found[4]), 59)  # RFC 5545 has leap seconds
+            zone = UTC if found[5] else _zone(line.parameters.get("TZID", ""), calendar)
+            if day.year in _YEARS:
+                return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
+    except ValueError:
+        pass
+    raise unreadable(f"{line.name}: {written[:50]!r} is no day or time between {_YEARS[0]} and {_YEARS[-1]}")
+
+
+def _zone(name: str, calendar: Part) -> tzinfo:
+    if not name:
+        return HANOI
+    if name not in calendar.zones:
+        if len(calendar.zones) == ZONES:
+            raise too_large(f"more than {ZONES} time zones")
+        calendar.zones[name] = _found_zone(name, calendar)
+    return calendar.zones[name]
+
+
+def _found_zone(name: str, calendar: Part) -> tzinfo:
+    if name in _WINDOWS:
+        return _WINDOWS[name]
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    described = calendar.parts("VTIMEZONE")
+    if len(described) > ZONES:
+        raise too_large(f"more than {ZONES} VTIMEZONEs")
+    for zone in described:
+        named, kept = zone.one("TZID"), (*zone.parts("STANDARD"), *zone.parts("DAYLIGHT"))
+        offsets = {offset.value for each in kept for offset in each.all("TZOFFSETTO")}
+        if named and named.value == name and len(offsets) == 1 and (found := _OFFSET.fullmatch(offsets.pop())):
+            offset = timedelta(hours=min(int(found[2]), 23), minutes=min(int(found[3]), 59))
+            return timezone(-offset if found[1] == "-" else offset)
+    return HANOI
+
+
+def local_day(when: date | datetime) -> date:
+    """Return the day it is in Hà Nội *when* it is so."""
+    return local_time.day(when) if isinstance(when, datetime) else when
+
+
+def mark(when: date | datetime) -> str:
+    """Return the one text form of a day or a time, whatever its zone: `20261124`, `20261124T013000Z`."""
+    return f"{when.astimezone(UTC):%Y%m%dT%H%M%SZ}" if isinstance(when, datetime) else f"{when:%Y%m%d}"

@@ -1,0 +1,237 @@
+"""A multipart/related body taken apart (RFC 2046, 2387, 2392).  Knows boundaries, part headers and content ids; no envelope.
+
+Strict, because what two readers take apart differently is judged by one and believed by the other: lines end in CRLF, the body
+begins with the boundary and ends with it, and what looks like a boundary is one.  Nothing is read whole: a part is a slice of the
+body, or a file of its own where it came as base64.
+
+What it may cost `hub.formats.xml_cost.WORST` states: each octet is looked at a few times, in C; parts, their headers and the envelope are bounded.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import unquote
+
+import attrs
+
+from hub.domain.errors import CallRefused
+from hub.domain.model import Problem
+from hub.formats import base64_content
+from hub.formats.spool import Drawer, Octets
+
+XOP = "application/xop+xml"
+
+MOST_PARTS = 16  #: the envelope is one of them
+MOST_HEADER = 8 * 1024  #: octets of one part's header
+LONGEST_ROOT = 1024 * 1024  #: octets of the envelope
+_LONGEST_ID = 512
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")  # RFC 2046, 5.1.1
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([\t\x20-\x7e]*+)")
+_ID = re.compile(r"[\x21-\x3b=\x3f-\x7e]+")
+#: White space is a space or a tab (RFC 9110, 5.6.3): what else Python takes for it, another reader takes for a part of the name.
+#: Nothing is tried in two ways (`*+`, `++`): where a value is empty, the white space around it could be shared out between the two
+#: in as many ways as there are spaces, of each parameter, and all of them together.
+_PARAMETER = re.compile(r';[ \t]*+([!#-:<>-~]++)[ \t]*+=[ \t]*+(?:("(?:[^"\\]|\\.)*+")|([!#-:<-~]*+))')
+_PARAMETERS = re.compile(rf"(?:{_PARAMETER.pattern}[ \t]*+)++;?[ \t]*")
+_CRLF = b"\r\n"
+#: The name of a field of a form.
+_FORM_FIELD = re.compile(rb'\r\ncontent-disposition:[ \t]*form-data;[ \t]*name="([a-z]{1,20})"', re.IGNORECASE)
+_OURS = ("content-type", "content-id", "content-transfer-encoding")
+
+
+@attrs.frozen
+class Related:
+    """What the Content-Type of a multipart/related body says."""
+
+    boundary: str
+    kind: str  #: `type`: the media type of the envelope
+    start: str | None  #: the content id of the envelope; None: it comes first
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """One part.  Its octets are what was meant: a transfer encoding is undone."""
+
+    content_id: str  #: without `<>`; empty where it has none
+    media: str
+    parameters: Mapping[str, str]  #: of the media type
+    octets: Octets
+
+
+def media_type(header: str) -> tuple[str, dict[str, str]]:
+    """Return the media type and its parameters (RFC 9110, 8.3.1), names in lower case, quoted values unquoted."""
+    media, _, rest = header.partition(";")
+    found = {
+        name.lower(): re.sub(r"\\(.)", r"\1", quoted[1:-1]) if quoted else bare
+        for name, quoted, bare in _PARAMETER.findall(f";{rest}")
+    }
+    return media.strip(" \t").lower(), found
+
+
+def related(header: str) -> Related:
+    """Read a multipart/related Content-Type *header*.  Raises CallRefused `multipart-broken`."""
+    _media, _, rest = header.partition(";")
+    parameters = media_type(header)[1]
+    if _PARAMETERS.fullmatch(f";{rest}") is None or len(parameters) != len(_PARAMETER.findall(f";{rest}")):
+        raise _broken("the parameters of the Content-Type")  # twice the same one, or something that is none
+    boundary = parameters.get("boundary", "")
+    if _BOUNDARY.fullmatch(boundary) is None:
+        raise _broken(f"boundary {boundary[:80]!r}")
+    kind = media_type(parameters.get("type", ""))[0]
+    if not kind:
+        raise _broken("the Content-Type has no type")
+    start = parameters.get("start")
+    return Related(boundary, kind, None if start is None else _unbracketed(start))
+
+
+def take_apart(body: Octets, how: Related, drawer: Drawer, *, most: int = MOST_PARTS) -> tuple[Part, dict[str, Part]]:
+    """Return the envelope's part, and the others by their content ids; *most* parts there may be.
+
+    Raises CallRefused: `multipart-broken`, `attachment-unknown` (two with one id, one without), `too-large` (the envelope).
+    """
+    parts = [_part(header, octets, drawer) for header, octets in _cut(body, how.boundary.encode("ascii"), most)]
+    others: dict[str, Part] = {}
+    root = parts[0]
+    if how.start is not None:
+        roots = [part for part in parts if part.content_id == how.start]
+        if len(roots) != 1:
+            raise _broken(f"{len(roots)} parts are the start, <{how.start[:100]}>")
+        root = roots[0]
+    if len(root.octets) > LONGEST_ROOT:
+        raise CallRefused(
+            Problem("too-large", f"the envelope of a multipart body: {len(root.octets)} > {LONGEST_ROOT}")
+        )
+    for part in parts:
+        if part is root:
+            continue
+        if not part.content_id:
+            raise CallRefused(Problem("attachment-unknown", "a part without Content-ID"))
+        if part.content_id in others or part.content_id == root.content_id:
+            raise CallRefused(Problem("attachment-unknown", f"two parts are <{part.content_id[:200]}>"))
+        others[part.content_id] = part
+    return root, others
+
+
+def form_data(body: Octets, header: str, *, most: int = 10) -> dict[str, Octets]:
+    """Return the fields of a multipart/form-data *body* (RFC 7578) by name; at most *most*, and *header* is its Content-Type.
+
+    A file's own name is not read: it is a stranger's.  Raises CallRefused `multipart-broken`.
+    """
+    media, parameters = media_type(header)
+    boundary = parameters.get("boundary", "")
+    if media != "multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
+        raise _broken(f"no form: {header[:80]!r}")
+    found: dict[str, Octets] = {}
+    for head, octets in _cut(body, boundary.encode("ascii"), most):
+        names = _FORM_FIELD.findall(b"\r\n" + head)
+        if len(names) != 1 or names[0].decode("ascii") in found:
+            raise _broken(f"a field without one name: {head[:80]!r}")
+        found[names[0].decode("ascii")] = octets
+    return found
+
+
+def content_id(uri: str) -> str:
+    """Return the content id that a `cid:` *uri* names (RFC 2392).  Raises CallRefused `attachment-unknown` for any other URI."""
+    scheme, _, name = uri.partition(":")
+    try:
+        found = unquote(name, errors="strict") if scheme.lower() == "cid" and name.isascii() else ""
+    except UnicodeDecodeError:
+        found = ""
+    if _ID.fullmatch(found) is None or len(found) > _LONGEST_ID:
+        raise CallRefused(Problem("attachment-unknown", f"not a cid: {uri[:200]}"))
+    return found
+
+
+def _cut(body: Octets, boundary: bytes, most: int) -> Iterator[tuple[bytes, Octets]]:
+    """Yield the header and the content of each part."""
+    first = b"--" + boundary
+    head = body.cut(0, min(len(body), len(first) + 2)).read()
+    skipped = 2 if head.startswith(_CRLF) else 0  # an empty preamble, which some toolkits write
+    start, count = skipped + len(first), 0
+    if head[skipped:start] != first:
+        raise _broken("the body does not begin with the boundary")
+    for at in _places(body, _CRLF + first, start):
+        count += 1
+        if count > most:
+            raise _broken(f"more than {most} parts")
+        yield _divided(body, start, at)
+        start = at + len(first) + 2
+    after = body.cut(start, min(start + 4, len(body))).read()
+    closed = count > 0 and after[:2] == b"--" and after[2:] in {b"", _CRLF} and start + len(after) == len(body)
+    if not closed:
+        raise _broken("the body does not end with the closing boundary")
+
+
+def _divided(body: Octets, start: int, end: int) -> tuple[bytes, Octets]:
+    """Return the header and the content of the part whose boundary ends at *start*."""
+    header = body.cut(start, min(end, start + MOST_HEADER + 4)).read()
+    if not header.startswith(_CRLF):
+        raise _broken(f"octet {start}: a boundary is followed by {header[:2]!r}")
+    if header.startswith(_CRLF + _CRLF):
+        return b"", body.cut(start + 4, end)
+    length = header.find(_CRLF + _CRLF)
+    if length < 0:
+        raise _broken(f"octet {start}: the header of a part has no end within {MOST_HEADER} octets")
+    return header[2:length], body.cut(start + length + 4, end)
+
+
+def _places(body: Octets, delimiter: bytes, start: int) -> Iterator[int]:
+    """Yield where *delimiter* stands in *body*, from *start* on."""
+    rest, at = b"", start
+    for piece in body.cut(start, len(body)).pieces():
+        window = rest + piece
+        found = window.find(delimiter)
+        while found >= 0:
+            yield at + found
+            found = window.find(delimiter, found + len(delimiter))
+        kept = min(len(window), len(delimiter) - 1)
+        at += len(window) - kept
+        rest = window[len(window) - kept :]
+
+
+def _part(header: bytes, octets: Octets, drawer: Drawer) -> Part:
+    fields = _fields(header)
+    media, parameters = media_type(fields.get("content-type", "text/plain"))
+    if media.startswith(("multipart/", "message/")):
+        raise _broken(f"a part that is {media[:50]} itself")
+    name = fields.get("content-id")
+    encoding = fields.get("content-transfer-encoding", "7bit").strip(" \t").lower()
+    if encoding == "base64":
+        try:
+            octets = drawer.keep(base64_content.decoded(piece.decode("ascii") for piece in octets.pieces()))
+        except ValueError as error:
+            raise _broken(f"a part is not the base64 it says it is: {error}") from None
+    elif encoding not in {"7bit", "8bit", "binary"}:
+        raise _broken(f"Content-Transfer-Encoding {encoding[:50]}; binary, 8bit, 7bit and base64 are read")
+    return Part("" if name is None else _unbracketed(name.strip(" \t")), media, parameters, octets)
+
+
+def _fields(header: bytes) -> dict[str, str]:
+    """Return the fields that matter, names in lower case; a folded line is one with the line before it."""
+    found: dict[str, str] = {}
+    for line in _unfolded(header):
+        field = _FIELD.fullmatch(line)
+        if field is None:
+            raise _broken(f"a line of a part's header: {line[:80]!r}")
+        name = field[1].decode("ascii").lower()
+        if name in found:
+            raise _broken(f"two {name} in one part")
+        if name in _OURS:
+            found[name] = field[2].decode("ascii")
+    return found
+
+
+def _unfolded(header: bytes) -> Iterable[bytes]:
+    return re.sub(rb"\r\n[ \t]+", b" ", header).split(_CRLF) if header else ()
+
+
+def _unbracketed(name: str) -> str:
+    """Return a content id without its `<>`, which some leave out in `start`."""
+    bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
+    if _ID.fullmatch(bare) is None or len(bare) > _LONGEST_ID:
+        raise _broken(f"a content id: {name[:100]!r}")
+    return bare
+
+
+def _broken(detail: str) -> CallRefused:
+    return CallRefused(Problem("multipart-broken", detail))

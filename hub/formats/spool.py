@@ -1,0 +1,152 @@
+"""Octets that may lie in a file: a body, a packet, a part.  Knows slices, and where temporary files go; not what is in them.
+
+What is large is never in memory whole: it is read slice by slice, by whichever thread needs it.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import IO
+
+import attrs
+
+from hub.domain.errors import Unready
+
+#: Octets read in one go: a multiple of three, so that the base64 of the slices is the base64 of the whole.  Larger ones would be no
+#: faster, and in each thread they leave more memory behind.
+SLICE = 3 << 14
+#: What is not larger stays in memory.
+SMALL = 1 << 16
+
+
+@attrs.frozen(eq=False)
+class Octets:
+    """A run of octets in memory or in a file, which stays open as long as its `Drawer`.  Any thread may read it."""
+
+    _source: bytes | IO[bytes]
+    _start: int
+    _size: int
+
+    @classmethod
+    def of(cls, source: bytes | IO[bytes]) -> "Octets":
+        """Return all of *source*: octets, or a file opened for reading whose writer has flushed it."""
+        size = len(source) if isinstance(source, bytes) else os.fstat(source.fileno()).st_size
+        return cls(source, 0, size)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def cut(self, start: int, end: int) -> "Octets":
+        """Return those from *start* up to *end*, both counted from the first of these."""
+        assert 0 <= start <= end <= self._size
+        return Octets(self._source, self._start + start, end - start)
+
+    def pieces(self, step: int = SLICE) -> Iterator[bytes]:
+        """Yield them *step* at a time; only the last piece may be shorter.  OSError when the file is shorter than it was."""
+        for at in range(0, self._size, step):
+            yield self._read(at, min(step, self._size - at))
+
+    def read(self) -> bytes:
+        """Return all of them."""
+        return self._read(0, self._size)
+
+    def sha256(self) -> str:
+        digest = hashlib.sha256()
+        for piece in self.pieces():
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _read(self, at: int, count: int) -> bytes:
+        start = self._start + at
+        if isinstance(self._source, bytes):
+            return self._source[start : start + count]
+        found = os.pread(self._source.fileno(), count, start)
+        while len(found) < count:  # a signal, or a disk that fails
+            more = os.pread(self._source.fileno(), count - len(found), start + len(found))
+            if not more:
+                raise OSError(f"a spooled file ends at {start + len(found)}; {count - len(found)} octets are missing")
+            found += more
+        return found
+
+
+@attrs.define(eq=False)
+class Drawer:
+    """The temporary files of one call: without names in *folder* (None: where the system wants them), closed together."""
+
+    _folder: Path | None = None
+    _files: list[IO[bytes]] = attrs.field(factory=list, init=False)
+    _then: list[Callable[[], None]] = attrs.field(factory=list, init=False)
+
+    def file(self) -> IO[bytes]:
+        """Open a new file, unbuffered.  Raises Unready when there is no room for one."""
+        try:
+            made = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - `close` closes it
+        except OSError as error:
+            raise Unready("journal-unavailable", f"spool: {error.strerror}", retry_after=60) from error
+        self._files.append(made)
+        return made
+
+    def keep(self, pieces: Iterable[bytes]) -> Octets:
+        """Return the octets of *pieces*, which are in memory only as long as they are few.  Raises Unready when the disk is full."""
+        held: list[bytes] = []
+        size, file = 0, None
+        for piece in pieces:
+            size += len(piece)
+            if file is None and size > SMALL:
+                file = self.file()
+                write(file, b"".join(held))
+            if file is None:
+                held.append(piece)
+            else:
+                write(file, piece)
+        return Octets.of(b"".join(held) if file is None else file)
+
+    def keep_each(self, many: Iterable[Iterable[bytes]]) -> list[Octets]:
+        """Return the octets of each of *many*, all in one file, or in memory if they are few together."""
+        ends = [0]
+
+        def every() -> Iterator[bytes]:
+            for pieces in many:
+                ends.append(ends[-1])
+                for piece in pieces:
+                    ends[-1] += len(piece)
+                    yield piece
+
+        whole = self.keep(every())
+        return [whole.cut(start, end) for start, end in pairwise(ends)]
+
+    def afterwards(self, step: Callable[[], None]) -> None:
+        """Do *step* when it is closed."""
+        self._then.append(step)
+
+    def close(self) -> None:
+        """Close every file; what lay in them is gone."""
+        while self._files:
+            self._files.pop().close()
+        while self._then:
+            self._then.pop()()
+
+
+def write(file: IO[bytes], piece: bytes) -> None:
+    """Write all of *piece*.  Raises Unready when the disk is full."""
+    view = memoryview(piece)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError as error:
+        raise Unready("journal-unavailable", f"spool: {error.strerror}", retry_after=60) from error
+
+
+def folder(data: Path) -> Path:
+    """Return where in the *data* directory temporary files go: on the journal's disk, for the system's place may be memory."""
+    return data / "spool"
+
+
+def clear(folder: Path) -> None:
+    """Make *folder*, or empty it: what lies there was left by a hub that was killed where files cannot be nameless."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in folder.iterdir():
+        left.unlink()

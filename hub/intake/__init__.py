@@ -1,0 +1,1 @@
+"""Judges a call or message: verified, validated, authorised, routed, receipted."""

@@ -1,0 +1,259 @@
+"""Judges a message: its packet read and examined, its own signature weighed, its sender authorised, its ways found, its receipt written.
+
+Knows the rules and their order; not how the call came, nor what is in the journal.
+"""
+
+import hashlib
+from datetime import datetime
+
+import attrs
+from lxml import etree
+
+from hub.config import Partner
+from hub.domain.errors import Rejected
+from hub.domain.local_time import day
+from hub.domain.model import DOCUMENTS, HUB, Kind, Packet, PacketSignature, Problem, Receive, Record, Standing, State
+from hub.edxml import changes, packet, packet_signature, rules
+from hub.formats import streamed_xml
+from hub.formats.spool import Drawer, Octets
+from hub.formats.streamed_xml import Loads
+from hub.intake import enclosures
+from hub.journal import duties
+from hub.journal.messages import Entry
+from hub.partner.policy import Policy
+from hub.security import signing
+from hub.services import Service
+from hub.soap import documents_requests, documents_responses
+from hub.units.province import Province
+from hub.units.routing import Route, Routes
+
+#: Octets of a status at most.  It says what became of one document, in some kB; GetTraces gives two thousand of them at once.
+STATUS = 128 * 1024
+
+
+def judge_message(
+    call: documents_requests.SendDocument | documents_requests.UpdateTraces,
+    partner: Partner,
+    province: Province,
+    service: str,
+    now: datetime,
+    message: str,
+    drawer: Drawer | None = None,
+) -> Entry:
+    """Judge the packet of *call*: read it, examine it, authorise its sender, route it, and write the receipt for it."""
+    content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
+    sha256 = content.sha256()
+    entry = Entry(
+        id=message,
+        partner=partner.code,
+        message_id=call.message_id or sha256,
+        service=service,
+        received_at=now,
+        content=content,
+        sha256=sha256,
+    )
+    try:
+        root, loads = streamed_xml.parse(content, frozenset({packet.LOADED}), drawer or Drawer())
+        entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
+        require_signature(entry.signature, partner.policy)
+        read = packet.read(root, loads)
+        require_size(read, len(content))
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    only_status = isinstance(call, documents_requests.UpdateTraces)
+    try:
+        read = rules.examine(read, today=day(now), profile=partner.policy.profile)
+        routes = authorise(read, partner.code, province, now, only_status=only_status)
+    except Rejected as rejected:
+        return attrs.evolve(entry, packet=read, problems=rejected.problems)
+    assert entry.message_id is not None
+    said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
+    receipt = signing.seal(documents_responses.receipt(said), province.config.identity)
+    rest = duties.pack_attachments(enclosures.find(read))
+    return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, rest=rest)
+
+
+def judge_own(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> Entry:
+    """Judge a packet that the hub itself wrote: only its recipients can be wrong.
+
+    What it encloses the hub has counted already.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    entry = Entry(
+        id=message,
+        partner=HUB,
+        message_id=message_id,
+        service=DOCUMENTS,
+        received_at=now,
+        content=content,
+        sha256=sha256,
+        packet=packet.read(content),
+        signature=PacketSignature(standing=Standing.UNSIGNED),
+    )
+    assert entry.packet is not None
+    try:
+        routes = province.routes.route_all(HUB, entry.packet.recipients, day(now))
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
+    return attrs.evolve(
+        entry, routes=routes, receipt=signing.seal(documents_responses.receipt(said), province.config.identity)
+    )
+
+
+def judge_record(
+    service: Service,
+    content: bytes,
+    message_id: str | None,
+    partner: str,
+    province: Province,
+    now: datetime,
+    message: str,
+) -> Entry:
+    """Judge a message that is no packet: read it, authorise the units it tells of, route it, and write the receipt for it.
+
+    Its units become the registry's.  It goes to each partner that takes its service, but not back to *partner*.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    entry = Entry(
+        id=message,
+        partner=partner,
+        message_id=message_id or sha256,
+        service=service.name,
+        received_at=now,
+        content=content,
+        sha256=sha256,
+    )
+    try:
+        record = registered(service.read(content, now, message), province.routes)
+        entry = attrs.evolve(entry, record=record)
+        require_family(record, province.routes)
+        require_bounds(record)
+        if partner != HUB:
+            require_permission(record, partner, province.routes, telling=service.telling)
+            require_standard(record, province.config.partners[partner].policy)
+    except Rejected as rejected:
+        return attrs.evolve(entry, problems=rejected.problems)
+    takers = [
+        each
+        for each in province.config.partners.values()
+        if service.name in each.services and record.kind not in service.ours
+    ]
+    routes = tuple(
+        Route(each.code, each.code, each.code, State.WAITING)
+        for each in takers
+        if each.receive is Receive.PUSH and each.code != partner
+    )
+    assert entry.message_id is not None
+    said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
+    receipt = signing.seal(
+        documents_responses.receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity
+    )
+    first, rest = record.facts[: duties.SLICE], duties.pack_facts(record.facts[duties.SLICE :])
+    return attrs.evolve(entry, routes=routes, receipt=receipt, record=attrs.evolve(record, facts=first), rest=rest)
+
+
+def require_bounds(record: Record) -> None:
+    """Raise `Rejected` where *record* brings more facts than one message may."""
+    if len(record.facts) > duties.MOST_FACTS:
+        raise Rejected(Problem("too-many-facts", f"{len(record.facts)} > {duties.MOST_FACTS}"))
+
+
+def require_permission(record: Record, partner: str, routes: Routes, *, telling: bool = False) -> None:
+    """Raise `Rejected` where *partner* may not speak for a unit that *record* tells of; what tells of no unit's work is anybody's.
+
+    *telling*: the record only reports figures about units, which who may tell of any unit may bring too.
+    """
+    for unit in dict.fromkeys((record.sender, *(fact.unit for fact in record.facts))):
+        if unit and (why := routes.permission(partner, unit, telling=telling)):
+            raise Rejected(why[0])
+
+
+def require_family(record: Record, routes: Routes) -> None:
+    """Raise `Rejected` for every unit that *record* tells of beside its sender and that is not below it, or that it calls by two codes."""
+    strangers = [unit for unit in record.told if not routes.is_under(unit, record.sender)]
+    first = {routes.canonical(unit): unit for unit in reversed(record.told)}
+    again = [unit for unit in record.told if first[routes.canonical(unit)] != unit]
+    problems = [Problem("unit-not-below", f"{unit}: {record.sender}") for unit in strangers]
+    problems += [Problem("M.Figures.OrganId", f"{unit}: told as {first[routes.canonical(unit)]} too") for unit in again]
+    if problems:
+        raise Rejected(*problems)
+
+
+def require_standard(record: Record, policy: Policy) -> None:
+    """Raise `Rejected` for what the observed profile tolerates, where *policy* says `strict`."""
+    if policy.profile == "strict" and record.deviations:
+        raise Rejected(*record.deviations)
+
+
+def registered(record: Record, routes: Routes) -> Record:
+    """Return *record* with the registry's codes for its units."""
+    facts = tuple(attrs.evolve(fact, unit=routes.canonical(fact.unit)) for fact in record.facts)
+    return attrs.evolve(record, sender=routes.canonical(record.sender), facts=facts)
+
+
+def judge_signature(
+    root: etree._Element,
+    octets: Octets,
+    partner: Partner,
+    province: Province,
+    now: datetime,
+    loads: Loads = streamed_xml.NONE,
+) -> PacketSignature:
+    """Return what the own signature of a packet that *partner* brings is worth.
+
+    *root* is the tree of its *octets*; *loads* were taken out of it.
+    """
+    policy = partner.policy
+    return packet_signature.judge(
+        root,
+        octets,
+        partner.certificates,
+        province.config.anchors,
+        now,
+        sha1=policy.sha1,
+        vxp=policy.vxp_signature,
+        unknown=policy.revocation,
+        loads=loads,
+    )
+
+
+def require_size(read: Packet, octets: int) -> None:
+    """Raise `Rejected` for a status of more *octets* than any has."""
+    if read.kind is Kind.STATUS and octets > STATUS:
+        raise Rejected(Problem("too-large", f"{octets} > {STATUS}"))
+
+
+def require_signature(found: PacketSignature | None, policy: Policy) -> None:
+    """Raise `Rejected` where the policy wants packets signed and this one is not, or not well."""
+    if policy.signature == "message" or found is None or found.standing is Standing.VALID:
+        return
+    codes = {
+        Standing.UNSIGNED: "packet-unsigned",
+        Standing.INVALID: "packet-signature-invalid",
+        Standing.UNVERIFIABLE: "packet-signature-unverifiable",
+    }
+    reason = ": ".join(filter(None, (found.code, found.detail)))
+    raise Rejected(Problem(codes[found.standing], reason))
+
+
+def authorise(
+    read: Packet, partner: str, province: Province, now: datetime, *, only_status: bool = False
+) -> tuple[Route, ...]:
+    """Return where *read* goes, if *partner* may send it: by UpdateTraces, a status only.  Raises `Rejected`."""
+    routes, today = province.routes, day(now)
+    if only_status and read.kind is not Kind.STATUS:
+        raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
+    if not routes.may_send(partner, read.sender):
+        raise Rejected(Problem("sender-not-allowed", read.sender))
+    if read.kind is not Kind.STATUS:
+        return routes.route_all(partner, (*read.recipients, *changes.told(read)), today, also=read.removed)
+    organ = read.responses[0].organ
+    if routes.canonical(organ) == routes.canonical(read.sender):
+        return ()  # the original sender's own word: it goes to the document's recipients, whom the journal knows
+    try:
+        return routes.route_all(partner, (organ,), today)
+    except Rejected as rejected:
+        if all(problem.code == "unit-without-system" for problem in rejected.problems):
+            return ()  # its system finds the status by GetTraces
+        raise

@@ -1,0 +1,172 @@
+"""The desk of the documents service: packets taken, fetched, confirmed and traced.  Knows its operations; not how a call came in."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+
+import attrs
+from lxml import etree
+
+from hub.config import Partner
+from hub.domain.errors import CallRefused, Rejected, Unready
+from hub.domain.local_time import day
+from hub.domain.model import Problem
+from hub.formats import xml_cost
+from hub.formats.spool import SMALL, Drawer, Octets
+from hub.intake.admission import judge_message
+from hub.intake.endpoint import Books, Case
+from hub.intake.grants import SEND, is_granted, refusal
+from hub.intake.verification import Read
+from hub.journal import blobs, statuses, unit_registry
+from hub.journal.queue import pickup
+from hub.soap import documents_requests, documents_responses
+from hub.soap.attachments import Carriage
+from hub.soap.wsdl import Contract
+from hub.store.transactions import Transaction
+from hub.units.routing import Routes
+
+#: `GetPendingDocumentIds` gives so many unless asked for fewer.
+PENDING_LIMIT = 1000
+#: `GetTraces` gives so many, or says that there are more: a Trace has no time to go on from.
+TRACES_LIMIT = 2000
+#: And so many octets of them: each answer lies on the disk until its caller has read it.
+TRACES_OCTETS = 64 * 1024 * 1024
+#: What a row of an answer costs, in the octets of `hub.formats.xml_cost`: 6 microseconds.
+_ROW = 48
+#: And so many octets of packets may lie there for one partner, in all the answers that it has not read yet.
+LYING = 256 * 1024 * 1024
+
+
+@attrs.frozen(eq=False)
+class DocumentDesk:
+    """Where packets come in and go out."""
+
+    contract: Contract
+    _books: Books
+    read: Read = documents_requests.read
+    _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets, by partner
+
+    @property
+    def private(self) -> bool:
+        """See `Desk`."""
+        return False
+
+    def brings(self, call: object) -> bool:
+        """See `Desk`."""
+        return isinstance(call, documents_requests.SendDocument | documents_requests.UpdateTraces)
+
+    async def perform(self, case: Case) -> etree._Element:
+        """See `Desk`."""
+        partner, opened, now = case.partner, case.opened, case.now
+        routes, journal = case.province.routes, self._books.journal
+        match opened.call:
+            case documents_requests.SendDocument() | documents_requests.UpdateTraces():
+                return await self._take(case)
+            case documents_requests.GetPendingDocumentIds(organ, limit):
+                if not routes.receives(partner.code, organ):
+                    raise CallRefused(Problem("not-yours", organ))
+                most = min(limit or PENDING_LIMIT, PENDING_LIMIT)
+                unit = routes.canonical(organ)
+                return documents_responses.pending(await journal.read(pickup.pending, partner.code, unit, most, now))
+            case documents_requests.GetDocument(document_id):
+                self._require_reader(partner)
+                row = await self._books.once(case.owner, opened.mark, now, pickup.fetch, partner.code, document_id, now)
+                answer = documents_responses.document(documents_responses.Document(document_id, row["message_id"], b""))
+                return await self._fill(answer, [row["sha256"]], case)
+            case documents_requests.ConfirmReceived(document_id, given):
+                confirmed_unit = routes.canonical(given) if given else None
+                return await self._confirm(case, document_id, confirmed_unit)
+            case documents_requests.GetTraces() as asked:
+                self._require_reader(partner)
+                found = await self._traces(routes, partner, asked)
+                rows = [documents_responses.Trace(trace.document, b"") for trace in found]
+                answer = await self._books.work(case.owner, _ROW * len(rows), documents_responses.traces, rows)
+                return await self._fill(answer, [trace.sha256 for trace in found], case)
+            case documents_requests.GetOrganizations(since):
+                units = await journal.read(unit_registry.units)
+                reached = [unit for unit in units if since is None or not unit.until or unit.until > day(since)]
+                return await self._books.work(
+                    case.owner, _ROW * len(reached), documents_responses.organizations, reached
+                )
+            case documents_requests.CheckPermission(organ):
+                if not is_granted(partner, case.province.routes.upstream, self.contract.name, SEND):
+                    return documents_responses.permission((refusal(self.contract.name, SEND),))
+                return documents_responses.permission(routes.permission(partner.code, organ))
+        raise AssertionError(f"{opened.operation} was read as no call of this desk")
+
+    async def _take(self, case: Case) -> etree._Element:
+        call, partner, province = case.opened.call, case.partner, case.province
+        self._books.room()  # what was taken in before can still be fetched, confirmed and delivered
+        service = self.contract.name
+        entry = await self._books.work(
+            case.owner,
+            xml_cost.estimate_packet(call.packet),
+            judge_message,
+            call,
+            partner,
+            province,
+            service,
+            case.now,
+            case.tracking,
+            case.drawer,
+        )
+        taken = await self._books.take(
+            case.owner, attrs.evolve(entry, sha1=case.sha1), province.routes, case.opened.mark
+        )
+        if taken.problems:
+            return documents_responses.refused(case.opened.operation, taken.problems)
+        assert taken.receipt is not None
+        return documents_responses.taken(case.opened.operation, taken.id, taken.receipt)
+
+    async def _confirm(self, case: Case, document_id: str, unit: str | None) -> etree._Element:
+        opened, partner, now = case.opened, case.partner.code, case.now
+        try:
+            await self._books.once(case.owner, opened.mark, now, pickup.confirm, partner, document_id, unit, now)
+        except CallRefused:
+            raise
+        except Rejected as rejected:
+            return documents_responses.refused(opened.operation, rejected.problems)
+        return documents_responses.confirmed()
+
+    def _require_reader(self, partner: Partner) -> None:
+        """Raise `Unready` for a partner that does not read what it asks for."""
+        if self._lying[partner.code] > LYING:
+            raise Unready("hub-busy", f"{self._lying[partner.code]} octets of answers lie unread")
+
+    async def _fill(self, answer: etree._Element, names: Sequence[str], case: Case) -> etree._Element:
+        """Put the packets of these *names* into the empty Packets of *answer*: as text if they are few and go inline, else as loads."""
+        octets = await self._books.journal.read(_copied, names, case.drawer)
+        size = sum(map(len, octets))
+        self._lying[case.partner.code] += size
+        case.drawer.afterwards(partial(self._lying.subtract, {case.partner.code: size}))
+        if case.how is Carriage.INLINE and size <= SMALL:
+            documents_responses.fill(answer, octets)
+        else:
+            documents_responses.fill(answer, octets, case.loads)
+        return answer
+
+    async def _traces(
+        self, routes: Routes, partner: Partner, asked: documents_requests.GetTraces
+    ) -> Sequence[statuses.Trace]:
+        unit = routes.canonical(asked.organ_id)
+        if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
+            raise CallRefused(Problem("not-yours", asked.organ_id))
+        own = None if routes.owns(partner.code, unit) else partner.code
+        found_traces = await self._books.journal.read(
+            statuses.traces,
+            unit,
+            document=asked.document_id,
+            since=asked.since,
+            carried_by=own,
+            limit=TRACES_LIMIT + 1,
+        )
+        if len(found_traces) > TRACES_LIMIT:
+            raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_LIMIT}"))
+        if sum(trace.size for trace in found_traces) > TRACES_OCTETS:
+            raise CallRefused(Problem("too-many-traces", f"{asked.organ_id}: {TRACES_OCTETS} octets"))
+        return found_traces
+
+
+def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:
+    """Return the bytes of each name; what is large of them lies in *drawer*."""
+    return drawer.keep_each(blobs.pieces(tx, name) for name in names)

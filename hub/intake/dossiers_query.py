@@ -1,0 +1,62 @@
+"""GetDossier: what the hub was told of one dossier.  Knows who may ask and where it stands; how it is answered, its service knows."""
+
+from collections.abc import Collection
+from itertools import accumulate
+
+from lxml import etree
+
+from hub.domain.errors import CallRefused
+from hub.domain.model import Problem
+from hub.formats import xsd_types
+from hub.intake.endpoint import Books, Case
+from hub.intake.records_endpoint import Asked
+from hub.journal import blobs, search
+from hub.services.dossiers import history
+from hub.services.dossiers.history import Told
+from hub.services.dossiers.item import NAMESPACE
+from hub.services.dossiers.results import NAME
+from hub.store.transactions import Transaction
+from hub.units.routing import ANY
+
+#: The history goes back so many messages, and so many octets of them, which are in memory together; the latest message always counts.
+MESSAGES, OCTETS = 100, 32 * 1024 * 1024
+
+
+async def get_dossier(books: Books, case: Case) -> etree._Element:
+    """Answer GetDossier.  Raises CallRefused: `not-yours` for another system's unit, `dossier-unknown`."""
+    asked, routes, partner = case.opened.call, case.province.routes, case.partner
+    assert isinstance(asked, Asked)
+    dossier, organ = _text(asked, "MaHoSo"), _text(asked, "OrganId")
+    if organ:
+        if not routes.may_send(partner.code, organ):
+            raise CallRefused(Problem("not-yours", organ))
+        units = [routes.canonical(organ)]
+        brought_by = None if routes.stands_for(partner.code, organ) else partner.code
+        unit, told = await books.journal.read(_told, dossier, units, brought_by)
+    else:
+        units = [routes.canonical(unit) for unit in partner.units if unit != ANY]
+        unit, told = await books.journal.read(_told, dossier, units)
+        if not told and ANY in partner.units:  # of other units it sees what it brought itself
+            unit, told = await books.journal.read(_told, dossier, None, partner.code)
+    size = sum(len(each.content) for each in told)
+    found = await books.work(case.owner, size, history.answer, unit, dossier, told)
+    if found is None:
+        raise CallRefused(Problem("dossier-unknown", " ".join(filter(None, (dossier, organ)))))
+    return found
+
+
+def _told(
+    tx: Transaction, dossier: str, units: Collection[str] | None, brought_by: str | None = None
+) -> tuple[str, list[Told]]:
+    """Return the unit of *units* (None: of any) that was told of last, and what was told of its dossier, by one partner or by all (None)."""
+    rows = search.about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
+    unit = rows[0]["sender"] if rows else ""
+    own = [row for row in rows if row["sender"] == unit]
+    together = accumulate(row["size"] for row in own)
+    near = [row for row, octets in zip(own, together, strict=True) if octets <= OCTETS or row is own[0]]
+    return unit, [Told(row["id"], row["received_at"], blobs.octets(tx, row["sha256"])) for row in near]
+
+
+def _text(asked: Asked, name: str) -> str:
+    found = asked.child.find(f"{{{NAMESPACE}}}{name}")
+    return "" if found is None else xsd_types.token(found)

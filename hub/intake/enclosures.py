@@ -1,0 +1,112 @@
+"""What a packet encloses that tells of more than the packet: calendars and incident reports.  Knows whose word counts; no journal.
+
+A packet is judged by itself.  What it encloses never refuses it: what cannot be read, or tells of units that its sender may not
+speak for, brings no facts, and the journal says so.
+
+What is cheap comes first: whose it is before what it tells.  Worst cost: `MOST` enclosures of `packet.READ_SIZE` octets (2.5 MiB
+unpacked, whatever the packet has), calendars within one `meetings.Room`: as long as 800 signatures by RSA-2048 (240 ms).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+import attrs
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Attachment, Enclosed, Fact, Ignored, Packet, Problem, Record
+from hub.edxml import packet
+from hub.formats.icalendar import Line
+from hub.services import incidents, meetings
+from hub.units.routing import Routes
+
+MOST = 10  #: enclosures of one packet that are read
+
+
+def find(packet: Packet) -> tuple[Attachment, ...]:
+    """Return the attachments of *packet* that tell of more than the packet, unread: those that are read, and one more if there are more."""
+    return tuple(islice(filter(_tells, packet.attachments), MOST + 1))
+
+
+def read(
+    attachments: Sequence[Attachment], sender: str, partner: str, routes: Routes, at: datetime, message: str
+) -> Enclosed:
+    """Return what *attachments* of a packet of the unit *sender*, which *partner* brought, tell of; unit codes are the registry's."""
+    facts: list[Fact] = []
+    ignored: list[Ignored] = []
+    room = meetings.Room()
+    for number, attachment in enumerate(attachments):
+        if number == MOST:
+            ignored.append(Ignored(attachment.name, Problem("too-many-enclosures", f"more than {MOST}")))
+            break
+        may_tell = _Permission(partner, routes)
+        try:
+            told = _record(attachment, sender, routes, at, message, may_tell, room).facts
+        except Rejected as rejected:
+            ignored += (Ignored(attachment.name, problem) for problem in rejected.problems)
+            continue
+        facts += (
+            fact if routes.canonical(fact.unit) == fact.unit else attrs.evolve(fact, unit=routes.canonical(fact.unit))
+            for fact in told
+            if may_tell(fact.unit)
+        )
+        ignored += (Ignored(attachment.name, problem) for problem in may_tell.refusals())
+    return Enclosed(tuple(_first(facts)), tuple(dict.fromkeys(ignored)))
+
+
+@attrs.define
+class _Permission:
+    """Tells of which units a partner may speak, and remembers of which it tried to speak in vain."""
+
+    _partner: str
+    _routes: Routes
+    _known: dict[str, Problem | None] = attrs.field(factory=dict, init=False)
+
+    def __call__(self, unit: str) -> bool:
+        if unit not in self._known:
+            self._known[unit] = next(iter(self._routes.permission(self._partner, unit)), None)
+        return self._known[unit] is None
+
+    def refusals(self) -> Iterator[Problem]:
+        return filter(None, self._known.values())
+
+
+def _tells(attachment: Attachment) -> bool:
+    """Tell whether an attachment is a calendar, or XML that says it is an incident report: other XML is nobody's business."""
+    if attachment.content is None:
+        return False
+    kind = packet.read_type(attachment.name, attachment.content_type)
+    return kind == packet.CALENDAR or incidents.NAMESPACE.encode() in attachment.content
+
+
+def _record(
+    attachment: Attachment,
+    sender: str,
+    routes: Routes,
+    at: datetime,
+    message: str,
+    may_tell: meetings.MayTell,
+    room: meetings.Room,
+) -> Record:
+    assert attachment.content is not None
+    if packet.read_type(attachment.name, attachment.content_type) != packet.CALENDAR:
+        return incidents.read(attachment.content, at, message)
+
+    def who_is(person: Line, sends: bool) -> str:
+        """Return the unit by its code, by the address the registry knows, or else of whoever sends: the packet says who that is."""
+        said = meetings.written(person, sends)
+        if person.parameters.get(meetings.UNIT) or routes.canonical(said) != said:
+            return routes.canonical(said)
+        return routes.canonical(sender) if sends else ""
+
+    return meetings.read(attachment.content, at, message, who_is, may_tell, room)
+
+
+def _first(facts: list[Fact]) -> Iterator[Fact]:
+    """Yield of each key the first: two enclosures may say the same."""
+    seen: set[tuple[str, str, str, str]] = set()
+    for fact in facts:
+        key = (fact.unit, fact.service, fact.key, fact.milestone)
+        if key not in seen:
+            seen.add(key)
+            yield fact

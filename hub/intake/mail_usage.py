@@ -1,0 +1,54 @@
+"""Puts a day's count of mail into the journal: a message of the hub's own, with its facts.
+
+Knows what the message is called and what was told of a day before; not how mail is counted.
+"""
+
+from collections import defaultdict
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from hub.domain.ids import new_id
+from hub.domain.model import HUB
+from hub.intake import admission
+from hub.journal import messages
+from hub.journal.messages import Taken
+from hub.services import services
+from hub.services.mail import NAME, log
+from hub.services.mail.log import NOBODY, Tally
+from hub.store.tables import fact, message
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+
+
+def told(tx: Transaction, day: date) -> Tally:
+    """Return what the hub has told of *day* so far, corrections included."""
+    ours = sa.and_(message.c.id == fact.c.message, message.c.partner == HUB)
+    rows = tx.execute(
+        sa.select(fact.c.unit, fact.c.milestone, sa.func.sum(fact.c.amount))
+        .where(ours, fact.c.service == NAME, fact.c.day == day)
+        .group_by(fact.c.unit, fact.c.milestone)
+    )
+    found: Tally = defaultdict(dict)
+    for unit, milestone, amount in rows:
+        found[unit][milestone] = int(amount)
+    return dict(found)
+
+
+def differences(counted: Tally, before: Tally) -> Tally:
+    """Return what must be added to *before* for it to be *counted*; nothing of what is right."""
+    found: Tally = defaultdict(dict)
+    for unit in {*counted, *before} - {NOBODY}:
+        now, then = counted.get(unit, {}), before.get(unit, {})
+        for milestone in {*now, *then}:
+            if change := now.get(milestone, 0) - then.get(milestone, 0):
+                found[unit][milestone] = change
+    return dict(found)
+
+
+def take(tx: Transaction, province: Province, tally: Tally, day: date, now: datetime, correction: str = "") -> Taken:
+    """Write the message of *day*.  The same count again is the same message; another is refused (`id-reused`) unless it is a *correction*."""
+    content = log.written(tally, province.config.province, day, correction=correction)
+    name = None if correction else f"{NAME}/{day.isoformat()}"
+    entry = admission.judge_record(services()[NAME], content, name, HUB, province, now, new_id(now))
+    return messages.take(tx, entry, province.routes)

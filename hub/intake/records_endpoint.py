@@ -1,0 +1,98 @@
+"""The desk of a service whose calls bring a record: what a unit did, told in one element.  Knows no field of it; its service does.
+
+The message is the exclusive canonical form of the verified element: the same element gives the same octets, whatever prefix or white
+space the caller's toolkit puts around it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import CallRefused
+from hub.domain.model import Problem
+from hub.formats import xml_cost, xsd_types
+from hub.formats.spool import Octets
+from hub.intake.admission import judge_record
+from hub.intake.endpoint import Books, Case
+from hub.services import Service
+from hub.soap import documents_responses
+from hub.soap.wsdl import Contract
+from hub.units.province import Province
+
+#: Answers an operation that brings no message; the call is `Case.opened.call`, an `Asked`.
+Query = Callable[[Books, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name for its elements
+
+
+@attrs.frozen
+class Given:
+    """A call that brings a message."""
+
+    content: bytes
+    message_id: str | None
+
+
+@attrs.frozen(eq=False)
+class Asked:
+    """A call that asks for something: the verified and validated element."""
+
+    child: etree._Element
+
+
+@attrs.frozen(eq=False)
+class RecordDesk:
+    """Where units hand in what they did."""
+
+    contract: Contract
+    _service: Service
+    _books: Books
+    _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other one brings a message
+    _own: Callable[[Province], Service] | None = (
+        None  #: the service as a province has it, where it is not the same for all
+    )
+
+    def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> Given | Asked:
+        """See `Desk`.  Raises CallRefused, `contract-broken`, for an element without a canonical form."""
+        if etree.QName(child).localname in self._queries:
+            return Asked(child)
+        try:
+            content = etree.tostring(child, method="c14n", exclusive=True, with_tail=False)
+        except etree.C14NError as error:  # a relative namespace URI
+            raise CallRefused(Problem("contract-broken", f"no canonical form: {error}")) from None
+        found = child.find(f"{{{self.contract.namespace}}}MessageId")
+        return Given(content, None if found is None else xsd_types.token(found))
+
+    @property
+    def private(self) -> bool:
+        """See `Desk`."""
+        return False
+
+    def brings(self, call: object) -> bool:
+        """See `Desk`."""
+        return isinstance(call, Given)
+
+    async def perform(self, case: Case) -> etree._Element:
+        """See `Desk`."""
+        call, operation, namespace = case.opened.call, case.opened.operation, self.contract.namespace
+        if not isinstance(call, Given):
+            return await self._queries[operation](self._books, case)
+        self._books.room()
+        entry = await self._books.work(
+            case.owner,
+            xml_cost.estimate_record(call.content),
+            judge_record,
+            self._own(case.province) if self._own else self._service,
+            call.content,
+            call.message_id,
+            case.partner.code,
+            case.province,
+            case.now,
+            case.tracking,
+        )
+        taken = await self._books.take(
+            case.owner, attrs.evolve(entry, sha1=case.sha1), case.province.routes, case.opened.mark
+        )
+        if taken.problems:
+            return documents_responses.refused(operation, taken.problems, namespace)
+        assert taken.receipt is not None
+        return documents_responses.taken(operation, taken.id, taken.receipt, namespace)

@@ -1,0 +1,229 @@
+"""Opens a call: its body unpacked, its signature verified, its contract kept; what comes out may be believed.
+
+Knows the order of those steps, whose certificates may sign, and what a policy tolerates; not what is called, nor any packet.
+"""
+
+import hashlib
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub.config import Config, Partner
+from hub.domain.errors import CallRefused, Rejected
+from hub.domain.model import Problem
+from hub.formats import xsd_types
+from hub.formats.spool import Drawer, Octets
+from hub.intake import grants
+from hub.journal.replay_guard import Mark
+from hub.security import tls, wss_verify
+from hub.security.certificates import SIGN
+from hub.soap import attachments, documents_requests, envelope
+from hub.soap.attachments import Carriage, Manner
+from hub.soap.wsdl import Contract
+from hub.units.province import Province
+
+#: Reads a validated element and the octets of its binary values.
+Read = Callable[[etree._Element, Sequence[bytes | Octets]], Any]  # noqa: SLF001 - lxml has no other name for its elements
+
+#: Refusals that spend no call: what may pass by itself, and what may be for want of the CAs that came beside what was signed.
+_SPARED = {"revocation-unknown", "certificate-untrusted"}
+#: Marks of calls that claim to live until the end of time count until then.
+_LATEST = datetime(9999, 12, 1, tzinfo=UTC)
+
+#: To whom a call is addressed (WS-Addressing 1.0 Core, 3.2; and its submission of 2004), and what names nobody.
+_TO = {
+    f"{{{space}}}To"
+    for space in ("http://www.w3.org/2005/08/addressing", "http://schemas.xmlsoap.org/ws/2004/08/addressing")
+}
+_NOBODY = {
+    "http://www.w3.org/2005/08/addressing/anonymous",
+    "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous",
+}
+
+#: Refusals that may only mean that another of the callers signed: the more, the less they tell.
+_VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
+
+
+@attrs.frozen
+class Opened:
+    """A call that has passed every step up to the contract: read from the verified element and nothing else."""
+
+    partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
+    call: Any  #: as the reader that was given returned it
+    operation: str
+    sha1: x509.Certificate | None  #: whose signature used SHA-1, as the partner's policy tolerates
+    unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
+    mark: Mark | None  #: what tells this signed call from every other; None where there is no signature
+
+
+def open_call(
+    body: bytes | Octets,
+    manner: Manner,
+    callers: Sequence[Partner],
+    shown: x509.Certificate,
+    province: Province,
+    contract: Contract,
+    now: datetime,
+    drawer: Drawer | None = None,
+    read: Read = documents_requests.read,
+) -> Opened:
+    """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
+    verified Body says: the call that *read* makes of the validated element and the octets of its binary values.
+
+    Raises `Rejected` with the code of the step that refused it; `NotGranted`, before the call is validated and read, for an operation
+    that whoever signed it may not call.
+    """
+    names = frozenset(etree.QName(name).localname for name in contract.binary)
+    octets = Octets.of(body) if isinstance(body, bytes) else body
+    unpacked = attachments.unpack(octets, manner, names, drawer or Drawer())
+    root = unpacked.root
+    opened = envelope.open_envelope(root)
+    if opened.soap != manner.soap:
+        raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
+    believed = believe(unpacked, opened, callers, shown, province, now)
+    (child,) = believed.body.iterchildren("*")
+    operation = contract.operation(child)
+    with _spending(believed.mark):
+        grants.require_granted(believed.partner, province.routes.upstream, contract.name, operation.name)
+    for action in (manner.action, unpacked.action):
+        if not envelope.action_matches(action, operation.action):
+            raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
+    if manner.carriage is Carriage.SWA:
+        attachments.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
+    call = read(child, contract.validate(child, unpacked.loads))
+    return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
+
+
+@contextmanager
+def _spending(mark: Mark | None) -> Generator[None]:
+    """Name the call in what refuses it, so that it is spent with the refusal: nobody else may have it take effect later.
+
+    For reasons that lie in what was signed, and in what the hub knows, alone.  Else whoever stands between changes what nobody signed,
+    a SOAPAction or the URL, sends that first, and what the sender itself sends is refused.
+    """
+    try:
+        yield
+    except Rejected as rejected:
+        if rejected.problems[0].code not in _SPARED:
+            rejected.mark = mark
+        raise
+
+
+@attrs.frozen(eq=False)
+class Believed:
+    """What of a call may be read, whose it is, and what the partner's policy tolerated for it."""
+
+    partner: Partner
+    body: etree._Element
+    sha1: x509.Certificate | None = None
+    unknown: str = ""
+    mark: Mark | None = None
+    attached: frozenset[str] | None = (
+        None  #: the content ids of the parts that are as good as the Body; None: all, TLS answers for them
+    )
+
+
+def believe(
+    unpacked: attachments.Unpacked,
+    opened: envelope.Envelope,
+    callers: Sequence[Partner],
+    shown: x509.Certificate,
+    province: Province,
+    now: datetime,
+) -> Believed:
+    """Return what may be read.  Raises `Unverified`, `Untrusted`.
+
+    It is the Body that the WS-Security signature covers, made by one of *callers*, each by its own certificates and policy.  Under
+    `signature=packet` there may be no such signature, and then the certificate that TLS showed answers for the Body, which is of
+    the first of *callers*; a signature that is there must verify all the same.
+    """
+    frame: wss_verify.Frame | wss_verify.Unverified
+    try:
+        frame = wss_verify.Frame.of(unpacked.root)
+    except wss_verify.Unverified as error:
+        frame = error
+    refused: list[Rejected] = []
+    for partner in callers:
+        try:
+            return _believe(unpacked, frame, opened, partner, shown, province, now)
+        except Rejected as error:
+            refused.append(error)
+    raise min(refused, key=lambda each: _VAGUE.get(each.problems[0].code, 0))
+
+
+def _believe(
+    unpacked: attachments.Unpacked,
+    frame: wss_verify.Frame | wss_verify.Unverified,
+    opened: envelope.Envelope,
+    partner: Partner,
+    shown: x509.Certificate,
+    province: Province,
+    now: datetime,
+) -> Believed:
+    policy, anchors = partner.policy, province.config.anchors
+    try:
+        if isinstance(frame, wss_verify.Unverified):
+            raise frame
+        verified = wss_verify.verify(
+            frame,
+            partner.certificates,
+            now,
+            max_age=policy.max_age,
+            skew=policy.clock_skew,
+            sha1=policy.sha1,
+            loads=unpacked.loads,
+            attached=unpacked.attached or None,
+        )
+    except wss_verify.Untimely as untimely:
+        untimely.mark = _mark(partner, untimely.signed, untimely.expires)
+        raise
+    except wss_verify.Unverified as error:
+        if policy.signature != "packet" or error.problems[0].code != "unsigned" or envelope.is_signed(opened):
+            raise
+        return Believed(partner, opened.body, unknown=anchors.check(shown, now, unknown=policy.revocation))
+    mark = _mark(partner, verified.signed, verified.expires)
+    with _spending(mark):
+        unknown = anchors.check(verified.certificate, now, verified.chain, purpose=SIGN, unknown=policy.revocation)
+        _require_audience(verified.headers, province.config)
+    sha1 = verified.certificate if verified.sha1 else None
+    return Believed(partner, verified.body, sha1, unknown, mark, verified.attached)
+
+
+def _mark(partner: Partner, signed: bytes, expires: datetime) -> Mark:
+    name = hashlib.sha256(f"{partner.code}\n".encode() + signed).hexdigest()
+    return Mark(name, min(expires, _LATEST) + partner.policy.clock_skew)
+
+
+def _require_audience(headers: Sequence[etree._Element], config: Config) -> None:
+    """Refuse a call whose signature says that it is for somebody else: it was carried here from another hub.
+
+    A signed wsa:To must be a URL whose host is a name of this hub: that of `public-url` or of the SOAP port, one that the
+    certificate of its TLS bears, or one of loopback.  Port and path may be those of a gateway before us.
+    """
+    for block in headers:
+        if block.tag not in _TO or (said := xsd_types.token(block)) in _NOBODY:
+            continue
+        try:
+            host = urlsplit(said).hostname or ""
+        except ValueError:
+            host = ""
+        if host not in _names(config) and not _is_certified(config, host):
+            raise CallRefused(Problem("audience-mismatch", said[:200]))
+
+
+def _names(config: Config) -> set[str | None]:
+    return {"localhost", "127.0.0.1", "::1", config.soap.host, urlsplit(config.public_url or "").hostname} - {None}
+
+
+def _is_certified(config: Config, host: str) -> bool:
+    try:
+        tls.check_host(config.tls.certificate, host)
+    except (Rejected, ValueError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""All that the hub remembers, as functions on a transaction."""

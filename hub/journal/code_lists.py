@@ -1,0 +1,24 @@
+"""The code lists in force: of each, the newest message that was accepted.  Knows where the journal keeps them; not what a list looks like."""
+
+import sqlalchemy as sa
+
+from hub.domain.model import Message
+from hub.journal import blobs, search
+from hub.services.categories import Listed, listed
+from hub.store.tables import LISTED
+from hub.store.tables import message as table
+from hub.store.transactions import Transaction
+
+
+def newest(tx: Transaction) -> list[Message]:
+    """Return the message of each list that is in force, by the list's name."""
+    latest = sa.select(sa.func.max(table.c.id)).where(LISTED).group_by(table.c.kind)
+    rows = tx.execute(sa.select(table).where(table.c.id.in_(latest)).order_by(table.c.kind)).mappings()
+    return [search.read(row) for row in rows]
+
+
+def one(tx: Transaction, name: str) -> Listed | None:
+    """Return the list *name* (`LayDanhSachTTHC`) as it is in force; None where none ever came."""
+    latest = sa.select(sa.func.max(table.c.id)).where(LISTED, table.c.kind == name)
+    row = tx.execute(sa.select(table).where(table.c.id == latest.scalar_subquery())).mappings().first()
+    return None if row is None else listed(blobs.octets(tx, row["sha256"]))

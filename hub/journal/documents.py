@@ -1,0 +1,182 @@
+"""Documents as the journal knows them: which one a change means, what carries it, what a change stops, in which lane it goes.
+
+Knows the message, delivery and change rows; not what a recall, an update or a replacement means (hub.edxml.changes).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Event, Kind, MessageState, Packet
+from hub.edxml import changes
+from hub.journal import events, facts
+from hub.journal.queue import deliveries
+from hub.store import transactions
+from hub.store.tables import change, delivery
+from hub.store.tables import message as table
+from hub.store.transactions import Transaction
+from hub.units.routing import Route, Routes
+
+#: Made once, as every document asks for both: the lane of the document of a unit, and what came before it that stops it.
+_LANE = (
+    sa.select(table.c.lane)
+    .where(table.c.sender == sa.bindparam("by"), table.c.document_id == sa.bindparam("about"))
+    .where(table.c.state == MessageState.ACCEPTED, table.c.kind != Kind.STATUS, table.c.lane.is_not(None))
+    .order_by(table.c.id)
+    .limit(1)
+)
+_EARLY = (
+    sa.select(change.c.unit, change.c.effect, table.c.partner, sa.func.min(change.c.message).label("message"))
+    .join(table, table.c.id == change.c.message)
+    .where(change.c.sender == sa.bindparam("by"), change.c.document_id == sa.bindparam("about"))
+    .where(change.c.effect != changes.Effect.UPDATED)
+    .group_by(change.c.unit, change.c.effect, table.c.partner)
+)
+
+
+@attrs.frozen
+class Stop:
+    """The deliveries to *units* are stopped by the change *message*."""
+
+    units: tuple[str, ...]
+    effect: changes.Effect
+    message: str
+
+
+def places(packet: Packet | None) -> set[str]:
+    """Return what names the documents that *packet* is or changes: a change and its document, at the same time, must see each other."""
+    if packet is None or packet.kind is Kind.STATUS:
+        return set()
+    own = (packet.document_id, packet.code, packet.promulgation_date)
+    changed = changes.named(packet) if packet.kind in changes.CHANGES else ()
+    others = [(each.document_id, each.code, each.promulgation_date) for each in changed]
+    return {name for document, code, date in (own, *others) for name in (document, f"{code},{date}") if name}
+
+
+def named(tx: Transaction, packet: Packet | None, partner: str, routes: Routes) -> dict[str, bool | None]:
+    """Return the DocumentIds that the change *packet* of *partner* is about: True when its From unit sent one, False when nobody did.
+
+    None is one that only another unit sent, or that only others brought where *partner* does not stand for the unit.  Where a recall's `ResponseFor` names several, those of its own unit are meant.
+    """
+    if packet is None or packet.kind not in changes.CHANGES:
+        return {}
+    sender = routes.canonical(packet.sender)
+    found: dict[str, bool | None] = {}
+    for each in changes.named(packet):
+        which = table.c.document_id == each.document_id
+        if not each.document_id:
+            which = sa.and_(table.c.code == each.code, table.c.promulgation_date == each.promulgation_date)
+        known = sa.and_(which, table.c.state == MessageState.ACCEPTED, table.c.kind.in_(changes.DOCUMENTS))
+        own = sa.select(table.c.document_id).where(known, table.c.sender == sender, _within(partner, sender, routes))
+        own = own.order_by(table.c.id.desc()).limit(1)
+        document = tx.scalars(own).first()
+        if document is not None:
+            found[document] = True
+        elif each.document_id:
+            others = tx.execute(sa.select(table.c.id).where(known).limit(1)).first()
+            found.setdefault(each.document_id, None if others else False)
+    if packet.kind is Kind.RECALL and any(found.values()):
+        return {document: known for document, known in found.items() if known}
+    return found
+
+
+def _within(partner: str, sender: str, routes: Routes) -> sa.ColumnElement[bool]:
+    """Select the messages of the unit *sender* that *partner* may change: all where it stands for the unit, else those it brought."""
+    return sa.true() if routes.stands_for(partner, sender) else table.c.partner == partner
+
+
+def lane(
+    tx: Transaction,
+    packet: Packet,
+    answered: sa.RowMapping | None,
+    about: Mapping[str, bool | None],
+    routes: Routes,
+) -> str:
+    """Return the lane of what *packet* says: that of the document it is, changes (one of *about*) or answers.
+
+    A replacement goes in the lane of the first document it replaces, and what is said of the replacement follows it there.
+    """
+    if answered is not None and answered["lane"]:
+        return str(answered["lane"])
+    sender, document = routes.canonical(packet.sender), next(iter(about), packet.document_id)
+    if packet.kind is Kind.STATUS:
+        answer = packet.responses[0]
+        sender = routes.canonical(answer.organ)
+        document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
+    taken = tx.scalars(_LANE, {"by": sender, "about": document}).first()
+    return taken or facts.business_key(sender, document)
+
+
+def amend(
+    tx: Transaction,
+    message_id: str,
+    packet: Packet,
+    about: Mapping[str, bool | None],
+    partner: str,
+    routes: Routes,
+    now: datetime,
+) -> None:
+    """Keep what the recall, update or replacement *message_id* of *partner* means for the documents it is *about*, and stop what it stops.
+
+    Where the hub does not know the document it is marked so, kept and routed all the same.
+    """
+    sender = routes.canonical(packet.sender)
+    if not any(about.values()):
+        body = {"unit": sender, "documents": list(about)}
+        events.append(tx, Event("document-unknown", now, message_id, None, body))
+    marks = list(changes.marks(packet, about, routes.canonical))
+    transactions.put_once(
+        tx, change, [attrs.asdict(mark) | {"message": message_id, "sender": sender} for mark in marks]
+    )
+    units: dict[tuple[str, changes.Effect], list[str]] = {}
+    for mark in marks:
+        if mark.effect is not changes.Effect.UPDATED:
+            units.setdefault((mark.document_id, mark.effect), []).append(mark.unit)
+    for (document, effect), stopped in units.items():  # once for all units: what carries it is looked for once
+        within = _within(partner, sender, routes)
+        carriers = [each for each in _carriers(tx, sender, document, within) if each != message_id]
+        deliveries.stop(tx, carriers, stopped, effect, message_id, now)
+
+
+def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnElement[bool]) -> list[str]:
+    """Return the messages that carry a document to its recipients: itself, its replacements under its id, its updates.
+
+    *within*: of which messages.
+    """
+    updates = sa.select(change.c.message).where(
+        change.c.sender == sender,
+        change.c.document_id == document_id,
+        change.c.effect == changes.Effect.UPDATED,
+    )
+    same = sa.and_(table.c.sender == sender, table.c.state == MessageState.ACCEPTED)
+    carries = sa.or_(
+        sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*changes.DOCUMENTS, Kind.UPDATE))),
+        sa.and_(same, table.c.id.in_(updates), table.c.kind == Kind.UPDATE),
+    )
+    return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
+
+
+def stops(
+    tx: Transaction, message_id: str, packet: Packet, partner: str, goes: Sequence[Route], routes: Routes
+) -> list[Stop]:
+    """Return what came before the document *packet*, and before anything of it went to the unit it stops, of where it *goes*.
+
+    It counts if *partner*, who brings the document, brought it too, or somebody who stands for the unit.  A document sent again after its recall is a new sending, and goes.
+    """
+    sender = routes.canonical(packet.sender)
+    first: dict[str, tuple[str, str]] = {}  # by unit: the first change that stops it there
+    for row in tx.execute(_EARLY, {"by": sender, "about": packet.document_id}):
+        if row.partner != partner and not routes.stands_for(row.partner, sender):
+            continue
+        first[row.unit] = min(first.get(row.unit, (row.message, row.effect)), (row.message, row.effect))
+    if not first:
+        return []
+    carriers = [each for each in _carriers(tx, sender, packet.document_id, sa.true()) if each != message_id]
+    been = set(tx.scalars(sa.select(delivery.c.recipient).where(delivery.c.message.in_(carriers)).distinct()))
+    stopped: dict[tuple[str, str], list[str]] = {}
+    for recipient in (route.recipient for route in goes if route.recipient not in been):
+        if found := [first[unit] for unit in (changes.EVERY, recipient) if unit in first]:
+            stopped.setdefault(min(found), []).append(recipient)
+    return [Stop(tuple(units), changes.Effect(effect), message) for (message, effect), units in stopped.items()]

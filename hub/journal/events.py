@@ -1,0 +1,151 @@
+"""Events: appended with the change they tell of, numbered and chained afterwards.  Knows their text and hash; not what causes them.
+
+No writer waits for another's place in the chain: `append` leaves events unnumbered, and one `chain` at a time numbers what is
+committed and hashes each text with its predecessor's hash.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Event
+from hub.store.tables import event as table
+from hub.store.tables import write_instant
+from hub.store.transactions import Transaction
+
+#: The hash before the first event.
+ORIGIN = "0" * 64
+#: The advisory lock of the chainer on PostgreSQL ("chain" in ASCII).
+_CHAINER_LOCK = 0x636861696E
+_TRACKING = "tracking"
+_INSERT = sa.insert(table)
+#: How the text of an event of a fact begins, whatever its time.
+_OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def append(tx: Transaction, *events: Event) -> None:
+    """Append *events* to the journal, in this order, in the transaction of the change they tell of.
+
+    One of a call that brought no message stands under the tracking id that its caller was given: `of_message` finds it there.
+    """
+    if events:
+        rows = [
+            {"message": e.message or e.body.get(_TRACKING), "delivery": e.delivery, "text": _text(e)} for e in events
+        ]
+        tx.execute(_INSERT, rows)
+
+
+def _text(event: Event) -> str:
+    place = {"message": event.message, "delivery": event.delivery}
+    said = (
+        {"at": write_instant(event.at), "event": event.name} | {k: v for k, v in place.items() if v} | dict(event.body)
+    )
+    return _encode(said)
+
+
+def of_message(tx: Transaction, message: str) -> list[dict[str, object]]:
+    """Return the events of *message* in the order they were appended, as the objects that were hashed."""
+    rows = tx.execute(sa.select(table.c.text).where(table.c.message == message).order_by(table.c.serial))
+    return [json.loads(row.text) for row in rows]
+
+
+def of_call(tx: Transaction, tracking: str) -> list[dict[str, object]]:
+    """Return the events of the call that was refused with the id *tracking*, in the order they were appended."""
+    if found := of_message(tx, tracking):
+        return found
+    # What older versions appended stands under no id; the index gives what does.
+    told = table.c.text.contains(f'"{_TRACKING}":{_encode(tracking)}', autoescape=True)
+    query = sa.select(table.c.text).where(table.c.message.is_(None), told).order_by(table.c.serial)
+    return [said for said in map(json.loads, tx.scalars(query)) if said.get(_TRACKING) == tracking]
+
+
+@attrs.frozen
+class Chained:
+    """An event with its place in the chain: *text* is what was hashed."""
+
+    number: int
+    hash: str
+    text: str
+
+
+def after(tx: Transaction, number: int, limit: int) -> list[Chained]:
+    """Return the chained events after *number*, in order, at most *limit*."""
+    query = sa.select(table.c.number, table.c.hash, table.c.text).where(table.c.number > number)
+    return [Chained(row.number, row.hash, row.text) for row in tx.execute(query.order_by(table.c.number).limit(limit))]
+
+
+def chain(tx: Transaction, limit: int = 2000) -> int:
+    """Number and hash up to *limit* committed events.  Returns how many; call again while it returns *limit*.
+
+    While another node chains, there is nothing to do here.
+    """
+    if tx.dialect.name == "postgresql" and not tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_CHAINER_LOCK))):
+        return 0
+    unchained = tx.execute(
+        sa.select(table.c.serial, table.c.text).where(table.c.number.is_(None)).order_by(table.c.serial).limit(limit)
+    ).all()
+    if not unchained:
+        return 0
+    number, link = head(tx)
+    links = []
+    for row in unchained:
+        number, link = number + 1, _link(link, row.text)
+        links.append({"row": row.serial, "number": number, "hash": link})
+    tx.execute(sa.update(table).where(table.c.serial == sa.bindparam("row")), links)
+    return len(links)
+
+
+def unchained(tx: Transaction) -> int:
+    """Return how many events wait for their number."""
+    return tx.execute(sa.select(sa.func.count()).where(table.c.number.is_(None))).scalar_one()
+
+
+def broken(tx: Transaction) -> Iterator[int]:
+    """Yield the number of each chained event whose hash does not follow from its text and its predecessor."""
+    link, expected = ORIGIN, 1
+    query = (
+        sa.select(table.c.number, table.c.text, table.c.hash)
+        .where(table.c.number.is_not(None))
+        .order_by(table.c.number)
+        .execution_options(yield_per=1000)
+    )
+    with tx.execute(query) as rows:
+        for row in rows:
+            if row.number != expected or row.hash != _link(link, row.text):
+                yield row.number
+            link, expected = row.hash, row.number + 1
+
+
+def oldest_unchained(tx: Transaction) -> str | None:
+    """Return the time of the oldest event that waits for its number, as text; None when all are chained.
+
+    Those of facts are left out: theirs is the time of the receipt, and they may be appended long after it (hub.journal.duties).
+    """
+    waits = sa.and_(table.c.number.is_(None), table.c.text.not_like(_OF_FACTS))
+    row = tx.execute(sa.select(table.c.text).where(waits).order_by(table.c.serial).limit(1)).first()
+    return None if row is None else str(json.loads(row.text)["at"])
+
+
+def last(tx: Transaction) -> str | None:
+    """Return the time of the event that was appended last, as text; None when there is none."""
+    row = tx.execute(sa.select(table.c.text).order_by(table.c.serial.desc()).limit(1)).first()
+    return None if row is None else str(json.loads(row.text)["at"])
+
+
+def head(tx: Transaction) -> tuple[int, str]:
+    """Return the number and the hash of the last chained event; 0 and `ORIGIN` before the first."""
+    row = tx.execute(
+        sa.select(table.c.number, table.c.hash)
+        .where(table.c.number.is_not(None))
+        .order_by(table.c.number.desc())
+        .limit(1)
+    ).first()
+    return (row.number, row.hash) if row else (0, ORIGIN)
+
+
+def _link(previous: str, text: str) -> str:
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()

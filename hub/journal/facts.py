@@ -1,0 +1,292 @@
+"""Facts: each result counted once for one unit.  Knows what a message row yields and how facts are kept; not the forms.
+
+Rules: design.md «Facts».  A fact's key is (unit, service, business key, milestone); the first of a key wins.  Each fact is told of by
+the event `fact-recorded`, with all of it: whoever reads the events alone can count what the hub counts.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import DOCUMENTS, Event, Fact, Kind, Standing
+from hub.domain.time_window import Window
+from hub.journal import events
+from hub.store import transactions
+from hub.store.tables import carried
+from hub.store.tables import fact as table
+from hub.store.transactions import Transaction
+
+_SENT = {
+    Kind.DOCUMENT: "sent",
+    Kind.RECALL: "sent-recall",
+    Kind.UPDATE: "sent-update",
+    Kind.REPLACEMENT: "sent-replacement",
+}
+
+Key = tuple[str, str, str, str]  #: unit, service, business key, milestone
+
+_FIELDS = tuple(field.name for field in attrs.fields(Fact))
+_ASKED = 200  #: keys asked for in one statement: what SQLite takes at most is 8,000 of them
+#: Of so many business keys the facts are read at a time.
+_KEYS = 500
+
+_TOLD = tuple(field.name for field in attrs.fields(Fact) if field.name not in {"at", "message"})
+#: What an event leaves out where it says nothing: a document is one, and has none of these.
+_PLAIN: Mapping[str, object] = {"day": None, "amount": 1, "attributes": {}}
+
+
+def business_key(organ: str, document_id: str, *, packet: str | None = None) -> str:
+    """Return the key of a document: its From unit and edXML DocumentId, and the packet's SHA-256 for what changes it."""
+    return json.dumps([organ, document_id, *([packet] if packet else [])], ensure_ascii=False, separators=(",", ":"))
+
+
+def sent(row: Mapping[str, Any], recipients: Iterable[str], *, outside: bool) -> Fact:
+    """Return the fact that the From unit sent the document *row*; *outside* when any recipient is not the province's."""
+    return attrs.evolve(
+        _of_document(row), milestone=_SENT[Kind(row["kind"])], counterpart=" ".join(recipients), outside=outside
+    )
+
+
+def received(row: sa.RowMapping, unit: str, at: datetime) -> Fact:
+    """Return the fact that *unit* got the document *row*."""
+    return attrs.evolve(
+        _of_document(row), unit=unit, milestone="received", at=at, counterpart=row["sender"], outside=row["outside"]
+    )
+
+
+def failed(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
+    """Return the fact that a delivery of the document *row* to *recipient* died."""
+    return attrs.evolve(_of_document(row), milestone="failed", at=at, counterpart=recipient)
+
+
+def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
+    changes = row["kind"] != Kind.DOCUMENT  # no status ever joins the key of a change, so it has no DueDate to miss
+    return Fact(
+        unit=row["sender"],
+        service=row["service"],
+        key=business_key(row["sender"], row["document_id"], packet=row["sha256"] if changes else None),
+        milestone="",
+        at=row["received_at"],
+        message=row["id"],
+        document_type=row["document_type"],
+        paper=row["paper"],
+        signature=row["signature"] or Standing.UNSIGNED,  # a message from before packets were looked at has none
+        due=None if changes else row["due"],
+    )
+
+
+def synced(row: sa.RowMapping, milestone: str, partner: str, at: datetime) -> list[Fact]:
+    """Return the facts that what the message *row* is about was brought to another system, *partner*: one of each business key."""
+    one = Fact(
+        unit=row["sender"],
+        service=row["service"],
+        key="",
+        milestone=milestone,
+        at=at,
+        message=row["id"],
+        counterpart=partner,
+        outside=True,
+    )
+    return [attrs.evolve(one, key=key) for key in json.loads(row["keys"] or "[]")]
+
+
+def write(tx: Transaction, facts: Iterable[Fact]) -> int:
+    """Write *facts*, each with its event; one whose key is taken is left as it was.  Returns how many were new.
+
+    Where another service than documents tells other numbers under a key that is taken, an event says so: who sent a correction that
+    changes nothing shall find out.
+    """
+    first: dict[Key, Fact] = {}
+    told = [(key_of(fact), fact) for fact in facts]
+    for key, fact in told:
+        first.setdefault(key, fact)
+    fresh = transactions.put_new(tx, table, [_row(fact) for fact in first.values()])
+    new = [fact for key, fact in first.items() if key in fresh]
+    known = [(key, fact) for key, fact in told if key not in fresh or first[key] is not fact]
+    differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS])
+    events.append(tx, *map(recorded, new), *differing)
+    return len(new)
+
+
+def key_of(fact: Fact) -> Key:
+    """Return what makes *fact* the same as another."""
+    return fact.unit, fact.service, fact.key, fact.milestone
+
+
+def _row(fact: Fact) -> dict[str, object]:
+    return {name: getattr(fact, name) for name in _FIELDS}
+
+
+def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]]) -> Iterator[Event]:
+    held = kept(tx, [key for key, _ in known])
+    for key, fact in known:
+        if held[key].amount != fact.amount:
+            named = dict(zip(("unit", "service", "key", "milestone"), key, strict=True))
+            said = {**named, "amount": fact.amount, "held": held[key].amount}
+            yield Event("fact-differs", fact.at, fact.message, None, said)
+
+
+def kept(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
+    """Return what is recorded under each of *keys*; those under which nothing is are left out."""
+    found: dict[Key, Fact] = {}
+    for start in range(0, len(keys), _ASKED):
+        these = sa.tuple_(*table.primary_key).in_(keys[start : start + _ASKED])
+        for row in tx.execute(sa.select(table).where(these)).mappings():
+            fact = Fact(**row)
+            found[key_of(fact)] = fact
+    return found
+
+
+def recorded(fact: Fact) -> Event:
+    """Return the event that tells of *fact*; its `at` and `message` are the fact's."""
+    body = {name: getattr(fact, name) for name in _TOLD}
+    body |= {"due": fact.due and fact.due.isoformat(), "day": fact.day and fact.day.isoformat()}
+    body["attributes"] = dict(fact.attributes)
+    told = {key: said for key, said in body.items() if key not in _PLAIN or said != _PLAIN[key]}
+    return Event("fact-recorded", fact.at, fact.message, None, told)
+
+
+def facts(
+    tx: Transaction,
+    *,
+    units: Collection[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Iterator[Fact]:
+    """Yield facts in the order of their time: of *units* (None: all), `since` inclusive, `until` exclusive."""
+    query = sa.select(table).order_by(table.c.at, table.c.message, table.c.unit, table.c.milestone, table.c.key)
+    if since is not None:
+        query = query.where(table.c.at >= since)
+    if until is not None:
+        query = query.where(table.c.at < until)
+    wanted = None if units is None else frozenset(units)
+    with tx.execute(query.execution_options(yield_per=1000)) as rows:
+        for row in rows.mappings():
+            if wanted is None or row["unit"] in wanted:
+                yield Fact(**row)
+
+
+def units_of(tx: Transaction, service: str) -> list[str]:
+    """Return each unit that has facts of *service*, by code: a step in the index for each."""
+    ours = table.c.service == service
+    first = sa.select(sa.func.min(table.c.unit).label("unit")).where(ours).cte("having", recursive=True)
+    step = sa.select(sa.func.min(table.c.unit)).where(ours, table.c.unit > first.c.unit).scalar_subquery()
+    having = first.union_all(sa.select(step).where(first.c.unit.is_not(None)))
+    return list(tx.scalars(sa.select(having.c.unit).where(having.c.unit.is_not(None))))
+
+
+def earliest(tx: Transaction) -> datetime | None:
+    """Return when the first fact of all was recorded; None when there is none."""
+    found: datetime | None = tx.scalar(sa.select(sa.func.min(table.c.at)))
+    return found
+
+
+def use_indexes(tx: Transaction) -> None:
+    """Let PostgreSQL find histories by their keys: told that a unit has many facts it would read all of them each time."""
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off")
+
+
+@attrs.frozen
+class Search:
+    """Finds, unit by unit, what the windows of a period name and all other facts of the same business keys."""
+
+    _keys: sa.Select[Any] | sa.CompoundSelect[Any]
+    _facts: sa.Select[Any]
+
+    @classmethod
+    def of(cls, service: str, windows: Iterable[Window], form: str = "", period: str | None = None) -> "Search":
+        """With *period*, it finds also the facts of the keys that *form* carried at the end of that closed month."""
+        unit = sa.bindparam("of", type_=sa.Text)
+        mine = sa.and_(table.c.service == service, table.c.unit == unit)
+        looked_for = [sa.select(table.c.key).where(mine, *_within(window)) for window in windows]
+        if period is not None:
+            keys = sa.select(carried.c.key).where(carried.c.form == form, carried.c.unit == unit)
+            looked_for.append(keys.where(stood(period)))
+        keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
+        some = sa.bindparam("keys", expanding=True, type_=sa.Text)
+        facts = _RAW.where(mine, table.c.key.in_(some)).order_by(table.c.key)
+        return cls(sa.select(keys_of.c.key).execution_options(yield_per=_KEYS), facts)
+
+    def histories(self, tx: Transaction, unit: str) -> Iterator[list[Fact]]:
+        """Yield the facts of *unit*, those of one business key together.  Memory: those of `_KEYS` keys."""
+        with tx.execute(self._keys, {"of": unit}) as keys:
+            for some in keys.partitions():
+                rows = tx.execute(self._facts, {"of": unit, "keys": [key for (key,) in some]}).all()
+                for _, history in groupby(rows, _key_of):
+                    yield [_raw(row) for row in history]
+
+
+def stood(period: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a key was carried at the end of the closed month *period*."""
+    return sa.and_(carried.c.since <= period, sa.or_(carried.c.until.is_(None), carried.c.until > period))
+
+
+def _within(window: Window) -> Iterator[sa.ColumnElement[bool]]:
+    if window.since is not None:
+        yield table.c.at >= window.since
+    if window.until is not None:
+        yield table.c.at < window.until
+    if window.dated is not None:
+        yield table.c.day.is_not(None) if window.dated else table.c.day.is_(None)
+    if window.first is not None:
+        yield table.c.day >= window.first
+    if window.last is not None:
+        yield table.c.day <= window.last
+
+
+#: A fact's columns as they are kept: converting each value by its type would take longer than all the counting.
+_RAW = sa.select(
+    *(
+        column if isinstance(column.type, sa.Boolean | sa.Integer) else sa.type_coerce(column, sa.String)
+        for column in table.c
+    )
+)
+_key_of = itemgetter(2)
+_instant, _day = datetime.fromisoformat, lru_cache(4096)(date.fromisoformat)
+_pairs = lru_cache(4096)(lambda text: tuple(json.loads(text).items()))
+
+
+def _raw(row: Sequence[Any]) -> Fact:
+    """Return the fact of a row of `_RAW`."""
+    (
+        unit,
+        service,
+        key,
+        milestone,
+        at,
+        message,
+        counterpart,
+        outside,
+        kind,
+        paper,
+        signature,
+        due,
+        day,
+        amount,
+        pairs,
+    ) = row
+    return Fact(
+        unit=unit,
+        service=service,
+        key=key,
+        milestone=milestone,
+        at=_instant(at),
+        message=message,
+        counterpart=counterpart,
+        outside=outside,
+        document_type=kind,
+        paper=paper,
+        signature=signature,
+        due=due and _day(due),
+        day=day and _day(day),
+        amount=amount,
+        attributes=() if pairs == "{}" else _pairs(pairs),
+    )

@@ -1,0 +1,38 @@
+"""How long incidents were open: the opening and the closing of one, brought together.  Knows the facts of the journal; no message."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from hub.domain.model import Fact
+from hub.journal import facts as journal_facts
+from hub.services.incidents import CLOSED, OPENED, closing
+from hub.store.transactions import Transaction
+
+_OTHER = {OPENED: CLOSED, CLOSED: OPENED}
+
+
+def paired(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
+    """Return *facts*, and of each incident that they open or close, whose other end is known, how long it was open.
+
+    It does not matter which end comes first, nor whether the other one is kept already or stands before it in *facts*.
+    """
+    found = list(facts)
+    ends = [fact for fact in found if fact.service == "incidents" and fact.milestone in _OTHER]
+    if not ends:
+        return found
+    keys = [journal_facts.key_of(attrs.evolve(fact, milestone=each)) for fact in ends for each in _OTHER]
+    held = journal_facts.kept(tx, keys)
+    for fact in ends:
+        here = held.setdefault(journal_facts.key_of(fact), fact)  # the first of a key holds
+        other = held.get(journal_facts.key_of(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
+        if other is not None:
+            both = (here, other) if fact.milestone == OPENED else (other, here)
+            found.append(closing(*both, last=fact))
+    return found
+
+
+def known(tx: Transaction, unit: str, key: str, milestone: str) -> Fact | None:
+    """Return the fact of an incident, if there is one."""
+    wanted = (unit, "incidents", key, milestone)
+    return journal_facts.kept(tx, [wanted]).get(wanted)

@@ -1,0 +1,341 @@
+"""The claims: what a node takes from the queue to send, what becomes of it, and how it comes back.  Knows no adapter and no clock.
+
+Each function is one step of one transaction.  A claim that was lost (its node was believed dead, or it was given back) moves nothing.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.ids import new_id
+from hub.domain.lifecycle import URGENCIES, Verdict, interrupted, move, turn
+from hub.domain.model import Event, State
+from hub.journal import events, nodes
+from hub.journal.queue import lanes, partner_state
+from hub.journal.queue.deliveries import Rows, end, halt, locked
+from hub.partner import circuit_breaker
+from hub.partner.circuit_breaker import Breaker
+from hub.partner.rate_limit import Rate
+from hub.store import transactions
+from hub.store.tables import FREE, SENDING, Instant, attempt
+from hub.store.tables import delivery as table
+from hub.store.transactions import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """What one node has taken to send to one partner: one message and the deliveries of it that travel together."""
+
+    attempt: str  #: id of the attempt row
+    message: str
+    partner: str
+    lane: str
+    deliveries: tuple[str, ...]
+    recipients: tuple[str, ...]
+    number: int  #: this is the n-th attempt
+    crashes: int = 0  #: so many attempts before it, in a row, broke with the hub
+    since: datetime
+    holder: str
+
+
+@attrs.frozen(kw_only=True)
+class Exchange:
+    """What went over the wire in an attempt: hashes of the last request and reply, and the reply's HTTP status."""
+
+    request_sha256: str | None = None
+    reply_sha256: str | None = None
+    reply_status: int | None = None
+
+
+@attrs.frozen
+class Queue:
+    """What waits for one partner: the heads of its lanes."""
+
+    partner: str
+    oldest: datetime | None  #: since when something is due; None: nothing is
+    next_due: datetime | None  #: when the next is that is not due yet
+
+
+def _queues() -> sa.Select[Any]:
+    """Return the look at all queues: of each partner (found one after the other, by the index) and each urgency the least times."""
+    first, other, now = table.alias("first"), table.alias("other"), sa.bindparam("now", type_=Instant)
+    names = sa.select(sa.select(sa.func.min(first.c.partner)).where(first.c.free).scalar_subquery().label("partner"))
+    found = names.cte("found", recursive=True)
+    after = sa.select(sa.func.min(other.c.partner)).where(other.c.free, other.c.partner > found.c.partner)
+    found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.partner.is_not(None)))
+    ours = [sa.and_(table.c.partner == found.c.partner, FREE, table.c.urgency == each) for each in URGENCIES]
+    least = [sa.select(sa.func.min(table.c.due)).where(one, table.c.due <= now).scalar_subquery() for one in ours]
+    later = [sa.select(sa.func.min(table.c.due)).where(one, table.c.due > now).scalar_subquery() for one in ours]
+    return sa.select(found.c.partner, *least, *later).where(found.c.partner.is_not(None))
+
+
+_QUEUES = _queues()
+
+
+def queues(tx: Transaction, now: datetime) -> list[Queue]:
+    """Return the queue of each partner that anything waits for.  Looks at a few rows of each, however many there are."""
+    half = 1 + len(URGENCIES)
+    rows = tx.execute(_QUEUES, {"now": now})
+    return [Queue(row[0], _least(row[1:half]), _least(row[half:])) for row in rows]
+
+
+def _least(times: Iterable[datetime | None]) -> datetime | None:
+    return min((at for at in times if at is not None), default=None)
+
+
+def claim(
+    tx: Transaction,
+    partner: str,
+    now: datetime,
+    *,
+    limit: int,
+    holder: str,
+    lease: timedelta,
+    concurrency: int | None = None,
+    rate: Rate | None = None,
+) -> list[Claim]:
+    """Take up to *limit* due messages for *partner* by their turns; what is due and free of one message travels together.
+
+    Each becomes `sending`, held by *holder* as long as that node lives (the lease counts only where it never beat), and counts one
+    attempt before the call goes out.  Nothing is taken while the partner is paused, its breaker is open, as many as its *concurrency* are under way from all nodes, its *rate* is used
+    up, or another node is just taking.
+    """
+    before = partner_state.seize(tx, partner)
+    if before is None or before.pause is not None:
+        return []
+    under_way = partner_state.under_way(tx).get(partner, 0)
+    most = min(limit, circuit_breaker.room(before.breaker, now, under_way, concurrency or under_way + limit))
+    if rate is not None:
+        most = min(most, rate.allows(before.next_at, now))
+    rows = _next_to_go(tx, partner, now, most) if most > 0 else {}
+    if not rows:
+        return []
+    taken = [_taken(holder, now, *each) for each in rows.items()]
+    tx.execute(
+        sa.update(table)
+        .where(table.c.id.in_([each for claim in taken for each in claim.deliveries]))
+        .values(
+            state=move(State.WAITING, "claim"),
+            free=False,
+            attempts=table.c.attempts + 1,
+            holder=holder,
+            lease_until=now + lease,
+            changed_at=now,
+        )
+    )
+    tx.execute(sa.insert(attempt), [_begun(claim, now) for claim in taken])
+    events.append(tx, *(Event("attempt-started", now, claim.message, None, _told(claim)) for claim in taken))
+    next_at = rate.after(before.next_at, now, len(taken)) if rate else before.next_at
+    partner_state.keep(
+        tx, partner, before, attrs.evolve(before, breaker=circuit_breaker.claimed(before.breaker), next_at=next_at)
+    )
+    return taken
+
+
+def _earliest() -> sa.CompoundSelect[Any]:
+    """Return the look at the heads of a partner that are due: of each urgency the index gives the earliest due."""
+    partner, most = sa.bindparam("code", type_=sa.Text), sa.bindparam("most", type_=sa.Integer)
+    now = sa.bindparam("now", type_=Instant)
+    ways = []
+    for urgency in URGENCIES:
+        ours = sa.and_(table.c.partner == partner, FREE, table.c.urgency == urgency, table.c.due <= now)
+        each = sa.select(table.c.due, table.c.message, sa.literal_column(str(urgency)).label("urgency")).where(ours)
+        each = each.group_by(table.c.due, table.c.message).order_by(table.c.due, table.c.message).limit(most)
+        ways.append(sa.select(each.subquery()))
+    return sa.union_all(*ways)
+
+
+_EARLIEST = _earliest()
+
+
+#: The same conditions, but so written that SQLite looks at the messages' deliveries, not at the whole queue again.
+_TO_GO = (
+    sa.select(table)
+    .where(
+        table.c.message.in_(sa.bindparam("messages", expanding=True)),
+        sa.func.coalesce(table.c.partner, "") == sa.bindparam("code"),
+        sa.func.coalesce(table.c.free, sa.false()),
+        table.c.due <= sa.bindparam("now", type_=Instant),
+    )
+    .order_by(table.c.id)
+    .with_for_update(skip_locked=True)
+)
+
+
+def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, Rows]:
+    """Return the rows of up to *most* messages that are next, locked, by message and in their turns."""
+    found = tx.execute(_EARLIEST, {"code": partner, "now": now, "most": 4 * most}).all()
+    found = sorted(found, key=lambda row: (turn(row.due, row.urgency), row.message))
+    messages = list(dict.fromkeys(row.message for row in found))[:most]
+    if not messages:
+        return {}
+    rows: dict[str, Rows] = {name: [] for name in messages}
+    for row in tx.execute(_TO_GO, {"code": partner, "now": now, "messages": messages}):
+        rows[row.message].append(row)
+    return {name: found for name, found in rows.items() if found}
+
+
+def _taken(holder: str, now: datetime, message_id: str, rows: Rows) -> Claim:
+    return Claim(
+        attempt=new_id(now),
+        message=message_id,
+        partner=rows[0].partner,
+        lane=rows[0].lane,
+        deliveries=tuple(row.id for row in rows),
+        recipients=tuple(row.recipient for row in rows),
+        number=max(row.attempts for row in rows) + 1,
+        crashes=max(row.crashes for row in rows),
+        since=min(row.since for row in rows),
+        holder=holder,
+    )
+
+
+def _begun(claim: Claim, now: datetime) -> dict[str, object]:
+    named = {"message": claim.message, "partner": claim.partner, "number": claim.number}
+    return {"id": claim.attempt, **named, "recipients": json.dumps(claim.recipients), "started_at": now}
+
+
+def _told(claim: Claim) -> dict[str, object]:
+    return {"partner": claim.partner, "number": claim.number, "recipients": claim.recipients}
+
+
+_held_by_us = sa.and_(
+    table.c.id.in_(sa.bindparam("ids", expanding=True)),
+    table.c.state == State.SENDING,
+    table.c.holder == sa.bindparam("node"),
+)
+
+
+_MINE = sa.select(table).where(_held_by_us).order_by(table.c.id).with_for_update()
+
+
+_STILL_GOING = sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), attempt.c.ended_at.is_(None))
+
+
+def settle(
+    tx: Transaction,
+    claim: Claim,
+    outcome: str,
+    verdict: Verdict,
+    exchange: Exchange,
+    now: datetime,
+    *,
+    heard: Callable[[Breaker], Breaker] | None = None,
+) -> bool:
+    """Write what became of an attempt.  False, and no delivery moves, when the claim was lost meanwhile.
+
+    *heard* is what it says of the partner: a transition of its breaker (hub.partner.circuit_breaker); None when it says nothing.
+    """
+    lanes.lock(tx, claim.lane, claim.recipients)
+    mine = {"ids": claim.deliveries, "node": claim.holder}
+    held = tx.execute(_MINE, mine).all()
+    told = verdict.reason or verdict.word
+    said = {"ended_at": now, "outcome": outcome, "detail": told} | attrs.asdict(exchange)
+    still_ours = tx.execute(_STILL_GOING, said | {"which": claim.attempt}).rowcount
+    rows = held if still_ours else []
+    if not rows:
+        written = tx.execute(
+            sa.select(attempt.c.ended_at, attempt.c.outcome).where(attempt.c.id == claim.attempt)
+        ).first()
+        if written is not None and tuple(written) == (now, outcome):
+            return True  # this very step was committed, and nobody was told
+        events.append(
+            tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
+        )
+        return False
+    state = move(State.SENDING, outcome, verdict.state)
+    values = _after(verdict) | {"reason": verdict.reason, "changed_at": now}
+    tx.execute(sa.update(table).where(_held_by_us).values(state=state, **values), mine)
+    said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": told}
+    events.append(tx, Event("attempt-ended", now, claim.message, None, said))
+    if state is State.WAITING:
+        halt(tx, rows, now)
+    else:
+        for row in rows:
+            end(tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    if heard is not None:
+        partner_state.hear(tx, claim.partner, heard, now)
+    return True
+
+
+def _after(verdict: Verdict) -> dict[str, object]:
+    """Return the values of a delivery that nobody holds any more."""
+    values: dict[str, object] = {"crashes": verdict.crashes, "holder": None, "lease_until": None}
+    if verdict.due is not None:
+        values["due"] = verdict.due
+    return values if verdict.counts else values | {"attempts": table.c.attempts - 1}
+
+
+def rescue(
+    tx: Transaction,
+    now: datetime,
+    *,
+    alone: bool = False,
+    first: bool = False,
+    holder: str = "",
+    under_way: Collection[str] = (),
+) -> int:
+    """Give back what is claimed and will never be settled: by nodes that died, or by *holder*, this node, but not *under_way*.
+
+    What a node holds without knowing it, it held before it died, or it was never told that its claim was committed.  When this
+    node is *alone*, every claim is such a one.  A living node keeps its claim however long its conversation takes; only where
+    the holder never beat does the end of the lease tell.  An interrupted attempt does not count.  Returns how many deliveries
+    were given back; what another transaction is about to move is left to it, or to the next rescue.  When it is the *first* since
+    this node began, what it holds is from a life that crashed: a stop in order gives everything back.
+    """
+    ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
+    dead = sa.and_(table.c.holder != holder, table.c.holder.in_(nodes.ended(nodes.moment(tx, now))))
+    silent = sa.and_(table.c.holder.not_in(nodes.known()), table.c.lease_until < now)
+    lost = sa.true() if alone else sa.or_(ours, dead, silent)
+    return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone or first else holder, waits=False)
+
+
+def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
+    """Give back what this node had claimed and will not finish.  The attempt does not count.
+
+    What was given back already, and claimed anew, belongs to the new claim.
+    """
+    going = sa.exists().where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
+    ours = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
+    return _give_back(tx, sa.and_(ours, going), now, but=claim.holder)
+
+
+def _give_back(
+    tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, but: str | None, waits: bool = True
+) -> int:
+    """Give back *which* deliveries; whoever held them has crashed, *but* this one has not."""
+    rows = locked(tx, which, waits=waits)
+    if not rows:
+        return 0
+    transactions.ring(tx)
+    given: dict[tuple[str, str, bool], set[str]] = {}
+    for row in rows:
+        given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
+    for (message_id, partner, crashed), recipients in given.items():
+        # Another part of the message may be under way in an attempt of its own, which goes on.
+        going = sa.select(attempt.c.id, attempt.c.recipients).where(
+            attempt.c.message == message_id, attempt.c.partner == partner, attempt.c.ended_at.is_(None)
+        )
+        lost = [one.id for one in tx.execute(going).all() if not recipients.isdisjoint(json.loads(one.recipients))]
+        tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
+        said = {"partner": partner, "crashed": crashed}
+        events.append(tx, Event("attempt-interrupted", now, message_id, None, said))
+    back = []
+    for row in rows:
+        again = Verdict(State.WAITING, None, now, counts=False, crashes=row.crashes)
+        verdict = again if row.holder == but else interrupted(now, row.crashes + 1)
+        state = move(State.SENDING, "rescue", verdict.state)
+        values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now}
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(state=state, **values))
+        if state is State.WAITING:
+            back.append(row)
+        else:
+            end(tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+    halt(tx, back, now)
+    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    return len(rows)

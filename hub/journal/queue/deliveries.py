@@ -1,0 +1,251 @@
+"""The delivery rows: how they are made, and how they end.  Knows what a person or a change does to them; not who takes or fetches them.
+
+Each function is one step of one transaction.  Every step that moves a delivery checks the state it leaves, so a step that
+comes late (an answer after a replay) moves nothing.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.ids import later, new_id
+from hub.domain.lifecycle import URGENCIES, move
+from hub.domain.model import DOCUMENTS, Delivery, Event, Kind, State
+from hub.edxml import changes
+from hub.journal import duties, events, facts
+from hub.journal.queue import lanes
+from hub.services import services
+from hub.store import transactions
+from hub.store.tables import FREE, message, write_instant
+from hub.store.tables import delivery as table
+from hub.store.transactions import Transaction
+from hub.units.routing import Route
+
+Row = sa.Row[tuple[object, ...]]
+Rows = list[Row]
+
+#: A delivery that is made to wait; it tells whether it is the head of its lane.
+_WAITS = sa.insert(table).values(free=lanes.IS_NEW).returning(table.c.free)
+_LAST = sa.select(sa.func.max(table.c.id)).where(table.c.lane == sa.bindparam("in"))
+_ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
+
+
+def make(
+    tx: Transaction,
+    message_id: str,
+    routes: Iterable[Route],
+    now: datetime,
+    *,
+    lane: str,
+    urgency: int = 0,
+    hour: datetime | None = None,
+) -> list[str]:
+    """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
+    routes, due = tuple(routes), max(now, hour or now)
+    timed = {"due": write_instant(due)} if due > now else {}
+    lanes.lock(tx, lane, [route.recipient for route in routes if route.state is State.WAITING])
+    # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
+    last = tx.scalar(_LAST, {"in": lane})
+    ids = sorted(new_id(later(last, now) if last else now) for _ in routes)
+    behind, made = [], []
+    for delivery_id, route in zip(ids, routes, strict=True):
+        waits = route.state is State.WAITING
+        row = {
+            "id": delivery_id,
+            "message": message_id,
+            "recipient": route.recipient,
+            "via": route.via,
+            "partner": route.partner,
+            "state": route.state,
+            "attempts": 0,
+            "due": due,
+            "since": due,
+            "changed_at": now,
+            "urgency": urgency,
+            "lane": lane,
+        }
+        if not waits:
+            tx.execute(sa.insert(table), row | {"free": False})
+        elif not tx.execute(_WAITS, row | lanes.place(lane, route.recipient)).scalar_one():
+            behind.append((lane, route.recipient))
+        body = {"recipient": route.recipient, "partner": route.partner} | timed
+        made.append(Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
+    lanes.put_back(tx, behind)
+    events.append(tx, *made)
+    if due <= now and any(route.state is State.WAITING for route in routes):
+        transactions.ring(tx)
+    return ids
+
+
+def of_message(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
+    """Return the deliveries of a message, in the order they were made; locked against others when they are *to move*."""
+    query = sa.select(table).where(table.c.message == message_id).order_by(table.c.id)
+    return [read(row) for row in tx.execute(query.with_for_update() if to_move else query).mappings()]
+
+
+def read(row: sa.RowMapping) -> Delivery:
+    """Return the value of a delivery row."""
+    fields = {field.name: row[field.name] for field in attrs.fields(Delivery)}
+    return Delivery(**fields | {"state": State(row["state"])})
+
+
+def end(
+    tx: Transaction,
+    message_id: str,
+    delivery_id: str,
+    recipient: str,
+    partner: str,
+    state: State,
+    now: datetime,
+    reason: str | None,
+) -> None:
+    """Tell that a delivery came to `delivered`, or to `dead` by failing: its event, and the fact of it."""
+    body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
+    events.append(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
+    row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+    if row["service"] != DOCUMENTS:
+        milestone = services()[row["service"]].synced
+        if milestone and state is State.DELIVERED:
+            duties.write(tx, message_id, now, row["service"], facts.synced(row, milestone, partner, now))
+        return
+    if row["kind"] == Kind.STATUS:
+        return
+    fact = facts.received(row, recipient, now) if state is State.DELIVERED else facts.failed(row, recipient, now)
+    facts.write(tx, [fact])
+
+
+def revive(tx: Transaction, dead: Delivery, state: State, *, reason: str, by: str, now: datetime) -> bool:
+    """Put a dead delivery back to *state* (`waiting`, or `held`) by a person's replay.
+
+    False when it is not dead any more, or stopped by a change.
+    """
+    waits = state is State.WAITING
+    if waits:
+        lanes.lock(tx, dead.lane, [dead.recipient])
+    fresh = {"due": now, "since": now, "alarmed_at": None, "crashes": 0}
+    moved = tx.execute(
+        sa.update(table)
+        .where(table.c.id == dead.id, table.c.state == State.DEAD, table.c.stopped.is_(None))
+        .values(
+            state=move(State.DEAD, "replay", state), changed_at=now, reason=None, holder=None, lease_until=None, **fresh
+        )
+    ).rowcount
+    if moved:
+        transactions.ring(tx)
+        if waits:
+            lanes.put_back(tx, [(dead.lane, dead.recipient)])
+        body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}
+        events.append(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
+    return bool(moved)
+
+
+def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
+    """Let a waiting delivery die by a person's word; it failed, as when its time is over.  False when it does not wait any more."""
+    lanes.lock(tx, waiting.lane, [waiting.recipient])
+    said = f"given up by {by}: {reason}"
+    moved = tx.execute(
+        sa.update(table)
+        .where(table.c.id == waiting.id, table.c.state == State.WAITING)
+        .values(state=move(State.WAITING, "give up"), free=False, reason=said, changed_at=now)
+    ).rowcount
+    if moved:
+        end(tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, State.DEAD, now, said)
+        lanes.free_next(tx, [(waiting.lane, waiting.recipient)])
+    return bool(moved)
+
+
+def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, reason: str, limit: int = 200) -> int:
+    """Let die what has waited longer than *give_up* for a partner that is unavailable, though nobody tries it: up to *limit* heads.
+
+    They have what the probes have: no answer, by *reason*.  What was tried lately is left to its own next try.
+    """
+    over = [
+        sa.select(table.c.id).where(
+            table.c.partner == partner, FREE, table.c.urgency == urgency, table.c.due <= now - give_up
+        )
+        for urgency in URGENCIES
+    ]
+    ids = [found for one in over for found in tx.scalars(one.order_by(table.c.due).limit(limit))][:limit]
+    rows = locked(tx, sa.and_(table.c.id.in_(ids), FREE))
+    for row in rows:
+        said = f"given up: {reason}"
+        dead = {"state": move(State(row.state), "give up"), "free": False, "reason": said, "changed_at": now}
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
+        end(tx, row.message, row.id, row.recipient, row.partner, State.DEAD, now, said)
+    lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
+    return len(rows)
+
+
+def stop(
+    tx: Transaction, messages: Iterable[str], units: Collection[str], effect: changes.Effect, by: str, now: datetime
+) -> None:
+    """Stop the deliveries of *messages* to *units* (`EVERY` among them: to all), by the change *by*: they go no more, nor are replayed.
+
+    What waits or is held dies, and nothing failed, so it is no fact.  What is being sent is marked, and dies if it comes
+    back; what is dead is marked.  What was fetched or delivered is beyond recall: only the change itself reaches it.
+    """
+    which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
+    if changes.EVERY not in units:
+        which = sa.and_(which, table.c.recipient.in_(list(units)))
+    reason = changes.reason(effect, by)
+    stopped: list[dict[str, object]] = []
+    died: list[dict[str, object]] = []
+    told: list[Event] = []
+    ended: dict[tuple[str, str], None] = {}
+    for row in locked(tx, which):
+        becomes = changes.stop(State(row.state))
+        if becomes is None:
+            continue
+        stopped.append({"which": row.id, "stopped": reason})
+        if becomes == row.state:
+            told.append(Event("delivery-marked", now, row.message, row.id, _said(row, reason)))
+        else:
+            died.append(_dead(row, State(row.state), reason, now))
+            ended[row.lane, row.recipient] = None
+            told.append(Event("delivery-dead", now, row.message, row.id, _said(row, reason)))
+    # Each of these in one go: a change may stop thousands, and everybody waits for it.
+    if stopped:
+        tx.execute(_ONE, stopped)
+    if died:
+        tx.execute(_ONE, died)
+    events.append(tx, *told)
+    lanes.free_next(tx, list(ended))
+
+
+def halt(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
+    """Let die what came back from an attempt to wait, and was stopped meanwhile."""
+    for row in rows:
+        if row.stopped is not None:
+            tx.execute(_ONE, _dead(row, State.WAITING, row.stopped, now))
+            events.append(tx, Event("delivery-dead", now, row.message, row.id, _said(row, row.stopped)))
+
+
+def _dead(row: Row, state: State, reason: str, now: datetime) -> dict[str, object]:
+    """Return what `_ONE` is to write of *row*, which a change stops."""
+    dead = {"state": move(state, "stop", State.DEAD), "free": False, "reason": reason, "changed_at": now}
+    return {"which": row.id, **dead}
+
+
+def _said(row: Row, reason: str) -> dict[str, object]:
+    """Return what an event of *row*, which a change stops, says."""
+    return {"recipient": row.recipient, "partner": row.partner, "reason": reason}
+
+
+def locked(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bool = True) -> Rows:
+    """Return *which* deliveries in the order they were made, their lanes and then they locked against others.
+
+    Unless it *waits*, those that another transaction has are left out.
+    """
+    found = tx.execute(sa.select(table.c.lane, table.c.recipient).where(which)).all()
+    places = {(lane, recipient) for lane, recipient in found}
+    if not places:
+        return []
+    query = sa.select(table).where(which).order_by(table.c.id)
+    if waits:
+        lanes.lock_all(tx, places)
+        return list(tx.execute(query.with_for_update()).all())
+    ours = lanes.lock_those_at_hand(tx, places)
+    rows = tx.execute(query.with_for_update(skip_locked=True)).all()
+    return [row for row in rows if (row.lane, row.recipient) in ours]

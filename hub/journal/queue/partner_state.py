@@ -1,0 +1,157 @@
+"""How it goes with each partner that is pushed to: its breaker, its rate, whether a person has paused it.  Knows one table.
+
+It is kept in the journal, so that it outlives a restart and is the same for all nodes.  A partner without a row is one that nothing
+has happened to.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Event
+from hub.journal import events
+from hub.partner.circuit_breaker import Breaker, Position, hurried
+from hub.store import transactions
+from hub.store.tables import SENDING, delivery
+from hub.store.tables import partner_state as table
+from hub.store.transactions import Transaction
+
+
+@attrs.frozen
+class Pause:
+    """A person stopped the sending to a partner."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """How it goes with one partner."""
+
+    breaker: Breaker = attrs.field(factory=Breaker)
+    pause: Pause | None = None
+    next_at: datetime | None = None  #: when its rate lets the next message go
+
+
+_ONE = sa.select(table).where(table.c.partner == sa.bindparam("code"))
+
+
+_UNDER_WAY = (
+    sa.select(delivery.c.partner, sa.func.count(delivery.c.message.distinct()))
+    .where(SENDING)
+    .group_by(delivery.c.partner)
+)
+
+
+def every(tx: Transaction) -> dict[str, Standing]:
+    """Return how it goes with each partner that anything has happened to."""
+    return {row["partner"]: _read(row) for row in tx.execute(sa.select(table)).mappings()}
+
+
+def standing(tx: Transaction, partner: str) -> Standing:
+    """Return how it goes with *partner*."""
+    row = tx.execute(_ONE, {"code": partner}).mappings().first()
+    return Standing() if row is None else _read(row)
+
+
+def under_way(tx: Transaction) -> dict[str, int]:
+    """Return how many messages are being sent to each partner, by all nodes."""
+    return {row[0]: row[1] for row in tx.execute(_UNDER_WAY)}
+
+
+def seize(tx: Transaction, partner: str) -> Standing | None:
+    """Return how it goes with *partner*, kept from other nodes until this transaction ends; None while another node has it.
+
+    Nobody waits here: what the other node does not take is there at the next look.
+    """
+    row = tx.execute(_ONE.with_for_update(skip_locked=True), {"code": partner}).mappings().first()
+    if row is None and transactions.put_once(tx, table, [{"partner": partner}]):
+        row = tx.execute(_ONE, {"code": partner}).mappings().first()
+    return None if row is None else _read(row)
+
+
+def keep(tx: Transaction, partner: str, before: Standing, after: Standing) -> None:
+    """Write what has changed of a partner that is seized."""
+    changed = {name: value for name, value in _written(after).items() if value != _written(before)[name]}
+    if changed:
+        tx.execute(sa.update(table).where(table.c.partner == partner).values(changed))
+
+
+def hear(tx: Transaction, partner: str, step: Callable[[Breaker], Breaker], now: datetime) -> None:
+    """Move the breaker of *partner* by *step*, a transition of hub.partner.circuit_breaker, and tell of it when it opens or closes.
+
+    Where the step changes nothing, as after a success on a usual day, nothing is locked or written.
+    """
+    if step(found := standing(tx, partner).breaker) == found:
+        return
+    transactions.put_once(tx, table, [{"partner": partner}])
+    row = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().one()
+    before = _read(row)
+    after = attrs.evolve(before, breaker=step(before.breaker))
+    keep(tx, partner, before, after)
+    old, new = before.breaker, after.breaker
+    if new.position is Position.OPEN and old.position is not Position.OPEN:
+        until = new.until.isoformat() if new.until else None
+        said = {"partner": partner, "opened": new.opened, "until": until, "reason": new.reason}
+        events.append(tx, Event("breaker-opened", now, None, None, said))
+    if new.position is Position.CLOSED and old.position is not Position.CLOSED:
+        events.append(tx, Event("breaker-closed", now, None, None, {"partner": partner}))
+
+
+def pause(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
+    """Let nothing more be sent to *partner*, by any node.  What is under way ends.  False when it is paused already."""
+    transactions.put_once(tx, table, [{"partner": partner}])
+    running = sa.and_(table.c.partner == partner, table.c.paused_at.is_(None))
+    values = {"paused_at": now, "paused_by": by, "paused_reason": reason}
+    if not tx.execute(sa.update(table).where(running).values(values)).rowcount:
+        return False
+    events.append(tx, Event("partner-paused", now, None, None, {"partner": partner, "reason": reason, "by": by}))
+    return True
+
+
+def resume(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
+    """Let messages go to *partner* again; where its breaker is open, a probe goes at once.  False when neither was so."""
+    found = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().first()
+    before = Standing() if found is None else _read(found)
+    after = attrs.evolve(before, pause=None, breaker=hurried(before.breaker, now))
+    if after == before:
+        return False
+    keep(tx, partner, before, after)
+    events.append(tx, Event("partner-resumed", now, None, None, {"partner": partner, "reason": reason, "by": by}))
+    transactions.ring(tx)
+    return True
+
+
+def _read(row: sa.RowMapping) -> Standing:
+    return Standing(
+        breaker=Breaker(
+            position=Position(row["breaker"]),
+            failures=row["failures"],
+            opened=row["opened"],
+            until=row["until"],
+            pace=row["pace"],
+            reason=row["reason"],
+        ),
+        pause=Pause(row["paused_at"], row["paused_by"], row["paused_reason"]) if row["paused_at"] else None,
+        next_at=row["next_at"],
+    )
+
+
+def _written(standing: Standing) -> Mapping[str, object]:
+    breaker, pause = standing.breaker, standing.pause
+    return {
+        "breaker": breaker.position.value,
+        "failures": breaker.failures,
+        "opened": breaker.opened,
+        "until": breaker.until,
+        "pace": breaker.pace,
+        "reason": breaker.reason,
+        "next_at": standing.next_at,
+        "paused_at": pause.at if pause else None,
+        "paused_by": pause.by if pause else None,
+        "paused_reason": pause.reason if pause else None,
+    }

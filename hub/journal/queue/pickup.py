@@ -1,0 +1,109 @@
+"""What partners fetch for themselves: what is held for them, until they confirm it.  Knows one partner's deliveries; sends nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from hub.domain.errors import Rejected
+from hub.domain.lifecycle import move
+from hub.domain.model import Event, Problem, State
+from hub.journal import events
+from hub.journal.queue.deliveries import end
+from hub.journal.replay_guard import replayed
+from hub.store.tables import FETCHABLE, UNALARMED, message
+from hub.store.tables import delivery as table
+from hub.store.transactions import Transaction
+
+
+def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
+    """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first.
+
+    A timed one is among them from its hour.  The oldest delivery first is also the order of their lanes.
+    """
+    query = (
+        sa.select(table.c.message)
+        .where(
+            table.c.partner == partner,
+            FETCHABLE,
+            table.c.due <= now,
+            sa.or_(table.c.recipient == unit, table.c.via == unit),
+        )
+        .group_by(table.c.message)
+        .order_by(sa.func.min(table.c.id))
+        .limit(limit)
+    )
+    return list(tx.scalars(query))
+
+
+def fetch(tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True) -> sa.RowMapping:
+    """Return the message row for *partner*, whose held deliveries of it become `fetched`.
+
+    Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come;
+    `replayed` when the call is not *fresh* and one of them is held.
+    """
+    rows = [row for row in _of_partner(tx, partner, message_id) if row.state != State.HELD or row.due <= now]
+    if not rows:
+        raise Rejected(Problem("document-not-found", message_id))
+    if not fresh and any(row.state == State.HELD for row in rows):
+        raise replayed(message_id)
+    for row in rows:
+        if row.state == State.HELD:
+            tx.execute(
+                sa.update(table).where(table.c.id == row.id).values(state=move(State.HELD, "fetch"), changed_at=now)
+            )
+            body = {"recipient": row.recipient, "partner": partner}
+            events.append(tx, Event("delivery-fetched", now, message_id, row.id, body))
+    return tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
+
+
+def confirm(
+    tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime, *, fresh: bool = True
+) -> None:
+    """Make the partner's fetched deliveries of a message `delivered`: those of *unit*, or all.  Repeating it changes nothing.
+
+    Raises `Rejected`: `document-not-found`; `not-fetched` when one of them is still `held`; `replayed` when the call is not
+    *fresh* and one of them is fetched.
+    """
+    rows = [row for row in _of_partner(tx, partner, message_id) if unit in (None, row.recipient, row.via)]
+    if not rows:
+        raise Rejected(Problem("document-not-found", message_id))
+    held = [row.recipient for row in rows if row.state not in (State.FETCHED, State.DELIVERED)]
+    if held:
+        raise Rejected(Problem("not-fetched", f"{message_id}: {', '.join(held)}"))
+    if not fresh and any(row.state == State.FETCHED for row in rows):
+        raise replayed(message_id)
+    for row in rows:
+        if row.state == State.FETCHED:
+            tx.execute(
+                sa.update(table)
+                .where(table.c.id == row.id)
+                .values(state=move(State.FETCHED, "confirm"), changed_at=now)
+            )
+            end(tx, message_id, row.id, row.recipient, partner, State.DELIVERED, now, None)
+
+
+def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:
+    rows = tx.execute(
+        sa.select(table)
+        .where(table.c.message == message_id, table.c.partner == partner, table.c.state != State.DEAD)
+        .order_by(table.c.id)
+        .with_for_update()
+    ).all()
+    if not rows:
+        raise Rejected(Problem("document-not-found", message_id))
+    return rows
+
+
+def alarm(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) -> int:
+    """Tell of up to *limit* deliveries that nobody has fetched and confirmed for as long as *after*, once each.
+
+    Their state does not change.  Returns how many were told of.
+    """
+    late = sa.and_(UNALARMED, table.c.since <= now - after)
+    rows = tx.execute(sa.select(table).where(late).order_by(table.c.since).limit(limit).with_for_update()).all()
+    for row in rows:
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(alarmed_at=now))
+        body = {"recipient": row.recipient, "partner": row.partner, "state": row.state}
+        events.append(tx, Event("delivery-overdue-held", now, row.message, row.id, body))
+    return len(rows)

@@ -1,0 +1,67 @@
+"""One look at what waits: for which partners something may go, for how many there is room, when to look again.
+
+Knows the queues, the breakers and the policies; takes nothing, and starts nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from hub.journal.queue import claims, partner_state
+from hub.journal.queue.claims import Queue
+from hub.journal.queue.partner_state import Standing
+from hub.partner import circuit_breaker
+from hub.partner.circuit_breaker import Position
+from hub.partner.policy import Policy
+from hub.store.transactions import Transaction
+
+
+@attrs.frozen
+class Sight:
+    """What one look at the journal shows: what waits, how it goes with each partner, how many are under way from all nodes."""
+
+    now: datetime
+    queues: Sequence[Queue]
+    standings: Mapping[str, Standing]
+    under_way: Mapping[str, int]
+
+    def rooms(self, policies: Mapping[str, Policy]) -> dict[str, int]:
+        """Return how many messages may go to each partner, of those in *policies*, that something is due for."""
+        due = [queue.partner for queue in self.queues if queue.oldest and queue.partner in policies]
+        return {partner: self._room(partner, policies[partner]) for partner in due}
+
+    def _room(self, partner: str, policy: Policy) -> int:
+        found = self.standings.get(partner, Standing())
+        if found.pause is not None:
+            return 0
+        room = circuit_breaker.room(found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency)
+        return room if policy.rate is None else min(room, policy.rate.allows(found.next_at, self.now))
+
+    def hopeless(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
+        """Yield each unavailable partner for which something has waited longer than its policy says, and why it is unavailable."""
+        for queue in self.queues:
+            found, policy = self.standings.get(queue.partner, Standing()), policies.get(queue.partner)
+            if policy is None or queue.oldest is None or found.pause is not None:
+                continue
+            if found.breaker.position is not Position.CLOSED and queue.oldest <= self.now - policy.give_up:
+                yield queue.partner, found.breaker.reason or "unavailable"
+
+    def changes(self, left: Mapping[str, int]) -> Iterator[datetime]:
+        """Yield the times from which on more may go than now, when for so many there is room *left*.
+
+        Where there is none, the end of a conversation tells, or the next poll.
+        """
+        for queue in self.queues:
+            found = self.standings.get(queue.partner, Standing())
+            if found.pause is not None:
+                continue
+            if left.get(queue.partner, 1) and queue.next_due is not None:
+                yield queue.next_due
+            if queue.oldest:
+                yield from (at for at in (found.breaker.until, found.next_at) if at is not None and at > self.now)
+
+
+def see(tx: Transaction, now: datetime) -> Sight:
+    """Look."""
+    return Sight(now, claims.queues(tx, now), partner_state.every(tx), partner_state.under_way(tx))

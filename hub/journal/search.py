@@ -1,0 +1,195 @@
+"""Finds messages in the journal.  Knows what may be asked for; changes nothing."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Delivery, Message, MessageState, State
+from hub.journal.queue import deliveries
+from hub.report.counting.evidence import Line, Listed
+from hub.store.tables import UNDELIVERED, delivery
+from hub.store.tables import message as table
+from hub.store.transactions import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class Filter:
+    """Which messages: every part that is given must hold; `since` inclusive, `until` exclusive."""
+
+    state: str | None = None
+    delivery_state: str | None = None
+    partner: str | None = None
+    message_id: str | None = None
+    unit: str | None = None  #: From, or a recipient
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: tuple[str, ...] | None = None
+
+
+def _where(wanted: Filter) -> sa.ColumnElement[bool]:
+    other = delivery.alias()  # the query around may hold a delivery of its own
+    made = sa.exists().where(other.c.message == table.c.id)
+    conditions = [
+        wanted.state and table.c.state == wanted.state,
+        wanted.delivery_state and _has_one(State(wanted.delivery_state)),
+        wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(other.c.partner == wanted.partner)),
+        wanted.message_id and table.c.message_id == wanted.message_id,
+        wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(other.c.recipient == wanted.unit)),
+        wanted.since and table.c.received_at >= wanted.since,
+        wanted.until and table.c.received_at < wanted.until,
+        wanted.ids is not None and sa.or_(table.c.id.in_(wanted.ids), table.c.message_id.in_(wanted.ids)),
+    ]
+    return sa.and_(True, *(c for c in conditions if isinstance(c, sa.ColumnElement)))
+
+
+def _has_one(state: State) -> sa.ColumnElement[bool]:
+    """Tell whether a message has a delivery in this state."""
+    if state is State.DELIVERED:  # nearly all have
+        other = delivery.alias()
+        return sa.exists().where(other.c.message == table.c.id, other.c.state == state)
+    few = sa.select(delivery.c.message).where(UNDELIVERED, delivery.c.state == state)
+    return table.c.id.in_(few.correlate(None))
+
+
+def messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
+    """Yield the messages that *wanted* names, the oldest first."""
+    query = sa.select(table).where(_where(wanted)).order_by(table.c.received_at, table.c.id).limit(limit)
+    with tx.execute(query.execution_options(yield_per=500)) as rows:
+        for row in rows.mappings():
+            yield read(row)
+
+
+def count(tx: Transaction, wanted: Filter) -> int:
+    """Return how many messages *wanted* names."""
+    return tx.execute(sa.select(sa.func.count()).select_from(table).where(_where(wanted))).scalar_one()
+
+
+def read(row: sa.RowMapping) -> Message:
+    """Return the value of a message row."""
+    fields = {field.name: row[field.name] for field in attrs.fields(Message)}
+    return Message(**fields | {"state": MessageState(row["state"])})
+
+
+def find(tx: Transaction, name: str) -> list[Message]:
+    """Return the messages whose hub id is *name*, else those whose message id it is, the newest last."""
+    exact = list(messages(tx, Filter(ids=(name,))))
+    return [found for found in exact if found.id == name] or exact
+
+
+def message(tx: Transaction, message_id: str) -> Message:
+    """Return the message with this hub id.  KeyError when there is none."""
+    row = tx.execute(sa.select(table).where(table.c.id == message_id)).mappings().first()
+    if row is None:
+        raise KeyError(message_id)
+    return read(row)
+
+
+def accepted(tx: Transaction, partner: str, message_id: str) -> Message | None:
+    """Return the accepted message that *partner* calls so; there is at most one."""
+    same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, table.c.state == MessageState.ACCEPTED)
+    row = tx.execute(sa.select(table).where(same)).mappings().first()
+    return None if row is None else read(row)
+
+
+def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
+    """Return the senders' message ids of the messages with these hub ids."""
+    found: dict[str, str | None] = {}
+    wanted = iter(dict.fromkeys(ids))
+    while some := list(islice(wanted, 500)):
+        rows = tx.execute(sa.select(table.c.id, table.c.message_id).where(table.c.id.in_(some)))
+        found |= {row.id: row.message_id for row in rows}
+    return found
+
+
+@attrs.frozen
+class NamedLines(Listed):
+    """The lines of a listing with the senders' message ids, which are looked up as the lines are read."""
+
+    _tx: Transaction
+    _listed: Listed
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the evidence."""
+        return self._listed.sha256
+
+    def __len__(self) -> int:
+        """How many lines there are."""
+        return len(self._listed)
+
+    def __iter__(self) -> Iterator[Line]:
+        """Yield each line."""
+        rest = iter(self._listed)
+        while some := list(islice(rest, 500)):
+            ids = message_ids(self._tx, (line.fact.message for line in some))
+            yield from (attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in some)
+
+
+def about(
+    tx: Transaction,
+    service: str,
+    key: str,
+    units: Collection[str] | None,
+    most: int,
+    *,
+    brought_by: str | None = None,
+) -> list[sa.RowMapping]:
+    """Return `id`, `sender`, `received_at`, `sha256` and `size` of the accepted messages about a business key, the newest first.
+
+    Of *units* (None: all), at most *most*; those alone that the partner *brought_by* brought, where one is named.
+    """
+    written, keys = json.dumps(key, ensure_ascii=False), table.c["keys"]
+    query = (
+        sa.select(table.c.id, table.c.sender, table.c.received_at, table.c.sha256, table.c.size, keys)
+        .where(table.c.state == MessageState.ACCEPTED, table.c.service == service, table.c.document_id.is_(None))
+        .where(keys.contains(written, autoescape=True))
+        .order_by(table.c.received_at.desc(), table.c.id.desc())
+    )
+    if units is not None:
+        query = query.where(table.c.sender.in_(list(units)))  # with `document_id`, an index
+    if brought_by is not None:
+        query = query.where(table.c.partner == brought_by)
+    with tx.execute(query.execution_options(yield_per=100)) as rows:
+        exact = (row for row in rows.mappings() if key in json.loads(row["keys"]))  # SQLite's LIKE minds no case
+        return list(islice(exact, most))
+
+
+def done(tx: Transaction, since: datetime | None = None) -> dict[str, set[tuple[str, str]]]:
+    """Return of each partner the services and kinds of its messages that were accepted, *since* then."""
+    query = sa.select(table.c.partner, table.c.service, table.c.kind).where(table.c.state == MessageState.ACCEPTED)
+    if since is not None:
+        query = query.where(table.c.received_at >= since)
+    found: dict[str, set[tuple[str, str]]] = {}
+    for partner, service, kind in tx.execute(query.distinct()):
+        found.setdefault(partner, set()).add((service, kind))
+    return found
+
+
+def receipt(tx: Transaction, message_id: str) -> bytes | None:
+    """Return the stored receipt of a message; None for a refused one."""
+    return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
+
+
+def in_state(
+    tx: Transaction, states: Collection[State], wanted: Filter, recipient: str | None = None
+) -> list[tuple[Message, Delivery]]:
+    """Return the deliveries in one of *states* of the messages that *wanted* names, with their messages, the oldest first."""
+    query = (
+        sa.select(table, delivery.c.id.label("delivery_id"))
+        .join(delivery, delivery.c.message == table.c.id)
+        .where(_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
+        .order_by(table.c.received_at, delivery.c.id)
+    )
+    if State.DELIVERED not in states:
+        query = query.where(UNDELIVERED)
+    if recipient is not None:
+        query = query.where(delivery.c.recipient == recipient)
+    found = tx.execute(query).mappings().all()
+    by_id = {
+        made.id: made for message_id in {row["id"] for row in found} for made in deliveries.of_message(tx, message_id)
+    }
+    return [(read(row), by_id[row["delivery_id"]]) for row in found]

@@ -1,0 +1,103 @@
+"""The units of the province in the database, and the agencies outside that the national list names.
+
+Knows how they are kept; not who serves them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+
+import sqlalchemy as sa
+
+from hub.domain.model import NATIONAL, Unit, holder
+from hub.store import transactions
+from hub.store.tables import unit as table
+from hub.store.tables import unit_alias, unit_successor
+from hub.store.transactions import Transaction
+from hub.units.unit_index import Roll
+
+_BATCH = 5000
+
+
+def units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
+    """Return every unit of the province, by code; with *outside* the agencies of the national list too."""
+    return list(_units(tx, outside=outside))
+
+
+def roll(tx: Transaction, on: date) -> Roll:
+    """Return every unit and every agency of the national list, packed for look-ups; its aliases mean what they do on the day *on*."""
+    return Roll.of(_units(tx, outside=True), on)
+
+
+def canonical(tx: Transaction, code: str, on: date) -> str:
+    """Return the registry's code for *code* on the day *on*; it may be an alias or unknown."""
+    owners = sa.select(table).join(unit_alias, unit_alias.c.unit == table.c.code).where(unit_alias.c.alias == code)
+    found = [Unit(row.code, row.name, row.parent, row.since, row.until) for row in tx.execute(owners)]
+    return holder(found, on).code if found else code
+
+
+def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
+    aliases, successors = _listed(tx, unit_alias.c.alias), _listed(tx, unit_successor.c.successor)
+    wanted = sa.select(table) if outside else sa.select(table).where(table.c.mark != NATIONAL)
+    rows = [tuple(row) for row in tx.execute(wanted)]
+    rows.sort()  # here, for a database may sort by the rules of a language
+    for code, name, parent, since, until, mark in rows:
+        yield Unit(code, name, parent, since, until, aliases.get(code, ()), mark, successors.get(code, ()))
+
+
+def _listed(tx: Transaction, column: sa.Column[str]) -> dict[str, tuple[str, ...]]:
+    """Return what *column* lists of each unit."""
+    found: dict[str, tuple[str, ...]] = {}
+    for unit, value in sorted((row[0], row[1]) for row in tx.execute(sa.select(column.table.c.unit, column))):
+        found[unit] = (*found.get(unit, ()), value)
+    return found
+
+
+def put(tx: Transaction, units: Iterable[Unit], progress: Callable[[int], None] = lambda _done: None) -> None:
+    """Write *units*; one that is there is replaced, aliases and successors included.  *progress* hears how many more were written.
+
+    A unit and what it names (its successors) may come in any order.
+    """
+    given = list(units)
+    there = set(tx.execute(sa.select(table.c.code)).scalars())
+    replaced = [unit.code for unit in given if unit.code in there]
+    _delete(tx, unit_alias.c.unit, replaced)
+    _delete(tx, unit_successor.c.unit, replaced)
+    for start in range(0, len(given), _BATCH):
+        some = given[start : start + _BATCH]
+        changed = [_row(unit) | {"of": unit.code} for unit in some if unit.code in there]
+        added = [_row(unit) for unit in some if unit.code not in there]
+        if changed:
+            same = table.c.code == sa.bindparam("of")
+            tx.execute(sa.update(table).where(same), changed)
+        if added:
+            tx.execute(sa.insert(table), added)
+        progress(len(some))
+    aliases = [{"alias": alias, "unit": unit.code} for unit in given for alias in unit.aliases]
+    successors = [{"unit": unit.code, "successor": code} for unit in given for code in unit.successors]
+    for listed, rows in ((unit_alias, aliases), (unit_successor, successors)):
+        if rows:
+            tx.execute(sa.insert(listed), rows)
+
+
+def _row(unit: Unit) -> dict[str, object]:
+    return {
+        "code": unit.code,
+        "name": unit.name,
+        "parent": unit.parent,
+        "since": unit.since,
+        "until": unit.until,
+        "mark": unit.mark,
+    }
+
+
+def _delete(tx: Transaction, column: sa.Column[str], values: Sequence[str]) -> None:
+    if values:
+        tx.execute(sa.delete(column.table).where(column == sa.bindparam("gone")), [{"gone": value} for value in values])
+
+
+def add_missing(tx: Transaction, codes: Iterable[str]) -> list[str]:
+    """Add each of *codes* that is neither a unit nor an alias, named by its code and marked `added`.  Returns those added."""
+    held = set(tx.execute(sa.select(table.c.code)).scalars()) | set(tx.execute(sa.select(unit_alias.c.alias)).scalars())
+    missing = [code for code in dict.fromkeys(codes) if code not in held]
+    transactions.put_once(tx, table, [{"code": code, "name": code, "mark": "added"} for code in missing])
+    return missing

@@ -1,0 +1,1 @@
+"""Answers questions while the caller waits, from a partner or from what it answered before."""

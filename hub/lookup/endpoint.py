@@ -1,0 +1,208 @@
+"""The desk of the lookups service: counts a question, answers it from what is kept or asks the partner that knows, and journals it.
+
+Knows the order of these steps; not how a partner is asked, nor any SQL.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import cast
+
+import attrs
+import structlog
+from lxml import etree
+
+from hub.config import Partner
+from hub.config.lookups import Lookups
+from hub.domain.errors import Unready
+from hub.domain.local_time import day
+from hub.domain.model import Answer, Answerer, Problem, Query, Refused, Unavailable
+from hub.formats import xml_cost
+from hub.formats.spool import Octets
+from hub.intake.admission import judge_record
+from hub.intake.endpoint import Books, Case
+from hub.journal import replay_guard
+from hub.journal.messages import Entry
+from hub.lookup import cache
+from hub.lookup.cache import Begun, Kept, Spent
+from hub.lookup.partner_query import Asker, Heard
+from hub.security.encryption import NONCE, Unsealable
+from hub.services import services
+from hub.services.lookups import operations
+from hub.services.lookups.operations import Question
+from hub.soap.wsdl import Contract
+
+log = structlog.get_logger()
+
+
+@attrs.define(eq=False)
+class LookupDesk:
+    """Where officials ask."""
+
+    contract: Contract
+    asker: Asker
+    _books: Books
+
+    def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> Question:
+        """See `Desk`."""
+        return operations.read(child)
+
+    @property
+    def private(self) -> bool:
+        """See `Desk`."""
+        return True
+
+    def brings(self, call: object) -> bool:
+        """See `Desk`."""
+        return False
+
+    async def perform(self, case: Case) -> etree._Element:
+        """See `Desk`.  Raises `Unready` when the partner does not answer now."""
+        self._books.room()
+        question, config = case.opened.call, case.province.config.lookups
+        assert isinstance(question, Question)
+        if config is None:
+            await self._books.journal.admit(case.owner, replay_guard.spend, case.opened.mark, case.now)
+            return operations.refused(
+                question.operation, case.tracking, [Problem("lookup-not-served", question.operation)]
+            )
+        return await self._answer(case, question, config)
+
+    async def _answer(self, case: Case, question: Question, config: Lookups) -> etree._Element:
+        operation = question.operation
+        named = operations.name(question, config.safe.naming)
+        entry = await self._judge(case, question, operations.record(question, named))
+        unit = entry.record.sender if entry.record else question.organ
+        said: dict[str, object] = {
+            "operation": operation,
+            "unit": unit,
+            "officer": question.officer,
+            "purpose": question.purpose,
+            "dossier": question.dossier,
+            "question": named,
+        }
+        partner = self._who(case.province.config.partners, operation)
+        problems = entry.problems or operations.flaws(question)
+        if problems or partner is None:
+            problems = problems or (Problem("lookup-not-served", operation),)
+            return await self._settle(case, entry, Begun(id=entry.id), None, said, problems)
+        spent = Spent(unit=unit, operation=operation, day=day(case.now))
+        quota = config.quota[operation]
+        begun = await self._books.journal.admit(
+            case.owner,
+            cache.begin,
+            entry,
+            named,
+            spent,
+            quota,
+            case.opened.mark,
+            repeatable=question.message_id is not None,
+        )
+        if begun.over:
+            over = Problem("quota-exceeded", f"{unit}: {quota} {operation}")
+            return await self._settle(case, entry, begun, None, said, (over,))
+        if begun.reused:
+            return await self._settle(case, entry, begun, None, said, ())
+        heard = self._kept(named, begun, config)
+        if heard is None:
+            query = Query(operation, question.asked, begun.id)
+            try:
+                heard = await self.asker.ask(query, partner, said | {"partner": partner.code})
+            except Unready:
+                await self._books.journal.write(cache.give_back, begun)
+                raise
+            age = config.age(operation)
+            if isinstance(heard.outcome, Answer) and age is not None:
+                await self._keep(named, heard, age, config)
+        said |= {"from": "kept" if heard.kept else partner.code}
+        return await self._settle(case, entry, begun, heard, said, _problems(heard, partner))
+
+    async def _judge(self, case: Case, question: Question, content: bytes) -> Entry:
+        """Judge the record of *question*.  What only asks is another lookup each time, unless the caller names it."""
+        message_id = question.message_id or (None if question.rule.key else case.tracking)
+        judged = (content, message_id, case.partner.code, case.province, case.now, case.tracking)
+        entry = await self._books.work(
+            case.owner, xml_cost.estimate_record(content), judge_record, services()[operations.NAME], *judged
+        )
+        return attrs.evolve(entry, routes=(), sha1=case.sha1)
+
+    def _who(self, known: Mapping[str, Partner], operation: str) -> Partner | None:
+        """Return the partner that answers *operation*: the first by its code."""
+        able = (known[code] for code in sorted(known) if operation in known[code].lookups)
+        return next((partner for partner in able if isinstance(self.asker.adapters.get(partner.code), Answerer)), None)
+
+    def _kept(self, named: str, begun: Begun, config: Lookups) -> Heard | None:
+        if begun.kept is None:
+            return None
+        try:
+            octets = config.safe.unseal(begun.kept.sealed, _place(named, begun.kept.heard_at, begun.kept.until))
+        except Unsealable:
+            log.warning("kept-answer-unsealable")  # of another key: it is asked anew, and kept in its place
+            return None
+        return Heard(operations.recalled(octets), begun.kept.heard_at, kept=True)
+
+    async def _keep(self, named: str, heard: Heard, age: timedelta, config: Lookups) -> None:
+        until = heard.at + age
+        sealed = config.safe.seal(
+            operations.written(cast("Answer", heard.outcome)), _place(named, heard.at, until), os.urandom(NONCE)
+        )
+        kept = Kept(sealed=sealed, heard_at=heard.at, until=until)
+        await self._books.journal.write(cache.keep, named, kept)
+
+    async def _settle(
+        self,
+        case: Case,
+        entry: Entry,
+        begun: Begun,
+        heard: Heard | None,
+        said: Mapping[str, object],
+        problems: Sequence[Problem],
+    ) -> etree._Element:
+        """Journal how it ended, then answer.  Raises `Unready` where the same may be asked again."""
+        away = heard.outcome if heard is not None and isinstance(heard.outcome, Unavailable) else None
+        entry = attrs.evolve(entry, problems=tuple(map(_without_words, problems)))
+        ended = "unavailable" if away else "refused" if problems else "reused" if begun.reused else "answered"
+        taken = await self._books.journal.write(
+            cache.settle,
+            entry,
+            case.province.routes,
+            begun,
+            {**said, "outcome": ended, **_told(heard)},
+            back=away is not None,
+            mark=case.opened.mark,
+        )
+        log.info("lookup-settled", lookup=taken.id, partner=entry.partner, operation=said["operation"], outcome=ended)
+        if away is not None:
+            assert heard is not None
+            again = 5.0 if heard.again is None else (heard.again - heard.at).total_seconds()
+            raise Unready("lookup-unavailable", away.detail, retry_after=max(1, min(3600, round(again))))
+        shown = tuple(problems) or taken.problems
+        if shown or heard is None:
+            return operations.refused(case.opened.operation, taken.id, shown)
+        return operations.answered(case.opened.operation, taken.id, cast("Answer", heard.outcome), heard.at)
+
+
+def _problems(heard: Heard, partner: Partner) -> tuple[Problem, ...]:
+    match heard.outcome:
+        case Refused(detail):
+            return (Problem("lookup-refused", f"{partner.code}: {detail}"),)
+        case Unavailable():
+            return (Problem("lookup-unavailable", partner.code),)
+    return ()
+
+
+def _without_words(problem: Problem) -> Problem:
+    """Return what the journal holds of *problem*: the words of a partner that refuses may be about a person."""
+    return Problem(problem.code) if problem.code == "lookup-refused" else problem
+
+
+def _place(named: str, heard_at: datetime, until: datetime) -> str:
+    """Return where an answer is kept: it can be neither moved to another question nor given a longer life."""
+    return f"{named} {heard_at.isoformat()} {until.isoformat()}"
+
+
+def _told(heard: Heard | None) -> Mapping[str, str]:
+    """Return what is told of an answer: when it was heard, and of how many fields; no hash: "true" would soon be guessed from its hash."""
+    if heard is None or not isinstance(heard.outcome, Answer):
+        return {}
+    return {"heard_at": heard.at.isoformat(), "fields": str(len(heard.outcome.fields))}

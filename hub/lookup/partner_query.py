@@ -1,0 +1,147 @@
+"""Asks one partner one question while the caller waits: a few times if it does not answer, never while its breaker is open.
+
+Knows how often, how long and how many at a time; not what is asked, nor what becomes of the answer.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import attrs
+import structlog
+from structlog.contextvars import bound_contextvars
+from twisted.internet.defer import CancelledError, DeferredSemaphore, TimeoutError  # noqa: A004 - Twisted's own
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from hub.config import Partner
+from hub.delivery.push_service import Send, tell_moved
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import Owner
+from hub.domain.model import Answer, Answerer, Query, Refused, Reply, Request, Unavailable
+from hub.journal.queue import partner_state
+from hub.lookup import cache
+from hub.partner import circuit_breaker
+from hub.partner.circuit_breaker import Breaker
+from hub.partner.policy import Policy, delay
+from hub.runtime.http_client import Unreachable
+from hub.runtime.thread_pool import Work
+from hub.store.group_commit import Journal
+
+log = structlog.get_logger()
+
+#: A partner that does not answer is asked so many times for one call, if there is time.
+TRIES = 3
+
+
+@attrs.frozen
+class Heard:
+    """What a question came to."""
+
+    outcome: Answer | Refused | Unavailable
+    at: datetime
+    again: datetime | None = None  #: when to ask again, if it is unavailable
+    kept: bool = False  #: it was heard before, and kept
+
+
+@attrs.define(eq=False)
+class Asker:
+    """Holds the conversations of questions."""
+
+    adapters: Mapping[str, object]  #: by partner
+    _journal: Journal
+    _send: Send
+    _work: Work
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _random: Callable[[], float]
+    _places: dict[str, DeferredSemaphore] = attrs.field(factory=dict, init=False)
+
+    async def ask(self, query: Query, partner: Partner, said: Mapping[str, object]) -> Heard:
+        """Ask *partner*, a few times if it does not answer, none of which begins after its `timeout`."""
+        policy, start = partner.policy, self._clock.seconds()
+        places = self._places.setdefault(partner.code, DeferredSemaphore(policy.concurrency))
+        try:
+            await places.acquire().addTimeout(policy.timeout.total_seconds(), self._clock)
+        except TimeoutError:
+            return Heard(Unavailable("as many ask it already as may"), self._now())
+        try:
+            for attempt in range(1, TRIES + 1):
+                now = self._now()
+                leave = await self._journal.write(cache.ask, query.id, partner.code, policy, said, now)
+                if not leave.given:
+                    return Heard(Unavailable(leave.reason), now, leave.again)
+                outcome = await self._converse(query, partner)
+                await self._tell(outcome, partner, probe=leave.probe)
+                if not isinstance(outcome, Unavailable):
+                    return Heard(outcome, self._now())
+                wait = outcome.retry_after or delay(policy, attempt, self._random()).total_seconds()
+                late = self._clock.seconds() - start + wait > policy.timeout.total_seconds()
+                if outcome.credentials or leave.probe or late or attempt == TRIES:
+                    return Heard(outcome, self._now(), self._now() + timedelta(seconds=wait))
+                await deferLater(self._clock, wait)
+        finally:
+            places.release()
+        raise AssertionError("a loop that returns")
+
+    async def _converse(self, query: Query, partner: Partner) -> Answer | Refused | Unavailable:
+        """Hold the adapter's conversation.  What breaks in it is ours, and says nothing of the partner."""
+        adapter = cast("Answerer", self.adapters[partner.code])
+        try:
+            conversation, owner = adapter.ask(query, self._now()), Owner(partner.code)
+            step = await self._work(owner, 0, _advance, conversation, None)
+            while isinstance(step, Request):
+                reply = await self._send(step, partner)
+                step = await self._work(owner, len(reply.body), _advance, conversation, reply)
+            return step
+        except (CancelledError, Unready):
+            raise
+        except Unreachable as unreachable:
+            return Unavailable(str(unreachable))
+        except Exception as error:
+            log.exception("lookup-broke", partner=partner.code, lookup=query.id)
+            return Unavailable(f"hub-error: {type(error).__name__}", ours=True)
+
+    async def _tell(self, outcome: Answer | Refused | Unavailable, partner: Partner, *, probe: bool) -> None:
+        """Tell the partner's breaker how it went."""
+        step = _step(outcome, partner.policy, self._now(), self._random(), probe=probe)
+        moved: list[tuple[Breaker, Breaker]] = []
+
+        def hear(before: Breaker) -> Breaker:
+            assert step is not None
+            moved[:] = [(before, step(before))]
+            return moved[0][1]
+
+        if step is not None:
+            await self._journal.write(partner_state.hear, partner.code, hear, self._now())
+        with bound_contextvars(partner=partner.code):
+            for before, after in moved:
+                tell_moved(before, after)
+        if isinstance(outcome, Unavailable) and outcome.credentials:
+            log.error("credentials-refused", partner=partner.code, reason=outcome.detail)
+
+
+def _advance(conversation: Any, reply: Reply | None) -> Request | Answer | Refused | Unavailable:
+    """Hand the adapter a reply; return what it asks next, or what came of it."""
+    try:
+        step: Request = next(conversation) if reply is None else conversation.send(reply)
+    except StopIteration as end:
+        return cast("Answer | Refused | Unavailable", end.value)
+    return step
+
+
+def _step(
+    outcome: Answer | Refused | Unavailable, policy: Policy, now: datetime, random: float, *, probe: bool
+) -> Callable[[Breaker], Breaker] | None:
+    """Return what *outcome* does to a breaker; a *probe* that failed makes the next wait longer."""
+    if not isinstance(outcome, Unavailable):
+        return lambda before: circuit_breaker.succeeded(before, policy)
+    if circuit_breaker.says(outcome) is None:
+        return None
+
+    def fail(before: Breaker) -> Breaker:
+        return circuit_breaker.failed(
+            circuit_breaker.claimed(before) if probe else before, policy, now, random, outcome
+        )
+
+    return fail

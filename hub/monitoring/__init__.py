@@ -1,0 +1,1 @@
+"""Probes links and hears syslog, and keeps how the links stand."""

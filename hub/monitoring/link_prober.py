@@ -1,0 +1,183 @@
+"""Probes the links of one node again and again, and writes what was found.  Knows what is probed and when to look; not how.
+
+What a probe means is `hub.services.links.probes`; what becomes of it stands in `hub.monitoring.link_rows`.  A probe is no call: no breaker hears of it.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from urllib.parse import urlsplit
+
+import attrs
+import structlog
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from hub.config import ANY, Config
+from hub.domain import local_time
+from hub.domain.errors import Unready
+from hub.monitoring import link_days, link_rows
+from hub.monitoring.link_rows import Turn
+from hub.monitoring.tcp_probe import Ask
+from hub.services.links import probes
+from hub.services.links.probes import Link, Minutes, Standing, State
+from hub.store.group_commit import Journal
+from hub.units.province import Province
+
+log = structlog.get_logger()
+
+#: So many probes run at the same time.
+AT_ONCE = 16
+#: A node that has told nothing of a link for so many rounds is silent about it.
+ROUNDS = 3
+_PORTS = {"https": 443, "http": 80, "smtp": 25, "smtps": 465, "imap": 143, "imaps": 993}
+_TLS = ("https", "smtps", "imaps")
+
+
+def links_of(config: Config) -> tuple[Link, ...]:
+    """Return what is probed: each partner that is called over a network, then the hosts of `[links]`; nothing without `every`."""
+    if config.links is None:
+        return ()
+    found = []
+    for partner in config.partners.values():
+        parts = urlsplit(partner.url or "")
+        if partner.called and parts.hostname and parts.scheme in _PORTS:
+            units = tuple(unit for unit in partner.units if unit != ANY)
+            port = parts.port or _PORTS[parts.scheme]
+            tls_first = parts.scheme in _TLS
+            found.append(Link(name=partner.code, host=parts.hostname, port=port, tls=tls_first, units=units))
+    return (*found, *config.links.hosts)
+
+
+@attrs.define(eq=False)
+class Prober(Service):
+    """The probes of one node, a round at a time."""
+
+    province: Province
+    _journal: Journal
+    _ask: Ask
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _node: str
+    _standings: dict[Link, Standing] = attrs.field(factory=dict, init=False)
+    _known: dict[tuple[str, str], Standing] | None = attrs.field(
+        default=None, init=False
+    )  #: from before, by name and place
+    _days: dict[tuple[Link, date], Minutes] = attrs.field(factory=dict, init=False)  #: not written yet
+    _turns: list[Turn] = attrs.field(factory=list, init=False)  #: the same
+    _loop: LoopingCall = attrs.field(init=False)
+    _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
+    _round: Deferred[None] | None = attrs.field(default=None, init=False)
+
+    @property
+    def standings(self) -> dict[Link, Standing]:
+        """Return how this node sees its links."""
+        return dict(self._standings)
+
+    def startService(self) -> None:
+        """Begin, if there is anything to probe."""
+        Service.startService(self)
+        self._start()
+
+    def take_up(self, province: Province) -> None:
+        """Go on with another configuration."""
+        self.province = province
+        if self.running:
+            self._stop_loop()
+            self._start()
+
+    def stopService(self) -> Deferred[None] | None:
+        """Break off what is under way."""
+        Service.stopService(self)
+        self._stop_loop()
+        if self._round is None:
+            return None
+        ended: Deferred[None] = Deferred()
+        _ = self._round.addBoth(lambda _: ended.callback(None))
+        self._round.cancel()
+        return ended
+
+    def trouble(self) -> str:
+        """Say which links are down, if any; "" when all are up or none is probed."""
+        down = {link.name: standing for link, standing in self._standings.items() if standing.state is State.DOWN}
+        if not down:
+            return ""
+        named = ", ".join(f"{name} since {each.since:%Y-%m-%d %H:%M:%SZ}" for name, each in sorted(down.items()))
+        return f"{len(down)} of {len(self._standings)} links are down: {named}"
+
+    def _start(self) -> None:
+        said = self.province.config.links
+        self._loop = LoopingCall(self._begin_round)
+        self._loop.clock = self._clock
+        if said is not None:
+            self._running = self._loop.start(said.every.total_seconds())
+
+    def _stop_loop(self) -> None:
+        if self._loop.running:
+            self._loop.stop()
+
+    def _begin_round(self) -> None:
+        if self._round is None:  # a round that is still under way is not overtaken
+            self._round = Deferred.fromCoroutine(self._look())
+            _ = self._round.addErrback(_broke).addBoth(self._done)
+
+    def _done(self, _result: object) -> None:
+        self._round = None
+
+    async def _look(self) -> None:
+        config, places = self.province.config, DeferredSemaphore(AT_ONCE)
+        if self._known is None:
+            self._known = await self._journal.read(link_rows.known, self._node)
+        self._known |= {(link.name, link.place): each for link, each in self._standings.items()}
+        probed = links_of(config)
+        self._standings = {link: each for link, each in self._standings.items() if link in probed}
+        asked = [places.run(self._probe, link, config) for link in probed]
+        for _, failure in await DeferredList(asked, consumeErrors=True):
+            if isinstance(failure, Failure):
+                _broke(failure)
+        if self.running:
+            await self._write(config)
+
+    def _probe(self, link: Link, config: Config) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._hear(link, config))
+
+    async def _hear(self, link: Link, config: Config) -> None:
+        probe = await self._ask(link, config)
+        before = self._standings.get(link) or (self._known or {}).get((link.name, link.place), Standing())
+        after = probes.heard(before, probe)
+        self._standings[link] = after
+        at = (link, local_time.day(probe.at))
+        self._days[at] = self._days.get(at, Minutes()).with_probe(probe.at, reached=probe.reached)
+        if after.state is before.state or (before.state is State.UNKNOWN and after.state is State.UP):
+            return
+        self._turns.append(Turn(link=link, standing=after, reason=after.reason))
+        if after.state is State.DOWN:
+            log.warning("link-down", link=link.name, place=link.place, reason=after.reason)
+        else:
+            log.info("link-up", link=link.name, place=link.place)
+
+    async def _write(self, config: Config) -> None:
+        """Write what was found; what cannot be written now is kept for the next round."""
+        if config.links is None:
+            return
+        now, days, turns = self._now(), dict(self._days), tuple(self._turns)
+        silent = config.links.every * ROUNDS + config.links.timeout
+        try:
+            await self._journal.write(link_rows.tell, self._node, self.standings, days, turns, silent, now)
+            self._days = {at: each for at, each in self._days.items() if each != days.get(at)}
+            del self._turns[: len(turns)]
+            written, late = await self._journal.write(link_days.write, self.province, now)
+        except Unready as unready:
+            log.warning("links-not-written", error=str(unready))
+            return
+        if written:
+            log.info("link-days-written", days=written)
+        if late:
+            log.warning("link-days-late", days=late)
+
+
+def _broke(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        log.error("links-round-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

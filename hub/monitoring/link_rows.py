@@ -1,0 +1,137 @@
+"""The rows of the links: how each node sees them now, and what it saw of a day.  Knows the tables; not how a link is probed.
+
+Each node writes its own rows only.  The minutes of a day are laid over what is there, so a node that begins again loses none, and the
+day is taken out by whoever writes its message.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Event
+from hub.journal import events
+from hub.services.links import Linked
+from hub.services.links.probes import Link, Minutes, Standing, State, days_left, quantile
+from hub.store import transactions
+from hub.store.tables import link as table
+from hub.store.tables import link_day
+from hub.store.transactions import Transaction
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """One link as one node saw it last."""
+
+    name: str
+    node: str
+    place: str
+    state: str  #: up · down · silent: the node has told nothing for too long
+    since: datetime
+    seen_at: datetime
+    p50: float | None  #: seconds
+    p95: float | None
+    ends: datetime | None  #: of the certificate that was shown
+    days_left: int | None
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Turn:
+    """A link that went down or came up."""
+
+    link: Link
+    standing: Standing
+    reason: str
+
+
+def known(tx: Transaction, node: str) -> dict[tuple[str, str], Standing]:
+    """Return how *node* saw its links when it last told, by name and place, so that a restart is no news."""
+    rows = tx.execute(sa.select(table).where(table.c.node == node)).mappings()
+    return {
+        (row["name"], row["place"]): Standing(
+            state=State(row["state"]), since=row["since"], seen_at=row["seen_at"], ends=row["ends"]
+        )
+        for row in rows
+    }
+
+
+def tell(
+    tx: Transaction,
+    node: str,
+    standings: Mapping[Link, Standing],
+    days: Mapping[tuple[Link, date], Minutes],
+    turns: Iterable[Turn],
+    silent: timedelta,
+    now: datetime,
+) -> None:
+    """Write how *node* sees its links, what it saw of each day, and the events of those that turned; forget links that are no more."""
+    names = [link.name for link in standings]
+    tx.execute(sa.delete(table).where(table.c.node == node, table.c.name.not_in(names)))
+    for link, standing in standings.items():
+        _put(tx, table, {"name": link.name, "node": node}, _row(link, standing, silent))
+    for (link, on), minutes in days.items():
+        place = {"name": link.name, "day": on, "node": node}
+        same = sa.and_(link_day.c.name == link.name, link_day.c.day == on, link_day.c.node == node)
+        held = tx.execute(sa.select(link_day.c.probed, link_day.c.up).where(same)).first()
+        together = minutes | (_minutes(held.probed, held.up) if held else Minutes())
+        bits = {"probed": f"{together.probed:x}", "up": f"{together.up:x}"}
+        _put(tx, link_day, place, {"place": link.place, "units": json.dumps(link.units), **bits})
+    for turn in turns:
+        name = "link-up" if turn.standing.state is State.UP else "link-down"
+        body = {"link": turn.link.name, "node": node, "place": turn.link.place, "reason": turn.reason}
+        said = {key: value for key, value in body.items() if value}
+        events.append(tx, Event(name, turn.standing.since or now, body=said))
+
+
+def take_days(tx: Transaction, before: date) -> dict[date, list[Linked]]:
+    """Take out what all nodes saw of the days *before*: whoever comes second gets nothing."""
+    rows = tx.execute(sa.delete(link_day).where(link_day.c.day < before).returning(link_day)).mappings().all()
+    found: dict[date, dict[str, Linked]] = {}
+    for row in rows:
+        links = found.setdefault(row["day"], {})
+        fresh = Linked(name=row["name"], place=row["place"], units=tuple(json.loads(row["units"])), nodes={})
+        one = links.get(row["name"], fresh)
+        nodes = {**one.nodes, row["node"]: _minutes(row["probed"], row["up"])}
+        links[row["name"]] = attrs.evolve(one, nodes=nodes, units=tuple(dict.fromkeys((*one.units, *fresh.units))))
+    return {on: list(links.values()) for on, links in sorted(found.items())}
+
+
+def seen(tx: Transaction, now: datetime) -> list[Seen]:
+    """Return every link as each node saw it last, by name."""
+    rows = tx.execute(sa.select(table).order_by(table.c.name, table.c.node)).mappings()
+    return [
+        Seen(
+            state="silent" if row["silent_at"] < now else row["state"],
+            days_left=days_left(row["ends"], now),
+            **{key: row[key] for key in ("name", "node", "place", "since", "seen_at", "p50", "p95", "ends", "reason")},
+        )
+        for row in rows
+    ]
+
+
+def _row(link: Link, standing: Standing, silent: timedelta) -> dict[str, object]:
+    assert standing.seen_at is not None
+    return {
+        "place": link.place,
+        "state": standing.state,
+        "since": standing.since,
+        "seen_at": standing.seen_at,
+        "silent_at": standing.seen_at + silent,
+        "p50": quantile(standing.latencies, 0.5),
+        "p95": quantile(standing.latencies, 0.95),
+        "ends": standing.ends,
+        "reason": standing.reason,
+    }
+
+
+def _put(tx: Transaction, into: sa.Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
+    same = sa.and_(*(into.c[name] == value for name, value in key.items()))
+    if not tx.execute(sa.update(into).where(same).values(values)).rowcount:
+        transactions.put_once(tx, into, [{**key, **values}])
+
+
+def _minutes(probed: str, up: str) -> Minutes:
+    return Minutes(int(probed, 16), int(up, 16))

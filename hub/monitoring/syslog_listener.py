@@ -1,0 +1,322 @@
+"""Listens to syslog over TLS (RFC 5425): lines that tell of incidents go to the journal, the rest is only counted.
+
+Syslog has no answer.  So what has come is kept until it is committed, one line after another, and as long as it is not, nothing more
+is read from that connection: TCP tells the sender to wait, and the sender keeps the rest.  Knows connections and rules; no SQL.
+
+Worst cost of one turn of the reactor: `SLICE` octets cut into messages, and messages that count for as much: as long as ten signatures
+by RSA-2048 (3 ms).  Then everybody else has a turn.
+"""
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any, cast
+
+import attrs
+import structlog
+from cryptography import x509
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from hub.config import ANY, Partner
+from hub.domain.errors import Rejected, Unready
+from hub.domain.fair_queue import STRANGERS, Owner
+from hub.domain.ids import new_id
+from hub.domain.model import Event, Problem
+from hub.formats import syslog
+from hub.formats.syslog import SEVERITIES, Line, Stream, Unframed
+from hub.intake.admission import judge_own, judge_record
+from hub.intake.endpoint import Books
+from hub.intake.grants import is_granted, refusal
+from hub.journal import events, incident_durations, messages
+from hub.journal.messages import Entry, Taken
+from hub.security.certificates import CLIENT, fingerprint
+from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+from hub.units.routing import Routes
+
+log = structlog.get_logger()
+
+MOST = 500  #: connections; of one more, the oldest that shook no hands makes room, or it is closed at once
+GREETING = 20  #: seconds for the handshake
+SLICE = 4096  #: octets that are cut into messages in one turn
+#: In one turn as many messages are dealt with as have so many octets; each counts for so many octets more than it has.
+TURN, EACH = 32 * 1024, 512
+AGAIN = 1.0  #: a line that could not be committed is tried again after so many seconds
+#: What is counted, by what became of a line; `unframed` are connections that were closed for what came over them.
+COUNTED = ("incident", "repeated", "refused", "other", "unreadable", "failed", "unframed")
+STRANGER = "stranger"
+
+
+@attrs.define(eq=False)
+class Ear(Service):
+    """What one node hears."""
+
+    province: Province
+    _books: Books
+    clock: Any
+    _now: Callable[[], datetime]
+    counts: Counter[str] = attrs.field(factory=Counter, init=False)
+    _connections: dict["Connection", None] = attrs.field(factory=dict, init=False)  #: the oldest first
+
+    def factory(self) -> Factory:
+        """Return what makes a protocol of each connection."""
+        return cast("Factory", Factory.forProtocol(partial(Connection, self)))
+
+    def stopService(self) -> Deferred[None]:
+        """Read no more; what was read is committed, if the journal takes it at once."""
+        Service.stopService(self)
+        ending = [connection.end() for connection in list(self._connections)]
+        return DeferredList(ending).addCallback(lambda _: None)
+
+    def come(self, connection: "Connection") -> bool:
+        """Tell whether there is room for one more connection; it is remembered then.  The oldest that is nobody's yet makes room."""
+        if len(self._connections) >= MOST:
+            nobodys = next((each for each in self._connections if each.is_nobodys), None)
+            if nobodys is not None:
+                self.go(nobodys)
+                _ = nobodys.end()
+        if len(self._connections) >= MOST or not self.running:
+            return False
+        self._connections[connection] = None
+        return True
+
+    def go(self, connection: "Connection") -> None:
+        """Forget a connection that is closed and has nothing left to do."""
+        self._connections.pop(connection, None)
+
+    def whose(self, shown: x509.Certificate) -> Partner | None:
+        """Return whose connection it is, by the certificate *shown*; None, after journalling it, for a stranger's."""
+        province, now, mark = self.province, self._now(), fingerprint(shown)
+        partner, problem = province.partner_with(shown), Problem("certificate-unknown", mark)
+        if partner is not None:
+            try:
+                province.config.anchors.check(shown, now, purpose=CLIENT, unknown=partner.policy.revocation)
+            except Rejected as rejected:
+                problem = rejected.problems[0]
+            else:
+                return partner
+        said = {"certificate": mark, "code": problem.code, "detail": f"syslog: {problem.detail}"[:200]}
+        written = self._books.journal.admit(STRANGERS, events.append, Event("call-refused", now, None, None, said))
+        _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
+        return None
+
+    async def hear(self, octets: bytes, shown: x509.Certificate) -> str:
+        """Deal with one line, however long it takes; return what to count: `stranger`, if the certificate *shown* counts no longer."""
+        try:
+            line = syslog.read(octets)
+        except ValueError:
+            return "unreadable"
+        if self.province.config.incidents.rules.judge(line) is None:
+            return "other"
+        if (partner := self.whose(shown)) is None:  # again: the connection may be an old one
+            return STRANGER
+        try:
+            judged = await self._books.work(Owner(partner.code), len(octets), self._judge, octets, line, partner)
+            return await self._keep(*judged)
+        except CancelledError:
+            raise
+        except Exception:  # it would be as bad the next time, and keep all that comes behind it
+            log.exception("syslog-broke", partner=partner.code)
+            return "failed"
+
+    def _judge(self, octets: bytes, line: Line, partner: Partner) -> tuple[Entry, Entry | None]:
+        """Return the message that tells of an incident, and the report of it, if one is due."""
+        province, now = self.province, self._now()
+        if not is_granted(partner, province.routes.upstream, SERVICE.name):
+            entry = Entry(
+                id=new_id(now),
+                partner=partner.code,
+                message_id=None,
+                service=SERVICE.name,
+                received_at=now,
+                content=octets,
+                sha256=hashlib.sha256(octets).hexdigest(),
+                problems=(refusal(SERVICE.name),),
+            )
+            return entry, None
+        told = province.config.incidents
+        who_is = partial(_who_is, province.routes, partner)
+        service = attrs.evolve(SERVICE, read=partial(read, rules=told.rules, who_is=who_is))
+        entry = judge_record(service, octets, None, partner.code, province, now, new_id(now))
+        if entry.problems:
+            return entry, None
+        incident = of_line(line, now, told.rules, who_is)
+        return entry, self._report(attrs.evolve(incident, unit=province.routes.canonical(incident.unit)), now)
+
+    def _report(self, incident: Incident, now: datetime) -> Entry | None:
+        """Return the packet that tells the agencies of an incident that opens, if it is grave enough."""
+        told, routes = self.province.config.incidents, self.province.routes
+        if incident.kind != OPENED or not told.report_to or SEVERITIES.index(incident.severity) > told.report_severity:
+            return None
+        names = routes.names((incident.unit, told.report_from, *told.report_to))
+        content = notice.packet(incident, told.report_from, told.report_to, now, names)
+        return judge_own(content, f"incident:{incident.unit}:{incident.id}", self.province, now, new_id(now))
+
+    async def _keep(self, entry: Entry, report: Entry | None) -> str:
+        while True:
+            try:
+                self._books.room()
+                taken = await self._books.journal.admit(Owner(entry.partner), take, entry, report, self.province.routes)
+            except Unready as unready:
+                log.warning("syslog-waits", partner=entry.partner, reason=unready.problem.code)
+                await deferLater(self.clock, AGAIN)
+                continue
+            if taken.problems:
+                log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
+                return "refused"
+            if report is not None and report.problems:
+                log.error("incident-not-reported", message=taken.id, code=report.problems[0].code)
+            self._books.accepted()
+            return "incident" if taken.id == entry.id else "repeated"
+
+
+def take(tx: Transaction, entry: Entry, report: Entry | None, routes: Routes) -> Taken:
+    """Write the incident of *entry* and, where it is the one that opens it, the *report* of it, both or neither."""
+    known = None
+    if report is not None and entry.record is not None:
+        known = incident_durations.known(tx, entry.record.sender, entry.record.keys[0], OPENED)
+    taken = messages.take(tx, entry, routes)
+    if report is not None and not taken.problems and (known is None or known.message == entry.id):
+        _ = messages.take(tx, report, routes)
+    return taken
+
+
+def _who_is(routes: Routes, partner: Partner, unit: str, host: str) -> str:
+    """Return the unit a line is about: the one it names, the one whose alias its host is, or the only one of its partner."""
+    if unit or routes.canonical(host) != host:
+        return unit or host
+    own = [each for each in partner.units if each != ANY]
+    return own[0] if len(own) == 1 else ""
+
+
+@implementer(IHandshakeListener)
+class Connection(Protocol):
+    """One connection of a partner's."""
+
+    def __init__(self, ear: Ear) -> None:
+        self._ear = ear
+        self._stream = Stream()
+        self._shown: x509.Certificate | None = None  #: none before the handshake, and of a stranger
+        self._came = bytearray()  #: not cut yet
+        self._waiting: deque[bytes] = deque()
+        self._working: Deferred[None] | None = None
+        self._greeting: Any = None
+        self._told = False
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Tell whether nobody has shown yet whose it is, or a stranger's."""
+        return self._shown is None and self._working is None
+
+    def connectionMade(self) -> None:
+        """Wait for the handshake; not for long."""
+        if not self._ear.come(self):
+            self._abort()
+            return
+        self._greeting = self._ear.clock.callLater(GREETING, self._abort)
+
+    def handshakeCompleted(self) -> None:
+        """Learn whose connection it is; a stranger's is closed."""
+        if self._greeting is not None and self._greeting.active():
+            self._greeting.cancel()
+        shown = cast("Any", self.transport).getPeerCertificate().to_cryptography()
+        if self._ear.whose(shown) is None:
+            self._abort()
+        else:
+            self._shown = shown
+
+    def dataReceived(self, data: bytes) -> None:
+        """Cut lines out of what came, and read no more until they are dealt with."""
+        if self._shown is None:
+            return
+        self._came += data
+        if self._working is None:
+            self._cut(self._shown)
+        if (self._waiting or self._came) and self._working is None:
+            cast("Any", self.transport).pauseProducing()
+            self._working = Deferred.fromCoroutine(self._work(self._shown))
+            _ = self._working.addErrback(_broke).addCallback(self._worked)
+
+    def _cut(self, shown: x509.Certificate) -> None:
+        """Cut the next `SLICE` of what came into lines."""
+        octets = bytes(self._came[:SLICE])
+        del self._came[:SLICE]
+        try:
+            self._waiting.extend(self._stream.feed(octets))
+        except Unframed as unframed:
+            self._came.clear()
+            self._ear.counts["unframed"] += 1
+            log.warning("syslog-unframed", certificate=fingerprint(shown), reason=str(unframed))
+            self._abort()
+
+    async def _work(self, shown: x509.Certificate) -> None:
+        done = 0
+        while self._waiting or self._came:
+            done += EACH + len(self._waiting[0] if self._waiting else self._came[:SLICE])
+            if done > TURN:
+                done = 0
+                await deferLater(self._ear.clock, 0)
+            if not self._waiting:
+                self._cut(shown)
+                continue
+            became = await self._ear.hear(self._waiting[0], shown)
+            if became == STRANGER:
+                self._shown = None
+                self._came.clear()
+                self._waiting.clear()
+                self._abort()
+                return
+            if became == "unreadable" and not self._told:
+                self._told = True
+                log.warning("syslog-unreadable", certificate=fingerprint(shown), line=repr(self._waiting[0][:100]))
+            self._ear.counts[became] += 1
+            _ = self._waiting.popleft()
+
+    def _worked(self, _: object) -> None:
+        self._working = None
+        if self.connected:
+            cast("Any", self.transport).resumeProducing()
+        else:
+            self._ear.go(self)
+
+    def end(self) -> Deferred[None]:
+        """Close the connection; fire when what had come is journalled, or cannot be."""
+        self._abort()
+        ended: Deferred[None] = Deferred()
+        if self._working is None:
+            ended.callback(None)
+        else:
+            _ = self._working.addBoth(lambda _: ended.callback(None))
+            self._ear.clock.callLater(2 * AGAIN, self._give_up)
+        return ended
+
+    def _give_up(self) -> None:
+        if self._working is not None and not self._working.called:
+            log.error("syslog-lost", lines=len(self._waiting), octets=len(self._came))
+            self._came.clear()
+            self._waiting.clear()
+            self._working.cancel()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Finish what has come."""
+        if self._greeting is not None and self._greeting.active():
+            self._greeting.cancel()
+        if self._working is None:
+            self._ear.go(self)
+
+    def _abort(self) -> None:
+        cast("Any", self.transport).abortConnection()
+
+
+def _broke(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        log.error("syslog-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

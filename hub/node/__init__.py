@@ -1,0 +1,1 @@
+"""The hub as one service: wiring, checks, clocks, heartbeat, admin port."""

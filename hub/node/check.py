@@ -1,0 +1,188 @@
+"""All that must be right before the hub runs, as one list.  Knows every part enough to try it; changes nothing.
+
+`lienthong check`, `twistd` at its start and a reload ask the same function.  A mistake stops them; a warning does not.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from datetime import date, datetime
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
+
+import attrs
+from lxml.etree import LxmlError
+from sqlalchemy.exc import SQLAlchemyError
+
+import hub
+from hub.config import Config, Listen, read
+from hub.config import revocation_cache as heard
+from hub.config.revocation_cache import Heard
+from hub.domain.errors import ConfigurationFault, Mistake, Unready
+from hub.domain.local_time import day
+from hub.domain.model import DOCUMENTS
+from hub.journal import integrity, unit_registry
+from hub.node import consistency
+from hub.node.dry_run import rehearse
+from hub.report.form import book
+from hub.runtime import pidfile
+from hub.services import services
+from hub.soap import wsdl
+from hub.store import move_marks, schema_version, transactions
+from hub.units.province import Province
+from hub.units.unit_index import Roll
+
+
+@attrs.frozen
+class Findings:
+    """What a look at a directory found; *province* is there when the parts fit together."""
+
+    mistakes: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...] = ()
+    province: Province | None = None
+    heard: tuple[Heard, ...] = ()  #: what CAs have said, as it is kept; the province's anchors know it
+
+
+def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
+    """Look at the configuration *path* and everything it needs.
+
+    A hub that runs in its data directory may hold the ports; when *starting* another one, that is a mistake.
+    """
+    try:
+        config = read(path)
+    except ConfigurationFault as fault:
+        return Findings(fault.mistakes)
+    known = heard.load(config, now)
+    heard.tell_all(config, known)
+    units, mistakes = _journal(config, day(now))
+    mistakes += [
+        *_installation(),
+        *_contracts(),
+        *consistency.adapter_mistakes(config),
+        *consistency.grant_mistakes(config),
+        *consistency.identity_mistakes(config, now),
+        *_feed(config),
+        *_reports(config),
+        *_ports(config, starting=starting),
+    ]
+    warnings = [
+        *consistency.endings(config, now),
+        *consistency.weak_anchors(config),
+        *consistency.official_certificates(config, now),
+        *consistency.grant_warnings(config),
+        *_secrets(config),
+    ]
+    judged = [*_key(config), *consistency.partner_certificates(config, now), *consistency.revocations(config)]
+    for found, grave in judged:
+        (mistakes if grave else warnings).append(found)
+    if units is None:
+        return Findings(tuple(mistakes), tuple(warnings))
+    mistakes += consistency.routing_mistakes(config, units)
+    province = Province.of(config, units)
+    mistakes += consistency.report_mistakes(config, province.routes, day(now))
+    if not mistakes:
+        try:
+            mistakes += rehearse(province, wsdl.load("documents"), now)
+        except Unready as unready:  # the token went while we looked
+            mistakes.append(Mistake("hub.toml: pki.key", unready.problem.detail, "a token that signs"))
+    return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
+
+
+def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
+    """Return the registry's units as they are *today*; None, and why, when they cannot be read."""
+    if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
+        expected = "a directory that this account may write"
+        return None, [Mistake("hub.toml: data", f"{config.data} is not there or not writable", expected)]
+    engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
+    try:
+        with transactions.reading(engine) as tx:
+            mistakes = [Mistake("hub.toml: database.url", *problem) for problem in transactions.unsafe(tx)]
+            if marked := move_marks.found(tx):
+                return None, [*mistakes, marked]
+            found = transactions.version_in(tx)
+            if not schema_version.fits(tx):
+                return None, [*mistakes, consistency.version_mistake(found, transactions.latest_version())]
+            mistakes += [integrity.mistake(found) for found in integrity.in_file(tx, briefly=True)]
+            return unit_registry.roll(tx, today), mistakes
+    except SQLAlchemyError as error:
+        if transactions.is_damage(error):
+            return None, [integrity.mistake(str(getattr(error, "orig", error)))]
+        wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
+        return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]
+    finally:
+        engine.dispose()
+
+
+def _installation() -> Iterable[Mistake]:
+    """Both `hub` and `tap` are names that other distributions use too."""
+    found, home = find_spec("tap"), Path(hub.__file__).parent.parent
+    if found is None or found.origin is None or Path(found.origin).resolve().parent != home.resolve():
+        wrong = f"`tap` is {found.origin}" if found else "there is no module `tap`"
+        yield Mistake("installation", wrong, f"{home / 'tap.py'}: install lienthong in an environment of its own")
+
+
+def _feed(config: Config) -> Iterable[Mistake]:
+    if config.feed is not None and find_spec("pika") is None:
+        yield Mistake("hub.toml: feed", "there is no pika", "pip install 'lienthong[amqp]'")
+
+
+def _reports(config: Config) -> Iterable[Mistake]:
+    """Give every mistake of the forms and of the calendar of working days, those that come with the hub included."""
+    try:
+        _ = book.read(config.reports)
+    except ConfigurationFault as fault:
+        return fault.mistakes
+    return ()
+
+
+def _contracts() -> Iterable[Mistake]:
+    for name in (DOCUMENTS, *filter(wsdl.published, services())):
+        try:
+            wsdl.load(name)
+        except (OSError, LxmlError, KeyError) as error:
+            yield Mistake(f"wsdl/lienthong/1/{name}.wsdl", str(error), "the files of this version, unchanged")
+
+
+def _key(config: Config) -> Iterable[tuple[Mistake, bool]]:
+    for wrong, expected, grave in config.identity.prove():
+        yield Mistake("hub.toml: pki.key", wrong, expected), grave
+
+
+def _secrets(config: Config) -> Iterable[Mistake]:
+    for key, file in config.secrets:
+        if file.stat().st_mode & 0o077:
+            expected = "a file that only its owner may read: chmod 600"
+            yield Mistake(f"hub.toml: {key}", f"{file} may be read by others", expected)
+
+
+def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
+    pid = pidfile.alive(config.data)
+    if pid and starting:
+        yield Mistake("hub.toml: data", f"a hub runs in {config.data} already (pid {pid})", "one hub a data directory")
+    if pid:
+        return
+    for key, listen in config.listens:
+        error = _port_error(listen)
+        if error == errno.EADDRINUSE:
+            wrong = f"{listen.port} on {listen.host} is held by another process"
+            yield Mistake(f"hub.toml: {key}.port", wrong, "a free port")
+        elif error:
+            yield Mistake(
+                f"hub.toml: {key}.host",
+                f"{listen.host}:{listen.port}: {os.strerror(error)}",
+                "an address of this machine",
+            )
+
+
+def _port_error(listen: Listen) -> int | None:
+    family = socket.AF_INET6 if ip_address(listen.host).version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Twisted does
+        try:
+            listening.bind((listen.host, listen.port))
+            listening.listen(1)
+        except OSError as error:
+            return error.errno
+    return None

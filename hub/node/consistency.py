@@ -1,0 +1,249 @@
+"""What the configuration, the registry and the time must agree on.  Knows values; opens nothing, listens nowhere.
+
+A mistake keeps the hub from starting; what time or a CRL did to a partner's certificate is only a warning, for it must not keep
+the others waiting, and a revocation must be taken up at once.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from urllib.parse import urlsplit
+
+import attrs
+from cryptography import x509
+
+import adapters
+from hub.config import ANY, Config, Partner
+from hub.config.trusting import signed_by
+from hub.domain.errors import Mistake, Rejected
+from hub.domain.local_time import day
+from hub.domain.model import DOCUMENTS, HUB, NATIONAL, Receive, Unit
+from hub.intake import grants
+from hub.security import algorithms
+from hub.security.certificates import ALLOW, SIGN, Untrusted
+from hub.security.encryption import KEY_EXPECTED
+from hub.services import services
+from hub.services.lookups.operations import OPERATIONS
+from hub.units.routing import Routes
+from hub.units.unit_index import Roll
+
+_SOON = timedelta(days=30)
+
+
+def version_mistake(found: str | None, needed: str) -> Mistake:
+    """Return the mistake of a database whose schema is of version *found*."""
+    wrong = f"the schema is of version {found}" if found else "the database is empty"
+    if found and found > needed:
+        return Mistake("hub.toml: database.url", wrong, f"version {needed}: this program is older than the database")
+    return Mistake("hub.toml: database.url", wrong, f"version {needed}: run `lienthong db upgrade`")
+
+
+def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> list[Mistake]:
+    """Return what forbids to add the partner *code* to the others; its units may be new to the registry."""
+    new = [unit for unit in config.partners[code].units if units.canonical(unit) not in units]
+    known = Roll.of([*units, *(Unit(unit, unit) for unit in new)], day(now)) if new else units
+
+    def found(config: Config) -> list[Mistake]:
+        certificates = [mistake for mistake, _grave in partner_certificates(config, now)]
+        return [*adapter_mistakes(config), *grant_mistakes(config), *certificates, *routing_mistakes(config, known)]
+
+    others = {other: partner for other, partner in config.partners.items() if other != code}
+    before = set(found(attrs.evolve(config, partners=others)))
+    return [mistake for mistake in found(config) if mistake not in before]
+
+
+def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
+    """Give what the partners' units and the registry do not agree on."""
+    receiving: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for partner in config.partners.values():
+        known = [units.get(units.canonical(written)) for written in set(partner.units) - {ANY}]
+        abroad = bool(known) and all(held is None or held.mark == NATIONAL for held in known)
+        for written in set(partner.units) - {ANY}:
+            unit = units.canonical(written)
+            held = units.get(unit)
+            if held is None:
+                wrong = f"the registry has no unit {written}"
+                expected = "a unit of `lienthong units list`; `lienthong units import FILE` adds units"
+                yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
+            elif held.mark == NATIONAL and partner.takes_documents and not abroad:
+                wrong = f"the registry has {written} as an agency outside the province"
+                expected = "units of the province, or agencies outside it alone: another partner for the others"
+                yield Mistake(f"partners/{partner.code}.toml: units", wrong, expected)
+            if partner.takes_documents:
+                receiving[unit].append((partner.code, written))
+    for unit, written_by in sorted(receiving.items()):
+        first = written_by[0][0]
+        for code, written in written_by[1:]:
+            if code != first:  # `read` has found those written the same way
+                wrong = f"{written} is {unit}, which already receives through {first}"
+                yield Mistake(f"partners/{code}.toml: units", wrong, "one receiving partner a unit")
+
+
+def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mistake]:
+    """Give what keeps a report of an incident from its way: a sender nobody knows, recipients nobody serves."""
+    told = config.incidents
+    sender = told.report_from
+    if sender and (routes.outside(sender) or routes.permission(HUB, sender)[0].code == "unit-unknown"):
+        yield Mistake("hub.toml: incidents.report-from", f"the registry has no unit {sender}", "a unit of the province")
+    if told.report_to:
+        try:
+            _ = routes.route_all(HUB, told.report_to, today)
+        except Rejected as rejected:
+            for problem in rejected.problems:
+                wrong = f"{problem.code}: {problem.detail}"
+                yield Mistake("hub.toml: incidents.report-to", wrong, "agencies that somebody receives for")
+
+
+def adapter_mistakes(config: Config) -> Iterable[Mistake]:
+    """Give the partners whose adapter has no folder, does not speak to such a URL, cannot do what is asked of it, or lacks a setting."""
+    for partner in config.partners.values():
+        place = f"partners/{partner.code}.toml"
+        if partner.adapter not in adapters.names():
+            wrong = f"there is no adapter {partner.adapter}"
+            yield Mistake(f"{place}: adapter", wrong, f"one of {', '.join(adapters.names())}")
+            continue
+        for key, wrong, expected in adapters.flaws(partner.adapter, partner.settings, partner.secrets):
+            yield Mistake(f"{place}: settings.{key}", wrong, expected)
+        yield from _lookup_mistakes(config, partner)
+        for service in partner.services:
+            if service != DOCUMENTS and service not in services():
+                wrong = f"there is no service {service}"
+                yield Mistake(f"{place}: services", wrong, f"one of {', '.join([DOCUMENTS, *services()])}")
+        schemes = adapters.schemes(partner.adapter)
+        if partner.url and urlsplit(partner.url).scheme not in schemes:
+            wrong = f"the adapter {partner.adapter} does not speak to {partner.url}"
+            yield Mistake(f"{place}: url", wrong, f"a URL that begins with {', '.join(schemes)}")
+
+
+def grant_mistakes(config: Config) -> Iterable[Mistake]:
+    """Give the names in `calls` that no service and no operation has."""
+    for partner in config.partners.values():
+        for name in partner.calls or ():
+            if name not in grants.names():
+                wrong = f"there is no service or operation {name}"
+                yield Mistake(f"partners/{partner.code}.toml: calls", wrong, f"one of {', '.join(grants.names())}")
+
+
+def grant_warnings(config: Config) -> Iterable[Mistake]:
+    """Give the partners that fetch, and may not: what is for them waits for ever."""
+    for partner in config.partners.values():
+        needed = ("GetPendingDocumentIds", "GetDocument", "ConfirmReceived")
+        lacks = [name for name in needed if not grants.is_granted(partner, config.upstream, DOCUMENTS, name)]
+        if partner.receive is Receive.FETCH and lacks:
+            wrong = f"it fetches, and may not call {', '.join(lacks)}"
+            yield Mistake(f"partners/{partner.code}.toml: calls", wrong, "documents, or another receive")
+
+
+def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
+    """Give what keeps *partner* from answering the lookups that it is said to answer."""
+    place = f"partners/{partner.code}.toml: lookups"
+    for operation in partner.lookups:
+        if operation not in OPERATIONS:
+            yield Mistake(place, f"there is no operation {operation}", f"one of {', '.join(OPERATIONS)}")
+    if partner.lookups and not adapters.answers(partner.adapter):
+        wrong = f"the adapter {partner.adapter} answers no questions"
+        yield Mistake(place, wrong, "an adapter that does, such as ngsp, or no lookups")
+    if partner.lookups and config.lookups is None:
+        wrong = f"it is missing, and {partner.code} answers lookups"
+        yield Mistake("hub.toml: lookups.key-file", wrong, KEY_EXPECTED)
+
+
+def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
+    """Give what is wrong with the hub's own certificates, be it what time did: without them nothing works."""
+    for name, own in config.own:
+        try:
+            config.anchors.check(own.certificate, now, own.chain, unknown=ALLOW)
+        except Untrusted as untrusted:
+            expected = "a certificate that is valid now and chains to an anchor"
+            yield Mistake(f"hub.toml: {name}", str(untrusted), expected)
+
+
+def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
+    """Give what is wrong with each partner's certificates, and whether that is grave: not what time or a CRL did."""
+    for partner in config.partners.values():
+        for certificate in partner.certificates:
+            try:
+                config.anchors.check(certificate, now, unknown=partner.policy.revocation)
+            except Untrusted as untrusted:
+                expected = "a valid certificate that chains to an anchor (`lienthong trust list`)"
+                grave = untrusted.problems[0].code == "certificate-untrusted"
+                yield Mistake(f"partners/{partner.code}.toml: certificates", str(untrusted), expected), grave
+
+
+def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
+    """Give what is wrong with each official's certificates: none of it is grave, for the hub works without."""
+    officials = config.officials
+    if officials is None:
+        return
+    for official in officials.people.values():
+        for certificate in official.certificates:
+            try:
+                officials.anchors.check(certificate, now, official.chain, purpose=SIGN)
+            except Untrusted as untrusted:
+                expected = "a valid certificate that chains to an anchor of [officials]"
+                yield Mistake(f"officials/{official.code}.toml: certificates", str(untrusted), expected)
+
+
+def unheard(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
+    """Return why each partner is kept out of which no certificate counts, since it cannot be learned whether it is revoked; and
+    whether no partner at all is let in.
+
+    What keeps one out for another reason is not told here, as it is nothing that a newer list would mend.
+    """
+    why: dict[str, str] = {}
+    callers = [partner for partner in config.partners.values() if partner.certificates]
+    for partner in callers:
+        found = [_refusal(config, partner, certificate, now) for certificate in partner.certificates]
+        if "" not in found:
+            why[partner.code] = next((each for each in found if each.startswith("revocation-unknown")), "")
+    return {code: reason for code, reason in why.items() if reason}, len(why) == len(callers)
+
+
+def _refusal(config: Config, partner: Partner, certificate: x509.Certificate, now: datetime) -> str:
+    try:
+        config.anchors.check(certificate, now, unknown=partner.policy.revocation)
+    except Untrusted as untrusted:
+        return str(untrusted)
+    return ""
+
+
+def endings(config: Config, now: datetime) -> Iterable[Mistake]:
+    """Give what ends soon, or has ended without being grave."""
+    named = [(f"hub.toml: {name}", own.certificate) for name, own in config.own]
+    named += [("trust", authority) for authority in config.authorities]
+    named += [(f"partners/{p.code}.toml: certificates", c) for p in config.partners.values() for c in p.certificates]
+    people = config.officials.people.values() if config.officials else ()
+    named += [(f"officials/{p.code}.toml: certificates", c) for p in people for c in p.certificates]
+    for place, certificate in named:
+        if now <= certificate.not_valid_after_utc < now + _SOON:
+            yield Mistake(
+                place, f"{_shown(certificate)} ends on {certificate.not_valid_after_utc:%Y-%m-%d}", "renew it"
+            )
+    for issuer in sorted(config.anchors.overdue(now), key=lambda name: name.rfc4514_string()):
+        yield Mistake(
+            "crls", f"the CRL of {issuer.rfc4514_string()} is overdue", "a newer one: nothing of that issuer is trusted"
+        )
+
+
+def weak_anchors(config: Config) -> Iterable[Mistake]:
+    """Give the anchors whose keys prove nothing: nothing that they issued is trusted."""
+    for authority in config.authorities:
+        if weakness := algorithms.weakness(authority):
+            expected = "another CA: nothing of this one is trusted"
+            yield Mistake("trust", f"{_shown(authority)} has {weakness}", expected)
+
+
+def revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
+    """Give each CRL that does not count, and whether that is grave."""
+    for crl in config.crls:
+        issuers = [authority for authority in config.authorities if authority.subject == crl.issuer]
+        if not issuers:
+            wrong = f"there is a CRL of {crl.issuer.rfc4514_string()}, which is no anchor"
+            yield Mistake("crls", wrong, "the anchor too, or not this CRL"), False
+        elif not any(signed_by(crl, issuer) for issuer in issuers):
+            wrong = f"the CRL of {crl.issuer.rfc4514_string()} is not signed by that anchor"
+            yield Mistake("crls", wrong, "the CRL that the anchor signed"), True
+
+
+def _shown(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string()

@@ -1,0 +1,87 @@
+"""One sample packet through each route: it and its call signed with the hub's key, verified, validated, read, examined, routed.
+
+Knows the steps of a call up to the journal; keeps nothing and sends nothing.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from itertools import count
+
+import attrs
+
+from hub.config import ANY, Partner
+from hub.domain.errors import Mistake, Rejected
+from hub.domain.local_time import day
+from hub.domain.model import DOCUMENTS, Receive
+from hub.edxml import packet, rules
+from hub.edxml.sample import sample_packet
+from hub.formats import safe_xml
+from hub.formats.spool import Octets
+from hub.intake import admission, verification
+from hub.security import signing, wss_verify
+from hub.security.certificates import ALLOW
+from hub.soap import documents_requests, envelope
+from hub.soap.attachments import Manner
+from hub.soap.wsdl import Contract
+from hub.units.province import Province
+
+
+def rehearse(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
+    """Give a mistake for each receiving partner that a packet for it would not reach."""
+    for code, unit in _recipients(province, now):
+        try:
+            reached = _reached(province, contract, province.config.partners[code], unit, now)
+        except (Rejected, wss_verify.Unverified) as error:
+            yield Mistake(f"partners/{code}.toml", f"a sample packet for {unit} was refused: {error}", "accepted")
+            continue
+        if reached != code:
+            yield Mistake(
+                f"partners/{code}.toml", f"a sample packet for {unit} goes to {reached}", f"a route to {code}"
+            )
+
+
+def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
+    """Give each receiving partner with a unit of its own that is active; the upstream with a code outside."""
+    config, today = province.config, day(now)
+    for partner in config.partners.values():
+        if partner.receive is Receive.NONE:
+            continue
+        if partner.code == config.upstream:
+            yield partner.code, _nobodys(province)
+        for unit in partner.units:
+            if unit != ANY and _active(province, unit, today):
+                yield partner.code, unit
+                break
+
+
+def _nobodys(province: Province) -> str:
+    """Return a code outside the province that neither the registry nor a partner's file has: what is for it goes to the upstream."""
+    shaped = (f"{number // 100:03}.00.00.Z{number % 100:02}" for number in count(1))  # as QCVN 102 has it: Z01, Z02 …
+    return next(code for code in shaped if not province.routes.knows(code))
+
+
+def _active(province: Province, unit: str, today: date) -> bool:
+    try:
+        province.routes.route(unit, today)
+    except Rejected:
+        return False
+    return True
+
+
+def _reached(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
+    """Return the partner that a packet for *unit* reaches, judged by *partner*'s policy.  Raises `Rejected`."""
+    identity, today = province.config.identity, day(now)
+    content = sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
+    call = documents_requests.SendDocument(signing.sign_packet(content, identity))
+    body = wss_verify.sign(envelope.wrap(documents_requests.element(call)), identity, now)
+    policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere
+    signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy, calls=(DOCUMENTS,))
+    manner = Manner(action=documents_requests.action(call))
+    opened = verification.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
+    assert isinstance(opened.call, documents_requests.SendDocument)
+    assert isinstance(opened.call.packet, bytes)  # a sample packet is small
+    root, octets = safe_xml.parse(opened.call.packet), Octets.of(opened.call.packet)
+    admission.require_signature(admission.judge_signature(root, octets, signer, province, now), signer.policy)
+    read = packet.read(root)
+    rules.examine(read, today=today, profile=signer.policy.profile)
+    return province.routes.route(read.recipients[0], today).partner

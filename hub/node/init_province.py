@@ -1,0 +1,163 @@
+"""What `lienthong init` writes: a province in miniature that runs as it is.  Knows samples; nothing here is for production."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+
+from hub.config.database import url_of
+from hub.config.writing import partner_toml, quoted
+from hub.domain.model import Unit
+from hub.journal import unit_registry
+from hub.runtime.free_ports import free_ports
+from hub.security import encryption, sample_pki
+from hub.store import transactions
+
+PARTNERS = ("sotttt", "vpub", "vpcp")
+
+_HUB = """\
+# Cấu hình của trục liên thông.  Mọi khóa: docs/reference/configuration.md.  Đường dẫn tính từ thư mục của tệp này.
+# The hub's configuration.  Every key: docs/reference/configuration.md.  Paths are relative to this file's directory.
+
+name = "Trục liên thông tỉnh (mẫu)"
+province = "H55"        # mã đơn vị của tỉnh / the code of the province
+upstream = "vpcp"       # đối tác nhận mọi mã ngoài tỉnh / the partner for every code outside the province
+data = "data"
+
+[soap]
+host = "127.0.0.1"
+port = {soap_port}
+body-limit = "40MB"     # tệp đính kèm 20 MB chiếm 37 MB / a 20 MB attachment takes 37 MB inline
+
+[admin]
+host = "127.0.0.1"
+port = {admin_port}
+
+# PKI mẫu: `check` và `twistd` không cho rời 127.0.0.1.  The sample PKI: kept on loopback by `check` and `twistd`.
+[pki]
+key = "pki/hub.key"
+certificate = "pki/hub.crt"
+anchors = ["pki/ca.crt"]
+crls = ["pki/crl.pem"]
+
+[database]
+url = {database}
+
+# Tra cứu: khóa niêm phong câu trả lời được lưu tạm.  Lookups: the key that seals the answers that are kept for a while.
+[lookups]
+key-file = "pki/lookups.key"
+"""
+
+#: The database of a province that names no other.
+SQLITE = "sqlite:///data/hub.db"
+
+#: code, name, the partner it belongs to, its code in the form of QCVN 102 where it has one.  The codes are made up.
+_UNITS = (
+    ("H55", "Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.00.H55"),
+    ("H55.1", "Văn phòng Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.01.H55"),
+    ("H55.1.1", "Trung tâm Phục vụ hành chính công (mẫu)", "vpub", "000.01.01.H55"),
+    ("H55.12", "Sở Nội vụ (mẫu)", "vpub", None),
+    ("H55.13", "Sở Thông tin và Truyền thông (mẫu)", "sotttt", "000.00.13.H55"),
+    ("H55.13.1", "Trung tâm Công nghệ thông tin (mẫu)", "sotttt", "000.01.13.H55"),
+    ("H55.13.2", "Phòng Chuyển đổi số (mẫu)", "sotttt", None),
+    ("H55.14", "Sở Y tế (mẫu)", "sotttt", None),
+    ("H55.14.1", "Bệnh viện Đa khoa tỉnh (mẫu)", "sotttt", None),
+    ("H55.15", "Sở Giáo dục và Đào tạo (mẫu)", "sotttt", None),
+    ("H55.32", "Ủy ban nhân dân huyện A (mẫu)", "vpub", "000.00.32.H55"),
+    ("H55.32.10", "Phòng Tài chính - Kế hoạch huyện A (mẫu)", "vpub", "000.10.32.H55"),
+    ("H55.32.21", "Ủy ban nhân dân xã A1 (mẫu)", "vpub", "000.21.32.H55"),
+    ("H55.32.22", "Ủy ban nhân dân xã A2 (mẫu)", "vpub", None),
+    ("H55.33", "Ủy ban nhân dân huyện B (mẫu)", "sotttt", None),
+    ("H55.33.21", "Ủy ban nhân dân xã B1 (mẫu)", "sotttt", None),
+)
+
+
+@attrs.frozen
+class Ports:
+    """The loopback ports of a sample province."""
+
+    soap: int
+    admin: int
+    vpub: int
+    vpcp: int
+
+
+def choose_ports(soap: int, admin: int) -> Ports:
+    """Return the ports to write; 0 becomes a free one, no two alike."""
+    free = [port for port in free_ports(6) if port not in {soap, admin}]
+    return Ports(soap or free.pop(), admin or free.pop(), free.pop(), free.pop())
+
+
+def sample_units() -> list[Unit]:
+    """Return the synthetic units of the sample province, parents before children."""
+    return [
+        Unit(code, name, code.rpartition(".")[0] or None, aliases=(alias,) if alias else (), mark="synthetic")
+        for code, name, _partner, alias in _UNITS
+    ]
+
+
+class Taken(Exception):
+    """The database named has tables already."""
+
+
+def write(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) -> None:
+    """Write everything into *directory*, which is made when it is absent, and the tables into *database*, as `hub.toml` names it.
+
+    Raises FileExistsError when the directory is not empty, `Taken` when the database is not, `Unfit` when it is no URL, and
+    SQLAlchemy's errors when it does not answer; then nothing is written.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise FileExistsError(directory)
+    engine = transactions.open_journal(url_of(database, directory.absolute()), pooled=False)
+    if database != SQLITE and transactions.version(engine) is not None:
+        raise Taken(database)
+    for name in (".", "data", "partners", "pki", "trust"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    (directory / "data").chmod(0o700)
+    sample_pki.write(directory / "pki", PARTNERS, now)
+    key = directory / "pki" / "lookups.key"
+    key.touch(0o600)
+    key.write_text(encryption.new_key(os.urandom(encryption.KEY)), "ascii")
+    hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin, database=quoted(database))
+    (directory / "hub.toml").write_text(hub, "utf-8")
+    for code, text in _partner_files(ports).items():
+        (directory / "partners" / f"{code}.toml").write_text(text, "utf-8")
+    transactions.upgrade(engine)
+    with transactions.writing(engine) as tx:
+        unit_registry.put(tx, sample_units())
+    engine.dispose()
+
+
+def _partner_files(ports: Ports) -> dict[str, str]:
+    def units(partner: str) -> list[str]:
+        return [code for code, _name, owner, _alias in _UNITS if owner == partner]
+
+    def url(port: int) -> str:
+        return f"https://127.0.0.1:{port}/soap/documents"
+
+    return {
+        "sotttt": partner_toml(
+            comment="Hệ thống văn bản của một sở: tự lấy về.  A department's document system: it fetches.",
+            name="Hệ thống văn bản của sở (mẫu)",
+            certificates=["pki/partners/sotttt.crt"],
+            units=units("sotttt"),
+            calls=("documents", "dossiers", "incidents", "lookups", "mail", "reports"),
+            receive="fetch",
+        ),
+        "vpub": partner_toml(
+            comment="Văn phòng UBND tỉnh: trục đẩy tới.  The province office: it is pushed to.",
+            name="Hệ thống văn bản của Văn phòng UBND tỉnh (mẫu)",
+            certificates=["pki/partners/vpub.crt"],
+            units=units("vpub"),
+            receive="push",
+            url=url(ports.vpub),
+        ),
+        "vpcp": partner_toml(
+            comment="Trục liên thông văn bản quốc gia: mọi mã ngoài tỉnh.  The national axis: every code outside the province.",
+            name="Trục liên thông văn bản quốc gia (mẫu)",
+            certificates=["pki/partners/vpcp.crt"],
+            receive="push",
+            url=url(ports.vpcp),
+        ),
+    }

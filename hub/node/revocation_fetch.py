@@ -1,0 +1,194 @@
+"""Asks CAs in the background what they have revoked, and lets the anchors judge by what they say.  Knows HTTP out and when to ask.
+
+No call ever waits for it: a call is judged by what was heard before.  Only the places that the configuration names are asked,
+with no proxy, no redirect and no trust store of the machine; an answer is read up to a bound and believed for its signature.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import structlog
+from cryptography import x509
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.web.client import Agent, FileBodyProducer
+from twisted.web.http_headers import Headers
+
+from hub.config import Config, revocation_cache
+from hub.config.revocation_cache import Heard, Question
+from hub.domain.fair_queue import HUB
+from hub.runtime import http_client
+from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.security import crl_ocsp, tls
+from hub.security.certificates import ALLOW, SERVER, Anchors
+from hub.security.crl_ocsp import Unusable
+
+log = structlog.get_logger()
+
+#: How often to look what is due, in seconds.
+EVERY = 15.0
+#: How long one answer may take, in seconds.
+PATIENCE = 30.0
+#: After a failure a question rests for so long.
+REST = timedelta(minutes=1)
+#: A CRL may have so many octets; a large CA's has a few million.
+LARGEST_CRL = 32 * 1024 * 1024
+
+
+#: Asks one place one question; the anchors judge the place's own certificate, where it has one.
+Fetch = Callable[[Anchors, Question, str], Awaitable[bytes]]
+
+
+@attrs.define(eq=False)
+class Inquiry(Service):
+    """The inquiries of one node, one after another."""
+
+    _config: Config
+    _known: Sequence[Heard]  #: what is kept from before
+    _clock: IReactorTime
+    _work: Work
+    _now: Callable[[], datetime]
+    _fetch: Fetch
+    _heard: dict[str, Heard] = attrs.field(factory=dict, init=False)
+    _questions: Sequence[Question] = attrs.field(default=(), init=False)
+    _asked: set[str] = attrs.field(factory=set, init=False)  #: questions that got their answer under this configuration
+    _rests: dict[str, datetime] = attrs.field(factory=dict, init=False)  #: question -> not before
+    _round: Deferred[None] | None = attrs.field(default=None, init=False)
+    _loop: LoopingCall | None = attrs.field(default=None, init=False)
+
+    def startService(self) -> None:
+        """Begin with what is kept from before."""
+        Service.startService(self)
+        self.take_up(self._config, self._known)
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = self._clock
+        _ = self._loop.start(EVERY)
+
+    def stopService(self) -> Deferred[None] | None:
+        """Break off what is under way: it is asked again after the next start."""
+        Service.stopService(self)
+        if self._loop is not None:
+            self._loop.stop()
+        if self._round is None:
+            return None
+        ended: Deferred[None] = Deferred()
+        _ = self._round.addBoth(lambda _: ended.callback(None))
+        self._round.cancel()
+        return ended
+
+    def take_up(self, config: Config, known: Sequence[Heard]) -> None:
+        """Go on with another configuration and what is kept for it; its anchors get to know what was heard, and everybody is
+        asked anew.
+        """
+        self._config, self._known = config, ()
+        self._questions = revocation_cache.questions(config)
+        before = {one.question.name: one for one in known}
+        asked = {question.name for question in self._questions}
+        mine = {name: one for name, one in self._heard.items() if name in asked}
+        self._heard = before | mine
+        self._rests, self._asked = {}, set()
+        revocation_cache.tell_all(config, self._heard.values())
+
+    def _look(self) -> None:
+        if self._round is None and self._config.sources:
+            self._round = Deferred.fromCoroutine(self._ask_all())
+            _ = self._round.addErrback(_broke).addBoth(self._done)
+
+    def _done(self, _result: object) -> None:
+        self._round = None
+
+    async def _ask_all(self) -> None:
+        config = self._config
+        for question in self._questions:
+            name = question.name
+            known, now = self._heard.get(name), self._now()
+            due = crl_ocsp.again_at(known.at, known.said.begins, known.said.ends) if known else now
+            if now < self._rests.get(name, now) or (now < due and name in self._asked):
+                continue
+            found = await self._ask(question, known)
+            if config is not self._config:
+                return  # a reload came between: the next round asks what is to be asked now
+            if found is None:
+                self._rests[name] = self._now() + REST
+                continue
+            self._heard[name] = found
+            self._asked.add(name)
+            revocation_cache.tell_all(config, self._heard.values())
+
+    async def _ask(self, question: Question, known: Heard | None) -> Heard | None:
+        """Return what one of the places says; None when none says anything that counts."""
+        for url in question.urls:
+            try:
+                octets = await self._fetch(self._config.anchors, question, url)
+                now = self._now()
+                found = await self._work(HUB, len(octets), _read, question, octets, known, now)
+                await self._work(
+                    HUB, max(len(octets), THRESHOLD), revocation_cache.keep, self._config.data, question, octets, now
+                )
+            except CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever broke the call: it is told, and the CA asked again
+                log.warning(
+                    "revocation-not-heard", url=url, issuer=_named(question.issuer), reason=http_client.said(error)
+                )
+                continue
+            times = {"issued": found.said.begins.isoformat(), "due": found.said.ends and found.said.ends.isoformat()}
+            log.info("revocation-heard", url=url, issuer=_named(question.issuer), **times)
+            return found
+        return None
+
+
+def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
+    """Return how places are asked over the network: it raises whatever breaks the call, Unusable for any answer but 200."""
+
+    async def exchange(anchors: Anchors, question: Question, url: str) -> bytes:
+        host = urlsplit(url).hostname or ""
+
+        def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
+            anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
+            tls.check_host(shown, host)
+
+        pool = http_client.pool(reactor, persistent=False)
+        agent = Agent(reactor, http_client.OneContext(tls.context(None, check)), connectTimeout=PATIENCE, pool=pool)
+        if question.certificate is None:
+            response = await agent.request(b"GET", url.encode("ascii"))
+            limit = LARGEST_CRL
+        else:
+            asked = crl_ocsp.question(question.certificate, question.issuer)
+            headers = Headers({"Content-Type": ["application/ocsp-request"], "Accept": ["application/ocsp-response"]})
+            response = await agent.request(b"POST", url.encode("ascii"), headers, FileBodyProducer(BytesIO(asked)))
+            limit = crl_ocsp.LARGEST_ANSWER
+        octets = await http_client.body(response, limit)
+        if response.code != 200:
+            raise Unusable(f"HTTP {response.code}")
+        return octets
+
+    async def fetch(anchors: Anchors, question: Question, url: str) -> bytes:
+        return await Deferred.fromCoroutine(exchange(anchors, question, url)).addTimeout(PATIENCE, reactor)
+
+    return fetch
+
+
+def _read(question: Question, octets: bytes, known: Heard | None, now: datetime) -> Heard:
+    """Return what *octets* say; never what is older than what is *known*: an old CRL may be replayed.  Raises Unusable."""
+    said = question.read(octets, now)
+    if flaw := said.flaw(now):
+        raise Unusable(flaw)
+    if known is not None and said.begins < known.said.begins:
+        raise Unusable(f"it is of {said.begins:%Y-%m-%d %H:%M}, older than what is known")
+    return Heard(question, now, said)
+
+
+def _named(issuer: x509.Certificate) -> str:
+    return issuer.subject.rfc4514_string()
+
+
+def _broke(failure: Any) -> None:
+    if not failure.check(CancelledError):
+        log.error("inquiry-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())

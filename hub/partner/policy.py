@@ -1,0 +1,237 @@
+"""What is agreed with one partner and how its retries are spaced.  Knows the keys of a policy; not who has it or where it is kept.
+
+The keys are those of design.md section 5.  A key or value whose effect is not built yet is refused, never taken and ignored.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+import attrs
+
+from hub.domain.errors import Mistake
+from hub.partner import rate_limit as rate
+from hub.partner.rate_limit import Rate
+
+_UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1)}
+_UNITS |= {"h": timedelta(hours=1), "d": timedelta(days=1)}
+_DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)", re.ASCII)
+
+#: What a duration must look like, for whoever wrote it wrong.
+DURATION_EXPECTED = "a duration: a whole number and ms, s, m, h or d, such as 30s, 5m or 14d"
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """How we deal with one partner.  The defaults are those of docs/reference/configuration.md."""
+
+    signature: str = "message"  #: what must be signed: the call's envelope (message), the packet, or both
+    profile: str = "observed"  #: how strictly packets are read
+    sha1: bool = False  #: whether a signature may use SHA-1; told when used
+    vxp_signature: bool = False  #: whether a packet signature of the observed VXP form is checked; told when used
+    max_age: timedelta = timedelta(seconds=900)  #: how old a signed call may be
+    clock_skew: timedelta = timedelta(seconds=60)  #: how far the partner's clock may be off
+    revocation: str = "configured"  #: what a revocation status that cannot be learned means, as `Anchors.check` says
+    relay: str = ""  #: another partner over whose connections this one's signed calls may come; empty for none
+    first_retry: timedelta = timedelta(seconds=1)
+    max_retry: timedelta = timedelta(minutes=5)
+    give_up: timedelta = timedelta(days=14)  #: a delivery that has waited so long is dead
+    timeout: timedelta = timedelta(seconds=30)  #: for one call to the partner
+    concurrency: int = 4  #: how many messages travel to it at the same time, from all nodes together
+    rate: Rate | None = None  #: how many messages in a time it wants at most, from all nodes together
+    intake_connections: int = 256  #: how many of its connections to the SOAP port are open at a time, at each node
+    intake_spool: int = 1 << 30  #: octets of large bodies that are coming from it or are being answered, at each node
+    transport: str = "mutual-tls"  #: how it is called: over TLS both ways, over TLS that only the server shows a certificate in, or plainly
+    collect: timedelta | None = None  #: how often it is asked for what it has; never by default
+    intake_concurrency: int = 200  #: how many of its calls are answered at a time, at each node
+    intake_rate: Rate | None = None  #: how many of its calls begin in a time at most, at each node
+
+
+def step(policy: Policy, attempt: int) -> timedelta:
+    """Return the longest wait after the failed *attempt* (1, 2 …): it doubles from `first_retry` to `max_retry`."""
+    doublings = min(attempt - 1, 62)
+    return timedelta(seconds=min(policy.first_retry.total_seconds() * 2.0**doublings, policy.max_retry.total_seconds()))
+
+
+def delay(policy: Policy, attempt: int, random: float) -> timedelta:
+    """Return how long to wait after the failed *attempt* (1, 2 …); *random* is in [0, 1).
+
+    Any time up to the step ("full jitter"): what failed together comes back spread over all of it.  A tenth of the first step is
+    the least, so that bad luck sends nothing again at once to who has just failed.
+    """
+    least, most = policy.first_retry / 10, step(policy, attempt)
+    return least + (most - least) * random
+
+
+def duration(text: str) -> timedelta:
+    """Return the length of `500ms`, `30s`, `5m`, `2h` or `14d`.  Raises ValueError for anything else."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a duration")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def spell(length: timedelta) -> str:
+    """Return *length* as it is written in a configuration; the inverse of `duration`."""
+    for unit, step in reversed(_UNITS.items()):
+        if length >= step and not length % step:
+            return f"{length // step}{unit}"
+    return f"{length // _UNITS['ms']}ms"
+
+
+_NONE = "none"
+#: key -> its largest number.  More messages at a time than any partner is known to bear, each with a connection and its bytes; as many calls
+#: as a node answers at a time (`throttle.ANSWERING`); no more connections than the port keeps open (`connections.MOST`).
+_MOST = {"concurrency": 64, "intake-concurrency": 1000, "intake-connections": 4000}
+_MIB = re.compile(r"([1-9][0-9]{0,6})MiB", re.ASCII)
+
+#: key -> its values.
+_CHOICES = {
+    "signature": ("message", "packet", "both"),
+    "profile": ("observed", "strict"),
+    "revocation": ("require", "configured", "allow"),
+    "transport": ("mutual-tls", "tls", "plain"),
+}
+_DURATIONS = {
+    "max-age": 1.0,
+    "clock-skew": 0.0,
+    "first-retry": 0.001,
+    "max-retry": 0.001,
+    "give-up": 1.0,
+    "timeout": 0.1,
+    "collect": 0.1,
+}  # least, in seconds
+KEYS = (
+    "signature",
+    "profile",
+    "sha1",
+    "vxp-signature",
+    "max-age",
+    "clock-skew",
+    "revocation",
+    "relay",
+    "first-retry",
+    "max-retry",
+    "give-up",
+    "timeout",
+    "concurrency",
+    "rate",
+    "intake-connections",
+    "intake-spool",
+    "transport",
+    "collect",
+    "intake-concurrency",
+    "intake-rate",
+)
+
+
+def spelled(policy: Policy) -> dict[str, str]:
+    """Return every key of *policy* as it is written in a configuration."""
+
+    def text(name: str, value: object) -> str:
+        if name == "intake_spool":
+            return f"{policy.intake_spool >> 20}MiB"
+        if isinstance(value, timedelta):
+            return spell(value)
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return _NONE if value in (None, "") else str(value)
+
+    return {name.replace("_", "-"): text(name, value) for name, value in attrs.asdict(policy, recurse=False).items()}
+
+
+def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
+    """Return the policy that *pairs* (key -> text, as in a configuration) spell, and every mistake, each at *place*`.key`.
+
+    Where there are mistakes the policy has the defaults in their stead and is good only for finding more mistakes.
+    """
+    chosen: dict[str, object] = {}
+    mistakes: list[Mistake] = []
+    for key, text in pairs.items():
+        value = _value(key, text)
+        if isinstance(value, _Wrong):
+            mistakes.append(Mistake(f"{place}.{key}", value.wrong, value.expected))
+        else:
+            chosen[key.replace("-", "_")] = value
+    policy = Policy(**chosen)  # type: ignore[arg-type]  # `_value` gives each key its type
+    if policy.first_retry > policy.max_retry:
+        wrong = f"{spell(policy.first_retry)} is longer than max-retry, {spell(policy.max_retry)}"
+        mistakes.append(Mistake(f"{place}.first-retry", wrong, "first-retry at most max-retry"))
+    if policy.relay and policy.signature == "packet":
+        wrong = 'it stands beside signature = "packet"'
+        expected = "signature=message or both: only a signed envelope says whose call a relay carries"
+        mistakes.append(Mistake(f"{place}.relay", wrong, expected))
+    return policy, mistakes
+
+
+@attrs.frozen
+class _Wrong:
+    wrong: str
+    expected: str
+
+
+def _value(key: str, text: object) -> str | bool | int | timedelta | Rate | _Wrong | None:
+    if key not in KEYS:
+        return _Wrong("unknown key", f"one of {', '.join(KEYS)}")
+    if not isinstance(text, str):
+        return _Wrong(f"{text!r} is not a text", f"text in quotes, such as {_example(key)}")
+    if key == "relay":
+        return "" if text == _NONE else text or _Wrong("it is empty", "the code of a partner, or none")
+    if key in _CHOICES:
+        return _choice(key, text)
+    if key == "collect" and text == _NONE:
+        return None
+    if key in _DURATIONS:
+        return _length(text, timedelta(seconds=_DURATIONS[key]))
+    if key in _MOST:
+        return _number(text, _MOST[key])
+    if key == "intake-spool":
+        found = _MIB.fullmatch(text)
+        return int(found[1]) << 20 if found else _Wrong(f"{text!r} is not such a size", "a whole number and MiB")
+    if key in {"rate", "intake-rate"}:
+        return None if text == _NONE else _rate(text)
+    if text not in {"yes", "no"}:
+        return _Wrong(f"{text!r} is neither", "yes or no")
+    return text == "yes"
+
+
+def _choice(key: str, text: str) -> str | _Wrong:
+    choices = _CHOICES[key]
+    return text if text in choices else _Wrong(f"{text!r} is not known", " or ".join(choices))
+
+
+def _length(text: str, least: timedelta) -> timedelta | _Wrong:
+    try:
+        length = duration(text)
+    except ValueError:
+        return _Wrong(f"{text!r} is not a duration", DURATION_EXPECTED)
+    return length if length >= least else _Wrong(f"{text} is too short", f"at least {spell(least)}")
+
+
+def _number(text: str, most: int) -> int | _Wrong:
+    good = text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most
+    return int(text) if good else _Wrong(f"{text!r} is not such a number", f"a whole number from 1 to {most}")
+
+
+def _rate(text: str) -> Rate | _Wrong:
+    try:
+        return Rate.read(text)
+    except ValueError:
+        return _Wrong(f"{text!r} is not a rate", rate.EXPECTED)
+
+
+_EXAMPLES = {
+    "relay": '"soyte"',
+    "concurrency": '"4"',
+    "intake-connections": '"256"',
+    "intake-spool": '"1024MiB"',
+    "rate": '"20/s"',
+    "intake-concurrency": '"200"',
+    "intake-rate": '"20/s"',
+}
+
+
+def _example(key: str) -> str:
+    if key in _EXAMPLES:
+        return _EXAMPLES[key]
+    return '"30s"' if key in _DURATIONS else '"no"' if key not in _CHOICES else f'"{_CHOICES[key][0]}"'

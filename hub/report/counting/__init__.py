@@ -1,0 +1,1 @@
+"""Which facts count in which cell of a report: arithmetic on values."""

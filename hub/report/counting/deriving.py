@@ -1,0 +1,82 @@
+"""What is worked out from counted numbers: sums, ratios, points, and forms that take their numbers from other forms.
+
+Knows the arithmetic of the vocabulary; counts nothing.  Sources: standards 4.3 (points, two decimals, zero denominators).
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from hub.report.form.form import Column, Empty, Form, Kind
+
+#: What a cell holds: a count; a ratio or points, to two decimals; or nothing, where there is nothing to take a ratio of.
+Number = int | Decimal | None
+
+_CENT = Decimal("0.01")
+
+
+def numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]:
+    """Return the numbers of a row in the form's order, times aside; *sums* are those of the columns that count or are taken."""
+    exact: dict[str, Fraction | None] = {}
+    for column in form.columns:
+        if column.kind is not Kind.TIME:
+            _work_out(form, column, sums, exact)
+    return {column.key: _written(column, exact[column.key]) for column in form.columns if column.key in exact}
+
+
+def _work_out(
+    form: Form, column: Column, sums: Mapping[str, int], exact: dict[str, Fraction | None]
+) -> Fraction | None:
+    """Note the exact number of *column*, and of what it is worked out from."""
+    if column.key in exact:
+        return exact[column.key]
+
+    def added(keys: Sequence[str]) -> Fraction:
+        found = [_work_out(form, form.column(key), sums, exact) for key in keys]
+        return sum((each for each in found if each is not None), Fraction(0))
+
+    value: Fraction | None
+    match column.kind:
+        case Kind.FORMULA:
+            value = added(column.sum)
+        case Kind.RATIO:
+            whole = added(column.whole)
+            nothing = None if column.empty is Empty.NONE else Fraction(0)
+            value = 100 * added(column.part) / whole if whole else nothing
+        case Kind.SCORE:
+            ratio = _work_out(form, form.column(column.of), sums, exact)
+            value = None if ratio is None else min(ratio / column.full_at, Fraction(1)) * column.points
+        case _:
+            value = Fraction(sums[column.key])
+    exact[column.key] = value
+    return value
+
+
+def _written(column: Column, value: Fraction | None) -> Number:
+    if value is None:
+        return None
+    if column.kind in {Kind.RATIO, Kind.SCORE}:
+        return rounded(value)
+    return int(value)
+
+
+def rounded(value: Fraction) -> Decimal:
+    """Return *value* to two decimals, halves away from zero, from its exact quotient."""
+    cents, rest = divmod(abs(value.numerator) * 100, value.denominator)
+    found = (Decimal(cents + (2 * rest >= value.denominator)) / 100).quantize(_CENT)
+    return -found if value < 0 else found
+
+
+def taken(form: Form, unit: str, rows: Mapping[str, Mapping[str, Mapping[str, Number]]]) -> dict[str, int]:
+    """Return the numbers that *form* takes of *unit* from other forms: *rows* are theirs, by form and unit; 0 where there is none.
+
+    Only columns that count or add up can be taken: a ratio is worked out again from what it is a ratio of.
+    """
+    found: dict[str, int] = {}
+    for column in form.columns:
+        if column.taken is not None:
+            base, key = column.taken
+            value = rows.get(base, {}).get(unit, {}).get(key, 0)
+            assert isinstance(value, int), column.taken  # `reading.join` has seen to it
+            found[column.key] = value
+    return found

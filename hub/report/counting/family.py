@@ -1,0 +1,47 @@
+"""Which units a unit's report sums up.  Knows parents and days; does not know what is counted."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from hub.domain.model import NATIONAL, Unit
+
+
+def family(units: Iterable[Unit], code: str, on: date | None = None) -> tuple[str, ...]:
+    """Return *code* and every unit below it, parents before children, siblings in the order given.
+
+    With *on*, the first day after the period, the tree is that of the period's end: a unit that begins on that day or later is
+    not in it, unless one below it is; one that has ended stays where it was, for its facts do.  Agencies outside the province
+    are in no family.  A unit the registry does not know is a family of one.  A circle of parents is walked once.
+    """
+    children: dict[str, list[str]] = {}
+    parents: dict[str, str] = {}
+    begun: set[str] = {code}
+    for unit in units:
+        if unit.parent and unit.mark != NATIONAL:
+            children.setdefault(unit.parent, []).append(unit.code)
+            parents[unit.code] = unit.parent
+        if on is None or unit.since is None or unit.since < on:
+            begun.add(unit.code)
+    found: dict[str, None] = {}
+    waiting = [code]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found[current] = None
+            waiting.extend(reversed(children.get(current, ())))
+    needed: set[str] = set()
+    for member in reversed(found):  # children before parents
+        if member in begun or member in needed:
+            needed |= {member, parents.get(member, member)}
+    return tuple(member for member in found if member in needed)
+
+
+def lineage(units: Iterable[Unit], code: str) -> tuple[str, ...]:
+    """Return *code*, its parent, that one's parent and so on; a unit the registry does not know stands alone."""
+    parents = {unit.code: unit.parent for unit in units}
+    found: dict[str, None] = {}
+    current: str | None = code
+    while current and current not in found:
+        found[current] = None
+        current = parents.get(current)
+    return tuple(found)

@@ -1,0 +1,111 @@
+"""A fact as one line of the list that a report seals, written and read.  Knows the members of such a line; sums up nothing.
+
+`hub.report.counting.evidence` hashes the lines; here they are the octets of a file, which anyone may hash again.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+from hub.domain.model import Fact
+from hub.report.counting.evidence import MEMBERS, line_of
+
+LARGEST = 4 << 20  #: octets of one line
+
+_TEXTS = (0, 1, 2, 3, 4, 5, 6, 8, 10)  # places in MEMBERS
+_NO_AMOUNT = 1 << 63
+
+
+def write(fact: Fact) -> bytes:
+    """Return the line of *fact*: a compact JSON array of `MEMBERS`, in UTF-8, ended by a line feed."""
+    return line_of(fact).encode()
+
+
+def read_own(line: str) -> Fact:
+    """Return the fact of a *line* that this process wrote."""
+    (
+        unit,
+        service,
+        key,
+        milestone,
+        at,
+        message,
+        counterpart,
+        outside,
+        kind,
+        paper,
+        signature,
+        due,
+        day,
+        amount,
+        pairs,
+    ) = json.loads(line)
+    return Fact(
+        unit=unit,
+        service=service,
+        key=key,
+        milestone=milestone,
+        at=datetime.fromisoformat(at),
+        message=message,
+        counterpart=counterpart,
+        outside=outside,
+        document_type=kind,
+        paper=paper,
+        signature=signature,
+        due=due and date.fromisoformat(due),
+        day=day and date.fromisoformat(day),
+        amount=amount,
+        attributes=tuple((name, value) for name, value in pairs),
+    )
+
+
+def read(line: bytes) -> Fact:
+    """Return the fact of a *line*.  ValueError for anything but the very line that `write` makes of it."""
+    try:
+        said = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(said, list) or len(said) != len(MEMBERS) or not all(type(said[place]) is str for place in _TEXTS):
+        raise ValueError(f"no array of {len(MEMBERS)} members")
+    named = dict(zip(MEMBERS, said, strict=True))
+    named["at"] = moment(said[4])
+    named["due"], named["day"] = (None if each is None else date.fromisoformat(str(each)) for each in said[11:13])
+    if type(said[7]) is not bool or type(said[9]) is not bool or type(said[13]) is not int:
+        raise ValueError("a member of another type")
+    if abs(said[13]) >= _NO_AMOUNT:
+        raise ValueError("an amount that no journal holds")
+    named["attributes"] = tuple(_pairs(said[14]))
+    fact = Fact(**named)
+    if write(fact) != line:
+        raise ValueError("not written as it must be")
+    return fact
+
+
+def compact(said: object) -> bytes:
+    """Return *said* as compact JSON in UTF-8, ended by a line feed: the one way in which a line is written.  ValueError."""
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def row(unit: str, digest: str) -> bytes:
+    """Return the line by which a unit stands in the list of rows, whose SHA-256 the report seals."""
+    return compact([unit, digest])
+
+
+def moment(text: str) -> datetime:
+    """Return the instant that *text* says, with its offset.  ValueError."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time without its offset")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+
+
+def _pairs(said: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(said, list):
+        raise ValueError("attributes are no list")  # noqa: TRY004 - it is read, not passed
+    for each in said:
+        if not isinstance(each, list) or len(each) != 2 or not all(type(part) is str for part in each):
+            raise ValueError("an attribute is no pair of texts")
+        yield each[0], each[1]

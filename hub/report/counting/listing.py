@@ -1,0 +1,180 @@
+"""The facts behind a report on disk, oldest first, each with the columns that take it.  Knows SQLite as a place to sort; no journal.
+
+A report may count hundreds of thousands of facts: sorting and hashing them here takes the memory of a page cache and of nothing else.
+The file has no name and is gone when the listing is closed, or its process ends, however that ends.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
+
+from hub.domain.model import Fact
+from hub.report.counting import lines
+from hub.report.counting.evidence import Line, Listed, Summary, line_of, of_rows
+
+#: KiB of the file that are held in memory; sorting takes about as much again.
+_CACHE = 4 * 1024
+#: So many facts are held before they are written.
+_HELD = 2_000
+
+_TABLE = "CREATE TABLE line (unit TEXT, at TEXT, message TEXT, milestone TEXT, key TEXT, said TEXT, columns TEXT)"
+_PUT = "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ORDER = "at, message, unit, milestone, key, said"  # as `dates.in_order`
+_first = itemgetter(0)
+
+_Key = tuple[str, str, str, str]
+#: A fact's place in the order; without a key it is that of all facts of this moment, message, unit and milestone.
+Place = tuple[str, str, str, str, str | None]
+
+
+class Listing(Listed):
+    """The facts that columns take.  Only the thread that made it may use it."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        """*columns*: the keys of the form's columns, in its order."""
+        self._columns = columns
+        self._held: dict[_Key, tuple[Fact, list[str]]] = {}
+        self._file = sqlite3.connect("", isolation_level=None)
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{_CACHE}"):
+            self._file.execute(f"PRAGMA {pragma}")
+        self._file.execute("BEGIN")  # for good: nothing is ever committed
+        self._file.execute(_TABLE)
+
+    def take(self, column: str, fact: Fact) -> None:
+        """Note that the column with this key takes *fact*; once more where it takes it by two of its rules."""
+        key = (fact.unit, fact.service, fact.key, fact.milestone)
+        held = self._held.get(key)
+        if held is not None:
+            held[1].append(column)
+            return
+        if len(self._held) >= _HELD:
+            self._write()
+        self._held[key] = (fact, [column])
+
+    def _write(self) -> None:
+        held, self._held = self._held, {}
+        self._file.executemany(
+            _PUT,
+            (
+                (
+                    fact.unit,
+                    moment(fact.at),
+                    fact.message,
+                    fact.milestone,
+                    fact.key,
+                    line_of(fact),
+                    f" {' '.join(columns)} ",
+                )
+                for fact, columns in held.values()
+            ),
+        )
+
+    def _rows(self, what: str, where: str = "TRUE", said: Sequence[object] = (), order: str = _ORDER) -> sqlite3.Cursor:
+        if self._held:
+            self._write()
+        return self._file.execute(f"SELECT {what} FROM line WHERE {where} ORDER BY {order}", said)  # noqa: S608
+
+    def _lines(self, where: str = "TRUE", said: Sequence[object] = ()) -> Iterator[tuple[str, list[str]]]:
+        """Yield each line, and every column that takes its fact, once for each of its rules that does."""
+        rows = self._rows("said, columns", where, said)
+        for line, same in groupby(rows, _first):  # what was written in parts stands together
+            yield line, [column for _, columns in same for column in columns.split()]
+
+    def __len__(self) -> int:
+        """How many facts there are."""
+        return self.summary.facts
+
+    def __iter__(self) -> Iterator[Line]:
+        """Yield each fact once, oldest first, the senders' message ids not yet named."""
+        for line, columns in self._lines():
+            yield Line(lines.read_own(line), tuple(key for key in self._columns if key in columns))
+
+    @cached_property
+    def _hashed(self) -> tuple[Mapping[str, str], int]:
+        found, many = {}, 0
+        rows = self._rows("unit, said", order="unit, at, message, milestone, key, said")
+        for unit, told in groupby(rows, _first):
+            written, before = sha256(), ""
+            for _, line in told:
+                if line != before:
+                    written.update(line.encode())
+                    many += 1
+                    before = line
+            found[unit] = written.hexdigest()
+        return found, many
+
+    @property
+    def rows(self) -> Mapping[str, str]:
+        """The SHA-256 of each unit's facts (`evidence.of_row`), by unit; taken when it is first asked for, after the last fact."""
+        return self._hashed[0]
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of all; taken when it is first asked for, after the last fact."""
+        return of_rows(self.rows)
+
+    @property
+    def summary(self) -> Summary:
+        """How many facts there are, and the SHA-256 of all: what may be told when the listing is closed."""
+        return Summary(self._hashed[1], self.sha256)
+
+    def behind(
+        self, columns: Collection[str], unit: str | None = None, after: Place | None = None, *, each: bool = True
+    ) -> Iterator[Fact]:
+        """Yield the facts that one of *columns* takes, of *unit* (None: of all), oldest first, from the one *after* on.
+
+        A fact comes as often as rules of these columns take it; not *each*: once.
+        """
+        where, said = _condition(columns, unit)
+        if after is not None:
+            where, said = f"{where} AND {_after(after)}", [*said, *(part for part in after if part is not None)]
+        for line, takers in self._lines(where, said):
+            fact = lines.read_own(line)
+            for _ in range(sum(taker in columns for taker in takers) if each else 1):
+                yield fact
+
+    def count(self, columns: Collection[str], unit: str | None = None, *, each: bool = True) -> int:
+        """Return how many facts `behind` yields."""
+        found = self._lines(*_condition(columns, unit))
+        return sum(sum(taker in columns for taker in takers) if each else 1 for _, takers in found)
+
+    def takers(self, order: str = "message") -> Iterator[tuple[str, str, frozenset[str]]]:
+        """Yield unit, message and the columns that take it, of each fact, once: those of one message together, or by *order* "time"."""
+        rows = self._rows(
+            "said, unit, message, columns",
+            order=_ORDER if order == "time" else "message, at, unit, milestone, key, said",
+        )
+        for _, same in groupby(rows, _first):
+            told = list(same)
+            _, unit, message, _ = told[0]
+            yield unit, message, frozenset(column for *_, columns in told for column in columns.split())
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+
+def place(fact: Fact) -> Place:
+    """Return the place of *fact* in the order."""
+    return moment(fact.at), fact.message, fact.unit, fact.milestone, fact.key
+
+
+def moment(at: datetime) -> str:
+    """Return a text that sorts as time does."""
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
+
+
+def _condition(columns: Collection[str], unit: str | None) -> tuple[str, list[object]]:
+    """Return the condition that one of *columns* takes a line, of *unit*, and its values."""
+    any_of = " OR ".join("instr(columns, ?)" for _ in columns) or "FALSE"
+    said: list[object] = [f" {column} " for column in columns]
+    return (f"({any_of})", said) if unit is None else (f"unit = ? AND ({any_of})", [unit, *said])
+
+
+def _after(place: Place) -> str:
+    names = ("at", "message", "unit", "milestone", "key")[: 4 if place[4] is None else 5]
+    return f"({', '.join(names)}) > ({', '.join('?' for _ in names)})"

@@ -1,0 +1,69 @@
+"""Of what a report's period consists, as JSON: which parts of it were closed, and which months of the form were, since when.
+
+Whoever counts again needs it: a fact that came late counts in a later month (`hub.report.counting.posting`), and a long period is put together
+from its months (`hub.report.counting.closed`).  Knows days and moments; counts nothing.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+
+import attrs
+
+from hub.report.counting import lines, posting
+from hub.report.counting.posting import Books, ClosedMonth
+from hub.report.form.period import Period
+
+MOST = 1200  #: months: a hundred years
+
+
+@attrs.frozen
+class Pieces:
+    """The parts of a period, in order, each with whether it is a closed month; and the books of the form."""
+
+    parts: tuple[tuple[Period, bool], ...]
+    books: Books = posting.OPEN
+
+
+def write(pieces: Pieces) -> bytes:
+    """Return *pieces* as JSON in one line."""
+    parts = [[*_days(period), is_closed] for period, is_closed in pieces.parts]
+    months = [[*_days(month.period), month.closed_at.isoformat()] for month in pieces.books.months]
+    return lines.compact({"parts": parts, "closed": months})
+
+
+def read(content: bytes) -> Pieces:
+    """Return what *content* says.  ValueError."""
+    try:
+        said = json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(said, dict) or list(said) != ["parts", "closed"] or lines.compact(said) != content:
+        raise ValueError("not written as it must be")
+    parts, months = (_rows(said[name]) for name in ("parts", "closed"))
+    if not parts or not all(type(is_closed) is bool for *_, is_closed in parts):
+        raise ValueError("no parts")
+    return Pieces(
+        tuple((_period(part), bool(part[3])) for part in parts),
+        Books(tuple(ClosedMonth(_period(month), lines.moment(str(month[3]))) for month in months)),
+    )
+
+
+def _days(period: Period) -> list[str]:
+    return [period.text, period.first.isoformat(), period.last.isoformat()]
+
+
+def _rows(said: object) -> Sequence[list[object]]:
+    if not isinstance(said, list) or len(said) > MOST:
+        raise ValueError("no list of parts")
+    for each in said:
+        if not isinstance(each, list) or len(each) != 4 or not all(type(part) is str for part in each[:3]):
+            raise ValueError("no part of a period")
+    return said
+
+
+def _period(said: Sequence[object]) -> Period:
+    first, last = (date.fromisoformat(str(day)) for day in said[1:3])
+    if not (date(2000, 1, 1) <= first <= last < date(3000, 1, 1)):
+        raise ValueError("days that no period has")
+    return posting.piece(first, last, str(said[0]))

@@ -1,0 +1,107 @@
+"""Into which period a fact is posted once periods have been closed, and where the facts that count in a period are found.
+
+Knows the books: which months of a form are closed, and since when.  Knows neither cells nor how facts are kept.
+
+A closed period does not change.  A fact whose moment lies in one and that was recorded (`at`) only after the closing is *late*: it
+is posted to the first month that was still open when it was recorded, or, where the form says `late = "revision"`, it stays where
+it is, and whoever closes again finds it and makes a revision.  Its own day still decides what is early, on time, late or due.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+
+import attrs
+
+from hub.domain.model import Fact
+from hub.domain.time_window import Window
+from hub.report.counting.dates import moment
+from hub.report.form.form import Form, Kind, Late
+from hub.report.form.period import Period, Span
+
+
+@attrs.frozen
+class ClosedMonth:
+    """A month that is closed: a fact recorded at `closed_at` or later does not change it."""
+
+    period: Period
+    closed_at: datetime
+
+
+@attrs.frozen
+class Books:
+    """The closed months of one form, one following the other without a gap, the first one first; none: nothing is closed."""
+
+    months: tuple[ClosedMonth, ...] = ()
+
+    @property
+    def end(self) -> datetime | None:
+        """Where the last closed month ends; None when nothing is closed."""
+        return self.months[-1].period.end if self.months else None
+
+    def closed(self, period: Period, at: datetime) -> "Books":
+        """Return the books in which *period* has been closed at *at* too."""
+        return Books((*self.months, ClosedMonth(period, at)))
+
+    def before(self, day: date) -> "Books":
+        """Return the books of the months that end before *day*."""
+        return Books(tuple(month for month in self.months if month.period.last < day))
+
+    def of(self, period: Period) -> ClosedMonth | None:
+        """Return the closing of the month *period*; None when it is open, or no month."""
+        return next((month for month in self.months if month.period == period), None)
+
+
+#: Nothing is closed.
+OPEN = Books()
+
+
+def poster(form: Form, books: Books = OPEN) -> Callable[[Fact], datetime]:
+    """Return what says of a fact of *form* when it counts, the closings of *books* known: always in a month open when it was recorded."""
+    if not form.by_day:
+        return _at  # a month is closed after its end: what is recorded later lies in another one anyway
+    if form.late is Late.REVISION or not books.months:
+        return partial(moment, form)
+    closings = [month.closed_at for month in books.months]
+    ends = [month.period.end for month in books.months]
+
+    def posted(fact: Fact) -> datetime:
+        when, closed = moment(form, fact), bisect_right(closings, fact.at)
+        return max(when, ends[closed - 1]) if closed else when
+
+    return posted
+
+
+def _at(fact: Fact) -> datetime:
+    return fact.at
+
+
+def windows(form: Form, period: Period, books: Books) -> Sequence[Window]:
+    """Return where the facts that are posted to *period* are found, and with them those that only their whole history decides.
+
+    *books*: those of the months that lie before *period*, and of *period* itself where it is closed or being closed.  What is
+    found, together with the other facts of the same keys and those of the keys carried from the month before, is all that
+    `counting` needs.  Without a closed month before, all facts up to the period's end are found.
+    """
+    before = books.before(period.first).months
+    closing = books.of(period)
+    whole = not before or any(rule.kind is Kind.HAPPENING for rule in form.rules)
+    since, first = (None, None) if whole else (period.start, period.first)
+    if not form.by_day:
+        return (Window(since=since, until=period.end),)
+    keeps = form.late is Late.REVISION
+    known = closing.closed_at if closing is not None and not keeps else None
+    found = [
+        Window(dated=True, first=first, last=period.last, until=known),
+        Window(dated=False, since=since, until=period.end),
+    ]
+    if before and not whole and not keeps:
+        late = Window(dated=True, last=period.first - timedelta(days=1), since=before[-1].closed_at, until=known)
+        found.append(late)
+    return tuple(found)
+
+
+def piece(first: date, last: date, text: str) -> Period:
+    """Return the part from *first* to *last* of the period *text*: what is left of it beside its closed months."""
+    return Period(text, Span.MONTH, last.year, 0, first, last)

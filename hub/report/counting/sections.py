@@ -1,0 +1,54 @@
+"""Rows that stand together in a report, with a subtotal each.  Knows the names of units; counts nothing."""
+
+from collections.abc import Mapping, Sequence
+
+from hub.report.counting import deriving
+from hub.report.counting.counting import COUNTING, Report, Row, Section
+from hub.report.form.form import Form, Kind, Sorting
+
+
+def sort(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
+    """Return the sections of *report* in the order of its form; those without a row are left out, and a form without sections has none.
+
+    A unit stands in the section with the longest of the words that its name begins with, the case of letters aside; one that fits
+    nowhere in that for all that is left, or in none.
+    """
+    form = report.form
+    placed: dict[int, list[Row]] = {place: [] for place in range(len(form.sections))}
+    for row in report.rows:
+        place = _place(form.sections, names.get(row.unit, row.unit))
+        if place is not None:
+            placed[place].append(row)
+    return tuple(
+        Section(
+            heading=form.sections[place].heading,
+            total=subtotal(form, rows),
+            units=tuple(row.unit for row in rows),
+        )
+        for place, rows in placed.items()
+        if rows
+    )
+
+
+def subtotal(form: Form, rows: Sequence[Row]) -> Row:
+    """Return the row that adds *rows* up: ratios worked out again, times the latest."""
+    keys = [column.key for column in form.columns if column.kind in {*COUNTING, Kind.TAKEN}]
+    sums = {key: sum(int(row.numbers[key] or 0) for row in rows) for key in keys}
+    told = {
+        column.key: [at for row in rows if (at := row.times[column.key])]
+        for column in form.columns
+        if column.kind is Kind.TIME
+    }
+    return Row("", deriving.numbers(form, sums), {key: max(found, default=None) for key, found in told.items()})
+
+
+def _place(sections: Sequence[Sorting], name: str) -> int | None:
+    said, best, longest = name.casefold(), None, 0
+    for place, section in enumerate(sections):
+        for start in section.starts:
+            begun = start.casefold()
+            if len(begun) > longest and (said == begun or said.startswith(f"{begun} ")):
+                best, longest = place, len(begun)
+        if not section.starts and not longest:
+            best = place
+    return best

@@ -1,0 +1,64 @@
+"""The forms of a province, its periods, and the days on which its offices work.  Knows what comes with the hub and what `[reports]` adds; counts nothing."""
+
+import attrs
+
+from hub.config.reports import Reports
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.report.form.form import Form
+from hub.report.form.period import CUTS, CutOff, Cuts, Period
+from hub.report.form.toml import forms
+from hub.report.form.workdays import Due, Workdays, workdays
+
+
+@attrs.frozen
+class Book:
+    """What a report is made by."""
+
+    forms: tuple[Form, ...]  #: each by the rule set that was chosen for it
+    workdays: Workdays
+    cuts: Cuts = CUTS
+    """Where its periods end: as hub.toml says; `closing.keeping` adds the days of what is closed."""
+
+    def due(self, form: Form, period: Period) -> Due | None:
+        """Return when the report of *period* is due; None where the form does not say."""
+        if form.due_working_days is None:
+            return None
+        return self.workdays.due(period.last, form.due_working_days)
+
+    def services(self, form: str) -> frozenset[str] | None:
+        """Return the services whose facts the report *form* counts, in whatever version; None where it is not known here."""
+        versions = [each for each in self.forms if each.id == form]
+        counted = {form, *(base for each in versions for base in each.bases)}
+        found = frozenset(each.service for each in self.forms if each.id in counted and each.service)
+        return found or None
+
+
+def read(reports: Reports) -> Book:
+    """Return the book of a province that says *reports* in hub.toml.
+
+    Raises ConfigurationFault with every mistake of the forms and of the calendar, a file that cannot be read being one.
+    """
+    found: tuple[Form, ...] = ()
+    calendar: Workdays | None = None
+    mistakes: list[Mistake] = []
+    try:
+        found = forms(own=reports.forms, rule_sets=reports.rule_sets)
+    except ConfigurationFault as fault:
+        mistakes += fault.mistakes
+    except OSError as error:
+        mistakes.append(Mistake("hub.toml: reports.forms", f"cannot be read: {error}", "a folder of forms"))
+    try:
+        calendar = workdays(reports.workdays)
+    except ConfigurationFault as fault:
+        mistakes += fault.mistakes
+    except OSError as error:
+        mistakes.append(Mistake("hub.toml: reports.workdays", f"cannot be read: {error}", "a calendar"))
+    if mistakes or calendar is None:
+        raise ConfigurationFault(mistakes)
+    cut_offs = tuple(CutOff(day, since) for day, since in reports.cut_offs)
+    return Book(found, calendar, Cuts(cut_offs) if cut_offs else CUTS)
+
+
+def shipped() -> Book:
+    """Return the book of a province that says nothing: what comes with the hub."""
+    return read(Reports())

@@ -1,0 +1,125 @@
+"""The whole of a form as JSON, so that whoever has a report and its facts can count again.  Knows the fields of a form; counts nothing.
+
+What is written is the form as it was in force, whatever file or rule set it came from: a reader elsewhere has neither.
+"""
+
+import json
+import types
+from collections.abc import Collection, Mapping
+from datetime import date
+from enum import Enum
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+from hub.report.form.form import Column, Form, Kind
+
+LARGEST = 4 << 20  #: octets of a definition
+
+_DEEPEST = 50  #: columns that are worked out one from the other
+
+
+def write(form: Form) -> bytes:
+    """Return *form* as JSON in UTF-8, indented: of the same form always the same octets."""
+    return (json.dumps(_plain(form), ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def read(content: bytes) -> Form:
+    """Return the form that *content* says.  ValueError for what is none, or could not be counted by."""
+    if len(content) > LARGEST:
+        raise ValueError(f"more than {LARGEST} octets")
+    try:
+        form: Form = _made(Form, json.loads(content.decode()), "form")
+    except (RecursionError, OverflowError) as error:
+        raise ValueError(type(error).__name__) from None
+    check(form)
+    return form
+
+
+def check(form: Form) -> None:
+    """Raise ValueError for a form that names what it does not have, or whose columns are worked out from themselves."""
+    columns = {column.key: column for column in form.columns}
+    if len(columns) != len(form.columns) or not columns:
+        raise ValueError("no columns, or a key twice")
+    for rule in form.rules:
+        if rule.within_hours is not None and rule.within_hours not in form.parameters:
+            raise ValueError(f"{rule.key}: no parameter {rule.within_hours}")
+        if len(rule.revised) not in (0, 3):
+            raise ValueError(f"{rule.key}: revised names {len(rule.revised)}")
+    sound: set[str] = set()
+    for column in form.columns:
+        _walk(columns, column, sound, ())
+
+
+def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above: tuple[str, ...]) -> None:
+    """Raise ValueError unless all that *column* is worked out from is there, and is a number, and not the column itself."""
+    if column.key in above or len(above) > _DEEPEST:
+        raise ValueError(f"{column.key}: it is worked out from itself")
+    for key in () if column.key in sound else column.named:
+        part = columns.get(key)
+        if part is None or part.kind is Kind.TIME:
+            raise ValueError(f"{column.key}: it is worked out from {key[:80]!r}")
+        _walk(columns, part, sound, (*above, column.key))
+    sound.add(column.key)
+
+
+def _plain(value: object) -> Any:
+    match value:
+        case Enum():
+            return value.value
+        case date():
+            return value.isoformat()
+        case frozenset():
+            return sorted((_plain(each) for each in value), key=lambda each: (str(type(each)), str(each)))
+        case tuple():
+            return [_plain(each) for each in value]
+        case Mapping():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case None | bool() | int() | str():
+            return value
+    kind: Any = type(value)
+    return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields(kind) if field.eq}
+
+
+def _made(kind: Any, value: Any, path: str) -> Any:
+    """Return *value*, as JSON has it, as a value of the type *kind*.  ValueError."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None and types.NoneType in args:
+            return None
+        (kind,) = (each for each in args if each is not types.NoneType)
+        return _made(kind, value, path)
+    if origin in (tuple, frozenset):
+        if not isinstance(value, list):
+            raise ValueError(f"{path}: no list")
+        if origin is tuple and args[-1] is not Ellipsis and len(value) != len(args):
+            raise ValueError(f"{path}: {len(value)} items")
+        return origin(_made(args[0], each, path) for each in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return {str(key): _made(args[1], each, f"{path}.{key}") for key, each in _table(value, path).items()}
+    if isinstance(kind, type) and attrs.has(kind):
+        hints, table = get_type_hints(kind), _table(value, path)
+        if unknown := set(table) - {field.name for field in attrs.fields(kind)}:
+            raise ValueError(f"{path}: {min(unknown)[:80]!r} is no field of it")
+        try:
+            return kind(**{name: _made(hints[name], each, f"{path}.{name}") for name, each in table.items()})
+        except TypeError as error:
+            raise ValueError(f"{path}: {error}") from None
+    return _leaf(kind, value, path)
+
+
+def _leaf(kind: Any, value: Any, path: str) -> Any:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(value)
+    if kind is date and isinstance(value, str):
+        return date.fromisoformat(value)
+    allowed: Collection[type] = (str, bool, int) if kind is object else (kind,)
+    if type(value) not in allowed:
+        raise ValueError(f"{path}: is {value!r:.80}")
+    return value
+
+
+def _table(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: no object")  # noqa: TRY004 - it is read, not passed
+    return value

@@ -1,0 +1,223 @@
+"""The periods of reports and where they begin and end.  Knows the cut-off day; does not know what is counted in a period.
+
+Source: standards 4.2.  A period is named by the month in which it ends: with the usual cut-off on the 15th, `2026-12` runs from
+15 November to 14 December 2026, so a result of 24 November belongs to `2026-12`.  Bounds are half-open, at midnight in Hà Nội.
+Each begins where the one before it ends, whatever becomes of the cut-off; what is closed keeps the days it was closed with.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+import attrs
+
+from hub.domain.local_time import HANOI
+
+_TEXT = re.compile(
+    r"(?P<year>2\d{3})(?:-(?:(?P<month>0[1-9]|1[0-2])|Q(?P<quarter>[1-4])|H(?P<half>[12])|(?P<nine>9)M))?", re.ASCII
+)
+_DAY = timedelta(days=1)
+_ROMAN = ("I", "II", "III", "IV")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+
+class PeriodUnreadable(ValueError):
+    """The text names no period; the sentence says, in both languages, what would."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"Kỳ báo cáo “{text}” không đọc được; hãy ghi như 2026-11, 2026-Q4, 2026-H1, 2026-9M hoặc 2026. / "
+            f"The period “{text}” cannot be read; write it like 2026-11, 2026-Q4, 2026-H1, 2026-9M or 2026."
+        )
+        self.text = text
+
+
+class Span(StrEnum):
+    """How long a period is."""
+
+    MONTH = "month"
+    QUARTER = "quarter"
+    HALF = "half"
+    NINE_MONTHS = "nine-months"
+    YEAR = "year"
+
+
+def _closes_a_month(_: object, attribute: "attrs.Attribute[int]", day: int) -> None:
+    if not 1 <= day <= 28:
+        raise ValueError(f"{attribute.name}: {day}, expected 1 to 28")
+
+
+@attrs.frozen
+class CutOff:
+    """The day on which the next month's period begins, for the months from that of `since` on.
+
+    Day 1 means calendar months.  Days 29 to 31 do not exist in every month: ValueError.
+    """
+
+    day: int = attrs.field(validator=_closes_a_month)
+    since: date | None = None
+
+
+CUT_OFFS: tuple[CutOff, ...] = (CutOff(15),)  #: what KH 2023 and NĐ 09/2019 Điều 12 say; older circulars had the 25th
+
+#: Of each span, by its number: the month in which it ends, and of how many it consists.
+_LAST: Mapping[Span, Callable[[int], tuple[int, int]]] = {
+    Span.MONTH: lambda number: (number, 1),
+    Span.QUARTER: lambda number: (3 * number, 3),
+    Span.HALF: lambda number: (6 * number, 6),
+    Span.NINE_MONTHS: lambda _: (9, 9),
+    Span.YEAR: lambda _: (12, 12),
+}
+
+
+@attrs.frozen
+class Period:
+    """A reporting period; `first` and `last` are its days in Hà Nội, both inside it."""
+
+    text: str
+    span: Span
+    year: int
+    number: int  #: the month, quarter or half; 9 for nine months; 0 for the year
+    first: date
+    last: date
+
+    @property
+    def start(self) -> datetime:
+        """The first instant of the period, in UTC."""
+        return _midnight(self.first)
+
+    @property
+    def end(self) -> datetime:
+        """The first instant after the period, in UTC."""
+        return _midnight(self.last + _DAY)
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        """The months of which it consists, as text, the earliest first."""
+        last, many = _LAST[self.span](self.number)
+        return tuple(_text(self.year, month) for month in range(last - many + 1, last + 1))
+
+    def name(self, language: str = "vi") -> str:
+        """Return what a reader calls the period: `Quý IV năm 2026`, or in English `Quarter 4 of 2026`."""
+        vietnamese, english = self._names()
+        return english if language == "en" else vietnamese
+
+    def _names(self) -> tuple[str, str]:
+        year, number = self.year, self.number
+        match self.span:
+            case Span.MONTH:
+                return f"Tháng {number} năm {year}", f"{_MONTHS[number - 1]} {year}"
+            case Span.QUARTER:
+                return f"Quý {_ROMAN[number - 1]} năm {year}", f"Quarter {number} of {year}"
+            case Span.HALF if number == 1:
+                return f"6 tháng đầu năm {year}", f"First half of {year}"
+            case Span.HALF:
+                return f"6 tháng cuối năm {year}", f"Second half of {year}"
+            case Span.NINE_MONTHS:
+                return f"9 tháng đầu năm {year}", f"First nine months of {year}"
+            case Span.YEAR:
+                return f"Năm {year}", f"Year {year}"
+        assert_never(self.span)
+
+
+@attrs.frozen
+class Cuts:
+    """Where the period of each month ends: as the cut-off days say, but of a month that is closed as it was then."""
+
+    cut_offs: tuple[CutOff, ...] = CUT_OFFS
+    kept: Mapping[str, date] = attrs.field(
+        factory=dict
+    )  #: the first day after the period of a month, such as `2026-12`
+
+    def keeping(self, closed: Iterable[Period]) -> "Cuts":
+        """Return them with the days of the *closed* months, so that the month after goes on from them and the one before leads up to them."""
+        months = list(closed)
+        begins = {_text(month.year, month.number - 1): month.first for month in months}
+        ends = {month.text: month.last + _DAY for month in months}
+        return attrs.evolve(self, kept={**self.kept, **begins, **ends})
+
+    def end(self, year: int, month: int) -> date:
+        """Return the first day after the period of that month; 0 is the December before.  ValueError: no cut-off day is in force."""
+        year, month = (year, month) if month else (year - 1, 12)
+        known = self.kept.get(_text(year, month))
+        if known is not None:
+            return known
+        in_force = [
+            cut for cut in self.cut_offs if cut.since is None or (cut.since.year, cut.since.month) <= (year, month)
+        ]
+        if not in_force:
+            raise ValueError(f"no cut-off day is in force in {year}-{month:02d}")
+        day = max(in_force, key=lambda cut: cut.since or date.min).day
+        if day == 1:
+            return date(year + month // 12, month % 12 + 1, 1)
+        return date(year, month, day)
+
+
+CUTS = Cuts()  #: those of a province that says nothing and has closed nothing
+
+
+def parse(text: str, cuts: Cuts = CUTS) -> Period:
+    """Return the period that *text* names: `2026-11`, `2026-Q4`, `2026-H1`, `2026-9M` or `2026`.  PeriodUnreadable otherwise.
+
+    Its days are those of *cuts*; without them only what does not depend on days is to be used.
+    """
+    found = _TEXT.fullmatch(text.strip().upper())
+    if found is None:
+        raise PeriodUnreadable(text)
+    year = int(found["year"])
+    if found["month"]:
+        return _period(Span.MONTH, year, int(found["month"]), cuts)
+    if found["quarter"]:
+        return _period(Span.QUARTER, year, int(found["quarter"]), cuts)
+    if found["half"]:
+        return _period(Span.HALF, year, int(found["half"]), cuts)
+    if found["nine"]:
+        return _period(Span.NINE_MONTHS, year, 9, cuts)
+    return _period(Span.YEAR, year, 0, cuts)
+
+
+def containing(at: datetime, cuts: Cuts = CUTS) -> Period:
+    """Return the month whose period contains the instant *at*."""
+    day = at.astimezone(HANOI).date()
+    year, month = day.year, day.month
+    if day >= cuts.end(year, month):
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+    return _period(Span.MONTH, year, month, cuts)
+
+
+def following(month: Period, cuts: Cuts = CUTS) -> Period:
+    """Return the month after *month*; it begins where *cuts* say that this one ends."""
+    last = month.number == 12
+    return _period(Span.MONTH, month.year + last, 1 if last else month.number + 1, cuts)
+
+
+def _period(span: Span, year: int, number: int, cuts: Cuts) -> Period:
+    suffix = {
+        Span.MONTH: f"-{number:02d}",
+        Span.QUARTER: f"-Q{number}",
+        Span.HALF: f"-H{number}",
+        Span.NINE_MONTHS: "-9M",
+    }
+    last, many = _LAST[span](number)
+    return Period(
+        text=f"{year}{suffix.get(span, '')}",
+        span=span,
+        year=year,
+        number=number,
+        first=cuts.end(year, last - many),
+        last=cuts.end(year, last) - _DAY,
+    )
+
+
+def _text(year: int, month: int) -> str:
+    """Return what a month is written like; 0 is the December before."""
+    return f"{year}-{month:02d}" if month else f"{year - 1}-12"
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), HANOI).astimezone(UTC)

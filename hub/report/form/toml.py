@@ -1,0 +1,532 @@
+"""Forms written in TOML.  Knows the words a form may use and finds every mistake at once; does not know how to count.
+
+The vocabulary is closed: a form names rules, it never contains code.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+import attrs
+
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.report.form.form import (
+    MILESTONES,
+    MOST_SERIES,
+    WORKED_OUT,
+    Chart,
+    ChartKind,
+    Check,
+    Column,
+    Condition,
+    Empty,
+    Form,
+    Kind,
+    Late,
+    ManualLine,
+    Sorting,
+    Timing,
+    Wording,
+    attributes,
+)
+from hub.report.form.toml_table import Table
+from hub.services import of_adapters
+
+FOLDER = Path(__file__).parents[1] / "forms"
+
+#: The words of a column's rule, by kind.
+RULES: Mapping[Kind, tuple[str, ...]] = {
+    Kind.FLOW: ("milestones", "where", "unless", "within_hours", "by_due", "unmatched", "timing", "extended_by"),
+    Kind.STOCK: ("milestones", "furthest", "where", "unless", "due_passed", "extended_by", "without", "opening"),
+    Kind.PEAK: ("milestones", "where", "unless"),
+    Kind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
+    Kind.END: ("milestones", "where", "unless", "timing", "extended_by"),
+    Kind.TAKEN: ("form", "column"),
+    Kind.FORMULA: ("sum",),
+    Kind.RATIO: ("part", "whole", "empty"),
+    Kind.SCORE: ("of", "full_at", "points"),
+    Kind.TIME: ("milestones",),
+}
+#: The kinds that a form without a service has.
+DERIVED = WORKED_OUT | {Kind.TAKEN}
+_COLUMN = ("key", "kind", "group", "vi", "en")
+#: The kinds of rule that a column may have several of.
+_SEVERAL = frozenset({Kind.FLOW, Kind.STOCK, Kind.HAPPENING, Kind.END})
+_FORM = (
+    "id",
+    "service",
+    "by_day",
+    "number",
+    "late",
+    "due_working_days",
+    "first_number",
+    "since",
+    "until",
+    "title",
+    "basis",
+    "counted",
+    "parameters",
+    "progress",
+    "column",
+    "section",
+    "check",
+    "rule_set",
+    "rules",
+    "note",
+    "manual",
+    "chart",
+)
+
+_KEY = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+_TAKEN = ("unit", "name")  # they name the unit in a row of a report's JSON
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+def forms(
+    folder: Path = FOLDER, own: Path | None = None, rule_sets: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Form, ...]:
+    """Return the forms of *folder*, one a file, those of services that stand in an adapter's folder, and those of the province's *own*.
+
+    An own form takes the place of a shipped one of the same id wherever their dates meet.  *rule_sets*: which rule set is used,
+    by form.  Raises ConfigurationFault with the mistakes of all of them; OSError if unreadable.
+    """
+    found: list[Form] = []
+    mistakes: list[Mistake] = []
+    places = (folder, *(place / "forms" for _, place in of_adapters()))
+    shipped = [(path, False) for place in places for path in sorted(place.glob("*.toml"))]
+    added = [(path, True) for path in (sorted(own.glob("*.toml")) if own else ())]
+    mine: list[Form] = []
+    for path, is_own in added + shipped:
+        try:
+            form = read(path.read_bytes(), path.name)
+            if form.id in rule_sets:
+                form = read(by_rules(form.written, rule_sets[form.id]).encode(), path.name)
+        except ConfigurationFault as fault:
+            mistakes += fault.mistakes
+            continue
+        if not is_own and any(form.id == other.id and _meet(form, other) for other in mine):
+            continue
+        if any(form.id == other.id and _meet(form, other) for other in found):
+            mistakes.append(
+                Mistake(f"{path.name}: since", f"another form {form.id} is in force then", "dates that do not overlap")
+            )
+        found.append(form)
+        if is_own:
+            mine.append(form)
+    unknown = rule_sets.keys() - {form.id for form in found}
+    mistakes += (
+        Mistake(f"reports.rule_sets.{one}", "is no form", "one of: " + " ".join(sorted({form.id for form in found})))
+        for one in sorted(unknown)
+        if not mistakes
+    )
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    mistakes = [mistake for form in found for mistake in _takings(form, found)]
+    if mistakes:
+        raise ConfigurationFault(mistakes)
+    return tuple(found)
+
+
+def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
+    """Yield what *form* takes from other forms that they do not have: each of their versions that is in force with it must."""
+    for column in form.columns:
+        if column.taken is None:
+            continue
+        base, key = column.taken
+        versions = [other for other in others if other.id == base and _meet(form, other)]
+        kinds = {each.key: each.kind for other in versions for each in other.columns}
+        place = f"{form.id}: column {column.key}"
+        if not versions or any(other.bases for other in versions):
+            known = " ".join(sorted({other.id for other in others if not other.bases}))
+            yield Mistake(f"{place}: form", f"is {base!r}", f"a form that counts, in force then: {known}")
+        elif any(key not in {each.key for each in other.columns} for other in versions) or kinds[key] in _UNTAKEN:
+            fit = " ".join(sorted(each for each, kind in kinds.items() if kind not in _UNTAKEN))
+            yield Mistake(f"{place}: column", f"is {key!r}", f"a column of {base} that is a whole number: {fit}")
+
+
+#: What is no whole number, and so cannot be taken and added up.
+_UNTAKEN = frozenset({Kind.TIME, Kind.RATIO, Kind.SCORE})
+
+
+def by_rules(written: str, rule_set: str) -> str:
+    """Return the form *written* with its rule set *rule_set* chosen."""
+    return f"rules = {json.dumps(rule_set)}\n{written}"
+
+
+@lru_cache(maxsize=256)  # the same octets are the same form: a page asks for all of them each time
+def read(content: bytes, name: str) -> Form:
+    """Return the form that the TOML *content* says, by the rule set that its word `rules` chooses.
+
+    ConfigurationFault with every mistake, also of the rule sets that are not chosen, each path led by the file's *name*.
+    """
+    try:
+        text = content.decode()
+        words = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationFault([Mistake(name, str(error), "TOML in UTF-8")]) from error
+    table = Table(words, name)
+    sets = _rule_sets(table)
+    chosen = _chosen(table, sets)
+    form = attrs.evolve(_form(_changed(table, chosen)), written=text, rules_used=chosen.says if chosen else None)
+    if chosen is not None:  # it stands wherever the legal basis does
+        vi, en = f"{form.basis.vi}; {chosen.says.vi}", f"{form.basis.en}; {chosen.says.en}"
+        form = attrs.evolve(form, basis=Wording(vi, en))
+    if not table.mistakes:
+        for each in sets.values():
+            _ = _form(_changed(table, each))
+    if table.mistakes:
+        raise ConfigurationFault(table.mistakes)
+    return form
+
+
+@attrs.frozen
+class _RuleSet:
+    """Columns that take the place of others with their keys, or stand after others."""
+
+    says: Wording
+    columns: tuple[Mapping[str, object], ...]
+
+
+def _rule_sets(table: Table) -> dict[str, _RuleSet]:
+    found: dict[str, _RuleSet] = {}
+    sets = table.table("rule_set")
+    for name in sets.words:
+        entry = sets.table(name)
+        entry.only(("vi", "en", "column"))
+        changes = tuple(each.words for each in entry.tables("column"))
+        known = [column.words.get("key") for column in table.tables("column")]
+        for each in entry.tables("column"):
+            after, key = each.words.get("after"), each.words.get("key")
+            if after is not None and after not in known:
+                each.wrong("after", f"is {after!r}", "the key of a column")
+            if after is None and key not in known:
+                each.wrong("key", f"is {key!r}", "the key of a column whose place it takes, or `after`")
+            known.append(key)
+        found[name] = _RuleSet(_wording(entry, {}, alone=False), changes)
+    return found
+
+
+def _chosen(table: Table, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
+    if "rules" not in table:
+        return None
+    named = table.text("rules")
+    if named not in sets:
+        table.wrong("rules", f"is {named!r}", "one of the rule sets of this form: " + " ".join(sorted(sets)))
+    return sets.get(named)
+
+
+def _changed(table: Table, chosen: _RuleSet | None) -> Table:
+    """Return the form's table with the columns of the rule set *chosen*."""
+    if chosen is None:
+        return table
+    columns = [entry.words for entry in table.tables("column")]
+    for change in chosen.columns:
+        words = {word: value for word, value in change.items() if word != "after"}
+        keys = [column.get("key") for column in columns]
+        if "after" in change and change["after"] in keys:
+            columns.insert(keys.index(change["after"]) + 1, words)
+        elif words.get("key") in keys:
+            columns[keys.index(words.get("key"))] = words
+    return attrs.evolve(table, words={**table.words, "column": columns})
+
+
+def _form(table: Table) -> Form:
+    table.only(_FORM)
+    service = table.text("service") if "service" in table else ""
+    if service and service not in MILESTONES:
+        table.wrong("service", f"is {service!r}", "one of: " + " ".join(sorted(MILESTONES)))
+    milestones = MILESTONES.get(service)
+    parameters = table.numbers("parameters")
+    since, until = table.day("since"), table.day("until")
+    if since and until and since >= until:
+        table.wrong("until", f"is {until}", f"a day after {since}")
+    progress = table.table("progress")
+    progress.only(("steps", "final", "begins", "ends"))
+    steps = progress.lists("steps", milestones)
+    moving = [milestone for step in steps for milestone in step]
+    if len(moving) != len(set(moving)):
+        progress.wrong("steps", "has a milestone twice", "each milestone in one step")
+    columns = tuple(_column(entry, service, moving, parameters) for entry in table.tables("column"))
+    if not columns and "column" not in table:
+        table.wrong("column", "is missing", "at least one [[column]]")
+    _check_keys(table, columns)
+    begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
+    if any(column.kind is Kind.END for column in columns) and not (begins and ends):
+        progress.wrong(
+            "",
+            "lacks begins or ends",
+            "the milestones with which work begins and ends, for the columns of the kind end",
+        )
+    for column, entry in zip(columns, table.tables("column"), strict=False):
+        for rule in column.rules:
+            if column.kind is Kind.END and ends and not rule.milestones <= ends:
+                entry.wrong("milestones", "has one that is no end", "some of: " + " ".join(sorted(ends)))
+    return Form(
+        id=_key(table, "id"),
+        service=service,
+        title=_wording(table.table("title"), parameters),
+        basis=_wording(table.table("basis"), parameters),
+        counted=_wording(table.table("counted"), parameters),
+        since=since,
+        until=until,
+        by_day=table.flag("by_day"),
+        number=table.text("number") if "number" in table else "",
+        late=_one_of(table, "late", Late) or Late.NEXT,
+        due_working_days=table.number("due_working_days") if "due_working_days" in table else None,
+        first_number=table.number("first_number") if "first_number" in table else 1,
+        parameters=parameters,
+        steps=tuple(frozenset(step) for step in steps),
+        final=frozenset(progress.texts("final", moving)),
+        begins=begins,
+        ends=ends,
+        columns=columns,
+        sections=_sections(table, parameters),
+        checks=tuple(_check(entry, columns, parameters) for entry in table.tables("check")),
+        notes=tuple(_wording(entry, parameters) for entry in table.tables("note")),
+        manual=_manual(table, columns, parameters),
+        charts=tuple(_chart(entry, columns, parameters) for entry in table.tables("chart")),
+    )
+
+
+def _column(table: Table, service: str, moving: Sequence[str], parameters: Mapping[str, int]) -> Column:
+    named = table.text("kind")
+    kind = next((kind for kind in Kind if kind == named), None)
+    if named and kind is None:
+        table.wrong("kind", f"is {named!r}", "one of: " + " ".join(Kind))
+    if kind and (service == "") is not (kind in DERIVED) and kind not in WORKED_OUT:
+        fit = " ".join(sorted(DERIVED)) if service == "" else " ".join(sorted(set(Kind) - {Kind.TAKEN}))
+        table.wrong("kind", f"is {named!r}", f"one of: {fit}; a form without a service takes its numbers from others")
+    several = kind in _SEVERAL
+    if kind:
+        table.only(_COLUMN + RULES[kind] + (("also",) if several else ()))
+    column = attrs.evolve(
+        _rule(table, kind or Kind.FLOW, service, moving, parameters),
+        key=_key(table, "key"),
+        heading=_wording(table, parameters, alone=False),
+        group=_wording(table.table("group"), parameters) if "group" in table else None,
+        sum=table.texts("sum"),
+        taken=(table.text("form"), table.text("column")) if kind is Kind.TAKEN else None,
+        part=table.texts("part"),
+        whole=table.texts("whole"),
+        empty=_one_of(table, "empty", Empty) or Empty.NONE,
+        of=table.text("of") if kind is Kind.SCORE else "",
+        full_at=table.number("full_at") if kind is Kind.SCORE else 100,
+        points=table.number("points") if kind is Kind.SCORE else 0,
+    )
+    if kind and several:
+        rules = [_rule(entry, kind, service, moving, parameters, alone=True) for entry in table.tables("also")]
+        also = (attrs.evolve(each, key=column.key, heading=column.heading, group=column.group) for each in rules)
+        column = attrs.evolve(column, also=tuple(also))
+    if column.key in _TAKEN:
+        table.wrong("key", f"is {column.key!r}", "another key: this one names the unit of a row")
+    if kind is Kind.FORMULA and not column.sum:
+        table.wrong("sum", "names none", "the columns that are added up")
+    for word in ("part", "whole"):
+        if kind is Kind.RATIO and word not in table:
+            table.wrong(word, "is missing", "the columns of which the ratio is")
+    return column
+
+
+def _rule(
+    table: Table,
+    kind: Kind,
+    service: str,
+    moving: Sequence[str],
+    parameters: Mapping[str, int],
+    *,
+    alone: bool = False,
+) -> Column:
+    """Return a rule by which a column takes facts, *alone* in a table of its own; the column's key and words are not in it."""
+    if alone:
+        table.only(RULES[kind])
+    milestones = MILESTONES.get(service)
+    rule = Column(
+        key="",
+        kind=kind,
+        heading=Wording("", ""),
+        milestones=frozenset(table.texts("milestones", milestones)),
+        conditions=_conditions(table.table("where"), service, True)
+        + _conditions(table.table("unless"), service, False),
+        within_hours=table.text("within_hours") if "within_hours" in table else None,
+        by_due=table.flag("by_due"),
+        unmatched=table.flag("unmatched"),
+        timing=_one_of(table, "timing", Timing),
+        extended_by=frozenset(table.texts("extended_by", milestones)),
+        furthest=frozenset(table.texts("furthest", moving)),
+        due_passed=table.flag("due_passed") if "due_passed" in table else None,
+        opening=table.flag("opening"),
+        without=frozenset(table.texts("without", milestones)),
+        revised=table.texts("revised", attributes(service)),
+    )
+    if rule.within_hours and rule.within_hours not in parameters:
+        table.wrong("within_hours", f"is {rule.within_hours!r}", "a parameter of this form: " + " ".join(parameters))
+    if kind in {Kind.FLOW, Kind.PEAK, Kind.HAPPENING, Kind.END} and not rule.milestones:
+        table.wrong("milestones", "names none", "the milestones that are counted")
+    if rule.revised and len(rule.revised) != 3:
+        table.wrong("revised", f"names {len(rule.revised)}", "three attributes: the thing, its part, its revision")
+    if rule.without and kind is Kind.HAPPENING and not rule.revised:
+        table.wrong("without", "stands there without revised", "both, or neither")
+    if kind is Kind.STOCK and bool(rule.milestones) == bool(rule.furthest):
+        table.wrong("", "has neither or both of milestones and furthest", "one of the two")
+    return rule
+
+
+def _manual(table: Table, columns: Sequence[Column], parameters: Mapping[str, int]) -> tuple[ManualLine, ...]:
+    """Return the manual lines, whose keys are no columns'."""
+    found: list[ManualLine] = []
+    taken = {*_TAKEN, *(column.key for column in columns)}
+    for entry in table.tables("manual"):
+        entry.only(("key", "vi", "en"))
+        line = ManualLine(_key(entry, "key"), _wording(entry, parameters, alone=False))
+        if line.key in taken:
+            entry.wrong("key", f"is {line.key!r}", "a key that no column and no other line has")
+        taken.add(line.key)
+        found.append(line)
+    return tuple(found)
+
+
+def _sections(table: Table, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:
+    """Return the `[[section]]`s: only the last may be for all that is left."""
+    found: list[Sorting] = []
+    entries = list(table.tables("section"))
+    for place, entry in enumerate(entries, 1):
+        entry.only(("vi", "en", "starts"))
+        found.append(Sorting(_wording(entry, parameters, alone=False), entry.texts("starts")))
+        if not found[-1].starts and place < len(entries):
+            entry.wrong(
+                "starts", "names none", "how the units' names begin; only the last section takes all that is left"
+            )
+    return tuple(found)
+
+
+def _check(table: Table, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:
+    """Return a `[[check]]`: two sums, equal or one at most the other; of whole numbers, for others are rounded."""
+    table.only(("vi", "en", "left", "right", "before", "at_most"))
+    whole = [column.key for column in columns if column.kind not in _UNTAKEN]
+    check = Check(
+        says=_wording(table, parameters, alone=False),
+        left=table.texts("left", whole),
+        right=table.texts("right", whole),
+        before=table.flag("before"),
+        at_most=table.flag("at_most"),
+    )
+    for word in ("left",) if check.at_most else ("left", "right"):
+        if not getattr(check, word):
+            table.wrong(word, "names none", "the columns that are added up")
+    return check
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def _chart(table: Table, columns: Sequence[Column], parameters: Mapping[str, int]) -> Chart:
+    """Return one `[[chart]]`: its columns are numbers of the form; a share is one of counts, and has their whole."""
+    kind = _one_of(table, "kind", ChartKind)
+    if "kind" not in table:
+        table.wrong("kind", "is missing", "one of: " + " ".join(ChartKind))
+    share = kind is ChartKind.SHARE
+    table.only(("kind", "vi", "en", "columns", *(["of"] if share else [])))
+    unfit = _UNTAKEN if share else {Kind.TIME}
+    numbers = {column.key for column in columns if column.kind not in unfit}
+    chart = Chart(
+        kind=kind or ChartKind.TREND,
+        title=_wording(table, parameters, alone=False),
+        columns=table.texts("columns", numbers),
+        of=table.text("of") if share else None,
+    )
+    if not chart.columns or (len(chart.columns) > MOST_SERIES and not share):
+        table.wrong("columns", f"names {len(chart.columns)}", f"one to {MOST_SERIES} columns")
+    if chart.of and chart.of not in numbers:
+        table.wrong("of", f"is {chart.of!r}", "a column that is a number")
+    return chart
+
+
+def _one_of(table: Table, word: str, words: type[_Word]) -> _Word | None:
+    """Return the one of *words* that stands there; None when absent."""
+    if word not in table:
+        return None
+    named = table.text(word)
+    found = next((each for each in words if each == named), None)
+    if named and found is None:
+        table.wrong(word, f"is {named!r}", "one of: " + " ".join(words))
+    return found
+
+
+def _conditions(table: Table, service: str, holds: bool) -> tuple[Condition, ...]:
+    """Return the conditions of a `where` or `unless`: an attribute and its value, or a list of its values."""
+    known = attributes(service)
+    table.only(known)
+    found = []
+    for attribute, value in table.words.items():
+        kind = known.get(attribute)
+        values = value if isinstance(value, list) else [value]
+        if kind is None:
+            continue
+        if values and all(type(one) is kind for one in values):
+            found.append(Condition(attribute, frozenset(values), holds))
+        else:
+            table.wrong(
+                attribute, f"is {value!r}", f"{'true or false' if kind is bool else 'a text'}, or a list of such"
+            )
+    return tuple(found)
+
+
+def _check_keys(table: Table, columns: Sequence[Column]) -> None:
+    """Note keys used twice, columns worked out from what is none or no number, and formulas that count one twice or contain themselves."""
+    by_key = {column.key: column for column in reversed(columns)}
+    numbers = {column.key for column in columns if column.kind not in _UNTAKEN}
+    ratios = {column.key for column in columns if column.kind is Kind.RATIO}
+    for column, entry in zip(columns, table.tables("column"), strict=False):
+        if by_key[column.key] is not column and column.key:
+            entry.wrong("key", f"is {column.key!r}", "a key that no other column has")
+        for word in ("sum", "part", "whole"):
+            for summand in getattr(column, word):
+                if summand not in numbers:
+                    entry.wrong(word, f"has {summand!r}", "columns that are whole numbers")
+            if _twice(column.key, getattr(column, word), by_key):
+                entry.wrong(word, "adds a column up twice, or itself", "a sum of different columns")
+        if column.of and column.of not in ratios:
+            entry.wrong("of", f"is {column.of!r}", "a column that is a ratio")
+
+
+def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> bool:
+    """Tell whether the sum of *summands* has a column twice, or *key* itself."""
+    walked: list[str] = []
+    waiting = list(summands)
+    while waiting and len(walked) <= len(by_key):
+        walked.append(waiting.pop())
+        waiting += by_key[walked[-1]].sum if walked[-1] in by_key else ()
+    return len(walked) != len(set(walked)) or key in walked
+
+
+def _wording(table: Table, parameters: Mapping[str, int], *, alone: bool = True) -> Wording:
+    """Return the words `vi` and `en`, each `{parameter}` in them replaced by its value."""
+    if alone:
+        table.only(("vi", "en"))
+    said = {}
+    for language in ("vi", "en"):
+        text = table.text(language)
+        for place in _PLACE.findall(text):
+            if place not in parameters:
+                table.wrong(language, f"has {{{place}}}", "a parameter of this form: " + " ".join(parameters))
+        said[language] = _PLACE.sub(lambda found: str(parameters.get(found[1], found[0])), text)
+    return Wording(said["vi"], said["en"])
+
+
+def _key(table: Table, word: str) -> str:
+    text = table.text(word)
+    if text and not _KEY.fullmatch(text):
+        table.wrong(word, f"is {text!r}", "small letters, digits, _ and -, a letter first")
+    return text
+
+
+def _meet(one: Form, other: Form) -> bool:
+    """Whether the two are in force on a common day."""
+    return (one.since or date.min) < (other.until or date.max) and (other.since or date.min) < (one.until or date.max)

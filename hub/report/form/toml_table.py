@@ -1,0 +1,126 @@
+"""A table of a TOML file that takes note of what is wrong with it.  Knows types and places; does not know what the words mean.
+
+Each method returns the value, or an empty one after noting a mistake, so that one reading finds every mistake.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+
+import attrs
+
+from hub.domain.errors import Mistake
+
+
+@attrs.frozen
+class Table:
+    """One table: its words, where it stands, and the list that its mistakes are added to."""
+
+    words: Mapping[str, object]
+    name: str  #: of the file
+    path: str = ""
+    mistakes: list[Mistake] = attrs.field(factory=list)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.words
+
+    def wrong(self, word: str, found: str, expected: str) -> None:
+        """Note that *word* (or the table itself, for the empty word) is not as *expected*."""
+        place = ".".join(part for part in (self.path, word) if part)
+        self.mistakes.append(Mistake(f"{self.name}: {place}" if place else self.name, found, expected))
+
+    def only(self, words: Iterable[str]) -> None:
+        """Note every word that is not one of *words*."""
+        words = set(words)
+        for word in self.words:
+            if word not in words:
+                self.wrong(word, "is not a word of this table", "one of: " + " ".join(sorted(words)))
+
+    def text(self, word: str) -> str:
+        """Return a text that must be there and not be blank."""
+        value = self.words.get(word)
+        if isinstance(value, str) and value.strip():
+            return value
+        self.wrong(word, _shown(value), "a text")
+        return ""
+
+    def flag(self, word: str) -> bool:
+        """Return `true` or `false`; false when absent."""
+        value = self.words.get(word, False)
+        if isinstance(value, bool):
+            return value
+        self.wrong(word, _shown(value), "true or false")
+        return False
+
+    def day(self, word: str) -> date | None:
+        """Return a date, None when absent."""
+        value = self.words.get(word)
+        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+            return value
+        self.wrong(word, _shown(value), "a date such as 2026-01-01")
+        return None
+
+    def number(self, word: str) -> int:
+        """Return a whole number above zero that must be there; 1 when it is not."""
+        value = self.words.get(word)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+        self.wrong(word, _shown(value), "a whole number above 0")
+        return 1
+
+    def numbers(self, word: str) -> Mapping[str, int]:
+        """Return the table *word* of whole numbers above zero; empty when absent."""
+        table = self.table(word)
+        for key, value in table.words.items():
+            if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+                table.wrong(key, _shown(value), "a whole number above 0")
+        return {key: value for key, value in table.words.items() if isinstance(value, int)}
+
+    def texts(self, word: str, allowed: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Return a list of texts, each one of *allowed* if given and none twice; empty when absent."""
+        return self._texts(word, self.words.get(word, []), allowed)
+
+    def lists(self, word: str, allowed: Iterable[str] | None = None) -> tuple[tuple[str, ...], ...]:
+        """Return a list of lists of texts; empty when absent."""
+        value = self.words.get(word, [])
+        if not isinstance(value, list):
+            self.wrong(word, _shown(value), "a list of lists")
+            return ()
+        return tuple(self._texts(f"{word}[{number}]", entry, allowed) for number, entry in enumerate(value))
+
+    def table(self, word: str) -> "Table":
+        """Return the table *word*; an empty one when absent."""
+        value = self.words.get(word, {})
+        if not isinstance(value, dict):
+            self.wrong(word, _shown(value), "a table")
+            value = {}
+        return self._below(value, word)
+
+    def tables(self, word: str) -> Iterator["Table"]:
+        """Yield the tables `[[word]]`; none when absent."""
+        value = self.words.get(word, [])
+        entries = value if isinstance(value, list) else None
+        if entries is None or not all(isinstance(entry, dict) for entry in entries):
+            self.wrong(word, _shown(value), f"tables, each opened by [[{word}]]")
+            return
+        for number, entry in enumerate(entries):
+            yield self._below(entry, f"{word}[{number}]")
+
+    def _below(self, words: Mapping[str, object], word: str) -> "Table":
+        return Table(words, self.name, f"{self.path}.{word}" if self.path else word, self.mistakes)
+
+    def _texts(self, word: str, value: object, allowed: Iterable[str] | None) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            self.wrong(word, _shown(value), "a list of texts")
+            return ()
+        if len(value) != len(set(value)):
+            self.wrong(word, _shown(value), "each text once")
+        if allowed is not None:
+            allowed = set(allowed)
+            for entry in value:
+                if entry not in allowed:
+                    self.wrong(word, _shown(entry), "one of: " + " ".join(sorted(allowed)))
+        return tuple(value)
+
+
+def _shown(value: object) -> str:
+    return "is missing" if value is None else f"is {value!r}"

@@ -1,0 +1,211 @@
+"""The working days of public offices: which days are off, and deadlines counted in working days.  Knows no report, and not what day it is.
+
+The days themselves are data, `workdays.toml`, effective-dated; a province lays a file of its own over it.
+"""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+
+import attrs
+
+from hub.domain.errors import ConfigurationFault, Mistake
+from hub.report.form.form import Wording
+from hub.report.form.toml_table import Table
+
+FILE = Path(__file__).with_name("workdays.toml")
+
+_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ONE = timedelta(days=1)
+_LONGEST = 31  #: days that one entry may have: a year by mistake is told
+
+
+@attrs.frozen
+class Week:
+    """Which days of the week are off, from the day *since* on; 0 is Monday."""
+
+    since: date
+    off: frozenset[int]
+
+
+@attrs.frozen
+class Day:
+    """A day that is not as its week has it."""
+
+    worked: bool
+    says: Wording
+    sure: bool = True  #: whether it was announced
+
+
+@attrs.frozen
+class Due:
+    """The last day on which something is in time."""
+
+    day: date
+    sure: bool = True  #: False: it rests on a holiday that nobody has announced yet, and may move
+
+
+@attrs.frozen(kw_only=True)
+class Workdays:
+    """A calendar of working days."""
+
+    weeks: tuple[Week, ...]
+    days: Mapping[date, Day]
+    since: date  #: from here on it is known which days are off
+    until: date  #: half-open
+
+    def is_working(self, day: date) -> bool:
+        """Return whether offices work on *day*.  Outside the known years it is what the week says."""
+        found = self.days.get(day)
+        return found.worked if found is not None else day.weekday() not in self._off(day)
+
+    def add(self, day: date, number: int) -> date:
+        """Return the day that is *number* working days after *day*, which itself does not count whether it is one or not.
+
+        With 0, *day* itself.  ValueError for fewer.
+        """
+        if number < 0:
+            raise ValueError(f"{number} working days, expected 0 or more")
+        while number:
+            day += _ONE
+            number -= self.is_working(day)
+        return day
+
+    def between(self, first: date, last: date) -> int:
+        """Return how many working days there are after *first*, *last* included: `between(day, add(day, n)) == n`.
+
+        Below zero where *last* lies before *first*: as many as the other way round.
+        """
+        if last < first:
+            return -self.between(last, first)
+        return sum(self.is_working(first + _ONE * number) for number in range(1, (last - first).days + 1))
+
+    def is_sure(self, first: date, last: date) -> bool:
+        """Return whether all that is off after *first*, *last* included, is known for sure: within the known years, and announced."""
+        if first + _ONE < self.since or last >= self.until:
+            return False
+        return all(day.sure for at, day in self.days.items() if first < at <= last)
+
+    def due(self, day: date, number: int) -> Due:
+        """Return when what must come *number* working days after *day* is due."""
+        last = self.add(day, number)
+        return Due(last, self.is_sure(day, last))
+
+    def over(self, other: "Workdays") -> "Workdays":
+        """Return this calendar laid over *other*: its days and weeks hold where both say something, and the years of both are known."""
+        return Workdays(
+            weeks=(
+                *(week for week in other.weeks if week.since not in {mine.since for mine in self.weeks}),
+                *self.weeks,
+            ),
+            days={**other.days, **self.days},
+            since=min(self.since, other.since),
+            until=max(self.until, other.until),
+        )
+
+    def _off(self, day: date) -> frozenset[int]:
+        in_force = [week for week in self.weeks if week.since <= day]
+        return max(in_force, key=lambda week: week.since).off if in_force else frozenset()
+
+
+def workdays(own: Path | None = None) -> Workdays:
+    """Return the calendar that comes with the hub, with that of the file *own* laid over it.
+
+    Raises ConfigurationFault with every mistake of the file; OSError if unreadable.
+    """
+    return _shipped() if own is None else read(own.read_bytes(), own.name, _shipped()).over(_shipped())
+
+
+@cache
+def _shipped() -> Workdays:
+    return read(FILE.read_bytes(), FILE.name)
+
+
+def read(content: bytes, name: str, below: Workdays | None = None) -> Workdays:
+    """Return the calendar that the TOML *content* says; what it need not say it has from *below*, over which it will be laid.
+
+    Raises ConfigurationFault with every mistake, each path led by the file's *name*.
+    """
+    try:
+        words = tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationFault([Mistake(name, str(error), "TOML in UTF-8")]) from error
+    table = Table(words, name)
+    table.only(("known", "week", "off", "worked"))
+    since, until = _known(table, below)
+    weeks = tuple(_weeks(table))
+    if not weeks and below is None:
+        table.wrong("week", "is missing", "at least one [[week]]")
+    days: dict[date, Day] = {}
+    for entry, at, day in (*_off(table), *_worked(table)):
+        if at in days:
+            entry.wrong("", f"has {at}, which stands there already", "each day once")
+        days[at] = day
+    if table.mistakes:
+        raise ConfigurationFault(table.mistakes)
+    return Workdays(weeks=weeks, days=days, since=since, until=until)
+
+
+def _known(table: Table, below: Workdays | None) -> tuple[date, date]:
+    known = table.table("known")
+    known.only(("since", "until"))
+    since = known.day("since") or (below and below.since)
+    until = known.day("until") or (below and below.until)
+    for word, day in (("since", since), ("until", until)):
+        if day is None and word not in known:
+            known.wrong(word, "is missing", "a date such as 2026-01-01")
+    if since and until and since >= until:
+        known.wrong("until", f"is {until}", f"a day after {since}")
+    return since or date.min, until or date.max
+
+
+def _weeks(table: Table) -> Iterator[Week]:
+    starts: set[date] = set()
+    for entry in table.tables("week"):
+        entry.only(("since", "off"))
+        since, off = _must(entry, "since"), entry.texts("off", _WEEK)
+        if len(set(off)) == len(_WEEK):
+            entry.wrong("off", "has every day", "a day on which somebody works")
+        if since in starts:
+            entry.wrong("since", f"is {since}", "another day than that of every other week")
+        if since:
+            starts.add(since)
+            yield Week(since, frozenset(_WEEK.index(day) for day in off if day in _WEEK))
+
+
+def _off(table: Table) -> Iterable[tuple[Table, date, Day]]:
+    for entry in table.tables("off"):
+        entry.only(("first", "last", "vi", "en", "sure"))
+        first, last = _must(entry, "first"), entry.day("last")
+        day = Day(False, _says(entry), _sure(entry))
+        if first is None:
+            continue
+        length = ((last or first) - first).days + 1
+        if not 1 <= length <= _LONGEST:
+            entry.wrong("last", f"is {last}", f"{first} or one of the {_LONGEST - 1} days after it")
+            continue
+        yield from ((entry, first + _ONE * number, day) for number in range(length))
+
+
+def _worked(table: Table) -> Iterable[tuple[Table, date, Day]]:
+    for entry in table.tables("worked"):
+        entry.only(("day", "vi", "en", "sure"))
+        at, day = _must(entry, "day"), Day(True, _says(entry), _sure(entry))
+        if at is not None:
+            yield entry, at, day
+
+
+def _must(entry: Table, word: str) -> date | None:
+    if word not in entry:
+        entry.wrong(word, "is missing", "a date such as 2026-01-01")
+    return entry.day(word)
+
+
+def _says(entry: Table) -> Wording:
+    return Wording(entry.text("vi"), entry.text("en"))
+
+
+def _sure(entry: Table) -> bool:
+    return entry.flag("sure") if "sure" in entry else True

@@ -1,0 +1,59 @@
+"""The lines of a report's table in the order in which people read them.  Knows sections and what lines are called; no layout."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+
+from hub.report.counting.counting import Report, Row
+from hub.report.output.words import name, roman
+
+
+class Mark(StrEnum):
+    """What a line sums up."""
+
+    TOTAL = "total"
+    SECTION = "section"
+    UNIT = "unit"
+
+
+@attrs.frozen(kw_only=True)
+class Printed:
+    """One line of the table."""
+
+    mark: Mark
+    row: Row
+    number: str  #: `1`, of a section `I`; empty for the total
+    name: str
+    section: int = 0  #: the number of the section that it is, or is in; 0 for none
+
+
+def body(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[Printed, ...]:
+    """Return the total, then each section and its units, then the units that are in none; numbers begin anew in each section."""
+    total = Printed(mark=Mark.TOTAL, row=report.total, number="", name="Total" if language == "en" else "Tổng cộng")
+    lines, rows = [total], {row.unit: row for row in report.rows}
+
+    def add(found: list[Row], section: int = 0) -> None:
+        lines.extend(
+            Printed(mark=Mark.UNIT, row=row, number=str(place), name=name(row, names), section=section)
+            for place, row in enumerate(found, 1)
+        )
+
+    for place, section in enumerate(report.sections, 1):
+        heading = section.heading.say(language)
+        lines.append(Printed(mark=Mark.SECTION, row=section.total, number=roman(place), name=heading, section=place))
+        add([rows.pop(unit) for unit in section.units], place)
+    add(list(rows.values()))
+    return tuple(lines)
+
+
+def findings(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[str, ...]:
+    """Return a sentence for each finding: whose row, what is wrong, and the numbers of the columns as the headings have them."""
+    places = {column.key: place for place, column in enumerate(report.form.columns, report.form.first_number)}
+    total = "Total" if language == "en" else "Tổng cộng"
+    said = []
+    for finding in report.findings:
+        unit = total if finding.unit is None else f"{names.get(finding.unit, finding.unit)} ({finding.unit})"
+        columns = " ".join(f"({places[key]})" for key in finding.columns)
+        said.append(f"{unit}: {finding.said.say(language)}" + (f" {columns}" if columns else ""))
+    return tuple(said)

@@ -1,0 +1,164 @@
+"""What the charts of a report show, from the reports of several periods.  Knows which numbers go together; draws nothing.
+
+The table of the report remains the truth: a chart has no number that is not a cell of one of the reports, or a share of two.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import dropwhile
+
+import attrs
+
+from hub.report.counting.counting import Report
+from hub.report.form.form import Chart, ChartKind
+from hub.report.form.period import Period, parse
+from hub.report.output.words import name, number
+
+MOST_BARS = 20  #: units that a chart of shares shows; of more, those with the smallest shares
+MONTHS = 12  #: that a trend shows
+
+_HUNDREDTH = Decimal("0.01")
+
+
+@attrs.frozen
+class Series:
+    """The numbers of one column, in the order of the plot's labels; None where there is none."""
+
+    name: str
+    values: tuple[int | Decimal | None, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Plot:
+    """One chart, ready to be drawn."""
+
+    kind: ChartKind
+    title: str
+    labels: tuple[str, ...]
+    series: tuple[Series, ...]
+    said: str  #: all of it in words, for who does not see it
+
+    @property
+    def percent(self) -> bool:
+        """Whether the numbers are shares of a hundred."""
+        return self.kind is ChartKind.SHARE
+
+
+def plots(
+    report: Report, names: Mapping[str, str], others: Iterable[Report] = (), language: str = "vi"
+) -> tuple[Plot, ...]:
+    """Return the charts that the form of *report* asks for, as far as the numbers are there.
+
+    *others*: reports of the same unit by versions of the same form for other periods (`wanted`), in any order; one whose form lacks a
+    column of a chart is left out of it.  A trend begins with the first period of which anything was counted and needs two, a comparison
+    needs a year before with anything in it, a share a unit with a whole.
+    """
+    by_period = {each.period.text: each for each in (*others, report)}
+    monthly = [by_period[text] for text in months(report.period) if text in by_period]
+    before = by_period.get(year_before(report.period))
+
+    def plot(chart: Chart) -> Plot | None:
+        match chart.kind:
+            case ChartKind.TREND:
+                return _trend(chart, report, monthly, language)
+            case ChartKind.COMPARISON:
+                return _comparison(chart, report, before, language)
+            case ChartKind.SHARE:
+                return _share(chart, report, names, language)
+
+    return tuple(found for chart in report.form.charts if (found := plot(chart)) is not None)
+
+
+def wanted(report: Report) -> tuple[str, ...]:
+    """Return the periods, as text, whose reports the charts of *report* show beside its own, the earliest first."""
+    kinds = {chart.kind for chart in report.form.charts}
+    texts = list(months(report.period)) if ChartKind.TREND in kinds else []
+    texts += [year_before(report.period)] if ChartKind.COMPARISON in kinds else []
+    # Which days they have makes no difference to their order.
+    others = {text: parse(text) for text in texts if text != report.period.text}
+    return tuple(sorted(others, key=lambda text: (others[text].first, others[text].last)))
+
+
+def months(period: Period) -> tuple[str, ...]:
+    """Return the twelve months that end with *period*, as text, the earliest first."""
+    final = period.year * 12 + int(period.months[-1][5:]) - 1
+    return tuple(f"{place // 12}-{place % 12 + 1:02d}" for place in range(final - MONTHS + 1, final + 1))
+
+
+def year_before(period: Period) -> str:
+    """Return the same period a year earlier, as text."""
+    return period.text.replace(str(period.year), str(period.year - 1), 1)
+
+
+def _trend(chart: Chart, report: Report, reports: Sequence[Report], language: str) -> Plot | None:
+    begun = dropwhile(_is_empty, reports)  # before anything was counted there is no trend
+    shown = [each for each in begun if set(chart.columns) <= set(each.total.numbers)]
+    if len(shown) < 2:
+        return None
+    series = tuple(
+        Series(_heading(report, key, language), tuple(each.total.numbers[key] for each in shown))
+        for key in chart.columns
+    )
+    labels = tuple(f"{each.period.number:02d}/{each.period.year}" for each in shown)
+    return _plot(chart, labels, series, language)
+
+
+def _comparison(chart: Chart, report: Report, before: Report | None, language: str) -> Plot | None:
+    if before is None or _is_empty(before) or not set(chart.columns) <= set(before.total.numbers):
+        return None
+    series = tuple(
+        Series(each.period.name(language), tuple(each.total.numbers[key] for key in chart.columns))
+        for each in (before, report)
+    )
+    return _plot(chart, tuple(_heading(report, key, language) for key in chart.columns), series, language)
+
+
+def _share(chart: Chart, report: Report, names: Mapping[str, str], language: str) -> Plot | None:
+    """Show what *columns* are of *of* in each unit that has any, the largest first."""
+    shares: list[tuple[Decimal, str]] = []
+    for row in report.rows:
+        whole, parts = row.numbers[chart.of or ""], [row.numbers[key] for key in chart.columns]
+        if whole:
+            part = sum(Decimal(part or 0) for part in parts)
+            shares.append(((Decimal(100) * part / whole).quantize(_HUNDREDTH, ROUND_HALF_UP), name(row, names)))
+    if not shares:
+        return None
+    shares.sort(key=lambda share: -share[0])
+    title = chart.title.say(language)
+    if len(shares) > MOST_BARS:
+        many = number(len(shares), language)
+        title += (
+            f" (the {MOST_BARS} smallest of {many})"
+            if language == "en"
+            else f" ({MOST_BARS} đơn vị thấp nhất trong {many})"
+        )
+        shares = shares[-MOST_BARS:]
+    series = Series("%", tuple(share for share, _ in shares))
+    return _plot(chart, tuple(unit for _, unit in shares), (series,), language, title)
+
+
+def _is_empty(report: Report) -> bool:
+    """Whether nothing at all was counted."""
+    return not any(report.total.numbers.values()) and not any(report.total.times.values())
+
+
+def _plot(chart: Chart, labels: tuple[str, ...], series: tuple[Series, ...], language: str, title: str = "") -> Plot:
+    sentences = []
+    for each in series:
+        pairs = "; ".join(
+            f"{label} {number(value, language)}" for label, value in zip(labels, each.values, strict=True)
+        )
+        sentences.append(f"{each.name}: {pairs}.")
+    return Plot(
+        kind=chart.kind,
+        title=title or chart.title.say(language),
+        labels=labels,
+        series=series,
+        said=" ".join(sentences),
+    )
+
+
+def _heading(report: Report, key: str, language: str) -> str:
+    column = report.form.column(key)
+    heading = column.heading.say(language)
+    return heading if column.group is None else f"{column.group.say(language)}: {heading}"

@@ -1,0 +1,53 @@
+"""A report in each format it can be had in, by the format's name.  Knows which there are; each is written elsewhere.
+
+The libraries of workbooks and printed pages are large: they are loaded when one is asked for.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from hub.report.counting.counting import Report
+from hub.report.counting.evidence import Line, Listed, Summary
+from hub.report.output import outputs
+from hub.report.output.charts import Plot
+from hub.report.signed import sealed
+from hub.security.certificates import Signer
+
+
+def write(
+    kind: str,
+    report: Report,
+    names: Mapping[str, str],
+    lines: Sequence[Line] | Listed | Summary | str,
+    language: str,
+    identity: Signer | None,
+    *,
+    receiver: str = "",
+    charts: Iterable[Plot] = (),
+) -> bytes:
+    """Return *report* as `csv`, `html`, `json`, `pdf`, `xlsx` or `xml`; *lines* are its evidence, which the last three tell of, or for
+    `pdf` and `xlsx` its SHA-256 alone.
+
+    XML is sealed by *identity* (None: for no XML), the hub's own key, which vouches for the numbers and for no person.  *charts* stand in html, pdf and
+    xlsx.  Raises Unready when it cannot be sealed now; KeyError for another format.
+    """
+    match kind:
+        case "json":
+            return (outputs.as_json(report, names).rstrip("\n") + "\n").encode()
+        case "html":
+            return outputs.as_html(report, names, language, receiver=receiver, charts=charts).encode()
+        case "csv":
+            return outputs.as_csv(report, names, language)
+        case "xlsx":
+            from hub.report.output.workbook import as_xlsx
+
+            assert not isinstance(lines, Summary)
+            return as_xlsx(report, names, lines, language, receiver=receiver, charts=tuple(charts))
+        case "pdf":
+            from hub.report.output.pdf import as_pdf
+
+            return as_pdf(report, names, lines, language, receiver=receiver, charts=tuple(charts))
+        case "xml":
+            assert not isinstance(lines, str)
+            assert identity is not None
+            return sealed.seal(report, names, lines, identity)
+    raise KeyError(kind)

@@ -1,0 +1,175 @@
+"""How a report is written: CSV, HTML and JSON with the same numbers.  Knows languages and layouts; does not count.
+
+Every output takes the names of units by code; a unit without one is called by its code.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+
+import attrs
+import jinja2
+from markupsafe import Markup
+
+from hub.domain.local_time import HANOI
+from hub.report.counting.counting import Report, Row
+from hub.report.form.form import Column, Form, Kind
+from hub.report.output import svg
+from hub.report.output.body import Mark, body, findings
+from hub.report.output.charts import Plot
+from hub.report.output.words import FORMULA, day, due, groups, moment, name, number, sums
+
+
+def as_json(report: Report, names: Mapping[str, str]) -> str:
+    """Return one JSON object on one line; the keys are in docs/reference/reports.md.  Times are ISO 8601 in UTC."""
+    form, period = report.form, report.period
+    content = {
+        "unit": report.total.unit,
+        "name": name(report.total, names),
+        "form": form.id,
+        "number": form.number or None,
+        "title": attrs.asdict(form.title),
+        "basis": attrs.asdict(form.basis),
+        "counted": attrs.asdict(form.counted),
+        "parameters": dict(form.parameters),
+        "period": {
+            "text": period.text,
+            "from": period.first.isoformat(),
+            "to": period.last.isoformat(),
+            "start": period.start.isoformat(),
+            "end": period.end.isoformat(),
+            "ended": report.ended,
+        },
+        "due": None if report.due is None else {"day": report.due.day.isoformat(), "sure": report.due.sure},
+        "made_at": report.made_at.isoformat(),
+        "columns": [
+            {
+                "key": column.key,
+                "vi": column.heading.vi,
+                "en": column.heading.en,
+                "group": None if column.group is None else attrs.asdict(column.group),
+                "kind": column.kind.value,
+                "sum": list(column.sum),
+            }
+            for column in form.columns
+        ],
+        "total": _plain(report.total, form),
+        "sections": [
+            {**attrs.asdict(section.heading), "units": list(section.units), "total": _plain(section.total, form)}
+            for section in report.sections
+        ],
+        "findings": [
+            {
+                "unit": finding.unit,
+                **attrs.asdict(finding.said),
+                "columns": list(finding.columns),
+                "numbers": [finding.left, finding.right],
+            }
+            for finding in report.findings
+        ],
+        "rows": [{"unit": row.unit, "name": name(row, names), **_plain(row, form)} for row in report.rows],
+    }
+    return json.dumps(content, ensure_ascii=False)
+
+
+def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> bytes:
+    """Return CSV (RFC 4180) in UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8: headings, total, a row a section and a unit.
+
+    Numbers are bare digits, times are Hà Nội's.  A text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
+    english = language == "en"
+    lead = (
+        ["No.", "Period", "From", "To", "Unit code", "Unit"]
+        if english
+        else ["STT", "Kỳ báo cáo", "Từ ngày", "Đến ngày", "Mã đơn vị", "Đơn vị"]
+    )
+    period = [report.period.name(language), report.period.first.isoformat(), report.period.last.isoformat()]
+    written = StringIO()
+    table = csv.writer(written)
+    table.writerow([_safe(heading) for heading in lead + [_full(column, language) for column in report.form.columns]])
+    for line in body(report, names, language):
+        total, row = line.mark is Mark.TOTAL, line.row
+        texts = [_safe(text) for text in (*period, row.unit, name(row, names) if total else line.name)]
+        table.writerow(
+            [line.name if total else line.number, *texts, *(_cell(row, column) for column in report.form.columns)]
+        )
+    return b"\xef\xbb\xbf" + written.getvalue().encode()
+
+
+def as_html(
+    report: Report,
+    names: Mapping[str, str],
+    language: str = "vi",
+    *,
+    receiver: str = "",
+    charts: Iterable[Plot] = (),
+    link: Callable[[str | None, str], str | None] | None = None,
+) -> str:
+    """Return one page of HTML that asks nothing of the network and runs nothing: to read, and to print on A4 across.
+
+    *receiver*: whom the report goes to; without one there is room to write it.  *link*: where a cell opens, of a unit (None: the
+    total) and a column's key; None where it opens nowhere.
+    """
+    language = "en" if language == "en" else "vi"
+    return _TEMPLATES.get_template("report.html.jinja").render(
+        report=report,
+        form=report.form,
+        period=report.period,
+        names=names,
+        language=language,
+        groups=groups(report.form.columns),
+        sums=sums(report.form),
+        receiver=receiver,
+        due=due(report, language),
+        charts=[Markup(svg.draw(plot, language, f"chart-{place}")) for place, plot in enumerate(charts, 1)],  # noqa: S704
+        link=link,
+        lines=body(report, names, language),
+        findings=findings(report, names, language),
+    )
+
+
+def _plain(row: Row, form: Form) -> dict[str, int | float | str | None]:
+    plain: dict[str, int | float | str | None] = {}
+    for column in form.columns:
+        if column.kind is Kind.TIME:
+            at = row.times[column.key]
+            plain[column.key] = None if at is None else at.isoformat()
+        else:
+            plain[column.key] = _bare(row.numbers[column.key])
+    return plain
+
+
+def _bare(value: int | Decimal | None) -> int | float | None:
+    """Return a number as JSON writes it: two decimals survive as a float, which is written as short as it can be."""
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _cell(row: Row, column: Column) -> int | Decimal | str:
+    if column.kind is not Kind.TIME:
+        value: int | Decimal | None = row.numbers[column.key]
+        return "" if value is None else value
+    at = row.times[column.key]
+    return "" if at is None else f"{at.astimezone(HANOI):%Y-%m-%d %H:%M:%S}"
+
+
+def _full(column: Column, language: str) -> str:
+    heading = column.heading.say(language)
+    return heading if column.group is None else f"{column.group.say(language)}: {heading}"
+
+
+def _safe(text: str) -> str:
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {"number": number, "day": day, "moment": moment}
+_TEMPLATES.globals["TIME"] = Kind.TIME

@@ -1,0 +1,291 @@
+"""A report as a PDF: the pages that an official reads, signs and keeps; tagged, PDF/A-2a and PDF/UA-1.
+
+Knows which text stands where and how wide a column must be; `report.typ` lays it out.  Counts nothing, asks nothing of the machine:
+the fonts are the project's own, the date is the report's, so the same report is the same file to the byte.
+"""
+
+import json
+import struct
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from hub.report.counting import evidence
+from hub.report.counting.counting import Report
+from hub.report.counting.evidence import Hashed, Line
+from hub.report.form.form import Column
+from hub.report.output import svg
+from hub.report.output.body import Mark, body, findings
+from hub.report.output.charts import Plot
+from hub.report.output.words import day, due, groups, moment, name, shown, sums
+
+if TYPE_CHECKING:
+    from typst import Fonts
+
+_HERE = Path(__file__).parent
+_FONTS = _HERE.parent / "fonts"
+_FACES = tuple(_FONTS / f"LiberationSerif-{face}.ttf" for face in ("Regular", "Bold", "Italic"))
+_PAPERS = ((297, 210), (420, 297), (594, 420))  #: A4, A3 and A2 across, in millimetres
+_MARGIN = 20  # millimetres, left and right together
+_POINT = 25.4 / 72  # millimetres
+_LARGEST, _SMALLEST = 10.0, 5.6  # points
+_LETTER, _THIN, _WIDE = 0.52, 0.3, 0.8  # of the size: a digit or letter, a sign or thin letter, a wide one
+_SIDES = 4.0  # points beside the text of a cell
+_ORDER, _NAME = 22.0, 105.0  # points for the number of a row, and at least for the name of its unit
+_SHARE = 0.4  # of the room to spare, for the names
+_LONGEST = 18  #: letters that a word may have before a line may break in it
+_KEPT = 10  #: compilations for which typst keeps what one made
+_NO_GLYPH = "□"
+_BREAK = "\u200b"
+
+
+def as_pdf(
+    report: Report,
+    names: Mapping[str, str],
+    lines: Sequence[Line] | Hashed | str,
+    language: str = "vi",
+    *,
+    receiver: str = "",
+    charts: Iterable[Plot] = (),
+) -> bytes:
+    """Return the PDF; *lines* are the evidence, of which it states the number and the SHA-256, or that SHA-256 alone.
+
+    *receiver*: whom the report goes to, as people call it; without one there is room to write it.  A character that the fonts do not
+    have is shown as □; every text is a text, whatever stands in it.  RuntimeError (of typst) would be a mistake of ours.
+    """
+    import typst
+
+    pages = _Pages(report, names, "en" if language == "en" else "vi")
+    written = typst.compile(
+        _HERE / "report.typ",
+        root=_HERE,
+        font_paths=_fonts(),
+        format="pdf",
+        sys_inputs={"report": json.dumps(pages.given(lines, receiver, charts), ensure_ascii=False)},
+        pdf_standards=["a-2a", "ua-1"],
+    )
+    _forget()
+    return written
+
+
+def printable(text: str) -> str:
+    """Return *text* in NFC, on one line, as the fonts can show it; where it would be too wide for a line, a line may break in it."""
+    known = _glyphs()
+    plain = unicodedata.normalize("NFC", text)
+    plain = "".join(each if ord(each) in known else " " if each.isspace() else _NO_GLYPH for each in plain)
+    return " ".join(_breakable(word) for word in plain.split(" "))
+
+
+@attrs.frozen
+class _Pages:
+    """What the pages of a report in one language say."""
+
+    report: Report
+    names: Mapping[str, str]
+    language: str
+
+    def t(self, vi: str, en: str) -> str:
+        return en if self.language == "en" else vi
+
+    def given(self, lines: Sequence[Line] | Hashed | str, receiver: str, charts: Iterable[Plot]) -> dict[str, Any]:
+        """Return what `report.typ` is given: texts in the order in which they stand."""
+        report, t = self.report, self.t
+        form, period = report.form, report.period
+        unit, title = printable(name(report.total, self.names)), printable(form.title.say(self.language))
+        digest = lines if isinstance(lines, str) else evidence.digest(lines)
+        made, called = report.made_at.astimezone(UTC), period.name(self.language)
+        at = f"{moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}"
+        until = t("Kỳ chưa kết thúc: số liệu tính đến", "The period has not ended: numbers as of")
+        rows = self._rows()
+        paper, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
+        return {
+            "language": self.language,
+            "region": t("VN", "GB"),
+            "title": f"{title}, {unit}, {called}",
+            "author": t("Trục liên thông", "The interconnection hub"),
+            "description": f"{form.id} {report.total.unit} {period.text}; SHA-256 {digest}",
+            "date": {
+                "year": made.year, "month": made.month, "day": made.day,
+                "hour": made.hour, "minute": made.minute, "second": made.second,
+            },
+            "words": {
+                "number": f"{t('Biểu số', 'Form')}: {printable(form.called)}",
+                "reporting": f"{t('Đơn vị báo cáo', 'Reporting unit')}:",
+                "receiving": f"{t('Đơn vị nhận báo cáo', 'Receiving unit')}:",
+                "notes": t("Ghi chú", "Notes"),
+                "findings": t("Kết quả kiểm tra số liệu", "Findings of the checks"),
+                "charts": t("Biểu đồ", "Charts"),
+                "page": t("Trang", "Page"),
+            },
+            "heading": title,
+            "basis": printable(form.basis.say(self.language)),
+            "unit": unit,
+            "code": f"{t('Mã định danh', 'Agency code')}: {printable(report.total.unit)}",
+            "receiver": printable(receiver) or "." * 30,
+            "period": f"{t('Kỳ báo cáo', 'Period')}: {called} ({t('từ ngày', 'from')} {day(period.first)} {t('đến hết ngày', 'to')} {day(period.last)})",
+            "due": printable(due(report, self.language)),
+            "open": "" if report.ended else f"{until} {moment(report.made_at)}",
+            "counted": f"{t('Đơn vị tính', 'Unit of count')}: {printable(form.counted.say(self.language))}",
+            "paper": paper,
+            "size": size,
+            "widths": widths,
+            "headings": self._headings(),
+            "places": [_after_signs(place) for place in sums(form)],
+            "kinds": [column.kind.value for column in form.columns],
+            "rows": rows,
+            "findings": [printable(each) for each in findings(report, self.names, self.language)],
+            "notes": [printable(note.say(self.language)) for note in form.notes],
+            "made": f"{t('Trục liên thông lập lúc', 'Made by the interconnection hub at')} {at}. {t('Căn cứ số liệu', 'Evidence')}"
+            f"{self._facts(lines)}: SHA-256 {digest}",
+            "footer": f"{printable(form.id)} · {printable(report.total.unit)} · {called} · {moment(report.made_at)} · SHA-256 {digest[:16]}…",
+            "people": [
+                {"who": t("Người lập biểu", "Prepared by"), "how": t("(Ký, ghi rõ họ tên)", "(Signature and full name)")},
+                {
+                    "who": t("Thủ trưởng đơn vị", "Head of the unit"),
+                    "how": t("(Ký, ghi rõ họ tên, đóng dấu)", "(Signature, full name and seal)"),
+                },
+            ],
+            "charts": [self._chart(plot, place) for place, plot in enumerate(charts, 1)],
+        }  # fmt: skip
+
+    def _chart(self, plot: Plot, place: int) -> dict[str, str]:
+        spelled = attrs.evolve(
+            plot,
+            title=printable(plot.title),
+            labels=tuple(printable(label) for label in plot.labels),
+            series=tuple(attrs.evolve(each, name=printable(each.name)) for each in plot.series),
+        )
+        drawn = svg.draw(spelled, self.language, f"chart-{place}")
+        return {"svg": drawn, "alt": f"{spelled.title}. {printable(plot.said)}"}
+
+    def _facts(self, lines: Sequence[Line] | Hashed | str) -> str:
+        return "" if isinstance(lines, str) else f" ({len(lines)} {self.t('kết quả ghi nhận', 'facts')})"
+
+    def _headings(self) -> list[list[dict[str, Any]]]:
+        """Return the two rows of headings; those of no group go through both, the lead through the numbers below too."""
+        columns = self.report.form.columns
+        upper = [_cell(self.t("STT", "No."), rows=3), _cell(self.t("Đơn vị", "Unit"), rows=3)]
+        for column, length in groups(columns):
+            if column.group is None:
+                upper.append(_cell(column.heading.say(self.language), rows=2))
+            else:
+                upper.append(_cell(column.group.say(self.language), columns=length))
+        lower = [_cell(column.heading.say(self.language)) for column in columns if column.group is not None]
+        return [upper, lower] if lower else [[{**cell, "rows": min(cell["rows"], 2)} for cell in upper]]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        columns, rows = self.report.form.columns, []
+        for line in body(self.report, self.names, self.language):
+            said = {"mark": line.mark.value, "number": line.number, "name": printable(line.name)}
+            code = printable(line.row.unit) if line.mark is Mark.UNIT else ""
+            rows.append({**said, "code": code, "cells": [shown(line.row, column, self.language) for column in columns]})
+        return rows
+
+
+def _cell(text: str, *, columns: int = 1, rows: int = 1) -> dict[str, Any]:
+    return {"text": printable(text), "columns": columns, "rows": rows}
+
+
+def _fit(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], language: str
+) -> tuple[tuple[int, int], float, list[float]]:
+    """Return the smallest paper on which the table is legible, the size of its letters, and the width of each column in points.
+
+    A table that is too wide for the largest paper is set as small as it must be.
+    """
+    ems = [
+        max(_ems("0000"), *(_ems(row[place].split(" ")[0]) for row in rows), _longest_word(column, language))
+        for place, column in enumerate(columns)
+    ]
+    paper, size, room = _PAPERS[0], 0.0, 0.0
+    for paper in _PAPERS:
+        room = (paper[0] - _MARGIN) / _POINT - _ORDER
+        size = (room - _NAME - _SIDES * len(columns)) / sum(ems)
+        if size >= _SMALLEST:
+            break
+    size = max(1.0, min(_LARGEST, size))
+    needed = [each * size + _SIDES for each in ems]
+    spare = max(0.0, room - _NAME - sum(needed))
+    of_name = _NAME + spare * _SHARE
+    stretch = (room - of_name) / sum(needed)
+    return paper, round(size, 2), [round(each, 2) for each in (_ORDER, of_name, *(each * stretch for each in needed))]
+
+
+def _longest_word(column: Column, language: str) -> float:
+    """Return how wide the longest word of the heading is, in the size of the cells."""
+    words = column.heading.say(language).split()
+    return 1.05 * max((_ems(word[:_LONGEST]) for word in words), default=0.0)
+
+
+def _ems(text: str) -> float:
+    """Return about how wide *text* is in bold, in sizes of its letters."""
+    return sum(
+        _THIN if each in ".,:()'/|ijltfr " else _WIDE if each in "mwMW" or each.isupper() else _LETTER for each in text
+    )
+
+
+def _after_signs(place: str) -> str:
+    """Let a line break in `(3)=(1)+(2)`."""
+    return place.replace("=", f"={_BREAK}").replace("+", f"+{_BREAK}")
+
+
+def _breakable(word: str) -> str:
+    return _BREAK.join(word[start : start + _LONGEST] for start in range(0, len(word), _LONGEST)) or word
+
+
+def _forget() -> None:
+    """Let typst drop what it keeps of a document for the compilations after it: hundreds of megabytes of a large one."""
+    import typst
+
+    for _ in range(_KEPT + 1):
+        typst.compile(b"", font_paths=_fonts(), format="svg")
+
+
+@cache
+def _fonts() -> "Fonts":
+    """Return the project's own faces, and no others: not the machine's, nor those inside typst."""
+    from typst import Fonts
+
+    fonts = Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(_FONTS)])
+    if len(fonts.fonts()) != len(_FACES):  # typst would leave the text out without a word
+        raise RuntimeError(f"not the fonts of a report: {_FONTS}")
+    return fonts
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Return the characters that every face has: a PDF/A may show no other."""
+    held = [_mapped(face.read_bytes()) for face in _FACES]
+    return frozenset(
+        code for code in frozenset.intersection(*held) if unicodedata.category(chr(code))[0] not in "CZ"
+    ) | {0x20}
+
+
+def _mapped(font: bytes) -> frozenset[int]:
+    """Return the characters that a TrueType font maps to glyphs, by its Windows Unicode table (`cmap`, format 4)."""
+    tables = struct.unpack_from(">H", font, 4)[0]
+    records = [struct.unpack_from(">4sLLL", font, 12 + 16 * place) for place in range(tables)]
+    start = next(offset for tag, _, offset, _ in records if tag == b"cmap")
+    many = struct.unpack_from(">H", font, start + 2)[0]
+    encodings = [struct.unpack_from(">HHL", font, start + 4 + 8 * place) for place in range(many)]
+    base = start + next(offset for platform, encoding, offset in encodings if (platform, encoding) == (3, 1))
+    many = struct.unpack_from(">H", font, base + 6)[0] // 2
+    ends, begins, deltas, offsets = (
+        struct.unpack_from(f">{many}H", font, base + 14 + place)
+        for place in (0, 2 * many + 2, 4 * many + 2, 6 * many + 2)
+    )
+    found = set()
+    for place, (first, last, delta, offset) in enumerate(zip(begins, ends, deltas, offsets, strict=True)):
+        for code in range(first, last + 1):
+            glyph = code
+            if offset:  # from where it stands itself
+                here = base + 16 + 6 * many + 2 * place
+                glyph = struct.unpack_from(">H", font, here + offset + 2 * (code - first))[0]
+            if glyph and (glyph + delta) % 65536:
+                found.add(code)
+    return frozenset(found)

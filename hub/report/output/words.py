@@ -1,0 +1,96 @@
+"""The words of a report as its readers write them: numbers, days, moments, names, headings.  Knows languages; no layout and no file."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import groupby
+
+from hub.domain.local_time import HANOI
+from hub.report.counting.counting import Report, Row
+from hub.report.form.form import Column, Form, Kind
+
+#: What makes a spreadsheet take a text for a formula, the full-width forms included.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
+
+NONE = "–"  #: a time or a number that there is none of
+
+_ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
+_SWAPPED = str.maketrans(".,", ",.")
+
+
+def number(value: int | Decimal | None, language: str = "vi") -> str:
+    """Write a number as people of *language* do: `1.234.567` and `12,34`, in English `1,234,567` and `12.34`; `–` for none."""
+    if value is None:
+        return NONE
+    written = f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"
+    return written if language == "en" else written.translate(_SWAPPED)
+
+
+def shown(row: Row, column: Column, language: str = "vi") -> str:
+    """Return a cell as people are shown it; `–` for a time that there is none of."""
+    if column.kind is Kind.TIME:
+        at = row.times[column.key]
+        return NONE if at is None else moment(at)
+    return number(row.numbers[column.key], language)
+
+
+def day(value: date) -> str:
+    """Write a date as dd/MM/yyyy."""
+    return f"{value:%d/%m/%Y}"
+
+
+def moment(value: datetime) -> str:
+    """Write an instant as dd/MM/yyyy HH:mm in Hà Nội."""
+    return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M}"
+
+
+def due(report: Report, language: str = "vi") -> str:
+    """Return when *report* must be handed in, as a sentence; empty where its form does not say."""
+    if report.due is None:
+        return ""
+    english, last = language == "en", day(report.due.day)
+    said = f"To be handed in by {last}" if english else f"Hạn gửi báo cáo: {last}"
+    if report.due.sure:
+        return said
+    return said + (
+        " (may move: holidays not announced yet)" if english else " (có thể đổi: lịch nghỉ chưa được thông báo)"
+    )
+
+
+def name(row: Row, names: Mapping[str, str]) -> str:
+    """Return what the unit of *row* is called."""
+    return names.get(row.unit, row.unit)
+
+
+def roman(value: int) -> str:
+    """Write a number from 1 on as sections are numbered: `IV`."""
+    written = ""
+    for worth, letters in _ROMAN:
+        written += letters * (value // worth)
+        value %= worth
+    return written
+
+
+def groups(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
+    """Return the first column of each run of columns with one group heading, and its length; 0 for a column without a group."""
+    runs: list[tuple[Column, int]] = []
+    for group, members in groupby(columns, key=lambda column: column.group):
+        found = list(members)
+        runs += [(column, 0) for column in found] if group is None else [(found[0], len(found))]
+    return runs
+
+
+def sums(form: Form) -> list[str]:
+    """Return what stands under the headings, as official forms have it: `(3)`, `(7)=(8)+(9)`, `(10)=(8)/(7)`."""
+    numbers = {column.key: f"({place})" for place, column in enumerate(form.columns, form.first_number)}
+    return [numbers[column.key] + _rule(column, numbers) for column in form.columns]
+
+
+def _rule(column: Column, numbers: Mapping[str, str]) -> str:
+    def added(keys: tuple[str, ...]) -> str:
+        return "+".join(numbers[key] for key in keys)
+
+    if column.part:
+        part, whole = (f"[{added(keys)}]" if len(keys) > 1 else added(keys) for keys in (column.part, column.whole))
+        return f"={part}/{whole}"
+    return f"={added(column.sum)}" if column.sum else ""

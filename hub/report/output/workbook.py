@@ -1,0 +1,527 @@
+"""A report as an XLSX workbook: the sheet an official reads and prints, and a sheet of the facts behind it.
+
+Knows the layout and Excel's rules; does not count.  Sums and formulas are live, and each carries the counted number as its cached
+value.  The same report gives the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
+from itertools import islice
+from typing import Any
+
+import attrs
+from xlsxwriter import Workbook
+from xlsxwriter.utility import quote_sheetname, xl_range, xl_rowcol_to_cell
+
+from hub.domain.local_time import HANOI
+from hub.report.counting import evidence
+from hub.report.counting.counting import Report
+from hub.report.counting.evidence import Line, Listed
+from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, Empty, Form, Kind
+from hub.report.output.body import Mark, Printed, body, findings
+from hub.report.output.charts import Plot
+from hub.report.output.sheetwriter import FACE, SheetWriter, look, texts
+from hub.report.output.svg import colours
+from hub.report.output.words import NONE, day, due, groups, moment, name, number, sums
+
+#: Facts that the second sheet lists at most; a spreadsheet of more is slow to open.
+MOST_LINES = 50_000
+
+_CHART_LINES = 16  # that a chart is high at least
+_DESCRIBED = 8_000  # characters of the words beside a chart, for who does not see it
+_MARKERS = ("circle", "square", "triangle", "diamond")
+_MARGIN = 250  # of the 255 characters that a header or footer holds
+_LEAD = 3  # columns before the first of the form: number, unit, code
+_TOP = 6  # rows above the headings
+_TOTAL = _TOP + 3  # the row of the total
+_BAND, _STRIP = "#F0F0EA", "#F7F7F3"
+_LINE = {"border": 1, "border_color": "#555555"}
+_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001
+_MOMENT = r"dd\/mm\/yyyy hh:mm"
+
+
+def as_xlsx(
+    report: Report,
+    names: Mapping[str, str],
+    lines: Sequence[Line] | Listed | str,
+    language: str = "vi",
+    most: int = MOST_LINES,
+    *,
+    receiver: str = "",
+    charts: Sequence[Plot] = (),
+) -> bytes:
+    """Return the workbook; *lines* are the evidence, of which the sheet “Căn cứ” lists the first *most*.
+
+    Of a sealed report read back the evidence is only known by its SHA-256: then there is no such sheet.  *receiver*: whom the report
+    goes to; without one there is room to write it.  *charts* have a sheet of their own, each beside its numbers.
+
+    Times are written to the second, Hà Nội's.  Every text is a text, whatever it begins with; nothing links outside.
+    """
+    written = BytesIO()
+    with Workbook(written, {**texts(), "default_format_properties": look()}) as workbook:
+        book = _Book(workbook, "en" if language == "en" else "vi", report, names, receiver)
+        book.describe(lines if isinstance(lines, str) else evidence.digest(lines))
+        _write_report(book)
+        if report.form.checks or report.findings:
+            _write_checks(book)
+        if not isinstance(lines, str):
+            _write_evidence(book, lines, most)
+        if charts:
+            _write_charts(book, charts)
+    return written.getvalue()
+
+
+@attrs.define
+class _Book(SheetWriter):
+    """The workbook of one report."""
+
+    report: Report
+    names: Mapping[str, str]
+    receiver: str
+
+    @property
+    def unit(self) -> str:
+        return name(self.report.total, self.names)
+
+    def number_format_of(self, value: int | Decimal | None) -> str:
+        """Groups of three, and of a ratio two decimals, as people of the language write them."""
+        decimals = ".00" if isinstance(value, Decimal) else ""
+        return f"{'[$-409]' if self.language == 'en' else '[$-42A]'}#,##0{decimals}"
+
+    def add_sheet(self, title: str, widths: Sequence[float]) -> Any:
+        """Return a new sheet set up for A4 across, one page wide, with the unit, period and page number in its margins."""
+        sheet = self.workbook.add_worksheet(title)
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
+        sheet.fit_to_pages(1, 0)
+        sheet.center_horizontally()
+        period, form = self.report.period, self.report.form
+        made = f"{self.t('Lập lúc', 'Made at')} {moment(self.report.made_at)} · {form.id} {period.text}"
+        page = f"{self.t('Trang', 'Page')} &P/&N"
+        face = f'&9&"{FACE},Regular"'
+        room = _MARGIN - len(face) * 2 - len(period.name(self.language)) - 8
+        sheet.set_header(f"&L{face}{_shortened(self.unit, room)}&R{face}{period.name(self.language)}")
+        sheet.set_footer(f"&L{face}{made}&R{face}{page}")
+        for column, width in enumerate(widths):
+            sheet.set_column(column, column, width)
+        return sheet
+
+    def describe(self, evidence_sha256: str) -> None:
+        """Set the properties of the document; those of its own are what a reader needs to check it."""
+        report = self.report
+        made = report.made_at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)
+        self.workbook.set_properties(
+            {
+                "title": report.form.title.say(self.language),
+                "subject": f"{self.unit}, {report.period.name(self.language)}",
+                "author": self.t("Trục liên thông", "The interconnection hub"),
+                "created": made,
+            }
+        )
+        own = {
+            "Form": report.form.id,
+            "Unit": report.total.unit,
+            "Period": report.period.text,
+            "MadeAt": report.made_at.isoformat(),
+            "Evidence-SHA256": evidence_sha256,
+        }
+        for key, value in own.items():
+            self.workbook.set_custom_property(key, value[:255], "text")
+
+
+def _write_report(book: _Book) -> None:
+    report, t = book.report, book.t
+    columns = report.form.columns
+    widths = [5.0, 30.0, 15.0, *(16.0 if column.kind is Kind.TIME else 9.0 for column in columns)]
+    sheet = book.add_sheet(t("Báo cáo", "Report"), widths)
+    last = _LEAD + len(columns) - 1
+    _write_top(book, sheet, last)
+    _write_headings(book, sheet)
+    spots = {column.key: _LEAD + place for place, column in enumerate(columns)}
+    lines = body(report, book.names, book.language)
+    final = _TOTAL + len(lines) - 1
+    for line, printed in enumerate(lines, _TOTAL):
+        look = _look(printed.mark)
+        wrapped = {**look, "text_wrap": printed.mark is Mark.UNIT}
+        if printed.mark is Mark.UNIT:
+            sheet.write_number(line, 0, int(printed.number), book.format(**look, align="center"))
+        else:
+            book.write(sheet, line, 0, printed.number, **look, align="center")
+        book.write(sheet, line, 1, printed.name, **wrapped)
+        book.write(sheet, line, 2, printed.row.unit, **wrapped)
+        below = () if printed.mark is Mark.UNIT else _summed(lines, printed)
+        for column in columns:
+            _write_cell(book, sheet, line, spots, column, printed, below)
+    _write_foot(book, sheet, final + 2, last)
+    sheet.repeat_rows(_TOP, _TOTAL - 1)
+    sheet.freeze_panes(_TOTAL, _LEAD)
+
+
+def _summed(lines: Sequence[Printed], line: Printed) -> tuple[tuple[int, int], ...]:
+    """Return the runs of rows that *line* sums up, the first and the last of each: of the total the sections and the units in none."""
+
+    def is_part(other: Printed) -> bool:
+        if line.mark is Mark.SECTION:
+            return other.mark is Mark.UNIT and other.section == line.section
+        return line.mark is Mark.TOTAL and (
+            other.mark is Mark.SECTION or (other.mark is Mark.UNIT and not other.section)
+        )
+
+    runs: list[tuple[int, int]] = []
+    for row, other in enumerate(lines, _TOTAL):
+        if is_part(other):
+            first = runs.pop()[0] if runs and runs[-1][1] == row - 1 else row
+            runs.append((first, row))
+    return tuple(runs)
+
+
+def _write_cell(
+    book: _Book,
+    sheet: Any,
+    line: int,
+    spots: Mapping[str, int],
+    column: Column,
+    printed: Printed,
+    below: Sequence[tuple[int, int]],
+) -> None:
+    """Write the number or time of *column*; *below*: the runs of rows that this one sums up."""
+    look, row, spot = _look(printed.mark), printed.row, spots[column.key]
+    spans = ",".join(
+        xl_rowcol_to_cell(first, spot) + (f":{xl_rowcol_to_cell(last, spot)}" if last > first else "")
+        for first, last in below
+    )
+    if column.kind is Kind.TIME:
+        form = book.format(**look, num_format=_MOMENT, align="center", text_wrap=True, font_size=10)
+        at = row.times[column.key]
+        shown = None if at is None else at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)
+        if spans and shown is not None:
+            sheet.write_formula(line, spot, f"=MAX({spans})", form, _serial(shown))
+        elif shown is None:
+            sheet.write_blank(line, spot, None, form)
+        else:
+            sheet.write_number(line, spot, _serial(shown), form)
+        return
+    value: int | Decimal | None = row.numbers[column.key]
+    form = book.format(**look, num_format=book.number_format_of(value), align="right", indent=1)
+    formula = _formula(book.report.form, column, {key: xl_rowcol_to_cell(line, at) for key, at in spots.items()})
+    if formula:
+        sheet.write_formula(line, spot, f"={formula}", form, NONE if value is None else value)
+    elif value is None:
+        sheet.write_string(line, spot, NONE, form)
+    elif spans:
+        sheet.write_formula(line, spot, f"=SUM({spans})", form, value)
+    else:
+        sheet.write_number(line, spot, value, form)
+
+
+def _formula(form: Form, column: Column, cells: Mapping[str, str]) -> str:
+    """Return the formula of a column that is worked out from others, in the same row; empty for one that counts.
+
+    A ratio is rounded as `deriving` does; points are worked out from the ratio before it is rounded.
+    """
+    if column.sum:
+        return _added(column.sum, cells)
+    if column.part:
+        return f"IF({_none(column, cells)},{_empty(column)},ROUND({_percent(column, cells)},2))"
+    if column.of:
+        ratio = form.column(column.of)
+        points = f"ROUND(MIN(({_percent(ratio, cells)})/{column.full_at},1)*{column.points},2)"
+        return f"IF({_none(ratio, cells)},{_empty(ratio)},{points})"
+    return ""
+
+
+def _added(keys: Sequence[str], cells: Mapping[str, str]) -> str:
+    return "+".join(cells[key] for key in keys)
+
+
+def _none(ratio: Column, cells: Mapping[str, str]) -> str:
+    return f"({_added(ratio.whole, cells)})=0"
+
+
+def _empty(ratio: Column) -> str:
+    return f'"{NONE}"' if ratio.empty is Empty.NONE else "0"
+
+
+def _percent(ratio: Column, cells: Mapping[str, str]) -> str:
+    return f"100*({_added(ratio.part, cells)})/({_added(ratio.whole, cells)})"
+
+
+def _look(mark: Mark) -> dict[str, Any]:
+    bands = {
+        Mark.TOTAL: {"bold": True, "bg_color": _BAND},
+        Mark.SECTION: {"bold": True, "bg_color": _STRIP},
+        Mark.UNIT: {},
+    }
+    return {**_LINE, "valign": "vcenter", **bands[mark]}
+
+
+def _write_top(book: _Book, sheet: Any, last: int) -> None:
+    """Write what stands above the table, as official forms have it."""
+    report, t = book.report, book.t
+    period, half = report.period, max(_LEAD, last * 2 // 3)
+    middle: dict[str, object] = {"align": "center", "valign": "vcenter"}
+    basis = report.form.basis.say(book.language)
+    left: dict[str, object] = {"valign": "vcenter", "font_size": 10}
+    book.merge(sheet, (0, 0), (0, 2), f"{t('Biểu số', 'Form')}: {report.form.called}", **left, bold=True)
+    book.merge(sheet, (1, 0), (2, 2), basis, **{**left, "valign": "top"}, italic=True, text_wrap=True)
+    units = (
+        f"{t('Đơn vị báo cáo', 'Reporting unit')}: {book.unit}",
+        f"{t('Mã định danh', 'Agency code')}: {report.total.unit}",
+        f"{t('Đơn vị nhận báo cáo', 'Receiving unit')}: {book.receiver or '…………………………'}",
+    )
+    for line, text in enumerate(units):
+        book.merge(sheet, (line, half), (line, last), text, **left, shrink=True, bold=line == 0)
+    title = report.form.title.say(book.language).upper()
+    book.merge(sheet, (3, 0), (3, last), title, **middle, bold=True, font_size=15)
+    span = (
+        f"{t('Kỳ báo cáo', 'Period')}: {period.name(book.language)} ({t('từ ngày', 'from')} {day(period.first)}"
+        f" {t('đến hết ngày', 'to')} {day(period.last)})"
+    )
+    if last_day := due(report, book.language):
+        span += f" · {last_day}"
+    book.merge(sheet, (4, 0), (4, last), span, **middle)
+    if not report.ended:
+        as_of = t("Kỳ chưa kết thúc: số liệu tính đến", "The period has not ended: numbers as of")
+        book.merge(sheet, (5, 0), (5, half - 1), f"{as_of} {moment(report.made_at)}", bold=True, font_color="#5C3C00")
+    counted = f"{t('Đơn vị tính', 'Unit of count')}: {report.form.counted.say(book.language)}"
+    book.merge(sheet, (5, half), (5, last), counted, align="right", italic=True)
+    sheet.set_row(3, 24)
+
+
+def _write_headings(book: _Book, sheet: Any) -> None:
+    """Write the headings: those of groups over those of columns, and under them the numbers of the columns."""
+    columns, t = book.report.form.columns, book.t
+    look: dict[str, object] = {
+        "bold": True, "bg_color": _BAND, **_LINE, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
+    }  # fmt: skip
+    small = {**look, "bold": False, "italic": True, "font_size": 8}
+    lead = (t("STT", "No."), t("Đơn vị", "Unit"), t("Mã định danh", "Agency code"))
+    for spot, heading in enumerate(lead):
+        book.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
+    spot = _LEAD
+    for column, length in groups(columns):
+        if column.group is None:
+            book.merge(sheet, (_TOP, spot), (_TOP + 1, spot), column.heading.say(book.language), **look)
+        else:
+            book.merge(sheet, (_TOP, spot), (_TOP, spot + length - 1), column.group.say(book.language), **look)
+        spot += length or 1
+    for spot, (column, place) in enumerate(zip(columns, sums(book.report.form), strict=True), _LEAD):
+        if column.group is not None:
+            book.write(sheet, _TOP + 1, spot, column.heading.say(book.language), **look)
+        book.write(sheet, _TOP + 2, spot, place, **small, shrink=False)
+    sheet.set_row(_TOP, 32)
+    sheet.set_row(_TOP + 1, 66)
+    sheet.set_row(_TOP + 2, 24)
+
+
+def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
+    """Write the legal basis, the notes, when it was made, and where people sign."""
+    report, t = book.report, book.t
+    notes = [note.say(book.language) for note in report.form.notes]
+    texts = [
+        f"{t('Kết quả kiểm tra', 'Finding')} {place}: {said}"
+        for place, said in enumerate(findings(report, book.names, book.language), 1)
+    ]
+    texts += [f"{t('Ghi chú', 'Note')} {place}: {note}" for place, note in enumerate(notes, 1)]
+    made = t("Trục liên thông lập lúc", "Made by the interconnection hub at")
+    texts.append(f"{made} {moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}.")
+    for text in texts:
+        book.merge(sheet, (line, 0), (line, last), text, text_wrap=True, valign="top", font_size=10)
+        sheet.set_row(line, 14 * (1 + len(text) // 200))
+        line += 1
+    people = (
+        (1, _LEAD + 2, t("Người lập biểu", "Prepared by"), t("(Ký, ghi rõ họ tên)", "(Signature and full name)")),
+        (
+            max(_LEAD + 4, last * 2 // 3),
+            last,
+            t("Thủ trưởng đơn vị", "Head of the unit"),
+            t("(Ký, ghi rõ họ tên, đóng dấu)", "(Signature, full name and seal)"),
+        ),
+    )
+    for first, final, who, how in people:
+        if first < final:
+            book.merge(sheet, (line + 1, first), (line + 1, final), who.upper(), bold=True, align="center")
+            book.merge(sheet, (line + 2, first), (line + 2, final), how, italic=True, align="center")
+    sheet.print_area(0, 0, line + 7, last)
+
+
+def _write_checks(book: _Book) -> None:
+    """Write the checks of the form, each with how many lines of the report break it, counted live, and then what was found."""
+    report, t = book.report, book.t
+    sheet = book.add_sheet(t("Kiểm tra", "Checks"), (6.0, 64.0, 26.0, 26.0, 14.0, 14.0))
+    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
+    plain: dict[str, object] = {**_LINE, "valign": "vcenter", "text_wrap": True}
+    book.write(sheet, 0, 0, t("Kiểm tra của biểu", "The checks of the form"), bold=True, font_size=13)
+    headings = (
+        t("STT", "No."), t("Phải đúng", "What must hold"), t("Vế trái", "Left"), t("Vế phải", "Right"),
+        t("Số dòng sai", "Lines that differ"), t("Kết quả", "Result"),
+    )  # fmt: skip
+    for spot, heading in enumerate(headings):
+        book.write(sheet, 1, spot, heading, **look)
+    places = dict(zip((column.key for column in report.form.columns), _places(report.form), strict=True))
+    for place, check in enumerate(report.form.checks, 1):
+        line = place + 1
+        before = t(" (kỳ trước)", " (the period before)") if check.before else ""
+        left, right = ("+".join(places[key] for key in keys) or "0" for keys in (check.left, check.right))
+        right = f"≤ {right}" if check.at_most else right
+        sheet.write_number(line, 0, place, book.format(**plain, align="center"))
+        for spot, text in enumerate((check.says.say(book.language), left, right + before), 1):
+            book.write(sheet, line, spot, text, **plain)
+        broken = _write_broken(book, sheet, line, check)
+        held, differs = t("Đạt", "Holds"), t("Không đạt", "Does not")
+        formula = f'=IF({xl_rowcol_to_cell(line, 4)}=0,"{held}","{differs}")'
+        sheet.write_formula(
+            line, 5, formula, book.format(**plain, bold=True, align="center"), differs if broken else held
+        )
+    line = len(report.form.checks) + 3
+    for text in findings(report, book.names, book.language):
+        book.merge(sheet, (line, 0), (line, 5), text, text_wrap=True, font_color="#A02020")
+        line += 1
+
+
+def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:
+    """Write and return how many lines of the table break *check*; the period before is in no cell, so that this is no formula there."""
+    form = book.format(**_LINE, valign="vcenter", align="right", indent=1, num_format=book.number_format_of(0))
+    found = [each for each in book.report.findings if each.check == check]
+    if check.before:
+        sheet.write_number(line, 4, len(found), form)
+        return len(found)
+    lines = body(book.report, book.names, book.language)
+    keys = [column.key for column in book.report.form.columns]
+
+    def side(columns: Sequence[str]) -> str:
+        spots = [_LEAD + keys.index(key) for key in columns]
+        cells = [xl_range(_TOTAL, spot, _TOTAL + len(lines) - 1, spot) for spot in spots]
+        return "+".join(f"{quote_sheetname(book.t('Báo cáo', 'Report'))}!{each}" for each in cells) or "0"
+
+    broken = sum(not check.holds(_added_up(each, check.left), _added_up(each, check.right)) for each in lines)
+    differs = ">" if check.at_most else "<>"
+    formula = f"=SUMPRODUCT(--(({side(check.left)}){differs}({side(check.right)})))"
+    sheet.write_formula(line, 4, formula, form, broken)
+    return broken
+
+
+def _added_up(line: Printed, keys: Sequence[str]) -> int:
+    return sum(int(line.row.numbers[key] or 0) for key in keys)
+
+
+def _places(form: Form) -> list[str]:
+    """Return the number of each column, as it stands under the headings."""
+    return [f"({place})" for place, _ in enumerate(form.columns, form.first_number)]
+
+
+def _write_evidence(book: _Book, lines: Sequence[Line] | Listed, most: int) -> None:
+    """Write the facts, oldest first, each with the numbers of the columns that take it."""
+    t = book.t
+    sheet = book.add_sheet(t("Căn cứ", "Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))
+    places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
+    title = t("Căn cứ của báo cáo: các kết quả ghi nhận được đếm", "The evidence of the report: the facts it counts")
+    book.write(sheet, 0, 0, title, bold=True, font_size=13)
+    said = f"SHA-256: {evidence.digest(lines)} · {number(len(lines), book.language)} {t('kết quả', 'facts')}"
+    if len(lines) > most:
+        listed = number(most, book.language)
+        said += t(
+            f". CHƯA ĐỦ: chỉ liệt kê {listed} kết quả đầu tiên; toàn bộ: lienthong report … --facts",
+            f". NOT ALL: only the first {listed} are listed; all of them: lienthong report … --facts",
+        )
+    book.write(sheet, 1, 0, said, font_size=10)
+    headings = (
+        t("STT", "No."), t("Đơn vị", "Unit"), t("Mốc", "Milestone"), t("Lúc (giờ Hà Nội)", "At (Hà Nội time)"),
+        t("Mã thông điệp của bên gửi", "The sender's message id"), t("Mã trong trục", "The hub's id"), t("Bên kia", "Counterpart"),
+        t("Khóa nghiệp vụ", "Business key"), t("Đếm ở cột", "Counted in column"),
+    )  # fmt: skip
+    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
+    for spot, heading in enumerate(headings):
+        book.write(sheet, 2, spot, heading, **look)
+    plain = {**_LINE, "valign": "top", "font_size": 10}
+    wrapped = {**plain, "text_wrap": True}
+    when, numbered = book.format(**plain, num_format=_MOMENT, align="center"), book.format(**plain)
+    put, put_wrapped = book.writer(sheet, **plain), book.writer(sheet, **wrapped)
+    for place, line in enumerate(islice(lines, most), 1):
+        fact, row = line.fact, place + 2
+        sheet.write_number(row, 0, place, numbered)
+        put_wrapped(row, 1, fact.unit)
+        put(row, 2, fact.milestone)
+        sheet.write_number(row, 3, _serial(fact.at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)), when)
+        counted = " ".join(f"({places[key]})" for key in line.columns)
+        texts = (line.message_id or "", fact.message, fact.counterpart, fact.key, counted)
+        for spot, text in enumerate(texts, 4):
+            put_wrapped(row, spot, text)
+    if lines:
+        sheet.autofilter(2, 0, 2 + min(most, len(lines)), len(headings) - 1)
+    sheet.repeat_rows(2)
+    sheet.freeze_panes(3, 0)
+
+
+def _write_charts(book: _Book, charts: Sequence[Plot]) -> None:
+    """Write the numbers of each chart, and beside them the chart, drawn by the spreadsheet from those cells."""
+    t = book.t
+    sheet = book.add_sheet(t("Biểu đồ", "Charts"), (36.0, *(14.0,) * MOST_SERIES))
+    look: dict[str, object] = {"bold": True, "bg_color": _BAND, **_LINE, "align": "center", "text_wrap": True}
+    line = 0
+    for plot in charts:
+        book.write(sheet, line, 0, plot.title, bold=True, font_size=13)
+        book.write(sheet, line + 1, 0, "", **look)
+        for place, series in enumerate(plot.series, 1):
+            book.write(sheet, line + 1, place, series.name, **look)
+        for below, label in enumerate(plot.labels, line + 2):
+            book.write(sheet, below, 0, label, **_LINE, text_wrap=True)
+            for place, series in enumerate(plot.series, 1):
+                _write_point(book, sheet, below, place, series.values[below - line - 2])
+        _insert_chart(book, sheet, line, plot)
+        line += max(len(plot.labels) + 2, _CHART_LINES) + 2
+    sheet.print_area(0, 0, line, MOST_SERIES + 11)
+
+
+def _write_point(book: _Book, sheet: Any, line: int, spot: int, value: int | Decimal | None) -> None:
+    form = book.format(**_LINE, num_format=book.number_format_of(value), align="right", indent=1)
+    if value is None:
+        sheet.write_blank(line, spot, None, form)
+    else:
+        sheet.write_number(line, spot, value, form)
+
+
+def _insert_chart(book: _Book, sheet: Any, line: int, plot: Plot) -> None:
+    trend = plot.kind is ChartKind.TREND
+    drawn = book.workbook.add_chart({"type": "line" if trend else "bar"})
+    first, last, name_ = line + 2, line + 1 + len(plot.labels), sheet.get_name()
+    for place, (_, colour) in enumerate(zip(plot.series, colours(plot), strict=True), 1):
+        series: dict[str, Any] = {
+            "name": [name_, line + 1, place],
+            "categories": [name_, first, 0, last, 0],
+            "values": [name_, first, place, last, place],
+        }
+        if trend:
+            series |= {"line": {"color": colour, "width": 2}, "marker": {"type": _MARKERS[place - 1], "fill": {"color": colour}, "border": {"color": colour}}}  # fmt: skip
+        else:
+            series |= {"fill": {"color": colour}, "data_labels": {"value": True}, "gap": 60}
+        drawn.add_series(series)
+    face = {"name": FACE, "size": 10}
+    drawn.set_title({"name": plot.title, "name_font": {"name": FACE, "size": 12, "bold": True}, "overlay": False})
+    numbers: dict[str, Any] = {"num_font": face, "min": 0, "num_format": book.number_format_of(0)}
+    if trend:
+        drawn.set_x_axis({"num_font": face})
+        drawn.set_y_axis(numbers)
+    else:  # the first label at the top, and none left out
+        drawn.set_x_axis({**numbers, "major_gridlines": {"visible": False}})
+        drawn.set_y_axis({"num_font": face, "reverse": True, "interval_unit": 1})
+    drawn.set_legend({"none": True} if len(plot.series) < 2 else {"position": "bottom", "font": face})
+    drawn.set_size({"width": 640, "height": 20 * max(_CHART_LINES, len(plot.labels) + 2)})
+    options = {"description": f"{plot.title}. {plot.said}"[:_DESCRIBED], "object_position": 2}
+    sheet.insert_chart(line, MOST_SERIES + 1, drawn, options)
+
+
+def _serial(wall: datetime) -> float:
+    """Return the day number by which spreadsheets know a date and time without a zone."""
+    return (wall - _EPOCH) / timedelta(days=1)
+
+
+def _shortened(text: str, room: int) -> str:
+    """Return *text* for a header, where & begins a code."""
+    escaped = text.replace("&", "&&")
+    if len(escaped) <= room:
+        return escaped
+    return text[: room // 2 - 1].replace("&", "&&") + "…"

@@ -1,0 +1,1 @@
+"""Reports and declarations as signed XML and as workbooks that come back."""

@@ -1,0 +1,402 @@
+"""The workbook in which a unit declares its figures, and how it is read back.
+
+Knows the layout: the headings of the form, locked; white cells for whole numbers; sums that the workbook makes itself.  Reads by the keys in
+a hidden row and a hidden column, so that nothing depends on where a cell stands.  What the workbook adds up is no figure of the unit's; where
+somebody types a number over a sum, it is.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from io import BytesIO
+from typing import Any
+
+import attrs
+from xlsxwriter import Workbook
+from xlsxwriter.utility import xl_rowcol_to_cell
+
+from hub.domain.sanitize import still
+from hub.report.form.form import WORKED_OUT, Column, Form, Kind
+from hub.report.form.period import Period
+from hub.report.output.sheetwriter import SheetWriter, texts
+from hub.report.output.words import day, groups, sums
+from hub.report.signed.declaring import Declaration, Told, may_be_declared, whole
+from hub.report.signed.xlsx_reader import Cell, Sheet, Unreadable, sheets
+from hub.report.signed.xlsx_reader import Kind as Held
+
+MARK = "lienthong:declaration:1 "
+_ROW, _TOTAL, _BY, _NOTE = "row:", "total:", "by:", "note:"
+_TEXT = "text"  #: key of the column in which a person writes words
+_LEAD = 4  #: columns before the first of the form: the hidden keys, number, unit, code
+_KEYS = 6  #: the hidden row of keys
+_TOP = 7  #: the headings' first row
+_SUM = _TOP + 3  #: the row of the total
+_MOST = 999_999_999_999
+_MISTAKES = 200  #: after so many it is not read on: nobody corrects more at a time
+_LONGEST = {_BY: 200, _NOTE: 1000}
+_EPOCH = datetime(2026, 1, 1)  # noqa: DTZ001 - a workbook knows no zone; the same template is the same bytes
+_DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+
+@attrs.frozen
+class Wrong:
+    """One mistake of whoever filled the workbook in: the cell, and what to do, in both languages."""
+
+    cell: str  #: `Báo cáo!E12`; empty for the whole
+    vi: str
+    en: str
+
+
+class Misfilled(Exception):
+    """The workbook cannot be taken as it is; it carries every mistake found."""
+
+    def __init__(self, wrong: Sequence[Wrong]) -> None:
+        super().__init__("; ".join(f"{each.cell}: {each.en}" for each in wrong))
+        self.wrong = tuple(wrong)
+
+
+def typed(column: Column) -> bool:
+    """Tell whether a unit types the numbers of *column*; others are added up, or worked out by the hub."""
+    return may_be_declared(column) and column.kind not in WORKED_OUT
+
+
+# --- written ------------------------------------------------------------------------------------------------------------
+
+
+def as_template(
+    form: Form, period: Period, units: Sequence[str], names: Mapping[str, str], language: str = "vi"
+) -> bytes:
+    """Return the empty workbook for the first of *units*, with a row for each of them.  The same gives the same bytes."""
+    content = BytesIO()
+    with Workbook(content, texts()) as book:
+        book.set_properties({"title": form.title.say(language), "created": _EPOCH})
+        _Writing(book, "en" if language == "en" else "vi", form, period, tuple(units), names).fill()
+    return content.getvalue()
+
+
+@attrs.define
+class _Writing(SheetWriter):
+    """The template in the making."""
+
+    form: Form
+    period: Period
+    units: tuple[str, ...]
+    names: Mapping[str, str]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.form.columns if may_be_declared(column))
+
+    def fill(self) -> None:
+        form, t = self.form, self.t
+        sheet = self.workbook.add_worksheet(t("Báo cáo", "Report"))
+        last = _LEAD + len(self.columns) + len(form.manual) - 1
+        wide = max(last, _LEAD + 4)
+        self.merge(
+            sheet, (0, 1), (0, wide), f"{t('Đơn vị báo cáo', 'Reporting unit')}: {self.name(self.units[0])} ({self.units[0]})", bold=True
+        )  # fmt: skip
+        self.merge(
+            sheet, (1, 1), (1, wide), form.title.say(self.language).upper(), bold=True, align="center", font_size=14
+        )
+        span = f"{self.period.name(self.language)} ({day(self.period.first)} – {day(self.period.last)})"
+        self.merge(sheet, (2, 1), (2, wide), span, align="center")
+        told = t(
+            "Nhập số nguyên vào ô trắng; ô nào không khai thì để trống; 0 là không có. Ô xám do bảng tính tự cộng. "
+            "Không đổi tên, chèn hay xóa dòng, cột.",
+            "Type whole numbers into the white cells; leave what is not declared empty; 0 says that there was none. "
+            "Grey cells are added up by the workbook. Do not insert, delete or rename rows and columns.",
+        )
+        self.merge(sheet, (3, 1), (3, wide), told, italic=True, text_wrap=True, valign="top")
+        sheet.set_row(3, 32)
+        self.words(sheet, 4, wide, _BY, t("Người khai", "Declared by"))
+        self.keys(sheet)
+        self.headings(sheet)
+        self.rows(sheet)
+        end = _SUM + len(self.units) + 2
+        self.words(sheet, end, wide, _NOTE, t("Ghi chú của đơn vị", "The unit's note"))
+        self.write(sheet, end + 1, 1, f"{t('Căn cứ', 'Legal basis')}: {form.basis.say(self.language)}", font_size=9)
+        for place, width in enumerate((2.0, 5.0, 30.0, 15.0, *[10.0] * (last - _LEAD + 1))):
+            sheet.set_column(place, place, width, None, {"hidden": True} if place == 0 else {})
+        sheet.freeze_panes(_SUM, _LEAD)
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(_TOP, _SUM - 1)
+        sheet.protect("", {"format_columns": True, "format_rows": True})
+
+    def name(self, unit: str) -> str:
+        return self.names.get(unit, unit)
+
+    def words(self, sheet: Any, row: int, wide: int, key: str, label: str) -> None:
+        """Write a row in which a person writes words."""
+        self.write(sheet, row, 0, key)
+        self.write(sheet, row, 2, label, bold=True)
+        sheet.merge_range(row, 3, row, wide, "", self.format(locked=False, border=1, text_wrap=True, valign="top"))
+
+    def keys(self, sheet: Any) -> None:
+        """Write the hidden row by which cells are found again."""
+        said = json.dumps([self.form.id, self.units[0], self.period.text], ensure_ascii=False, separators=(",", ":"))
+        self.write(sheet, _KEYS, 0, MARK + said)
+        self.write(sheet, _KEYS, 3, _TEXT)
+        keys = [*(column.key for column in self.columns), *(line.key for line in self.form.manual)]
+        for place, key in enumerate(keys, _LEAD):
+            self.write(sheet, _KEYS, place, key)
+        sheet.set_row(_KEYS, None, None, {"hidden": True})
+
+    def headings(self, sheet: Any) -> None:
+        look: dict[str, object] = {
+            "bold": True, "bg_color": "#E4E4DC", "border": 1, "align": "center", "valign": "vcenter", "text_wrap": True, "font_size": 10,
+        }  # fmt: skip
+        t, columns = self.t, self.columns
+        for spot, heading in enumerate((t("STT", "No."), t("Đơn vị", "Unit"), t("Mã định danh", "Agency code")), 1):
+            self.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
+        spot = _LEAD
+        for column, length in groups(columns):
+            if column.group is None:
+                self.merge(sheet, (_TOP, spot), (_TOP + 1, spot), column.heading.say(self.language), **look)
+            else:
+                self.merge(sheet, (_TOP, spot), (_TOP, spot + length - 1), column.group.say(self.language), **look)
+            spot += length or 1
+        places = zip(self.form.columns, sums(self.form), strict=True)
+        shown = [(column, place) for column, place in places if may_be_declared(column)]
+        for spot, (column, place) in enumerate(shown, _LEAD):
+            if column.group is not None:
+                self.write(sheet, _TOP + 1, spot, column.heading.say(self.language), **look)
+            self.write(sheet, _TOP + 2, spot, place, **{**look, "bold": False, "italic": True, "font_size": 8})
+        for spot, line in enumerate(self.form.manual, _LEAD + len(columns)):
+            self.merge(sheet, (_TOP, spot), (_TOP + 1, spot), line.heading.say(self.language), **look)
+            self.write(sheet, _TOP + 2, spot, t("(tự khai)", "(declared)"), **{**look, "bold": False, "font_size": 8})
+        sheet.set_row(_TOP, 32)
+        sheet.set_row(_TOP + 1, 66)
+
+    def rows(self, sheet: Any) -> None:
+        grey: dict[str, object] = {"bg_color": "#F0F0EA", "border": 1, "num_format": "#,##0"}
+        white: dict[str, object] = {"border": 1, "num_format": "#,##0", "locked": False}
+        first, final = _SUM + 1, _SUM + len(self.units)
+        self.write(sheet, _SUM, 0, _TOTAL)
+        for spot, words in enumerate(("", self.t("Tổng cộng", "Total"), ""), 1):
+            self.write(sheet, _SUM, spot, words, **grey, bold=True)
+        spots = {column.key: spot for spot, column in enumerate(self.columns, _LEAD)}
+        columns: list[Column | None] = [*self.columns, *(None for _ in self.form.manual)]  # None: a manual line
+        for spot, column in enumerate(columns, _LEAD):
+            below = f"{xl_rowcol_to_cell(first, spot)}:{xl_rowcol_to_cell(final, spot)}"
+            if column is None or typed(column):
+                sheet.write_formula(_SUM, spot, f"=SUM({below})", self.format(**grey), 0)
+                sheet.data_validation(first, spot, final, spot, self.allowed())
+            else:
+                self.computed(sheet, _SUM, spot, column, spots, grey)
+        for place, unit in enumerate(self.units, 1):
+            row = _SUM + place
+            self.write(sheet, row, 0, _ROW + unit)
+            sheet.write_number(row, 1, place, self.format(border=1, align="center"))
+            self.write(sheet, row, 2, self.name(unit), border=1, text_wrap=True)
+            self.write(sheet, row, 3, unit, border=1)
+            for spot, column in enumerate(columns, _LEAD):
+                if column is None or typed(column):
+                    sheet.write_blank(row, spot, None, self.format(**white))
+                else:
+                    self.computed(sheet, row, spot, column, spots, grey)
+
+    def computed(
+        self, sheet: Any, row: int, spot: int, column: Column, spots: Mapping[str, int], look: dict[str, object]
+    ) -> None:
+        """Write the sum that a formula column is; what the hub alone works out stays empty."""
+        if column.kind is Kind.FORMULA and column.sum:
+            parts = "+".join(xl_rowcol_to_cell(row, spots[key]) for key in column.sum)
+            sheet.write_formula(row, spot, f"={parts}", self.format(**look), 0)
+        else:
+            sheet.write_blank(row, spot, None, self.format(**look))
+
+    def allowed(self) -> dict[str, object]:
+        return {
+            "validate": "integer",
+            "criteria": ">=",
+            "value": 0,
+            "error_title": self.t("Số nguyên", "Whole number"),
+            "error_message": self.t("Nhập số nguyên từ 0 trở lên.", "Type a whole number, 0 or more."),
+        }
+
+
+# --- read ---------------------------------------------------------------------------------------------------------------
+
+
+def read(content: bytes, form: Form, period: Period, units: Sequence[str]) -> Declaration:
+    """Return what a filled workbook declares for the first of *units*.
+
+    Raises Misfilled with every mistake: a file that is no safe workbook, of another form, unit or period; cells that hold no whole
+    number, sums that were not calculated, rows and columns that are not the template's; a workbook without a single figure.
+    """
+    try:
+        found = next((_Filled(sheet, row) for sheet in sheets(content) if (row := _marked(sheet))), None)
+    except Unreadable as unreadable:
+        raise Misfilled([Wrong("", unreadable.vi, unreadable.en)]) from None
+    if found is None:
+        wrong = Wrong(
+            "",
+            "không phải mẫu của trục; hãy lấy mẫu bằng --template rồi điền vào",
+            "it is not the hub's template; get one with --template and fill it in",
+        )
+        raise Misfilled([wrong])
+    said = found.declaration(form, period, tuple(units))
+    if found.wrong:
+        raise Misfilled(found.wrong)
+    return said
+
+
+def _marked(sheet: Sheet) -> int:
+    """Return the row of keys; 0 when there is none."""
+    return next((row for (row, _), cell in sheet.cells.items() if cell.text.startswith(MARK)), 0)
+
+
+@attrs.define
+class _Filled:
+    """The sheet that was filled in, and what is wrong with it."""
+
+    sheet: Sheet
+    keys: int  #: the row of keys
+    wrong: list[Wrong] = attrs.field(factory=list)
+
+    def refuse(self, row: int, column: int, vi: str, en: str) -> None:
+        """Note a mistake; what is quoted of the workbook moves no cursor."""
+        cell = self.sheet.address(row, column) if row else ""
+        self.wrong.append(Wrong(*(still(text) for text in (cell, vi, en))))
+        if len(self.wrong) >= _MISTAKES:
+            raise Misfilled(self.wrong)
+
+    def declaration(self, form: Form, period: Period, units: tuple[str, ...]) -> Declaration:
+        self.check_mark([form.id, units[0], period.text])
+        columns = {column.key: column for column in form.columns if may_be_declared(column)}
+        places = self.columns({*columns, *(line.key for line in form.manual)})
+        cells: list[Told] = []
+        words = dict.fromkeys((_BY, _NOTE), "")
+        for row, key in self.rows(units, places):
+            if key in words:
+                words[key] = self.words(row, key)
+            else:
+                unit = key.removeprefix(_ROW) if key.startswith(_ROW) else ""
+                cells += self.figures(row, unit, places, columns)
+        if not cells and not self.wrong:
+            self.refuse(0, 0, "chưa có số nào", "there is no figure in it")
+        head = {"unit": units[0], "form": form.id, "period": period.text}
+        return Declaration(**head, cells=tuple(cells), by=words[_BY], note=words[_NOTE])
+
+    def check_mark(self, expected: list[str]) -> None:
+        at = next(place for place, cell in self.sheet.cells.items() if cell.text.startswith(MARK))
+        try:
+            said = json.loads(self.sheet.cells[at].text.removeprefix(MARK))
+        except (ValueError, RecursionError):
+            said = None
+        if said != expected:
+            shown = " ".join(map(str, said))[:200] if isinstance(said, list) else "?"
+            wanted = " ".join(expected)
+            self.refuse(
+                0,
+                0,
+                f"mẫu này của {shown}, không phải {wanted}; hãy lấy đúng mẫu",
+                f"this template is of {shown}, not of {wanted}; take the right one",
+            )
+
+    def columns(self, known: set[str]) -> Mapping[str, int]:
+        """Return where each key of the form stands."""
+        found: dict[str, int] = {}
+        for (row, column), cell in sorted(self.sheet.cells.items()):
+            if row != self.keys or cell.text.startswith(MARK) or cell.text == _TEXT:
+                continue
+            if cell.text not in known or cell.text in found:
+                self.refuse(
+                    row,
+                    column,
+                    f"cột “{cell.text[:50]}” không có trong biểu mẫu hoặc bị lặp; hãy lấy lại mẫu",
+                    f"the column “{cell.text[:50]}” is none of the form's, or stands there twice; take the template anew",
+                )
+            else:
+                found[cell.text] = column
+        return found
+
+    def rows(self, units: Sequence[str], places: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+        """Yield each row that has a key, with the key."""
+        marked = next(column for (_, column), cell in self.sheet.cells.items() if cell.text.startswith(MARK))
+        keyed = {row: cell.text for (row, column), cell in self.sheet.cells.items() if column == marked}
+        known, seen = {_TOTAL, _BY, _NOTE, *(_ROW + unit for unit in units)}, set()
+        for row, key in sorted(keyed.items()):
+            if row == self.keys:
+                continue
+            if key not in known or key in seen:
+                self.refuse(
+                    row,
+                    marked,
+                    f"dòng “{key[:80]}” không thuộc đơn vị báo cáo hoặc bị lặp; hãy lấy lại mẫu",
+                    f"the row “{key[:80]}” is none of the reporting unit's, or stands there twice; take the template anew",
+                )
+                continue
+            seen.add(key)
+            yield row, key
+        numbers = set(places.values())
+        for (row, column), cell in sorted(self.sheet.cells.items()):
+            if row > self.keys and row not in keyed and column in numbers and cell.kind is Held.NUMBER:
+                self.refuse(
+                    row,
+                    column,
+                    "số nằm ở dòng không thuộc đơn vị nào; hãy chuyển lên đúng dòng hoặc xóa đi",
+                    "a number in a row of no unit; move it to its row, or delete it",
+                )
+
+    def words(self, row: int, key: str) -> str:
+        """Return what a person wrote in a row of words."""
+        place = next(
+            (column for (at, column), cell in self.sheet.cells.items() if at == self.keys and cell.text == _TEXT), 0
+        )
+        cell = self.sheet.cells.get((row, place))
+        text = " ".join(cell.text.split()) if cell is not None else ""
+        if len(text) > _LONGEST[key]:
+            most = _LONGEST[key]
+            self.refuse(row, place, f"dài hơn {most} ký tự; hãy rút ngắn", f"longer than {most} characters; shorten it")
+            return ""
+        return text
+
+    def figures(self, row: int, unit: str, places: Mapping[str, int], columns: Mapping[str, Column]) -> Iterator[Told]:
+        """Yield the figures of one row: what was typed, not what the workbook added up."""
+        for key, place in places.items():
+            cell, column = self.sheet.cells.get((row, place)), columns.get(key)
+            sums = not unit or (column is not None and not typed(column))
+            if cell is None or (sums and cell.formula):
+                continue
+            figure = self.number(cell, row, place, fraction=column is not None and not whole(column))
+            if figure is not None:
+                yield Told(unit=unit, column=key, figure=figure)
+
+    def number(self, cell: Cell, row: int, place: int, *, fraction: bool) -> int | Decimal | None:
+        text = cell.text.strip()
+        if cell.kind is Held.NOTHING:
+            self.refuse(
+                row,
+                place,
+                "công thức chưa được tính; hãy mở bằng bảng tính rồi lưu lại, hoặc nhập số",
+                "a formula that was not calculated; open and save it with a spreadsheet program, or type the number",
+            )
+            return None
+        number = None
+        if cell.kind is Held.NUMBER or (cell.kind is Held.TEXT and _DIGITS.fullmatch(text)):
+            try:
+                number = Decimal(text)
+            except InvalidOperation:
+                number = None
+        if number is None or not number.is_finite() or not 0 <= number <= _MOST:
+            self.refuse_number(row, place, text)
+            return None
+        if number == number.to_integral_value():
+            return int(number)
+        if fraction and number == round(number, 2):
+            return round(number, 2)
+        self.refuse_number(row, place, text)
+        return None
+
+    def refuse_number(self, row: int, place: int, text: str) -> None:
+        self.refuse(
+            row,
+            place,
+            f"“{text[:50]}” không phải số nguyên từ 0 đến {_MOST}; hãy nhập số nguyên hoặc để trống",
+            f"“{text[:50]}” is no whole number from 0 to {_MOST}; type one, or leave it empty",
+        )

@@ -1,0 +1,253 @@
+"""A unit's own figures for a form and a period, as XML: `SubmitWorkloadReport` of `urn:lienthong:reports:1`.
+
+Knows which cells a form has and what may stand in them; not who may declare for a unit, nor what the hub counted.  A declaration is no
+result of work: it makes no fact.  Once it is a message of the journal it is only read (`declaration`), never judged again: a form may have
+been superseded since.
+
+What reading may cost `hub.formats.xml_cost.WORST` states.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.domain.local_time import day
+from hub.domain.model import Problem, Record
+from hub.formats import safe_xml, xsd_types
+from hub.report.form.book import Book, shipped
+from hub.report.form.form import Column, Form, Kind, choose
+from hub.report.form.period import Period, PeriodUnreadable, parse
+from hub.services import Service, reports
+from hub.soap.envelope import build
+
+NAMESPACE = "urn:lienthong:reports:1"
+SUBMIT = "SubmitWorkloadReport"
+KIND = "declaration"
+#: So many mistakes are told of one message.
+MOST_PROBLEMS = 100
+#: Kinds whose numbers may have decimals, and may be none where a denominator is 0.
+_FRACTIONS = frozenset({Kind.RATIO, Kind.SCORE})
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})", re.ASCII)
+_MOST = 999_999_999_999
+
+#: What a cell holds: how many; of a ratio a decimal; None: there is no number, as the denominator is 0.
+Figure = int | Decimal | None
+
+
+@attrs.frozen(kw_only=True)
+class Told:
+    """One declared cell: of the unit *unit* alone, or, for the empty one, of the reporting unit and all below it together."""
+
+    unit: str = ""
+    column: str  #: of the form, or one of its manual lines
+    figure: Figure
+    note: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Declaration:
+    """What a unit says of its work; codes of units as written."""
+
+    unit: str
+    form: str
+    period: str
+    cells: tuple[Told, ...]
+    by: str = ""  #: who answers for it
+    note: str = ""
+
+
+def key(form: str, period: str) -> str:
+    """Return the business key under which the declarations of a form and period are found; the unit is the message's sender."""
+    return json.dumps([KIND, form, period], ensure_ascii=False, separators=(",", ":"))
+
+
+def may_be_declared(column: Column) -> bool:
+    """Tell whether *column* has a number that a unit can tell: a moment is none."""
+    return column.kind is not Kind.TIME
+
+
+def whole(column: Column) -> bool:
+    """Tell whether *column* holds whole numbers alone."""
+    return column.kind not in _FRACTIONS
+
+
+def read(content: bytes, at: datetime, message: str, known: Callable[[], Book] = shipped) -> Record:
+    """Return the record of a declaration that came at *at*: no facts, the units that it tells of in `told`.
+
+    Raises Rejected with every problem: as `markup.parse` does, `contract-broken` for another element, `period-unreadable`,
+    `form-unknown`, `column-unknown`, and by the place in the message `N.` (no number), `T.` (no whole number), `R.` (out of range, a
+    period that has not begun by the cut-off days of the book), `M.` (a cell told twice).  Each detail begins with the cell: unit, column.
+    """
+    del message
+    root = _root(content)
+    said = _Reading(root)
+    found = said.declaration()
+    book, form = known(), None
+    period = _span(said, found.period, at, book)
+    if period is not None:
+        try:
+            form = choose(book.forms, found.form, period)
+        except LookupError as error:
+            said.refuse("form-unknown", "", str(error))
+    if form is not None:
+        _check(said, found, form)
+    if said.problems:
+        raise Rejected(*said.problems[:MOST_PROBLEMS])
+    assert form is not None
+    assert period is not None
+    return Record(
+        kind=KIND,
+        sender=found.unit,
+        keys=(key(form.id, period.text),),
+        subject=f"{form.title.vi}, {period.name()}",
+        told=tuple(dict.fromkeys(cell.unit for cell in found.cells if cell.unit)),
+    )
+
+
+def declaration(content: bytes) -> Declaration:
+    """Return what an accepted declaration says.  Raises Rejected for what is none."""
+    said = _Reading(_root(content))
+    found = said.declaration()
+    if said.problems:
+        raise Rejected(*said.problems)
+    return found
+
+
+def element(said: Declaration) -> etree._Element:
+    """Return the message that tells *said*."""
+    head = {"OrganId": said.unit, "Form": said.form, "Period": said.period, "DeclaredBy": said.by or None}
+    root = build(NAMESPACE, SUBMIT, head)
+    rows: dict[str, list[Told]] = {}
+    for cell in said.cells:
+        rows.setdefault(cell.unit, []).append(cell)
+    for unit, cells in rows.items():
+        figures = build(NAMESPACE, "Figures", {"OrganId": unit or None})
+        for cell in cells:
+            number = None if cell.figure is None else written(cell.figure)
+            figures.append(
+                build(NAMESPACE, "Cell", {"Column": cell.column, "Number": number, "Note": cell.note or None})
+            )
+        root.append(figures)
+    if said.note:
+        root.append(build(NAMESPACE, "x", {"Note": said.note})[0])
+    return root
+
+
+def written(figure: int | Decimal) -> str:
+    """Return *figure* as `xs:decimal` has it."""
+    return f"{figure:f}" if isinstance(figure, Decimal) else str(figure)
+
+
+def service(known: Callable[[], Book] = shipped) -> Service:
+    """Return the service `reports` as its desk, and the hub itself for workbooks, takes declarations; *known* gives the province's book."""
+    return attrs.evolve(reports.SERVICE, read=partial(read, known=known), ours=frozenset({KIND}))
+
+
+def _root(content: bytes) -> etree._Element:
+    root = safe_xml.parse(content)
+    if root.tag != f"{{{NAMESPACE}}}{SUBMIT}":
+        raise Rejected(Problem("contract-broken", str(root.tag)[:200]))
+    return root
+
+
+def _span(said: "_Reading", text: str, at: datetime, book: Book) -> Period | None:
+    try:
+        period = parse(text, book.cuts)
+    except PeriodUnreadable:
+        said.refuse("period-unreadable", "", text[:50])
+        return None
+    if period.first > day(at):
+        said.refuse("R.Period", "", f"{period.text}: it begins on {period.first.isoformat()}")
+    if period.text != text:  # `2026-q4`: what is found again by its text is written in one way
+        said.refuse("period-unreadable", "", f"{text[:50]}: write {period.text}")
+    return period
+
+
+def _check(said: "_Reading", found: Declaration, form: Form) -> None:
+    """Note what does not fit *form*."""
+    columns = {column.key: column for column in form.columns if may_be_declared(column)}
+    lines = {line.key for line in form.manual}
+    seen: set[tuple[str, str]] = set()
+    for cell, place in zip(found.cells, said.places, strict=True):
+        column = columns.get(cell.column)
+        if column is None and cell.column not in lines:
+            known = " ".join([*columns, *sorted(lines)])
+            said.refuse("column-unknown", _named(cell), f"{form.id} has: {known}")
+            continue
+        if (cell.unit, cell.column) in seen:
+            said.refuse(f"M.{place}", _named(cell), "it is told twice")
+        seen.add((cell.unit, cell.column))
+        if column is None or whole(column):
+            if cell.figure is None:
+                said.refuse(f"N.{place}.Number", _named(cell), "it says nothing")
+            elif cell.figure != int(cell.figure):
+                said.refuse(f"T.{place}.Number", _named(cell), f"{cell.figure} is no whole number")
+
+
+def _named(cell: Told) -> str:
+    """Return what a person calls the cell: its unit and its column."""
+    return f"{cell.unit}, {cell.column}" if cell.unit else cell.column
+
+
+@attrs.define
+class _Reading:
+    """One message, what is found wrong with it, and where in it each cell stands."""
+
+    root: etree._Element
+    problems: list[Problem] = attrs.field(factory=list)
+    places: list[str] = attrs.field(factory=list)
+
+    def refuse(self, code: str, cell: str, why: str) -> None:
+        self.problems.append(Problem(code, f"{cell}: {why}"[:400] if cell else why[:400]))
+
+    @staticmethod
+    def text(element: etree._Element, name: str) -> str:
+        found = element.find(f"{{{NAMESPACE}}}{name}")
+        return "" if found is None else xsd_types.token(found)
+
+    def must(self, name: str) -> str:
+        text = self.text(self.root, name)
+        if not text:
+            self.refuse(f"N.{name}", "", "it says nothing")
+        return text
+
+    def declaration(self) -> Declaration:
+        return Declaration(
+            unit=self.must("OrganId"),
+            form=self.must("Form"),
+            period=self.must("Period"),
+            cells=tuple(self.cells()),
+            by=self.text(self.root, "DeclaredBy"),
+            note=self.text(self.root, "Note"),
+        )
+
+    def cells(self) -> Iterator[Told]:
+        for row, figures in enumerate(self.root.iterfind(f"{{{NAMESPACE}}}Figures"), 1):
+            unit = self.text(figures, "OrganId")
+            for number, cell in enumerate(figures.iterfind(f"{{{NAMESPACE}}}Cell"), 1):
+                place, column = f"Figures[{row}].Cell[{number}]", self.text(cell, "Column")
+                told = Told(unit=unit, column=column, figure=None, note=self.text(cell, "Note"))
+                self.places.append(place)
+                yield attrs.evolve(told, figure=self.figure(self.text(cell, "Number"), place, told))
+        if not self.places:
+            self.refuse("N.Figures", "", "no cell is told")
+
+    def figure(self, text: str, place: str, cell: Told) -> Figure:
+        if not text:
+            return None
+        if not _NUMBER.fullmatch(text):
+            self.refuse(f"T.{place}.Number", _named(cell), f"{text[:50]} is no number")
+            return None
+        number = Decimal(text)
+        if not 0 <= number <= _MOST or number != round(number, 2):
+            self.refuse(f"R.{place}.Number", _named(cell), f"{text[:50]}; 0 to {_MOST}, at most two decimals")
+            return None
+        return int(number) if number == int(number) else number

@@ -1,0 +1,136 @@
+"""A report as XML, ready to be sealed.  Knows `xsd/lienthong/1/report.xsd`; holds no key: sealing is `hub.report.signed.sealed`.
+
+The words of both languages are in it, so that one sealed document serves every reader.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from lxml import etree
+
+from hub.domain.sanitize import writable
+from hub.formats import xsd_schemas
+from hub.report.counting import evidence
+from hub.report.counting.counting import Report, Row
+from hub.report.counting.evidence import Hashed, Line
+from hub.report.form.form import Column, Form, Kind, Wording
+from hub.report.output.words import name
+
+REPORT = "urn:lienthong:report:1"
+
+
+class SchemaBroken(Exception):
+    """A report that its own schema refuses: a mistake of ours, and nothing that may leave."""
+
+
+def as_element(
+    report: Report, names: Mapping[str, str], lines: Sequence[Line] | Hashed, revision: int | None = None
+) -> etree._Element:
+    """Return the element `Report`, without its seal; *lines* are the evidence that is hashed.  *revision*: of a report that leaves the hub."""
+    form, period = report.form, report.period
+    root = etree.Element(_tag("Report"), nsmap=cast("Any", {None: REPORT}))
+    if revision is not None:
+        root.set("revision", str(revision))
+    _describe(root, form)
+    days = {"from": period.first.isoformat(), "to": period.last.isoformat()}
+    if report.due is not None:
+        days |= {"due": report.due.day.isoformat(), "dueSure": "true" if report.due.sure else "false"}
+    _add(root, "Period", text=period.text, **days, ended="true" if report.ended else "false")
+    _add(root, "MadeAt").text = _written(report.made_at)
+    columns = _add(root, "Columns")
+    for column in form.columns:
+        _add_column(columns, column)
+    _fill(_add(root, "Total", unit=report.total.unit), report.total, form, names)
+    rows = _add(root, "Rows")
+    for row in report.rows:
+        _fill(_add(rows, "Row", unit=row.unit), row, form, names)
+    if report.sections:
+        sections = _add(root, "Sections")
+        for section in report.sections:
+            said = _add(sections, "Section")
+            _say(said, "Heading", section.heading)
+            for unit in section.units:
+                _add(said, "Member", unit=unit)
+    findings = _add(root, "Findings") if report.findings else root
+    for each in report.findings:
+        where = {} if each.unit is None else {"unit": each.unit}
+        when = {"before": "true"} if each.check.before else {}
+        most = {"atMost": "true"} if each.check.at_most else {}
+        finding = _add(findings, "Finding", **where, **when, **most)
+        _say(finding, "Check", each.check.says)
+        _add(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
+        _add(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)
+    _add(root, "Evidence", facts=str(len(lines))).text = evidence.digest(lines)
+    etree.indent(root)
+    return root
+
+
+def _add_column(columns: etree._Element, column: Column) -> None:
+    found = _add(columns, "Column", key=column.key, kind=column.kind.value)
+    if column.kind is Kind.RATIO:
+        found.set("empty", column.empty.value)
+    if column.kind is Kind.SCORE:
+        found.set("fullAt", str(column.full_at))
+        found.set("points", str(column.points))
+    if column.group is not None:
+        _say(found, "Group", column.group)
+    _say(found, "Heading", column.heading)
+    for tag, keys in (("Summand", column.sum), ("Part", column.part), ("Whole", column.whole)):
+        for key in keys:
+            _add(found, tag, column=key)
+    if column.of:
+        _add(found, "Of", column=column.of)
+
+
+def check(content: bytes) -> None:
+    """Judge a sealed report by its schema.  Raises SchemaBroken, with each line and reason."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+    schema = xsd_schemas.compiled(xsd_schemas.root() / "xsd/lienthong/1/report.xsd")
+    if not schema.validate(etree.fromstring(content, parser)):
+        found = [f"line {error.line}: {error.message}" for error in cast("Any", schema.error_log)]
+        raise SchemaBroken("; ".join(found))
+
+
+def _describe(root: etree._Element, form: Form) -> None:
+    """Add which version of which form it is."""
+    dates = {"since": form.since, "until": form.until}
+    known = {key: day.isoformat() for key, day in dates.items() if day is not None}
+    named = {"service": form.service, "number": writable(form.number)}
+    named = {key: text for key, text in named.items() if text}
+    if form.first_number != 1:
+        named["firstNumber"] = str(form.first_number)
+    described = _add(root, "Form", id=form.id, **named, **known)
+    _say(described, "Title", form.title)
+    _say(described, "Basis", form.basis)
+    _say(described, "Counted", form.counted)
+    for parameter, value in form.parameters.items():
+        _add(described, "Parameter", name=parameter).text = str(value)
+
+
+def _fill(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
+    _add(element, "Name").text = writable(name(row, names))
+    for column in form.columns:
+        if column.kind is Kind.TIME:
+            at = row.times[column.key]
+            _add(element, "Time", column=column.key).text = None if at is None else _written(at)
+        else:
+            value = row.numbers[column.key]
+            _add(element, "Number", column=column.key).text = None if value is None else str(value)
+
+
+def _say(parent: etree._Element, tag: str, wording: Wording) -> None:
+    _add(parent, tag, language="vi").text = wording.vi
+    _add(parent, tag, language="en").text = wording.en
+
+
+def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
+    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
+
+
+def _tag(local: str) -> str:
+    return f"{{{REPORT}}}{local}"
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

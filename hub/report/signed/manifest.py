@@ -1,0 +1,101 @@
+"""The manifest of an evidence file: what its members are called, and the element that names each with its hash.
+
+Knows `xsd/lienthong/1/evidence.xsd`; holds no key and verifies no seal.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import attrs
+from lxml import etree
+
+from hub.formats import xsd_schemas
+
+EVIDENCE = "urn:lienthong:evidence:1"
+MIMETYPE = b"application/vnd.lienthong.evidence+zip"
+
+#: The members, in this order; then `OCTETS/SHA256` where the exact octets are in the file, and `MANIFEST` last.
+TYPE, REPORT, SIGNED, FORM, PERIODS, MESSAGES, EVENTS, ROWS = (
+    "mimetype", "report.xml", "signed.xml", "form.json", "periods.json", "messages.jsonl", "events.jsonl", "rows.jsonl",
+)  # fmt: skip
+FACTS, BESIDE, COLUMNS, OCTETS = (
+    "facts",
+    "beside",
+    "columns",
+    "octets",
+)  #: before a number, a number, a column's key, a hash
+MANIFEST = "manifest.xml"
+
+#: What one file holds at most: who checks it keeps a little of each in memory.
+MOST_FACTS, MOST_EVENTS = 1_000_000, 4_000_000
+#: What stands in the place of a message's octets: they are in the file, were not asked for, are not kept, are too many.
+HERE, NOT_ASKED, NOT_KEPT, TOO_LARGE = "here", "not-asked", "not-kept", "too-large"
+
+
+@attrs.frozen
+class Counts:
+    """How many there are in the file."""
+
+    facts: int = 0
+    beside: int = 0
+    messages: int = 0
+    events: int = 0
+    octets: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """What a manifest says."""
+
+    unit: str
+    form: str
+    period: str
+    made_at: datetime
+    counts: Counts
+    head: tuple[int, str]  #: number and hash of the chain's last event when it was made
+    members: Mapping[str, tuple[int, str]]  #: name -> size, SHA-256
+
+
+def numbered(folder: str, place: int) -> str:
+    """Return the name of the member of *folder* for the unit that stands at *place*, from 1, in `ROWS`."""
+    return f"{folder}/{place:06}.jsonl"
+
+
+def as_element(said: Manifest) -> etree._Element:
+    """Return the element `Evidence`, without its seal."""
+    root = etree.Element(_tag("Evidence"), nsmap=cast("Any", {None: EVIDENCE}))
+    _add(root, "Report", unit=said.unit, form=said.form, period=said.period)
+    _add(root, "MadeAt").text = said.made_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    _add(root, "Counts", **{name: str(number) for name, number in attrs.asdict(said.counts).items()})
+    _add(root, "Head", number=str(said.head[0]), hash=said.head[1])
+    members = _add(root, "Members")
+    for name, (size, digest) in said.members.items():
+        _add(members, "Member", name=name, size=str(size), sha256=digest)
+    etree.indent(root)
+    return root
+
+
+def read(root: etree._Element) -> Manifest:
+    """Return what a sealed manifest, parsed, says.  ValueError for what breaks its schema."""
+    schema = xsd_schemas.compiled(xsd_schemas.root() / "xsd/lienthong/1/evidence.xsd")
+    if not schema.validate(root):
+        raise ValueError("; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500])
+    report, made_at, counts, head, members = list(root)[:5]
+    return Manifest(
+        unit=report.get("unit", ""),
+        form=report.get("form", ""),
+        period=report.get("period", ""),
+        made_at=datetime.fromisoformat(made_at.text or ""),
+        counts=Counts(**{field.name: int(counts.get(field.name, "")) for field in attrs.fields(Counts)}),
+        head=(int(head.get("number", "")), head.get("hash", "")),
+        members={each.get("name", ""): (int(each.get("size", "")), each.get("sha256", "")) for each in members},
+    )
+
+
+def _add(parent: etree._Element, tag: str, **attributes: str) -> etree._Element:
+    return etree.SubElement(parent, _tag(tag), cast("Any", attributes))
+
+
+def _tag(local: str) -> str:
+    return f"{{{EVIDENCE}}}{local}"

@@ -1,0 +1,188 @@
+"""A sealed report, made and read back: its numbers, its words, which revision it is.  Knows `xsd/lienthong/1/report.xsd`; verifies no seal.
+
+What was sealed is what everybody sees: the workbook, the page and the JSON of a report that was handed in or published are made from
+it, and not counted again.  A sealed report does not hold the notes of its form, nor the facts behind it: their number and hash only.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import attrs
+from lxml import etree
+
+from hub.report.counting.checks import Finding
+from hub.report.counting.counting import Report, Row, Section
+from hub.report.counting.deriving import Number
+from hub.report.counting.evidence import Hashed, Line
+from hub.report.counting.sections import subtotal
+from hub.report.form.form import Check, Column, Empty, Form, Kind, Wording
+from hub.report.form.period import Period, parse
+from hub.report.form.workdays import Due
+from hub.report.signed.element import REPORT, as_element, check
+from hub.security import signing
+from hub.security.certificates import Signer
+
+
+@attrs.frozen(kw_only=True)
+class Sealed:
+    """What a sealed report says."""
+
+    report: Report
+    names: Mapping[str, str]  #: of its units
+    revision: int
+    evidence: str  #: the SHA-256 of the list of facts behind it
+    facts: int  #: how many they are
+
+    def says(self, report: Report, evidence: str) -> bool:
+        """Tell whether it has the numbers of *report* and the same facts behind them, whenever either was made."""
+        mine, theirs = self.report, report
+        return (mine.total, mine.rows, self.evidence) == (theirs.total, theirs.rows, evidence)
+
+
+def seal(
+    report: Report,
+    names: Mapping[str, str],
+    lines: Sequence[Line] | Hashed,
+    identity: Signer,
+    revision: int | None = None,
+) -> bytes:
+    """Return *report* sealed by *identity*, the hub's own; *lines* are its evidence, *revision* that of a report that leaves the hub.
+
+    Raises SchemaBroken; Unready when the key cannot be used now.
+    """
+    content = signing.document(as_element(report, names, lines, revision), identity)
+    check(content)
+    return content
+
+
+def read(content: bytes) -> Sealed:
+    """Return what the sealed report *content* says.  Raises SchemaBroken for what is none."""
+    check(content)
+    root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    form = _form(root)
+    evidence = _one(root, "Evidence")
+    elements = list(_one(root, "Rows"))
+    rows = {str(each.get("unit")): _row(each, form) for each in elements}
+    return Sealed(
+        report=Report(
+            form=form,
+            period=_period(_one(root, "Period")),
+            made_at=_moment(_one(root, "MadeAt").text),
+            total=_row(_one(root, "Total"), form),
+            rows=tuple(rows.values()),
+            sections=tuple(
+                _section(each, form, rows) for each in root.iterfind(f"{_tag('Sections')}/{_tag('Section')}")
+            ),
+            findings=tuple(_finding(each) for each in root.iterfind(f"{_tag('Findings')}/{_tag('Finding')}")),
+            due=_due(_one(root, "Period")),
+        ),
+        names={str(row.get("unit")): _one(row, "Name").text or "" for row in (*elements, _one(root, "Total"))},
+        revision=int(root.get("revision", "1")),
+        evidence=str(evidence.text),
+        facts=int(evidence.get("facts", "0")),
+    )
+
+
+def _section(said: etree._Element, form: Form, rows: Mapping[str, Row]) -> Section:
+    units = tuple(each.get("unit", "") for each in said.iterfind(_tag("Member")))
+    total = subtotal(form, [rows[unit] for unit in units])
+    return Section(heading=_wording(said, "Heading"), total=total, units=units)
+
+
+def _form(root: etree._Element) -> Form:
+    said = _one(root, "Form")
+    return Form(
+        id=said.get("id", ""),
+        service=said.get("service", ""),
+        title=_wording(said, "Title"),
+        basis=_wording(said, "Basis"),
+        counted=_wording(said, "Counted"),
+        columns=tuple(_column(column) for column in _one(root, "Columns")),
+        parameters={each.get("name", ""): int(each.text or "0") for each in said.iterfind(_tag("Parameter"))},
+        since=_day(said, "since"),
+        until=_day(said, "until"),
+        number=said.get("number", ""),
+        first_number=int(said.get("firstNumber", "1")),
+    )
+
+
+def _column(said: etree._Element) -> Column:
+    return Column(
+        key=said.get("key", ""),
+        kind=Kind(said.get("kind", "")),
+        heading=_wording(said, "Heading"),
+        group=None if said.find(_tag("Group")) is None else _wording(said, "Group"),
+        sum=_columns(said, "Summand"),
+        part=_columns(said, "Part"),
+        whole=_columns(said, "Whole"),
+        of="".join(_columns(said, "Of")),
+        empty=Empty(said.get("empty", "none")),
+        full_at=int(said.get("fullAt", "100")),
+        points=int(said.get("points", "0")),
+    )
+
+
+def _columns(said: etree._Element, tag: str) -> tuple[str, ...]:
+    return tuple(each.get("column", "") for each in said.iterfind(_tag(tag)))
+
+
+def _finding(said: etree._Element) -> Finding:
+    left, right = _one(said, "Left"), _one(said, "Right")
+    check = Check(
+        says=_wording(said, "Check"),
+        left=tuple(left.get("columns", "").split()),
+        right=tuple(right.get("columns", "").split()),
+        before=said.get("before") == "true",
+        at_most=said.get("atMost") == "true",
+    )
+    return Finding(unit=said.get("unit"), check=check, left=int(left.text or "0"), right=int(right.text or "0"))
+
+
+def _period(said: etree._Element) -> Period:
+    named = parse(said.get("text", ""))
+    return attrs.evolve(named, first=_day(said, "from") or named.first, last=_day(said, "to") or named.last)
+
+
+def _due(said: etree._Element) -> Due | None:
+    last = _day(said, "due")
+    return None if last is None else Due(last, said.get("dueSure") != "false")
+
+
+def _row(said: etree._Element, form: Form) -> Row:
+    cells = {each.get("column", ""): each.text or "" for each in said}
+    times = [column.key for column in form.columns if column.kind is Kind.TIME]
+    return Row(
+        said.get("unit", ""),
+        numbers={column.key: _number(cells[column.key]) for column in form.columns if column.key not in times},
+        times={key: _moment(cells[key]) if cells[key] else None for key in times},
+    )
+
+
+def _number(text: str) -> Number:
+    return None if not text else Decimal(text) if "." in text else int(text)
+
+
+def _day(said: etree._Element, key: str) -> date | None:
+    text = said.get(key)
+    return None if text is None else date.fromisoformat(text)
+
+
+def _wording(parent: etree._Element, tag: str) -> Wording:
+    words = {each.get("language"): each.text or "" for each in parent.iterfind(_tag(tag))}
+    return Wording(words.get("vi", ""), words.get("en", ""))
+
+
+def _moment(text: str | None) -> datetime:
+    return datetime.fromisoformat(text or "")
+
+
+def _one(parent: etree._Element, tag: str) -> Any:
+    found = parent.find(_tag(tag))
+    assert found is not None, tag  # the schema has it
+    return found
+
+
+def _tag(local: str) -> str:
+    return f"{{{REPORT}}}{local}"

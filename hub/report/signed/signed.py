@@ -1,0 +1,143 @@
+"""A sealed report that an official has signed, verified against the one that was given out.  Knows no journal and no clock.
+
+The seal came first and covers the report; the signature came second and covers both.  So a signed report is the sealed one and one
+Signature more, its last child: without it the document is, in canonical form, the very one that was given out.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
+
+from cryptography import x509
+from lxml import etree
+
+from hub.config.officials import Official, Officials
+from hub.domain.errors import Rejected
+from hub.domain.local_time import day
+from hub.domain.model import Problem
+from hub.formats import safe_xml
+from hub.security import wss_tokens, wss_verify, xades, xmldsig
+from hub.security.algorithms import Unverified
+from hub.security.certificates import SIGN, Untrusted, load_der, owner
+from hub.security.xades import Signed
+from hub.security.xmldsig import SIGNATURE, Form
+
+#: How far the clock on an official's desk may be from ours.
+SKEW = timedelta(minutes=5)
+
+_WHOLE = Form(exclusive=False)
+_NOWHERE = "the document"
+_NO_TIME = datetime(1, 1, 1, tzinfo=UTC)  #: the seal's certificate is given, so none is looked at
+
+
+def verify(given: bytes, uploaded: bytes) -> Signed:
+    """Return what the official's signature in *uploaded* says, if it is *given*, a sealed report, and that signature, and nothing else.
+
+    *given* are octets that the hub itself wrote and kept.  Raises Rejected: as `markup.parse` and `xades.verify` do; `report-unsigned`,
+    `report-signatures`, `report-changed` with the first place that differs, `report-other-revision`.
+    """
+    ours, root = safe_xml.parse(given), safe_xml.parse(uploaded)
+    element = _official(root, ours)
+    if safe_xml.may_hold_comment_or_cdata([uploaded]):
+        raise Rejected(Problem("report-changed", "a comment or CDATA section"))
+    without = xmldsig.canonical(root, _WHOLE, without=element)
+    if without != xmldsig.canonical(ours, _WHOLE):
+        raise Rejected(_difference(ours, safe_xml.parse(without)))
+    wss_verify.unseal(without, [_sealer(ours)], _NO_TIME)
+    return xades.verify(root, element)
+
+
+def unsigned(uploaded: bytes) -> bytes:
+    """Return the sealed report inside a signed one, in canonical form: what `signature.unseal` verifies.  Nothing is verified here.
+
+    Raises Rejected as `verify` does: `report-unsigned`, `report-signatures`.
+    """
+    root = safe_xml.parse(uploaded)
+    return xmldsig.canonical(root, _WHOLE, without=_official(root, root))
+
+
+def judge(signed: Signed, officials: Officials, lineage: Sequence[str], made_at: datetime, now: datetime) -> Official:
+    """Return the official who made the signature, if that one may sign at *now* for the unit of *lineage*: the unit, its parent, and so on.
+
+    *made_at*: when the report was closed.  Raises Rejected: `official-unknown`, `official-not-for-unit`, `official-not-in-office`,
+    `signing-time`, and what `Anchors.check` raises.
+    """
+    found = next((each for each in officials.people.values() if signed.certificate in each.certificates), None)
+    if found is None:
+        raise Rejected(Problem("official-unknown", owner(signed.certificate)))
+    officials.anchors.check(signed.certificate, now, (*signed.chain, *found.chain), purpose=SIGN)
+    if not found.may_sign(lineage):
+        raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
+    if not made_at - SKEW <= signed.at <= now + SKEW:
+        told = f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}, closed at {made_at:%Y-%m-%d %H:%M:%SZ}, now {now:%H:%M:%SZ}"
+        raise Rejected(Problem("signing-time", told))
+    for at in (signed.at, now):  # its time has a day, now that it is near ours
+        if not found.in_office(day(at)):
+            raise Rejected(Problem("official-not-in-office", f"{found.code}: {day(at):%d/%m/%Y}"))
+    if not signed.certificate.not_valid_before_utc <= signed.at <= signed.certificate.not_valid_after_utc:
+        raise Untrusted("certificate-expired", f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}")
+    return found
+
+
+def _official(root: etree._Element, ours: etree._Element) -> etree._Element:
+    """Return the Signature of the official: the last child of *root*, behind the seal."""
+    found, sealed = xmldsig.claims(root), ours is not root
+    if len(found) <= 1:
+        if sealed and len(found) == 1 and xmldsig.canonical(root, _WHOLE) != xmldsig.canonical(ours, _WHOLE):
+            raise Rejected(_difference(ours, root))
+        raise Rejected(Problem("report-unsigned"))
+    if len(found) > 2:
+        raise Rejected(Problem("report-signatures", f"{len(found)} signatures, the seal included"))
+    children = list(root)
+    if [each.tag for each in found] != [SIGNATURE] * 2 or found != children[-2:]:
+        raise Rejected(Problem("report-signatures", "the Signature is not the last child of the root, behind the seal"))
+    return found[1]
+
+
+def _sealer(ours: etree._Element) -> x509.Certificate:
+    """Return the certificate of the seal in what we wrote ourselves."""
+    (seal,) = ours.iterchildren(SIGNATURE)
+    try:
+        return load_der(wss_tokens.enclosed(xmldsig.read(seal).key_info))
+    except ValueError as error:
+        raise Unverified("signature-invalid", f"the seal's certificate: {error}") from None
+
+
+def _difference(ours: etree._Element, theirs: etree._Element) -> Problem:
+    """Return what to tell of two reports that differ: that they are two, or where the first difference is."""
+    one, other = _key(ours), _key(theirs)
+    if one != other:
+        return Problem("report-other-revision", f"{' '.join(other)}; expected {' '.join(one)}"[:300])
+    return Problem("report-changed", next(_differences(ours, theirs, ()), _NOWHERE)[:300])
+
+
+def _key(root: etree._Element) -> tuple[str, ...]:
+    space = "{urn:lienthong:report:1}"
+    said = (("Form", "id"), ("Total", "unit"), ("Period", "text"))
+    parts = [(root.find(f"{space}{tag}"), name) for tag, name in said]
+    return (*("" if part is None else part.get(name, "") for part, name in parts), root.get("revision", ""))
+
+
+def _differences(one: etree._Element, other: etree._Element, path: Collection[str]) -> Iterator[str]:
+    """Give the places where *other* is not as *one*."""
+    here = (*path, _named(one))
+    shown = "/".join(here[1:]) or _NOWHERE
+    if one.tag != other.tag or sorted(one.items()) != sorted(other.items()):
+        yield f"{shown}: it is {_named(other)}"
+        return
+    if (one.text or "") != (other.text or ""):
+        yield f"{shown}: {one.text!r} -> {other.text!r}"
+    for mine, theirs in zip_longest(one, other):
+        if mine is None or theirs is None:
+            what = "added" if mine is None else "gone"
+            yield f"{shown}: {_named(theirs if mine is None else mine)} {what}"
+            return
+        yield from _differences(mine, theirs, here)
+        if (mine.tail or "") != (theirs.tail or ""):
+            yield f"{shown}: the text behind {_named(mine)}"
+
+
+def _named(element: etree._Element) -> str:
+    name = etree.QName(element).localname
+    said = next((f"[{key}={element.get(key)}]" for key in ("unit", "column", "key") if element.get(key)), "")
+    return f"{name}{said}"

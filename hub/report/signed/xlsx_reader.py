@@ -1,0 +1,297 @@
+"""Reads the cells of an XLSX workbook that a stranger wrote.  Knows the container and its XML; not what the cells mean.
+
+Nothing is run, followed or fetched: of a formula the value that was saved with it is taken; a workbook with macros, links to other files or
+embedded objects is refused, and so is one that would unpack to more than a report can need.  Its XML goes through `hub.formats.safe_xml`, as that of
+every stranger does.  No library is used for it: those that there are build the whole workbook first and ask afterwards.
+
+What a file unpacks to, and the elements in it, are bounded by its own size; what reading may cost `hub.formats.xml_cost.WORST` states.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from functools import lru_cache
+from posixpath import normpath
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.formats import safe_xml, zip_reader
+from hub.formats.safe_xml import Limits
+
+#: Octets that the file may have; that it may unpack to, the parts that are read; parts; sheets looked at.
+LARGEST, UNPACKED, PARTS, SHEETS = 8 << 20, 48 << 20, 1000, 20
+#: Characters that a cell holds: the rule of spreadsheets.  Any number of cells may point at one shared text, and each is looked at.
+LONGEST = 32_767
+#: Nodes that a part may have.
+NODES = 600_000
+#: Elements of all parts together: a few octets may name one part many times.
+ELEMENTS = 1_000_000
+#: What a file of no octets may unpack to, and how much more with each octet it has; the same of elements.  A grid of styled cells with
+#: nothing but zeros, which compresses best of all that is honest, has one element for each octet, and unpacks to 16 times its size.
+_FREE, _RATIO = 1 << 20, 25
+_FREE_ELEMENTS, _EACH = 15_000, 1
+_LIMITS = Limits(size=UNPACKED, depth=32, nodes=NODES)
+
+_OLE = b"\xd0\xcf\x11\xe0"
+_FORBIDDEN = (
+    (re.compile(r"vbaproject|macrosheets/|activex/", re.ASCII), "macro", "macros"),
+    (re.compile(r"xl/externallinks/", re.ASCII), "liên kết tới tệp khác", "links to other files"),
+    (
+        re.compile(r"xl/embeddings/|xl/connections\.xml|xl/querytables/", re.ASCII),
+        "đối tượng nhúng",
+        "embedded objects",
+    ),
+)
+_ADDRESS = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
+_TYPES, _BOOK = "[Content_Types].xml", "xl/workbook.xml"
+
+
+class Unreadable(Exception):
+    """The file is no workbook that may be read; the sentence says in both languages why, and what to do."""
+
+    def __init__(self, vi: str, en: str) -> None:
+        super().__init__(f"{vi} / {en}")
+        self.vi, self.en = vi, en
+
+
+class Kind(StrEnum):
+    """What a cell holds."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    TRUTH = "truth"
+    ERROR = "error"
+    NOTHING = "nothing"  #: a formula whose value was not saved with it
+
+
+@attrs.frozen
+class Cell:
+    """One cell that is not empty: what was saved as its value, and whether a formula gave it."""
+
+    kind: Kind
+    text: str
+    formula: bool = False
+
+
+@attrs.frozen
+class Sheet:
+    """One sheet: its cells by (row, column), both from 1."""
+
+    title: str
+    cells: Mapping[tuple[int, int], Cell]
+
+    def address(self, row: int, column: int) -> str:
+        """Return what a person calls a cell: `Báo cáo!E12`."""
+        return f"{self.title}!{letters(column)}{row}"
+
+
+def letters(column: int) -> str:
+    """Return the letters of a column counted from 1: A, …, Z, AA."""
+    found = ""
+    while column:
+        column, rest = divmod(column - 1, 26)
+        found = chr(ord("A") + rest) + found
+    return found
+
+
+def sheets(content: bytes) -> Iterator[Sheet]:
+    """Yield the sheets of the workbook in their order, the first `SHEETS` of them.  Raises Unreadable."""
+    if content[:4] == _OLE:
+        raise Unreadable(
+            "tệp có mật khẩu hoặc là .xls cũ; hãy bỏ mật khẩu và lưu lại dạng .xlsx",
+            "it has a password, or is an old .xls; take the password off and save it as .xlsx",
+        )
+    if len(content) > LARGEST:
+        raise Unreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"it is larger than {LARGEST >> 20} MB")
+    try:
+        packed = zip_reader.archive(content)
+    except zip_reader.Damaged:
+        raise _no_workbook() from None
+    with packed:
+        unpacked, elements = _FREE + _RATIO * len(content), _FREE_ELEMENTS + _EACH * len(content)
+        yield from _sheets(_Parts(packed, _listed(packed), min(UNPACKED, unpacked), min(ELEMENTS, elements)))
+
+
+def _no_workbook() -> Unreadable:
+    return Unreadable(
+        "đây không phải tệp .xlsx đọc được; hãy lưu lại dạng “Excel Workbook (.xlsx)”",
+        "this is no .xlsx that can be read; save it as “Excel Workbook (.xlsx)”",
+    )
+
+
+def _listed(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
+    """Return the parts by name, once they are known to be harmless by their names."""
+    listed = packed.infolist()
+    if len(listed) > PARTS:
+        raise Unreadable(f"tệp có hơn {PARTS} phần", f"it has more than {PARTS} parts")
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in listed:
+        for forbidden, vi, en in _FORBIDDEN:
+            if forbidden.search(info.filename.lower()):
+                raise Unreadable(
+                    f"tệp chứa {vi}; hãy bỏ đi rồi lưu lại", f"it has {en}; take them out and save it again"
+                )
+        if info.filename in found:
+            raise _no_workbook()
+        found[info.filename] = info
+    if _TYPES not in found:
+        raise _no_workbook()
+    return found
+
+
+@attrs.define
+class _Parts:
+    """The parts of the container, unpacked within bounds."""
+
+    packed: zipfile.ZipFile
+    listed: Mapping[str, zipfile.ZipInfo]
+    left: int  #: octets that may still be unpacked
+    elements: int  #: that may still be read
+
+    def root(self, name: str) -> etree._Element:
+        """Return the XML of a part.  Raises Unreadable."""
+        info = self.listed.get(name)
+        if info is None:
+            raise _no_workbook()
+        try:
+            content = zip_reader.taken(self.packed, info, self.left)
+        except zip_reader.Damaged:
+            raise _no_workbook() from None
+        self.left -= len(content)
+        if self.left < 0:
+            raise Unreadable(
+                f"tệp bung ra quá {UNPACKED >> 20} MB, hoặc quá nhiều so với kích thước của nó",
+                f"it unpacks to more than {UNPACKED >> 20} MB, or to too much for its size",
+            )
+        self.elements -= content.count(b"<") - content.count(b"</")
+        if self.elements < 0:
+            raise Unreadable("tệp có quá nhiều ô", "it has too many cells")
+        try:
+            return safe_xml.parse(content, limits=_LIMITS)
+        except Rejected as rejected:
+            problem = rejected.problems[0]
+            raise Unreadable(
+                f"tệp hỏng hoặc không an toàn ({problem.code} {problem.detail}); hãy lưu lại bằng bảng tính",
+                f"it is damaged or not safe ({problem.code} {problem.detail}); save it anew with a spreadsheet program",
+            ) from None
+
+    def has(self, name: str) -> bool:
+        return name in self.listed
+
+
+def _sheets(parts: _Parts) -> Iterator[Sheet]:
+    for each in parts.root(_TYPES):
+        if "macroenabled" in (each.get("ContentType") or "").lower():
+            raise Unreadable(
+                "tệp cho phép macro (.xlsm); hãy lưu dạng .xlsx", "it may hold macros (.xlsm); save it as .xlsx"
+            )
+    book = parts.root(_BOOK)
+    targets: dict[str, str] = {}
+    texts_at = ""
+    for relation in parts.root("xl/_rels/workbook.xml.rels"):
+        target = relation.get("Target") or ""
+        name = target[1:] if target.startswith("/") else normpath(f"xl/{target}")
+        if (relation.get("TargetMode") or "Internal") != "Internal":
+            continue  # a link that nobody follows
+        targets[relation.get("Id") or ""] = name
+        if (relation.get("Type") or "").endswith("/sharedStrings"):
+            texts_at = name
+    texts = _texts(parts.root(texts_at)) if texts_at and parts.has(texts_at) else ()
+    named = [each for each in book.iter() if _local(each) == "sheet"]
+    for sheet in named[:SHEETS]:
+        where = targets.get(
+            next((str(value) for key, value in sheet.attrib.items() if str(key).endswith("}id")), ""), ""
+        )
+        if "/worksheets/" in where and parts.has(where):
+            yield Sheet(sheet.get("name") or "", _cells(parts.root(where), texts))
+
+
+def _texts(root: etree._Element) -> Sequence[str]:
+    return [_text(entry) for entry in root if _local(entry) == "si"]
+
+
+def _text(element: etree._Element) -> str:
+    """Return the text of a shared or inline string, its runs joined, without what shows how it is read aloud."""
+    found = []
+    for child in element:
+        if _local(child) == "t":
+            found.append(child.text or "")
+        elif _local(child) == "r":
+            found += [part.text or "" for part in child if _local(part) == "t"]
+    return "".join(found)
+
+
+def _cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int], Cell]:
+    found: dict[tuple[int, int], Cell] = {}
+    data = next((each for each in root if _local(each) == "sheetData"), None)
+    row = 0
+    for line in data if data is not None else ():
+        number = line.get("r") or ""
+        row = int(number) if number.isascii() and number.isdigit() and len(number) <= 7 else row + 1
+        column = 0
+        for each in line:
+            place = _ADDRESS.fullmatch(each.get("r") or "")
+            column = _index(place[1]) if place else column + 1
+            cell = _cell(each, texts)
+            if cell is not None:
+                found[int(place[2]) if place else row, column] = cell
+    return found
+
+
+def _cell(element: etree._Element, texts: Sequence[str]) -> Cell | None:
+    formula, value, inline = False, None, None
+    for child in element:
+        match _local(child):
+            case "f":
+                formula = True
+            case "v":
+                value = child.text or ""
+            case "is":
+                inline = _text(child)
+    match element.get("t") or "n":
+        case "inlineStr":
+            kind, text = Kind.TEXT, inline or ""
+        case "s":
+            at = int(value) if value and value.isascii() and value.isdigit() and len(value) <= 9 else -1
+            if not 0 <= at < len(texts):
+                raise _no_workbook()
+            kind, text = Kind.TEXT, texts[at]
+        case "b":
+            kind, text = Kind.TRUTH, value or ""
+        case "e":
+            kind, text = Kind.ERROR, value or ""
+        case "n":
+            kind, text = Kind.NUMBER, (value or "").strip()
+        case _:  # `str`, the text that a formula gave; `d`, a day in ISO 8601
+            kind, text = Kind.TEXT, value or ""
+    return _held(kind, text, formula=formula)
+
+
+def _held(kind: Kind, text: str, *, formula: bool) -> Cell | None:
+    """Return the cell that was saved with *text*; None for an empty one."""
+    if len(text) > LONGEST:
+        raise Unreadable(
+            f"một ô chứa hơn {LONGEST} ký tự; hãy rút ngắn", f"a cell holds more than {LONGEST} characters; shorten it"
+        )
+    if text.strip():
+        return Cell(kind, text, formula)
+    return Cell(Kind.NOTHING, "", formula) if formula else None
+
+
+def _index(name: str) -> int:
+    index = 0
+    for letter in name:
+        index = index * 26 + ord(letter) - ord("A") + 1
+    return index
+
+
+def _local(element: etree._Element) -> str:
+    return _local_name(element.tag)
+
+
+@lru_cache(64)
+def _local_name(tag: object) -> str:
+    return str(tag).rpartition("}")[2]

@@ -1,0 +1,43 @@
+"""How the server of a partner is judged when the hub calls it.  Knows certificates and a partner's policy; no protocol above TLS."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+from cryptography import x509
+
+from hub.config import Partner
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.security import tls
+from hub.security.certificates import ALLOW, SERVER, Anchors, fingerprint
+from hub.security.crl_ocsp import Unusable
+
+log = structlog.get_logger()
+
+
+def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime], host: str) -> tuple[tls.Check, tls.Stapled]:
+    """Return how the server of *partner* is judged: by its certificate first, then with what it stapled.
+
+    One that has no configured certificates, by `transport=tls`, must show a certificate of its name, *host*.
+    """
+    known = {fingerprint(certificate) for certificate in partner.certificates}
+
+    def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
+        if not known:
+            tls.check_host(shown, host)
+        elif fingerprint(shown) not in known:
+            raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
+        anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
+
+    def stapled(shown: x509.Certificate, octets: bytes) -> None:
+        if octets:
+            try:
+                anchors.staple(shown, octets, now())
+            except Unusable as unusable:
+                log.warning("staple-unusable", partner=partner.code, reason=str(unusable))
+        unknown = anchors.check(shown, now(), purpose=SERVER, unknown=partner.policy.revocation)
+        if unknown:
+            log.warning("revocation-unknown-allowed", partner=partner.code, reason=unknown)
+
+    return check, stapled

@@ -1,0 +1,186 @@
+"""What may sign and digest: closed lists, least key sizes, signature values.  Knows octets and keys; knows no XML."""
+
+import binascii
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    SECP384R1,
+    SECP521R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.x509.oid import PublicKeyAlgorithmOID
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.formats import ber
+
+DS = "http://www.w3.org/2000/09/xmldsig#"
+MORE = "http://www.w3.org/2001/04/xmldsig-more#"
+PSS_METHODS = "http://www.w3.org/2007/05/xmldsig-more#"
+SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+_LEAST_RSA = 2048  #: bits
+_OBJECT_IDENTIFIER, _VERSION = 0x06, 0xA0  #: tags of DER
+
+Digest = Callable[[bytes], Any]  #: of hashlib
+Hash = hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
+
+
+class Unverified(Rejected):
+    """A signature that proves nothing; the code says in what way."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(Problem(code, detail))
+
+
+class Method(NamedTuple):
+    """A signature method."""
+
+    kind: type[RSAPublicKey] | type[EllipticCurvePublicKey]
+    hash: Hash
+    padding: AsymmetricPadding | None = None
+
+
+def _pss(hash_: Hash) -> Method:
+    return Method(RSAPublicKey, hash_, PSS(MGF1(hash_), hash_.digest_size))
+
+
+#: Exactly these.  No HMAC: whoever verifies one could have made it.
+METHODS = {
+    f"{MORE}rsa-sha256": Method(RSAPublicKey, hashes.SHA256(), PKCS1v15()),
+    f"{MORE}rsa-sha384": Method(RSAPublicKey, hashes.SHA384(), PKCS1v15()),
+    f"{MORE}rsa-sha512": Method(RSAPublicKey, hashes.SHA512(), PKCS1v15()),
+    f"{MORE}ecdsa-sha256": Method(EllipticCurvePublicKey, hashes.SHA256()),
+    f"{MORE}ecdsa-sha384": Method(EllipticCurvePublicKey, hashes.SHA384()),
+    f"{PSS_METHODS}sha256-rsa-MGF1": _pss(hashes.SHA256()),
+    f"{PSS_METHODS}sha384-rsa-MGF1": _pss(hashes.SHA384()),
+    f"{PSS_METHODS}sha512-rsa-MGF1": _pss(hashes.SHA512()),
+}
+DIGESTS: dict[str, Digest] = {
+    SHA256: hashlib.sha256,
+    f"{MORE}sha384": hashlib.sha384,
+    "http://www.w3.org/2001/04/xmlenc#sha512": hashlib.sha512,
+}
+#: Only where a partner's policy tolerates it.
+SHA1_METHODS = {f"{DS}rsa-sha1": Method(RSAPublicKey, hashes.SHA1(), PKCS1v15())}  # noqa: S303 - see above
+SHA1_DIGESTS: dict[str, Digest] = {f"{DS}sha1": hashlib.sha1}
+
+
+def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePublicKey:
+    """Return the key of *certificate*, which must be RSA from 2048 bits, or EC on P-256 or P-384.  Raises Unverified."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    match key:
+        case RSAPublicKey() if key.key_size >= _LEAST_RSA:
+            return key
+        case EllipticCurvePublicKey() if isinstance(key.curve, SECP256R1 | SECP384R1):
+            return key
+    raise Unverified("algorithm-refused", "the certificate's key is neither RSA from 2048 bits nor EC P-256 or P-384")
+
+
+def weakness(certificate: x509.Certificate) -> str:
+    """Return why nothing is proved by the key of *certificate*, whatever it is used for: TLS, a message, a chain; nothing if it is strong.
+
+    Strong are RSA from 2048 bits, and EC on P-256, P-384 or P-521 that is named: parameters of its own may be those of a curve on
+    which somebody else knows the key (CVE-2020-0601; RFC 5480, 2.1.1 forbids them).  Other kinds no partner and no CA of the
+    country uses.
+    """
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return "a key that cannot be read"
+    match key:
+        case RSAPublicKey() if key.key_size >= _LEAST_RSA:
+            return ""
+        case RSAPublicKey():
+            return f"an RSA key of {key.key_size} bits"
+        case EllipticCurvePublicKey() if not isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1):
+            return f"a key on the curve {key.curve.name}"
+        case EllipticCurvePublicKey():
+            return "" if _names_its_curve(certificate) else "a key on a curve that is not named"
+    return "a key that is neither RSA nor EC"
+
+
+def _names_its_curve(certificate: x509.Certificate) -> bool:
+    """Tell whether the EC key of *certificate* says its curve by name, which is forgotten once it is loaded."""
+    fields = ber.parts(certificate.tbs_certificate_bytes)
+    key = fields[
+        6 if fields[0][0] == _VERSION else 5
+    ]  # RFC 5280, 4.1: the subject's key is the seventh, with a version
+    _kind, parameters = ber.parts(ber.parts(key)[0])
+    return parameters[0] == _OBJECT_IDENTIFIER
+
+
+def check_value(method: Method, certificate: x509.Certificate, value: bytes, content: bytes) -> None:
+    """Return if the key of *certificate* made *value* over *content*.  Raises Unverified."""
+    key = strong_key(certificate)
+    if not isinstance(key, method.kind) or (is_pss(certificate) and not isinstance(method.padding, PSS)):
+        raise Unverified("algorithm-refused", "the signature method is not for the certificate's kind of key")
+    try:
+        if isinstance(key, RSAPublicKey):
+            assert method.padding is not None
+            key.verify(value, content, method.padding, method.hash)
+        else:
+            key.verify(_der(value, key), content, ECDSA(method.hash))
+    except InvalidSignature:
+        raise Unverified("signature-invalid", "the signature value does not fit SignedInfo and the key") from None
+
+
+def is_pss(certificate: x509.Certificate) -> bool:
+    """Tell whether the key of *certificate* is for RSASSA-PSS and nothing else (RFC 4055, 1.2)."""
+    return certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+
+
+def method_for(certificate: x509.Certificate) -> str:
+    """Return the signature method we sign with: that of the key of *certificate*."""
+    if is_pss(certificate):
+        return f"{PSS_METHODS}sha256-rsa-MGF1"
+    key = certificate.public_key()
+    if isinstance(key, EllipticCurvePublicKey):
+        return f"{MORE}ecdsa-sha384" if isinstance(key.curve, SECP384R1) else f"{MORE}ecdsa-sha256"
+    return f"{MORE}rsa-sha256"
+
+
+def make_value(method: Method, key: PrivateKey, content: bytes) -> bytes:
+    """Sign *content*; return the octets of the SignatureValue.  TypeError when *method* is for another kind of key."""
+    if isinstance(key, EllipticCurvePrivateKey):
+        r, s = decode_dss_signature(key.sign(content, _repeatable(method.hash)))
+        size = (key.curve.key_size + 7) // 8
+        return r.to_bytes(size) + s.to_bytes(size)
+    if method.padding is None:
+        raise TypeError("this method is not for RSA")
+    return key.sign(content, method.padding, method.hash)
+
+
+def _repeatable(hash_: Hash) -> ECDSA:
+    """Return ECDSA that signs the same content the same way each time (RFC 6979): what is signed again is the same message."""
+    try:
+        return ECDSA(hash_, deterministic_signing=True)
+    except UnsupportedAlgorithm:  # OpenSSL before 3.2
+        return ECDSA(hash_)
+
+
+def text(content: bytes) -> str:
+    """Return *content* in base64, in one line: the text of a DigestValue or SignatureValue."""
+    return binascii.b2a_base64(content, newline=False).decode("ascii")
+
+
+def _der(value: bytes, key: EllipticCurvePublicKey) -> bytes:
+    """XMLDSig writes an ECDSA value as r and s side by side (RFC 4050, 3.3)."""
+    size = (key.curve.key_size + 7) // 8
+    if len(value) != 2 * size:
+        raise Unverified("signature-invalid", "the ECDSA value has the wrong length")
+    return encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:]))

@@ -1,0 +1,506 @@
+"""Certificates: loaded, named by fingerprint, and traced to an anchor.  Knows chains, time, revocation and key usage; no partner.
+
+Which partner a certificate belongs to is for the caller to decide, by comparing certificates; only then is it checked here.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, ExtensionOID
+from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
+from OpenSSL.crypto import Error as OpenSSLError
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Problem
+from hub.security import algorithms, crl_ocsp
+from hub.security.crl_ocsp import STRONG, Answer, Finding, RevocationList, Status, read_answer
+
+LIFE = timedelta(seconds=60)  #: how long a check holds at most, before the chain is built again
+_KEPT = 4096  #: checks remembered at once
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h that the sender can do something about; every other one is `certificate-untrusted`.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+
+
+class Untrusted(Rejected):
+    """A certificate that proves nothing: `certificate-untrusted`, `-revoked`, `-expired` or `-weak`, or `revocation-unknown`."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(Problem(code, detail))
+
+
+class Signer(Protocol):
+    """Who signs what the hub says: a certificate, and the use of its key, which need not be here.
+
+    Nothing else touches the key that signs messages; the key of TLS is always a file's (`Identity`).
+    """
+
+    @property
+    def certificate(self) -> x509.Certificate: ...
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]: ...
+    @property
+    def token(self) -> str:
+        """Return the certificate as base64 of its DER, in one line."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """Return the signature method, one of `algorithms.METHODS`."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether `sign` may wait for a device: then it has no place in the reactor's thread."""
+        ...
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the octets of the SignatureValue over *content*.  Raises Unready when the key cannot be used now."""
+        ...
+
+    def flaw(self) -> str:
+        """Return why it cannot sign now; nothing when it can.  It may wait as `sign` does."""
+        ...
+
+    def prove(self) -> Iterable[tuple[str, str, bool]]:
+        """Use the key once for real; give what is wrong with it, what is expected, and whether that is grave."""
+        ...
+
+
+@attrs.frozen
+class Identity:
+    """A key, its certificate and the chain above it, loaded once: parsing a key costs a hundred times what using it does."""
+
+    key: RSAPrivateKey | EllipticCurvePrivateKey = attrs.field(repr=False)
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+    pem: bytes = attrs.field(
+        default=b"", repr=False
+    )  #: the key as written: only there it says that it is for PSS alone
+
+    @classmethod
+    def read(cls, key: Path, certificate: Path) -> "Identity":
+        """Read two PEM files; the second may hold the chain after the certificate.  Raises OSError, ValueError, TypeError."""
+        pem = key.read_bytes()
+        secret = load_pem_private_key(pem, password=None)
+        if not isinstance(secret, RSAPrivateKey | EllipticCurvePrivateKey):
+            raise TypeError(f"{key}: neither an RSA nor an EC key")
+        first, *chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+        if secret.public_key() != first.public_key():
+            raise ValueError(f"{key} is not the key of {certificate}")
+        return cls(secret, first, tuple(chain), pem)
+
+    @cached_property
+    def token(self) -> str:
+        """Return the certificate as base64 of its DER, in one line."""
+        return written(self.certificate)
+
+    @cached_property
+    def method(self) -> str:
+        """Return the signature method that the key signs by."""
+        return algorithms.method_for(self.certificate)
+
+    @property
+    def waits(self) -> bool:
+        """Tell that signing takes no time but its own."""
+        return False
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the octets of the SignatureValue over *content*."""
+        return algorithms.make_value(algorithms.METHODS[self.method], self.key, content)
+
+    def flaw(self) -> str:
+        """Return nothing: what is in memory can sign."""
+        return ""
+
+    def prove(self) -> Iterable[tuple[str, str, bool]]:
+        """Give nothing: who reads a key from a file compares it with its certificate."""
+        return ()
+
+
+def written(certificate: x509.Certificate) -> str:
+    """Return *certificate* as base64 of its DER, in one line."""
+    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
+
+
+def load(source: bytes | Path) -> x509.Certificate:
+    """Load one certificate, PEM or DER, from its octets or its file.  Raises OSError, ValueError."""
+    content = source.read_bytes() if isinstance(source, Path) else source
+    if b"-----BEGIN" not in content:
+        return load_der(content)
+    try:
+        return x509.load_pem_x509_certificate(content)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+
+
+def load_der(content: bytes) -> x509.Certificate:
+    """Load one certificate from DER.  Raises ValueError, and nothing else whatever *content* is."""
+    try:
+        return x509.load_der_x509_certificate(content)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+
+
+def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...]:
+    """Load the CRLs of one file: any number in PEM, or one in DER.  Raises OSError, ValueError."""
+    content = source.read_bytes() if isinstance(source, Path) else source
+    end = b"-----END X509 CRL-----"
+    try:
+        if end in content:
+            crls = tuple(x509.load_pem_x509_crl(part + end) for part in content.split(end)[:-1])
+        else:
+            crls = (x509.load_der_x509_crl(content),)
+        for crl in crls:  # each is read only when asked for, and that would be too late to say which file is wrong
+            _ = crl.issuer, crl.last_update_utc, crl.next_update_utc, [entry.serial_number for entry in crl]
+    except (x509.InvalidVersion, TypeError) as error:
+        raise ValueError(str(error)) from None
+    return crls
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of the certificate's DER, in hex."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def owner(certificate: x509.Certificate) -> str:
+    """Return whose a stranger's *certificate* is; nothing where what stands there is no name: it is read only when asked for."""
+    try:
+        return certificate.subject.rfc4514_string()
+    except ValueError:
+        return ""
+
+
+#: What a certificate may be for, and the extended key usages that allow it, where it has any (RFC 5280, 4.2.1.12).
+CLIENT, SERVER, SIGN = "client", "server", "sign"
+_PURPOSES = {
+    CLIENT: {ExtendedKeyUsageOID.CLIENT_AUTH},
+    SERVER: {ExtendedKeyUsageOID.SERVER_AUTH},
+    # No usage is registered for signed messages: those of a key that signs for a system or a person, not for a CA or a clock.
+    SIGN: {
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.EMAIL_PROTECTION,
+        x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # documentSigning, RFC 9336
+        x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # the same, of Microsoft
+    },
+}
+
+#: What a revocation status that cannot be learned means: refused always, refused where a source is configured, tolerated.
+REQUIRE, CONFIGURED, ALLOW = "require", "configured", "allow"
+
+
+@attrs.frozen
+class _Standing:
+    """What was found of one certificate."""
+
+    at: datetime
+    until: datetime
+    purposes: tuple[frozenset[x509.ObjectIdentifier], ...]  #: of each link that is limited
+    unsourced: str  #: a link whose issuer has no source of revocations here
+    unknown: str  #: a link whose issuer has one, and it says nothing that counts
+
+
+class Anchors:
+    """What is trusted: CA certificates, each an anchor by itself (an intermediate needs no root here), and what they revoke.
+
+    *crls* come from files.  *intermediates* only help to build a chain and are not trusted by themselves.  *sourced* are CAs
+    that are asked over the network what they revoke: `hear` takes what they said.  *committing*: the certificates are
+    those of persons, whose keys may be for nonRepudiation (contentCommitment) instead of digitalSignature.
+
+    Revocation is judged for every link of a chain.  An issuer that has a source here, a CRL in a file or a place that is
+    asked, must say something current: an overdue CRL refuses its whole issue, so that stopping its delivery does not bring
+    revoked certificates back.  An issuer without any source is not asked about: trusting it without was the operator's
+    decision, and a demand would turn away every partner of the second CA the day the first gets its CRL.  A partner's
+    policy may be stricter (`require`) or laxer (`allow`).  Nobody outside can choose, as sources come from the
+    configuration only: a URL in a certificate is never followed.
+    """
+
+    def __init__(
+        self,
+        anchors: Sequence[x509.Certificate],
+        crls: Sequence[x509.CertificateRevocationList] = (),
+        *,
+        intermediates: Sequence[x509.Certificate] = (),
+        sourced: Sequence[x509.Certificate] = (),
+        committing: bool = False,
+    ) -> None:
+        self._committing = committing
+        self._anchors = [X509.from_cryptography(anchor) for anchor in anchors]
+        self._intermediates = list(dict.fromkeys(intermediates))
+        self._filed = tuple(RevocationList(crl) for crl in crls)
+        self._sourced = {*(crl.issuer for crl in crls), *(issuer.subject for issuer in sourced)}
+        self._lists: Mapping[x509.Name, Sequence[RevocationList]] = {}
+        self._answers: Mapping[x509.Certificate, Answer] = {}
+        self._stapled: dict[x509.Certificate, Answer] = {}
+        self._checked: dict[x509.Certificate, _Standing] = {}
+        self._shown: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
+        self.hear((), {})
+
+    def hear(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, Answer]) -> None:
+        """Take what the CAs have said when asked, in place of what they said before."""
+        by_issuer: dict[x509.Name, list[RevocationList]] = {}
+        for found in (*self._filed, *lists):
+            by_issuer.setdefault(found.issuer, []).append(found)
+        self._lists, self._answers = by_issuer, answers
+        self._checked = {}
+
+    def staple(self, certificate: x509.Certificate, octets: bytes, now: datetime) -> None:
+        """Take the OCSP response that came in the TLS handshake with *certificate*.  Raises Unusable, Untrusted."""
+        path = self._path(certificate, now, ())
+        if len(path) > 1:
+            answer = read_answer(octets, certificate, path[1], now)
+            if len(self._stapled) >= _KEPT:
+                self._stapled.clear()
+            self._stapled[certificate] = answer
+            self._checked.pop(certificate, None)
+
+    def check(
+        self,
+        certificate: x509.Certificate,
+        now: datetime,
+        chain: Sequence[x509.Certificate] = (),
+        *,
+        purpose: str | None = None,
+        unknown: str = CONFIGURED,
+    ) -> str:
+        """Return if *certificate* may sign at *now*; *chain* is what its holder showed above it, not trusted by itself.
+
+        What led to an anchor once is remembered: the holder of a connection shows its chain only when it opens it.
+
+        *purpose*: what for, if that is to be judged.  *unknown*: what a revocation status that cannot be learned means.
+        Returns what could not be learned and was tolerated; nothing as a rule.
+
+        Raises Untrusted: `certificate-expired` (also not yet valid; also for a CA above), `certificate-revoked`,
+        `revocation-unknown`, `certificate-weak` (its own key), `certificate-untrusted` (no chain, a weak hash in it or a weak key
+        above, policies that were to be named, something critical that is not understood, key usage without digitalSignature,
+        another purpose).  A good result holds for LIFE, and never past the end of a certificate, CRL or answer it rests on.
+        """
+        found = self._checked.get(certificate)
+        if found is None or not found.at <= now < found.until:
+            found = self._find(certificate, now, chain)
+        if purpose is not None and not all(purposes & _PURPOSES[purpose] for purposes in found.purposes):
+            raise Untrusted("certificate-untrusted", f"extended key usage not for {purpose}: {_named(certificate)}")
+        if unknown == REQUIRE and (missing := found.unknown or found.unsourced):
+            raise Untrusted("revocation-unknown", missing)
+        if unknown == CONFIGURED and found.unknown:
+            raise Untrusted("revocation-unknown", found.unknown)
+        return found.unknown
+
+    def overdue(self, now: datetime) -> set[x509.Name]:
+        """Return the issuers that have CRLs, in files or heard, none of them current at *now*."""
+        return {name for name, lists in self._lists.items() if all(found.flaw(now) for found in lists)}
+
+    def _find(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
+        self._checked.pop(certificate, None)
+        checked = self._checked
+        try:
+            found = self._judge(certificate, now, chain)
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,  # a time so near the last year that nothing can be added to it
+            OpenSSLError,
+        ) as error:  # a certificate is read only as far as is asked: who knows what stands there
+            raise Untrusted("certificate-untrusted", f"it cannot be read: {error}") from None
+        if chain:
+            if len(self._shown) >= _KEPT:
+                self._shown.clear()
+            self._shown[certificate] = tuple(chain)
+        if len(checked) >= _KEPT:
+            checked.clear()
+        checked[certificate] = found  # not in a memory that was made after `hear`, meanwhile, by another thread
+        return found
+
+    def _judge(self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]) -> _Standing:
+        """Judge the whole chain."""
+        _judge_usage(certificate, committing=self._committing)
+        path = self._path(certificate, now, chain)
+        if weakness := algorithms.weakness(certificate):
+            raise Untrusted("certificate-weak", f"{weakness}: {_named(certificate)}")
+        _judge_policies(path)
+        until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
+        unsourced, unknown = "", ""
+        for subject, issuer in pairwise(path):
+            _judge_strength(subject, issuer)
+            found = self._revocation(subject, issuer, now, authority=subject is not path[0])
+            if found.status is Status.REVOKED:
+                raise Untrusted("certificate-revoked", f"{found.detail}: {_named(subject)}")
+            if found.status is Status.GOOD:
+                until = min(until, found.until or until)
+            elif issuer.subject in self._sourced:
+                unknown = unknown or f"{found.detail}: {_named(subject)}"
+            else:
+                unsourced = unsourced or f"{_named(issuer)} has no source of revocations here"
+        purposes = tuple(filter(None, map(_purposes, path[:-1] or path)))
+        return _Standing(now, until, purposes, unsourced, unknown)
+
+    def _path(
+        self, certificate: x509.Certificate, now: datetime, chain: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate]:
+        """Return the chain from *certificate* to an anchor."""
+        store = _store(self._anchors, now, X509StoreFlags.PARTIAL_CHAIN)
+        shown = (*chain, *self._shown.get(certificate, ()))
+        above = [X509.from_cryptography(link) for link in dict.fromkeys((*shown, *self._intermediates))]
+        try:
+            path = X509StoreContext(store, X509.from_cryptography(certificate), above).get_verified_chain()
+        except X509StoreContextError as error:
+            raise _untrusted(error) from None
+        return [link.to_cryptography() for link in path]
+
+    def _revocation(
+        self, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, *, authority: bool
+    ) -> Finding:
+        heard = (self._answers.get(subject), self._stapled.get(subject))
+        answers = [answer for answer in heard if answer is not None]
+        lists = self._lists.get(issuer.subject, ())
+        return crl_ocsp.judge(subject, issuer, lists, answers, now, authority=authority)
+
+
+def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
+    """Return a store for one check: OpenSSL keeps the time in the store, so sharing one would mix the times of two threads."""
+    store = X509Store()
+    store.set_time(now.astimezone(UTC))
+    store.set_flags(flags)
+    for certificate in trusted:
+        store.add_cert(certificate)
+    return store
+
+
+def _judge_usage(certificate: x509.Certificate, *, committing: bool) -> None:
+    """RFC 5280, 4.2.1.3: a key that signs messages has digitalSignature, if its usage is limited at all; a person's, *committing*,
+    may have nonRepudiation instead.
+    """
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise Untrusted("certificate-untrusted", f"{_named(certificate)}: {error}") from None
+    if not (usage.digital_signature or (committing and usage.content_commitment)):
+        raise Untrusted("certificate-untrusted", f"key usage without digitalSignature: {_named(certificate)}")
+
+
+def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None:
+    """A chain is as strong as its weakest signature: SHA-256 at least, by a strong key."""
+    try:
+        weak_hash = not isinstance(subject.signature_hash_algorithm, STRONG)
+    except UnsupportedAlgorithm:
+        weak_hash = True
+    if weak_hash:
+        raise Untrusted("certificate-untrusted", f"signed with a weak hash: {_named(subject)}")
+    if weakness := algorithms.weakness(issuer):
+        raise Untrusted("certificate-untrusted", f"signed with a weak key, {weakness}: {_named(subject)}")
+
+
+#: What may be critical in a certificate below an anchor: what is judged here, by OpenSSL, or by `revocation`.  OpenSSL alone would let
+#: pass some that nobody looks at.
+_POLICY_MAPPINGS = ExtensionOID.POLICY_MAPPINGS
+_UNDERSTOOD = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.NAME_CONSTRAINTS,
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.CERTIFICATE_POLICIES,
+    ExtensionOID.POLICY_CONSTRAINTS,
+    ExtensionOID.INHIBIT_ANY_POLICY,
+    _POLICY_MAPPINGS,
+}
+_ANY_POLICY = CertificatePoliciesOID.ANY_POLICY
+
+
+def _judge_policies(path: Sequence[x509.Certificate]) -> None:
+    """RFC 5280, 6.1, for whom any policy will do: refuse a *path* in which a CA requires policies that are not named all the way down.
+
+    OpenSSL does it only for those who name the policies that they want, which PyOpenSSL cannot.  Policies are not mapped: what
+    stands below a mapping has none, so that more is refused than must be, where a CA requires them, and never less.
+    """
+    valid = {_ANY_POLICY}  #: the policies of the certificates so far; nothing has them any more, once there are none
+    explicit = inhibited = len(
+        path
+    )  #: after so many certificates policies must be there, and anyPolicy counts no longer
+    for link in reversed(path[:-1]):
+        found, last, renewed = _extensions(link), link is path[0], link.issuer == link.subject
+        said = _policies(found)
+        named = {policy for policy in said - {_ANY_POLICY} if policy in valid or _ANY_POLICY in valid}
+        wild = _ANY_POLICY in said and (inhibited > 0 or (renewed and not last))
+        valid = named | valid if wild else named
+        if not explicit and not valid:
+            raise Untrusted("certificate-untrusted", f"a CA requires policies that it does not have: {_named(link)}")
+        if _POLICY_MAPPINGS in found:
+            valid = set()
+        if last or not renewed:
+            explicit, inhibited = max(explicit - 1, 0), max(inhibited - 1, 0)
+        required, skipped = _constraints(found)
+        if not last or required == 0:
+            explicit = min(explicit, required)
+        inhibited = min(inhibited, skipped)
+    if not explicit and not valid:
+        raise Untrusted("certificate-untrusted", f"a CA requires policies that it does not have: {_named(path[0])}")
+
+
+def _extensions(certificate: x509.Certificate) -> Mapping[x509.ObjectIdentifier, Any]:
+    """Return the value of each extension of *certificate*.  Raises Untrusted for one that is critical and not understood, ValueError."""
+    try:
+        found = {each.oid: each for each in certificate.extensions}
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from None
+    for oid, each in found.items():
+        if each.critical and oid not in _UNDERSTOOD:
+            said = f"the critical extension {oid.dotted_string} is not understood: {_named(certificate)}"
+            raise Untrusted("certificate-untrusted", said)
+    return {oid: each.value for oid, each in found.items()}
+
+
+def _policies(found: Mapping[x509.ObjectIdentifier, Any]) -> set[x509.ObjectIdentifier]:
+    return {each.policy_identifier for each in found.get(ExtensionOID.CERTIFICATE_POLICIES, ())}
+
+
+#: More certificates than there are in any chain.
+_NEVER = 1 << 30
+
+
+def _constraints(found: Mapping[x509.ObjectIdentifier, Any]) -> tuple[int, int]:
+    """Return after how many certificates policies must be there (requireExplicitPolicy), and anyPolicy counts no longer."""
+    constraints, inhibiting = found.get(ExtensionOID.POLICY_CONSTRAINTS), found.get(ExtensionOID.INHIBIT_ANY_POLICY)
+    required = None if constraints is None else constraints.require_explicit_policy
+    return (
+        _NEVER if required is None else required,
+        _NEVER if inhibiting is None else inhibiting.skip_certs,
+    )
+
+
+def _purposes(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
+    """Return the extended key usages that limit *certificate*; none where nothing does.  ValueError."""
+    try:
+        found = frozenset(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return frozenset()
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from None
+    return frozenset() if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in found else found
+
+
+def _untrusted(error: X509StoreContextError) -> Untrusted:
+    number, _, message = error.errors
+    codes = {_NOT_YET_VALID: "certificate-expired", _EXPIRED: "certificate-expired"}
+    detail = f"{message}: {_named(error.certificate.to_cryptography())}"
+    return Untrusted(codes.get(number, "certificate-untrusted"), detail)
+
+
+def _named(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string()

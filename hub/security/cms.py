@@ -1,0 +1,241 @@
+"""Signs and verifies what travels by S/MIME: CMS SignedData (RFC 5652).  Knows octets, keys and certificates; knows no mail.
+
+`cryptography` makes such signatures with a key in memory only, and verifies none.  Here a `Signer` makes them, whose key may lie in
+a token, and of the certificates that a signature brings along none is looked at: only configured ones count.
+
+What is cheap comes first: whose signature it is, the signature itself, and only then the digest of the content.  Worst cost: 3 µs
+for each element of a signature, of which `ber` takes 100,000 (300 ms); one signature; 1 ms a MB of content.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+from cryptography.hazmat.asn1 import TLV, Explicit, Implicit, Null, SetOf
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from hub.formats import ber
+from hub.security import algorithms
+from hub.security.algorithms import METHODS, MORE, PSS_METHODS, Unverified
+from hub.security.certificates import Signer
+
+_Oid = x509.ObjectIdentifier
+_PKCS, _NIST = "1.2.840.113549.1", "2.16.840.1.101.3.4.2"
+_DATA, _SIGNED = _Oid(f"{_PKCS}.7.1"), _Oid(f"{_PKCS}.7.2")
+_CONTENT_TYPE, _DIGEST, _TIME = (_Oid(f"{_PKCS}.9.{number}") for number in (3, 4, 5))
+#: The digests that count, by number of bits.
+_HASHES = {256: _Oid(f"{_NIST}.1"), 384: _Oid(f"{_NIST}.2"), 512: _Oid(f"{_NIST}.3")}
+
+
+@asn1.sequence
+class _Algorithm:
+    kind: _Oid
+    nothing: Null | None
+
+
+@asn1.sequence
+class _Mask:
+    kind: _Oid
+    digest: _Algorithm
+
+
+@asn1.sequence
+class _PssParameters:
+    digest: Annotated[_Algorithm, Explicit(0)]
+    mask: Annotated[_Mask, Explicit(1)]
+    salt: Annotated[int, Explicit(2)]
+
+
+@asn1.sequence
+class _Pss:
+    kind: _Oid
+    parameters: _PssParameters
+
+
+@asn1.sequence
+class _Attribute:
+    kind: _Oid
+    values: SetOf[TLV]
+
+
+@asn1.sequence
+class _IssuerAndSerial:
+    issuer: TLV
+    serial: int
+
+
+@asn1.sequence
+class _Signing:
+    version: int
+    who: _IssuerAndSerial | Annotated[bytes, Implicit(0)]
+    digest: TLV
+    attributes: Annotated[SetOf[_Attribute] | None, Implicit(0)]
+    method: TLV
+    value: bytes
+    unsigned: Annotated[SetOf[_Attribute] | None, Implicit(1)]
+
+
+@asn1.sequence
+class _Content:
+    kind: _Oid
+    octets: Annotated[bytes | None, Explicit(0)]
+
+
+@asn1.sequence
+class _SignedData:
+    version: int
+    digests: SetOf[TLV]
+    content: _Content
+    certificates: Annotated[SetOf[TLV] | None, Implicit(0)]
+    crls: Annotated[SetOf[TLV] | None, Implicit(1)]
+    signers: SetOf[_Signing]
+
+
+@asn1.sequence
+class _Outermost:
+    kind: _Oid
+    content: Annotated[_SignedData, Explicit(0)]
+
+
+def _algorithm(dotted: str, *, null: bool) -> bytes:
+    return asn1.encode_der(_Algorithm(kind=_Oid(dotted), nothing=Null() if null else None))
+
+
+def _pss(bits: int, *, null: bool) -> bytes:
+    digest = _Algorithm(kind=_HASHES[bits], nothing=Null() if null else None)
+    mask = _Mask(kind=_Oid(f"{_PKCS}.1.8"), digest=digest)
+    parameters = _PssParameters(digest=digest, mask=mask, salt=bits // 8)
+    return asn1.encode_der(_Pss(kind=_Oid(f"{_PKCS}.1.10"), parameters=parameters))
+
+
+_BOTH = (True, False)  #: whether the NULL that stands for no parameters is written; readers take both
+_DIGESTS = {_algorithm(oid.dotted_string, null=null): bits for bits, oid in _HASHES.items() for null in _BOTH}
+#: (the signature algorithm as written, bits of the digest) -> the method of `algorithms.METHODS`; the first of each is how we write it.
+_WRITTEN: dict[tuple[bytes, int], str] = {}
+for _bits, _last, _curved in ((256, 11, 2), (384, 12, 3), (512, 13, 4)):
+    for _null in _BOTH:
+        _WRITTEN[_algorithm(f"{_PKCS}.1.1", null=_null), _bits] = f"{MORE}rsa-sha{_bits}"
+        _WRITTEN[_algorithm(f"{_PKCS}.1.{_last}", null=_null), _bits] = f"{MORE}rsa-sha{_bits}"
+        _WRITTEN[_pss(_bits, null=_null), _bits] = f"{PSS_METHODS}sha{_bits}-rsa-MGF1"
+        _WRITTEN[_algorithm(f"1.2.840.10045.4.3.{_curved}", null=not _null), _bits] = f"{MORE}ecdsa-sha{_bits}"
+
+
+def sign(content: bytes, signer: Signer, at: datetime) -> bytes:
+    """Return the signature of *signer* over *content*, which is not in it, as DER.  Raises Unready when the key cannot be used now."""
+    method, certificate = signer.method, signer.certificate
+    written, bits = next(key for key, name in _WRITTEN.items() if name == method)
+    digest = asn1.decode_der(TLV, next(written for written, size in _DIGESTS.items() if size == bits))
+    moment = at.astimezone(UTC).replace(microsecond=0)
+    attributes = SetOf(
+        [
+            _attribute(_CONTENT_TYPE, asn1.encode_der(_DATA)),
+            _attribute(_TIME, asn1.encode_der(asn1.UTCTime(moment))),
+            _attribute(_DIGEST, asn1.encode_der(_digest(bits, content))),
+        ]
+    )
+    value = signer.sign(asn1.encode_der(attributes))
+    if isinstance(certificate.public_key(), EllipticCurvePublicKey):
+        half = len(value) // 2
+        value = encode_dss_signature(int.from_bytes(value[:half]), int.from_bytes(value[half:]))
+    who = _IssuerAndSerial(
+        issuer=asn1.decode_der(TLV, certificate.issuer.public_bytes()), serial=certificate.serial_number
+    )
+    info = _Signing(
+        version=1,
+        who=who,
+        digest=digest,
+        attributes=attributes,
+        method=asn1.decode_der(TLV, written),
+        value=value,
+        unsigned=None,
+    )
+    shown = [asn1.decode_der(TLV, each.public_bytes(Encoding.DER)) for each in (certificate, *signer.chain)]
+    signed = _SignedData(
+        version=1,
+        digests=SetOf([digest]),
+        content=_Content(kind=_DATA, octets=None),
+        certificates=SetOf(shown),
+        crls=None,
+        signers=SetOf([info]),
+    )
+    return asn1.encode_der(_Outermost(kind=_SIGNED, content=signed))
+
+
+def verify(
+    signature: bytes, certificates: Sequence[x509.Certificate], content: bytes | None = None
+) -> tuple[bytes, x509.Certificate]:
+    """Return what was signed, and by which of *certificates*: *content*, or, without it, what the signature holds in itself.
+
+    Not checked here: whether that certificate is valid now and leads to an anchor.  Raises Unverified: `signature-invalid`,
+    `algorithm-refused`, `certificate-unknown`.
+    """
+    try:
+        info = asn1.decode_der(_Outermost, ber.definite(signature))
+    except ValueError as error:
+        raise Unverified("signature-invalid", f"no CMS signature: {error}") from None
+    if info.kind != _SIGNED:
+        raise Unverified("signature-invalid", f"not signed data: {info.kind.dotted_string}")
+    signed = content if content is not None else info.content.content.octets
+    if signed is None:
+        raise Unverified("signature-invalid", "the signature holds no content")
+    configured = _by_name(certificates)
+    for signer in info.content.signers.as_list():
+        who = signer.who if isinstance(signer.who, bytes) else (signer.who.serial, asn1.encode_der(signer.who.issuer))
+        if (certificate := configured.get(who)) is not None:
+            _check(signer, certificate, signed)
+            return signed, certificate
+    raise Unverified("certificate-unknown", "the signer's certificate is not one that is configured")
+
+
+def _by_name(certificates: Sequence[x509.Certificate]) -> Mapping[object, x509.Certificate]:
+    """Return *certificates* by what a signer may call them: key identifier, or serial number and issuer."""
+    found: dict[object, x509.Certificate] = {}
+    for certificate in certificates:
+        found.setdefault((certificate.serial_number, certificate.issuer.public_bytes()), certificate)
+        try:
+            identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        except (x509.ExtensionNotFound, ValueError):
+            continue
+        found.setdefault(identifier.value.digest, certificate)
+    return found
+
+
+def _check(signer: _Signing, certificate: x509.Certificate, content: bytes) -> None:
+    bits = _DIGESTS.get(asn1.encode_der(signer.digest), 0)
+    method = _WRITTEN.get((asn1.encode_der(signer.method), bits))
+    if method not in METHODS:
+        raise Unverified("algorithm-refused", "neither RSA, RSA-PSS nor ECDSA with SHA-256 or more")
+    if signer.attributes is None:  # then what is signed could be passed off as attributes, and the other way round
+        raise Unverified("signature-invalid", "there are no signed attributes")
+    attributes = signer.attributes.as_list()
+    if _value(attributes, _CONTENT_TYPE) != asn1.encode_der(_DATA):
+        raise Unverified("signature-invalid", "what was signed is no data")
+    value = signer.value
+    if isinstance(key := algorithms.strong_key(certificate), EllipticCurvePublicKey):
+        size = (key.curve.key_size + 7) // 8
+        try:
+            value = b"".join(part.to_bytes(size) for part in decode_dss_signature(value))
+        except (ValueError, OverflowError):
+            raise Unverified("signature-invalid", "the ECDSA value is not two numbers") from None
+    algorithms.check_value(METHODS[method], certificate, value, asn1.encode_der(signer.attributes))
+    if _value(attributes, _DIGEST) != asn1.encode_der(_digest(bits, content)):
+        raise Unverified("signature-invalid", "the content is not what was signed")
+
+
+def _value(attributes: Iterable[_Attribute], kind: _Oid) -> bytes:
+    """Return the value of the attribute *kind* as DER; nothing unless it is there once with one value (RFC 5652, 11)."""
+    found = [value for each in attributes if each.kind == kind for value in each.values.as_list()]
+    return asn1.encode_der(found[0]) if len(found) == 1 else b""
+
+
+def _attribute(kind: _Oid, value: bytes) -> _Attribute:
+    return _Attribute(kind=kind, values=SetOf([asn1.decode_der(TLV, value)]))
+
+
+def _digest(bits: int, content: bytes) -> bytes:
+    return hashlib.new(f"sha{bits}", content).digest()

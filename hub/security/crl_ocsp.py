@@ -1,0 +1,330 @@
+"""What a CA says about the certificates it issued: CRLs and OCSP answers, read and judged.  Knows octets, keys and times; fetches nothing.
+
+Whatever it is given is worth only what the CA's own key signed: nobody is believed because of where an answer came from.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from hub.security import algorithms
+
+SKEW = timedelta(seconds=60)  #: how far a CA's clock may be ahead of ours
+UNDATED = timedelta(hours=1)  #: how long an OCSP answer holds that does not say
+LONGEST = timedelta(days=7)  #: how long an OCSP answer holds at most, whatever it says
+LARGEST_ANSWER = 64 * 1024  #: octets
+STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+
+#: Critical extensions of a CRL that are understood: the last says what it covers.
+_UNDERSTOOD = {x509.AuthorityKeyIdentifier.oid, x509.CRLNumber.oid, x509.IssuingDistributionPoint.oid}
+_BROKEN = (
+    *(ValueError, TypeError, UnsupportedAlgorithm),
+    OverflowError,  # days after the last year that there is
+    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
+
+
+class Unusable(ValueError):
+    """What came is no answer of that CA, or not one for now; the text says why."""
+
+
+class Status(StrEnum):
+    """What is known of one certificate."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class Finding:
+    """What is known of one certificate at one moment."""
+
+    status: Status
+    detail: str = ""
+    until: datetime | None = None  #: good: how long this holds at most
+
+
+@attrs.frozen(eq=False)
+class RevocationList:
+    """One CRL, looked into once."""
+
+    crl: x509.CertificateRevocationList
+
+    @property
+    def issuer(self) -> x509.Name:
+        return self.crl.issuer
+
+    @property
+    def begins(self) -> datetime:
+        return self.crl.last_update_utc
+
+    @property
+    def ends(self) -> datetime | None:
+        """When a newer one is due; None where it does not say, and then it is never current (RFC 5280, 5.1.2.5)."""
+        return self.crl.next_update_utc
+
+    @cached_property
+    def serials(self) -> frozenset[int]:
+        return frozenset(entry.serial_number for entry in self.crl)
+
+    @cached_property
+    def _signers(self) -> dict[x509.Certificate, bool]:
+        return {}
+
+    def is_of(self, issuer: x509.Certificate) -> bool:
+        """Tell whether the key of *issuer*, which may sign CRLs, signed this one."""
+        if issuer not in self._signers:
+            self._signers[issuer] = self.issuer == issuer.subject and _signed(self.crl, issuer)
+        return self._signers[issuer]
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Tell whether it names all that are revoked of what it covers: no delta, no indirect list, all reasons."""
+        try:
+            extensions = self.crl.extensions
+        except _BROKEN:
+            return False
+        point = self._point
+        return not any(each.critical and each.oid not in _UNDERSTOOD for each in extensions) and not (
+            point is not None
+            and (
+                point.only_some_reasons
+                or point.indirect_crl
+                or point.only_contains_attribute_certs
+                or point.relative_name
+            )
+        )
+
+    @cached_property
+    def _point(self) -> x509.IssuingDistributionPoint | None:
+        """What it covers; None for all of its issuer."""
+        try:
+            return self.crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+        except x509.ExtensionNotFound:
+            return None
+
+    def covers(self, certificate: x509.Certificate, *, authority: bool) -> bool:
+        """Tell whether it would name *certificate*, a CA's if *authority* (RFC 5280, 6.3.3 (b) (2)).  ValueError."""
+        point = self._point
+        if not self.is_whole or point is None:
+            return self.is_whole
+        if point.only_contains_user_certs if authority else point.only_contains_ca_certs:
+            return False
+        return not point.full_name or bool({*point.full_name} & {*_points(certificate)})
+
+    def flaw(self, now: datetime) -> str:
+        """Return why it is not current at *now*; nothing when it is."""
+        if self.begins > now + SKEW:
+            return f"the CRL is of {self.begins:%Y-%m-%d %H:%M}"
+        if self.ends is None or self.ends <= now:
+            due = f" since {self.ends:%Y-%m-%d %H:%M}" if self.ends else ""
+            return f"the CRL is overdue{due}"
+        return ""
+
+
+@attrs.frozen
+class Answer:
+    """What OCSP said of one certificate."""
+
+    status: Status
+    begins: datetime
+    ends: datetime
+
+    def flaw(self, now: datetime) -> str:
+        """Return why it is not current at *now*; nothing when it is."""
+        if self.begins > now + SKEW:
+            return f"the OCSP answer is of {self.begins:%Y-%m-%d %H:%M}"
+        return f"the OCSP answer is overdue since {self.ends:%Y-%m-%d %H:%M}" if self.ends <= now else ""
+
+
+def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
+    """Return the CRL in *octets*, PEM or DER, if *issuer* signed it.  Whether it is of now is not said.  Raises Unusable."""
+    try:
+        load = x509.load_pem_x509_crl if b"-----BEGIN X509 CRL-----" in octets else x509.load_der_x509_crl
+        found = RevocationList(load(octets))
+        if not found.is_of(issuer):
+            raise Unusable(f"it is no CRL signed by {issuer.subject.rfc4514_string()}")
+        if not found.is_whole:
+            raise Unusable("it is a delta, indirect or partial CRL")
+        _ = found.begins, found.ends, len(found.serials)  # read through once, here and not at a call
+    except _BROKEN as error:
+        raise error if isinstance(error, Unusable) else Unusable(f"it is no CRL: {error}") from None
+    return found
+
+
+def question(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
+    """Return the OCSP request that asks for *certificate* (RFC 6960), named by SHA-1 as every responder knows; only a name."""
+    return _request(certificate, issuer, hashes.SHA1()).public_bytes(Encoding.DER)  # noqa: S303
+
+
+def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> Answer:
+    """Return what the OCSP response in *octets* says of *certificate*, which may be overdue at *now*.  Raises Unusable.
+
+    It must be signed by *issuer*, or by a responder that *issuer* made one (RFC 6960, 4.2.2.2).
+    """
+    if len(octets) > LARGEST_ANSWER:
+        raise Unusable(f"an OCSP response of {len(octets)} octets")
+    try:
+        response = ocsp.load_der_ocsp_response(octets)
+        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            raise Unusable(f"the responder says {response.response_status.name.lower()}")
+        if not any(_made(response, signer) for signer in _responders(response, issuer, now)):
+            raise Unusable("the OCSP response is not signed by the CA or its responder")
+        found = _single(response.responses, certificate, issuer)
+        begins, ends = found.this_update_utc, found.next_update_utc
+        status = Status(found.certificate_status.name.lower())
+        until = min(ends or begins + UNDATED, begins + LONGEST)
+    except _BROKEN as error:
+        raise error if isinstance(error, Unusable) else Unusable(f"it is no OCSP response: {error}") from None
+    return Answer(status, begins, until)
+
+
+def judge(
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    lists: Iterable[RevocationList],
+    answers: Sequence[Answer],
+    now: datetime,
+    *,
+    authority: bool,
+) -> Finding:
+    """Return what *lists* and *answers* say at *now* of *certificate*, a CA's if *authority*, that *issuer* issued.
+
+    Revoked, if any CRL that the issuer signed lists it, be it overdue, or the newest OCSP answer says so; good, if one of them
+    is current and nothing says otherwise; else unknown.
+    """
+    serial, reasons, until = certificate.serial_number, [], None
+    for found in lists:
+        if not found.is_of(issuer):
+            reasons.append("the CRL is not signed by that CA")
+            continue
+        if serial in found.serials:
+            return Finding(Status.REVOKED, f"in the CRL of {found.begins:%Y-%m-%d %H:%M}")
+        flaw = found.flaw(now)
+        if not flaw and not found.covers(certificate, authority=authority):
+            flaw = "the CRL does not cover it"
+        if flaw:
+            reasons.append(flaw)
+        else:
+            until = max(filter(None, (until, found.ends)))
+    for answer in sorted(answers, key=lambda one: one.begins)[-1:]:
+        if answer.status is Status.REVOKED:
+            return Finding(Status.REVOKED, f"by OCSP of {answer.begins:%Y-%m-%d %H:%M}")
+        if flaw := answer.flaw(now):
+            reasons.append(flaw)
+        elif answer.status is Status.GOOD:
+            until = max(filter(None, (until, answer.ends)))
+        else:
+            reasons.append("the OCSP responder does not know it")
+    if until is not None:
+        return Finding(Status.GOOD, until=until)
+    return Finding(Status.UNKNOWN, "; ".join(dict.fromkeys(reasons)) or "nothing was heard from the CA yet")
+
+
+def again_at(asked: datetime, begins: datetime, ends: datetime | None) -> datetime:
+    """Return when to ask anew for what was heard at *asked*: after a tenth of its life, not sooner than 5 minutes, not later than 6 h."""
+    life = (ends - begins) / 10 if ends is not None else timedelta()
+    return asked + min(max(life, timedelta(minutes=5)), timedelta(hours=6))
+
+
+def _points(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
+    """Give the names of the places where its issuer says it publishes what would revoke *certificate*."""
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except x509.ExtensionNotFound:
+        return
+    for point in points:
+        if not point.reasons and not point.crl_issuer:
+            yield from point.full_name or ()
+
+
+def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    try:
+        key = issuer.public_key()
+        if not isinstance(crl.signature_hash_algorithm, STRONG) or not isinstance(
+            key, RSAPublicKey | EllipticCurvePublicKey
+        ):
+            return False
+        return _may(issuer, "crl_sign") and crl.is_signature_valid(key)
+    except _BROKEN:
+        return False
+
+
+def _may(certificate: x509.Certificate, use: str) -> bool:
+    """Tell whether the key usage allows *use*, as it does where it is not limited."""
+    try:
+        return bool(getattr(certificate.extensions.get_extension_for_class(x509.KeyUsage).value, use))
+    except x509.ExtensionNotFound:
+        return True
+
+
+def _request(certificate: x509.Certificate, issuer: x509.Certificate, hash_: hashes.HashAlgorithm) -> ocsp.OCSPRequest:
+    return ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hash_).build()
+
+
+def _responders(
+    response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime
+) -> Iterable[RSAPublicKey | EllipticCurvePublicKey]:
+    """Give the keys that may answer for *issuer*: its own, and those of certificates it issued for OCSPSigning."""
+    delegates = [one for one in response.certificates[:5] if _delegated(one, issuer, now)]
+    for certificate in (issuer, *delegates):
+        key = certificate.public_key()
+        if isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
+            yield key
+
+
+def _delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        weakness = algorithms.weakness(certificate)
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (InvalidSignature, x509.ExtensionNotFound, *_BROKEN):
+        return False
+    return (
+        ExtendedKeyUsageOID.OCSP_SIGNING in purposes
+        and _may(certificate, "digital_signature")
+        and not weakness
+        and isinstance(certificate.signature_hash_algorithm, STRONG)
+        and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+    )
+
+
+def _made(response: ocsp.OCSPResponse, key: RSAPublicKey | EllipticCurvePublicKey) -> bool:
+    hash_ = response.signature_hash_algorithm
+    if not isinstance(hash_, STRONG):
+        return False
+    try:
+        if isinstance(key, RSAPublicKey):
+            key.verify(response.signature, response.tbs_response_bytes, PKCS1v15(), hash_)
+        else:
+            key.verify(response.signature, response.tbs_response_bytes, ECDSA(hash_))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _single(
+    responses: Iterable[ocsp.OCSPSingleResponse], certificate: x509.Certificate, issuer: x509.Certificate
+) -> ocsp.OCSPSingleResponse:
+    for found in responses:
+        named = _request(certificate, issuer, found.hash_algorithm)
+        if (found.serial_number, found.issuer_name_hash, found.issuer_key_hash) == (
+            named.serial_number,
+            named.issuer_name_hash,
+            named.issuer_key_hash,
+        ):
+            return found
+    raise Unusable("the OCSP response is about another certificate")

@@ -1,0 +1,154 @@
+"""Speaks PKCS#11 with a token: finds it, logs in, finds the key, signs.  Knows python-pkcs11; not when to open, nor who asks.
+
+python-pkcs11 tells a module that there is one thread (`C_Initialize(NULL)`), so nothing here may be called by two at a time.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import attrs
+import pkcs11
+from cryptography.hazmat.primitives.asymmetric.padding import PSS
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11.exceptions import PinIncorrect, PinInvalid, PinLenRange, PinLocked, PKCS11Error
+
+from hub.security.algorithms import Method
+from hub.security.pkcs11_uri import KeyPlace, PinRefused, Trouble
+
+
+@attrs.frozen
+class OpenKey:
+    """A private key in a token, and the session in which it is used."""
+
+    _place: KeyPlace
+    _module: Any
+    _session: Any
+    _key: Any
+
+    @property
+    def loose(self) -> bool:
+        """Tell whether the token would give the key away."""
+        try:
+            return bool(self._key[Attribute.EXTRACTABLE]) or not self._key[Attribute.SENSITIVE]
+        except PKCS11Error:  # a token that does not even say so
+            return False
+
+    def sign(self, method: Method, content: bytes) -> bytes:
+        """Return the octets of the SignatureValue over *content*.  Raises Trouble.
+
+        RSA hashes in the token; ECDSA here, as many tokens sign only a digest.  PKCS#11 writes an ECDSA value as XMLDSig does.
+        """
+        rsa, hash_ = method.kind is RSAPublicKey, method.hash.name.upper()
+        if self._key.key_type is not (KeyType.RSA if rsa else KeyType.EC):
+            raise Trouble(
+                f"the key {self._place.key_shown} is of another kind than the certificate's", "the key of both"
+            )
+        try:
+            if isinstance(method.padding, PSS):
+                parameters = (Mechanism[hash_], MGF[hash_], method.hash.digest_size)
+                mechanism = Mechanism[f"{hash_}_RSA_PKCS_PSS"]
+                return bytes(self._key.sign(content, mechanism=mechanism, mechanism_param=parameters))
+            if rsa:
+                return bytes(self._key.sign(content, mechanism=Mechanism[f"{hash_}_RSA_PKCS"]))
+            digest = hashlib.new(hash_, content).digest()
+            return bytes(self._key.sign(digest, mechanism=Mechanism.ECDSA))
+        except PKCS11Error as error:
+            raise Trouble(
+                f"the token {self._place.shown} does not sign: {_said(error)}", "a token that signs"
+            ) from None
+
+    def close(self) -> None:
+        """Log out and leave the module; whatever is still wrong with it then is nobody's concern."""
+        with suppress(PKCS11Error):
+            self._session.close()
+        _leave(self._module)
+
+
+def open_key(place: KeyPlace, pin: str) -> OpenKey:
+    """Enter the module, log in to the one token and find the one key that *place* names.  Raises Trouble, PinRefused."""
+    try:
+        module = pkcs11.lib(str(place.module))
+    except PKCS11Error as error:
+        raise Trouble(
+            f"{place.module} does not load: {_said(error)}", "the PKCS#11 library of the token's maker"
+        ) from None
+    try:
+        session = _log_in(_token(module, place), place, pin)
+        return OpenKey(place, module, session, _key(session, place))
+    except PKCS11Error as error:
+        _leave(module)
+        raise Trouble(f"the token {place.shown} does not open: {_said(error)}", "a token that opens") from None
+    except Trouble:
+        _leave(module)
+        raise
+
+
+def _token(module: Any, place: KeyPlace) -> Any:
+    there = []
+    for slot in module.get_slots(token_present=True):
+        with suppress(PKCS11Error):  # a slot whose token cannot be read is not the one
+            there.append(slot.get_token())
+    fit = [token for token in there if _is_meant(token, place)]
+    if len(fit) > 1:
+        raise Trouble(f"{len(fit)} tokens are {place.shown}", "a URI that one token fits: serial tells them apart")
+    if not fit:
+        labels = sorted({token.label for token in there if token.label})
+        raise Trouble(f"there is no token {place.shown}", _one_of(labels, "a token in a slot of that module"))
+    return fit[0]
+
+
+def _is_meant(token: Any, place: KeyPlace) -> bool:
+    pairs = (
+        (place.token, token.label),
+        (place.serial, token.serial.decode("utf-8", "replace")),
+        (place.manufacturer, token.manufacturer_id),
+        (place.model, token.model),
+        (place.slot, token.slot.slot_id),
+    )
+    return all(asked is None or asked == found for asked, found in pairs)
+
+
+def _log_in(token: Any, place: KeyPlace, pin: str) -> Any:
+    try:
+        return token.open(user_pin=pin)
+    except (PinIncorrect, PinInvalid, PinLenRange):
+        expected = "the PIN of the token's user; after a few wrong ones the token locks itself"
+        raise PinRefused(f"the token {place.shown} refuses the PIN in {place.pin_file}", expected) from None
+    except PinLocked:
+        expected = "a PIN that the token's security officer has set anew"
+        raise PinRefused(f"the PIN of the token {place.shown} is locked", expected) from None
+
+
+def _key(session: Any, place: KeyPlace) -> Any:
+    wanted: dict[Attribute, object] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
+    if place.object is not None:
+        wanted[Attribute.LABEL] = place.object
+    if place.id is not None:
+        wanted[Attribute.ID] = place.id
+    found = list(session.get_objects(wanted))
+    if len(found) > 1:
+        expected = "a URI that one key fits: id tells them apart"
+        raise Trouble(f"{len(found)} private keys in the token {place.shown} are {place.key_shown}", expected)
+    if not found:
+        keys = session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
+        names = sorted(f"object={key.label};id={key.id.hex()}" for key in keys)
+        wrong = f"the token {place.shown} holds no private key {place.key_shown}"
+        raise Trouble(wrong, _one_of(names, "a private key in the token"))
+    return found[0]
+
+
+def _one_of(names: Iterable[str], otherwise: str) -> str:
+    listed = ", ".join(names)
+    return f"one of {listed}" if listed else otherwise
+
+
+def _leave(module: Any) -> None:
+    with suppress(PKCS11Error):
+        module.finalize()
+
+
+def _said(error: PKCS11Error) -> str:
+    return f"{type(error).__name__} {error}".strip()

@@ -1,0 +1,161 @@
+"""Signs envelopes and seals documents.  Knows one form of each, the one that every toolkit verifies; reads no signature.
+
+What is signed is written as text that is its own canonical form, so that nothing is canonicalised but the Body or the document.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from xml.parsers import expat
+
+from lxml import etree
+
+from hub.formats import safe_xml, streamed_xml
+from hub.formats.spool import Octets
+from hub.formats.streamed_xml import Loads
+from hub.security import algorithms, xmldsig
+from hub.security.algorithms import DS, SHA256
+from hub.security.certificates import Signer
+from hub.security.wss_tokens import BASE64, WSSE, WSU, WSU_ID, X509V3
+from hub.security.xmldsig import ATTACHED, ENVELOPED, EXCLUSIVE, PLAIN
+
+_SECURITY, _BODY = b"<LT-Security/>", b"<LT-Body/>"
+
+etree.register_namespace("wsu", WSU)
+
+
+def sign(
+    envelope: etree._Element | bytes,
+    identity: Signer,
+    now: datetime,
+    life: timedelta = timedelta(minutes=5),
+    *,
+    loads: Loads = streamed_xml.NONE,
+    attached: Sequence[tuple[str, Octets]] = (),
+) -> bytes:
+    """Return the octets of *envelope*, which has no Security header yet, signed by *identity*: Body and Timestamp.
+
+    Signed too: the *loads* whose tokens stand in the Body and stay there, and the octets of the parts *attached*, each with its
+    URI (`cid:…`).
+
+    The form is the one that every toolkit tried verifies (security.md 3): token with direct reference, wsu:Id, exclusive C14N
+    without PrefixList, SHA-256 digests.  Whatever comes is written out and parsed again first, so that what is signed is what
+    a reader will parse (1.1).  The Body is sent in the very octets that were digested: gSOAP does not canonicalise what it
+    reads as `xsd:any`, such as a Receipt's signature.  No mustUnderstand: a caller that does not verify answers may still
+    read them.  A prefix used only inside values of the Body does not survive: give it none.
+    """
+    content = envelope if isinstance(envelope, bytes) else etree.tostring(envelope, encoding="UTF-8")
+    root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    body = root[-1]
+    body.set(WSU_ID, "LT-Body")
+    if len(root) == 1:
+        root.insert(0, root.makeelement(body.tag.replace("}Body", "}Header")))
+    digested = xmldsig.canonical(body, PLAIN)
+    root.replace(body, root.makeelement("LT-Body"))  # written as _BODY, as the next one is as _SECURITY
+    root[0].insert(0, root.makeelement("LT-Security"))
+    timestamp = (
+        f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{written(now)}</wsu:Created>'
+        f"<wsu:Expires>{written(now + life)}</wsu:Expires></wsu:Timestamp>"
+    )
+    references = (
+        _reference("#LT-Timestamp", (EXCLUSIVE,), (timestamp.encode(),)),
+        _reference("#LT-Body", (EXCLUSIVE,), loads.spread(digested)),
+        *(_reference(uri, (ATTACHED,), octets.pieces()) for uri, octets in attached),
+    )
+    key_info = (
+        f'<wsse:SecurityTokenReference><wsse:Reference URI="#LT-Token" ValueType="{X509V3}"></wsse:Reference>'
+        "</wsse:SecurityTokenReference>"
+    )
+    security = (
+        f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}"><wsse:BinarySecurityToken EncodingType="{BASE64}"'
+        f' ValueType="{X509V3}" wsu:Id="LT-Token">{identity.token}</wsse:BinarySecurityToken>{timestamp}'
+        f"{_signature(identity, references, key_info)}</wsse:Security>"
+    )
+    document = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    before, _, rest = document.partition(_SECURITY)  # the first child of the Header: no other can stand before it
+    between, _, after = rest.rpartition(_BODY)  # the last child of the Envelope
+    return b"".join((before, security.encode(), between, digested, after))
+
+
+def seal(root: etree._Element, identity: Signer) -> bytes:
+    """Return *root* as a document with an enveloped signature of *identity* as its last child, in exclusive canonical form.
+
+    xmlsec1 --verify accepts it.  A prefix used only inside values does not survive: give it none.
+    """
+    content = xmldsig.canonical(root, PLAIN)
+    key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
+    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
+    end = content.rindex(b"</")
+    return b"".join((content[:end], signature.encode(), content[end:]))
+
+
+def document(root: etree._Element, identity: Signer) -> bytes:
+    """Return *root*, sealed, as a file: with its declaration and a line feed at its end."""
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + seal(root, identity) + b"\n"
+
+
+def sign_packet(packet: bytes, identity: Signer) -> bytes:
+    """Return *packet* with an enveloped signature of *identity* over all of it, the last child of its edXMLHeader.
+
+    No other octet changes (a packet in UTF-16 becomes UTF-8), and there is no white space around the signature.  Raises Rejected
+    as `markup.parse` does; ValueError for a packet with no such header, with a comment or a CDATA section, beside which no
+    signature counts, or with a signature that is not empty: two would be worth nothing, and whose is to go is not for us to say.
+    """
+    root = safe_xml.parse(packet)
+    if xmldsig.claims(root):
+        raise ValueError("the packet is signed already")
+    if root.getroottree().docinfo.encoding not in {None, "UTF-8"}:
+        packet = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    if safe_xml.may_hold_comment_or_cdata([packet]):
+        raise ValueError("the packet holds a comment or a CDATA section; no signature of it would count")
+    content = xmldsig.canonical(root, PLAIN)
+    key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
+    signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
+    at = _end_of_header(packet)
+    return b"".join((packet[:at], signature.encode(), memoryview(packet)[at:]))
+
+
+def _end_of_header(packet: bytes) -> int:
+    """Return where the end tag of the first edXMLHeader begins.  Raises ValueError."""
+    parser, found = expat.ParserCreate(), -1
+
+    def end(name: str) -> None:
+        nonlocal found
+        if found < 0 and name.rpartition(":")[2] == "edXMLHeader":
+            found = parser.CurrentByteIndex
+
+    parser.EndElementHandler = end
+    parser.Parse(packet, True)
+    if found < 0 or packet[found : found + 2] != b"</":
+        raise ValueError("the packet has no edXMLHeader to sign in")
+    return found
+
+
+def written(at: datetime) -> str:
+    """Return *at* as a Timestamp says it: UTC, milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> str:
+    content = sha256()
+    for piece in pieces:
+        content.update(piece)
+    digest = algorithms.text(content.digest())
+    steps = "".join(f'<ds:Transform Algorithm="{transform}"></ds:Transform>' for transform in transforms)
+    return (
+        f'<ds:Reference URI="{uri}"><ds:Transforms>{steps}</ds:Transforms><ds:DigestMethod Algorithm="{SHA256}">'
+        f"</ds:DigestMethod><ds:DigestValue>{digest}</ds:DigestValue></ds:Reference>"
+    )
+
+
+def _signature(identity: Signer, references: Sequence[str], key_info: str) -> str:
+    signed_info = (
+        f'<ds:SignedInfo xmlns:ds="{DS}"><ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
+        f'<ds:SignatureMethod Algorithm="{identity.method}"></ds:SignatureMethod>'
+        f"{''.join(references)}</ds:SignedInfo>"
+    )
+    value = algorithms.text(identity.sign(signed_info.encode()))
+    return (
+        f'<ds:Signature xmlns:ds="{DS}">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>'
+        f"<ds:KeyInfo>{key_info}</ds:KeyInfo></ds:Signature>"
+    )

@@ -1,0 +1,230 @@
+"""The hub's key when it lies in a token: opened when it is first needed, opened anew when it is lost.
+
+Knows when, and who may ask next; not how a token is spoken to.  What PKCS#11 keeps, it keeps for the whole process, logins
+included: so there is one vault, it holds one key at a time, and one thread at a time uses it.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from threading import Lock
+from typing import Protocol
+
+import attrs
+from cryptography import x509
+
+from hub.domain.errors import Unready
+from hub.security import algorithms, certificates
+from hub.security.algorithms import METHODS, Method, Unverified
+from hub.security.pkcs11_uri import EXPECTED_APART, KeyPlace, PinRefused, Trouble
+
+#: A token that could not be opened is left alone for so long, in seconds; and what was found of it counts as long.
+PATIENCE = 5.0
+#: Who waits longer for his turn, in seconds, is told that the token cannot be used: it does not come back from the one before.
+TURN = 10.0
+_CONTENT = b"lienthong: is this the key of the certificate?"  #: what is signed to see whether it can be
+
+
+class OpenKey(Protocol):
+    """A key that can be used, until its token is lost."""
+
+    @property
+    def loose(self) -> bool: ...
+    def sign(self, method: Method, content: bytes) -> bytes: ...
+    def close(self) -> None: ...
+
+
+@attrs.frozen
+class _Held:
+    """The key that is open."""
+
+    place: KeyPlace
+    pin: str = attrs.field(repr=False)
+    key: OpenKey
+
+
+@attrs.frozen
+class _Trouble:
+    """What went wrong the last time, when, and with which PIN."""
+
+    place: KeyPlace
+    pin: str = attrs.field(repr=False)
+    at: float
+    trouble: Trouble
+
+    def holds(self, place: KeyPlace, pin: str, now: float) -> bool:
+        refused = isinstance(self.trouble, PinRefused)
+        return place == self.place and pin == self.pin and (refused or now < self.at + PATIENCE)
+
+    def again(self) -> Trouble:
+        return type(self.trouble)(self.trouble.wrong, self.trouble.expected)
+
+
+@attrs.define(eq=False)
+class Vault:
+    """The one open key of this process."""
+
+    _open: Callable[[KeyPlace, str], OpenKey]
+    _seconds: Callable[[], float]
+    _lock: Lock = attrs.field(factory=Lock, init=False)
+    _held: _Held | None = attrs.field(default=None, init=False)
+    _trouble: _Trouble | None = attrs.field(default=None, init=False)
+    _signed_at: float = attrs.field(default=float("-inf"), init=False)
+
+    def sign(self, place: KeyPlace, method: Method, content: bytes) -> bytes:
+        """Sign *content* with the key at *place*.  Raises Trouble, at once while a token was found missing just now."""
+        with self._turn():
+            return self._sign(place, method, content)
+
+    def prove(self, place: KeyPlace, method: Method, content: bytes) -> tuple[bytes, bool]:
+        """Open the key anew, so that its PIN is asked again, and sign; tell also whether the token would give it away.
+
+        If that fails, what was open before is opened again, with the PIN that it had: a reload that is refused stops nothing.
+        """
+        with self._turn():
+            before = self._held
+            self._let_go()
+            self._trouble = None
+            try:
+                value = self._sign(place, method, content)
+            except Trouble:
+                if before is not None:
+                    with suppress(Trouble):
+                        self._hold(before.place, before.pin)
+                raise
+            assert self._held is not None
+            return value, self._held.key.loose
+
+    def flaw(self, place: KeyPlace, method: Method) -> str:
+        """Return why the key at *place* cannot sign; what was found within `PATIENCE` counts."""
+        try:
+            with self._turn():
+                if self._held is None or self._held.place != place or self._seconds() >= self._signed_at + PATIENCE:
+                    self._sign(place, method, _CONTENT)
+        except Trouble as trouble:
+            return trouble.wrong
+        return ""
+
+    def close(self) -> None:
+        """Log out.  Before a fork this must be: a child inherits no session; it opens its own when it first signs."""
+        with suppress(Trouble), self._turn():
+            self._let_go()
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        if not self._lock.acquire(timeout=TURN):
+            raise Trouble("the token does not come back from what it was asked before", "a token that answers")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _sign(self, place: KeyPlace, method: Method, content: bytes) -> bytes:
+        if self._held is not None and self._held.place == place:
+            try:
+                return self._made(self._held.key, method, content)
+            except Trouble:  # the session, the login or the token is gone; if it is back, that is no trouble
+                self._let_go()
+        pin = _pin(place)
+        now = self._seconds()
+        if self._trouble is not None and self._trouble.holds(place, pin, now):
+            raise self._trouble.again()
+        self._let_go()
+        try:
+            return self._made(self._hold(place, pin), method, content)
+        except Trouble as trouble:
+            self._let_go()
+            self._trouble = _Trouble(place, pin, self._seconds(), trouble)
+            raise
+
+    def _hold(self, place: KeyPlace, pin: str) -> OpenKey:
+        self._held = _Held(place, pin, self._open(place, pin))
+        return self._held.key
+
+    def _made(self, key: OpenKey, method: Method, content: bytes) -> bytes:
+        value = key.sign(method, content)
+        self._signed_at = self._seconds()
+        return value
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.key.close()
+        self._held = None
+
+
+def _pin(place: KeyPlace) -> str:
+    try:
+        return place.pin_file.read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise Trouble(f"{place.pin_file} cannot be read: {error.strerror}", EXPECTED_APART) from None
+    except ValueError as error:
+        raise Trouble(f"{place.pin_file} cannot be read: {error}", EXPECTED_APART) from None
+
+
+def _opened(place: KeyPlace, pin: str) -> OpenKey:
+    try:
+        from hub.security import pkcs11
+    except ImportError as error:
+        wrong = f"a key in a token needs python-pkcs11: {error}"
+        raise Trouble(wrong, "pip install 'lienthong[hsm]'") from None
+    return pkcs11.open_key(place, pin)
+
+
+VAULT = Vault(_opened, time.monotonic)
+
+
+@attrs.frozen
+class TokenIdentity:
+    """A `certificates.Signer` whose key never leaves its token."""
+
+    place: KeyPlace
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+    _vault: Vault = attrs.field(default=VAULT, eq=False, repr=False)
+
+    @cached_property
+    def token(self) -> str:
+        """Return the certificate as base64 of its DER, in one line."""
+        return certificates.written(self.certificate)
+
+    @cached_property
+    def method(self) -> str:
+        """Return the signature method that the certificate's key signs by."""
+        return algorithms.method_for(self.certificate)
+
+    @property
+    def waits(self) -> bool:
+        """Tell that a device is asked."""
+        return True
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the octets of the SignatureValue over *content*.  Raises Unready while the token cannot be used."""
+        try:
+            return self._vault.sign(self.place, METHODS[self.method], content)
+        except Trouble as trouble:
+            raise Unready("key-unavailable", trouble.wrong) from None
+
+    def flaw(self) -> str:
+        """Return why it cannot sign now; nothing when it can."""
+        return self._vault.flaw(self.place, METHODS[self.method])
+
+    def prove(self) -> Iterable[tuple[str, str, bool]]:
+        """Give what is wrong with the key, what is expected, and whether it is grave.  Asks the token, with its PIN."""
+        method = METHODS[self.method]
+        try:
+            value, loose = self._vault.prove(self.place, method, _CONTENT)
+            algorithms.check_value(method, self.certificate, value, _CONTENT)
+        except Trouble as trouble:
+            yield trouble.wrong, trouble.expected, True
+            return
+        except Unverified:
+            wrong = f"the key {self.place.key_shown} is not the key of {self.certificate.subject.rfc4514_string()}"
+            yield wrong, "the key that the certificate was made for", True
+            return
+        if loose:
+            yield (
+                f"the token would give the key {self.place.key_shown} away",
+                "a key made in the token, sensitive and not extractable",
+                False,
+            )

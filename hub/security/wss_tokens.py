@@ -1,0 +1,274 @@
+"""The names of WS-Security: its ids, and the X.509 token that says whose key it is.  Knows no signature value and no anchor."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple, cast
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
+from lxml import etree
+
+from hub.security.algorithms import DS, Unverified
+from hub.security.certificates import load_der
+from hub.security.xmldsig import XML, octets
+
+_OASIS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
+WSSE = f"{_OASIS}wssecurity-secext-1.0.xsd"
+WSU = f"{_OASIS}wssecurity-utility-1.0.xsd"
+X509V3, PKI_PATH, PKCS7 = (f"{_OASIS}x509-token-profile-1.0#{name}" for name in ("X509v3", "X509PKIPathv1", "PKCS7"))
+BASE64 = f"{_OASIS}soap-message-security-1.0#Base64Binary"
+TOKEN = f"{{{WSSE}}}BinarySecurityToken"
+WSU_ID = f"{{{WSU}}}Id"
+
+_SKI = f"{_OASIS}x509-token-profile-1.0#X509SubjectKeyIdentifier"
+_THUMBPRINT = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1#ThumbprintSHA1"
+_POINTER, _DIRECT, _KEY_IDENTIFIER = (
+    f"{{{WSSE}}}{name}" for name in ("SecurityTokenReference", "Reference", "KeyIdentifier")
+)
+_X509_DATA, _X509_CERTIFICATE, _ISSUER_SERIAL, _ISSUER, _SERIAL = (
+    f"{{{DS}}}X509{name}" for name in ("Data", "Certificate", "IssuerSerial", "IssuerName", "SerialNumber")
+)
+_ID_NAMES = (WSU_ID, "Id", f"{XML}id")
+#: Some readers find an element by any attribute that is called so, whatever its namespace.
+_IDS = etree.XPath(
+    "/descendant::*/@*[local-name() = 'Id' or local-name() = 'ID' or local-name() = 'id']", smart_strings=False
+)
+_KINDS = (X509V3, PKI_PATH, PKCS7)
+_MOST_SHOWN = 10
+_LARGEST_TOKEN = 64 * 1024  #: octets
+_LONGEST_NAME = 2000  #: characters
+_FRAGMENT = re.compile(r"#[\w.-]+")
+_AFTER_COMMA = re.compile(r"(?<!\\), +")
+_OTHER_NAMES = {
+    "E": x509.NameOID.EMAIL_ADDRESS,
+    "EMAILADDRESS": x509.NameOID.EMAIL_ADDRESS,
+    "S": x509.NameOID.STATE_OR_PROVINCE_NAME,
+}
+
+
+def every_id(element: etree._Element) -> Mapping[str, int]:
+    """Return how often each value stands in an attribute called Id, ID or id in the document of *element*."""
+    times: dict[str, int] = {}
+    for name in cast("list[str]", _IDS(element)):
+        times[name] = times.get(name, 0) + 1
+    return times
+
+
+def index(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
+    """Return *places* by the ids they bear, in the attributes that a reference may mean; of two with one id, the first."""
+    found: dict[str, etree._Element] = {}
+    for element in places:
+        for attribute in _ID_NAMES:
+            name = element.get(attribute)
+            if name is not None:
+                found.setdefault(name, element)
+    return found
+
+
+def bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[str, int]) -> etree._Element:
+    """Return the one of *places* (`index`) that bears the id of *uri*, which nothing else in the document may bear (*ids*: `every_id`).
+
+    Raises Unverified: `signature-invalid`.
+    """
+    if _FRAGMENT.fullmatch(uri) is None:
+        raise Unverified("signature-invalid", f"{uri[:200]!r} is not a reference by id")
+    name = uri[1:]
+    if (times := ids.get(name, 0)) > 1:
+        raise Unverified("signature-invalid", f"{times} elements bear the id {name[:200]}")
+    found = places.get(name)
+    if found is None:
+        raise Unverified("signature-invalid", f"{uri[:200]} stands nowhere it could be signed for")
+    return found
+
+
+class Signer(NamedTuple):
+    """Whose key it is, and the certificates that came with it: worth nothing by themselves."""
+
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+
+
+def signer(
+    key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
+) -> Signer:
+    """Return the one of *certificates* that *key_info* names, in a *security* header.
+
+    By one SecurityTokenReference: direct, to a BinarySecurityToken of the same header, which holds the certificate or, as
+    X509PKIPathv1 or PKCS7, its chain too; issuer and serial; subject key identifier; thumbprint.  Nothing embedded, no key by
+    name or value, nothing that is not registered.  Raises Unverified: `certificate-unknown`, `signature-invalid`.
+    """
+    pointer = _single(_single(key_info, _POINTER), _DIRECT, _KEY_IDENTIFIER, _X509_DATA)
+    shown: list[bytes] = []
+    if pointer.tag == _DIRECT:
+        shown, matches = _by_token(pointer, security, certificates, ids)
+    elif pointer.tag == _X509_DATA:
+        matches = _by_serial(pointer, certificates)
+    else:
+        matches = _by_identifier(pointer, certificates)
+    if not matches:
+        raise Unverified("certificate-unknown", "the signing certificate is not one registered for this partner")
+    found = max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
+    return Signer(found, tuple(_load(der) for der in shown if der != _der(found)))
+
+
+def pointed(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
+    """Return the BinarySecurityToken that a SecurityTokenReference points at directly.  Raises Unverified."""
+    if pointer.tag != _POINTER:
+        raise Unverified("signature-invalid", "STR-Transform of what is no SecurityTokenReference")
+    return bearer(_single(pointer, _DIRECT).get("URI", ""), index(security.iterchildren(TOKEN)), ids)
+
+
+def _by_token(
+    pointer: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
+) -> tuple[list[bytes], list[x509.Certificate]]:
+    """Return the certificates of the token that *pointer* points at, and which of them may be the signer's."""
+    token = bearer(pointer.get("URI", ""), index(security.iterchildren(TOKEN)), ids)
+    kind = token.get("ValueType", X509V3)
+    if pointer.get("ValueType", kind) != kind or kind not in _KINDS or token.get("EncodingType", BASE64) != BASE64:
+        raise Unverified("signature-invalid", "the token is not an X.509 certificate, or its chain, in base64")
+    if len(token.text or "") > 2 * _LARGEST_TOKEN:
+        raise Unverified("signature-invalid", f"a token of {len(token.text or '')} letters")
+    content = octets(token)
+    if kind == X509V3:
+        return [], with_octets(content, certificates)
+    shown = _chain(content, kind)
+    if kind == PKI_PATH:
+        return shown, with_octets(shown[-1], certificates)  # the path begins at the top
+    matches = [one for one in certificates if _der(one) in shown]
+    if len(matches) > 1:
+        raise Unverified("signature-invalid", "the PKCS7 token holds several certificates of this partner")
+    return shown, matches
+
+
+def _chain(content: bytes, kind: str) -> list[bytes]:
+    """Return the certificates in a PKIPath or in the certificates of a PKCS7.  Raises Unverified."""
+    if len(content) > _LARGEST_TOKEN:
+        raise Unverified("signature-invalid", f"a token of {len(content)} octets")
+    try:
+        if kind == PKI_PATH:
+            found = _items(content)
+        else:
+            found = [one.public_bytes(Encoding.DER) for one in load_der_pkcs7_certificates(content)]
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Unverified("signature-invalid", f"the token cannot be read: {error}") from None
+    if not 0 < len(found) <= _MOST_SHOWN:
+        raise Unverified(
+            "signature-invalid", f"{len(found)} certificates in the token; 1 to {_MOST_SHOWN} are accepted"
+        )
+    return found
+
+
+def _items(content: bytes) -> list[bytes]:
+    """Return the elements of a DER SEQUENCE, tag and length included.  ValueError."""
+    end, start = _extent(content, 0)
+    if content[:1] != b"\x30" or end != len(content):
+        raise ValueError("no SEQUENCE")
+    found = []
+    while start < end:
+        after, _ = _extent(content, start)
+        found.append(content[start:after])
+        start = after
+    if start != end:
+        raise ValueError("an element that does not end with its SEQUENCE")
+    return found
+
+
+def _extent(content: bytes, at: int) -> tuple[int, int]:
+    """Return where the DER element at *at* ends and where its content begins.  ValueError."""
+    head = content[at : at + 6]
+    if len(head) < 2:
+        raise ValueError("cut short")
+    many = head[1] & 0x7F if head[1] & 0x80 else 0
+    if many > 4 or head[1] == 0x80 or len(head) < 2 + many:
+        raise ValueError("a length that no certificate has")
+    start = at + 2 + many
+    end = start + (int.from_bytes(head[2 : 2 + many]) if many else head[1])
+    if end > len(content):
+        raise ValueError("cut short")
+    return end, start
+
+
+def _load(der: bytes) -> x509.Certificate:
+    try:
+        return load_der(der)
+    except ValueError as error:
+        raise Unverified("signature-invalid", f"a certificate of the token cannot be read: {error}") from None
+
+
+def _single(parent: etree._Element, *tags: str) -> etree._Element:
+    children = list(parent) if len(parent) == 1 else []
+    if len(children) != 1 or children[0].tag not in tags:
+        names = " or ".join(tag.rpartition("}")[2] for tag in tags)
+        raise Unverified("signature-invalid", f"{etree.QName(parent).localname} must hold one {names} and nothing else")
+    return children[0]
+
+
+def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    pair = list(islice(_single(data, _ISSUER_SERIAL), 3))
+    if [part.tag for part in pair] != [_ISSUER, _SERIAL] or any(len(part) for part in pair):
+        raise Unverified("signature-invalid", "X509IssuerSerial must hold X509IssuerName and X509SerialNumber")
+    issuer, serial = ((part.text or "").strip() for part in pair)
+    if len(issuer) > _LONGEST_NAME:
+        return []
+    try:
+        name = x509.Name.from_rfc4514_string(_AFTER_COMMA.sub(",", issuer), _OTHER_NAMES)
+    except ValueError:
+        return []
+    names = (name, x509.Name(reversed(list(name.rdns))))  # some toolkits write the name from its other end
+    return [one for one in certificates if str(one.serial_number) == serial and one.issuer in names]
+
+
+def _by_identifier(identifier: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    kind, wanted = identifier.get("ValueType"), octets(identifier)
+    if identifier.get("EncodingType", BASE64) == BASE64:
+        if kind == _THUMBPRINT:
+            return [one for one in certificates if one.fingerprint(hashes.SHA1()) == wanted]  # noqa: S303 - only a name
+        if kind == _SKI:
+            return [one for one in certificates if _ski(one) == wanted]
+    raise Unverified("signature-invalid", f"KeyIdentifier {str(kind)[:200]}")
+
+
+def with_octets(content: bytes, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return those of *certificates* whose DER is *content*, which is not parsed."""
+    return [one for one in certificates if _der(one) == content]
+
+
+@lru_cache(1024)
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+@lru_cache(1024)
+def _ski(certificate: x509.Certificate) -> bytes:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):  # none, or none that could be read
+        return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
+
+
+def enclosed(key_info: etree._Element) -> bytes:
+    """Return the octets of the one certificate that *key_info* holds in X509Data; nothing is said about what they are worth."""
+    return octets(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
+
+
+def shown(key_info: etree._Element, space: str = DS) -> list[bytes]:
+    """Return the octets of every certificate that *key_info*, its elements in *space*, shows: the signer's, and perhaps its chain.
+
+    They stand in one X509Data.  What else may stand there only describes them and is passed over, as is a KeyValue beside it.
+    Nothing is said about what they are worth.  Raises Unverified: `signature-invalid`.
+    """
+    data = [child for child in key_info if child.tag != f"{{{space}}}KeyValue"]
+    if [child.tag for child in data] != [f"{{{space}}}X509Data"]:
+        raise Unverified("signature-invalid", "KeyInfo must hold one X509Data")
+    names = {f"{{{space}}}X509{name}" for name in ("Certificate", "SubjectName", "IssuerSerial", "SKI")}
+    if not {child.tag for child in data[0]} <= names:
+        raise Unverified("signature-invalid", "X509Data may hold certificates and their names")
+    found = [octets(child) for child in data[0].iterchildren(f"{{{space}}}X509Certificate")]
+    if not 0 < len(found) <= _MOST_SHOWN:
+        raise Unverified("signature-invalid", f"{len(found)} certificates in KeyInfo; 1 to {_MOST_SHOWN} are accepted")
+    return found

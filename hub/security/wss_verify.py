@@ -1,0 +1,347 @@
+"""Signed SOAP envelopes and sealed documents, verified.  Knows WS-Security 1.0/1.1 and what a signature must cover.
+
+`verify` accepts a closed list of forms (design.md «Signatures»), takes what must be signed by its place and only compares ids, and
+returns the very elements it verified: read nothing else.  Whether a certificate is to be believed is for hub.security.certificates.
+
+What verifying may cost is bounded by what `markup` lets pass and by `xmldsig.MOST_LOOKED_FOR`; `hub.formats.xml_cost.WORST` states it.  No element is
+canonicalised twice, and none before certificate, value and Timestamp have been judged.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub.formats import mime, safe_xml, streamed_xml
+from hub.formats.mime import Part
+from hub.formats.streamed_xml import Loads
+from hub.security import wss_tokens, xmldsig
+from hub.security.algorithms import Unverified
+from hub.security.certificates import Anchors, load_der
+from hub.security.signing import seal, sign, written
+from hub.security.wss_tokens import TOKEN, WSSE, WSU
+from hub.security.xmldsig import SIGNATURE, Dialect, Reference
+
+__all__ = ["Frame", "Untimely", "Unverified", "Verified", "seal", "sign", "unseal", "verify"]
+
+_SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
+_SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
+_SECURITY = f"{{{WSSE}}}Security"
+_TIMESTAMP, _CREATED, _EXPIRES = (f"{{{WSU}}}{name}" for name in ("Timestamp", "Created", "Expires"))
+_OURS = {
+    "",
+    "http://schemas.xmlsoap.org/soap/actor/next",
+    f"{_SOAP_12}/role/next",
+    f"{_SOAP_12}/role/ultimateReceiver",
+}
+#: Elements of one Security header at most: a token or two, a Timestamp and a Signature stand there.
+_MOST_TOKENS = 64
+_WSS, _WSS_ATTACHED = Dialect(pointers=True), Dialect(pointers=True, attached=True)
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
+
+
+class Untimely(Unverified):
+    """A signature that holds, of a call that is too old, too new, or made to live too long; its Body was not looked at."""
+
+    def __init__(self, code: str, detail: str, signed: bytes, expires: datetime) -> None:
+        super().__init__(code, detail)
+        self.signed = signed  #: as `Verified.signed`
+        self.expires = expires
+
+
+@attrs.frozen(eq=False)
+class Frame:
+    """The parts of an envelope in which a signature is verified: found once, however many may have made it."""
+
+    header: etree._Element
+    body: etree._Element
+    security: etree._Element
+    signature: etree._Element
+    timestamp: etree._Element
+
+    @classmethod
+    def of(cls, envelope: etree._Element) -> "Frame":
+        """Find them by their place.  Raises Unverified: `unsigned`, `timestamp-missing`, `signature-invalid`."""
+        header, body = _parts(envelope)
+        security = _security(header)
+        return cls(header, body, security, _only_signature(security), _only_timestamp(security))
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """Return how often each id stands in the whole document."""
+        return wss_tokens.every_id(self.header)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Verified:
+    """What a signature covered: elements of the very tree that was given, and by whom and when."""
+
+    body: etree._Element
+    timestamp: etree._Element
+    headers: tuple[etree._Element, ...]  #: other children of the Header that were signed
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]  #: what came with it, worth nothing by itself
+    signature_value: bytes
+    signed: bytes  #: SignedInfo in canonical form: what names this call among all that its certificate signed
+    created: datetime
+    expires: datetime
+    sha1: bool  #: SHA-1 was used, and tolerated
+    attached: frozenset[str] = frozenset()  #: the content ids of the parts that were signed
+
+
+def verify(
+    envelope: etree._Element | Frame,
+    certificates: Sequence[x509.Certificate],
+    now: datetime,
+    *,
+    max_age: timedelta,
+    skew: timedelta = timedelta(seconds=60),
+    sha1: bool = False,
+    loads: Loads = streamed_xml.NONE,
+    attached: Mapping[str, Part] | None = None,
+) -> Verified:
+    """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `markup.parse` or its frame, made with one of *certificates*.
+
+    *loads* are the texts that were taken out of the tree; *attached* the parts beside the envelope, by content id,
+    whose octets a Reference may name (None: no such Reference is read).  The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
+    `timestamp-missing`, `signature-invalid`, `algorithm-refused`, `certificate-unknown`, `signature-covers-too-little`,
+    `timestamp-expired` (over, older than *max_age*, or made to live longer than that), `timestamp-future`; the last two as `Untimely`.
+
+    An id that a reference names must be the only one of its name in the document, in any of wsu:Id, Id and xml:id.  Ids that
+    no reference names may repeat: a business document may number its own lines with `Id`.
+    """
+    frame = envelope if isinstance(envelope, Frame) else Frame.of(envelope)
+    header, body, security, timestamp = frame.header, frame.body, frame.security, frame.timestamp
+    signature = xmldsig.read(frame.signature, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
+    ids = frame.ids
+    certificate, chain = wss_tokens.signer(signature.key_info, security, certificates, ids)
+    signature.check(certificate)
+    # Nothing large is canonicalised or digested before all that is cheap has been checked.
+    referred = _referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
+    covered = [element for _, element in referred]
+    missing = [safe_xml.local(part) for part in (body, timestamp) if part not in covered]
+    if missing:
+        raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
+    _check_digest(*referred[covered.index(timestamp)], loads)
+    created, expires = _lifetime(timestamp)
+    _judge_lifetime(created, expires, now, max_age, skew, signature.signed)
+    xmldsig.require_few(referred)
+    parts = _covered_parts(signature, attached or {})
+    for reference, element in referred:
+        if element is not timestamp:
+            _check_digest(reference, element, loads)
+    return Verified(
+        body=body,
+        timestamp=timestamp,
+        headers=tuple(part for part in covered if part.getparent() is header),
+        certificate=certificate,
+        chain=chain,
+        signature_value=signature.value,
+        signed=signature.signed,
+        created=created,
+        expires=expires,
+        sha1=signature.sha1,
+        attached=parts,
+    )
+
+
+def unseal(
+    content: bytes | etree._Element, trusted: Anchors | Sequence[x509.Certificate], now: datetime
+) -> tuple[etree._Element, x509.Certificate]:
+    """Return the root of a sealed document, all of which but the signature itself was signed, and the certificate.
+
+    There is one ds:Signature in it, a direct child of the root, over the whole document.  *trusted*: the certificates that may
+    have sealed it, or the anchors to which its certificate must lead at *now*.  Raises Unverified, Untrusted, or Rejected as
+    `markup.parse` does.
+    """
+    root = safe_xml.parse(content) if isinstance(content, bytes) else content
+    found = list(root.iter(SIGNATURE))
+    if not found:
+        raise Unverified("unsigned", "no Signature in the document")
+    if len(found) > 1 or found[0].getparent() is not root or root.getparent() is not None:
+        raise Unverified("signature-invalid", "a sealed document has one Signature, a child of its root")
+    if next(root.iter(etree.Comment, etree.ProcessingInstruction), None) is not None or (
+        isinstance(content, bytes) and safe_xml.may_hold_comment_or_cdata([content])
+    ):
+        raise Unverified("signature-invalid", "a comment, processing instruction or CDATA section in a sealed document")
+    signature = xmldsig.read(found[0])
+    certificate = _sealer(wss_tokens.enclosed(signature.key_info), trusted, now)
+    signature.check(certificate)
+    if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
+        raise Unverified("signature-covers-too-little", "the whole document must be signed, by one enveloped Reference")
+    xmldsig.require_few([(signature.references[0], root)])
+    signature.references[0].check(root, found[0])
+    return root, certificate
+
+
+# What an envelope must look like
+
+
+def _parts(envelope: etree._Element) -> tuple[etree._Element, etree._Element]:
+    """Return Header and Body by their place."""
+    for soap in (_SOAP_11, _SOAP_12):
+        if envelope.tag == f"{{{soap}}}Envelope":
+            parts = list(envelope.iterchildren("*"))
+            if [part.tag for part in parts] == [f"{{{soap}}}Header", f"{{{soap}}}Body"]:
+                return parts[0], parts[1]
+            if [part.tag for part in parts] == [f"{{{soap}}}Body"]:
+                raise Unverified("unsigned", "no Header")
+    raise Unverified("signature-invalid", "not a SOAP Envelope of one Header and one Body")
+
+
+def _security(header: etree._Element) -> etree._Element:
+    """Return the one Security header that is ours; those for other actors are none of our business."""
+    ours = [
+        block
+        for block in header.iterchildren(_SECURITY)
+        if block.get(f"{{{_SOAP_11}}}actor", "").strip() in _OURS
+        and block.get(f"{{{_SOAP_12}}}role", "").strip() in _OURS
+    ]
+    if not ours:
+        raise Unverified("unsigned", "no Security header")
+    if len(ours) > 1:
+        raise Unverified("signature-invalid", "two Security headers")
+    if len(ours[0]) > _MOST_TOKENS:
+        raise Unverified("signature-invalid", f"{len(ours[0])} elements in the Security header; at most {_MOST_TOKENS}")
+    return ours[0]
+
+
+def _only_signature(security: etree._Element) -> etree._Element:
+    found = list(security.iter(SIGNATURE))
+    if not found:
+        raise Unverified("unsigned", "no Signature in the Security header")
+    if len(found) > 1 or found[0].getparent() is not security:
+        raise Unverified("signature-invalid", "the Security header must hold one Signature")
+    return found[0]
+
+
+def _only_timestamp(security: etree._Element) -> etree._Element:
+    found = list(security.iterchildren(_TIMESTAMP))
+    if not found:
+        raise Unverified("timestamp-missing", "no Timestamp in the Security header")
+    if len(found) > 1:
+        raise Unverified("signature-invalid", "two Timestamps")
+    return found[0]
+
+
+def _referred(
+    signature: xmldsig.Signature,
+    places: Sequence[etree._Element],
+    header: etree._Element,
+    security: etree._Element,
+    ids: Mapping[str, int],
+) -> list[tuple[Reference, etree._Element]]:
+    """Return the element that each reference names, at one of *places* or a child of the Header, each named once."""
+    known = wss_tokens.index([*places, *(block for block in header.iterchildren("*") if block is not security)])
+    found: list[tuple[Reference, etree._Element]] = []
+    seen: set[etree._Element] = set()
+    for reference in signature.references:
+        if reference.attached:
+            continue
+        if reference.pointer:
+            pointer = wss_tokens.bearer(reference.uri, wss_tokens.index(signature.key_info), ids)
+            element = wss_tokens.pointed(pointer, security, ids)
+        else:
+            element = wss_tokens.bearer(reference.uri, known, ids)
+        if element in seen:
+            raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
+        seen.add(element)
+        found.append((reference, element))
+    return found
+
+
+def _check_digest(reference: Reference, element: etree._Element, loads: Loads) -> None:
+    """Check a reference against its element."""
+    if reference.pointer:
+        reference.check_token(element)
+        return
+    if next(element.iter(etree.Comment, etree.ProcessingInstruction), None) is not None:
+        raise Unverified("signature-invalid", f"a comment or processing instruction in {reference.uri}")
+    reference.check(element, loads=loads)
+
+
+def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, Part]) -> frozenset[str]:
+    """Check every reference to a part against the part's octets; return their content ids."""
+    covered: set[str] = set()
+    for reference in signature.references:
+        if not reference.attached:
+            continue
+        name = mime.content_id(reference.uri)
+        if name in covered:
+            raise Unverified("signature-invalid", f"{reference.uri[:200]} is signed twice")
+        if name not in attached:
+            raise Unverified("attachment-unknown", f"signed, and not there: <{name[:200]}>")
+        if _is_text(attached[name].media):  # the profile (5.4.2) would have it canonicalised first
+            raise Unverified(
+                "algorithm-refused", f"<{name[:200]}> is {attached[name].media[:50]}; send application/octet-stream"
+            )
+        reference.check_part(attached[name].octets)
+        covered.add(name)
+    return frozenset(covered)
+
+
+def _is_text(media: str) -> bool:
+    return media.startswith("text/") or media.endswith(("/xml", "+xml"))
+
+
+def _sealer(content: bytes, trusted: Anchors | Sequence[x509.Certificate], now: datetime) -> x509.Certificate:
+    """Return the certificate with the DER *content*, if it is trusted."""
+    if isinstance(trusted, Anchors):
+        try:
+            certificate = load_der(content)
+        except ValueError as error:
+            raise Unverified("signature-invalid", f"X509Certificate: {error}") from None
+        trusted.check(certificate, now)
+        return certificate
+    found = wss_tokens.with_octets(content, trusted)
+    if not found:
+        raise Unverified("certificate-unknown", "the document was sealed with another certificate")
+    return found[0]
+
+
+# When it was made
+
+
+def _lifetime(timestamp: etree._Element) -> tuple[datetime, datetime]:
+    parts = list(timestamp)
+    if [part.tag for part in parts] != [_CREATED, _EXPIRES] or any(len(part) for part in parts):
+        raise Unverified("timestamp-missing", "Timestamp must hold Created and Expires")
+    created, expires = (_time(part) for part in parts)
+    return created, expires
+
+
+def _time(leaf: etree._Element) -> datetime:
+    text = (leaf.text or "").strip(" \t\r\n")
+    if _TIME.fullmatch(text) is not None:
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):  # the 30th of February, or before the year 1
+            pass
+    raise Unverified("timestamp-missing", f"{safe_xml.local(leaf)} is not a time with a zone: {text[:50]!r}")
+
+
+def _judge_lifetime(
+    created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta, signed: bytes
+) -> None:
+    if wrong := _untimely(created, expires, now, max_age, skew):
+        raise Untimely(*wrong, signed, expires)
+
+
+def _untimely(
+    created: datetime, expires: datetime, now: datetime, max_age: timedelta, skew: timedelta
+) -> tuple[str, str] | None:
+    """Return the code and the detail of what is wrong with a call's time; None for nothing."""
+    if expires <= created:
+        return "timestamp-expired", "Expires is not after Created"
+    if expires - created > max_age:
+        life, most = (f"{length.total_seconds():.0f} s" for length in (expires - created, max_age))
+        return "timestamp-expired", f"made to live {life}, at most {most} is accepted"
+    if created - now > skew:
+        return "timestamp-future", f"Created {written(created)}, now {written(now)}"
+    if now - expires >= skew:
+        return "timestamp-expired", f"Expires {written(expires)}, now {written(now)}"
+    return None

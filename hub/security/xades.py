@@ -1,0 +1,167 @@
+"""One XAdES-B signature of a whole document, verified.  Knows ETSI EN 319 132-1, the baseline B; not whose it is or what was signed.
+
+The signature is enveloped: a child of the document's root, over everything but itself, and over its own SignedProperties, which say when
+it was made and with which certificate.  Nothing that it does not sign is looked at, and nothing unsigned may stand in it but KeyInfo,
+whose certificates only help to find the one that SigningCertificate names.  Whether that certificate is to be believed is for the caller.
+"""
+
+import hmac
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import attrs
+from cryptography import x509
+from lxml import etree
+
+from hub.security import wss_tokens, xmldsig
+from hub.security.algorithms import DIGESTS, DS, MORE, Unverified
+from hub.security.certificates import load_der
+from hub.security.xmldsig import INCLUSIVE, Dialect, Reference, Signature
+
+ETSI = "http://uri.etsi.org/01903/v1.3.2#"
+#: C14N 1.1 differs from 1.0 only in `xml:` attributes that a part inherits; below such an attribute no inclusive form is read here.
+_C14N_11 = "http://www.w3.org/2006/12/xml-c14n11"
+DIALECT = Dialect(names={_C14N_11: INCLUSIVE}, bare=True, objects=True)
+
+_PROPERTIES, _SIGNED, _OF_SIGNATURE, _TIME, _CERT, _CERT_DIGEST = (
+    f"{{{ETSI}}}{name}"
+    for name in (
+        *("QualifyingProperties", "SignedProperties", "SignedSignatureProperties"),
+        *("SigningTime", "Cert", "CertDigest"),
+    )
+)
+_NAMES_OF_CERTIFICATE = {f"{{{ETSI}}}SigningCertificate", f"{{{ETSI}}}SigningCertificateV2"}
+#: Those of elements of KeyValue too: the second is of RFC 4050, as some toolkits write a key on a curve.
+_OF_SIGNATURES = {DS, MORE, "http://www.w3.org/2009/xmldsig11#"}
+_WRITTEN = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Signed:
+    """What a signature says of itself, all of it signed."""
+
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]  #: what came with it, worth nothing by itself
+    at: datetime  #: when it was made, as its maker's clock says; UTC
+
+
+def verify(root: etree._Element, element: etree._Element) -> Signed:
+    """Verify the signature *element*, a child of *root*, a tree of `markup.parse`; return what it says.
+
+    Raises Unverified: `algorithm-refused`, `signature-invalid`, `signature-incomplete` (not all that XAdES-B asks for, or more than it).
+    """
+    if element.getparent() is not root or root.getparent() is not None:
+        raise Unverified("signature-invalid", "the Signature is no child of the root")
+    signature = xmldsig.read(element, dialect=DIALECT)
+    _require_plain(signature.key_info)
+    properties = _properties(signature)
+    document, others = _references(signature)
+    ids = wss_tokens.every_id(root)
+    places = wss_tokens.index((properties, signature.key_info))
+    covered = [(each, wss_tokens.bearer(each.uri, places, ids)) for each in others]
+    if [found for _, found in covered].count(properties) != 1 or len({found for _, found in covered}) != len(covered):
+        raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing twice")
+    certificate, chain = _certificate(properties, wss_tokens.shown(signature.key_info))
+    signature.check(certificate)
+    xmldsig.require_few([(document, root), *covered])
+    document.check(root, element)
+    for reference, found in covered:
+        reference.check(found)
+    return Signed(certificate=certificate, chain=chain, at=_moment(properties))
+
+
+def _require_plain(key_info: etree._Element) -> None:
+    """Refuse in KeyInfo, which need not be signed, all that is no part of XML signatures: some readers search the whole document."""
+    for each in key_info.iter("*"):
+        if etree.QName(each).namespace not in _OF_SIGNATURES:
+            raise Unverified("signature-incomplete", f"KeyInfo holds {each.tag}"[:300])
+
+
+def _references(signature: Signature) -> tuple[Reference, list[Reference]]:
+    """Return the one over the whole document, and those by id."""
+    whole = [each for each in signature.references if not each.uri]
+    others = [each for each in signature.references if each.uri]
+    if len(whole) != 1 or not whole[0].enveloped:
+        raise Unverified(
+            "signature-incomplete", 'the whole document must be signed, by one enveloped Reference with URI=""'
+        )
+    if any(each.enveloped for each in others):
+        raise Unverified("signature-invalid", "enveloped-signature in a Reference that is not of the document")
+    return whole[0], others
+
+
+def _properties(signature: Signature) -> etree._Element:
+    """Return SignedProperties: alone in QualifyingProperties, alone in Object."""
+    if signature.object is None:
+        raise Unverified("signature-incomplete", "no QualifyingProperties: this is XMLDSig, not XAdES")
+    qualifying = _only(signature.object, _PROPERTIES)
+    if not signature.element.get("Id") or qualifying.get("Target") != f"#{signature.element.get('Id')}":
+        raise Unverified("signature-incomplete", "QualifyingProperties/@Target does not name this Signature")
+    return _only(qualifying, _SIGNED)
+
+
+def _only(parent: etree._Element, tag: str) -> etree._Element:
+    name, children = tag.rpartition("}")[2], list(parent)
+    texts = [parent.text, *(child.tail for child in children)]
+    if [child.tag for child in children] != [tag] or any((text or "").strip(" \t\r\n") for text in texts):
+        held = ", ".join(etree.QName(child).localname for child in children) or "nothing"
+        where = etree.QName(parent).localname
+        raise Unverified("signature-incomplete", f"{where} must hold {name} and nothing else; it holds {held}"[:300])
+    return children[0]
+
+
+def _of_signature(properties: etree._Element) -> etree._Element:
+    found = properties.findall(_OF_SIGNATURE)
+    if len(found) != 1:
+        raise Unverified("signature-incomplete", f"{len(found)} SignedSignatureProperties")
+    return found[0]
+
+
+def _certificate(
+    properties: etree._Element, shown: Sequence[bytes]
+) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
+    """Return the certificate that SigningCertificate or SigningCertificateV2 names among those *shown*, and the others.
+
+    The first Cert is the signer's (EN 319 132-1, 5.2.2.2); of both properties, where both are there.
+    """
+    named = [each for each in _of_signature(properties) if each.tag in _NAMES_OF_CERTIFICATE]
+    if not named or len({each.tag for each in named}) != len(named):
+        raise Unverified("signature-incomplete", "one SigningCertificateV2, or SigningCertificate, is needed")
+    candidates = list(dict.fromkeys(shown))
+    for each in named:
+        first = next(each.iterchildren("*"), None)
+        digests = [] if first is None or first.tag != _CERT else first.findall(_CERT_DIGEST)
+        if len(digests) != 1:
+            raise Unverified("signature-incomplete", f"{etree.QName(each).localname} without Cert/CertDigest")
+        candidates = [octets for octets in candidates if _is_named(octets, digests[0])]
+    if not candidates:
+        raise Unverified("signature-invalid", "SigningCertificate names none of the certificates in KeyInfo")
+    others = [octets for octets in shown if octets != candidates[0]]
+    try:
+        return load_der(candidates[0]), tuple(load_der(octets) for octets in dict.fromkeys(others))
+    except ValueError as error:
+        raise Unverified("signature-invalid", f"a certificate of KeyInfo cannot be read: {error}") from None
+
+
+def _is_named(octets: bytes, digest: etree._Element) -> bool:
+    children = list(digest)
+    if [child.tag for child in children] != [f"{{{DS}}}DigestMethod", f"{{{DS}}}DigestValue"]:
+        raise Unverified("signature-incomplete", "CertDigest must hold DigestMethod and DigestValue")
+    name = children[0].get("Algorithm", "")
+    if name not in DIGESTS:
+        raise Unverified("algorithm-refused", f"SigningCertificate: DigestMethod {name[:200]}")
+    return hmac.compare_digest(DIGESTS[name](octets).digest(), xmldsig.octets(children[1]))
+
+
+def _moment(properties: etree._Element) -> datetime:
+    found = _of_signature(properties).findall(_TIME)
+    text = (found[0].text or "").strip(" \t\r\n") if len(found) == 1 and not len(found[0]) else ""
+    if _WRITTEN.fullmatch(text) is not None:
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):  # the 30th of February, or before the year 1
+            pass
+    raise Unverified("signature-incomplete", f"SigningTime is not one time with a zone: {text[:50]!r}")

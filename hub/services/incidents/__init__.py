@@ -1,0 +1,214 @@
+"""Incidents: what a syslog message (RFC 5424) or an incident report says was opened or closed at a unit.  Knows rules; no connection.
+
+Which messages tell of an incident is the operator's to say, `[incidents]` of hub.toml: there is no common form of it.  How long an
+incident was open, one message alone does not know: the journal adds that fact (hub/journal/incident_durations.py).
+Worst cost of a report, which is of 256 KiB at most and parsed within bounds of its own: as long as 60 signatures by RSA-2048 (18 ms).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.domain.local_time import day
+from hub.domain.model import Fact, Problem, Record
+from hub.formats import safe_xml, syslog
+from hub.formats.syslog import SEVERITIES, Line
+from hub.services import Service
+
+OPENED, CLOSED, CLOSING = "opened", "closed", "closing-seconds"
+NAMESPACE = "urn:lienthong:incident:1"
+REPORT = f"{{{NAMESPACE}}}IncidentReport"
+_LONGEST = 128  #: characters of an incident's id
+_SUBJECT = 500
+#: What no clock shows is no time: beyond the first or the last year there is no day in Hà Nội.
+_YEARS = range(1970, 2200)
+_LIMITS = safe_xml.Limits(size=1 << 18, depth=4, nodes=200, names=50)
+
+
+@attrs.frozen(kw_only=True)
+class Class:
+    """What a message must be to tell of an incident of one class; what is empty is not looked at."""
+
+    name: str
+    facilities: frozenset[str] = frozenset()
+    apps: frozenset[str] = frozenset()
+    severity: int = 7  #: as grave as that, or graver
+
+    def fits(self, line: Line) -> bool:
+        """Tell whether *line* is of this class."""
+        return (
+            line.severity <= self.severity
+            and (not self.facilities or line.facility in self.facilities)
+            and (not self.apps or line.app in self.apps)
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """Which syslog messages tell of incidents.  As it is: each with the element below, of the class `incident`."""
+
+    element: str = "incident@32473"  #: the SD-ID that holds `id`, `state`, `unit`; 32473 is RFC 5612's, for examples
+    closed: frozenset[str] = frozenset({"closed", "resolved"})  #: the states that end an incident; any other opens it
+    classes: tuple[Class, ...] = (Class(name="incident"),)
+
+    def judge(self, line: Line) -> Class | None:
+        """Return the class of the incident that *line* tells of: the first that fits; None where it tells of none."""
+        if not line.data.get(self.element, {}).get("id", ""):
+            return None
+        return next((each for each in self.classes if each.fits(line)), None)
+
+
+RULES = Rules()
+#: Says which unit a message is about, from what its element names and the host that sent it; "" for none.
+WhoIs = Callable[[str, str], str]
+
+
+def named(unit: str, host: str) -> str:
+    """Return the unit as the message has it: by its code, else by the host, which the registry may know as an alias."""
+    return unit or host
+
+
+@attrs.frozen(kw_only=True)
+class Incident:
+    """One incident as one message tells of it."""
+
+    id: str
+    unit: str
+    kind: str  #: `opened` or `closed`
+    name: str  #: of its class
+    severity: str
+    time: datetime  #: when, by the clock of who tells
+    host: str = ""
+    text: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return the business key of its facts."""
+        return json.dumps([self.id], ensure_ascii=False)
+
+
+def of_line(line: Line, at: datetime, rules: Rules, who_is: WhoIs = named) -> Incident:
+    """Return the incident *line* tells of.  Raises Rejected for none, one without a unit, or an id that is too long."""
+    found = rules.judge(line)
+    if found is None:
+        raise _unreadable("it tells of no incident by the rules of [incidents]")
+    said = line.data[rules.element]
+    return _checked(
+        Incident(
+            id=said["id"],
+            unit=who_is(said.get("unit", ""), line.host),
+            kind=CLOSED if said.get("state", "").lower() in rules.closed else OPENED,
+            name=found.name,
+            severity=SEVERITIES[line.severity],
+            time=line.at or at,
+            host=line.host,
+            text=line.text,
+        )
+    )
+
+
+def of_report(content: bytes) -> Incident:
+    """Return the incident that an incident report tells of (`xsd/lienthong/1/incident.xsd`).  Raises Rejected."""
+    root = safe_xml.parse(content, limits=_LIMITS)
+    if root.tag != REPORT:
+        raise _unreadable(f"{str(root.tag)[:100]} is no incident report")
+    texts = {etree.QName(child).localname: (child.text or "").strip() for child in root}
+    kind = {"open": OPENED, "closed": CLOSED}.get(texts.get("State", ""))
+    time = _time(texts.get("ClosedAt" if kind == CLOSED else "OpenedAt", ""))
+    if kind is None or time is None or texts.get("Severity") not in SEVERITIES or not texts.get("Class"):
+        raise _unreadable("State, its time, Class or Severity is not as the schema has it")
+    return _checked(
+        Incident(
+            id=texts.get("Id", ""),
+            unit=texts.get("Unit", ""),
+            kind=kind,
+            name=texts["Class"],
+            severity=texts["Severity"],
+            time=time,
+            host=texts.get("Host", ""),
+            text=texts.get("Text", ""),
+        )
+    )
+
+
+def read(content: bytes, at: datetime, message: str, *, rules: Rules = RULES, who_is: WhoIs = named) -> Record:
+    """Return what *content*, a syslog message or an incident report, brings.  Raises Rejected."""
+    if content[:1] == b"<" and content[1:2].isdigit():
+        try:
+            return record(of_line(syslog.read(content), at, rules, who_is), at, message)
+        except ValueError as error:
+            raise _unreadable(str(error)) from None
+    return record(of_report(content), at, message)
+
+
+def record(incident: Incident, at: datetime, message: str) -> Record:
+    """Return the record of one incident."""
+    attributes: Mapping[str, str] = {
+        "class": incident.name,
+        "severity": incident.severity,
+        "time": instant(incident.time),
+    }
+    fact = Fact(
+        unit=incident.unit,
+        service="incidents",
+        key=incident.key,
+        milestone=incident.kind,
+        at=at,
+        message=message,
+        day=day(incident.time),
+        attributes=tuple(sorted(attributes.items())),
+    )
+    subject = incident.text[:_SUBJECT].strip() or f"{incident.name} {incident.id}"
+    return Record(kind=incident.kind, sender=incident.unit, keys=(incident.key,), subject=subject, facts=(fact,))
+
+
+def closing(opened: Fact, closed: Fact, last: Fact) -> Fact:
+    """Return the fact of how long an incident was open, in whole seconds, by the clocks that told; never less than none.
+
+    It is of the message of *last*, the one of both that came last: only then was it known.
+    """
+    begun, ended = (datetime.fromisoformat(dict(fact.attributes)["time"]) for fact in (opened, closed))
+    seconds = max(0, int((ended - begun).total_seconds()))
+    return attrs.evolve(
+        closed, milestone=CLOSING, at=last.at, message=last.message, amount=seconds, attributes=opened.attributes
+    )
+
+
+def instant(time: datetime) -> str:
+    """Return a time as attributes and reports have it: UTC, in seconds."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _checked(incident: Incident) -> Incident:
+    if not 0 < len(incident.id) <= _LONGEST or not incident.id.isprintable():
+        raise _unreadable(f"the id is {incident.id[:20]!r}…; up to {_LONGEST} printable characters")
+    if incident.time.year not in _YEARS:
+        raise _unreadable(f"the time is in the year {incident.time.year}")
+    if not incident.unit:
+        raise Rejected(Problem("unit-unknown", incident.host))
+    return incident
+
+
+def _time(written: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(written)
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _unreadable(why: str) -> Rejected:
+    return Rejected(Problem("incident-unreadable", why[:200]))
+
+
+SERVICE = Service(
+    name="incidents",
+    read=read,
+    milestones=frozenset([OPENED, CLOSED, CLOSING]),
+    attributes=frozenset(["class", "severity", "time"]),
+    telling=True,
+)

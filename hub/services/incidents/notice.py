@@ -1,0 +1,153 @@
+"""Writes the packet by which the province tells agencies of an incident.  Knows edXML (QCVN 102) and the report's schema; no address.
+
+The report goes twice in it: as XML for a system (`xsd/lienthong/1/incident.xsd`) and as text for a person.  The same incident at the
+same time gives the same octets.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from lxml import etree
+
+from hub.domain.local_time import HANOI
+from hub.edxml.schema import QCVN
+from hub.services.incidents import CLOSED, NAMESPACE, Incident, instant
+
+_NOTATION = "BC-SCATTT"  #: báo cáo sự cố an toàn thông tin; the project's own choice
+_SEVERITIES = {
+    "emergency": "khẩn cấp",
+    "alert": "báo động",
+    "critical": "nghiêm trọng",
+    "error": "lỗi",
+    "warning": "cảnh báo",
+    "notice": "lưu ý",
+    "informational": "thông tin",
+    "debug": "gỡ lỗi",
+}
+Node = tuple[str, "str | list[Node]"]
+
+
+def report(incident: Incident) -> bytes:
+    """Return the report of *incident* as XML, as the schema has it."""
+    closed = incident.kind == CLOSED
+    fields = {
+        "Id": incident.id,
+        "State": "closed" if closed else "open",
+        "Class": incident.name,
+        "Severity": incident.severity,
+        "Unit": incident.unit,
+        "ClosedAt" if closed else "OpenedAt": instant(incident.time),
+        "Host": incident.host,
+        "Text": incident.text,
+    }
+    root = etree.Element(f"{{{NAMESPACE}}}IncidentReport", nsmap=_default(NAMESPACE))
+    for name, value in fields.items():
+        if value:
+            etree.SubElement(root, f"{{{NAMESPACE}}}{name}").text = _written(value)
+    return _octets(root)
+
+
+def text(incident: Incident, names: Mapping[str, str]) -> str:
+    """Return the report as a person reads it; *names* are names of units by code."""
+    told = {
+        "Mã sự cố": incident.id,
+        "Đơn vị": _named(incident.unit, names),
+        "Loại": incident.name,
+        "Mức độ": _SEVERITIES[incident.severity],
+        "Thời điểm": f"{incident.time.astimezone(HANOI):%d/%m/%Y %H:%M:%S}",
+        "Máy": incident.host,
+        "Nội dung": incident.text,
+    }
+    lines = [f"{name}: {_written(value)}" for name, value in told.items() if value]
+    return "\r\n".join(["BÁO CÁO SỰ CỐ AN TOÀN THÔNG TIN", "", *lines, ""])
+
+
+def packet(
+    incident: Incident, sender: str, recipients: Iterable[str], now: datetime, names: Mapping[str, str]
+) -> bytes:
+    """Return the packet that tells *recipients*, on behalf of the unit *sender*, of *incident*."""
+    number = hashlib.sha256(f"{incident.unit}\n{incident.id}".encode()).hexdigest()[:10]
+    local = now.astimezone(HANOI)
+    day, subject = f"{local:%Y/%m/%d}", f"Báo cáo sự cố an toàn thông tin {incident.id} ({incident.name})"
+    files = [
+        (f"su-co-{number}.xml", "application/xml", report(incident)),
+        (f"su-co-{number}.txt", "text/plain", text(incident, names).encode()),
+    ]
+    header: list[Node] = [
+        ("From", _organization(sender, names)),
+        *(("To", _organization(each, names)) for each in recipients),
+        ("DocumentId", f"{sender},{day},{number}/{_NOTATION}"),
+        ("Code", [("CodeNumber", number), ("CodeNotation", _NOTATION)]),
+        ("PromulgationInfo", [("Place", "Trục liên thông"), ("PromulgationDate", day)]),
+        ("DocumentType", [("Type", "2"), ("TypeName", "Báo cáo")]),
+        ("Subject", subject),
+        ("SignerInfo", [("FullName", _named(sender, names)[:50])]),
+        ("OtherInfo", [("Priority", "1")]),
+        ("SteeringType", "1"),
+    ]
+    trace: list[Node] = [
+        ("TraceHeader", [("OrganId", sender), ("Timestamp", f"{local:%Y/%m/%d %H:%M:%S}")]),
+        ("Bussiness", [("BussinessDocType", "0"), ("Paper", "0")]),
+    ]
+    manifest: list[Node] = [
+        ("Reference", [("ContentId", f"cid:{name}"), ("ContentType", kind), ("AttachmentName", name)])
+        for name, kind, _ in files
+    ]
+    attached: list[Node] = [("Attachment", _attachment(*file)) for file in files]
+    envelope: list[Node] = [
+        ("edXMLHeader", [("MessageHeader", header), ("TraceHeaderList", trace)]),
+        ("edXMLBody", [("edXMLManifest", manifest)]),
+    ]
+    root = etree.Element(f"{{{QCVN}}}edXML", nsmap=_default(QCVN))
+    _grow(root, [("edXMLEnvelope", envelope), ("AttachmentEncoded", attached)])
+    for found in root.iter(f"{{{QCVN}}}edXMLManifest"):
+        found.set("version", "1.0")
+    return _octets(root)
+
+
+def _attachment(name: str, kind: str, content: bytes) -> list[Node]:
+    encoded = base64.b64encode(content).decode("ascii")
+    return [
+        ("ContentId", f"cid:{name}"),
+        ("AttachmentName", name),
+        ("ContentType", kind),
+        ("ContentTransferEncoded", encoded),
+    ]
+
+
+def _organization(code: str, names: Mapping[str, str]) -> list[Node]:
+    return [("OrganId", code), ("OrganName", _named(code, names)[:200])]
+
+
+def _named(code: str, names: Mapping[str, str]) -> str:
+    return names.get(code) or code
+
+
+def _grow(parent: etree._Element, nodes: Iterable[Node]) -> None:
+    for name, inner in nodes:
+        child = etree.SubElement(parent, f"{{{QCVN}}}{name}")
+        if isinstance(inner, str):
+            child.text = _written(inner)
+        else:
+            _grow(child, inner)
+
+
+def _written(value: str) -> str:
+    """Return *value* without the characters that XML 1.0 has no room for: a syslog message may hold any."""
+    return "".join(
+        each
+        for each in value
+        if each in "\t\n\r" or (each >= " " and not "\ud800" <= each <= "\udfff" and each not in "\ufffe\uffff")
+    )
+
+
+def _default(namespace: str) -> Any:
+    """Return the declaration of a default namespace, which lxml's types do not know."""
+    return {None: namespace}
+
+
+def _octets(root: etree._Element) -> bytes:
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")

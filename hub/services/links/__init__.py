@@ -1,0 +1,105 @@
+"""The service `links`: for how many minutes of a day each link was probed, and for how many it was up.  Knows the hub's own message.
+
+One message a day, written by the hub from what all its nodes saw.  Each node's minutes stand in it as they were seen, a bit a minute,
+so that whoever has the message can count again; a minute that two nodes probed is one minute, up if either reached the other side.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Fact, Problem, Record
+from hub.formats import safe_xml
+from hub.services import Service
+from hub.services.links.probes import DAY, Minutes, overlaid
+
+NAME = "links"
+NAMESPACE = "urn:lienthong:links:1"
+PROBED, UP = "link-probed", "link-up"
+_HEX = re.compile(r"[0-9a-f]{1,360}")
+
+
+@attrs.frozen(kw_only=True)
+class Linked:
+    """One link's day, by the names of the nodes that probed it."""
+
+    name: str
+    place: str
+    units: tuple[str, ...]
+    nodes: Mapping[str, Minutes]
+
+
+def content(province: str, on: date, links: Iterable[Linked]) -> bytes:
+    """Return the message of the day *on*, in canonical form: the same from the same figures."""
+    root = etree.Element(_tag("Links"), {"day": on.isoformat(), "province": province}, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
+    for link in sorted(links, key=lambda each: each.name):
+        said = etree.SubElement(root, _tag("Link"), {"name": link.name, "place": link.place})
+        for unit in link.units:
+            etree.SubElement(said, _tag("Unit")).text = unit
+        for node, minutes in sorted(link.nodes.items()):
+            bits = {"name": node, "probed": f"{minutes.probed:x}", "up": f"{minutes.up:x}"}
+            etree.SubElement(said, _tag("Node"), bits)
+    return etree.tostring(root, method="c14n", exclusive=True)
+
+
+def read(octets: bytes, at: datetime, message: str) -> Record:
+    """Return what the message of a day says: two facts for each link and unit.  Raises Rejected."""
+    root = safe_xml.parse(octets)
+    if root.tag != _tag("Links"):
+        raise Rejected(Problem("contract-broken", f"{root.tag} is no {_tag('Links')}"))
+    province = root.get("province", "")
+    try:
+        on = date.fromisoformat(root.get("day", ""))
+    except ValueError as error:
+        raise Rejected(Problem("contract-broken", f"Links/@day: {error}")) from None
+    facts = [fact for link in root.iterfind(_tag("Link")) for fact in _facts(link, on, province, at, message)]
+    return Record(
+        kind="availability", sender=province, keys=(on.isoformat(),), subject=on.isoformat(), facts=tuple(facts)
+    )
+
+
+def _facts(link: etree._Element, on: date, province: str, at: datetime, message: str) -> Iterable[Fact]:
+    name = link.get("name", "")
+    minutes = overlaid(_minutes(node) for node in link.iterfind(_tag("Node")))
+    owners = [unit.text or "" for unit in link.iterfind(_tag("Unit"))] or [province]
+    for unit in owners:
+        one = Fact(
+            unit=unit,
+            service=NAME,
+            key=json.dumps([name, on.isoformat()], ensure_ascii=False, separators=(",", ":")),
+            milestone=PROBED,
+            at=at,
+            message=message,
+            counterpart=name,
+            day=on,
+            amount=minutes.probed.bit_count(),
+            attributes=(("link", name),),
+        )
+        yield one
+        yield attrs.evolve(one, milestone=UP, amount=minutes.up.bit_count())
+
+
+def _minutes(node: etree._Element) -> Minutes:
+    said = [node.get(name, "") for name in ("probed", "up")]
+    if not all(_HEX.fullmatch(each) for each in said):
+        raise Rejected(Problem("contract-broken", f"Node {node.get('name', '')}: minutes are no hexadecimal number"))
+    found = Minutes(*(int(each, 16) for each in said))
+    if found.probed >> DAY or found.up & ~found.probed:
+        raise Rejected(
+            Problem("contract-broken", f"Node {node.get('name', '')}: minutes that are none, or up but not probed")
+        )
+    return found
+
+
+def _tag(local: str) -> str:
+    return f"{{{NAMESPACE}}}{local}"
+
+
+SERVICE = Service(
+    name=NAME, read=read, milestones=frozenset({PROBED, UP}), attributes=frozenset({"link"}), telling=True
+)

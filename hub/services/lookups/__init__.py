@@ -1,0 +1,35 @@
+"""Lookups: each question that was answered is one result of the unit that asked.  Knows the record that the journal holds; no answer.
+
+The record is written by `hub.services.lookups.operations.record`: it names the official, the purpose and the dossier, and of what was asked only a keyed hash.
+"""
+
+from datetime import datetime
+
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.domain.model import Fact, Problem, Record
+from hub.formats import safe_xml, xsd_types
+from hub.services import Service
+from hub.services.lookups.operations import NAME, NAMESPACE, OPERATIONS, milestones
+
+
+def read(content: bytes, at: datetime, message: str) -> Record:
+    """Read one record.  Raises Rejected when it is none."""
+    root = safe_xml.parse(content)
+    said = {etree.QName(leaf).localname: xsd_types.token(leaf) for leaf in root.iterchildren("*")}
+    operation = OPERATIONS.get(said.get("Operation", ""))
+    if root.tag != f"{{{NAMESPACE}}}Lookup" or operation is None or not said.get("OrganId"):
+        raise Rejected(Problem("contract-broken", "no record of a lookup"))
+    key = said.get("Key") or message
+    fact = Fact(unit=said["OrganId"], service=NAME, key=key, milestone=operation.milestone, at=at, message=message)
+    return Record(
+        kind=operation.milestone,
+        sender=said["OrganId"],
+        keys=(key,),
+        subject=said.get("Purpose", ""),
+        facts=(fact,),
+    )
+
+
+SERVICE = Service(name=NAME, read=read, milestones=frozenset(milestones()))

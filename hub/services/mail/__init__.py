@@ -1,0 +1,131 @@
+"""What the shared mail was used for, by unit and day: counts and nothing else (docs/reference/mail.md).
+
+Knows `SubmitMailUsage` of `urn:lienthong:mail:1` and the facts it shows; not who counted.  There is no place in it for an address, a
+subject or a person, so that none can come into the journal.
+
+A day's figures count once: the first to come hold.  What was wrong is put right by a correction, whose figures are differences; it
+counts beside them, so that both can be seen.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import Rejected
+from hub.domain.local_time import HANOI
+from hub.domain.model import Fact, Problem, Record
+from hub.formats import safe_xml, xsd_types
+from hub.services import Service
+
+NAME = "mail"
+NAMESPACE = f"urn:lienthong:{NAME}:1"
+
+#: What is counted: the element, and the milestone of its facts.
+FIGURES = {
+    "AccountsIssued": "accounts-issued",
+    "AccountsActive": "accounts-active",
+    "SentInternal": "sent-internal",
+    "SentExternal": "sent-external",
+    "ReceivedInternal": "received-internal",
+    "ReceivedExternal": "received-external",
+    "RefusedSize": "refused-size",
+    "OverQuota": "over-quota",
+    "OfficialDocuments": "official-documents",
+}
+_ROOT = "SubmitMailUsage"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def read(content: bytes, at: datetime, message: str) -> Record:
+    """Return what a report of usage says.
+
+    Raises Rejected: as `markup.parse` does for what is no sound XML, `contract-broken` for another element, else with every
+    problem by its path (`N.` missing, `T.` of the wrong type, `R.` out of range, `M.` not matching).
+    """
+    call = safe_xml.parse(content)
+    if call.tag != f"{{{NAMESPACE}}}{_ROOT}":
+        raise Rejected(Problem("contract-broken", str(call.tag)[:200]))
+    report = _Report(call, at)
+    sender, corrects = report.must(call, "OrganId", ""), call.find(f"{{{NAMESPACE}}}Correction") is not None
+    until = report.day("Day")
+    since = report.day("Since", missing=until)
+    if until > at.astimezone(HANOI).date():
+        report.refuse("R", "Day", "it is not over, or has not come")
+    if since > until:
+        report.refuse("R", "Since", "it comes after Day")
+    key = until.isoformat() if since == until else f"{since}/{until}"
+    if corrects:
+        key = f"{key}#{hashlib.sha256(content).hexdigest()[:16]}"
+    facts = tuple(
+        Fact(unit=unit, service=NAME, key=key, milestone=milestone, at=at, message=message, day=until, amount=amount)
+        for unit, milestone, amount in report.figures(corrects=corrects)
+    )
+    if report.problems:
+        raise Rejected(*report.problems)
+    return Record(kind="correction" if corrects else "usage", sender=sender, subject=key.partition("#")[0], facts=facts)
+
+
+@attrs.define
+class _Report:
+    """One call, and what is found wrong with it."""
+
+    call: etree._Element
+    at: datetime
+    problems: list[Problem] = attrs.field(factory=list)
+
+    def refuse(self, letter: str, place: str, why: str) -> None:
+        self.problems.append(Problem(f"{letter}.{place}", why[:300]))
+
+    @staticmethod
+    def text(element: etree._Element, name: str) -> str:
+        found = element.find(f"{{{NAMESPACE}}}{name}")
+        return "" if found is None else xsd_types.token(found)
+
+    def must(self, element: etree._Element, name: str, place: str) -> str:
+        text = self.text(element, name)
+        if not text:
+            self.refuse("N", f"{place}{name}", "it says nothing")
+        return text
+
+    def day(self, name: str, *, missing: date | None = None) -> date:
+        """Return the day that the leaf *name* says; *missing* where there is none; today after a problem."""
+        text = self.text(self.call, name)
+        if not text and missing is not None:
+            return missing
+        try:
+            if _DAY.fullmatch(text):
+                return date.fromisoformat(text)
+        except ValueError:
+            pass  # a day that no calendar has
+        self.refuse("T" if text else "N", name, f"{text[:50]} is no day" if text else "it says nothing")
+        return self.at.astimezone(HANOI).date()
+
+    def figures(self, *, corrects: bool) -> Iterator[tuple[str, str, int]]:
+        """Yield each figure: of which unit, what, how many."""
+        seen: set[str] = set()
+        for number, usage in enumerate(self.call.iterfind(f"{{{NAMESPACE}}}Usage"), 1):
+            place = f"Usage[{number}]."
+            unit = self.must(usage, "OrganId", place)
+            if unit in seen:
+                self.refuse("M", f"{place}OrganId", f"{unit} stands there twice")
+            seen.add(unit)
+            for name, milestone in FIGURES.items():
+                text = self.text(usage, name)
+                if not text:
+                    continue
+                if not _NUMBER.fullmatch(text):
+                    self.refuse("T", f"{place}{name}", f"{text[:50]} is no whole number")
+                elif int(text) < 0 and not corrects:
+                    self.refuse("R", f"{place}{name}", "less than none; only a correction takes away")
+                else:
+                    yield unit, milestone, int(text)
+        if not seen:
+            self.refuse("N", "Usage", "no unit's usage is told")
+
+
+SERVICE = Service(name=NAME, read=read, milestones=frozenset(FIGURES.values()), telling=True)

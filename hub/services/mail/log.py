@@ -1,0 +1,268 @@
+"""Counts what Postfix and Dovecot wrote in their logs, by unit and day.  Knows their lines; keeps no address, subject or person.
+
+Addresses are looked at to tell one mail from another and to find the unit of each; what comes out is numbers.  Lines are read in any order, so
+that the files of several servers may follow one another, and a day whose mails were begun the evening before wants that day's file too.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, tzinfo
+from fnmatch import fnmatchcase
+
+import attrs
+from lxml import etree
+
+from hub.domain.local_time import HANOI
+from hub.services.mail import FIGURES, NAMESPACE
+
+#: More than so much of its quota, in hundredths, is told (standards 4.6).
+NEARLY_FULL = 90
+#: No unit's: accounts that the directory does not place.
+NOBODY = ""
+
+_STAMP = re.compile(
+    r"(?:(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d))|(?P<old>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)) (?P<rest>.*)",
+    re.ASCII | re.DOTALL,
+)
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+#: What a line says begins right behind who wrote it: strangers choose what stands further on, such as the name after HELO.
+_POSTFIX = re.compile(
+    r"(?:\S+ )?(?:\S+: )?postfix(?:/[\w-]+)*/(?P<part>[\w-]+)\[\d+\]: (?P<said>.*)", re.ASCII | re.DOTALL
+)
+_QUEUED = re.compile(r"(?P<id>[0-9A-Za-z]{6,20}): (?P<said>.*)", re.ASCII | re.DOTALL)
+_SIGNED_IN = re.compile(
+    r"(?:\S+ )?(?:\S+: )?(?:imap|pop3|submission|managesieve)-login: (?:Info: )?(?:Logged in|Login): user=<([^<>]+)>"
+)
+_TOO_LARGE = re.compile(r"NOQUEUE: reject: \S+ from \S+: 552 5\.3\.4 ")
+_LOGGED_IN = re.compile(r"client=[^,]*(?:, sasl_method=[^,]*)?, sasl_username=([^\s,]+)")
+_SENT = re.compile(r"to=<[^<>]*>, [^()]*\bstatus=sent \(")
+_CUT_SHORT = re.compile(r"warning: ([0-9A-Za-z]{6,20}): queue file size limit exceeded", re.ASCII)
+_FROM, _TO, _LOGIN = (
+    re.compile(pattern) for pattern in (r"\bfrom=<([^<>]*)>", r"\bto=<([^<>]*)>", r"\bsasl_username=([^\s,<>]+)$")
+)
+_QUOTA = ("Username", "Quota name", "Type", "Value", "Limit", "%")
+
+
+@attrs.frozen
+class Directory:
+    """Which unit has which address: what the operator wrote, a line `PATTERN,CODE` each.
+
+    A pattern is an address, an address with `*` in it, or a domain; the closest one counts, of several with `*` the first.  The domains of all
+    patterns are the mail system's own.
+    """
+
+    addresses: Mapping[str, str]
+    shapes: tuple[tuple[str, str], ...]
+    domains: Mapping[str, str]
+    own: frozenset[str]
+
+    @classmethod
+    def read(cls, text: str) -> "Directory":
+        """Take the lines; `#` begins what is not for us.  ValueError, naming the line, for one that is none."""
+        addresses: dict[str, str] = {}
+        shapes: list[tuple[str, str]] = []
+        domains: dict[str, str] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            pattern, comma, unit = (part.strip() for part in line.partition(","))
+            pattern = pattern.lower().removeprefix("@")
+            if not comma or not pattern or not unit or "," in unit or " " in pattern:
+                raise ValueError(f"line {number}: no PATTERN,CODE: {line[:80]!r}")
+            if "*" in pattern:
+                shapes.append((pattern, unit))
+            else:
+                (addresses if "@" in pattern else domains)[pattern] = unit
+        patterns = (*addresses, *domains, *(shape for shape, _ in shapes))
+        own = frozenset(pattern.rpartition("@")[2] for pattern in patterns)
+        return cls(addresses, tuple(shapes), domains, own)
+
+    def unit(self, address: str) -> str:
+        """Return the unit of *address*; `NOBODY` where no line says."""
+        address = address.lower()
+        found = self.addresses.get(address)
+        if found is None:
+            found = next((unit for shape, unit in self.shapes if fnmatchcase(address, shape)), None)
+        return found or self.domains.get(address.rpartition("@")[2], NOBODY)
+
+    def inside(self, address: str) -> bool:
+        """Tell whether *address* is of the mail system itself."""
+        return address.lower().rpartition("@")[2] in self.own
+
+
+#: By unit: how many of each milestone.
+Tally = dict[str, dict[str, int]]
+
+
+@attrs.define
+class _Mail:
+    """One mail, on all its ways through the queues."""
+
+    sender: str | None = None
+    login: str = ""  #: who signed in to hand it in
+    went: dict[str, datetime] = attrs.field(factory=dict)  #: by recipient, when it was delivered or passed on
+
+
+@attrs.define
+class _Log:
+    """What the lines of one reading have told so far."""
+
+    names: dict[str, str] = attrs.field(factory=dict)  #: by queue id, the Message-ID
+    mails: dict[str, _Mail] = attrs.field(factory=dict)  #: by queue id
+    cut: dict[str, datetime] = attrs.field(factory=dict)  #: mails that grew too large, by queue id
+    refused: list[tuple[datetime, str]] = attrs.field(
+        factory=list
+    )  #: and those refused before, by who hands in or is to get
+    active: set[str] = attrs.field(factory=set)  #: accounts that signed in on the day
+
+
+def count(
+    lines: Iterable[str], directory: Directory, day: date, *, quotas: Iterable[str] = (), zone: tzinfo = HANOI
+) -> Tally:
+    """Return what was done on *day* in Hà Nội, by unit; under `NOBODY` what no unit can be named for.
+
+    *quotas* are the lines of `doveadm -f tab quota get -A`.  *zone* is that of the server, for lines whose time does not say.  ValueError for
+    *quotas* that are something else.
+    """
+    log = _Log()
+    for at, said in _timed(lines, day, zone):
+        _hear(log, at, said, today=at.astimezone(HANOI).date() == day)
+    tally: Tally = defaultdict(lambda: defaultdict(int))
+    for mail in _whole(log):
+        _count_mail(tally, mail, directory, day)
+    cut = [(at, log.mails.get(name, _Mail()).login) for name, at in log.cut.items()]
+    for at, who in (*log.refused, *cut):
+        if at.astimezone(HANOI).date() == day:
+            tally[directory.unit(who)]["refused-size"] += 1
+    for account in log.active:
+        tally[directory.unit(account)]["accounts-active"] += 1
+    for account, full in _quotas(quotas):
+        figures = tally[directory.unit(account)]
+        figures["accounts-issued"] += 1
+        figures["over-quota"] += full
+    return {unit: dict(figures) for unit, figures in sorted(tally.items())}
+
+
+def written(tally: Tally, organ: str, day: date, *, correction: str = "") -> bytes:
+    """Return the SubmitMailUsage of *organ* that tells *tally*, what is `NOBODY`'s left out; with *correction*, the figures are differences."""
+    root = etree.Element(f"{{{NAMESPACE}}}SubmitMailUsage", nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # the stubs know no default namespace
+    _add(root, "OrganId", organ)
+    _add(root, "Day", day.isoformat())
+    if correction:
+        _add(root, "Correction", correction)
+    for unit, figures in sorted(tally.items()):
+        if unit != NOBODY:
+            usage = etree.SubElement(root, f"{{{NAMESPACE}}}Usage")
+            _add(usage, "OrganId", unit)
+            for name, milestone in FIGURES.items():
+                if milestone in figures:
+                    _add(usage, name, str(figures[milestone]))
+    return etree.tostring(root, method="c14n", exclusive=True)
+
+
+def _add(parent: etree._Element, name: str, text: str) -> None:
+    etree.SubElement(parent, f"{{{NAMESPACE}}}{name}").text = text
+
+
+def _timed(lines: Iterable[str], day: date, zone: tzinfo) -> Iterator[tuple[datetime, str]]:
+    """Yield when each line was written, and what it says after that; no line that does not begin with a time is one of theirs."""
+    for line in lines:
+        found = _STAMP.match(line)
+        if found is None:
+            continue
+        try:
+            if found["iso"]:
+                yield datetime.fromisoformat(found["iso"]), found["rest"]
+            else:
+                yield _dated(found["old"], day, zone), found["rest"]
+        except ValueError:
+            continue  # a day that no calendar has: no program wrote it
+
+
+def _dated(stamp: str, day: date, zone: tzinfo) -> datetime:
+    """Return the time of a stamp without a year: of the year that brings it closest to *day*."""
+    month, number, time = _MONTHS.index(stamp[:3]) + 1, int(stamp[4:6]), stamp[7:]
+    year = day.year - (month - day.month > 6) + (day.month - month > 6)
+    return datetime.fromisoformat(f"{year}-{month:02}-{number:02}T{time}").replace(tzinfo=zone)
+
+
+def _hear(log: _Log, at: datetime, said: str, *, today: bool) -> None:
+    """Take in one line."""
+    if signed_in := _SIGNED_IN.match(said):
+        if today:
+            log.active.add(signed_in[1].lower())
+        return
+    line = _POSTFIX.match(said)
+    if line is None:
+        return
+    part, said = line["part"], line["said"]
+    if _TOO_LARGE.match(said):
+        log.refused.append((at, _first(_LOGIN, said) or _first(_TO, said)))
+    elif cut := _CUT_SHORT.match(said):
+        log.cut.setdefault(cut[1], at)  # more than one part of Postfix says so
+    elif queued := _QUEUED.match(said):
+        _hear_queued(log, at, part, queued["id"], queued["said"], today=today)
+
+
+def _hear_queued(log: _Log, at: datetime, part: str, name: str, said: str, *, today: bool) -> None:
+    mail = log.mails.setdefault(name, _Mail())
+    if said.startswith("message-id="):
+        log.names[name] = said.removeprefix("message-id=").strip()
+    elif login := _LOGGED_IN.match(said):
+        mail.login = login[1].lower()
+        if today:
+            log.active.add(mail.login)
+    elif said.startswith("from=<"):
+        mail.sender = _first(_FROM, said).lower()
+    elif part == "pickup":
+        mail.login = mail.login or "local"  # handed in on the server itself
+    elif _SENT.match(said):
+        mail.went.setdefault(_first(_TO, said).lower(), at)
+
+
+def _whole(log: _Log) -> Iterator[_Mail]:
+    """Yield each mail once, though it went through several queues: a filter hands it in again under its Message-ID."""
+    found: dict[str, _Mail] = {}
+    for name, mail in log.mails.items():
+        one = found.setdefault(log.names.get(name, name), _Mail())
+        one.sender = one.sender if one.sender is not None else mail.sender
+        one.login = one.login or mail.login
+        for recipient, at in mail.went.items():
+            one.went[recipient] = min(at, one.went.get(recipient, at))
+    yield from found.values()
+
+
+def _count_mail(tally: Tally, mail: _Mail, directory: Directory, day: date) -> None:
+    """Count a mail for who sent it, once, and for each who got it; notes of delivery, which nobody sent, for neither."""
+    if not mail.sender or not mail.went:
+        return
+    inside = directory.inside(mail.sender)
+    if mail.login and inside and min(mail.went.values()).astimezone(HANOI).date() == day:
+        outward = any(not directory.inside(recipient) for recipient in mail.went)
+        tally[directory.unit(mail.sender)]["sent-external" if outward else "sent-internal"] += 1
+    for recipient, at in mail.went.items():
+        if directory.inside(recipient) and at.astimezone(HANOI).date() == day:
+            tally[directory.unit(recipient)]["received-internal" if inside else "received-external"] += 1
+
+
+def _quotas(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Yield each account, and whether it is nearly full.  ValueError."""
+    rows = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
+    if not rows:
+        return
+    if tuple(rows[0]) != _QUOTA:
+        raise ValueError("not the output of `doveadm -f tab quota get -A`")
+    accounts: dict[str, bool] = {}
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(_QUOTA):
+            raise ValueError(f"line {number} of the quotas has {len(row)} columns")
+        account, _, kind, used, limit, _ = row
+        full = kind == "STORAGE" and limit.isdigit() and int(used) * 100 > int(limit) * NEARLY_FULL
+        accounts[account.lower()] = accounts.get(account.lower(), False) or full
+    yield from accounts.items()
+
+
+def _first(pattern: re.Pattern[str], said: str) -> str:
+    found = pattern.search(said)
+    return found[1] if found else ""

@@ -1,0 +1,1 @@
+"""SOAP envelopes, attachments, WSDL, and the requests and responses of the documents service."""

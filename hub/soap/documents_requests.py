@@ -1,0 +1,177 @@
+"""The calls of the documents service as values.  Knows their elements in `urn:lienthong:documents:1`; not who may call.
+
+`read` expects an element that the contract has validated; `element` makes one that it validates.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import CallRefused
+from hub.domain.model import Problem
+from hub.formats import xsd_types
+from hub.formats.spool import Octets
+from hub.soap.envelope import build
+
+NAMESPACE = "urn:lienthong:documents:1"
+
+
+@attrs.frozen
+class SendDocument:
+    """Send a packet; without a message id the hub takes the SHA-256 of its octets."""
+
+    packet: bytes | Octets
+    message_id: str | None = None
+
+
+@attrs.frozen
+class UpdateTraces:
+    """Send a status packet."""
+
+    packet: bytes | Octets
+    message_id: str | None = None
+
+
+@attrs.frozen
+class GetPendingDocumentIds:
+    """Ask what waits for a unit."""
+
+    organ_id: str
+    limit: int | None = None
+
+
+@attrs.frozen
+class GetDocument:
+    """Fetch one message by the hub's id."""
+
+    document_id: str
+
+
+@attrs.frozen
+class ConfirmReceived:
+    """Confirm one message, for one unit or for all of the partner's."""
+
+    document_id: str
+    organ_id: str | None = None
+
+
+@attrs.frozen
+class GetTraces:
+    """Ask for the statuses that came back for a unit, of one document or since a time (inclusive)."""
+
+    organ_id: str
+    document_id: str | None = None
+    since: datetime | None = None
+
+
+@attrs.frozen
+class GetOrganizations:
+    """Ask for the units of the registry that were alive at a time or after it; for all of them without one."""
+
+    since: datetime | None = None
+
+
+@attrs.frozen
+class CheckPermission:
+    """Ask whether the caller may send for a unit."""
+
+    organ_id: str
+
+
+Call = (
+    SendDocument
+    | UpdateTraces
+    | GetPendingDocumentIds
+    | GetDocument
+    | ConfirmReceived
+    | GetTraces
+    | GetOrganizations
+    | CheckPermission
+)
+
+
+def action(call: Call) -> str:
+    """Return the SOAPAction of *call*."""
+    return f"{NAMESPACE}/{type(call).__name__}"
+
+
+def element(call: Call) -> etree._Element:
+    """Return the Body's child for *call*."""
+    return build(NAMESPACE, type(call).__name__, _fields(call))
+
+
+def read(child: etree._Element, packets: Sequence[bytes | Octets]) -> Call:
+    """Read a validated call; *packets* is what `Contract.validate` returned for it.
+
+    Raises CallRefused: `operation-unknown`, or `contract-broken` for a time that XSD allows and no calendar here has.
+    """
+    match etree.QName(child).localname:
+        case "SendDocument":
+            return SendDocument(packets[0], leaf(child, "MessageId"))
+        case "UpdateTraces":
+            return UpdateTraces(packets[0], leaf(child, "MessageId"))
+        case "GetPendingDocumentIds":
+            limit = child.find(f"{{{NAMESPACE}}}Limit")
+            return GetPendingDocumentIds(_must(child, "OrganId"), None if limit is None else xsd_types.number(limit))
+        case "GetDocument":
+            return GetDocument(_must(child, "DocumentId"))
+        case "ConfirmReceived":
+            return ConfirmReceived(_must(child, "DocumentId"), leaf(child, "OrganId"))
+        case "GetTraces":
+            return GetTraces(_must(child, "OrganId"), leaf(child, "DocumentId"), _since(child))
+        case "GetOrganizations":
+            return GetOrganizations(_since(child))
+        case "CheckPermission":
+            return CheckPermission(_must(child, "OrganId"))
+    raise CallRefused(Problem("operation-unknown", str(child.tag)[:200]))
+
+
+def leaf(parent: etree._Element, name: str) -> str | None:
+    """Return the child *name*'s text with white space collapsed; None when there is no such child."""
+    found = parent.find(f"{{{NAMESPACE}}}{name}")
+    return None if found is None else xsd_types.token(found)
+
+
+def _must(child: etree._Element, name: str) -> str:
+    found = leaf(child, name)
+    assert found is not None, "only validated calls are read"
+    return found
+
+
+def _since(child: etree._Element) -> datetime | None:
+    since = child.find(f"{{{NAMESPACE}}}Since")
+    if since is None:
+        return None
+    try:
+        return xsd_types.moment(since)
+    except ValueError as error:
+        raise CallRefused(
+            Problem("contract-broken", f"line {since.sourceline}, {etree.QName(child).localname}/Since: {error}")
+        ) from None
+
+
+def _fields(call: Call) -> dict[str, str | None]:
+    match call:
+        case SendDocument(packet, message_id) | UpdateTraces(packet, message_id):
+            return {
+                "MessageId": message_id,
+                "Packet": xsd_types.base64(packet if isinstance(packet, bytes) else packet.read()),
+            }
+        case GetPendingDocumentIds(organ_id, limit):
+            return {"OrganId": organ_id, "Limit": None if limit is None else str(limit)}
+        case GetDocument(document_id):
+            return {"DocumentId": document_id}
+        case ConfirmReceived(document_id, organ_id):
+            return {"DocumentId": document_id, "OrganId": organ_id}
+        case GetTraces(organ_id, document_id, since):
+            return {
+                "OrganId": organ_id,
+                "DocumentId": document_id,
+                "Since": None if since is None else xsd_types.written(since),
+            }
+        case GetOrganizations(since):
+            return {"Since": None if since is None else xsd_types.written(since)}
+        case CheckPermission(organ_id):
+            return {"OrganId": organ_id}

@@ -1,0 +1,234 @@
+"""The answers of the documents service: made by the hub, read by its clients.  Knows their elements; no state, no signature.
+
+A reader raises ValueError for an element that is not the answer it reads: partners answer too, and not always what was asked.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import attrs
+from lxml import etree
+
+from hub.domain.model import Problem, Unit
+from hub.formats import xsd_types
+from hub.formats.spool import Octets
+from hub.formats.streamed_xml import Load, Loads
+from hub.soap.documents_requests import NAMESPACE, leaf
+from hub.soap.envelope import build, error_list, read_error_list
+
+
+@attrs.frozen
+class Report:
+    """Whether the message was taken, and every reason when not."""
+
+    success: bool
+    problems: tuple[Problem, ...] = ()  #: as read, `detail` holds the Description
+
+
+@attrs.frozen
+class Submission:
+    """The answer to SendDocument and UpdateTraces; id and receipt are absent on refusal."""
+
+    report: Report
+    document_id: str | None = None
+    receipt: bytes | None = None  #: the Receipt alone, as a document
+
+
+@attrs.frozen
+class Document:
+    """One message as fetched."""
+
+    document_id: str
+    message_id: str
+    packet: bytes
+
+
+@attrs.frozen
+class Trace:
+    """One status packet; `document_id` is None when the hub does not know the document answered."""
+
+    document_id: str | None
+    packet: bytes
+
+
+@attrs.frozen
+class Receipt:
+    """What a receipt says."""
+
+    document_id: str
+    message_id: str
+    sha256: str
+    time: datetime
+
+
+# --- made ---------------------------------------------------------------------------------------------------------------
+
+
+def taken(operation: str, document_id: str, receipt: bytes, namespace: str = NAMESPACE) -> etree._Element:
+    """Answer *operation*, which brought a message: it is in the journal; *receipt* is the stored, sealed document."""
+    answer = _reported(operation, (), namespace)
+    etree.SubElement(answer, f"{{{namespace}}}DocumentId").text = document_id
+    answer.append(etree.fromstring(receipt))
+    return answer
+
+
+def refused(operation: str, problems: Sequence[Problem], namespace: str = NAMESPACE) -> etree._Element:
+    """Answer *operation* (one whose response holds a Report): refused, for each of *problems*."""
+    return _reported(operation, problems, namespace)
+
+
+def confirmed() -> etree._Element:
+    """Answer ConfirmReceived: noted."""
+    return _reported("ConfirmReceived")
+
+
+def pending(document_ids: Sequence[str]) -> etree._Element:
+    """Answer GetPendingDocumentIds, oldest first."""
+    answer = build(NAMESPACE, "GetPendingDocumentIdsResponse", {"DocumentIds": ""})
+    for document_id in document_ids:
+        etree.SubElement(answer[0], f"{{{NAMESPACE}}}DocumentId").text = document_id
+    return answer
+
+
+def document(found: Document) -> etree._Element:
+    """Answer GetDocument with the message's exact bytes."""
+    packet = xsd_types.base64(found.packet)
+    return build(
+        NAMESPACE,
+        "GetDocumentResponse",
+        {"DocumentId": found.document_id, "MessageId": found.message_id, "Packet": packet},
+    )
+
+
+def traces(found: Sequence[Trace]) -> etree._Element:
+    """Answer GetTraces."""
+    answer = build(NAMESPACE, "GetTracesResponse", {"Traces": ""})
+    for trace in found:
+        answer[0].append(
+            build(NAMESPACE, "Trace", {"DocumentId": trace.document_id, "Packet": xsd_types.base64(trace.packet)})
+        )
+    return answer
+
+
+def fill(answer: etree._Element, packets: Iterable[Octets], loads: Loads | None = None) -> None:
+    """Let each Packet of *answer*, made empty, hold one of *packets*, in their order; with *loads* they stay there, out of the tree."""
+    for element, octets in zip(answer.iter(f"{{{NAMESPACE}}}Packet"), packets, strict=True):
+        if loads is None:
+            element.text = xsd_types.base64(octets.read())
+        else:
+            loads.put(element, Load(octets, carried=True))
+
+
+def organizations(units: Sequence[Unit]) -> etree._Element:
+    """Answer GetOrganizations."""
+    answer = build(NAMESPACE, "GetOrganizationsResponse", {"Organizations": ""})
+    for unit in units:
+        fields = {
+            "OrganId": unit.code,
+            "OrganName": unit.name,
+            "Parent": unit.parent,
+            "From": unit.since.isoformat() if unit.since else None,
+            "Until": unit.until.isoformat() if unit.until else None,
+        }
+        answer[0].append(build(NAMESPACE, "Organization", fields))
+    return answer
+
+
+def permission(problems: Sequence[Problem]) -> etree._Element:
+    """Answer CheckPermission: granted unless there are *problems*."""
+    return _reported("CheckPermission", problems)
+
+
+def receipt(said: Receipt, namespace: str = NAMESPACE) -> etree._Element:
+    """Return the Receipt as it is before hub.security.wss_verify seals it."""
+    return build(
+        namespace,
+        "Receipt",
+        {
+            "DocumentId": said.document_id,
+            "MessageId": said.message_id,
+            "Sha256": said.sha256,
+            "Time": xsd_types.written(said.time),
+        },
+    )
+
+
+def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str = NAMESPACE) -> etree._Element:
+    answer = build(namespace, f"{operation}Response", {})
+    report = build(namespace, "Report", {"IsSuccess": "false" if problems else "true"})
+    report.append(error_list(namespace, problems))
+    answer.append(report)
+    return answer
+
+
+# --- read ---------------------------------------------------------------------------------------------------------------
+
+
+def read_report(child: etree._Element, operation: str) -> Report:
+    """Read the Report of *operation*'s response."""
+    _expect(child, f"{operation}Response")
+    success = child.find(f"{{{NAMESPACE}}}Report/{{{NAMESPACE}}}IsSuccess")
+    if success is None:
+        raise ValueError("no Report/IsSuccess")
+    errors = child.find(f"{{{NAMESPACE}}}Report/{{{NAMESPACE}}}ErrorList")
+    return Report(xsd_types.truth(success), () if errors is None else read_error_list(errors))
+
+
+def read_submission(child: etree._Element, operation: str) -> Submission:
+    """Read the response to *operation*, SendDocument or UpdateTraces."""
+    report = read_report(child, operation)
+    found = child.find(f"{{{NAMESPACE}}}Receipt")
+    return Submission(report, leaf(child, "DocumentId"), None if found is None else _alone(found))
+
+
+def read_pending(child: etree._Element) -> tuple[str, ...]:
+    """Read the ids of GetPendingDocumentIdsResponse."""
+    _expect(child, "GetPendingDocumentIdsResponse")
+    return tuple(
+        xsd_types.token(each) for each in child.iterfind(f"{{{NAMESPACE}}}DocumentIds/{{{NAMESPACE}}}DocumentId")
+    )
+
+
+def read_document(child: etree._Element) -> Document:
+    """Read GetDocumentResponse."""
+    _expect(child, "GetDocumentResponse")
+    document_id, message_id = leaf(child, "DocumentId"), leaf(child, "MessageId")
+    if document_id is None or message_id is None:
+        raise ValueError("no DocumentId or no MessageId")
+    return Document(document_id, message_id, _packet(child))
+
+
+def read_traces(child: etree._Element) -> tuple[Trace, ...]:
+    """Read GetTracesResponse."""
+    _expect(child, "GetTracesResponse")
+    found = child.iterfind(f"{{{NAMESPACE}}}Traces/{{{NAMESPACE}}}Trace")
+    return tuple(Trace(leaf(trace, "DocumentId"), _packet(trace)) for trace in found)
+
+
+def read_receipt(root: etree._Element) -> Receipt:
+    """Read a Receipt, whose seal the caller has verified."""
+    _expect(root, "Receipt")
+    document_id, message_id, sha256 = (leaf(root, name) for name in ("DocumentId", "MessageId", "Sha256"))
+    time = root.find(f"{{{NAMESPACE}}}Time")
+    if document_id is None or message_id is None or sha256 is None or time is None:
+        raise ValueError("a receipt lacks one of DocumentId, MessageId, Sha256, Time")
+    return Receipt(document_id, message_id, sha256, xsd_types.moment(time))
+
+
+def _alone(element: etree._Element) -> bytes:
+    try:
+        return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
+    except etree.C14NError as error:  # a relative namespace URI
+        raise ValueError(f"the Receipt has no canonical form: {error}") from None
+
+
+def _expect(child: etree._Element, name: str) -> None:
+    if child.tag != f"{{{NAMESPACE}}}{name}":
+        raise ValueError(f"{str(child.tag)[:200]} is not a {name}")
+
+
+def _packet(parent: etree._Element) -> bytes:
+    found = parent.find(f"{{{NAMESPACE}}}Packet")
+    if found is None:
+        raise ValueError("no Packet")
+    return xsd_types.octets(found)

@@ -1,0 +1,254 @@
+"""SOAP 1.1 and 1.2 envelopes: opened, made, and told from faults.  Knows both versions; no operation, no signature.
+
+Nothing read here is trusted yet: the Body's child becomes a call only when hub.security.wss_verify has verified that very element.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import CallRefused, describe
+from hub.domain.model import Problem
+from hub.domain.sanitize import writable
+from hub.formats import xsd_types
+
+SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
+WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+CONTENT_TYPE = "text/xml; charset=utf-8"
+#: version -> the media type it travels as, and how its answers are marked.
+MEDIA = {SOAP11: "text/xml", SOAP12: "application/soap+xml"}
+CONTENT_TYPES = {SOAP11: CONTENT_TYPE, SOAP12: "application/soap+xml; charset=utf-8"}
+
+#: Blocks of one Header at most.  Toolkits write a handful: security, addressing, a session.
+MOST_BLOCKS = 64
+
+#: version -> the attribute that addresses a header block, and the addresses that are ours.
+_ADDRESSED = {
+    SOAP11: ("actor", {"", "http://schemas.xmlsoap.org/soap/actor/next"}),
+    SOAP12: ("role", {"", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"}),
+}
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+
+#: SOAP 1.1, 4.4.1 and SOAP 1.2, 5.4.6: two of our codes have a fault code of their own.
+_FAULTCODES = {"soap-version": "VersionMismatch", "not-must-understand": "MustUnderstand"}
+
+
+@attrs.frozen
+class Envelope:
+    """An opened envelope: its Header, its Body, and the Body's one child."""
+
+    header: etree._Element | None
+    body: etree._Element
+    child: etree._Element
+    soap: str = SOAP11  #: the version's namespace
+
+
+@attrs.frozen
+class Fault:
+    """A fault as a caller reads it, SOAP 1.1 or 1.2."""
+
+    sender: bool  #: the caller's fault (Client, Sender): the same call will fail again
+    text: str
+    problems: tuple[Problem, ...] = ()  #: from our typed detail; `detail` holds the Description
+    tracking: str = ""
+
+
+def open_envelope(root: etree._Element) -> Envelope:
+    """Take a SOAP 1.1 or 1.2 envelope apart.
+
+    Raises CallRefused: `soap-version` (SOAP 1.1, 4.4.1; SOAP 1.2, 2.8), `not-must-understand` (a header block addressed to us,
+    by no actor or role, or by `next` or `ultimateReceiver`; wsse:Security is understood), `contract-broken` (Basic Profile 1.1:
+    no processing instructions, only Header? and Body, no text between elements, exactly one child of the Body), `too-deep` (a Header
+    of more than `MOST_BLOCKS`).
+    """
+    envelope = _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
+    if envelope.header is not None:
+        _must_understand(envelope.header, envelope.soap)
+    return envelope
+
+
+def open_reply(root: etree._Element) -> Envelope:
+    """Take a partner's reply apart, which may be SOAP 1.2 although we spoke 1.1.  Raises CallRefused as `open_envelope`."""
+    return _parts(root, SOAP12 if root.tag == f"{{{SOAP12}}}Envelope" else SOAP11)
+
+
+def only_child(body: etree._Element) -> etree._Element:
+    """Return the one child of a Body, such as hub.security.wss_verify has verified.  Raises CallRefused `contract-broken`."""
+    children = _elements(body) if len(body) <= MOST_BLOCKS else list(body)
+    if len(children) != 1:
+        raise _broken(body, f"the Body has {len(children)} child elements; it must have one")
+    return children[0]
+
+
+def is_signed(envelope: Envelope) -> bool:
+    """Tell whether the Header holds anything that claims to be an XML signature."""
+    return envelope.header is not None and any(
+        True for _ in envelope.header.iter("{http://www.w3.org/2000/09/xmldsig#}Signature")
+    )
+
+
+def action_matches(header: str | None, action: str) -> bool:
+    """Tell whether the SOAPAction *header*, in SOAP 1.2 the media type's `action`, agrees with the *action* of the Body's
+    operation: quoted, unquoted, empty or absent.
+
+    The Body's element chooses the operation; the header may only agree (SOAPAction spoofing).
+    """
+    given = (header or "").strip()
+    if len(given) > 1 and given[0] == given[-1] == '"':
+        given = given[1:-1]
+    return given in {"", action}
+
+
+def wrap(child: etree._Element, soap: str = SOAP11) -> etree._Element:
+    """Put *child* into the Body of a new, unsigned envelope of the version *soap*; return the envelope."""
+    envelope = etree.Element(f"{{{soap}}}Envelope", nsmap={"soap": soap})
+    etree.SubElement(envelope, f"{{{soap}}}Body").append(child)
+    return envelope
+
+
+def answer(child: etree._Element, soap: str = SOAP11) -> bytes:
+    """Return the octets of an unsigned envelope around *child*."""
+    return etree.tostring(wrap(child, soap), encoding="UTF-8", xml_declaration=True)
+
+
+def is_senders(problems: Sequence[Problem]) -> bool:
+    """Tell whether a fault for *problems* that is not ours is SOAP 1.2's `Sender`: HTTP 400, where all others are 500."""
+    return problems[0].code not in _FAULTCODES
+
+
+def fault(namespace: str, problems: Sequence[Problem], *, server: bool, tracking: str, soap: str = SOAP11) -> bytes:
+    """Return the octets of an unsigned Fault of the version *soap* with the typed `FaultDetail` of the service *namespace*.
+
+    *server*: ours, the caller may send the same again; else the caller's.  *problems* is not empty; the first names the fault.
+    """
+    first = problems[0]
+    said = writable(describe(first))
+    element = etree.Element(f"{{{soap}}}Fault", nsmap={"soap": soap})
+    if soap == SOAP12:
+        code = "Receiver" if server else _FAULTCODES.get(first.code, "Sender")
+        held = etree.SubElement(element, f"{{{SOAP12}}}Code")
+        etree.SubElement(held, f"{{{SOAP12}}}Value").text = f"soap:{code}"
+        reason = etree.SubElement(etree.SubElement(element, f"{{{SOAP12}}}Reason"), f"{{{SOAP12}}}Text")
+        detail = f"{{{SOAP12}}}Detail"
+    else:
+        code = "Server" if server else _FAULTCODES.get(first.code, "Client")
+        etree.SubElement(element, "faultcode").text = f"soap:{code}"
+        reason = etree.SubElement(element, "faultstring")
+        detail = "detail"
+    reason.set(_LANGUAGE, "vi")
+    reason.text = said
+    fields = {"Code": first.code, "Description": said, "Tracking": tracking}
+    typed = build(namespace, "FaultDetail", fields)
+    if len(problems) > 1:
+        typed.append(error_list(namespace, problems))
+    etree.SubElement(element, detail).append(typed)
+    return answer(element, soap)
+
+
+def build(namespace: str, name: str, fields: Mapping[str, str | None]) -> etree._Element:
+    """Return an element of *namespace* with a leaf for each of *fields* that is not None, in order."""
+    made = etree.Element(f"{{{namespace}}}{name}", nsmap=cast("Any", {None: namespace}))
+    for field, text in fields.items():
+        if text is not None:
+            etree.SubElement(made, f"{{{namespace}}}{field}").text = text
+    return made
+
+
+def error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
+    """Return an `ErrorList` of *namespace*: a code and both sentences for each problem."""
+    errors = build(namespace, "ErrorList", {})
+    for problem in problems:
+        errors.append(build(namespace, "Error", {"Code": problem.code, "Description": writable(describe(problem))}))
+    return errors
+
+
+def read_error_list(errors: etree._Element) -> tuple[Problem, ...]:
+    """Read an `ErrorList`, whoever wrote it; the Description becomes the detail."""
+    namespace = etree.QName(errors).namespace
+    return tuple(
+        Problem(_under(error, namespace, "Code"), _under(error, namespace, "Description"))
+        for error in errors.iterchildren(f"{{{namespace}}}Error")
+    )
+
+
+def read_fault(child: etree._Element) -> Fault | None:
+    """Read the Body's *child* as a fault of SOAP 1.1 or 1.2; None when it is none."""
+    match child.tag:
+        case _ if child.tag == f"{{{SOAP11}}}Fault":
+            code, reason, detail = (_at(child, name) for name in ("faultcode", "faultstring", "detail"))
+        case _ if child.tag == f"{{{SOAP12}}}Fault":
+            soap = {"s": SOAP12}
+            code, reason, detail = (
+                _at(child, path, soap) for path in ("s:Code/s:Value", "s:Reason/s:Text", "s:Detail")
+            )
+        case _:
+            return None
+    name = "" if code is None else xsd_types.token(code).rpartition(":")[2].partition(".")[0]
+    problems, tracking = ((), "") if detail is None else _read_detail(detail)
+    return Fault(name in {"Client", "Sender"}, "" if reason is None else xsd_types.token(reason), problems, tracking)
+
+
+def _read_detail(detail: etree._Element) -> tuple[tuple[Problem, ...], str]:
+    for typed in detail.iterchildren("{*}FaultDetail"):
+        namespace = etree.QName(typed).namespace
+        code = _under(typed, namespace, "Code")
+        every = [
+            problem for errors in typed.iterchildren(f"{{{namespace}}}ErrorList") for problem in read_error_list(errors)
+        ]
+        first = [Problem(code, _under(typed, namespace, "Description"))] if code else []
+        return tuple(every or first), _under(typed, namespace, "Tracking")
+    return (), ""
+
+
+def _parts(root: etree._Element, soap: str) -> Envelope:
+    name = etree.QName(root)
+    if name.localname != "Envelope":
+        raise _broken(root, "the root element is not a SOAP Envelope")
+    if name.namespace != soap:
+        raise CallRefused(Problem("soap-version", (name.namespace or "")[:100]))
+    for instruction in cast("Any", root.xpath("//processing-instruction()")):
+        raise _broken(instruction, "processing instruction")
+    parts = _elements(root) if len(root) <= MOST_BLOCKS else list(root)
+    header = parts.pop(0) if parts and parts[0].tag == f"{{{soap}}}Header" else None
+    if len(parts) != 1 or parts[0].tag != f"{{{soap}}}Body":
+        raise _broken(root, "an Envelope has one Header at most, then one Body, and nothing else")
+    if header is not None:
+        if len(header) > MOST_BLOCKS:
+            raise CallRefused(
+                Problem("too-deep", f"line {header.sourceline}: {len(header)} header blocks; at most {MOST_BLOCKS}")
+            )
+        _elements(header)
+    return Envelope(header, parts[0], only_child(parts[0]), soap)
+
+
+def _elements(parent: etree._Element) -> list[etree._Element]:
+    """Return the child elements; nothing but white space and comments may stand beside them."""
+    for text in (parent.text, *(child.tail for child in parent)):
+        if text and text.strip(" \t\r\n"):
+            raise _broken(parent, f"text in {etree.QName(parent).localname}")
+    return list(parent.iterchildren("*"))
+
+
+def _must_understand(header: etree._Element, soap: str) -> None:
+    addressed, us = _ADDRESSED[soap]
+    for block in _elements(header):
+        required = block.get(f"{{{soap}}}mustUnderstand", "0").strip() not in {"0", "false"}
+        ours = block.get(f"{{{soap}}}{addressed}", "").strip() in us
+        if required and ours and block.tag != f"{{{WSSE}}}Security":
+            raise CallRefused(Problem("not-must-understand", f"line {block.sourceline}: {block.tag[:200]}"))
+
+
+def _broken(place: etree._Element, reason: str) -> CallRefused:
+    return CallRefused(Problem("contract-broken", f"line {place.sourceline}: {reason}"))
+
+
+def _at(element: etree._Element, path: str, namespaces: dict[str, str] | None = None) -> etree._Element | None:
+    return element.find(path, namespaces)
+
+
+def _under(element: etree._Element, namespace: str | None, name: str) -> str:
+    found = element.find(f"{{{namespace}}}{name}")
+    return "" if found is None else xsd_types.text(found)

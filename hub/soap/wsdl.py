@@ -1,0 +1,252 @@
+"""A service's contract: its WSDL and XSD, as published.  Knows what a call may look like; not the envelope, not the business."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy, deepcopy
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+from lxml import etree
+
+from hub.domain.errors import CallRefused
+from hub.domain.model import Problem
+from hub.formats import streamed_xml, xsd_types
+from hub.formats import xsd_schemas as xsd
+from hub.formats.spool import Octets
+from hub.formats.streamed_xml import Loads
+
+_WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
+_SOAPS = ("{http://schemas.xmlsoap.org/wsdl/soap/}", "{http://schemas.xmlsoap.org/wsdl/soap12/}")
+_XSD = "{http://www.w3.org/2001/XMLSchema}"
+_BINARY = "xsd:base64Binary"
+
+#: How many places of one call a refusal names, and among how many mistakes they are looked for: each costs a walk through the tree.
+_PLACES, _MISTAKES = 5, 200
+#: Children of one element at most; libxml2 counts those before it for each that breaks the schema.
+_CHILDREN = 10_000
+
+
+@attrs.frozen
+class Operation:
+    """One operation; elements as Clark names (`{namespace}local`)."""
+
+    name: str
+    request: str
+    response: str
+    action: str  #: the SOAPAction
+
+
+@attrs.frozen
+class Contract:
+    """One service of `wsdl/OWNER/VERSION/NAME.wsdl` with its schema `xsd/OWNER/VERSION/NAME.xsd`."""
+
+    name: str
+    namespace: str
+    operations: Mapping[str, Operation]  #: by the request's element, a Clark name
+    _description: Any = attrs.field(repr=False)
+    _texts: Mapping[str, bytes] = attrs.field(repr=False)
+    _schema: Path
+    _binary: frozenset[str] = attrs.field(repr=False)
+
+    def operation(self, child: etree._Element) -> Operation:
+        """Return the operation that the Body's *child* calls.  Raises CallRefused `operation-unknown`."""
+        found = self.operations.get(child.tag)
+        if found is None:
+            raise CallRefused(Problem("operation-unknown", _shown(child.tag)))
+        return found
+
+    @property
+    def binary(self) -> frozenset[str]:
+        """Return the Clark names of the elements that hold an `xs:base64Binary`."""
+        return self._binary
+
+    def validate(self, child: etree._Element, loads: Loads = streamed_xml.NONE) -> list[bytes | Octets]:
+        """Judge the Body's *child* by the schema; return the octets of its `xs:base64Binary` values, in document order.
+
+        Of a text that was taken out of the tree, in *loads*, they are `Octets`.
+
+        Raises CallRefused `contract-broken`, each detail `line N, PATH: REASON`.  Base64 is decoded here; the schema judges
+        a stand-in with a short value, for libxml2 would need two thirds of all the time a large packet takes.
+        """
+        for element in child.iter("*"):
+            if len(element) > _CHILDREN:
+                raise CallRefused(
+                    Problem("contract-broken", f"line {element.sourceline}: {len(element)} child elements")
+                )
+        stand_in = _slim(child, self._binary)
+        schema = xsd.compiled(self._schema)
+        problems = () if schema.validate(stand_in) else _problems(schema, stand_in, child)
+        if problems:
+            raise CallRefused(*problems)
+        return [_decoded(element, child, loads) for element in child.iter(*self._binary)] if self._binary else []
+
+    def wsdl(self, address: str, schemas: str | None = None) -> bytes:
+        """Return the WSDL for the service at *address*: that `soap:address`, and imports as `ADDRESS?xsd=NAME`.
+
+        With *schemas*, a prefix such as `xsd/lienthong/1/`, imports are that and the name.
+
+        *address* is the configured one, never the caller's Host header.
+        """
+        description = deepcopy(self._description)
+        for element in description.iter(*(f"{soap}address" for soap in _SOAPS)):
+            element.set("location", address)
+        for element in description.iter(f"{_XSD}import"):
+            element.set("schemaLocation", f"{schemas or f'{address}?xsd='}{_name(element)}")
+        return etree.tostring(description, encoding="UTF-8", xml_declaration=True)
+
+    def xsd(self, name: str) -> bytes:
+        """Return the schema file *name* (`documents.xsd`), as the WSDL's imports call it.  KeyError if there is none."""
+        return self._texts[name]
+
+
+def load(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
+    """Read a contract.  OSError or etree.LxmlError when its files are missing or broken."""
+    path = xsd.root() / "wsdl" / owner / version / f"{name}.wsdl"
+    description = xsd.parse(path)
+    namespace = description.get("targetNamespace", "")
+    schemas = [
+        (path.parent / element.get("schemaLocation", "")).resolve() for element in description.iter(f"{_XSD}import")
+    ]
+    schema = xsd.root() / "xsd" / owner / version / f"{name}.xsd"
+    xsd.compiled(schema)  # one that is broken is found now, not at the first call
+    return Contract(
+        name=name,
+        namespace=namespace,
+        operations={operation.request: operation for operation in _operations(description)},
+        description=description,
+        texts={each.name: each.read_bytes() for each in schemas},
+        schema=schema,
+        binary=frozenset(
+            f"{{{namespace}}}{each.get('name')}"
+            for each in xsd.parse(schema).iter(f"{_XSD}element")
+            if each.get("type") == _BINARY
+        ),
+    )
+
+
+def published(name: str, version: str = "1", owner: str = "lienthong") -> bool:
+    """Tell whether there is a contract of that name."""
+    return (xsd.root() / "wsdl" / owner / version / f"{name}.wsdl").is_file()
+
+
+def names(version: str = "1", owner: str = "lienthong") -> tuple[str, ...]:
+    """Return the names of all contracts."""
+    return tuple(sorted(path.stem for path in (xsd.root() / "wsdl" / owner / version).glob("*.wsdl")))
+
+
+def files() -> dict[str, Path]:
+    """Return every published file by its name below `/contracts/`, e.g. `wsdl/lienthong/1/documents.wsdl`."""
+    place = xsd.root()
+    return {
+        path.relative_to(place).as_posix(): path
+        for kind in ("wsdl", "xsd")
+        for path in sorted((place / kind).rglob("*"))
+        if path.is_file() and path.suffix in {".wsdl", ".xsd", ".toml"}
+    }
+
+
+def _name(element: etree._Element) -> str:
+    return element.get("schemaLocation", "").rpartition("/")[2]
+
+
+def _operations(description: etree._Element) -> Iterator[Operation]:
+    """Read the bound operations of a document/literal WSDL 1.1 whose messages have one part each."""
+    elements = {
+        message.get("name"): _clark(part.get("element", ""), part)
+        for message in description.iter(f"{_WSDL}message")
+        for part in message.iter(f"{_WSDL}part")
+    }
+    actions = {
+        operation.get("name"): action.get("soapAction", "")
+        for binding in description.iter(f"{_WSDL}binding")
+        for operation in binding.iter(f"{_WSDL}operation")
+        for action in operation.iter(*(f"{soap}operation" for soap in _SOAPS))
+    }
+    for port in description.iter(f"{_WSDL}portType"):
+        for operation in port.iter(f"{_WSDL}operation"):
+            name = operation.get("name", "")
+            request, response = (
+                elements[each.get("message", "").rpartition(":")[2]]
+                for way in ("input", "output")
+                for each in operation.iter(f"{_WSDL}{way}")
+            )
+            yield Operation(name, request, response, actions[name])
+
+
+def _clark(name: str, element: etree._Element) -> str:
+    prefix, _, local = name.rpartition(":")
+    return f"{{{element.nsmap[prefix or None]}}}{local}"
+
+
+def _slim(element: etree._Element, binary: frozenset[str]) -> etree._Element:
+    """Copy *element* with a short value for each `xs:base64Binary`; the namespaces in scope stay, child answers to child.
+
+    Long values are taken out for as long as the copying takes, which libxml2 does: one step here for each element would cost more than
+    all else that a call of many elements does.
+    """
+    attributes: Any = element.attrib
+    namespaces: Any = element.nsmap
+    values = [(each, each.text) for each in element.iter(*binary)] if binary else []
+    for each, _ in values:
+        each.text = "QQ=="
+    try:
+        copied = etree.Element(element.tag, attributes, namespaces)
+        copied.text = element.text
+        for child in element:
+            copied.append(copy(child))
+    finally:
+        for each, text in values:
+            each.text = text
+    if any(len(each) for each, _ in values):
+        for child in (child for each in copied.iter(*binary) for child in each):
+            child.tail = None
+    return copied
+
+
+def _problems(schema: etree.XMLSchema, stand_in: etree._Element, child: etree._Element) -> Sequence[Problem]:
+    namespace = f"{{{etree.QName(stand_in).namespace}}}"
+    found: dict[str, Problem] = {}
+    for error in islice(cast("Any", schema.error_log), _MISTAKES):
+        place = _place(error.path or "", stand_in, child)
+        found.setdefault(place, Problem("contract-broken", f"{place}: {error.message.replace(namespace, '')[:300]}"))
+    return tuple(found.values())[:_PLACES] or (Problem("contract-broken", _shown(child.tag)),)
+
+
+def _place(path: str, stand_in: etree._Element, child: etree._Element) -> str:
+    """Turn libxml2's path in the stand-in, such as `/*/*[2]`, into the line and path of the element as it was sent."""
+    try:
+        found = stand_in.getroottree().xpath(path, namespaces={p: uri for p, uri in stand_in.nsmap.items() if p})
+    except etree.XPathError:
+        found = []
+    steps = []
+    if isinstance(found, list) and found and etree.iselement(found[0]):
+        step = found[0]
+        while (parent := step.getparent()) is not None:
+            steps.append(parent.index(step))
+            step = parent
+    sent = child
+    for number in reversed(steps):
+        sent = sent[number]
+    return f"line {sent.sourceline}, {_path(sent, child)}"
+
+
+def _path(element: etree._Element, top: etree._Element) -> str:
+    names = [etree.QName(element).localname]
+    while element is not top and (parent := element.getparent()) is not None:
+        element = parent
+        names.append(etree.QName(element).localname)
+    return "/".join(reversed(names))
+
+
+def _decoded(element: etree._Element, top: etree._Element, loads: Loads) -> bytes | Octets:
+    load = loads.get(element)
+    try:
+        return xsd_types.octets(element) if load is None else loads.decoded(load)
+    except ValueError as error:
+        detail = f"line {element.sourceline}, {_path(element, top)}: {error}"
+        raise CallRefused(Problem("contract-broken", detail)) from None
+
+
+def _shown(tag: object) -> str:
+    return str(tag)[:200]

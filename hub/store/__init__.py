@@ -1,0 +1,1 @@
+"""The database: connections, tables, group commit, leader lock, notification, migrations."""

@@ -1,0 +1,485 @@
+"""Runs steps on the journal away from the reactor thread.  Knows threads and group commit; no table.
+
+One thread writes: the steps that gather while it commits share the next commit, each in a savepoint of its own, so that one
+that fails never fails its neighbours.  What comes from outside is taken into a commit round robin, a step an owner (hub.domain.fair_queue), and a
+commit takes on no more steps once it has worked for `BUDGET`: nobody waits for all that another has brought.  A few threads read.  While a server is away (hub.runtime.server_monitor) nobody waits for it.
+"""
+
+import contextvars
+import pickle
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from weakref import WeakSet
+
+import attrs
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from twisted.application.service import Service
+from twisted.internet import threads
+from twisted.internet.defer import Deferred, fail, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import FairQueue, Owner, is_crowding
+from hub.runtime.server_monitor import PATIENCE, Reactor, Watch
+from hub.store import transactions
+from hub.store.report_pool import Reader, ReportPool
+from hub.store.transactions import DAMAGED, Transaction, look, unready, writing
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Step = Callable[[Transaction], object]
+
+#: At most so many steps share one commit: more would make the first wait for the last.
+_BATCH = 256
+#: A commit begins no further step after so long, in seconds: a step waits for the rest of one commit, and in the next for one step of
+#: each other owner.  Shorter ones sync the disk more often than they need, and cost more CPU for each step.
+BUDGET = 0.1
+#: While so many steps wait, who has its share of them or more brings no more; nor does who has waited so long for one, in seconds.
+MOST, OLDEST = 1024, 5.0
+#: A commit that failed is told of for so long, in seconds.
+RECENT = 10.0
+#: How often a batch is run when the connection breaks or the database makes it give way.
+_TRIES = 3
+
+
+class Journal(Protocol):
+    """How deeds reach the journal; the threaded database in the daemon, an inline one in tests."""
+
+    def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """Run a writing step; the result comes after the commit.  Fails with `Unready` when nothing could be committed."""
+        ...
+
+    def admit(
+        self, owner: Owner, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Write what comes from outside: after what `write` was given, in turn with other owners.
+
+        Not at all where *owner* brings more than its share (`Unready`, `hub-busy`), or nothing is committed now.
+        """
+        ...
+
+    def trouble(self) -> str:
+        """Return why nothing from outside is written now, or was not a moment ago; "" when all is."""
+        ...
+
+    def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """Run a reading step.  Fails with `Unready` when the database does not answer."""
+        ...
+
+    def read_report(
+        self,
+        reader: Reader,
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """Run a reading step that may take long, a function of a module, beside all other work, in turn with those of other readers.
+
+        Fails with `Unready` also (`hub-busy`) when *reader* has enough of them waiting, with CancelledError when nobody wants it any
+        more.
+        """
+        ...
+
+
+@attrs.define(eq=False)
+class _Waiting:
+    """A step that waits for the next commit, and who waits for it."""
+
+    step: Step
+    since: float  #: by the reactor's clock
+    owner: str | None = None  #: None: it comes from within
+    done: Deferred[object] = attrs.field(factory=Deferred)
+    result: object = None
+
+
+_LATER = object()  #: the result of a step that is to be run alone
+NOT_BEGUN = object()  #: the result of a step that the commit had no time for
+
+
+def _stopped() -> float:
+    """Return the time of a clock that does not go: whatever is measured by it takes none."""
+    return 0.0
+
+
+def commit(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _stopped) -> list[object]:
+    """Run *steps* in one transaction, each in its own savepoint; return each result, or the `Failure` of its step.
+
+    A lost connection leaves it unknown whether the commit was done.  Running the same steps again reads it back: each knows
+    what it wrote by its id (`journal.take`, `claims.settle`) or moves only what is still to move.  A transaction that the
+    database made give way (a deadlock) is run again too.  When another failure undoes the commit, each step is tried alone, so
+    that the cause hits only its own.  A step that would have to wait for another transaction is run alone, after the others.
+
+    Once the steps have taken `BUDGET` by *steady*, in seconds, no further one is begun, and the result of each of those is `NOT_BEGUN`.
+    The first is always begun, and so is each when they are run again, as they may be committed already.
+    """
+    tries = 1
+    while True:
+        try:
+            results = _commit_once(engine, steps, again=tries > 1, steady=steady if tries == 1 else _stopped)
+            return [
+                commit(engine, [step])[0] if result is _LATER else result
+                for step, result in zip(steps, results, strict=True)
+            ]
+        except transactions.Unconfirmed as error:
+            lost = again = True
+            failure = Failure(Unready("journal-unavailable", str(error)))
+        except sa.exc.DBAPIError as error:
+            lost, failure = transactions.is_lost(error), Failure(unready(error))
+            again = lost or transactions.is_passing(error)
+        if again and tries < _TRIES:
+            tries += 1
+        elif len(steps) > 1 and not lost:
+            return [result for step in steps for result in commit(engine, [step])]
+        else:
+            return [failure] * len(steps)
+
+
+def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: Callable[[], float]) -> list[object]:
+    results: list[object] = []
+    with writing(engine) as tx:
+        if again:
+            transactions.insist(tx)
+        if len(steps) > 1:
+            transactions.share(tx)
+        until = steady() + BUDGET
+        for step in steps:
+            if results and steady() >= until:
+                return results + [NOT_BEGUN] * (len(steps) - len(results))
+            try:
+                with tx.begin_nested():
+                    results.append(step(tx))
+            except sa.exc.DBAPIError as error:
+                if not transactions.is_own_fault(error):
+                    raise
+                results.append(Failure())
+            except transactions.Occupied:
+                results.append(_LATER)
+            except Exception:  # noqa: BLE001 - it goes back, as a Failure, to whoever waits for this step
+                results.append(Failure())
+    return results
+
+
+@attrs.define(eq=False)
+class Database(Service):
+    """The journal's database under a running reactor."""
+
+    _engine: sa.Engine
+    _reactor: Reactor
+    _asked: sa.Engine | None = None  #: without a pool, to ask a server whether it is there; None: it is a file
+    _reports: ReportPool | None = None  #: None: no report is ever read
+    _steady: Callable[[], float] = time.monotonic
+    _readers: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, 4, "journal-read"), init=False)
+    _writer: ThreadPool = attrs.field(factory=lambda: ThreadPool(1, 1, "journal-write"), init=False)
+    _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
+    _open: set[Deferred[object]] = attrs.field(factory=set, init=False)  #: who waits for a result
+    _doubting: dict[Deferred[Any], IDelayedCall] = attrs.field(factory=dict, init=False)  #: by what takes its time
+    _admitted: FairQueue[_Waiting] = attrs.field(factory=FairQueue, init=False)  #: these come after those
+    _passed_over: bool = attrs.field(
+        default=False, init=False
+    )  #: the last commit had time for none of `_admitted`: they come first
+    _committing: list[_Waiting] = attrs.field(factory=list, init=False)
+    _began: float = attrs.field(default=0.0, init=False)  #: when the commit that runs began, by the reactor's clock
+    _drained: Deferred[None] | None = attrs.field(default=None, init=False)  #: who stops waits for the last commit
+    _turn: IDelayedCall | None = attrs.field(default=None, init=False)
+    _failed: str = attrs.field(default="", init=False)
+    _failed_at: float = attrs.field(default=float("-inf"), init=False)
+    _damaged: Unready | None = attrs.field(default=None, init=False)
+    _connections: WeakSet[DBAPIConnection] = attrs.field(factory=WeakSet, init=False)
+    _watch: Watch | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self._asked is not None:
+            for engine in (self._engine, self._asked):
+                event.listen(engine, "connect", self._connected)
+            self._watch = Watch(partial(transactions.ask, self._asked), self._reactor, self._away)
+
+    def _connected(self, raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        self._connections.add(raw)
+
+    def startService(self) -> None:
+        """Start the threads."""
+        Service.startService(self)
+        self._readers.start()
+        self._writer.start()
+        if self._reports is not None:
+            self._reports.startService()
+        if self._watch is not None:
+            self._watch.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Finish what waits, then stop the threads and close the connections."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        try:
+            if gone := self._gone():
+                raise gone
+            if self._busy:
+                self._drained = Deferred()
+                await self._drained
+        except Unready as unready:
+            log.warning("journal-not-finished", error=str(unready))
+        if self._watch is not None:
+            if self._watch.away:
+                transactions.cut(self._connections)  # else a commit that waits for a standby would keep us from ending
+            self._watch.stop()
+        if self._reports is not None:
+            await self._reports.stopService()
+        self._writer.stop()
+        self._readers.stop()
+        self._engine.dispose()
+
+    def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See `Journal.write`.  What arrives in one turn of the reactor, or while a commit runs, shares a commit.
+
+        While the server is known to be away it fails at once.  Who was told `Unready` may find later that the step was done.
+        """
+        return fail(gone) if (gone := self._gone()) else self._wait(None, step, *args, **kwargs)
+
+    def admit(
+        self, owner: Owner, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """See `Journal.admit`."""
+        if gone := self._gone():
+            return fail(gone)
+        if why := self._stuck() or self._crowded(owner.name):
+            return fail(Unready("hub-busy", why))
+        return self._wait(owner.name, step, *args, **kwargs)
+
+    def _gone(self) -> Unready | None:
+        """Return why nothing is begun now."""
+        if self._watch is not None and self._watch.away:
+            return Unready("journal-unavailable", self._watch.away)
+        return self._damaged
+
+    def trouble(self) -> str:
+        """See `Journal.trouble`."""
+        if gone := self._gone():
+            return str(gone)
+        ago = self._reactor.seconds() - self._failed_at
+        count = self._count
+        full = f"{count} steps wait for the journal" if count >= MOST else ""
+        return self._stuck() or full or (f"not committed {ago:.1f} s ago: {self._failed}" if 0 <= ago < RECENT else "")
+
+    @property
+    def _count(self) -> int:
+        return len(self._waiting) + len(self._admitted)
+
+    def _stuck(self) -> str:
+        """Return why nobody's step is taken on: a commit takes too long, or what comes from within waits too long."""
+        own = (waiting.since for waiting in self._committing + self._waiting[:1] if waiting.owner is None)
+        since = min(own, default=self._reactor.seconds())
+        longest = self._reactor.seconds() - (min(since, self._began) if self._committing else since)
+        return f"{self._count} steps wait for the journal, the oldest for {longest:.1f} s" if longest >= OLDEST else ""
+
+    def _crowded(self, owner: str) -> str:
+        """Return why no step of *owner* is taken on: all places are taken and it has its share, or it has brought too much already."""
+        own, first = self._admitted.count(owner), self._admitted.first(owner)
+        longest = self._reactor.seconds() - first.since if first is not None else 0.0
+        others = self._admitted.owners + (first is None)
+        if longest < OLDEST and not is_crowding(own, self._count, MOST, others):
+            return ""
+        return f"{own} of {self._count} steps that wait for the journal are its own, the oldest for {longest:.1f} s"
+
+    def _wait(
+        self,
+        owner: str | None,
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        context = contextvars.copy_context()
+        waiting = _Waiting(lambda tx: context.run(step, tx, *args, **kwargs), self._reactor.seconds(), owner)
+        if owner is None:
+            self._waiting.append(waiting)
+        else:
+            self._admitted.put(owner, waiting)
+        self._open.add(waiting.done)
+        if not self._committing and self._turn is None:
+            self._turn = self._reactor.callLater(0, self._flush)
+        return cast("Deferred[T]", waiting.done)
+
+    def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See `Journal.read`."""
+        if gone := self._gone():
+            return fail(gone)
+        context = contextvars.copy_context()
+
+        def run(tx: Transaction) -> T:
+            return context.run(step, tx, *args, **kwargs)
+
+        done: Deferred[object] = Deferred()
+        self._open.add(done)
+        looked = threads.deferToThreadPool(self._reactor, self._readers, look, self._engine, run)
+        self._wait_for(looked)
+        _ = looked.addBoth(self._tell, done)
+        return cast("Deferred[T]", done)
+
+    def read_report(
+        self,
+        reader: Reader,
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """See `Journal.read_report`."""
+        if gone := self._gone():
+            return fail(gone)
+        assert self._reports is not None
+        return self._reports.read(reader, step, *args, **kwargs).addErrback(self._note)
+
+    def _note(self, failure: Failure) -> Failure:
+        """Remember what is wrong with the journal."""
+        if isinstance(failure.value, Unready):
+            self._failed, self._failed_at = failure.value.problem.detail, self._reactor.seconds()
+            if failure.value.problem.code == DAMAGED:
+                self._damaged = failure.value
+        return failure
+
+    def _flush(self) -> None:
+        self._turn = None
+        batch = self._committing = self._take_batch()
+        if not batch:
+            return
+        self._began = self._reactor.seconds()
+        steps = [waiting.step for waiting in batch]
+        work = threads.deferToThreadPool(self._reactor, self._writer, commit, self._engine, steps, self._steady)
+        self._wait_for(work)
+        _ = work.addErrback(lambda failure: [failure] * len(batch))
+        _ = work.addCallback(self._committed, batch)
+
+    def _take_batch(self) -> list[_Waiting]:
+        """Remove and return what the next commit is given: what comes from within first, unless it has left no time for the rest."""
+        if self._passed_over:
+            outside = self._take_admitted(_BATCH)
+            return outside + self._take_waiting(_BATCH - len(outside))
+        own = self._take_waiting(_BATCH)
+        return own + self._take_admitted(_BATCH - len(own))
+
+    def _take_waiting(self, most: int) -> list[_Waiting]:
+        taken, self._waiting = self._waiting[:most], self._waiting[most:]
+        return taken
+
+    def _take_admitted(self, most: int) -> list[_Waiting]:
+        taken = (self._admitted.take() for _ in range(min(most, len(self._admitted))))
+        return [waiting for waiting in taken if waiting is not None]
+
+    def _put_back(self, left: list[_Waiting]) -> None:
+        """Let what was not begun be the next to be taken, unless nobody waits for it any more."""
+        for waiting in reversed([each for each in left if each.done in self._open]):
+            if waiting.owner is None:
+                self._waiting.insert(0, waiting)
+            else:
+                self._admitted.put_back(waiting.owner, waiting)
+
+    def _committed(self, results: list[object], batch: list[_Waiting]) -> None:
+        ended = list(zip(batch, results, strict=True))
+        self._put_back([waiting for waiting, result in ended if result is NOT_BEGUN])
+        begun = any(waiting.owner is not None and result is not NOT_BEGUN for waiting, result in ended)
+        self._passed_over = bool(self._admitted) and not begun
+        self._flush()  # the next commit runs while these are told
+        for waiting, result in ended:
+            if result is not NOT_BEGUN:
+                self._tell(result, waiting.done)
+        if self._drained is not None and not self._drained.called and not self._busy:
+            self._drained.callback(None)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._committing or self._count)
+
+    def _tell(self, result: object, done: Deferred[object]) -> None:
+        if done not in self._open:
+            return  # it was told meanwhile that the server is away
+        self._open.remove(done)
+        if not isinstance(result, Failure):
+            done.callback(result)
+            return
+        self._note(result)
+        if self._watch is not None and result.check(Unready):
+            self._watch.doubt()
+        done.errback(result)
+
+    def _wait_for(self, work: Deferred[Any]) -> None:
+        """Doubt the server when *work* takes long, and again as long as it does."""
+        if self._watch is None:
+            return
+        if not work.called:
+            self._doubting[work] = self._reactor.callLater(PATIENCE, self._doubt, work)
+            _ = work.addBoth(self._over, work)
+
+    def _doubt(self, work: Deferred[Any]) -> None:
+        assert self._watch is not None
+        self._watch.doubt()
+        self._doubting[work] = self._reactor.callLater(PATIENCE, self._doubt, work)
+
+    def _over(self, result: T, work: Deferred[Any]) -> T:
+        if (later := self._doubting.pop(work)).active():
+            later.cancel()
+        return result
+
+    def _away(self, why: str) -> None:
+        """The server is away: nobody waits for it any longer, and what was not begun is not done."""
+        self._waiting.clear()
+        self._admitted.clear()
+        left, self._open = self._open, set()
+        for done in left:
+            done.errback(Failure(Unready("journal-unavailable", why)))
+        if self._drained is not None and not self._drained.called:
+            self._drained.errback(Unready("journal-unavailable", why))
+
+
+@attrs.define(eq=False)
+class InlineDatabase:
+    """The same steps on the same SQL without threads: for tests of deeds under a `Clock`."""
+
+    engine: sa.Engine
+
+    def write(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See `Journal.write`."""
+
+        def run() -> T:
+            (result,) = commit(self.engine, [lambda tx: step(tx, *args, **kwargs)])
+            if isinstance(result, Failure):
+                result.raiseException()
+            return cast("T", result)
+
+        return maybeDeferred(run)
+
+    def admit(
+        self, owner: Owner, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """See `Journal.admit`."""
+        del owner
+        return self.write(step, *args, **kwargs)
+
+    def trouble(self) -> str:
+        """See `Journal.trouble`."""
+        return ""
+
+    def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See `Journal.read`."""
+        return maybeDeferred(look, self.engine, lambda tx: step(tx, *args, **kwargs))
+
+    def read_report(
+        self,
+        reader: Reader,
+        step: Callable[Concatenate[Transaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """See `Journal.read_report`: what goes in and comes out is pickled, as it is on its way to a process and back."""
+        del reader
+        step, args, kwargs = pickle.loads(pickle.dumps((step, args, kwargs)))  # noqa: S301
+        return self.read(step, *args, **kwargs).addCallback(lambda found: pickle.loads(pickle.dumps(found)))  # noqa: S301

@@ -1,0 +1,80 @@
+"""The marks of a journal that must not be served: it has moved away, or a move into it is not finished.  Knows the marks; not the move.
+
+A mark stands where the schema's version stands, so that every program refuses the journal, an older one too.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from hub.domain.errors import Mistake
+from hub.store import transactions
+from hub.store.tables import Instant
+from hub.store.transactions import Transaction
+
+MOVING, MOVED = "moving", "moved"
+
+_tables = sa.MetaData()
+#: In a journal that is being moved into: how far it is.  A row a table.
+progress = sa.Table(
+    "move_progress",
+    _tables,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),  # of the schema
+    sa.Column("after", sa.BigInteger, nullable=False),  # the source's rowid: what is up to it is here
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("verified", sa.Boolean, nullable=False),
+)
+#: In a journal that was moved: where it is now.
+moved = sa.Table(
+    "moved_to", _tables, sa.Column("url", sa.Text, primary_key=True), sa.Column("at", Instant, nullable=False)
+)
+_version = sa.table("alembic_version", sa.column("version_num"))
+
+
+def found(tx: Transaction) -> Mistake | None:
+    """Return why this journal must not be served; None when it bears no mark."""
+    match transactions.version_in(tx):
+        case "moved":
+            row = tx.execute(sa.select(moved)).one()
+            wrong = f"this journal was moved on {row.at:%Y-%m-%d} and is now at {row.url}"
+            return Mistake("hub.toml: database.url", wrong, f'url = "{row.url}"')
+        case "moving":
+            source = tx.scalars(sa.select(progress.c.source).limit(1)).one()
+            wrong = f"the move of {source} into it is not finished"
+            return Mistake("hub.toml: database.url", wrong, "`lienthong db move` run again, to its end")
+    return None
+
+
+def set_moved(tx: Transaction, url: str, now: datetime) -> None:
+    """Mark the journal as moved to *url*: it is not served any more."""
+    moved.create(tx)
+    tx.execute(sa.insert(moved).values(url=url, at=now))
+    _set_version(tx, MOVED)
+
+
+def set_moving(tx: Transaction, source: str, tables: list[str]) -> None:
+    """Mark the journal as one that *source* is being moved into; nothing of any of *tables* is here yet."""
+    progress.create(tx)
+    none = {
+        "source": source,
+        "version": transactions.latest_version(),
+        "after": 0,
+        "rows": 0,
+        "digest": "0",
+        "verified": False,
+    }
+    tx.execute(sa.insert(progress), [{"name": name, **none} for name in tables])
+    _set_version(tx, MOVING)
+
+
+def unset_moving(tx: Transaction) -> None:
+    """Take the mark away: the move is finished."""
+    progress.drop(tx)
+    _set_version(tx, transactions.latest_version())
+
+
+def _set_version(tx: Transaction, version: str) -> None:
+    tx.execute(sa.update(_version).values(version_num=version))

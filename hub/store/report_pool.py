@@ -1,0 +1,289 @@
+"""Reads reports in processes of their own, few of them, in turn between who asks.  Knows processes and pipes; no report.
+
+A report that is counted in Python keeps the interpreter busy: in a thread of the hub it would keep the reactor waiting too, and four of
+them would take every reader of the journal.  Here each has a process and a connection of its own, at a lower priority (`hub.store.report_worker`),
+and ends when nobody waits for it any more.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+import structlog
+from twisted.application.service import Service
+from twisted.internet import threads
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall, IProcessTransport
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+import hub
+from hub.domain.errors import Unready
+from hub.store.report_worker import ANSWERS, HEAD, Said, Settings
+
+log = structlog.get_logger()
+
+#: So many reports are read at once, and of one owner (a partner, a user) one: each takes a core and up to some hundred MB.
+PROCESSES = 2
+#: So many reports of one owner wait, and so many in all; who asks for one more is told to come again.
+OWN, MOST = 5, 100
+#: A report that takes longer is given up, in seconds.
+LONGEST = 300.0
+#: How often it is seen whether anybody still waits, in seconds.
+_LOOK = 1.0
+#: A process that has had nothing to do for so long is ended, in seconds: it gives 70 MB back.
+_IDLE = 60.0
+#: An answer of more octets is unpickled in a thread: a report of a thousand units takes tens of milliseconds.
+_LARGE = 32 * 1024
+
+
+def _always() -> bool:
+    return True
+
+
+@attrs.frozen(eq=False)
+class Reader:
+    """Who has reports read: of those with one name one is read at a time."""
+
+    name: str  #: a partner's code, or something that none can be
+    wanted: Callable[[], bool] = _always  #: whether somebody still waits for the report
+    longest: float | None = LONGEST  #: after so long it is given up, in seconds; None: never
+
+
+@attrs.define(eq=False)
+class _Job:
+    """A report that somebody waits for."""
+
+    reader: Reader
+    said: bytes
+    done: Deferred[Any] = attrs.field(factory=Deferred)
+    until: float | None = None  #: by the reactor's clock, once it is under way
+
+
+@attrs.define(eq=False)
+class ReportPool(Service):
+    """The processes, begun when they are needed."""
+
+    _reactor: Any
+    _settings: Settings
+    _waiting: list[_Job] = attrs.field(factory=list, init=False)
+    _workers: list["_Worker"] = attrs.field(factory=list, init=False)
+    _served: dict[str, int] = attrs.field(
+        factory=dict, init=False
+    )  #: by owner of what waits or runs: when it had its turn
+    _turn: int = attrs.field(default=0, init=False)
+    _looking: LoopingCall = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = self._reactor
+
+    def read(
+        self,
+        reader: Reader,
+        step: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Deferred[Any]:
+        """Run the reading *step*, a function of a module, in a process; all that goes in and comes out is pickled.
+
+        Fails with what *step* raises; `Unready`: `hub-busy`, when too many wait or it takes too long; CancelledError when it is not wanted
+        any more.
+        """
+        own = sum(job.reader.name == reader.name for job in self._waiting)
+        if own >= OWN or len(self._waiting) >= MOST:
+            return fail(Unready("hub-busy", f"{own} of {len(self._waiting)} reports that wait are its own"))
+        job = _Job(reader, pickle.dumps((step, args, kwargs)))
+        self._waiting.append(job)
+        if not self._looking.running:
+            _ = self._looking.start(_LOOK, now=False)
+        self._begin()
+        return job.done
+
+    def stopService(self) -> Deferred[Any]:
+        """Give up what is under way, and end the processes."""
+        Service.stopService(self)
+        if self._looking.running:
+            self._looking.stop()
+        waiting, self._waiting = self._waiting, []
+        for job in waiting:
+            job.done.errback(Unready("journal-unavailable", "the hub stops"))
+        return DeferredList([worker.stop() for worker in list(self._workers)])
+
+    def _begin(self) -> None:
+        """Give a process to each that has its turn."""
+        while len(running := [worker for worker in self._workers if worker.job is not None]) < PROCESSES:
+            busy = {worker.job.reader.name for worker in running if worker.job is not None}
+            first: dict[str, _Job] = {}
+            for job in self._waiting:
+                if job.reader.name not in busy:
+                    first.setdefault(job.reader.name, job)
+            if not first:
+                return
+            job = min(first.values(), key=lambda job: self._served.get(job.reader.name, 0))
+            self._waiting.remove(job)
+            known = {job.reader.name, *busy, *(each.reader.name for each in self._waiting)}
+            self._turn += 1
+            self._served = {owner: turn for owner, turn in self._served.items() if owner in known} | {
+                job.reader.name: self._turn
+            }
+            worker = next((worker for worker in self._workers if worker.is_idle), None) or self._new_worker()
+            if job.reader.longest is not None:
+                job.until = self._reactor.seconds() + job.reader.longest
+            worker.begin(job)
+
+    def _new_worker(self) -> "_Worker":
+        worker = _Worker(self._reactor, self._settings, self._ended)
+        self._workers.append(worker)
+        worker.spawn()
+        return worker
+
+    def _ended(self, worker: "_Worker", *, gone: bool) -> None:
+        """A process has done its work, or it is *gone*."""
+        if gone:
+            self._workers.remove(worker)
+        if self.running:
+            self._begin()
+
+    def _look(self) -> None:
+        now = self._reactor.seconds()
+        for left in [job for job in self._waiting if not job.reader.wanted()]:
+            self._waiting.remove(left)
+            left.done.errback(CancelledError())
+        for worker in list(self._workers):
+            job = worker.job
+            if job is not None and not job.reader.wanted():
+                log.info("report-cancelled", owner=job.reader.name)
+                worker.kill(CancelledError())
+            elif job is not None and job.until is not None and now >= job.until:
+                log.warning("report-given-up", owner=job.reader.name, seconds=job.reader.longest)
+                worker.kill(Unready("hub-busy", f"the report takes over {job.reader.longest:g} s"))
+        if not self._waiting and all(worker.job is None for worker in self._workers):
+            self._looking.stop()
+
+
+class _Worker(ProcessProtocol):
+    """One process."""
+
+    def __init__(self, reactor: Any, settings: Settings, ended: Callable[..., None]) -> None:
+        self.job: _Job | None = None
+        self._reactor = reactor
+        self._settings = settings
+        self._tell = ended
+        self._buffer = bytearray()
+        self._last = False  #: it takes no further report
+        self._idle: IDelayedCall | None = None
+        self._gone: Deferred[None] = Deferred()
+
+    @property
+    def _process(self) -> IProcessTransport:
+        assert self.transport is not None
+        return self.transport
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can begin another report."""
+        return self.job is None and not self._last
+
+    def spawn(self) -> None:
+        """Begin the process."""
+        place = str(Path(hub.__file__).parent.parent)
+        paths = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH", "")]))
+        self._reactor.spawnProcess(
+            self,
+            sys.executable,
+            [sys.executable, "-c", "from hub.store.report_worker import main; main()"],
+            env=os.environ | {"PYTHONPATH": paths},
+            childFDs={0: "w", 1: 2, 2: 2, ANSWERS: "r"},
+        )
+
+    def begin(self, job: _Job) -> None:
+        """Let it read the report of *job*."""
+        self.job = job
+        self._still()
+        self._write(job.said)
+
+    def kill(self, why: Exception) -> None:
+        """End it now; who waits for its report is told *why*."""
+        self._last = True
+        self._done(Failure(why))
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess("KILL")
+
+    def stop(self) -> Deferred[None]:
+        """End it now."""
+        self._still()
+        self.kill(Unready("journal-unavailable", "the hub stops"))
+        return self._gone
+
+    def _write(self, said: bytes) -> None:
+        self._process.write(HEAD.pack(len(said)) + said)
+
+    def connectionMade(self) -> None:
+        """Say where the journal is."""
+        self._write(pickle.dumps(self._settings))
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """Take a part of an answer."""
+        del childFD
+        self._buffer += data
+        if len(self._buffer) >= HEAD.size:
+            (size,) = HEAD.unpack_from(self._buffer)
+            if len(self._buffer) == HEAD.size + size:
+                content = bytes(memoryview(self._buffer)[HEAD.size :])
+                self._buffer = bytearray()
+                self._take(content)
+
+    def _take(self, content: bytes) -> None:
+        read: Deferred[Said]  # from a process of our own, by a pipe of ours
+        if len(content) < _LARGE:
+            read = maybeDeferred(pickle.loads, content)
+        else:
+            read = threads.deferToThreadPool(self._reactor, self._reactor.getThreadPool(), pickle.loads, content)
+        _ = read.addCallback(self._answered, self.job).addErrback(self._unread)
+
+    def _unread(self, failure: Failure) -> None:
+        log.error("report-answer-unread", error=failure.getErrorMessage(), traceback=failure.getTraceback())
+        self.kill(Unready("hub-busy", "the answer of the report's process cannot be read"))
+
+    def _answered(self, said: Said, job: _Job | None) -> None:
+        if job is None or job is not self.job:
+            return  # it was given up meanwhile
+        self._last = self._last or said.last
+        self._done(said.result if said.error is None else Failure(said.error.again()))
+        if self._last:
+            self._process.closeStdin()
+        elif self.job is None:
+            self._idle = self._reactor.callLater(_IDLE, self._rest)
+
+    def _rest(self) -> None:
+        self._idle, self._last = None, True
+        self._process.closeStdin()
+
+    def _still(self) -> None:
+        if self._idle is not None and self._idle.active():
+            self._idle.cancel()
+        self._idle = None
+
+    def _done(self, result: Any) -> None:
+        job, self.job = self.job, None
+        self._tell(self, gone=False)
+        if job is not None:
+            (job.done.errback if isinstance(result, Failure) else job.done.callback)(result)
+
+    def processEnded(self, reason: Failure) -> None:
+        """The process is gone: killed, ended by itself, or broken."""
+        self._last = True
+        self._still()
+        if self.job is not None:
+            log.error("report-process-broke", owner=self.job.reader.name, error=reason.getErrorMessage())
+            self._done(Failure(Unready("hub-busy", "the process of the report broke")))
+        self._tell(self, gone=True)
+        cast("Deferred[Any]", self._gone).callback(None)

@@ -1,0 +1,1 @@
+"""Unit codes, routing, and the snapshot of the province."""

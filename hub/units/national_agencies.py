@@ -1,0 +1,136 @@
+"""The national list of agencies, as the axis gives it (standards 2.1, `getAgenciesList`: id, pid, code, name, mail; some rows say an older code).
+
+Knows JSON and CSV of that shape; not the database.  Nobody here can correct that list, so a row that cannot be taken is left out and
+named, and the rest is taken.  Worst cost: 7 µs a row or value of it, which is 0.4 s for a list of 2 MB.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from hub.domain.errors import Mistake
+from hub.domain.model import NATIONAL, Unit, of_province
+from hub.units.units_csv import fits, writable
+
+COLUMNS = ("id", "pid", "code", "name")
+#: Where a row may say the agency's older code: in `getAgenciesList`, and in `getAgenciesListQD20`.
+_OLD = ("oldCode", "code102")
+
+
+@attrs.frozen
+class LeftOut:
+    """A row that was not taken, and why.
+
+    `province` (ours to keep), `held` (a code of one of our units), `twice`, `empty`, `unfit` (no code, or no text), `deleted`; by
+    `old-code` only the older code was not, as it is no code, the province's, or another agency's.
+    """
+
+    code: str
+    why: str
+
+
+def read(
+    content: bytes, name: str, known: Sequence[Unit], province: str
+) -> tuple[list[Unit], list[LeftOut], list[Mistake]]:
+    """Return the agencies outside *province* that the file *name* holds, the rows left out, and why the file cannot be read.
+
+    *known* are the units of the registry: those of the province stay as they are, and an agency that is there keeps its aliases.
+    A parent that is left out, or that leads back to the agency, is none.  An older code becomes an alias.
+    """
+    try:
+        rows = list(_rows(content.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        return [], [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a file in UTF-8")]
+    except (ValueError, RecursionError, csv.Error) as error:
+        expected = f"JSON or CSV with {', '.join(COLUMNS)}, as getAgenciesList gives"
+        return [], [], [Mistake(name, f"is no list of agencies: {error}", expected)]
+    before = {unit.code: unit for unit in known}
+    taken = {code for unit in known if unit.mark != NATIONAL for code in (unit.code, *unit.aliases)}
+    taken |= {alias for unit in known for alias in unit.aliases}
+    codes: dict[str, tuple[str, str]] = {}  # code -> name, pid
+    by_id: dict[str, str] = {}
+    older: dict[str, str] = {}
+    left: list[LeftOut] = []
+    for row in rows:
+        code, called = row["code"], row["name"]
+        why = row["deleted"] or _unfit(code, called, taken, province) or ("twice" if code in codes else "")
+        if why:
+            left.append(LeftOut(code, why))
+        else:
+            codes[code] = called, row["pid"]
+            by_id[row["id"]] = code
+            older[code] = row["old"]
+    aliases = {code: before[code].aliases if code in before else () for code in codes}
+    left += _add_older(aliases, older, taken | before.keys(), province)
+    parents = {code: by_id.get(pid) for code, (_called, pid) in codes.items()}
+    _cut_circles(parents)
+    agencies = [
+        Unit(code, called, parents[code], aliases=aliases[code], mark=NATIONAL)
+        for code, (called, _pid) in codes.items()
+    ]
+    return agencies, left, []
+
+
+def _rows(text: str) -> Iterator[dict[str, str]]:
+    """Give each row's four texts, `old` (its older code) and `deleted` (that word, or nothing).  Raises ValueError, `csv.Error`."""
+    given: object
+    if text.lstrip()[:1] in {"[", "{"}:
+        given = json.loads(text)
+        if isinstance(given, Mapping):
+            given = given.get("data")  # the axis's own answer: status, ErrorCode, ErrorDesc, data
+        if not isinstance(given, list) or not all(isinstance(row, Mapping) for row in given):
+            raise ValueError("there is no list of objects")
+    else:
+        given = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        missing = [column for column in COLUMNS if column not in (given.fieldnames or ())]
+        if missing:
+            raise ValueError(f"without the columns {', '.join(missing)}")
+    for row in given:
+        texts = {column: _text(row.get(column)) for column in COLUMNS}
+        old = next(filter(None, (_text(row.get(column)) for column in _OLD)), "")
+        yield texts | {"old": old, "deleted": "deleted" if _text(row.get("deleted")).lower() == "true" else ""}
+
+
+def _text(value: object) -> str:
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
+    if not code or not called:
+        return "empty"
+    if not fits(code) or not writable(called):
+        return "unfit"
+    if of_province(code, province):
+        return "province"
+    return "held" if code in taken else ""
+
+
+def _add_older(
+    aliases: dict[str, tuple[str, ...]], older: Mapping[str, str], held: set[str], province: str
+) -> Iterator[LeftOut]:
+    """Add to the *aliases* of each code its older one; give those that cannot be."""
+    for code, old in older.items():
+        if not old or old == code or old in aliases[code]:
+            continue
+        if fits(old) and old not in held and old not in aliases and not of_province(old, province):
+            aliases[code] = (*aliases[code], old)
+            held.add(old)
+        else:
+            yield LeftOut(old, "old-code")
+
+
+def _cut_circles(parents: dict[str, str | None]) -> None:
+    """Take away one parent of every circle."""
+    right: set[str] = set()
+    for code in parents:
+        path: dict[str, None] = {}
+        at: str | None = code
+        while at is not None and at not in right and at not in path:
+            path[at] = None
+            at = parents.get(at)
+        if at is not None and at in path:
+            parents[at] = None
+        right.update(path)

@@ -1,0 +1,55 @@
+"""The province as configured at one moment: its partners, its units, its routes.  Knows no message; replaced whole on reload."""
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+import attrs
+from cryptography import x509
+
+from hub.config import Config, Partner
+from hub.domain.model import Receive, Unit
+from hub.security.certificates import fingerprint
+from hub.units.routing import Post, Routes
+from hub.units.unit_index import Roll
+
+
+@attrs.frozen
+class Province:
+    """One consistent picture for a call or a delivery; what is under way keeps the picture it began with."""
+
+    config: Config
+    routes: Routes
+    _by_certificate: Mapping[str, Partner]
+    _relayed: Mapping[str, tuple[Partner, ...]]  #: a relay's code -> whose calls it carries
+
+    @classmethod
+    def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
+        """Put the picture together from a configuration that `check` has passed and the registry's units."""
+        posts = [
+            Post(
+                partner.code,
+                partner.units,
+                partner.receive if partner.takes_documents else Receive.NONE,
+                tells=partner.tells,
+            )
+            for partner in config.partners.values()
+        ]
+        routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)
+        by_certificate = {
+            fingerprint(certificate): partner
+            for partner in config.partners.values()
+            for certificate in partner.certificates
+        }
+        relayed: dict[str, tuple[Partner, ...]] = {}
+        for partner in config.partners.values():
+            if partner.policy.relay:
+                relayed[partner.policy.relay] = (*relayed.get(partner.policy.relay, ()), partner)
+        return cls(config, routes, by_certificate, relayed)
+
+    def partner_with(self, certificate: x509.Certificate) -> Partner | None:
+        """Return the partner whose configured certificate this is."""
+        return self._by_certificate.get(fingerprint(certificate))
+
+    def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
+        """Return whose calls may come over a connection of *partner*: its own, and those of who names it as their relay."""
+        return (partner, *self._relayed.get(partner.code, ()))

@@ -1,0 +1,246 @@
+"""Who may send for a unit, and which partner receives for it.  Knows units and partners by value; not the journal or the packet.
+
+The rules are design.md «Routing»: the registry first, then the province's shape, then upward.  An agency of the national list is
+outside, like a code that nobody knows; what is for it goes upward too, unless a partner is configured with it or an agency above it: the
+hub of another province or of a ministry.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Self
+
+import attrs
+
+from hub.domain.errors import Rejected
+from hub.domain.model import NATIONAL, Problem, Receive, State, Unit, of_province
+from hub.units.unit_index import Roll
+
+ANY = "*"
+
+
+@attrs.frozen
+class Post:
+    """What routing needs of a partner: the units it is configured with and how it receives."""
+
+    code: str
+    units: tuple[str, ...]
+    receive: Receive
+    tells: bool = False  #: it may report figures about any unit
+
+
+@attrs.frozen
+class Route:
+    """Where one recipient's delivery goes: `via` is the unit whose system receives (itself or an ancestor)."""
+
+    recipient: str
+    partner: str
+    via: str
+    state: State
+
+
+@attrs.frozen
+class Routes:
+    """One consistent picture of registry and partners; replaced as a whole on reload."""
+
+    province: str
+    upstream: str
+    _roll: Roll
+    _posts: Mapping[str, Post]
+    _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
+    _receivers: Mapping[str, str]  #: unit -> partner
+    _tellers: frozenset[str] = frozenset()  #: partners that may report figures about any unit
+
+    @classmethod
+    def of(cls, units: Roll | Iterable[Unit], posts: Iterable[Post], *, province: str, upstream: str) -> Self:
+        """Build the picture.  Two receiving partners for one unit are a configuration mistake that `check` names."""
+        roll = units if isinstance(units, Roll) else Roll.of(units)
+        by_code = {post.code: post for post in posts}
+        senders = {p.code: frozenset(map(roll.canonical, p.units)) for p in by_code.values()}
+        receivers = {
+            code: p.code
+            for p in by_code.values()
+            if p.receive is not Receive.NONE and p.code != upstream
+            for code in senders[p.code] - {ANY}
+        }
+        tellers = frozenset(p.code for p in by_code.values() if p.tells)
+        return cls(province, upstream, roll, by_code, senders, receivers, tellers)
+
+    def canonical(self, code: str) -> str:
+        """Return the registry's code for *code*, which may be an alias or unknown."""
+        return self._roll.canonical(code)
+
+    def names(self, codes: Iterable[str]) -> dict[str, str]:
+        """Return the names of those of *codes* that the registry holds, of the province or not."""
+        found = ((code, self._roll.get(self.canonical(code))) for code in codes)
+        return {code: unit.name for code, unit in found if unit is not None}
+
+    def outside(self, code: str) -> bool:
+        """Tell whether *code* is no unit of the province."""
+        code = self.canonical(code)
+        return not of_province(code, self.province) and self._unit(code) is None
+
+    def may_send(self, partner: str, code: str) -> bool:
+        """Tell whether *partner* may send for the unit *code*; the axis for any that is not the province's."""
+        if partner == self.upstream:
+            return self.outside(code)
+        allowed = self._senders.get(partner, frozenset())
+        return ANY in allowed or self.canonical(code) in allowed
+
+    def knows(self, code: str) -> bool:
+        """Tell whether *code* is the province's, or the registry or a partner's file has it."""
+        unit = self.canonical(code)
+        named = any(unit in units for units in self._senders.values())
+        return named or unit in self._roll or not self.outside(unit)
+
+    def stands_for(self, partner: str, code: str) -> bool:
+        """Tell whether *partner* speaks as the unit *code* itself: it is configured with it by name, or is the axis and the unit outside.
+
+        Who may send for any unit (`*`) only carries: what others brought for a unit is not for it to change or to read.
+        """
+        return self.owns(partner, code) or (partner == self.upstream and self.outside(code))
+
+    def permission(self, partner: str, code: str, *, telling: bool = False) -> tuple[Problem, ...]:
+        """Return why *partner* may not send for the unit *code*, or, *telling*, not report figures about it; nothing when it may.
+
+        `unit-unknown` for a code of the province that the registry does not hold; else `sender-not-allowed`, and `not-yours`
+        beside it when it does not receive for the unit either.
+        """
+        unit = self.canonical(code)
+        if self._unit(unit) is None and not self.outside(unit):
+            return (Problem("unit-unknown", code),)
+        if self.may_send(partner, code) or (telling and partner in self._tellers):
+            return ()
+        unsent = Problem("sender-not-allowed", code)
+        return (unsent,) if self.receives(partner, code) else (unsent, Problem("not-yours", code))
+
+    def owns(self, partner: str, code: str) -> bool:
+        """Tell whether *code* is one of the units *partner* is configured with by name."""
+        return self.canonical(code) in self._senders.get(partner, frozenset())
+
+    def receives(self, partner: str, code: str) -> bool:
+        """Tell whether *partner* is the receiving partner of *code*, itself or through an ancestor."""
+        found = self._receiver(self.canonical(code))
+        return found is not None and found[0] == partner
+
+    def route(self, code: str, on: date) -> Route:
+        """Return where what is addressed to *code* goes on the day *on* (Hà Nội).
+
+        Raises `Rejected`: `unit-inactive`, `unit-unknown` (the province's shape, but not held), `unit-without-system`.
+        """
+        unit = self.canonical(code)
+        held = self._unit(unit)
+        if held is not None:
+            if not held.active(on):
+                raise Rejected(
+                    Problem(
+                        "unit-inactive", f"{code} ({held.since or '…'} – {held.until or '…'}){self._then(held, on)}"
+                    )
+                )
+            found = self._receiver(unit)
+            if found is None:
+                raise Rejected(Problem("unit-without-system", code))
+            partner, via = found
+        elif of_province(unit, self.province):
+            raise Rejected(Problem("unit-unknown", code))
+        else:
+            partner, via = self._receiver(unit) or (self.upstream, unit)
+        post = self._posts.get(partner)
+        if post is None or post.receive is Receive.NONE:
+            raise Rejected(Problem("unit-without-system", code))
+        return Route(unit, partner, via, first_state(post.receive))
+
+    def route_all(self, partner: str, codes: Iterable[str], on: date, *, also: Iterable[str] = ()) -> tuple[Route, ...]:
+        """Return one route per recipient of what *partner* sent, duplicates by alias folded.
+
+        From the axis or the hub of another province, a recipient outside is no duty of ours.  Raises `Rejected` with every recipient that
+        cannot be served, or `not-ours` when none is ours; those of *also* that cannot be served are left out.
+        """
+        routes: dict[str, Route] = {}
+        problems: list[Problem] = []
+        codes, also = tuple(codes), tuple(also)
+        for code in (*codes, *also):
+            if self._abroad(partner) and self.outside(code):
+                continue
+            try:
+                route = self.route(code, on)
+            except Rejected as rejected:
+                problems += rejected.problems if code in codes else ()
+            else:
+                routes.setdefault(route.recipient, route)
+        if problems:
+            raise Rejected(*problems)
+        if not routes:
+            raise Rejected(Problem("not-ours", ", ".join(codes)))
+        return tuple(routes.values())
+
+    def is_under(self, code: str, above: str) -> bool:
+        """Tell whether the unit *code* is *above* itself, or below it by the registry."""
+        unit: str | None = self.canonical(code)
+        seen: set[str] = set()
+        while unit and unit not in seen:
+            if unit == self.canonical(above):
+                return True
+            seen.add(unit)
+            held = self._unit(unit)
+            unit = held.parent if held else None
+        return False
+
+    def waits_for(self, partner: str) -> State:
+        """Return the state in which a delivery to *partner* begins: `held` if it fetches, else `waiting`."""
+        post = self._posts.get(partner)
+        return first_state(post.receive if post else Receive.PUSH)
+
+    def _abroad(self, partner: str) -> bool:
+        """Tell whether *partner* is the axis, or speaks and receives for agencies outside the province alone."""
+        if partner == self.upstream:
+            return True
+        post, named = self._posts.get(partner), self._senders.get(partner, frozenset())
+        receives = post is not None and post.receive is not Receive.NONE
+        return receives and bool(named) and all(code != ANY and self.outside(code) for code in named)
+
+    def _receiver(self, unit: str) -> tuple[str, str] | None:
+        """Return the partner that receives for *unit* and the unit, itself or its nearest ancestor, that names it.
+
+        For an agency outside, an ancestor in the province is none.
+        """
+        seen: set[str] = set()
+        code: str | None = unit
+        outside = self.outside(unit)
+        while code and code not in seen and (self.outside(code) or not outside):
+            if code in self._receivers:
+                return self._receivers[code], code
+            seen.add(code)
+            held = self._roll.get(code) if outside else self._unit(code)
+            code = held.parent if held else None
+        return None
+
+    def successors(self, code: str, on: date) -> tuple[str, ...]:
+        """Return the units that go on with the work of *code* on the day *on*, past those that have ended themselves."""
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        waiting = [self.canonical(code)]
+        while waiting:
+            at = waiting.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            unit = self._roll.get(at)
+            if unit and unit.until and on >= unit.until:
+                waiting.extend(reversed(unit.successors))
+            elif at != self.canonical(code):
+                found[at] = None
+        return tuple(found)
+
+    def _then(self, unit: Unit, on: date) -> str:
+        names = self.successors(unit.code, on)
+        return f" → {', '.join(names)}" if names else ""
+
+    def _unit(self, code: str) -> Unit | None:
+        """Return the unit of the province that has this code."""
+        found = self._roll.get(code)
+        return None if found is None or found.mark == NATIONAL else found
+
+
+def first_state(receive: Receive) -> State:
+    """Return the state of a new delivery to a partner that receives so."""
+    return State.HELD if receive is Receive.FETCH else State.WAITING

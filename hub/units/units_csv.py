@@ -1,0 +1,195 @@
+"""A list of units as a CSV file: written, and read with every mistake at once.  Knows columns and what must agree; no database.
+
+Columns, in any order: `code`, `name`; optional `parent`, `since`, `until` (2025-07-01; the unit is active from the first day up
+to, not on, the last), `aliases` (other codes of the same unit), `successors` (the units that go on with its work from `until` on),
+both separated by spaces or semicolons, and `mark` (empty, or a word of `MARKS`).
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+
+from hub.domain.errors import Mistake
+from hub.domain.model import MARKS, NATIONAL, Unit, of_province
+
+COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", "mark")
+
+_STEP = 2000  #: lines between two words of progress
+
+
+def write(units: Iterable[Unit]) -> bytes:
+    """Return *units* as `read` takes them back unchanged: UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8."""
+    lines = io.StringIO()
+    rows = csv.writer(lines)
+    rows.writerow(COLUMNS)
+    for unit in units:
+        days = unit.since or "", unit.until or ""
+        listed = " ".join(unit.aliases), " ".join(unit.successors)
+        rows.writerow((unit.code, unit.name, unit.parent or "", *days, *listed, unit.mark))
+    return lines.getvalue().encode("utf-8-sig")
+
+
+def read(
+    content: bytes,
+    name: str,
+    known: Sequence[Unit],
+    progress: Callable[[int], None] = lambda _lines: None,
+    *,
+    province: str = "",
+) -> tuple[list[Unit], list[Mistake]]:
+    """Return the units of the file *name* and its mistakes; *known* are those the registry has, which the file may name or replace.
+
+    *progress* is told now and then how many more lines were read.  No code of *province* can be that of an agency outside.
+    """
+    try:
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = rows.fieldnames or []
+        problem = _header(header)
+        if problem:
+            return [], [Mistake(f"{name}:1", problem, f"the columns {', '.join(COLUMNS)}; code and name at least")]
+        mistakes: list[Mistake] = []
+        units: dict[str, tuple[str, Unit]] = {}
+        told = 0
+        for row in rows:
+            place = f"{name}:{rows.line_num}"
+            if rows.line_num >= told + _STEP:
+                progress(rows.line_num - told)
+                told = rows.line_num
+            unit = _unit(row, place, mistakes)
+            if unit.mark == NATIONAL and province:
+                ours = [code for code in (unit.code, *unit.aliases) if of_province(code, province)]
+                expected = "an agency of another province or of none"
+                mistakes += (Mistake(f"{place}: mark", f"{code} is a code of the province", expected) for code in ours)
+            if unit.code in units:
+                mistakes.append(
+                    Mistake(f"{place}: code", f"{unit.code} stands at {units[unit.code][0]} too", "each unit once")
+                )
+            units.setdefault(unit.code, (place, unit))
+    except UnicodeDecodeError as error:
+        return [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a CSV file in UTF-8")]
+    except csv.Error as error:
+        return [], [Mistake(name, f"is not CSV: {error}", "a CSV file in UTF-8")]
+    mistakes += disagreements(units, known)
+    return [unit for _, unit in units.values()], mistakes
+
+
+def _header(names: Sequence[str]) -> str | None:
+    unknown = [name for name in names if name not in COLUMNS]
+    missing = [name for name in COLUMNS[:2] if name not in names]
+    if unknown or missing or len(set(names)) < len(names):
+        return f"the first line is {','.join(names)!r}"
+    return None
+
+
+def _unit(row: Mapping[str | None, object], place: str, mistakes: list[Mistake]) -> Unit:
+    def text(column: str) -> str:
+        return str(row.get(column) or "").strip()
+
+    def day(column: str) -> date | None:
+        if not text(column):
+            return None
+        try:
+            return date.fromisoformat(text(column))
+        except ValueError:
+            mistakes.append(Mistake(f"{place}: {column}", f"{text(column)!r} is no day", "a day such as 2025-07-01"))
+            return None
+
+    if None in row:
+        mistakes.append(Mistake(place, "there are more values than columns", "one value a column; quote a comma"))
+    unit = Unit(
+        code=text("code"),
+        name=text("name"),
+        parent=text("parent") or None,
+        since=day("since"),
+        until=day("until"),
+        aliases=_codes(text("aliases")),
+        mark=text("mark"),
+        successors=_codes(text("successors")),
+    )
+    mistakes += _unfit(unit, place)
+    return unit
+
+
+def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
+    for column, value in (("code", unit.code), ("name", unit.name)):
+        if not value:
+            yield Mistake(f"{place}: {column}", "is empty", f"a {column}")
+    for column, codes in (("code", (unit.code,)), ("aliases", unit.aliases)):
+        for code in codes:
+            if not fits(code):
+                expected = "a code without spaces, such as H55.13"
+                yield Mistake(f"{place}: {column}", f"{code!r} does not fit", expected)
+    if not writable(unit.name):
+        yield Mistake(f"{place}: name", f"{unit.name!r} does not fit", "a name")
+    if unit.mark not in MARKS:
+        expected = f"one of {', '.join(mark or repr('') for mark in MARKS)}"
+        yield Mistake(f"{place}: mark", f"{unit.mark!r} is not known", expected)
+    if unit.since and unit.until and unit.until <= unit.since:
+        yield Mistake(f"{place}: until", f"{unit.until} is not after {unit.since}", "a day after `since`")
+    if unit.successors and not unit.until:
+        expected = "the day from which the successors go on with its work"
+        yield Mistake(f"{place}: until", "is empty", expected)
+
+
+def fits(code: str) -> bool:
+    """Tell whether *code* can be a code: an opaque text of up to 64 characters that a list of codes does not cut in two.
+
+    No code has a star: among a partner's units it means every unit, and an alias of a unit named so would open them all.
+    """
+    return not (set(code) & {" ", ";", "*"} or len(code) > 64 or not code.isprintable())
+
+
+def writable(name: str) -> bool:
+    """Tell whether every database can keep *name*: no NUL, no half of a surrogate pair."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name)
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    """Return the codes of a list, in the order the registry gives them back."""
+    return tuple(sorted(set(text.replace(";", " ").split())))
+
+
+def disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit]) -> Iterable[Mistake]:
+    """Give what *units* (by code, each with its place) do not agree on among themselves and with the *known* they do not replace."""
+    held = {unit.code: unit for unit in known} | {code: unit for code, (_, unit) in units.items()}
+    owners: defaultdict[str, list[str]] = defaultdict(list)
+    for unit in held.values():
+        for alias in unit.aliases:
+            owners[alias].append(unit.code)
+    for code, (place, unit) in units.items():
+        if unit.parent is not None and unit.parent not in held:
+            yield Mistake(
+                f"{place}: parent", f"there is no unit {unit.parent}", "a unit of this file or of the registry"
+            )
+        elif _circles(code, lambda at: (held[at].parent,) if at in held else ()):
+            yield Mistake(f"{place}: parent", f"{code} stands above itself", "parents that lead to a topmost unit")
+        for successor in unit.successors:
+            if successor not in held:
+                expected = "a unit of this file or of the registry"
+                yield Mistake(f"{place}: successors", f"there is no unit {successor}", expected)
+        if unit.successors and _circles(code, lambda at: held[at].successors if at in held else ()):
+            yield Mistake(f"{place}: successors", f"{code} follows itself", "units that are not followed by this one")
+        for alias in unit.aliases:
+            others = [owner for owner in owners[alias] if owner != code and held[owner].meets(unit)]
+            if others or alias in held:
+                owner = others[0] if others else alias
+                expected = "each code for one unit at a time"
+                yield Mistake(f"{place}: aliases", f"{alias} is a code of {owner} too", expected)
+        if owners.get(code):
+            yield Mistake(f"{place}: code", f"{code} is an alias of {owners[code][0]}", "each code for one unit")
+
+
+def _circles(code: str, following: Callable[[str], Iterable[str | None]]) -> bool:
+    """Tell whether one comes back to *code* by going on to what *following* gives."""
+    seen: set[str] = set()
+    waiting = list(following(code))
+    while waiting:
+        at = waiting.pop()
+        if at == code:
+            return True
+        if at and at not in seen:
+            seen.add(at)
+            waiting.extend(following(at))
+    return False

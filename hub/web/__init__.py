@@ -1,0 +1,1 @@
+"""The SOAP port and the public pages."""

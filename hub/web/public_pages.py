@@ -1,0 +1,177 @@
+"""What everybody may see without a sign-in, where `[portal] publish` says so: the published reports and their feed.  Knows HTTP; counts nothing.
+
+/public/feed.atom
+/public/reports/FORM/UNIT/PERIOD.html, .json              the newest revision that a person published
+/public/reports/FORM/UNIT/PERIOD/REVISION.html, .json     that one
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, unquote
+
+import attrs
+import structlog
+from twisted.internet.defer import Deferred, DeferredLock, fail
+from twisted.web.http import CACHED
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import PUBLIC
+from hub.report.output import atom, outputs
+from hub.report.output.atom import Entry
+from hub.report.signed import sealed
+from hub.runtime.thread_pool import THRESHOLD, Work
+from hub.store.group_commit import Journal
+from hub.units.province import Province
+from hub.workload import publications
+from hub.workload.publications import Publication
+
+log = structlog.get_logger()
+
+_TYPES = {"html": "text/html; charset=utf-8", "json": "application/json; charset=utf-8"}
+_REPORT = re.compile(r"reports/([^/]+)/([^/]+)/([^/]+?)(?:/([1-9][0-9]{0,5}))?\.(html|json)")
+#: A reader may keep a page so long before it asks whether there is another, in seconds.
+_AGE = 60
+#: So many callers may wait, each a little more of the stack where none has to be waited for: who comes then may come again.
+_WAITING = 50
+#: So many pages are kept in memory; that of a province with 1,500 units has 2 MB and takes a third of a second.
+_KEPT = 8
+
+
+@attrs.frozen
+class Page:
+    """One page."""
+
+    content_type: str
+    content: bytes
+
+    @property
+    def etag(self) -> str:
+        """Return what tells it from another."""
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
+
+@attrs.frozen(eq=False)
+class Pages:
+    """Makes the pages."""
+
+    _journal: Journal
+    _work: Work
+    _province: Callable[[], Province]
+    _url: Callable[[], str]  #: of `/public`, as the outside calls it
+    _made: dict[tuple[str, str], Page] = attrs.field(factory=dict, init=False)
+
+    async def page(self, path: str) -> Page | None:
+        """Return what lies at *path*, behind `/public/`; None when nothing does.  Raises Unready."""
+        if path == "feed.atom":
+            return await self._feed()
+        asked = _REPORT.fullmatch(path)
+        if asked is None:
+            return None
+        form, unit, period = (unquote(part) for part in asked.groups()[:3])
+        if not (form + unit + period).isprintable():  # PostgreSQL takes no NUL
+            return None
+        found = await self._journal.read(publications.find, form, unit, period, int(asked[4]) if asked[4] else None)
+        return None if found is None else await self._report(found, asked[5])
+
+    async def _report(self, found: Publication, kind: str) -> Page:
+        """Return the page of what was published, which never changes: the last `_KEPT` that were asked for are not made again."""
+        page = self._made.pop((found.sha256, kind), None)
+        if page is None:
+            content = await self._journal.read(publications.octets, found)
+            page = await self._work(PUBLIC, max(len(content), THRESHOLD), _written, content, kind)
+        self._made[found.sha256, kind] = page
+        if len(self._made) > _KEPT:
+            del self._made[next(iter(self._made))]
+        return page
+
+    async def _feed(self) -> Page:
+        config, url = self._province().config, self._url()
+        entries = [_entry(one, config.province, url) for one in await self._journal.read(publications.every)]
+        identity = f"urn:lienthong:publications:{config.province}"
+        content = atom.as_atom(identity, f"Báo cáo công bố: {config.name}", config.name, f"{url}/feed.atom", entries)
+        return Page(atom.CONTENT_TYPE, content)
+
+
+class Public(Resource):
+    """`/public/`: GET and HEAD, with an ETag each."""
+
+    isLeaf = True
+
+    def __init__(self, pages: Pages) -> None:
+        super().__init__()
+        self._pages = pages
+        self._one_page = DeferredLock()  # whoever asks, and however many: one page is made at a time
+
+    def render_GET(self, request: Request) -> int:
+        gone: list[object] = []
+        _ = request.notifyFinish().addErrback(gone.append)
+        path = "/".join(quote(piece, safe="") for piece in request.postpath or ())  # decoded already, piece by piece
+
+        async def made() -> Page | None:
+            return None if gone else await self._pages.page(path)
+
+        def in_turn() -> Deferred[Page | None]:
+            if len(self._one_page.waiting) >= _WAITING:
+                return fail(Unready("hub-busy", f"{_WAITING} wait for a page"))
+            return self._one_page.run(lambda: Deferred.fromCoroutine(made()))
+
+        async def answer() -> None:
+            try:
+                page = await in_turn()
+            except Unready as unready:
+                page = None
+                request.setResponseCode(503)
+                request.setHeader(b"Retry-After", str(unready.retry_after).encode())
+            else:
+                if page is None:
+                    request.setResponseCode(404)
+            if not gone:
+                request.write(_answer(request, page))
+                request.finish()
+
+        _ = Deferred.fromCoroutine(answer()).addErrback(_broke, request, gone)
+        return NOT_DONE_YET
+
+
+def _answer(request: Request, page: Page | None) -> bytes:
+    if page is None:
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        request.setHeader(b"Cache-Control", b"no-store")
+        return "Không có. / There is none.\n".encode() if request.method != b"HEAD" else b""
+    request.setHeader(b"Cache-Control", f"public, max-age={_AGE}".encode())
+    request.setHeader(b"X-Content-Type-Options", b"nosniff")
+    request.setHeader(b"Content-Type", page.content_type.encode())
+    if request.setETag(page.etag.encode()) is CACHED:
+        return b""
+    request.setHeader(b"Content-Length", str(len(page.content)).encode())
+    return page.content if request.method != b"HEAD" else b""
+
+
+def _written(content: bytes, kind: str) -> Page:
+    found = sealed.read(content)
+    make = outputs.as_html if kind == "html" else outputs.as_json
+    return Page(_TYPES[kind], make(found.report, found.names).encode())
+
+
+def _entry(one: Publication, province: str, url: str) -> Entry:
+    pieces = [quote(piece, safe="") for piece in (one.form, one.unit, one.period)]
+    where = f"{url}/reports/{'/'.join(pieces)}"
+    return Entry(
+        id=f"urn:lienthong:publication:{province}:{':'.join(pieces)}",
+        title=f"{one.title}: {one.unit}",
+        at=one.at,
+        summary=f"{one.title}. Đơn vị {one.unit}, kỳ {one.period}, bản lần {one.revision}.",
+        html=f"{where}.html",
+        json=f"{where}.json",
+    )
+
+
+def _broke(failure: Any, request: Request, gone: list[object]) -> None:
+    log.error("public-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
+    if not gone:
+        request.setResponseCode(500)
+        request.finish()

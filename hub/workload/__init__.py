@@ -1,0 +1,1 @@
+"""The life of a unit's report: counted, closed, revised, signed, handed in, published."""

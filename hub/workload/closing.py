@@ -1,0 +1,456 @@
+"""Closes the months of a form, one after the other, and makes revisions of what was closed.
+
+Knows which months are closed, what a closing reads and what it writes; not how facts are placed (`hub.report`).  Reading and writing
+are apart: the counting takes a while and runs in a reading transaction (`work_out`), so that nobody waits for it; what it found is
+written in one short one (`settle`), unless another closing came first.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Event
+from hub.journal import duties, events, facts
+from hub.report.counting import closed, posting
+from hub.report.counting.closed import ClosedRow, counts_alike
+from hub.report.counting.dates import begin
+from hub.report.counting.posting import Books
+from hub.report.form.book import Book
+from hub.report.form.form import Form, Late, choose
+from hub.report.form.period import Cuts, Period, Span, containing, following, parse
+from hub.report.form.toml import read
+from hub.store import transactions
+from hub.store.tables import carried, closed_row, fact
+from hub.store.tables import closing as table
+from hub.store.transactions import Transaction
+
+#: A fact is committed a moment after the time that it has: for so long after its end a month stays open.
+GRACE = timedelta(minutes=2)
+#: Why there is another revision, where nobody says it otherwise.
+RECOUNTED = "đếm lại / counted again"
+
+
+class TooEarly(Exception):
+    """The month is not over, or only just; the argument is when it may be closed."""
+
+
+class OutOfTurn(Exception):
+    """Another month comes first; the argument is that Period, or None where nothing is to be closed yet."""
+
+
+class FactsOutstanding(Exception):
+    """Facts that were received before the closing are still to be written (hub.journal.duties); the argument is what is outstanding."""
+
+
+@attrs.frozen(kw_only=True)
+class Closing:
+    """A closed month of a form."""
+
+    period: Period
+    closed_at: datetime
+    by: str
+    definition: str  #: the form in force, letter by letter
+    sha256: str  #: of the snapshot: of its rows in revision 1
+
+    @property
+    def form(self) -> Form:
+        """The form in force, as it was."""
+        return _form(self.definition)
+
+
+@attrs.frozen(kw_only=True)
+class Draft:
+    """What closing a month comes to, not written yet."""
+
+    form: Form
+    period: Period
+    closed_at: datetime
+    cuts: Cuts  #: where periods end
+    after: str | None  #: the month that was closed last
+    rows: tuple[ClosedRow, ...]
+    begun: tuple[tuple[str, str], ...]  #: unit and key of what is carried from now on
+    ended: tuple[tuple[str, str], ...]  #: and no longer
+
+
+@lru_cache(64)
+def _form(definition: str) -> Form:
+    return read(definition.encode(), "closing")
+
+
+def closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
+    """Return the closed months of the form *form*, the first one first."""
+    rows = tx.execute(sa.select(table).where(table.c.form == form).order_by(table.c.period))
+    return tuple(
+        Closing(
+            period=_month(row.period, row.first_day, row.last_day),
+            closed_at=row.closed_at,
+            by=row.closed_by,
+            definition=row.definition,
+            sha256=row.sha256,
+        )
+        for row in rows
+    )
+
+
+def _month(text: str, first: date, last: date) -> Period:
+    return Period(text, Span.MONTH, int(text[:4]), int(text[5:]), first, last)
+
+
+def books_of(made: Iterable[Closing]) -> Books:
+    """Return the books of these closings."""
+    return Books(tuple(posting.ClosedMonth(each.period, each.closed_at) for each in made))
+
+
+def keeping(tx: Transaction, book: Book) -> Book:
+    """Return *book* with the days of the closed months, of whatever form: they stay as they are when the cut-off changes."""
+    return attrs.evolve(book, cuts=_keeping(tx, book.cuts))
+
+
+def _keeping(tx: Transaction, cuts: Cuts) -> Cuts:
+    days = sa.select(table.c.period, table.c.first_day, table.c.last_day).distinct()
+    return cuts.keeping(_month(*row) for row in tx.execute(days))
+
+
+def next_month(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | None:
+    """Return the month of *form* that is closed next, and the version then in force; None: there is none, as nothing was recorded yet.
+
+    The chain begins with the month of the earliest fact of all, or the first in which the form is in force.
+    """
+    made, cuts, forms = closings(tx, form), _keeping(tx, book.cuts), book.forms
+    if made:
+        period = following(made[-1].period, cuts)
+    else:
+        begun = facts.earliest(tx)
+        if begun is None:
+            return None
+        period = containing(begun, cuts)
+        since = [each.since for each in forms if each.id == form and each.since is not None]
+        if since and all(each.since for each in forms if each.id == form) and min(since) > period.last:
+            period = containing(_noon(min(since)), cuts)
+    try:
+        return choose(forms, form, period), period
+    except LookupError:
+        return None  # it is no longer in force
+
+
+def _noon(day: date) -> datetime:
+    return begin(day) + timedelta(hours=12)
+
+
+def may_close(period: Period) -> datetime:
+    """Return from when on *period* may be closed."""
+    return period.end + GRACE
+
+
+def counting_forms(forms: Iterable[Form]) -> list[str]:
+    """Return the ids of the forms that count facts, and so are closed: those that have a service."""
+    return sorted({form.id for form in forms if form.service})
+
+
+def work_out(
+    tx: Transaction,
+    book: Book,
+    form: str,
+    period: Period,
+    now: datetime,
+) -> Draft:
+    """Count the month *period* of *form*, reading only what it needs: nothing is written.
+
+    Raises TooEarly, OutOfTurn (also when it is closed already), FactsOutstanding.  Where facts that were received after the month could be closed are still to be written, the books end at their receipt: they
+    come late, and nobody who sends without end keeps a month open.  Memory: the facts of some hundred keys, and the keys that are carried on.
+    """
+    made = closings(tx, form)
+    found = next_month(tx, book, form)
+    if found is None or found[1] != period:
+        raise OutOfTurn(None if found is None else found[1])
+    if now < may_close(period):
+        raise TooEarly(may_close(period))
+    chosen = found[0]
+    closed_at = max(now, made[-1].closed_at) if made else now
+    if (left := duties.outstanding(tx, services=[chosen.service], before=closed_at)).since is not None:
+        if left.since < may_close(period) or (made and left.since < made[-1].closed_at):
+            raise FactsOutstanding(left)
+        closed_at = left.since
+    facts.use_indexes(tx)
+    rows, begun, ended = list[ClosedRow](), list[tuple[str, str]](), list[tuple[str, str]]()
+    reader = _Reader.of(tx, chosen, period, made, books_of(made).closed(period, closed_at))
+    for unit in sorted({*facts.units_of(tx, chosen.service), *reader.carrying()}):
+        row, keys, held = reader.work_out(unit, closed_at)
+        if row is not None:
+            rows.append(row)
+        begun += ((unit, key) for key in sorted(keys - held))
+        ended += ((unit, key) for key in sorted(held - keys))
+    return Draft(
+        form=chosen,
+        period=period,
+        closed_at=closed_at,
+        cuts=book.cuts,
+        after=made[-1].period.text if made else None,
+        rows=tuple(rows),
+        begun=tuple(begun),
+        ended=tuple(ended),
+    )
+
+
+@attrs.frozen
+class _Reader:
+    """Reads what the row of a unit in one month is counted from."""
+
+    tx: Transaction
+    form: Form
+    period: Period
+    before: str | None  #: the closed month before it
+    books: Books
+    search: facts.Search
+    held: sa.Select[Any] | None  #: the keys that a unit carried into the month
+
+    @classmethod
+    def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: Books) -> "_Reader":
+        """*made*: the closings of the months before *period*; *books*: those in which it is closed."""
+        chained = bool(made) and counts_alike(made[-1].form, form)
+        # Another form's keys are not this one's: then, once, all of the past is read.
+        known = books if chained else Books(books.months[-1:])
+        found = posting.windows(form, period, known)
+        before = made[-1].period.text if made else None
+        search = facts.Search.of(form.service, found, form.id, before if chained else None)
+        return cls(tx, form, period, before, books, search, None if before is None else _carried(form.id, before))
+
+    def carrying(self) -> list[str]:
+        """Return the units that carry a key into the month."""
+        if self.before is None:
+            return []
+        mine = sa.and_(carried.c.form == self.form.id, facts.stood(self.before))
+        return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
+
+    def work_out(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
+        """Return the row of *unit*, the keys it carries on, and those it carried into the month."""
+        held: set[str] = set() if self.held is None else set(self.tx.scalars(self.held, {"of": unit}))
+        histories = self.search.histories(self.tx, unit)
+        row, keys = closed.work_out(self.form, histories, self.period, max(now, self.period.end), unit, self.books)
+        return row, keys, held
+
+    def carried(self, unit: str, period: str) -> set[str]:
+        """Return the keys that *unit* carries at the end of the closed month *period*."""
+        return set(self.tx.scalars(_carried(self.form.id, period), {"of": unit}))
+
+
+def _carried(form: str, period: str) -> sa.Select[Any]:
+    """Return the query for the keys that the unit `of` carries at the end of the closed month *period*."""
+    mine = sa.and_(carried.c.form == form, carried.c.unit == sa.bindparam("of"), facts.stood(period))
+    return sa.select(carried.c.key).where(mine)
+
+
+def settle(tx: Transaction, draft: Draft, by: str) -> Closing:
+    """Write the closing down, for good; once, whoever else had the same in mind.
+
+    Raises OutOfTurn when the books changed meanwhile, FactsOutstanding when facts of before are to be written.
+    """
+    transactions.one_at_a_time(tx, ["closing", f"closing {draft.form.id}"])  # a month has the same days in all forms
+    made = closings(tx, draft.form.id)
+    for each in made:
+        if each.period.text == draft.period.text:
+            return each
+    form, period, at = draft.form, draft.period, draft.closed_at
+    if left := duties.outstanding(tx, services=[form.service], before=at):
+        raise FactsOutstanding(left)
+    cuts = _keeping(tx, draft.cuts)
+    if (made[-1].period.text if made else None) != draft.after:
+        raise OutOfTurn(following(made[-1].period, cuts) if made else None)
+    if parse(period.text, cuts) != period:
+        raise OutOfTurn(parse(period.text, cuts))  # another form's month was closed meanwhile, by another cut-off
+    sha256 = closed.snapshot(form, period, draft.rows)
+    named = {"form": form.id, "period": period.text}
+    days = {"first_day": period.first, "last_day": period.last}
+    kept = {"closed_at": at, "closed_by": by, "definition": form.written, "sha256": sha256}
+    tx.execute(sa.insert(table), [named | days | kept])
+    _keep(tx, form, period, [attrs.evolve(row, made_at=at) for row in draft.rows])
+    _carry(tx, form.id, period.text, draft.begun, draft.ended)
+    body = {
+        **named,
+        "by": by,
+        "units": len(draft.rows),
+        "facts": sum(row.facts for row in draft.rows),
+        "sha256": sha256,
+    }
+    events.append(tx, Event("period-closed", at, body=body))
+    return Closing(period=period, closed_at=at, by=by, definition=form.written, sha256=sha256)
+
+
+def close(tx: Transaction, book: Book, form: str, period: Period, now: datetime, by: str) -> Closing:
+    """Close a month in one transaction: for small journals, and tests."""
+    return settle(tx, work_out(tx, book, form, period, now), by)
+
+
+def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
+    kept = [
+        {
+            "form": form.id,
+            "period": period.text,
+            "unit": row.unit,
+            "revision": row.revision,
+            "numbers": _json(row.cells.sums),
+            "times": _json(closed.write_times(row.cells)),
+            "facts": row.facts,
+            "evidence": row.evidence,
+            "made_at": row.made_at,
+            "reason": row.reason,
+            "diff": _json(row.diff),
+        }
+        for row in rows
+    ]
+    if kept:
+        tx.execute(sa.insert(closed_row), kept)
+
+
+def _carry(
+    tx: Transaction, form: str, period: str, begun: Iterable[tuple[str, str]], ended: Iterable[tuple[str, str]]
+) -> None:
+    """Write which keys are carried from the end of *period* on, and which no longer."""
+    new = [{"form": form, "unit": unit, "key": key, "since": period, "until": None} for unit, key in begun]
+    old = [{"of": unit, "named": key} for unit, key in ended]
+    if old:
+        these = sa.and_(
+            carried.c.form == form,
+            carried.c.unit == sa.bindparam("of"),
+            carried.c.key == sa.bindparam("named"),
+        )
+        tx.execute(sa.delete(carried).where(these, carried.c.since == period), old)
+        over = sa.or_(carried.c.until.is_(None), carried.c.until > period)
+        tx.execute(sa.update(carried).where(these, carried.c.since < period, over).values(until=period), old)
+    if new:
+        tx.execute(sa.insert(carried), new)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def rows_of(
+    tx: Transaction, form: Form, periods: Collection[str], units: Collection[str] | None = None
+) -> dict[str, dict[str, ClosedRow]]:
+    """Return the rows of closed months in their newest revision, by period and unit; of *units* (None: all)."""
+    query = sa.select(closed_row).where(closed_row.c.form == form.id, closed_row.c.period.in_(list(periods)))
+    if units is not None and len(units) <= 500:
+        query = query.where(closed_row.c.unit.in_(list(units)))
+    wanted = None if units is None else frozenset(units)
+    found: dict[str, dict[str, ClosedRow]] = {period: {} for period in periods}
+    for row in tx.execute(query.order_by(closed_row.c.revision)):
+        if wanted is None or row.unit in wanted:
+            found[row.period][row.unit] = _row(form, row)
+    return found
+
+
+def revisions(tx: Transaction, form: Form, period: str, unit: str) -> list[ClosedRow]:
+    """Return every revision of a unit's row in a closed month, the first one first."""
+    mine = sa.and_(closed_row.c.form == form.id, closed_row.c.period == period, closed_row.c.unit == unit)
+    rows = tx.execute(sa.select(closed_row).where(mine).order_by(closed_row.c.revision))
+    return [_row(form, row) for row in rows]
+
+
+def _row(form: Form, row: sa.Row[tuple[object, ...]]) -> ClosedRow:
+    return ClosedRow(
+        unit=row.unit,
+        cells=closed.read_cells(form, json.loads(row.numbers), json.loads(row.times)),
+        facts=row.facts,
+        evidence=row.evidence,
+        revision=row.revision,
+        made_at=row.made_at,
+        reason=row.reason,
+        diff=json.loads(row.diff),
+    )
+
+
+def differing(
+    tx: Transaction,
+    form: str,
+    period: str,
+    units: Iterable[str] | None = None,
+) -> Iterator[str]:
+    """Count the closed month *period* again and yield each unit (of *units*; None: all) whose row or carried keys come out otherwise.
+
+    KeyError when it is not closed.
+    """
+    made = closings(tx, form)
+    facts.use_indexes(tx)
+    number = _number(made, period)
+    reader, at = _again(tx, made, number), made[number].closed_at
+    kept = rows_of(tx, reader.form, [period])[period]
+    known = {*facts.units_of(tx, reader.form.service), *reader.carrying(), *kept}
+    for unit in sorted(known if units is None else units):
+        row, keys, _ = reader.work_out(unit, at)
+        held = kept.get(unit) or closed.nothing(reader.form, unit)
+        if not held.says(row or closed.nothing(reader.form, unit)) or keys != reader.carried(unit, period):
+            yield unit
+
+
+def _number(made: Sequence[Closing], period: str) -> int:
+    for number, each in enumerate(made):
+        if each.period.text == period:
+            return number
+    raise KeyError(period)
+
+
+def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
+    this = made[number]
+    return _Reader.of(tx, this.form, this.period, made[:number], books_of(made[: number + 1]))
+
+
+def revise(
+    tx: Transaction, form: str, period: str, unit: str, *, reason: str, by: str, now: datetime
+) -> list[tuple[str, ClosedRow]]:
+    """Count *unit* again in the closed month *period* and each that follows; write another revision of every row that comes out otherwise.
+
+    Return them with their months.  Each is told of by an event.  Done again, it finds nothing.  KeyError when it is not closed.
+    """
+    transactions.one_at_a_time(tx, [f"closing {form}"])
+    made = closings(tx, form)
+    facts.use_indexes(tx)
+    written: list[tuple[str, ClosedRow]] = []
+    for number in range(_number(made, period), len(made)):
+        this = made[number]
+        reader = _again(tx, made, number)
+        found, keys, _ = reader.work_out(unit, this.closed_at)
+        held = reader.carried(unit, this.period.text)
+        new, old = sorted(keys - held), sorted(held - keys)
+        _carry(tx, form, this.period.text, [(unit, key) for key in new], [(unit, key) for key in old])
+        before = rows_of(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
+        after = found or closed.nothing(this.form, unit)
+        was = before or closed.nothing(this.form, unit)
+        if was.says(after):
+            continue
+        row = attrs.evolve(
+            after,
+            revision=was.revision + 1,
+            made_at=max(now, this.closed_at),
+            reason=reason,
+            diff=closed.differs(was, after),
+        )
+        _keep(tx, this.form, this.period, [row])
+        body = {"form": form, "period": this.period.text, "unit": unit, "revision": row.revision, "reason": reason}
+        events.append(tx, Event("report-row-revised", now, body={**body, "by": by, "diff": dict(row.diff)}))
+        written.append((this.period.text, row))
+    return written
+
+
+def late(tx: Transaction, form: str) -> dict[str, str]:
+    """Return the units of which facts were recorded lately that lie in a closed month, and the first such month of each.
+
+    Only of a form whose late facts make revisions; lately: since the closing before the last one.  Whether they were counted
+    already, `differing` tells.
+    """
+    made = closings(tx, form)
+    if not made or made[-1].form.late is not Late.REVISION:
+        return {}
+    since, last, service = made[-2:][0].closed_at, made[-1].period.last, made[-1].form.service
+    found: dict[str, str] = {}
+    for unit in facts.units_of(tx, service):
+        mine = sa.and_(fact.c.service == service, fact.c.unit == unit, fact.c.at >= since, fact.c.day <= last)
+        day = tx.scalar(sa.select(sa.func.min(fact.c.day)).where(mine))
+        if day is not None:
+            found[unit] = next(each.period.text for each in made if day <= each.period.last)
+    return found

@@ -1,0 +1,108 @@
+"""What units declare of their own work, as messages of the journal, beside what the hub counts.
+
+Knows where a declaration is found and that the newest one counts; not what a form has, nor how two cells are compared.
+"""
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import attrs
+from lxml import etree
+
+from hub.domain import local_time
+from hub.domain.ids import new_id
+from hub.domain.model import HUB, Event, Message
+from hub.intake import admission
+from hub.journal import blobs, events, messages, search, unit_registry
+from hub.journal.messages import Taken
+from hub.report.counting import reconciling
+from hub.report.counting.reconciling import Reconciliation
+from hub.report.form import book
+from hub.report.signed import declaring
+from hub.report.signed.declaring import Declaration
+from hub.services import Service, reports
+from hub.store import transactions
+from hub.store.transactions import Transaction
+from hub.units.province import Province
+from hub.workload.unit_report import Asked
+
+#: So many submissions of one report are counted; whoever sends more knows that there were many.
+MANY = 1000
+
+
+class Undeclared(Exception):
+    """The unit has declared nothing for this form and period."""
+
+
+@attrs.frozen
+class Kept:
+    """The newest declaration of a unit for a form and a period."""
+
+    message: Message
+    said: Declaration  #: unit codes as written
+    earlier: int  #: how many came before it, at most `MANY`
+
+
+@attrs.frozen
+class Compared:
+    """The newest declaration beside the count."""
+
+    asked: Asked
+    kept: Kept
+    found: Reconciliation
+
+
+def service(province: Province) -> Service:
+    """Return the service `reports` as it takes declarations by the forms and periods of *province*."""
+    return declaring.service(lambda: book.read(province.config.reports))
+
+
+def newest(tx: Transaction, unit: str, form: str, period: str) -> Kept | None:
+    """Return what *unit* (the registry's code) declared last; None when nothing."""
+    rows = search.about(tx, reports.NAME, declaring.key(form, period), [unit], MANY + 1)
+    if not rows:
+        return None
+    content = blobs.octets(tx, rows[0]["sha256"])
+    return Kept(search.message(tx, rows[0]["id"]), declaring.declaration(content), len(rows) - 1)
+
+
+def compare(tx: Transaction, asked: Asked, now: datetime) -> Compared:
+    """Compare what the unit *asked* for declared last with the count as of *now*.  Raises Undeclared."""
+    kept = newest(tx, asked.members[0], asked.form.id, asked.period.text)
+    if kept is None:
+        raise Undeclared
+    today = local_time.day(now)
+    canonical = {
+        unit: unit_registry.canonical(tx, unit, today) for unit in {cell.unit for cell in kept.said.cells} if unit
+    }
+    cells = tuple(attrs.evolve(cell, unit=canonical.get(cell.unit, "")) for cell in kept.said.cells)
+    said = attrs.evolve(kept.said, cells=cells)
+    with asked.gathered(now) as gathered:
+        look = partial(reconciling.behind_cells, asked.form, gathered.listing)
+        return Compared(asked.bare, kept, reconciling.reconcile(said, gathered.report, look))
+
+
+def declare(tx: Transaction, province: Province, said: Declaration, *, by: str, now: datetime) -> Taken:
+    """Write down, as a message of the hub's own, what the operator *by* declares in a unit's name.
+
+    The same figures as those that count are the same message, and nothing is written; else it is another, whatever was declared before.
+    """
+    content = _octets(declaring.element(said))
+    unit = province.routes.canonical(said.unit)
+    transactions.one_at_a_time(tx, [f"declaration {said.form} {unit} {said.period}"])
+    before = newest(tx, unit, said.form, said.period)
+    if before is not None and _octets(declaring.element(before.said)) == content:
+        return Taken(before.message.id, search.receipt(tx, before.message.id))
+    message = new_id(now)
+    name = f"{declaring.KIND}/{said.form}/{unit}/{said.period}/{message}"
+    entry = admission.judge_record(service(province), content, name, HUB, province, now, message)
+    taken = messages.take(tx, entry, province.routes)
+    if not taken.problems:
+        body = {"by": by, "unit": unit, "form": said.form, "period": said.period}
+        events.append(tx, Event("report-declared", now, taken.id, body=body))
+    return taken
+
+
+def _octets(element: Any) -> bytes:
+    return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)

@@ -1,0 +1,290 @@
+"""Writes the evidence file of a report: from its cells down to the exact octets of the messages behind them, sealed.
+
+Knows what the journal holds of a fact: its message, the message's events and receipt.  Does not know how a file is checked (`hub.audit`).
+What is written is read, a message at a time: only the facts of the report are in memory, as they are when it is counted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import IO, TypeVar
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import Fact
+from hub.formats.zip_archive import LARGEST, MOST, Packing
+from hub.journal import blobs, events
+from hub.report.counting import evidence, lines, pieces, posting
+from hub.report.counting.counting import COUNTING, Report
+from hub.report.counting.dates import in_order, moment
+from hub.report.counting.evidence import Line, Summary
+from hub.report.counting.pieces import Pieces
+from hub.report.form import definition
+from hub.report.form.form import Form, Kind
+from hub.report.signed import sealed
+from hub.report.signed.manifest import (  # fmt: skip
+    BESIDE,
+    COLUMNS,
+    EVENTS,
+    FACTS,
+    FORM,
+    HERE,
+    MANIFEST,
+    MESSAGES,
+    MIMETYPE,
+    MOST_EVENTS,
+    MOST_FACTS,
+    NOT_ASKED,
+    NOT_KEPT,
+    OCTETS,
+    PERIODS,
+    REPORT,
+    ROWS,
+    SIGNED,
+    TOO_LARGE,
+    TYPE,
+    Counts,
+    Manifest,
+    numbered,
+)
+from hub.report.signed.manifest import as_element as manifest_element
+from hub.security import signing
+from hub.security.certificates import Signer
+from hub.store.tables import event as event_table
+from hub.store.tables import message as message_table
+from hub.store.tables import write_instant
+from hub.store.transactions import Transaction
+from hub.workload import revisions, submission
+from hub.workload.unit_report import Asked, Difference
+
+LISTED = (*COUNTING, Kind.TIME)  #: the kinds of columns that take facts themselves
+
+_T = TypeVar("_T")
+_TOGETHER = 200  #: messages that are looked up at a time
+_OF_MESSAGE = ("id", "message_id", "partner", "service", "kind", "sender", "sha256", "size", "signature")
+
+
+class TooMany(Exception):
+    """The report counts more than one file may hold; the argument says how many of what."""
+
+
+class Derived(Exception):
+    """The form takes its numbers from other forms, which the arguments name: theirs is the evidence."""
+
+
+@attrs.frozen(kw_only=True)
+class Written:
+    """What became of an evidence file."""
+
+    manifest: Manifest
+    wrong: Sequence[Difference]  #: units whose facts are not those of the closing: then the file does not hold together
+    revision: int | None  #: of the report in it, when it was handed in or published; None: made to look at
+
+
+def write(
+    tx: Transaction,
+    asked: Asked,
+    now: datetime,
+    identity: Signer,
+    file: IO[bytes],
+    *,
+    octets: bool = False,
+    tell: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Written:
+    """Write the evidence of the report *asked*, as it is at *now*, into the empty *file*, which can be sought in.
+
+    *octets*: with the exact octets of the messages.  *tell* hears how many messages are done, of how many.  Raises Derived, TooMany; Unready
+    when the hub's key cannot be used.
+    """
+    if asked.bases:
+        raise Derived(*asked.bases)
+    with asked.gathered(now) as gathered:
+        report, wrong, summary = gathered.report, gathered.differences, gathered.listing.summary
+        if summary.facts > MOST_FACTS:
+            raise TooMany(f"{summary.facts} facts > {MOST_FACTS}")
+        found = tuple(gathered.listing)
+    content, document, revision = _report(tx, asked, report, summary, identity)
+    packing = Packing(file)
+    packing.put(TYPE, MIMETYPE)
+    packing.put(REPORT, content)
+    if document is not None:
+        packing.put(SIGNED, document)
+    packing.put(FORM, definition.write(asked.form))
+    packing.put(PERIODS, pieces.write(_pieces(asked)))
+    by_unit: dict[str, list[Line]] = {}
+    for line in found:
+        by_unit.setdefault(line.fact.unit, []).append(line)
+    beside = dict(_beside(asked, by_unit))
+    _write_facts(packing, asked.form, by_unit, beside)
+    ids = sorted({fact.message for fact in _all(by_unit, beside)})
+    here = _write_messages(tx, packing, ids, octets=octets)
+    many = _write_events(tx, packing, ids, lambda done: tell(done, len(ids)))
+    listed = {member.name: (member.size, packing.digests[member.name]) for member in packing.members}
+    for digest in here:
+        with packing.writing(f"{OCTETS}/{digest}") as put:
+            for piece in blobs.pieces(tx, digest):
+                put(piece)
+    manifest = Manifest(
+        unit=report.total.unit,
+        form=asked.form.id,
+        period=asked.period.text,
+        made_at=now,
+        counts=Counts(len(found), sum(map(len, beside.values())), len(ids), many, len(here)),
+        head=events.head(tx),
+        members=listed,
+    )
+    packing.put(MANIFEST, signing.document(manifest_element(manifest), identity))
+    packing.end()
+    return Written(manifest=manifest, revision=revision, wrong=wrong)
+
+
+def _report(
+    tx: Transaction, asked: Asked, report: Report, found: Summary, identity: Signer
+) -> tuple[bytes, bytes | None, int | None]:
+    """Return the sealed report, the one that an official signed, and the revision.
+
+    It is the very revision that was given out, handed in or published, where it has these numbers and facts; else one made now.
+    """
+    before = submission.newest(tx, report.total.unit, asked.form.id, asked.period.text)
+    if before is not None and before.said.says(report, found.sha256):
+        signed = revisions.signed_message(tx, before.said)
+        document = None if signed is None else blobs.octets(tx, signed.sha256)
+        return blobs.octets(tx, before.message.sha256), document, before.said.revision
+    return sealed.seal(report, asked.names, found, identity), None, None
+
+
+def _pieces(asked: Asked) -> Pieces:
+    parts = tuple((part.period, part.rows is not None) for part in asked.parts)
+    return Pieces(parts, asked.parts[0].books if asked.parts else posting.OPEN)
+
+
+def _all(by_unit: Mapping[str, Sequence[Line]], beside: Mapping[str, Sequence[Fact]]) -> Iterator[Fact]:
+    for unit, found in by_unit.items():
+        yield from (line.fact for line in found)
+        yield from beside.get(unit, ())
+
+
+def _beside(asked: Asked, by_unit: Mapping[str, Sequence[Line]]) -> Iterator[tuple[str, list[Fact]]]:
+    """Yield for each unit the facts that no column counts, but by which it is decided whether those counted do, oldest first.
+
+    They are the other facts of the same business keys and, where a form goes by what was said last of a thing, of the same things.
+    """
+    form, end = asked.form, asked.period.end
+    histories: dict[str, list[Fact]] = {unit: [] for unit in by_unit}
+    for fact in asked.facts:
+        if fact.unit in histories and fact.service == form.service and moment(form, fact) < end:
+            histories[fact.unit].append(fact)
+    for unit, history in histories.items():
+        counted = [line.fact for line in by_unit[unit]]
+        named = {(fact.key, fact.milestone) for fact in counted}
+        related = _related(form, history, counted)
+        others = [fact for fact in related if (fact.key, fact.milestone) not in named]
+        if others:
+            yield unit, sorted(others, key=in_order)
+
+
+def _related(form: Form, history: Iterable[Fact], counted: Sequence[Fact]) -> list[Fact]:
+    """Return the facts of a unit's *history* that share a key or a thing with one of those *counted*, or with such a one."""
+    places: dict[tuple[str, str], list[Fact]] = {}
+    for fact in history:
+        for place in _places(form, fact):
+            places.setdefault(place, []).append(fact)
+    waiting = [place for fact in counted for place in _places(form, fact)]
+    found: dict[tuple[str, str], Fact] = {}
+    while waiting:
+        for fact in places.pop(waiting.pop(), ()):
+            found[fact.key, fact.milestone] = fact
+            waiting += (place for place in _places(form, fact) if place in places)
+    return list(found.values())
+
+
+def _places(form: Form, fact: Fact) -> list[tuple[str, str]]:
+    """Return its key, and the things that it is about."""
+    attributes = dict(fact.attributes)
+    things = {rule.revised[0] for rule in form.rules if rule.revised}
+    return [("", fact.key), *((name, attributes[name]) for name in sorted(things) if attributes.get(name))]
+
+
+def _write_facts(
+    packing: Packing, form: Form, by_unit: Mapping[str, Sequence[Line]], beside: Mapping[str, Sequence[Fact]]
+) -> None:
+    """Write the lists: of the rows, of each row's facts, of those beside them, of each column's."""
+    units = sorted(by_unit)
+    rows = [lines.row(unit, evidence.of_row(line.fact for line in by_unit[unit])) for unit in units]
+    packing.put(ROWS, b"".join(rows))
+    for place, unit in enumerate(units, 1):
+        with packing.writing(numbered(FACTS, place)) as put:
+            for line in by_unit[unit]:
+                put(lines.write(line.fact))
+    for place, unit in enumerate(units, 1):
+        if unit in beside:
+            with packing.writing(numbered(BESIDE, place)) as put:
+                for fact in beside[unit]:
+                    put(lines.write(fact))
+    for column in form.columns:
+        if column.kind in LISTED:
+            with packing.writing(f"{COLUMNS}/{column.key}.jsonl") as put:
+                for unit in units:
+                    for line in by_unit[unit]:
+                        if column.key in line.columns:
+                            put(lines.write(line.fact))
+
+
+def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, octets: bool) -> list[str]:
+    """Write a line a message; return the hashes of those whose octets are to be written."""
+    here: dict[str, None] = {}
+    with packing.writing(MESSAGES) as put:
+        for some in _some(ids):
+            rows = tx.execute(sa.select(message_table).where(message_table.c.id.in_(some))).mappings()
+            for row in sorted(rows, key=lambda row: str(row["id"])):
+                where = _where(tx, row) if octets else NOT_ASKED
+                if where == HERE:
+                    here[row["sha256"]] = None
+                    if len(here) > MOST - len(packing.members) - 3:
+                        raise TooMany(f"octets of more than {len(here) - 1} messages")
+                said = {name: row[name] for name in _OF_MESSAGE} | {
+                    "received_at": write_instant(row["received_at"]),
+                    "octets": where,
+                    "receipt": row["receipt"].decode() if row["receipt"] else None,
+                }
+                put(lines.compact(said))
+    return list(here)
+
+
+def _where(tx: Transaction, row: sa.RowMapping) -> str:
+    if row["size"] > LARGEST:
+        return TOO_LARGE
+    return HERE if blobs.size(tx, row["sha256"]) == row["size"] else NOT_KEPT
+
+
+def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: Callable[[int], None]) -> int:
+    """Write a line an event, message by message, each with the hash of the event before it in the chain; return how many."""
+    table, many, done = event_table, 0, 0
+    with packing.writing(EVENTS) as put:
+        for some in _some(ids):
+            query = sa.select(table.c.message, table.c.number, table.c.hash, table.c.text)
+            rows = tx.execute(query.where(table.c.message.in_(some)).order_by(table.c.serial)).all()
+            before = _hashes(tx, [row.number - 1 for row in rows if row.number])
+            for row in sorted(rows, key=lambda row: str(row.message)):
+                previous = before.get(row.number - 1) if row.number else None
+                put(lines.compact({"number": row.number, "previous": previous, "hash": row.hash, "text": row.text}))
+            many += len(rows)
+            if many > MOST_EVENTS:
+                raise TooMany(f"events > {MOST_EVENTS}")
+            done += len(some)
+            tell(done)
+    return many
+
+
+def _hashes(tx: Transaction, numbers: Iterable[int]) -> dict[int, str]:
+    """Return the hashes of the events with these *numbers*, those that there are; before the first one stands the origin."""
+    found, table = {0: events.ORIGIN}, event_table
+    for some in _some(sorted(set(numbers))):
+        rows = tx.execute(sa.select(table.c.number, table.c.hash).where(table.c.number.in_(some)))
+        found |= {row.number: row.hash for row in rows}
+    return found
+
+
+def _some(every: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for first in range(0, len(every), _TOGETHER):
+        yield every[first : first + _TOGETHER]

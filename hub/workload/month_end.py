@@ -1,0 +1,173 @@
+"""Closes the months that are over, by itself, once a day; and makes the revisions that late facts ask for.
+
+Knows the clock on the wall and how often to look; what closing means is `hub.workload.closing`.  Counting runs in a process of its own beside
+all other work, one form and month after the other; a stop ends it, and the next start begins that month again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+
+import attrs
+import structlog
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from hub.domain.errors import ConfigurationFault, Unready
+from hub.domain.local_time import day
+from hub.domain.model import HUB
+from hub.journal import duties
+from hub.report.form.book import Book, shipped
+from hub.runtime.periodic import Regular
+from hub.store import transactions
+from hub.store.group_commit import Journal
+from hub.store.report_pool import Reader
+from hub.store.transactions import Transaction
+from hub.workload import closing
+from hub.workload.closing import Draft
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class _Stopped(Exception):
+    """The hub is stopping."""
+
+
+@attrs.define(eq=False)
+class MonthEnd(Regular):
+    """Once a day, two minutes after midnight in Hà Nội, and after a start: closes what can be closed, in turn."""
+
+    every, at_once = 60.0, False
+
+    _journal: Journal
+    _clock: IReactorTime
+    _now: Callable[[], datetime]
+    _book: Callable[[], Book] = shipped  #: the province's
+    _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
+    _checked: set[tuple[str, str]] = attrs.field(
+        factory=set, init=False
+    )  #: form and month that was counted again the day after
+    _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
+    _stopping: bool = attrs.field(default=False, init=False)
+
+    def startService(self) -> None:
+        """Begin."""
+        self._stopping = False
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Look no more; what is being counted is given up."""
+        self._stopping = True
+        return super().stopService()
+
+    async def look(self) -> None:
+        """Do the day's work, if it is not done."""
+        today = day(self._now() - closing.GRACE)
+        if today == self._done:
+            return
+        self._begun = self._begun or self._now()
+        try:
+            names = await self._journal.read(lambda _tx: closing.counting_forms(self._book().forms))
+            open_still = [name for name in names if not await self._close_all(name)]
+        except _Stopped:
+            return
+        except CancelledError:
+            raise
+        except (Unready, ConfigurationFault) as fault:
+            log.warning(
+                "months-not-closed", error=str(fault)
+            )  # it is tried again; forms and calendar are read each time
+            return
+        except Exception:
+            log.exception("months-not-closed")
+            return
+        if not open_still:
+            self._done, self._begun = today, None
+
+    async def _close_all(self, form: str) -> bool:
+        """Do the day's work for *form*.  False where facts that were received before are still to be written: it is tried again."""
+        try:
+            await self._take_up_late(form)
+            while await self._close_next(form):
+                pass
+        except closing.FactsOutstanding as early:
+            log.warning("months-not-closed", error=f"{form}: facts-outstanding: {early}")
+            return False
+        return True
+
+    async def _close_next(self, form: str) -> bool:
+        """Close the month of *form* that comes next.  Returns whether there was one to close."""
+        draft = await self._read(_work_out, self._book(), form, self._now())
+        if draft is None:
+            return False
+        try:
+            made = await self._journal.write(closing.settle, draft, HUB)
+        except closing.OutOfTurn:
+            return True  # a person closed it meanwhile: what comes next is another
+        log.info("period-closed", form=form, period=made.period.text, units=len(draft.rows), sha256=made.sha256)
+        return True
+
+    async def _take_up_late(self, form: str) -> None:
+        """Make the revisions that late facts ask for; and, the day after its closing, count a month again.
+
+        So what was under way while it was closed, and has the time of before, is not left out for ever.
+        """
+        found, recounted = await self._read(_find_differing, form, self._now(), self._begun, frozenset(self._checked))
+        self._checked |= recounted
+        for unit, period in found:
+            written = await self._journal.write(
+                closing.revise, form, period, unit, reason=closing.RECOUNTED, by=HUB, now=self._now()
+            )
+            for text, row in written:
+                log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)
+
+    async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Count, in a process beside all other work; a stop ends it."""
+        reader = Reader("?closing", lambda: not self._stopping, longest=None)
+        try:
+            found = await self._journal.read_report(reader, step, *args, **kwargs)
+        except CancelledError:
+            if self._stopping:
+                raise _Stopped from None
+            raise
+        if self._stopping:
+            raise _Stopped
+        return found
+
+
+def _work_out(tx: Transaction, book: Book, form: str, now: datetime) -> Draft | None:
+    found = closing.next_month(tx, book, form)
+    if found is None or now < closing.may_close(found[1]):
+        return None
+    if not transactions.those_at_hand(tx, [f"counting {form}"]):
+        return None  # another node is at it
+    return closing.work_out(tx, book, form, found[1], now)
+
+
+def _find_differing(
+    tx: Transaction, form: str, now: datetime, begun: datetime | None, checked: frozenset[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], set[tuple[str, str]]]:
+    """Return which units' rows differ, each with the month; and which months were counted again beside those *checked*.
+
+    Raises FactsOutstanding where facts that were received before the day's work had *begun* are still to be written.
+    """
+    made = closing.closings(tx, form)
+    if not made:
+        return [], set()
+    if left := duties.outstanding(
+        tx, services=[made[-1].form.service], before=begun
+    ):  # what comes meanwhile is the next day's
+        raise closing.FactsOutstanding(left)
+    last, found, recounted = made[-1].period.text, dict[str, str](), set[tuple[str, str]]()
+    if (form, last) not in checked and day(made[-1].closed_at) != day(now):
+        found = dict.fromkeys(closing.differing(tx, form, last), last)
+        recounted = {(form, last)}
+    for unit, period in closing.late(tx, form).items():
+        for each in made:
+            if each.period.text >= period and any(closing.differing(tx, form, each.period.text, [unit])):
+                found[unit] = each.period.text
+                break
+    return sorted(found.items()), recounted

@@ -1,0 +1,72 @@
+"""The published reports as everybody may see them: the newest revision of each, and its bytes.  Knows the journal's rows; no page, no port."""
+
+from datetime import datetime
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain.model import HUB, MessageState
+from hub.journal import blobs
+from hub.services.publications import NAME
+from hub.store.tables import message
+from hub.store.transactions import Transaction
+
+#: So many are told of in one feed, the newest.
+MOST = 100
+
+
+@attrs.frozen(kw_only=True)
+class Publication:
+    """One published revision of a report."""
+
+    form: str
+    unit: str
+    period: str
+    revision: int
+    at: datetime  #: when it was published
+    title: str
+    sha256: str  #: of the sealed report
+
+
+def every(tx: Transaction) -> list[Publication]:
+    """Return the newest revision of each published report, the one that was published last first."""
+    rows = tx.execute(_published().order_by(message.c.received_at.desc(), message.c.id.desc()))
+    newest: dict[tuple[str, str, str], Publication] = {}
+    for one in map(_read, rows.mappings()):
+        key = (one.form, one.unit, one.period)
+        if key not in newest or newest[key].revision < one.revision:
+            newest[key] = one
+    return sorted(newest.values(), key=lambda each: each.at, reverse=True)[:MOST]
+
+
+def find(tx: Transaction, form: str, unit: str, period: str, revision: int | None = None) -> Publication | None:
+    """Return that revision, or the newest; None when none was published."""
+    begins = f"{NAME}/{form}/{unit}/{period}/"
+    rows = tx.execute(_published().where(message.c.message_id.startswith(begins, autoescape=True))).mappings()
+    found = [one for one in map(_read, rows) if (one.form, one.unit, one.period) == (form, unit, period)]
+    wanted = [one for one in found if revision in {None, one.revision}]
+    return max(wanted, key=lambda each: each.revision, default=None)
+
+
+def octets(tx: Transaction, publication: Publication) -> bytes:
+    """Return the sealed report."""
+    return blobs.octets(tx, publication.sha256)
+
+
+def _published() -> sa.Select[tuple[str, str, str, datetime]]:
+    query = sa.select(message.c.message_id, message.c.subject, message.c.sha256, message.c.received_at)
+    return query.where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, message.c.service == NAME)
+
+
+def _read(row: sa.RowMapping) -> Publication:
+    _, form, rest = row["message_id"].split("/", 2)
+    unit, period, revision = rest.rsplit("/", 2)  # a unit's code is opaque
+    return Publication(
+        form=form,
+        unit=unit,
+        period=period,
+        revision=int(revision),
+        at=row["received_at"],
+        title=row["subject"] or "",
+        sha256=row["sha256"],
+    )

@@ -1,0 +1,187 @@
+"""The revisions of a unit's report as the journal tells of them: when each was closed, signed, handed in, and what became of it there.
+
+Knows the names of the hub's own messages and where each step is written; changes nothing, and moves states by `hub.domain.lifecycle` alone.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+
+from hub.domain import lifecycle
+from hub.domain.model import HUB, Message, MessageState, ReportState
+from hub.journal import blobs, events, search
+from hub.report.signed.sealed import Sealed
+from hub.services import publications, reports
+from hub.services import verdicts as told
+from hub.store.tables import fact, message
+from hub.store.transactions import Transaction
+
+_SIGNED = "signed"
+
+
+@attrs.frozen(kw_only=True)
+class Signing:
+    """Who signed a revision."""
+
+    message: str  #: the hub's id of the signed document
+    sha256: str  #: of its octets
+    official: str
+    name: str
+    subject: str  #: of the certificate
+    serial: str  #: in hexadecimal
+    signed_at: str  #: as the official's clock said
+    at: datetime  #: when it was handed in here
+
+
+@attrs.frozen(kw_only=True)
+class HandedIn:
+    """That a revision was to be brought to a partner."""
+
+    partner: str
+    by: str
+    at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What became of it there."""
+
+    result: str  #: `reports.ACCEPTED` or `RETURNED`
+    by: str  #: the partner
+    at: datetime
+    reasons: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Revision:
+    """One revision and all that happened to it, as the journal tells."""
+
+    revision: int
+    state: ReportState
+    message: str  #: the hub's id of the sealed report
+    sha256: str
+    closed_at: datetime
+    reason: str = ""  #: why there is one more
+    by: str = ""  #: who wanted one more
+    signing: Signing | None = None
+    handed_in: tuple[HandedIn, ...] = ()
+    verdicts: tuple[Outcome, ...] = ()
+
+
+def name_of(service: str, form: str, unit: str, period: str, revision: int, *, signed: bool = False) -> str:
+    """Return the message id of a revision of a report, or of the document with an official's signature."""
+    return f"{service}/{form}/{unit}/{period}/{revision}" + (f"/{_SIGNED}" if signed else "")
+
+
+def sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[Message]:
+    """Return each revision as it was sealed, in the order of their coming; one that was handed in and published is there twice."""
+    names = [f"{service}/{form}/{unit}/{period}/" for service in (reports.NAME, publications.NAME)]
+    begins = sa.or_(*(message.c.message_id.startswith(name, autoescape=True) for name in names))
+    rows = tx.execute(
+        sa.select(message)
+        .where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, begins)
+        .order_by(message.c.received_at, message.c.id)
+    ).mappings()
+    return [one for one in map(search.read, rows) if _before_number(one) in names]  # SQLite's LIKE minds no case
+
+
+def _before_number(one: Message) -> str:
+    """Return the name of a revision without its number; of the document with an official's signature it is no such name."""
+    before, slash, _ = (one.message_id or "").rpartition("/")
+    return before + slash
+
+
+def signed_message(tx: Transaction, said: Sealed) -> Message | None:
+    """Return the document that an official signed of the sealed report *said*; None while nobody has."""
+    report = said.report
+    name = name_of(reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision, signed=True)
+    return search.accepted(tx, HUB, name)
+
+
+def every(tx: Transaction, unit: str, form: str, period: str) -> list[Revision]:
+    """Return every revision of the report, the oldest first."""
+    first: dict[int, Message] = {}
+    for one in sealed_messages(tx, unit, form, period):
+        first.setdefault(int((one.message_id or "").rpartition("/")[2]), one)
+    return [_revision(tx, unit, form, period, number, first[number]) for number in sorted(first)]
+
+
+def verdicts(tx: Transaction, unit: str, key: str) -> list[Outcome]:
+    """Return what became of the revision with the business key *key* where it was handed in, in the order of time."""
+    milestones = (reports.ACCEPTED, reports.RETURNED)
+    which = sa.and_(fact.c.unit == unit, fact.c.service == reports.NAME, fact.c.key == key)
+    rows = tx.execute(
+        sa.select(fact.c.milestone, fact.c.at, fact.c.message, fact.c.counterpart)
+        .where(which, fact.c.milestone.in_(milestones))
+        .order_by(fact.c.at)
+    ).all()
+    return [
+        Outcome(result=row.milestone, by=row.counterpart or "", at=row.at, reasons=_reasons(tx, row.message))
+        for row in rows
+    ]
+
+
+def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
+    try:
+        return told.reasons(blobs.octets(tx, search.message(tx, verdict).sha256))
+    except KeyError:
+        return ()  # its message is no longer kept; the fact is
+
+
+def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
+    key = reports.key(form, unit, period, number)
+    names = [name_of(reports.NAME, form, unit, period, number, signed=flag) for flag in (False, True)]
+    sealed, signed = (search.accepted(tx, HUB, name) for name in names)
+    happened = [each for one in (first, sealed, signed) if one is not None for each in _events(tx, one.id)]
+    revised = next((each for each in happened if each["event"] == "report-revised"), {})
+    signing = next((_signing(signed, each) for each in happened if signed and each["event"] == "report-signed"), None)
+    handed = {(each["at"], each["partner"]): each for each in happened if each["event"] == "report-handed-in"}
+    outcomes = verdicts(tx, unit, key)
+    handed_in = tuple(
+        HandedIn(partner=str(each["partner"]), by=str(each["by"]), at=_moment(each["at"]))
+        for each in sorted(handed.values(), key=lambda each: str(each["at"]))
+    )
+    return Revision(
+        revision=number,
+        state=_state(signing, handed_in, outcomes),
+        message=(sealed or first).id,
+        sha256=first.sha256,
+        closed_at=first.received_at,
+        reason=str(revised.get("reason", "")),
+        by=str(revised.get("by", "")),
+        signing=signing,
+        handed_in=handed_in,
+        verdicts=tuple(outcomes),
+    )
+
+
+def _state(signing: Signing | None, handed_in: tuple[HandedIn, ...], outcomes: list[Outcome]) -> ReportState:
+    """Return where all that happened leads, one step after the other by the table.
+
+    A signature goes before what was handed in, and that before what was said of it; two partners may each say something.
+    """
+    words = {reports.ACCEPTED: "accept", reports.RETURNED: "return"}
+    steps = ["close", *(["sign"] if signing else []), *(["submit"] if handed_in else [])]
+    steps += [words[each.result] for each in outcomes if handed_in]
+    state = ReportState.OPEN
+    for step in steps:
+        state = lifecycle.go(state, step)
+    return state
+
+
+def _signing(signed: Message, event: dict[str, Any]) -> Signing:
+    said = {name: str(event[name]) for name in ("official", "name", "subject", "serial")}
+    return Signing(
+        message=signed.id, sha256=signed.sha256, signed_at=str(event["signed-at"]), at=signed.received_at, **said
+    )
+
+
+def _events(tx: Transaction, name: str) -> Iterator[dict[str, Any]]:
+    yield from events.of_message(tx, name)
+
+
+def _moment(text: object) -> datetime:
+    return datetime.fromisoformat(str(text)).astimezone(UTC)

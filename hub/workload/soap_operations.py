@@ -1,0 +1,281 @@
+"""The questions of `/soap/reports`: a report as the hub counts it, a unit's declaration beside it, the periods there are.
+
+Knows who may ask and the elements of the answers; not how anything is counted or compared.  Declarations themselves come in as any other
+record does (`hub.intake.records_endpoint`).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from lxml import etree
+
+from hub.config.reports import Reports
+from hub.domain.errors import CallRefused
+from hub.domain.model import Problem
+from hub.formats import xsd_types
+from hub.intake.endpoint import Books, Case
+from hub.intake.records_endpoint import Asked as Call
+from hub.journal import blobs
+from hub.report.counting.reconciling import Cell, Reconciliation, Verdict
+from hub.report.form.book import Book, read
+from hub.report.form.form import Form, choose
+from hub.report.form.period import Cuts, Period, PeriodUnreadable, containing, parse
+from hub.report.signed import sealed
+from hub.report.signed.declaring import NAMESPACE, Figure, written
+from hub.runtime.thread_pool import THRESHOLD
+from hub.security.certificates import Signer
+from hub.soap.envelope import build
+from hub.store.report_pool import Reader
+from hub.store.tables import fact
+from hub.store.transactions import Transaction
+from hub.workload import closing, declarations, submission, unit_report
+from hub.workload.closing import Closing
+from hub.workload.declarations import Compared, Undeclared
+from hub.workload.submission import Counted
+from hub.workload.unit_report import Asked
+
+#: Periods that ended longer ago are not listed.
+LISTED = timedelta(days=800)
+#: Octets of work that one row makes, about: who writes many does it in a thread.
+_WEIGHT = 400
+
+
+#: When the first fact of each service was, the closed months of each form, and where periods end.
+_Known = tuple[dict[str, datetime], dict[str, Sequence[Closing]], Cuts]
+
+
+async def get_workload_report(books: Books, case: Case) -> etree._Element:
+    """Answer GetWorkloadReport: with the newest revision that was given out, handed in or published, else as it is counted now.
+
+    Raises CallRefused: `not-yours`, `period-unreadable`, `form-unknown`; Unready: `facts-outstanding`.
+    """
+    organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
+    unit = _own(case, organ)
+    reports = case.province.config.reports
+    await books.facts(lambda: read(reports).services(form))
+    words = (unit, text, form, reports, case.now)
+    asked, content = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _found, *words)
+    if isinstance(content, Counted):
+        size = _WEIGHT * len(content.report.rows)
+        content = await books.work(case.owner, size, _sealed, content, case.province.config.identity)
+    said = {
+        "OrganId": asked.members[0],
+        "Form": asked.form.id,
+        "Period": asked.period.text,
+        "Ended": _truth(case.now >= asked.period.end),
+        "Content": xsd_types.base64(content),
+    }
+    return build(NAMESPACE, "GetWorkloadReportResponse", said)
+
+
+async def get_reconciliation(books: Books, case: Case) -> etree._Element:
+    """Answer GetReconciliation.  Raises CallRefused: as `get_workload_report`, and `declaration-missing`."""
+    organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
+    unit = _own(case, organ)
+    await books.facts(lambda: read(case.province.config.reports).services(form))
+    try:
+        words = (unit, text, form, case.province.config.reports, case.now)
+        compared = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _compare, *words)
+    except Undeclared:
+        raise CallRefused(Problem("declaration-missing", f"{organ} {form} {text}")) from None
+    return await books.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
+
+
+async def list_periods(books: Books, case: Case) -> etree._Element:
+    """Answer ListPeriods.  Raises CallRefused: `form-unknown`."""
+    asked, book = _text(case, "Form"), read(case.province.config.reports)
+    known = book.forms
+    if asked and asked not in {form.id for form in known}:
+        raise CallRefused(Problem("form-unknown", f"{asked}: {' '.join(sorted({form.id for form in known}))}"))
+    reader = Reader(case.partner.code, case.owner.wanted)
+    found = await books.journal.read_report(reader, _known, book)
+    return await books.work(case.owner, THRESHOLD, _listed, asked, book, found, case.now)
+
+
+def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Element:
+    """Return the answer of ListPeriods for the form *asked* ("": for each): thousands of rows, in a hub that has counted for years."""
+    known, (firsts, made, cuts) = book.forms, found
+    answer = build(NAMESPACE, "ListPeriodsResponse", {})
+    for identity in sorted({form.id for form in known if asked in ("", form.id)}):
+        versions = [form for form in known if form.id == identity]
+        counting = {form.service for form in versions if form.service} or firsts.keys()  # or of what it is taken from
+        bases = sorted({base for form in versions for base in form.bases} or {identity})
+        begun = min((firsts[service] for service in counting if service in firsts), default=now)
+        for span in periods(begun, now, cuts):
+            form = _in_force(versions, identity, span)
+            if form is None:
+                continue
+            due = book.due(form, span)
+            said = {
+                "Form": identity,
+                "Period": span.text,
+                "From": span.first.isoformat(),
+                "To": span.last.isoformat(),
+                "State": _state(span, [made[base] for base in bases], now),
+                "Due": due.day.isoformat() if due is not None else None,
+            }
+            answer.append(build(NAMESPACE, "Period", said))
+    return answer
+
+
+def periods(begun: datetime, now: datetime, cuts: Cuts) -> Iterator[Period]:
+    """Yield the periods of every span that have begun by *now*, the first being that of *begun*: by their last days, long ones last."""
+    first, last = containing(max(begun, now - LISTED), cuts), containing(now, cuts)
+    texts: dict[str, None] = {}
+    for year in range(first.year, last.year + 1):
+        months = [f"{year}-{month:02}" for month in range(1, 13)]
+        longer = [f"{year}-Q{number}" for number in (1, 2, 3, 4)] + [
+            f"{year}-H1",
+            f"{year}-9M",
+            f"{year}-H2",
+            f"{year}",
+        ]
+        texts |= dict.fromkeys([*months, *longer])
+    spans = (parse(text, cuts) for text in texts)
+    found = [span for span in spans if span.last >= first.first and span.first <= last.last]
+    yield from sorted(found, key=lambda span: (span.last, -span.first.toordinal()))
+
+
+def _in_force(versions: Sequence[Form], identity: str, span: Period) -> Form | None:
+    try:
+        return choose(versions, identity, span)
+    except LookupError:
+        return None
+
+
+def _state(span: Period, made: Sequence[Sequence[Closing]], now: datetime) -> str:
+    """Return how a period stands; *made*: the closed months of each form that its numbers come from.  It is closed when all its months are."""
+    if all(each and each[0].period.first <= span.first and span.last <= each[-1].period.last for each in made):
+        return "closed"
+    return "ended" if now >= span.end else "open"
+
+
+def _known(tx: Transaction, book: Book) -> _Known:
+    """Return when the first fact of each service was, the closed months of each form, and where periods end."""
+    rows = tx.execute(sa.select(fact.c.service, sa.func.min(fact.c.at)).group_by(fact.c.service))
+    made: dict[str, Sequence[Closing]] = {form.id: closing.closings(tx, form.id) for form in book.forms}
+    return {row[0]: row[1] for row in rows}, made, closing.keeping(tx, book).cuts
+
+
+def _own(case: Case, organ: str) -> str:
+    """Return the registry's code of a unit that the caller stands for.  Raises CallRefused `not-yours`."""
+    routes = case.province.routes
+    if not routes.stands_for(case.partner.code, organ):
+        raise CallRefused(Problem("not-yours", organ))
+    return routes.canonical(organ)
+
+
+def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -> Asked:
+    try:
+        found = unit_report.ask(tx, unit, text, form, read(reports))
+    except PeriodUnreadable:
+        raise CallRefused(Problem("period-unreadable", text[:50])) from None
+    except LookupError as error:
+        raise CallRefused(Problem("form-unknown", str(error)[:400])) from None
+    if found.members[0] != unit:  # a code that was another unit's when the period ended: not the caller's to see
+        raise CallRefused(Problem("not-yours", f"{unit}: {found.members[0]}"))
+    return found
+
+
+def _found(
+    tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime
+) -> tuple[Asked, bytes | Counted]:
+    """Return what is asked for, and the sealed report that is kept, else what is to be sealed."""
+    asked = _asked(tx, unit, text, form, reports)
+    kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
+    if kept is not None:
+        return asked.bare, blobs.octets(tx, kept.message.sha256)
+    with asked.gathered(now) as gathered:
+        summary = gathered.listing.summary
+        return asked.bare, Counted(report=gathered.report, names=dict(asked.names), lines=summary)
+
+
+def _compare(tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime) -> Compared:
+    return declarations.compare(tx, _asked(tx, unit, text, form, reports), now)
+
+
+def _sealed(counted: Counted, identity: Signer) -> bytes:
+    return sealed.seal(counted.report, counted.names, counted.lines, identity)
+
+
+def _reconciled(compared: Compared) -> etree._Element:
+    asked, kept, found = compared.asked, compared.kept, compared.found
+    answer = build(
+        NAMESPACE,
+        "GetReconciliationResponse",
+        {"OrganId": asked.members[0], "Form": asked.form.id, "Period": asked.period.text},
+    )
+    message = kept.message
+    said = {
+        "DocumentId": message.id,
+        "MessageId": message.message_id,
+        "Partner": message.partner,
+        "Time": xsd_types.written(message.received_at),
+        "DeclaredBy": kept.said.by or None,
+        "Note": kept.said.note or None,
+        "Earlier": str(kept.earlier),
+    }
+    answer.append(build(NAMESPACE, "Declaration", said))
+    counts = {
+        "CountedAt": xsd_types.written(found.report.made_at),
+        "Ended": _truth(found.report.ended),
+        "Differing": str(len(found.differing)),
+        "Undeclared": str(found.undeclared),
+    }
+    answer.extend(list(build(NAMESPACE, "x", counts)))
+    answer.extend(_cells(found))
+    for line in found.manual:
+        told = {
+            "OrganId": line.unit or None,
+            "Line": line.column,
+            "Declared": _figure(line.figure),
+            "Note": line.note or None,
+        }
+        answer.append(build(NAMESPACE, "Manual", told))
+    return answer
+
+
+def _cells(found: Reconciliation) -> Iterator[etree._Element]:
+    for cell in found.cells:
+        said = {
+            "OrganId": cell.unit or None,
+            "Column": cell.column,
+            "Declared": _figure(cell.declared),
+            "Counted": _figure(cell.counted),
+            "Difference": _figure(cell.difference),
+            "Verdict": cell.verdict.value,
+            "Note": cell.note or None,
+        }
+        element = build(NAMESPACE, "Cell", said)
+        if cell.verdict is not Verdict.EQUAL:
+            element.append(_behind(cell))
+        yield element
+
+
+def _behind(cell: Cell) -> etree._Element:
+    behind = cell.behind
+    said = {
+        "Facts": str(behind.facts),
+        "Messages": str(behind.messages),
+        "Complete": _truth(len(behind.first) == behind.messages),
+    }
+    element = build(NAMESPACE, "Behind", said)
+    for message in behind.first:
+        etree.SubElement(element, f"{{{NAMESPACE}}}DocumentId").text = message
+    return element
+
+
+def _figure(figure: Figure) -> str | None:
+    return None if figure is None else written(figure)
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _text(case: Case, name: str) -> str:
+    call = case.opened.call
+    assert isinstance(call, Call)
+    found = call.child.find(f"{{{NAMESPACE}}}{name}")
+    return "" if found is None else xsd_types.token(found)

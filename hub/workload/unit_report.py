@@ -1,0 +1,431 @@
+"""A workload report as it is asked for: its form, its period, the units it sums up, and what it is counted from.
+
+Knows what a unit and a period given as text mean in this journal, and which parts of a period are closed: those are read as they were
+kept, the rest is counted.  Not how a report looks or who asks.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import closing as closing_of
+from datetime import datetime, timedelta
+
+import attrs
+
+from hub.domain.model import Fact
+from hub.domain.time_window import Window
+from hub.journal import facts as journal_facts
+from hub.journal import unit_registry
+from hub.report.counting import checks, closed, counting, deriving, posting, sections
+from hub.report.counting.closed import ClosedRow, Piece
+from hub.report.counting.counting import Cells, Placing, Report
+from hub.report.counting.deriving import Number
+from hub.report.counting.family import family
+from hub.report.counting.listing import Listing, Place, place
+from hub.report.counting.posting import Books
+from hub.report.form.book import Book, shipped
+from hub.report.form.form import Column, Form, Kind, choose
+from hub.report.form.period import Period, parse
+from hub.report.form.workdays import Due
+from hub.report.output import charts
+from hub.store.transactions import Transaction
+from hub.workload import closing
+from hub.workload.closing import Closing
+
+
+@attrs.frozen
+class Difference:
+    """A unit whose evidence in a closed month is not what was closed: a finding that a person must look into."""
+
+    period: str
+    unit: str
+
+
+@attrs.define(eq=False)
+class _Part:
+    """A closed month, or what of the period is not closed.  Its facts are read when somebody wants them, a few keys at a time."""
+
+    tx: Transaction
+    form: Form
+    period: Period
+    members: tuple[str, ...]
+    books: Books
+    windows: Sequence[Window]  #: where its facts are found
+    before: str | None  #: the closed month before it, whose carried keys it needs
+    rows: Mapping[str, ClosedRow] | None = None  #: of a closed month: by unit; None: it is counted
+
+    def histories(self) -> Iterator[Iterator[list[Fact]]]:
+        """Yield of each member what its numbers are counted from, the facts of one business key together."""
+        journal_facts.use_indexes(self.tx)
+        search = journal_facts.Search.of(self.form.service, self.windows, self.form.id, self.before)
+        for unit in self.members:
+            yield search.histories(self.tx, unit)
+
+    def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
+        """Yield each column with each fact that it takes, unit by unit."""
+        now = now if self.rows is None else max(now, self.period.end)
+        placing = Placing.of(self.form, self.period, now, self.books)
+        for histories in self.histories():
+            yield from placing.every(histories)
+
+    def cells(self, now: datetime) -> Mapping[str, Cells]:
+        """Return what was kept or, of an open part, what is counted now."""
+        if self.rows is not None:
+            return {unit: row.cells for unit, row in self.rows.items()}
+        tally = _Tally(self)
+        for _ in tally.placed(now):
+            pass
+        return tally.cells
+
+    def differences(self, evidence_of: Mapping[str, str]) -> list[Difference]:
+        """Return which units' facts, by their SHA-256 now, are not those that were behind their rows when they were closed."""
+        if self.rows is None:
+            return []
+        then = {unit: row.evidence for unit, row in self.rows.items() if row.facts}
+        wrong = sorted(unit for unit in evidence_of.keys() | then.keys() if evidence_of.get(unit) != then.get(unit))
+        return [Difference(self.period.text, unit) for unit in wrong]
+
+
+@attrs.define(eq=False)
+class _Tally:
+    """Counts an open part while its facts go by; of a closed month it lists them."""
+
+    part: _Part
+    listing: Listing | None = None  #: of a closed month whose facts are compared with those of its closing
+    cells: dict[str, Cells] = attrs.field(factory=dict)
+
+    def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
+        form, cells, listing = self.part.form, self.cells, self.listing
+        for column, fact in self.part.placed(now):
+            if self.part.rows is None:
+                mine = cells.get(fact.unit)
+                if mine is None:
+                    mine = cells[fact.unit] = Cells.none(form)
+                mine.take(column, fact)
+            elif listing is not None:
+                listing.take(column.key, fact)
+            yield column, fact
+
+
+@attrs.frozen(kw_only=True)
+class Gathered:
+    """A report with the facts behind it."""
+
+    report: Report
+    listing: Listing
+    differences: tuple[Difference, ...]  #: each unit whose facts in a closed month are not those of its closing
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What a report is counted from, or composed of.
+
+    What counts reads: the transaction must still be there.  Memory: the facts of some hundred business keys of one unit, and those
+    that happenings and peaks take of it.
+    """
+
+    form: Form  #: of a closed month: as it was then
+    period: Period
+    members: tuple[str, ...]  #: the unit, then those below it
+    names: Mapping[str, str]  #: of every unit of the province, by code
+    receiver: str = ""  #: what the unit is called that this one reports to; empty when the registry has none
+    closed: Closing | None = None  #: when *period* is a closed month
+    complete: bool = False  #: all of the period is closed: the report does not change any more but by a revision
+    revision: int = 1  #: one more with each revision of a row that it sums up
+    made_at: datetime | None = None  #: when its newest row was made, if it is complete
+    due: Due | None = None  #: when the report must be handed in, where its form says
+    parts: Sequence[_Part] = attrs.field(repr=False)
+    bases: Mapping[str, "Asked"] = attrs.field(
+        factory=dict, repr=False
+    )  #: what a derived form takes its numbers from, by form
+    before: Mapping[str, Mapping[str, Number]] | None = attrs.field(default=None, repr=False)
+    """The numbers of the closed month before the period, by unit, where the form checks that this one goes on from them."""
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """All that its numbers are counted from, in no order: more than is counted, and some of it more than once."""
+        for base in self.bases.values():
+            yield from base.facts
+        for part in self.parts:
+            for histories in part.histories():
+                for history in histories:
+                    yield from history
+
+    @property
+    def unit_is_known(self) -> bool:
+        """Whether the registry holds the unit, or something was counted for it."""
+        return self.members[0] in self.names or self._has_facts
+
+    @property
+    def _has_facts(self) -> bool:
+        if self.bases:
+            return any(base._has_facts for base in self.bases.values())  # noqa: SLF001 - its own kind
+        return any(part.rows for part in self.parts) or next(self.facts, None) is not None
+
+    @property
+    def bare(self) -> "Asked":
+        """What was asked for, without what it is counted from: for whom the transaction is over."""
+        return attrs.evolve(self, parts=(), bases={name: base.bare for name, base in self.bases.items()})
+
+    def count(self, now: datetime) -> Report:
+        """Return the report: what was closed as it was kept, the rest as it is at *now*."""
+        if self.bases:
+            return self._finished(self._derived({name: base.count(now) for name, base in self.bases.items()}, now))
+        return self._finished(self._composed([part.cells(now) for part in self.parts], now))
+
+    @contextmanager
+    def gathered(self, now: datetime, only: Collection[str] | None = None) -> Generator[Gathered]:
+        """Give the report with its evidence, which is on disk until the block ends; of the columns *only* (None: of all)."""
+        with ExitStack() as around:
+            listing = around.enter_context(closing_of(Listing([column.key for column in self.form.columns])))
+
+            def take(column: str, fact: Fact) -> None:
+                if only is None or column in only:
+                    listing.take(column, fact)
+
+            report, wrong = self._gather(now, take, listing if only is None else None)
+            yield Gathered(report=report, listing=listing, differences=tuple(dict.fromkeys(wrong)))
+
+    def _gather(
+        self, now: datetime, take: Callable[[str, Fact], None], listing: Listing | None = None
+    ) -> tuple[Report, list[Difference]]:
+        """Count, *take* each fact with each column that it is behind, and compare closed months with their closings.
+
+        *listing*: where *take* puts all of them.
+        """
+        if self.bases:
+            reports, wrong, takers = dict[str, Report](), list[Difference](), _takers(self)
+            for name, base in self.bases.items():
+
+                def passed_on(column: str, fact: Fact, name: str = name) -> None:
+                    for mine in takers.get((name, column), ()):
+                        take(mine, fact)
+
+                reports[name], found = base._gather(now, passed_on)  # noqa: SLF001 - its own kind
+                wrong += found
+            return self._finished(self._derived(reports, now)), wrong
+        with ExitStack() as around:
+            alone = listing is not None and len(self.parts) == 1
+            tallies = [
+                _Tally(part)
+                if part.rows is None or alone
+                else _Tally(part, around.enter_context(closing_of(Listing([]))))
+                for part in self.parts
+            ]
+            for column, fact in closed.taken([tally.placed(now) for tally in tallies]):
+                take(column.key, fact)
+            wrong = []
+            for tally in tallies:
+                listed = listing if alone else tally.listing
+                wrong += tally.part.differences(listed.rows) if listed is not None else []
+            cells = [tally.cells if tally.part.rows is None else tally.part.cells(now) for tally in tallies]
+            return self._finished(self._composed(cells, now)), wrong
+
+    def _composed(self, cells: Sequence[Mapping[str, Cells]], now: datetime) -> Report:
+        pieces = [Piece(part.period, found) for part, found in zip(self.parts, cells, strict=True)]
+        return closed.compose(self.form, self.period, self.made_at or now, self.members, pieces)
+
+    def _derived(self, reports: Mapping[str, Report], now: datetime) -> Report:
+        rows = {name: _numbers(report) for name, report in reports.items()}
+        taken = {unit: Cells(deriving.taken(self.form, unit, rows)) for unit in self.members}
+        return counting.assemble(self.form, self.period, self.made_at or now, self.members, taken)
+
+    def _finished(self, report: Report) -> Report:
+        if self.before is not None:
+            broken = checks.between(self.form, _numbers(report), self.before)
+            report = attrs.evolve(report, findings=(*report.findings, *broken))
+        return attrs.evolve(report, sections=sections.sort(report, self.names), due=self.due)
+
+    def behind(self, column: str, now: datetime, unit: str | None = None) -> AbstractContextManager["Behind"]:
+        """Give the facts behind the number of *column*, of *unit* alone or in all.  KeyError, at once: no such column."""
+        return self._behind(column, {part.key for part in self.form.parts(column)}, now, unit)
+
+    @contextmanager
+    def _behind(self, column: str, keys: Collection[str], now: datetime, unit: str | None) -> Generator["Behind"]:
+        with self.gathered(now, keys) as found:
+            # of a form's own columns a number is the sum of what is listed; a derived one tells each fact once
+            latest = self.form.column(column).kind is Kind.TIME
+            yield Behind(found, keys, unit, each=not self.bases, latest=latest)
+
+
+@attrs.frozen
+class Behind:
+    """The facts behind a number, on disk."""
+
+    gathered: Gathered
+    _keys: Collection[str]
+    _unit: str | None
+    _each: bool
+    _latest: bool  #: of a time: the latest one alone
+
+    def __len__(self) -> int:
+        many = self.gathered.listing.count(self._keys, self._unit, each=self._each)
+        return min(many, 1) if self._latest else many
+
+    def facts(self, after: Place | None = None) -> Iterator[Fact]:
+        """Yield them, oldest first, from the one *after* on."""
+        found = self.gathered.listing.behind(self._keys, self._unit, None if self._latest else after, each=self._each)
+        if not self._latest:
+            yield from found
+            return
+        for last in deque(found, maxlen=1):
+            if after is None or place(last)[:4] > after[:4]:
+                yield last
+
+
+def ask(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> Asked:
+    """Return what the report *form* of *unit* (its code, or an alias) is counted from for *period*, such as `2026-12`.
+
+    *book*: the province's own (`book.read(config.reports)`); without it, what comes with the hub.  Raises PeriodUnreadable; LookupError when there is no such form for the period.
+    """
+    book = closing.keeping(tx, book or shipped())
+    span = parse(period, book.cuts)
+    code, units = unit_registry.canonical(tx, unit, span.last), unit_registry.units(tx)
+    names = {held.code: held.name for held in units}
+    parent = next((held.parent for held in units if held.code == code), None)
+    members = family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
+    asked = _asked(tx, _Family(members, names, names.get(parent or "", "")), span, form, book.forms)
+    return attrs.evolve(asked, due=book.due(asked.form, asked.period))
+
+
+@attrs.frozen
+class _Family:
+    """The units of a report: the one that reports, and those below it."""
+
+    members: tuple[str, ...]
+    names: Mapping[str, str]
+    receiver: str
+
+
+def _asked(tx: Transaction, units: _Family, span: Period, form: str, known: Sequence[Form]) -> Asked:
+    made = closing.closings(tx, form)
+    this = next((each for each in made if each.period.text == span.text), None)
+    if this is not None:
+        span, chosen = this.period, this.form
+    else:
+        chosen = choose(known, form, span)
+    if chosen.bases:
+        return _derived(chosen, span, {base: _asked(tx, units, span, base, known) for base in chosen.bases})
+    members = units.members
+    parts = _parts(tx, chosen, span, members, made)
+    rows = [row for part in parts for row in (part.rows or {}).values()]
+    complete = all(part.rows is not None for part in parts)
+    times = [row.made_at for row in rows if row.made_at] + [
+        each.closed_at for each in made if _within(each.period, span)
+    ]
+    return Asked(
+        form=chosen,
+        period=span,
+        members=members,
+        names=units.names,
+        receiver=units.receiver,
+        closed=this,
+        complete=complete,
+        revision=1 + sum(row.revision - 1 for row in rows),
+        made_at=max(times) if complete else None,
+        parts=parts,
+        before=_before(tx, chosen, span, members, made),
+    )
+
+
+def beside(tx: Transaction, report: Report, now: datetime, book: Book | None = None) -> list[Report]:
+    """Return the reports of other periods that the charts of *report* show; a period without such a form has none."""
+    found = []
+    for period in charts.wanted(report):
+        try:
+            asked = ask(tx, report.total.unit, period, report.form.id, book)
+        except LookupError:
+            continue
+        found.append(asked.count(now))
+    return found
+
+
+def _derived(form: Form, period: Period, bases: Mapping[str, Asked]) -> Asked:
+    """Return a report that takes its numbers from those of other forms of the same unit and period."""
+    one, *_ = bases.values()
+    complete = all(base.complete for base in bases.values())
+    times = [base.made_at for base in bases.values() if base.made_at]
+    return Asked(
+        form=form,
+        period=period,
+        members=one.members,
+        names=one.names,
+        receiver=one.receiver,
+        complete=complete,
+        revision=1 + sum(base.revision - 1 for base in bases.values()),
+        made_at=max(times) if complete and times else None,
+        parts=(),
+        bases=bases,
+    )
+
+
+def _numbers(report: Report) -> dict[str, Mapping[str, Number]]:
+    return {row.unit: row.numbers for row in report.rows}
+
+
+def _takers(asked: Asked) -> Mapping[tuple[str, str], Sequence[str]]:
+    """Return which columns of a derived form take what is behind a column of a base form, by base form and column."""
+    takers: dict[tuple[str, str], dict[str, None]] = {}
+    for column in asked.form.columns:
+        if column.taken is not None:
+            base, key = column.taken
+            for part in asked.bases[base].form.parts(key):
+                takers.setdefault((base, part.key), {})[column.key] = None
+    return {place: tuple(mine) for place, mine in takers.items()}
+
+
+def _before(
+    tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing]
+) -> Mapping[str, Mapping[str, Number]] | None:
+    """Return the numbers of the closed month that ends where *span* begins; None where nothing is checked against it."""
+    ends = span.first - timedelta(days=1)
+    month = next((each for each in made if each.period.last == ends), None)
+    if month is None or not any(check.before for check in form.checks) or not closed.counts_alike(month.form, form):
+        return None
+    rows = closing.rows_of(tx, month.form, [month.period.text], members)[month.period.text]
+    return {unit: deriving.numbers(month.form, row.cells.sums) for unit, row in rows.items()}
+
+
+def _within(month: Period, span: Period) -> bool:
+    return span.first <= month.first and month.last <= span.last
+
+
+def _parts(
+    tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing]
+) -> tuple[_Part, ...]:
+    """Return what the period consists of, in order: what lies before the first closed month, the closed months, the open rest.
+
+    Where its months were closed by other rules than those of *form*, all of it is counted.
+    """
+    books, ours = closing.books_of(made), [each for each in made if _within(each.period, span)]
+    if not ours or not all(closed.counts_alike(each.form, form) for each in ours):
+        return (_open(tx, form, span, members, books, made),)
+    found: list[_Part] = []
+    first, last = ours[0], ours[-1]
+    if span.first < first.period.first:
+        before = posting.piece(span.first, first.period.first - timedelta(days=1), span.text)
+        found.append(_open(tx, form, before, members, books, made))
+    rows = closing.rows_of(tx, form, [each.period.text for each in ours], members)
+    for each in ours:
+        number = made.index(each)
+        carries = number > 0 and closed.counts_alike(made[number - 1].form, form)
+        known = books if carries else Books(books.months[number : number + 1])
+        windows = posting.windows(form, each.period, known)
+        carrier = made[number - 1].period.text if carries else None
+        kept = rows[each.period.text]
+        found.append(_Part(tx, form, each.period, members, books, windows, carrier, kept))
+    if last.period.last < span.last:
+        rest = posting.piece(last.period.last + timedelta(days=1), span.last, span.text)
+        found.append(_open(tx, form, rest, members, books, made))
+    return tuple(found)
+
+
+def _open(
+    tx: Transaction, form: Form, piece: Period, members: tuple[str, ...], books: Books, made: Sequence[Closing]
+) -> _Part:
+    """Return a part that is counted: from what the last closed month carried, where that lies before it, else from all of the past."""
+    last = made[-1] if made else None
+    if last is None or piece.first <= last.period.last or not closed.counts_alike(last.form, form):
+        return _Part(tx, form, piece, members, books, posting.windows(form, piece, posting.OPEN), None)
+    since = posting.piece(last.period.last + timedelta(days=1), piece.last, piece.text)
+    return _Part(tx, form, piece, members, books, posting.windows(form, since, books), last.period.text)

@@ -1,0 +1,126 @@
+"""`lienthong report --close` and `--periods`: a person closes, counts again, and sees what is closed."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from hub.cli import lienthong
+from hub.config import read
+from hub.domain.model import Fact
+from hub.journal import blobs, duties
+from hub.report.form.period import containing, following, parse
+from hub.store import tables, transactions
+from tests import homes
+
+Type = Callable[..., Result]
+LAST = containing(datetime.now(UTC) - timedelta(days=70))  # over, whatever day it is
+NEXT = following(LAST)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return homes.begin(tmp_path / "tinh")
+
+
+@pytest.fixture
+def typed(home: Path) -> Type:
+    def run(*words: object, lang: str = "en_US.UTF-8") -> Result:
+        return CliRunner(env={"LANG": lang}).invoke(lienthong, ["-c", str(home / "hub.toml"), *map(str, words)])
+
+    return run
+
+
+def put(home: Path, key: str, day: date, at: datetime) -> None:
+    fact = Fact(unit="H55.13", service="dossiers", key=key, milestone="received", at=at, message=f"m{key}", day=day)
+    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    with transactions.writing(engine) as tx:
+        row = {"id": f"m{key}", "partner": "p", "message_id": key, "service": "dossiers", "kind": "k"}
+        more = {"state": "accepted", "received_at": at, "sha256": "0" * 64, "size": 1}
+        tx.execute(sa.insert(tables.message), [row | more])
+        tx.execute(sa.insert(tables.fact), [attrs.asdict(fact)])
+    engine.dispose()
+
+
+def test_a_month_is_closed_once_and_counted_again_when_it_is_closed_again(home: Path, typed: Type):
+    put(home, "1", LAST.first, LAST.start)
+    done = typed("--json", "report", "--close", LAST.text, "--form", "dossiers")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["form"], said["period"], said["fresh"], said["units"]) == ("dossiers", LAST.text, True, 1)
+    assert len(said["sha256"]) == 64
+    again = json.loads(typed("--json", "report", "--close", LAST.text, "--form", "dossiers").stdout)
+    assert (again["fresh"], again["revised"], again["sha256"]) == (False, 0, said["sha256"])
+    put(home, "2", LAST.first, LAST.start)
+    warned = typed("report", "H55.13", LAST.text, "--form", "dossiers", "--facts", "--json")
+    assert "is not what was closed" in warned.stderr
+    told = typed("report", "--close", LAST.text, "--form", "dossiers", "--reason", "found in the log")
+    assert f"dossiers {LAST.text} H55.13: revision 2: received_unstated: 1 → 2" in told.stderr
+    assert "1 rows revised" in told.stdout
+    counted = json.loads(typed("report", "H55", LAST.text, "--form", "dossiers", "--format", "json").stdout)
+    assert counted["total"]["received"] == 2
+
+
+def test_all_forms_are_closed_when_none_is_named_and_listed(home: Path, typed: Type):
+    put(home, "1", LAST.first, LAST.start)
+    closed = [json.loads(line) for line in typed("--json", "report", "--close", LAST.text).stdout.splitlines()]
+    listed = [json.loads(line) for line in typed("--json", "report", "--periods").stdout.splitlines()]
+    assert len(closed) >= 8
+    for form in {row["form"] for row in closed}:
+        rows = [(row["period"], row["state"]) for row in listed if row["form"] == form]
+        assert rows == [(LAST.text, "closed"), (NEXT.text, "open")]
+    shown = typed("report", "--periods", "--form", "dossiers", lang="vi_VN.UTF-8")
+    assert "đóng lúc" in shown.stdout
+
+
+def test_what_cannot_be_closed_is_said_with_what_to_do(home: Path, typed: Type):
+    nothing = typed("report", "--close", LAST.text, "--form", "edoc")
+    assert (nothing.exit_code, "nothing to close yet" in nothing.stderr) == (4, True)
+    put(home, "1", LAST.first, LAST.start)
+    turn = typed("report", "--close", NEXT.text, "--form", "edoc")
+    assert (turn.exit_code, f"lienthong report --close {LAST.text} --form edoc" in turn.stderr) == (1, True)
+    assert typed("report", "--close", LAST.text, "--form", "edoc").exit_code == 0
+    before = typed("report", "--close", "2020-01", "--form", "edoc")
+    assert before.exit_code == 4
+    month = parse(NEXT.text)
+    while month.end < datetime.now(UTC):
+        assert typed("report", "--close", month.text, "--form", "edoc").exit_code == 0
+        month = following(month)
+    early = typed("report", "--close", month.text, "--form", "edoc", lang="vi_VN.UTF-8")
+    assert (early.exit_code, "chưa kết thúc: đóng được từ" in early.stderr) == (1, True)
+    assert typed("report", "--close", "xx").exit_code == 2
+    assert typed("report", "--close", LAST.text, "--form", "xx").exit_code == 2
+    assert typed("report", "H55", "--periods").exit_code == 2
+
+
+def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(home: Path, typed: Type, monkeypatch):
+    put(home, "1", LAST.first, LAST.start)
+    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    owed = Fact(unit="H55.13", service="dossiers", key="2", milestone="received", at=LAST.start, message="m1")
+    with transactions.writing(engine) as tx:
+        duties.record(tx, "m1", LAST.start, "dossiers", duties.pack_facts([owed]))
+    monkeypatch.setattr("hub.cli.journal.PATIENCE", 0.0)
+    report = ("report", "H55.13", LAST.text, "--form", "dossiers")
+    ways = (report, (*report, "--facts"), ("report", "--facts"), ("report", "--close", LAST.text))
+    for words in (*ways, ("evidence", *report[1:3], "--form", "dossiers")):
+        said = typed(*words)
+        assert (said.exit_code, said.stdout) == (69, ""), words
+        assert "facts-outstanding: " in said.stderr
+        assert "1 / 1" in said.stderr
+    assert "kết quả của thông điệp đã nhận đang được ghi" in typed("report", "--facts", lang="vi_VN.UTF-8").stderr
+    with transactions.writing(engine) as tx:
+        octets = b"what m1 says"
+        blobs.keep(tx, name := hashlib.sha256(octets).hexdigest(), octets)
+        tx.execute(sa.update(tables.message).values(sha256=name))
+    whole = typed("db", "verify")
+    assert (whole.exit_code, "1 facts of messages that were taken in are not written yet" in whole.stderr) == (0, True)
+    duties.write_all(engine)
+    engine.dispose()
+    assert len(typed("--json", "report", "--facts").stdout.splitlines()) == 2
+    assert typed("report", "--close", LAST.text, "--form", "dossiers").exit_code == 0

@@ -1,0 +1,124 @@
+"""`lienthong report … --template`, `--declare`, `--reconcile`: a clerk's way, in the words that stand on the screen."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from hub.cli import lienthong
+from hub.config import read
+from hub.domain.model import Fact
+from hub.journal import facts
+from hub.report.form.period import containing
+from hub.store import tables, transactions
+from tests import homes
+from tests.declaring import filled
+
+Type = Callable[..., Result]
+PERIOD = containing(datetime.now(UTC)).text
+OWN = """
+id = "rieng"
+service = "documents"
+title = { vi = "Biểu riêng", en = "Our own" }
+basis = { vi = "QĐ 1", en = "Decision 1" }
+counted = { vi = "văn bản", en = "documents" }
+[[column]]
+key = "gone"
+kind = "flow"
+vi = "Đã gửi"
+en = "Sent"
+milestones = ["sent"]
+[[manual]]
+key = "talks"
+vi = "Cuộc trao đổi"
+en = "Talks"
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub with three documents sent, and a form of its own."""
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
+    (home / "bieu").mkdir()
+    (home / "bieu/rieng.toml").write_text(OWN, "utf-8")
+    config = home / "hub.toml"
+    config.write_text(config.read_text("utf-8") + '\n[reports]\nforms = "bieu"\n', "utf-8")
+    engine, now = transactions.open_journal(read(config).database_url, pooled=False), datetime.now(UTC)
+    with transactions.writing(engine) as tx:
+        for unit, number in (("H55.13", "1"), ("H55.13", "2"), ("H55.13.1", "3")):
+            message = {"id": f"m{number}", "partner": "sotttt", "message_id": number, "received_at": now}
+            message |= {"service": "documents", "kind": "document", "state": "accepted", "sha256": "0" * 64, "size": 1}
+            tx.execute(sa.insert(tables.message), message)
+            facts.write(
+                tx, [Fact(unit=unit, service="documents", key=number, milestone="sent", at=now, message=f"m{number}")]
+            )
+    engine.dispose()
+    return home
+
+
+@pytest.fixture(scope="module")
+def typed(home: Path) -> Type:
+    """Types a command, in Vietnamese, for that hub."""
+
+    def run(*words: object) -> Result:
+        return CliRunner(env={"LANG": "vi_VN.UTF-8"}).invoke(
+            lienthong, ["-c", str(home / "hub.toml"), *map(str, words)]
+        )
+
+    return run
+
+
+def test_a_clerk_takes_the_template_fills_it_in_and_sees_where_it_differs(typed: Type, tmp_path: Path) -> None:
+    book, asked = tmp_path / "mau.xlsx", ("report", "H55.13", PERIOD, "--form", "edoc")
+    assert typed(*asked, "--reconcile").exit_code == 4, "nothing is declared yet"
+    assert typed(*asked, "--template", "-o", book).exit_code == 0
+    figures = {("H55.13", "sent_inside"): 5, ("H55.13.1", "sent_inside"): 1, ("H55.13", "recalls"): 2}
+    book.write_bytes(filled(book.read_bytes(), figures, [("by:", "Lan"), ("note:", "đã rà soát\x9b2J")]))
+    assert typed(*asked, "--declare", book).exit_code == 0
+
+    shown = typed(*asked, "--reconcile")
+    assert shown.exit_code == 0
+    first, second, third = shown.stdout.splitlines()[1:4]
+    assert first.split()[:4] == ["chênh", "lệch", "H55.13", "sent_inside"]
+    assert "+3" in first
+    assert "các mã: --reconcile --json" in first, "its list is not that of the unit with those below it"
+    assert second.split()[:6] == ["không", "có", "căn", "cứ", "H55.13", "recalls"]
+    assert third.split()[:4] == ["bằng", "nhau", "H55.13.1", "sent_inside"]
+    assert "đã rà soát\ufffd2J" in shown.stderr, "which would clear the screen"
+    assert "người khai Lan" in shown.stderr
+    rows = [json.loads(line) for line in typed(*asked, "--reconcile", "--json").stdout.splitlines()]
+    assert [(row["difference"], row["messages"]) for row in rows] == [(3, ["m1", "m2"]), (2, []), (0, [])]
+
+
+def test_what_is_wrong_in_the_workbook_is_told_by_cell_and_nothing_is_written(typed: Type, tmp_path: Path) -> None:
+    book, asked = tmp_path / "mau.xlsx", ("report", "H55.1", PERIOD, "--form", "edoc")
+    assert typed(*asked, "--template", "-o", book).exit_code == 0
+    book.write_bytes(filled(book.read_bytes(), {("H55.1", "recalls"): "ba", ("H55.1", "updates"): 1.5}))
+    refused = typed(*asked, "--declare", book)
+    assert refused.exit_code == 1
+    assert len([line for line in refused.stderr.splitlines() if line.startswith("Báo cáo!")]) == 2
+    assert "hãy nhập số nguyên" in refused.stderr
+    assert typed(*asked, "--reconcile").exit_code == 4
+    assert typed("report", "H55.13", PERIOD, "--declare", book).exit_code == 1, "it is another unit's"
+
+
+def test_a_form_of_the_provinces_own_is_declared_with_its_manual_lines(typed: Type, tmp_path: Path) -> None:
+    book, asked = tmp_path / "mau.xlsx", ("report", "H55.13", PERIOD, "--form", "rieng")
+    assert typed(*asked, "--template", "-o", book).exit_code == 0
+    book.write_bytes(filled(book.read_bytes(), {("H55.13", "gone"): 2, ("H55.13", "talks"): 4}))
+    assert typed(*asked, "--declare", book).exit_code == 0
+    shown = typed(*asked, "--reconcile").stdout
+    assert "bằng nhau" in shown
+    assert "tự khai" in shown
+    assert "Cuộc trao đổi" in shown
+
+
+def test_one_of_the_three_at_a_time_and_the_template_needs_a_file(typed: Type, tmp_path: Path) -> None:
+    assert typed("report", "H55.13", PERIOD, "--template", "--reconcile").exit_code == 2
+    assert typed("report", "H55.13", PERIOD, "--template").exit_code == 2
+    assert typed("report", "nobody", PERIOD, "--template", "-o", tmp_path / "x.xlsx").exit_code == 4
+    assert typed("report", "H55.13", "thang 11", "--reconcile").exit_code == 2

@@ -1,0 +1,114 @@
+"""`lienthong report`: one count, written in every format; what a terminal is not shown; what the hub vouches for."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+from lxml import etree
+
+from hub.cli import lienthong
+from hub.config import read
+from hub.domain.model import Fact
+from hub.journal import facts as journal_facts
+from hub.report.counting.evidence import MEMBERS
+from hub.report.form.period import containing
+from hub.security.wss_verify import unseal
+from hub.store import tables, transactions
+from tests import homes
+from tests.readback import R, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml
+
+Type = Callable[..., Result]
+PERIOD = containing(datetime.now(UTC)).text
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub whose ledger has a few facts."""
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
+    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    now = datetime.now(UTC)
+    with transactions.writing(engine) as tx:
+        for code in ("H55", "H55.13", "H55.13.1"):
+            message = {"id": f"m {code}", "partner": "sotttt", "message_id": f"sent by {code}", "received_at": now}
+            message |= {"service": "documents", "kind": "document", "state": "accepted", "sha256": "0" * 64, "size": 1}
+            tx.execute(sa.insert(tables.message), message)
+            fact = Fact(unit=code, service="documents", key="1", milestone="sent", at=now, message=f"m {code}")
+            journal_facts.write(tx, [fact])
+    engine.dispose()
+    return home
+
+
+@pytest.fixture(scope="module")
+def typed(home: Path) -> Type:
+    """Types a command, in Vietnamese, for that hub."""
+
+    def run(*words: object) -> Result:
+        return CliRunner(env={"LANG": "vi_VN.UTF-8"}).invoke(
+            lienthong, ["-c", str(home / "hub.toml"), *map(str, words)]
+        )
+
+    return run
+
+
+def test_every_format_has_the_same_cells(typed: Type, tmp_path: Path) -> None:
+    read_back = []
+    readers: dict[str, Callable[[bytes], Any]] = {
+        "csv": from_csv,
+        "html": lambda content: from_html(content.decode()),
+        "json": lambda content: from_json(content.decode()),
+        "xlsx": from_xlsx,
+        "xml": from_xml,
+    }
+    for kind, reader in readers.items():
+        done = typed("report", "H55", PERIOD, "--format", kind, "-o", tmp_path / f"r.{kind}")
+        assert done.exit_code == 0, done.output
+        read_back.append(reader((tmp_path / f"r.{kind}").read_bytes()))
+    assert all(each == read_back[0] for each in read_back)
+    assert read_back[0][0][1]["sent"] == 3
+    typed("report", "H55", PERIOD, "--format", "pdf", "-o", tmp_path / "r.pdf")
+    printed = from_pdf((tmp_path / "r.pdf").read_bytes())
+    assert [(unit, cells["sent"]) for unit, cells in printed] == [(unit, cells["sent"]) for unit, cells in read_back[0]]
+
+
+def test_charts_come_when_asked_for_and_only_where_there_is_room(typed: Type) -> None:
+    plain = typed("report", "H55", PERIOD, "--format", "html").stdout
+    charted = typed("report", "H55", PERIOD, "--form", "edoc", "--format", "html", "--charts")
+    assert charted.exit_code == 0, charted.output
+    assert "<svg" not in plain
+    assert from_html(charted.stdout) == from_html(plain), "the numbers are the same"
+    refused = typed("report", "H55", PERIOD, "--format", "csv", "--charts")
+    assert refused.exit_code == 2
+    assert "biểu đồ" in refused.output
+
+
+def test_the_xml_carries_the_hubs_seal_and_the_hash_of_what_facts_prints(typed: Type, home: Path) -> None:
+    content = typed("report", "H55", PERIOD, "--format", "xml").stdout_bytes
+    unseal(content, read(home / "hub.toml").anchors, datetime.now(UTC))
+    root: Any = etree.fromstring(content)
+    facts = [json.loads(line) for line in typed("report", "H55", PERIOD, "--facts", "--json").stdout.splitlines()]
+
+    def hashed(said: list[list[object]]) -> str:
+        text = "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in said)
+        return sha256(text.encode()).hexdigest()
+
+    units = sorted({each["unit"] for each in facts})
+    rows = {unit: [[each[key] for key in MEMBERS] for each in facts if each["unit"] == unit] for unit in units}
+    assert {each["message_id"] for each in facts} == {"sent by H55", "sent by H55.13", "sent by H55.13.1"}
+    assert root.find(f"{R}Evidence").get("facts") == str(len(facts)) == "3"
+    assert root.findtext(f"{R}Evidence") == hashed([[unit, hashed(rows[unit])] for unit in units])
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "xml"])
+def test_a_terminal_is_not_shown_what_belongs_in_a_file(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("hub.cli.report.report._shows", lambda: True)
+    done = typed("report", "H55", PERIOD, "--format", kind)
+    assert done.exit_code == 2
+    assert "-o" in done.output

@@ -1,0 +1,157 @@
+"""A clerk at the command line: the report out, signed with a tool of their own, back in, on its way; and what the screen says when it is not right."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hub.cli import lienthong
+from hub.security.certificates import Identity
+from tests import homes
+from tests import pki as people
+from tests.officials import by_signxml, by_xmlsec
+from tests.pki import authority
+
+Type = Callable[..., Result]
+NOW = datetime.now(UTC)  # the command line reads the real clock
+PERIOD = f"{NOW.year - 1}-10"
+CA = authority("Persons of today", NOW)
+AN, BINH = CA.issue("An"), CA.issue("Bình")
+GOV = """adapter = "govreport"
+receive = "push"
+services = ["reports"]
+units = ["*"]
+url = "http://127.0.0.1:9"
+[policy]
+transport = "plain"
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub with officials, and a partner that takes reports."""
+    home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
+    (home / "partners/baocao.toml").write_text(GOV)
+    folder = home / "officials"
+    folder.mkdir()
+    (folder / "ca.crt").write_bytes(people.pem(CA.certificate))
+    for code, identity, unit in (("an", AN, "H55.13"), ("binh", BINH, "H55.14")):
+        (folder / f"{code}.crt").write_bytes(people.pem(identity.certificate))
+        (folder / f"{code}.toml").write_text(
+            f'name = "{code}"\ncertificates = ["officials/{code}.crt"]\nunits = ["{unit}"]\n'
+        )
+    with (home / "hub.toml").open("a") as file:
+        file.write('\n[officials]\nanchors = ["officials/ca.crt"]\n')
+    return home
+
+
+@pytest.fixture
+def typed(home: Path) -> Type:
+    """Types a command, in Vietnamese, for that hub."""
+
+    def run(*words: object, lang: str = "vi_VN.UTF-8") -> Result:
+        return CliRunner(env={"LANG": lang}).invoke(lienthong, ["-c", str(home / "hub.toml"), *map(str, words)])
+
+    return run
+
+
+def signed(
+    typed: Type, place: Path, form: str, identity: Identity = AN, tool: Callable[..., bytes] = by_xmlsec
+) -> Path:
+    """Get the report, sign it, and return the file."""
+    given = typed("report", "H55.13", PERIOD, "--form", form, "--format", "xml")
+    assert given.exit_code == 0, given.output
+    file = place / "signed.xml"
+    file.write_bytes(tool(given.stdout_bytes, identity, datetime.now(UTC)))
+    return file
+
+
+def state(typed: Type, form: str) -> list[dict[str, object]]:
+    done = typed("report", "H55.13", PERIOD, "--form", form, "--state", "--json")
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_from_the_first_look_to_the_government_s_door(typed: Type, tmp_path: Path) -> None:
+    (before,) = state(typed, "edoc")
+    assert (before["state"], before["revision"]) == ("open", None)
+    first, again = (typed("report", "H55.13", PERIOD, "--format", "xml").stdout_bytes for _ in range(2))
+    assert first == again
+    early = typed("report", "H55.13", PERIOD, "--submit", "baocao")
+    assert (early.exit_code, "chưa được ký" in early.stderr) == (1, True)
+    file = signed(typed, tmp_path, "edoc", tool=by_signxml)
+    done = typed("report", "H55.13", PERIOD, "--signed", file, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["official"], told["revision"], told["fresh"]) == ("an", 1, True)
+    assert json.loads(typed("report", "H55.13", PERIOD, "--signed", file, "--json").stdout)["fresh"] is False
+    gone = json.loads(typed("report", "H55.13", PERIOD, "--submit", "baocao", "--json").stdout)
+    assert gone["message"] == told["message"]
+    (after,) = state(typed, "edoc")
+    assert after["state"] == "submitted"
+    page = typed("report", "H55.13", PERIOD, "--state").stdout
+    assert all(word in page for word in ("đã nộp", "CN=An", "baocao"))
+    shown = typed("show", told["message"], "--raw").stdout_bytes
+    assert shown == file.read_bytes(), "the very octets that were signed"
+
+
+def test_the_wrong_person_is_told_what_to_do_in_both_languages(typed: Type, tmp_path: Path) -> None:
+    file = signed(typed, tmp_path, "mail", BINH)
+    done = typed("report", "H55.13", PERIOD, "--form", "mail", "--signed", file)
+    assert (done.exit_code, "official-not-for-unit" in done.stderr) == (1, True)
+    assert "hãy để đúng người ký" in done.stderr
+    english = typed("report", "H55.13", PERIOD, "--form", "mail", "--signed", file, lang="en_GB.UTF-8")
+    assert "let the right person sign" in english.stderr
+    (said,) = (
+        json.loads(line)
+        for line in typed("report", "H55.13", PERIOD, "--form", "mail", "--signed", file, "--json").stdout.splitlines()
+    )
+    assert said["code"] == "official-not-for-unit"
+    (standing,) = state(typed, "mail")
+    assert standing["state"] == "closed"
+    trace = typed("trace", standing["message"], "--json").stdout
+    assert trace.count("report-signature-refused") == 3
+
+
+def test_what_was_never_given_out_cannot_come_back(typed: Type, tmp_path: Path) -> None:
+    file = tmp_path / "any.xml"
+    file.write_bytes(b"<Report/>")
+    done = typed("report", "H55.13", PERIOD, "--form", "meetings", "--signed", file)
+    assert (done.exit_code, "report-not-closed" in done.stderr) == (1, True)
+
+
+def test_a_period_that_runs_is_shown_and_not_kept(typed: Type) -> None:
+    running = f"{NOW.year + 1}-10"
+    first = typed("report", "H55.13", running, "--form", "mail", "--format", "xml")
+    assert first.exit_code == 0
+    assert b"revision" not in first.stdout_bytes
+    done = typed("report", "H55.13", running, "--form", "mail", "--state", "--json")
+    assert json.loads(done.stdout)["state"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("H55.99", PERIOD, "--state"), 4),
+        (("H55.13", "khi nào", "--state"), 2),
+        (("H55.13", PERIOD, "--form", "none", "--state"), 2),
+        (("H55.13", PERIOD, "--state", "--submit", "baocao"), 2),
+        (("H55.13", PERIOD, "--signed", "/none/there"), 2),
+        (("--state",), 2),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_its_own_code(typed: Type, words: tuple[object, ...], code: int) -> None:
+    assert typed("report", *words).exit_code == code
+
+
+def test_a_certificate_that_signs_nothing_is_told_by_check_and_stops_nobody(typed: Type, home: Path) -> None:
+    old = CA.issue("Cũ", ends=NOW - timedelta(minutes=1))
+    (home / "officials/cu.crt").write_bytes(people.pem(old.certificate))
+    (home / "officials/cu.toml").write_text('name = "Cũ"\ncertificates = ["officials/cu.crt"]\nunits = ["H55.13"]\n')
+    done = typed("check")
+    assert "officials/cu.toml: certificates" in done.stderr
+    assert "certificate-expired" in done.stderr
+    assert done.exit_code == 0

@@ -1,0 +1,72 @@
+"""`lienthong users`: who may sign in, told by exit codes; a password never stands in an argument."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from hub.cli import lienthong
+from hub.config import read
+from hub.console import passwords, users
+from hub.store import transactions
+from tests import homes
+
+WORD = "một mật khẩu dài"
+
+
+@pytest.fixture
+def home(tmp_path):
+    return homes.begin(tmp_path / "tinh")
+
+
+@pytest.fixture
+def typed(home, tmp_path):
+    (tmp_path / "word").write_text(f"{WORD}\n", "utf-8")
+    (tmp_path / "short").write_text("ngắn\n", "utf-8")
+
+    def run(*words, code=0):
+        told = ["-c", str(home / "hub.toml"), "users", *words]
+        told = [str(tmp_path / word[1:]) if word.startswith("@") else word for word in told]
+        ran = CliRunner(env={"LANG": "C.UTF-8"}).invoke(lienthong, told)
+        assert ran.exit_code == code, ran.output
+        return [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+
+    return run
+
+
+def kept(home, name):
+    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    with transactions.reading(engine) as tx:
+        found = users.password(tx, name)
+    engine.dispose()
+    return found
+
+
+def test_a_user_is_added_listed_given_another_password_and_removed(home, typed):
+    (said,) = typed("add", "An", "--role", "clerk", "--unit", "H55.13", "--password-file", "@word", "--json")
+    assert (said["name"], said["role"], said["units"]) == ("an", "clerk", ["H55.13"])
+    first = kept(home, "an")
+    assert WORD not in first
+    assert passwords.matches(WORD, first)
+    typed("add", "an", "--role", "operator", "--password-file", "@word", code=1)
+    assert [each["name"] for each in typed("list", "--json")] == ["an"]
+    typed("password", "an", "--password-file", "@word")
+    assert kept(home, "an") != first, "with another salt"
+    assert typed("sessions", "--json") == []
+    assert typed("sessions", "an", "--end", "--json") == [{"name": "an", "ended": 0}]
+    typed("remove", "an")
+    assert typed("list", "--json") == []
+
+
+def test_what_does_not_fit_is_told_by_the_exit_code(typed):
+    typed("add", "an", "--role", "reader", "--password-file", "@word", code=2)
+    typed("add", "an", "--role", "king", "--unit", "H55", "--password-file", "@word", code=2)
+    typed("add", "a b", "--role", "reader", "--unit", "H55", "--password-file", "@word", code=2)
+    typed("add", "an", "--role", "reader", "--unit", "H55", code=2)  # no terminal to ask on
+    typed("add", "an", "--role", "reader", "--unit", "H55.99", "--password-file", "@word", code=4)
+    typed("add", "an", "--role", "reader", "--unit", "H55", "--password-file", "@short", code=1)
+    typed("password", "an", "--password-file", "@word", code=4)
+    typed("remove", "an", code=4)
+    typed("sessions", "an", code=4)
+    typed("sessions", "--end", code=2)
+    assert typed("list", "--json") == []

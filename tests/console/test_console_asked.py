@@ -1,0 +1,122 @@
+"""What a browser asks of the console: addresses, languages, passwords, each read in one way only."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.console import edge, layout, passwords
+from hub.console.asked import Refused, own_place
+from hub.console.users import NameUnfit, named
+from hub.domain.translations import folded
+
+
+@given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))
+def test_an_address_leads_back_to_what_it_was_made_of(pieces):
+    assert edge._pieces(layout.path(*pieces).encode("ascii")) == tuple(pieces)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "reports", "//", "//evil.example", "/a//b", "/a/", "/.", "/..", "/a/../b", "/%2e%2e", "/a/%2E%2e/b"),
+        *("/%00", "/a%0d%0aSet-Cookie:x", "/%ff", "/%c0%ae%c0%ae", "/" + "a" * 5000, "*", "/%E2%80%AE", "https://x/"),
+    ],
+)
+def test_a_path_with_a_trick_in_it_names_nothing(path):
+    with pytest.raises(Refused) as refused:
+        edge._pieces(path.encode())
+    assert refused.value.status == 404
+
+
+def test_a_piece_is_decoded_once():
+    assert edge._pieces(b"/%252e%252e/a%2Fb") == ("%2e%2e", "a/b")
+
+
+@pytest.mark.parametrize("query", ["a=%ff", "é=1", "&".join(f"a{n}=1" for n in range(40))])
+def test_a_query_that_is_no_text_or_too_long_is_refused(query):
+    with pytest.raises(Refused):
+        edge._pairs(query.encode())
+
+
+def test_of_a_name_that_comes_twice_the_first_counts():
+    assert edge._pairs(b"proof=1&proof=2&x=&y") == {"proof": "1", "x": "", "y": ""}
+
+
+@given(st.text())
+def test_who_signed_in_stays_on_this_host(text):
+    place = own_place(text)
+    assert place.startswith("/")
+    assert not re.match(r"/[/\\]", place)
+    assert place in {text, "/"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "accepted", "language"),
+    [
+        (None, None, "", "vi"),
+        (None, None, "fr", "vi"),
+        (None, None, "en", "en"),
+        (None, None, "en-US,en;q=0.9", "en"),
+        (None, None, "vi-VN,vi;q=0.9,en;q=0.8", "vi"),
+        (None, None, "en,vi", "vi"),
+        (None, None, "en;q=x,vi", "vi"),
+        ("en", "vi", "vi", "en"),
+        (None, "en", "vi", "en"),
+        ("fr", "x", "en", "en"),
+    ],
+)
+def test_the_language_is_the_one_asked_for_then_the_one_kept_then_the_browsers(asked, kept, accepted, language):
+    assert layout.language(asked, kept, accepted) == language
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.binary(min_size=16, max_size=16))
+def test_a_hash_is_matched_by_its_password_and_no_other(password, other, salt):
+    kept = passwords.hashed(password, salt, passwords.Cost(n=2))
+    assert passwords.matches(password, kept)
+    assert kept.startswith("scrypt$2$8$3$")
+    same = passwords.hashed(other, salt, passwords.Cost(n=2)) == kept
+    assert passwords.matches(other, kept) is same
+
+
+def test_a_hash_keeps_the_parameters_it_was_made_with():
+    kept = passwords.hashed("x", b"0" * 16, passwords.Cost(n=3, r=1, p=1))
+    assert kept.split("$")[:4] == ["scrypt", "3", "1", "1"]
+    assert passwords.matches("x", kept)
+
+
+def test_the_hash_of_nobody_costs_what_the_others_cost_and_matches_nothing():
+    assert passwords.NOBODY.split("$")[:4] == passwords.hashed("x" * 12, b"0" * 16).split("$")[:4]
+    assert not passwords.matches("", passwords.NOBODY)
+
+
+@pytest.mark.parametrize("password", ["", "short", "a" * 12, "a" * 300, "nguyenvanan2", "NGUYENVANAN2"])
+def test_a_password_that_will_not_do(password):
+    with pytest.raises(passwords.Unfit):
+        passwords.check(password, "nguyenvanan2")
+
+
+def test_a_password_that_will_do():
+    passwords.check("mười hai ký tự", "an")
+
+
+@pytest.mark.parametrize("name", ["", ".an", "a b", "a/b", "á", "a" * 65, "a\n", "a\x00"])
+def test_what_is_no_name_of_a_user(name):
+    if name == "a\n":
+        assert named(name) == "a"
+        return
+    with pytest.raises(NameUnfit):
+        named(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Sở Nội vụ", "so noi vu"),
+        ("ĐÀ  LẠT", "da lat"),
+        ("Ủy ban nhân dân xã Ea H'Đing", "uy ban nhan dan xa ea h'ding"),
+    ],
+)
+def test_text_without_its_diacritics(text, plain):
+    assert folded(text) == plain

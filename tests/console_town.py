@@ -1,0 +1,168 @@
+"""A console without a port: its pages over a journal, a clock that a test turns, and browsers that keep cookies.
+
+Knows what a browser does with a form and a cookie; what comes over a real port is tests/process/test_console_port.py's.
+"""
+
+import json
+import re
+from datetime import timedelta
+from html import unescape
+from itertools import count
+from types import SimpleNamespace
+from typing import Any, cast
+
+import attrs
+import sqlalchemy as sa
+from twisted.internet.defer import Deferred
+
+from hub.config.officials import Officials
+from hub.config.reports import Reports
+from hub.console import edge, passwords, users
+from hub.console.asked import Answer, Asked
+from hub.console.pages import Pages
+from hub.console.users import Role, User
+from hub.journal import messages, unit_registry
+from hub.runtime.thread_pool import at_once
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from hub.store.tables import event
+from hub.units.province import Province
+from tests import pki
+from tests.province import NOW, ROUTES, UNITS, document, entry
+
+PASSWORD = "mật khẩu thật dài"
+HOST = "hub.tinh.gov.vn:8444"
+CHEAP = passwords.Cost(n=4)  # nobody guesses here
+#: A hash of no password that is soon compared.
+NOBODY = passwords.hashed("", b"0" * 16, CHEAP)
+
+
+class Town:
+    """A journal with some units and documents, and the console's pages."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine, self.now, self.reports = engine, NOW, Reports()
+        self.officials: Officials | None = None
+        self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
+        self._words = count(1)
+        with transactions.writing(engine) as tx:
+            unit_registry.put(tx, UNITS)
+
+    async def facts(self, _services: object) -> None:
+        """Wait for nothing: what is taken in here has its facts at once."""
+
+    def pages(self) -> Pages:
+        """Return the pages as a node has them; each call is another node."""
+        config = SimpleNamespace(
+            name="Tỉnh",
+            identity=pki.partner("hub"),
+            partners={},
+            province="H55",
+            reports=self.reports,
+            officials=self.officials,
+        )
+        province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
+        database = InlineDatabase(self.engine)
+        words = (database, at_once, lambda: province, lambda: self.now, self._word, lambda: b"0" * 16)
+        return Pages(*words, self._checks, self.facts)
+
+    async def _checks(self) -> dict[str, tuple[str, str]]:
+        return dict(self.checks)
+
+    def _word(self) -> str:
+        return f"{next(self._words):A>43}"
+
+    def add(self, name: str, *units: str, role: Role = Role.READER, password: str = PASSWORD) -> None:
+        """Add a user."""
+        user = User(name=name, role=role, units=units, added_at=self.now, changed_at=self.now)
+        with transactions.writing(self.engine) as tx:
+            assert users.add(tx, user, passwords.hashed(password, b"1" * 16, CHEAP), by="test", now=self.now)
+
+    def take(self, number: int, sender: str = "H55.13", *recipients: str, **fields: Any) -> str:
+        """Journal a document of *sender*; return the hub's id of it."""
+        subject = fields.pop("subject", "V/v kết nối")
+        packet = attrs.evolve(document(sender, *recipients, document_id=f"D{number}"), subject=subject)
+        made = entry(packet, number, at=fields.pop("at", self.now), **fields)
+        with transactions.writing(self.engine) as tx:
+            messages.take(tx, made, ROUTES)
+        return made.id
+
+    def told(self, *names: str) -> list[dict[str, Any]]:
+        """Return the events with these names, in order."""
+        with transactions.reading(self.engine) as tx:
+            found = [json.loads(text) for text in tx.scalars(sa.select(event.c.text).order_by(event.c.serial))]
+        return [each for each in found if each["event"] in names]
+
+    def wait(self, **time: float) -> None:
+        """Let time go by."""
+        self.now += timedelta(**time)
+
+
+class Browser:
+    """One browser: it keeps cookies, and says where a form was sent from."""
+
+    def __init__(self, town: Town, address: str = "10.0.0.1", languages: str = "vi-VN,vi;q=0.9") -> None:
+        self.town, self.address, self.languages = town, address, languages
+        self.pages = town.pages()
+        self.cookies: dict[str, str] = {}
+        self.page = ""
+
+    def get(self, place: str, **said: Any) -> Answer:
+        """Open a page; `self.page` is its text."""
+        path, _, query = place.partition("?")
+        asked = self._asked(path=edge._pieces(path.encode()), query=edge._pairs(query.encode()), **said)
+        return self._answer(asked)
+
+    def post(self, place: str, *, proof: str | None = None, **form: Any) -> Answer:
+        """Send the form of the page that is open, as a browser would; *proof* in place of its own."""
+        return self._answer(self.form(place, proof=proof, **form))
+
+    def form(self, place: str, *, proof: str | None = None, **form: Any) -> Asked:
+        """Return what `post` sends."""
+        said: dict[str, Any] = {name: form.pop(name) for name in ("origin", "site", "host") if name in form}
+        form |= {"proof": self.proof if proof is None else proof}
+        said["file"] = form.pop("file", None)
+        said = {"origin": f"https://{HOST}", "site": "same-origin"} | said
+        return self._asked(method="POST", path=edge._pieces(place.encode()), form=form, **said)
+
+    @property
+    def proof(self) -> str:
+        """What the forms of the open page carry."""
+        found = re.search(r'name="proof" value="([^"]*)"', self.page)
+        return found[1] if found else ""
+
+    def links(self) -> list[str]:
+        """Return where the open page leads to."""
+        return [unescape(each) for each in re.findall(r'href="([^"]*)"', self.page)]
+
+    def sign_in(self, name: str, password: str = PASSWORD, following: str = "/") -> Answer:
+        """Sign in."""
+        self.get(following)
+        return self.post("/sign-in", name=name, password=password, next=following)
+
+    def _asked(self, **said: Any) -> Asked:
+        around = {"host": HOST, "languages": self.languages, "address": self.address, "cookies": dict(self.cookies)}
+        return Asked(**(around | said))
+
+    def _answer(self, asked: Asked) -> Answer:
+        answer: Answer = done(self.pages.answer(asked))
+        for each in answer.cookies:
+            name, _, rest = each.partition("=")
+            value, *words = rest.split("; ")
+            assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(words), "as each cookie must be"
+            if "Max-Age=0" in words:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+        self.page = answer.content.decode("utf-8", "replace")
+        return answer
+
+
+def done(coroutine: Any) -> Any:
+    """Return what *coroutine* returns; under these databases it is there at once."""
+    found: list[Any] = []
+    failures: list[Any] = []
+    _ = Deferred.fromCoroutine(coroutine).addCallbacks(found.append, failures.append)
+    if failures:
+        failures[0].raiseException()
+    return found[0]

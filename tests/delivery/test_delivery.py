@@ -1,0 +1,155 @@
+"""Delivery as an operator sees it: retries until the partner returns, one slow partner, dead letters, stops and crashes."""
+
+import json
+
+import pytest
+
+import adapters
+from hub.delivery.push_service import DRAIN
+from hub.domain.model import Reply, State
+from hub.partner.adapter_settings import Terms
+from hub.runtime.http_client import Unreachable
+from tests import pki
+from tests.outgoing import POLICY, Broken
+
+CONCURRENCY = POLICY.concurrency
+
+
+def test_what_is_accepted_is_delivered_at_once(desk):
+    desk.start()
+    message = desk.take(1, "H55.01")
+    assert desk.got == [("vpub", b"packet 1")]
+    assert desk.states(message) == {"H55.01": (State.DELIVERED, 1)}
+
+
+def test_with_a_partner_down_its_deliveries_wait_and_everyone_elses_go_on(desk):
+    desk.start()
+    desk.up["vpub"] = False
+    first = desk.take(1, "H55.01", "G22")
+    desk.pass_time(10)
+    assert desk.states(first)["H55.01"][0] is State.WAITING
+    assert desk.states(first)["G22"] == (State.DELIVERED, 1)
+    desk.up["vpub"] = True
+    desk.pass_time(10)
+    assert desk.states(first)["H55.01"][0] is State.DELIVERED
+
+
+def test_retries_space_out_to_the_cap(desk):
+    desk.start()
+    desk.up["vpub"] = False
+    message = desk.take(1, "H55.01")
+    counts = []
+    for _ in range(4):
+        desk.pass_time(5)
+        counts.append(desk.states(message)["H55.01"][1])
+    assert counts == [3, 4, 5, 6], "at 0, 1.5, 4, 8.5, 13 seconds; then the breaker is open until 19"
+
+
+def test_past_its_policy_a_delivery_is_a_dead_letter_and_stays_one(desk):
+    desk.start()
+    desk.up["vpub"] = False
+    message = desk.take(1, "H55.01")
+    desk.pass_time(130)
+    state, attempts = desk.states(message)["H55.01"]
+    assert state is State.DEAD
+    desk.up["vpub"] = True
+    desk.pass_time(600)
+    assert desk.states(message)["H55.01"] == (State.DEAD, attempts)
+    assert desk.got == []
+
+
+def test_a_partner_that_hangs_holds_only_its_own_few_places(desk):
+    desk.start()
+    desk.up["vpub"] = "hangs"
+    hanging = [desk.take(number, "H55.01") for number in range(1, CONCURRENCY + 3)]
+    quick = desk.take(99, "G22")
+    assert len(desk.waiting) == CONCURRENCY
+    assert desk.states(quick)["G22"][0] is State.DELIVERED
+    assert [desk.states(message)["H55.01"][0] for message in hanging].count(State.SENDING) == CONCURRENCY
+
+
+def test_a_conversation_that_outlasts_its_lease_counts_and_is_tried_again(desk):
+    desk.start()
+    desk.up["vpub"] = "hangs"
+    message = desk.take(1, "H55.01")
+    desk.pass_time(POLICY.timeout.total_seconds() * 3 + 1)
+    state, attempts = desk.states(message)["H55.01"]
+    assert (state, attempts) == (State.WAITING, 1)
+    desk.up["vpub"] = True
+    desk.pass_time(5)
+    assert desk.states(message)["H55.01"] == (State.DELIVERED, 2)
+
+
+def test_a_stop_waits_for_what_is_under_way(desk):
+    desk.start()
+    desk.up["vpub"] = "hangs"
+    message = desk.take(1, "H55.01")
+    stopped = desk.service.stopService()
+    desk.clock.advance(1)
+    assert not stopped.called
+    desk.answer()
+    assert stopped.called
+    assert desk.states(message)["H55.01"] == (State.DELIVERED, 1)
+
+
+def test_a_stop_that_waited_long_enough_gives_back_what_is_under_way_uncounted(desk):
+    desk.start()
+    desk.up["vpub"] = "hangs"
+    message = desk.take(1, "H55.01")
+    stopped = desk.service.stopService()
+    desk.clock.advance(DRAIN)
+    assert stopped.called
+    assert desk.states(message)["H55.01"] == (State.WAITING, 0)
+
+
+def test_what_a_crash_left_under_way_is_sent_again_uncounted(desk):
+    desk.start()
+    desk.up["vpub"] = "hangs"
+    message = desk.take(1, "H55.01")
+    dead = desk.service
+    dead.running = 0  # ...SIGKILL: nothing more happens there...
+    desk.up["vpub"] = True
+    desk.start("another process")
+    assert desk.states(message)["H55.01"] == (State.DELIVERED, 1)
+    assert desk.got == [("vpub", b"packet 1")]
+
+
+def test_an_adapters_bug_keeps_nobody_elses_message_waiting(desk, capsys):
+    desk.adapters["vpub"] = Broken()
+    desk.start()
+    message = desk.take(1, "H55.01", "G22")
+    assert desk.states(message)["G22"][0] is State.DELIVERED
+    assert desk.states(message)["H55.01"][0] is State.WAITING
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_a_lost_answer_leads_to_a_repetition_with_the_same_bytes(desk):
+    desk.start()
+    desk.up["vpub"] = "hangs"
+    desk.take(1, "H55.01")
+    desk.up["vpub"] = True
+    desk.waiting.pop().reply.errback(Unreachable("connection broke"))
+    desk.pass_time(5)
+    assert desk.got == [("vpub", b"packet 1")]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_whatever_a_partner_says_can_be_kept_and_its_message_comes_to_an_end(desk, taken):
+    said = json.dumps(
+        {
+            "success": taken,
+            "message": f"{chr(0xD800)}\0",
+            "data": {"docId": f"{chr(0xD800)}\0", "errorCode": 10 * (not taken)},
+        }
+    )
+    settings = {each.name: each.default or "x" for each in adapters.settings("lgsp")} | {"username": ""}
+    terms = Terms(
+        partner="vpub", url="https://partner", identity=pki.partner("hub"), settings=settings, secrets={"secret": "x"}
+    )
+    desk.adapters["vpub"] = adapters.adapter("lgsp", terms)
+    desk.up["vpub"] = lambda: Reply(200, said.encode())
+    desk.start()
+    message = desk.take(1, "H55.01")
+    desk.pass_time(30)
+    assert desk.states(message)["H55.01"] == (State.DELIVERED if taken else State.DEAD, 1)
+    assert desk.asked["vpub"] == 1

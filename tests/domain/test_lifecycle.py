@@ -1,0 +1,171 @@
+"""The life cycles: nothing moves but by the table."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.domain.lifecycle import (
+    DELIVER,
+    RECEIVE,
+    REPORT,
+    SET_ASIDE,
+    STATUS_RANK,
+    advance,
+    go,
+    interrupted,
+    judge,
+    move,
+    receive,
+)
+from hub.domain.model import Accepted, MessageState, Postponed, Refused, ReportState, State, Unavailable
+
+NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
+FORTNIGHT = timedelta(days=14)
+
+
+def verdict(outcome, *, since=NOW, now=NOW, delay=timedelta(seconds=8)):
+    return judge(outcome, since=since, now=now, delay=delay, give_up=FORTNIGHT)
+
+
+def test_what_the_partner_took_is_delivered():
+    assert verdict(Accepted()).state is State.DELIVERED
+
+
+def test_a_business_refusal_is_never_tried_again():
+    assert verdict(Refused("M.To")).state is State.DEAD
+    assert verdict(Refused("M.To")).reason == "refused: M.To"
+
+
+def test_an_unavailable_partner_is_tried_again_after_the_delay_or_when_it_says():
+    assert verdict(Unavailable("down")).due == NOW + timedelta(seconds=8)
+    assert verdict(Unavailable("busy", retry_after=60)).due == NOW + timedelta(seconds=60)
+    assert verdict(Unavailable("busy", retry_after=1)).due == NOW + timedelta(seconds=8)
+
+
+def test_a_delivery_is_given_up_by_time_after_one_last_try_at_its_end():
+    late = NOW + FORTNIGHT - timedelta(seconds=1)
+    assert verdict(Unavailable("down"), now=late).due == NOW + FORTNIGHT
+    assert verdict(Unavailable("down"), now=NOW + FORTNIGHT).state is State.DEAD
+
+
+def test_a_postponed_delivery_is_asked_again_uncounted_and_never_in_the_past():
+    later = NOW + timedelta(minutes=5)
+    assert (verdict(Postponed(later)).due, verdict(Postponed(later)).counts) == (later, False)
+    assert verdict(Postponed(NOW - timedelta(1))).due == NOW
+
+
+@given(
+    st.one_of(
+        st.builds(Accepted),
+        st.builds(Refused, st.text(max_size=5)),
+        st.builds(Unavailable, st.text(max_size=5), st.none() | st.floats(0, 1e6)),
+        st.builds(Postponed, st.datetimes(timezones=st.just(UTC))),
+    ),
+    st.timedeltas(timedelta(0), timedelta(days=30)),
+    st.timedeltas(timedelta(0), timedelta(hours=1)),
+)
+def test_every_verdict_is_in_the_table_and_nothing_waits_without_a_time(outcome, age, delay):
+    found = judge(outcome, since=NOW, now=NOW + age, delay=delay, give_up=FORTNIGHT)
+    assert found.state in DELIVER[State.SENDING, type(outcome).__name__.lower()]
+    assert (found.state is State.WAITING) == (found.due is not None)
+    assert found.due is None or found.due >= NOW + age
+
+
+def test_a_move_that_is_not_in_the_table_is_a_mistake_whoever_asks_for_it():
+    for state in State:
+        for what in {what for _, what in DELIVER}:
+            for to in State:
+                if to in DELIVER.get((state, what), ()):
+                    assert move(state, what, to) is to
+                else:
+                    with pytest.raises(ValueError, match="no delivery goes from"):
+                        move(state, what, to)
+    assert move(State.WAITING, "claim") is State.SENDING
+    with pytest.raises(ValueError, match="no delivery goes from"):
+        move(State.SENDING, "unavailable")  # to wait or to die: it must be said
+
+
+def test_a_message_that_broke_the_hub_again_and_again_is_set_aside():
+    broken = Unavailable("hub-error: ZeroDivisionError()", ours=True)
+    for crashes in range(SET_ASIDE - 1):
+        found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=crashes)
+        assert (found.state, found.crashes) == (State.WAITING, crashes + 1)
+    found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE - 1)
+    assert (found.state, found.reason) == (State.DEAD, "set aside: hub-error: ZeroDivisionError()")
+
+
+def test_a_partner_that_is_down_is_no_reason_to_set_aside():
+    found = judge(Unavailable("down"), since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE)
+    assert (found.state, found.crashes) == (State.WAITING, 0)
+
+
+def test_what_a_crash_cut_short_goes_again_at_once_then_later_and_later_then_no_more():
+    verdicts = [interrupted(NOW, crashes) for crashes in range(SET_ASIDE + 1)]
+    assert [each.state for each in verdicts] == [State.WAITING] * SET_ASIDE + [State.DEAD]
+    waits = [each.due - NOW for each in verdicts[:-1] if each.due]
+    assert waits == [timedelta(seconds=seconds) for seconds in (0, 0, 10, 20, 40)]
+    assert not any(each.counts for each in verdicts[:-1])
+
+
+def test_only_what_is_sound_and_new_is_accepted_and_the_same_bytes_are_the_same_message():
+    assert {key for key, becomes in RECEIVE.items() if becomes is MessageState.ACCEPTED} == {("nothing", "sound")}
+    assert {held for (held, _), becomes in RECEIVE.items() if becomes is None} == {"the same bytes"}
+    assert receive("other bytes", "sound") is MessageState.REFUSED
+
+
+def test_nothing_leaves_delivered_and_dead_is_left_only_by_replay():
+    assert {(what, *to) for (state, what), to in DELIVER.items() if state is State.DELIVERED} == {
+        ("confirm", State.DELIVERED)
+    }
+    assert {(what, *to) for (state, what), to in DELIVER.items() if state is State.DEAD and what != "replay"} == {
+        ("stop", State.DEAD)
+    }
+
+
+@pytest.mark.parametrize(
+    ("history", "status"),
+    [
+        (["01", "03", "04", "05", "06"], "06"),
+        (["06", "05", "01"], "06"),
+        (["02", "03"], "02"),
+        (["03", "02"], "03"),
+        (["04", "01"], "04"),
+        (["13", "15", "16"], None),
+        (["01", "13"], "01"),
+    ],
+)
+def test_a_status_moves_only_forward(history, status):
+    now = None
+    for code in history:
+        now = advance(now, code)
+    assert now == status
+
+
+@given(st.lists(st.sampled_from([*STATUS_RANK, "13", "15", "16"])))
+def test_repeating_a_status_changes_nothing_and_the_rank_never_falls(history):
+    now = None
+    for code in history:
+        after = advance(now, code)
+        assert advance(after, code) == after
+        assert STATUS_RANK.get(after or "", 0) >= STATUS_RANK.get(now or "", 0)
+        now = after
+
+
+def test_a_report_is_signed_only_while_it_is_closed_and_only_a_revision_mends_what_came_back():
+    assert {state for state, what in REPORT if what == "sign"} == {ReportState.CLOSED}
+    after = {becomes for (state, what), becomes in REPORT.items() if state is ReportState.RETURNED and what != "revise"}
+    assert after == {ReportState.RETURNED}
+    assert {becomes for (_, what), becomes in REPORT.items() if what in {"close", "revise"}} == {ReportState.CLOSED}
+    assert "revise" not in {what for state, what in REPORT if state is ReportState.OPEN}
+
+
+def test_a_step_of_a_report_that_is_not_in_the_table_is_a_mistake():
+    for state in ReportState:
+        for what in {what for _, what in REPORT}:
+            if (state, what) in REPORT:
+                assert go(state, what) is REPORT[state, what]
+            else:
+                with pytest.raises(ValueError, match="no report goes on"):
+                    go(state, what)

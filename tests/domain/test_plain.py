@@ -1,0 +1,40 @@
+"""A stranger's text, made fit for where it goes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from hub.domain.sanitize import still, storable, writable
+
+ANY = st.text(st.characters(exclude_categories=()))
+HARMLESS = "Báo cáo tháng 11, mục 2 – 10\u00a0kg “ổn” 🙂 e\u0301"
+
+
+@pytest.mark.parametrize("made", [storable, writable, still])
+def test_what_people_write_stays_as_it_is(made):
+    assert made(HARMLESS) == HARMLESS
+
+
+@given(ANY)
+def test_xml_holds_every_text(text):
+    element = etree.Element("a")
+    element.text = writable(text)
+    assert etree.fromstring(etree.tostring(element, encoding="UTF-8")).text in {
+        None,
+        writable(text).replace("\r", "\n"),
+        writable(text),
+    }
+
+
+@given(ANY)
+def test_every_database_can_keep_every_text(text):
+    assert "\0" not in storable(text)
+    assert storable(text).encode().decode() == storable(text)
+
+
+@pytest.mark.parametrize(
+    "moving", ["\x1b[2J", "\x9b2J", "\r", "\n", "\t", "\b", "\u202e", "\u2066", "\u2028", "\u200b", "\ud800", "\ue000"]
+)
+def test_nothing_on_a_screen_moves_the_cursor_turns_the_direction_or_hides(moving):
+    assert still(f"a{moving}b")[1] == "\ufffd"

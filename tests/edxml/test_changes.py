@@ -1,0 +1,101 @@
+"""What recalls, updates and replacements name, whom they reach, and what they stop."""
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.domain.lifecycle import STEP, turn
+from hub.domain.model import Kind, Replaced, ResponseFor, State
+from hub.edxml import changes
+from hub.edxml.changes import EVERY, Effect, Mark, Named
+from hub.edxml.markings import read_hour
+from tests.province import ROUTES, document
+
+NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
+
+
+def change(kind, **fields):
+    return attrs.evolve(document("H55.13", "H55.01", "G22", document_id="X"), kind=kind, **fields)
+
+
+def marks(packet, *documents):
+    return list(changes.marks(packet, documents, ROUTES.canonical))
+
+
+def test_a_recall_names_its_document_in_either_place():
+    answered = (ResponseFor("H55.13", "1/A", "2026/11/20", "D2"), ResponseFor("H55.13", "2/A", "2026/11/20", ""))
+    assert changes.named(change(Kind.RECALL, about="D1", responses=answered)) == (Named("D1"),)
+    assert changes.named(change(Kind.RECALL, responses=answered)) == (
+        Named("D2", "1/A", "2026/11/20"),
+        Named("", "2/A", "2026/11/20"),
+    )
+
+
+def test_an_update_names_its_document_in_bussiness_or_carries_its_id():
+    assert changes.named(change(Kind.UPDATE, about="D1")) == (Named("D1"),)
+    assert changes.named(change(Kind.UPDATE)) == (Named("X"),)
+
+
+def test_a_new_document_changes_nothing_whatever_it_answers():
+    packet = change(Kind.DOCUMENT, about="D1", responses=(ResponseFor("H55.13", "", "", "D2"),))
+    assert (changes.named(packet), marks(packet, "D1")) == ((), [])
+
+
+def test_a_recall_concerns_the_units_it_addresses():
+    assert marks(change(Kind.RECALL), "D1") == [
+        Mark("D1", "H55.01", Effect.RECALLED),
+        Mark("D1", "G22", Effect.RECALLED),
+    ]
+
+
+def test_an_update_reaches_the_units_it_adds_and_takes_the_document_from_those_it_removes():
+    packet = change(Kind.UPDATE, about="D1", added=("H55.13.1",), removed=("000.00.13.H55",))
+    assert changes.told(packet) == ("H55.13.1",)
+    assert marks(packet, "D1") == [Mark("D1", EVERY, Effect.UPDATED), Mark("D1", "H55.13", Effect.REMOVED)]
+
+
+def test_a_replacement_supersedes_at_the_units_it_names_or_at_all():
+    packet = change(Kind.REPLACEMENT, replaces=(Replaced("D1", ("H55.01",)), Replaced("D2"), Replaced("D1", ("G22",))))
+    assert changes.told(packet) == ("H55.01", "G22")
+    assert marks(packet, "D1", "D2") == [
+        Mark("D1", "H55.01", Effect.REPLACED),
+        Mark("D1", "G22", Effect.REPLACED),
+        Mark("D2", EVERY, Effect.REPLACED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "becomes"),
+    [
+        (State.WAITING, State.DEAD),
+        (State.HELD, State.DEAD),
+        (State.SENDING, State.SENDING),
+        (State.DEAD, State.DEAD),
+        (State.FETCHED, None),
+        (State.DELIVERED, None),
+    ],
+)
+def test_what_waits_is_stopped_and_what_was_handed_over_is_not(state, becomes):
+    assert changes.stop(state) is becomes
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=1)), st.integers(0, 4), st.integers(0, 4))
+def test_nothing_is_overtaken_by_what_becomes_due_four_steps_later(later, ours, theirs):
+    assert turn(NOW, theirs) <= turn(NOW, ours) or theirs < ours, "the more urgent goes first"
+    if later > STEP * 4:
+        assert turn(NOW, ours) < turn(NOW + later, theirs)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026/11/24 15:30", "2026-11-24T15:30:00", "2026-11-24T08:30:00Z", "2026/11/24 15:30:00"]
+)
+def test_an_hour_is_read_as_systems_write_it_in_ha_noi(text):
+    assert read_hour(text) == datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026/02/30 08:00", "0001-01-01T00:00:00", "25:00"])
+def test_what_is_no_hour_is_none(text):
+    assert read_hour(text) is None

@@ -1,0 +1,47 @@
+"""What a packet may say on which day, and to whom the hub is strict."""
+
+from datetime import date
+
+import pytest
+
+from hub.demo.plan import packets
+from hub.demo.plan.packets import Variation
+from hub.domain.errors import Rejected, describe
+from hub.edxml import packet, rules
+
+TODAY = date(2026, 11, 24)
+
+
+def read(promulgated: date | str = TODAY, **changes):
+    content = packets.document(
+        "H55.13", ["H55.01"], number="1", notation="A", subject="S", promulgated=promulgated, **changes
+    )
+    return packet.read(content)
+
+
+def test_an_ordinary_packet_passes_unchanged():
+    for profile in ("observed", "strict"):
+        assert rules.examine(read(), today=TODAY, profile=profile) == read()
+
+
+@pytest.mark.parametrize("promulgated", ["2026/11/25", "25/11/2026", "2062/11/24"])
+def test_a_document_of_tomorrow_is_tolerated_and_noted(promulgated):
+    examined = rules.examine(read(promulgated), today=TODAY)
+    assert examined.deviations[-1].code == "R.MessageHeader.PromulgationInfo.PromulgationDate"
+    assert examined.deviations[-1].detail == f"{promulgated} is after 2026/11/24"
+    assert rules.examine(examined, today=date(2062, 11, 24)) == examined
+
+
+def test_a_date_that_cannot_be_read_is_not_in_the_future():
+    dirty = read("2026/13/45")
+    assert rules.examine(dirty, today=TODAY) == dirty
+
+
+def test_a_strict_partner_is_refused_for_every_deviation_together():
+    varied = read("25/11/2026", variation=Variation(order="clauses", extension="ReplyFors"))
+    assert varied.deviations
+    with pytest.raises(Rejected) as refused:
+        rules.examine(varied, today=TODAY, profile="strict")
+    found = [problem.code for problem in refused.value.problems]
+    assert {"child-order", "element-unknown", "R.MessageHeader.PromulgationInfo.PromulgationDate"} <= set(found)
+    assert all(" / " in describe(problem) for problem in refused.value.problems)

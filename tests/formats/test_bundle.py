@@ -1,0 +1,100 @@
+"""A bundle is a ZIP that any program opens, and of which each octet is as it must be."""
+
+import io
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.formats import zip_archive
+from hub.formats.zip_archive import Malformed, Packing
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,9}(/[a-z0-9][a-z0-9._-]{0,9})?", fullmatch=True)
+
+
+def packed(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    packing = Packing(file)
+    for name, octets in members.items():
+        with packing.writing(name) as write:
+            for at in range(0, len(octets), 7):
+                write(octets[at : at + 7])
+    packing.end()
+    return file.getvalue()
+
+
+def unpacked(content: bytes) -> dict[str, bytes]:
+    file = io.BytesIO(content)
+    return {member.name: b"".join(zip_archive.pieces(file, member)) for member in zip_archive.read(file)}
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=50), max_size=5))
+def test_what_is_packed_is_read_back_by_us_and_by_a_library_nobody_here_wrote(members):
+    content = packed(members)
+    assert unpacked(content) == members
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == members
+        assert archive.testzip() is None
+
+
+@given(st.data())
+def test_no_octet_can_be_another_one(data):
+    content = bytearray(packed({"mimetype": b"a/b", "facts/1.jsonl": b"[1]\n[2]\n", "empty": b""}))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(Malformed):
+        unpacked(bytes(content))
+
+
+@given(st.integers(0, 200))
+def test_a_bundle_cut_short_or_gone_on_with_is_none(many):
+    content = packed({"mimetype": b"a/b", "facts/1.jsonl": b"[1]\n" * 20})
+    with pytest.raises(Malformed):
+        unpacked(content[:many])
+    with pytest.raises(Malformed):
+        unpacked(content + b"\0" * (many + 1))
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "a\\b", "a//b", ".x", "A", "a/b/c", "ố", "", "x" * 300, "a/..", "con:"]
+)
+def test_no_member_can_be_called_so(name):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name or "\0"), b"x")
+    with pytest.raises(Malformed):
+        unpacked(file.getvalue())
+    with pytest.raises(ValueError, match=r"^"):
+        Packing(io.BytesIO()).put(name, b"x")
+
+
+def test_nothing_may_be_compressed_so_nothing_can_blow_up():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("bomb"), b"\0" * (50 << 20), zipfile.ZIP_DEFLATED)
+    with pytest.raises(Malformed, match="compressed"):
+        unpacked(file.getvalue())
+
+
+def test_a_name_can_be_taken_once():
+    packing = Packing(io.BytesIO())
+    packing.put("a", b"1")
+    with pytest.raises(ValueError, match="a"):
+        packing.put("a", b"2")
+    twice = packed({"a": b"1", "b": b"1"}).replace(
+        b"PK\x03\x04" + packed({"b": b"1"})[4:31], b"PK\x03\x04" + packed({"a": b"1"})[4:31]
+    )
+    with pytest.raises(Malformed, match="twice"):
+        unpacked(twice)
+
+
+def test_more_than_65535_members_are_a_zip_too():
+    content = packed({f"octets/{number}": b"" for number in range(65_600)})
+    assert len(unpacked(content)) == len(zipfile.ZipFile(io.BytesIO(content)).namelist()) == 65_600
+
+
+def test_a_member_that_grows_too_large_says_so(monkeypatch):
+    monkeypatch.setattr(zip_archive, "LARGEST", 10)
+    packing = Packing(io.BytesIO())
+    with pytest.raises(OverflowError), packing.writing("a") as write:
+        write(b"x" * 11)

@@ -1,0 +1,181 @@
+"""What receipts have promised is done soon, a slice a commit; who asks for a count waits for it a while, then hears what is outstanding."""
+
+from collections.abc import Iterator
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+
+from hub.domain.errors import Unready
+from hub.domain.model import Event
+from hub.intake.duty_service import EVERY, OWNER, PATIENCE, REST, DutyService, wait_for_facts
+from hub.intake.endpoint import Books
+from hub.journal import duties, events, messages
+from hub.journal import facts as journal_facts
+from hub.runtime.thread_pool import at_once
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from tests import databases
+from tests.journal.test_promised import message, province
+from tests.promised import keep_promises
+from tests.province import NOW, ROUTES
+
+
+class Counting(InlineDatabase):
+    """A journal that counts what is admitted, and can be busy."""
+
+    admitted, busy = 0, 0
+
+    def admit(self, owner, step, *args, **kwargs):
+        assert owner is OWNER
+        if self.busy:
+            self.busy -= 1
+            return fail(Unready("hub-busy", "too much"))
+        self.admitted += 1
+        return super().write(step, *args, **kwargs)
+
+
+class Place:
+    """A journal, a clock, and the service."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine, self.clock, self.database = engine, Clock(), Counting(engine)
+        self.service = DutyService(self.database, at_once, lambda: ROUTES, self.clock)
+
+    def facts(self) -> int:
+        with transactions.reading(self.engine) as tx:
+            return len(list(journal_facts.facts(tx)))
+
+    def take(self, number: int, count: int) -> None:
+        with transactions.writing(self.engine) as tx:
+            messages.take(tx, message(number, province(count)), ROUTES)
+
+    def wait(self, *services: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(wait_for_facts(self.database, self.clock, lambda: services or None))
+
+
+@pytest.fixture
+def place(tmp_path) -> Iterator[Place]:
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"))
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    made = Place(engine)
+    yield made
+    if made.service.running:
+        _ = made.service.stopService()
+    engine.dispose()
+
+
+def test_it_writes_a_slice_a_commit_and_begins_with_what_a_start_finds(place):
+    place.take(1, 3 * duties.SLICE)
+    place.service.startService()
+    place.clock.pump([REST] * 10)
+    assert (place.facts(), place.database.admitted) == (3 * duties.SLICE, 2)
+    place.take(2, duties.SLICE)  # all told already: it has no place of its own
+    place.clock.pump([EVERY] * 2)
+    assert place.database.admitted == 2
+
+
+def test_it_comes_again_when_the_hub_is_busy(place):
+    place.take(1, 2 * duties.SLICE)
+    place.database.busy = 2
+    place.service.startService()
+    assert place.facts() == duties.SLICE
+    place.clock.pump([EVERY] * 4)
+    assert place.facts() == 2 * duties.SLICE
+
+
+def test_a_stop_begins_no_other_slice_and_the_next_start_goes_on(place):
+    place.take(1, 4 * duties.SLICE)
+    place.service._stopping = True
+    place.service.startService()
+    ended = place.service.stopService()
+    place.clock.advance(REST)
+    assert ended.called
+    assert place.facts() < 4 * duties.SLICE
+    place.service.startService()
+    place.clock.pump([REST] * 10)
+    assert place.facts() == 4 * duties.SLICE
+
+
+def test_a_slice_that_breaks_the_hub_stays_and_is_tried_again(place, monkeypatch):
+    def breaks(_tx: object) -> bool:
+        raise ZeroDivisionError
+
+    place.take(1, 2 * duties.SLICE)
+    with monkeypatch.context() as broken:
+        broken.setattr(duties, "write_next", breaks)
+        place.service.startService()
+        place.clock.pump([EVERY] * 3)
+        assert place.facts() == duties.SLICE
+    place.clock.pump([EVERY] * 3)
+    assert place.facts() == 2 * duties.SLICE
+
+
+def test_who_asks_waits_until_all_of_before_is_written(place):
+    place.take(1, 3 * duties.SLICE)
+    waited = place.wait()
+    assert not waited.called
+    place.service.startService()
+    place.clock.pump([0.1] * 10)
+    assert waited.called
+    assert place.wait().called, "nothing is outstanding"
+
+
+def test_who_asks_for_a_report_of_documents_waits_for_no_mail(place):
+    place.take(1, 3 * duties.SLICE)
+    assert place.wait("documents").called
+    assert not place.wait("mail").called
+
+
+def test_after_five_seconds_it_is_said_what_is_outstanding(place):
+    place.take(1, 3 * duties.SLICE)
+    waited = place.wait()
+    place.clock.pump([0.1] * round(PATIENCE / 0.1 - 1))
+    assert not waited.called
+    place.clock.pump([0.1] * 3)
+    found: list[Unready] = []
+    waited.addErrback(lambda failure: found.append(failure.value))
+    assert found[0].problem.code == "facts-outstanding"
+    assert f"1 messages, {2 * duties.SLICE} facts" in found[0].problem.detail
+
+
+def test_who_sends_without_end_keeps_no_report_waiting(place):
+    place.take(1, duties.SLICE + 1)
+    waited = place.wait()
+    with transactions.writing(place.engine) as tx:
+        messages.take(tx, message(2, {"H55.X": 1}), ROUTES)  # behind, and after the question
+        assert duties.write_next(tx)
+    place.clock.pump([0.1] * 2)
+    assert waited.called
+    with transactions.reading(place.engine) as tx:
+        assert duties.outstanding(tx)
+
+
+def test_facts_that_are_written_long_after_their_receipt_are_no_chain_that_lags(place):
+    with transactions.writing(place.engine) as tx:
+        messages.take(tx, message(1, province(3)), ROUTES)
+        events.chain(tx)
+        events.append(tx, journal_facts.recorded(next(journal_facts.facts(tx))))
+        assert (events.unchained(tx), events.oldest_unchained(tx)) == (1, None)
+        events.append(tx, Event("x", NOW))
+        assert events.oldest_unchained(tx) is not None
+
+
+def test_a_partner_with_much_outstanding_brings_no_more_facts_until_it_is_written(place, monkeypatch):
+    monkeypatch.setattr(duties, "MOST_OWED", 2 * duties.SLICE)
+    books = Books(place.database, at_once, lambda: None, lambda: None)
+
+    def take(number: int, count: int, partner: str = "any") -> str:
+        brought = attrs.evolve(message(number, province(count)), partner=partner)
+        said: list[str] = []
+        done = Deferred.fromCoroutine(books.take(OWNER, brought, ROUTES))
+        _ = done.addCallbacks(lambda taken: said.append(taken.id), lambda failure: said.append(str(failure.value)))
+        return said[0]
+
+    assert take(1, 4 * duties.SLICE) == message(1, {}).id
+    assert take(2, 1).startswith("hub-busy: ")
+    assert take(3, 1, partner="vpub") == message(3, {}).id, "nobody else is told to wait"
+    keep_promises(place.engine, ROUTES)
+    assert take(2, 1) == message(2, {}).id

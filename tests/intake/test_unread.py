@@ -1,0 +1,57 @@
+"""Whoever asks for documents and does not read the answers is told to come again, and takes no disk from the others."""
+
+import attrs
+import pytest
+from lxml import etree
+
+from hub import config
+from hub.formats.spool import Drawer
+from hub.intake import documents_endpoint
+from hub.intake.intake import Intake
+from hub.soap import documents_requests as calls
+from hub.store import transactions
+from tests import databases, frontdesk, homes, pki
+from tests.packets import document
+
+ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
+SIZE = len(document())  #: so much lies after one answer; more, after two
+
+
+@attrs.define
+class Port:
+    """An intake, and the answers that nobody has read yet."""
+
+    intake: Intake
+    calls: int = 0
+
+    def ask(self, call, who, drawer):
+        """Return the answer to *call* of *who*; it lies in *drawer*."""
+        self.calls += 1
+        return frontdesk.ask(self.intake, who, call, earlier=self.calls, drawer=drawer)
+
+
+@pytest.fixture
+def port(tmp_path):
+    made = config.read(homes.begin(tmp_path / "tinh") / "hub.toml")
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    me, other = frontdesk.partner("me", ME, "H55.13"), frontdesk.partner("other", OTHER, "H55.01")
+    yield Port(frontdesk.intake(made, engine, me, other))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["GetDocument", "GetTraces"])
+def test_who_reads_no_answer_gets_no_more_until_he_has(port, monkeypatch, name):
+    monkeypatch.setattr(documents_endpoint, "LYING", SIZE)
+    sent = port.ask(calls.SendDocument(document(to="H55.01"), "m1"), ME, Drawer())
+    assert b"IsSuccess>true<" in sent.body.read()
+    waiting = etree.fromstring(port.ask(calls.GetPendingDocumentIds("H55.01"), OTHER, Drawer()).body.read())
+    wanted = calls.GetDocument(waiting.findtext(".//{*}DocumentId") or "")
+    unread = [Drawer(), Drawer()]
+    assert not any(port.ask(wanted, OTHER, drawer).fault for drawer in unread)
+    another = wanted if name == "GetDocument" else calls.GetTraces("H55.01")
+    refused = port.ask(another, OTHER, Drawer())
+    assert refused.retry_after
+    assert b"hub-busy" in refused.body.read()
+    assert not port.ask(calls.GetTraces("H55.13"), ME, Drawer()).fault, "the others notice nothing"
+    unread[0].close()
+    assert not port.ask(another, OTHER, Drawer()).fault

@@ -1,0 +1,387 @@
+"""Group commit: what gathers shares one commit, and one step that fails never fails its neighbours."""
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from twisted.internet import defer
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from hub.domain.errors import Unready
+from hub.domain.fair_queue import Owner
+from hub.journal import facts, messages, search
+from hub.journal.messages import Taken
+from hub.journal.search import Filter
+from hub.runtime import server_monitor
+from hub.store import group_commit, transactions
+from hub.store.group_commit import Database, commit
+from tests.conftest import not_applicable
+from tests.province import ROUTES, document, entry
+
+ONE, OTHER = Owner("sotttt"), Owner("vpub")
+
+
+def take(number, **fields):
+    return lambda tx: messages.take(tx, entry(document(document_id=f"D{number}"), number, **fields), ROUTES)
+
+
+def broken(tx):
+    """Write something, then fail: what it wrote must not stay."""
+    messages.take(tx, entry(document(), 99), ROUTES)
+    raise ValueError("mine alone")
+
+
+def kept(engine):
+    with transactions.reading(engine) as tx:
+        return [message.message_id for message in search.messages(tx, Filter())]
+
+
+def test_a_step_that_fails_fails_alone_and_leaves_nothing(engine):
+    first, failed, last = commit(engine, [take(1), broken, take(2)])
+    assert isinstance(first, Taken)
+    assert isinstance(last, Taken)
+    assert isinstance(failed, Failure)
+    assert failed.check(ValueError)
+    assert kept(engine) == ["m1", "m2"]
+
+
+def test_a_twin_in_the_same_commit_gets_the_firsts_receipt(engine):
+    twin = entry(document(document_id="D1"), 2, message_id="m1", content=b"packet 1")
+    first, second = commit(engine, [take(1), lambda tx: messages.take(tx, twin, ROUTES)])
+    assert first == second
+    with transactions.reading(engine) as tx:
+        assert len(list(facts.facts(tx))) == 1
+
+
+def test_when_the_database_breaks_under_one_step_the_others_are_committed_and_that_one_may_be_sent_again(engine):
+    def breaks(tx):
+        raise sa.exc.OperationalError("insert", {}, RuntimeError("disk I/O error"))
+
+    first, unready, last = commit(engine, [take(1), breaks, take(2)])
+    assert isinstance(unready, Failure)
+    assert unready.check(Unready)
+    assert "disk I/O error" in unready.getErrorMessage()
+    assert kept(engine) == ["m1", "m2"]
+    assert isinstance(first, Taken)
+    assert isinstance(last, Taken)
+
+
+def test_a_commit_that_fails_acknowledges_nothing(engine, monkeypatch):
+    real = engine.dialect.do_commit
+
+    def no_space(connection):
+        raise sa.exc.OperationalError("COMMIT", {}, RuntimeError("database or disk is full"))
+
+    monkeypatch.setattr(engine.dialect, "do_commit", no_space)
+    results = commit(engine, [take(1), take(2)])
+    assert all(isinstance(result, Failure) and result.check(Unready) for result in results)
+    monkeypatch.setattr(engine.dialect, "do_commit", real)
+    assert kept(engine) == []
+    (taken,) = commit(engine, [take(1)])
+    assert isinstance(taken, Taken), "the same may be sent again"
+
+
+@pytest.fixture
+def running(engine, monkeypatch):
+    """A Database whose threads run when the test says so."""
+    queued = []
+
+    def defer_to(_reactor, _pool, work, *args):
+        waiting: defer.Deferred[object] = defer.Deferred()
+        queued.append(lambda: waiting.callback(work(*args)))
+        return waiting
+
+    monkeypatch.setattr("hub.store.group_commit.threads.deferToThreadPool", defer_to)
+    clock = Clock()
+    made = Database(engine, clock)  # type: ignore[arg-type]
+    made._steady = lambda: 0.0
+    return made, clock, queued
+
+
+def test_what_arrives_in_one_turn_or_while_a_commit_runs_shares_the_next_commit(running, engine):
+    made, clock, queued = running
+    told: list[Taken] = []
+    for number in (1, 2):
+        made.write(take(number)).addCallback(told.append)
+    assert queued == [], "the turn is not over"
+    clock.advance(0)
+    assert len(queued) == 1
+    for number in (3, 4, 5):
+        made.write(take(number)).addCallback(told.append)
+    clock.advance(0)
+    assert len(queued) == 1, "one commit at a time"
+    assert told == []
+    queued.pop(0)()
+    assert [taken.id[-1] for taken in told] == ["1", "2"], "told after their commit, not before"
+    queued.pop(0)()
+    assert [taken.id[-1] for taken in told] == ["1", "2", "3", "4", "5"]
+    assert queued == []
+    assert kept(engine) == ["m1", "m2", "m3", "m4", "m5"]
+
+
+def test_at_most_so_many_share_a_commit(running):
+    made, clock, queued = running
+    for number in range(group_commit._BATCH + 1):
+        made.write(lambda _tx, number=number: number)
+    clock.advance(0)
+    queued.pop(0)()
+    assert len(queued) == 1, "the one that did not fit is next"
+    queued.pop(0)()
+
+
+@pytest.fixture
+def served(engine, monkeypatch):
+    """A Database that asks its server, whose threads run when the test says so."""
+    if engine.dialect.name == "sqlite":
+        not_applicable("a file is never away")
+    queued: list[tuple[Callable[[], object], defer.Deferred[object]]] = []
+
+    def defer_to(_reactor, _pool, work, *args):
+        waiting: defer.Deferred[object] = defer.Deferred()
+        queued.append((lambda: work(*args), waiting))
+        return waiting
+
+    for place in ("hub.store.group_commit", "hub.runtime.server_monitor"):
+        monkeypatch.setattr(f"{place}.threads.deferToThreadPool", defer_to)
+    clock = Clock()
+    made = Database(engine, clock, engine)  # type: ignore[arg-type]
+    assert made._watch is not None
+    made._watch.start()
+    yield made, clock, queued
+    made._watch.stop()
+
+
+def test_while_the_server_is_away_nobody_waits_for_it_and_what_was_not_begun_is_not_done(served, engine):
+    made, clock, queued = served
+    begun = made.write(take(1))
+    clock.advance(0)
+    told: list[Failure] = []
+    for answer in (begun, made.write(take(2)), made.read(lambda _tx: 1)):
+        answer.addErrback(told.append)
+    (_commit, committed), (_look, looked) = queued
+    clock.advance(server_monitor.PATIENCE)
+    assert len(queued) == 3, "it is asked"
+    assert told == []
+    clock.advance(server_monitor.GRACE)
+    assert len(told) == 3
+    for answer in (made.write(take(3)), made.read(lambda _tx: 1)):
+        answer.addErrback(told.append)
+    assert [bool(failure.check(Unready)) for failure in told] == [True] * 5, "at once"
+    assert len(queued) == 3, "nothing more is begun"
+    committed.callback(commit(engine, [take(1)]))  # it goes through at last; who waited was told to send again
+    looked.callback(1)
+    queued[2][1].callback(None)
+    again: list[object] = []
+    made.write(take(1)).addCallback(again.append)
+    clock.advance(0)
+    run, done = queued[3]
+    done.callback(run())
+    assert kept(engine) == ["m1"]
+    assert isinstance(again[0], Taken)
+    assert len(told) == 5, "told once"
+
+
+def refusal(deferred):
+    """Return the `Unready` that a step failed with; None while it waits."""
+    found: list[Failure] = []
+    deferred.addErrback(found.append)
+    return found[0].value if found else None
+
+
+def test_what_comes_from_outside_is_committed_after_what_is_under_way(running):
+    made, clock, queued = running
+    done: list[str] = []
+    made.admit(ONE, lambda _tx: done.append("taken in"))
+    made.write(lambda _tx: done.append("settled"))
+    made.admit(ONE, lambda _tx: done.append("taken in"))
+    made.write(lambda _tx: done.append("chained"))
+    clock.advance(0)
+    queued.pop(0)()
+    assert done == ["settled", "chained", "taken in", "taken in"]
+
+
+def test_when_too_many_wait_nothing_more_is_taken_in_but_all_else_goes_on(running, monkeypatch):
+    made, clock, queued = running
+    monkeypatch.setattr(group_commit, "MOST", 3)
+    waiting = [made.admit(ONE, lambda _tx: None) for _ in range(3)]
+    refused = refusal(made.admit(ONE, lambda _tx: None))
+    assert (refused.problem.code, refused.retry_after) == ("hub-busy", 5)
+    assert "3 steps wait" in made.trouble()
+    settled = made.write(lambda _tx: "settled")
+    clock.advance(0)
+    queued.pop(0)()
+    assert settled.result == "settled"
+    assert all(each.called for each in waiting)
+    assert made.trouble() == ""
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
+
+
+def test_when_a_commit_takes_too_long_nothing_more_is_taken_in_until_it_is_done(running):
+    made, clock, queued = running
+    made.write(lambda _tx: None)
+    clock.advance(group_commit.OLDEST - 0.1)
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
+    clock.advance(0.1)
+    refused = refusal(made.admit(ONE, lambda _tx: None))
+    assert refused.problem.code == "hub-busy"
+    assert "the oldest for 5.0 s" in refused.problem.detail
+    queued.pop(0)()
+    queued.pop(0)()
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
+
+
+def test_a_commit_that_failed_is_told_of_for_a_moment(running):
+    made, clock, queued = running
+
+    def full(_tx):
+        raise sa.exc.OperationalError("insert", {}, RuntimeError("database or disk is full"))
+
+    failed = made.admit(ONE, full)
+    clock.advance(0)
+    queued.pop(0)()
+    assert refusal(failed).problem.code == "journal-unavailable"
+    assert "database or disk is full" in made.trouble()
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None, "the next may try"
+    clock.advance(0)
+    queued.pop(0)()
+    clock.advance(group_commit.RECENT)
+    assert made.trouble() == ""
+
+
+def test_a_stop_finishes_what_waits_of_both_kinds(running):
+    made, clock, queued = running
+    done: list[str] = []
+    made.admit(ONE, lambda _tx: done.append("taken in"))
+    made.write(lambda _tx: done.append("settled"))
+    stopped = made.stopService()
+    clock.advance(0)
+    queued.pop(0)()
+    assert done == ["settled", "taken in"]
+    assert stopped.called
+
+
+class Stopwatch:
+    """Says how long the writer has worked: as long as its steps say that they take."""
+
+    def __init__(self):
+        self.at = 0.0
+
+    def __call__(self):
+        return self.at
+
+    def takes(self, seconds, note=lambda: None):
+        def step(_tx):
+            self.at += seconds
+            note()
+
+        return step
+
+
+@pytest.fixture
+def timed(running):
+    """A Database as `running`, and what tells it how long its steps take."""
+    made, clock, queued = running
+    made._steady = watch = Stopwatch()
+    return made, clock, queued, watch
+
+
+def test_a_step_waits_for_one_step_of_each_other_owner_and_not_for_all_that_one_has_brought(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+    for _ in range(100):
+        made.admit(ONE, watch.takes(group_commit.BUDGET, lambda: done.append("its hundred")))
+    clock.advance(0)
+    single = made.admit(OTHER, lambda _tx: done.append("the other's one"))
+    queued.pop(0)()
+    queued.pop(0)()
+    assert not single.called
+    queued.pop(0)()
+    assert single.called
+    assert done == ["its hundred"] * 2 + ["the other's one", "its hundred"]
+    while queued:
+        queued.pop(0)()
+    assert done.count("its hundred") == 100, "what one commit had no time for, the next ones did"
+
+
+def test_a_commit_begins_no_further_step_when_it_has_worked_long_enough(timed):
+    made, clock, queued, watch = timed
+    done: list[int] = []
+    for number in range(6):
+        made.admit(ONE, watch.takes(group_commit.BUDGET / 2, lambda number=number: done.append(number)))
+    clock.advance(0)
+    commits = []
+    while queued:
+        before = len(done)
+        queued.pop(0)()
+        commits.append(done[before:])
+    assert commits == [[0, 1], [2, 3], [4, 5]], "in the order in which they came"
+
+
+def test_what_comes_from_within_does_not_keep_out_what_comes_from_outside(timed):
+    made, clock, queued, watch = timed
+    done: list[str] = []
+
+    def settle():
+        done.append("settled")
+        if len(done) < 20:  # there is always more
+            made.write(watch.takes(group_commit.BUDGET, settle))
+
+    made.write(watch.takes(group_commit.BUDGET, settle))
+    made.write(watch.takes(group_commit.BUDGET, settle))
+    made.admit(ONE, watch.takes(group_commit.BUDGET, lambda: done.append("taken in")))
+    clock.advance(0)
+    while queued:
+        queued.pop(0)()
+    assert done[:3] == ["settled", "taken in", "settled"]
+
+
+def test_who_fills_the_queue_is_told_to_come_again_and_the_others_are_not(running, monkeypatch):
+    made, clock, queued = running
+    monkeypatch.setattr(group_commit, "MOST", 10)
+    for _ in range(10):
+        made.admit(ONE, lambda _tx: None)
+    assert refusal(made.admit(ONE, lambda _tx: None)).problem.code == "hub-busy"
+    answers = [made.admit(OTHER, lambda _tx: None) for _ in range(6)]
+    assert [refusal(each) is None for each in answers] == [True] * 5 + [False], "its half of the places, and no more"
+    clock.advance(0)
+    queued.pop(0)()
+    assert refusal(made.admit(ONE, lambda _tx: None)) is None
+
+
+def test_who_has_waited_too_long_brings_no_more_and_the_others_do(running):
+    made, clock, queued = running
+    clock.advance(0)
+    made.admit(OTHER, lambda _tx: None)
+    clock.advance(0)
+    assert len(queued) == 1, "a commit runs"
+    made.admit(ONE, lambda _tx: None)
+    made._began += group_commit.OLDEST  # another one, which began later
+    clock.advance(group_commit.OLDEST)
+    assert refusal(made.admit(ONE, lambda _tx: None)).problem.code == "hub-busy"
+    assert refusal(made.admit(OTHER, lambda _tx: None)) is None
+
+
+def test_a_step_that_may_be_committed_already_is_run_again_whatever_time_it_takes(engine, monkeypatch):
+    """Else it would come in a later commit, which does not know that it has to be as safe as this one."""
+    real, tries = engine.dialect.do_commit, []
+
+    def gives_way(connection):
+        tries.append(1)
+        if len(tries) == 1:
+            raise transactions.Unconfirmed("standby")
+        real(connection)
+
+    monkeypatch.setattr(engine.dialect, "do_commit", gives_way)
+    looks = iter([0.0, 0.0]).__next__  # when the first try begins, and before its second step
+    first, second = commit(engine, [take(1), take(2)], looks)
+    assert isinstance(first, Taken)
+    assert isinstance(second, Taken)
+    assert kept(engine) == ["m1", "m2"]
+
+
+def test_what_a_commit_had_no_time_for_is_not_begun(engine):
+    first, second = commit(engine, [take(1), take(2)], iter(range(9)).__next__)  # a second a look
+    assert isinstance(first, Taken)
+    assert second is group_commit.NOT_BEGUN
+    assert kept(engine) == ["m1"]

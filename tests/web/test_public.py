@@ -1,0 +1,50 @@
+"""What everybody may see: what was published is written once, however often it is asked for."""
+
+from typing import Any, cast
+
+from hub.console import standing
+from hub.console.users import Role, User
+from hub.report.form.book import shipped
+from hub.runtime.thread_pool import at_once
+from hub.store import transactions
+from hub.store.group_commit import InlineDatabase
+from hub.web import public_pages
+from hub.workload import submission
+from tests.console_town import done
+from tests.province import NOW
+
+OPERATOR = User(name="op", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
+
+
+def publish(town, period):
+    """Publish a report, and return where it is."""
+    with transactions.writing(town.engine) as tx:
+        counted = standing.counted(tx, OPERATOR, shipped(), "edoc", "H55.13", period, NOW)
+        submission.publish(tx, town.pages()._province(), counted, reason="", by="op", now=NOW)
+    return f"reports/edoc/H55.13/{period}.html"
+
+
+def test_what_no_unit_can_be_called_is_not_asked_of_the_journal(town):
+    pages = public_pages.Pages(cast("Any", None), at_once, town.pages()._province, lambda: "https://hub/public")
+    for unit in ("H55%00", "%0d%0a", "%E2%80%A8"):
+        assert done(pages.page(f"reports/edoc/{unit}/2026-11.html")) is None
+
+
+def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
+    monkeypatch.setattr(public_pages, "_KEPT", 2)
+    october, november, second = (publish(town, each) for each in ("2026-10", "2026-11", "2026-Q2"))
+    sizes = []
+
+    def work(owner, size, step, *words):
+        sizes.append(size)
+        return at_once(owner, size, step, *words)
+
+    pages = public_pages.Pages(
+        InlineDatabase(town.engine), cast("Any", work), town.pages()._province, lambda: "https://hub/public"
+    )
+    first = done(pages.page(october))
+    for place in (october, november, october, second, october):
+        assert (done(pages.page(place)) == first) is (place == october)
+    assert len(sizes) == 3
+    done(pages.page(november))
+    assert len(sizes) == 4, "it was the one that nobody had asked for longest"

@@ -1,0 +1,208 @@
+"""A month is closed by itself once it is over, once; what came late makes its revision; a stop breaks the counting off."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+
+from hub.domain.errors import ConfigurationFault, Mistake, Unready
+from hub.domain.model import Fact
+from hub.journal import duties
+from hub.report.form.book import Book, shipped
+from hub.report.form.period import parse
+from hub.store import tables, transactions
+from hub.store.group_commit import InlineDatabase
+from hub.store.transactions import Transaction
+from hub.workload import closing
+from hub.workload.month_end import MonthEnd
+from tests import databases
+
+NOVEMBER, DECEMBER = parse("2026-11"), parse("2026-12")
+
+
+@attrs.define(eq=False)
+class Held:
+    """A hub's month ends on a clock that the test moves."""
+
+    engine: sa.Engine
+    clock: Clock = attrs.field(factory=Clock)
+    start: datetime = DECEMBER.end - timedelta(minutes=3)
+
+    def now(self) -> datetime:
+        """Return the time on the wall."""
+        return self.start + timedelta(seconds=self.clock.seconds())
+
+    def put(self, *facts: Fact) -> None:
+        """Record *facts*."""
+        with transactions.writing(self.engine) as tx:
+            for fact in facts:
+                row = {"id": fact.message, "partner": "p", "message_id": fact.message, "service": fact.service}
+                row |= {"kind": "k", "state": "accepted", "sha256": "0" * 64}
+                tx.execute(sa.insert(tables.message), [{**row, "received_at": fact.at, "size": 1}])
+                tx.execute(sa.insert(tables.fact), [attrs.asdict(fact)])
+
+    def closed(self, form: str = "mail") -> list[str]:
+        """Return which months of *form* are closed."""
+        with transactions.reading(self.engine) as tx:
+            return [each.period.text for each in closing.closings(tx, form)]
+
+    def revisions(self, period: str) -> list[int]:
+        """Return the revisions of the mail row of unit A in *period*."""
+        with transactions.reading(self.engine) as tx:
+            form = closing.closings(tx, "mail")[0].form
+            return [row.revision for row in closing.revisions(tx, form, period, "A")]
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
+    yield Held(engine)
+    engine.dispose()
+
+
+def sent(day: str, at: datetime, amount: int = 1) -> Fact:
+    said = date.fromisoformat(day)
+    return Fact(
+        unit="A", service="mail", key=day, milestone="sent-internal", at=at, message=day, day=said, amount=amount
+    )
+
+
+def minutes(held: Held, count: int) -> None:
+    held.clock.pump([60.0] * count)
+
+
+def test_the_months_that_are_over_are_closed_in_turn_two_minutes_after_midnight(held: Held):
+    held.put(
+        sent("2026-10-20", NOVEMBER.start + timedelta(days=5)), sent("2026-11-20", DECEMBER.start + timedelta(days=5))
+    )
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 2)
+    assert held.closed() == ["2026-11"], "what was over when the hub started is caught up with"
+    minutes(held, 2)
+    assert held.closed() == ["2026-11"], "a fact may still be under way"
+    minutes(held, 3)
+    assert held.closed() == held.closed("edoc") == ["2026-11", "2026-12"]
+    minutes(held, 5)
+    assert held.closed() == ["2026-11", "2026-12"]
+    _ = service.stopService()
+
+
+def test_what_came_late_makes_a_revision_on_the_next_day(held: Held):
+    held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 10)
+    held.put(sent("2026-10-21", held.now()))
+    held.clock.advance(3600 * 24)
+    minutes(held, 1)
+    assert held.revisions("2026-11") == [1, 2]
+    held.clock.advance(3600 * 24)
+    minutes(held, 1)
+    assert held.revisions("2026-11") == [1, 2]
+    _ = service.stopService()
+
+
+def test_what_has_the_time_of_before_and_came_after_is_found_the_day_after(held: Held):
+    held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 10)
+    held.put(sent("2026-12-10", DECEMBER.end - timedelta(seconds=1)))
+    held.clock.advance(3600 * 24)
+    minutes(held, 1)
+    assert held.revisions("2026-12") == [2], "there was nothing of the unit, and now there is"
+    _ = service.stopService()
+
+
+def test_months_are_closed_by_the_provinces_own_forms_as_soon_as_these_are_right(held: Held):
+    held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
+    wrong = [True]
+
+    def own() -> Book:
+        if wrong:
+            raise ConfigurationFault([Mistake("bieu/mail.toml: id", "is missing", "a text")])
+        book = shipped()
+        return attrs.evolve(book, forms=tuple(form for form in book.forms if form.id == "mail"))
+
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now, own)
+    service.startService()
+    minutes(held, 2)
+    assert held.closed() == []
+    wrong.clear()
+    minutes(held, 2)
+    assert (held.closed(), held.closed("edoc")) == (["2026-11"], [])
+    _ = service.stopService()
+
+
+def test_a_journal_that_does_not_answer_is_asked_again(held: Held):
+    held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
+    away = [True]
+
+    class Away(InlineDatabase):
+        def read(self, step: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
+            return fail(Unready("journal-unavailable", "x")) if away.pop() else super().read(step, *args, **kwargs)
+
+    database = Away(held.engine)
+    away[:] = [False] * 1000 + [True]
+    service = MonthEnd(database, held.clock, held.now)
+    service.startService()
+    minutes(held, 1)
+    assert held.closed() == []
+    minutes(held, 1)
+    assert held.closed() == ["2026-11"]
+    _ = service.stopService()
+
+
+def test_a_stop_breaks_the_counting_off_and_the_next_start_closes_the_month(held: Held):
+    held.put(sent("2026-10-20", NOVEMBER.start + timedelta(days=5)))
+    stopped: list[Deferred[None]] = []
+
+    class Stopping(InlineDatabase):
+        def read(self, step: Any, *args: Any, **kwargs: Any) -> Deferred[Any]:
+            def run(tx: Transaction) -> Any:
+                if not stopped:
+                    stopped.append(service.stopService())
+                return step(tx, *args, **kwargs)
+
+            return super().read(run)
+
+    service = MonthEnd(Stopping(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 1)
+    assert stopped
+    assert held.closed() == []
+    again = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    again.startService()
+    minutes(held, 1)
+    assert held.closed() == ["2026-11"]
+    _ = again.stopService()
+
+
+def test_the_time_is_utc():
+    assert DECEMBER.end.tzinfo is UTC
+
+
+def test_a_month_waits_for_facts_that_were_received_in_it_and_no_other_form_does(held: Held):
+    late = sent("2026-11-20", DECEMBER.start + timedelta(days=5))
+    held.put(late, attrs.evolve(late, service="dossiers", milestone="received", message="d"))
+    with transactions.writing(held.engine) as tx:
+        owed = duties.pack_facts([attrs.evolve(late, unit="B")])
+        duties.record(tx, late.message, late.at, "mail", owed)
+    service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
+    service.startService()
+    minutes(held, 10)
+    assert (held.closed("mail"), held.closed("dossiers")) == ([], ["2026-12"])
+    duties.write_all(held.engine)
+    minutes(held, 2)
+    assert held.closed("mail") == ["2026-12"]
+    with transactions.reading(held.engine) as tx:
+        made = closing.closings(tx, "mail")[0]
+        assert sorted(closing.rows_of(tx, made.form, ["2026-12"])["2026-12"]) == ["A", "B"]
+    _ = service.stopService()
