@@ -26,6 +26,7 @@ from hub.runtime.thread_pool import at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event
+from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests import pki
 from tests.province import NOW, ROUTES, UNITS, document, entry
@@ -63,7 +64,7 @@ class Town:
         )
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
-        words = (database, at_once, lambda: province, lambda: self.now, self._word, lambda: b"0" * 16)
+        words = (database, at_once, Live(Setup(province)), lambda: self.now, self._word, lambda: b"0" * 16)
         return Pages(*words, self._checks, self.facts)
 
     async def _checks(self) -> dict[str, tuple[str, str]]:

@@ -24,6 +24,7 @@ from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests, wsdl
 from hub.soap.attachments import Manner
 from hub.store.group_commit import InlineDatabase
+from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests import pki
 from tests.pki import NOW
@@ -54,7 +55,9 @@ def intake(
     changed = attrs.evolve(made, anchors=trusted, partners=known)
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
     books = Books(InlineDatabase(engine), at_once, room, nothing)
-    return Intake(province, DocumentDesk(wsdl.load("documents"), books), books, lambda: NOW, Throttle(lambda: 0.0))
+    return Intake(
+        Live(Setup(province)), DocumentDesk(wsdl.load("documents"), books), books, lambda: NOW, Throttle(lambda: 0.0)
+    )
 
 
 def ask(

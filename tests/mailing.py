@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
@@ -29,6 +30,7 @@ from hub.partner.adapter_settings import Terms
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import at_once
 from hub.security.certificates import Anchors, Signer
+from hub.units.live import Live, Setup
 from tests import pki
 from tests.conftest import cannot_be_had, not_applicable
 
@@ -129,7 +131,7 @@ class Line:
         return adapters.adapter("mail", terms)
 
     def post(self):
-        return Post(reactor, lambda: self.anchors, now)
+        return Post(reactor, Live(Setup(cast("Any", SimpleNamespace(config=self)))), now)
 
     def send(self, request):
         """Have *request* carried, as the hub does; raise Unreachable when it is not."""

@@ -21,6 +21,7 @@ from hub.runtime.thread_pool import at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery
+from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests.province import ROUTES, document, entry
 
@@ -96,8 +97,9 @@ class Desk:
 
         partners = {code: Ours(code) for code in ("vpub", "vpcp")}
         self.service = DeliveryService(
-            province=cast("Province", SimpleNamespace(config=SimpleNamespace(partners=partners))),
-            adapters=self.adapters,
+            live=Live(
+                Setup(cast("Province", SimpleNamespace(config=SimpleNamespace(partners=partners))), self.adapters)
+            ),
             journal=journal or InlineDatabase(self.engine),
             send=self.send,
             work=at_once,

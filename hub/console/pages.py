@@ -46,7 +46,7 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.store.report_pool import Reader
 from hub.store.transactions import Transaction
-from hub.units.province import Province
+from hub.units.live import Live
 from hub.workload import closing, declarations, submission
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ class Pages:
 
     _journal: Journal
     _work: Work
-    _province: Callable[[], Province]
+    live: Live
     _now: Callable[[], datetime]
     _word: Callable[[], str]  #: a new random word, 43 letters
     _salt: Callable[[], bytes]
@@ -402,7 +402,7 @@ class Pages:
         made = await self._counted(visit, form, reading.file, *words, kind, visit.asked.language)
         content = made.content
         if not isinstance(content, bytes):
-            identity = self._province().config.identity
+            identity = self.live.config.identity
             content = await self._work(
                 CONSOLE, THRESHOLD, sealed.seal, content.report, content.names, content.lines, identity
             )
@@ -483,7 +483,7 @@ class Pages:
             return await self._declared(visit, form, unit, period, wrong)
         named = attrs.evolve(said, by=said.by or user.name)
         taken = await self._journal.admit(
-            CONSOLE, declarations.declare, self._province(), named, by=user.name, now=visit.now
+            CONSOLE, declarations.declare, self.live.province, named, by=user.name, now=visit.now
         )
         if taken.problems:
             return await self._declared(visit, form, unit, period, [describe(each) for each in taken.problems])
@@ -525,7 +525,7 @@ class Pages:
             kept = await self._journal.admit(
                 CONSOLE,
                 submission.give_out,
-                self._province(),
+                self.live.province,
                 counted,
                 reason=reason or "",
                 by=user.name,
@@ -559,7 +559,7 @@ class Pages:
         try:
             said = await self._alone(self._heavy, signed.verify, octets, uploaded)
             await self._journal.admit(
-                CONSOLE, submission.take_back, self._province(), kept, uploaded, by=by, now=now, found=said
+                CONSOLE, submission.take_back, self.live.province, kept, uploaded, by=by, now=now, found=said
             )
         except Rejected as rejected:
             sha256 = hashlib.sha256(uploaded).hexdigest()
@@ -588,7 +588,7 @@ class Pages:
 
     async def _book(self) -> Book:
         """Return the province's forms; they are read again when its configuration is."""
-        reports = self._province().config.reports
+        reports = self.live.config.reports
         if self._forms is None or self._forms[0] is not reports:
             self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read, reports))
         return self._forms[1]
@@ -609,7 +609,7 @@ class Pages:
         """Return what every page is told."""
         return {
             "language": asked.language,
-            "hub": self._province().config.name,
+            "hub": self.live.config.name,
             "here": asked.here,
             "visitor": visit.session.user if visit else None,
             "proof": sessions.proof(word) if word else "",

@@ -25,6 +25,7 @@ from hub.runtime import http_client
 from hub.runtime.http_client import Unreachable
 from hub.runtime.peer_check import judges
 from hub.security import tls
+from hub.units.live import Live
 
 log = structlog.get_logger()
 
@@ -40,7 +41,7 @@ class Reactor(IReactorTCP, IReactorTime):
 class Sender:
     """Keeps one pool of connections a partner."""
 
-    config: Config
+    _live: Live
     _reactor: Reactor
     _now: Callable[[], datetime]
     _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: who carries what is not HTTP, by the URL's scheme
@@ -77,19 +78,19 @@ class Sender:
         self._agents.clear()
 
     def _agent(self, partner: Partner) -> Agent:
-        held = self._agents.get(partner.code)
-        if held is not None and held[0] is self.config and held[1] is partner:
+        config, held = self._live.config, self._agents.get(partner.code)
+        if held is not None and held[0] is config and held[1] is partner:
             return held[2]
         if held is not None:
             _ = held[3].closeCachedConnections()
         pool = http_client.pool(self._reactor, persistent=True)
         pool.cachedConnectionTimeout = 30
-        shown = self.config.tls if partner.policy.transport == "mutual-tls" else None
+        shown = config.tls if partner.policy.transport == "mutual-tls" else None
         host = urlsplit(partner.url or "").hostname or ""
-        check, stapled = judges(partner, self.config.anchors, self._now, host)
+        check, stapled = judges(partner, config.anchors, self._now, host)
         policy = http_client.OneContext(tls.context(shown, check, stapled=stapled), staple=True)
         agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
-        self._agents[partner.code] = (self.config, partner, agent, pool)
+        self._agents[partner.code] = (config, partner, agent, pool)
         return agent
 
 

@@ -21,6 +21,7 @@ from hub.domain.model import Request
 from hub.partner.policy import delay
 from hub.runtime import http_client, line_protocol
 from hub.runtime.http_client import Unreachable
+from hub.units.live import Live
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ class Watched(Protocol):
 class MailWatch(Service):
     """One wait a partner."""
 
+    _live: Live
     _post: Post
     _wake: Callable[[str], None]  #: collect from the partner of that code, now
     _clock: Any
@@ -48,10 +50,10 @@ class MailWatch(Service):
     _places: Mapping[str, tuple[Partner, Request]] = attrs.field(factory=dict, init=False)
     _waits: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
 
-    def take_up(self, partners: Mapping[str, Partner], adapters: Mapping[str, object]) -> None:
+    def take_up(self) -> None:
         """Wait from now on for the partners that are collected and whose adapter can be watched, and for no others."""
-        found = {}
-        for code, adapter in adapters.items():
+        found, partners = {}, self._live.config.partners
+        for code, adapter in self._live.adapters.items():
             request = adapter.watched() if isinstance(adapter, Watched) and partners[code].policy.collect else None
             if request is not None:
                 found[code] = (partners[code], request)
@@ -59,13 +61,12 @@ class MailWatch(Service):
         self._places = found
         for code in gone:
             self._end(code)
-        if self.running:
-            self._begin()
+        self._begin()
 
     def startService(self) -> None:
         """Begin to wait."""
         Service.startService(self)
-        self._begin()
+        self.take_up()
 
     def stopService(self) -> None:
         """Wait no more."""

@@ -13,7 +13,7 @@ from hub.runtime import http_client, line_protocol
 from hub.runtime.line_protocol import Talk
 from hub.runtime.peer_check import judges
 from hub.security import tls
-from hub.security.certificates import Anchors
+from hub.units.live import Live
 
 
 @attrs.define(eq=False)
@@ -21,7 +21,7 @@ class Post:
     """Opens connections to the mail servers of partners."""
 
     _reactor: Any
-    _anchors: Callable[[], Anchors]
+    _live: Live
     _now: Callable[[], datetime]
 
     async def call(self, url: str, usual: Mapping[str, int], partner: Partner) -> Talk:
@@ -39,7 +39,7 @@ class Post:
     def creator(self, url: str, partner: Partner) -> IOpenSSLClientConnectionCreator:
         """Return the TLS side of one connection: the server is judged as every partner's (`judges`)."""
         host = urlsplit(url).hostname or ""
-        check, stapled = judges(partner, self._anchors(), self._now, host)
+        check, stapled = judges(partner, self._live.config.anchors, self._now, host)
         return http_client.OneContext(tls.context(None, check, stapled=stapled), staple=True).creatorForNetloc(
             host.encode(), 0
         )

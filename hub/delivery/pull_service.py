@@ -3,7 +3,7 @@
 Knows when to ask whom and what to do when a conversation breaks; not what is said in it, nor any SQL.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,6 @@ from hub.domain.ids import new_id
 from hub.domain.lifecycle import SET_ASIDE
 from hub.domain.model import (
     DOCUMENTS,
-    Adapter,
     Arrival,
     Collected,
     Collector,
@@ -44,6 +43,7 @@ from hub.partner.policy import Policy, delay
 from hub.runtime.thread_pool import THRESHOLD
 from hub.services import services
 from hub.soap import documents_requests
+from hub.units.live import Live
 from hub.units.province import Province
 
 log = structlog.get_logger()
@@ -60,8 +60,7 @@ Send = Callable[[Request, Partner], Awaitable[Reply]]
 class CollectionService(Service):
     """The collecting desk of one node."""
 
-    province: Province
-    adapters: Mapping[str, Adapter]  #: by partner; those that collect are asked
+    live: Live
     _books: Books
     _send: Send
     _clock: IReactorTime
@@ -96,10 +95,10 @@ class CollectionService(Service):
 
     def _look(self) -> None:
         at = self._clock.seconds()
-        for code, partner in self.province.config.partners.items():
+        for code, partner in self.live.config.partners.items():
             if partner.policy.collect is None or code in self._under_way or at < self._next_at.get(code, at):
                 continue
-            if isinstance(self.adapters.get(code), Collector):
+            if isinstance(self.live.adapters.get(code), Collector):
                 task = Deferred.fromCoroutine(self._collect(partner, partner.policy.collect))
                 self._under_way[code] = task
                 _ = task.addBoth(self._done, code)
@@ -148,7 +147,7 @@ class CollectionService(Service):
 
     async def _hold(self, round_: Round, partner: Partner) -> Collected | Unavailable:
         """Hold the adapter's conversation to its end."""
-        adapter = self.adapters[partner.code]
+        adapter = self.live.adapters[partner.code]
         assert isinstance(adapter, Collector)
         conversation, owner = adapter.collect(round_.cursor, self._now()), Owner(partner.code)
         try:
@@ -179,7 +178,7 @@ class CollectionService(Service):
         failed in a row it is refused for that (`hub-error`) and kept; whoever sends it again has it judged afresh.
         """
         self._books.room()
-        now, province = self._now(), self.province  # the same to its end, whatever is read anew meanwhile
+        now, province = self._now(), self.live.province  # the same to its end, whatever is read anew meanwhile
         tracking = new_id(now)
         try:
             entry = await self._judge(arrival, partner, province, now, tracking)

@@ -5,7 +5,7 @@ Knows when to look, how many at once, and what to do when a conversation breaks;
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
@@ -21,7 +21,7 @@ from hub.config import Partner
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner, divide
 from hub.domain.lifecycle import judge
-from hub.domain.model import Adapter, Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
+from hub.domain.model import Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.journal import blobs, search
 from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import Claim, Exchange
@@ -33,7 +33,7 @@ from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
-from hub.units.province import Province
+from hub.units.live import Live
 
 log = structlog.get_logger()
 
@@ -61,8 +61,7 @@ T = TypeVar("T")
 class DeliveryService(Service):
     """The outgoing desk of one node."""
 
-    province: Province
-    adapters: Mapping[str, Adapter]  #: by partner
+    live: Live
     _journal: Journal
     _send: Send
     _work: Work
@@ -147,9 +146,9 @@ class DeliveryService(Service):
                 log.warning("deliveries-rescued", count=lost)
             if overdue := await self._journal.write(pickup.alarm, now, HELD_ALARM):
                 log.warning("deliveries-overdue-held", count=overdue)
-        known = self.province.config.partners
+        known = self.live.config.partners
         sight = await self._journal.read(see, now)
-        policies = {code: known[code].policy for code in self.adapters if code in known}
+        policies = {code: known[code].policy for code in self.live.adapters if code in known}
         for code, reason in sight.hopeless(policies):
             await self._journal.write(deliveries.expire, code, now, policies[code].give_up, reason)
         rooms = sight.rooms(policies)
@@ -249,7 +248,7 @@ class DeliveryService(Service):
         try:
             consignment = await self._journal.read(_load, claim)
             size, owner = len(consignment.content), Owner(partner.code)
-            conversation = self.adapters[partner.code].deliver(consignment, self._now())
+            conversation = self.live.adapters[partner.code].deliver(consignment, self._now())
             step = await self._work(owner, size, _advance, conversation, None)
             while isinstance(step, Request):
                 exchange = Exchange(request_sha256=hashlib.sha256(step.body).hexdigest())

@@ -22,6 +22,7 @@ from hub.journal.duties import Brought, Duty, Slice
 from hub.runtime.periodic import Regular
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
+from hub.units.live import Live
 from hub.units.routing import Routes
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ class DutyService(Regular):
 
     _journal: Journal
     _work: Work
-    _routes: Callable[[], Routes]  #: of the province as it is now
+    _live: Live
     _clock: IReactorTime
     _stopping: bool = attrs.field(default=False, init=False)
 
@@ -77,7 +78,7 @@ class DutyService(Regular):
         if of.kind == duties.FACTS:
             return await self._journal.admit(OWNER, duties.write_next)
         found = await self._journal.read(duties.brought, of)
-        enclosed, slices = await self._work(OWNER, THRESHOLD, read, found, of, self._routes())
+        enclosed, slices = await self._work(OWNER, THRESHOLD, read, found, of, self._live.province.routes)
         ignored = [(each.attachment, each.problem) for each in enclosed.ignored]
         if await self._journal.admit(OWNER, duties.enclose, of, slices, ignored):
             log.info("enclosures-read", message=of.message, facts=len(enclosed.facts), ignored=len(ignored))

@@ -32,6 +32,7 @@ from hub.partner.throttle import Throttle
 from hub.security.certificates import CLIENT, fingerprint
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Carriage, Manner, Outgoing
+from hub.units.live import Live
 from hub.units.province import Province
 
 log = structlog.get_logger()
@@ -51,7 +52,7 @@ class Answer:
 class Intake:
     """The way to one desk."""
 
-    province: Province
+    live: Live
     _desk: Desk
     _books: Books
     _now: Callable[[], datetime]
@@ -63,7 +64,7 @@ class Intake:
         A relay's connections are the relay's.  Raises `Unready` where whoever it is may not bring another call now; an event and the log
         tell of that, once in a while.
         """
-        partner = self.province.partner_with(certificate)
+        partner = self.live.province.partner_with(certificate)
         name, policy = (STRANGERS.name, Policy()) if partner is None else (partner.code, partner.policy)
         try:
             self._throttle.enter(name, policy)
@@ -88,7 +89,7 @@ class Intake:
         What is large lies in *drawer*, from which the answer is to be written too.  When the call is not *wanted* any more no work is
         begun for it, and this raises CancelledError; what the journal was given stays.
         """
-        province, now, loads = self.province, self._now(), Loads()
+        province, now, loads = self.live.province, self._now(), Loads()
         partner = province.partner_with(certificate)
         owner = STRANGERS if partner is None else Owner(partner.code, wanted)
         tracking = new_id(now)
@@ -120,12 +121,12 @@ class Intake:
 
     def stranger(self, certificate: x509.Certificate) -> Problem | None:
         """Return why whoever shows *certificate* is nobody to us; None for a partner."""
-        known = self.province.partner_with(certificate) is not None
+        known = self.live.province.partner_with(certificate) is not None
         return None if known else Problem("certificate-unknown", fingerprint(certificate))
 
     def note(self, problem: Problem, certificate: x509.Certificate) -> None:
         """Journal that a request was refused before it was read, by whoever showed *certificate*; he has his answer already."""
-        partner = self.province.partner_with(certificate)
+        partner = self.live.province.partner_with(certificate)
         who = {"partner": partner.code} if partner else {"certificate": fingerprint(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
         owner = Owner(partner.code) if partner else STRANGERS

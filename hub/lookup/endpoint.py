@@ -129,7 +129,9 @@ class LookupDesk:
     def _who(self, known: Mapping[str, Partner], operation: str) -> Partner | None:
         """Return the partner that answers *operation*: the first by its code."""
         able = (known[code] for code in sorted(known) if operation in known[code].lookups)
-        return next((partner for partner in able if isinstance(self.asker.adapters.get(partner.code), Answerer)), None)
+        return next(
+            (partner for partner in able if isinstance(self.asker.live.adapters.get(partner.code), Answerer)), None
+        )
 
     def _kept(self, named: str, begun: Begun, config: Lookups) -> Heard | None:
         if begun.kept is None:

@@ -27,6 +27,7 @@ from hub.partner.policy import Policy, delay
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
+from hub.units.live import Live
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ class Heard:
 class Asker:
     """Holds the conversations of questions."""
 
-    adapters: Mapping[str, object]  #: by partner
+    live: Live
     _journal: Journal
     _send: Send
     _work: Work
@@ -86,7 +87,7 @@ class Asker:
 
     async def _converse(self, query: Query, partner: Partner) -> Answer | Refused | Unavailable:
         """Hold the adapter's conversation.  What breaks in it is ours, and says nothing of the partner."""
-        adapter = cast("Answerer", self.adapters[partner.code])
+        adapter = cast("Answerer", self.live.adapters[partner.code])
         try:
             conversation, owner = adapter.ask(query, self._now()), Owner(partner.code)
             step = await self._work(owner, 0, _advance, conversation, None)

@@ -24,7 +24,7 @@ from hub.monitoring.tcp_probe import Ask
 from hub.services.links import probes
 from hub.services.links.probes import Link, Minutes, Standing, State
 from hub.store.group_commit import Journal
-from hub.units.province import Province
+from hub.units.live import Live
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ def links_of(config: Config) -> tuple[Link, ...]:
 class Prober(Service):
     """The probes of one node, a round at a time."""
 
-    province: Province
+    live: Live
     _journal: Journal
     _ask: Ask
     _clock: IReactorTime
@@ -81,9 +81,8 @@ class Prober(Service):
         Service.startService(self)
         self._start()
 
-    def take_up(self, province: Province) -> None:
-        """Go on with another configuration."""
-        self.province = province
+    def take_up(self) -> None:
+        """Begin anew at the pace of another configuration."""
         if self.running:
             self._stop_loop()
             self._start()
@@ -108,7 +107,7 @@ class Prober(Service):
         return f"{len(down)} of {len(self._standings)} links are down: {named}"
 
     def _start(self) -> None:
-        said = self.province.config.links
+        said = self.live.config.links
         self._loop = LoopingCall(self._begin_round)
         self._loop.clock = self._clock
         if said is not None:
@@ -127,7 +126,7 @@ class Prober(Service):
         self._round = None
 
     async def _look(self) -> None:
-        config, places = self.province.config, DeferredSemaphore(AT_ONCE)
+        config, places = self.live.config, DeferredSemaphore(AT_ONCE)
         if self._known is None:
             self._known = await self._journal.read(link_rows.known, self._node)
         self._known |= {(link.name, link.place): each for link, each in self._standings.items()}
@@ -168,7 +167,7 @@ class Prober(Service):
             await self._journal.write(link_rows.tell, self._node, self.standings, days, turns, silent, now)
             self._days = {at: each for at, each in self._days.items() if each != days.get(at)}
             del self._turns[: len(turns)]
-            written, late = await self._journal.write(link_days.write, self.province, now)
+            written, late = await self._journal.write(link_days.write, self.live.province, now)
         except Unready as unready:
             log.warning("links-not-written", error=str(unready))
             return

@@ -40,7 +40,7 @@ from hub.journal.messages import Entry, Taken
 from hub.security.certificates import CLIENT, fingerprint
 from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read
 from hub.store.transactions import Transaction
-from hub.units.province import Province
+from hub.units.live import Live
 from hub.units.routing import Routes
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ STRANGER = "stranger"
 class Ear(Service):
     """What one node hears."""
 
-    province: Province
+    live: Live
     _books: Books
     clock: Any
     _now: Callable[[], datetime]
@@ -95,7 +95,7 @@ class Ear(Service):
 
     def whose(self, shown: x509.Certificate) -> Partner | None:
         """Return whose connection it is, by the certificate *shown*; None, after journalling it, for a stranger's."""
-        province, now, mark = self.province, self._now(), fingerprint(shown)
+        province, now, mark = self.live.province, self._now(), fingerprint(shown)
         partner, problem = province.partner_with(shown), Problem("certificate-unknown", mark)
         if partner is not None:
             try:
@@ -115,7 +115,7 @@ class Ear(Service):
             line = syslog.read(octets)
         except ValueError:
             return "unreadable"
-        if self.province.config.incidents.rules.judge(line) is None:
+        if self.live.config.incidents.rules.judge(line) is None:
             return "other"
         if (partner := self.whose(shown)) is None:  # again: the connection may be an old one
             return STRANGER
@@ -130,7 +130,7 @@ class Ear(Service):
 
     def _judge(self, octets: bytes, line: Line, partner: Partner) -> tuple[Entry, Entry | None]:
         """Return the message that tells of an incident, and the report of it, if one is due."""
-        province, now = self.province, self._now()
+        province, now = self.live.province, self._now()
         if not is_granted(partner, province.routes.upstream, SERVICE.name):
             entry = Entry(
                 id=new_id(now),
@@ -154,18 +154,20 @@ class Ear(Service):
 
     def _report(self, incident: Incident, now: datetime) -> Entry | None:
         """Return the packet that tells the agencies of an incident that opens, if it is grave enough."""
-        told, routes = self.province.config.incidents, self.province.routes
+        told, routes = self.live.config.incidents, self.live.province.routes
         if incident.kind != OPENED or not told.report_to or SEVERITIES.index(incident.severity) > told.report_severity:
             return None
         names = routes.names((incident.unit, told.report_from, *told.report_to))
         content = notice.packet(incident, told.report_from, told.report_to, now, names)
-        return judge_own(content, f"incident:{incident.unit}:{incident.id}", self.province, now, new_id(now))
+        return judge_own(content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, new_id(now))
 
     async def _keep(self, entry: Entry, report: Entry | None) -> str:
         while True:
             try:
                 self._books.room()
-                taken = await self._books.journal.admit(Owner(entry.partner), take, entry, report, self.province.routes)
+                taken = await self._books.journal.admit(
+                    Owner(entry.partner), take, entry, report, self.live.province.routes
+                )
             except Unready as unready:
                 log.warning("syslog-waits", partner=entry.partner, reason=unready.problem.code)
                 await deferLater(self.clock, AGAIN)

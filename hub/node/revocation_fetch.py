@@ -20,7 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.web.client import Agent, FileBodyProducer
 from twisted.web.http_headers import Headers
 
-from hub.config import Config, revocation_cache
+from hub.config import revocation_cache
 from hub.config.revocation_cache import Heard, Question
 from hub.domain.fair_queue import HUB
 from hub.runtime import http_client
@@ -28,6 +28,7 @@ from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security import crl_ocsp, tls
 from hub.security.certificates import ALLOW, SERVER, Anchors
 from hub.security.crl_ocsp import Unusable
+from hub.units.live import Live
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ Fetch = Callable[[Anchors, Question, str], Awaitable[bytes]]
 class Inquiry(Service):
     """The inquiries of one node, one after another."""
 
-    _config: Config
+    _live: Live
     _known: Sequence[Heard]  #: what is kept from before
     _clock: IReactorTime
     _work: Work
@@ -65,7 +66,7 @@ class Inquiry(Service):
     def startService(self) -> None:
         """Begin with what is kept from before."""
         Service.startService(self)
-        self.take_up(self._config, self._known)
+        self.take_up(self._known)
         self._loop = LoopingCall(self._look)
         self._loop.clock = self._clock
         _ = self._loop.start(EVERY)
@@ -82,11 +83,11 @@ class Inquiry(Service):
         self._round.cancel()
         return ended
 
-    def take_up(self, config: Config, known: Sequence[Heard]) -> None:
-        """Go on with another configuration and what is kept for it; its anchors get to know what was heard, and everybody is
+    def take_up(self, known: Sequence[Heard]) -> None:
+        """Go on with the configuration of the moment and what is kept for it; its anchors get to know what was heard, and everybody is
         asked anew.
         """
-        self._config, self._known = config, ()
+        config, self._known = self._live.config, ()
         self._questions = revocation_cache.questions(config)
         before = {one.question.name: one for one in known}
         asked = {question.name for question in self._questions}
@@ -96,7 +97,7 @@ class Inquiry(Service):
         revocation_cache.tell_all(config, self._heard.values())
 
     def _look(self) -> None:
-        if self._round is None and self._config.sources:
+        if self._round is None and self._live.config.sources:
             self._round = Deferred.fromCoroutine(self._ask_all())
             _ = self._round.addErrback(_broke).addBoth(self._done)
 
@@ -104,7 +105,7 @@ class Inquiry(Service):
         self._round = None
 
     async def _ask_all(self) -> None:
-        config = self._config
+        config = self._live.config
         for question in self._questions:
             name = question.name
             known, now = self._heard.get(name), self._now()
@@ -112,7 +113,7 @@ class Inquiry(Service):
             if now < self._rests.get(name, now) or (now < due and name in self._asked):
                 continue
             found = await self._ask(question, known)
-            if config is not self._config:
+            if config is not self._live.config:
                 return  # a reload came between: the next round asks what is to be asked now
             if found is None:
                 self._rests[name] = self._now() + REST
@@ -125,11 +126,17 @@ class Inquiry(Service):
         """Return what one of the places says; None when none says anything that counts."""
         for url in question.urls:
             try:
-                octets = await self._fetch(self._config.anchors, question, url)
+                octets = await self._fetch(self._live.config.anchors, question, url)
                 now = self._now()
                 found = await self._work(HUB, len(octets), _read, question, octets, known, now)
                 await self._work(
-                    HUB, max(len(octets), THRESHOLD), revocation_cache.keep, self._config.data, question, octets, now
+                    HUB,
+                    max(len(octets), THRESHOLD),
+                    revocation_cache.keep,
+                    self._live.config.data,
+                    question,
+                    octets,
+                    now,
                 )
             except CancelledError:
                 raise

@@ -47,7 +47,7 @@ def _places(config: Config) -> Iterable[Path]:
 class Room:
     """The room as it was at most a moment ago."""
 
-    config: Config
+    _lacks: Callable[[], str]  #: where less is free than must be, and how much; "" when nowhere
     _seconds: Callable[[], float]
     _looked: float = attrs.field(default=float("-inf"), init=False)
     _lacking: str = attrs.field(default="", init=False)
@@ -55,7 +55,7 @@ class Room:
     def demand(self) -> None:
         """Raise `Unready` (`disk-low`) when a disk is nearly full."""
         if not 0 <= self._seconds() - self._looked < _BELIEVED:
-            self._looked, self._lacking = self._seconds(), lacking(self.config)
+            self._looked, self._lacking = self._seconds(), self._lacks()
         if self._lacking:
             raise Unready("disk-low", self._lacking, _LATER)
 

@@ -25,7 +25,7 @@ from hub.report.output.atom import Entry
 from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
-from hub.units.province import Province
+from hub.units.live import Live
 from hub.workload import publications
 from hub.workload.publications import Publication
 
@@ -60,7 +60,7 @@ class Pages:
 
     _journal: Journal
     _work: Work
-    _province: Callable[[], Province]
+    _live: Live
     _url: Callable[[], str]  #: of `/public`, as the outside calls it
     _made: dict[tuple[str, str], Page] = attrs.field(factory=dict, init=False)
 
@@ -89,7 +89,7 @@ class Pages:
         return page
 
     async def _feed(self) -> Page:
-        config, url = self._province().config, self._url()
+        config, url = self._live.config, self._url()
         entries = [_entry(one, config.province, url) for one in await self._journal.read(publications.every)]
         identity = f"urn:lienthong:publications:{config.province}"
         content = atom.as_atom(identity, f"Báo cáo công bố: {config.name}", config.name, f"{url}/feed.atom", entries)

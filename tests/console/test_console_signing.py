@@ -188,7 +188,7 @@ def test_a_reason_is_one_line_of_five_hundred_characters_whatever_a_browser_send
 def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     old = get(clerk)
     assert hand_in(clerk, by_xmlsec(old)).status == 303
-    province = clerk.pages._province()
+    province = clerk.pages.live.province
     user = User(name="chi", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
     with transactions.writing(town.engine) as tx:
         counted = console.counted(tx, user, shipped(), "edoc", "H55.13", PERIOD, NOW)

@@ -24,6 +24,7 @@ from hub.runtime.thread_pool import THRESHOLD, at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import collection, message
+from hub.units.live import Live, Setup
 from hub.units.province import Province
 from tests import homes, packets
 
@@ -89,8 +90,7 @@ class Node:
         journal = InlineDatabase(self.engine)
         books = Books(journal, self.work, lambda: None, lambda: self.woken.append(None))
         service = CollectionService(
-            province=self.province,
-            adapters={"axis": cast("Any", self.shelf)},
+            live=Live(Setup(self.province, {"axis": cast("Any", self.shelf)})),
             books=books,
             send=self.shelf.send,
             clock=self.clock,
@@ -271,7 +271,7 @@ def test_what_arrived_is_judged_and_journalled_by_one_configuration_though_anoth
 
     def judge(call, partner, province, *given):
         seen.append(province.routes)
-        service.province = Province.of(province.config, UNITS)
+        service.live.setup = attrs.evolve(service.live.setup, province=Province.of(province.config, UNITS))
         return judge_message(call, partner, province, *given)
 
     written = journal_messages.take

@@ -1,6 +1,8 @@
 """What receipts have promised is done soon, a slice a commit; who asks for a count waits for it a while, then hears what is outstanding."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -17,6 +19,7 @@ from hub.journal import facts as journal_facts
 from hub.runtime.thread_pool import at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
+from hub.units.live import Live, Setup
 from tests import databases
 from tests.journal.test_promised import message, province
 from tests.promised import keep_promises
@@ -42,7 +45,8 @@ class Place:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine, self.clock, self.database = engine, Clock(), Counting(engine)
-        self.service = DutyService(self.database, at_once, lambda: ROUTES, self.clock)
+        live = Live(Setup(cast("Any", SimpleNamespace(routes=ROUTES))))
+        self.service = DutyService(self.database, at_once, live, self.clock)
 
     def facts(self) -> int:
         with transactions.reading(self.engine) as tx:

@@ -37,6 +37,7 @@ from hub.soap.attachments import Manner
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery, event, fact, message
+from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.endpoints import desks
 from tests import databases, declaring, dossiers, homes, packets, pki
@@ -199,10 +200,18 @@ def hub(made, tmp_path):
         async def send(request, partner):
             return Reply(200, b"")
 
-        asker = Asker({"bca": Knowing()}, books.journal, send, at_once, Clock(), lambda: NOW, lambda: 0.5)
+        asker = Asker(
+            Live(Setup(province, {"bca": cast("Any", Knowing())})),
+            books.journal,
+            send,
+            at_once,
+            Clock(),
+            lambda: NOW,
+            lambda: 0.5,
+        )
         every = desks(books, LookupDesk(wsdl.load("lookups"), asker, books))
         intakes = {
-            name: Intake(province, desk, books, lambda: NOW, Throttle(lambda: 0.0)) for name, desk in every.items()
+            name: Intake(asker.live, desk, books, lambda: NOW, Throttle(lambda: 0.0)) for name, desk in every.items()
         }
         return Hub(engine, intakes, who)
 
@@ -212,10 +221,10 @@ def hub(made, tmp_path):
 
 def upstream(intakes: dict[str, Intake], code: str) -> None:
     """Make *code* the upstream partner."""
-    for intake in intakes.values():
-        province = intake.province
-        changed = attrs.evolve(province.config, upstream=code)
-        intake.province = attrs.evolve(province, config=changed, routes=attrs.evolve(province.routes, upstream=code))
+    (live,) = {intake.live for intake in intakes.values()}
+    province = live.province
+    changed = attrs.evolve(province.config, upstream=code)
+    live.setup = Setup(attrs.evolve(province, config=changed, routes=attrs.evolve(province.routes, upstream=code)))
 
 
 def test_every_operation_has_an_example_and_every_kind_a_word_on_it():
@@ -232,7 +241,7 @@ def test_nothing_that_is_not_granted_is_done_told_or_counted(hub, kind):
         upstream(site.intakes, "sotttt")
     waiting = entry(document("H55.01", UNIT, document_id="D9"), partner="vpub")
     with transactions.writing(site.engine) as tx:
-        routes = site.intakes["documents"].province.routes
+        routes = site.intakes["documents"].live.province.routes
         _ = journal_messages.take(tx, waiting, routes)
     for name, call in examples(waiting.id).items():
         service, operation = name.split(".")
@@ -278,7 +287,7 @@ def test_who_may_send_for_any_unit_reads_nothing_that_others_told(hub):
 def test_who_may_tell_of_any_unit_sends_for_none(hub):
     collector = hub("soc", tells=True)
     assert collector.ask("mail", examples("")["mail.SubmitMailUsage"])[0] is False
-    routes = collector.intakes["mail"].province.routes
+    routes = collector.intakes["mail"].live.province.routes
     assert routes.permission("soc", "H55.13", telling=True) == ()
     assert [each.code for each in routes.permission("soc", "H55.13")] == ["sender-not-allowed", "not-yours"]
     assert [each.code for each in routes.permission("soc", "H55.99", telling=True)] == ["unit-unknown"]

@@ -20,6 +20,7 @@ from hub.security.certificates import Anchors
 from hub.soap import documents_requests
 from hub.soap.attachments import Manner
 from hub.store import transactions
+from hub.units.live import Setup
 from hub.units.province import Province
 from tests import databases, frontdesk, homes, pki
 from tests.packets import document
@@ -63,13 +64,12 @@ class Desk:
             return search.count(tx, search.Filter(state="accepted"))
 
     def change(self, **changed):
-        self.intake.province = Province.of(
-            attrs.evolve(self.intake.province.config, **changed), [Unit(code, code) for code in UNITS]
-        )
+        changed_config = attrs.evolve(self.intake.live.config, **changed)
+        self.intake.live.setup = Setup(Province.of(changed_config, [Unit(code, code) for code in UNITS]))
 
     def allow(self, **changed):
         """Change what is agreed with the partner."""
-        known = dict(self.intake.province.config.partners)
+        known = dict(self.intake.live.config.partners)
         known["me"] = attrs.evolve(known["me"], **changed)
         self.change(partners=known)
 
@@ -112,7 +112,7 @@ def not_yet_granted(desk):
 
 
 def not_yet_received_for(desk):
-    known = desk.intake.province.config.partners
+    known = desk.intake.live.config.partners
     desk.change(partners={code: each for code, each in known.items() if code != "other"})
     return lambda: desk.change(partners=known)
 
@@ -163,8 +163,9 @@ def no_room(desk):
 
 
 def a_hub_that_breaks(desk):
-    kept, desk.intake.province = desk.intake.province, attrs.evolve(desk.intake.province, routes=None)
-    return lambda: setattr(desk.intake, "province", kept)
+    live = desk.intake.live
+    kept, live.setup = live.setup, Setup(attrs.evolve(live.province, routes=None))
+    return lambda: setattr(live, "setup", kept)
 
 
 PASSING = {no_room: "disk-low", a_hub_that_breaks: "hub-error"}

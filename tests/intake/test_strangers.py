@@ -13,6 +13,7 @@ from hub.partner.policy import Policy
 from hub.security.certificates import Anchors
 from hub.soap import documents_requests
 from hub.store import transactions
+from hub.units.live import Setup
 from tests import databases, frontdesk, homes, pki
 from tests.packets import letter
 from tests.pki import DAY, NOW
@@ -95,8 +96,8 @@ def test_what_is_not_known_of_a_certificate_is_judged_by_the_partners_own_policy
     overdue = Anchors([CA.certificate], [CA.crl(ends=NOW - DAY / 2)])
     for rule, code in (("configured", "revocation-unknown"), ("allow", "")):
         intake = desk(LINE, revocation=rule)
-        known = attrs.evolve(intake.province.config, anchors=overdue)
-        intake.province = attrs.evolve(intake.province, config=known)
+        known = attrs.evolve(intake.live.config, anchors=overdue)
+        intake.live.setup = Setup(attrs.evolve(intake.live.province, config=known))
         assert told(frontdesk.ask(intake, LINE, ASKED)) == code
 
 

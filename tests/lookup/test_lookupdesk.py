@@ -42,6 +42,7 @@ from hub.soap.attachments import Carriage
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import message
+from hub.units.live import Live, Setup
 from tests import databases
 from tests.pki import partner as identity
 from tests.province import ROUTES
@@ -98,7 +99,8 @@ class Counter:
         """Ask, and return the Deferred of the answer."""
         if self.desk is None:
             books = Books(InlineDatabase(self.engine), at_once, lambda: None, lambda: None)
-            asker = Asker({"bca": Knowing()}, books.journal, self.send, at_once, self.clock, self.now, lambda: 0.5)
+            live = Live(Setup(cast("Any", None), {"bca": cast("Any", Knowing())}))
+            asker = Asker(live, books.journal, self.send, at_once, self.clock, self.now, lambda: 0.5)
             self.desk = LookupDesk(wsdl.load("lookups"), asker, books)
         known = {
             "bca": Partner(code="bca", name="", certificates=(), lookups=tuple(OPERATIONS), policy=self.policy),
@@ -417,7 +419,7 @@ def test_what_breaks_in_the_hub_says_nothing_of_the_partner(counter):
 
 def test_an_operation_that_nobody_answers_is_told_so(counter):
     counter.answer()
-    counter.desk.asker.adapters = {}
+    counter.desk.asker.live.setup = Setup(cast("Any", None))
     assert counter.answer()["Code"] == "lookup-not-served"
     assert counter.messages()[-1] == ("refused", "lookup-not-served: VerifyCitizen")
 
@@ -426,10 +428,10 @@ def test_an_operation_that_nobody_answers_is_told_so(counter):
 def test_a_question_that_nobody_answered_is_not_asked_when_somebody_sends_it_again_later(counter, configured):
     mark, anew = (Mark(letter * 64, START + timedelta(minutes=5)) for letter in "ab")
     counter.answer()
-    able, counter.served = counter.desk.asker.adapters, configured
-    counter.desk.asker.adapters = {}
+    able, counter.served = counter.desk.asker.live.setup, configured
+    counter.desk.asker.live.setup = Setup(cast("Any", None))
     assert counter.answer(mark=mark, message_id="m-1")["Code"] == "lookup-not-served"
-    counter.desk.asker.adapters, counter.served = able, True
+    counter.desk.asker.live.setup, counter.served = able, True
     refused = counter.answer(mark=mark, message_id="m-1")
     assert isinstance(refused, Rejected), refused
     assert refused.problems[0].code == "replayed"

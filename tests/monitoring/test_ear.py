@@ -22,6 +22,7 @@ from hub.security.crl_ocsp import RevocationList
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import fact, message
+from hub.units.live import Live, Setup
 from hub.units.routing import Post, Routes
 from tests import databases, pki
 from tests.province import NOW, POSTS, ROUTES, UNITS
@@ -86,7 +87,7 @@ def heard(clock, journal):
         ),
     )
     books = Books(journal, at_once, lambda: None, lambda: None)
-    made = Ear(cast("Any", province), books, clock, lambda: NOW)
+    made = Ear(Live(Setup(cast("Any", province))), books, clock, lambda: NOW)
     made.startService()
     return made
 
@@ -205,7 +206,7 @@ def test_two_lines_of_one_incident_open_it_once(heard, journal):
 def test_who_is_a_partner_no_longer_is_not_heard_though_the_connection_is_an_old_one(heard, journal):
     protocol, line = connect(heard)
     protocol.handshakeCompleted()
-    heard.province.partner_with = lambda _: None
+    heard.live.province.partner_with = lambda _: None
     protocol.dataReceived(opening(1) + opening(2))
     assert (line.gone, kept(journal), heard.counts) == (True, 0, {})
 
@@ -245,7 +246,7 @@ def test_who_never_shakes_hands_takes_no_room_from_who_does(heard, monkeypatch):
 
 def test_a_line_counts_as_long_as_the_certificate_of_its_connection_does(heard, journal):
     authority = pki.authority()
-    anchors = heard.province.config.anchors = Anchors([authority.certificate])
+    anchors = heard.live.province.config.anchors = Anchors([authority.certificate])
     protocol, line = connect(heard)
     protocol.handshakeCompleted()
     protocol.dataReceived(opening(1))
@@ -257,7 +258,7 @@ def test_a_line_counts_as_long_as_the_certificate_of_its_connection_does(heard, 
 
 def test_who_may_serve_only_tells_nothing(heard, journal):
     authority = pki.authority()
-    heard.province.config.anchors = Anchors([authority.certificate])
+    heard.live.province.config.anchors = Anchors([authority.certificate])
     server = authority.issue("serves", purposes=[ExtendedKeyUsageOID.SERVER_AUTH])
     protocol, line = connect(heard)
     line.getPeerCertificate = lambda: SimpleNamespace(to_cryptography=lambda: server.certificate)
@@ -267,7 +268,7 @@ def test_who_may_serve_only_tells_nothing(heard, journal):
 
 
 def test_what_a_partner_was_not_granted_to_tell_is_refused_and_counts_for_nothing(heard, journal):
-    heard.province.partner_with = lambda _: Partner(
+    heard.live.province.partner_with = lambda _: Partner(
         code="sotttt", name="", units=("H55.13",), services=(), certificates=(), calls=("documents",)
     )
     protocol, _line = connect(heard)
@@ -283,8 +284,8 @@ def test_what_a_partner_was_not_granted_to_tell_is_refused_and_counts_for_nothin
 
 def test_who_may_tell_of_any_unit_tells_of_any_that_the_registry_knows(heard, journal):
     soc = Partner(code="soc", name="", certificates=(), tells=True)
-    heard.province.partner_with, heard.province.config.partners = lambda _: soc, {"soc": soc}
-    heard.province.routes = Routes.of(
+    heard.live.province.partner_with, heard.live.province.config.partners = lambda _: soc, {"soc": soc}
+    heard.live.province.routes = Routes.of(
         UNITS, (*POSTS, Post("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp"
     )
     protocol, _line = connect(heard)

@@ -23,6 +23,7 @@ from hub.services.links.probes import Link, Minutes, Probe
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import event
+from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.workload import unit_report
 from tests import databases
@@ -86,7 +87,7 @@ def net():
 
 
 def prober(engine, net, said, node="a", journal=None):
-    made = Prober(said, journal or InlineDatabase(engine), net.ask, net.clock, net.now, node)
+    made = Prober(Live(Setup(said)), journal or InlineDatabase(engine), net.ask, net.clock, net.now, node)
     made.startService()
     return made
 
@@ -181,7 +182,8 @@ def test_the_table_shows_latency_and_days_left_and_who_has_fallen_silent(engine,
 def test_a_link_that_is_no_more_is_forgotten_and_one_that_moved_begins_anew(engine, net):
     service = prober(engine, net, province(VPUB, hosts=[GATE]))
     net.clock.advance(30)
-    service.take_up(province(of("vpub", "https://10.0.0.8/soap", "H55.01")))
+    service.live.setup = Setup(province(of("vpub", "https://10.0.0.8/soap", "H55.01")))
+    service.take_up()
     net.clock.advance(0)
     assert {key: row.since for key, row in seen(engine, net).items()} == {("vpub", "a"): net.now()}
 

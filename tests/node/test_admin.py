@@ -17,13 +17,14 @@ from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.node import admin
 from hub.node.admin import CODES, SHARED, Readiness, SharedLook, gather, readiness
-from hub.node.hub import KEY_PATIENCE, Hub
+from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import at_once
 from hub.security.certificates import Anchors
 from hub.services.links.probes import Link, Probe, Standing, heard
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
+from hub.units.live import Live, Setup
 from hub.units.province import Province
 from hub.web.soap_listener import BoundedSite
 from tests import databases, pki
@@ -125,14 +126,10 @@ def test_a_journal_that_is_not_written(engine, tmp_path):
 
 def test_a_token_that_keeps_readyz_waiting_is_not_well():
     clock, waiting = Clock(), Deferred[str]()
-    config = SimpleNamespace(identity=SimpleNamespace(flaw=None))
-    hub = SimpleNamespace(
-        province=SimpleNamespace(config=config),
-        _workroom=SimpleNamespace(work=lambda _owner, _size, _step: waiting),
-        _reactor=clock,
-    )
+    province: Any = SimpleNamespace(config=SimpleNamespace(identity=SimpleNamespace(flaw=None)))
     told: list[str] = []
-    _ = Deferred.fromCoroutine(Hub._key_flaw(cast("Hub", hub))).addCallback(told.append)
+    flaw = find_key_flaw(Live(Setup(province)), cast("Any", lambda _owner, _size, _step: waiting), clock)
+    _ = Deferred.fromCoroutine(flaw).addCallback(told.append)
     clock.advance(KEY_PATIENCE)
     assert told == ["no answer within 5 s"]
 

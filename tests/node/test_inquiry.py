@@ -22,6 +22,8 @@ from hub.runtime.thread_pool import at_once
 from hub.security import tls
 from hub.security.certificates import CLIENT, LIFE, SERVER, Anchors, Identity, Untrusted
 from hub.security.crl_ocsp import RevocationList
+from hub.units.live import Live, Setup
+from hub.units.province import Province
 from tests import pki
 from tests.conftest import ROOT
 from tests.pki import DAY, NOW
@@ -67,13 +69,22 @@ def configured(made: Config, tmp_path, *, crl: tuple[str, ...] = (), by_ocsp: tu
     return attrs.evolve(made, anchors=anchors, sources=(source,), partners={"soyte": partner}, data=tmp_path)
 
 
+def live(config: Config) -> Live:
+    return Live(Setup(Province.of(config, ())))
+
+
+def reload(inquiry: Inquiry, config: Config) -> None:
+    inquiry._live.setup = live(config).setup
+    inquiry.take_up(())
+
+
 @pytest.fixture
 def begin(clock: Clock) -> Iterator[Callable[[Config, Places], Inquiry]]:
     running: list[Inquiry] = []
 
     def start(config: Config, places: Places) -> Inquiry:
         now = lambda: datetime.fromtimestamp(clock.seconds(), NOW.tzinfo)  # noqa: E731
-        inquiry = Inquiry(config, revocation_cache.load(config, now()), clock, at_once, now, places.fetch)
+        inquiry = Inquiry(live(config), revocation_cache.load(config, now()), clock, at_once, now, places.fetch)
         inquiry.startService()
         running.append(inquiry)
         return inquiry
@@ -145,7 +156,7 @@ def test_an_older_crl_never_takes_the_place_of_a_newer(made, tmp_path, begin, cl
     config, places = configured(made, tmp_path, crl=(LIST,)), Places({LIST: der(new)})
     inquiry = begin(config, places)
     places.answers[LIST] = der(old)
-    inquiry.take_up(config, revocation_cache.load(config, NOW))
+    inquiry.take_up(revocation_cache.load(config, NOW))
     clock.advance(EVERY)
     assert len(places.asked) == 2
     assert verdict(config, GONE) == "certificate-revoked"
@@ -196,11 +207,11 @@ def test_what_was_changed_on_disk_is_passed_over(made, tmp_path, begin):
 def test_a_reload_asks_anew_and_forgets_what_is_no_longer_asked(made, tmp_path, begin, clock):
     config, places = configured(made, tmp_path, crl=(LIST,)), Places({LIST: der(CA.crl(GONE))})
     inquiry = begin(config, places)
-    inquiry.take_up(configured(made, tmp_path, crl=(LIST,)), ())
+    reload(inquiry, configured(made, tmp_path, crl=(LIST,)))
     clock.advance(EVERY)
     assert len(places.asked) == 2
     other = configured(made, tmp_path, crl=(MIRROR,))
-    inquiry.take_up(other, ())
+    reload(inquiry, other)
     assert verdict(other, GONE) == "revocation-unknown"
 
 

@@ -28,6 +28,7 @@ from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unav
 from hub.partner.policy import Policy
 from hub.runtime.http_client import Unreachable
 from hub.security.certificates import Anchors
+from hub.units.live import Live, Setup
 from tests import mailing, packets, pki
 from tests.mailing import CA, CLERK, CLERKS, CONTENT, HUBS, OTHER, TRUC, Line, mail, reactor, signed
 from tests.running import until
@@ -261,8 +262,9 @@ def test_signed_mail_brings_packets_in_once_and_all_else_is_marked_and_moved(hos
 def test_a_mail_that_comes_is_told_of_at_once_before_and_after_the_server_was_away(host, line, tmp_path):
     woken: list[str] = []
     line.policy = Policy(transport="tls", collect=pki.DAY, first_retry=pki.DAY / 864000)
-    watch = MailWatch(line.post(), woken.append, reactor, lambda: 0.5)
-    watch.take_up({"thudientu": line.partner}, {"thudientu": line.adapter()})
+    said: Any = SimpleNamespace(config=SimpleNamespace(partners={"thudientu": line.partner}))
+    live = Live(Setup(said, {"thudientu": line.adapter()}))
+    watch = MailWatch(live, line.post(), woken.append, reactor, lambda: 0.5)
     threads.blockingCallFromThread(reactor, watch.startService)
     try:
         for _ in range(2):

@@ -203,7 +203,7 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
     free, clock = [5], Clock()
     monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
     config: Any = SimpleNamespace(data=tmp_path, database_url="postgresql+psycopg://x/y", free_disk=10)
-    watched = Room(config, clock.seconds)
+    watched = Room(lambda: disk_space.lacking(config), clock.seconds)
     with pytest.raises(Unready) as caught:
         watched.demand()
     assert (caught.value.problem.code, caught.value.retry_after) == ("disk-low", 60)

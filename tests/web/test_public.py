@@ -20,12 +20,12 @@ def publish(town, period):
     """Publish a report, and return where it is."""
     with transactions.writing(town.engine) as tx:
         counted = standing.counted(tx, OPERATOR, shipped(), "edoc", "H55.13", period, NOW)
-        submission.publish(tx, town.pages()._province(), counted, reason="", by="op", now=NOW)
+        submission.publish(tx, town.pages().live.province, counted, reason="", by="op", now=NOW)
     return f"reports/edoc/H55.13/{period}.html"
 
 
 def test_what_no_unit_can_be_called_is_not_asked_of_the_journal(town):
-    pages = public_pages.Pages(cast("Any", None), at_once, town.pages()._province, lambda: "https://hub/public")
+    pages = public_pages.Pages(cast("Any", None), at_once, town.pages().live, lambda: "https://hub/public")
     for unit in ("H55%00", "%0d%0a", "%E2%80%A8"):
         assert done(pages.page(f"reports/edoc/{unit}/2026-11.html")) is None
 
@@ -40,7 +40,7 @@ def test_a_page_is_made_once_and_the_last_ones_are_kept(town, monkeypatch):
         return at_once(owner, size, step, *words)
 
     pages = public_pages.Pages(
-        InlineDatabase(town.engine), cast("Any", work), town.pages()._province, lambda: "https://hub/public"
+        InlineDatabase(town.engine), cast("Any", work), town.pages().live, lambda: "https://hub/public"
     )
     first = done(pages.page(october))
     for place in (october, november, october, second, october):

@@ -92,8 +92,10 @@ def _converse(config: "Config", partner: "Partner", conversation: "Listing") -> 
     from hub.delivery.http_transport import Reactor, Sender
     from hub.domain.model import Unavailable
     from hub.runtime.http_client import Unreachable
+    from hub.units.live import Live, Setup
+    from hub.units.province import Province
 
-    sender = Sender(config, cast("Reactor", reactor), lambda: datetime.now(UTC))
+    sender = Sender(Live(Setup(Province.of(config, ()))), cast("Reactor", reactor), lambda: datetime.now(UTC))
     ended: list[Any] = []
 
     async def talk() -> "bytes | Refused | Unavailable":

@@ -1,0 +1,262 @@
+"""Builds the services of one node below its ports (`port_builder`): the database, the exchange, the reporting.
+
+Knows every part's constructor and nothing of what a part does.
+
+Each function returns what the next ones need, and its services in the order in which they start; they stop in the reverse order.
+"""
+
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime
+from importlib.metadata import version
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+
+from hub.config import Partner
+from hub.config.revocation_cache import Heard
+from hub.delivery.http_transport import Sender
+from hub.delivery.imap_idle import MailWatch
+from hub.delivery.mail_connection import Post
+from hub.delivery.pull_service import CollectionService
+from hub.delivery.push_service import POLL, DeliveryService
+from hub.delivery.transports import carriers
+from hub.domain.model import Reply, Request
+from hub.feed import cloudevents, publisher, rabbitmq
+from hub.feed.publisher import Feed
+from hub.formats import spool
+from hub.intake.duty_service import DutyService, wait_for_facts
+from hub.intake.endpoint import Books, Counted, Desk
+from hub.intake.intake import Intake
+from hub.journal.nodes import Node
+from hub.lookup.endpoint import LookupDesk
+from hub.lookup.expiry import Forgetting
+from hub.lookup.partner_query import Asker
+from hub.monitoring import tcp_probe
+from hub.monitoring.link_prober import Prober
+from hub.node.clock_steps import Timekeeper
+from hub.node.day_change import Daybreak
+from hub.node.event_chain import Chainer
+from hub.node.heartbeat import Heartbeat
+from hub.node.revocation_fetch import Inquiry, network
+from hub.partner.throttle import Throttle
+from hub.report.form import book
+from hub.runtime import disk_space
+from hub.runtime.disk_space import Room
+from hub.runtime.thread_pool import Workroom
+from hub.services.lookups import operations
+from hub.soap import wsdl
+from hub.store import transactions
+from hub.store.group_commit import Database
+from hub.store.leader_lock import Turn
+from hub.store.notify import Bell
+from hub.store.report_pool import ReportPool
+from hub.store.report_worker import Settings
+from hub.units.live import Live
+from hub.web.endpoints import desks
+from hub.workload.month_end import MonthEnd
+
+#: How often to look for what is due while other nodes and the command line ring, in seconds.
+SLOW_POLL = 5.0
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Frame:
+    """What every part of a node is built on."""
+
+    live: Live
+    reactor: Any
+    now: Callable[[], datetime]  #: aware and in UTC
+    node: str  #: the node's name
+    wake: Callable[[], None]  #: looks at once for what is due to be delivered
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether no other node can share the journal."""
+        return self.live.config.database_url.startswith("sqlite")
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class DatabaseParts:
+    """The journal, and what keeps the node its place in it."""
+
+    journal: Database
+    heartbeat: Heartbeat
+    workroom: Workroom
+    turn: Turn  #: at publishing events
+    services: Sequence[Service]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ExchangeParts:
+    """What takes messages in, and what hands them on."""
+
+    desks: Mapping[str, Desk]  #: by service
+    intakes: Mapping[str, Intake]  #: by service
+    books: Books
+    room: Room
+    delivery: DeliveryService
+    collection: CollectionService
+    watch: MailWatch
+    inquiry: Inquiry
+    feed: Feed | None
+    services: Sequence[Service]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ReportingParts:
+    """What is told of the exchange: months that are closed, links that are down."""
+
+    prober: Prober
+    services: Sequence[Service]
+
+
+def build_database(frame: Frame) -> DatabaseParts:
+    """Open the journal and build what stands on nothing else."""
+    live, reactor, config = frame.live, frame.reactor, frame.live.config
+    engine = _open_journal(frame, node=frame.node)
+    apart = None if frame.alone else _open_journal(frame, pooled=False)
+    settings = Settings(config.database_url, config.password_file, spool.folder(config.data))
+    journal = Database(engine, reactor, apart, ReportPool(reactor, settings))
+    heartbeat = Heartbeat(
+        journal=journal,
+        clock=reactor,
+        steady=time.monotonic,
+        now=frame.now,
+        node=_node(frame),
+        alone=frame.alone,
+        rescued=frame.wake,
+    )
+    workroom = Workroom(reactor)
+    turn = Turn(engine, publisher.LOCK, reactor)
+    services = [
+        *([turn] if live.config.feed else []),  # ends after the database, which cuts a connection that hangs
+        journal,
+        heartbeat,
+        workroom,
+        Chainer(journal, reactor),
+        Timekeeper(journal, reactor, frame.now, frame.wake),
+    ]
+    return DatabaseParts(journal=journal, heartbeat=heartbeat, workroom=workroom, turn=turn, services=services)
+
+
+def build_exchange(frame: Frame, database: DatabaseParts, known: Sequence[Heard]) -> ExchangeParts:
+    """Build what takes messages in and hands them on; *known* is what CAs have said, as it is kept."""
+    live, reactor, now = frame.live, frame.reactor, frame.now
+    journal, work, check = database.journal, database.workroom.work, database.heartbeat.check
+    chance = random.SystemRandom().random
+    post = Post(reactor, live, now)
+    sender = Sender(live, reactor, now, carriers(post, work, now, reactor))
+
+    async def send(request: Request, partner: Partner) -> Reply:
+        """Send, unless others believe this node dead and may be sending the same."""
+        check()
+        return await sender.send(request, partner)
+
+    bell = None if frame.alone else Bell(_open_journal(frame, pooled=False), reactor, frame.node, frame.wake)
+    delivery = DeliveryService(
+        live=live,
+        journal=journal,
+        send=send,
+        work=work,
+        clock=reactor,
+        now=now,
+        random=chance,
+        node=frame.node,
+        alone=frame.alone,
+        poll=lambda: SLOW_POLL if bell is not None and bell.hears else POLL,
+        may_take=check,
+    )
+
+    async def wait(services: Counted) -> None:
+        """Wait until all facts of before, of these *services*, are written.  Raises `Unready`."""
+        await wait_for_facts(journal, reactor, services)
+
+    room = Room(lambda: disk_space.lacking(live.config), reactor.seconds)
+    books = Books(journal, work, room.demand, delivery.wake, wait)
+    asker = Asker(live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance)
+    served = desks(books, LookupDesk(wsdl.load(operations.NAME), asker, books))
+    throttle = Throttle(reactor.seconds)
+    intakes = {name: Intake(live, desk, books, now, throttle) for name, desk in served.items()}
+    collection = CollectionService(
+        live=live,
+        books=books,
+        send=send,
+        clock=reactor,
+        now=now,
+        random=chance,
+        node=frame.node,
+        may_take=check,
+    )
+    watch = MailWatch(live, post, collection.wake, reactor, chance)
+    inquiry = Inquiry(live, known, reactor, work, now, network(reactor, now))
+    feed = _build_feed(frame, database)
+    services = [
+        DutyService(journal, work, live, reactor),
+        Forgetting(journal, reactor, now),
+        inquiry,
+        *([feed] if feed else []),
+        delivery,
+        collection,
+        watch,
+        *([bell] if bell else []),
+    ]
+    return ExchangeParts(
+        desks=served,
+        intakes=intakes,
+        books=books,
+        room=room,
+        delivery=delivery,
+        collection=collection,
+        watch=watch,
+        inquiry=inquiry,
+        feed=feed,
+        services=services,
+    )
+
+
+def build_reporting(
+    frame: Frame, database: DatabaseParts, begin_day: Callable[[date], Awaitable[None]]
+) -> ReportingParts:
+    """Build what closes months and probes links; *begin_day* takes up what another day brings."""
+    live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
+    prober = Prober(live, journal, tcp_probe.network(reactor, now), reactor, now, frame.node)
+    services = [
+        Daybreak(reactor, now, begin_day),
+        MonthEnd(journal, reactor, now, lambda: book.read(live.config.reports)),
+        prober,
+    ]
+    return ReportingParts(prober=prober, services=services)
+
+
+def _open_journal(frame: Frame, **how: Any) -> Any:
+    config = frame.live.config
+    return transactions.open_journal(config.database_url, password_file=config.password_file, **how)
+
+
+def _node(frame: Frame) -> Node:
+    return Node(
+        name=frame.node,
+        host=socket.gethostname(),
+        version=version("lienthong"),
+        schema=transactions.latest_version(),
+        started_at=frame.now(),
+    )
+
+
+def _build_feed(frame: Frame, database: DatabaseParts) -> Feed | None:
+    live, said = frame.live, frame.live.config.feed
+    if said is None:
+        return None
+    return Feed(
+        said.exchange,
+        cloudevents.source(live.config.province),
+        database.journal,
+        connect=lambda: rabbitmq.connect(said, live.config.tls, frame.reactor, frame.now),
+        take_turn=database.turn.take,
+        clock=frame.reactor,
+        random=random.SystemRandom().random,
+    )

@@ -1,0 +1,189 @@
+"""Builds the ports of one node and the sites behind them: SOAP, the pages of people and the operator's, syslog.
+
+Knows which part answers under which path, and whose share of a port a connection has; not how any of them answers.
+"""
+
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet import defer
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from hub.config import Listen
+from hub.console import edge
+from hub.console.pages import Pages
+from hub.console.sessions import place_of
+from hub.domain.fair_queue import HUB, PortShare
+from hub.domain.model import DOCUMENTS
+from hub.formats import spool
+from hub.journal import metrics
+from hub.monitoring.syslog_listener import Ear
+from hub.node import admin
+from hub.node.builders import DatabaseParts, ExchangeParts, Frame, ReportingParts
+from hub.runtime import disk_space
+from hub.runtime.disk_space import SpoolRoom
+from hub.runtime.ports import Port
+from hub.runtime.thread_pool import Work
+from hub.security.certificates import fingerprint
+from hub.soap.wsdl import Contract
+from hub.units.live import Live
+from hub.web import public_pages
+from hub.web.public_pages import Public
+from hub.web.soap_listener import BoundedSite, ServiceResource, peer
+
+#: How long /readyz waits for a key in a token, in seconds.
+KEY_PATIENCE = 5.0
+
+
+def build_ports(
+    frame: Frame,
+    database: DatabaseParts,
+    exchange: ExchangeParts,
+    reporting: ReportingParts,
+    sockets: Mapping[str, socket.socket],
+) -> Sequence[Service]:
+    """Return what listens on *sockets*, each by its section in `hub.toml`, in the order in which it starts."""
+    live, heard = frame.live, "syslog" in sockets
+    ear = Ear(live, exchange.books, frame.reactor, frame.now)
+    spool_room = SpoolRoom(lambda: disk_space.left(live.config))
+
+    def port(name: str, site: Any) -> Port:
+        return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor)
+
+    admin_site = _admin_site(frame, database, exchange, reporting, spool_room, ear.counts if heard else None)
+    soap_site = _soap_site(frame, exchange, spool_room)
+    syslog = [port("syslog", ear.factory())] if heard else []
+    return [port("admin", admin_site), port("soap", soap_site), ear, *syslog]
+
+
+async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
+    """Return why the key cannot sign, if it cannot; a token that gives no answer within `KEY_PATIENCE` cannot."""
+    asked = work(HUB, 0, live.config.identity.flaw)
+    try:
+        return await asked.addTimeout(KEY_PATIENCE, clock)
+    except defer.TimeoutError:
+        return f"no answer within {KEY_PATIENCE:g} s"
+
+
+def _soap_site(frame: Frame, exchange: ExchangeParts, spool_room: SpoolRoom) -> Site:
+    live, intakes = frame.live, exchange.intakes
+    root, soap = Resource(), Resource()
+    root.putChild(b"soap", soap)
+    for name, desk in exchange.desks.items():
+        served = ServiceResource(intakes[name], desk.contract, partial(_service_url, live, name))
+        soap.putChild(name.encode(), served)
+    site = _site(root, live.config.soap.body_limit, frame, exchange, spool_room)
+    site.note, site.stranger = intakes[DOCUMENTS].note, intakes[DOCUMENTS].stranger
+    site.share_of = partial(_share_of_partner, live)
+    return site
+
+
+def _admin_site(
+    frame: Frame,
+    database: DatabaseParts,
+    exchange: ExchangeParts,
+    reporting: ReportingParts,
+    spool_room: SpoolRoom,
+    syslog: Mapping[str, int] | None,
+) -> Site:
+    """Return the site of operators and of the pages of people; *syslog* counts what came over the syslog port, if there is one."""
+    live, journal, work, seconds = frame.live, database.journal, database.workroom.work, frame.reactor.seconds
+    told, prober = admin.ReadinessLog(), reporting.prober
+
+    async def readiness() -> admin.Readiness:
+        key_flaw = partial(find_key_flaw, live, work, frame.reactor)
+        return told.tell(await admin.readiness(journal, live.province, frame.now(), work, key_flaw, prober.trouble()))
+
+    look = admin.SharedLook(readiness, seconds).ask
+
+    def wsdls() -> dict[str, bytes]:
+        found = {name: _wsdls_of(desk.contract, _service_url(live, name)) for name, desk in exchange.desks.items()}
+        return {file: text for each in found.values() for file, text in each.items()}
+
+    async def measured() -> bytes:
+        found, standings = await look(), prober.standings
+        return metrics.text(
+            await admin.gather(found, journal, live.province, frame.now(), exchange.feed, syslog, standings)
+        )
+
+    tell = admin.SharedLook(measured, seconds).ask if live.config.admin.metrics else None
+    console = _console(frame, database, exchange, look)
+    served = admin.resource(look, wsdls, tell, _public(frame, database), console)
+    site = _site(served, edge.LIMIT, frame, exchange, spool_room)
+    site.refusal, site.limit, site.answering = edge.refusal, console.limit, edge.ANSWERING
+    site.share_of = _share_of_address
+    return site
+
+
+def _site(root: Resource, limit: int, frame: Frame, exchange: ExchangeParts, spool_room: SpoolRoom) -> BoundedSite:
+    # the namespace is that of a fault's detail where it is not known yet which service is called
+    namespace = exchange.desks[DOCUMENTS].contract.namespace
+    site = BoundedSite(root, limit, namespace, frame.reactor, spool.folder(frame.live.config.data))
+    site.room, site.spool_room = exchange.room.demand, spool_room
+    return site
+
+
+def _public(frame: Frame, database: DatabaseParts) -> Resource | None:
+    config = frame.live.config
+    if config.portal is None:
+        return None
+    url = config.portal.url or f"{_https_url(config.admin)}/public"
+    return Public(public_pages.Pages(database.journal, database.workroom.work, frame.live, lambda: url))
+
+
+def _console(
+    frame: Frame,
+    database: DatabaseParts,
+    exchange: ExchangeParts,
+    look: Callable[[], defer.Deferred[admin.Readiness]],
+) -> edge.Console:
+    async def checks() -> dict[str, tuple[str, str]]:
+        found = await look()
+        return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
+
+    pages = Pages(
+        database.journal,
+        database.workroom.work,
+        frame.live,
+        frame.now,
+        word=lambda: secrets.token_urlsafe(32),
+        salt=lambda: secrets.token_bytes(16),
+        checks=checks,
+        facts=exchange.books.facts,
+    )
+    return edge.Console(pages, database.journal)
+
+
+def _share_of_partner(live: Live, channel: Any) -> PortShare:
+    """Return the share of whose connection it is: of a partner, or of a certificate that is nobody's."""
+    shown = peer(channel)
+    partner = live.province.partner_with(shown)
+    if partner is None:
+        return PortShare(fingerprint(shown))
+    return PortShare(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)
+
+
+def _share_of_address(channel: Any) -> PortShare:
+    """Return the share of the address that a connection to the admin port comes from."""
+    return PortShare(place_of(str(channel.getPeer().host)))
+
+
+def _wsdls_of(service: Contract, at: str) -> dict[str, bytes]:
+    """Return the WSDL of *service* with its address, by file name; its schemas beside it, where no certificate is asked for."""
+    return {f"{service.name}.wsdl": service.wsdl(at, "xsd/lienthong/1/")}
+
+
+def _service_url(live: Live, service: str) -> str:
+    """Return a service's public URL, from the configuration and never from a caller's Host header."""
+    return f"{live.config.public_url or _https_url(live.config.soap)}/soap/{service}"
+
+
+def _https_url(listen: Listen) -> str:
+    """Return the https URL of a port."""
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"https://{host}:{listen.port}"
