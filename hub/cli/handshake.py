@@ -75,8 +75,11 @@ def _unreached(parts: SplitResult) -> str:
     """Return why nobody answers there, or why nothing can be put there; nothing if it is well."""
     if parts.scheme == "file":
         return "" if os.access(parts.path, os.W_OK | os.X_OK) else "no directory that this account may write"
+    port = parts.port or _PORTS.get(parts.scheme)
+    if port is None:
+        return "the URL names no port"
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), _PATIENCE):
+        with socket.create_connection((parts.hostname or "", port), _PATIENCE):
             return ""
     except OSError as error:
         return _told(error)

@@ -3,6 +3,7 @@
 Relative paths are relative to the directory of `hub.toml`, in the partners' files too.
 """
 
+import itertools
 import os
 import re
 import tomllib
@@ -37,7 +38,8 @@ PLAIN_SCHEMES = ("http", "https")  #: what is fetched is signed; TLS adds only t
 HTTPS_URL = "an https URL without user, password or fragment, such as https://10.0.0.5/soap/documents"
 PLAIN_URL = "an http or https URL without user, password or fragment, such as http://crl.ca.example/ca.crl"
 _CALLED_EXPECTED = 'a URL, because of receive = "push", policy.collect or lookups'
-#: How a URL may begin, by `transport`; which of them an adapter speaks is the adapter's to say.
+#: How a URL may begin, by `transport`; which of them an adapter speaks is the adapter's to say.  A scheme that stands nowhere here is that
+#: of a transport which says itself how it secures what it carries: it may be used with any but mutual TLS (`_schemes`).
 _SCHEMES = {
     "mutual-tls": ("https",),
     "tls": ("https", "smtps", "imaps", "smtp", "imap"),
@@ -407,7 +409,7 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
     elif url and not partner.called:
         table.wrong("url", f'stands beside receive = "{receive}"', 'no url, or receive = "push"')
     elif url:
-        _check_url(table, "url", url, _SCHEMES[policy.transport])
+        _check_url(table, "url", url, _schemes(policy.transport, url))
     unread = any(mistake.path == table.place("certificates") for mistake in mistakes)
     if not certificates and policy.transport == "mutual-tls" and not unread:
         table.wrong("certificates", "is empty" if named else "is missing", "at least one PEM file")
@@ -431,6 +433,13 @@ def _settings(table: Table, home: Path) -> tuple[dict[str, str], dict[str, str]]
         else:
             texts[key] = value
     return texts, secrets
+
+
+def _schemes(transport: str, url: str) -> tuple[str, ...]:
+    """Return how *url* may begin: as `transport` says, or as the adapter and a transport of their own say, which the hub's check asks."""
+    scheme = url.partition(":")[0]
+    own = transport != "mutual-tls" and scheme not in itertools.chain(*_SCHEMES.values())
+    return (*_SCHEMES[transport], scheme) if own else _SCHEMES[transport]
 
 
 def _check_url(table: Table, key: str, url: str, schemes: Collection[str] = ("https",)) -> None:

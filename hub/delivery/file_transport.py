@@ -10,17 +10,23 @@ A URL `file:///srv/drop/out/a.xml` is a file below the partner's own `file:///sr
 
 import json
 import os
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
 from hub.config import Partner
+from hub.delivery.http_transport import Carrier
+from hub.delivery.mail_connection import Post
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Reply, Request
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import THRESHOLD, Work
 
+SCHEMES = ("file",)
 #: What is still being written.
 PARTIAL = ".tmp"
 #: A file may have so many octets.
@@ -37,6 +43,11 @@ class Drop:
         """Do what *request* asks in the directory of *partner*.  Raises `Unreachable`, OSError."""
         root = _path(partner.url or "")
         return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, root)
+
+
+def carrier(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
+    """Return what carries requests to directories; of what a transport is given it needs *work* alone."""
+    return Drop(work).carry
 
 
 def _do(request: Request, root: Path) -> Reply:

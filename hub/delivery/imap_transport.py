@@ -16,13 +16,16 @@ import attrs
 from twisted.internet.interfaces import IDelayedCall
 
 from hub.config import Partner
+from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import Post
 from hub.domain.model import Reply, Request
 from hub.runtime import line_protocol
 from hub.runtime.http_client import Unreachable
 from hub.runtime.line_protocol import Broken, Talk
+from hub.runtime.thread_pool import Work
 
 _USUAL = {"imap": 143, "imaps": 993}
+SCHEMES = tuple(_USUAL)
 _STATUS = {b"OK": 200, b"NO": 404, b"BAD": 400}
 _LITERAL = re.compile(rb".*\{([0-9]{1,10})\+?\}", re.DOTALL)
 _NUMBER = re.compile(rb"\* [0-9]+ (EXISTS|RECENT)", re.IGNORECASE)
@@ -238,6 +241,11 @@ class Mailboxes:
     def _end(self, key: tuple[str, str]) -> None:
         session, _ = self._kept.pop(key)
         session.close()
+
+
+def carrier(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
+    """Return what speaks to mailboxes by way of *post*, and keeps sessions open by the clock of *reactor*."""
+    return Mailboxes(post, now, reactor).carry
 
 
 def _quoted(text: str) -> bytes:

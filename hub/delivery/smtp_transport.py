@@ -8,16 +8,20 @@ import base64
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import attrs
 
 from hub.config import Partner
+from hub.delivery.http_transport import Carrier
 from hub.delivery.mail_connection import Post
 from hub.domain.model import Reply, Request
 from hub.runtime.http_client import Unreachable
 from hub.runtime.line_protocol import Broken, Talk
+from hub.runtime.thread_pool import Work
 
 _USUAL = {"smtp": 587, "smtps": 465}
+SCHEMES = tuple(_USUAL)
 _REPLY = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _LINES = 200  #: of one reply at most
 _ADDRESS = re.compile(r"[!-;=?-~]*", re.ASCII)  # nothing that could end the command: no space, no angle bracket
@@ -86,6 +90,11 @@ class Mailer:
         if ready.code != 354:
             return "data", ready
         return "content", await _ask(line, _stuffed(request.body) + b".")
+
+
+def carrier(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
+    """Return what sends mail by way of *post*; the server's last word came at the time *now* tells."""
+    return Mailer(post, now).carry
 
 
 async def _hear(line: Talk) -> _Said:

@@ -1,31 +1,38 @@
-"""How partners are called that the configuration names: the adapter of each, and who carries what is not HTTP."""
+"""How partners are called that the configuration names: the adapter of each, and the transport of each URL scheme that is not HTTP.
+
+A transport is a file `*_transport.py` of this folder.  A new one is found by being there.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import adapters
+import hub.delivery
 from hub.config import Config
-from hub.delivery.file_transport import Drop
 from hub.delivery.http_transport import Carrier
-from hub.delivery.imap_transport import Mailboxes
 from hub.delivery.mail_connection import Post
-from hub.delivery.smtp_transport import Mailer
 from hub.domain.model import Adapter
 from hub.partner.adapter_settings import Terms
 from hub.runtime.thread_pool import Work
 
 
 def carriers(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> dict[str, Carrier]:
-    """Return who carries what is not HTTP, by scheme."""
-    mailer, mailboxes = Mailer(post, now), Mailboxes(post, now, reactor)
-    return {
-        "smtp": mailer.carry,
-        "smtps": mailer.carry,
-        "imap": mailboxes.carry,
-        "imaps": mailboxes.carry,
-        "file": Drop(work).carry,
-    }
+    """Return the carrier of each URL scheme that some transport of this folder names in `SCHEMES`; HTTP is the sender's own.
+
+    Each transport makes its carrier with its function `carrier(post, work, now, reactor)`.  Raises RuntimeError where two name one scheme.
+    """
+    found: dict[str, Carrier] = {}
+    for name in sorted(each.name for each in iter_modules(hub.delivery.__path__, "hub.delivery.")):
+        transport = import_module(name) if name.endswith("_transport") else None
+        schemes: tuple[str, ...] = getattr(transport, "SCHEMES", ())
+        if taken := found.keys() & set(schemes):
+            raise RuntimeError(f"{name}: another transport carries {', '.join(sorted(taken))} already")
+        if transport is not None and schemes:
+            found |= dict.fromkeys(schemes, transport.carrier(post, work, now, reactor))
+    return found
 
 
 def adapters_of(config: Config) -> dict[str, Adapter]:

@@ -1,0 +1,106 @@
+"""Transports and forms are found by being there: a new one is one new file, and no list names it."""
+
+import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+import adapters
+import hub.delivery
+from hub.config import Partner, read
+from hub.delivery.mail_connection import Post
+from hub.delivery.transports import carriers
+from hub.domain.errors import ConfigurationFault
+from hub.domain.model import Request
+from hub.node.consistency import adapter_mistakes
+from hub.runtime.thread_pool import at_once
+from tests import homes
+
+PIGEON = '''"""Carries requests by pigeon."""
+
+from hub.domain.model import Reply
+
+SCHEMES = ("pigeon",)
+
+
+def carrier(post, work, now, reactor):
+    async def carry(request, partner):
+        return Reply(200, request.body + b" flew")
+
+    return carry
+'''
+LOFT = '''"""A loft that pigeons fly to."""
+
+SCHEMES = ("pigeon",)
+
+
+class Loft:
+    def deliver(self, consignment, now):
+        """Let nothing fly."""
+
+
+def adapter(terms):
+    return Loft()
+'''
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def made():
+    return carriers(Post(None, cast("Any", None), now), at_once, now, None)
+
+
+@pytest.fixture
+def pigeons(tmp_path, monkeypatch):
+    """The transport `pigeon` beside the others, and the adapter `loft` that speaks to it."""
+    for package, name, text in ((hub.delivery, "pigeon_transport.py", PIGEON), (adapters, "loft/__init__.py", LOFT)):
+        beside = tmp_path / package.__name__
+        (beside / name).parent.mkdir(parents=True)
+        (beside / name).write_text(text)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(beside)])
+    yield
+    for name in ("hub.delivery.pigeon_transport", "adapters.loft"):
+        sys.modules.pop(name, None)
+
+
+def test_each_scheme_that_is_not_http_has_its_transport():
+    assert set(made()) == {"smtp", "smtps", "imap", "imaps", "file"}
+
+
+@pytest.mark.usefixtures("pigeons")
+def test_a_transport_is_found_by_being_there():
+    carrying: Any = made()["pigeon"](Request("pigeon://loft/", b"it"), cast("Partner", SimpleNamespace(code="loft")))
+    with pytest.raises(StopIteration) as end:
+        carrying.send(None)
+    assert end.value.value.body == b"it flew"
+
+
+@pytest.mark.usefixtures("pigeons")
+def test_two_transports_of_one_scheme_are_a_mistake_of_the_program(monkeypatch):
+    import hub.delivery.file_transport
+
+    monkeypatch.setattr(hub.delivery.file_transport, "SCHEMES", ("pigeon",))
+    with pytest.raises(RuntimeError, match=r"hub\.delivery\.pigeon_transport: another transport carries pigeon"):
+        made()
+
+
+@pytest.mark.usefixtures("pigeons")
+def test_a_partner_may_have_a_url_of_the_new_scheme_if_its_adapter_speaks_to_it(tmp_path):
+    home = homes.begin(tmp_path / "tinh")
+    loft = 'receive = "push"\nadapter = "{}"\nurl = "pigeon://10.0.0.5:7/"\nunits = ["H55.77"]\n[policy]\ntransport = "{}"\n'
+
+    def mistakes(adapter, transport):
+        (home / "partners/loft.toml").write_text(loft.format(adapter, transport))
+        try:
+            return [each.path for each in adapter_mistakes(read(home / "hub.toml", {}))]
+        except ConfigurationFault as fault:
+            return [each.path for each in fault.mistakes]
+
+    assert mistakes("loft", "tls") == []
+    assert mistakes("loft", "plain") == []
+    assert mistakes("documents", "tls") == ["partners/loft.toml: url"]
+    assert "partners/loft.toml: url" in mistakes("loft", "mutual-tls")
