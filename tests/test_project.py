@@ -60,6 +60,16 @@ def test_names_say_what_a_thing_is():
     assert [f"{path}: {name}" for path, name in names if words[name] & banned] == []
 
 
+def test_the_guide_for_contributors_names_files_that_are_there():
+    guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"(?:hub|adapters|tests|docs|newsfragments|wsdl|xsd)/[\w./-]*", guide))
+    assert [name for name in sorted(named) if "NAME" not in name and not (ROOT / name).exists()] == []
+    rows = [re.match(r"\| (\d+)\. .*\| `(hub/[\w/]+\.py)`", line) for line in guide.splitlines()]
+    assert [int(row[1]) for row in rows if row] == list(range(1, 21)), (
+        "each question has a file of the hub as its answer"
+    )
+
+
 def test_no_tracked_file_names_a_package_host():
     """Where packages come from is the business of the machine, not of the project."""
     hosts = "|".join(("py" + "pi", "python" + "hosted", "/sim" + "ple"))  # in halves: this file is tracked too
