@@ -70,6 +70,28 @@ def test_the_guide_for_contributors_names_files_that_are_there():
     )
 
 
+def test_every_news_fragment_is_told_of_in_the_next_release():
+    drafted = run(BIN / "towncrier", "build", "--draft")
+    assert f"## {PYPROJECT['project']['version']} (" in drafted
+    fragments = [path for path in (ROOT / "newsfragments").iterdir() if path.name != "README.md"]
+    said = {path.name: path.read_text("utf-8").strip().splitlines()[0].rstrip() for path in fragments}
+    told = {line.removeprefix("- ") for line in drafted.splitlines() if line.startswith("- ")}
+    told |= {re.sub(r" \(#[^()]*\)$", "", line) for line in told}
+    assert {name for name, line in said.items() if line not in told} == set()
+
+
+def test_a_news_fragment_of_no_kind_is_a_mistake(tmp_path):
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text("utf-8"), "utf-8")
+    (tmp_path / "newsfragments").mkdir()
+    (tmp_path / "newsfragments/+word.feature.md").write_text("Something new.")
+    assert "- Something new." in run(BIN / "towncrier", "build", "--draft", cwd=tmp_path)
+    (tmp_path / "newsfragments/+other.featrue.md").write_text("Something passed over.")
+    command = [str(BIN / "towncrier"), "build", "--draft"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "+other.featrue.md" in done.stdout + done.stderr
+
+
 def test_no_tracked_file_names_a_package_host():
     """Where packages come from is the business of the machine, not of the project."""
     hosts = "|".join(("py" + "pi", "python" + "hosted", "/sim" + "ple"))  # in halves: this file is tracked too
