@@ -5,11 +5,12 @@ raises when the hub does with *content* what it must not; and perhaps `change` a
 """
 
 import importlib
+import tarfile
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-CORPUS = HERE / "corpus"  #: folder TARGET: the kept inputs, named by their SHA-256
+CORPUS = HERE / "corpus"  #: TARGET.tar.xz: the kept inputs, named by their SHA-256
 TARGETS = (
     "attachment",
     "calls",
@@ -35,6 +36,20 @@ def load(target: str) -> Any:
     return importlib.import_module(f"tests.fuzz.{target}")
 
 
-def kept(target: str) -> list[Path]:
-    """Return the files of the kept corpus of *target*."""
-    return sorted((CORPUS / target).glob("[0-9a-f]*"))
+def archive(target: str) -> Path:
+    """Return where the kept corpus of *target* is; `tar -tvf` lists it, `tar -xf … -C FOLDER` unpacks it."""
+    return CORPUS / f"{target}.tar.xz"
+
+
+def kept(target: str) -> dict[str, bytes]:
+    """Return the kept corpus of *target*: its inputs by name, none where nothing was kept.  tarfile.TarError where it is damaged."""
+    if not archive(target).exists():
+        return {}
+    inputs: dict[str, bytes] = {}
+    with tarfile.open(archive(target), "r:xz") as opened:
+        for member in opened:
+            content = opened.extractfile(member)
+            if content is None or member.name in inputs:
+                raise tarfile.TarError(f"{archive(target)}: {member.name} is no file, or stands there twice")
+            inputs[member.name] = content.read()
+    return inputs

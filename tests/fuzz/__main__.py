@@ -1,13 +1,12 @@
 """`./dev fuzz [TARGET] [SECONDS]`: fuzz one target, or each in turn, for that long; keep what was learnt, and count the time.
 
-What is found is written to `corpus/TARGET/`, where every run of the tests meets it until it is mended; then the exit code is 1.
+What is found is added to `corpus/TARGET.tar.xz`, where every run of the tests meets it until it is mended; then the exit code is 1.
 `hours.toml` holds, for each target, the processor's seconds and the executions of all such runs; only a run that found nothing is added.
 """
 
 import fcntl
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,10 +17,10 @@ from pathlib import Path
 import attrs
 
 from tests.conftest import ROOT
-from tests.fuzz import CORPUS, HERE, TARGETS, keeping, kept, load
+from tests.fuzz import HERE, TARGETS, archive, keeping, kept, load
+from tests.fuzz.keeping import PLACE
 
 HOURS = HERE / "hours.toml"
-PLACE = ROOT / "var" / "fuzz"  #: the whole corpus of this machine, and what libFuzzer said
 SECONDS = 300
 HANG = 5  #: seconds that one input may take
 MEMORY = 1024  #: MB
@@ -46,7 +45,7 @@ def fuzz(target: str, place: Path, *options: str, wait: float | None = None) -> 
     folder, found = place / "corpus", place / "found"
     for each in (folder, found):
         each.mkdir(parents=True, exist_ok=True)
-    for content in (*load(target).seeds(), *(path.read_bytes() for path in kept(target))):
+    for content in (*load(target).seeds(), *kept(target).values()):
         (folder / keeping.name(content)).write_bytes(content)
     bounds = (f"-timeout={HANG}", f"-rss_limit_mb={MEMORY}", "-print_final_stats=1", f"-artifact_prefix={found}/")
     command = [sys.executable, "-m", "tests.fuzz.run", target, *bounds, *options, str(folder)]
@@ -117,12 +116,11 @@ def main(arguments: list[str]) -> int:
         run = fuzz(target, PLACE / target, f"-max_total_time={seconds}")
         (PLACE / target / "log").write_text(run.said, "utf-8")
         for finding in run.findings:
-            content = finding.read_bytes()
-            kept_as = CORPUS / target / (keeping.FOUND + keeping.name(content))
-            kept_as.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(finding, kept_as)
+            with alone(target):
+                called = keeping.keep_finding(target, finding.read_bytes())
             print(
-                f"{target}: FOUND after {run.executions} executions: {kept_as.relative_to(ROOT)}\n{run.said[-3000:]}",
+                f"{target}: FOUND after {run.executions} executions: {finding.relative_to(ROOT)},"
+                f" kept as {called} in {archive(target).relative_to(ROOT)}\n{run.said[-3000:]}",
                 flush=True,
             )
             worst = 1

@@ -4,15 +4,19 @@ What an input reaches is measured here, line by line, without atheris: so what i
 """
 
 import hashlib
+import io
+import os
 import sys
-from collections.abc import Callable, Iterable
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 from tests.conftest import ROOT
-from tests.fuzz import CORPUS, kept, load, told
+from tests.fuzz import archive, kept, load, told
 
+PLACE = ROOT / "var" / "fuzz"  #: the whole corpus of this machine, and what libFuzzer said
 FOUND = "found-"  #: begins the name of what was a finding once
 MOST = 64 * 1024  #: octets kept of one target
 _TOOL = 4
@@ -64,20 +68,43 @@ def choose(inputs: Iterable[tuple[bytes, Reached]], most: int = MOST) -> list[by
 
 
 def keep(target: str, folders: Iterable[Path]) -> int:
-    """Write the kept corpus of *target* anew, from what is kept already and what lies in *folders*; return how many it has.
+    """Write the kept corpus of *target* anew, from what is kept already and what lies in *folders*; return how many inputs were chosen.
 
     What was a finding once stays.
     """
     module = load(target)
-    contents = {path.read_bytes() for path in kept(target)}
+    before = kept(target)
+    contents = set(before.values())
     contents |= {path.read_bytes() for folder in folders for path in folder.iterdir() if path.is_file()}
     chosen = choose((content, reached(module.judge, content)) for content in contents)
-    place = CORPUS / target
-    place.mkdir(parents=True, exist_ok=True)
-    wanted = {name(content): content for content in chosen}
-    for path in kept(target):
-        if path.name not in wanted and not path.name.startswith(FOUND):
-            path.unlink()
-    for called, content in wanted.items():
-        (place / called).write_bytes(content)
-    return len(wanted)
+    findings = {called: content for called, content in before.items() if called.startswith(FOUND)}
+    write(target, findings | {name(content): content for content in chosen})
+    return len(chosen)
+
+
+def keep_finding(target: str, content: bytes) -> str:
+    """Add *content*, which was found just now, to the kept corpus of *target*; return its name there."""
+    called = FOUND + name(content)
+    write(target, kept(target) | {called: content})
+    return called
+
+
+def write(target: str, inputs: Mapping[str, bytes]) -> None:
+    """Make *inputs*, by name, the kept corpus of *target*: whole or not at all, and untouched where it holds just these.
+
+    The same inputs always make the same archive: in the order of their names, with no time and no owner.
+    """
+    if archive(target).exists() and kept(target) == inputs:
+        return
+    PLACE.mkdir(parents=True, exist_ok=True)
+    written = PLACE / archive(target).name
+    with written.open("wb") as file:
+        with tarfile.open(fileobj=file, mode="w:xz", format=tarfile.USTAR_FORMAT, preset=9) as packed:
+            for called, content in sorted(inputs.items()):
+                member = tarfile.TarInfo(called)
+                member.size = len(content)
+                packed.addfile(member, io.BytesIO(content))
+        file.flush()
+        os.fsync(file.fileno())
+    archive(target).parent.mkdir(parents=True, exist_ok=True)
+    written.replace(archive(target))

@@ -1,7 +1,9 @@
 """What fuzzing has kept is judged again; each target is fuzzed a little; and a judge that could not fail would be found out."""
 
 import importlib.util
+import os
 import sys
+import tarfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -15,8 +17,9 @@ from hub.formats import base64_content, mime, safe_xml, streamed_xml
 from hub.security import certificates, cms, crl_ocsp, wss_tokens, xmldsig
 from hub.soap import documents_requests, documents_responses, envelope
 from hub.soap.documents_responses import Report
+from tests import fuzz
 from tests.conftest import not_applicable
-from tests.fuzz import CORPUS, TARGETS, keeping, kept, load
+from tests.fuzz import CORPUS, TARGETS, archive, keeping, kept, load
 from tests.fuzz import __main__ as tool
 from tests.fuzz import enveloped as enveloped_target
 from tests.fuzz import media_type as media_type_target
@@ -39,17 +42,63 @@ def nothing(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_was_kept_is_judged_well(target):
-    files = kept(target)
-    assert files, "./dev fuzz has never been run on it"
-    for path in files:
-        content = path.read_bytes()
-        assert path.name.removeprefix(keeping.FOUND) == keeping.name(content)
+    inputs = kept(target)
+    assert inputs, "./dev fuzz has never been run on it"
+    for name, content in inputs.items():
+        assert name.removeprefix(keeping.FOUND) == keeping.name(content)
         load(target).judge(content)
 
 
 def test_the_corpora_are_small_and_each_has_its_target():
-    assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < MOST
-    assert {path.name for path in CORPUS.iterdir()} == set(TARGETS)
+    assert sum(len(content) for target in TARGETS for content in kept(target).values()) < MOST
+    assert {path.name for path in CORPUS.iterdir()} == {archive(target).name for target in TARGETS}
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """A kept corpus of the target `markup`: two inputs and what was a finding once."""
+    monkeypatch.setattr(fuzz, "CORPUS", tmp_path / "corpus")
+    monkeypatch.setattr(keeping, "PLACE", tmp_path / "var")
+    inputs = {keeping.name(content): content for content in (b"<a/>", b"<a")}
+    keeping.write("markup", inputs | {keeping.FOUND + keeping.name(b"<b/>"): b"<b/>"})
+    return archive("markup")
+
+
+def test_the_same_inputs_make_the_same_archive_whenever_it_is_written(corpus):
+    before, inputs = corpus.read_bytes(), kept("markup")
+    corpus.unlink()
+    keeping.write("markup", dict(reversed(inputs.items())))
+    assert corpus.read_bytes() == before
+    stamp = corpus.stat().st_mtime_ns
+    keeping.write("markup", inputs)
+    assert corpus.stat().st_mtime_ns == stamp
+
+
+def test_an_interrupted_writing_leaves_the_archive_as_it_was(corpus, monkeypatch):
+    before = corpus.read_bytes()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    for where in (tarfile.TarFile, "addfile"), (os, "fsync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(*where, stop)
+            with pytest.raises(KeyboardInterrupt):
+                keeping.keep_finding("markup", b"<c/>")
+        assert corpus.read_bytes() == before
+    assert [path.name for path in corpus.parent.iterdir()] == [corpus.name]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="not applicable: needs sys.monitoring")
+def test_what_was_a_finding_stays_and_what_is_learnt_comes_beside_it(corpus, tmp_path):
+    (tmp_path / "learnt").mkdir()
+    (tmp_path / "learnt/any").write_bytes(b"<!DOCTYPE a><a/>")
+    found = keeping.keep_finding("markup", b"<c/>")
+    chosen = keeping.keep("markup", [tmp_path / "learnt"])
+    inputs = kept("markup")
+    assert {inputs[found], inputs[keeping.FOUND + keeping.name(b"<b/>")]} == {b"<c/>", b"<b/>"}
+    assert inputs[keeping.name(b"<!DOCTYPE a><a/>")] == b"<!DOCTYPE a><a/>"
+    assert len(inputs) == chosen + 2
 
 
 @pytest.mark.parametrize("target", TARGETS)
