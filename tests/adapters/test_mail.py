@@ -429,6 +429,18 @@ def test_what_a_mail_may_make_of_itself_is_bounded(within, beyond):
     assert "more than" in why(beyond)
 
 
+def test_of_a_signature_that_stands_beside_what_it_signs_no_more_is_read_than_any_has():
+    """Of what is longer no element is looked at."""
+
+    def beside(signature):
+        parts = (PART, b"Content-Type: application/pkcs7-signature\r\n\r\n" + signature)
+        said = b"Content-Type: multipart/signed; boundary=1\r\n\r\n"
+        return said + b"".join(b"\r\n--1\r\n" + part for part in parts) + b"\r\n--1--\r\n"
+
+    assert "at most" not in why(beside(b"0" * opening.SIGNATURE))
+    assert "at most" in why(beside(b"0" * (opening.SIGNATURE + 1)))
+
+
 @settings(deadline=None, max_examples=100)
 @given(
     st.recursive(

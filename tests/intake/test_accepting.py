@@ -5,10 +5,11 @@ import socket
 from types import SimpleNamespace
 from typing import Any, cast
 
+from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.protocol import Factory, Protocol
 
-from hub.runtime.ports import ACCEPTS, accept_few
+from hub.runtime.ports import ACCEPTS, Port, accept_few
 
 
 def test_of_those_who_connect_at_once_a_turn_begins_a_few_and_in_the_end_all():
@@ -38,3 +39,13 @@ def test_of_those_who_connect_at_once_a_turn_begins_a_few_and_in_the_end_all():
         for each in begun:
             stack.callback(cast("Any", each).transport.socket.close)
     assert counts == [*range(ACCEPTS, 10, ACCEPTS), *[10] * (12 - 9 // ACCEPTS)]
+    assert 2 * counts[0] < 5, "a handshake takes 2 ms, and a turn has 5"
+
+
+def test_a_port_of_the_hub_does_so_from_its_start():
+    listening = SimpleNamespace(numberAccepts=100, doRead=lambda: None)
+    reactor = SimpleNamespace(adoptStreamPort=lambda *_: listening)
+    port = Port(socket.socket(), Factory(), lambda: SSL.Context(SSL.TLS_METHOD), reactor)
+    port.startService()
+    listening.doRead()
+    assert listening.numberAccepts == ACCEPTS

@@ -1,6 +1,6 @@
 """What receipts have promised is done soon, a slice a commit; who asks for a count waits for it a while, then hears what is outstanding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,19 +11,20 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from hub.domain.errors import Unready
-from hub.domain.model import Event
+from hub.domain.fair_queue import Owner
+from hub.domain.model import Attachment, Event
 from hub.intake.duty_service import EVERY, OWNER, PATIENCE, REST, DutyService, wait_for_facts
 from hub.intake.endpoint import Books
 from hub.journal import duties, events, messages
 from hub.journal import facts as journal_facts
-from hub.runtime.thread_pool import at_once
+from hub.runtime.thread_pool import THRESHOLD, at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
 from tests import databases
 from tests.journal.test_promised import message, province
 from tests.promised import keep_promises
-from tests.province import NOW, ROUTES
+from tests.province import NOW, ROUTES, document, entry
 
 
 class Counting(InlineDatabase):
@@ -45,8 +46,8 @@ class Place:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine, self.clock, self.database = engine, Clock(), Counting(engine)
-        live = Live(Setup(cast("Any", SimpleNamespace(routes=ROUTES))))
-        self.service = DutyService(self.database, at_once, live, self.clock)
+        self.live = Live(Setup(cast("Any", SimpleNamespace(routes=ROUTES))))
+        self.service = DutyService(self.database, at_once, self.live, self.clock)
 
     def facts(self) -> int:
         with transactions.reading(self.engine) as tx:
@@ -115,6 +116,24 @@ def test_a_slice_that_breaks_the_hub_stays_and_is_tried_again(place, monkeypatch
         assert place.facts() == duties.SLICE
     place.clock.pump([EVERY] * 3)
     assert place.facts() == 2 * duties.SLICE
+
+
+def test_what_a_packet_encloses_is_never_read_on_the_reactors_thread(place):
+    costs: list[int] = []
+
+    def work(owner: Owner, cost: int, step: Callable[..., object], *args: object) -> Deferred[object]:
+        costs.append(cost)
+        return at_once(owner, cost, step, *args)
+
+    slices = duties.pack_attachments([Attachment("1", "x.ics", "", 1, "", b"x")])
+    with transactions.writing(place.engine) as tx:
+        messages.take(tx, attrs.evolve(entry(document(), 1), rest=slices), ROUTES)
+    place.service = DutyService(place.database, cast("Any", work), place.live, place.clock)
+    place.service.startService()
+    place.clock.pump([REST] * 4)
+    assert costs == [THRESHOLD], "one small calendar, and dear all the same"
+    with transactions.reading(place.engine) as tx:
+        assert not duties.outstanding(tx)
 
 
 def test_who_asks_waits_until_all_of_before_is_written(place):

@@ -97,6 +97,20 @@ def test_an_invitation_in_a_packet_is_of_the_unit_that_sends_it(send, wrapped):
     assert send(ics(), ("van-ban.txt", b"x"), variation=Variation(wrapped=wrapped)) == (CALLED, [])
 
 
+def test_nothing_of_what_a_packet_encloses_is_read_before_its_receipt(province, monkeypatch):
+    """Reading it may be dear: neither the caller waits for that, nor does a slip in it take the receipt away."""
+
+    def read(*_args):
+        pytest.fail("it is read before the receipt")
+
+    for reader in ("hub.services.meetings.read", "hub.services.incidents.read"):
+        monkeypatch.setattr(reader, read)
+    report = Incident(id="SC-9", unit="H55.13", kind="opened", name="malware", severity="critical", time=NOW)
+    call = documents_requests.SendDocument(document(attachments=[ics(), ("su-co.xml", notice.report(report))]))
+    entry = admission.judge_message(call, province.config.partners["me"], province, "documents", NOW, new_id(NOW))
+    assert (entry.problems, entry.receipt is None, len(entry.rest)) == ((), False, 2)
+
+
 def test_an_organizer_whose_code_stands_there_is_that_unit_if_the_sender_may_speak_for_it(send):
     own = Person(address="x@y", unit="H55.14")
     assert {unit for unit, *_ in send(ics(organizer=own))[0]} == {"H55.14"}

@@ -20,6 +20,9 @@ def test_a_refused_call_is_found_by_its_tracking_id_and_is_no_message(tx):
     events.append(tx, refused(one, "not-yours"), refused(two, "replayed"), Event("node-began", NOW))
     assert [said["code"] for said in events.of_call(tx, one)] == ["not-yours"]
     assert [said["code"] for said in events.of_call(tx, two)] == ["replayed"]
+    assert [said["code"] for said in events.of_message(tx, two)] == ["replayed"], (
+        "it stands under its id, so the index has it"
+    )
     assert events.of_call(tx, new_id(NOW)) == events.of_call(tx, "%") == events.of_call(tx, '"') == []
     assert search.find(tx, one) == []
     assert "message" not in events.of_call(tx, one)[0], "what is hashed says no more than before"
@@ -30,6 +33,7 @@ def test_what_an_older_version_wrote_is_found_too(tx):
     events.append(tx, refused(tracking, "not-yours"))
     tx.execute(sa.update(event).values(message=None))
     assert [said["code"] for said in events.of_call(tx, tracking)] == ["not-yours"]
+    assert events.of_call(tx, tracking.upper()) == [], "and by nothing that is only like its id"
 
 
 def test_the_index_finds_it_however_many_events_there_are(tx):

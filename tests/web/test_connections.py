@@ -142,6 +142,11 @@ def test_who_asks_for_page_after_page_waits_for_its_turn_and_nobody_else_does():
     answered = [line.heard.count(b"200 OK") for line in asking]
     assert sum(answered) <= 52, "at this moment each has one answer, and one has its turn"
     assert port.call(CALL).heard.count(b"200 OK") == 1, "the first request of a connection does not wait"
+    port.clock.pump([0.01] * 10)
+    answered = [line.heard.count(b"200 OK") for line in asking]
+    assert sum(answered) <= 152, (
+        "in a tenth of a second a hundred more at most: pages take a third of the thread at most"
+    )
     port.clock.pump([1 / PAGES] * 160)
     assert [line.heard.count(b"200 OK") for line in asking] == [4] * 50, "all that was asked is answered, in turn"
 
@@ -162,6 +167,7 @@ def test_who_waits_for_its_turn_may_leave_and_nobody_waits_for_long(monkeypatch)
         line.loseConnection()
     port.clock.advance(LONGEST)
     assert [line.heard.count(b"200 OK") for line in lines[10:]] == [2] * 10
+    assert [line.heard.count(b"200 OK") for line in lines[1:10]] == [1] * 9, "for who has left nothing is read any more"
     assert len(port.site._connections) == 10
 
 
