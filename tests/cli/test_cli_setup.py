@@ -377,6 +377,24 @@ def test_a_certificate_is_changed_and_nothing_else_of_the_file(
     assert typed("check").exit_code == 0
 
 
+def test_a_certificate_that_the_file_names_stays_where_it_stands(
+    home: Path, typed: Type, ca: sample_pki.Authority, tmp_path: Path, kept: Path
+) -> None:
+    first, new = home / "partners/soyte.crt", issued(ca, tmp_path, "soyte-2027")
+    second, old = home / "partners/soyte-2.crt", first.read_bytes()
+    assert typed("partners", "add", "soyte", "--certificate", first, "--certificate", new, "--replace").exit_code == 0
+    assert typed("partners", "add", "soyte", "--certificate", second, "--replace").exit_code == 0
+    assert kept.read_text("utf-8") == KEPT.replace('["partners/soyte.crt"]', '["partners/soyte-2.crt"]')
+    assert (first.read_bytes(), second.read_bytes()) == (old, new.read_bytes()), "the old one is there to go back to"
+
+
+def test_what_is_named_and_has_its_value_already_stays_as_it_is_written(home: Path, typed: Type, kept: Path) -> None:
+    units = read(home / "hub.toml", {}).partners["soyte"].units
+    words = [word for unit in units for word in ("--unit", unit)]
+    (row,) = lines(typed("partners", "add", "soyte", *words, "--policy", "timeout=5s", "--replace", "--json"))
+    assert (row["diff"], row["kept"], kept.read_text("utf-8")) == ([], [], KEPT)
+
+
 def test_only_what_is_named_changes_and_a_dry_run_changes_nothing(home: Path, typed: Type, kept: Path) -> None:
     words = ("partners", "add", "soyte", "--replace", "--policy", "timeout=9s", "--calls", "documents,mail")
     before = sorted(home.rglob("*"))
