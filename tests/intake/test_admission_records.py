@@ -1,6 +1,7 @@
 """A message that is no packet: who may send it for which unit, where it goes, and what goes nowhere."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import attrs
 import pytest
@@ -14,6 +15,7 @@ from hub.services import Service
 from hub.units.province import Province
 from tests import homes
 
+ERRORS = Path(__file__).parents[2] / "docs/reference/errors.md"
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 UNITS = [Unit("H55", "Tỉnh"), Unit("H55.13", "Sở", "H55", aliases=("000.00.13.H55",)), Unit("H55.14", "Sở khác", "H55")]
 
@@ -105,6 +107,12 @@ def test_the_last_of_many_facts_is_judged_before_there_is_a_receipt(province):
     entry = judged(province, many(3 * duties.SLICE, "H55.14"))
     assert [problem.code for problem in entry.problems] == ["sender-not-allowed"]
     assert (entry.receipt, entry.rest) == (None, ())
+
+
+def test_no_message_that_a_contract_allows_has_too_many_facts_and_the_page_of_errors_tells_the_bound():
+    assert duties.MOST_FACTS >= 5000 * 9, "mail tells nine figures of each of 5,000 units"
+    told = next(line for line in ERRORS.read_text("utf-8").splitlines() if line.startswith("| `too-many-facts`"))
+    assert f"{duties.MOST_FACTS:,} facts at most" in told
 
 
 def test_a_message_of_more_facts_than_any_has_is_refused(province, monkeypatch):

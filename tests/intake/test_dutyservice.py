@@ -186,6 +186,12 @@ def test_facts_that_are_written_long_after_their_receipt_are_no_chain_that_lags(
         assert events.oldest_unchained(tx) is not None
 
 
+def test_what_one_partner_may_owe_is_a_days_figures_of_a_province_and_keeps_no_report_from_being_counted():
+    """A slice takes up to 20 ms of the writer, and a rest as long."""
+    assert duties.MOST_OWED >= 989 * 9
+    assert duties.MOST_OWED / duties.SLICE * 2 * 0.02 < PATIENCE
+
+
 def test_a_partner_with_much_outstanding_brings_no_more_facts_until_it_is_written(place, monkeypatch):
     monkeypatch.setattr(duties, "MOST_OWED", 2 * duties.SLICE)
     books = Books(place.database, at_once, lambda: None, lambda: None)
