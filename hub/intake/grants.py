@@ -17,8 +17,6 @@ from hub.soap import wsdl
 BY_NAME = frozenset({lookups_operations.NAME})
 #: Answered to every partner: it tells the caller what itself may do, and nothing else.
 OPEN = frozenset({f"{DOCUMENTS}.CheckPermission"})
-#: No partner brings a message of these: the hub writes them, or reads them in the packets of `documents`.
-OWN = frozenset({"links", "meetings", "publications"})
 #: A packet that was collected counts as sent by this operation.
 SEND = "SendDocument"
 
@@ -92,7 +90,7 @@ def proposed(done: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 @cache
 def brought() -> tuple[str, ...]:
     """Return every service that `calls` may name."""
-    return tuple(sorted({DOCUMENTS, *services()} - OWN))
+    return tuple(sorted([DOCUMENTS, *(name for name, service in services().items() if not service.internal)]))
 
 
 @cache

@@ -33,6 +33,9 @@ class Service:
     telling: bool = (
         False  #: its messages only report figures about units: who may tell of any unit (`tells`) may bring them
     )
+    internal: bool = (
+        False  #: no partner brings its messages: the hub writes them, or reads them in the packets of `documents`
+    )
     synced: str = ""  #: the milestone of each key of a message that was delivered to another system; empty: none
 
 

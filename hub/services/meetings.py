@@ -329,4 +329,5 @@ SERVICE = Service(
     read=read,
     milestones=frozenset([CALLED, SCHEDULED, SERIES, CANCELLED, *ANSWERS.values()]),
     attributes=frozenset(["meeting", "occurrence", "revision"]),
+    internal=True,
 )

@@ -40,7 +40,7 @@ from hub.intake import grants
 from hub.report.form import toml
 
 [form] = toml.forms(Path(sys.argv[2]))[:1]
-print(hub.services.services()["feedback"].name, "feedback" in grants.names(), form.id, [each.key for each in form.columns])
+print(hub.services.services()["feedback"].name, "feedback" in grants.names(), "inner" in grants.names(), form.id, [each.key for each in form.columns])
 """
 
 
@@ -49,8 +49,10 @@ def test_a_new_service_may_be_granted_and_a_new_form_counts_it(tmp_path):
     services.mkdir()
     forms.mkdir()
     (services / "feedback.py").write_text(SERVICE, "utf-8")
+    internal = SERVICE.replace('"feedback"', '"inner"').replace("read=read", "read=read, internal=True")
+    (services / "inner.py").write_text(internal, "utf-8")
     (forms / "feedback.toml").write_text(FORM, "utf-8")
     command = [sys.executable, "-c", FIND, services, forms]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "feedback True feedback ['answered']\n"
+    assert done.stdout == "feedback True False feedback ['answered']\n"

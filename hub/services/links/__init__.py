@@ -101,5 +101,10 @@ def _tag(local: str) -> str:
 
 
 SERVICE = Service(
-    name=NAME, read=read, milestones=frozenset({PROBED, UP}), attributes=frozenset({"link"}), telling=True
+    name=NAME,
+    read=read,
+    milestones=frozenset({PROBED, UP}),
+    attributes=frozenset({"link"}),
+    telling=True,
+    internal=True,
 )
