@@ -6,10 +6,13 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from hub.cli.demo.demo import LIBRARIES
 from tests.conftest import ROOT, cannot_be_had
 
 BIN = Path(sys.executable).parent
@@ -26,6 +29,41 @@ def tracked(*paths: str) -> list[str]:
     if not (ROOT / ".git").exists():
         cannot_be_had("the list of tracked files", "this is no git checkout")
     return [name for name in run("git", "ls-files", "-z", "--", *paths).split("\0") if name]
+
+
+def required(requirements: Iterable[str]) -> set[str]:
+    """Return what is required, without versions and extras, as the index of packages spells it."""
+    return {normal(re.split(r"[^\w.-]", each)[0]) for each in requirements}
+
+
+def normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def imported(files: Iterable[Path]) -> set[str]:
+    """Return the distributions, besides this one and Python, of which the files import modules, at once or later."""
+    modules = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules.add("zope-interface" if node.module == "zope.interface" else node.module.partition(".")[0])
+    made_by = packages_distributions()
+    modules -= {"hub", "adapters", *sys.stdlib_module_names}
+    return {normal(made_by.get(module, [module])[0]) for module in modules}
+
+
+def test_a_node_installs_what_the_hub_imports_and_not_what_only_the_demo_does():
+    """No file imports tzdata, which is data for `zoneinfo`."""
+    files = {file for folder in ("hub", "adapters") for file in (ROOT / folder).rglob("*.py")}
+    stage = {
+        file for file in files if file.is_relative_to(ROOT / "hub/demo") or file.is_relative_to(ROOT / "hub/cli/demo")
+    }
+    node = imported([*(files - stage), ROOT / "tap.py", *(ROOT / "twisted").rglob("*.py")])
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    assert node == required([*PYPROJECT["project"]["dependencies"], *extras["amqp"], *extras["hsm"]]) - {"tzdata"}
+    assert imported(stage) - node == required(extras["demo"]) == set(LIBRARIES)
 
 
 def test_twisted_folder_stays_a_dropin():

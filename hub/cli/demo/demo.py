@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,7 +23,7 @@ import click
 
 from hub.cli.demo.day import Page, Played, play
 from hub.cli.demo.operator import Narrator, Operator
-from hub.cli.screen import FAILED, Screen, Stop, command, leave, pass_screen, t
+from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, command, leave, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.demo.plan.story import Cast
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from hub.demo.run.stage import Stage
     from hub.demo.tally.recount import Statements
 
+#: What the sample partners import and no node does: the extra `demo` of pyproject.toml.
+LIBRARIES = ("requests", "signxml", "zeep")
 _DEADLINE = 120.0  #: seconds that any wait may take
 _OUTSTANDING = ("waiting", "sending", "held", "fetched")
 _MOST_PROBLEMS = 30
@@ -74,6 +77,7 @@ _FORMATS = ("html", "pdf", "xlsx", "xml", "csv", "json")
 )
 @pass_screen
 def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
+    _require_libraries()
     from hub.demo.plan.day import SMALL, WHOLE
     from hub.demo.run.postgres import Absent, Server
     from hub.demo.run.stage import Broken, Site, Stage
@@ -139,6 +143,17 @@ def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> b
         narrator.say(f"Không khớp; nhật ký: {logs}", f"It does not agree; logs: {logs}")
     click.echo(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
     return clean
+
+
+def _require_libraries() -> None:
+    """Raise Stop, exit code 69, where the libraries of the sample partners are not installed."""
+    missing = ", ".join(name for name in LIBRARIES if find_spec(name) is None)
+    if missing:
+        raise Stop(
+            f"các hệ thống mẫu cần {missing}: pip install 'lienthong[demo]'",
+            f"the sample partners need {missing}: pip install 'lienthong[demo]'",
+            UNAVAILABLE,
+        )
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
