@@ -66,6 +66,25 @@ def test_a_node_installs_what_the_hub_imports_and_not_what_only_the_demo_does():
     assert imported(stage) - node == required(extras["demo"]) == set(LIBRARIES)
 
 
+def locked(name: str) -> dict[str, str]:
+    """Return distribution -> `==version`, with the marker if there is one, and see that each has its hashes."""
+    pieces = re.split(r"^(?=[a-z])", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE)[1:]
+    assert [piece for piece in pieces if "--hash=sha256:" not in piece] == []
+    found = [re.match(r"([a-z0-9-]+)(==[^\\\n]+?) \\", piece) for piece in pieces]
+    return {each[1]: each[2] for each in found if each}
+
+
+def test_an_operator_can_install_what_a_node_runs_with_by_its_hashes():
+    """The demo's lock adds what the demo and the editable install need; that of developers everything."""
+    node, demo, everything = map(locked, ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock"))
+    assert node.items() < demo.items() < everything.items()
+    extras, groups = PYPROJECT["project"]["optional-dependencies"], PYPROJECT["dependency-groups"]
+    staged = required([*extras["demo"], *groups["build"]])
+    assert required(PYPROJECT["project"]["dependencies"]) < node.keys()
+    assert staged < demo.keys() - node.keys()
+    assert required([*extras["amqp"], *extras["hsm"], *groups["dev"][1:]]) < everything.keys() - demo.keys()
+
+
 def test_twisted_folder_stays_a_dropin():
     """An __init__.py here would hide Twisted itself."""
     assert not list((ROOT / "twisted").rglob("__init__.py"))

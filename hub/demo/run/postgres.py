@@ -46,7 +46,9 @@ def programs() -> Path:
     for place in [*system, *packaged, *([Path(in_path).resolve().parent] if in_path else [])]:
         if all(os.access(place / program, os.X_OK) for program in _PROGRAMS):
             return place
-    raise Absent("there is no PostgreSQL: apt-get install postgresql, or `./dev venv`, which has one on Linux x86_64")
+    raise Absent(
+        "there is no PostgreSQL: apt-get install postgresql, or `./dev venv dev`, which has one on Linux x86_64"
+    )
 
 
 def _number(place: Path) -> tuple[int, ...]:
