@@ -1,13 +1,17 @@
 """The project as a whole: how it is laid out, packed and found."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 import tomllib
+import venv
 import zipfile
 from collections.abc import Iterable
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -36,8 +40,8 @@ def required(requirements: Iterable[str]) -> set[str]:
     return {normal(re.split(r"[^\w.-]", each)[0]) for each in requirements}
 
 
-def normal(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def imported(files: Iterable[Path]) -> set[str]:
@@ -175,17 +179,77 @@ def test_imports_point_one_way():
     run(BIN / "lint-imports", "--no-cache")
 
 
-@pytest.mark.slow
-def test_the_wheel_holds_what_the_hub_needs(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built without a network: the build backend comes with the lock."""
-    run(BIN / "hatchling", "build", "-t", "wheel", "-d", tmp_path)
-    [wheel] = tmp_path.glob("*.whl")
+    place = tmp_path_factory.mktemp("wheel")
+    run(BIN / "hatchling", "build", "-t", "wheel", "-d", place)
+    [built] = place.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_what_the_hub_needs_and_no_samples(wheel):
     held = set(zipfile.ZipFile(wheel).namelist())
     sources = tracked("hub", "adapters", "tap.py", "twisted", "wsdl", "xsd")
-    wanted = {re.sub(r"^(wsdl|xsd)/", r"hub/_data/\1/", name) for name in sources}
-    assert wanted - held == set()
-    assert not [
-        name for name in held if re.search(r"dropin\.cache|__pycache__|^tests/|^twisted/(plugins/)?__init__", name)
-    ]
+    needed = [name for name in sources if not re.match(r"adapters/\w+/samples/", name)]
+    assert {re.sub(r"^(wsdl|xsd)/", r"hub/_data/\1/", name) for name in needed} - held == set()
+    unwanted = r"dropin\.cache|__pycache__|^tests/|^twisted/(plugins/)?__init__|/samples/"
+    assert [name for name in held if re.search(unwanted, name)] == []
     scripts = next(name for name in held if name.endswith("entry_points.txt"))
     assert "lienthong = hub.cli:main" in zipfile.ZipFile(wheel).read(scripts).decode()
+
+
+def node_environment(wheel: Path, place: Path) -> Path:
+    """Make an environment of the wheel and what requirements.lock names, without a network; return its Python."""
+    venv.create(place, symlinks=True)
+    python = place / "bin/python"
+    [packages] = place.glob("lib/python*/site-packages")
+    for name in locked("requirements.lock"):
+        try:
+            files = distribution(name).files or []
+        except PackageNotFoundError:  # not for this machine, says its marker
+            continue
+        for file in files:
+            if ".." not in file.parts:
+                at = packages / file
+                at.parent.mkdir(parents=True, exist_ok=True)
+                at.symlink_to(Path(str(file.locate())).resolve())
+    zipfile.ZipFile(wheel).extractall(packages)
+    return python
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_is_a_hub_without_the_libraries_of_sample_partners(wheel, tmp_path):
+    """Outside the checkout: made, checked, started, sent to, asked for a report."""
+    python = node_environment(wheel, tmp_path / "environment")
+    packet = shutil.copy(ROOT / "docs/examples/van-ban.edxml", tmp_path)
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LIENTHONG"))}
+
+    def lienthong(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [str(python), "-m", "hub.cli", *map(str, words)]
+        return subprocess.run(command, cwd=tmp_path, env=quiet, capture_output=True, text=True, check=False)
+
+    for library in LIBRARIES:
+        assert subprocess.run([python, "-c", f"import {library}"], capture_output=True, check=False).returncode == 1
+    made = lienthong("init", "tinh", "--soap-port", 0, "--admin-port", 0)
+    assert made.returncode == 0, made.stderr
+    checked = lienthong("-c", "tinh/hub.toml", "check")
+    assert checked.returncode == 0, checked.stderr
+    twistd = "from twisted.scripts.twistd import run; run()"
+    command = [str(python), "-c", twistd, "-n", "--pidfile=", "lienthong", "-c", "tinh/hub.toml"]
+    with subprocess.Popen(command, cwd=tmp_path, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as hub:
+        try:
+            sent = lienthong("-c", "tinh/hub.toml", "send", packet, "--as", "vpub")
+            deadline = time.monotonic() + 60
+            while sent.returncode == 69 and hub.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.2)
+                sent = lienthong("-c", "tinh/hub.toml", "send", packet, "--as", "vpub")
+        finally:
+            hub.terminate()
+            said, _ = hub.communicate()
+    assert sent.returncode == 0, sent.stderr + said.decode()
+    assert lienthong("-c", "tinh/hub.toml", "messages", "--count").stdout == "1\n"
+    shown = lienthong("-c", "tinh/hub.toml", "report", "H55", "2026-11", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    assert lienthong("demo").returncode == 69
