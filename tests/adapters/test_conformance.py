@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import sys
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -256,3 +257,79 @@ def test_an_adapter_is_found_by_its_folder():
     assert set(adapters.names()) == {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     with pytest.raises(KeyError):
         adapters.adapter("nobody", Terms(partner="vpub", url=URL, identity=partner("hub")))
+
+
+ADDED = {
+    "__init__.py": '''"""A system that takes octets as they are.  Knows its statuses; not HTTP, not the journal."""
+
+import attrs
+
+from hub.domain.model import Accepted, Refused, Request, Unavailable
+
+
+@attrs.frozen
+class Plain:
+    url: str
+
+    def deliver(self, consignment, now):
+        reply = yield Request(self.url, consignment.content, (("Id", consignment.message.id),))
+        match reply.status:
+            case 200:
+                return Accepted(reply.body.decode())
+            case 400:
+                return Refused(reply.body.decode())
+        return Unavailable(f"HTTP {reply.status}")
+
+
+def adapter(terms):
+    return Plain(terms.url)
+''',
+    "README.md": "**Source.** Made up.\n\n**Quirks.** None.\n",
+    "samples/message.xml": "<report/>",
+    "samples/request-1.body": "<report/>",
+}
+REPLIES = {"accepted": "200", "refused": "400", "unavailable": "503"}
+
+
+@pytest.fixture
+def added(tmp_path, monkeypatch):
+    """The folder of an adapter that is not in the hub's own folder, with three samples."""
+    folder = tmp_path / "plain"
+    cases = {f"samples/{name}/outcome.toml": f'outcome = "{name}"\n' for name in REPLIES}
+    cases |= {f"samples/{name}/reply-1.status": status for name, status in REPLIES.items()}
+    cases |= {f"samples/{name}/reply-1.body": "so be it" for name in REPLIES}
+    for name, text in (ADDED | cases).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    monkeypatch.setattr(adapters, "__path__", [*adapters.__path__, str(tmp_path)])
+    monkeypatch.setattr(sys.modules[__name__], "FOLDER", tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "CASES", sorted(each.parent for each in folder.glob("samples/*/*.toml")))
+    yield folder
+    sys.modules.pop("adapters.plain", None)
+
+
+def test_one_new_folder_is_an_adapter_and_is_held_to_the_same(added):
+    assert "plain" in adapters.names()
+    for case in CASES:
+        test_each_sample_conversation_is_held_as_written(case)
+    assert len(CASES) == len(REPLIES)
+    test_a_repetition_asks_for_the_same_under_the_same_id("plain")
+    test_an_adapter_says_where_its_dialect_comes_from("plain")
+    test_an_adapter_shows_an_acceptance_a_refusal_and_an_outage("plain")
+    test_an_adapter_reads_no_clock_file_or_socket("plain")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "broken"),
+    [
+        ("__init__.py", "import attrs", "import attrs, socket", test_an_adapter_reads_no_clock_file_or_socket),
+        ("README.md", "Quirks", "Oddities", test_an_adapter_says_where_its_dialect_comes_from),
+        ("samples/request-1.body", "report", "other", test_a_repetition_asks_for_the_same_under_the_same_id),
+        ("samples/unavailable/outcome.toml", "unav", "av", test_an_adapter_shows_an_acceptance_a_refusal_and_an_outage),
+    ],
+)
+def test_a_new_folder_that_breaks_a_rule_is_seen(added, file, old, new, broken):
+    text = (added / file).read_text("utf-8")
+    (added / file).write_text(text.replace(old, new), "utf-8")
+    with pytest.raises(AssertionError):
+        broken("plain")
