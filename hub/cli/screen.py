@@ -257,10 +257,15 @@ def command(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[.
 
 
 def family(
-    name: str, vi: str, en: str, *examples: str, table: Mapping[str, tuple[str, str, str]] | None = None
+    name: str,
+    vi: str,
+    en: str,
+    *examples: str,
+    cls: type[Family] = Family,
+    table: Mapping[str, tuple[str, str, str]] | None = None,
 ) -> Callable[[Callable[..., Any]], Family]:
     """Make a function a group of commands, like `lienthong partners`; those of *table* are imported only when used."""
-    return click.group(name, cls=Family, table=table, **_help(vi, en, examples))
+    return click.group(name, cls=cls, table=table, **_help(vi, en, examples))
 
 
 @contextmanager

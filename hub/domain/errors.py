@@ -113,8 +113,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The element is none of QCVN 102; leave it out",
     ),
     "evidence-differs": (
-        "Căn cứ của tháng đã đóng không còn như lúc đóng; hãy báo đơn vị vận hành đếm lại (lienthong report --close), rồi thử lại",
-        "The evidence of a closed month is not what was closed; ask the operator to count again (lienthong report --close), then try again",
+        "Căn cứ của tháng đã đóng không còn như lúc đóng; hãy báo đơn vị vận hành đếm lại (lienthong report close), rồi thử lại",
+        "The evidence of a closed month is not what was closed; ask the operator to count again (lienthong report close), then try again",
     ),
     "facts-outstanding": (
         "Còn kết quả của thông điệp đã nhận đang được ghi; hãy hỏi lại sau ít phút",

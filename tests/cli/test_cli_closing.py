@@ -1,4 +1,4 @@
-"""`lienthong report --close` and `--periods`: a person closes, counts again, and sees what is closed."""
+"""`lienthong report close` and `periods`: a person closes, counts again, and sees what is closed."""
 
 import hashlib
 import json
@@ -50,17 +50,17 @@ def put(home: Path, key: str, day: date, at: datetime) -> None:
 
 def test_a_month_is_closed_once_and_counted_again_when_it_is_closed_again(home: Path, typed: Type):
     put(home, "1", LAST.first, LAST.start)
-    done = typed("--json", "report", "--close", LAST.text, "--form", "dossiers")
+    done = typed("--json", "report", "close", LAST.text, "--form", "dossiers")
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert (said["form"], said["period"], said["fresh"], said["units"]) == ("dossiers", LAST.text, True, 1)
     assert len(said["sha256"]) == 64
-    again = json.loads(typed("--json", "report", "--close", LAST.text, "--form", "dossiers").stdout)
+    again = json.loads(typed("--json", "report", "close", LAST.text, "--form", "dossiers").stdout)
     assert (again["fresh"], again["revised"], again["sha256"]) == (False, 0, said["sha256"])
     put(home, "2", LAST.first, LAST.start)
     warned = typed("report", "H55.13", LAST.text, "--form", "dossiers", "--facts", "--json")
     assert "is not what was closed" in warned.stderr
-    told = typed("report", "--close", LAST.text, "--form", "dossiers", "--reason", "found in the log")
+    told = typed("report", "close", LAST.text, "--form", "dossiers", "--reason", "found in the log")
     assert f"dossiers {LAST.text} H55.13: revision 2: received_unstated: 1 → 2" in told.stderr
     assert "1 rows revised" in told.stdout
     counted = json.loads(typed("report", "H55", LAST.text, "--form", "dossiers", "--format", "json").stdout)
@@ -69,34 +69,34 @@ def test_a_month_is_closed_once_and_counted_again_when_it_is_closed_again(home: 
 
 def test_all_forms_are_closed_when_none_is_named_and_listed(home: Path, typed: Type):
     put(home, "1", LAST.first, LAST.start)
-    closed = [json.loads(line) for line in typed("--json", "report", "--close", LAST.text).stdout.splitlines()]
-    listed = [json.loads(line) for line in typed("--json", "report", "--periods").stdout.splitlines()]
+    closed = [json.loads(line) for line in typed("--json", "report", "close", LAST.text).stdout.splitlines()]
+    listed = [json.loads(line) for line in typed("--json", "report", "periods").stdout.splitlines()]
     assert len(closed) >= 8
     for form in {row["form"] for row in closed}:
         rows = [(row["period"], row["state"]) for row in listed if row["form"] == form]
         assert rows == [(LAST.text, "closed"), (NEXT.text, "open")]
-    shown = typed("report", "--periods", "--form", "dossiers", lang="vi_VN.UTF-8")
+    shown = typed("report", "periods", "--form", "dossiers", lang="vi_VN.UTF-8")
     assert "đóng lúc" in shown.stdout
 
 
 def test_what_cannot_be_closed_is_said_with_what_to_do(home: Path, typed: Type):
-    nothing = typed("report", "--close", LAST.text, "--form", "edoc")
+    nothing = typed("report", "close", LAST.text, "--form", "edoc")
     assert (nothing.exit_code, "nothing to close yet" in nothing.stderr) == (4, True)
     put(home, "1", LAST.first, LAST.start)
-    turn = typed("report", "--close", NEXT.text, "--form", "edoc")
-    assert (turn.exit_code, f"lienthong report --close {LAST.text} --form edoc" in turn.stderr) == (1, True)
-    assert typed("report", "--close", LAST.text, "--form", "edoc").exit_code == 0
-    before = typed("report", "--close", "2020-01", "--form", "edoc")
+    turn = typed("report", "close", NEXT.text, "--form", "edoc")
+    assert (turn.exit_code, f"lienthong report close {LAST.text} --form edoc" in turn.stderr) == (1, True)
+    assert typed("report", "close", LAST.text, "--form", "edoc").exit_code == 0
+    before = typed("report", "close", "2020-01", "--form", "edoc")
     assert before.exit_code == 4
     month = parse(NEXT.text)
     while month.end < datetime.now(UTC):
-        assert typed("report", "--close", month.text, "--form", "edoc").exit_code == 0
+        assert typed("report", "close", month.text, "--form", "edoc").exit_code == 0
         month = following(month)
-    early = typed("report", "--close", month.text, "--form", "edoc", lang="vi_VN.UTF-8")
+    early = typed("report", "close", month.text, "--form", "edoc", lang="vi_VN.UTF-8")
     assert (early.exit_code, "chưa kết thúc: đóng được từ" in early.stderr) == (1, True)
-    assert typed("report", "--close", "xx").exit_code == 2
-    assert typed("report", "--close", LAST.text, "--form", "xx").exit_code == 2
-    assert typed("report", "H55", "--periods").exit_code == 2
+    assert typed("report", "close", "xx").exit_code == 2
+    assert typed("report", "close", LAST.text, "--form", "xx").exit_code == 2
+    assert typed("report", "periods", "H55").exit_code == 2
 
 
 def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(home: Path, typed: Type, monkeypatch):
@@ -107,7 +107,7 @@ def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(ho
         duties.record(tx, "m1", LAST.start, "dossiers", duties.pack_facts([owed]))
     monkeypatch.setattr("hub.cli.journal.PATIENCE", 0.0)
     report = ("report", "H55.13", LAST.text, "--form", "dossiers")
-    ways = (report, (*report, "--facts"), ("report", "--facts"), ("report", "--close", LAST.text))
+    ways = (report, (*report, "--facts"), ("report", "--facts"), ("report", "close", LAST.text))
     for words in (*ways, ("evidence", *report[1:3], "--form", "dossiers")):
         said = typed(*words)
         assert (said.exit_code, said.stdout) == (69, ""), words
@@ -123,4 +123,4 @@ def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(ho
     duties.write_all(engine)
     engine.dispose()
     assert len(typed("--json", "report", "--facts").stdout.splitlines()) == 2
-    assert typed("report", "--close", LAST.text, "--form", "dossiers").exit_code == 0
+    assert typed("report", "close", LAST.text, "--form", "dossiers").exit_code == 0

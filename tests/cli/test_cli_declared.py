@@ -1,4 +1,4 @@
-"""`lienthong report … --template`, `--declare`, `--reconcile`: a clerk's way, in the words that stand on the screen."""
+"""`lienthong report template`, `declare`, `reconcile`: a clerk's way, in the words that stand on the screen."""
 
 import json
 from collections.abc import Callable
@@ -73,52 +73,52 @@ def typed(home: Path) -> Type:
 
 
 def test_a_clerk_takes_the_template_fills_it_in_and_sees_where_it_differs(typed: Type, tmp_path: Path) -> None:
-    book, asked = tmp_path / "mau.xlsx", ("report", "H55.13", PERIOD, "--form", "edoc")
-    assert typed(*asked, "--reconcile").exit_code == 4, "nothing is declared yet"
-    assert typed(*asked, "--template", "-o", book).exit_code == 0
+    book, asked = tmp_path / "mau.xlsx", ("H55.13", PERIOD, "--form", "edoc")
+    assert typed("report", "reconcile", *asked).exit_code == 4, "nothing is declared yet"
+    assert typed("report", "template", *asked, "-o", book).exit_code == 0
     figures = {("H55.13", "sent_inside"): 5, ("H55.13.1", "sent_inside"): 1, ("H55.13", "recalls"): 2}
     book.write_bytes(filled(book.read_bytes(), figures, [("by:", "Lan"), ("note:", "đã rà soát\x9b2J")]))
-    assert typed(*asked, "--declare", book).exit_code == 0
+    assert typed("report", "declare", *asked, book).exit_code == 0
 
-    shown = typed(*asked, "--reconcile")
+    shown = typed("report", "reconcile", *asked)
     assert shown.exit_code == 0
     first, second, third = shown.stdout.splitlines()[1:4]
     assert first.split()[:4] == ["chênh", "lệch", "H55.13", "sent_inside"]
     assert "+3" in first
-    assert "các mã: --reconcile --json" in first, "its list is not that of the unit with those below it"
+    assert "các mã: thêm --json" in first, "its list is not that of the unit with those below it"
     assert second.split()[:6] == ["không", "có", "căn", "cứ", "H55.13", "recalls"]
     assert third.split()[:4] == ["bằng", "nhau", "H55.13.1", "sent_inside"]
     assert "đã rà soát\ufffd2J" in shown.stderr, "which would clear the screen"
     assert "người khai Lan" in shown.stderr
-    rows = [json.loads(line) for line in typed(*asked, "--reconcile", "--json").stdout.splitlines()]
+    rows = [json.loads(line) for line in typed("report", "reconcile", *asked, "--json").stdout.splitlines()]
     assert [(row["difference"], row["messages"]) for row in rows] == [(3, ["m1", "m2"]), (2, []), (0, [])]
 
 
 def test_what_is_wrong_in_the_workbook_is_told_by_cell_and_nothing_is_written(typed: Type, tmp_path: Path) -> None:
-    book, asked = tmp_path / "mau.xlsx", ("report", "H55.1", PERIOD, "--form", "edoc")
-    assert typed(*asked, "--template", "-o", book).exit_code == 0
+    book, asked = tmp_path / "mau.xlsx", ("H55.1", PERIOD, "--form", "edoc")
+    assert typed("report", "template", *asked, "-o", book).exit_code == 0
     book.write_bytes(filled(book.read_bytes(), {("H55.1", "recalls"): "ba", ("H55.1", "updates"): 1.5}))
-    refused = typed(*asked, "--declare", book)
+    refused = typed("report", "declare", *asked, book)
     assert refused.exit_code == 1
     assert len([line for line in refused.stderr.splitlines() if line.startswith("Báo cáo!")]) == 2
     assert "hãy nhập số nguyên" in refused.stderr
-    assert typed(*asked, "--reconcile").exit_code == 4
-    assert typed("report", "H55.13", PERIOD, "--declare", book).exit_code == 1, "it is another unit's"
+    assert typed("report", "reconcile", *asked).exit_code == 4
+    assert typed("report", "declare", "H55.13", PERIOD, book).exit_code == 1, "it is another unit's"
 
 
 def test_a_form_of_the_provinces_own_is_declared_with_its_manual_lines(typed: Type, tmp_path: Path) -> None:
-    book, asked = tmp_path / "mau.xlsx", ("report", "H55.13", PERIOD, "--form", "rieng")
-    assert typed(*asked, "--template", "-o", book).exit_code == 0
+    book, asked = tmp_path / "mau.xlsx", ("H55.13", PERIOD, "--form", "rieng")
+    assert typed("report", "template", *asked, "-o", book).exit_code == 0
     book.write_bytes(filled(book.read_bytes(), {("H55.13", "gone"): 2, ("H55.13", "talks"): 4}))
-    assert typed(*asked, "--declare", book).exit_code == 0
-    shown = typed(*asked, "--reconcile").stdout
+    assert typed("report", "declare", *asked, book).exit_code == 0
+    shown = typed("report", "reconcile", *asked).stdout
     assert "bằng nhau" in shown
     assert "tự khai" in shown
     assert "Cuộc trao đổi" in shown
 
 
-def test_one_of_the_three_at_a_time_and_the_template_needs_a_file(typed: Type, tmp_path: Path) -> None:
-    assert typed("report", "H55.13", PERIOD, "--template", "--reconcile").exit_code == 2
-    assert typed("report", "H55.13", PERIOD, "--template").exit_code == 2
-    assert typed("report", "nobody", PERIOD, "--template", "-o", tmp_path / "x.xlsx").exit_code == 4
-    assert typed("report", "H55.13", "thang 11", "--reconcile").exit_code == 2
+def test_the_template_needs_a_file_and_all_three_a_unit_and_a_period(typed: Type, tmp_path: Path) -> None:
+    assert typed("report", "reconcile", "H55.13").exit_code == 2
+    assert typed("report", "template", "H55.13", PERIOD).exit_code == 2
+    assert typed("report", "template", "nobody", PERIOD, "-o", tmp_path / "x.xlsx").exit_code == 4
+    assert typed("report", "reconcile", "H55.13", "thang 11").exit_code == 2

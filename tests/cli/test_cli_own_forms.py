@@ -83,7 +83,7 @@ def test_a_form_of_its_own_is_counted_and_closed(home: Path, typed: Type):
     counted = report(typed, "nho")
     assert (counted["total"], counted["form"]) == ({"received": 1}, "nho")
     assert counted["due"] is not None
-    closed = typed("--json", "report", "--close", LAST.text, "--form", "nho")
+    closed = typed("--json", "report", "close", LAST.text, "--form", "nho")
     assert json.loads(closed.stdout)["fresh"] is True, closed.output
     assert report(typed, "nho")["total"] == {"received": 1}
 
@@ -124,14 +124,14 @@ def test_periods_have_the_days_of_the_provinces_own_cut_off(home: Path, typed: T
     days = month.first.isoformat(), month.last.isoformat()
     assert (counted["period"]["from"], counted["period"]["to"]) == days
     assert counted["total"] == {"received": 1}
-    assert days_of(typed("--json", "report", "--periods", "--form", "nho")) == [(month.text, "open", *days)]
-    assert typed("report", "--close", month.text, "--form", "nho").exit_code == 0
+    assert days_of(typed("--json", "report", "periods", "--form", "nho")) == [(month.text, "open", *days)]
+    assert typed("report", "close", month.text, "--form", "nho").exit_code == 0
 
     hub_toml = (home / "hub.toml").read_text("utf-8")
     (home / "hub.toml").write_text(hub_toml.replace("day = 3", "day = 20"), "utf-8")
     after = following(month, Cuts((CutOff(20),)).keeping([month]))
     assert (after.first.day, after.last.day) == (3, 19), "it goes on where the closed one ended"
-    assert days_of(typed("--json", "report", "--periods", "--form", "nho")) == [
+    assert days_of(typed("--json", "report", "periods", "--form", "nho")) == [
         (month.text, "closed", *days),
         (after.text, "open", after.first.isoformat(), after.last.isoformat()),
     ]

@@ -1,4 +1,4 @@
-"""`lienthong report`: one count, written in every format; what a terminal is not shown; what the hub vouches for."""
+"""`lienthong report`: its commands and short forms; one count, written in every format; what the hub vouches for."""
 
 import json
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from lxml import etree
 
 from hub.cli import lienthong
+from hub.cli.report.report import COMMANDS, MOVED
 from hub.config import read
 from hub.domain.model import Fact
 from hub.journal import facts as journal_facts
@@ -48,10 +49,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def typed(home: Path) -> Type:
     """Types a command, in Vietnamese, for that hub."""
 
-    def run(*words: object) -> Result:
-        return CliRunner(env={"LANG": "vi_VN.UTF-8"}).invoke(
-            lienthong, ["-c", str(home / "hub.toml"), *map(str, words)]
-        )
+    def run(*words: object, lang: str = "vi_VN.UTF-8") -> Result:
+        return CliRunner(env={"LANG": lang}).invoke(lienthong, ["-c", str(home / "hub.toml"), *map(str, words)])
 
     return run
 
@@ -108,7 +107,85 @@ def test_the_xml_carries_the_hubs_seal_and_the_hash_of_what_facts_prints(typed: 
 def test_a_terminal_is_not_shown_what_belongs_in_a_file(
     typed: Type, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("hub.cli.report.report._shows", lambda: True)
+    monkeypatch.setattr("hub.cli.report.show._shows", lambda: True)
     done = typed("report", "H55", PERIOD, "--format", kind)
     assert done.exit_code == 2
     assert "-o" in done.output
+
+
+# --- its commands and short forms ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("H55", PERIOD),
+        ("H55", PERIOD, "--json"),
+        ("--json", "H55", PERIOD),
+        ("--form", "edoc", "H55", PERIOD, "--format", "html"),
+        ("H55", PERIOD, "--explain", "sent", "--unit", "H55.13"),
+        ("H55", PERIOD, "--explain", "none"),
+        ("H55", PERIOD, "--unit", "H55.13"),
+        ("H55.99", PERIOD),
+        ("H55", "khi nào"),
+    ],
+)
+def test_a_unit_and_a_period_alone_are_short_for_show(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    now = datetime.now(UTC)
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]  # noqa: ARG003 - one moment
+            return now
+
+    monkeypatch.setattr("hub.cli.report.show.datetime", Then)
+    short, whole = typed("report", *words), typed("report", "show", *words)
+    assert (short.exit_code, short.stdout) == (whole.exit_code, whole.stdout)
+    assert short.stderr.splitlines()[-1:] == whole.stderr.splitlines()[-1:]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("H55", PERIOD), ("H55.13", PERIOD, "--form", "edoc", "--json")])
+def test_facts_as_an_option_is_short_for_the_command(typed: Type, words: tuple[str, ...]) -> None:
+    whole = typed("report", "facts", *words)
+    assert whole.stdout.count("sent") >= 1
+    for short in (("--facts", *words), (*words, "--facts")):
+        done = typed("report", *short)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, whole.stdout, whole.stderr)
+
+
+def test_options_may_stand_before_the_unit_and_glued_to_their_value(typed: Type, home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "c.csv"
+    assert typed("report", f"-c{home / 'hub.toml'}", f"-o{file}", "H55", PERIOD).exit_code == 0
+    assert file.read_bytes() == typed("report", "H55", PERIOD).stdout_bytes
+
+
+@pytest.mark.parametrize("words", [("H55",), ("--form", "edoc"), ("facts", "H55"), ("show", "H55"), ("--json",), ()])
+def test_a_report_is_named_by_unit_and_period(typed: Type, words: tuple[str, ...]) -> None:
+    assert typed("report", *words).exit_code == 2
+
+
+@pytest.mark.parametrize("old", MOVED)
+@pytest.mark.parametrize("words", [("{}",), ("{}", "2026-12"), ("{}=x",), ("H55", PERIOD, "{}"), ("{}", "H55", PERIOD)])
+def test_an_option_of_old_names_the_command_that_does_it_now(typed: Type, old: str, words: tuple[str, ...]) -> None:
+    name = MOVED[old].split()[0]
+    assert name in COMMANDS
+    for lang, said in (("vi_VN.UTF-8", "nay là một lệnh"), ("en_US.UTF-8", "is a command now")):
+        told = typed("report", *(word.format(old) for word in words), lang=lang)
+        assert (told.exit_code, told.stdout) == (2, "")
+        assert f"{old} {said}: lienthong report {MOVED[old]}" in told.stderr
+
+
+def test_report_lists_its_commands_each_with_examples(typed: Type) -> None:
+    for lang in ("vi_VN.UTF-8", "en_US.UTF-8"):
+        listed = typed("report", "--help", lang=lang).stdout
+        for name, (_, vi, en) in COMMANDS.items():
+            assert f"  {name} " in listed
+            assert (vi if lang.startswith("vi") else en) in listed
+        assert "    lienthong report close 2026-12" in listed
+    for name in COMMANDS:
+        shown = typed("report", name, "--help").stdout
+        assert f"    lienthong report {name} " in shown
+        assert not set(MOVED) & set(shown.split())
+    assert "lienthong report show H55.01" in typed("report", "H55", PERIOD, "--help").stdout

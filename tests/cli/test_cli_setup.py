@@ -528,7 +528,7 @@ ASKS_THE_JOURNAL: list[tuple[tuple[str, ...], int]] = [
     (("pause", "vpub", "--reason", "x"), 0),
     (("give-up", "--partner", "vpub", "--reason", "x"), 4),
     (("report", "H55.13", "2026-11"), 0),
-    (("report", "H55.13", "2026-11", "--state"), 0),
+    (("report", "state", "H55.13", "2026-11"), 0),
     (("units", "list"), 0),
     (("users", "list"), 0),
     (("links",), 0),

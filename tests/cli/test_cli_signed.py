@@ -70,7 +70,7 @@ def signed(
 
 
 def state(typed: Type, form: str) -> list[dict[str, object]]:
-    done = typed("report", "H55.13", PERIOD, "--form", form, "--state", "--json")
+    done = typed("report", "state", "H55.13", PERIOD, "--form", form, "--json")
     assert done.exit_code == 0, done.output
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -80,19 +80,19 @@ def test_from_the_first_look_to_the_government_s_door(typed: Type, tmp_path: Pat
     assert (before["state"], before["revision"]) == ("open", None)
     first, again = (typed("report", "H55.13", PERIOD, "--format", "xml").stdout_bytes for _ in range(2))
     assert first == again
-    early = typed("report", "H55.13", PERIOD, "--submit", "baocao")
+    early = typed("report", "submit", "H55.13", PERIOD, "baocao")
     assert (early.exit_code, "chưa được ký" in early.stderr) == (1, True)
     file = signed(typed, tmp_path, "edoc", tool=by_signxml)
-    done = typed("report", "H55.13", PERIOD, "--signed", file, "--json")
+    done = typed("report", "import-signed", "H55.13", PERIOD, file, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (told["official"], told["revision"], told["fresh"]) == ("an", 1, True)
-    assert json.loads(typed("report", "H55.13", PERIOD, "--signed", file, "--json").stdout)["fresh"] is False
-    gone = json.loads(typed("report", "H55.13", PERIOD, "--submit", "baocao", "--json").stdout)
+    assert json.loads(typed("report", "import-signed", "H55.13", PERIOD, file, "--json").stdout)["fresh"] is False
+    gone = json.loads(typed("report", "submit", "H55.13", PERIOD, "baocao", "--json").stdout)
     assert gone["message"] == told["message"]
     (after,) = state(typed, "edoc")
     assert after["state"] == "submitted"
-    page = typed("report", "H55.13", PERIOD, "--state").stdout
+    page = typed("report", "state", "H55.13", PERIOD).stdout
     assert all(word in page for word in ("đã nộp", "CN=An", "baocao"))
     shown = typed("show", told["message"], "--raw").stdout_bytes
     assert shown == file.read_bytes(), "the very octets that were signed"
@@ -100,14 +100,16 @@ def test_from_the_first_look_to_the_government_s_door(typed: Type, tmp_path: Pat
 
 def test_the_wrong_person_is_told_what_to_do_in_both_languages(typed: Type, tmp_path: Path) -> None:
     file = signed(typed, tmp_path, "mail", BINH)
-    done = typed("report", "H55.13", PERIOD, "--form", "mail", "--signed", file)
+    done = typed("report", "import-signed", "H55.13", PERIOD, file, "--form", "mail")
     assert (done.exit_code, "official-not-for-unit" in done.stderr) == (1, True)
     assert "hãy để đúng người ký" in done.stderr
-    english = typed("report", "H55.13", PERIOD, "--form", "mail", "--signed", file, lang="en_GB.UTF-8")
+    english = typed("report", "import-signed", "H55.13", PERIOD, file, "--form", "mail", lang="en_GB.UTF-8")
     assert "let the right person sign" in english.stderr
     (said,) = (
         json.loads(line)
-        for line in typed("report", "H55.13", PERIOD, "--form", "mail", "--signed", file, "--json").stdout.splitlines()
+        for line in typed(
+            "report", "import-signed", "H55.13", PERIOD, file, "--form", "mail", "--json"
+        ).stdout.splitlines()
     )
     assert said["code"] == "official-not-for-unit"
     (standing,) = state(typed, "mail")
@@ -119,7 +121,7 @@ def test_the_wrong_person_is_told_what_to_do_in_both_languages(typed: Type, tmp_
 def test_what_was_never_given_out_cannot_come_back(typed: Type, tmp_path: Path) -> None:
     file = tmp_path / "any.xml"
     file.write_bytes(b"<Report/>")
-    done = typed("report", "H55.13", PERIOD, "--form", "meetings", "--signed", file)
+    done = typed("report", "import-signed", "H55.13", PERIOD, file, "--form", "meetings")
     assert (done.exit_code, "report-not-closed" in done.stderr) == (1, True)
 
 
@@ -128,19 +130,19 @@ def test_a_period_that_runs_is_shown_and_not_kept(typed: Type) -> None:
     first = typed("report", "H55.13", running, "--form", "mail", "--format", "xml")
     assert first.exit_code == 0
     assert b"revision" not in first.stdout_bytes
-    done = typed("report", "H55.13", running, "--form", "mail", "--state", "--json")
+    done = typed("report", "state", "H55.13", running, "--form", "mail", "--json")
     assert json.loads(done.stdout)["state"] == "open"
 
 
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (("H55.99", PERIOD, "--state"), 4),
-        (("H55.13", "khi nào", "--state"), 2),
-        (("H55.13", PERIOD, "--form", "none", "--state"), 2),
-        (("H55.13", PERIOD, "--state", "--submit", "baocao"), 2),
-        (("H55.13", PERIOD, "--signed", "/none/there"), 2),
-        (("--state",), 2),
+        (("state", "H55.99", PERIOD), 4),
+        (("state", "H55.13", "khi nào"), 2),
+        (("state", "H55.13", PERIOD, "--form", "none"), 2),
+        (("state", "H55.13", PERIOD, "baocao"), 2),
+        (("import-signed", "H55.13", PERIOD, "/none/there"), 2),
+        (("state",), 2),
     ],
 )
 def test_what_is_asked_wrongly_ends_with_its_own_code(typed: Type, words: tuple[object, ...], code: int) -> None:

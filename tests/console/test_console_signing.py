@@ -257,7 +257,7 @@ def test_evidence_that_is_no_longer_what_was_closed_is_told_of_and_stops_giving_
         tx.execute(sa.update(closed_row).where(closed_row.c.unit == "H55.13").values(evidence="0" * 64))
     for page in (facts, f"{facts}?unit=H55.13"):
         clerk.get(page)
-        assert "lienthong report --close 2026-11" in text(clerk)
+        assert "lienthong report close 2026-11" in text(clerk)
     clerk.get(f"{facts}?unit=H55.13.1")
     assert 'id="differences"' not in clerk.page
     clerk.get(PLACE)

@@ -82,7 +82,7 @@ def test_the_command_line_explains_each_number_by_exactly_the_messages_behind_it
         def now(cls, tz=None):  # noqa: ARG003 - the time of the history, whatever zone is asked for
             return now
 
-    monkeypatch.setattr("hub.cli.report.report.datetime", Then)
+    monkeypatch.setattr("hub.cli.report.show.datetime", Then)
     explained = 0
     for column in (each for each in results.COLUMNS if each != "last_update"):
         ran = typed.invoke(

@@ -217,7 +217,7 @@ def test_a_report_is_signed_over_http(hub):
         assert clerk.call("GET", page)[0] == 200
         assert "đã ký" in clerk.page
         assert "Nguyễn Văn An" in clerk.page
-    (state,) = hub.cli("report", "H55.13", ENDED, "--state", "--json")
+    (state,) = hub.cli("report", "state", "H55.13", ENDED, "--json")
     assert (state["state"], state["signing"]["official"]) == ("signed", "an")
     assert clerk.call("GET", f"/messages/{state['signing']['message']}/content")[0] == 200
     assert clerk.content == document, "the very octets that were signed"

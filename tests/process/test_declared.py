@@ -194,19 +194,19 @@ def test_ten_errors_typed_into_the_template_come_back_from_the_command_line(hub)
     hub.start()
     send(hub, 2)
     template = hub.home / "mau.xlsx"
-    hub.cli("report", "H55", PERIOD, "--template", "-o", template)
+    hub.cli("report", "template", "H55", PERIOD, "-o", template)
     keys = {column.key for column in EDOC.columns if typed(column)}
     right = {(unit, key): number for (unit, key), number in counted(hub, "H55").items() if unit and key in keys}
     wrong = planted(right, 3)
     template.write_bytes(filled(template.read_bytes(), {**right, **wrong}, [("by:", "Lan")]))
-    (declared,) = hub.cli("report", "H55", PERIOD, "--declare", template, "--json")
-    assert hub.cli("report", "H55", PERIOD, "--declare", template, "--json") == [declared], "once"
-    found = hub.cli("report", "H55", PERIOD, "--reconcile", "--json")
+    (declared,) = hub.cli("report", "declare", "H55", PERIOD, template, "--json")
+    assert hub.cli("report", "declare", "H55", PERIOD, template, "--json") == [declared], "once"
+    found = hub.cli("report", "reconcile", "H55", PERIOD, "--json")
     unequal = [cell for cell in found if cell["verdict"] != "equal"]
     assert {(cell["unit"], cell["column"]): cell["declared"] for cell in unequal} == wrong
     assert found[:10] == unequal
     assert len(found) == len(right)
-    shown = hub.cli("report", "H55", PERIOD, "--reconcile", text=True)
+    shown = hub.cli("report", "reconcile", "H55", PERIOD, text=True)
     assert len([line for line in shown.splitlines() if "chênh lệch  " in line or "không có căn cứ" in line]) >= 10
     (row,) = hub.cli("messages", "--partner", "hub", "--json")
     assert (row["id"], row["kind"], row["state"]) == (declared["message"], "declaration", "accepted")
@@ -216,16 +216,16 @@ def test_ten_errors_typed_into_the_template_come_back_from_the_command_line(hub)
 
 def test_a_workbook_that_is_wrong_is_refused_with_every_cell_and_nothing_is_written(hub):
     template = hub.home / "mau.xlsx"
-    hub.cli("report", "H55.1", PERIOD, "--template", "-o", template)
+    hub.cli("report", "template", "H55.1", PERIOD, "-o", template)
     template.write_bytes(filled(template.read_bytes(), {("H55.1", "recalls"): "ba", ("H55.1", "updates"): 1.5}))
-    wrong = hub.cli("report", "H55.1", PERIOD, "--declare", template, "--json", code=1)
+    wrong = hub.cli("report", "declare", "H55.1", PERIOD, template, "--json", code=1)
     assert [row["kind"] for row in wrong] == ["mistake", "mistake"]
     assert all(row["cell"].startswith("Báo cáo!") and row["vi"] and row["en"] for row in wrong)
     template.write_bytes(saved(openpyxl.Workbook()))
-    assert hub.cli("report", "H55.1", PERIOD, "--declare", template, "--json", code=1)[0]["cell"] == ""
+    assert hub.cli("report", "declare", "H55.1", PERIOD, template, "--json", code=1)[0]["cell"] == ""
     assert hub.cli("messages", "--json") == []
-    hub.cli("report", "H55.1", PERIOD, "--reconcile", code=4)
-    hub.cli("report", "H55.1", PERIOD, "--reconcile", "--template", code=2)
-    hub.cli("report", "H55.1", PERIOD, "--template", code=2)
-    hub.cli("report", "nobody", PERIOD, "--template", "-o", template, code=4)
+    hub.cli("report", "reconcile", "H55.1", PERIOD, code=4)
+    hub.cli("report", "reconcile", "H55.1", code=2)
+    hub.cli("report", "template", "H55.1", PERIOD, code=2)
+    hub.cli("report", "template", "nobody", PERIOD, "-o", template, code=4)
     assert openpyxl.load_workbook(BytesIO(template.read_bytes()))

@@ -354,13 +354,13 @@ def _hand_in_twice(hub, system):
     )
     hub.start()
     period = ("H55.13", f"{datetime.now(UTC).year - 1}-10")
-    assert hub.cli("report", "H55.13", f"{datetime.now(UTC).year + 1}-10", "--submit", "baocao", code=1) == []
-    hub.cli("report", *period, "--submit", "nobody", code=4)
-    hub.cli("report", *period, "--submit", "vpub", code=2)
+    assert hub.cli("report", "submit", "H55.13", f"{datetime.now(UTC).year + 1}-10", "baocao", code=1) == []
+    hub.cli("report", "submit", *period, "nobody", code=4)
+    hub.cli("report", "submit", *period, "vpub", code=2)
 
     system.order("return", reason="thiếu chữ ký của thủ trưởng")
-    (first,) = hub.cli("report", *period, "--submit", "baocao", "--json")
-    (again,) = hub.cli("report", *period, "--submit", "baocao", "--json")
+    (first,) = hub.cli("report", "submit", *period, "baocao", "--json")
+    (again,) = hub.cli("report", "submit", *period, "baocao", "--json")
     assert (first["revision"], first["fresh"]) == (1, True)
     assert again == first | {"fresh": False}
     key = f'["edoc","H55.13","{period[1]}",%d]'
@@ -368,7 +368,7 @@ def _hand_in_twice(hub, system):
     until(lambda: facts(hub) == wanted, "the report to come back")
     assert len(system.order("known")["verdicts"]) == 1, "handed in once"
 
-    (second,) = hub.cli("report", *period, "--submit", "baocao", "--reason", "đã ký lại", "--json")
+    (second,) = hub.cli("report", "submit", *period, "baocao", "--reason", "đã ký lại", "--json")
     assert second["revision"] == 2
     wanted |= {("H55.13", key % 2, "submitted"), ("H55.13", key % 2, "accepted")}
     until(lambda: facts(hub) == wanted, "the second revision to be accepted")

@@ -149,10 +149,10 @@ def _publish_and_look(hub, portal):
     place = f"/public/reports/edoc/H55.13/{year}-10"
     assert reader.get(f"{place}.html")[0] == 404, "nobody has published it"
 
-    hub.cli("report", "H55.13", f"{year}-10", "--publish", code=2)
-    hub.cli("report", "H55.13", f"{year + 2}-10", "--publish", "--reason", "x", code=1)
-    (told,) = hub.cli("report", "H55.13", f"{year}-10", "--publish", "--reason", "QĐ 12/QĐ-UBND", "--json")
-    (again,) = hub.cli("report", "H55.13", f"{year}-10", "--publish", "--reason", "QĐ 12/QĐ-UBND", "--json")
+    hub.cli("report", "publish", "H55.13", f"{year}-10", code=2)
+    hub.cli("report", "publish", "H55.13", f"{year + 2}-10", "--reason", "x", code=1)
+    (told,) = hub.cli("report", "publish", "H55.13", f"{year}-10", "--reason", "QĐ 12/QĐ-UBND", "--json")
+    (again,) = hub.cli("report", "publish", "H55.13", f"{year}-10", "--reason", "QĐ 12/QĐ-UBND", "--json")
     assert (told["revision"], told["fresh"], again["fresh"]) == (1, True, False)
     published = [each for each in hub.cli("trace", told["message"], "--json") if each["event"] == "report-published"]
     assert [each["reason"] for each in published] == ["QĐ 12/QĐ-UBND"]

@@ -28,7 +28,7 @@ def play(
         yield f"the figures of {unit} were refused: {', '.join(said['codes'])}"
         return
     told = [(each[0], each[1], each[2] - each[3]) for each in said["unequal"]]
-    rows = operator.rows("report", unit, period, "--form", FORM, "--reconcile")
+    rows = operator.rows("report", "reconcile", unit, period, "--form", FORM)
     shown = [(row["unit"], row["column"], row["difference"]) for row in rows if row["verdict"] != "equal"]
     for who, found in (("its own system", told), ("the operator", shown)):
         if found != [(unit, WRONG, 1)]:

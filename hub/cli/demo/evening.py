@@ -107,7 +107,7 @@ class Evening:
         )
         self._wait(lambda: WEB in self._stand("down"), f"the link to {WEB} to be seen down")
         self._come_back()
-        self._report(self._province, PUBLISHED, "--publish", "--reason", "QĐ 12/QĐ-UBND")
+        self._report("publish", self._province, PUBLISHED, "--reason", "QĐ 12/QĐ-UBND")
         self._hand_in()
         called = self._called()
         self._wait(
@@ -206,10 +206,10 @@ class Evening:
     def _submit(self, unit: str, form: str, *words: str) -> None:
         """Have a report signed (*words*: why there is another revision), and hand it in."""
         officials.sign(self.stage.site, self.operator, unit, self.period, form, *words)
-        self._report(unit, form, "--submit", REPORTING)
+        self._report("submit", unit, form, REPORTING)
 
-    def _report(self, unit: str, form: str, *words: str) -> None:
-        self.operator.ask("report", unit, self.period, "--form", form, *words)
+    def _report(self, verb: str, unit: str, form: str, *words: str) -> None:
+        self.operator.ask("report", verb, unit, self.period, *words, "--form", form)
 
     def _read(self, unit: str, period: str, form: str) -> Mapping[str, Any]:
         read: Mapping[str, Any] = json.loads(

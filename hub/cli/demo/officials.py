@@ -60,9 +60,9 @@ def sign(site: "Site", operator: "Operator", unit: str, period: str, form: str, 
     """Get a report (*more* of the command, such as a reason), let the unit's person sign it, and hand it back.  Broken, Stop."""
     from hub.demo.run.stage import Broken, Child
 
-    asked = ("report", unit, period, "--form", form)
+    asked = (unit, period, "--form", form)
     given, signed = (_home(site) / f"{form}_{unit}{end}" for end in (".xml", ".signed.xml"))
-    given.write_bytes(operator.ask(*asked, "--format", "xml", *more))
+    given.write_bytes(operator.ask("report", "show", *asked, "--format", "xml", *more))
     key, certificate = (_home(site) / f"{unit}.{kind}" for kind in ("key", "crt"))
     words = ["-m", "hub.demo.partners.official", "--key", key, "--certificate", certificate, given, signed]
     home = _home(site)
@@ -75,7 +75,7 @@ def sign(site: "Site", operator: "Operator", unit: str, period: str, form: str, 
         tool.stop()
     if ended != 0:
         raise Broken(f"the tool of the official of {unit} ended with {ended}; see {tool.log}")
-    operator.ask(*asked, "--signed", str(signed))
+    operator.ask("report", "import-signed", *asked, str(signed))
 
 
 def _home(site: "Site") -> Path:

@@ -1,4 +1,7 @@
-"""Closing periods from the command line, and which are closed.  Knows what to ask of a person and what to answer; counts nothing."""
+"""`lienthong report close` and `periods`: periods closed, and which are.
+
+Knows what to ask of a person and what to answer; counts nothing.
+"""
 
 import getpass
 from collections.abc import Iterator, Sequence
@@ -7,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, Screen, Stop, t
+from hub.cli.report.arguments import PERIODS, every_form_option
+from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -18,8 +22,20 @@ if TYPE_CHECKING:
     from hub.workload.closing import Closing
 
 
-def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
-    """Close the months of *period* of *form* (None: of every form); count again what is closed, and make revisions where it differs."""
+@command(
+    "close",
+    "Đóng các tháng của một kỳ đã kết thúc; đã đóng thì đếm lại, và lập bản mới ở đơn vị có số liệu khác.\n\n"
+    f"{PERIODS} Không có --form: mọi biểu.",
+    "Close the months of an ended period; a closed one is counted again, and units whose numbers differ get a revision.\n\n"
+    f"{PERIODS} Without --form: of every form.",
+    "lienthong report close 2026-12",
+    'lienthong report close 2026-12 --form dossiers --reason "tìm thấy trong nhật ký"',
+)
+@click.argument("period")
+@every_form_option
+@click.option("--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Why there are revisions; recorded."))
+@pass_screen
+def close_period(screen: Screen, period: str, form: str | None, reason: str) -> None:
     from hub.cli.journal import configured, opened, say_outstanding
     from hub.domain.local_time import HANOI
     from hub.report.form import book
@@ -39,7 +55,7 @@ def close(screen: Screen, period: str, form: str | None, reason: str) -> None:
         for name in _forms(form, known.forms):
             for month in (parse(text, cuts) for text in months):
                 try:
-                    _close(screen, engine, known, name, month, reason)
+                    _close(screen, engine, known, name, month, reason.strip())
                 except closing.TooEarly as early:
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
                     raise Stop(
@@ -60,8 +76,8 @@ def _explain(screen: Screen, form: str, month: "Period", first: "Period | None",
         en = f"{form}: the books begin with {first.text}; there is no {month.text}"
     else:
         raise Stop(
-            f"{form}: phải đóng {first.text} trước: lienthong report --close {first.text} --form {form}",
-            f"{form}: {first.text} comes first: lienthong report --close {first.text} --form {form}",
+            f"{form}: phải đóng {first.text} trước: lienthong report close {first.text} --form {form}",
+            f"{form}: {first.text} comes first: lienthong report close {first.text} --form {form}",
         )
     if only:
         raise Stop(vi, en, NOT_FOUND)
@@ -121,8 +137,16 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
     }
 
 
-def periods(screen: Screen, form: str | None) -> None:
-    """Print the closed months of *form* (None: of every form) and the one that is open, each with the moment of its closing."""
+@command(
+    "periods",
+    "Các tháng đã đóng và tháng đang mở của một biểu hay mọi biểu, mỗi tháng một dòng.",
+    "The closed months and the one that is open, of one form or of every form, a line each.",
+    "lienthong report periods --form dossiers",
+    "lienthong report periods --json",
+)
+@every_form_option
+@pass_screen
+def list_periods(screen: Screen, form: str | None) -> None:
     from hub.cli.journal import configured, opened
     from hub.report.form import book
     from hub.store import transactions

@@ -1,4 +1,4 @@
-"""What a unit declares of its own work, from the command line: the template, a filled one taken in, the declaration beside the count.
+"""`lienthong report template`, `declare` and `reconcile`: figures that a unit declares, beside the count.
 
 Knows what to ask of a person and how cells are shown; no rule of either.
 """
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, english, leave, t
+from hub.cli.report.arguments import PERIODS, name_report
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, command, english, leave, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -23,15 +24,28 @@ if TYPE_CHECKING:
     from hub.workload.unit_report import Asked
 
 
-def write_template(screen: Screen, unit: str, period: str, form: str, output: Path | None) -> None:
-    """Write the workbook in which *unit* declares its figures."""
+@command(
+    "template",
+    f"Ghi mẫu XLSX để đơn vị tự khai số liệu của mình.\n\n{PERIODS}",
+    f"Write the XLSX in which a unit declares its figures.\n\n{PERIODS}",
+    "lienthong report template H55.13 2026-12 -o mau.xlsx",
+    "lienthong report template H55.13 2026-12 --form dossiers -o mau.xlsx",
+)
+@name_report
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=t("Ghi vào tệp này.", "The file to write."),
+)
+@pass_screen
+def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
     from hub.cli.journal import configured, opened
     from hub.report.form import book
     from hub.report.signed.declaration_workbook import as_template
     from hub.store import transactions
 
-    if output is None:
-        raise click.UsageError(t("--template cần -o TỆP", "--template needs -o FILE"))
     config = configured(screen)
     with opened(config) as engine, transactions.reading(engine) as tx:
         asked = ask(tx, unit, period, form, book.read(config.reports))
@@ -39,8 +53,18 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
     screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
 
 
-def declare(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
-    """Take in a filled workbook, as a message of the hub's own, in the name of whoever types."""
+@command(
+    "declare",
+    "Nhận mẫu XLSX mà đơn vị đã điền; ghi lại dưới tên người gõ lệnh.\n\n"
+    f"{PERIODS} Mẫu lấy bằng `lienthong report template`.",
+    "Take in the XLSX that a unit has filled in, in the name of whoever types.\n\n"
+    f"{PERIODS} `lienthong report template` writes the XLSX.",
+    "lienthong report declare H55.13 2026-12 mau.xlsx",
+)
+@name_report
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@pass_screen
+def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
     from hub.cli.journal import opened
     from hub.config import read
     from hub.domain.errors import Unready, describe
@@ -60,13 +84,23 @@ def declare(screen: Screen, unit: str, period: str, form: str, file: Path) -> No
     said = t("người ghi", "written down by")
     screen.row({"message": taken.id, "by": by}, f"{taken.id}: {said} {by}")
     screen.note(
-        f"Đối chiếu: lienthong report {unit} {period} --form {form} --reconcile",
-        f"Compare: lienthong report {unit} {period} --form {form} --reconcile",
+        f"Đối chiếu: lienthong report reconcile {unit} {period} --form {form}",
+        f"Compare: lienthong report reconcile {unit} {period} --form {form}",
     )
 
 
+@command(
+    "reconcile",
+    "Đối chiếu số đơn vị khai sau cùng với số trục đếm, từng ô; ô không khớp đứng trước, kèm lệnh mở thông điệp.\n\n"
+    f"{PERIODS}",
+    "Compare what a unit declared last with what the hub counted, cell by cell; those that differ come first, "
+    f"each with the command that opens its messages.\n\n{PERIODS}",
+    "lienthong report reconcile H55.13 2026-12",
+    "lienthong report reconcile H55.13 2026-12 --json | jq 'select(.verdict == \"differs\")'",
+)
+@name_report
+@pass_screen
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
-    """Print the newest declaration beside the count, the cells that are not equal first."""
     from hub.cli.journal import configured, opened
     from hub.journal import unit_registry
     from hub.report.form import book
@@ -253,6 +287,4 @@ def _opens(cell: "Cell", asked: "Asked", *, alone: bool) -> str:
     if behind.messages == 1:
         return f"lienthong trace {behind.first[0]}"
     said = f"lienthong report {cell.unit or asked.members[0]} {asked.period.text} --form {asked.form.id}"
-    return (
-        f"{said} --explain {cell.column}" if alone else t("các mã: --reconcile --json", "their ids: --reconcile --json")
-    )
+    return f"{said} --explain {cell.column}" if alone else t("các mã: thêm --json", "their ids: add --json")

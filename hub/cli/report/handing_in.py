@@ -1,11 +1,15 @@
-"""How a report leaves the hub from the command line: given out to be signed, handed in to a partner, or published.  Knows what to ask of a person; no table."""
+"""`lienthong report submit` and `publish`, and the XML given out to be signed: how a report leaves the hub.
+
+Knows what to ask of a person; no table.
+"""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, t
+from hub.cli.report.arguments import PERIODS, name_report
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -14,10 +18,42 @@ if TYPE_CHECKING:
     from hub.workload.submission import Counted, Kept
 
 
-def let_out(
-    screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str, *, publish: bool
-) -> None:
-    """Hand a report in, or publish it."""
+@command(
+    "submit",
+    "Nộp báo cáo của kỳ đã kết thúc cho hệ thống đối tác PARTNER; báo cáo đã ký thì nộp đúng bản đã ký.\n\n"
+    f"{PERIODS} Số liệu đã khác bản trước thì cần --reason.",
+    "Submit the report of an ended period to the partner PARTNER; where it was signed, as it was signed.\n\n"
+    f"{PERIODS} Where the numbers differ from the revision that is there, --reason is needed.",
+    "lienthong report submit H55 2026-12 baocao",
+    'lienthong report submit H55 2026-12 baocao --form dossiers --reason "bị trả lại"',
+)
+@name_report
+@click.argument("partner")
+@click.option(
+    "--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Why there is a new revision; recorded.")
+)
+@pass_screen
+def submit_report(screen: Screen, unit: str, period: str, form: str, partner: str, reason: str) -> None:
+    _let_out(screen, unit, period, form, partner, reason.strip())
+
+
+@command(
+    "publish",
+    f"Công bố báo cáo của kỳ đã kết thúc.\n\n{PERIODS}",
+    f"Publish the report of an ended period.\n\n{PERIODS}",
+    'lienthong report publish H55 2026-12 --reason "CV 123/UBND"',
+)
+@name_report
+@click.option("--reason", required=True, help=t("Lý do; được ghi lại.", "Why; recorded."))
+@pass_screen
+def publish_report(screen: Screen, unit: str, period: str, form: str, reason: str) -> None:
+    if not reason.strip():
+        raise click.UsageError(t("cần --reason", "--reason is needed"))
+    _let_out(screen, unit, period, form, None, reason.strip())
+
+
+def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str) -> None:
+    """Hand a report in to *partner*; None: publish it."""
     from hub.cli.journal import opened
     from hub.config import read
     from hub.domain.errors import Unready
@@ -25,10 +61,6 @@ def let_out(
     from hub.store import transactions
     from hub.workload import submission
 
-    if not unit or (partner is not None and publish):
-        raise click.UsageError(t("cần UNIT, PERIOD và một trong hai", "UNIT, PERIOD and one of the two are needed"))
-    if publish and not reason:
-        raise click.UsageError(t("cần --reason", "--reason is needed"))
     config, now = read(screen.config), datetime.now(UTC)
     if partner is not None:
         _check_taker(config, partner)
@@ -40,8 +72,8 @@ def let_out(
             raise Stop(f"kỳ {period} chưa kết thúc", f"the period {period} is not over") from None
         except submission.Unclosed as unclosed:
             raise Stop(
-                f"tháng {unclosed} chưa đóng; đóng bằng lienthong report --close {unclosed}",
-                f"{unclosed} is not closed; lienthong report --close {unclosed} closes it",
+                f"tháng {unclosed} chưa đóng; đóng bằng lienthong report close {unclosed}",
+                f"{unclosed} is not closed; lienthong report close {unclosed} closes it",
             ) from None
         except submission.Unreasoned as unreasoned:
             raise Stop(
@@ -50,8 +82,9 @@ def let_out(
             ) from None
         except submission.Unsigned:
             raise Stop(
-                "báo cáo chưa được ký: tải về bằng --format xml, ký, rồi nộp lại bằng --signed",
-                "the report is not signed: get it with --format xml, sign it, hand it back with --signed",
+                "báo cáo chưa được ký: tải về bằng report show --format xml, ký, rồi nộp lại bằng report import-signed",
+                "the report is not signed: get it with report show --format xml, sign it, "
+                "hand it back with report import-signed",
             ) from None
         except Unready as unready:
             why = unready.problem.detail
@@ -88,8 +121,8 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
             return None
         except submission.Unclosed as unclosed:
             screen.note(
-                f"Tháng {unclosed} chưa đóng: tệp này chỉ để xem, chưa ký được. Đóng: lienthong report --close {unclosed}.",
-                f"{unclosed} is not closed: this file is to look at, not to sign. Close it: lienthong report --close {unclosed}.",
+                f"Tháng {unclosed} chưa đóng: tệp này chỉ để xem, chưa ký được. Đóng: lienthong report close {unclosed}.",
+                f"{unclosed} is not closed: this file is to look at, not to sign. Close it: lienthong report close {unclosed}.",
             )
             return None
         except Unready as unready:
@@ -102,8 +135,8 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
 
 def _say_behind(screen: Screen, revision: int) -> None:
     screen.note(
-        f"Đây là bản lần {revision}; số liệu nay đã khác. Lập bản mới: --format xml --reason.",
-        f"This is revision {revision}; the numbers are others now. --format xml --reason makes a new one.",
+        f"Đây là bản lần {revision}; số liệu nay đã khác. Lập bản mới: report show --format xml --reason.",
+        f"This is revision {revision}; the numbers are others now. report show --format xml --reason makes a new one.",
     )
 
 
@@ -158,8 +191,8 @@ def _counted(
     if wrong:
         units = ", ".join(each.unit for each in wrong)
         raise Stop(
-            f"căn cứ của {units} không còn như lúc đóng kỳ; hãy chạy lienthong report --close {period} --form {form}",
-            f"the evidence of {units} is not what was closed; run lienthong report --close {period} --form {form}",
+            f"căn cứ của {units} không còn như lúc đóng kỳ; hãy chạy lienthong report close {period} --form {form}",
+            f"the evidence of {units} is not what was closed; run lienthong report close {period} --form {form}",
         )
     made = submission.Counted(
         report=counted,

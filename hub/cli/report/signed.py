@@ -1,4 +1,4 @@
-"""`lienthong report … --signed`, `--state`: a report taken back from the official who signed it, and where each revision stands.
+"""`lienthong report import-signed` and `state`: a report taken back from the official who signed it, and where each revision stands.
 
 Knows what a person types and reads; not what makes a signature good, nor how the journal keeps it.
 """
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 import attrs
 import click
 
-from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, Screen, Stop, english, leave, t
+from hub.cli.report.arguments import PERIODS, name_report
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, Screen, Stop, command, english, leave, pass_screen, t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +35,18 @@ _STATES = {
 }
 
 
-def take_back(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
-    """Take the signed report in *file*; print who signed it, or why it is refused."""
+@command(
+    "import-signed",
+    "Nhận lại báo cáo XML mà người có thẩm quyền đã ký số; in người ký, hoặc vì sao không nhận.\n\n"
+    f"{PERIODS} Văn bản để ký lấy bằng `lienthong report show UNIT PERIOD --format xml`.",
+    "Take the XML report back that an official has signed; print who signed it, or why it is refused.\n\n"
+    f"{PERIODS} `lienthong report show UNIT PERIOD --format xml` gives the document to sign.",
+    "lienthong report import-signed H55 2026-12 bao-cao.signed.xml",
+)
+@name_report
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@pass_screen
+def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
     from hub.cli.journal import opened
     from hub.config import read, revocation_cache
     from hub.domain.errors import Rejected, Unready
@@ -78,8 +89,17 @@ def take_back(screen: Screen, unit: str, period: str, form: str, file: Path) -> 
     screen.row(fields, f"{taken.message.message_id}: {made}; {taken.official.name} ({subject})")
 
 
+@command(
+    "state",
+    "Báo cáo đang ở bước nào, từng bản: đóng lúc nào, ai ký, nộp khi nào, nơi nhận trả lời ra sao và vì sao.\n\n"
+    f"{PERIODS}",
+    "Where the report stands, each revision: when it was closed, who signed, when it was handed in, what became of it "
+    f"and why.\n\n{PERIODS}",
+    "lienthong report state H55 2026-12",
+)
+@name_report
+@pass_screen
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
-    """Print every revision of the report: its state, who signed it, when it was handed in, what became of it."""
     from hub.cli.journal import configured, opened
     from hub.report.form import book
     from hub.store import transactions
@@ -126,8 +146,6 @@ def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -
     from hub.report.form.period import PeriodUnreadable, parse
     from hub.workload import closing
 
-    if not unit:
-        raise click.UsageError(t("cần UNIT và PERIOD", "UNIT and PERIOD are needed"))
     try:
         span = parse(period, closing.keeping(tx, book).cuts)
         if all(each.period.text != span.text for each in closing.closings(tx, form)):

@@ -235,8 +235,8 @@ def read(content: bytes, form: Form, period: Period, units: Sequence[str]) -> De
     if found is None:
         wrong = Wrong(
             "",
-            "không phải mẫu của trục; hãy lấy mẫu bằng --template rồi điền vào",
-            "it is not the hub's template; get one with --template and fill it in",
+            "không phải mẫu của trục; hãy lấy mẫu bằng lienthong report template rồi điền vào",
+            "it is not the hub's template; get one with lienthong report template and fill it in",
         )
         raise Misfilled([wrong])
     said = found.declaration(form, period, tuple(units))

@@ -1,0 +1,323 @@
+"""`lienthong report show` and `facts`: a unit's workload report, the messages behind a number, the facts behind all of it."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from hub.cli.report.arguments import PERIODS, form_option
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, command, english, pass_screen, t
+
+if TYPE_CHECKING:
+    from hub.domain.model import Fact
+    from hub.report.counting.counting import Report
+    from hub.report.counting.evidence import Line, Listed
+    from hub.security.certificates import Signer
+    from hub.store.transactions import Transaction
+    from hub.workload.unit_report import Asked, Difference
+
+_FILES = ("pdf", "xlsx", "xml")  #: what a terminal is not shown, and what names its evidence
+_TOGETHER = 500  #: facts whose messages are looked up at a time
+_CHARTED = ("html", "pdf", "xlsx")  #: what has room for charts
+
+
+def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `report show`."""
+    options = (
+        form_option,
+        click.option(
+            "--format",
+            "kind",
+            type=click.Choice(["csv", "html", "json", "pdf", "xlsx", "xml"]),
+            help=t("Dạng; mặc định csv.", "The format; default csv."),
+        ),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help=t("Ghi vào tệp.", "Write to a file."),
+        ),
+        click.option(
+            "--charts",
+            "charted",
+            is_flag=True,
+            help=t(
+                "Kèm biểu đồ (html, pdf, xlsx); đếm thêm các kỳ trước.",
+                "With charts (html, pdf, xlsx); counts earlier periods too.",
+            ),
+        ),
+        click.option(
+            "--explain", metavar="COLUMN", help=t("Thông điệp đứng sau một cột.", "The messages behind a column.")
+        ),
+        click.option(
+            "--unit",
+            "row",
+            metavar="CODE",
+            help=t("Với --explain: chỉ dòng của đơn vị này.", "With --explain: the row of this unit alone."),
+        ),
+        click.option(
+            "--reason",
+            default="",
+            help=t(
+                "Với --format xml: lý do lập bản mới; được ghi lại.",
+                "With --format xml: why there is a new revision; recorded.",
+            ),
+        ),
+    )
+    for decorate in reversed(options):
+        function = decorate(function)
+    return function
+
+
+@command(
+    "show",
+    "Báo cáo khối lượng công việc của một đơn vị (và các đơn vị trực thuộc) trong một kỳ.\n\n"
+    f"{PERIODS} --explain COLUMN liệt kê đúng các thông điệp đứng sau một con số. "
+    "--format xml của kỳ đã kết thúc là văn bản để ký số: mỗi lần hỏi đều đúng từng byte ấy.",
+    "The workload report of a unit (and those below it) for a period.\n\n"
+    f"{PERIODS} --explain COLUMN lists exactly the messages behind a number. "
+    "--format xml of an ended period is the document to sign: the same octets each time.",
+    "lienthong report show H55.01 2026-12 --format html -o baocao.html",
+    "lienthong report show H55.01 2026-12 --format xlsx -o baocao.xlsx",
+    "lienthong report show H55.01 2026-12 --format pdf --charts -o baocao.pdf",
+    "lienthong report show H55 2026-Q4 --explain received",
+    "lienthong report show H55 2026-Q4 --explain received --unit H55.13",
+    "lienthong report show H55 2026-12 --format xml -o bao-cao.xml",
+    'lienthong report show H55 2026-12 --format xml --reason "bị trả lại" -o bao-cao.xml',
+)
+@click.argument("unit")
+@click.argument("period")
+@show_options
+@pass_screen
+def show_report(
+    screen: Screen,
+    unit: str,
+    period: str,
+    form: str,
+    kind: str | None,
+    output: Path | None,
+    charted: bool,
+    explain: str | None,
+    row: str | None,
+    reason: str,
+) -> None:
+    print_report(screen, unit, period, form, kind, output, explain, row, reason, charted=charted)
+
+
+@command(
+    "facts",
+    f"Các kết quả đã ghi nhận đứng sau cả báo cáo; không có UNIT và PERIOD: mọi kết quả.\n\n{PERIODS}",
+    f"The facts behind the whole of a report; without UNIT and PERIOD: all facts.\n\n{PERIODS}",
+    "lienthong report facts H55.13 2026-12 --form dossiers",
+    "lienthong report facts --json",
+)
+@click.argument("unit", required=False)
+@click.argument("period", required=False)
+@form_option
+@pass_screen
+def show_facts(screen: Screen, unit: str | None, period: str | None, form: str) -> None:
+    if unit is not None and period is None:
+        raise click.UsageError(t("UNIT cần PERIOD", "UNIT needs PERIOD"))
+    print_facts(screen, unit, period, form)
+
+
+def print_facts(screen: Screen, unit: str | None, period: str | None, form: str) -> None:
+    """Print the facts behind a report; without *unit* and *period* every fact.  UsageError, Stop."""
+    from hub.cli.journal import configured, opened
+    from hub.cli.report.declared import ask
+    from hub.journal import facts as journal_facts
+    from hub.report.form import book
+    from hub.store import transactions
+
+    now = datetime.now(UTC)
+    config = configured(screen)
+    forms = book.read(config.reports)
+    counts = forms.services(form) if unit is not None else None
+    with opened(config, counts=counts) as engine, transactions.reading(engine) as tx:
+        if unit is None or period is None:
+            _print_rows(screen, tx, journal_facts.facts(tx))
+            return
+        with ask(tx, unit, period, form, forms).gathered(now) as gathered:
+            _warn(screen, gathered.differences)
+            _print_rows(screen, tx, (line.fact for line in gathered.listing))
+
+
+def print_report(
+    screen: Screen,
+    unit: str,
+    period: str,
+    form: str,
+    kind: str | None,
+    output: Path | None,
+    explain: str | None,
+    row: str | None,
+    reason: str,
+    *,
+    charted: bool,
+) -> None:
+    """Write the report to *output* or standard output as *kind* (None: JSON under `--json`, else CSV).  UsageError, Stop.
+
+    *explain*: print the facts behind this column instead; *row*: behind the cell of this unit alone.
+    *reason*: why XML of an ended period shall be a new revision.
+    """
+    from hub.cli.journal import configured, opened
+    from hub.cli.report.declared import ask
+    from hub.domain.errors import Unready
+    from hub.journal import search, unit_registry
+    from hub.report.form import book
+    from hub.store import transactions
+    from hub.workload.unit_report import beside
+
+    check_column(explain, row)
+    on_screen = output is None and explain is None and _shows()
+    kind = choose_format(screen, kind, charted=charted, on_screen=on_screen)
+    if kind == "xml" and explain is None and _gave_out(screen, (unit, period, form), reason.strip(), output):
+        return
+    now = datetime.now(UTC)
+    config = configured(screen)
+    forms = book.read(config.reports)
+    with opened(config, counts=forms.services(form)) as engine, transactions.reading(engine) as tx:
+        asked = ask(tx, unit, period, form, forms)
+        if explain is not None:
+            row = None if row is None else unit_registry.canonical(tx, row, asked.period.last)
+            _explain(screen, tx, asked, explain, row, now)
+            return
+        if kind not in _FILES:
+            counted = asked.count(now)
+            others = beside(tx, counted, now, forms) if charted else None
+            _write(screen, _written(kind, counted, asked, (), config.identity, others), output)
+            return
+        with asked.gathered(now) as gathered:
+            _warn(screen, gathered.differences)
+            counted, lines = gathered.report, search.NamedLines(tx, gathered.listing)
+            others = beside(tx, counted, now, forms) if charted else None
+            try:
+                content = _written(kind, counted, asked, lines, config.identity, others)
+            except Unready as unready:
+                why = unready.problem.detail
+                raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            _write(screen, content, output)
+
+
+def _write(screen: Screen, content: bytes, output: Path | None) -> None:
+    if output is not None:
+        output.write_bytes(content)
+        screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
+    else:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: Path | None) -> bool:
+    """Write the sealed report of an ended period as it is kept; return whether the period has ended."""
+    from hub.cli.report.handing_in import give_out
+
+    given = give_out(screen, *named, reason)
+    if given is None:
+        return False
+    _write(screen, given, output)
+    return True
+
+
+def _explain(screen: Screen, tx: "Transaction", asked: "Asked", column: str, row: str | None, now: datetime) -> None:
+    """Print the facts behind the total of *column*, or behind the cell of the *row* of a unit."""
+    if row is not None and row not in asked.members:
+        raise Stop(f"báo cáo không có dòng {row}", f"the report has no row {row}", NOT_FOUND)
+    try:
+        opened = asked.behind(column, now, row)
+    except KeyError:
+        keys = ", ".join(each.key for each in asked.form.columns)
+        raise click.UsageError(t(f"không có cột {column}: {keys}", f"no column {column}: {keys}")) from None
+    with opened as behind:
+        _warn(screen, behind.gathered.differences)
+        _print_rows(screen, tx, behind.facts())
+
+
+def _warn(screen: Screen, wrong: "Sequence[Difference]") -> None:
+    """Tell of each unit whose facts in a closed month are not those of its closing."""
+    for each in wrong:
+        screen.note(
+            f"CẢNH BÁO: căn cứ của {each.unit} kỳ {each.period} không còn như lúc đóng; "
+            f"đếm lại bằng lienthong report close {each.period}",
+            f"WARNING: the evidence of {each.unit} in {each.period} is not what was closed; "
+            f"count again with lienthong report close {each.period}",
+        )
+
+
+def check_column(explain: str | None, row: str | None) -> None:
+    """Refuse a row without a column.  UsageError."""
+    if row is not None and explain is None:
+        raise click.UsageError(t("--unit đi cùng --explain", "--unit goes with --explain"))
+
+
+def choose_format(screen: Screen, kind: str | None, *, charted: bool, on_screen: bool) -> str:
+    """Return the format: *kind*, else JSON under `--json`, else CSV.
+
+    UsageError for one that has no room for charts when they are asked for, and for one that no screen shows.
+    """
+    kind = kind or ("json" if screen.json else "csv")
+    if charted and kind not in _CHARTED:
+        raise click.UsageError(t(f"{kind} không có biểu đồ", f"{kind} has no charts"))
+    if on_screen and kind in _FILES:
+        raise click.UsageError(t(f"{kind} cần -o TỆP", f"{kind} needs -o FILE"))
+    return kind
+
+
+def _shows() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
+def _written(
+    kind: str,
+    counted: "Report",
+    asked: "Asked",
+    lines: "Sequence[Line] | Listed",
+    identity: "Signer",
+    others: "Sequence[Report] | None",
+) -> bytes:
+    """Return the one report as *kind*; XML sealed with the hub's own key, which vouches for the numbers and for no person.
+
+    *others*: the reports of other periods that its charts show; None: no charts.
+    """
+    from hub.report.output import formats
+    from hub.report.output.charts import plots
+
+    language, names = "en" if english() else "vi", asked.names
+    charts = () if others is None else plots(counted, names, others, language)
+    return formats.write(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
+
+
+def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str, object]]":
+    """Yield what is printed of each of *facts*, some hundred of which are held at a time."""
+    from hub.journal import search
+
+    rest = iter(facts)
+    while some := list(islice(rest, _TOGETHER)):
+        ids = search.message_ids(tx, (fact.message for fact in some))
+        yield from ({"message_id": ids.get(fact.message), "id": fact.message, **attrs.asdict(fact)} for fact in some)
+
+
+def _print_rows(screen: Screen, tx: "Transaction", facts: "Iterable[Fact]") -> None:
+    columns = {
+        "at": t("lúc", "at"),
+        "unit": t("đơn vị", "unit"),
+        "milestone": t("mốc", "milestone"),
+        "counterpart": t("bên kia", "counterpart"),
+        "open": t("mở tiếp", "opens by"),
+    }
+    rows = _fact_rows(tx, facts)
+    opened = ({**row, "open": f"lienthong trace {row['id']}"} for row in rows)
+    found = screen.table(columns, rows if screen.json else opened)
+    if not found and not screen.json:
+        screen.note("Không có kết quả nào.", "No facts.")
+    elif not screen.json:
+        screen.note(
+            "Mở tiếp: lienthong trace ID (sự kiện), show ID (thông điệp), show ID --raw (từng byte), show ID --signature (chữ ký).",
+            "Go on by: lienthong trace ID (events), show ID (message), show ID --raw (exact bytes), show ID --signature.",
+        )
