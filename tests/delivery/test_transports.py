@@ -4,11 +4,13 @@ import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 
 import adapters
 import hub.delivery
+from hub.cli import handshake
 from hub.config import Partner, read
 from hub.delivery.mail_connection import Post
 from hub.delivery.transports import carriers
@@ -104,3 +106,7 @@ def test_a_partner_may_have_a_url_of_the_new_scheme_if_its_adapter_speaks_to_it(
     assert mistakes("loft", "plain") == []
     assert mistakes("documents", "tls") == ["partners/loft.toml: url"]
     assert "partners/loft.toml: url" in mistakes("loft", "mutual-tls")
+
+
+def test_the_check_says_that_a_url_of_the_new_scheme_lacks_its_port():
+    assert handshake._unreached(urlsplit("pigeon://10.0.0.5/")) == "the URL names no port"
