@@ -18,8 +18,8 @@ from twisted.internet.defer import Deferred
 from hub.config.officials import Officials
 from hub.config.reports import Reports
 from hub.console import edge, passwords, users
-from hub.console.asked import Answer, Asked
-from hub.console.pages import Pages
+from hub.console.asked import ConsoleRequest, ConsoleResponse
+from hub.console.pages import ConsolePages
 from hub.console.users import Role, User
 from hub.journal import messages, unit_registry
 from hub.runtime.thread_pool import at_once
@@ -52,7 +52,7 @@ class Town:
     async def facts(self, _services: object) -> None:
         """Wait for nothing: what is taken in here has its facts at once."""
 
-    def pages(self) -> Pages:
+    def pages(self) -> ConsolePages:
         """Return the pages as a node has them; each call is another node."""
         config = SimpleNamespace(
             name="Tỉnh",
@@ -65,7 +65,7 @@ class Town:
         province = cast("Province", SimpleNamespace(config=config, routes=ROUTES))
         database = InlineDatabase(self.engine)
         words = (database, at_once, Live(Setup(province)), lambda: self.now, self._word, lambda: b"0" * 16)
-        return Pages(*words, self._checks, self.facts)
+        return ConsolePages(*words, self._checks, self.facts)
 
     async def _checks(self) -> dict[str, tuple[str, str]]:
         return dict(self.checks)
@@ -108,17 +108,17 @@ class Browser:
         self.cookies: dict[str, str] = {}
         self.page = ""
 
-    def get(self, place: str, **said: Any) -> Answer:
+    def get(self, place: str, **said: Any) -> ConsoleResponse:
         """Open a page; `self.page` is its text."""
         path, _, query = place.partition("?")
         asked = self._asked(path=edge._pieces(path.encode()), query=edge._pairs(query.encode()), **said)
         return self._answer(asked)
 
-    def post(self, place: str, *, proof: str | None = None, **form: Any) -> Answer:
+    def post(self, place: str, *, proof: str | None = None, **form: Any) -> ConsoleResponse:
         """Send the form of the page that is open, as a browser would; *proof* in place of its own."""
         return self._answer(self.form(place, proof=proof, **form))
 
-    def form(self, place: str, *, proof: str | None = None, **form: Any) -> Asked:
+    def form(self, place: str, *, proof: str | None = None, **form: Any) -> ConsoleRequest:
         """Return what `post` sends."""
         said: dict[str, Any] = {name: form.pop(name) for name in ("origin", "site", "host") if name in form}
         form |= {"proof": self.proof if proof is None else proof}
@@ -136,17 +136,17 @@ class Browser:
         """Return where the open page leads to."""
         return [unescape(each) for each in re.findall(r'href="([^"]*)"', self.page)]
 
-    def sign_in(self, name: str, password: str = PASSWORD, following: str = "/") -> Answer:
+    def sign_in(self, name: str, password: str = PASSWORD, following: str = "/") -> ConsoleResponse:
         """Sign in."""
         self.get(following)
         return self.post("/sign-in", name=name, password=password, next=following)
 
-    def _asked(self, **said: Any) -> Asked:
+    def _asked(self, **said: Any) -> ConsoleRequest:
         around = {"host": HOST, "languages": self.languages, "address": self.address, "cookies": dict(self.cookies)}
-        return Asked(**(around | said))
+        return ConsoleRequest(**(around | said))
 
-    def _answer(self, asked: Asked) -> Answer:
-        answer: Answer = done(self.pages.answer(asked))
+    def _answer(self, asked: ConsoleRequest) -> ConsoleResponse:
+        answer: ConsoleResponse = done(self.pages.answer(asked))
         for each in answer.cookies:
             name, _, rest = each.partition("=")
             value, *words = rest.split("; ")

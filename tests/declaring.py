@@ -7,13 +7,15 @@ from typing import Any
 import openpyxl
 from lxml import etree
 
-from hub.report.signed.declaring import Declaration, Told, element
+from hub.report.signed.declaring import Declaration, DeclaredCell, element
 
 Cells = Mapping[tuple[str, str], Any]  #: (unit, column) -> figure; the empty unit is the total
 
 
-def told(cells: Cells, **notes: str) -> tuple[Told, ...]:
-    return tuple(Told(unit=unit, column=column, figure=figure, **notes) for (unit, column), figure in cells.items())
+def told(cells: Cells, **notes: str) -> tuple[DeclaredCell, ...]:
+    return tuple(
+        DeclaredCell(unit=unit, column=column, figure=figure, **notes) for (unit, column), figure in cells.items()
+    )
 
 
 def declaration(

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 import attrs
 
 from hub import audit
-from hub.audit import Finding, Trust
-from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, Standing, Unit
+from hub.audit import AuditFinding, Trust
+from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, SignatureStanding, Unit
 from hub.journal import events, messages, unit_registry
-from hub.journal.messages import Entry
+from hub.journal.messages import MessageEntry
 from hub.report.form.form import MILESTONES, Form
 from hub.report.form.period import parse
 from hub.report.form.toml import forms
@@ -75,17 +75,19 @@ def fill(tx: Transaction, form: Form, identity: Identity = HUB, keys: int = 3) -
         signed = not unsigned and fact.milestone == "sent" and PERIOD.start <= fact.at < PERIOD.end
         unsigned |= signed
         content = PACKET if signed else f"<thông-điệp số='{number}'/>".encode()
-        take(tx, number, content, fact, identity, Standing.VALID if signed else Standing.UNSIGNED)
+        take(tx, number, content, fact, identity, SignatureStanding.VALID if signed else SignatureStanding.UNSIGNED)
     while events.chain(tx):
         pass
 
 
-def take(tx: Transaction, number: int, content: bytes, fact: Fact, identity: Identity, worth: Standing) -> None:
+def take(
+    tx: Transaction, number: int, content: bytes, fact: Fact, identity: Identity, worth: SignatureStanding
+) -> None:
     """Take one message, with a receipt of *identity*, that brings *fact*."""
     name, digest = f"00000000-0000-7000-8000-{number:012d}", hashlib.sha256(content).hexdigest()
     said = documents_responses.Receipt(document_id=name, message_id=f"gửi {number}", sha256=digest, time=fact.at)
     fact = attrs.evolve(fact, message=name)
-    entry = Entry(
+    entry = MessageEntry(
         id=name, partner="sotttt", message_id=f"gửi {number}", service=fact.service, received_at=fact.at, content=content, sha256=digest,
         record=Record(kind="document", sender=fact.unit, keys=(fact.key,), facts=(fact,)),
         signature=PacketSignature(standing=worth) if fact.service == DOCUMENTS else None,
@@ -109,7 +111,7 @@ def written(
     return file.getvalue()
 
 
-def found(content: bytes, trust: Trust = TRUST) -> list[Finding]:
+def found(content: bytes, trust: Trust = TRUST) -> list[AuditFinding]:
     """Return all that is found of a file."""
     return list(audit.check(io.BytesIO(content), trust))
 

@@ -16,8 +16,8 @@ from hub import config
 from hub.domain.model import Receive, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake.documents_endpoint import DocumentDesk
-from hub.intake.endpoint import Books
-from hub.intake.intake import Answer, Intake
+from hub.intake.endpoint import EndpointJournal
+from hub.intake.intake import Intake, SignedResponse
 from hub.partner.throttle import Throttle
 from hub.runtime.thread_pool import at_once
 from hub.security.certificates import Anchors, Identity
@@ -54,7 +54,7 @@ def intake(
     trusted = anchors or Anchors([pki.authority().certificate])
     changed = attrs.evolve(made, anchors=trusted, partners=known)
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
-    books = Books(InlineDatabase(engine), at_once, room, nothing)
+    books = EndpointJournal(InlineDatabase(engine), at_once, room, nothing)
     return Intake(
         Live(Setup(province)), DocumentDesk(wsdl.load("documents"), books), books, lambda: NOW, Throttle(lambda: 0.0)
     )
@@ -62,7 +62,7 @@ def intake(
 
 def ask(
     desk: Intake, who: Identity, call: Any, *, earlier: int = 0, drawer: Drawer | None = None, **layout: Any
-) -> Answer:
+) -> SignedResponse:
     """Return the answer to *call* of *who*, signed so many seconds *earlier*: the octets of two calls must not be the same."""
     return put(desk, written(who, call, earlier=earlier, **layout), who, drawer)
 
@@ -77,11 +77,11 @@ def written(who: Identity, call: Any, *, earlier: int = 0, **layout: Any) -> byt
 
 def put(
     desk: Intake, body: bytes, shown: Identity, drawer: Drawer | None = None, manner: Manner | None = None
-) -> Answer:
+) -> SignedResponse:
     """Return the answer to the octets *body*, which come over a connection whose client showed the certificate of *shown*."""
     asked = desk.answer(Octets.of(body), manner or Manner(), shown.certificate, drawer or Drawer())
     answered = Deferred.fromCoroutine(asked)
-    done: list[Answer] = []
+    done: list[SignedResponse] = []
     _ = answered.addCallback(done.append)
     (answer,) = done
     return answer

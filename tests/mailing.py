@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred
 import adapters
 from hub.config import Partner
 from hub.delivery.http_transport import Sender
-from hub.delivery.mail_connection import Post
+from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import carriers
 from hub.demo.mail.mailhost import PASSWORD, MailHost, there
 from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Receive
@@ -131,7 +131,7 @@ class Line:
         return adapters.adapter("mail", terms)
 
     def post(self):
-        return Post(reactor, Live(Setup(cast("Any", SimpleNamespace(config=self)))), now)
+        return MailConnector(reactor, Live(Setup(cast("Any", SimpleNamespace(config=self)))), now)
 
     def send(self, request):
         """Have *request* carried, as the hub does; raise Unreachable when it is not."""

@@ -3,22 +3,22 @@
 from datetime import datetime
 
 from hub.domain.model import Fact
-from hub.report.counting.evidence import Line
-from hub.workload.unit_report import Asked, Difference
+from hub.report.counting.evidence import EvidenceLine
+from hub.workload.unit_report import Difference, ReportSources
 
 
-def evidence_of(asked: Asked, now: datetime) -> tuple[tuple[Line, ...], tuple[Difference, ...]]:
+def evidence_of(asked: ReportSources, now: datetime) -> tuple[tuple[EvidenceLine, ...], tuple[Difference, ...]]:
     """Return the lines of the evidence, oldest first, and the units whose facts are not those that were closed."""
     with asked.gathered(now) as gathered:
         return tuple(gathered.listing), gathered.differences
 
 
-def lines_of(asked: Asked, now: datetime) -> tuple[Line, ...]:
+def lines_of(asked: ReportSources, now: datetime) -> tuple[EvidenceLine, ...]:
     """Return the lines of the evidence, oldest first."""
     return evidence_of(asked, now)[0]
 
 
-def facts_behind(asked: Asked, column: str, now: datetime, unit: str | None = None) -> tuple[Fact, ...]:
+def facts_behind(asked: ReportSources, column: str, now: datetime, unit: str | None = None) -> tuple[Fact, ...]:
     """Return the facts behind the number of *column*, oldest first; and see that they are as many as is said."""
     with asked.behind(column, now, unit) as behind:
         found = tuple(behind.facts())

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub.delivery.push_service import DeliveryService
-from hub.domain.model import Accepted, Reply, Request, State, Unavailable
+from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
 from hub.journal import messages as written
 from hub.journal.queue import deliveries
 from hub.partner.policy import Policy
@@ -152,7 +152,7 @@ class Desk:
             (made,) = deliveries.of_message(tx, message)
         return made.reason
 
-    def count(self, state: State) -> int:
+    def count(self, state: DeliveryState) -> int:
         with transactions.reading(self.engine) as tx:
             return tx.scalar(sa.select(sa.func.count()).select_from(delivery).where(delivery.c.state == state)) or 0
 

@@ -3,9 +3,9 @@
 import hashlib
 from datetime import UTC, date, datetime
 
-from hub.domain.model import Kind, Packet, Receive, ResponseFor, Unit
-from hub.journal.messages import Entry
-from hub.units.routing import Post, Routes
+from hub.domain.model import Packet, PacketKind, Receive, ResponseFor, Unit
+from hub.journal.messages import MessageEntry
+from hub.units.routing import RoutedPartner, Routes
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 
@@ -18,10 +18,10 @@ UNITS = (
     Unit("H55.30", "Huyện chưa có hệ thống", "H55"),
 )
 POSTS = (
-    Post("sotttt", ("H55.13",), Receive.FETCH),
-    Post("vpub", ("H55.01",), Receive.PUSH),
-    Post("vpcp", (), Receive.PUSH),
-    Post("any", ("*",), Receive.NONE),
+    RoutedPartner("sotttt", ("H55.13",), Receive.FETCH),
+    RoutedPartner("vpub", ("H55.01",), Receive.PUSH),
+    RoutedPartner("vpcp", (), Receive.PUSH),
+    RoutedPartner("any", ("*",), Receive.NONE),
 )
 ROUTES = Routes.of(UNITS, POSTS, province="H55", upstream="vpcp")
 
@@ -29,7 +29,7 @@ ROUTES = Routes.of(UNITS, POSTS, province="H55", upstream="vpcp")
 def document(sender: str = "H55.13", *recipients: str, document_id: str = "D1", **fields: object) -> Packet:
     """A document as the packet reader gives it."""
     return Packet(
-        kind=Kind.DOCUMENT,
+        kind=PacketKind.DOCUMENT,
         sender=sender,
         recipients=recipients or ("H55.01",),
         document_id=document_id,
@@ -43,7 +43,7 @@ def document(sender: str = "H55.13", *recipients: str, document_id: str = "D1", 
 def status(code: str, sender: str = "H55.01", organ: str = "H55.13", document_id: str = "D1", **answer: str) -> Packet:
     """A status packet of *sender* about *organ*'s document."""
     response = ResponseFor(organ, answer.get("number", ""), answer.get("date", ""), document_id)
-    return Packet(kind=Kind.STATUS, sender=sender, responses=(response,), status=code, document_id=document_id)
+    return Packet(kind=PacketKind.STATUS, sender=sender, responses=(response,), status=code, document_id=document_id)
 
 
 def entry(
@@ -54,11 +54,11 @@ def entry(
     content: bytes | None = None,
     at: datetime = NOW,
     **fields: object,
-) -> Entry:
+) -> MessageEntry:
     """An entry as intake makes it; *number* names it."""
     octets = content if content is not None else f"packet {number}".encode()
-    told = (packet.responses[0].organ,) if packet.kind is Kind.STATUS else packet.recipients
-    own_word = packet.kind is Kind.STATUS and told == (packet.sender,)
+    told = (packet.responses[0].organ,) if packet.kind is PacketKind.STATUS else packet.recipients
+    own_word = packet.kind is PacketKind.STATUS and told == (packet.sender,)
     routes = () if own_word else ROUTES.route_all(partner, told, at.date())
     values: dict[str, object] = {
         "id": f"00000000-0000-7000-8000-{number:012d}",
@@ -72,4 +72,4 @@ def entry(
         "routes": routes,
         "receipt": f"<receipt {number}/>".encode(),
     }
-    return Entry(**(values | fields))  # type: ignore[arg-type]
+    return MessageEntry(**(values | fields))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ import xmlschema
 from lxml import etree, html
 
 from hub.formats import xsd_schemas
-from hub.report.form.form import Column, Form, Kind
+from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.form.toml import forms
 from tests.pdftags import tree
 
@@ -57,7 +57,7 @@ def vietnamese(shown: str) -> int | Decimal | None:
 
 
 def times(form: Form) -> set[str]:
-    return {column.key for column in form.columns if column.kind is Kind.TIME}
+    return {column.key for column in form.columns if column.kind is ColumnKind.TIME}
 
 
 def to_the_minute(table: Table) -> Table:
@@ -85,7 +85,7 @@ def from_csv(content: bytes, form: Form = EDOC) -> Table:
     _, *rows = csv.reader(StringIO(content.decode("utf-8-sig"), newline=""))
 
     def cell(column: Column, value: str) -> Cell:
-        if column.kind is not Kind.TIME:
+        if column.kind is not ColumnKind.TIME:
             return number(value)
         return wall(datetime.fromisoformat(value)) if value else None
 
@@ -116,7 +116,7 @@ def from_pdf(content: bytes, form: Form = EDOC) -> Table:
     reporting = re.findall("Mã định danh: (.+?)Đơn vị nhận", document.text)
 
     def cell(column: Column, shown: str) -> Cell:
-        if column.kind is not Kind.TIME:
+        if column.kind is not ColumnKind.TIME:
             return vietnamese(shown)
         return None if shown == "–" else wall(datetime.strptime(shown, "%d/%m/%Y %H:%M"))  # noqa: DTZ007
 

@@ -24,10 +24,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from hub.cli.documents_client import Client
+from hub.cli.documents_client import DocumentsClient
 from hub.demo.partners.letterbox import Letterbox, Shelf, tls_server
 from hub.demo.partners.notebook import Notebook
-from hub.demo.protocol.signing import Identity
+from hub.demo.protocol.signing import PartnerIdentity
 from hub.demo.run.ports import free_ports
 from hub.security.sample_pki import Authority
 
@@ -165,7 +165,7 @@ class RunningHub:
 
     def client(self, partner, url=None):
         """Return a client of that partner; it calls the hub, or *url*."""
-        return Client(url or self.soap, **self.files(partner), now=lambda: datetime.now(UTC), timeout=60)
+        return DocumentsClient(url or self.soap, **self.files(partner), now=lambda: datetime.now(UTC), timeout=60)
 
     def authority(self):
         """Return the sample CA."""
@@ -198,7 +198,7 @@ class RunningHub:
         where = tomllib.loads((self.home / f"partners/{partner}.toml").read_text())["url"]
         port = int(where.split(":")[2].split("/")[0])
         files = self.files(partner)
-        identity = Identity.load(files["key"], files["certificate"])
+        identity = PartnerIdentity.load(files["key"], files["certificate"])
         hub = x509.load_pem_x509_certificate((self.home / "pki/hub.crt").read_bytes())
         shelf = Shelf.reopen(Notebook(self.home / f"{partner}.jsonl"))
         tls = tls_server(files["key"], files["certificate"], files["ca"])

@@ -15,7 +15,7 @@ from lxml import etree
 
 from hub.domain.errors import Rejected
 from hub.security import wss_verify
-from hub.security.xmldsig import PLAIN, Form
+from hub.security.xmldsig import PLAIN, CanonicalForm
 from tests import pki
 from tests.pki import NOW
 from tests.signatures import DS, ENVELOPED, EXCLUSIVE, INCLUSIVE, RSA_SHA256, SHA256, c14n, fill, forge, plain
@@ -167,14 +167,14 @@ class Canonical(NamedTuple):
     name: str
     document: str
     found: str
-    form: Form
+    form: CanonicalForm
     written: str
 
 
 _PDU = '<n0:pdu xmlns:n0="http://a.example" xmlns:n3="ftp://example.org"%s>\n%s\n</n0:pdu>'
 _ELEM = '<n1:elem2 xmlns:n1="http://example.net"%s>\n    <n3:stuff xmlns:n3="ftp://example.org"/>\n</n1:elem2>'
 _BODY = "\n    <n3:stuff%s></n3:stuff>\n</n1:elem2>"
-_FULL = Form(exclusive=False)
+_FULL = CanonicalForm(exclusive=False)
 
 CANONICAL = [
     Canonical(
@@ -190,11 +190,11 @@ CANONICAL = [
         '<n1:elem2 xmlns:n0="http://a.example" xmlns:n1="http://example.net" xmlns:n3="ftp://example.org">' + _BODY % "",
     ),
     Canonical(
-        "exclusive C14N with a PrefixList", _PDU % ("", _ELEM % ""), "elem2", Form(exclusive=True, prefixes=("n0", "n3")),
+        "exclusive C14N with a PrefixList", _PDU % ("", _ELEM % ""), "elem2", CanonicalForm(exclusive=True, prefixes=("n0", "n3")),
         '<n1:elem2 xmlns:n0="http://a.example" xmlns:n1="http://example.net" xmlns:n3="ftp://example.org">' + _BODY % "",
     ),
     Canonical(
-        "exclusive C14N with #default", '<a xmlns="urn:a" xmlns:b="urn:b"><b:c/></a>', "c", Form(exclusive=True, prefixes=("#default",)),
+        "exclusive C14N with #default", '<a xmlns="urn:a" xmlns:b="urn:b"><b:c/></a>', "c", CanonicalForm(exclusive=True, prefixes=("#default",)),
         '<b:c xmlns="urn:a" xmlns:b="urn:b"></b:c>',
     ),
     Canonical("a default namespace taken back", '<a xmlns="urn:a"><b xmlns=""><c/></b></a>', "b", PLAIN, "<b><c></c></b>"),

@@ -9,7 +9,7 @@ import pytest
 
 from hub.cli import lienthong
 from hub.domain import errors, lifecycle
-from hub.domain.model import State
+from hub.domain.model import DeliveryState
 from hub.edxml import packet
 from hub.partner import circuit_breaker, policy
 from tests.conftest import ROOT
@@ -124,7 +124,7 @@ def _names(call: ast.Call, function: ast.AST) -> set[str]:
         case ast.Constant(value):
             return {str(value)}
         case ast.JoinedStr(values=[ast.Constant(value=str(begun)), _]):
-            return {f"{begun}{state}" for state in State}
+            return {f"{begun}{state}" for state in DeliveryState}
         case ast.Name(id=name):
             assigned = [node.value for node in ast.walk(function) if isinstance(node, ast.Assign) and _is(node, name)]
             return {str(leaf.value) for value in assigned for leaf in (value.body, value.orelse)}  # type: ignore[attr-defined]
@@ -151,7 +151,7 @@ def test_every_event_is_explained():
         for name in _names(call, function)
     }
     never = {
-        f"delivery-{state}" for state in State
+        f"delivery-{state}" for state in DeliveryState
     } - written  # a delivery is not made, and does not end, in every state
     assert never == {"delivery-sending"}
     assert made - never == written

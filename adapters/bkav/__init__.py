@@ -16,7 +16,7 @@ import attrs
 from lxml import etree
 
 from adapters.bkav import fetched, parts, wire
-from adapters.bkav.wire import Failed, Heard
+from adapters.bkav.wire import BkavReply, Failed
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -24,15 +24,15 @@ from hub.domain.model import (
     Collection,
     Consignment,
     Conversation,
-    Kind,
     Outcome,
+    PacketKind,
     Refused,
     Reply,
     Request,
     Unavailable,
 )
-from hub.partner.adapter_settings import Notes, Setting, Terms
-from hub.partner.list_polling import Given, settle
+from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
+from hub.partner.list_polling import FetchedDocument, settle
 
 SETTINGS = (
     Setting("organ", like="[!-~]+", expected="the code under which the token was given, such as 000.00.00.H55"),
@@ -53,7 +53,7 @@ _MOST, _MOST_TRACES = 20, 200
 _REMEMBERED = 10_000
 _MEDIA = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 
-Asked = Generator[Request, Reply, Heard | Failed | Unavailable]
+Asked = Generator[Request, Reply, BkavReply | Failed | Unavailable]
 
 
 @attrs.frozen(kw_only=True)
@@ -63,14 +63,14 @@ class Bkav:
     url: str
     settings: Mapping[str, str]
     token: str = attrs.field(repr=False)
-    notes: Notes
+    notes: AdapterNotes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send a packet apart, a status by UpdateTraces; the packet's own DocumentId is all that tells a repetition."""
         namespace, name = self.settings["namespace"], consignment.message.id
         packet = parts.apart(consignment.content, namespace)
         header = [*packet.header, self._key(namespace)]
-        if consignment.message.kind == Kind.STATUS:
+        if consignment.message.kind == PacketKind.STATUS:
             heard = yield from self._ask("UpdateTraces", now, self._operation("UpdateTraces"), header=header)
         else:
             files = {
@@ -93,7 +93,7 @@ class Bkav:
         waiting: dict[str, list[str]] = {}
         for organ in self._organs():
             heard = yield from self._ask("GetPendingDocumentIds", now, self._operation("GetPendingDocumentIds", organ))
-            if not isinstance(heard, Heard):
+            if not isinstance(heard, BkavReply):
                 return self._trouble(heard)
             for document_id in filter(None, heard.leaves("DocumentId")):
                 waiting.setdefault(document_id, []).append(organ)
@@ -112,7 +112,7 @@ class Bkav:
 
     def _fetch(
         self, document_id: str, waiting: Mapping[str, Sequence[str]], now: datetime
-    ) -> Generator[Request, Reply, Given | Unavailable]:
+    ) -> Generator[Request, Reply, FetchedDocument | Unavailable]:
         asked = self._operation("GetDocument", waiting[document_id][0], DocumentId=document_id)
         heard = yield from self._ask("GetDocument", now, asked)
         if isinstance(heard, Unavailable) or (isinstance(heard, Failed) and self._unknown(heard)):
@@ -121,7 +121,7 @@ class Bkav:
             content = None if isinstance(heard, Failed) else fetched.packet(heard)
         except ValueError:
             content = None
-        return Given(content, heard.octets)
+        return FetchedDocument(content, heard.octets)
 
     def _confirm(
         self, document_id: str, here: bool, waiting: Mapping[str, Sequence[str]], now: datetime
@@ -133,7 +133,7 @@ class Bkav:
             heard = yield from self._ask("ConfirmReceived", now, asked)
             if isinstance(heard, Unavailable) or (isinstance(heard, Failed) and self._unknown(heard)):
                 return self._trouble(heard)
-            confirmed = confirmed and isinstance(heard, Heard)
+            confirmed = confirmed and isinstance(heard, BkavReply)
         return confirmed
 
     def _traces(
@@ -160,7 +160,7 @@ class Bkav:
         listed: dict[str, bytes] = {}
         for organ in self._organs():
             heard = yield from self._ask("GetTraces", now, self._operation("GetTraces", organ))
-            if not isinstance(heard, Heard):
+            if not isinstance(heard, BkavReply):
                 return listed, self._trouble(heard)
             for each in heard.every("Status", "MessageHeader"):
                 content = fetched.status(each)
@@ -230,7 +230,7 @@ def adapter(terms: Terms) -> Bkav:
     return Bkav(url=terms.url, settings=terms.settings, token=terms.secrets["token"], notes=terms.notes)
 
 
-def _taken(heard: Heard) -> Outcome:
+def _taken(heard: BkavReply) -> Outcome:
     if not heard.leaves("IsSuccess"):
         return Unavailable("an answer without a Report")
     theirs = next(filter(None, heard.leaves("DocumentId")), "")

@@ -3,11 +3,11 @@
 from lxml import etree
 
 from adapters.bkav import parts
-from adapters.bkav.wire import Heard
+from adapters.bkav.wire import BkavReply
 from hub.edxml.schema import QCVN
 
 
-def packet(heard: Heard) -> bytes:
+def packet(heard: BkavReply) -> bytes:
     """Put together what GetDocument gave.  ValueError when that makes no packet."""
     manifest = next(iter(heard.every("Manifest", "edXMLManifest")), None)
     inside = heard.every("MessageHeader", "TraceHeaderList")

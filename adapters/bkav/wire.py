@@ -42,7 +42,7 @@ class _Memory(Drawer):
 
 
 @attrs.frozen
-class Heard:
+class BkavReply:
     """An answer, opened."""
 
     header: Sequence[etree._Element]
@@ -105,7 +105,7 @@ def call(
     return (("Content-Type", related), *plain), b"".join(pieces)
 
 
-def hear(reply: Reply, now: datetime) -> Heard | Failed | Unavailable:
+def hear(reply: Reply, now: datetime) -> BkavReply | Failed | Unavailable:
     """Open *reply*.  What is no SOAP is unavailable, and so is a fault of theirs; ours, and a Report that says no, has failed."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
@@ -142,7 +142,7 @@ def _part(boundary: str, media: str, encoding: str, content_id: str, content: by
     return f"{head}Content-ID: <{content_id}>\r\n\r\n".encode() + content + b"\r\n"
 
 
-def _opened(reply: Reply) -> Heard:
+def _opened(reply: Reply) -> BkavReply:
     """Raises Rejected, CallRefused or ValueError for what is no envelope."""
     media = reply.headers.get("content-type", "")
     body, files = reply.body, {}
@@ -157,7 +157,7 @@ def _opened(reply: Reply) -> Heard:
     found = element.find(f"{{{name.namespace}}}Body")
     if found is None:
         raise ValueError("no Body")
-    return Heard(() if header is None else tuple(header.iterchildren("*")), found, files, reply.body)
+    return BkavReply(() if header is None else tuple(header.iterchildren("*")), found, files, reply.body)
 
 
 def _leaf(parent: etree._Element, name: str) -> str:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import attrs
 
 from adapters.dvcqg import dossiers
-from adapters.dvcqg.dossiers import Call, Item, Word
-from adapters.dvcqg.session import Door, Session, Told, written
+from adapters.dvcqg.dossiers import Item, PortalCall, Word
+from adapters.dvcqg.session import Door, PortalAnswer, PortalSession, written
 from hub.domain.errors import Rejected
 from hub.domain.model import (
     Accepted,
@@ -59,7 +59,7 @@ Refusals = list[str]
 
 
 @attrs.frozen
-class Portal:
+class DvcqgPortal:
     """The portal behind one door."""
 
     door: Door
@@ -77,7 +77,7 @@ class Portal:
             call = dossiers.read(consignment.content, self.word)
         except (Rejected, ValueError) as error:
             return Refused(str(error))
-        session, notes, refusals = Session(self.door, now), self.door.notes, Refusals()
+        session, notes, refusals = PortalSession(self.door, now), self.door.notes, Refusals()
         batches = tuple(dossiers.cut(call.items, self.batch, once=call.service == "DongBoHoSoMC"))
         names = [f"{consignment.message.id} {at}/{len(batches)}" for at in range(len(batches))]
         for at, (name, batch) in enumerate(zip(names, batches, strict=True)):
@@ -100,7 +100,7 @@ class Portal:
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Ask for each list; hand over what is not as *cursor* knows it.  What the portal says instead of a list is handed over too."""
-        session, known = Session(self.door, now), _read_cursor(cursor)
+        session, known = PortalSession(self.door, now), _read_cursor(cursor)
         for name in self.lists:
             told = yield from session.ask(self.share, {"madonvi": self.madonvi, "service": name})
             if isinstance(told, Unavailable):
@@ -114,7 +114,7 @@ class Portal:
         return Collected(_write_cursor(known))
 
     def _bring(
-        self, session: Session, call: Call, items: Sequence[Item]
+        self, session: PortalSession, call: PortalCall, items: Sequence[Item]
     ) -> Generator[Request, Reply, Refusals | Unavailable]:
         """Say *items* in one call, or two where some dossiers are there already; if one is refused, each of its items alone."""
         groups: Mapping[str, list[Item]] = {"": list(items)}
@@ -146,22 +146,24 @@ class Portal:
                 refusals += said
         return refusals
 
-    def _there(self, session: Session, call: Call, item: Item) -> Generator[Request, Reply, bool | Unavailable]:
+    def _there(
+        self, session: PortalSession, call: PortalCall, item: Item
+    ) -> Generator[Request, Reply, bool | Unavailable]:
         """Tell whether the portal has the dossier: an answer lost on its way must not make a second one."""
         body = {"madonvi": self._organ(call), "service": "TraCuuHoSo", "mahoso": dossiers.number(item)}
         told = yield from session.ask(self.integrate, body)
         return told if isinstance(told, Unavailable) else bool(told.rows)
 
-    def _organ(self, call: Call) -> str:
+    def _organ(self, call: PortalCall) -> str:
         return call.organ if self.per_unit else self.madonvi
 
 
-def adapter(terms: Terms) -> Portal:
+def adapter(terms: Terms) -> DvcqgPortal:
     """Return the adapter of one partner; every adapter folder has this function."""
     settings = terms.settings
     states = settings["trang-thai"]
     kinds = {"LoaiDoiTuong": settings["loai-doi-tuong"], "TrangThaiHoSo": states, "TrangThai": states}
-    return Portal(
+    return DvcqgPortal(
         Door.of(terms),
         dossiers.words(kinds),
         settings["madonvi"],
@@ -173,7 +175,7 @@ def adapter(terms: Terms) -> Portal:
     )
 
 
-def _list(name: str, told: Told) -> bytes:
+def _list(name: str, told: PortalAnswer) -> bytes:
     """Return a list as it is kept: its rows sorted, so that the same rows are the same octets; or what was said instead of it."""
     if told.taken and told.rows is not None:
         return written({"service": name, "result": sorted(map(dict, told.rows), key=written)})

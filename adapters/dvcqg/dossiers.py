@@ -31,7 +31,7 @@ Word = Callable[[str, str], str]
 
 
 @attrs.frozen(kw_only=True)
-class Call:
+class PortalCall:
     """What is to be brought: the portal's service, the unit that reports, the entries of `data` in their order."""
 
     service: str
@@ -39,7 +39,7 @@ class Call:
     items: tuple[Item, ...]
 
 
-def read(content: bytes, word: Word) -> Call:
+def read(content: bytes, word: Word) -> PortalCall:
     """Read a message; its values in the portal's words.  Raises Rejected, and ValueError for what is no message of `dossiers`."""
     root = safe_xml.parse(content)
     name = etree.QName(root)
@@ -47,7 +47,7 @@ def read(content: bytes, word: Word) -> Call:
         raise ValueError(f"no message of dossiers: {root.tag[:200]}")
     organ = next((xsd_types.token(child) for child in root if safe_xml.local(child) == "OrganId"), "")
     items = tuple(_item(child, word) for child in root if len(child))
-    return Call(service=SERVICES[name.localname], organ=organ, items=items)
+    return PortalCall(service=SERVICES[name.localname], organ=organ, items=items)
 
 
 def number(item: Item) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import attrs
 
 from hub.domain.model import Reply, Request, Unavailable
-from hub.partner.adapter_settings import Notes, Terms
+from hub.partner.adapter_settings import AdapterNotes, Terms
 from hub.partner.reply_parsing import retry_after
 
 _KEPT = "session"  #: the name of the note
@@ -22,7 +22,7 @@ _NOT_YOU = (401, 403)
 
 
 @attrs.frozen
-class Told:
+class PortalAnswer:
     """What the portal says to one question: whether it took it, its `result`, and the rest of the answer in its own words."""
 
     taken: bool
@@ -41,7 +41,7 @@ class Door:
     password: str = attrs.field(repr=False)
     lasts: timedelta  #: so long a session is remembered
     ended: tuple[str, ...]  #: what an answer may say, in small letters, when a session is over
-    notes: Notes
+    notes: AdapterNotes
 
     @classmethod
     def of(cls, terms: Terms) -> "Door":
@@ -71,7 +71,7 @@ class Door:
 
 
 @attrs.define
-class Session:
+class PortalSession:
     """The session of one conversation."""
 
     door: Door
@@ -80,7 +80,7 @@ class Session:
     _new: bool = attrs.field(default=False, init=False)  #: a login was made in this conversation
     _chances: int = attrs.field(default=2, init=False)  #: how often it may still go on under another session
 
-    def ask(self, path: str, body: Mapping[str, object]) -> Generator[Request, Reply, Told | Unavailable]:
+    def ask(self, path: str, body: Mapping[str, object]) -> Generator[Request, Reply, PortalAnswer | Unavailable]:
         """Ask at *path*; return what the portal says, or why it cannot be asked."""
         while True:
             session = yield from self._enter()
@@ -88,7 +88,7 @@ class Session:
                 return session
             reply = yield self._count(self.door.request(path, {"session": session, **body}))
             told = self._read(reply)
-            lost = reply.status in _NOT_YOU or (isinstance(told, Told) and not told.taken)
+            lost = reply.status in _NOT_YOU or (isinstance(told, PortalAnswer) and not told.taken)
             kept = self.door.notes.recall(_KEPT, self.now)
             if lost and self._chances and (kept != session or not self._new):
                 self._chances -= 1
@@ -98,7 +98,7 @@ class Session:
             if reply.status in _NOT_YOU:
                 return Unavailable(f"HTTP {reply.status} under a new session", credentials=True)
             if (
-                isinstance(told, Told)
+                isinstance(told, PortalAnswer)
                 and not told.taken
                 and any(words in told.text.lower() for words in self.door.ended)
             ):
@@ -129,7 +129,7 @@ class Session:
         self.calls += 1
         return request
 
-    def _read(self, reply: Reply) -> Told | Unavailable:
+    def _read(self, reply: Reply) -> PortalAnswer | Unavailable:
         """Read an answer: `error_code` 0 or 00 is yes, any other no; a list without a code is a yes too."""
         if reply.status != 200:
             return Unavailable(f"HTTP {reply.status}", retry_after(reply.headers, reply.at or self.now))
@@ -142,7 +142,7 @@ class Session:
             return Unavailable("no answer of the portal: neither error_code nor result")
         shown = {name: value for name, value in said.items() if name not in {"session", "result"}}
         text = written(shown).decode()[:_SHOWN]
-        return Told(code is None or str(code).strip() in {"0", "00"}, rows, text)
+        return PortalAnswer(code is None or str(code).strip() in {"0", "00"}, rows, text)
 
 
 def written(value: object) -> bytes:

@@ -8,7 +8,7 @@ from datetime import datetime
 import attrs
 
 from adapters.govreport import drop, online
-from adapters.govreport.wording import Wording
+from adapters.govreport.wording import SystemWording
 from hub.domain.model import Collection, Consignment, Conversation
 from hub.partner.adapter_settings import Setting, Terms
 
@@ -53,7 +53,7 @@ class GovernmentReporting:
     """One such system."""
 
     url: str
-    wording: Wording
+    wording: SystemWording
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Hand in the report: over HTTP, or as files in the directory."""
@@ -68,4 +68,4 @@ class GovernmentReporting:
 
 def adapter(terms: Terms) -> GovernmentReporting:
     """Return the adapter of one partner."""
-    return GovernmentReporting(terms.url.rstrip("/"), Wording.of(terms.partner, terms.settings, terms.secrets))
+    return GovernmentReporting(terms.url.rstrip("/"), SystemWording.of(terms.partner, terms.settings, terms.secrets))

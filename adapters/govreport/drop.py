@@ -10,7 +10,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from adapters.govreport.online import take
-from adapters.govreport.wording import Unknown, Wording
+from adapters.govreport.wording import SystemWording, Unknown
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -30,7 +30,7 @@ _MOST = 50
 _LONGEST = 200
 
 
-def deliver(url: str, wording: Wording, consignment: Consignment, now: datetime) -> Conversation:
+def deliver(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
     """Put one report there.  A file that is there with other octets is never touched: a person must look."""
     del now
     papers = wording.papers(consignment.content)
@@ -47,7 +47,7 @@ def deliver(url: str, wording: Wording, consignment: Consignment, now: datetime)
     return Accepted(name)
 
 
-def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collection:
+def collect(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
     """Take in the reply files that lie there; the cursor means nothing, for what was taken is put away."""
     del cursor, now
     place = f"{url}/{wording.settings['in']}"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from adapters.govreport.wording import Papers, Senseless, Unknown, Wording
+from adapters.govreport.wording import Papers, Senseless, SystemWording, Unknown
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -26,7 +26,7 @@ from hub.services import verdicts
 _XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
-def deliver(url: str, wording: Wording, consignment: Consignment, now: datetime) -> Conversation:
+def deliver(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
     """Hand in one report; in the raw format the workbook follows the XML."""
     papers, message = wording.papers(consignment.content), consignment.message.id
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
@@ -39,7 +39,7 @@ def deliver(url: str, wording: Wording, consignment: Consignment, now: datetime)
     return outcome
 
 
-def _bodies(papers: Papers, wording: Wording, message: str) -> Iterable[tuple[str, bytes]]:
+def _bodies(papers: Papers, wording: SystemWording, message: str) -> Iterable[tuple[str, bytes]]:
     if wording.settings["format"] == "raw":
         yield _XML, papers.xml
         if papers.xlsx is not None:
@@ -63,7 +63,7 @@ def _part(boundary: str, field: str, value: bytes, file: str = "", content_type:
     return head.encode() + value + b"\r\n"
 
 
-def _judged(reply: Reply, wording: Wording, now: datetime) -> Accepted | Refused | Unavailable:
+def _judged(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | Refused | Unavailable:
     said = _object(reply.body)
     match reply.status:
         case 200 | 201 | 202 if said is not None:
@@ -82,7 +82,7 @@ def _judged(reply: Reply, wording: Wording, now: datetime) -> Accepted | Refused
     return Unavailable(f"HTTP {reply.status}: {reply.body[:200]!r}", retry_after(reply.headers, now))
 
 
-def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collection:
+def collect(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
     """Get the verdicts after *cursor*, which is the id of the last one we have.
 
     One that makes no sense is taken in as it is, where it is refused with its reason: without an id, as soon as one behind it has one that
@@ -116,7 +116,7 @@ def collect(url: str, wording: Wording, cursor: str, now: datetime) -> Collectio
     return Collected(cursor, more=cursor != begun)
 
 
-def take(item: object, identity: str, wording: Wording) -> Generator[Arrival, Any, bool]:
+def take(item: object, identity: str, wording: SystemWording) -> Generator[Arrival, Any, bool]:
     """Bring one verdict in, one that makes no sense as it is; return whether it was accepted there.  Raises Unknown."""
     try:
         verdict = wording.verdict(item)

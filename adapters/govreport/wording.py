@@ -9,7 +9,7 @@ import attrs
 from hub.domain.sanitize import storable
 from hub.report.output.workbook import as_xlsx
 from hub.report.signed import sealed
-from hub.services.verdicts import Verdict
+from hub.services.verdicts import ReportVerdict
 
 
 class Unknown(ValueError):
@@ -30,7 +30,7 @@ class Papers:
 
 
 @attrs.frozen
-class Wording:
+class SystemWording:
     """The settings, as they are used."""
 
     partner: str
@@ -79,7 +79,7 @@ class Wording:
             raise Senseless("a verdict without an id")
         return storable(str(found))
 
-    def verdict(self, item: object) -> Verdict | None:
+    def verdict(self, item: object) -> ReportVerdict | None:
         """Return what *item* says; None while nothing is decided.  Raises Senseless, Unknown."""
         names = _pairs(self.settings["verdict-fields"])
         if not isinstance(item, dict):
@@ -93,7 +93,7 @@ class Wording:
             raise Senseless(f"the revision {words['revision']!r:.200} is no number")
         reasons = said.get("reasons") or []
         listed = reasons if isinstance(reasons, list) else [reasons]
-        return Verdict(
+        return ReportVerdict(
             form=words["form"],
             unit=words["unit"],
             period=words["period"],

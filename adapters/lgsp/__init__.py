@@ -14,21 +14,21 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from adapters.lgsp import replies
-from adapters.lgsp.cursor import Cursor
-from adapters.lgsp.replies import Answer, Codes
+from adapters.lgsp.cursor import LgspCursor
+from adapters.lgsp.replies import LgspAnswer, LgspCodes
 from hub.domain.model import (
     Accepted,
     Collected,
     Collection,
     Consignment,
     Conversation,
-    Kind,
+    PacketKind,
     Reply,
     Request,
     Unavailable,
 )
-from hub.partner.adapter_settings import Notes, Setting, Terms
-from hub.partner.list_polling import Given, open_documents, settle
+from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
+from hub.partner.list_polling import FetchedDocument, open_documents, settle
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -61,7 +61,7 @@ _LARGEST = 64 << 20
 #: Documents got in one collection; the next begins at once.
 _MOST = 20
 
-Asked = Generator[Request, Reply, Answer | Unavailable]
+Asked = Generator[Request, Reply, LgspAnswer | Unavailable]
 
 
 @attrs.frozen(kw_only=True)
@@ -72,12 +72,12 @@ class Lgsp:
     settings: Mapping[str, str]
     secret: str = attrs.field(repr=False)
     password: str = attrs.field(repr=False)
-    codes: Codes
-    notes: Notes
+    codes: LgspCodes
+    notes: AdapterNotes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet as the file `edocFile`, called after the hub's id of the message, the same on every repetition."""
-        name, is_status = consignment.message.id, consignment.message.kind == Kind.STATUS
+        name, is_status = consignment.message.id, consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
         media, body = _form(name, consignment.content, {"messageType": kind})
         answer = yield from self._ask("POST", "sendEdoc", now, body=body, media=media)
@@ -93,7 +93,7 @@ class Lgsp:
         The days before the cursor's are looked at again, for what they listed late.
         """
         today = now.astimezone(_HANOI).date()
-        before = Cursor.read(cursor, today)
+        before = LgspCursor.read(cursor, today)
         first = before.day - timedelta(days=int(self.settings["overlap-days"]))
         owed: dict[str, str] = {}
         fresh = 0
@@ -115,16 +115,16 @@ class Lgsp:
             owed |= settled.owed
             fresh += settled.fresh
         more = fresh > _MOST
-        return Collected(Cursor(before.day if owed or more else today, owed).write(), more)
+        return Collected(LgspCursor(before.day if owed or more else today, owed).write(), more)
 
-    def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, Given | Unavailable]:
+    def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, FetchedDocument | Unavailable]:
         answer = yield from self._ask("GET", "getEdoc", now, query={"docId": document_id})
         if isinstance(answer, Unavailable):
             return answer
         content = replies.packet(answer)
         if content is None and not answer.success and self.codes.passing(answer):
             return self.codes.trouble(answer)
-        return Given(content, answer.body)
+        return FetchedDocument(content, answer.body)
 
     def _tell(self, document_id: str, here: bool, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
         """Tell whether the hub has a document; return whether they heard it."""
@@ -192,7 +192,7 @@ def adapter(terms: Terms) -> Lgsp:
         settings=settings,
         secret=terms.secrets["secret"],
         password=terms.secrets.get("password", ""),
-        codes=Codes(
+        codes=LgspCodes(
             refused=frozenset(settings["refused-codes"].split()),
             credentials=frozenset(settings["credentials-codes"].split()),
             limited=frozenset(settings["limited-codes"].split()),

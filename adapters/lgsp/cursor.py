@@ -9,14 +9,14 @@ from hub.partner.list_polling import Owed
 
 
 @attrs.frozen
-class Cursor:
+class LgspCursor:
     """The last day that was seen to its end, and what is still owed of the documents that the next list will show as open."""
 
     day: date
     owed: Owed = attrs.field(factory=dict)
 
     @classmethod
-    def read(cls, text: str, otherwise: date) -> "Cursor":
+    def read(cls, text: str, otherwise: date) -> "LgspCursor":
         """Read what `write` wrote; nothing written yet: *otherwise*."""
         if not text:
             return cls(otherwise)

@@ -21,7 +21,7 @@ _DENIED = {401, 403}
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
+class LgspAnswer:
     """One answer."""
 
     success: bool
@@ -35,7 +35,7 @@ class Answer:
 
 
 @attrs.frozen(kw_only=True)
-class Codes:
+class LgspCodes:
     """What their error codes mean to a delivery; any other code may pass."""
 
     refused: AbstractSet[str]
@@ -43,22 +43,22 @@ class Codes:
     limited: AbstractSet[str]  #: tried again `tries` times only
     tries: int
 
-    def outcome(self, answer: Answer, attempt: int) -> Refused | Unavailable:
+    def outcome(self, answer: LgspAnswer, attempt: int) -> Refused | Unavailable:
         """Judge a failure of the *attempt*-th try."""
         if answer.code in self.refused or (answer.code in self.limited and attempt >= self.tries):
             return Refused(_told(answer))
         return self.trouble(answer)
 
-    def trouble(self, answer: Answer) -> Unavailable:
+    def trouble(self, answer: LgspAnswer) -> Unavailable:
         """Tell a failure as one that may pass, or as theirs that we are not known."""
         return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
 
-    def passing(self, answer: Answer) -> bool:
+    def passing(self, answer: LgspAnswer) -> bool:
         """Tell whether a failure is not of this one document: it would meet every other one too."""
         return answer.code not in self.refused | self.limited
 
 
-def read(reply: Reply, now: datetime) -> Answer | Unavailable:
+def read(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:
     """Read *reply*; what is no answer of theirs is unavailable."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
@@ -79,7 +79,7 @@ def read(reply: Reply, now: datetime) -> Answer | Unavailable:
         else text(said.get("code")) in {"0", "200"} and state in {"", "OK", "SUCCESS"}
     )
     told = text(inner.get("errorDesc")) or text(said.get("message"))
-    return Answer(
+    return LgspAnswer(
         success=success,
         code=code,
         told=told or snippet(reply.body),
@@ -91,10 +91,10 @@ def read(reply: Reply, now: datetime) -> Answer | Unavailable:
     )
 
 
-def packet(answer: Answer) -> bytes | None:
+def packet(answer: LgspAnswer) -> bytes | None:
     """Return the octets of the packet in the answer to getEdoc: written as XML or as its base64; None where there is none."""
     return written_packet(answer.data.get("edxml") if answer.success and isinstance(answer.data, dict) else None)
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: LgspAnswer) -> str:
     return f"{answer.code}: {answer.told}"[:2000] if answer.code else answer.told[:2000]

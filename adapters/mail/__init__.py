@@ -12,7 +12,7 @@ import attrs
 from cryptography import x509
 
 from adapters.mail import letter, opening
-from adapters.mail.addresses import ADDRESS, TABLE, Addresses, Unusable
+from adapters.mail.addresses import ADDRESS, TABLE, Addresses, MailUnusable
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -97,7 +97,7 @@ class Mail:
             return Refused("this partner's mailbox is read, and no server is named to send by")
         try:
             addresses = self.addresses.of(consignment)
-        except Unusable as unusable:
+        except MailUnusable as unusable:
             return Refused(str(unusable))
         body = letter.write(consignment, self.sender, addresses, self.terms.identity, now)
         if len(body) > self.limit:
@@ -161,7 +161,7 @@ class Mail:
                 return ""  # somebody has removed it
             try:
                 packets = opening.packets(reply.body, self.judge, now)
-            except Unusable as unusable:
+            except MailUnusable as unusable:
                 packets, refused, why = (), True, str(unusable)
             for packet, name in [(packet, opening.name(packet)) for packet in packets]:
                 judged = yield Arrival(packet, name)

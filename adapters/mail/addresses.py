@@ -15,7 +15,7 @@ _ROW = rf"[^,#\s][^,\n]*,[ \t]*{ADDRESS}[ \t]*"
 TABLE = rf"(?:#[^\n]*|{_ROW}|)(?:\r?\n(?:#[^\n]*|{_ROW}|))*"
 
 
-class Unusable(Exception):
+class MailUnusable(Exception):
     """What came, or is to go, is not fit to travel by mail: why."""
 
 
@@ -34,7 +34,7 @@ class Addresses:
         return cls({code.strip(): address.strip() for code, address in rows}, template, from_packet)
 
     def of(self, consignment: Consignment) -> tuple[str, ...]:
-        """Return the addresses of all recipients, each once.  Raises Unusable, naming every unit that has none."""
+        """Return the addresses of all recipients, each once.  Raises MailUnusable, naming every unit that has none."""
         written = _written(consignment.content) if self.from_packet else {}
         found: dict[str, str] = {}
         for unit in consignment.recipients:
@@ -44,7 +44,7 @@ class Addresses:
                 found[unit] = address
         missing = [unit for unit in consignment.recipients if unit not in found]
         if missing:
-            raise Unusable(f"no mail address for {', '.join(missing)}")
+            raise MailUnusable(f"no mail address for {', '.join(missing)}")
         return tuple(dict.fromkeys(found.values()))
 
 

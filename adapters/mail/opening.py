@@ -16,10 +16,10 @@ from itertools import islice
 import attrs
 from cryptography import x509
 
-from adapters.mail.addresses import Unusable
-from adapters.mail.parts import Cutter, Part
+from adapters.mail.addresses import MailUnusable
+from adapters.mail.parts import Cutter, MailPart
 from hub.domain.errors import Rejected
-from hub.domain.model import Standing
+from hub.domain.model import SignatureStanding
 from hub.edxml import packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
@@ -43,11 +43,11 @@ class Judge:
 
 
 def packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
-    """Return the packets of a mail, each as its octets were attached.  Raises Unusable: not signed as it must be, or none in it."""
+    """Return the packets of a mail, each as its octets were attached.  Raises MailUnusable: not signed as it must be, or none in it."""
     try:
         return _packets(octets, judge, now)
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # what `email` does not understand, it raises
-        raise Unusable(f"it cannot be read: {error!r}"[:500]) from None
+        raise MailUnusable(f"it cannot be read: {error!r}"[:500]) from None
 
 
 def name(packet: bytes) -> str:
@@ -74,22 +74,22 @@ def _packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
         whole = cutter.part()
     found = tuple(_attached(cutter.leaves(whole)))
     if not found:
-        raise Unusable("there is no packet in it")
+        raise MailUnusable("there is no packet in it")
     if signed is None:
         for packet in found:
             _check_packet(packet, judge, now)
     return found
 
 
-def _signed(cutter: Cutter, whole: Part, judge: Judge, now: datetime) -> bytes | None:
-    """Return what the mail's signature covers; None when it has none.  Raises Unusable when it does not count."""
+def _signed(cutter: Cutter, whole: MailPart, judge: Judge, now: datetime) -> bytes | None:
+    """Return what the mail's signature covers; None when it has none.  Raises MailUnusable when it does not count."""
     if whole.kind == "multipart/signed":
         content, last = _two(cutter, whole)
         if last.kind not in _SIGNATURES:
-            raise Unusable(f"it is signed by {last.kind}, not S/MIME")
+            raise MailUnusable(f"it is signed by {last.kind}, not S/MIME")
         signature = last.content()
         if len(signature) > SIGNATURE:
-            raise Unusable(f"its signature has {len(signature)} octets; at most {SIGNATURE}")
+            raise MailUnusable(f"its signature has {len(signature)} octets; at most {SIGNATURE}")
         return _verified(signature, content, judge, now)
     if whole.kind in _ENCLOSED:
         return _verified(whole.content(), None, judge, now)
@@ -101,7 +101,7 @@ def _verified(signature: bytes, content: bytes | None, judge: Judge, now: dateti
         covered, certificate = cms.verify(signature, judge.signers, content)
         judge.anchors.check(certificate, now, purpose=SIGN)
     except Rejected as refused:
-        raise Unusable(str(refused)) from None
+        raise MailUnusable(str(refused)) from None
     return covered
 
 
@@ -109,22 +109,22 @@ def _check_packet(packet: bytes, judge: Judge, now: datetime) -> None:
     try:
         root = safe_xml.parse(packet)
     except Rejected as refused:
-        raise Unusable(f"neither the mail nor the packet is signed: {refused}") from None
+        raise MailUnusable(f"neither the mail nor the packet is signed: {refused}") from None
     found = packet_signature.judge(root, Octets.of(packet), judge.signers, judge.anchors, now)
-    if found.standing is not Standing.VALID:
+    if found.standing is not SignatureStanding.VALID:
         said = f"{found.code} {found.detail}".strip() or found.standing.value
-        raise Unusable(f"the mail is not signed, and its packet: {said}")
+        raise MailUnusable(f"the mail is not signed, and its packet: {said}")
 
 
-def _two(cutter: Cutter, whole: Part) -> tuple[bytes, Part]:
+def _two(cutter: Cutter, whole: MailPart) -> tuple[bytes, MailPart]:
     """Return the two parts of a multipart/signed, the first to the octet."""
     if not whole.boundary or len(list(islice(cutter.boundaries(whole), 4))) != 3:
-        raise Unusable("a multipart/signed has two parts, and a boundary before, between and behind them")
+        raise MailUnusable("a multipart/signed has two parts, and a boundary before, between and behind them")
     (start, end), last = islice(cutter.between(whole), 2)
     return whole.octets[start:end], cutter.part(*last)
 
 
-def _attached(leaves: Iterable[Part]) -> Iterator[bytes]:
+def _attached(leaves: Iterable[MailPart]) -> Iterator[bytes]:
     for part in leaves:
         if part.kind in _XML or part.name.lower().endswith(_NAMES):
             yield part.content()

@@ -15,7 +15,7 @@ from email.policy import Compat32
 
 import attrs
 
-from adapters.mail.addresses import Unusable
+from adapters.mail.addresses import MailUnusable
 
 PARTS = 1000  #: one in another or side by side, packets among them
 DEPTH = 16  #: multiparts and mails in one another
@@ -29,22 +29,22 @@ _START = re.compile(rb"\r?\n")
 _BEHIND = re.compile(rb"(--)?[ \t]*(?=\r?\n|\Z)")
 
 
-class _Bounded(Compat32):
+class _BoundedPolicy(Compat32):
     """How `email` reads a head, but for fields that would keep it busy for hours."""
 
     def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
         """See `Policy`."""
         name, value = super().header_source_parse(sourcelines)
         if name.lower() in _WITH_PARAMETERS and len(value) > FIELD:
-            raise Unusable(f"{name} has more than {FIELD} characters")
+            raise MailUnusable(f"{name} has more than {FIELD} characters")
         return name, value
 
 
-_READER = HeaderParser(policy=_Bounded())
+_READER = HeaderParser(policy=_BoundedPolicy())
 
 
 @attrs.frozen
-class Part:
+class MailPart:
     """One part: its head, and where in the octets of the mail its content lies."""
 
     head: Mime
@@ -86,37 +86,37 @@ class Cutter:
     _heads: int = attrs.field(default=0, init=False)
     _looks: int = attrs.field(default=0, init=False)
 
-    def part(self, start: int = 0, end: int | None = None) -> Part:
-        """Return the part, or the mail, that begins at *start*.  Raises Unusable beyond a bound."""
+    def part(self, start: int = 0, end: int | None = None) -> MailPart:
+        """Return the part, or the mail, that begins at *start*.  Raises MailUnusable beyond a bound."""
         end = len(self.octets) if end is None else end
         self._parts += 1
         if self._parts > PARTS:
-            raise Unusable(f"it has more than {PARTS} parts")
+            raise MailUnusable(f"it has more than {PARTS} parts")
         left = HEADS - self._heads
         blank = _START.match(self.octets, start, end) or _BLANK.search(self.octets, start, min(end, start + left + 4))
         content = blank.end() if blank else end
         self._heads += content - start
         if self._heads > HEADS:
-            raise Unusable(f"its heads have more than {HEADS} octets")
+            raise MailUnusable(f"its heads have more than {HEADS} octets")
         head = _READER.parsestr(self.octets[start:content].decode("latin-1"))  # a character an octet
         rest = head.get_payload()  # from the first line on that is no field: that is content, too
-        return Part(head, self.octets, content - len(rest), end)
+        return MailPart(head, self.octets, content - len(rest), end)
 
-    def leaves(self, part: Part, depth: int = 0) -> Iterator[Part]:
-        """Yield the parts in *part*, or itself, that hold no parts, in order.  Raises Unusable beyond a bound."""
+    def leaves(self, part: MailPart, depth: int = 0) -> Iterator[MailPart]:
+        """Yield the parts in *part*, or itself, that hold no parts, in order.  Raises MailUnusable beyond a bound."""
         boundary = part.boundary
         if not boundary and (not part.kind.startswith("message/") or part.kind == "message/delivery-status"):
             yield part
             return
         if depth == DEPTH:
-            raise Unusable(f"it has parts in one another, more than {DEPTH} deep")
+            raise MailUnusable(f"it has parts in one another, more than {DEPTH} deep")
         if boundary:
             for start, end in self.between(part):
                 yield from self.leaves(self.part(start, end), depth + 1)
         else:
             yield from self.leaves(self.part(part.start, part.end), depth + 1)
 
-    def between(self, part: Part) -> Iterator[tuple[int, int]]:
+    def between(self, part: MailPart) -> Iterator[tuple[int, int]]:
         """Yield where each part in *part* begins and ends, to the octet: up to the boundary that closes, or to the end."""
         begun: int | None = None
         for before, behind, closes in self.boundaries(part):
@@ -128,7 +128,7 @@ class Cutter:
         if begun is not None:
             yield begun, part.end
 
-    def boundaries(self, part: Part) -> Iterator[tuple[int, int, bool]]:
+    def boundaries(self, part: MailPart) -> Iterator[tuple[int, int, bool]]:
         """Yield of each boundary in *part* where what stands before it ends, where it ends itself, and whether it closes.
 
         The line's end before a boundary is the boundary's (RFC 2046, 5.1.1), and where two follow one another it is that of both.
@@ -142,7 +142,7 @@ class Cutter:
         while at:
             self._looks += 1
             if self._looks > LOOKS:
-                raise Unusable(f"it has more than {LOOKS} lines that look like a boundary")
+                raise MailUnusable(f"it has more than {LOOKS} lines that look like a boundary")
             if found := _BEHIND.match(octets, at + len(mark), part.end):
                 before = max(part.start, at - (2 if octets[at - 2 : at] == b"\r\n" else 1))
                 yield before, found.end(), bool(found[1])

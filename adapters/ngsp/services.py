@@ -26,7 +26,7 @@ class Asking:
 
 
 @attrs.frozen
-class Service:
+class NgspOperation:
     """How one operation of ours is asked and read."""
 
     asking: Callable[[Query, Settings], Asking]
@@ -188,12 +188,12 @@ def _read_record(said: Any, settings: Settings) -> Answer | Refused:
 
 
 #: operation -> how it is asked and read.
-BY_OPERATION: Mapping[str, Service] = {
-    "LookupEnterprise": Service(_ask_enterprise, _read_enterprise),
-    "LookupCategory": Service(_ask_category, _read_category),
-    "OrderPostalReturn": Service(_ask_order, _read_order, ("customer-code",)),
-    "RegisterCivilStatus": Service(_ask_civil_status, _read_civil_status),
-    "RequestJudicialRecord": Service(_ask_record, _read_record),
+BY_OPERATION: Mapping[str, NgspOperation] = {
+    "LookupEnterprise": NgspOperation(_ask_enterprise, _read_enterprise),
+    "LookupCategory": NgspOperation(_ask_category, _read_category),
+    "OrderPostalReturn": NgspOperation(_ask_order, _read_order, ("customer-code",)),
+    "RegisterCivilStatus": NgspOperation(_ask_civil_status, _read_civil_status),
+    "RequestJudicialRecord": NgspOperation(_ask_record, _read_record),
 }
 
 

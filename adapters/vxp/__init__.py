@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from adapters.vxp import answers, signing
-from adapters.vxp.answers import Answer, Item
-from adapters.vxp.line import Line
+from adapters.vxp.answers import VxpAnswer, VxpListItem
+from adapters.vxp.line import VxpConnection
 from hub.domain.model import (
     Accepted,
     Arrival,
@@ -21,13 +21,13 @@ from hub.domain.model import (
     Consignment,
     Conversation,
     Judged,
-    Kind,
     Listing,
+    PacketKind,
     Refused,
     Request,
     Unavailable,
 )
-from hub.partner.adapter_settings import Notes, Setting, Terms
+from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
 
 _WORD, _YES_OR_NO, _CODES = r"[!-~]{1,64}", "yes|no", r"|\S+( \S+)*"
 SETTINGS = (
@@ -56,12 +56,12 @@ _DEAF = timedelta(hours=1)
 
 
 @attrs.frozen
-class Axis:
+class VxpAxis:
     """The axis at *url*, called with our secret."""
 
     url: str
     secret: str = attrs.field(repr=False)
-    notes: Notes
+    notes: AdapterNotes
     settings: Mapping[str, str]  #: all of them
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
@@ -70,7 +70,7 @@ class Axis:
         fields = [
             ("from", self._from(message.sender)),
             ("servicetype", self.settings["service-type"]),
-            ("messagetype", "status" if message.kind == Kind.STATUS else "edoc"),
+            ("messagetype", "status" if message.kind == PacketKind.STATUS else "edoc"),
             ("hash-file", signing.fingerprint(content, self.settings["hash-digits"])),
         ]
         if self.settings["name-recipients"] == "yes":
@@ -124,7 +124,9 @@ class Axis:
             return answer
         return reply.body if answer.good else self._failed(answer)
 
-    def _received(self, line: Line, kind: str, cursor: str) -> Generator[Request, Any, list[Item] | Unavailable]:
+    def _received(
+        self, line: VxpConnection, kind: str, cursor: str
+    ) -> Generator[Request, Any, list[VxpListItem] | Unavailable]:
         """Ask for the list of what was received; without a cursor, for all of it."""
         fields = [("servicetype", self.settings["service-type"]), ("messagetype", kind)]
         if cursor and self.settings["dates"] != "none":
@@ -140,7 +142,7 @@ class Axis:
         listed = answers.items(answer)
         return Unavailable(f"the list of {kind} is no list") if listed is None else listed
 
-    def _waiting(self, listed: Sequence[Item], now: datetime) -> Iterator[Item]:
+    def _waiting(self, listed: Sequence[VxpListItem], now: datetime) -> Iterator[VxpListItem]:
         """Give what has no final status yet, once each."""
         seen = set()
         for item in listed:
@@ -149,7 +151,7 @@ class Axis:
                 yield item
             seen.add(item.doc_id)
 
-    def _take(self, line: Line, doc_id: str) -> Generator[Request | Arrival, Any, Unavailable | None]:
+    def _take(self, line: VxpConnection, doc_id: str) -> Generator[Request | Arrival, Any, Unavailable | None]:
         """Get one packet, hand it in, and only then tell the axis what became of it.
 
         What the axis does not give is handed in as it answered: that is refused, and kept where a person finds it.
@@ -176,8 +178,8 @@ class Axis:
         self.notes.have(doc_id)
         return None
 
-    def _line(self, now: datetime) -> Line:
-        return Line(self.url, self.settings["system-id"], self.secret, self.settings["version"], now)
+    def _line(self, now: datetime) -> VxpConnection:
+        return VxpConnection(self.url, self.settings["system-id"], self.secret, self.settings["version"], now)
 
     def _from(self, sender: str | None) -> str:
         code = self.settings["from"]
@@ -185,24 +187,24 @@ class Axis:
             return sender
         return self.settings["system-id"] if code in {"sender", "system"} else code
 
-    def _is(self, answer: Answer, *kinds: str) -> bool:
+    def _is(self, answer: VxpAnswer, *kinds: str) -> bool:
         """Tell whether the axis answered by a code of one of these settings."""
         return not answer.good and any(answer.code in self.settings[f"codes-{kind}"].split() for kind in kinds)
 
-    def _failed(self, answer: Answer) -> Refused | Unavailable:
+    def _failed(self, answer: VxpAnswer) -> Refused | Unavailable:
         if self._is(answer, "credentials"):
             return Unavailable(str(answer), credentials=True)
         return Unavailable(str(answer)) if self._is(answer, "again", "few") else Refused(str(answer))
 
-    def _broken(self, answer: Answer) -> Unavailable:
+    def _broken(self, answer: VxpAnswer) -> Unavailable:
         """Return why a collection ends here; the axis has no word that would be the last about a list."""
         failed = self._failed(answer)
         return failed if isinstance(failed, Unavailable) else Unavailable(failed.detail)
 
 
-def adapter(terms: Terms) -> Axis:
+def adapter(terms: Terms) -> VxpAxis:
     """Return the adapter of one partner; every adapter folder has this function."""
-    return Axis(terms.url.rstrip("/"), terms.secrets["secret"], terms.notes, terms.settings)
+    return VxpAxis(terms.url.rstrip("/"), terms.secrets["secret"], terms.notes, terms.settings)
 
 
 def _day(now: datetime) -> date:

@@ -22,7 +22,7 @@ _ID = re.compile(r"[!-~]{1,200}")
 
 
 @attrs.frozen
-class Answer:
+class VxpAnswer:
     """One answer: `{status, ErrorCode, ErrorDesc, …}`."""
 
     good: bool
@@ -46,7 +46,7 @@ class Answer:
 
 
 @attrs.frozen
-class Item:
+class VxpListItem:
     """One line of a list of what was received."""
 
     doc_id: str  #: empty when it has none that can be asked for
@@ -54,7 +54,7 @@ class Item:
     created: str  #: as written
 
 
-def read(reply: Reply, now: datetime) -> Answer | Unavailable:
+def read(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
     """Return the answer in *reply*, or why there is none."""
     if reply.status in _STRANGER:
         return Unavailable(f"HTTP {reply.status}: the axis does not know us", credentials=True)
@@ -66,10 +66,10 @@ def read(reply: Reply, now: datetime) -> Answer | Unavailable:
     code, state = text(said["ErrorCode"]), text(said["status"]).upper()
     if (code == "0") != (state != "FAIL"):
         return Unavailable(f"HTTP {reply.status}: the answer contradicts itself: {state}, ErrorCode {code}")
-    return Answer(code == "0", code, text(said.get("ErrorDesc")), said)
+    return VxpAnswer(code == "0", code, text(said.get("ErrorDesc")), said)
 
 
-def items(answer: Answer) -> list[Item] | None:
+def items(answer: VxpAnswer) -> list[VxpListItem] | None:
     """Return what a list names, the oldest first as far as the texts tell; None when it is no list of items."""
     data = answer.fields.get("data")
     if data is None:
@@ -77,12 +77,13 @@ def items(answer: Answer) -> list[Item] | None:
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         return None
     listed = [
-        Item(_id(each.get("docId")), text(each.get("status")).lower(), text(each.get("created_time"))) for each in data
+        VxpListItem(_id(each.get("docId")), text(each.get("status")).lower(), text(each.get("created_time")))
+        for each in data
     ]
     return sorted(listed, key=lambda item: item.created)
 
 
-def packet(answer: Answer) -> bytes | None:
+def packet(answer: VxpAnswer) -> bytes | None:
     """Return the octets that `getEdoc` gives in base64; None when they cannot be read."""
     data = answer.fields.get("data")
     if not isinstance(data, str):

@@ -7,17 +7,17 @@ from typing import Any
 import attrs
 
 from adapters.vxp import answers, signing
-from adapters.vxp.answers import Answer
+from adapters.vxp.answers import VxpAnswer
 from hub.domain.model import Reply, Request, Unavailable
 
 #: A packet of 40 MB is 54 MB in base64, and the list of all agencies has some 20 MB.
 _LARGE = 64 << 20
 
-Asked = Generator[Request, Any, Answer | Unavailable]
+Asked = Generator[Request, Any, VxpAnswer | Unavailable]
 
 
 @attrs.define
-class Line:
+class VxpConnection:
     """The line to the adapter at *url*, to which we are *system_id*."""
 
     url: str

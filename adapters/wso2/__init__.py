@@ -14,20 +14,20 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from adapters.wso2 import replies
-from adapters.wso2.replies import Answer, Codes
+from adapters.wso2.replies import Wso2Answer, Wso2Codes
 from hub.domain.model import (
     Accepted,
     Collected,
     Collection,
     Consignment,
     Conversation,
-    Kind,
+    PacketKind,
     Reply,
     Request,
     Unavailable,
 )
-from hub.partner.adapter_settings import Notes, Setting, Terms
-from hub.partner.list_polling import Given, open_documents, settle
+from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
+from hub.partner.list_polling import FetchedDocument, open_documents, settle
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -57,7 +57,7 @@ _MOST = 20
 _MARGIN = timedelta(seconds=10)
 _FORM = "application/x-www-form-urlencoded"
 
-Asked = Generator[Request, Reply, Answer | Unavailable]
+Asked = Generator[Request, Reply, Wso2Answer | Unavailable]
 
 
 @attrs.frozen(kw_only=True)
@@ -69,12 +69,12 @@ class Wso2:
     settings: Mapping[str, str]
     consumer_secret: str = attrs.field(repr=False)
     unit_secret: str = attrs.field(repr=False)
-    codes: Codes
-    notes: Notes
+    codes: Wso2Codes
+    notes: AdapterNotes
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet's base64; nothing tells them a repetition but the packet itself."""
-        is_status = consignment.message.kind == Kind.STATUS
+        is_status = consignment.message.kind == PacketKind.STATUS
         kind = self.settings["status-type" if is_status else "document-type"]
         letters, fields = base64.b64encode(consignment.content).decode(), {"loaiVanBan": kind}
         name, place = self.settings["packet-name"], self.settings["packet-in"]
@@ -110,14 +110,14 @@ class Wso2:
             return settled
         return Collected(json.dumps(settled.owed, sort_keys=True) if settled.owed else "", settled.fresh > _MOST)
 
-    def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, Given | Unavailable]:
+    def _fetch(self, document_id: str, now: datetime) -> Generator[Request, Reply, FetchedDocument | Unavailable]:
         answer = yield from self._ask("GET", f"/vanbans/{quote(document_id, safe='')}", now)
         if isinstance(answer, Unavailable):
             return answer
         content = replies.packet(answer)
         if content is None and not answer.success and answer.code in self.codes.credentials:
             return self.codes.trouble(answer)
-        return Given(content, answer.body)
+        return FetchedDocument(content, answer.body)
 
     def _put(self, document_id: str, here: bool, now: datetime) -> Generator[Request, Reply, bool | Unavailable]:
         """Put a document in its new state; return whether they took it."""
@@ -175,7 +175,7 @@ def adapter(terms: Terms) -> Wso2:
         settings=settings,
         consumer_secret=terms.secrets["consumer-secret"],
         unit_secret=terms.secrets["unit-secret"],
-        codes=Codes(
+        codes=Wso2Codes(
             refused=frozenset(settings["refused-codes"].split()),
             credentials=frozenset(settings["credentials-codes"].split()),
         ),

@@ -29,7 +29,7 @@ class Token:
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
+class Wso2Answer:
     """One answer."""
 
     success: bool
@@ -42,17 +42,17 @@ class Answer:
 
 
 @attrs.frozen(kw_only=True)
-class Codes:
+class Wso2Codes:
     """What their error codes mean to a delivery; any other code may pass."""
 
     refused: AbstractSet[str]
     credentials: AbstractSet[str]
 
-    def outcome(self, answer: Answer) -> Refused | Unavailable:
+    def outcome(self, answer: Wso2Answer) -> Refused | Unavailable:
         """Judge a failure."""
         return Refused(_told(answer)) if answer.code in self.refused else self.trouble(answer)
 
-    def trouble(self, answer: Answer) -> Unavailable:
+    def trouble(self, answer: Wso2Answer) -> Unavailable:
         """Tell a failure as one that may pass, or as theirs that we are not known."""
         return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
 
@@ -73,7 +73,7 @@ def token(reply: Reply, now: datetime) -> Token | Unavailable:
     return Unavailable(f"no token: HTTP {reply.status}: {told}"[:500], wait, credentials=denied)
 
 
-def read(reply: Reply, now: datetime) -> Answer | Unavailable:
+def read(reply: Reply, now: datetime) -> Wso2Answer | Unavailable:
     """Read *reply*; what is no answer of theirs is unavailable."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
@@ -83,7 +83,7 @@ def read(reply: Reply, now: datetime) -> Answer | Unavailable:
         return Unavailable(f"HTTP {reply.status}: no answer of theirs: {snippet(reply.body)}", wait)
     code = text(said.get("errorCode"))
     code = "" if code == "0" else code
-    return Answer(
+    return Wso2Answer(
         success=reply.status < 400 and not code and text(said["status"]).upper() in {"OK", "SUCCESS", "200"},
         code=code,
         told=text(said.get("errorDesc")) or snippet(reply.body),
@@ -94,10 +94,10 @@ def read(reply: Reply, now: datetime) -> Answer | Unavailable:
     )
 
 
-def packet(answer: Answer) -> bytes | None:
+def packet(answer: Wso2Answer) -> bytes | None:
     """Return the octets of the packet in `data`, which is its base64, or the packet written as it is; None where there is none."""
     return written_packet(answer.data if answer.success else None)
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: Wso2Answer) -> str:
     return f"{answer.code}: {answer.told}"[:2000] if answer.code else answer.told[:2000]

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from hub.audit import documents, files
-from hub.audit.findings import Finding, no, yes
+from hub.audit.findings import AuditFinding, no, yes
 from hub.audit.seals import Trust
 
-__all__ = ["Finding", "Trust", "check", "no", "yes"]
+__all__ = ["AuditFinding", "Trust", "check", "no", "yes"]
 
 _ZIP = b"PK"
 
 
 def check(
     file: BinaryIO, trust: Trust, tell: Callable[[int, int], None] = lambda _done, _total: None
-) -> Iterator[Finding]:
+) -> Iterator[AuditFinding]:
     """Yield what holds and what does not of *file*, which can be sought in: an evidence file, a sealed report or a receipt.
 
     *tell* hears how many octets are looked at, of how many.  Memory: some hundred octets for each fact, message and event, all bounded

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from hub.audit.findings import Finding, Many, no, note
+from hub.audit.findings import AuditFinding, Many, no, note
 from hub.domain.model import Fact
 from hub.report.counting import lines
 from hub.report.signed.manifest import EVENTS, MOST_EVENTS
@@ -42,7 +42,7 @@ class Chain:
     hashes: dict[int, int] = attrs.field(factory=dict)  #: number -> the beginning of the hash
     neighbours: int = 0
 
-    def check(self, events: Iterator[bytes], messages: Mapping[str, _Known]) -> Iterator[Finding]:
+    def check(self, events: Iterator[bytes], messages: Mapping[str, _Known]) -> Iterator[AuditFinding]:
         """Yield whether each of the lines *events* hashes as it says, and tells of one of *messages* what that says."""
         many, wanted = Many("event", EVENTS), set(messages)
         before = ("", 0)
@@ -86,7 +86,7 @@ class Chain:
             f"{self.many} events: each hash follows from the text and the hash before it",
         )
 
-    def _link(self, many: Many, where: str, said: Mapping[str, Any], links: dict[int, int]) -> Iterator[Finding]:
+    def _link(self, many: Many, where: str, said: Mapping[str, Any], links: dict[int, int]) -> Iterator[AuditFinding]:
         number, previous = said["number"], said["previous"]
         if number is None:
             self.unchained += 1
@@ -105,7 +105,7 @@ class Chain:
 
     def _tells(
         self, many: Many, where: str, event: Mapping[str, Any], message: _Known, wanted: set[str]
-    ) -> Iterator[Finding]:
+    ) -> Iterator[AuditFinding]:
         if event.get("event") == "message-accepted":
             wanted.discard(event["message"])
             if (event.get("sha256"), event.get("message_id")) != (message.sha256, message.message_id):
@@ -118,7 +118,7 @@ class Chain:
                     where, f"không đọc được kết quả: {error!r}", f"no fact can be read from it: {error!r}"
                 )
 
-    def told(self, head: tuple[int, str]) -> Iterator[Finding]:
+    def told(self, head: tuple[int, str]) -> Iterator[AuditFinding]:
         """Yield what these events prove, and what they do not; *head* is the chain's last event when the file was made."""
         number, hashed = head
         if self.hashes and max(self.hashes) > number:

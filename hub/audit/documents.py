@@ -13,10 +13,10 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.audit.findings import Finding, Many, no, note, yes
-from hub.audit.seals import Broken, Sealers, Trust, broken, told, unsealed
+from hub.audit.findings import AuditFinding, Many, no, note, yes
+from hub.audit.seals import SealBroken, Sealers, Trust, broken, told, unsealed
 from hub.domain.errors import Rejected
-from hub.domain.model import PacketSignature, Problem, Standing
+from hub.domain.model import PacketSignature, Problem, SignatureStanding
 from hub.edxml import packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
@@ -24,7 +24,7 @@ from hub.report.counting import deriving, lines
 from hub.report.counting.counting import COUNTING, Report, Row
 from hub.report.counting.deriving import Number
 from hub.report.form import definition
-from hub.report.form.form import Form, Kind
+from hub.report.form.form import ColumnKind, Form
 from hub.report.signed import sealed, signed
 from hub.report.signed.element import REPORT, SchemaBroken
 from hub.report.signed.sealed import Sealed
@@ -34,13 +34,13 @@ from hub.security.certificates import SIGN, fingerprint, load_der, owner
 
 LARGEST = 64 << 20  #: octets of a document that is held in memory to be judged
 
-_WHOLE = xmldsig.Form(exclusive=False)
+_WHOLE = xmldsig.CanonicalForm(exclusive=False)
 _RECEIPT = "Receipt"
 _SAID = ("DocumentId", "MessageId", "Sha256", "Time")
 
 
 @attrs.frozen
-class Receipt:
+class AuditedReceipt:
     """What a receipt says, of whatever service."""
 
     document_id: str
@@ -49,7 +49,7 @@ class Receipt:
     time: datetime
 
 
-def check(file: BinaryIO, trust: Trust) -> Iterator[Finding]:
+def check(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
     """Yield what holds of the one document in *file*."""
     file.seek(0)
     content = file.read(LARGEST + 1)
@@ -90,7 +90,7 @@ def check(file: BinaryIO, trust: Trust) -> Iterator[Finding]:
     yield from sealers.judge()
 
 
-def too_large(check: str, place: str) -> Finding:
+def too_large(check: str, place: str) -> AuditFinding:
     """Return that a document is too large to be held."""
     return no(
         check,
@@ -103,7 +103,7 @@ def too_large(check: str, place: str) -> Finding:
 # --- a report ---------------------------------------------------------------------------------------------------------------
 
 
-def report(content: bytes, place: str, sealers: Sealers) -> Generator[Finding, None, Sealed | None]:
+def report(content: bytes, place: str, sealers: Sealers) -> Generator[AuditFinding, None, Sealed | None]:
     """Yield whether the seal of a report holds and its numbers agree with one another; return what it says, or None."""
     try:
         safe_xml.scan(content)
@@ -113,7 +113,7 @@ def report(content: bytes, place: str, sealers: Sealers) -> Generator[Finding, N
         return None  # what has not passed the scan is never given to a parser
     try:
         _, certificate, at = unsealed(content, sealers.trust, _made_at)
-    except Broken as why:
+    except SealBroken as why:
         yield no("seal", place, why.vi, why.en)
     else:
         sealers.meet(certificate, place)
@@ -135,7 +135,7 @@ def _made_at(root: etree._Element) -> datetime:
     return lines.moment(root.findtext(f"{{{REPORT}}}MadeAt") or "")
 
 
-def arithmetic(report: Report, place: str) -> Iterator[Finding]:
+def arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
     """Yield whether what each row works out from its own cells, and the totals of the rows, are right; counting nothing anew.
 
     Points cannot be worked out from a report alone: it does not say how they are given.
@@ -156,7 +156,7 @@ def arithmetic(report: Report, place: str) -> Iterator[Finding]:
     )
 
 
-def _off(cells: Many, unit: str, key: str, said: object, found: object, vi: str, en: str) -> Iterator[Finding]:
+def _off(cells: Many, unit: str, key: str, said: object, found: object, vi: str, en: str) -> Iterator[AuditFinding]:
     where = f"{unit} {key}"
     yield from cells.no(where, f"báo cáo ghi {said}, {vi} là {found}", f"the report says {said}, the {en} is {found}")
 
@@ -165,9 +165,9 @@ def worked_out(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Num
     """Return what each formula and ratio may be: of nothing a ratio is nothing or 0, as the form says, which a report does not."""
     found: dict[str, tuple[Number, ...]] = {}
     for column in form.columns:
-        if column.kind is Kind.FORMULA:
+        if column.kind is ColumnKind.FORMULA:
             found[column.key] = (_added(numbers, column.sum),)
-        elif column.kind is Kind.RATIO:
+        elif column.kind is ColumnKind.RATIO:
             part, whole = _added(numbers, column.part), _added(numbers, column.whole)
             ratio = None if not whole else deriving.rounded(100 * Fraction(part) / Fraction(whole))
             found[column.key] = (None, Decimal(0)) if ratio is None else (ratio,)
@@ -189,9 +189,9 @@ def totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
     """Return what the total of each column must be whose rows add up, or have times."""
     found: dict[str, object] = {}
     for column in form.columns:
-        if column.kind in (*COUNTING, Kind.TAKEN):
+        if column.kind in (*COUNTING, ColumnKind.TAKEN):
             found[column.key] = sum(_added(row.numbers, (column.key,)) for row in rows)
-        elif column.kind is Kind.TIME:
+        elif column.kind is ColumnKind.TIME:
             found[column.key] = max((at for row in rows if (at := row.times[column.key]) is not None), default=None)
     return found
 
@@ -201,7 +201,7 @@ def totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
 
 def _report_or_signed(
     content: bytes, root: etree._Element, sealers: Sealers
-) -> Generator[Finding, None, Sealed | None]:
+) -> Generator[AuditFinding, None, Sealed | None]:
     """Judge a report as the hub sealed it; or one that an official has signed, then the sealed one inside it."""
     if len(xmldsig.claims(root)) < 2:
         return (yield from report(content, "", sealers))
@@ -213,7 +213,7 @@ def _report_or_signed(
     return (yield from report(inside, "", sealers))
 
 
-def official(content: bytes, place: str, trust: Trust, of: bytes | None = None) -> Iterator[Finding]:
+def official(content: bytes, place: str, trust: Trust, of: bytes | None = None) -> Iterator[AuditFinding]:
     """Yield whether the signature of an official in *content* holds, over all of the sealed report (*of*: that very one).
 
     Whether this person may sign for this unit is not told: that is the hub's to know, and was asked when the report came back.
@@ -250,12 +250,12 @@ def _signed(content: bytes, of: bytes | None) -> xades.Signed:
 
 def receipt(
     content: bytes, place: str, sealers: Sealers, *, quiet: bool = False
-) -> Generator[Finding, None, Receipt | None]:
+) -> Generator[AuditFinding, None, AuditedReceipt | None]:
     """Yield whether a receipt's seal holds (if *quiet*, only that it does not); return what it says, or None."""
     try:
         root, certificate, at = unsealed(content, sealers.trust, _time)
         said = _receipt(root, at)
-    except Broken as why:
+    except SealBroken as why:
         yield no("receipt", place, why.vi, why.en)
         return None
     sealers.meet(certificate, place)
@@ -264,12 +264,12 @@ def receipt(
     return said
 
 
-def _receipt(root: etree._Element, at: datetime) -> Receipt:
+def _receipt(root: etree._Element, at: datetime) -> AuditedReceipt:
     space = etree.QName(root).namespace
     texts = [root.findtext(f"{{{space}}}{name}") or "" for name in _SAID[:3]]
     if etree.QName(root).localname != _RECEIPT or not all(texts):
-        raise Broken("không phải biên nhận", "no receipt")
-    return Receipt(texts[0], texts[1], texts[2], at)
+        raise SealBroken("không phải biên nhận", "no receipt")
+    return AuditedReceipt(texts[0], texts[1], texts[2], at)
 
 
 def _time(root: etree._Element) -> datetime:
@@ -279,26 +279,26 @@ def _time(root: etree._Element) -> datetime:
 # --- a packet ---------------------------------------------------------------------------------------------------------------
 
 
-def packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> Finding:
+def packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> AuditFinding:
     """Return whether a packet's own signature is what the hub *said* of it when it took the packet *at* that time.
 
     It is verified with the certificate that it shows: whether that one was the partner's is for the hub to know, and who trusts
     another CA than the partner's is told so.
     """
     found, name = judged(content, at, trust)
-    if found.standing is Standing.VALID:
-        holds: bool | None = said == Standing.VALID or None
+    if found.standing is SignatureStanding.VALID:
+        holds: bool | None = said == SignatureStanding.VALID or None
         vi = f"chữ ký của gói tin đúng, của {name}, chứng thư {found.certificate}"
         en = f"the packet's signature holds, of {name}, certificate {found.certificate}"
     elif found.code in {"certificate-untrusted", "certificate-expired", "revocation-unknown"}:
         holds = None
         vi = f"chữ ký của gói tin đúng, của {name}, nhưng chứng thư {found.certificate} không dẫn tới CA đã nêu ({found.detail})"
         en = f"the packet's signature holds, of {name}, but certificate {found.certificate} leads to no CA you named ({found.detail})"
-    elif said == Standing.VALID and found.standing in {Standing.INVALID, Standing.UNSIGNED}:
+    elif said == SignatureStanding.VALID and found.standing in {SignatureStanding.INVALID, SignatureStanding.UNSIGNED}:
         holds = False
         vi = f"trục ghi chữ ký hợp lệ, nhưng nó không đúng: {found.code} {found.detail}"
         en = f"the hub says the signature is valid, and it does not hold: {found.code} {found.detail}"
-    elif found.standing is Standing.UNVERIFIABLE:
+    elif found.standing is SignatureStanding.UNVERIFIABLE:
         holds = None
         vi = f"chữ ký của gói tin không kiểm tra được ở đây: {found.code} {found.detail}"
         en = f"the packet's signature cannot be checked here: {found.code} {found.detail}"
@@ -307,7 +307,7 @@ def packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) ->
         vi, en = f"gói tin: {found.standing}, như trục đã ghi", f"the packet: {found.standing}, as the hub says"
     if said != found.standing and holds:
         holds = None
-    return Finding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub says: {said}")
+    return AuditFinding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub says: {said}")
 
 
 def judged(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:
@@ -316,7 +316,7 @@ def judged(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature,
         root = safe_xml.parse(content)
     except Rejected as rejected:
         problem = rejected.problems[0]
-        return PacketSignature(standing=Standing.UNVERIFIABLE, code=problem.code, detail=problem.detail), ""
+        return PacketSignature(standing=SignatureStanding.UNVERIFIABLE, code=problem.code, detail=problem.detail), ""
     shown = _shown(root)
     found = packet_signature.judge(root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True)
     names = [owner(each) for each in shown if fingerprint(each) == found.certificate]

@@ -15,8 +15,8 @@ from lxml import etree
 
 from hub.audit import documents, recount
 from hub.audit.chains import Chain
-from hub.audit.findings import MOST, Finding, Many, no, note, yes
-from hub.audit.seals import Broken, Sealers, Trust, told, unsealed
+from hub.audit.findings import MOST, AuditFinding, Many, no, note, yes
+from hub.audit.seals import SealBroken, Sealers, Trust, told, unsealed
 from hub.domain.model import DOCUMENTS, Fact
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
@@ -25,7 +25,7 @@ from hub.report.counting.counting import COUNTING
 from hub.report.counting.dates import in_order
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
-from hub.report.form.form import Form, Kind
+from hub.report.form.form import ColumnKind, Form
 from hub.report.form.toml import forms
 from hub.report.signed import manifest
 from hub.report.signed.manifest import (  # fmt: skip
@@ -74,7 +74,7 @@ class _Stop(Exception):
     """Nothing more can be said of this file."""
 
 
-def check(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[Finding]:
+def check(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
     """Yield what holds and what does not."""
     try:
         members = {member.name: member for member in zip_archive.read(file)}
@@ -115,7 +115,7 @@ class _Audit:
     def __attrs_post_init__(self) -> None:
         self.sealers = Sealers(self.trust)
 
-    def run(self) -> Iterator[Finding]:
+    def run(self) -> Iterator[AuditFinding]:
         """Yield all that is found."""
         yield from self._container()
         said = yield from self._manifest()
@@ -139,7 +139,7 @@ class _Audit:
 
     # --- the file as a whole
 
-    def _container(self) -> Iterator[Finding]:
+    def _container(self) -> Iterator[AuditFinding]:
         missing = [name for name in _ALWAYS if name not in self.members]
         for name in missing:
             yield no("container", name, "thiếu thành phần này", "this member is missing")
@@ -160,11 +160,11 @@ class _Audit:
             f"{len(names)} members, uncompressed, and nothing else",
         )
 
-    def _manifest(self) -> Generator[Finding, None, Manifest]:
+    def _manifest(self) -> Generator[AuditFinding, None, Manifest]:
         content = self._whole(MANIFEST)
         try:
             root, certificate, at = unsealed(content, self.trust, _made_at)
-        except Broken as why:
+        except SealBroken as why:
             yield no("seal", MANIFEST, why.vi, why.en)
             raise _Stop from None
         self.sealers.meet(certificate, MANIFEST)
@@ -175,7 +175,7 @@ class _Audit:
             yield no("manifest", MANIFEST, f"không đúng lược đồ: {error}", f"not by its schema: {error}")
             raise _Stop from None
 
-    def _hashes(self, said: Manifest) -> Iterator[Finding]:
+    def _hashes(self, said: Manifest) -> Iterator[AuditFinding]:
         many = Many("manifest", MANIFEST)
         others = [name for name in self.members if not name.startswith(f"{OCTETS}/") and name != MANIFEST]
         for name in sorted({*others, *said.members}):
@@ -192,7 +192,7 @@ class _Audit:
             f"{len(others)} members have the size and SHA-256 that the manifest says",
         )
 
-    def _hash(self, many: Many, name: str, expected: tuple[int, str]) -> Iterator[Finding]:
+    def _hash(self, many: Many, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
         member, found = self.members[name], sha256()
         try:
             for piece in zip_archive.pieces(self.file, member):
@@ -208,7 +208,7 @@ class _Audit:
                 f"SHA-256 {found.hexdigest()}, the manifest says {expected[1]}",
             )
 
-    def _same_report(self, said: Manifest, found: Sealed) -> Iterator[Finding]:
+    def _same_report(self, said: Manifest, found: Sealed) -> Iterator[AuditFinding]:
         report = found.report
         if (said.unit, said.form, said.period) != (report.total.unit, report.form.id, report.period.text):
             yield no(
@@ -218,7 +218,7 @@ class _Audit:
                 f"the manifest is that of another report: {said.form} {said.unit} {said.period}",
             )
 
-    def _form(self, found: Sealed) -> Generator[Finding, None, Form]:
+    def _form(self, found: Sealed) -> Generator[AuditFinding, None, Form]:
         try:
             form = definition.read(self._whole(FORM))
         except (ValueError, KeyError) as error:
@@ -240,7 +240,7 @@ class _Audit:
             )
         return form
 
-    def _pieces(self, found: Sealed) -> Generator[Finding, None, Pieces]:
+    def _pieces(self, found: Sealed) -> Generator[AuditFinding, None, Pieces]:
         """Read of what the period consists: it must be the period of the report, without a gap."""
         period, day = found.report.period, found.report.period.first
         try:
@@ -259,7 +259,7 @@ class _Audit:
 
     # --- messages
 
-    def _messages(self) -> Iterator[Finding]:
+    def _messages(self) -> Iterator[AuditFinding]:
         rows, receipts = Many("message", MESSAGES), Many("receipt", MESSAGES)
         before, without = "", 0
         for line in self._lines(MESSAGES):
@@ -311,7 +311,7 @@ class _Audit:
 
     # --- facts
 
-    def _facts(self, found: Sealed, form: Form) -> Iterator[Finding]:
+    def _facts(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         report, rows = found.report, {row.unit: row for row in found.report.rows}
         many, cells = Many("list", ROWS), Many("cell", REPORT)
         whole, before, place = sha256(), "", 0
@@ -360,7 +360,7 @@ class _Audit:
 
     def _list(
         self, many: Many, name: str, unit: str, form: Form, *, listed: bool
-    ) -> Generator[Finding, None, tuple[list[Fact], str]]:
+    ) -> Generator[AuditFinding, None, tuple[list[Fact], str]]:
         """Judge the facts of one unit in the member *name*; return those that can be read, and the hash of the list."""
         whole, facts = sha256(), list[Fact]()
         if name not in self.members:
@@ -393,10 +393,10 @@ class _Audit:
             facts.append(fact)
         return facts, whole.hexdigest()
 
-    def _columns(self, found: Sealed, form: Form) -> Iterator[Finding]:
+    def _columns(self, found: Sealed, form: Form) -> Iterator[AuditFinding]:
         """Yield whether the facts listed for each column add up to its cells: without the rules of the form."""
         many, unused = Many("column", COLUMNS), set(self.listed)
-        taking = [column for column in form.columns if column.kind in (*COUNTING, Kind.TIME)]
+        taking = [column for column in form.columns if column.kind in (*COUNTING, ColumnKind.TIME)]
         names = {f"{COLUMNS}/{column.key}.jsonl" for column in taking}
         for name in self.members:
             if name.startswith(f"{COLUMNS}/") and name not in names:
@@ -422,7 +422,7 @@ class _Audit:
                 times[fact.unit] = max(fact.at, times.get(fact.unit, fact.at))
             unused -= seen
             for row in found.report.rows:
-                if column.kind is Kind.TIME:
+                if column.kind is ColumnKind.TIME:
                     said, listed = row.times[column.key], times.get(row.unit)
                 else:
                     said, listed = row.numbers[column.key], sums.get(row.unit, 0)  # type: ignore[assignment]
@@ -443,7 +443,7 @@ class _Audit:
 
     # --- octets
 
-    def _octets(self) -> Iterator[Finding]:
+    def _octets(self) -> Iterator[AuditFinding]:
         many = Many("octets", OCTETS)
         wanted: dict[str, list[_Message]] = {}
         for message in self.messages.values():
@@ -476,7 +476,7 @@ class _Audit:
                 "the exact octets are not in it (--with-messages)",
             )
 
-    def _octets_of(self, many: Many, member: Member, digest: str, those: list[_Message]) -> Iterator[Finding]:
+    def _octets_of(self, many: Many, member: Member, digest: str, those: list[_Message]) -> Iterator[AuditFinding]:
         found, held = sha256(), list[bytes]()
         small = member.size <= documents.LARGEST
         try:
@@ -505,7 +505,7 @@ class _Audit:
                 )
             yield from self._signature(judged)
 
-    def _signature(self, judged: Finding) -> Iterator[Finding]:
+    def _signature(self, judged: AuditFinding) -> Iterator[AuditFinding]:
         """Yield what was found of one packet's signature, as long as there is not too much of it."""
         if judged.holds:
             self.signed += 1
@@ -516,7 +516,7 @@ class _Audit:
         else:
             yield from self.signatures.no(judged.place, judged.vi, judged.en)
 
-    def _signatures(self) -> Iterator[Finding]:
+    def _signatures(self) -> Iterator[AuditFinding]:
         """Yield how many packets' signatures hold, and how many are not told of."""
         if self.signed or self.signatures.failed:
             yield from self.signatures.end(
@@ -527,7 +527,7 @@ class _Audit:
             more = self.untold - MOST
             yield note("signature", OCTETS, f"và {more} gói tin nữa cần lưu ý", f"and {more} more packets to note")
 
-    def _counts(self, said: Manifest) -> Iterator[Finding]:
+    def _counts(self, said: Manifest) -> Iterator[AuditFinding]:
         found = Counts(self.facts, self.beside, len(self.messages), self.chain.many, self.octets)
         if found != said.counts:
             yield no(
@@ -572,7 +572,7 @@ def _shape(form: Form) -> object:
     return words, dict(form.parameters), columns
 
 
-def _receipt(content: bytes, place: str, sealers: Sealers) -> tuple[documents.Receipt | None, Finding]:
+def _receipt(content: bytes, place: str, sealers: Sealers) -> tuple[documents.AuditedReceipt | None, AuditFinding]:
     """Return what a receipt says; None, and why, when its seal does not hold."""
     judged = documents.receipt(content, place, sealers, quiet=True)
     try:

@@ -8,7 +8,7 @@ MOST = 20  #: findings of one kind that are told one by one
 
 
 @attrs.frozen
-class Finding:
+class AuditFinding:
     """One thing that was looked at."""
 
     holds: bool | None  #: None: it could not be told, or is only good to know
@@ -18,19 +18,19 @@ class Finding:
     en: str
 
 
-def yes(check: str, place: str, vi: str, en: str) -> Finding:
+def yes(check: str, place: str, vi: str, en: str) -> AuditFinding:
     """Return that it holds."""
-    return Finding(True, check, place, vi, en)
+    return AuditFinding(True, check, place, vi, en)
 
 
-def no(check: str, place: str, vi: str, en: str) -> Finding:
+def no(check: str, place: str, vi: str, en: str) -> AuditFinding:
     """Return that it is false."""
-    return Finding(False, check, place, vi, en)
+    return AuditFinding(False, check, place, vi, en)
 
 
-def note(check: str, place: str, vi: str, en: str) -> Finding:
+def note(check: str, place: str, vi: str, en: str) -> AuditFinding:
     """Return what is good to know, and neither holds nor fails."""
-    return Finding(None, check, place, vi, en)
+    return AuditFinding(None, check, place, vi, en)
 
 
 @attrs.define
@@ -41,13 +41,13 @@ class Many:
     place: str
     failed: int = 0
 
-    def no(self, place: str, vi: str, en: str) -> Iterator[Finding]:
+    def no(self, place: str, vi: str, en: str) -> Iterator[AuditFinding]:
         """Yield that one fails, as long as there are not too many."""
         self.failed += 1
         if self.failed <= MOST:
             yield no(self.check, place, vi, en)
 
-    def end(self, vi: str, en: str) -> Iterator[Finding]:
+    def end(self, vi: str, en: str) -> Iterator[AuditFinding]:
         """Yield that all hold, in these words; or how many more fail."""
         if not self.failed:
             yield yes(self.check, self.place, vi, en)

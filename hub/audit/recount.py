@@ -5,19 +5,21 @@ Knows how a period is put together from its parts; nothing of where the facts st
 
 from collections.abc import Iterator
 
-from hub.audit.findings import Finding, Many
+from hub.audit.findings import AuditFinding, Many
 from hub.domain.model import Fact
 from hub.report.counting import closed, counting
 from hub.report.counting.closed import Piece
 from hub.report.counting.counting import Cells, Report, Row
 from hub.report.counting.pieces import Pieces
-from hub.report.counting.posting import Books
-from hub.report.form.form import Form, Kind
+from hub.report.counting.posting import ClosedMonths
+from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import Period
 from hub.report.signed.sealed import Sealed
 
 
-def check(cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed) -> Iterator[Finding]:
+def check(
+    cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed
+) -> Iterator[AuditFinding]:
     """Yield the cells of a row that counting *facts* by the form does not give."""
     report = found.report
     try:
@@ -29,8 +31,8 @@ def check(cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row,
         yield from cells.no(row.unit, f"không đếm được: {error!r}", f"it cannot be counted: {error!r}")
         return
     for column in form.columns:
-        said: object = row.times.get(column.key) if column.kind is Kind.TIME else row.numbers[column.key]
-        counted: object = again.times.get(column.key) if column.kind is Kind.TIME else again.numbers[column.key]
+        said: object = row.times.get(column.key) if column.kind is ColumnKind.TIME else row.numbers[column.key]
+        counted: object = again.times.get(column.key) if column.kind is ColumnKind.TIME else again.numbers[column.key]
         if said != counted:
             yield from cells.no(
                 f"{row.unit} {column.key}",
@@ -39,7 +41,7 @@ def check(cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row,
             )
 
 
-def _piece(form: Form, part: Period, is_closed: bool, books: Books, facts: list[Fact], report: Report) -> Piece:
+def _piece(form: Form, part: Period, is_closed: bool, books: ClosedMonths, facts: list[Fact], report: Report) -> Piece:
     """Count one part of the period: a closed month as it stands at its end, another as of the moment of the report."""
     now = max(report.made_at, part.end) if is_closed else report.made_at
     found: dict[str, Cells] = {}

@@ -10,7 +10,7 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.audit.findings import Finding, no, note, yes
+from hub.audit.findings import AuditFinding, no, note, yes
 from hub.domain.errors import Rejected, sentences
 from hub.formats import safe_xml
 from hub.security import wss_verify
@@ -29,7 +29,7 @@ class Trust:
     persons: Anchors | None = None
 
 
-class Broken(Exception):
+class SealBroken(Exception):
     """A document that proves nothing: *vi*, *en* say why."""
 
     def __init__(self, vi: str, en: str) -> None:
@@ -48,7 +48,7 @@ class Sealers:
         """Take note of a seal at *place*."""
         self.subjects.setdefault(certificate.subject, place)
 
-    def judge(self) -> Iterator[Finding]:
+    def judge(self) -> Iterator[AuditFinding]:
         """Yield whether all seals are those of the one hub."""
         known = {certificate.subject for certificate in self.trust.hub}
         others = [(subject, place) for subject, place in self.subjects.items() if subject not in known]
@@ -79,7 +79,7 @@ def unsealed(
     """Return the root of the sealed document *content*, its sealer's certificate, and when it says it was sealed.
 
     *made_at* reads that from the root, whose seal is not verified yet (ValueError): the certificate must have been good then.
-    Raises Broken.
+    Raises SealBroken.
     """
     try:
         root = safe_xml.parse(content)
@@ -88,19 +88,19 @@ def unsealed(
     except Rejected as rejected:
         raise broken(rejected) from None
     except (ValueError, OverflowError) as error:
-        raise Broken(f"không đọc được thời điểm: {error}", f"it does not say when it was made: {error}") from None
+        raise SealBroken(f"không đọc được thời điểm: {error}", f"it does not say when it was made: {error}") from None
     return root, certificate, at
 
 
-def broken(rejected: Rejected) -> Broken:
+def broken(rejected: Rejected) -> SealBroken:
     """Return what *rejected* says, in both languages."""
     problem = rejected.problems[0]
     vi, en = sentences(problem.code)
     detail = f" [{problem.code}: {problem.detail}]"
-    return Broken(vi + detail, en + detail)
+    return SealBroken(vi + detail, en + detail)
 
 
-def told(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[Finding]:
+def told(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[AuditFinding]:
     """Yield that a seal holds, and whose it is."""
     name, printed = certificate.subject.rfc4514_string(), fingerprint(certificate)
     when = at.isoformat(timespec="seconds")

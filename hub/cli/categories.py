@@ -2,7 +2,7 @@
 
 import click
 
-from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
 
 
 @command(
@@ -44,9 +44,9 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
             return
         found = code_lists.one(tx, name)
     if found is None:
-        raise Stop(f"không có danh mục {name}", f"there is no list {name}", NOT_FOUND)
+        raise CommandStop(f"không có danh mục {name}", f"there is no list {name}", NOT_FOUND)
     if code is not None and code not in found.names:
-        raise Stop(f"{name} không có mã {code}", f"{name} has no code {code}", NOT_FOUND)
+        raise CommandStop(f"{name} không có mã {code}", f"{name} has no code {code}", NOT_FOUND)
     wanted = found.names if code is None else {code: found.names[code]}
     titles = {"code": t("mã", "code"), "name": t("tên", "name")}
     screen.table(titles, [{"code": each, "name": text} for each, text in wanted.items()])

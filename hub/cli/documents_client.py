@@ -36,7 +36,7 @@ _HUNG_UP = (ConnectionError, ssl.SSLError)
 Said = TypeVar("Said")
 
 
-class Refused(Rejected):
+class SubmissionRefused(Rejected):
     """The hub will not take this, now or later; `problems` hold its codes and descriptions."""
 
     def __init__(self, *problems: Problem, tracking: str = "") -> None:
@@ -44,7 +44,7 @@ class Refused(Rejected):
         self.tracking = tracking  #: what to tell the operator; empty for a business refusal
 
 
-class Unavailable(Exception):
+class HubUnavailable(Exception):
     """There is no answer that can be believed; the same may be sent again."""
 
     def __init__(self, detail: str, retry_after: float | None = None) -> None:
@@ -64,7 +64,7 @@ class Sent:
 
 
 @attrs.frozen
-class Answer:
+class HttpAnswer:
     """An HTTP answer and the certificate of who gave it."""
 
     status: int
@@ -73,7 +73,7 @@ class Answer:
     peer: x509.Certificate
 
 
-class Client:
+class DocumentsClient:
     """One partner's connection to one hub; a context manager.
 
     *identity* must be what *key* and *certificate* hold: TLS takes files, signatures take the loaded key.
@@ -143,7 +143,7 @@ class Client:
         """Fetch one message."""
         found, _ = self._call(documents_requests.GetDocument(document_id), documents_responses.read_document)
         if found.document_id != document_id:
-            raise Unavailable(f"asked for {document_id}, got {found.document_id}")
+            raise HubUnavailable(f"asked for {document_id}, got {found.document_id}")
         return found
 
     def confirm(self, document_id: str, organ_id: str | None = None) -> None:
@@ -151,7 +151,7 @@ class Client:
         call = documents_requests.ConfirmReceived(document_id, organ_id)
         report, _ = self._call(call, lambda child: documents_responses.read_report(child, "ConfirmReceived"))
         if not report.success:
-            raise Refused(*report.problems)
+            raise SubmissionRefused(*report.problems)
 
     def traces(
         self, organ_id: str, document_id: str | None = None, since: datetime | None = None
@@ -164,17 +164,17 @@ class Client:
     def _submit(self, call: documents_requests.SendDocument | documents_requests.UpdateTraces) -> Sent:
         answer, peer = self._call(call, lambda child: documents_responses.read_submission(child, type(call).__name__))
         if not answer.report.success:
-            raise Refused(*answer.report.problems)
+            raise SubmissionRefused(*answer.report.problems)
         if answer.receipt is None:
-            raise Unavailable("accepted, but without a receipt")
+            raise HubUnavailable("accepted, but without a receipt")
         try:
             said = documents_responses.read_receipt(self._unsealed(answer.receipt, peer))
         except (Rejected, ValueError) as error:
-            raise Unavailable(f"the receipt does not hold: {error}") from error
+            raise HubUnavailable(f"the receipt does not hold: {error}") from error
         assert isinstance(call.packet, bytes)
         sha256 = hashlib.sha256(call.packet).hexdigest()
         if (said.document_id, said.message_id, said.sha256) != (answer.document_id, call.message_id or sha256, sha256):
-            raise Unavailable(f"the receipt is for another message: {said}")
+            raise HubUnavailable(f"the receipt is for another message: {said}")
         return Sent(said.document_id, said.message_id, sha256, said.time, answer.receipt)
 
     def _unsealed(self, receipt: bytes, peer: x509.Certificate) -> etree._Element:
@@ -198,7 +198,7 @@ class Client:
         try:
             return read(child), peer
         except ValueError as error:
-            raise Unavailable(f"the answer makes no sense: {error}") from error
+            raise HubUnavailable(f"the answer makes no sense: {error}") from error
 
     def _ask(self, call: documents_requests.Call) -> tuple[etree._Element, x509.Certificate]:
         """Return the verified, validated answer to *call*, and who signed it."""
@@ -215,14 +215,14 @@ class Client:
         if fault is not None:  # whoever holds the TLS key may say so unsigned: it claims no success
             problems = fault.problems or (Problem("fault", fault.text),)
             if fault.sender:
-                raise Refused(*problems, tracking=fault.tracking)
-            raise Unavailable("; ".join(f"{each.code}: {each.detail}" for each in problems), wait)
+                raise SubmissionRefused(*problems, tracking=fault.tracking)
+            raise HubUnavailable("; ".join(f"{each.code}: {each.detail}" for each in problems), wait)
         if not signed or answer.status != 200:
-            raise Unavailable(f"HTTP {answer.status}: the answer is not signed", wait)
+            raise HubUnavailable(f"HTTP {answer.status}: the answer is not signed", wait)
         try:
             self._contract.validate(child)
         except Rejected as error:
-            raise Unavailable(f"the answer breaks the contract: {error}", wait) from error
+            raise HubUnavailable(f"the answer breaks the contract: {error}", wait) from error
         return child, answer.peer
 
     def _verified(self, opened: envelope.Envelope, peer: x509.Certificate) -> etree._Element:
@@ -232,7 +232,7 @@ class Client:
         verified = wss_verify.verify(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
         return envelope.only_child(verified.body)
 
-    def _post(self, body: bytes, action: str) -> Answer:
+    def _post(self, body: bytes, action: str) -> HttpAnswer:
         """Carry one call; a kept connection that the hub has closed meanwhile is opened once more."""
         kept = self._connection.sock is not None
         try:
@@ -245,9 +245,9 @@ class Client:
                 return self._exchange(body, action)
         except (OSError, HTTPException) as error:
             self.close()
-            raise Unavailable(f"{type(error).__name__}: {error}") from error
+            raise HubUnavailable(f"{type(error).__name__}: {error}") from error
 
-    def _exchange(self, body: bytes, action: str) -> Answer:
+    def _exchange(self, body: bytes, action: str) -> HttpAnswer:
         connection = self._connection
         if connection.sock is None:
             connection.connect()
@@ -261,11 +261,11 @@ class Client:
         if len(content) > _LONGEST:
             raise HTTPException(f"the answer has more than {_LONGEST} octets")
         found = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, found, content, x509.load_der_x509_certificate(shown))
+        return HttpAnswer(response.status, found, content, x509.load_der_x509_certificate(shown))
 
 
-def _unreadable(status: int, error: Rejected, wait: float | None) -> Refused | Unavailable:
+def _unreadable(status: int, error: Rejected, wait: float | None) -> SubmissionRefused | HubUnavailable:
     """What an answer means that is no envelope, or one whose signature fails."""
     if status == 413:
-        return Refused(Problem("too-large", "HTTP 413"))
-    return Unavailable(f"HTTP {status}: {error}", wait)
+        return SubmissionRefused(Problem("too-large", "HTTP 413"))
+    return HubUnavailable(f"HTTP {status}: {error}", wait)

@@ -13,13 +13,13 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, bar, command, english, leave, pass_screen, t
+from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, bar, command, english, leave, pass_screen, t
 from hub.domain.sanitize import still
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from hub.audit import Finding, Trust
+    from hub.audit import AuditFinding, Trust
 
 _LONGEST = 1000  #: characters of a finding that are shown
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -71,7 +71,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
                 written = deed.write(tx, asked, now, config.identity, file, octets=octets, tell=tell)
         except Unready as unready:
             why = unready.problem.detail
-            raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
         except deed.Derived as derived:
             bases = " ".join(derived.args)
             raise click.UsageError(
@@ -81,7 +81,7 @@ def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | N
                 )
             ) from None
         except (deed.TooMany, OverflowError) as many:
-            raise Stop(
+            raise CommandStop(
                 f"quá nhiều cho một tệp ({many}): hãy lấy từng đơn vị, hoặc một kỳ ngắn hơn",
                 f"too much for one file ({many}): ask for one unit, or for a shorter period",
             ) from None
@@ -115,7 +115,9 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
                     Path(file.name).unlink()
                 raise
     except OSError as error:
-        raise Stop(f"không ghi được {place}: {error.strerror}", f"cannot write {place}: {error.strerror}") from None
+        raise CommandStop(
+            f"không ghi được {place}: {error.strerror}", f"cannot write {place}: {error.strerror}"
+        ) from None
 
 
 @command(
@@ -197,7 +199,7 @@ def _certificates(path: Path) -> "list[x509.Certificate]":
         ) from None
 
 
-def _print(screen: Screen, path: Path, finding: "Finding") -> None:
+def _print(screen: Screen, path: Path, finding: "AuditFinding") -> None:
     words = {True: t("ĐÚNG", "HOLDS"), False: t("SAI", "FALSE"), None: t("LƯU Ý", "NOTE")}
     colour = {True: "green", False: "red", None: "yellow"}[finding.holds]
     place, text = (still(said[:_LONGEST]) for said in (finding.place, finding.en if english() else finding.vi))

@@ -6,7 +6,7 @@ from shlex import quote
 
 import click
 
-from hub.cli.screen import UNAVAILABLE, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
 
 _PORT = click.IntRange(0, 65535)
 
@@ -51,7 +51,7 @@ _PORT = click.IntRange(0, 65535)
 def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, database: str) -> None:
     from sqlalchemy.exc import OperationalError
 
-    from hub.config.database import Unfit
+    from hub.config.database import DatabaseUrlUnfit
     from hub.node import init_province
 
     if soap_port and soap_port == admin_port:
@@ -60,16 +60,16 @@ def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, datab
     try:
         init_province.write(directory, ports, datetime.now(UTC), database)
     except FileExistsError:
-        raise Stop(f"{directory} không trống", f"{directory} is not empty") from None
-    except Unfit as unfit:
+        raise CommandStop(f"{directory} không trống", f"{directory} is not empty") from None
+    except DatabaseUrlUnfit as unfit:
         wrong, expected = unfit.args
         raise click.UsageError(f"--database: {wrong} ({expected})") from unfit
-    except init_province.Taken:
-        raise Stop(f"cơ sở dữ liệu {database} không trống", f"the database {database} is not empty") from None
+    except init_province.DatabaseTaken:
+        raise CommandStop(f"cơ sở dữ liệu {database} không trống", f"the database {database} is not empty") from None
     except OperationalError as error:
-        raise Stop(f"{database}: {error.orig}", f"{database}: {error.orig}", UNAVAILABLE) from error
+        raise CommandStop(f"{database}: {error.orig}", f"{database}: {error.orig}", UNAVAILABLE) from error
     except OSError as error:
-        raise Stop(f"{error.filename}: {error.strerror}", f"{error.filename}: {error.strerror}") from error
+        raise CommandStop(f"{error.filename}: {error.strerror}", f"{error.filename}: {error.strerror}") from error
     config = directory / "hub.toml"
     written = {
         "config": str(config),

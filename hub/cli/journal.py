@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from hub.cli.screen import UNAVAILABLE, Screen, Stop, english
+from hub.cli.screen import UNAVAILABLE, CommandStop, Screen, english
 from hub.config import Config
 from hub.domain.errors import SENTENCES, ConfigurationFault, Mistake
 from hub.journal import duties, integrity
@@ -59,7 +59,7 @@ def opened(config: Config, *, any_version: bool = False, counts: Collection[str]
     when those that were received before are written.
 
     Raises `ConfigurationFault` when the journal has moved or is damaged, and when this program does not run on the schema's version,
-    unless *any_version*; `Stop` 69 when the database does not answer, or facts are still outstanding after `PATIENCE`.
+    unless *any_version*; `CommandStop` 69 when the database does not answer, or facts are still outstanding after `PATIENCE`.
     """
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
@@ -78,7 +78,7 @@ def opened(config: Config, *, any_version: bool = False, counts: Collection[str]
             raise ConfigurationFault([integrity.mistake(str(error.orig))]) from error
         if not isinstance(error, OperationalError):
             raise
-        raise Stop(
+        raise CommandStop(
             f"cơ sở dữ liệu {config.database_url}: {error.orig}",
             f"the database {config.database_url}: {error.orig}",
             UNAVAILABLE,
@@ -90,7 +90,7 @@ def opened(config: Config, *, any_version: bool = False, counts: Collection[str]
 def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
     """Wait until the hub has written all facts of *services* (None: of all) that receipts have promised until now.
 
-    Raises `Stop` 69 after `PATIENCE`.
+    Raises `CommandStop` 69 after `PATIENCE`.
     """
     with transactions.reading(engine) as tx:
         upto = duties.newest(tx)
@@ -105,11 +105,11 @@ def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
         sleep(_AGAIN)
 
 
-def say_outstanding(left: duties.Outstanding) -> Stop:
+def say_outstanding(left: duties.Outstanding) -> CommandStop:
     """Return what to tell a person who asked too early."""
     vi, en = SENTENCES["facts-outstanding"]
     numbers = f"{left.messages} / {left.facts}"
-    return Stop(
+    return CommandStop(
         f"facts-outstanding: {vi} (thông điệp / kết quả: {numbers}; trục phải đang chạy)",
         f"facts-outstanding: {en} (messages / facts: {numbers}; the hub must be running)",
         UNAVAILABLE,

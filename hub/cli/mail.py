@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from hub.cli.screen import FAILED, Screen, Stop, command, family, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, command, family, pass_screen, t
 
 _Log = click.File("r", encoding="utf-8", errors="replace")
 
@@ -88,9 +88,9 @@ def usage(
         place = ZoneInfo(zone)
         tally = mail_log.count(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
     except ZoneInfoNotFoundError:
-        raise Stop(f"không có múi giờ {zone}", f"there is no time zone {zone}") from None
+        raise CommandStop(f"không có múi giờ {zone}", f"there is no time zone {zone}") from None
     except ValueError as error:
-        raise Stop(str(error), str(error)) from None
+        raise CommandStop(str(error), str(error)) from None
     nowhere = tally.get(mail_log.NOBODY, {})
     refused = ""
     if yes:
@@ -100,7 +100,7 @@ def usage(
         said = ", ".join(f"{name} {number}" for name, number in sorted(nowhere.items()))
         click.echo(t(f"Không thuộc đơn vị nào: {said}", f"No unit's: {said}"), err=True)
     if refused:
-        raise Stop(refused, refused, FAILED)
+        raise CommandStop(refused, refused, FAILED)
     if not yes:
         click.echo(t("Chưa ghi gì; thêm --yes để ghi.", "Nothing was handed in; --yes does it."), err=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.domain.model import Delivery, Message
@@ -157,7 +157,7 @@ def one(tx: "Transaction", name: str) -> "Message":
 
     found = search.find(tx, name)
     if not found:
-        raise Stop(
+        raise CommandStop(
             f"không có thông điệp {name}; lời gọi gặp hub-error hoặc HTTP 503 chỉ có trong tệp log",
             f"there is no message {name}; a call that got hub-error or HTTP 503 stands in the log alone",
             NOT_FOUND,
@@ -224,7 +224,7 @@ def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
     try:
         yield from blobs.pieces(tx, message.sha256)
     except KeyError:
-        raise Stop(
+        raise CommandStop(
             f"không lưu các byte của {message.id}: {message.refusal}",
             f"the bytes of {message.id} are not kept: {message.refusal}",
         ) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, Screen, Stop, coloured, command, family, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, coloured, command, family, pass_screen, t
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
 
@@ -95,7 +95,7 @@ def show(screen: Screen, code: str) -> None:
     config = read(screen.config)
     partner = config.partners.get(code)
     if partner is None:
-        raise Stop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
     standings = _standings(screen, config)
     fields = _fields(config, partner, standings)
     titles = {
@@ -135,18 +135,18 @@ def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]
     from hub.cli.journal import opened
     from hub.domain.model import Receive
     from hub.journal.queue import partner_state as partners
-    from hub.journal.queue.partner_state import Standing
+    from hub.journal.queue.partner_state import PartnerStanding
     from hub.store import transactions
 
     try:
         with opened(config) as engine, transactions.reading(engine) as tx:
             every, under_way = partners.every(tx), partners.under_way(tx)
-    except (Stop, ConfigurationFault) as error:
+    except (CommandStop, ConfigurationFault) as error:
         screen.note(f"Không đọc được nhật ký: {error}", f"The journal cannot be read: {error}")
         return {}
     found: dict[str, dict[str, object]] = {}
     for code in (code for code, partner in config.partners.items() if partner.receive is Receive.PUSH):
-        standing = every.get(code, Standing())
+        standing = every.get(code, PartnerStanding())
         stands, pause = standing.breaker, standing.pause
         found[code] = {
             "breaker": stands.position.value,
@@ -291,7 +291,9 @@ def add(
     home = screen.config.absolute().parent
     path, shown = home / "partners" / f"{code}.toml", f"partners/{code}.toml"
     if path.exists() and not replace:
-        raise Stop(f"đã có đối tác {code}; dùng --replace để thay", f"there is a partner {code}; --replace changes it")
+        raise CommandStop(
+            f"đã có đối tác {code}; dùng --replace để thay", f"there is a partner {code}; --replace changes it"
+        )
     if not path.exists() and not certificate_files:
         raise click.UsageError(t("thiếu --certificate", "--certificate is missing"))
     before = editing.read_text(path, shown) if path.exists() else ""
@@ -383,7 +385,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
         raise click.UsageError(t("--yes và --since đi cùng --propose", "--yes and --since go with --propose"))
     config = read(screen.config)
     if unknown := [code for code in codes if code not in config.partners]:
-        raise Stop(f"không có đối tác {unknown[0]}", f"there is no partner {unknown[0]}", NOT_FOUND)
+        raise CommandStop(f"không có đối tác {unknown[0]}", f"there is no partner {unknown[0]}", NOT_FOUND)
     done: dict[str, set[tuple[str, str]]] = {}
     if propose:
         with opened(config) as engine, transactions.reading(engine) as tx:

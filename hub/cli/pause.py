@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from hub.cli.screen import NOT_FOUND, USAGE, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_screen, t
 
 
 @command(
@@ -53,9 +53,9 @@ def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
     config = configured(screen)
     partner = config.partners.get(code)
     if partner is None and not (config.path.parent / "partners" / f"{code}.toml").exists():
-        raise Stop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
     if partner is not None and partner.receive is not Receive.PUSH:
-        raise Stop(f"trục không đẩy tới {code}", f"the hub does not push to {code}", USAGE)
+        raise CommandStop(f"trục không đẩy tới {code}", f"the hub does not push to {code}", USAGE)
     if paused and not reason.strip():
         raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
     deed = partner_state.pause if paused else partner_state.resume

@@ -2,7 +2,7 @@
 
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, Stop, command, leave, pass_screen, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, leave, pass_screen, t
 
 _MARKS = {
     "+": ("thêm", "added"),
@@ -34,9 +34,9 @@ def reload(screen: Screen, timeout: float) -> None:
     try:
         verdict = pidfile.ask(data_of(screen.config), timeout)
     except pidfile.NotRunning:
-        raise Stop("không có trục nào đang chạy ở đây", "no hub runs here", UNAVAILABLE) from None
+        raise CommandStop("không có trục nào đang chạy ở đây", "no hub runs here", UNAVAILABLE) from None
     except pidfile.NoAnswer:
-        raise Stop(
+        raise CommandStop(
             f"trục không trả lời trong {timeout:g} giây", f"the hub did not answer within {timeout:g} seconds"
         ) from None
     if not verdict.ok:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.messages import chosen, filters
-from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -60,7 +60,7 @@ def replay(
         moved = _carry_out(engine, plan, put_back) if yes else set()
     _show(screen, plan, moved, done="replayed", yes=yes)
     if not plan.moves:
-        raise Stop("không có lượt chuyển lỗi nào được chọn", "no dead delivery was chosen", NOT_FOUND)
+        raise CommandStop("không có lượt chuyển lỗi nào được chọn", "no dead delivery was chosen", NOT_FOUND)
     if yes:
         screen.note(f"Đã gửi lại {len(moved)} lượt chuyển.", f"{len(moved)} deliveries replayed.")
     else:
@@ -106,7 +106,7 @@ def give_up(
         moved = _carry_out(engine, plan, let_die) if yes else set()
     _show(screen, plan, moved, done="given up", yes=yes)
     if not plan.moves:
-        raise Stop("không có lượt chuyển nào đang chờ được chọn", "no waiting delivery was chosen", NOT_FOUND)
+        raise CommandStop("không có lượt chuyển nào đang chờ được chọn", "no waiting delivery was chosen", NOT_FOUND)
     if yes:
         screen.note(f"Đã thôi gửi {len(moved)} lượt chuyển.", f"{len(moved)} deliveries given up.")
     else:

@@ -69,7 +69,7 @@ def end_unread() -> None:
         setattr(sys, name, after)
 
 
-class Stop(click.ClickException):
+class CommandStop(click.ClickException):
     """Ends a command with a sentence on standard error and an exit code of design.md section 5."""
 
     def __init__(self, vi: str, en: str, code: int = FAILED) -> None:

@@ -15,10 +15,10 @@ from urllib.parse import quote
 import attrs
 import click
 
-from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, Screen, Stop, command, leave, pass_screen, t
+from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, CommandStop, Screen, command, leave, pass_screen, t
 
 if TYPE_CHECKING:
-    from hub.cli.documents_client import Client, Refused
+    from hub.cli.documents_client import DocumentsClient, SubmissionRefused
     from hub.config import Config
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -115,17 +115,17 @@ def send(
     screen.row(fields, t(f"Đã nhận: {sent.document_id}", f"Accepted: {sent.document_id}"))
 
 
-def _signed(packet: bytes, client: "Client") -> bytes:
+def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
     """Return *packet* signed with the caller's key.  One that cannot be signed ends the command."""
     from hub.domain.errors import Rejected, describe
 
     try:
         return client.sign_packet(packet)
     except ValueError as error:
-        raise Stop(f"không ký được gói tin: {error}", f"the packet cannot be signed: {error}", FAILED) from error
+        raise CommandStop(f"không ký được gói tin: {error}", f"the packet cannot be signed: {error}", FAILED) from error
     except Rejected as rejected:
         why = describe(rejected.problems[0])
-        raise Stop(f"không ký được gói tin: {why}", f"the packet cannot be signed: {why}", FAILED) from rejected
+        raise CommandStop(f"không ký được gói tin: {why}", f"the packet cannot be signed: {why}", FAILED) from rejected
 
 
 @command(
@@ -154,10 +154,10 @@ def fetch(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: b
 
 
 def _fetch_all(
-    screen: Screen, client: "Client", directory: Path, units: tuple[str, ...], confirm: bool
+    screen: Screen, client: "DocumentsClient", directory: Path, units: tuple[str, ...], confirm: bool
 ) -> tuple[int, int]:
     """Fetch for each unit until nothing new waits; return how many files were written and how many fetches were refused."""
-    from hub.cli.documents_client import Refused
+    from hub.cli.documents_client import SubmissionRefused
 
     written: dict[str, dict[str, object]] = {}
     refused: set[str] = set()
@@ -171,7 +171,7 @@ def _fetch_all(
                         written[document_id] = _write(client, document_id, directory)
                     if confirm:
                         client.confirm(document_id, unit)
-                except Refused as error:
+                except SubmissionRefused as error:
                     refused.add(document_id)
                     _show_refusal(screen, error, document_id)
                 else:
@@ -180,7 +180,7 @@ def _fetch_all(
     return len(written), len(refused)
 
 
-def _write(client: "Client", document_id: str, directory: Path) -> dict[str, object]:
+def _write(client: "DocumentsClient", document_id: str, directory: Path) -> dict[str, object]:
     """Fetch one message into its file.  It is on disk before it can be confirmed, whole or not at all."""
     found = client.get(document_id)
     path = directory / f"{quote(document_id, safe='')}.edxml"
@@ -200,11 +200,11 @@ def _write(client: "Client", document_id: str, directory: Path) -> dict[str, obj
 
 
 @contextmanager
-def _connected(screen: Screen, caller: Caller) -> Generator[tuple["Client", Callable[[], "Config"]]]:
+def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClient", Callable[[], "Config"]]]:
     """Give the client that *caller* describes, and its configuration for who needs that.  What is wrong here is a usage fault."""
     from cryptography.x509 import load_pem_x509_certificates as certificates
 
-    from hub.cli.documents_client import Client
+    from hub.cli.documents_client import DocumentsClient
 
     read: list[Config] = []
 
@@ -235,7 +235,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["Client", Call
             read and not signers and len(read[0].own) > 1
         ):  # the hub at hand signs by another certificate than that of its TLS
             signers = [read[0].identity.certificate]
-        client = Client(
+        client = DocumentsClient(
             url,
             key=key,
             certificate=certificate,
@@ -273,23 +273,23 @@ def _units_of(partner: str | None, config: "Config") -> tuple[str, ...]:
 @contextmanager
 def _told(screen: Screen) -> Generator[None]:
     """End the command as the exit codes have it: refused, unavailable, or a file that cannot be written."""
-    from hub.cli.documents_client import Refused, Unavailable
+    from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 
     try:
         yield
-    except Refused as refused:
+    except SubmissionRefused as refused:
         _show_refusal(screen, refused)
         leave(FAILED)
-    except Unavailable as outage:
+    except HubUnavailable as outage:
         if screen.json:
             screen.row({"accepted": None, "unavailable": str(outage), "retry_after": outage.retry_after}, "")
-        raise Stop(f"chưa phục vụ được: {outage}", f"unavailable: {outage}", UNAVAILABLE) from outage
+        raise CommandStop(f"chưa phục vụ được: {outage}", f"unavailable: {outage}", UNAVAILABLE) from outage
     except OSError as error:
         said = f"{error.filename2 or error.filename}: {error.strerror}"
-        raise Stop(said, said) from error
+        raise CommandStop(said, said) from error
 
 
-def _show_refusal(screen: Screen, refused: "Refused", document_id: str | None = None) -> None:
+def _show_refusal(screen: Screen, refused: "SubmissionRefused", document_id: str | None = None) -> None:
     if screen.json:
         errors = [{"code": problem.code, "description": problem.detail} for problem in refused.problems]
         named = {"document_id": document_id} if document_id else {}

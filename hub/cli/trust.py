@@ -10,7 +10,7 @@ from hub.cli.screen import CONFIGURATION, Screen, coloured, command, family, lea
 from hub.domain.errors import Mistake
 
 if TYPE_CHECKING:
-    from hub.config.revocation_cache import Heard, Question
+    from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -59,9 +59,11 @@ def list_trust(screen: Screen) -> None:
         _show_asked(screen, {one.question.name: one for one in known}, revocation_cache.questions(config), now)
 
 
-def _show_asked(screen: Screen, known: "dict[str, Heard]", questions: "list[Question]", now: datetime) -> None:
+def _show_asked(
+    screen: Screen, known: "dict[str, RevocationAnswer]", questions: "list[RevocationQuestion]", now: datetime
+) -> None:
     """Show what the CAs are asked, what they said, and how old that is."""
-    from hub.security.crl_ocsp import Answer
+    from hub.security.crl_ocsp import OcspAnswer
 
     rows = []
     for question in questions:
@@ -73,7 +75,7 @@ def _show_asked(screen: Screen, known: "dict[str, Heard]", questions: "list[Ques
                 "issuer": question.issuer.subject.rfc4514_string(),
                 "url": question.urls[0],
                 "about": "CRL" if question.certificate is None else question.certificate.subject.rfc4514_string(),
-                "status": said.status.value if isinstance(said, Answer) else None,
+                "status": said.status.value if isinstance(said, OcspAnswer) else None,
                 "heard_at": one.at if one is not None else None,
                 "issued": said.begins if said is not None else None,
                 "due": said.ends if said is not None else None,

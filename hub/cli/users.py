@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, Screen, Stop, command, family, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, family, pass_screen, t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,11 +78,11 @@ def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_f
             unknown, taken = people.unknown(tx, user.units), people.find(tx, user.name) is not None
         if unknown:
             codes = " ".join(unknown)
-            raise Stop(f"không có đơn vị {codes}", f"there is no unit {codes}", NOT_FOUND)
+            raise CommandStop(f"không có đơn vị {codes}", f"there is no unit {codes}", NOT_FOUND)
         hashed = "" if taken else _hashed(user.name, password_file)
         with transactions.writing(engine) as tx:
             if taken or not people.add(tx, user, hashed, by=getpass.getuser(), now=now):
-                raise Stop(f"đã có người dùng {user.name}", f"there is a user {user.name}")
+                raise CommandStop(f"đã có người dùng {user.name}", f"there is a user {user.name}")
     screen.row(_row(user), t(f"Đã thêm {user.name}.", f"Added {user.name}."))
 
 
@@ -216,7 +216,7 @@ def _named(text: str) -> str:
 
 def _must_be(there: bool, name: str) -> None:
     if not there:
-        raise Stop(f"không có người dùng {name}", f"there is no user {name}", NOT_FOUND)
+        raise CommandStop(f"không có người dùng {name}", f"there is no user {name}", NOT_FOUND)
 
 
 def _hashed(name: str, file: Path | None) -> str:
@@ -228,13 +228,13 @@ def _hashed(name: str, file: Path | None) -> str:
     elif sys.stdin.isatty():
         given = getpass.getpass(t("Mật khẩu: ", "Password: "))
         if given != getpass.getpass(t("Gõ lại: ", "Again: ")):
-            raise Stop("hai lần gõ không giống nhau", "the two are not the same")
+            raise CommandStop("hai lần gõ không giống nhau", "the two are not the same")
     else:
         raise click.UsageError(t("cần --password-file", "--password-file is needed"))
     try:
         passwords.check(given, name)
-    except passwords.Unfit as unfit:
-        raise Stop(unfit.vi, unfit.en) from None
+    except passwords.PasswordUnfit as unfit:
+        raise CommandStop(unfit.vi, unfit.en) from None
     return passwords.hashed(given, secrets.token_bytes(16))
 
 

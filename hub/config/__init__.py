@@ -2,6 +2,6 @@
 
 from hub.config.changes import changes
 from hub.config.reading import data_of, read
-from hub.config.values import ANY, Broker, Config, Listen, Partner, Source
+from hub.config.values import ANY, Broker, Config, Listen, Partner, RevocationSource
 
-__all__ = ["ANY", "Broker", "Config", "Listen", "Partner", "Source", "changes", "data_of", "read"]
+__all__ = ["ANY", "Broker", "Config", "Listen", "Partner", "RevocationSource", "changes", "data_of", "read"]

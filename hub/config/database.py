@@ -9,12 +9,12 @@ _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql", "postgresql+psycopg")
 
 
-class Unfit(ValueError):
+class DatabaseUrlUnfit(ValueError):
     """The text is no such URL; its arguments are what is wrong and what is expected, and never contain the text's password."""
 
 
 def url_of(text: str, home: Path) -> str:
-    """Return the URL as the store takes it: a relative path counts from *home*, PostgreSQL names its driver.  Unfit."""
+    """Return the URL as the store takes it: a relative path counts from *home*, PostgreSQL names its driver.  DatabaseUrlUnfit."""
     if text.startswith(_SQLITE) and text != _SQLITE:
         return f"{_SQLITE}{home / text.removeprefix(_SQLITE)}"
     try:
@@ -24,7 +24,7 @@ def url_of(text: str, home: Path) -> str:
     except ValueError:  # a port that is no number
         sound = secret = False
     if secret:
-        raise Unfit("a password stands in it", EXPECTED_APART)
+        raise DatabaseUrlUnfit("a password stands in it", EXPECTED_APART)
     if not sound:
-        raise Unfit(f"{text!r} does not fit", EXPECTED)
+        raise DatabaseUrlUnfit(f"{text!r} does not fit", EXPECTED)
     return f"postgresql+psycopg{text[text.index(':') :]}"

@@ -10,7 +10,7 @@ EXPECTED_APART = "a URL without a password, and password-file"
 _PORTS = {"amqp": 5672, "amqps": 5671}
 
 
-class Unfit(ValueError):
+class BrokerUrlUnfit(ValueError):
     """The text is no such URL; its arguments are what is wrong and what is expected, and never contain the text's password."""
 
 
@@ -26,18 +26,18 @@ class Place:
 
 
 def place_of(text: str) -> Place:
-    """Return what the URL says.  Without TLS a password would travel as it is, so beyond loopback it must be amqps.  Unfit."""
+    """Return what the URL says.  Without TLS a password would travel as it is, so beyond loopback it must be amqps.  BrokerUrlUnfit."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:  # a port that is no number
-        raise Unfit("the URL does not fit", EXPECTED) from None
+        raise BrokerUrlUnfit("the URL does not fit", EXPECTED) from None
     if parts.password is not None:
-        raise Unfit("a password stands in it", EXPECTED_APART)
+        raise BrokerUrlUnfit("a password stands in it", EXPECTED_APART)
     host, user, tls = parts.hostname or "", unquote(parts.username or ""), parts.scheme == "amqps"
     sound = parts.scheme in _PORTS and host and user and not parts.query and not parts.fragment and text.isprintable()
     if not sound or port == 0 or parts.path.count("/") > 1 or not (tls or _loopback(host)):
-        raise Unfit(f"{text!r} does not fit", EXPECTED)
+        raise BrokerUrlUnfit(f"{text!r} does not fit", EXPECTED)
     return Place(host, port or _PORTS[parts.scheme], tls, user, unquote(parts.path[1:]) or "/")
 
 

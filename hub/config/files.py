@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
 from hub.security.certificates import load_crls
 
@@ -34,7 +34,7 @@ def revocations(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationLis
     return _load(path, wrong, "a file of X.509 CRLs, PEM or DER", load_crls) or ()
 
 
-def trusted(table: Table, home: Path) -> tuple[list[x509.Certificate], list[x509.CertificateRevocationList]]:
+def trusted(table: ConfigTable, home: Path) -> tuple[list[x509.Certificate], list[x509.CertificateRevocationList]]:
     """Return the CAs and the CRLs of the files that *table* names under `anchors` and `crls`, their paths from *home*."""
     authorities: list[x509.Certificate] = []
     crls: list[x509.CertificateRevocationList] = []

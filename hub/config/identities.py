@@ -7,10 +7,10 @@ import attrs
 from cryptography import x509
 
 from hub.config import files
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.security import pkcs11_uri
 from hub.security.certificates import Identity, Signer
-from hub.security.pkcs11_uri import KeyPlace, Unfit
+from hub.security.pkcs11_uri import KeyPlace, Pkcs11UriUnfit
 from hub.security.token_key import TokenIdentity
 
 
@@ -28,7 +28,7 @@ class Own:
         return tuple(dict.fromkeys((self.signer.certificate, self.tls.certificate)))
 
 
-def read(table: Table, home: Path) -> Own | None:
+def read(table: ConfigTable, home: Path) -> Own | None:
     """Read `[pki]`'s keys and their certificates; none after a mistake, which is in the table's list."""
     key, certificate = table.text("key"), table.text("certificate")
     module = table.text("module", "")
@@ -59,10 +59,10 @@ def read(table: Table, home: Path) -> Own | None:
     return Own(signer, tls, tuple(secrets)) if signer is not None and tls is not None else None
 
 
-def _place(table: Table, uri: str, home: Path, module: str) -> KeyPlace | None:
+def _place(table: ConfigTable, uri: str, home: Path, module: str) -> KeyPlace | None:
     try:
         place = pkcs11_uri.place_of(uri, home, module)
-    except Unfit as unfit:
+    except Pkcs11UriUnfit as unfit:
         table.wrong("key", *unfit.args)
         return None
     try:
@@ -73,7 +73,7 @@ def _place(table: Table, uri: str, home: Path, module: str) -> KeyPlace | None:
     return place
 
 
-def _pair(table: Table, home: Path, kind: str, key_name: str, certificate_name: str) -> Identity | None:
+def _pair(table: ConfigTable, home: Path, kind: str, key_name: str, certificate_name: str) -> Identity | None:
     """Read a key and the certificate that was made for it, from files."""
     if not key_name or not certificate_name:
         return None

@@ -2,7 +2,7 @@
 
 import attrs
 
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.formats.syslog import FACILITIES, SEVERITIES
 from hub.services.incidents import Class, Rules
 
@@ -17,7 +17,7 @@ class Incidents:
     report_severity: int = 2  #: of incidents as grave as that, or graver
 
 
-def read(table: Table) -> Incidents:
+def read(table: ConfigTable) -> Incidents:
     """Return what the table `[incidents]` says; its mistakes are collected there."""
     element = table.text(
         "element", Rules().element, like=r"[!#-<>-\\^-~]{1,32}", expected='an SD-ID, such as "incident@32473"'
@@ -46,7 +46,7 @@ def read(table: Table) -> Incidents:
     )
 
 
-def _class(table: Table, name: str) -> Class:
+def _class(table: ConfigTable, name: str) -> Class:
     found = Class(
         name=name,
         facilities=frozenset(_known(table, "facilities", FACILITIES)),
@@ -57,12 +57,12 @@ def _class(table: Table, name: str) -> Class:
     return found
 
 
-def _severity(table: Table, key: str, default: str) -> int:
+def _severity(table: ConfigTable, key: str, default: str) -> int:
     named = table.text(key, default, like="|".join(SEVERITIES), expected="one of " + ", ".join(SEVERITIES))
     return SEVERITIES.index(named or default)
 
 
-def _known(table: Table, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
+def _known(table: ConfigTable, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
     found = table.texts(key, ())
     for word in found:
         if word not in words:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import attrs
 
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.partner.policy import DURATION_EXPECTED, duration
 from hub.services.links.probes import Link
 
@@ -25,7 +25,7 @@ class Links:
     hosts: tuple[Link, ...] = ()  #: beside the partners that are called
 
 
-def read(table: Table, partners: frozenset[str]) -> Links | None:
+def read(table: ConfigTable, partners: frozenset[str]) -> Links | None:
     """Return what `[links]` says, where *partners* are the codes that no host may have; None when nothing is probed."""
     every = _duration(table, "every")
     timeout = _duration(table, "timeout") or min(_TIMEOUT, every or _TIMEOUT)
@@ -39,7 +39,7 @@ def read(table: Table, partners: frozenset[str]) -> Links | None:
     return Links(every=every, timeout=timeout, hosts=tuple(link for link in links if link is not None))
 
 
-def _duration(table: Table, key: str) -> timedelta | None:
+def _duration(table: ConfigTable, key: str) -> timedelta | None:
     text = table.text(key, "", expected=DURATION_EXPECTED)
     if not text:
         return None
@@ -53,7 +53,7 @@ def _duration(table: Table, key: str) -> timedelta | None:
     return length
 
 
-def _host(name: str, table: Table, partners: frozenset[str]) -> Link | None:
+def _host(name: str, table: ConfigTable, partners: frozenset[str]) -> Link | None:
     if not re.fullmatch(_NAME, name, re.ASCII) or name in partners:
         table.wrong("", f"{name!r} does not fit", "letters, digits, . - and _, and the code of no partner")
     place = table.text("at", expected=_PLACE_EXPECTED)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.partner.policy import duration
 from hub.security import encryption as safe
 from hub.security.encryption import Safe
@@ -36,7 +36,7 @@ class Lookups:
         return self.cache.get(operation)
 
 
-def read(table: Table, home: Path) -> Lookups | None:
+def read(table: ConfigTable, home: Path) -> Lookups | None:
     """Read `[lookups]`; None without a key: then no lookup is answered.  Mistakes are in the table's list."""
     written = table.text("key-file", "")
     cache, quota = _cache(table.table("cache")), _quota(table.table("quota"))
@@ -52,7 +52,7 @@ def read(table: Table, home: Path) -> Lookups | None:
     return Lookups(safe=opened, key_file=file, cache=cache, quota=quota)
 
 
-def _cache(table: Table) -> dict[str, timedelta]:
+def _cache(table: ConfigTable) -> dict[str, timedelta]:
     ages = dict(CACHE)
     for operation, text in table.pairs().items():
         rule = OPERATIONS.get(operation)
@@ -69,7 +69,7 @@ def _cache(table: Table) -> dict[str, timedelta]:
     return ages
 
 
-def _unknown(table: Table, operation: str) -> None:
+def _unknown(table: ConfigTable, operation: str) -> None:
     table.wrong(operation, f"there is no operation {operation}", f"one of {', '.join(OPERATIONS)}")
 
 
@@ -81,7 +81,7 @@ def _age(text: object) -> timedelta | None:
     return age if age is not None and timedelta(0) < age <= LONGEST else None
 
 
-def _quota(table: Table) -> dict[str, int]:
+def _quota(table: ConfigTable) -> dict[str, int]:
     pairs = table.pairs()
     quotas = {}
     for operation in pairs:

@@ -12,7 +12,7 @@ import attrs
 from cryptography import x509
 
 from hub.config import files
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.security.certificates import Anchors, fingerprint
 
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13"
@@ -62,7 +62,10 @@ class Officials:
 
 
 def read(
-    table: Table, home: Path, open_file: Callable[[Path, str], Table | None], sourced: Collection[x509.Certificate]
+    table: ConfigTable,
+    home: Path,
+    open_file: Callable[[Path, str], ConfigTable | None],
+    sourced: Collection[x509.Certificate],
 ) -> Officials | None:
     """Read `[officials]`; None where there is no such table.
 
@@ -102,7 +105,7 @@ def read(
     )
 
 
-def _official(code: str, table: Table, home: Path) -> Official:
+def _official(code: str, table: ConfigTable, home: Path) -> Official:
     named = [
         files.certificates(home / name, partial(table.wrong, "certificates")) for name in table.texts("certificates")
     ]

@@ -21,9 +21,9 @@ from hub.config import feed as feeds
 from hub.config import lookups as asking
 from hub.config import reports as reporting
 from hub.config.identities import Own
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.config.trusting import is_authority
-from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, Portal, Source
+from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, PortalSettings, RevocationSource
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
 from hub.partner.policy import parse
@@ -67,7 +67,7 @@ def read(
     content = _toml(path, path.name, mistakes)
     if mistakes:
         raise ConfigurationFault(mistakes)
-    table = Table(content, path.name, mistakes, os.environ if environment is None else environment)
+    table = ConfigTable(content, path.name, mistakes, os.environ if environment is None else environment)
 
     name = table.text("name", "Liên Thông")
     province = table.text("province", like=_PROVINCE, expected='the code of the province, such as "H55"')
@@ -163,7 +163,7 @@ def data_of(path: Path) -> Path:
     """Return the data directory of the hub at *path*, however wrong the rest of its configuration may be."""
     mistakes: list[Mistake] = []
     content = _toml(path, path.name, mistakes)
-    data = Table(content, path.name, mistakes, os.environ).text("data", "data")
+    data = ConfigTable(content, path.name, mistakes, os.environ).text("data", "data")
     if mistakes:
         raise ConfigurationFault(mistakes)
     return path.absolute().parent / data
@@ -181,14 +181,14 @@ def _toml(path: Path, shown: str, mistakes: list[Mistake]) -> Mapping[str, objec
     return {}
 
 
-def _opened(mistakes: list[Mistake], path: Path, shown: str) -> Table | None:
+def _opened(mistakes: list[Mistake], path: Path, shown: str) -> ConfigTable | None:
     """Return the table of the file *path*; None when it cannot be read."""
     before = len(mistakes)
     content = _toml(path, shown, mistakes)
-    return Table(content, shown, mistakes) if len(mistakes) == before else None
+    return ConfigTable(content, shown, mistakes) if len(mistakes) == before else None
 
 
-def _listen(table: Table, port: int, *, limited: bool, metrics: bool = True) -> Listen:
+def _listen(table: ConfigTable, port: int, *, limited: bool, metrics: bool = True) -> Listen:
     host = table.text("host", "127.0.0.1")
     if host == "localhost":
         host = "127.0.0.1"
@@ -205,7 +205,7 @@ def _listen(table: Table, port: int, *, limited: bool, metrics: bool = True) -> 
     return listen
 
 
-def _syslog(table: Table) -> Listen | None:
+def _syslog(table: ConfigTable) -> Listen | None:
     """Return where syslog is taken; None without a port."""
     if not table.given("port"):
         if table.text("host", ""):
@@ -216,7 +216,7 @@ def _syslog(table: Table) -> Listen | None:
 
 
 def _pki(
-    table: Table, home: Path, mistakes: list[Mistake]
+    table: ConfigTable, home: Path, mistakes: list[Mistake]
 ) -> tuple[Own | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
     own = identities.read(table, home)
     authorities, crls = files.trusted(table, home)
@@ -230,12 +230,12 @@ def _pki(
     return own, tuple(authorities), tuple(crls)
 
 
-def _sources(home: Path, mistakes: list[Mistake]) -> tuple[Source, ...]:
+def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...]:
     """Return where CAs are asked what they revoke: each file `trust/NAME.toml`."""
-    found: dict[str, Source] = {}
+    found: dict[str, RevocationSource] = {}
     for path in sorted((home / "trust").glob("*.toml")):
         shown, before = f"trust/{path.name}", len(mistakes)
-        table = Table(_toml(path, shown, mistakes), shown, mistakes)
+        table = ConfigTable(_toml(path, shown, mistakes), shown, mistakes)
         if len(mistakes) > before:
             continue
         named = table.text("issuer")
@@ -252,11 +252,11 @@ def _sources(home: Path, mistakes: list[Mistake]) -> tuple[Source, ...]:
         elif issuers and (twin := found.get(fingerprint(issuers[0]))) is not None:
             table.wrong("issuer", f"{twin.issuer.subject.rfc4514_string()} has another file", "one file a CA")
         elif issuers:
-            found[fingerprint(issuers[0])] = Source(issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls)
+            found[fingerprint(issuers[0])] = RevocationSource(issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls)
     return tuple(found.values())
 
 
-def _database(table: Table, home: Path) -> tuple[str, Path | None]:
+def _database(table: ConfigTable, home: Path) -> tuple[str, Path | None]:
     """Return the URL of the database and the file of its password."""
     text, secret = (
         table.text("url", "sqlite:///data/hub.db", expected=database.EXPECTED),
@@ -266,7 +266,7 @@ def _database(table: Table, home: Path) -> tuple[str, Path | None]:
     url, file = "", home / secret if secret else None
     try:
         url = database.url_of(text, home) if text else ""
-    except database.Unfit as unfit:
+    except database.DatabaseUrlUnfit as unfit:
         table.wrong("url", *unfit.args)
     if file is not None and url.startswith("sqlite"):
         table.wrong("password-file", "SQLite takes no password", "no password-file")
@@ -275,7 +275,7 @@ def _database(table: Table, home: Path) -> tuple[str, Path | None]:
     return url, file
 
 
-def _check_password(table: Table, file: Path) -> None:
+def _check_password(table: ConfigTable, file: Path) -> None:
     try:
         file.read_text("utf-8")
     except (OSError, ValueError) as error:
@@ -284,16 +284,16 @@ def _check_password(table: Table, file: Path) -> None:
         )
 
 
-def _portal(table: Table) -> Portal | None:
+def _portal(table: ConfigTable) -> PortalSettings | None:
     """Return that published reports are shown; None when they are not."""
     publish, url = table.flag("publish", default=False), table.text("url", "")
     if url:
         _check_url(table, "url", url, PLAIN_SCHEMES)
     table.close()
-    return Portal(url.rstrip("/")) if publish else None
+    return PortalSettings(url.rstrip("/")) if publish else None
 
 
-def _feed(table: Table, home: Path) -> Broker | None:
+def _feed(table: ConfigTable, home: Path) -> Broker | None:
     """Return where events are published; None when they are not."""
     text = table.text("url", "", expected=feeds.EXPECTED)
     secret = table.text("password-file", "")
@@ -309,7 +309,7 @@ def _feed(table: Table, home: Path) -> Broker | None:
         return None
     try:
         place = feeds.place_of(text)
-    except feeds.Unfit as unfit:
+    except feeds.BrokerUrlUnfit as unfit:
         table.wrong("url", *unfit.args)
         return None
     if secret:
@@ -360,11 +360,11 @@ def _partners(home: Path, candidates: Mapping[str, str]) -> tuple[dict[str, Part
         else:
             content = _toml(paths[code], shown, mistakes)
         if len(mistakes) == before:
-            partners[code] = _partner(code, Table(content, shown, mistakes), home, mistakes)
+            partners[code] = _partner(code, ConfigTable(content, shown, mistakes), home, mistakes)
     return partners, mistakes
 
 
-def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Partner:
+def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake]) -> Partner:
     receive = table.text("receive", "none", like="|".join(Receive), expected=" or ".join(Receive)) or "none"
     url = table.text("url", "")
     named = [
@@ -417,7 +417,7 @@ def _partner(code: str, table: Table, home: Path, mistakes: list[Mistake]) -> Pa
     return partner
 
 
-def _settings(table: Table, home: Path) -> tuple[dict[str, str], dict[str, str]]:
+def _settings(table: ConfigTable, home: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return what an adapter reads: the texts by name, and what the files hold that `NAME-file` names, without their last line feed."""
     texts, secrets = {}, {}
     for key, value in table.pairs().items():
@@ -442,7 +442,7 @@ def _schemes(transport: str, url: str) -> tuple[str, ...]:
     return (*_SCHEMES[transport], scheme) if own else _SCHEMES[transport]
 
 
-def _check_url(table: Table, key: str, url: str, schemes: Collection[str] = ("https",)) -> None:
+def _check_url(table: ConfigTable, key: str, url: str, schemes: Collection[str] = ("https",)) -> None:
     expected = (
         HTTPS_URL
         if tuple(schemes) == ("https",)

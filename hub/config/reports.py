@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 
 _KEY = r"[a-z][a-z0-9_-]*"
 
@@ -27,7 +27,7 @@ class Reports:
     """The day on which the next month's period begins, and the day from whose month on it holds (None: always); empty: the hub's own."""
 
 
-def read(table: Table, home: Path) -> Reports:
+def read(table: ConfigTable, home: Path) -> Reports:
     """Return what `[reports]` says; paths are relative to *home*."""
     forms, workdays = table.text("forms", ""), table.text("workdays", "")
     chosen = table.table("rule_sets")
@@ -47,7 +47,7 @@ def read(table: Table, home: Path) -> Reports:
     )
 
 
-def _cut_offs(table: Table) -> tuple[tuple[int, date | None], ...]:
+def _cut_offs(table: ConfigTable) -> tuple[tuple[int, date | None], ...]:
     """Return the days; every mistake is noted: exactly one holds from the beginning, and no two from the same month."""
     said = table.tables("cut_offs")
     if said is None:

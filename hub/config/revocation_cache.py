@@ -14,17 +14,17 @@ import attrs
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from hub.config import Config, Source
+from hub.config import Config, RevocationSource
 from hub.config.writing import put
 from hub.security import crl_ocsp
 from hub.security.certificates import Anchors, fingerprint
-from hub.security.crl_ocsp import Answer, RevocationList, Unusable
+from hub.security.crl_ocsp import OcspAnswer, RevocationList, RevocationUnusable
 
 FOLDER = "revocation"
 
 
 @attrs.frozen
-class Question:
+class RevocationQuestion:
     """One thing a CA is asked: its CRL at one place, or by OCSP about one certificate."""
 
     issuer: x509.Certificate
@@ -38,23 +38,23 @@ class Question:
             return f"{hashlib.sha256(self.urls[0].encode()).hexdigest()[:32]}.crl"
         return f"{fingerprint(self.certificate)[:32]}.ocsp"
 
-    def read(self, octets: bytes, now: datetime) -> RevocationList | Answer:
-        """Return the answer in *octets*, which may be overdue.  Raises Unusable."""
+    def read(self, octets: bytes, now: datetime) -> RevocationList | OcspAnswer:
+        """Return the answer in *octets*, which may be overdue.  Raises RevocationUnusable."""
         if self.certificate is None:
             return crl_ocsp.read_crl(octets, self.issuer)
         return crl_ocsp.read_answer(octets, self.certificate, self.issuer, now)
 
 
 @attrs.frozen
-class Heard:
+class RevocationAnswer:
     """An answer, and when it came."""
 
-    question: Question
+    question: RevocationQuestion
     at: datetime
-    said: RevocationList | Answer
+    said: RevocationList | OcspAnswer
 
 
-def questions(config: Config) -> list[Question]:
+def questions(config: Config) -> list[RevocationQuestion]:
     """Return what is to be asked: only of the CAs and at the places that the configuration names."""
     certificates = dict.fromkeys(
         [
@@ -67,27 +67,27 @@ def questions(config: Config) -> list[Question]:
     return [question for source in config.sources for question in _of(source, certificates)]
 
 
-def load(config: Config, now: datetime) -> list[Heard]:
+def load(config: Config, now: datetime) -> list[RevocationAnswer]:
     """Return what is kept of the answers to `questions`; what cannot be used is passed over, as if it was never heard."""
     found = []
     for question in questions(config):
         path = config.data / FOLDER / question.name
         try:
             at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            found.append(Heard(question, at, question.read(path.read_bytes(), now)))
-        except (OSError, Unusable):
+            found.append(RevocationAnswer(question, at, question.read(path.read_bytes(), now)))
+        except (OSError, RevocationUnusable):
             continue
     return found
 
 
-def keep(data: Path, question: Question, octets: bytes, at: datetime) -> None:
+def keep(data: Path, question: RevocationQuestion, octets: bytes, at: datetime) -> None:
     """Keep the answer *octets* that came *at* that time.  Raises OSError."""
     path = data / FOLDER / question.name
     put(path, octets)
     os.utime(path, (at.timestamp(), at.timestamp()))
 
 
-def tell_all(config: Config, heard: Iterable[Heard]) -> None:
+def tell_all(config: Config, heard: Iterable[RevocationAnswer]) -> None:
     """Let every anchor of *config* judge by what was heard: those of partners and those of officials."""
     known = list(heard)
     tell(config.anchors, known)
@@ -95,7 +95,7 @@ def tell_all(config: Config, heard: Iterable[Heard]) -> None:
         tell(config.officials.anchors, known)
 
 
-def tell(anchors: Anchors, heard: Iterable[Heard]) -> None:
+def tell(anchors: Anchors, heard: Iterable[RevocationAnswer]) -> None:
     """Let *anchors* judge by what was heard."""
     lists, answers = [], {}
     for one in heard:
@@ -106,13 +106,13 @@ def tell(anchors: Anchors, heard: Iterable[Heard]) -> None:
     anchors.hear(lists, answers)
 
 
-def _of(source: Source, certificates: Iterable[x509.Certificate]) -> Iterable[Question]:
+def _of(source: RevocationSource, certificates: Iterable[x509.Certificate]) -> Iterable[RevocationQuestion]:
     for url in source.crl_urls:
-        yield Question(source.issuer, (url,))
+        yield RevocationQuestion(source.issuer, (url,))
     if source.ocsp_urls:
         for certificate in certificates:
             if certificate != source.issuer and _issued(source.issuer, certificate):
-                yield Question(source.issuer, source.ocsp_urls, certificate)
+                yield RevocationQuestion(source.issuer, source.ocsp_urls, certificate)
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

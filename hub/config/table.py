@@ -18,7 +18,7 @@ _SIZES = {"KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 
 
 @attrs.define
-class Table:
+class ConfigTable:
     """The keys of one table; *environment* overrides them as `LIENTHONG_TABLE_KEY` where it is given."""
 
     _content: Mapping[str, object]
@@ -107,16 +107,16 @@ class Table:
             self.wrong(key, f"{item!r} stands there twice", "each once")
         return tuple(dict.fromkeys(value))
 
-    def table(self, key: str) -> "Table":
+    def table(self, key: str) -> "ConfigTable":
         """Return the table under *key*; an empty one if it is absent."""
         self._taken.add(key)
         value = self._content.get(key, {})
         if not isinstance(value, Mapping):
             self.wrong(key, f"{value!r} is not a table", f"a table, [{key}]")
             value = {}
-        return Table(value, self._file, self._mistakes, self._environment, (*self._path, key))
+        return ConfigTable(value, self._file, self._mistakes, self._environment, (*self._path, key))
 
-    def tables(self, key: str) -> "list[Table] | None":
+    def tables(self, key: str) -> "list[ConfigTable] | None":
         """Return the tables in the list of *key*, each with its place in it; None without it, and after a mistake."""
         self._taken.add(key)
         value = self._content.get(key)
@@ -126,7 +126,7 @@ class Table:
             self.wrong(key, f"{value!r} does not fit", "a list of tables, [{ … }, { … }]")
             return None
         places = ((item, (*self._path, f"{key}[{number}]")) for number, item in enumerate(value))
-        return [Table(item, self._file, self._mistakes, path=path) for item, path in places]
+        return [ConfigTable(item, self._file, self._mistakes, path=path) for item, path in places]
 
     def pairs(self) -> Mapping[str, object]:
         """Take every key of the table as it is."""

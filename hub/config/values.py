@@ -33,7 +33,7 @@ class Listen:
 
 
 @attrs.frozen(kw_only=True)
-class Source:
+class RevocationSource:
     """Where one CA is asked over the network what it revokes: `trust/NAME.toml`."""
 
     issuer: x509.Certificate
@@ -86,7 +86,7 @@ class Broker:
 
 
 @attrs.frozen
-class Portal:
+class PortalSettings:
     """That published reports may be seen by everybody: `[portal]`."""
 
     url: str  #: of `/public`, as the outside calls it; empty: the admin port's
@@ -107,7 +107,7 @@ class Config:
     tls: Identity  #: what the hub shows in TLS; the same key and certificate unless the key lies in a token
     authorities: tuple[x509.Certificate, ...]  #: the anchors one by one, `trust/` included
     crls: tuple[x509.CertificateRevocationList, ...]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[RevocationSource, ...] = ()
     anchors: Anchors
     database_url: str  #: as the store takes it, without a password
     password_file: Path | None = None  #: holds the database's password
@@ -118,7 +118,7 @@ class Config:
     syslog: Listen | None = None  #: where syslog over TLS is taken; nowhere without a port
     incidents: Incidents = attrs.field(factory=Incidents)
     links: Links | None = None  #: how links are probed; None: they are not
-    portal: Portal | None = None
+    portal: PortalSettings | None = None
     reports: Reports = attrs.field(factory=Reports)
     lookups: Lookups | None = None  #: None: no lookup is answered
     officials: Officials | None = None  #: who may sign reports; None: nobody, and none needs a signature

@@ -16,7 +16,7 @@ LANGUAGE = "__Host-lienthong-lang"
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class ConsoleRequest:
     """One request."""
 
     method: str = "GET"
@@ -48,7 +48,7 @@ class Asked:
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
+class ConsoleResponse:
     """One answer: a page, or a way to another, or the bytes of a message."""
 
     status: int = 200
@@ -63,7 +63,7 @@ class Answer:
     lasting: bool = False  #: it may be kept by the browser
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The request is refused with a page that says, in both languages, what is wrong and what to do."""
 
     def __init__(self, status: int, vi: str, do_vi: str, en: str, do_en: str, retry_after: int | None = None) -> None:
@@ -72,9 +72,9 @@ class Refused(Exception):
         self.retry_after = retry_after
 
 
-def nothing() -> Refused:
+def nothing() -> RequestRefused:
     """There is nothing there, or nothing for this user: the two look the same."""
-    return Refused(
+    return RequestRefused(
         404,
         "Không có trang này",
         "Hãy kiểm tra địa chỉ; hoặc trang thuộc đơn vị mà tài khoản này không được xem.",
@@ -83,9 +83,9 @@ def nothing() -> Refused:
     )
 
 
-def unproven() -> Refused:
+def unproven() -> RequestRefused:
     """The form was not filled in on a page of this session."""
-    return Refused(
+    return RequestRefused(
         403,
         "Biểu mẫu đã cũ hoặc đến từ trang khác",
         "Chưa có gì thay đổi. Hãy mở lại trang, đăng nhập nếu cần, rồi gửi lại.",
@@ -94,9 +94,9 @@ def unproven() -> Refused:
     )
 
 
-def not_yours() -> Refused:
+def not_yours() -> RequestRefused:
     """The role does not allow it."""
-    return Refused(
+    return RequestRefused(
         403,
         "Vai trò của tài khoản này không được nộp số liệu",
         "Chưa có gì thay đổi. Hãy nhờ văn thư của đơn vị, hoặc xin người vận hành cấp vai trò.",
@@ -105,9 +105,9 @@ def not_yours() -> Refused:
     )
 
 
-def not_your_signing() -> Refused:
+def not_your_signing() -> RequestRefused:
     """The role does not allow that either."""
-    return Refused(
+    return RequestRefused(
         403,
         "Vai trò của tài khoản này không được lấy báo cáo đi ký hoặc nộp bản đã ký",
         "Chưa có gì thay đổi. Hãy nhờ văn thư của đơn vị, hoặc xin người vận hành cấp vai trò.",
@@ -116,9 +116,9 @@ def not_your_signing() -> Refused:
     )
 
 
-def busy(retry_after: int = 5) -> Refused:
+def busy(retry_after: int = 5) -> RequestRefused:
     """It cannot be answered now."""
-    return Refused(
+    return RequestRefused(
         503,
         "Trục đang bận hoặc chưa đọc được nhật ký",
         "Hãy tải lại trang sau ít phút.",
@@ -128,9 +128,9 @@ def busy(retry_after: int = 5) -> Refused:
     )
 
 
-def outstanding(left: str, retry_after: int) -> Refused:
+def outstanding(left: str, retry_after: int) -> RequestRefused:
     """Facts that the report would count are still to be written: *left*."""
-    return Refused(
+    return RequestRefused(
         503,
         "Còn kết quả của thông điệp đã nhận đang được ghi",
         f"Hãy tải lại trang sau ít phút ({left}).",
@@ -140,9 +140,9 @@ def outstanding(left: str, retry_after: int) -> Refused:
     )
 
 
-def too_large() -> Refused:
+def too_large() -> RequestRefused:
     """More was sent than any form of the console holds."""
-    return Refused(
+    return RequestRefused(
         413,
         "Nội dung gửi lên quá lớn",
         "Hãy gửi tệp nhỏ hơn.",
@@ -151,9 +151,9 @@ def too_large() -> Refused:
     )
 
 
-def no_method() -> Refused:
+def no_method() -> RequestRefused:
     """A page is read, and a form sent; nothing else."""
-    return Refused(
+    return RequestRefused(
         405,
         "Trang này không nhận cách gọi đó",
         "Hãy mở trang bằng trình duyệt.",
@@ -162,9 +162,9 @@ def no_method() -> Refused:
     )
 
 
-def failed() -> Refused:
+def failed() -> RequestRefused:
     """Ours."""
-    return Refused(
+    return RequestRefused(
         500,
         "Lỗi của trục liên thông",
         "Hãy tải lại trang; nếu vẫn vậy, báo người vận hành kèm thời điểm.",
@@ -173,8 +173,8 @@ def failed() -> Refused:
     )
 
 
-def demand_proof(asked: Asked, word: str | None) -> None:
-    """Refuse a form that did not come from a page of ours, read in the session of *word*.  Raises `Refused`.
+def demand_proof(asked: ConsoleRequest, word: str | None) -> None:
+    """Refuse a form that did not come from a page of ours, read in the session of *word*.  Raises `RequestRefused`.
 
     A browser says where a form was sent from (Origin, RFC 6454; Sec-Fetch-Site); it must be this very host, over TLS.
     """

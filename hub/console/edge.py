@@ -16,8 +16,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from hub.console import asked as given
-from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refused
-from hub.console.pages import Pages
+from hub.console.asked import BEGINNING, LANGUAGE, SESSION, ConsoleRequest, ConsoleResponse, RequestRefused
+from hub.console.pages import ConsolePages
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import mime
@@ -52,7 +52,7 @@ class Console(Resource):
 
     isLeaf = True
 
-    def __init__(self, pages: Pages, journal: Journal) -> None:
+    def __init__(self, pages: ConsolePages, journal: Journal) -> None:
         super().__init__()
         self._pages = pages
         self._journal = journal
@@ -70,14 +70,14 @@ class Console(Resource):
         return NOT_DONE_YET
 
     async def _answer(self, request: Any, tap: "_Tap") -> None:
-        asked, drawer = Asked(), None
+        asked, drawer = ConsoleRequest(), None
         try:
             asked = attrs.evolve(_read(request), wanted=lambda: not tap.closed)
             if request.method == b"POST":
                 octets, drawer = request.take_body()
                 asked = attrs.evolve(asked, **_form(request.getHeader("content-type") or "", octets))
             answer = await self._pages.answer(asked)
-        except Refused as refused:
+        except RequestRefused as refused:
             answer = self._pages.refusal(asked, refused)
         except CancelledError:
             return  # nobody waits for it any more
@@ -148,8 +148,8 @@ class _Tap:
         self.resumeProducing()
 
 
-def _read(request: Any) -> Asked:
-    """Return what the request asks.  Raises `Refused`."""
+def _read(request: Any) -> ConsoleRequest:
+    """Return what the request asks.  Raises `RequestRefused`."""
     head = {name: request.getHeader(name) or "" for name in ("host", "origin", "sec-fetch-site", "accept-language")}
     address = request.getClientAddress()
     method = request.method.decode("latin-1")
@@ -159,7 +159,7 @@ def _read(request: Any) -> Asked:
         value = request.getCookie(each.encode())
         if value is not None:
             cookies[each] = value.decode("latin-1")
-    return Asked(
+    return ConsoleRequest(
         method="GET" if method == "HEAD" else method,
         path=_pieces(path),
         query=_pairs(query),
@@ -218,7 +218,7 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
     return {"form": {name: octets.read().decode("utf-8", "replace") for name, octets in fields.items()}, "file": file}
 
 
-def _write_head(request: Any, answer: Answer) -> None:
+def _write_head(request: Any, answer: ConsoleResponse) -> None:
     request.setResponseCode(answer.status)
     for name, value in HEADERS.items():
         request.setHeader(name, value)

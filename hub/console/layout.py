@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from hub.domain.local_time import HANOI
 from hub.report.counting.counting import Report
-from hub.report.form.form import Kind
+from hub.report.form.form import ColumnKind
 from hub.report.output import svg, words
 from hub.report.output.charts import plots
 
@@ -185,4 +185,4 @@ _TEMPLATES.filters |= {
     "size": size,
     "gloss": gloss,
 }
-_TEMPLATES.globals |= {"path": path, "TIME": Kind.TIME, "style": f"/console/style.css?{_STYLE}"}
+_TEMPLATES.globals |= {"path": path, "TIME": ColumnKind.TIME, "style": f"/console/style.css?{_STYLE}"}

@@ -26,8 +26,18 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from hub.config.reports import Reports
 from hub.console import asked as given
 from hub.console import layout, passwords, reading, sessions, standing, users
-from hub.console.asked import BEGINNING, LANGUAGE, SESSION, Answer, Asked, Refused, cookie, demand_proof, nothing
-from hub.console.sessions import Session
+from hub.console.asked import (
+    BEGINNING,
+    LANGUAGE,
+    SESSION,
+    ConsoleRequest,
+    ConsoleResponse,
+    RequestRefused,
+    cookie,
+    demand_proof,
+    nothing,
+)
+from hub.console.sessions import ConsoleSession
 from hub.console.turns import Turns
 from hub.console.users import Role
 from hub.domain.errors import Rejected, Unready, describe
@@ -76,14 +86,14 @@ _YEAR = 365 * 24 * 3600
 class Visit:
     """One request of somebody who is signed in."""
 
-    asked: Asked
-    session: Session
+    asked: ConsoleRequest
+    session: ConsoleSession
     word: str  #: of the session, as the browser holds it
     now: datetime
 
 
 @attrs.define(eq=False)
-class Pages:
+class ConsolePages:
     """Answers requests."""
 
     _journal: Journal
@@ -106,11 +116,11 @@ class Pages:
     #: up both nodes' writers.
     _turns: Turns = attrs.field(default=attrs.Factory(lambda self: Turns(self._now), takes_self=True), init=False)
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ConsoleRequest) -> ConsoleResponse:
         """Return the answer to *asked*; what is refused is a page too."""
         try:
             answer = await self._answer(asked)
-        except Refused as refused:
+        except RequestRefused as refused:
             return self.refusal(asked, refused)
         except Unready as unready:
             log.warning("console-unready", problem=unready.problem.code, detail=unready.problem.detail)
@@ -122,13 +132,13 @@ class Pages:
             return attrs.evolve(answer, cookies=(*answer.cookies, cookie(LANGUAGE, said, _YEAR)))
         return answer
 
-    def refusal(self, asked: Asked, refused: Refused) -> Answer:
+    def refusal(self, asked: ConsoleRequest, refused: RequestRefused) -> ConsoleResponse:
         """Return the page that says why not."""
         said = {name: getattr(refused, name) for name in ("status", "vi", "en", "do_vi", "do_en")}
         content = layout.page("error", self._around(asked) | said)
-        return Answer(status=refused.status, content=content, retry_after=refused.retry_after)
+        return ConsoleResponse(status=refused.status, content=content, retry_after=refused.retry_after)
 
-    async def _answer(self, asked: Asked) -> Answer:
+    async def _answer(self, asked: ConsoleRequest) -> ConsoleResponse:
         if asked.method not in {"GET", "POST"}:
             raise given.no_method()
         if asked.path[:1] == ("console",):
@@ -145,7 +155,7 @@ class Pages:
             return await self._do(visit)
         return await self._show(visit)
 
-    async def _do(self, visit: Visit) -> Answer:
+    async def _do(self, visit: Visit) -> ConsoleResponse:
         """Do what a form asks."""
         match visit.asked.path:
             case ("sign-out",):
@@ -160,13 +170,13 @@ class Pages:
                 return await self._take_signed(visit, form, unit, period)
         raise nothing()
 
-    async def _show(self, visit: Visit) -> Answer:
+    async def _show(self, visit: Visit) -> ConsoleResponse:
         """Show a page."""
         match visit.asked.path:
             case ():
                 return await self._home(visit)
             case ("sign-in",):
-                return Answer(status=303, location="/")
+                return ConsoleResponse(status=303, location="/")
             case ("account",):
                 return await self._account(visit)
             case ("readiness",):
@@ -191,7 +201,7 @@ class Pages:
 
     # --- who it is --------------------------------------------------------------------------------------------------
 
-    async def _visit(self, asked: Asked) -> Visit | None:
+    async def _visit(self, asked: ConsoleRequest) -> Visit | None:
         word = asked.cookies.get(SESSION, "")
         if not _WORD.fullmatch(word):
             return None
@@ -204,7 +214,7 @@ class Pages:
             await self._journal.admit(CONSOLE, sessions.touch, name, now)
         return Visit(asked, session, word, now)
 
-    async def _ask_to_sign_in(self, asked: Asked, wrong: str = "", status: int = 401) -> Answer:
+    async def _ask_to_sign_in(self, asked: ConsoleRequest, wrong: str = "", status: int = 401) -> ConsoleResponse:
         nobody = not await self._journal.read(users.some)
         kept = asked.cookies.get(BEGINNING, "")
         word = kept if _WORD.fullmatch(kept) else self._word()
@@ -214,9 +224,9 @@ class Pages:
         content = layout.page("signin", self._around(asked, word) | said)
         if asked.path in {(), ("sign-in",)} and not wrong:
             status = 200  # nothing was withheld: it is the page that was asked for
-        return Answer(status=status, content=content, cookies=(cookie(BEGINNING, word),))
+        return ConsoleResponse(status=status, content=content, cookies=(cookie(BEGINNING, word),))
 
-    async def _sign_in(self, asked: Asked) -> Answer:
+    async def _sign_in(self, asked: ConsoleRequest) -> ConsoleResponse:
         begun = asked.cookies.get(BEGINNING, "")
         demand_proof(asked, begun if _WORD.fullmatch(begun) else None)
         english = asked.language == "en"
@@ -227,7 +237,7 @@ class Pages:
         password = asked.form.get("password", "")[: passwords.LONGEST + 1]
         word = self._word()
 
-        async def enter(kept: str) -> Session | None:
+        async def enter(kept: str) -> ConsoleSession | None:
             named = sessions.name_of(word)
             return await self._journal.write(sessions.enter, name, kept, named, asked.address, self._now())
 
@@ -245,35 +255,35 @@ class Pages:
             wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."
             return await self._ask_to_sign_in(asked, wrong)
         given_up = cookie(BEGINNING, "", 0)
-        return Answer(
+        return ConsoleResponse(
             status=303,
             location=given.own_place(asked.form.get("next", "")),
             cookies=(cookie(SESSION, word), given_up),  # another word than before: nobody can have planted it
         )
 
-    async def _readiness(self, visit: Visit) -> Answer:
+    async def _readiness(self, visit: Visit) -> ConsoleResponse:
         if visit.session.user.role is not Role.OPERATOR:
             raise nothing()
         return self._page("readiness", visit, {"checks": await self._checks()})
 
-    async def _sign_out(self, visit: Visit) -> Answer:
+    async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"
         await self._journal.write(sessions.leave, visit.session, visit.now, everywhere=everywhere)
-        return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
+        return ConsoleResponse(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
 
-    async def _account(self, visit: Visit, wrong: str = "") -> Answer:
+    async def _account(self, visit: Visit, wrong: str = "") -> ConsoleResponse:
         name = visit.session.user.name
         open_now = await self._journal.read(sessions.every, visit.now, name)
         said = {"sessions": open_now, "own": visit.session.sha256, "wrong": wrong}
         content = layout.page("account", self._around(visit.asked, visit.word, visit) | said)
-        return Answer(status=400 if wrong else 200, content=content)
+        return ConsoleResponse(status=400 if wrong else 200, content=content)
 
-    async def _change_password(self, visit: Visit) -> Answer:
+    async def _change_password(self, visit: Visit) -> ConsoleResponse:
         form, name, english = visit.asked.form, visit.session.user.name, visit.asked.language == "en"
         old, new = form.get("old", ""), form.get("new", "")
         try:
             passwords.check(new, name)
-        except passwords.Unfit as unfit:
+        except passwords.PasswordUnfit as unfit:
             return await self._account(visit, unfit.en if english else unfit.vi)
         if new != form.get("again"):
             return await self._account(
@@ -294,7 +304,7 @@ class Pages:
             )
         if changed == (False,):
             raise given.unproven()
-        return Answer(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
+        return ConsoleResponse(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
 
     async def _try(
         self, name: str, password: str, address: str, then: Callable[[str], Awaitable[T | None]]
@@ -339,7 +349,7 @@ class Pages:
 
     # --- what there is ----------------------------------------------------------------------------------------------
 
-    async def _home(self, visit: Visit) -> Answer:
+    async def _home(self, visit: Visit) -> ConsoleResponse:
         asked, user = visit.asked, visit.session.user
         query = asked.query.get("q", "")[:200]
         found = await _queue(self._looking, lambda: self._journal.read(reading.find_units, user, query))
@@ -361,7 +371,7 @@ class Pages:
         }
         return self._page("home", visit, said)
 
-    async def _report(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+    async def _report(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         text, dot, kind = period.rpartition(".")
         if dot:
             return await self._file(visit, form, unit, text, kind)
@@ -371,7 +381,7 @@ class Pages:
         counted, stands = await self._counted(visit, form, standing.count, *words, charted=charted)
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: one report has one address
-            return Answer(status=303, location=layout.path("reports", form, found.members[0], period))
+            return ConsoleResponse(status=303, location=layout.path("reports", form, found.members[0], period))
 
         def make() -> bytes:
             report = counted.report
@@ -393,9 +403,9 @@ class Pages:
             }
             return layout.page("report", self._around(visit.asked, visit.word, visit) | said)
 
-        return Answer(content=await self._work(CONSOLE, len(found.members) * _ROW, make))
+        return ConsoleResponse(content=await self._work(CONSOLE, len(found.members) * _ROW, make))
 
-    async def _file(self, visit: Visit, form: str, unit: str, period: str, kind: str) -> Answer:
+    async def _file(self, visit: Visit, form: str, unit: str, period: str, kind: str) -> ConsoleResponse:
         if kind not in reading.KINDS:
             raise nothing()
         words = (visit.session.user, await self._book(), form, unit, period, visit.now)
@@ -407,11 +417,11 @@ class Pages:
                 CONSOLE, THRESHOLD, sealed.seal, content.report, content.names, content.lines, identity
             )
         name = f"{made.asked.form.id}_{made.asked.members[0]}_{made.asked.period.text}.{kind}"
-        return Answer(content=content, content_type=reading.KINDS[kind], filename=name)
+        return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
 
-    async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> Answer:
+    async def _behind(self, visit: Visit, form: str, unit: str, period: str, column: str) -> ConsoleResponse:
         query, user = visit.asked.query, visit.session.user
-        after = reading.Cursor.parse(query["after"]) if "after" in query else None
+        after = reading.FactCursor.parse(query["after"]) if "after" in query else None
         row, address = query.get("unit"), (form, unit, period, column)
         behind = await self._counted(
             visit, form, reading.behind, user, await self._book(), address, row, after, visit.now
@@ -439,7 +449,9 @@ class Pages:
         }
         return self._page("facts", visit, said)
 
-    async def _declared(self, visit: Visit, form: str, unit: str, period: str, wrong: Sequence[str] = ()) -> Answer:
+    async def _declared(
+        self, visit: Visit, form: str, unit: str, period: str, wrong: Sequence[str] = ()
+    ) -> ConsoleResponse:
         text, dot, kind = period.rpartition(".")
         user = visit.session.user
         if dot:
@@ -448,12 +460,12 @@ class Pages:
             asked = await self._counted(visit, form, reading.asked, user, await self._book(), form, unit, text)
             made = await self._alone(self._heavy, reading.template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
-            return Answer(content=made, content_type=reading.KINDS["xlsx"], filename=name)
+            return ConsoleResponse(content=made, content_type=reading.KINDS["xlsx"], filename=name)
         asked, compared = await self._counted(
             visit, form, reading.compare, user, await self._book(), form, unit, period, visit.now
         )
         if asked.members[0] != unit:
-            return Answer(status=303, location=layout.path("declarations", form, asked.members[0], period))
+            return ConsoleResponse(status=303, location=layout.path("declarations", form, asked.members[0], period))
         said = {
             "asked": asked,
             "form": asked.form,
@@ -468,7 +480,7 @@ class Pages:
         page = await self._work(CONSOLE, len(asked.members) * _ROW, self._page, "declared", visit, said)
         return attrs.evolve(page, status=422) if wrong else page
 
-    async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+    async def _declare(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         user, file, english = visit.session.user, visit.asked.file, visit.asked.language == "en"
         if user.role not in DECLARING:
             raise given.not_yours()
@@ -487,17 +499,17 @@ class Pages:
         )
         if taken.problems:
             return await self._declared(visit, form, unit, period, [describe(each) for each in taken.problems])
-        return Answer(status=303, location=layout.path("declarations", form, asked.members[0], period))
+        return ConsoleResponse(status=303, location=layout.path("declarations", form, asked.members[0], period))
 
     async def _signing(
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
-    ) -> Answer:
+    ) -> ConsoleResponse:
         """Show where the report stands, and what a clerk may do with it; or why it was not done."""
         user = visit.session.user
         found = await self._counted(visit, form, standing.look, user, await self._book(), form, unit, period, visit.now)
         asked = found.asked
         if asked.members[0] != unit and not problems:
-            return Answer(status=303, location=layout.path("signing", form, asked.members[0], period))
+            return ConsoleResponse(status=303, location=layout.path("signing", form, asked.members[0], period))
         said = {
             "standing": found,
             "form": asked.form,
@@ -511,7 +523,7 @@ class Pages:
         page = self._page("signing", visit, said)
         return attrs.evolve(page, status=422) if problems else page
 
-    async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+    async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         """Give the octets that are to be signed, the same each time; another revision where a reason is given."""
         user, said = visit.session.user, visit.asked.form.get("reason")
         reason = None if said is None else still(" ".join(said.split()))[:_REASON]
@@ -538,14 +550,14 @@ class Pages:
         except submission.Unclosed as unclosed:
             return await self._signing(visit, form, unit, period, [Problem("period-not-closed", str(unclosed))])
         sha256, report = kept.message.sha256, kept.said.report
-        return Answer(
+        return ConsoleResponse(
             stored=sha256,
             size=await self._journal.read(blobs.size, sha256),
             content_type=reading.KINDS["xml"],
             filename=f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}.xml",
         )
 
-    async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> Answer:
+    async def _take_signed(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         """Take what an official has signed; of what is refused the SHA-256 and the reasons are kept."""
         user, file = visit.session.user, visit.asked.file
         if user.role not in DECLARING:
@@ -565,9 +577,9 @@ class Pages:
             sha256 = hashlib.sha256(uploaded).hexdigest()
             await self._journal.admit(CONSOLE, submission.turn_away, kept, rejected, sha256, by=by, now=now)
             return await self._signing(visit, form, unit, period, rejected.problems)
-        return Answer(status=303, location=layout.path("signing", form, kept.said.report.total.unit, period))
+        return ConsoleResponse(status=303, location=layout.path("signing", form, kept.said.report.total.unit, period))
 
-    async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> Answer:
+    async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
         user = visit.session.user
         opened, names = await _queue(self._looking, lambda: self._journal.read(reading.opened, user, identity))
         match rest:
@@ -576,14 +588,14 @@ class Pages:
             case ("content",) if opened.kept:
                 sha256 = opened.message.sha256
                 size = await self._journal.read(blobs.size, sha256)
-                return Answer(
+                return ConsoleResponse(
                     stored=sha256, size=size, content_type="application/octet-stream", filename=f"{identity}.xml"
                 )
             case ("receipt",) if opened.receipt:
                 receipt = await self._journal.read(search.receipt, identity)
                 assert receipt is not None
                 name = f"{identity}-receipt.xml"
-                return Answer(content=receipt, content_type="application/octet-stream", filename=name)
+                return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
         raise nothing()
 
     async def _book(self) -> Book:
@@ -602,10 +614,10 @@ class Pages:
         reader = Reader(_USER + visit.session.user.name, visit.asked.wanted)
         return await self._journal.read_report(reader, step, *words, **named)
 
-    def _page(self, template: str, visit: Visit, said: dict[str, object]) -> Answer:
-        return Answer(content=layout.page(template, self._around(visit.asked, visit.word, visit) | said))
+    def _page(self, template: str, visit: Visit, said: dict[str, object]) -> ConsoleResponse:
+        return ConsoleResponse(content=layout.page(template, self._around(visit.asked, visit.word, visit) | said))
 
-    def _around(self, asked: Asked, word: str | None = None, visit: Visit | None = None) -> dict[str, object]:
+    def _around(self, asked: ConsoleRequest, word: str | None = None, visit: Visit | None = None) -> dict[str, object]:
         """Return what every page is told."""
         return {
             "language": asked.language,
@@ -616,19 +628,19 @@ class Pages:
         }
 
 
-def _chosen(asked: Asked) -> Answer:
+def _chosen(asked: ConsoleRequest) -> ConsoleResponse:
     words = [asked.query.get(name, "") for name in ("form", "unit", "period")]
     if not all(words):
         raise nothing()
-    return Answer(status=303, location=layout.path("reports", *words))
+    return ConsoleResponse(status=303, location=layout.path("reports", *words))
 
 
-def _beside(asked: Asked) -> Answer:
+def _beside(asked: ConsoleRequest) -> ConsoleResponse:
     """Return the style sheet or the icon."""
     if asked.method != "GET" or len(asked.path) != 2 or asked.path[1] not in layout.BESIDE:
         raise nothing()
     name = asked.path[1]
-    return Answer(content=layout.beside(name), content_type=layout.BESIDE[name], lasting=True)
+    return ConsoleResponse(content=layout.beside(name), content_type=layout.BESIDE[name], lasting=True)
 
 
 async def _queue(turn: DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:

@@ -16,7 +16,7 @@ _MEMORY = 256 << 20
 _SALT = 16
 
 
-class Unfit(ValueError):
+class PasswordUnfit(ValueError):
     """The password will not do; the sentences say why, in Vietnamese and in English."""
 
     def __init__(self, vi: str, en: str) -> None:
@@ -37,15 +37,15 @@ USUAL = Cost()
 
 
 def check(password: str, name: str) -> None:
-    """Raise `Unfit` for a *password* that is too short, too long, or the user's own *name*."""
+    """Raise `PasswordUnfit` for a *password* that is too short, too long, or the user's own *name*."""
     if len(password) < SHORTEST:
-        raise Unfit(f"Mật khẩu cần ít nhất {SHORTEST} ký tự", f"A password has at least {SHORTEST} characters")
+        raise PasswordUnfit(f"Mật khẩu cần ít nhất {SHORTEST} ký tự", f"A password has at least {SHORTEST} characters")
     if len(password) > LONGEST:
-        raise Unfit(f"Mật khẩu có nhiều nhất {LONGEST} ký tự", f"A password has at most {LONGEST} characters")
+        raise PasswordUnfit(f"Mật khẩu có nhiều nhất {LONGEST} ký tự", f"A password has at most {LONGEST} characters")
     if len(set(password)) < 5:
-        raise Unfit("Mật khẩu lặp lại quá ít ký tự", "The password repeats too few characters")
+        raise PasswordUnfit("Mật khẩu lặp lại quá ít ký tự", "The password repeats too few characters")
     if password.casefold() in {name.casefold(), name.casefold() * 2}:
-        raise Unfit("Mật khẩu không được là tên người dùng", "The password must not be the user's name")
+        raise PasswordUnfit("Mật khẩu không được là tên người dùng", "The password must not be the user's name")
 
 
 def hashed(password: str, salt: bytes, cost: Cost = USUAL) -> str:

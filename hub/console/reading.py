@@ -22,11 +22,11 @@ from hub.domain.translations import folded
 from hub.journal import search, unit_registry
 from hub.report.counting import listing
 from hub.report.counting.counting import Report, Row
-from hub.report.counting.evidence import Line, Listed
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.counting.family import family
 from hub.report.counting.listing import Place
 from hub.report.form.book import Book
-from hub.report.form.form import Column, Form, Kind
+from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.form.period import Period, PeriodUnreadable, containing, parse
 from hub.report.output import formats
 from hub.report.signed.declaration_workbook import as_template
@@ -35,7 +35,7 @@ from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, submission, unit_report
 from hub.workload.declarations import Compared
-from hub.workload.unit_report import Asked, Difference
+from hub.workload.unit_report import Difference, ReportSources
 
 #: Facts on one page.
 PAGE = 100
@@ -72,7 +72,7 @@ class Units:
 
 
 @attrs.frozen
-class Cursor:
+class FactCursor:
     """A fact's place in the list behind a number."""
 
     at: datetime
@@ -82,7 +82,7 @@ class Cursor:
     key: str
 
     @classmethod
-    def of(cls, fact: Fact) -> "Cursor":
+    def of(cls, fact: Fact) -> "FactCursor":
         key = "" if fact.service in sight.PRIVATE else fact.key  # an address tells it; and there a message has one fact
         return cls(fact.at, fact.message, fact.unit, fact.milestone, key)
 
@@ -97,7 +97,7 @@ class Cursor:
         return base64.urlsafe_b64encode(json.dumps(said, ensure_ascii=False).encode()).decode().rstrip("=")
 
     @classmethod
-    def parse(cls, text: str) -> "Cursor":
+    def parse(cls, text: str) -> "FactCursor":
         """Read it back.  Raises `Refused` when it is none."""
         try:
             at, *rest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -110,15 +110,15 @@ class Cursor:
 
 
 @attrs.frozen
-class Behind:
+class FactsPage:
     """One page of the facts behind a number."""
 
-    asked: Asked
+    asked: ReportSources
     value: Decimal | int | datetime | None  #: the number, or the time
     count: int  #: of all its facts
     facts: Sequence[Fact]  #: of this page
-    more: Cursor | None  #: where the next page begins: after this one
-    messages: Mapping[str, sight.Named]
+    more: FactCursor | None  #: where the next page begins: after this one
+    messages: Mapping[str, sight.MessageName]
     differences: Sequence[Difference] = ()  #: units whose facts are not those that were closed
 
 
@@ -158,10 +158,10 @@ def find_units(tx: Transaction, user: User, typed: str) -> Units:
 
 
 @attrs.frozen
-class Counted:
+class CountedPage:
     """A report."""
 
-    asked: Asked
+    asked: ReportSources
     report: Report
     others: Sequence[Report] | None = None  #: of other periods, where charts show them
 
@@ -170,11 +170,11 @@ class Counted:
 class File:
     """A report as a file; its name has none of the words that follow."""
 
-    asked: Asked
-    content: bytes | submission.Counted  #: what is to be sealed yet, which the hub's own key does
+    asked: ReportSources
+    content: bytes | submission.CountedReport  #: what is to be sealed yet, which the hub's own key does
 
 
-def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> Asked:
+def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
     """Return what the report is counted from.  Raises `Refused` when there is none, or none for *user*."""
     try:
         span = parse(period, closing.keeping(tx, book).cuts)
@@ -191,18 +191,18 @@ def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: s
     return asked
 
 
-def asked(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> Asked:
+def asked(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
     """Return what the report is, without what it is counted from.  Raises `Refused`."""
     return ask(tx, user, book, form, unit, period).bare
 
 
 def count(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
-) -> Counted:
+) -> CountedPage:
     """Return the report, *charted* with those of other periods.  Raises `Refused`."""
     asked = ask(tx, user, book, form, unit, period)
     report = asked.count(now)
-    return Counted(asked.bare, report, unit_report.beside(tx, report, now, book) if charted else None)
+    return CountedPage(asked.bare, report, unit_report.beside(tx, report, now, book) if charted else None)
 
 
 def file(
@@ -226,13 +226,17 @@ def file(
     with asked.gathered(now) as gathered:
         report, listing = gathered.report, gathered.listing
         if kind == "xml":
-            return File(asked.bare, submission.Counted(report=report, names=dict(asked.names), lines=listing.summary))
+            return File(
+                asked.bare, submission.CountedReport(report=report, names=dict(asked.names), lines=listing.summary)
+            )
         hidden = kind == "xlsx" and report.form.service in sight.PRIVATE and user.role is not Role.OPERATOR
         lines = listing.sha256 if hidden else search.NamedLines(tx, listing)
         return File(asked.bare, _written(kind, asked, report, lines, language))
 
 
-def _written(kind: str, asked: Asked, report: Report, lines: Sequence[Line] | Listed | str, language: str) -> bytes:
+def _written(
+    kind: str, asked: ReportSources, report: Report, lines: Sequence[EvidenceLine] | EvidenceLines | str, language: str
+) -> bytes:
     return formats.write(kind, report, asked.names, lines, language, None, receiver=asked.receiver)
 
 
@@ -242,9 +246,9 @@ def behind(
     book: Book,
     address: tuple[str, str, str, str],
     row: str | None,
-    after: Cursor | None,
+    after: FactCursor | None,
     now: datetime,
-) -> Behind:
+) -> FactsPage:
     """Return a page of the facts behind a number: of the form, unit, period and column of *address*, of its *row* alone or of all.
 
     Raises `Refused`.
@@ -261,11 +265,11 @@ def behind(
         page = list(islice(found.facts(None if after is None else after.place), PAGE + 1))
         count, report = len(found), found.gathered.report
         wrong = [each for each in found.gathered.differences if row in {None, each.unit}] if asked.complete else []
-    more = Cursor.of(page[PAGE - 1]) if len(page) > PAGE else None
+    more = FactCursor.of(page[PAGE - 1]) if len(page) > PAGE else None
     cells = report.total if row is None else next(each for each in report.rows if each.unit == row)
     messages = sight.names(tx, user, {fact.message for fact in page[:PAGE]})
     value = shown(cells, asked.form.column(column))
-    return Behind(asked.bare, value, count, page[:PAGE], more, messages, wrong)
+    return FactsPage(asked.bare, value, count, page[:PAGE], more, messages, wrong)
 
 
 def compare(
@@ -276,7 +280,7 @@ def compare(
     unit: str,
     period: str,
     now: datetime,
-) -> tuple[Asked, Compared | None]:
+) -> tuple[ReportSources, Compared | None]:
     """Return what the unit declared last beside the count; None when it declared nothing.  Raises `Refused`."""
     asked = ask(tx, user, book, form, unit, period)
     try:
@@ -291,19 +295,19 @@ def headings(form: Form, language: str) -> dict[str, str]:
     return {key: heading.say(language) for key, heading in said.items()}
 
 
-def template(asked: Asked, language: str) -> bytes:
+def template(asked: ReportSources, language: str) -> bytes:
     """Return the workbook to declare in."""
     return as_template(asked.form, asked.period, asked.members, asked.names, language)
 
 
-def filled(content: bytes, asked: Asked) -> Declaration:
+def filled(content: bytes, asked: ReportSources) -> Declaration:
     """Return what a filled workbook declares.  Raises `Misfilled`."""
     return read_template(content, asked.form, asked.period, asked.members)
 
 
 def shown(cells: Row, column: Column) -> Decimal | int | datetime | None:
     """Return what a cell holds."""
-    return cells.times[column.key] if column.kind is Kind.TIME else cells.numbers[column.key]
+    return cells.times[column.key] if column.kind is ColumnKind.TIME else cells.numbers[column.key]
 
 
 def names(tx: Transaction) -> dict[str, str]:
@@ -311,7 +315,7 @@ def names(tx: Transaction) -> dict[str, str]:
     return {unit.code: unit.name for unit in unit_registry.units(tx)}
 
 
-def opened(tx: Transaction, user: User, identity: str) -> tuple[sight.Opened, dict[str, str]]:
+def opened(tx: Transaction, user: User, identity: str) -> tuple[sight.ShownMessage, dict[str, str]]:
     """Return a message and the names of units.  Raises `Refused`."""
     found = sight.message(tx, user, identity)
     if found is None:

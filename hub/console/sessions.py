@@ -49,7 +49,7 @@ class Count:
 
 
 @attrs.frozen
-class Session:
+class ConsoleSession:
     """Somebody who is signed in."""
 
     sha256: str
@@ -61,7 +61,7 @@ class Session:
 
 
 @attrs.frozen
-class Leave:
+class SignInPermit:
     """Whether a password may be compared now."""
 
     again: datetime | None  #: not before then
@@ -107,7 +107,7 @@ def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
     return tx.scalar(query) is not None
 
 
-def ask(tx: Transaction, name: str, address: str, now: datetime) -> Leave:
+def ask(tx: Transaction, name: str, address: str, now: datetime) -> SignInPermit:
     """Say whether *name* may try a password now from *address*; if so, it is counted as failed until `enter` says otherwise."""
     tries = counts(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
@@ -118,14 +118,14 @@ def ask(tx: Transaction, name: str, address: str, now: datetime) -> Leave:
     holding = tries[:2] if known in held else tries
     waits = [held[each.name].next_at for each in holding if each.name in held and held[each.name].next_at > now]
     if waits:
-        return Leave(max(waits))
+        return SignInPermit(max(waits))
     for each in holding:
         failures = held[each.name].failures + 1 if each.name in held else 1
         _count(tx, each, failures, now)
-    return Leave(None, users.password(tx, name))
+    return SignInPermit(None, users.password(tx, name))
 
 
-def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, now: datetime) -> Session | None:
+def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, now: datetime) -> ConsoleSession | None:
     """Begin a session of *name*, whose password was right when its hash was *password*.  None when it was changed meanwhile."""
     user = users.find(tx, name)
     if user is None or users.password(tx, name, to_move=True) != password:
@@ -139,7 +139,7 @@ def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, 
         _count(tx, place, failures - 1, now)
     forget(tx, now)
     _keep(tx, _known(name, address), {"failures": 0, "next_at": now, "until": now + REMEMBERED})
-    session = Session(sha256, user, address, now, now, now + LONGEST)
+    session = ConsoleSession(sha256, user, address, now, now, now + LONGEST)
     kept = {"sha256": sha256, "name": name, "address": address, "begun_at": now, "seen_at": now, "until": now + LONGEST}
     tx.execute(sa.insert(console_session), kept)
     events.append(tx, Event("user-signed-in", now, None, None, {"user": name, "address": address}))
@@ -165,7 +165,7 @@ def fail(tx: Transaction, name: str, address: str, now: datetime) -> None:
     events.append(tx, Event("user-sign-in-failed", now, None, None, said))
 
 
-def find(tx: Transaction, sha256: str, now: datetime) -> Session | None:
+def find(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession | None:
     """Return the session, if it is not over."""
     row = tx.execute(sa.select(console_session).where(console_session.c.sha256 == sha256)).mappings().first()
     if row is None or row["until"] <= now or row["seen_at"] + IDLE <= now:
@@ -174,7 +174,7 @@ def find(tx: Transaction, sha256: str, now: datetime) -> Session | None:
     return None if user is None else _read(row, user)
 
 
-def is_stale(session: Session, now: datetime) -> bool:
+def is_stale(session: ConsoleSession, now: datetime) -> bool:
     """Tell whether it should be written down that the session is still used."""
     return now - session.seen_at >= _TO_THE_MINUTE
 
@@ -184,7 +184,7 @@ def touch(tx: Transaction, sha256: str, now: datetime) -> None:
     tx.execute(sa.update(console_session).where(console_session.c.sha256 == sha256).values(seen_at=now))
 
 
-def leave(tx: Transaction, session: Session, now: datetime, *, everywhere: bool = False) -> int:
+def leave(tx: Transaction, session: ConsoleSession, now: datetime, *, everywhere: bool = False) -> int:
     """End the session, or *everywhere* each of its user's.  Returns how many."""
     own = console_session.c.name == session.user.name
     which = own if everywhere else sa.and_(own, console_session.c.sha256 == session.sha256)
@@ -201,7 +201,7 @@ def end(tx: Transaction, name: str, *, by: str, now: datetime) -> int:
     return ended
 
 
-def every(tx: Transaction, now: datetime, name: str | None = None) -> Sequence[Session]:
+def every(tx: Transaction, now: datetime, name: str | None = None) -> Sequence[ConsoleSession]:
     """Return the sessions that are not over, of all or of the user *name*, the latest first."""
     query = sa.select(console_session).where(console_session.c.until > now, console_session.c.seen_at > now - IDLE)
     if name is not None:
@@ -236,5 +236,5 @@ def _hashed(*words: str) -> str:
     return hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read(row: sa.RowMapping, user: User) -> Session:
-    return Session(row["sha256"], user, row["address"], row["begun_at"], row["seen_at"], row["until"])
+def _read(row: sa.RowMapping, user: User) -> ConsoleSession:
+    return ConsoleSession(row["sha256"], user, row["address"], row["begun_at"], row["seen_at"], row["until"])

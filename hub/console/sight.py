@@ -43,7 +43,7 @@ class Attempt:
 
 
 @attrs.frozen(kw_only=True)
-class Opened:
+class ShownMessage:
     """A message as it is shown."""
 
     message: Message
@@ -63,7 +63,7 @@ class Opened:
         return next((event for event in self.happened if event["event"] == "packet-signature"), None)
 
 
-def message(tx: Transaction, user: User, identity: str) -> Opened | None:
+def message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
     """Return the message *identity*, the hub's id; None when there is none, or none for *user*."""
     try:
         found = search.message(tx, identity)
@@ -79,7 +79,7 @@ def message(tx: Transaction, user: User, identity: str) -> Opened | None:
     if private:
         happened = [{key: event[key] for key in _BARE} for event in happened]
         found = attrs.evolve(found, subject=None)
-    return Opened(
+    return ShownMessage(
         message=found,
         private=private,
         kept=not private and blobs.size(tx, found.sha256) is not None,
@@ -94,7 +94,7 @@ def message(tx: Transaction, user: User, identity: str) -> Opened | None:
 
 
 @attrs.frozen
-class Named:
+class MessageName:
     """How a message is told from others in a list."""
 
     message_id: str | None
@@ -102,13 +102,13 @@ class Named:
     subject: str | None
 
 
-def names(tx: Transaction, user: User, ids: Collection[str]) -> dict[str, Named]:
+def names(tx: Transaction, user: User, ids: Collection[str]) -> dict[str, MessageName]:
     """Return how the messages with these hub ids are called; their facts are open to *user*, so they are."""
     columns = (table.c.id, table.c.service, table.c.message_id, table.c.code, table.c.subject)
     found = {}
     for row in tx.execute(sa.select(*columns).where(table.c.id.in_(list(ids)))):
         private = row.service in PRIVATE and user.role is not Role.OPERATOR
-        found[row.id] = Named(row.message_id, row.code, None if private else row.subject)
+        found[row.id] = MessageName(row.message_id, row.code, None if private else row.subject)
     return found
 
 

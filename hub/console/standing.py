@@ -18,18 +18,18 @@ from hub.report.form.book import Book
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission
 from hub.workload.revisions import Revision
-from hub.workload.submission import Kept
-from hub.workload.unit_report import Asked
+from hub.workload.submission import KeptRevision
+from hub.workload.unit_report import ReportSources
 
 #: Before there is a revision: the period runs, or a month of it is not closed yet, or it may be given out.
 RUNNING, MONTH_OPEN, READY = "running", "month-open", "ready"
 
 
 @attrs.frozen(kw_only=True)
-class Standing:
+class ReportStanding:
     """Where a report stands."""
 
-    asked: Asked
+    asked: ReportSources
     revisions: Sequence[Revision]  #: the newest first
     step: str  #: `RUNNING`, `MONTH_OPEN`, `READY`, or the `ReportState` of the newest revision: it says what comes next
     month: str = ""  #: the first that is still to be closed
@@ -42,26 +42,26 @@ class Standing:
         return self.revisions[0] if self.revisions else None
 
 
-def of(tx: Transaction, asked: Asked, now: datetime) -> Standing:
+def of(tx: Transaction, asked: ReportSources, now: datetime) -> ReportStanding:
     """Return where the report stands, without looking whether its numbers would be others now."""
     unit, form, period = asked.members[0], asked.form, asked.period
     found = revisions.every(tx, unit, form.id, period.text)[::-1]
     if found:
-        return Standing(asked=asked, revisions=found, step=found[0].state)
+        return ReportStanding(asked=asked, revisions=found, step=found[0].state)
     month = submission.open_month(tx, form, period)
     step = RUNNING if period.end > now else MONTH_OPEN if month else READY
-    return Standing(asked=asked, revisions=(), step=step, month=month)
+    return ReportStanding(asked=asked, revisions=(), step=step, month=month)
 
 
 def count(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
-) -> tuple[reading.Counted, Standing]:
+) -> tuple[reading.CountedPage, ReportStanding]:
     """Return the report as its page shows it, and where it stands.  Raises `Refused`."""
     counted = reading.count(tx, user, book, form, unit, period, now, charted=charted)
     return counted, of(tx, counted.asked, now)
 
 
-def look(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime) -> Standing:
+def look(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime) -> ReportStanding:
     """Return where the report stands, and whether its newest revision still says what is counted.  Raises `Refused`."""
     asked = reading.ask(tx, user, book, form, unit, period)
     standing = of(tx, asked.bare, now)
@@ -77,24 +77,26 @@ def look(tx: Transaction, user: User, book: Book, form: str, unit: str, period: 
 
 def counted(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
-) -> submission.Counted:
+) -> submission.CountedReport:
     """Return the report as it is counted now, to be given out.  Raises `Refused`; Rejected: `evidence-differs`."""
     return _counted(tx, reading.ask(tx, user, book, form, unit, period), now)
 
 
-def given(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> tuple[Kept, bytes] | None:
+def given(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str
+) -> tuple[KeptRevision, bytes] | None:
     """Return the newest revision and its octets, to hold what comes back against; None when none was given out.  Raises `Refused`."""
     asked = reading.ask(tx, user, book, form, unit, period)
     kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
     return None if kept is None else (kept, blobs.octets(tx, kept.message.sha256))
 
 
-def _counted(tx: Transaction, asked: Asked, now: datetime) -> submission.Counted:
+def _counted(tx: Transaction, asked: ReportSources, now: datetime) -> submission.CountedReport:
     with asked.gathered(now) as gathered:
         report, summary, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:
         raise Rejected(Problem("evidence-differs", ", ".join(f"{each.unit} {each.period}" for each in wrong)[:300]))
-    return submission.Counted(
+    return submission.CountedReport(
         report=report,
         names=dict(asked.names),
         lines=summary,

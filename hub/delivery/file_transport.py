@@ -20,7 +20,7 @@ import attrs
 
 from hub.config import Partner
 from hub.delivery.http_transport import Carrier
-from hub.delivery.mail_connection import Post
+from hub.delivery.mail_connection import MailConnector
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Reply, Request
 from hub.runtime.http_client import Unreachable
@@ -45,7 +45,7 @@ class Drop:
         return await self._work(Owner(partner.code), max(len(request.body), THRESHOLD), _do, request, root)
 
 
-def carrier(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
+def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
     """Return what carries requests to directories; of what a transport is given it needs *work* alone."""
     return Drop(work).carry
 

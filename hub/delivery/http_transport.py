@@ -33,7 +33,7 @@ log = structlog.get_logger()
 Carrier = Callable[[Request, Partner], Coroutine[Any, Any, Reply]]
 
 
-class Reactor(IReactorTCP, IReactorTime):
+class SenderReactor(IReactorTCP, IReactorTime):
     """What the sender needs of a reactor."""
 
 
@@ -42,7 +42,7 @@ class Sender:
     """Keeps one pool of connections a partner."""
 
     _live: Live
-    _reactor: Reactor
+    _reactor: SenderReactor
     _now: Callable[[], datetime]
     _carriers: Mapping[str, Carrier] = attrs.field(factory=dict)  #: who carries what is not HTTP, by the URL's scheme
     _agents: dict[str, tuple[Config, Partner, Agent, HTTPConnectionPool]] = attrs.field(factory=dict, init=False)

@@ -15,8 +15,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from hub.config import Partner
-from hub.delivery.imap_transport import Session, Stranger
-from hub.delivery.mail_connection import Post
+from hub.delivery.imap_transport import ImapSession, Stranger
+from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Request
 from hub.partner.policy import delay
 from hub.runtime import http_client, line_protocol
@@ -43,7 +43,7 @@ class MailWatch(Service):
     """One wait a partner."""
 
     _live: Live
-    _post: Post
+    _post: MailConnector
     _wake: Callable[[str], None]  #: collect from the partner of that code, now
     _clock: Any
     _random: Callable[[], float]  #: in [0, 1)
@@ -111,7 +111,7 @@ class MailWatch(Service):
 
     async def _wait(self, partner: Partner, request: Request) -> bool:
         """Wake for what came while nobody waited, then whenever something comes.  Returns, False, when the server has no IDLE."""
-        opened = Deferred.fromCoroutine(Session.open(self._post, request, partner))
+        opened = Deferred.fromCoroutine(ImapSession.open(self._post, request, partner))
         session = await opened.addTimeout(partner.policy.timeout.total_seconds(), self._clock)
         try:
             if b"IDLE" not in session.offered:

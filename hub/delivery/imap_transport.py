@@ -17,11 +17,11 @@ from twisted.internet.interfaces import IDelayedCall
 
 from hub.config import Partner
 from hub.delivery.http_transport import Carrier
-from hub.delivery.mail_connection import Post
+from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Reply, Request
 from hub.runtime import line_protocol
 from hub.runtime.http_client import Unreachable
-from hub.runtime.line_protocol import Broken, Talk
+from hub.runtime.line_protocol import ConnectionBroken, Talk
 from hub.runtime.thread_pool import Work
 
 _USUAL = {"imap": 143, "imaps": 993}
@@ -43,7 +43,7 @@ class Stranger(Exception):
 
 
 @attrs.frozen
-class Answer:
+class ImapResponse:
     """What one command brought."""
 
     status: int  #: 200 for OK, 404 for NO, 400 for BAD
@@ -53,7 +53,7 @@ class Answer:
 
 
 @attrs.define(eq=False)
-class Session:
+class ImapSession:
     """One connection, signed in, with one folder open."""
 
     _line: Talk
@@ -62,8 +62,8 @@ class Session:
     _count: int = attrs.field(default=0, init=False)
 
     @classmethod
-    async def open(cls, post: Post, request: Request, partner: Partner) -> "Session":
-        """Connect, begin TLS, sign in, open the folder.  Raises Stranger, Unreachable, Broken, and what broke the connection."""
+    async def open(cls, post: MailConnector, request: Request, partner: Partner) -> "ImapSession":
+        """Connect, begin TLS, sign in, open the folder.  Raises Stranger, Unreachable, ConnectionBroken, and what broke the connection."""
         session = cls(await post.call(request.url, _USUAL, partner))
         try:
             await session._begin(post, request, partner)
@@ -72,7 +72,7 @@ class Session:
             raise
         return session
 
-    async def _begin(self, post: Post, request: Request, partner: Partner) -> None:
+    async def _begin(self, post: MailConnector, request: Request, partner: Partner) -> None:
         greeting = await self._line.line()
         if not greeting.upper().startswith(b"* OK"):
             raise Unreachable(f"the server greets with {greeting[:200]!r}")
@@ -105,7 +105,7 @@ class Session:
         if answer.status != 200:
             raise Stranger(answer.text)
 
-    async def command(self, command: bytes, more: bytes | None = None) -> Answer:
+    async def command(self, command: bytes, more: bytes | None = None) -> ImapResponse:
         """Say one command, and *more* when the server asks for it; return what came."""
         tag = self._say(command)
         lines: list[bytes] = []
@@ -121,25 +121,25 @@ class Session:
                     break
                 size += int(found[1])
                 if size > LIMIT or len(literals) == _LITERALS:
-                    raise Broken(f"the server says more than {LIMIT} octets, or {_LITERALS} literals")
+                    raise ConnectionBroken(f"the server says more than {LIMIT} octets, or {_LITERALS} literals")
                 literals.append(await self._line.octets(int(found[1])))
             if size > LIMIT:
-                raise Broken(f"the server says more than {LIMIT} octets")
+                raise ConnectionBroken(f"the server says more than {LIMIT} octets")
             if whole.startswith(b"+") and more is not None:
                 self._line.say(more + b"\r\n")
                 more = None
             elif whole.startswith(tag + b" "):
                 status, _, text = whole[len(tag) + 1 :].partition(b" ")
                 if status.upper() not in _STATUS:
-                    raise Broken(f"the server answers {whole[:200]!r}")
+                    raise ConnectionBroken(f"the server answers {whole[:200]!r}")
                 said = text.decode("utf-8", "replace")[:500]
-                return Answer(_STATUS[status.upper()], said, tuple(lines), tuple(literals))
+                return ImapResponse(_STATUS[status.upper()], said, tuple(lines), tuple(literals))
             elif whole.upper().startswith(b"* BYE"):
-                raise Broken(f"the server hangs up: {whole[:200]!r}")
+                raise ConnectionBroken(f"the server hangs up: {whole[:200]!r}")
             elif whole.startswith(b"* "):
                 lines.append(whole)
             else:
-                raise Broken(f"the server speaks no IMAP: {whole[:200]!r}")
+                raise ConnectionBroken(f"the server speaks no IMAP: {whole[:200]!r}")
 
     async def lives(self) -> bool:
         """Let the server tell what is new, for a list it gives later to be of now; hang up if it is gone."""
@@ -159,7 +159,7 @@ class Session:
         try:
             while not (line := await self._line.line()).startswith(tag + b" "):
                 if not line.startswith((b"* ", b"+")):
-                    raise Broken(f"the server speaks no IMAP: {line[:200]!r}")
+                    raise ConnectionBroken(f"the server speaks no IMAP: {line[:200]!r}")
                 if _NUMBER.match(line) and not came:
                     came = True
                     if ends[0].active():
@@ -170,7 +170,7 @@ class Session:
                 if each.active():
                     each.cancel()
         if not line.upper().startswith(tag + b" OK"):
-            raise Broken(f"the server does not wait: {line[:200]!r}")
+            raise ConnectionBroken(f"the server does not wait: {line[:200]!r}")
         return came
 
     def close(self) -> None:
@@ -192,10 +192,10 @@ class Session:
 class Mailboxes:
     """Carries commands, keeping one session a partner for a while."""
 
-    _post: Post
+    _post: MailConnector
     _now: Callable[[], datetime]
     _clock: Any
-    _kept: dict[tuple[str, str], tuple[Session, IDelayedCall]] = attrs.field(factory=dict, init=False)
+    _kept: dict[tuple[str, str], tuple[ImapSession, IDelayedCall]] = attrs.field(factory=dict, init=False)
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
         """Say the command that is the body of *request*.
@@ -209,7 +209,7 @@ class Mailboxes:
             if session is not None and not await session.lives():
                 session = None
             if session is None:
-                session = await Session.open(self._post, request, partner)
+                session = await ImapSession.open(self._post, request, partner)
             answer = await session.command(request.body)
         except Stranger as stranger:
             return Reply(401, str(stranger).encode(), {"text": str(stranger)}, self._now())
@@ -227,13 +227,13 @@ class Mailboxes:
             if (session := self._take(key)) is not None:
                 session.close()
 
-    def _take(self, key: tuple[str, str]) -> Session | None:
+    def _take(self, key: tuple[str, str]) -> ImapSession | None:
         session, ends = self._kept.pop(key, (None, None))
         if ends is not None:
             ends.cancel()
         return session
 
-    def _keep(self, key: tuple[str, str], session: Session) -> None:
+    def _keep(self, key: tuple[str, str], session: ImapSession) -> None:
         if (before := self._take(key)) is not None:
             before.close()
         self._kept[key] = (session, self._clock.callLater(_KEPT, self._end, key))
@@ -243,7 +243,7 @@ class Mailboxes:
         session.close()
 
 
-def carrier(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
+def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
     """Return what speaks to mailboxes by way of *post*, and keeps sessions open by the clock of *reactor*."""
     return Mailboxes(post, now, reactor).carry
 

@@ -17,7 +17,7 @@ from hub.units.live import Live
 
 
 @attrs.define(eq=False)
-class Post:
+class MailConnector:
     """Opens connections to the mail servers of partners."""
 
     _reactor: Any

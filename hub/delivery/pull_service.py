@@ -34,9 +34,9 @@ from hub.domain.model import (
 from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
 from hub.intake.admission import judge_message, judge_record
-from hub.intake.endpoint import Books
+from hub.intake.endpoint import EndpointJournal
 from hub.intake.grants import SEND, is_granted, refusal
-from hub.journal.messages import Entry
+from hub.journal.messages import MessageEntry
 from hub.journal.queue import collection_rounds
 from hub.journal.queue.collection_rounds import Round
 from hub.partner.policy import Policy, delay
@@ -61,7 +61,7 @@ class CollectionService(Service):
     """The collecting desk of one node."""
 
     live: Live
-    _books: Books
+    _books: EndpointJournal
     _send: Send
     _clock: IReactorTime
     _now: Callable[[], datetime]
@@ -195,7 +195,7 @@ class CollectionService(Service):
 
     async def _judge(
         self, arrival: Arrival, partner: Partner, province: Province, now: datetime, tracking: str
-    ) -> Entry:
+    ) -> MessageEntry:
         content = arrival.content
         operation = SEND if arrival.service == DOCUMENTS else ""
         if not is_granted(partner, province.routes.upstream, arrival.service, operation, collected=True):
@@ -230,10 +230,10 @@ class CollectionService(Service):
         )
 
 
-def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, problem: Problem) -> Entry:
+def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, problem: Problem) -> MessageEntry:
     """Return the entry of what arrived and is refused for *problem*, unread."""
     content = Octets.of(arrival.content)
-    return Entry(
+    return MessageEntry(
         id=tracking,
         partner=partner.code,
         message_id=arrival.message_id,

@@ -24,7 +24,7 @@ from hub.domain.lifecycle import judge
 from hub.domain.model import Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.journal import blobs, search
 from hub.journal.queue import claims, deliveries, pickup
-from hub.journal.queue.claims import Claim, Exchange
+from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.queue.queue_view import see
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker, Position
@@ -210,7 +210,7 @@ class DeliveryService(Service):
                 if not self.running:
                     await self._journal.write(claims.give_back, claim, self._now())
                     return
-                outcome, exchange = Unavailable("the conversation took too long"), Exchange()
+                outcome, exchange = Unavailable("the conversation took too long"), AttemptExchange()
             now, policy = self._now(), partner.policy
             wait = delay(policy, claim.number, self._random())
             verdict = judge(
@@ -242,16 +242,16 @@ class DeliveryService(Service):
 
         return step
 
-    async def _converse(self, claim: Claim, partner: Partner) -> tuple[Outcome, Exchange]:
+    async def _converse(self, claim: Claim, partner: Partner) -> tuple[Outcome, AttemptExchange]:
         """Hold the adapter's conversation; return how it ended and what last went over the wire."""
-        exchange = Exchange()
+        exchange = AttemptExchange()
         try:
             consignment = await self._journal.read(_load, claim)
             size, owner = len(consignment.content), Owner(partner.code)
             conversation = self.live.adapters[partner.code].deliver(consignment, self._now())
             step = await self._work(owner, size, _advance, conversation, None)
             while isinstance(step, Request):
-                exchange = Exchange(request_sha256=hashlib.sha256(step.body).hexdigest())
+                exchange = AttemptExchange(request_sha256=hashlib.sha256(step.body).hexdigest())
                 reply = await self._send(step, partner)
                 exchange = attrs.evolve(
                     exchange, reply_sha256=hashlib.sha256(reply.body).hexdigest(), reply_status=reply.status

@@ -14,10 +14,10 @@ import attrs
 
 from hub.config import Partner
 from hub.delivery.http_transport import Carrier
-from hub.delivery.mail_connection import Post
+from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Reply, Request
 from hub.runtime.http_client import Unreachable
-from hub.runtime.line_protocol import Broken, Talk
+from hub.runtime.line_protocol import ConnectionBroken, Talk
 from hub.runtime.thread_pool import Work
 
 _USUAL = {"smtp": 587, "smtps": 465}
@@ -43,7 +43,7 @@ class _Said:
 class Mailer:
     """Sends, one connection a mail."""
 
-    _post: Post
+    _post: MailConnector
     _now: Callable[[], datetime]
 
     async def carry(self, request: Request, partner: Partner) -> Reply:
@@ -92,7 +92,7 @@ class Mailer:
         return "content", await _ask(line, _stuffed(request.body) + b".")
 
 
-def carrier(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
+def carrier(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> Carrier:
     """Return what sends mail by way of *post*; the server's last word came at the time *now* tells."""
     return Mailer(post, now).carry
 
@@ -106,7 +106,7 @@ async def _hear(line: Talk) -> _Said:
         lines.append(found[3] or b"")
         if found[2] != b"-":
             return _Said(int(found[1]), tuple(lines))
-    raise Broken("the server speaks no SMTP")
+    raise ConnectionBroken("the server speaks no SMTP")
 
 
 async def _ask(line: Talk, command: bytes) -> _Said:

@@ -13,13 +13,13 @@ import adapters
 import hub.delivery
 from hub.config import Config
 from hub.delivery.http_transport import Carrier
-from hub.delivery.mail_connection import Post
+from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Adapter
 from hub.partner.adapter_settings import Terms
 from hub.runtime.thread_pool import Work
 
 
-def carriers(post: Post, work: Work, now: Callable[[], datetime], reactor: Any) -> dict[str, Carrier]:
+def carriers(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> dict[str, Carrier]:
     """Return the carrier of each URL scheme that some transport of this folder names in `SCHEMES`; HTTP is the sender's own.
 
     Each transport makes its carrier with its function `carrier(post, work, now, reactor)`.  Raises RuntimeError where two name one scheme.

@@ -378,7 +378,7 @@ def describe(problem: Problem) -> str:
 class Rejected(Exception):
     """The sender's fault: the message is refused and the answer names each problem."""
 
-    mark: Any = None  #: what names the signed call that is refused, a `hub.journal.replay_guard.Mark`; None where no signature verified
+    mark: Any = None  #: what names the signed call that is refused, a `hub.journal.replay_guard.ReplayMark`; None where no signature verified
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(f"{problem.code}: {problem.detail}" for problem in problems))

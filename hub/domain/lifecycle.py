@@ -9,7 +9,16 @@ from typing import assert_never
 
 import attrs
 
-from hub.domain.model import Accepted, MessageState, Outcome, Postponed, Refused, ReportState, State, Unavailable
+from hub.domain.model import (
+    Accepted,
+    DeliveryState,
+    MessageState,
+    Outcome,
+    Postponed,
+    Refused,
+    ReportState,
+    Unavailable,
+)
 
 #: (what the journal holds under the partner and its id, how the message was judged) -> what it becomes.
 RECEIVE = MappingProxyType(
@@ -26,22 +35,22 @@ RECEIVE = MappingProxyType(
 #: (state, what happens) -> the states it may lead to.
 DELIVER = MappingProxyType(
     {
-        (State.WAITING, "claim"): frozenset({State.SENDING}),
-        (State.WAITING, "stop"): frozenset({State.DEAD}),
-        (State.WAITING, "give up"): frozenset({State.DEAD}),
-        (State.SENDING, "accepted"): frozenset({State.DELIVERED}),
-        (State.SENDING, "refused"): frozenset({State.DEAD}),
-        (State.SENDING, "unavailable"): frozenset({State.WAITING, State.DEAD}),
-        (State.SENDING, "postponed"): frozenset({State.WAITING, State.DEAD}),
-        (State.SENDING, "rescue"): frozenset({State.WAITING, State.DEAD}),
-        (State.SENDING, "stop"): frozenset({State.SENDING}),
-        (State.HELD, "fetch"): frozenset({State.FETCHED}),
-        (State.HELD, "stop"): frozenset({State.DEAD}),
-        (State.FETCHED, "fetch"): frozenset({State.FETCHED}),
-        (State.FETCHED, "confirm"): frozenset({State.DELIVERED}),
-        (State.DELIVERED, "confirm"): frozenset({State.DELIVERED}),
-        (State.DEAD, "replay"): frozenset({State.WAITING, State.HELD}),
-        (State.DEAD, "stop"): frozenset({State.DEAD}),
+        (DeliveryState.WAITING, "claim"): frozenset({DeliveryState.SENDING}),
+        (DeliveryState.WAITING, "stop"): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.WAITING, "give up"): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.SENDING, "accepted"): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.SENDING, "refused"): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.SENDING, "unavailable"): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
+        (DeliveryState.SENDING, "postponed"): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
+        (DeliveryState.SENDING, "rescue"): frozenset({DeliveryState.WAITING, DeliveryState.DEAD}),
+        (DeliveryState.SENDING, "stop"): frozenset({DeliveryState.SENDING}),
+        (DeliveryState.HELD, "fetch"): frozenset({DeliveryState.FETCHED}),
+        (DeliveryState.HELD, "stop"): frozenset({DeliveryState.DEAD}),
+        (DeliveryState.FETCHED, "fetch"): frozenset({DeliveryState.FETCHED}),
+        (DeliveryState.FETCHED, "confirm"): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.DELIVERED, "confirm"): frozenset({DeliveryState.DELIVERED}),
+        (DeliveryState.DEAD, "replay"): frozenset({DeliveryState.WAITING, DeliveryState.HELD}),
+        (DeliveryState.DEAD, "stop"): frozenset({DeliveryState.DEAD}),
     }
 )
 
@@ -98,7 +107,7 @@ def receive(held: str, judged: str) -> MessageState | None:
     return RECEIVE[held, judged]
 
 
-def move(state: State, what: str, to: State | None = None) -> State:
+def move(state: DeliveryState, what: str, to: DeliveryState | None = None) -> DeliveryState:
     """Return the state that *what* leads to from *state*: *to*, or the only one there is.
 
     Raises ValueError for a move that is not in `DELIVER`: whoever asks for it has a mistake, and nothing may be written.
@@ -123,10 +132,10 @@ def go(state: ReportState, what: str) -> ReportState:
 
 
 @attrs.frozen
-class Verdict:
+class AttemptVerdict:
     """What becomes of a delivery after an attempt."""
 
-    state: State
+    state: DeliveryState
     reason: str | None = None
     due: datetime | None = None  #: when it is tried again, for `waiting`
     counts: bool = True  #: whether the attempt counts
@@ -140,7 +149,7 @@ _WORD = 200
 
 def judge(
     outcome: Outcome, *, since: datetime, now: datetime, delay: timedelta, give_up: timedelta, crashes: int = 0
-) -> Verdict:
+) -> AttemptVerdict:
     """Return what becomes of a delivery that began to wait at *since* after *outcome*.
 
     Business refusals are never tried again; anything else is, after *delay* (or later, if the partner said so), until the
@@ -148,34 +157,36 @@ def judge(
     """
     match outcome:
         case Accepted(detail):
-            return Verdict(State.DELIVERED, word=detail[:_WORD] or None)
+            return AttemptVerdict(DeliveryState.DELIVERED, word=detail[:_WORD] or None)
         case Refused(detail):
-            return Verdict(State.DEAD, f"refused: {detail}")
+            return AttemptVerdict(DeliveryState.DEAD, f"refused: {detail}")
         case Unavailable(detail, ours=True) if crashes + 1 >= SET_ASIDE:
-            return Verdict(State.DEAD, f"set aside: {detail}", crashes=crashes + 1)
+            return AttemptVerdict(DeliveryState.DEAD, f"set aside: {detail}", crashes=crashes + 1)
         case Unavailable(detail) if now - since >= give_up:
-            return Verdict(State.DEAD, f"given up: {detail}")
+            return AttemptVerdict(DeliveryState.DEAD, f"given up: {detail}")
         case Unavailable(detail, retry_after, ours):
             wait = max(delay, timedelta(seconds=retry_after or 0))
             due = min(now + wait, max(now, since + give_up))
-            return Verdict(State.WAITING, detail, due, crashes=crashes + 1 if ours else 0)
+            return AttemptVerdict(DeliveryState.WAITING, detail, due, crashes=crashes + 1 if ours else 0)
         case Postponed(until, detail):
-            return Verdict(State.WAITING, detail, max(until, now), counts=False, crashes=crashes)
+            return AttemptVerdict(DeliveryState.WAITING, detail, max(until, now), counts=False, crashes=crashes)
     assert_never(outcome)
 
 
-def interrupted(now: datetime, crashes: int) -> Verdict:
+def interrupted(now: datetime, crashes: int) -> AttemptVerdict:
     """Return what becomes of a delivery whose attempt a crash cut short, the *crashes*-th in a row; 0: nothing crashed.
 
     What went down with the hub again and again is set aside, so that it does not take the hub with it for ever.  Whatever was
     under way beside it goes again at once, and by then alone.
     """
     if crashes >= SET_ASIDE:
-        return Verdict(
-            State.DEAD, f"set aside: the hub stopped {crashes} times in a row while it was sent", crashes=crashes
+        return AttemptVerdict(
+            DeliveryState.DEAD,
+            f"set aside: the hub stopped {crashes} times in a row while it was sent",
+            crashes=crashes,
         )
     wait = _AFTER_A_CRASH * 2 ** (crashes - 2) if crashes > 1 else timedelta(0)
-    return Verdict(State.WAITING, None, now + wait, counts=False, crashes=crashes)
+    return AttemptVerdict(DeliveryState.WAITING, None, now + wait, counts=False, crashes=crashes)
 
 
 def advance(status: str | None, code: str) -> str | None:

@@ -19,7 +19,7 @@ DOCUMENTS = "documents"
 HUB = "hub"
 
 
-class Kind(StrEnum):
+class PacketKind(StrEnum):
     """What a packet is about (QCVN 102 `BussinessDocType`; a status packet is told apart by its `StatusCode`)."""
 
     DOCUMENT = "document"
@@ -36,7 +36,7 @@ class MessageState(StrEnum):
     REFUSED = "refused"
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     """The deliver life cycle, per recipient (table in docs/explanation/architecture.md)."""
 
     WAITING = "waiting"
@@ -47,7 +47,7 @@ class State(StrEnum):
     DEAD = "dead"
 
 
-class Standing(StrEnum):
+class SignatureStanding(StrEnum):
     """What a packet's own signature is worth (docs/reference/soap.md)."""
 
     VALID = "valid"
@@ -165,7 +165,7 @@ class Attachment:
 class PacketSignature:
     """What was found of a packet's own signature, by the hub's configuration at the time."""
 
-    standing: Standing
+    standing: SignatureStanding
     code: str = ""  #: why it is not valid; empty where there is nothing to say
     detail: str = ""
     certificate: str = ""  #: fingerprint of the partner's certificate it was checked with
@@ -177,7 +177,7 @@ class PacketSignature:
 class Packet:
     """What the hub reads from a packet.  Texts as written; `due` only when it could be read as a date."""
 
-    kind: Kind
+    kind: PacketKind
     sender: str
     recipients: tuple[str, ...] = ()  #: `To/OrganId` in order; empty in a status packet
     document_id: str = ""
@@ -227,7 +227,7 @@ class Delivery:
     message: str
     recipient: str
     partner: str
-    state: State
+    state: DeliveryState
     attempts: int
     due: datetime
     since: datetime  #: when it began to wait: its making, or its latest replay; `give-up` counts from here

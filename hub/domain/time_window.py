@@ -6,7 +6,7 @@ import attrs
 
 
 @attrs.frozen(kw_only=True)
-class Window:
+class TimeWindow:
     """Facts by when they were recorded (half-open), and by their day (both inclusive); None: unbounded."""
 
     since: datetime | None = None

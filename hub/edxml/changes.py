@@ -9,12 +9,12 @@ from enum import StrEnum
 import attrs
 
 from hub.domain.lifecycle import DELIVER
-from hub.domain.model import Kind, Packet, State
+from hub.domain.model import DeliveryState, Packet, PacketKind
 
 #: Kinds that change an earlier document.
-CHANGES = frozenset({Kind.RECALL, Kind.UPDATE, Kind.REPLACEMENT})
+CHANGES = frozenset({PacketKind.RECALL, PacketKind.UPDATE, PacketKind.REPLACEMENT})
 #: Kinds that are documents of their own; a recall or an update is only about one.
-DOCUMENTS = (Kind.DOCUMENT, Kind.REPLACEMENT)
+DOCUMENTS = (PacketKind.DOCUMENT, PacketKind.REPLACEMENT)
 #: What a recipient answers to a change (QCVN 102 code list): 15 agreed, 16 refused.
 AGREED, REFUSED = "15", "16"
 ANSWERS = frozenset({AGREED, REFUSED})
@@ -32,7 +32,7 @@ class Effect(StrEnum):
 
 
 @attrs.frozen
-class Named:
+class ChangedDocument:
     """A document as a change names it: by its DocumentId, or, failing that, by number and date."""
 
     document_id: str
@@ -41,7 +41,7 @@ class Named:
 
 
 @attrs.frozen
-class Mark:
+class ChangeEffect:
     """One effect of a change: on which document, at which unit (`EVERY`: all)."""
 
     document_id: str
@@ -49,19 +49,19 @@ class Mark:
     effect: Effect
 
 
-def named(packet: Packet) -> tuple[Named, ...]:
+def named(packet: Packet) -> tuple[ChangedDocument, ...]:
     """Return the documents that *packet* changes.
 
     A recall names its document by `Bussiness/DocumentId`, else by `ResponseFor`; an update by `Bussiness/DocumentId`, else
     by its own DocumentId; a replacement in its `ReplacementInfoList`.
     """
     match packet.kind:
-        case Kind.REPLACEMENT:
-            found = [Named(each.document_id) for each in packet.replaces]
-        case Kind.RECALL if not packet.about:
-            found = [Named(each.document_id, each.code, each.promulgation_date) for each in packet.responses]
-        case Kind.RECALL | Kind.UPDATE:
-            found = [Named(packet.about or packet.document_id)]
+        case PacketKind.REPLACEMENT:
+            found = [ChangedDocument(each.document_id) for each in packet.replaces]
+        case PacketKind.RECALL if not packet.about:
+            found = [ChangedDocument(each.document_id, each.code, each.promulgation_date) for each in packet.responses]
+        case PacketKind.RECALL | PacketKind.UPDATE:
+            found = [ChangedDocument(packet.about or packet.document_id)]
         case _:
             found = []
     return tuple(dict.fromkeys(found))
@@ -72,22 +72,22 @@ def told(packet: Packet) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*packet.added, *(organ for each in packet.replaces for organ in each.organs))))
 
 
-def marks(packet: Packet, documents: Iterable[str], canonical: Callable[[str], str]) -> Iterator[Mark]:
+def marks(packet: Packet, documents: Iterable[str], canonical: Callable[[str], str]) -> Iterator[ChangeEffect]:
     """Yield what *packet* means for the *documents* it names, as the journal knows them, and their recipients."""
     for document in dict.fromkeys(documents):
         match packet.kind:
-            case Kind.RECALL:
+            case PacketKind.RECALL:
                 for unit in dict.fromkeys(map(canonical, packet.recipients)):
-                    yield Mark(document, unit, Effect.RECALLED)
-            case Kind.UPDATE:
-                yield Mark(document, EVERY, Effect.UPDATED)
+                    yield ChangeEffect(document, unit, Effect.RECALLED)
+            case PacketKind.UPDATE:
+                yield ChangeEffect(document, EVERY, Effect.UPDATED)
                 for unit in dict.fromkeys(map(canonical, packet.removed)):
-                    yield Mark(document, unit, Effect.REMOVED)
-            case Kind.REPLACEMENT:
+                    yield ChangeEffect(document, unit, Effect.REMOVED)
+            case PacketKind.REPLACEMENT:
                 lists = [each.organs for each in packet.replaces if each.document_id == document]
                 units = [EVERY] if not all(lists) else [canonical(organ) for organs in lists for organ in organs]
                 for unit in dict.fromkeys(units):
-                    yield Mark(document, unit, Effect.REPLACED)
+                    yield ChangeEffect(document, unit, Effect.REPLACED)
             case _:
                 return
 
@@ -97,7 +97,7 @@ def reason(effect: Effect, change: str) -> str:
     return f"{effect}: {change}"
 
 
-def stop(state: State) -> State | None:
+def stop(state: DeliveryState) -> DeliveryState | None:
     """Return what a stop makes of a delivery in *state*; None when it comes too late, and only the change itself can tell."""
     (becomes,) = DELIVER.get((state, "stop"), (None,))
     return becomes

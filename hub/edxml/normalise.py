@@ -11,7 +11,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.model import Problem
-from hub.edxml.schema import QCVN, Part, Schema, Shape, join, local_name
+from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join, local_name
 
 MOST = 50  #: problems of one packet that are told, and as many deviations
 #: A schema measures a text when its white space is collapsed; what is read and kept is the text as it stands, and may be so much longer.
@@ -23,7 +23,7 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 @attrs.frozen
-class Notes:
+class PacketNotes:
     """What was found in one packet: what refuses it, and what is tolerated.  The first of a place stands."""
 
     _refused: dict[str, Problem] = attrs.field(factory=dict)
@@ -93,8 +93,8 @@ class Tidying:
     """One tree being tidied by one schema."""
 
     schema: Schema
-    notes: Notes
-    _gaps: list[tuple[etree._Element, Shape, Part]] = attrs.field(factory=list, init=False)
+    notes: PacketNotes
+    _gaps: list[tuple[etree._Element, Shape, SchemaPart]] = attrs.field(factory=list, init=False)
     _filled: set[str] = attrs.field(factory=set, init=False)  #: places that are empty only because something is missing
 
     def tidy(self, root: etree._Element) -> Branch:
@@ -150,7 +150,7 @@ class Tidying:
             element[:] = sorted(element, key=lambda child: _rank(child, shape))
         return branch
 
-    def _keep(self, child: etree._Element, part: Part, place: str, branch: Branch) -> None:
+    def _keep(self, child: etree._Element, part: SchemaPart, place: str, branch: Branch) -> None:
         if part.shape is not None:
             branch.branches.setdefault(part.name, []).append(self._tidy(child, part.shape, place))
         else:
@@ -198,7 +198,7 @@ def _is_padded(text: str) -> bool:
     return len(text) > PADDING and len(text) - len(_RUN.sub(" ", text)) > PADDING
 
 
-def _fill(element: etree._Element, shape: Shape, part: Part) -> None:
+def _fill(element: etree._Element, shape: Shape, part: SchemaPart) -> None:
     """Put an empty child where *part* is missing: libxml2 would not judge the siblings behind it."""
     filler = etree.Element(part.tag)
     filler.sourceline = element.sourceline

@@ -15,16 +15,16 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Attachment, Kind, Packet, Problem, Replaced, ResponseFor
+from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import markings, schema
-from hub.edxml.normalise import Branch, Notes, Tidying
+from hub.edxml.normalise import Branch, PacketNotes, Tidying
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
-from hub.formats.base64_content import Carried, Unfit, carried
+from hub.formats.base64_content import Carried, ContentUnfit, carried
 from hub.formats.base64_content import content as content_of
 from hub.formats.streamed_xml import Loads
 
-KINDS = {"0": Kind.DOCUMENT, "1": Kind.RECALL, "2": Kind.UPDATE, "3": Kind.REPLACEMENT}
+KINDS = {"0": PacketKind.DOCUMENT, "1": PacketKind.RECALL, "2": PacketKind.UPDATE, "3": PacketKind.REPLACEMENT}
 
 #: Files that may travel: those of TT 39/2017/TT-BTTTT, and the two that the hub itself reads.
 _FILES = re.compile(
@@ -63,7 +63,7 @@ def read(content: bytes | etree._Element, loads: Loads = streamed_xml.NONE) -> P
         raise Rejected(Problem("packet-unreadable", f"line {root.sourceline}: {root.tag}"[:300]))
     if secret := markings.secret(root):
         raise Rejected(Problem("secret-refused", f"{secret.line}: {secret.name}"[:300]))
-    notes, is_status, hour = Notes(), _is_status(root), markings.hour(root)
+    notes, is_status, hour = PacketNotes(), _is_status(root), markings.hour(root)
     tidying = Tidying(schema.load("status" if is_status else "document"), notes)
     packet = tidying.tidy(root)
     found = _status(packet, notes) if is_status else _document(packet, notes, loads)
@@ -102,29 +102,29 @@ def _is_status(root: etree._Element) -> bool:
     return not is_document
 
 
-def _status(packet: Branch, notes: Notes) -> Packet:
+def _status(packet: Branch, notes: PacketNotes) -> Packet:
     message = packet.one("edXMLEnvelope", "edXMLHeader", "MessageHeader")
     answered = message.one("ResponseFor")
     if not (answered.text("DocumentId") or answered.text("Code")):
         notes.refuse("N", answered.path("DocumentId"), f"{answered.line()}: neither DocumentId nor Code")
     return Packet(
-        kind=Kind.STATUS,
+        kind=PacketKind.STATUS,
         sender=message.one("From").text("OrganId"),
         responses=tuple(_responses(message)),
         status=message.text("StatusCode"),
     )
 
 
-def _document(packet: Branch, notes: Notes, loads: Loads) -> Packet:
+def _document(packet: Branch, notes: PacketNotes, loads: Loads) -> Packet:
     header = packet.one("edXMLEnvelope", "edXMLHeader")
     message, business = header.one("MessageHeader"), header.one("TraceHeaderList", "Bussiness")
     code, promulgation, other = message.one("Code"), message.one("PromulgationInfo"), message.one("OtherInfo")
-    kind = KINDS.get(business.text("BussinessDocType"), Kind.DOCUMENT)
+    kind = KINDS.get(business.text("BussinessDocType"), PacketKind.DOCUMENT)
     responses = tuple(_responses(message))
     attachments = tuple(_attachments(packet, kind, notes, loads))
-    added, removed = _receivers(business, notes) if kind is Kind.UPDATE else ((), ())
+    added, removed = _receivers(business, notes) if kind is PacketKind.UPDATE else ((), ())
     recipients = tuple(_recipients(message, notes))
-    replaces = tuple(_replaced(business)) if kind is Kind.REPLACEMENT else ()
+    replaces = tuple(_replaced(business)) if kind is PacketKind.REPLACEMENT else ()
     _check_needs(kind, business, responses, notes)
     _check_effects(kind, business, recipients, responses, replaces, notes)
     _day(promulgation, "PromulgationDate", notes)
@@ -149,7 +149,7 @@ def _document(packet: Branch, notes: Notes, loads: Loads) -> Packet:
     )
 
 
-def _recipients(message: Branch, notes: Notes) -> Iterator[str]:
+def _recipients(message: Branch, notes: PacketNotes) -> Iterator[str]:
     seen = set()
     for to in message.all("To"):
         organ = to.text("OrganId")
@@ -167,7 +167,7 @@ def _responses(message: Branch) -> Iterator[ResponseFor]:
             yield ResponseFor(*texts)
 
 
-def _receivers(business: Branch, notes: Notes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _receivers(business: Branch, notes: PacketNotes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the units that an update adds and those it removes (QCVN 102, 2.2.3); one that it does both with is added."""
     changed = business.one("BussinessDocumentInfo")
     receivers = changed.one("ReceiverList").all("Receiver")
@@ -193,43 +193,43 @@ def _replaced(business: Branch) -> Iterator[Replaced]:
         yield Replaced(each.text("DocumentId"), tuple(dict.fromkeys(filter(None, organs))))
 
 
-def _check_needs(kind: Kind, business: Branch, responses: tuple[ResponseFor, ...], notes: Notes) -> None:
+def _check_needs(kind: PacketKind, business: Branch, responses: tuple[ResponseFor, ...], notes: PacketNotes) -> None:
     """Refuse a change that does not say of which document, or what changes (QCVN 102, 2.2.3 to 2.2.8)."""
-    if kind is Kind.DOCUMENT:
+    if kind is PacketKind.DOCUMENT:
         return
-    if kind is Kind.RECALL and not (responses or business.text("DocumentId")):
+    if kind is PacketKind.RECALL and not (responses or business.text("DocumentId")):
         notes.refuse(
             "N", business.path("DocumentId"), f"{business.line()}: no document to recall; nor is there a ResponseFor"
         )
-    needed = {Kind.UPDATE: "BussinessDocumentInfo", Kind.REPLACEMENT: "ReplacementInfoList"}.get(kind)
+    needed = {PacketKind.UPDATE: "BussinessDocumentInfo", PacketKind.REPLACEMENT: "ReplacementInfoList"}.get(kind)
     if needed is not None and needed not in business.branches:
         notes.refuse("N", business.path(needed), f"{business.line()}: Bussiness has none")
     if not business.text("BussinessDocReason"):
         notes.tolerate(
             "N", business.path("BussinessDocReason"), f"{business.line('BussinessDocReason')}: no reason given"
         )
-    if kind is Kind.UPDATE and not business.text("DocumentId"):
+    if kind is PacketKind.UPDATE and not business.text("DocumentId"):
         notes.tolerate("N", business.path("DocumentId"), f"{business.line()}: taken for the MessageHeader's")
 
 
 def _check_effects(
-    kind: Kind,
+    kind: PacketKind,
     business: Branch,
     recipients: tuple[str, ...],
     responses: tuple[ResponseFor, ...],
     replaces: tuple[Replaced, ...],
-    notes: Notes,
+    notes: PacketNotes,
 ) -> None:
     """Refuse a change that would do too much in one step."""
     effects = sum(max(1, len(each.organs)) for each in replaces)
-    if kind is Kind.RECALL and not business.text("DocumentId"):
+    if kind is PacketKind.RECALL and not business.text("DocumentId"):
         effects = len(recipients) * len(responses)
     if effects > EFFECTS:
         place, line = business.path("BussinessDocType"), business.line("BussinessDocType")
         notes.refuse("R", place, f"{line}: documents times units are {effects}; at most {EFFECTS} in one packet")
 
 
-def _day(branch: Branch, name: str, notes: Notes) -> date | None:
+def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
     """Read a date; one that cannot be read is tolerated."""
     text = branch.text(name)
     found = day(text)
@@ -238,7 +238,7 @@ def _day(branch: Branch, name: str, notes: Notes) -> date | None:
     return found
 
 
-def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iterator[Attachment]:
+def _attachments(packet: Branch, kind: PacketKind, notes: PacketNotes, loads: Loads) -> Iterator[Attachment]:
     """Yield the attachments in the order of their references, and take their base64 out of the tree."""
     manifest = packet.one("edXMLEnvelope", "edXMLBody", "edXMLManifest")
     encoded = packet.one("AttachmentEncoded")
@@ -250,7 +250,7 @@ def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iter
         carries[content_id] = loaded = _load(attachment, most, notes, loads)
         if most is not None and loaded is not None:
             room -= len(loaded[1] or b"") or most  # what is too large was unpacked so far, too
-    if not attached and kind is Kind.DOCUMENT:
+    if not attached and kind is PacketKind.DOCUMENT:
         notes.refuse("N", encoded.path("Attachment"), f"{encoded.line()}: a new document has at least one")
     for content_id in attached.keys() - references.keys():
         attachment = attached[content_id]
@@ -266,7 +266,7 @@ def _attachments(packet: Branch, kind: Kind, notes: Notes, loads: Loads) -> Iter
             yield _attachment(content_id, reference, attached[content_id], load, notes)
 
 
-def _by_content_id(branches: list[Branch], notes: Notes) -> dict[str, Branch]:
+def _by_content_id(branches: list[Branch], notes: PacketNotes) -> dict[str, Branch]:
     """Return *branches* by content id without `cid:`, which one side often leaves out."""
     found: dict[str, Branch] = {}
     for branch in branches:
@@ -291,7 +291,9 @@ def _is_read(attachment: Branch, reference: Branch | None) -> bool:
     )
 
 
-def _load(attachment: Branch, most: int | None, notes: Notes, loads: Loads) -> tuple[Carried, bytes | None] | None:
+def _load(
+    attachment: Branch, most: int | None, notes: PacketNotes, loads: Loads
+) -> tuple[Carried, bytes | None] | None:
     """Measure what *attachment* carries, and take it out of the tree: the schemas would be slow to look at it.
 
     With it come its octets where it is read, *most* of them; none of them, if there are more or they cannot be unpacked.
@@ -306,7 +308,7 @@ def _load(attachment: Branch, most: int | None, notes: Notes, loads: Loads) -> t
         found = carried(letters if load is None else load.letters())
     except ValueError as error:
         notes.refuse("T", place, f"{line}: not base64: {error}")
-    except Unfit as unfit:
+    except ContentUnfit as unfit:
         notes.refuse("R", place, f"{line}: {unfit}")
     else:
         if found.size:
@@ -318,12 +320,12 @@ def _load(attachment: Branch, most: int | None, notes: Notes, loads: Loads) -> t
 def _octets(letters: str | Iterable[str], most: int) -> bytes:
     try:
         return content_of(letters, most)
-    except Unfit:
+    except ContentUnfit:
         return b""
 
 
 def _attachment(
-    content_id: str, reference: Branch, attachment: Branch, loaded: tuple[Carried, bytes | None], notes: Notes
+    content_id: str, reference: Branch, attachment: Branch, loaded: tuple[Carried, bytes | None], notes: PacketNotes
 ) -> Attachment:
     """Put one attachment together; where its two descriptions and its octets disagree, that is tolerated."""
     load, content = loaded

@@ -11,7 +11,7 @@ from datetime import datetime
 from cryptography import x509
 from lxml import etree
 
-from hub.domain.model import PacketSignature, Standing
+from hub.domain.model import PacketSignature, SignatureStanding
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
 from hub.formats.spool import Octets
@@ -54,7 +54,7 @@ def judge(
     """
     found = xmldsig.claims(root)
     if not found:
-        return PacketSignature(standing=Standing.UNSIGNED)
+        return PacketSignature(standing=SignatureStanding.UNSIGNED)
     if len(found) > 1:
         return _unverifiable("signature-invalid", f"the packet holds {len(found)} signatures")
     (element,) = found
@@ -85,12 +85,14 @@ def _judge(
         signature = xmldsig.read(element, sha1=sha1, dialect=dialect)
         if uris := _elsewhere(root, signature):
             detail = f"it signs {', '.join(uris)[:200]}, not the packet"
-            return PacketSignature(standing=Standing.UNSIGNED, code="signature-covers-too-little", detail=detail)
+            return PacketSignature(
+                standing=SignatureStanding.UNSIGNED, code="signature-covers-too-little", detail=detail
+            )
         (reference,) = signature.references
         certificate = _signer(wss_tokens.shown(signature.key_info, dialect.space), certificates)
     except Unverified as error:
         return _unverifiable(error.problems[0].code, error.problems[0].detail)
-    standing, code, detail = Standing.VALID, "", ""
+    standing, code, detail = SignatureStanding.VALID, "", ""
     try:
         signature.check(certificate)
         reference.check_document(root, element, loads)
@@ -102,10 +104,10 @@ def _judge(
             return _unverifiable("signature-invalid", detail)
     except Unverified as error:
         code, detail = error.problems[0].code, error.problems[0].detail
-        standing = Standing.INVALID if code == "signature-invalid" else Standing.UNVERIFIABLE
+        standing = SignatureStanding.INVALID if code == "signature-invalid" else SignatureStanding.UNVERIFIABLE
     except Untrusted as error:
         code, detail = error.problems[0].code, error.problems[0].detail
-        standing = Standing.INVALID if code in _OVER else Standing.UNVERIFIABLE
+        standing = SignatureStanding.INVALID if code in _OVER else SignatureStanding.UNVERIFIABLE
     return PacketSignature(
         standing=standing,
         code=code,
@@ -142,4 +144,4 @@ def _signer(shown: Sequence[bytes], certificates: Sequence[x509.Certificate]) ->
 
 
 def _unverifiable(code: str, detail: str) -> PacketSignature:
-    return PacketSignature(standing=Standing.UNVERIFIABLE, code=code, detail=detail)
+    return PacketSignature(standing=SignatureStanding.UNVERIFIABLE, code=code, detail=detail)

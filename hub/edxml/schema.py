@@ -30,7 +30,7 @@ _PREAMBLE = re.compile(r"^Element '[^']*'(, attribute '[^']*')?: (\[facet '\w+'\
 
 
 @attrs.frozen
-class Part:
+class SchemaPart:
     """One kind of child: its place among its siblings, and whether it must stand there."""
 
     rank: int
@@ -47,14 +47,14 @@ class Part:
 class Shape:
     """What an element with children may hold."""
 
-    parts: Mapping[str, Part]  #: by tag
+    parts: Mapping[str, SchemaPart]  #: by tag
     spaces: frozenset[str]  #: namespaces any of whose elements may stand there too
     attributes: frozenset[str]  #: names
     attribute_spaces: frozenset[str]  #: namespaces all of whose attributes may
 
 
 @attrs.frozen
-class Finding:
+class SchemaFinding:
     """What a schema refuses: N, R or T, where, and why."""
 
     letter: str
@@ -74,34 +74,34 @@ class Schema:
     _observed: Path
     _strict: Path
 
-    def observed(self, root: etree._Element) -> list[Finding]:
+    def observed(self, root: etree._Element) -> list[SchemaFinding]:
         """Return what the hub does not take."""
         return self._judged(self._observed, root)
 
-    def strict(self, root: etree._Element) -> list[Finding]:
+    def strict(self, root: etree._Element) -> list[SchemaFinding]:
         """Return what the standard does not allow."""
         return self._judged(self._strict, root)
 
-    def _judged(self, path: Path, root: etree._Element) -> list[Finding]:
+    def _judged(self, path: Path, root: etree._Element) -> list[SchemaFinding]:
         schema = xsd_schemas.compiled(path)
-        findings: list[Finding] = []
-        families: dict[etree._Element, _Family] = {}
+        findings: list[SchemaFinding] = []
+        families: dict[etree._Element, _ElementChildren] = {}
         if not schema.validate(root):
             log: Any = schema.error_log  # the stubs forget that it can be iterated
             for error in islice(log, _FINDINGS):
                 reason = _PREAMBLE.sub("", error.message or "").replace(f"{{{QCVN}}}", "")
                 place = self._place(root, error.path or "", families)
                 findings.append(
-                    Finding(_LETTERS.get(error.type_name, "R"), place, f"line {error.line}: {reason[:200]}")
+                    SchemaFinding(_LETTERS.get(error.type_name, "R"), place, f"line {error.line}: {reason[:200]}")
                 )
         return findings
 
-    def _place(self, element: etree._Element, path: str, families: dict[etree._Element, "_Family"]) -> str:
+    def _place(self, element: etree._Element, path: str, families: dict[etree._Element, "_ElementChildren"]) -> str:
         """Turn libxml2's path, `/*/q:edXMLEnvelope/q:To[2]`, into ours, `MessageHeader.To[2]`; *families* are those already counted."""
         place, shape = "edXML", self.root
         for step in path.split("/")[2:]:
             name, _, index = step.rstrip("]").partition("[")
-            family = families.get(element) or families.setdefault(element, _Family.of(element))
+            family = families.get(element) or families.setdefault(element, _ElementChildren.of(element))
             found = family.nth(name, int(index or 1))
             if found is None:  # an attribute
                 break
@@ -116,14 +116,14 @@ class Schema:
 
 
 @attrs.frozen(eq=False)
-class _Family:
+class _ElementChildren:
     """The children of one element, counted once."""
 
     named: Mapping[str, list[etree._Element]]  #: as libxml2 calls them in a path: `prefix:local`, or `*`, which is any
     twins: Mapping[etree._Element, int]  #: which of its tag each is, from 1
 
     @classmethod
-    def of(cls, parent: etree._Element) -> "_Family":
+    def of(cls, parent: etree._Element) -> "_ElementChildren":
         named: dict[str, list[etree._Element]] = {"*": list(parent)}
         twins: dict[etree._Element, int] = {}
         seen: dict[str, int] = {}
@@ -175,7 +175,7 @@ def _shape(name: str, observed: Mapping[str, etree._Element], strict: Mapping[st
     parts = {}
     for rank, each in enumerate(_particles(strict[name], "element")):
         child, kind = each.get("name", ""), each.get("type", "")
-        parts[f"{{{QCVN}}}{child}"] = Part(
+        parts[f"{{{QCVN}}}{child}"] = SchemaPart(
             rank,
             child,
             f"{{{QCVN}}}{child}",

@@ -14,7 +14,7 @@ CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
 @attrs.frozen
-class Publication:
+class EventPublication:
     """What is published for one event."""
 
     number: int
@@ -28,7 +28,7 @@ def source(province: str) -> str:
     return f"urn:lienthong:hub:{province}"
 
 
-def publication(event: Chained, origin: str) -> Publication:
+def publication(event: Chained, origin: str) -> EventPublication:
     """Return *event* as the hub *origin* publishes it."""
     said = json.loads(event.text)
     name, partner = said["event"], said.get("partner")
@@ -46,4 +46,4 @@ def publication(event: Chained, origin: str) -> Publication:
     }
     around = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
     key = f"{name}.{partner}" if partner else name
-    return Publication(event.number, id_, key, f'{around[:-1]},"data":{event.text}}}'.encode())
+    return EventPublication(event.number, id_, key, f'{around[:-1]},"data":{event.text}}}'.encode())

@@ -16,8 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from hub.domain.errors import Unready
-from hub.feed.cloudevents import Publication, publication
-from hub.feed.rabbitmq import Broken, Result
+from hub.feed.cloudevents import EventPublication, publication
+from hub.feed.rabbitmq import FeedDisconnected, PublishResult
 from hub.journal import events, feed_cursor
 from hub.store.group_commit import Journal
 from hub.store.transactions import Transaction
@@ -36,10 +36,10 @@ DRAIN = 5.0
 LOCK = 0x66656564
 
 
-class Line(Protocol):
+class FeedLine(Protocol):
     """A way to subscribers; hub.feed.rabbitmq has the one to RabbitMQ."""
 
-    async def publish(self, publications: Sequence[Publication]) -> Result:
+    async def publish(self, publications: Sequence[EventPublication]) -> PublishResult:
         """Publish in order; return how far it came."""
         ...
 
@@ -60,11 +60,11 @@ class Feed(Service):
     name: str  #: of the subscription: the exchange
     _source: str
     _journal: Journal
-    _connect: Callable[[], Awaitable[Line]]
+    _connect: Callable[[], Awaitable[FeedLine]]
     _take_turn: Callable[[], Awaitable[bool]]  #: asks before each batch whether it is this node that publishes
     _clock: IReactorTime
     _random: Callable[[], float]  #: in [0, 1)
-    _line: Line | None = attrs.field(default=None, init=False)
+    _line: FeedLine | None = attrs.field(default=None, init=False)
     _fresh: bool = attrs.field(default=True, init=False)  #: nothing was confirmed yet on this line
     _failures: int = attrs.field(default=0, init=False)
     _told: str = attrs.field(default="", init=False)  #: the reason that stands in the log
@@ -107,7 +107,7 @@ class Feed(Service):
                 rest = 0.0 if await self._publish() else POLL
             except CancelledError:
                 raise
-            except Broken as broken:
+            except FeedDisconnected as broken:
                 rest = await self._fail(str(broken))
             except (Unready, DBAPIError) as error:
                 rest = await self._fail(str(error))
@@ -118,12 +118,12 @@ class Feed(Service):
                 await self._pause(rest)
 
     async def _publish(self) -> bool:
-        """Publish the next events; tell whether there may be more.  Raises Broken when not all arrived."""
+        """Publish the next events; tell whether there may be more.  Raises FeedDisconnected when not all arrived."""
         if not await self._take_turn():
             await self._hang_up()
             return False
         if self._line is not None and not self._line.is_open:
-            raise Broken("the connection was lost")
+            raise FeedDisconnected("the connection was lost")
         if self._line is None:
             self._line, self._fresh = await self._connect(), True
         # The first event goes alone: when no queue is there to take it, none behind it may arrive before it.
@@ -134,7 +134,7 @@ class Feed(Service):
         if result.arrived:
             await self._journal.write(feed_cursor.advance, self.name, batch[result.arrived - 1].number)
         if result.problem:
-            raise Broken(result.problem)
+            raise FeedDisconnected(result.problem)
         self._fresh = False
         if self._failures:
             log.info("feed-resumed", exchange=self.name, failures=self._failures)
@@ -167,6 +167,6 @@ class Feed(Service):
             self._rest = None
 
 
-def following(tx: Transaction, name: str, source: str, limit: int) -> list[Publication]:
+def following(tx: Transaction, name: str, source: str, limit: int) -> list[EventPublication]:
     """Return what is to be published next."""
     return [publication(event, source) for event in events.after(tx, feed_cursor.position(tx, name), limit)]

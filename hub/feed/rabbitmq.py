@@ -18,7 +18,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from hub.config import Broker
-from hub.feed.cloudevents import CONTENT_TYPE, Publication
+from hub.feed.cloudevents import CONTENT_TYPE, EventPublication
 from hub.runtime import http_client
 from hub.security import tls
 from hub.security.certificates import ALLOW, SERVER, Anchors, Identity
@@ -31,12 +31,12 @@ CONFIRMING = 30
 PARTING = 2
 
 
-class Broken(Exception):
+class FeedDisconnected(Exception):
     """There is no line, or there is none any more; says why."""
 
 
 @attrs.frozen
-class Result:
+class PublishResult:
     """How many of the first publications arrived, and what became of the next; an empty text: there was none."""
 
     arrived: int
@@ -44,7 +44,7 @@ class Result:
 
 
 @attrs.define(eq=False)
-class Line:
+class RabbitLine:
     """One connection with one channel."""
 
     _broker: Broker
@@ -65,7 +65,7 @@ class Line:
         # pika knows the latest return only, and confirmations are told of together: which it was stands in the message alone
         self._returned.add(returned.properties.message_id)
 
-    async def publish(self, publications: Sequence[Publication]) -> Result:
+    async def publish(self, publications: Sequence[EventPublication]) -> PublishResult:
         """Publish all at once, in order, and wait until each is confirmed.  After a problem the line is to be closed."""
         self._returned.clear()
         found: list[str | None] = [None] * len(publications)
@@ -79,12 +79,12 @@ class Line:
             limit.cancel()
         for place, each in enumerate(publications):
             if each.id in self._returned:
-                return Result(place, f"no queue takes {each.key} from the exchange {self._broker.exchange}")
+                return PublishResult(place, f"no queue takes {each.key} from the exchange {self._broker.exchange}")
             if found[place]:
-                return Result(place, found[place] or "")
-        return Result(len(publications))
+                return PublishResult(place, found[place] or "")
+        return PublishResult(len(publications))
 
-    def _send(self, publication: Publication) -> Any:
+    def _send(self, publication: EventPublication) -> Any:
         from pika import BasicProperties
 
         properties = BasicProperties(content_type=CONTENT_TYPE, message_id=publication.id, delivery_mode=2)
@@ -105,13 +105,13 @@ class Line:
         _abort(self._protocol)
 
 
-async def connect(broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]) -> Line:
-    """Return a line to *broker*, who may see *identity*.  Raises Broken."""
+async def connect(broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]) -> RabbitLine:
+    """Return a line to *broker*, who may see *identity*.  Raises FeedDisconnected."""
     logging.getLogger("pika").addHandler(logging.NullHandler())  # what matters is told by who uses the line
     try:
         password = broker.password_file.read_text("utf-8").strip("\r\n")
     except (OSError, ValueError) as error:
-        raise Broken(f"{broker.password_file}: {error}") from error
+        raise FeedDisconnected(f"{broker.password_file}: {error}") from error
     protocol = _protocol_of(broker, password, reactor)
     opening = Deferred.fromCoroutine(_open(broker, protocol, _endpoint(broker, identity, reactor, now)))
     try:
@@ -121,8 +121,8 @@ async def connect(broker: Broker, identity: Identity, reactor: Any, now: Callabl
         raise
     except Exception as error:
         _abort(protocol)
-        raise Broken(protocol.refusal or _said(error)) from error
-    return Line(broker, reactor, protocol, channel)
+        raise FeedDisconnected(protocol.refusal or _said(error)) from error
+    return RabbitLine(broker, reactor, protocol, channel)
 
 
 def _protocol_of(broker: Broker, password: str, reactor: Any) -> Any:

@@ -38,7 +38,7 @@ class Carried:
     wrapped: bool  #: a ZIP with one entry named by a UUID: the VXP SDK's wrapping, not the sender's own archive
 
 
-class Unfit(Exception):
+class ContentUnfit(Exception):
     """The octets are not such as an attachment may carry."""
 
 
@@ -83,24 +83,24 @@ def decoded(letters: str | Iterable[str]) -> Iterator[bytes]:
 def content(letters: str | Iterable[str], most: int) -> bytes:
     """Return the octets that *letters* stand for, taken out of the VXP SDK's wrapping if they are in it; *most* at most.
 
-    They have passed `carried`.  Raises Unfit when there are more, or the ZIP cannot be unpacked.
+    They have passed `carried`.  Raises ContentUnfit when there are more, or the ZIP cannot be unpacked.
     """
     octets = b""
     for piece in decoded(letters):
         octets += piece
         if len(octets) > most:
-            raise Unfit(f"more than {most} octets")
+            raise ContentUnfit(f"more than {most} octets")
     if not octets.startswith(_ZIP):
         return octets
     try:
         with zip_reader.archive(octets) as archive:
             if not archive.infolist():
-                raise Unfit("an empty ZIP")
+                raise ContentUnfit("an empty ZIP")
             found = zip_reader.taken(archive, archive.infolist()[0], most)
     except zip_reader.Damaged as error:
-        raise Unfit(f"a ZIP that cannot be unpacked: {error}") from None
+        raise ContentUnfit(f"a ZIP that cannot be unpacked: {error}") from None
     if len(found) > most:
-        raise Unfit(f"more than {most} octets")
+        raise ContentUnfit(f"more than {most} octets")
     return found
 
 
@@ -127,18 +127,20 @@ def _slices(letters: str) -> Iterator[str]:
 def entries(tail: bytes, size: int) -> list[bytes]:
     """Return the names in a ZIP of *size* octets from its *tail*; none where no directory ends: then it is no ZIP.
 
-    The directory is what is declared; what an entry really unpacks to, only unpacking could tell.  Raises Unfit.
+    The directory is what is declared; what an entry really unpacks to, only unpacking could tell.  Raises ContentUnfit.
     """
     at = tail.rfind(b"PK\x05\x06", -_END.size - 0xFFFF)
     if at < 0:
         return []
     if len(tail) - at < _END.size:
-        raise Unfit("a ZIP whose end is cut off, or stands in another")
+        raise ContentUnfit("a ZIP whose end is cut off, or stands in another")
     count, length, offset, comment = _END.unpack_from(tail, at)[4:]
     if at + _END.size + comment != len(tail):
-        raise Unfit("a ZIP with something behind its end: another reader may find another end")
+        raise ContentUnfit("a ZIP with something behind its end: another reader may find another end")
     if count > ENTRIES or (length > at and len(tail) < size):
-        raise Unfit(f"a ZIP of {count} entries, its directory {length} octets; at most {ENTRIES} and {_DIRECTORY}")
+        raise ContentUnfit(
+            f"a ZIP of {count} entries, its directory {length} octets; at most {ENTRIES} and {_DIRECTORY}"
+        )
     end = _before_record(tail, at, count, length)
     names, unpacked, place = [], 0, end - length
     while 0 <= place <= end - _ENTRY.size and tail.startswith(b"PK\x01\x02", place):
@@ -148,9 +150,9 @@ def entries(tail: bytes, size: int) -> list[bytes]:
         names.append(tail[here : here + fields[10]])
         place = here + fields[10] + fields[11] + fields[12]
     if len(names) != count or place != end or offset != size - len(tail) + end - length:
-        raise Unfit(f"a ZIP of {count} entries, {len(names)} of which are found: another reader may find others")
+        raise ContentUnfit(f"a ZIP of {count} entries, {len(names)} of which are found: another reader may find others")
     if unpacked > max(UNPACKED, RATIO * size):
-        raise Unfit(f"a ZIP of {size} octets that unpacks to {unpacked}")
+        raise ContentUnfit(f"a ZIP of {size} octets that unpacks to {unpacked}")
     for name in names:
         _check(name)
     return names
@@ -159,7 +161,7 @@ def entries(tail: bytes, size: int) -> list[bytes]:
 def _before_record(tail: bytes, at: int, count: int, length: int) -> int:
     """Return where the directory ends whose end record is at *at*: before the 64-bit record, which some writers always put between.
 
-    Raises Unfit when that says something else.
+    Raises ContentUnfit when that says something else.
     """
     record = at - _LOCATOR - _END64.size
     if at < _LOCATOR or not tail.startswith(b"PK\x06\x07", at - _LOCATOR):
@@ -169,12 +171,12 @@ def _before_record(tail: bytes, at: int, count: int, length: int) -> int:
         or not tail.startswith(b"PK\x06\x06", record)
         or _END64.unpack_from(tail, record)[7:9] != (count, length)
     ):
-        raise Unfit("a ZIP with two directories")
+        raise ContentUnfit("a ZIP with two directories")
     return record
 
 
 def _check(name: bytes) -> None:
-    """Raise Unfit for a name that would be written outside the folder it is unpacked in."""
+    """Raise ContentUnfit for a name that would be written outside the folder it is unpacked in."""
     path = name.replace(b"\\", b"/")
     if path.startswith(b"/") or path[1:2] == b":" or b".." in path.split(b"/") or b"\0" in path:
-        raise Unfit(f"a ZIP with the path {name.decode('utf-8', 'replace')[:100]}")
+        raise ContentUnfit(f"a ZIP with the path {name.decode('utf-8', 'replace')[:100]}")

@@ -38,7 +38,7 @@ _YEARS = range(1970, 2200)
 
 
 @attrs.frozen
-class Line:
+class ContentLine:
     """One content line: names in capitals, the value as written, parameters without their quotes."""
 
     name: str
@@ -51,26 +51,26 @@ class Line:
 
 
 @attrs.frozen
-class Part:
+class CalendarPart:
     """What stands between BEGIN and END."""
 
     name: str
-    lines: tuple[Line, ...] = ()
-    components: tuple["Part", ...] = ()
+    lines: tuple[ContentLine, ...] = ()
+    components: tuple["CalendarPart", ...] = ()
     zones: dict[str, tzinfo] = attrs.field(factory=dict, eq=False, repr=False)  #: those of its times so far, by name
 
-    def all(self, name: str) -> tuple[Line, ...]:
+    def all(self, name: str) -> tuple[ContentLine, ...]:
         """Return every line *name*, in order."""
         return tuple(line for line in self.lines if line.name == name)
 
-    def one(self, name: str) -> Line | None:
+    def one(self, name: str) -> ContentLine | None:
         """Return the line *name*, if there is one.  Raises Rejected for two: another reader may believe the other."""
         found = self.all(name)
         if len(found) > 1:
             raise unreadable(f"{self.name} has {name} {len(found)} times")
         return found[0] if found else None
 
-    def parts(self, name: str) -> tuple["Part", ...]:
+    def parts(self, name: str) -> tuple["CalendarPart", ...]:
         """Return the parts *name* right in this one, in order."""
         return tuple(part for part in self.components if part.name == name)
 
@@ -85,11 +85,11 @@ def too_large(why: str) -> Rejected:
     return Rejected(Problem("calendar-too-large", why[:200]))
 
 
-def read(content: bytes) -> Part:
+def read(content: bytes) -> CalendarPart:
     """Return the one VCALENDAR of *content*.  Raises Rejected, `calendar-unreadable`, for all that is none, and beyond every bound."""
     if len(content) > SIZE:
         raise unreadable(f"{len(content)} octets; at most {SIZE}")
-    open_: list[tuple[str, list[Line], list[Part]]] = [("", [], [])]
+    open_: list[tuple[str, list[ContentLine], list[CalendarPart]]] = [("", [], [])]
     for number, line in enumerate(_lines(content), 1):
         if line.name == "BEGIN":
             if len(open_) > DEPTH:
@@ -99,7 +99,7 @@ def read(content: bytes) -> Part:
             name, lines, components = open_.pop()
             if not open_ or line.value.strip().upper() != name:
                 raise unreadable(f"line {number}: END:{line.value[:50]} ends nothing")
-            open_[-1][2].append(Part(name, tuple(lines), tuple(components)))
+            open_[-1][2].append(CalendarPart(name, tuple(lines), tuple(components)))
         elif len(open_) == 1:
             raise unreadable(f"line {number}: {line.name} stands outside of a component")
         else:
@@ -112,7 +112,7 @@ def read(content: bytes) -> Part:
     return found[0]
 
 
-def _lines(content: bytes) -> Iterator[Line]:
+def _lines(content: bytes) -> Iterator[ContentLine]:
     try:  # what is folded may be cut within a character: octets are put together first (RFC 5545, 3.1)
         written = [
             each.decode() for each in _BREAK.split(_FOLD.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))) if each
@@ -127,7 +127,7 @@ def _lines(content: bytes) -> Iterator[Line]:
         yield _line(each, number)
 
 
-def _line(written: str, number: int) -> Line:
+def _line(written: str, number: int) -> ContentLine:
     name = _NAME.match(written)
     if name is None or _CONTROL.search(written):
         raise unreadable(f"line {number} is no content line: {written[:50]!r}")
@@ -139,7 +139,7 @@ def _line(written: str, number: int) -> Line:
         parameters[key] = _unescaped(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
     if not written.startswith(":", at):
         raise unreadable(f"line {number} is no content line: {written[:50]!r}")
-    return Line(name[0].upper(), written[at + 1 :], parameters)
+    return ContentLine(name[0].upper(), written[at + 1 :], parameters)
 
 
 def _unescaped(text: str, mark: str, meant: Mapping[str, str]) -> str:
@@ -152,7 +152,7 @@ def _unescaped(text: str, mark: str, meant: Mapping[str, str]) -> str:
     return text
 
 
-def moments(line: Line, calendar: Part) -> tuple[date | datetime, ...]:
+def moments(line: ContentLine, calendar: CalendarPart) -> tuple[date | datetime, ...]:
     """Return the days or times of *line* (DTSTART, RECURRENCE-ID, EXDATE, RDATE …); a time is in its own zone, of a period the start.
 
     A time without a zone, or in one that is not known, is Hà Nội's.  Raises Rejected for what is no day or time.
@@ -160,12 +160,12 @@ def moments(line: Line, calendar: Part) -> tuple[date | datetime, ...]:
     return tuple(_moment(each.partition("/")[0], line, calendar) for each in line.value.split(","))
 
 
-def moment(line: Line, calendar: Part) -> date | datetime:
+def moment(line: ContentLine, calendar: CalendarPart) -> date | datetime:
     """Return the one day or time of *line*.  Raises Rejected."""
     return _moment(line.value, line, calendar)
 
 
-def _moment(written: str, line: Line, calendar: Part) -> date | datetime:
+def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | datetime:
     try:
         if found := _DAY.fullmatch(written):
             day = date(*map(int, found.groups()))
@@ -182,7 +182,7 @@ def _moment(written: str, line: Line, calendar: Part) -> date | datetime:
     raise unreadable(f"{line.name}: {written[:50]!r} is no day or time between {_YEARS[0]} and {_YEARS[-1]}")
 
 
-def _zone(name: str, calendar: Part) -> tzinfo:
+def _zone(name: str, calendar: CalendarPart) -> tzinfo:
     if not name:
         return HANOI
     if name not in calendar.zones:
@@ -192,7 +192,7 @@ def _zone(name: str, calendar: Part) -> tzinfo:
     return calendar.zones[name]
 
 
-def _found_zone(name: str, calendar: Part) -> tzinfo:
+def _found_zone(name: str, calendar: CalendarPart) -> tzinfo:
     if name in _WINDOWS:
         return _WINDOWS[name]
     try:

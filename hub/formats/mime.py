@@ -49,7 +49,7 @@ class Related:
 
 
 @attrs.frozen(eq=False)
-class Part:
+class MimePart:
     """One part.  Its octets are what was meant: a transfer encoding is undone."""
 
     content_id: str  #: without `<>`; empty where it has none
@@ -84,13 +84,15 @@ def related(header: str) -> Related:
     return Related(boundary, kind, None if start is None else _unbracketed(start))
 
 
-def take_apart(body: Octets, how: Related, drawer: Drawer, *, most: int = MOST_PARTS) -> tuple[Part, dict[str, Part]]:
+def take_apart(
+    body: Octets, how: Related, drawer: Drawer, *, most: int = MOST_PARTS
+) -> tuple[MimePart, dict[str, MimePart]]:
     """Return the envelope's part, and the others by their content ids; *most* parts there may be.
 
     Raises CallRefused: `multipart-broken`, `attachment-unknown` (two with one id, one without), `too-large` (the envelope).
     """
     parts = [_part(header, octets, drawer) for header, octets in _cut(body, how.boundary.encode("ascii"), most)]
-    others: dict[str, Part] = {}
+    others: dict[str, MimePart] = {}
     root = parts[0]
     if how.start is not None:
         roots = [part for part in parts if part.content_id == how.start]
@@ -189,7 +191,7 @@ def _places(body: Octets, delimiter: bytes, start: int) -> Iterator[int]:
         rest = window[len(window) - kept :]
 
 
-def _part(header: bytes, octets: Octets, drawer: Drawer) -> Part:
+def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
     fields = _fields(header)
     media, parameters = media_type(fields.get("content-type", "text/plain"))
     if media.startswith(("multipart/", "message/")):
@@ -203,7 +205,7 @@ def _part(header: bytes, octets: Octets, drawer: Drawer) -> Part:
             raise _broken(f"a part is not the base64 it says it is: {error}") from None
     elif encoding not in {"7bit", "8bit", "binary"}:
         raise _broken(f"Content-Transfer-Encoding {encoding[:50]}; binary, 8bit, 7bit and base64 are read")
-    return Part("" if name is None else _unbracketed(name.strip(" \t")), media, parameters, octets)
+    return MimePart("" if name is None else _unbracketed(name.strip(" \t")), media, parameters, octets)
 
 
 def _fields(header: bytes) -> dict[str, str]:

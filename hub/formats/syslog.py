@@ -41,7 +41,7 @@ class Unframed(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Line:
+class SyslogLine:
     """One message; what it leaves out (`-`) is empty."""
 
     facility: str
@@ -55,7 +55,7 @@ class Line:
     text: str
 
 
-def read(octets: bytes) -> Line:
+def read(octets: bytes) -> SyslogLine:
     """Return the message that *octets* are.  Raises ValueError, saying what is wrong, for what RFC 5424 has no room for."""
     found = _HEADER.match(octets)
     if found is None or len(octets) > LONGEST:
@@ -69,7 +69,7 @@ def read(octets: bytes) -> Line:
     if octets[at : at + 1] not in {b"", b" "}:
         raise ValueError(f"octet {at}: neither the end nor a space")
     host, app, process, kind = ("" if word == b"-" else word.decode("ascii") for word in found.groups()[2:])
-    return Line(
+    return SyslogLine(
         facility=FACILITIES[facility],
         severity=severity,
         at=_time(found[2].decode("ascii")),

@@ -12,14 +12,25 @@ from lxml import etree
 from hub.config import Partner
 from hub.domain.errors import Rejected
 from hub.domain.local_time import day
-from hub.domain.model import DOCUMENTS, HUB, Kind, Packet, PacketSignature, Problem, Receive, Record, Standing, State
+from hub.domain.model import (
+    DOCUMENTS,
+    HUB,
+    DeliveryState,
+    Packet,
+    PacketKind,
+    PacketSignature,
+    Problem,
+    Receive,
+    Record,
+    SignatureStanding,
+)
 from hub.edxml import changes, packet, packet_signature, rules
 from hub.formats import streamed_xml
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake import enclosures
 from hub.journal import duties
-from hub.journal.messages import Entry
+from hub.journal.messages import MessageEntry
 from hub.partner.policy import Policy
 from hub.security import signing
 from hub.services import Service
@@ -39,11 +50,11 @@ def judge_message(
     now: datetime,
     message: str,
     drawer: Drawer | None = None,
-) -> Entry:
+) -> MessageEntry:
     """Judge the packet of *call*: read it, examine it, authorise its sender, route it, and write the receipt for it."""
     content = Octets.of(call.packet) if isinstance(call.packet, bytes) else call.packet
     sha256 = content.sha256()
-    entry = Entry(
+    entry = MessageEntry(
         id=message,
         partner=partner.code,
         message_id=call.message_id or sha256,
@@ -73,13 +84,13 @@ def judge_message(
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, rest=rest)
 
 
-def judge_own(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> Entry:
+def judge_own(content: bytes, message_id: str, province: Province, now: datetime, message: str) -> MessageEntry:
     """Judge a packet that the hub itself wrote: only its recipients can be wrong.
 
     What it encloses the hub has counted already.
     """
     sha256 = hashlib.sha256(content).hexdigest()
-    entry = Entry(
+    entry = MessageEntry(
         id=message,
         partner=HUB,
         message_id=message_id,
@@ -88,7 +99,7 @@ def judge_own(content: bytes, message_id: str, province: Province, now: datetime
         content=content,
         sha256=sha256,
         packet=packet.read(content),
-        signature=PacketSignature(standing=Standing.UNSIGNED),
+        signature=PacketSignature(standing=SignatureStanding.UNSIGNED),
     )
     assert entry.packet is not None
     try:
@@ -109,13 +120,13 @@ def judge_record(
     province: Province,
     now: datetime,
     message: str,
-) -> Entry:
+) -> MessageEntry:
     """Judge a message that is no packet: read it, authorise the units it tells of, route it, and write the receipt for it.
 
     Its units become the registry's.  It goes to each partner that takes its service, but not back to *partner*.
     """
     sha256 = hashlib.sha256(content).hexdigest()
-    entry = Entry(
+    entry = MessageEntry(
         id=message,
         partner=partner,
         message_id=message_id or sha256,
@@ -140,7 +151,7 @@ def judge_record(
         if service.name in each.services and record.kind not in service.ours
     ]
     routes = tuple(
-        Route(each.code, each.code, each.code, State.WAITING)
+        Route(each.code, each.code, each.code, DeliveryState.WAITING)
         for each in takers
         if each.receive is Receive.PUSH and each.code != partner
     )
@@ -220,18 +231,18 @@ def judge_signature(
 
 def require_size(read: Packet, octets: int) -> None:
     """Raise `Rejected` for a status of more *octets* than any has."""
-    if read.kind is Kind.STATUS and octets > STATUS:
+    if read.kind is PacketKind.STATUS and octets > STATUS:
         raise Rejected(Problem("too-large", f"{octets} > {STATUS}"))
 
 
 def require_signature(found: PacketSignature | None, policy: Policy) -> None:
     """Raise `Rejected` where the policy wants packets signed and this one is not, or not well."""
-    if policy.signature == "message" or found is None or found.standing is Standing.VALID:
+    if policy.signature == "message" or found is None or found.standing is SignatureStanding.VALID:
         return
     codes = {
-        Standing.UNSIGNED: "packet-unsigned",
-        Standing.INVALID: "packet-signature-invalid",
-        Standing.UNVERIFIABLE: "packet-signature-unverifiable",
+        SignatureStanding.UNSIGNED: "packet-unsigned",
+        SignatureStanding.INVALID: "packet-signature-invalid",
+        SignatureStanding.UNVERIFIABLE: "packet-signature-unverifiable",
     }
     reason = ": ".join(filter(None, (found.code, found.detail)))
     raise Rejected(Problem(codes[found.standing], reason))
@@ -242,11 +253,11 @@ def authorise(
 ) -> tuple[Route, ...]:
     """Return where *read* goes, if *partner* may send it: by UpdateTraces, a status only.  Raises `Rejected`."""
     routes, today = province.routes, day(now)
-    if only_status and read.kind is not Kind.STATUS:
+    if only_status and read.kind is not PacketKind.STATUS:
         raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
     if not routes.may_send(partner, read.sender):
         raise Rejected(Problem("sender-not-allowed", read.sender))
-    if read.kind is not Kind.STATUS:
+    if read.kind is not PacketKind.STATUS:
         return routes.route_all(partner, (*read.recipients, *changes.told(read)), today, also=read.removed)
     organ = read.responses[0].organ
     if routes.canonical(organ) == routes.canonical(read.sender):

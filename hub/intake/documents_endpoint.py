@@ -14,7 +14,7 @@ from hub.domain.model import Problem
 from hub.formats import xml_cost
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.admission import judge_message
-from hub.intake.endpoint import Books, Case
+from hub.intake.endpoint import Case, EndpointJournal
 from hub.intake.grants import SEND, is_granted, refusal
 from hub.intake.verification import Read
 from hub.journal import blobs, statuses, unit_registry
@@ -42,7 +42,7 @@ class DocumentDesk:
     """Where packets come in and go out."""
 
     contract: Contract
-    _books: Books
+    _books: EndpointJournal
     read: Read = documents_requests.read
     _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets, by partner
 
@@ -147,7 +147,7 @@ class DocumentDesk:
 
     async def _traces(
         self, routes: Routes, partner: Partner, asked: documents_requests.GetTraces
-    ) -> Sequence[statuses.Trace]:
+    ) -> Sequence[statuses.StatusTrace]:
         unit = routes.canonical(asked.organ_id)
         if not (routes.may_send(partner.code, unit) or routes.receives(partner.code, unit)):
             raise CallRefused(Problem("not-yours", asked.organ_id))

@@ -8,11 +8,11 @@ from lxml import etree
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_types
-from hub.intake.endpoint import Books, Case
-from hub.intake.records_endpoint import Asked
+from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs, search
 from hub.services.dossiers import history
-from hub.services.dossiers.history import Told
+from hub.services.dossiers.history import AcceptedMessage
 from hub.services.dossiers.item import NAMESPACE
 from hub.services.dossiers.results import NAME
 from hub.store.transactions import Transaction
@@ -22,10 +22,10 @@ from hub.units.routing import ANY
 MESSAGES, OCTETS = 100, 32 * 1024 * 1024
 
 
-async def get_dossier(books: Books, case: Case) -> etree._Element:
+async def get_dossier(books: EndpointJournal, case: Case) -> etree._Element:
     """Answer GetDossier.  Raises CallRefused: `not-yours` for another system's unit, `dossier-unknown`."""
     asked, routes, partner = case.opened.call, case.province.routes, case.partner
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, QueryCall)
     dossier, organ = _text(asked, "MaHoSo"), _text(asked, "OrganId")
     if organ:
         if not routes.may_send(partner.code, organ):
@@ -47,16 +47,16 @@ async def get_dossier(books: Books, case: Case) -> etree._Element:
 
 def _told(
     tx: Transaction, dossier: str, units: Collection[str] | None, brought_by: str | None = None
-) -> tuple[str, list[Told]]:
+) -> tuple[str, list[AcceptedMessage]]:
     """Return the unit of *units* (None: of any) that was told of last, and what was told of its dossier, by one partner or by all (None)."""
     rows = search.about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
     unit = rows[0]["sender"] if rows else ""
     own = [row for row in rows if row["sender"] == unit]
     together = accumulate(row["size"] for row in own)
     near = [row for row, octets in zip(own, together, strict=True) if octets <= OCTETS or row is own[0]]
-    return unit, [Told(row["id"], row["received_at"], blobs.octets(tx, row["sha256"])) for row in near]
+    return unit, [AcceptedMessage(row["id"], row["received_at"], blobs.octets(tx, row["sha256"])) for row in near]
 
 
-def _text(asked: Asked, name: str) -> str:
+def _text(asked: QueryCall, name: str) -> str:
     found = asked.child.find(f"{{{NAMESPACE}}}{name}")
     return "" if found is None else xsd_types.token(found)

@@ -4,7 +4,7 @@ A packet is judged by itself.  What it encloses never refuses it: what cannot be
 speak for, brings no facts, and the journal says so.
 
 What is cheap comes first: whose it is before what it tells.  Worst cost: `MOST` enclosures of `packet.READ_SIZE` octets (2.5 MiB
-unpacked, whatever the packet has), calendars within one `meetings.Room`: as long as 800 signatures by RSA-2048 (240 ms).
+unpacked, whatever the packet has), calendars within one `meetings.CalendarRoom`: as long as 800 signatures by RSA-2048 (240 ms).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ import attrs
 from hub.domain.errors import Rejected
 from hub.domain.model import Attachment, Enclosed, Fact, Ignored, Packet, Problem, Record
 from hub.edxml import packet
-from hub.formats.icalendar import Line
+from hub.formats.icalendar import ContentLine
 from hub.services import incidents, meetings
 from hub.units.routing import Routes
 
@@ -34,7 +34,7 @@ def read(
     """Return what *attachments* of a packet of the unit *sender*, which *partner* brought, tell of; unit codes are the registry's."""
     facts: list[Fact] = []
     ignored: list[Ignored] = []
-    room = meetings.Room()
+    room = meetings.CalendarRoom()
     for number, attachment in enumerate(attachments):
         if number == MOST:
             ignored.append(Ignored(attachment.name, Problem("too-many-enclosures", f"more than {MOST}")))
@@ -86,13 +86,13 @@ def _record(
     at: datetime,
     message: str,
     may_tell: meetings.MayTell,
-    room: meetings.Room,
+    room: meetings.CalendarRoom,
 ) -> Record:
     assert attachment.content is not None
     if packet.read_type(attachment.name, attachment.content_type) != packet.CALENDAR:
         return incidents.read(attachment.content, at, message)
 
-    def who_is(person: Line, sends: bool) -> str:
+    def who_is(person: ContentLine, sends: bool) -> str:
         """Return the unit by its code, by the address the registry knows, or else of whoever sends: the packet says who that is."""
         said = meetings.written(person, sends)
         if person.parameters.get(meetings.UNIT) or routes.canonical(said) != said:

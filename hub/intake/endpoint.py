@@ -17,11 +17,11 @@ from hub.domain.fair_queue import Owner
 from hub.domain.model import HUB, Event
 from hub.formats.spool import Drawer
 from hub.formats.streamed_xml import Loads
-from hub.intake.verification import Opened, Read
+from hub.intake.verification import Read, VerifiedCall
 from hub.journal import blobs, duties, events, replay_guard
 from hub.journal import messages as journal
-from hub.journal.messages import Entry, Taken
-from hub.journal.replay_guard import Mark
+from hub.journal.messages import MessageEntry, RecordedMessage
+from hub.journal.replay_guard import ReplayMark
 from hub.runtime.thread_pool import Work
 from hub.soap.attachments import Carriage
 from hub.soap.wsdl import Contract
@@ -41,7 +41,7 @@ class Case:
     province: Province
     partner: Partner  #: whose call it is
     owner: Owner  #: in whose queue its work and its steps wait
-    opened: Opened
+    opened: VerifiedCall
     now: datetime
     tracking: str  #: the hub's id of the call, and of the message that it brings
     how: Carriage
@@ -86,7 +86,7 @@ async def _nothing_left(_services: Counted) -> None:
 
 
 @attrs.frozen(eq=False)
-class Books:
+class EndpointJournal:
     """The journal as a clerk uses it."""
 
     journal: Journal
@@ -96,7 +96,9 @@ class Books:
     #: waits until all facts of before, of these services, are written, or raises `Unready`
     facts: Callable[[Counted], Awaitable[None]] = _nothing_left
 
-    async def take(self, owner: Owner, entry: Entry, routes: Routes, mark: Mark | None = None) -> Taken:
+    async def take(
+        self, owner: Owner, entry: MessageEntry, routes: Routes, mark: ReplayMark | None = None
+    ) -> RecordedMessage:
         """Write a judged message, bytes first; *mark* names the signed call that brought it, if one did.
 
         Raises `Unready` when the journal cannot commit it, or too much is still to be done of what its partner has brought before,
@@ -107,7 +109,7 @@ class Books:
             if left > duties.MOST_OWED:
                 raise Unready("hub-busy", f"{left} facts of {entry.partner} are still to be written")
         await self.keep(owner, entry)
-        taken: Taken = await self.journal.admit(owner, take_once, entry, routes, mark)
+        taken: RecordedMessage = await self.journal.admit(owner, take_once, entry, routes, mark)
         if taken.problems:
             log.info("message-refused", message=taken.id, partner=entry.partner, code=taken.problems[0].code)
         else:
@@ -115,7 +117,7 @@ class Books:
             self.accepted()
         return taken
 
-    async def keep(self, owner: Owner, entry: Entry) -> None:
+    async def keep(self, owner: Owner, entry: MessageEntry) -> None:
         """Write the bytes of a large *entry* before the transaction that names them, some at a time: nobody waits long for the writer."""
         size = len(entry.content)
         if size <= blobs.LARGE or not journal.keeps(entry):
@@ -125,7 +127,9 @@ class Books:
         for numbers in blobs.batches(size):
             await self.journal.admit(owner, blobs.keep_parts, entry.sha256, entry.content, numbers)
 
-    async def once(self, owner: Owner, mark: Mark | None, now: datetime, step: Callable[..., T], *args: object) -> T:
+    async def once(
+        self, owner: Owner, mark: ReplayMark | None, now: datetime, step: Callable[..., T], *args: object
+    ) -> T:
         """Do a writing *step* of a call without an id of its own.  Raises `Rejected`: also `replayed`."""
 
         def take(tx: Transaction) -> T | Rejected:
@@ -137,7 +141,7 @@ class Books:
         return found
 
 
-def take_once(tx: Transaction, entry: Entry, routes: Routes, mark: Mark | None) -> Taken:
+def take_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None) -> RecordedMessage:
     """Write a judged message as `journal.take` does; a refusal spends the call *mark*, and no spent call brings a new message.
 
     Raises `Rejected`, `replayed`; what was written is taken back with the savepoint then.
@@ -150,7 +154,7 @@ def take_once(tx: Transaction, entry: Entry, routes: Routes, mark: Mark | None) 
     return taken
 
 
-def tell_refused(tx: Transaction, said: Event, mark: Mark | None) -> None:
+def tell_refused(tx: Transaction, said: Event, mark: ReplayMark | None) -> None:
     """Journal what is *said* of a refused call, which is spent with it."""
     events.append(tx, said)
     replay_guard.spend(tx, mark, said.at)

@@ -21,12 +21,12 @@ from hub.domain.model import Event, Problem
 from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
-from hub.intake.endpoint import Books, Case, Desk, take_once, tell_refused
+from hub.intake.endpoint import Case, Desk, EndpointJournal, take_once, tell_refused
 from hub.intake.grants import NotGranted
-from hub.intake.verification import Opened, open_call
+from hub.intake.verification import VerifiedCall, open_call
 from hub.journal import events
-from hub.journal.messages import Entry
-from hub.journal.replay_guard import Mark
+from hub.journal.messages import MessageEntry
+from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.security.certificates import CLIENT, fingerprint
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 @attrs.frozen
-class Answer:
+class SignedResponse:
     """What goes back: a signed envelope, and when to come again if the hub was not ready."""
 
     body: Outgoing
@@ -54,7 +54,7 @@ class Intake:
 
     live: Live
     _desk: Desk
-    _books: Books
+    _books: EndpointJournal
     _now: Callable[[], datetime]
     _throttle: Throttle
 
@@ -83,7 +83,7 @@ class Intake:
         certificate: x509.Certificate,
         drawer: Drawer,
         wanted: Callable[[], bool] = lambda: True,
-    ) -> Answer:
+    ) -> SignedResponse:
         """Answer the call in *body*, sent in that *manner* over a connection whose client showed *certificate*.
 
         What is large lies in *drawer*, from which the answer is to be written too.  When the call is not *wanted* any more no work is
@@ -116,8 +116,8 @@ class Intake:
             packed = await self._books.work(owner, size, attachments.pack, unsigned, loads, manner, identity, now)
         except Unready as unready:  # unsigned, so it says no more than that the same may be sent again
             unsigned = self._unready(unready, tracking, soap)
-            return Answer(attachments.plain(unsigned, soap), fault=True, retry_after=unready.retry_after)
-        return Answer(packed, fault, retry_after, senders)
+            return SignedResponse(attachments.plain(unsigned, soap), fault=True, retry_after=unready.retry_after)
+        return SignedResponse(packed, fault, retry_after, senders)
 
     def stranger(self, certificate: x509.Certificate) -> Problem | None:
         """Return why whoever shows *certificate* is nobody to us; None for a partner."""
@@ -133,7 +133,9 @@ class Intake:
         written = maybeDeferred(self._refuse, owner, said, self._now())
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
 
-    def _refuse(self, owner: Owner, said: Mapping[str, str], now: datetime, mark: Mark | None = None) -> Deferred[None]:
+    def _refuse(
+        self, owner: Owner, said: Mapping[str, str], now: datetime, mark: ReplayMark | None = None
+    ) -> Deferred[None]:
         """Journal what is *said* of a refused call, the one of that *mark* if it was signed.  Raises `Unready` where there is no room: the last of it is not for refusals to fill."""
         self._books.room()
         return self._books.journal.admit(owner, tell_refused, Event("call-refused", now, None, None, said), mark)
@@ -191,7 +193,7 @@ class Intake:
             self._books.room()
             private, owner = self._desk.private, Owner(partner.code)  # a refusal is journalled, wanted or not
             kept = await self._books.work(owner, len(body), attachments.kept, body, manner, drawer)
-            entry = Entry(
+            entry = MessageEntry(
                 id=tracking,
                 partner=partner.code,
                 message_id=None,
@@ -221,7 +223,7 @@ class Intake:
         province: Province,
         partner: Partner,
         owner: Owner,
-        opened: Opened,
+        opened: VerifiedCall,
         now: datetime,
         tracking: str,
         how: Carriage,

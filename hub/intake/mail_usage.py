@@ -12,7 +12,7 @@ from hub.domain.ids import new_id
 from hub.domain.model import HUB
 from hub.intake import admission
 from hub.journal import messages
-from hub.journal.messages import Taken
+from hub.journal.messages import RecordedMessage
 from hub.services import services
 from hub.services.mail import NAME, log
 from hub.services.mail.log import NOBODY, Tally
@@ -46,7 +46,9 @@ def differences(counted: Tally, before: Tally) -> Tally:
     return dict(found)
 
 
-def take(tx: Transaction, province: Province, tally: Tally, day: date, now: datetime, correction: str = "") -> Taken:
+def take(
+    tx: Transaction, province: Province, tally: Tally, day: date, now: datetime, correction: str = ""
+) -> RecordedMessage:
     """Write the message of *day*.  The same count again is the same message; another is refused (`id-reused`) unless it is a *correction*."""
     content = log.written(tally, province.config.province, day, correction=correction)
     name = None if correction else f"{NAME}/{day.isoformat()}"

@@ -14,18 +14,18 @@ from hub.domain.model import Problem
 from hub.formats import xml_cost, xsd_types
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
-from hub.intake.endpoint import Books, Case
+from hub.intake.endpoint import Case, EndpointJournal
 from hub.services import Service
 from hub.soap import documents_responses
 from hub.soap.wsdl import Contract
 from hub.units.province import Province
 
-#: Answers an operation that brings no message; the call is `Case.opened.call`, an `Asked`.
-Query = Callable[[Books, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name for its elements
+#: Answers an operation that brings no message; the call is `Case.opened.call`, an `QueryCall`.
+Query = Callable[[EndpointJournal, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name for its elements
 
 
 @attrs.frozen
-class Given:
+class RecordCall:
     """A call that brings a message."""
 
     content: bytes
@@ -33,7 +33,7 @@ class Given:
 
 
 @attrs.frozen(eq=False)
-class Asked:
+class QueryCall:
     """A call that asks for something: the verified and validated element."""
 
     child: etree._Element
@@ -45,22 +45,22 @@ class RecordDesk:
 
     contract: Contract
     _service: Service
-    _books: Books
+    _books: EndpointJournal
     _queries: Mapping[str, Query] = attrs.field(factory=dict)  #: by operation; every other one brings a message
     _own: Callable[[Province], Service] | None = (
         None  #: the service as a province has it, where it is not the same for all
     )
 
-    def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> Given | Asked:
+    def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> RecordCall | QueryCall:
         """See `Desk`.  Raises CallRefused, `contract-broken`, for an element without a canonical form."""
         if etree.QName(child).localname in self._queries:
-            return Asked(child)
+            return QueryCall(child)
         try:
             content = etree.tostring(child, method="c14n", exclusive=True, with_tail=False)
         except etree.C14NError as error:  # a relative namespace URI
             raise CallRefused(Problem("contract-broken", f"no canonical form: {error}")) from None
         found = child.find(f"{{{self.contract.namespace}}}MessageId")
-        return Given(content, None if found is None else xsd_types.token(found))
+        return RecordCall(content, None if found is None else xsd_types.token(found))
 
     @property
     def private(self) -> bool:
@@ -69,12 +69,12 @@ class RecordDesk:
 
     def brings(self, call: object) -> bool:
         """See `Desk`."""
-        return isinstance(call, Given)
+        return isinstance(call, RecordCall)
 
     async def perform(self, case: Case) -> etree._Element:
         """See `Desk`."""
         call, operation, namespace = case.opened.call, case.opened.operation, self.contract.namespace
-        if not isinstance(call, Given):
+        if not isinstance(call, RecordCall):
             return await self._queries[operation](self._books, case)
         self._books.room()
         entry = await self._books.work(

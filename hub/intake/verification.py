@@ -20,7 +20,7 @@ from hub.domain.model import Problem
 from hub.formats import xsd_types
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
-from hub.journal.replay_guard import Mark
+from hub.journal.replay_guard import ReplayMark
 from hub.security import tls, wss_verify
 from hub.security.certificates import SIGN
 from hub.soap import attachments, documents_requests, envelope
@@ -51,7 +51,7 @@ _VAGUE = {"algorithm-refused": 1, "certificate-unknown": 2}
 
 
 @attrs.frozen
-class Opened:
+class VerifiedCall:
     """A call that has passed every step up to the contract: read from the verified element and nothing else."""
 
     partner: Partner  #: who signed it; or whose connection it came over, where no signature is asked for
@@ -59,7 +59,7 @@ class Opened:
     operation: str
     sha1: x509.Certificate | None  #: whose signature used SHA-1, as the partner's policy tolerates
     unknown: str  #: what of a certificate's revocation could not be learned, as the partner's policy tolerates
-    mark: Mark | None  #: what tells this signed call from every other; None where there is no signature
+    mark: ReplayMark | None  #: what tells this signed call from every other; None where there is no signature
 
 
 def open_call(
@@ -72,7 +72,7 @@ def open_call(
     now: datetime,
     drawer: Drawer | None = None,
     read: Read = documents_requests.read,
-) -> Opened:
+) -> VerifiedCall:
     """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
     verified Body says: the call that *read* makes of the validated element and the octets of its binary values.
 
@@ -97,11 +97,11 @@ def open_call(
     if manner.carriage is Carriage.SWA:
         attachments.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
     call = read(child, contract.validate(child, unpacked.loads))
-    return Opened(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
+    return VerifiedCall(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
 
 
 @contextmanager
-def _spending(mark: Mark | None) -> Generator[None]:
+def _spending(mark: ReplayMark | None) -> Generator[None]:
     """Name the call in what refuses it, so that it is spent with the refusal: nobody else may have it take effect later.
 
     For reasons that lie in what was signed, and in what the hub knows, alone.  Else whoever stands between changes what nobody signed,
@@ -123,7 +123,7 @@ class Believed:
     body: etree._Element
     sha1: x509.Certificate | None = None
     unknown: str = ""
-    mark: Mark | None = None
+    mark: ReplayMark | None = None
     attached: frozenset[str] | None = (
         None  #: the content ids of the parts that are as good as the Body; None: all, TLS answers for them
     )
@@ -195,9 +195,9 @@ def _believe(
     return Believed(partner, verified.body, sha1, unknown, mark, verified.attached)
 
 
-def _mark(partner: Partner, signed: bytes, expires: datetime) -> Mark:
+def _mark(partner: Partner, signed: bytes, expires: datetime) -> ReplayMark:
     name = hashlib.sha256(f"{partner.code}\n".encode() + signed).hexdigest()
-    return Mark(name, min(expires, _LATEST) + partner.policy.clock_skew)
+    return ReplayMark(name, min(expires, _LATEST) + partner.policy.clock_skew)
 
 
 def _require_audience(headers: Sequence[etree._Element], config: Config) -> None:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Message
 from hub.journal import blobs, search
-from hub.services.categories import Listed, listed
+from hub.services.categories import CategoryList, listed
 from hub.store.tables import LISTED
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
@@ -17,7 +17,7 @@ def newest(tx: Transaction) -> list[Message]:
     return [search.read(row) for row in rows]
 
 
-def one(tx: Transaction, name: str) -> Listed | None:
+def one(tx: Transaction, name: str) -> CategoryList | None:
     """Return the list *name* (`LayDanhSachTTHC`) as it is in force; None where none ever came."""
     latest = sa.select(sa.func.max(table.c.id)).where(LISTED, table.c.kind == name)
     row = tx.execute(sa.select(table).where(table.c.id == latest.scalar_subquery())).mappings().first()

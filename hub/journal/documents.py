@@ -9,7 +9,7 @@ from datetime import datetime
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import Event, Kind, MessageState, Packet
+from hub.domain.model import Event, MessageState, Packet, PacketKind
 from hub.edxml import changes
 from hub.journal import events, facts
 from hub.journal.queue import deliveries
@@ -23,7 +23,7 @@ from hub.units.routing import Route, Routes
 _LANE = (
     sa.select(table.c.lane)
     .where(table.c.sender == sa.bindparam("by"), table.c.document_id == sa.bindparam("about"))
-    .where(table.c.state == MessageState.ACCEPTED, table.c.kind != Kind.STATUS, table.c.lane.is_not(None))
+    .where(table.c.state == MessageState.ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.lane.is_not(None))
     .order_by(table.c.id)
     .limit(1)
 )
@@ -37,7 +37,7 @@ _EARLY = (
 
 
 @attrs.frozen
-class Stop:
+class DeliveryStop:
     """The deliveries to *units* are stopped by the change *message*."""
 
     units: tuple[str, ...]
@@ -47,7 +47,7 @@ class Stop:
 
 def places(packet: Packet | None) -> set[str]:
     """Return what names the documents that *packet* is or changes: a change and its document, at the same time, must see each other."""
-    if packet is None or packet.kind is Kind.STATUS:
+    if packet is None or packet.kind is PacketKind.STATUS:
         return set()
     own = (packet.document_id, packet.code, packet.promulgation_date)
     changed = changes.named(packet) if packet.kind in changes.CHANGES else ()
@@ -77,7 +77,7 @@ def named(tx: Transaction, packet: Packet | None, partner: str, routes: Routes) 
         elif each.document_id:
             others = tx.execute(sa.select(table.c.id).where(known).limit(1)).first()
             found.setdefault(each.document_id, None if others else False)
-    if packet.kind is Kind.RECALL and any(found.values()):
+    if packet.kind is PacketKind.RECALL and any(found.values()):
         return {document: known for document, known in found.items() if known}
     return found
 
@@ -101,7 +101,7 @@ def lane(
     if answered is not None and answered["lane"]:
         return str(answered["lane"])
     sender, document = routes.canonical(packet.sender), next(iter(about), packet.document_id)
-    if packet.kind is Kind.STATUS:
+    if packet.kind is PacketKind.STATUS:
         answer = packet.responses[0]
         sender = routes.canonical(answer.organ)
         document = answer.document_id or f"{answer.code},{answer.promulgation_date}"
@@ -152,15 +152,15 @@ def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnE
     )
     same = sa.and_(table.c.sender == sender, table.c.state == MessageState.ACCEPTED)
     carries = sa.or_(
-        sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*changes.DOCUMENTS, Kind.UPDATE))),
-        sa.and_(same, table.c.id.in_(updates), table.c.kind == Kind.UPDATE),
+        sa.and_(same, table.c.document_id == document_id, table.c.kind.in_((*changes.DOCUMENTS, PacketKind.UPDATE))),
+        sa.and_(same, table.c.id.in_(updates), table.c.kind == PacketKind.UPDATE),
     )
     return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
 
 
 def stops(
     tx: Transaction, message_id: str, packet: Packet, partner: str, goes: Sequence[Route], routes: Routes
-) -> list[Stop]:
+) -> list[DeliveryStop]:
     """Return what came before the document *packet*, and before anything of it went to the unit it stops, of where it *goes*.
 
     It counts if *partner*, who brings the document, brought it too, or somebody who stands for the unit.  A document sent again after its recall is a new sending, and goes.
@@ -179,4 +179,4 @@ def stops(
     for recipient in (route.recipient for route in goes if route.recipient not in been):
         if found := [first[unit] for unit in (changes.EVERY, recipient) if unit in first]:
             stopped.setdefault(min(found), []).append(recipient)
-    return [Stop(tuple(units), changes.Effect(effect), message) for (message, effect), units in stopped.items()]
+    return [DeliveryStop(tuple(units), changes.Effect(effect), message) for (message, effect), units in stopped.items()]

@@ -15,8 +15,8 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import DOCUMENTS, Event, Fact, Kind, Standing
-from hub.domain.time_window import Window
+from hub.domain.model import DOCUMENTS, Event, Fact, PacketKind, SignatureStanding
+from hub.domain.time_window import TimeWindow
 from hub.journal import events
 from hub.store import transactions
 from hub.store.tables import carried
@@ -24,10 +24,10 @@ from hub.store.tables import fact as table
 from hub.store.transactions import Transaction
 
 _SENT = {
-    Kind.DOCUMENT: "sent",
-    Kind.RECALL: "sent-recall",
-    Kind.UPDATE: "sent-update",
-    Kind.REPLACEMENT: "sent-replacement",
+    PacketKind.DOCUMENT: "sent",
+    PacketKind.RECALL: "sent-recall",
+    PacketKind.UPDATE: "sent-update",
+    PacketKind.REPLACEMENT: "sent-replacement",
 }
 
 Key = tuple[str, str, str, str]  #: unit, service, business key, milestone
@@ -50,7 +50,7 @@ def business_key(organ: str, document_id: str, *, packet: str | None = None) -> 
 def sent(row: Mapping[str, Any], recipients: Iterable[str], *, outside: bool) -> Fact:
     """Return the fact that the From unit sent the document *row*; *outside* when any recipient is not the province's."""
     return attrs.evolve(
-        _of_document(row), milestone=_SENT[Kind(row["kind"])], counterpart=" ".join(recipients), outside=outside
+        _of_document(row), milestone=_SENT[PacketKind(row["kind"])], counterpart=" ".join(recipients), outside=outside
     )
 
 
@@ -67,7 +67,9 @@ def failed(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
 
 
 def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
-    changes = row["kind"] != Kind.DOCUMENT  # no status ever joins the key of a change, so it has no DueDate to miss
+    changes = (
+        row["kind"] != PacketKind.DOCUMENT
+    )  # no status ever joins the key of a change, so it has no DueDate to miss
     return Fact(
         unit=row["sender"],
         service=row["service"],
@@ -77,7 +79,8 @@ def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
         message=row["id"],
         document_type=row["document_type"],
         paper=row["paper"],
-        signature=row["signature"] or Standing.UNSIGNED,  # a message from before packets were looked at has none
+        signature=row["signature"]
+        or SignatureStanding.UNSIGNED,  # a message from before packets were looked at has none
         due=None if changes else row["due"],
     )
 
@@ -202,7 +205,7 @@ class Search:
     _facts: sa.Select[Any]
 
     @classmethod
-    def of(cls, service: str, windows: Iterable[Window], form: str = "", period: str | None = None) -> "Search":
+    def of(cls, service: str, windows: Iterable[TimeWindow], form: str = "", period: str | None = None) -> "Search":
         """With *period*, it finds also the facts of the keys that *form* carried at the end of that closed month."""
         unit = sa.bindparam("of", type_=sa.Text)
         mine = sa.and_(table.c.service == service, table.c.unit == unit)
@@ -229,7 +232,7 @@ def stood(period: str) -> sa.ColumnElement[bool]:
     return sa.and_(carried.c.since <= period, sa.or_(carried.c.until.is_(None), carried.c.until > period))
 
 
-def _within(window: Window) -> Iterator[sa.ColumnElement[bool]]:
+def _within(window: TimeWindow) -> Iterator[sa.ColumnElement[bool]]:
     if window.since is not None:
         yield table.c.at >= window.since
     if window.until is not None:

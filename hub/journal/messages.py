@@ -12,7 +12,17 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.lifecycle import receive
-from hub.domain.model import Event, Fact, Kind, MessageState, Packet, PacketSignature, Problem, Record, Standing
+from hub.domain.model import (
+    Event,
+    Fact,
+    MessageState,
+    Packet,
+    PacketKind,
+    PacketSignature,
+    Problem,
+    Record,
+    SignatureStanding,
+)
 from hub.edxml import changes
 from hub.formats.spool import Octets
 from hub.journal import blobs, documents, duties, events, facts, statuses
@@ -31,7 +41,7 @@ _TWIN = sa.select(table.c.id, table.c.sha256, table.c.receipt).where(
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class MessageEntry:
     """A message as intake judged it.  With problems it is refused; else it has its packet or its record, its routes and its receipt."""
 
     id: str
@@ -55,7 +65,7 @@ class Entry:
 
 
 @attrs.frozen
-class Taken:
+class RecordedMessage:
     """What the journal says of an entry: its own, or those of the message it repeats."""
 
     id: str
@@ -63,7 +73,7 @@ class Taken:
     problems: tuple[Problem, ...] = ()
 
 
-def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
+def take(tx: Transaction, entry: MessageEntry, routes: Routes) -> RecordedMessage:
     """Write *entry* once, with everything that follows from it.
 
     The same id with the same bytes gives what the first one got; with other bytes it is refused (`id-reused`).  Only an
@@ -76,20 +86,20 @@ def take(tx: Transaction, entry: Entry, routes: Routes) -> Taken:
         if foreign := [document for document, known in named.items() if known is None]:
             entry = attrs.evolve(entry, problems=tuple(Problem("not-the-sender", each) for each in foreign))
         elif _insert(tx, entry, routes, named):
-            return Taken(entry.id, entry.receipt)
+            return RecordedMessage(entry.id, entry.receipt)
         twin = _accepted(tx, entry.partner, entry.message_id)  # another node was first
     if twin is not None and twin["id"] == entry.id:
-        return Taken(twin["id"], twin["receipt"])  # this very step was committed, and nobody was told
+        return RecordedMessage(twin["id"], twin["receipt"])  # this very step was committed, and nobody was told
     if twin is not None and _becomes(twin, entry) is None:
         events.append(tx, Event("message-repeated", entry.received_at, twin["id"], None, {"partner": entry.partner}))
         _note_call(tx, entry, twin["id"])
-        return Taken(twin["id"], twin["receipt"])
+        return RecordedMessage(twin["id"], twin["receipt"])
     problems = entry.problems or (Problem("id-reused", f"{entry.message_id} = {twin['id'] if twin else '?'}"),)
     _refuse(tx, attrs.evolve(entry, problems=problems, receipt=None, routes=()), routes)
-    return Taken(entry.id, None, problems)
+    return RecordedMessage(entry.id, None, problems)
 
 
-def _becomes(twin: sa.RowMapping | None, entry: Entry) -> MessageState | None:
+def _becomes(twin: sa.RowMapping | None, entry: MessageEntry) -> MessageState | None:
     held = "nothing" if twin is None else "the same bytes" if twin["sha256"] == entry.sha256 else "other bytes"
     return receive(held, "unsound" if entry.problems else "sound")
 
@@ -100,7 +110,7 @@ def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMa
     return tx.execute(_TWIN, {"by": partner, "named": message_id}).mappings().first()
 
 
-def _insert_record(tx: Transaction, entry: Entry, record: Record, routes: Routes) -> bool:
+def _insert_record(tx: Transaction, entry: MessageEntry, record: Record, routes: Routes) -> bool:
     lane = facts.business_key(entry.service, record.sender)
     row = _row(entry, routes) | {"state": MessageState.ACCEPTED, "lane": lane}
     if not transactions.put_once(tx, table, [row]):
@@ -113,25 +123,25 @@ def _insert_record(tx: Transaction, entry: Entry, record: Record, routes: Routes
     return True
 
 
-def _tell_accepted(tx: Transaction, entry: Entry, kind: str) -> None:
+def _tell_accepted(tx: Transaction, entry: MessageEntry, kind: str) -> None:
     body = {"partner": entry.partner, "message_id": entry.message_id, "kind": kind, "sha256": entry.sha256}
     events.append(tx, Event("message-accepted", entry.received_at, entry.id, None, body))
     _note_call(tx, entry, entry.id)
 
 
-def _note_deviations(tx: Transaction, entry: Entry, deviations: Sequence[Problem]) -> None:
+def _note_deviations(tx: Transaction, entry: MessageEntry, deviations: Sequence[Problem]) -> None:
     for deviation in deviations:
         said = {"code": deviation.code, "detail": deviation.detail}
         events.append(tx, Event("deviation-tolerated", entry.received_at, entry.id, None, said))
 
 
-def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, bool | None]) -> bool:
+def _insert(tx: Transaction, entry: MessageEntry, routes: Routes, named: Mapping[str, bool | None]) -> bool:
     if entry.record is not None:
         return _insert_record(tx, entry, entry.record, routes)
     packet = entry.packet
     assert packet is not None
     assert entry.message_id is not None
-    answered = statuses.answered(tx, packet, routes) if packet.kind is Kind.STATUS else None
+    answered = statuses.answered(tx, packet, routes) if packet.kind is PacketKind.STATUS else None
     lane = documents.lane(tx, packet, answered, named, routes)
     row = _row(entry, routes) | {
         "state": MessageState.ACCEPTED,
@@ -146,13 +156,13 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
     _note_signature(tx, entry)
     _note_deviations(tx, entry, packet.deviations)
     goes, stops = entry.routes, []
-    if packet.kind is Kind.STATUS:
+    if packet.kind is PacketKind.STATUS:
         goes = statuses.goes(tx, packet, answered, entry.routes, routes)
-    elif packet.kind is Kind.DOCUMENT:
+    elif packet.kind is PacketKind.DOCUMENT:
         stops = documents.stops(tx, entry.id, packet, entry.partner, goes, routes)
     deliveries.make(tx, entry.id, goes, now, lane=lane, urgency=packet.priority, hour=packet.hour)
-    if packet.kind is Kind.STATUS:
-        worth = entry.signature.standing if entry.signature else Standing.UNSIGNED
+    if packet.kind is PacketKind.STATUS:
+        worth = entry.signature.standing if entry.signature else SignatureStanding.UNSIGNED
         statuses.keep(tx, entry.id, packet, answered, routes, now, signature=worth)
         return True
     facts.write(tx, [_sent(row, packet, routes)])
@@ -165,7 +175,7 @@ def _insert(tx: Transaction, entry: Entry, routes: Routes, named: Mapping[str, b
     return True
 
 
-def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
+def _refuse(tx: Transaction, entry: MessageEntry, routes: Routes) -> None:
     refusal = "; ".join(f"{p.code}: {p.detail}" if p.detail else p.code for p in entry.problems)
     row = _row(entry, routes) | {"state": MessageState.REFUSED, "refusal": refusal}
     if not transactions.put_once(tx, table, [row]):
@@ -183,26 +193,26 @@ def _refuse(tx: Transaction, entry: Entry, routes: Routes) -> None:
     _note_signature(tx, entry)
 
 
-def keeps(entry: Entry) -> bool:
+def keeps(entry: MessageEntry) -> bool:
     """Tell whether the bytes of *entry* are kept: not those of a secret document, nor what is withheld."""
     return not entry.withheld and all(problem.code != "secret-refused" for problem in entry.problems)
 
 
-def _note_call(tx: Transaction, entry: Entry, message: str) -> None:
+def _note_call(tx: Transaction, entry: MessageEntry, message: str) -> None:
     """Tell what of the policy's tolerance the signature of the call needed that brought *message*."""
     if entry.sha1 is not None:
         events.append(tx, Event("sha1-used", entry.received_at, message, None, entry.sha1))
 
 
-def _note_signature(tx: Transaction, entry: Entry) -> None:
+def _note_signature(tx: Transaction, entry: MessageEntry) -> None:
     """Tell what the packet's own signature is worth, and what of the policy's tolerance it needed."""
     found = entry.signature
-    if found is None or (found.standing is Standing.UNSIGNED and not found.code):
+    if found is None or (found.standing is SignatureStanding.UNSIGNED and not found.code):
         return
     said = {"signature": found.standing, "code": found.code, "detail": found.detail, "certificate": found.certificate}
     body = {key: value for key, value in said.items() if value}
     events.append(tx, Event("packet-signature", entry.received_at, entry.id, None, body))
-    if found.standing is not Standing.VALID:
+    if found.standing is not SignatureStanding.VALID:
         return
     used = {"partner": entry.partner, "certificate": found.certificate}
     if found.vxp:
@@ -211,7 +221,7 @@ def _note_signature(tx: Transaction, entry: Entry) -> None:
         events.append(tx, Event("sha1-used", entry.received_at, entry.id, None, used))
 
 
-def _row(entry: Entry, routes: Routes) -> dict[str, object]:
+def _row(entry: MessageEntry, routes: Routes) -> dict[str, object]:
     row: dict[str, object] = {
         "id": entry.id,
         "partner": entry.partner,
@@ -242,7 +252,7 @@ def _row(entry: Entry, routes: Routes) -> dict[str, object]:
         "document_type": packet.type_name,
         "paper": packet.paper,
     }
-    if packet.kind is Kind.STATUS and packet.responses:
+    if packet.kind is PacketKind.STATUS and packet.responses:
         answer = packet.responses[0]
         row |= {
             "document_id": answer.document_id,

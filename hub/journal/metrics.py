@@ -11,8 +11,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.journal import duties, events, feed_cursor
-from hub.services.links.probes import Link, Standing, quantile
-from hub.services.links.probes import State as LinkState
+from hub.services.links.probes import Link, LinkStanding, LinkState, quantile
 from hub.store.tables import UNDELIVERED, delivery
 from hub.store.transactions import Transaction
 
@@ -92,7 +91,7 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
     return metrics if feed is None else [*metrics, *_of_feed(tx, now, feed)]
 
 
-def of_links(standings: Mapping[Link, Standing]) -> list[Metric]:
+def of_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
     """Return the numbers of the links as this node sees them; nothing where none is probed."""
     if not standings:
         return []

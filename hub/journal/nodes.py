@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import State
+from hub.domain.model import DeliveryState
 from hub.store import transactions
 from hub.store.tables import delivery
 from hub.store.tables import node as table
@@ -35,7 +35,7 @@ class Node:
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
+class SeenNode:
     """A node as the journal has it."""
 
     node: Node
@@ -68,7 +68,7 @@ def end(tx: Transaction, name: str, now: datetime) -> None:
     """Write that a node stopped in order; nodes that were not seen for a month and hold nothing are forgotten."""
     at = moment(tx, now)
     tx.execute(sa.update(table).where(table.c.name == name).values(stopped_at=at, until=at))
-    holds = sa.exists().where(delivery.c.state == State.SENDING, delivery.c.holder == table.c.name)
+    holds = sa.exists().where(delivery.c.state == DeliveryState.SENDING, delivery.c.holder == table.c.name)
     tx.execute(sa.delete(table).where(table.c.until < at - _FORGOTTEN, ~holds))
 
 
@@ -87,19 +87,19 @@ def alive(tx: Transaction, now: datetime) -> list[Node]:
     return [each.node for each in seen(tx, now) if each.state == "alive"]
 
 
-def seen(tx: Transaction, now: datetime) -> list[Seen]:
+def seen(tx: Transaction, now: datetime) -> list[SeenNode]:
     """Return every node, the one that started last first."""
     at = moment(tx, now)
     holds = (
         sa.select(sa.func.count())
-        .where(delivery.c.state == State.SENDING, delivery.c.holder == table.c.name)
+        .where(delivery.c.state == DeliveryState.SENDING, delivery.c.holder == table.c.name)
         .scalar_subquery()
     )
     rows = tx.execute(
         sa.select(table, holds.label("holds")).order_by(table.c.started_at.desc(), table.c.name)
     ).mappings()
     return [
-        Seen(
+        SeenNode(
             node=Node(**{field.name: row[field.name] for field in attrs.fields(Node)}),
             state="stopped" if row["stopped_at"] else "alive" if row["until"] >= at else "lapsed",
             seen_at=row["seen_at"],

@@ -27,14 +27,14 @@ _SPENT = sa.select(table.c.sha256).where(table.c.sha256 == sa.bindparam("mark"))
 
 
 @attrs.frozen
-class Mark:
+class ReplayMark:
     """One signed call."""
 
     sha256: str
     until: datetime  #: when its Timestamp stops being accepted
 
 
-def once(tx: Transaction, mark: Mark | None, now: datetime, step: Callable[[bool], T]) -> T | Rejected:
+def once(tx: Transaction, mark: ReplayMark | None, now: datetime, step: Callable[[bool], T]) -> T | Rejected:
     """Take the call *mark* (None: it was not signed) and do *step*, which is told whether it may change anything.
 
     A call that comes again may not: it gets its answer as long as giving it changes nothing, else the step refuses it as
@@ -48,13 +48,13 @@ def once(tx: Transaction, mark: Mark | None, now: datetime, step: Callable[[bool
         return rejected
 
 
-def spend(tx: Transaction, mark: Mark | None, now: datetime) -> None:
+def spend(tx: Transaction, mark: ReplayMark | None, now: datetime) -> None:
     """Remember that the call *mark* (None: it was not signed) was refused: it must not take effect when somebody sends it again."""
     if mark is not None:
         _ = _take(tx, mark, now)
 
 
-def is_spent(tx: Transaction, mark: Mark | None) -> bool:
+def is_spent(tx: Transaction, mark: ReplayMark | None) -> bool:
     """Tell whether the call *mark* came before, and took its effect or was refused."""
     return mark is not None and tx.scalar(_SPENT, {"mark": mark.sha256}) is not None
 
@@ -64,7 +64,7 @@ def replayed(what: str) -> CallRefused:
     return CallRefused(Problem("replayed", what))
 
 
-def _take(tx: Transaction, mark: Mark, now: datetime) -> bool:
+def _take(tx: Transaction, mark: ReplayMark, now: datetime) -> bool:
     """Put *mark* in the window; tell whether it is new there."""
     old = sa.select(table.c.sha256).where(table.c.until < now - MARGIN).limit(_SWEPT)
     names = tx.scalars(old.with_for_update(skip_locked=True)).all()

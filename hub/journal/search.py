@@ -8,9 +8,9 @@ from itertools import islice
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.model import Delivery, Message, MessageState, State
+from hub.domain.model import Delivery, DeliveryState, Message, MessageState
 from hub.journal.queue import deliveries
-from hub.report.counting.evidence import Line, Listed
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.store.tables import UNDELIVERED, delivery
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
@@ -35,7 +35,7 @@ def _where(wanted: Filter) -> sa.ColumnElement[bool]:
     made = sa.exists().where(other.c.message == table.c.id)
     conditions = [
         wanted.state and table.c.state == wanted.state,
-        wanted.delivery_state and _has_one(State(wanted.delivery_state)),
+        wanted.delivery_state and _has_one(DeliveryState(wanted.delivery_state)),
         wanted.partner and sa.or_(table.c.partner == wanted.partner, made.where(other.c.partner == wanted.partner)),
         wanted.message_id and table.c.message_id == wanted.message_id,
         wanted.unit and sa.or_(table.c.sender == wanted.unit, made.where(other.c.recipient == wanted.unit)),
@@ -46,9 +46,9 @@ def _where(wanted: Filter) -> sa.ColumnElement[bool]:
     return sa.and_(True, *(c for c in conditions if isinstance(c, sa.ColumnElement)))
 
 
-def _has_one(state: State) -> sa.ColumnElement[bool]:
+def _has_one(state: DeliveryState) -> sa.ColumnElement[bool]:
     """Tell whether a message has a delivery in this state."""
-    if state is State.DELIVERED:  # nearly all have
+    if state is DeliveryState.DELIVERED:  # nearly all have
         other = delivery.alias()
         return sa.exists().where(other.c.message == table.c.id, other.c.state == state)
     few = sa.select(delivery.c.message).where(UNDELIVERED, delivery.c.state == state)
@@ -106,11 +106,11 @@ def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
 
 
 @attrs.frozen
-class NamedLines(Listed):
+class NamedLines(EvidenceLines):
     """The lines of a listing with the senders' message ids, which are looked up as the lines are read."""
 
     _tx: Transaction
-    _listed: Listed
+    _listed: EvidenceLines
 
     @property
     def sha256(self) -> str:
@@ -121,7 +121,7 @@ class NamedLines(Listed):
         """How many lines there are."""
         return len(self._listed)
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[EvidenceLine]:
         """Yield each line."""
         rest = iter(self._listed)
         while some := list(islice(rest, 500)):
@@ -175,7 +175,7 @@ def receipt(tx: Transaction, message_id: str) -> bytes | None:
 
 
 def in_state(
-    tx: Transaction, states: Collection[State], wanted: Filter, recipient: str | None = None
+    tx: Transaction, states: Collection[DeliveryState], wanted: Filter, recipient: str | None = None
 ) -> list[tuple[Message, Delivery]]:
     """Return the deliveries in one of *states* of the messages that *wanted* names, with their messages, the oldest first."""
     query = (
@@ -184,7 +184,7 @@ def in_state(
         .where(_where(attrs.evolve(wanted, delivery_state=None)), delivery.c.state.in_(list(states)))
         .order_by(table.c.received_at, delivery.c.id)
     )
-    if State.DELIVERED not in states:
+    if DeliveryState.DELIVERED not in states:
         query = query.where(UNDELIVERED)
     if recipient is not None:
         query = query.where(delivery.c.recipient == recipient)

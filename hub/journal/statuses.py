@@ -10,7 +10,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.lifecycle import advance
-from hub.domain.model import Delivery, Event, Fact, Kind, MessageState, Packet, Standing
+from hub.domain.model import Delivery, Event, Fact, MessageState, Packet, PacketKind, SignatureStanding
 from hub.edxml import changes
 from hub.journal import events, facts
 from hub.journal.queue import deliveries
@@ -28,7 +28,7 @@ def answered(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping |
     """
     answer = packet.responses[0]
     organ, reporter = routes.canonical(answer.organ), routes.canonical(packet.sender)
-    theirs = sa.and_(table.c.state == MessageState.ACCEPTED, table.c.kind != Kind.STATUS, table.c.sender == organ)
+    theirs = sa.and_(table.c.state == MessageState.ACCEPTED, table.c.kind != PacketKind.STATUS, table.c.sender == organ)
     if organ != reporter:
         to_reporter = sa.exists().where(delivery.c.message == table.c.id, delivery.c.recipient == reporter)
         theirs = sa.and_(theirs, to_reporter)
@@ -76,7 +76,7 @@ def keep(
     routes: Routes,
     now: datetime,
     *,
-    signature: Standing = Standing.UNSIGNED,
+    signature: SignatureStanding = SignatureStanding.UNSIGNED,
 ) -> None:
     """Keep a status: its fact, and the delivery of the *document* it answers moved forward, never back."""
     answer, code, reporter = packet.responses[0], packet.status or "", routes.canonical(packet.sender)
@@ -121,7 +121,7 @@ def _close(
     """Keep a recipient's answer to a change, and tell the recalled document's deliveries of it."""
     tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(answer=code, changed_at=now))
     events.append(tx, Event("change-answered", now, changed["id"], made.id, said))
-    if changed["kind"] != Kind.RECALL:
+    if changed["kind"] != PacketKind.RECALL:
         return
     about = sa.select(change.c.document_id).where(change.c.message == changed["id"]).distinct()
     asked = (
@@ -141,7 +141,7 @@ def _close(
 
 
 @attrs.frozen
-class Trace:
+class StatusTrace:
     """One status about a unit's document: the hub's id of the document when it is known, and the name of the status packet's bytes."""
 
     document: str | None
@@ -157,7 +157,7 @@ def traces(
     since: datetime | None = None,
     carried_by: str | None = None,
     limit: int = 2000,
-) -> Sequence[Trace]:
+) -> Sequence[StatusTrace]:
     """Return the statuses addressed to *unit*, by arrival: of one *document*, `since` a time (inclusive).
 
     With *carried_by*, only those about documents which that partner carried.
@@ -167,7 +167,7 @@ def traces(
     brought = sa.select(delivery.c.message).where(delivery.c.recipient == unit)
     query = (
         sa.select(table.c.answers, table.c.sha256, table.c.size)
-        .where(table.c.kind == Kind.STATUS, table.c.state == MessageState.ACCEPTED)
+        .where(table.c.kind == PacketKind.STATUS, table.c.state == MessageState.ACCEPTED)
         .where(table.c.id.in_(sa.union(answering, brought)))
         .order_by(table.c.received_at, table.c.id)
         .limit(limit)
@@ -185,4 +185,4 @@ def traces(
     if carried_by is not None:
         carried = table.alias("carried")
         query = query.where(sa.exists().where(carried.c.id == table.c.answers, carried.c.partner == carried_by))
-    return [Trace(row.answers, row.sha256, row.size) for row in tx.execute(query)]
+    return [StatusTrace(row.answers, row.sha256, row.size) for row in tx.execute(query)]

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event, MessageState
 from hub.journal import events, messages, replay_guard
-from hub.journal.messages import Entry, Taken
+from hub.journal.messages import MessageEntry, RecordedMessage
 from hub.journal.queue import partner_state
-from hub.journal.replay_guard import Mark
+from hub.journal.replay_guard import ReplayMark
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Position
 from hub.partner.policy import Policy
@@ -29,7 +29,7 @@ BATCH = 500
 
 
 @attrs.frozen(kw_only=True)
-class Kept:
+class KeptAnswer:
     """An answer that is kept."""
 
     sealed: bytes
@@ -55,11 +55,11 @@ class Begun:
     reused: bool = False  #: its MessageId was used for another question
     over: bool = False  #: the unit has asked as often today as it may
     spent: Spent | None = None  #: what is given back if nobody answers
-    kept: Kept | None = None
+    kept: KeptAnswer | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Leave:
+class LookupPermit:
     """Whether a partner may be asked now."""
 
     given: bool
@@ -70,11 +70,11 @@ class Leave:
 
 def begin(
     tx: Transaction,
-    entry: Entry,
+    entry: MessageEntry,
     question: str,
     spent: Spent,
     quota: int,
-    mark: Mark | None,
+    mark: ReplayMark | None,
     *,
     repeatable: bool = False,
 ) -> Begun:
@@ -108,13 +108,13 @@ def begin(
 
 def settle(
     tx: Transaction,
-    entry: Entry,
+    entry: MessageEntry,
     routes: Routes,
     begun: Begun,
     said: Mapping[str, object],
     back: bool,
-    mark: Mark | None = None,
-) -> Taken:
+    mark: ReplayMark | None = None,
+) -> RecordedMessage:
     """Journal *entry* with how it ended, *said*; with *back*, or when it was a repetition after all, its count goes down again.
 
     A refusal spends the signed call *mark*; not one with *back*, which may be asked again.
@@ -134,23 +134,25 @@ def give_back(tx: Transaction, begun: Begun) -> None:
         _uncount(tx, begun.spent)
 
 
-def ask(tx: Transaction, lookup: str, partner: str, policy: Policy, said: Mapping[str, object], now: datetime) -> Leave:
+def ask(
+    tx: Transaction, lookup: str, partner: str, policy: Policy, said: Mapping[str, object], now: datetime
+) -> LookupPermit:
     """Return whether *partner* may be asked now; if so it is told of, before anything goes out, by *said*."""
     before = partner_state.standing(tx, partner)
     if before.pause is not None:
-        return Leave(given=False, reason="paused")
+        return LookupPermit(given=False, reason="paused")
     if policy.rate is not None and not policy.rate.allows(before.next_at, now):
-        return Leave(given=False, reason="its rate is used up", again=before.next_at)
+        return LookupPermit(given=False, reason="its rate is used up", again=before.next_at)
     shut = before.breaker.position is not Position.CLOSED
     if shut or policy.rate is not None:
         seized = partner_state.seize(tx, partner)
         if seized is None:
-            return Leave(given=False, reason="another node tries it")
+            return LookupPermit(given=False, reason="another node tries it")
         open_until = seized.breaker.until
         if shut and not circuit_breaker.room(
             attrs.evolve(seized.breaker, position=Position.OPEN), now, _going(tx, partner), 1
         ):
-            return Leave(given=False, reason=seized.breaker.reason or "it does not answer", again=open_until)
+            return LookupPermit(given=False, reason=seized.breaker.reason or "it does not answer", again=open_until)
         after = seized
         if shut:  # nobody else tries before this probe must be over; it stays open until somebody answered
             probing = attrs.evolve(seized.breaker, position=Position.OPEN, until=now + policy.timeout * _PROBE)
@@ -159,18 +161,18 @@ def ask(tx: Transaction, lookup: str, partner: str, policy: Policy, said: Mappin
             after = attrs.evolve(after, next_at=policy.rate.after(seized.next_at, now, 1))
         partner_state.keep(tx, partner, seized, after)
     events.append(tx, Event("lookup-asked", now, lookup, None, said))
-    return Leave(given=True, probe=shut)
+    return LookupPermit(given=True, probe=shut)
 
 
-def answer(tx: Transaction, question: str, now: datetime) -> Kept | None:
+def answer(tx: Transaction, question: str, now: datetime) -> KeptAnswer | None:
     """Return the answer to *question* that is kept and not too old."""
     row = tx.execute(sa.select(lookup_answer).where(lookup_answer.c.question == question)).mappings().first()
     if row is None or row["until"] <= now or row["heard_at"] > now + timedelta(minutes=1):
         return None
-    return Kept(sealed=bytes(row["sealed"]), heard_at=row["heard_at"], until=row["until"])
+    return KeptAnswer(sealed=bytes(row["sealed"]), heard_at=row["heard_at"], until=row["until"])
 
 
-def keep(tx: Transaction, question: str, kept: Kept) -> None:
+def keep(tx: Transaction, question: str, kept: KeptAnswer) -> None:
     """Keep an answer, in the place of an older one."""
     tx.execute(sa.delete(lookup_answer).where(lookup_answer.c.question == question))
     transactions.put_once(tx, lookup_answer, [{"question": question, **attrs.asdict(kept)}])
@@ -216,7 +218,7 @@ def _uncount(tx: Transaction, spent: Spent) -> None:
     tx.execute(less)
 
 
-def _twin(tx: Transaction, entry: Entry) -> sa.RowMapping | None:
+def _twin(tx: Transaction, entry: MessageEntry) -> sa.RowMapping | None:
     table = message.c
     same = sa.and_(table.partner == entry.partner, table.message_id == entry.message_id)
     query = sa.select(table.id, table.sha256).where(same, table.state == MessageState.ACCEPTED)

@@ -20,16 +20,16 @@ from hub.domain.model import Answer, Answerer, Problem, Query, Refused, Unavaila
 from hub.formats import xml_cost
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
-from hub.intake.endpoint import Books, Case
+from hub.intake.endpoint import Case, EndpointJournal
 from hub.journal import replay_guard
-from hub.journal.messages import Entry
+from hub.journal.messages import MessageEntry
 from hub.lookup import cache
-from hub.lookup.cache import Begun, Kept, Spent
-from hub.lookup.partner_query import Asker, Heard
+from hub.lookup.cache import Begun, KeptAnswer, Spent
+from hub.lookup.partner_query import Asker, QueryResult
 from hub.security.encryption import NONCE, Unsealable
 from hub.services import services
 from hub.services.lookups import operations
-from hub.services.lookups.operations import Question
+from hub.services.lookups.operations import LookupQuestion
 from hub.soap.wsdl import Contract
 
 log = structlog.get_logger()
@@ -41,9 +41,9 @@ class LookupDesk:
 
     contract: Contract
     asker: Asker
-    _books: Books
+    _books: EndpointJournal
 
-    def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> Question:
+    def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> LookupQuestion:
         """See `Desk`."""
         return operations.read(child)
 
@@ -60,7 +60,7 @@ class LookupDesk:
         """See `Desk`.  Raises `Unready` when the partner does not answer now."""
         self._books.room()
         question, config = case.opened.call, case.province.config.lookups
-        assert isinstance(question, Question)
+        assert isinstance(question, LookupQuestion)
         if config is None:
             await self._books.journal.admit(case.owner, replay_guard.spend, case.opened.mark, case.now)
             return operations.refused(
@@ -68,7 +68,7 @@ class LookupDesk:
             )
         return await self._answer(case, question, config)
 
-    async def _answer(self, case: Case, question: Question, config: Lookups) -> etree._Element:
+    async def _answer(self, case: Case, question: LookupQuestion, config: Lookups) -> etree._Element:
         operation = question.operation
         named = operations.name(question, config.safe.naming)
         entry = await self._judge(case, question, operations.record(question, named))
@@ -117,7 +117,7 @@ class LookupDesk:
         said |= {"from": "kept" if heard.kept else partner.code}
         return await self._settle(case, entry, begun, heard, said, _problems(heard, partner))
 
-    async def _judge(self, case: Case, question: Question, content: bytes) -> Entry:
+    async def _judge(self, case: Case, question: LookupQuestion, content: bytes) -> MessageEntry:
         """Judge the record of *question*.  What only asks is another lookup each time, unless the caller names it."""
         message_id = question.message_id or (None if question.rule.key else case.tracking)
         judged = (content, message_id, case.partner.code, case.province, case.now, case.tracking)
@@ -133,7 +133,7 @@ class LookupDesk:
             (partner for partner in able if isinstance(self.asker.live.adapters.get(partner.code), Answerer)), None
         )
 
-    def _kept(self, named: str, begun: Begun, config: Lookups) -> Heard | None:
+    def _kept(self, named: str, begun: Begun, config: Lookups) -> QueryResult | None:
         if begun.kept is None:
             return None
         try:
@@ -141,22 +141,22 @@ class LookupDesk:
         except Unsealable:
             log.warning("kept-answer-unsealable")  # of another key: it is asked anew, and kept in its place
             return None
-        return Heard(operations.recalled(octets), begun.kept.heard_at, kept=True)
+        return QueryResult(operations.recalled(octets), begun.kept.heard_at, kept=True)
 
-    async def _keep(self, named: str, heard: Heard, age: timedelta, config: Lookups) -> None:
+    async def _keep(self, named: str, heard: QueryResult, age: timedelta, config: Lookups) -> None:
         until = heard.at + age
         sealed = config.safe.seal(
             operations.written(cast("Answer", heard.outcome)), _place(named, heard.at, until), os.urandom(NONCE)
         )
-        kept = Kept(sealed=sealed, heard_at=heard.at, until=until)
+        kept = KeptAnswer(sealed=sealed, heard_at=heard.at, until=until)
         await self._books.journal.write(cache.keep, named, kept)
 
     async def _settle(
         self,
         case: Case,
-        entry: Entry,
+        entry: MessageEntry,
         begun: Begun,
-        heard: Heard | None,
+        heard: QueryResult | None,
         said: Mapping[str, object],
         problems: Sequence[Problem],
     ) -> etree._Element:
@@ -184,7 +184,7 @@ class LookupDesk:
         return operations.answered(case.opened.operation, taken.id, cast("Answer", heard.outcome), heard.at)
 
 
-def _problems(heard: Heard, partner: Partner) -> tuple[Problem, ...]:
+def _problems(heard: QueryResult, partner: Partner) -> tuple[Problem, ...]:
     match heard.outcome:
         case Refused(detail):
             return (Problem("lookup-refused", f"{partner.code}: {detail}"),)
@@ -203,7 +203,7 @@ def _place(named: str, heard_at: datetime, until: datetime) -> str:
     return f"{named} {heard_at.isoformat()} {until.isoformat()}"
 
 
-def _told(heard: Heard | None) -> Mapping[str, str]:
+def _told(heard: QueryResult | None) -> Mapping[str, str]:
     """Return what is told of an answer: when it was heard, and of how many fields; no hash: "true" would soon be guessed from its hash."""
     if heard is None or not isinstance(heard.outcome, Answer):
         return {}

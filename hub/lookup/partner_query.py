@@ -36,7 +36,7 @@ TRIES = 3
 
 
 @attrs.frozen
-class Heard:
+class QueryResult:
     """What a question came to."""
 
     outcome: Answer | Refused | Unavailable
@@ -58,28 +58,28 @@ class Asker:
     _random: Callable[[], float]
     _places: dict[str, DeferredSemaphore] = attrs.field(factory=dict, init=False)
 
-    async def ask(self, query: Query, partner: Partner, said: Mapping[str, object]) -> Heard:
+    async def ask(self, query: Query, partner: Partner, said: Mapping[str, object]) -> QueryResult:
         """Ask *partner*, a few times if it does not answer, none of which begins after its `timeout`."""
         policy, start = partner.policy, self._clock.seconds()
         places = self._places.setdefault(partner.code, DeferredSemaphore(policy.concurrency))
         try:
             await places.acquire().addTimeout(policy.timeout.total_seconds(), self._clock)
         except TimeoutError:
-            return Heard(Unavailable("as many ask it already as may"), self._now())
+            return QueryResult(Unavailable("as many ask it already as may"), self._now())
         try:
             for attempt in range(1, TRIES + 1):
                 now = self._now()
                 leave = await self._journal.write(cache.ask, query.id, partner.code, policy, said, now)
                 if not leave.given:
-                    return Heard(Unavailable(leave.reason), now, leave.again)
+                    return QueryResult(Unavailable(leave.reason), now, leave.again)
                 outcome = await self._converse(query, partner)
                 await self._tell(outcome, partner, probe=leave.probe)
                 if not isinstance(outcome, Unavailable):
-                    return Heard(outcome, self._now())
+                    return QueryResult(outcome, self._now())
                 wait = outcome.retry_after or delay(policy, attempt, self._random()).total_seconds()
                 late = self._clock.seconds() - start + wait > policy.timeout.total_seconds()
                 if outcome.credentials or leave.probe or late or attempt == TRIES:
-                    return Heard(outcome, self._now(), self._now() + timedelta(seconds=wait))
+                    return QueryResult(outcome, self._now(), self._now() + timedelta(seconds=wait))
                 await deferLater(self._clock, wait)
         finally:
             places.release()

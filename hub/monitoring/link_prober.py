@@ -19,10 +19,10 @@ from hub.config import ANY, Config
 from hub.domain import local_time
 from hub.domain.errors import Unready
 from hub.monitoring import link_days, link_rows
-from hub.monitoring.link_rows import Turn
+from hub.monitoring.link_rows import LinkTurn
 from hub.monitoring.tcp_probe import Ask
 from hub.services.links import probes
-from hub.services.links.probes import Link, Minutes, Standing, State
+from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 
@@ -61,18 +61,18 @@ class Prober(Service):
     _clock: IReactorTime
     _now: Callable[[], datetime]
     _node: str
-    _standings: dict[Link, Standing] = attrs.field(factory=dict, init=False)
-    _known: dict[tuple[str, str], Standing] | None = attrs.field(
+    _standings: dict[Link, LinkStanding] = attrs.field(factory=dict, init=False)
+    _known: dict[tuple[str, str], LinkStanding] | None = attrs.field(
         default=None, init=False
     )  #: from before, by name and place
     _days: dict[tuple[Link, date], Minutes] = attrs.field(factory=dict, init=False)  #: not written yet
-    _turns: list[Turn] = attrs.field(factory=list, init=False)  #: the same
+    _turns: list[LinkTurn] = attrs.field(factory=list, init=False)  #: the same
     _loop: LoopingCall = attrs.field(init=False)
     _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
     _round: Deferred[None] | None = attrs.field(default=None, init=False)
 
     @property
-    def standings(self) -> dict[Link, Standing]:
+    def standings(self) -> dict[Link, LinkStanding]:
         """Return how this node sees its links."""
         return dict(self._standings)
 
@@ -100,7 +100,7 @@ class Prober(Service):
 
     def trouble(self) -> str:
         """Say which links are down, if any; "" when all are up or none is probed."""
-        down = {link.name: standing for link, standing in self._standings.items() if standing.state is State.DOWN}
+        down = {link.name: standing for link, standing in self._standings.items() if standing.state is LinkState.DOWN}
         if not down:
             return ""
         named = ", ".join(f"{name} since {each.since:%Y-%m-%d %H:%M:%SZ}" for name, each in sorted(down.items()))
@@ -144,15 +144,15 @@ class Prober(Service):
 
     async def _hear(self, link: Link, config: Config) -> None:
         probe = await self._ask(link, config)
-        before = self._standings.get(link) or (self._known or {}).get((link.name, link.place), Standing())
+        before = self._standings.get(link) or (self._known or {}).get((link.name, link.place), LinkStanding())
         after = probes.heard(before, probe)
         self._standings[link] = after
         at = (link, local_time.day(probe.at))
         self._days[at] = self._days.get(at, Minutes()).with_probe(probe.at, reached=probe.reached)
-        if after.state is before.state or (before.state is State.UNKNOWN and after.state is State.UP):
+        if after.state is before.state or (before.state is LinkState.UNKNOWN and after.state is LinkState.UP):
             return
-        self._turns.append(Turn(link=link, standing=after, reason=after.reason))
-        if after.state is State.DOWN:
+        self._turns.append(LinkTurn(link=link, standing=after, reason=after.reason))
+        if after.state is LinkState.DOWN:
             log.warning("link-down", link=link.name, place=link.place, reason=after.reason)
         else:
             log.info("link-up", link=link.name, place=link.place)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hub.domain.model import Event
 from hub.journal import events
 from hub.services.links import Linked
-from hub.services.links.probes import Link, Minutes, Standing, State, days_left, quantile
+from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes, days_left, quantile
 from hub.store import transactions
 from hub.store.tables import link as table
 from hub.store.tables import link_day
@@ -22,7 +22,7 @@ from hub.store.transactions import Transaction
 
 
 @attrs.frozen(kw_only=True)
-class Seen:
+class SeenLink:
     """One link as one node saw it last."""
 
     name: str
@@ -39,20 +39,20 @@ class Seen:
 
 
 @attrs.frozen(kw_only=True)
-class Turn:
+class LinkTurn:
     """A link that went down or came up."""
 
     link: Link
-    standing: Standing
+    standing: LinkStanding
     reason: str
 
 
-def known(tx: Transaction, node: str) -> dict[tuple[str, str], Standing]:
+def known(tx: Transaction, node: str) -> dict[tuple[str, str], LinkStanding]:
     """Return how *node* saw its links when it last told, by name and place, so that a restart is no news."""
     rows = tx.execute(sa.select(table).where(table.c.node == node)).mappings()
     return {
-        (row["name"], row["place"]): Standing(
-            state=State(row["state"]), since=row["since"], seen_at=row["seen_at"], ends=row["ends"]
+        (row["name"], row["place"]): LinkStanding(
+            state=LinkState(row["state"]), since=row["since"], seen_at=row["seen_at"], ends=row["ends"]
         )
         for row in rows
     }
@@ -61,9 +61,9 @@ def known(tx: Transaction, node: str) -> dict[tuple[str, str], Standing]:
 def tell(
     tx: Transaction,
     node: str,
-    standings: Mapping[Link, Standing],
+    standings: Mapping[Link, LinkStanding],
     days: Mapping[tuple[Link, date], Minutes],
-    turns: Iterable[Turn],
+    turns: Iterable[LinkTurn],
     silent: timedelta,
     now: datetime,
 ) -> None:
@@ -80,7 +80,7 @@ def tell(
         bits = {"probed": f"{together.probed:x}", "up": f"{together.up:x}"}
         _put(tx, link_day, place, {"place": link.place, "units": json.dumps(link.units), **bits})
     for turn in turns:
-        name = "link-up" if turn.standing.state is State.UP else "link-down"
+        name = "link-up" if turn.standing.state is LinkState.UP else "link-down"
         body = {"link": turn.link.name, "node": node, "place": turn.link.place, "reason": turn.reason}
         said = {key: value for key, value in body.items() if value}
         events.append(tx, Event(name, turn.standing.since or now, body=said))
@@ -99,11 +99,11 @@ def take_days(tx: Transaction, before: date) -> dict[date, list[Linked]]:
     return {on: list(links.values()) for on, links in sorted(found.items())}
 
 
-def seen(tx: Transaction, now: datetime) -> list[Seen]:
+def seen(tx: Transaction, now: datetime) -> list[SeenLink]:
     """Return every link as each node saw it last, by name."""
     rows = tx.execute(sa.select(table).order_by(table.c.name, table.c.node)).mappings()
     return [
-        Seen(
+        SeenLink(
             state="silent" if row["silent_at"] < now else row["state"],
             days_left=days_left(row["ends"], now),
             **{key: row[key] for key in ("name", "node", "place", "since", "seen_at", "p50", "p95", "ends", "reason")},
@@ -112,7 +112,7 @@ def seen(tx: Transaction, now: datetime) -> list[Seen]:
     ]
 
 
-def _row(link: Link, standing: Standing, silent: timedelta) -> dict[str, object]:
+def _row(link: Link, standing: LinkStanding, silent: timedelta) -> dict[str, object]:
     assert standing.seen_at is not None
     return {
         "place": link.place,

@@ -31,12 +31,12 @@ from hub.domain.fair_queue import STRANGERS, Owner
 from hub.domain.ids import new_id
 from hub.domain.model import Event, Problem
 from hub.formats import syslog
-from hub.formats.syslog import SEVERITIES, Line, Stream, Unframed
+from hub.formats.syslog import SEVERITIES, Stream, SyslogLine, Unframed
 from hub.intake.admission import judge_own, judge_record
-from hub.intake.endpoint import Books
+from hub.intake.endpoint import EndpointJournal
 from hub.intake.grants import is_granted, refusal
 from hub.journal import events, incident_durations, messages
-from hub.journal.messages import Entry, Taken
+from hub.journal.messages import MessageEntry, RecordedMessage
 from hub.security.certificates import CLIENT, fingerprint
 from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read
 from hub.store.transactions import Transaction
@@ -61,7 +61,7 @@ class Ear(Service):
     """What one node hears."""
 
     live: Live
-    _books: Books
+    _books: EndpointJournal
     clock: Any
     _now: Callable[[], datetime]
     counts: Counter[str] = attrs.field(factory=Counter, init=False)
@@ -128,11 +128,11 @@ class Ear(Service):
             log.exception("syslog-broke", partner=partner.code)
             return "failed"
 
-    def _judge(self, octets: bytes, line: Line, partner: Partner) -> tuple[Entry, Entry | None]:
+    def _judge(self, octets: bytes, line: SyslogLine, partner: Partner) -> tuple[MessageEntry, MessageEntry | None]:
         """Return the message that tells of an incident, and the report of it, if one is due."""
         province, now = self.live.province, self._now()
         if not is_granted(partner, province.routes.upstream, SERVICE.name):
-            entry = Entry(
+            entry = MessageEntry(
                 id=new_id(now),
                 partner=partner.code,
                 message_id=None,
@@ -152,7 +152,7 @@ class Ear(Service):
         incident = of_line(line, now, told.rules, who_is)
         return entry, self._report(attrs.evolve(incident, unit=province.routes.canonical(incident.unit)), now)
 
-    def _report(self, incident: Incident, now: datetime) -> Entry | None:
+    def _report(self, incident: Incident, now: datetime) -> MessageEntry | None:
         """Return the packet that tells the agencies of an incident that opens, if it is grave enough."""
         told, routes = self.live.config.incidents, self.live.province.routes
         if incident.kind != OPENED or not told.report_to or SEVERITIES.index(incident.severity) > told.report_severity:
@@ -161,7 +161,7 @@ class Ear(Service):
         content = notice.packet(incident, told.report_from, told.report_to, now, names)
         return judge_own(content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, new_id(now))
 
-    async def _keep(self, entry: Entry, report: Entry | None) -> str:
+    async def _keep(self, entry: MessageEntry, report: MessageEntry | None) -> str:
         while True:
             try:
                 self._books.room()
@@ -181,7 +181,7 @@ class Ear(Service):
             return "incident" if taken.id == entry.id else "repeated"
 
 
-def take(tx: Transaction, entry: Entry, report: Entry | None, routes: Routes) -> Taken:
+def take(tx: Transaction, entry: MessageEntry, report: MessageEntry | None, routes: Routes) -> RecordedMessage:
     """Write the incident of *entry* and, where it is the one that opens it, the *report* of it, both or neither."""
     known = None
     if report is not None and entry.record is not None:

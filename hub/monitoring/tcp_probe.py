@@ -35,7 +35,7 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Ask:
     async def exchange(link: Link, config: Config) -> Probe:
         at, begun = now(), reactor.seconds()
         endpoint: Any = HostnameEndpoint(reactor, link.host, link.port)
-        met = _Meeting()
+        met = _ProbedConnection()
         if link.tls:
             context = tls.context(None, _judged(link, config, now, met))
             endpoint = wrapClientTLS(
@@ -66,7 +66,7 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Ask:
 
 
 @attrs.define(eq=False)
-class _Meeting:
+class _ProbedConnection:
     """What came of one connection."""
 
     over: Deferred[None] = attrs.field(factory=Deferred)
@@ -75,7 +75,7 @@ class _Meeting:
     refused: str = ""
 
 
-def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _Meeting) -> tls.Check:
+def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _ProbedConnection) -> tls.Check:
     """Return the judge of the certificate that is shown: a partner's as when it is called, another host's by no name, its end only."""
     partner = config.partners.get(link.name) if link.partner else None
 
@@ -101,7 +101,7 @@ def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _Meeti
 class _Knock(Protocol):
     """Says nothing: it is enough that somebody is there."""
 
-    def __init__(self, met: _Meeting, waits: bool) -> None:
+    def __init__(self, met: _ProbedConnection, waits: bool) -> None:
         super().__init__()
         self._met, self._waits = met, waits
 

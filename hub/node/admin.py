@@ -26,7 +26,7 @@ from hub.monitoring.syslog_listener import COUNTED
 from hub.node import consistency
 from hub.runtime import disk_space
 from hub.runtime.thread_pool import Work
-from hub.services.links.probes import Link, Standing
+from hub.services.links.probes import Link, LinkStanding
 from hub.soap import wsdl
 from hub.store import schema_version, transactions
 from hub.store.group_commit import Journal
@@ -165,7 +165,7 @@ async def gather(
     now: datetime,
     feed: Feed | None,
     heard: Mapping[str, int] | None,
-    standings: Mapping[Link, Standing] | None = None,
+    standings: Mapping[Link, LinkStanding] | None = None,
 ) -> list[Metric]:
     """Return what `/metrics` tells beside what was *found*, and what of syslog was *heard*, if it is; without an answer from the
     journal, what is known without it.

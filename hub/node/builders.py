@@ -17,10 +17,10 @@ import attrs
 from twisted.application.service import Service
 
 from hub.config import Partner
-from hub.config.revocation_cache import Heard
+from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.http_transport import Sender
 from hub.delivery.imap_idle import MailWatch
-from hub.delivery.mail_connection import Post
+from hub.delivery.mail_connection import MailConnector
 from hub.delivery.pull_service import CollectionService
 from hub.delivery.push_service import POLL, DeliveryService
 from hub.delivery.transports import carriers
@@ -29,7 +29,7 @@ from hub.feed import cloudevents, publisher, rabbitmq
 from hub.feed.publisher import Feed
 from hub.formats import spool
 from hub.intake.duty_service import DutyService, wait_for_facts
-from hub.intake.endpoint import Books, Counted, Desk
+from hub.intake.endpoint import Counted, Desk, EndpointJournal
 from hub.intake.intake import Intake
 from hub.journal.nodes import Node
 from hub.lookup.endpoint import LookupDesk
@@ -45,13 +45,13 @@ from hub.node.revocation_fetch import Inquiry, network
 from hub.partner.throttle import Throttle
 from hub.report.form import book
 from hub.runtime import disk_space
-from hub.runtime.disk_space import Room
+from hub.runtime.disk_space import DiskRoom
 from hub.runtime.thread_pool import Workroom
 from hub.services.lookups import operations
 from hub.soap import wsdl
 from hub.store import transactions
 from hub.store.group_commit import Database
-from hub.store.leader_lock import Turn
+from hub.store.leader_lock import LeaderTurn
 from hub.store.notify import Bell
 from hub.store.report_pool import ReportPool
 from hub.store.report_worker import Settings
@@ -64,7 +64,7 @@ SLOW_POLL = 5.0
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Frame:
+class NodeFrame:
     """What every part of a node is built on."""
 
     live: Live
@@ -86,7 +86,7 @@ class DatabaseParts:
     journal: Database
     heartbeat: Heartbeat
     workroom: Workroom
-    turn: Turn  #: at publishing events
+    turn: LeaderTurn  #: at publishing events
     services: Sequence[Service]
 
 
@@ -96,8 +96,8 @@ class ExchangeParts:
 
     desks: Mapping[str, Desk]  #: by service
     intakes: Mapping[str, Intake]  #: by service
-    books: Books
-    room: Room
+    books: EndpointJournal
+    room: DiskRoom
     delivery: DeliveryService
     collection: CollectionService
     watch: MailWatch
@@ -114,7 +114,7 @@ class ReportingParts:
     services: Sequence[Service]
 
 
-def build_database(frame: Frame) -> DatabaseParts:
+def build_database(frame: NodeFrame) -> DatabaseParts:
     """Open the journal and build what stands on nothing else."""
     live, reactor, config = frame.live, frame.reactor, frame.live.config
     engine = _open_journal(frame, node=frame.node)
@@ -131,7 +131,7 @@ def build_database(frame: Frame) -> DatabaseParts:
         rescued=frame.wake,
     )
     workroom = Workroom(reactor)
-    turn = Turn(engine, publisher.LOCK, reactor)
+    turn = LeaderTurn(engine, publisher.LOCK, reactor)
     services = [
         *([turn] if live.config.feed else []),  # ends after the database, which cuts a connection that hangs
         journal,
@@ -143,12 +143,12 @@ def build_database(frame: Frame) -> DatabaseParts:
     return DatabaseParts(journal=journal, heartbeat=heartbeat, workroom=workroom, turn=turn, services=services)
 
 
-def build_exchange(frame: Frame, database: DatabaseParts, known: Sequence[Heard]) -> ExchangeParts:
+def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer]) -> ExchangeParts:
     """Build what takes messages in and hands them on; *known* is what CAs have said, as it is kept."""
     live, reactor, now = frame.live, frame.reactor, frame.now
     journal, work, check = database.journal, database.workroom.work, database.heartbeat.check
     chance = random.SystemRandom().random
-    post = Post(reactor, live, now)
+    post = MailConnector(reactor, live, now)
     sender = Sender(live, reactor, now, carriers(post, work, now, reactor))
 
     async def send(request: Request, partner: Partner) -> Reply:
@@ -175,8 +175,8 @@ def build_exchange(frame: Frame, database: DatabaseParts, known: Sequence[Heard]
         """Wait until all facts of before, of these *services*, are written.  Raises `Unready`."""
         await wait_for_facts(journal, reactor, services)
 
-    room = Room(lambda: disk_space.lacking(live.config), reactor.seconds)
-    books = Books(journal, work, room.demand, delivery.wake, wait)
+    room = DiskRoom(lambda: disk_space.lacking(live.config), reactor.seconds)
+    books = EndpointJournal(journal, work, room.demand, delivery.wake, wait)
     asker = Asker(live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance)
     served = desks(books, LookupDesk(wsdl.load(operations.NAME), asker, books))
     throttle = Throttle(reactor.seconds)
@@ -219,7 +219,7 @@ def build_exchange(frame: Frame, database: DatabaseParts, known: Sequence[Heard]
 
 
 def build_reporting(
-    frame: Frame, database: DatabaseParts, begin_day: Callable[[date], Awaitable[None]]
+    frame: NodeFrame, database: DatabaseParts, begin_day: Callable[[date], Awaitable[None]]
 ) -> ReportingParts:
     """Build what closes months and probes links; *begin_day* takes up what another day brings."""
     live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
@@ -232,12 +232,12 @@ def build_reporting(
     return ReportingParts(prober=prober, services=services)
 
 
-def _open_journal(frame: Frame, **how: Any) -> Any:
+def _open_journal(frame: NodeFrame, **how: Any) -> Any:
     config = frame.live.config
     return transactions.open_journal(config.database_url, password_file=config.password_file, **how)
 
 
-def _node(frame: Frame) -> Node:
+def _node(frame: NodeFrame) -> Node:
     return Node(
         name=frame.node,
         host=socket.gethostname(),
@@ -247,7 +247,7 @@ def _node(frame: Frame) -> Node:
     )
 
 
-def _build_feed(frame: Frame, database: DatabaseParts) -> Feed | None:
+def _build_feed(frame: NodeFrame, database: DatabaseParts) -> Feed | None:
     live, said = frame.live, frame.live.config.feed
     if said is None:
         return None

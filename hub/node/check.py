@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import hub
 from hub.config import Config, Listen, read
 from hub.config import revocation_cache as heard
-from hub.config.revocation_cache import Heard
+from hub.config.revocation_cache import RevocationAnswer
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.local_time import day
 from hub.domain.model import DOCUMENTS
@@ -42,7 +42,7 @@ class Findings:
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...] = ()
     province: Province | None = None
-    heard: tuple[Heard, ...] = ()  #: what CAs have said, as it is kept; the province's anchors know it
+    heard: tuple[RevocationAnswer, ...] = ()  #: what CAs have said, as it is kept; the province's anchors know it
 
 
 def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:

@@ -18,15 +18,15 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from hub.config import Config, changes
-from hub.config.revocation_cache import Heard
+from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.transports import adapters_of
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
 from hub.journal import unit_registry
 from hub.node import builders, check
-from hub.node.builders import Frame
+from hub.node.builders import NodeFrame
 from hub.node.port_builder import build_ports
 from hub.runtime import pidfile
-from hub.runtime.ports import Hold, Ordered, bind
+from hub.runtime.ports import DirectoryLockService, Ordered, bind
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import tls
 from hub.security.certificates import CLIENT, CONFIGURED, fingerprint
@@ -54,20 +54,20 @@ class Hub(Ordered):
         reactor: Any,
         wall: Callable[[], float],
         ports: Mapping[str, socket.socket],
-        known: Sequence[Heard] = (),
+        known: Sequence[RevocationAnswer] = (),
     ) -> None:
         super().__init__()
         self._data = province.config.data
         self._wall = wall
         live = self._live = Live(self._set_up(province))
         node = pidfile.node(self._data, self.now())
-        frame = Frame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake)
+        frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake)
         self._database = builders.build_database(frame)
         self._exchange = builders.build_exchange(frame, self._database, known)
         self._reporting = builders.build_reporting(frame, self._database, self._turn_over)
         served = build_ports(frame, self._database, self._exchange, self._reporting, ports)
         self._set_threshold()
-        hold = Hold(self._data, self.reload, reactor)
+        hold = DirectoryLockService(self._data, self.reload, reactor)
         for part in (
             hold,
             *self._database.services,
@@ -107,18 +107,18 @@ class Hub(Ordered):
         contexts = {"admin": tls.context(config.tls), "soap": clients, "syslog": clients}
         return Setup(province, adapters_of(config), contexts)
 
-    def _take_up(self, found: check.Findings) -> pidfile.Verdict:
+    def _take_up(self, found: check.Findings) -> pidfile.ReloadVerdict:
         if found.mistakes or found.province is None:
             log.warning("reload-refused", mistakes=[str(mistake) for mistake in found.mistakes])
-            return pidfile.Verdict(ok=False, mistakes=found.mistakes)
+            return pidfile.ReloadVerdict(ok=False, mistakes=found.mistakes)
         old, new = self._live.config, found.province.config
         changed = tuple(changes(old, new))
         self._live.setup = self._set_up(found.province)
         self._tell_parts(old, new, found.heard)
         log.info("reloaded", changes=changed)
-        return pidfile.Verdict(ok=True, changes=changed)
+        return pidfile.ReloadVerdict(ok=True, changes=changed)
 
-    def _tell_parts(self, old: Config, new: Config, heard: Sequence[Heard]) -> None:
+    def _tell_parts(self, old: Config, new: Config, heard: Sequence[RevocationAnswer]) -> None:
         """Tell the parts that wait or count by what is replaced now: the others read it when they need it."""
         self._set_threshold()
         self._exchange.inquiry.take_up(heard)
@@ -169,11 +169,11 @@ def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) 
     return Hub(found.province, reactor, wall, ports, found.heard)
 
 
-def _refuse(failure: Failure) -> pidfile.Verdict:
+def _refuse(failure: Failure) -> pidfile.ReloadVerdict:
     log.error("reload-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
     mistake = Mistake("hub.toml", failure.getErrorMessage(), "see the log")
-    return pidfile.Verdict(ok=False, mistakes=(mistake,))
+    return pidfile.ReloadVerdict(ok=False, mistakes=(mistake,))
 
 
-def _tell(verdict: pidfile.Verdict, data: Path, nonce: str) -> None:
+def _tell(verdict: pidfile.ReloadVerdict, data: Path, nonce: str) -> None:
     pidfile.answer(data, nonce, verdict)

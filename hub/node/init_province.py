@@ -97,21 +97,21 @@ def sample_units() -> list[Unit]:
     ]
 
 
-class Taken(Exception):
+class DatabaseTaken(Exception):
     """The database named has tables already."""
 
 
 def write(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) -> None:
     """Write everything into *directory*, which is made when it is absent, and the tables into *database*, as `hub.toml` names it.
 
-    Raises FileExistsError when the directory is not empty, `Taken` when the database is not, `Unfit` when it is no URL, and
+    Raises FileExistsError when the directory is not empty, `DatabaseTaken` when the database is not, `Unfit` when it is no URL, and
     SQLAlchemy's errors when it does not answer; then nothing is written.
     """
     if directory.exists() and any(directory.iterdir()):
         raise FileExistsError(directory)
     engine = transactions.open_journal(url_of(database, directory.absolute()), pooled=False)
     if database != SQLITE and transactions.version(engine) is not None:
-        raise Taken(database)
+        raise DatabaseTaken(database)
     for name in (".", "data", "partners", "pki", "trust"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (directory / "data").chmod(0o700)

@@ -16,7 +16,7 @@ from twisted.web.server import Site
 
 from hub.config import Listen
 from hub.console import edge
-from hub.console.pages import Pages
+from hub.console.pages import ConsolePages
 from hub.console.sessions import place_of
 from hub.domain.fair_queue import HUB, PortShare
 from hub.domain.model import DOCUMENTS
@@ -24,7 +24,7 @@ from hub.formats import spool
 from hub.journal import metrics
 from hub.monitoring.syslog_listener import Ear
 from hub.node import admin
-from hub.node.builders import DatabaseParts, ExchangeParts, Frame, ReportingParts
+from hub.node.builders import DatabaseParts, ExchangeParts, NodeFrame, ReportingParts
 from hub.runtime import disk_space
 from hub.runtime.disk_space import SpoolRoom
 from hub.runtime.ports import Port
@@ -41,7 +41,7 @@ KEY_PATIENCE = 5.0
 
 
 def build_ports(
-    frame: Frame,
+    frame: NodeFrame,
     database: DatabaseParts,
     exchange: ExchangeParts,
     reporting: ReportingParts,
@@ -70,7 +70,7 @@ async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
         return f"no answer within {KEY_PATIENCE:g} s"
 
 
-def _soap_site(frame: Frame, exchange: ExchangeParts, spool_room: SpoolRoom) -> Site:
+def _soap_site(frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom) -> Site:
     live, intakes = frame.live, exchange.intakes
     root, soap = Resource(), Resource()
     root.putChild(b"soap", soap)
@@ -84,7 +84,7 @@ def _soap_site(frame: Frame, exchange: ExchangeParts, spool_room: SpoolRoom) -> 
 
 
 def _admin_site(
-    frame: Frame,
+    frame: NodeFrame,
     database: DatabaseParts,
     exchange: ExchangeParts,
     reporting: ReportingParts,
@@ -120,7 +120,7 @@ def _admin_site(
     return site
 
 
-def _site(root: Resource, limit: int, frame: Frame, exchange: ExchangeParts, spool_room: SpoolRoom) -> BoundedSite:
+def _site(root: Resource, limit: int, frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom) -> BoundedSite:
     # the namespace is that of a fault's detail where it is not known yet which service is called
     namespace = exchange.desks[DOCUMENTS].contract.namespace
     site = BoundedSite(root, limit, namespace, frame.reactor, spool.folder(frame.live.config.data))
@@ -128,16 +128,16 @@ def _site(root: Resource, limit: int, frame: Frame, exchange: ExchangeParts, spo
     return site
 
 
-def _public(frame: Frame, database: DatabaseParts) -> Resource | None:
+def _public(frame: NodeFrame, database: DatabaseParts) -> Resource | None:
     config = frame.live.config
     if config.portal is None:
         return None
     url = config.portal.url or f"{_https_url(config.admin)}/public"
-    return Public(public_pages.Pages(database.journal, database.workroom.work, frame.live, lambda: url))
+    return Public(public_pages.PublicPages(database.journal, database.workroom.work, frame.live, lambda: url))
 
 
 def _console(
-    frame: Frame,
+    frame: NodeFrame,
     database: DatabaseParts,
     exchange: ExchangeParts,
     look: Callable[[], defer.Deferred[admin.Readiness]],
@@ -146,7 +146,7 @@ def _console(
         found = await look()
         return {name: (code, found.reasons[name]) for name, code in found.codes.items()}
 
-    pages = Pages(
+    pages = ConsolePages(
         database.journal,
         database.workroom.work,
         frame.live,

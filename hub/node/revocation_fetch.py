@@ -21,13 +21,13 @@ from twisted.web.client import Agent, FileBodyProducer
 from twisted.web.http_headers import Headers
 
 from hub.config import revocation_cache
-from hub.config.revocation_cache import Heard, Question
+from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
 from hub.domain.fair_queue import HUB
 from hub.runtime import http_client
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.security import crl_ocsp, tls
 from hub.security.certificates import ALLOW, SERVER, Anchors
-from hub.security.crl_ocsp import Unusable
+from hub.security.crl_ocsp import RevocationUnusable
 from hub.units.live import Live
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ LARGEST_CRL = 32 * 1024 * 1024
 
 
 #: Asks one place one question; the anchors judge the place's own certificate, where it has one.
-Fetch = Callable[[Anchors, Question, str], Awaitable[bytes]]
+Fetch = Callable[[Anchors, RevocationQuestion, str], Awaitable[bytes]]
 
 
 @attrs.define(eq=False)
@@ -51,13 +51,13 @@ class Inquiry(Service):
     """The inquiries of one node, one after another."""
 
     _live: Live
-    _known: Sequence[Heard]  #: what is kept from before
+    _known: Sequence[RevocationAnswer]  #: what is kept from before
     _clock: IReactorTime
     _work: Work
     _now: Callable[[], datetime]
     _fetch: Fetch
-    _heard: dict[str, Heard] = attrs.field(factory=dict, init=False)
-    _questions: Sequence[Question] = attrs.field(default=(), init=False)
+    _heard: dict[str, RevocationAnswer] = attrs.field(factory=dict, init=False)
+    _questions: Sequence[RevocationQuestion] = attrs.field(default=(), init=False)
     _asked: set[str] = attrs.field(factory=set, init=False)  #: questions that got their answer under this configuration
     _rests: dict[str, datetime] = attrs.field(factory=dict, init=False)  #: question -> not before
     _round: Deferred[None] | None = attrs.field(default=None, init=False)
@@ -83,7 +83,7 @@ class Inquiry(Service):
         self._round.cancel()
         return ended
 
-    def take_up(self, known: Sequence[Heard]) -> None:
+    def take_up(self, known: Sequence[RevocationAnswer]) -> None:
         """Go on with the configuration of the moment and what is kept for it; its anchors get to know what was heard, and everybody is
         asked anew.
         """
@@ -122,7 +122,7 @@ class Inquiry(Service):
             self._asked.add(name)
             revocation_cache.tell_all(config, self._heard.values())
 
-    async def _ask(self, question: Question, known: Heard | None) -> Heard | None:
+    async def _ask(self, question: RevocationQuestion, known: RevocationAnswer | None) -> RevocationAnswer | None:
         """Return what one of the places says; None when none says anything that counts."""
         for url in question.urls:
             try:
@@ -154,7 +154,7 @@ class Inquiry(Service):
 def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
     """Return how places are asked over the network: it raises whatever breaks the call, Unusable for any answer but 200."""
 
-    async def exchange(anchors: Anchors, question: Question, url: str) -> bytes:
+    async def exchange(anchors: Anchors, question: RevocationQuestion, url: str) -> bytes:
         host = urlsplit(url).hostname or ""
 
         def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
@@ -173,23 +173,25 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
             limit = crl_ocsp.LARGEST_ANSWER
         octets = await http_client.body(response, limit)
         if response.code != 200:
-            raise Unusable(f"HTTP {response.code}")
+            raise RevocationUnusable(f"HTTP {response.code}")
         return octets
 
-    async def fetch(anchors: Anchors, question: Question, url: str) -> bytes:
+    async def fetch(anchors: Anchors, question: RevocationQuestion, url: str) -> bytes:
         return await Deferred.fromCoroutine(exchange(anchors, question, url)).addTimeout(PATIENCE, reactor)
 
     return fetch
 
 
-def _read(question: Question, octets: bytes, known: Heard | None, now: datetime) -> Heard:
-    """Return what *octets* say; never what is older than what is *known*: an old CRL may be replayed.  Raises Unusable."""
+def _read(
+    question: RevocationQuestion, octets: bytes, known: RevocationAnswer | None, now: datetime
+) -> RevocationAnswer:
+    """Return what *octets* say; never what is older than what is *known*: an old CRL may be replayed.  Raises RevocationUnusable."""
     said = question.read(octets, now)
     if flaw := said.flaw(now):
-        raise Unusable(flaw)
+        raise RevocationUnusable(flaw)
     if known is not None and said.begins < known.said.begins:
-        raise Unusable(f"it is of {said.begins:%Y-%m-%d %H:%M}, older than what is known")
-    return Heard(question, now, said)
+        raise RevocationUnusable(f"it is of {said.begins:%Y-%m-%d %H:%M}, older than what is known")
+    return RevocationAnswer(question, now, said)
 
 
 def _named(issuer: x509.Certificate) -> str:

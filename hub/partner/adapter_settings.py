@@ -38,7 +38,7 @@ _REMEMBERED = timedelta(days=1)
 
 
 @attrs.define
-class Notes:
+class AdapterNotes:
     """What an adapter remembers from one conversation to the next, such as a token, until it ends; lost with the process."""
 
     _kept: dict[str, tuple[str, datetime]] = attrs.field(factory=dict, init=False, repr=False)
@@ -92,4 +92,4 @@ class Terms:
         factory=dict
     )  #: by name; those of `SETTINGS` that have a default are all there
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)  #: by name, without `-file`
-    notes: Notes = attrs.field(factory=Notes)
+    notes: AdapterNotes = attrs.field(factory=AdapterNotes)

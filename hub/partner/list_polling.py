@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
-from hub.partner.adapter_settings import Notes
+from hub.partner.adapter_settings import AdapterNotes
 from hub.partner.reply_parsing import text
 
 TAKEN = "taken"
@@ -22,7 +22,7 @@ Owed = Mapping[str, str]
 
 
 @attrs.frozen
-class Given:
+class FetchedDocument:
     """What they gave when one document was asked for."""
 
     content: bytes | None  #: none: no packet could be read in their answer
@@ -50,12 +50,12 @@ def open_documents(data: object, settled: AbstractSet[str]) -> list[str] | None:
     return [each for each in dict.fromkeys(text(row.get("docId")) for row in rows) if each]
 
 
-Fetch = Callable[[str], Generator[Request, Reply, Given | Unavailable]]
+Fetch = Callable[[str], Generator[Request, Reply, FetchedDocument | Unavailable]]
 Tell = Callable[[str, bool], Generator[Request, Reply, bool | Unavailable]]
 
 
 def settle(
-    shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell, notes: Notes, now: datetime
+    shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell, notes: AdapterNotes, now: datetime
 ) -> Generator[Request | Arrival, Any, Settled | Unavailable]:
     """Settle what their list has *shown* as open, each id once: all that was *owed*, and at most *most* others.
 
@@ -74,7 +74,7 @@ def settle(
             if isinstance(given, Unavailable):
                 if given.credentials or not stuck:
                     return given
-                given = Given(None, given.detail.encode())
+                given = FetchedDocument(None, given.detail.encode())
             if given.content is not None:
                 judged: Judged = yield Arrival(given.content, document_id)
                 state = TAKEN if judged.is_here else REFUSED

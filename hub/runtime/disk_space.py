@@ -44,7 +44,7 @@ def _places(config: Config) -> Iterable[Path]:
 
 
 @attrs.define(eq=False)
-class Room:
+class DiskRoom:
     """The room as it was at most a moment ago."""
 
     _lacks: Callable[[], str]  #: where less is free than must be, and how much; "" when nowhere
@@ -74,11 +74,11 @@ class SpoolRoom:
     _bodies: Counter[str] = attrs.field(factory=Counter, init=False)
     _unwritten: int = attrs.field(default=0, init=False)  #: octets that were taken and are not on the disk yet
 
-    def take(self, share: PortShare, size: int | None) -> "Taken":
+    def take(self, share: PortShare, size: int | None) -> "BodyRoom":
         """Take room for a body of *size* octets, or for the beginning of one that does not say how long it is.  Raises Unready:
         `hub-busy` when that is more than the owner's share, `disk-low` when nobody could have it.
         """
-        taken = Taken(self, share)
+        taken = BodyRoom(self, share)
         self._bodies[share.key] += 1
         try:
             taken.extend(_STEP if size is None else size)
@@ -115,7 +115,7 @@ class SpoolRoom:
 
 
 @attrs.define(eq=False)
-class Taken:
+class BodyRoom:
     """The room of one body."""
 
     _room: SpoolRoom

@@ -28,7 +28,7 @@ class TooLong(Exception):
     """The answer has more octets than it may."""
 
 
-class _Bounded(HTTP11ClientProtocol):
+class _BoundedHead(HTTP11ClientProtocol):
     """Gives up a connection over which a head comes without end: Twisted bounds each line of it, and not how many there are."""
 
     _head = 0
@@ -57,9 +57,9 @@ class _Connecting(Factory):
     def __init__(self, quiescent: object, _metadata: str) -> None:
         self._quiescent = quiescent
 
-    def buildProtocol(self, addr: object) -> _Bounded:
+    def buildProtocol(self, addr: object) -> _BoundedHead:
         """See `Factory`."""
-        return _Bounded(self._quiescent)
+        return _BoundedHead(self._quiescent)
 
 
 def pool(reactor: object, *, persistent: bool) -> HTTPConnectionPool:
@@ -105,7 +105,7 @@ class OneContext:
 
 async def body(response: IResponse, limit: int) -> bytes:
     """Return the whole body of *response*.  Raises TooLong beyond *limit* octets, and what breaks the connection."""
-    reading = _Reading(limit)
+    reading = _BodyReader(limit)
     response.deliverBody(reading)
     return await reading.done
 
@@ -123,7 +123,7 @@ def said(error: Exception) -> str:
             return f"{type(error).__name__}: {error}"
 
 
-class _Reading(Protocol):
+class _BodyReader(Protocol):
     """Gathers a body up to a limit."""
 
     def __init__(self, limit: int) -> None:

@@ -20,12 +20,12 @@ from twisted.python.failure import Failure
 _LINE = 16 * 1024  #: octets of one line at most
 
 
-class Broken(Exception):
+class ConnectionBroken(Exception):
     """The other side hung up, or says what makes no sense."""
 
 
 #: What may come of a conversation, each the network's fault or the other side's.
-BROKEN = (Broken, ConnectError, ConnectionClosed, DNSLookupError, SSL.Error, defer.TimeoutError)
+BROKEN = (ConnectionBroken, ConnectError, ConnectionClosed, DNSLookupError, SSL.Error, defer.TimeoutError)
 
 
 @attrs.define(eq=False, slots=False)
@@ -38,7 +38,7 @@ class Talk(Protocol):
     _lost: Failure | None = attrs.field(default=None, init=False)
 
     async def line(self) -> bytes:
-        """Return the next line, without its end.  Raises Broken, and what broke the connection."""
+        """Return the next line, without its end.  Raises ConnectionBroken, and what broke the connection."""
         return (await self._next(self._end_of_line)).removesuffix(b"\n").removesuffix(b"\r")
 
     async def octets(self, count: int) -> bytes:
@@ -53,9 +53,9 @@ class Talk(Protocol):
         self.transport.write(octets)
 
     def secure(self, creator: IOpenSSLClientConnectionCreator) -> None:
-        """Begin TLS.  Raises Broken when the other side has already said more: that would pass for said under TLS."""
+        """Begin TLS.  Raises ConnectionBroken when the other side has already said more: that would pass for said under TLS."""
         if self._heard:
-            raise Broken("it says something before TLS begins that would count after")
+            raise ConnectionBroken("it says something before TLS begins that would count after")
         assert self.transport is not None
         self.transport.startTLS(creator)  # type: ignore[attr-defined]  # ITLSTransport
 
@@ -86,7 +86,7 @@ class Talk(Protocol):
     def _end_of_line(self) -> int | None:
         found = self._heard.find(b"\n") + 1
         if max(found, 0 if found else len(self._heard)) > _LINE:
-            raise Broken(f"a line is longer than {_LINE} octets")
+            raise ConnectionBroken(f"a line is longer than {_LINE} octets")
         return found or None
 
     def dataReceived(self, data: bytes) -> None:
@@ -98,7 +98,7 @@ class Talk(Protocol):
             return
         try:
             count = self._wanted()
-        except Broken:
+        except ConnectionBroken:
             self.close()
             waiting, self._waiting = self._waiting, None
             waiting.errback()

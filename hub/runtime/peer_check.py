@@ -11,7 +11,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.security import tls
 from hub.security.certificates import ALLOW, SERVER, Anchors, fingerprint
-from hub.security.crl_ocsp import Unusable
+from hub.security.crl_ocsp import RevocationUnusable
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime], host
         if octets:
             try:
                 anchors.staple(shown, octets, now())
-            except Unusable as unusable:
+            except RevocationUnusable as unusable:
                 log.warning("staple-unusable", partner=partner.code, reason=str(unusable))
         unknown = anchors.check(shown, now(), purpose=SERVER, unknown=partner.policy.revocation)
         if unknown:

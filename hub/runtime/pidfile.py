@@ -47,7 +47,7 @@ def node(data: Path, now: datetime) -> str:
 
 
 @attrs.frozen
-class Verdict:
+class ReloadVerdict:
     """What a hub answers to a reload."""
 
     ok: bool
@@ -56,7 +56,7 @@ class Verdict:
 
 
 @attrs.frozen
-class Hold:
+class PidFileLock:
     """The running hub's grip on its data directory, kept until `release` or the end of the process."""
 
     _path: Path
@@ -115,7 +115,7 @@ def alive(data: Path) -> int | None:
     return None
 
 
-def ask(data: Path, patience: float = 30.0, wait: Callable[[float], None] = time.sleep) -> Verdict:
+def ask(data: Path, patience: float = 30.0, wait: Callable[[float], None] = time.sleep) -> ReloadVerdict:
     """Ask the hub that runs in *data* to read its configuration again, and return its verdict.
 
     Several who ask at once take turns.  Raises `NotRunning`, or `NoAnswer` after *patience* seconds.
@@ -162,18 +162,18 @@ def question(data: Path) -> str:
         return ""
 
 
-def answer(data: Path, nonce: str, verdict: Verdict) -> None:
+def answer(data: Path, nonce: str, verdict: ReloadVerdict) -> None:
     """Write the running hub's *verdict* on the `question` *nonce*."""
     new = data / f"{_ANSWER}.new"
     new.write_text(json.dumps({"nonce": nonce, **attrs.asdict(verdict)}, ensure_ascii=False), "utf-8")
     new.replace(data / _ANSWER)
 
 
-def _answered(data: Path, nonce: str) -> Verdict | None:
+def _answered(data: Path, nonce: str) -> ReloadVerdict | None:
     try:
         said = json.loads((data / _ANSWER).read_bytes())
     except FileNotFoundError:
         return None
     if said["nonce"] != nonce:
         return None
-    return Verdict(said["ok"], tuple(said["changes"]), tuple(Mistake(**mistake) for mistake in said["mistakes"]))
+    return ReloadVerdict(said["ok"], tuple(said["changes"]), tuple(Mistake(**mistake) for mistake in said["mistakes"]))

@@ -67,20 +67,20 @@ class Port(Service):
 
 
 @attrs.define(eq=False)
-class Hold(Service):
+class DirectoryLockService(Service):
     """The grip on the data directory, and the ear for SIGHUP."""
 
     _data: Path
     _reload: Callable[[], None]
     _reactor: Any
-    _hold: pidfile.Hold | None = attrs.field(default=None, init=False)
+    _hold: pidfile.PidFileLock | None = attrs.field(default=None, init=False)
 
     def startService(self) -> None:
         """Take hold.  Exits 78 when another hub has it."""
         Service.startService(self)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         try:
-            self._hold = pidfile.Hold.take(self._data)
+            self._hold = pidfile.PidFileLock.take(self._data)
         except pidfile.Held as held:
             path = f"hub.toml: data ({self._data})"
             raise ConfigurationFault(

@@ -23,7 +23,7 @@ GRACE = 0.7
 _AGAIN = 0.3
 
 
-class Reactor(IReactorTime, IReactorFromThreads):
+class MonitorReactor(IReactorTime, IReactorFromThreads):
     """What the watch needs of a reactor."""
 
 
@@ -32,7 +32,7 @@ class Watch:
     """One node's opinion of the server."""
 
     _ask: Callable[[], None]  #: runs in a thread; raises when the server does not take a commit
-    _reactor: Reactor
+    _reactor: MonitorReactor
     _gone: Callable[[str], None]  #: told once an outage, with the reason
     away: str = attrs.field(default="", init=False)  #: why, while it is away
     _since: float = attrs.field(default=0.0, init=False)

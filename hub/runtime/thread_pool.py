@@ -61,7 +61,7 @@ def at_once(owner: Owner, cost: int, step: Callable[P, T], *args: P.args, **kwar
     return maybeDeferred(step, *args, **kwargs)
 
 
-class Reactor(IReactorFromThreads, IReactorTime):
+class ThreadReactor(IReactorFromThreads, IReactorTime):
     """What the workroom needs of a reactor."""
 
 
@@ -83,7 +83,7 @@ class _Piece:
 class Workroom(Service):
     """The threads, and the reactor's share of the work."""
 
-    _reactor: Reactor
+    _reactor: ThreadReactor
     threshold: int = THRESHOLD  #: 0 where even the cheapest work may wait, such as for a key in a token
     _used: Callable[[], float] = time.thread_time  #: seconds of CPU that the reactor's thread has had
     _threads: ThreadPool = attrs.field(factory=lambda: ThreadPool(0, THREADS, "work"), init=False)

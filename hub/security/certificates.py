@@ -25,7 +25,7 @@ from OpenSSL.crypto import Error as OpenSSLError
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.security import algorithms, crl_ocsp
-from hub.security.crl_ocsp import STRONG, Answer, Finding, RevocationList, Status, read_answer
+from hub.security.crl_ocsp import STRONG, OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, read_answer
 
 LIFE = timedelta(seconds=60)  #: how long a check holds at most, before the chain is built again
 _KEPT = 4096  #: checks remembered at once
@@ -243,13 +243,13 @@ class Anchors:
         self._filed = tuple(RevocationList(crl) for crl in crls)
         self._sourced = {*(crl.issuer for crl in crls), *(issuer.subject for issuer in sourced)}
         self._lists: Mapping[x509.Name, Sequence[RevocationList]] = {}
-        self._answers: Mapping[x509.Certificate, Answer] = {}
-        self._stapled: dict[x509.Certificate, Answer] = {}
+        self._answers: Mapping[x509.Certificate, OcspAnswer] = {}
+        self._stapled: dict[x509.Certificate, OcspAnswer] = {}
         self._checked: dict[x509.Certificate, _Standing] = {}
         self._shown: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
         self.hear((), {})
 
-    def hear(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, Answer]) -> None:
+    def hear(self, lists: Sequence[RevocationList], answers: Mapping[x509.Certificate, OcspAnswer]) -> None:
         """Take what the CAs have said when asked, in place of what they said before."""
         by_issuer: dict[x509.Name, list[RevocationList]] = {}
         for found in (*self._filed, *lists):
@@ -336,9 +336,9 @@ class Anchors:
         for subject, issuer in pairwise(path):
             _judge_strength(subject, issuer)
             found = self._revocation(subject, issuer, now, authority=subject is not path[0])
-            if found.status is Status.REVOKED:
+            if found.status is RevocationStatus.REVOKED:
                 raise Untrusted("certificate-revoked", f"{found.detail}: {_named(subject)}")
-            if found.status is Status.GOOD:
+            if found.status is RevocationStatus.GOOD:
                 until = min(until, found.until or until)
             elif issuer.subject in self._sourced:
                 unknown = unknown or f"{found.detail}: {_named(subject)}"
@@ -362,7 +362,7 @@ class Anchors:
 
     def _revocation(
         self, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, *, authority: bool
-    ) -> Finding:
+    ) -> RevocationFinding:
         heard = (self._answers.get(subject), self._stapled.get(subject))
         answers = [answer for answer in heard if answer is not None]
         lists = self._lists.get(issuer.subject, ())

@@ -36,11 +36,11 @@ _BROKEN = (
 )
 
 
-class Unusable(ValueError):
+class RevocationUnusable(ValueError):
     """What came is no answer of that CA, or not one for now; the text says why."""
 
 
-class Status(StrEnum):
+class RevocationStatus(StrEnum):
     """What is known of one certificate."""
 
     GOOD = "good"
@@ -49,10 +49,10 @@ class Status(StrEnum):
 
 
 @attrs.frozen
-class Finding:
+class RevocationFinding:
     """What is known of one certificate at one moment."""
 
-    status: Status
+    status: RevocationStatus
     detail: str = ""
     until: datetime | None = None  #: good: how long this holds at most
 
@@ -136,10 +136,10 @@ class RevocationList:
 
 
 @attrs.frozen
-class Answer:
+class OcspAnswer:
     """What OCSP said of one certificate."""
 
-    status: Status
+    status: RevocationStatus
     begins: datetime
     ends: datetime
 
@@ -151,17 +151,17 @@ class Answer:
 
 
 def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
-    """Return the CRL in *octets*, PEM or DER, if *issuer* signed it.  Whether it is of now is not said.  Raises Unusable."""
+    """Return the CRL in *octets*, PEM or DER, if *issuer* signed it.  Whether it is of now is not said.  Raises RevocationUnusable."""
     try:
         load = x509.load_pem_x509_crl if b"-----BEGIN X509 CRL-----" in octets else x509.load_der_x509_crl
         found = RevocationList(load(octets))
         if not found.is_of(issuer):
-            raise Unusable(f"it is no CRL signed by {issuer.subject.rfc4514_string()}")
+            raise RevocationUnusable(f"it is no CRL signed by {issuer.subject.rfc4514_string()}")
         if not found.is_whole:
-            raise Unusable("it is a delta, indirect or partial CRL")
+            raise RevocationUnusable("it is a delta, indirect or partial CRL")
         _ = found.begins, found.ends, len(found.serials)  # read through once, here and not at a call
     except _BROKEN as error:
-        raise error if isinstance(error, Unusable) else Unusable(f"it is no CRL: {error}") from None
+        raise error if isinstance(error, RevocationUnusable) else RevocationUnusable(f"it is no CRL: {error}") from None
     return found
 
 
@@ -170,37 +170,39 @@ def question(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
     return _request(certificate, issuer, hashes.SHA1()).public_bytes(Encoding.DER)  # noqa: S303
 
 
-def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> Answer:
-    """Return what the OCSP response in *octets* says of *certificate*, which may be overdue at *now*.  Raises Unusable.
+def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> OcspAnswer:
+    """Return what the OCSP response in *octets* says of *certificate*, which may be overdue at *now*.  Raises RevocationUnusable.
 
     It must be signed by *issuer*, or by a responder that *issuer* made one (RFC 6960, 4.2.2.2).
     """
     if len(octets) > LARGEST_ANSWER:
-        raise Unusable(f"an OCSP response of {len(octets)} octets")
+        raise RevocationUnusable(f"an OCSP response of {len(octets)} octets")
     try:
         response = ocsp.load_der_ocsp_response(octets)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            raise Unusable(f"the responder says {response.response_status.name.lower()}")
+            raise RevocationUnusable(f"the responder says {response.response_status.name.lower()}")
         if not any(_made(response, signer) for signer in _responders(response, issuer, now)):
-            raise Unusable("the OCSP response is not signed by the CA or its responder")
+            raise RevocationUnusable("the OCSP response is not signed by the CA or its responder")
         found = _single(response.responses, certificate, issuer)
         begins, ends = found.this_update_utc, found.next_update_utc
-        status = Status(found.certificate_status.name.lower())
+        status = RevocationStatus(found.certificate_status.name.lower())
         until = min(ends or begins + UNDATED, begins + LONGEST)
     except _BROKEN as error:
-        raise error if isinstance(error, Unusable) else Unusable(f"it is no OCSP response: {error}") from None
-    return Answer(status, begins, until)
+        raise (
+            error if isinstance(error, RevocationUnusable) else RevocationUnusable(f"it is no OCSP response: {error}")
+        ) from None
+    return OcspAnswer(status, begins, until)
 
 
 def judge(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
     lists: Iterable[RevocationList],
-    answers: Sequence[Answer],
+    answers: Sequence[OcspAnswer],
     now: datetime,
     *,
     authority: bool,
-) -> Finding:
+) -> RevocationFinding:
     """Return what *lists* and *answers* say at *now* of *certificate*, a CA's if *authority*, that *issuer* issued.
 
     Revoked, if any CRL that the issuer signed lists it, be it overdue, or the newest OCSP answer says so; good, if one of them
@@ -212,7 +214,7 @@ def judge(
             reasons.append("the CRL is not signed by that CA")
             continue
         if serial in found.serials:
-            return Finding(Status.REVOKED, f"in the CRL of {found.begins:%Y-%m-%d %H:%M}")
+            return RevocationFinding(RevocationStatus.REVOKED, f"in the CRL of {found.begins:%Y-%m-%d %H:%M}")
         flaw = found.flaw(now)
         if not flaw and not found.covers(certificate, authority=authority):
             flaw = "the CRL does not cover it"
@@ -221,17 +223,19 @@ def judge(
         else:
             until = max(filter(None, (until, found.ends)))
     for answer in sorted(answers, key=lambda one: one.begins)[-1:]:
-        if answer.status is Status.REVOKED:
-            return Finding(Status.REVOKED, f"by OCSP of {answer.begins:%Y-%m-%d %H:%M}")
+        if answer.status is RevocationStatus.REVOKED:
+            return RevocationFinding(RevocationStatus.REVOKED, f"by OCSP of {answer.begins:%Y-%m-%d %H:%M}")
         if flaw := answer.flaw(now):
             reasons.append(flaw)
-        elif answer.status is Status.GOOD:
+        elif answer.status is RevocationStatus.GOOD:
             until = max(filter(None, (until, answer.ends)))
         else:
             reasons.append("the OCSP responder does not know it")
     if until is not None:
-        return Finding(Status.GOOD, until=until)
-    return Finding(Status.UNKNOWN, "; ".join(dict.fromkeys(reasons)) or "nothing was heard from the CA yet")
+        return RevocationFinding(RevocationStatus.GOOD, until=until)
+    return RevocationFinding(
+        RevocationStatus.UNKNOWN, "; ".join(dict.fromkeys(reasons)) or "nothing was heard from the CA yet"
+    )
 
 
 def again_at(asked: datetime, begins: datetime, ends: datetime | None) -> datetime:
@@ -327,4 +331,4 @@ def _single(
             named.issuer_key_hash,
         ):
             return found
-    raise Unusable("the OCSP response is about another certificate")
+    raise RevocationUnusable("the OCSP response is about another certificate")

@@ -20,7 +20,7 @@ from hub.security.pkcs11_uri import KeyPlace, PinRefused, Trouble
 
 
 @attrs.frozen
-class OpenKey:
+class Pkcs11Key:
     """A private key in a token, and the session in which it is used."""
 
     _place: KeyPlace
@@ -67,7 +67,7 @@ class OpenKey:
         _leave(self._module)
 
 
-def open_key(place: KeyPlace, pin: str) -> OpenKey:
+def open_key(place: KeyPlace, pin: str) -> Pkcs11Key:
     """Enter the module, log in to the one token and find the one key that *place* names.  Raises Trouble, PinRefused."""
     try:
         module = pkcs11.lib(str(place.module))
@@ -77,7 +77,7 @@ def open_key(place: KeyPlace, pin: str) -> OpenKey:
         ) from None
     try:
         session = _log_in(_token(module, place), place, pin)
-        return OpenKey(place, module, session, _key(session, place))
+        return Pkcs11Key(place, module, session, _key(session, place))
     except PKCS11Error as error:
         _leave(module)
         raise Trouble(f"the token {place.shown} does not open: {_said(error)}", "a token that opens") from None

@@ -12,7 +12,7 @@ EXPECTED_APART = "pin-source, a file that holds the PIN and nothing else"
 _TOKEN = ("token", "serial", "manufacturer", "model")
 
 
-class Unfit(ValueError):
+class Pkcs11UriUnfit(ValueError):
     """The text is no such URI; its arguments are what is wrong and what is expected, and never contain the text's PIN."""
 
 
@@ -44,31 +44,31 @@ class KeyPlace:
 
 
 def place_of(uri: str, home: Path, module: str = "") -> KeyPlace:
-    """Return the place that *uri* names; relative paths count from *home*.  *module* stands in for module-path.  Raises Unfit.
+    """Return the place that *uri* names; relative paths count from *home*.  *module* stands in for module-path.  Raises Pkcs11UriUnfit.
 
     What is not known here is refused, never taken and ignored: a URI that fits more than its author thought is no use.
     """
     path, _, query = uri.removeprefix(SCHEME).partition("?")
     asked = dict(_pairs(query.split("&")))
     if "pin-value" in asked:
-        raise Unfit("a PIN stands in it", EXPECTED_APART)
+        raise Pkcs11UriUnfit("a PIN stands in it", EXPECTED_APART)
     named = dict(_pairs(path.split(";")))
     for name in asked.keys() - {"module-path", "pin-source"}:
-        raise Unfit(f"{name} is not known", "one of module-path, pin-source")
+        raise Pkcs11UriUnfit(f"{name} is not known", "one of module-path, pin-source")
     for name in named.keys() - {*_TOKEN, "slot-id", "object", "id", "type"}:
-        raise Unfit(f"{name} is not known", f"one of {', '.join(_TOKEN)}, slot-id, object, id, type")
+        raise Pkcs11UriUnfit(f"{name} is not known", f"one of {', '.join(_TOKEN)}, slot-id, object, id, type")
     if named.get("type", b"private") != b"private":
-        raise Unfit("it is not of a private key", EXPECTED)
+        raise Pkcs11UriUnfit("it is not of a private key", EXPECTED)
     if not named.keys() & {"object", "id"}:
-        raise Unfit("it names no key", "object or id")
+        raise Pkcs11UriUnfit("it names no key", "object or id")
     if bool(module) == ("module-path" in asked):
         wrong = "module-path stands in it and pki.module beside it" if module else "it names no module"
-        raise Unfit(wrong, "module-path in it, or pki.module")
+        raise Pkcs11UriUnfit(wrong, "module-path in it, or pki.module")
     if "pin-source" not in asked:
-        raise Unfit("it names no PIN", EXPECTED_APART)
+        raise Pkcs11UriUnfit("it names no PIN", EXPECTED_APART)
     texts = {name: _text(value) for name, value in named.items() if name != "id"}
     if not texts.get("slot-id", "0").isdecimal():
-        raise Unfit(f"slot-id={texts['slot-id']} is no number", EXPECTED)
+        raise Pkcs11UriUnfit(f"slot-id={texts['slot-id']} is no number", EXPECTED)
     return KeyPlace(
         module=home / (module or _text(asked["module-path"])),
         pin_file=home / _file(_text(asked["pin-source"])),
@@ -85,7 +85,7 @@ def _pairs(attributes: Iterable[str]) -> Iterable[tuple[str, bytes]]:
     for attribute in filter(None, attributes):
         name, equals, value = attribute.partition("=")
         if not equals or not value or name in seen:
-            raise Unfit("an attribute has no value, or stands twice", EXPECTED)
+            raise Pkcs11UriUnfit("an attribute has no value, or stands twice", EXPECTED)
         seen.add(name)
         yield name, unquote_to_bytes(value)
 
@@ -94,13 +94,13 @@ def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        raise Unfit("an attribute is not UTF-8", EXPECTED) from None
+        raise Pkcs11UriUnfit("an attribute is not UTF-8", EXPECTED) from None
 
 
 def _file(source: str) -> str:
     """Return the path of a pin-source, which may be written as a `file:` URI; a program (`|…`) is not run."""
     if source.startswith("|"):
-        raise Unfit("its PIN is a program's", EXPECTED_APART)
+        raise Pkcs11UriUnfit("its PIN is a program's", EXPECTED_APART)
     return source.removeprefix("file://").removeprefix("file:")
 
 

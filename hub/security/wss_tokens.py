@@ -86,7 +86,7 @@ def bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[str, int
     return found
 
 
-class Signer(NamedTuple):
+class TokenSigner(NamedTuple):
     """Whose key it is, and the certificates that came with it: worth nothing by themselves."""
 
     certificate: x509.Certificate
@@ -95,7 +95,7 @@ class Signer(NamedTuple):
 
 def signer(
     key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
-) -> Signer:
+) -> TokenSigner:
     """Return the one of *certificates* that *key_info* names, in a *security* header.
 
     By one SecurityTokenReference: direct, to a BinarySecurityToken of the same header, which holds the certificate or, as
@@ -113,7 +113,7 @@ def signer(
     if not matches:
         raise Unverified("certificate-unknown", "the signing certificate is not one registered for this partner")
     found = max(matches, key=lambda one: one.not_valid_after_utc)  # a renewed certificate may have the same key
-    return Signer(found, tuple(_load(der) for der in shown if der != _der(found)))
+    return TokenSigner(found, tuple(_load(der) for der in shown if der != _der(found)))
 
 
 def pointed(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:

@@ -17,7 +17,7 @@ from cryptography import x509
 from lxml import etree
 
 from hub.formats import mime, safe_xml, streamed_xml
-from hub.formats.mime import Part
+from hub.formats.mime import MimePart
 from hub.formats.streamed_xml import Loads
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import Unverified
@@ -102,7 +102,7 @@ def verify(
     skew: timedelta = timedelta(seconds=60),
     sha1: bool = False,
     loads: Loads = streamed_xml.NONE,
-    attached: Mapping[str, Part] | None = None,
+    attached: Mapping[str, MimePart] | None = None,
 ) -> Verified:
     """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `markup.parse` or its frame, made with one of *certificates*.
 
@@ -264,7 +264,7 @@ def _check_digest(reference: Reference, element: etree._Element, loads: Loads) -
     reference.check(element, loads=loads)
 
 
-def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, Part]) -> frozenset[str]:
+def _covered_parts(signature: xmldsig.Signature, attached: Mapping[str, MimePart]) -> frozenset[str]:
     """Check every reference to a part against the part's octets; return their content ids."""
     covered: set[str] = set()
     for reference in signature.references:

@@ -50,14 +50,14 @@ _SPACE = re.compile(r"[ \t\r\n]+")
 _COUNT = etree.XPath("count(descendant::*)")
 
 
-class Form(NamedTuple):
+class CanonicalForm(NamedTuple):
     """A canonical form 1.0 without comments."""
 
     exclusive: bool
     prefixes: tuple[str, ...] = ()  #: of InclusiveNamespaces
 
 
-PLAIN = Form(exclusive=True)
+PLAIN = CanonicalForm(exclusive=True)
 
 
 @attrs.frozen
@@ -86,7 +86,7 @@ class Reference:
     """What one ds:Reference claims."""
 
     uri: str
-    form: Form
+    form: CanonicalForm
     enveloped: bool
     _digest: Digest
     _value: bytes
@@ -165,7 +165,7 @@ class Signature:
     references: tuple[Reference, ...]
     sha1: bool  #: whether SHA-1 has any part in it
     _signed_info: etree._Element
-    _form: Form
+    _form: CanonicalForm
     _method: Method
     object: etree._Element | None = None  #: where the dialect reads one
 
@@ -221,7 +221,7 @@ def _wraps(element: etree._Element) -> bool:
     return etree.QName(element).localname == "DigitalSignature" and inner is not None
 
 
-def canonical(element: etree._Element, form: Form, *, without: etree._Element | None = None) -> bytes:
+def canonical(element: etree._Element, form: CanonicalForm, *, without: etree._Element | None = None) -> bytes:
     """Return the canonical form of *element* as it stands in its document, without the element *without* (the enveloped
     signature; the text after it stays).
 
@@ -276,7 +276,7 @@ def octets(leaf: etree._Element) -> bytes:
 def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: Dialect) -> Reference:
     if dialect.objects and len(element) == 2 and element.get("URI", "").startswith("#"):
         method, value = _children(element, dialect.tags("DigestMethod", "DigestValue"))
-        form = Form(exclusive=False)
+        form = CanonicalForm(exclusive=False)
         return Reference(element.get("URI", ""), form, False, _digest(method, digests), octets(value))
     transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
     steps, one = list(islice(transforms, 3)), dialect.tags("Transform")
@@ -302,7 +302,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
     if attached:
         _children(steps[0], [])
         return Reference(uri, PLAIN, False, digest, octets(value), attached=True)
-    form = Form(exclusive=False) if bare else _form(steps[-1], dialect)
+    form = CanonicalForm(exclusive=False) if bare else _form(steps[-1], dialect)
     return Reference(uri, form, enveloped, digest, octets(value))
 
 
@@ -332,7 +332,7 @@ def _pointer(
     return Reference(element.get("URI", ""), form, False, digests[name], octets(value), pointer=True)
 
 
-def _form(element: etree._Element, dialect: Dialect) -> Form:
+def _form(element: etree._Element, dialect: Dialect) -> CanonicalForm:
     name = element.get("Algorithm", "")
     name = dialect.names.get(name, name)
     if name == EXCLUSIVE:
@@ -343,10 +343,10 @@ def _form(element: etree._Element, dialect: Dialect) -> Form:
         prefixes = tuple(prefix for prefix in _SPACE.split(namespaces.get("PrefixList", "")) if prefix)
         if len(prefixes) > MOST_PREFIXES:
             raise Unverified("algorithm-refused", f"a PrefixList of {len(prefixes)}")
-        return Form(exclusive=True, prefixes=prefixes) if prefixes else PLAIN
+        return CanonicalForm(exclusive=True, prefixes=prefixes) if prefixes else PLAIN
     if name == INCLUSIVE:
         _children(element, [])
-        return Form(exclusive=False)
+        return CanonicalForm(exclusive=False)
     raise Unverified("algorithm-refused", f"{etree.QName(element).localname} {name[:200]}")
 
 
@@ -368,7 +368,7 @@ def _children(element: etree._Element, tags: Sequence[str]) -> list[etree._Eleme
     return children
 
 
-def _listed(form: Form) -> list[str] | None:
+def _listed(form: CanonicalForm) -> list[str] | None:
     """Return the PrefixList as lxml takes it; None for none."""
     if "#default" in form.prefixes:
         etree.fromstring(b"<p #default=''>", etree.HTMLParser())  # the one parser that learns such a name

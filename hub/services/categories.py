@@ -29,14 +29,14 @@ _CODE, _NAME = "MA", "TEN"
 
 
 @attrs.frozen
-class Listed:
+class CategoryList:
     """One list: what gives it, and the name of each code."""
 
     name: str
     names: Mapping[str, str]
 
 
-def listed(content: bytes) -> Listed:
+def listed(content: bytes) -> CategoryList:
     """Return the list that a message is.  Raises Rejected `list-unreadable`: no list, an empty one, a row without a code."""
     try:
         said: Any = json.loads(content)
@@ -54,7 +54,7 @@ def listed(content: bytes) -> Listed:
         if not key:
             raise Rejected(Problem("list-unreadable", f"{name}: row {number} has no {code}"))
         names[key] = _text(row, named)
-    return Listed(name, names)
+    return CategoryList(name, names)
 
 
 def read(content: bytes, at: datetime, message: str) -> Record:

@@ -5,7 +5,7 @@ Of a series each occurrence is a meeting.  What came later or earlier is the rep
 occurrence and its revision.
 
 Whose the meetings are is judged by the lines as they stand, before any rule is followed; and the rules of the calendars that one message
-brings are followed, and their facts made, within one `Room`.  Worst cost: that room, whatever the message is: as long as 700
+brings are followed, and their facts made, within one `CalendarRoom`.  Worst cost: that room, whatever the message is: as long as 700
 signatures by RSA-2048 (210 ms).
 """
 
@@ -20,7 +20,7 @@ import attrs
 from hub.domain.model import Fact, Record
 from hub.formats import icalendar as calendar
 from hub.formats import rrule
-from hub.formats.icalendar import Line, Part, too_large, unreadable
+from hub.formats.icalendar import CalendarPart, ContentLine, too_large, unreadable
 from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
@@ -43,13 +43,13 @@ _METHODS = ("REQUEST", "PUBLISH", "CANCEL", "REPLY")
 _LONGEST = 255  #: characters of a UID
 
 #: Says which unit an ORGANIZER or ATTENDEE is, who may be the one that sends the object; "" for none that counts.
-WhoIs = Callable[[Line, bool], str]
+WhoIs = Callable[[ContentLine, bool], str]
 #: Tells whether the sender may speak for a unit.
 MayTell = Callable[[str], bool]
 
 
 @attrs.define
-class Room:
+class CalendarRoom:
     """What the calendars of one message may still bring."""
 
     lines: int = LINES
@@ -66,7 +66,7 @@ class Room:
         setattr(self, what, left)
 
 
-def written(person: Line, _sends: bool) -> str:
+def written(person: ContentLine, _sends: bool) -> str:
     """Return the unit a line names by itself: its code, else its address, which the registry may know as an alias."""
     return person.parameters.get(UNIT, "") or person.value.strip().lower().removeprefix("mailto:")
 
@@ -82,13 +82,13 @@ def read(
     message: str,
     who_is: WhoIs = written,
     may_tell: MayTell = anybody,
-    room: Room | None = None,
+    room: CalendarRoom | None = None,
 ) -> Record:
     """Return what the calendar *content* brings, without what is told of units that its sender may not speak for.
 
     What it costs is taken out of the *room* of its message.  Raises Rejected for all of it: `calendar-unreadable`, `calendar-too-large`.
     """
-    room = room or Room()
+    room = room or CalendarRoom()
     room.take("lines", content.count(b"\n"))
     room.take("parameters", content.count(b";"))
     found = calendar.read(content)
@@ -108,7 +108,7 @@ def read(
         raise unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is no unit")
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
-    for fact in _facts(_Reading(found, method, who_is, may_tell, room), meetings, told):
+    for fact in _facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):
         room.take("facts")
         facts.setdefault((fact.unit, fact.key, fact.milestone), fact)
     return Record(
@@ -121,17 +121,17 @@ def read(
 
 
 @attrs.define
-class _Reading:
+class _CalendarReading:
     """What is read, and by what."""
 
-    calendar: Part
+    calendar: CalendarPart
     method: str
     who_is: WhoIs
     may_tell: MayTell
-    room: Room
+    room: CalendarRoom
     together: int = 0  #: meetings so far, each occurrence being one
 
-    def teller(self, person: Line, *, sends: bool) -> str:
+    def teller(self, person: ContentLine, *, sends: bool) -> str:
         """Return the unit that *person* is, if the sender may speak for it."""
         unit = self.who_is(person, sends)
         return unit if unit and self.may_tell(unit) else ""
@@ -147,9 +147,9 @@ class _Meeting:
     start: date | datetime | None
     repeated: bool
     cancelled: bool
-    organizer: Line
-    attendees: tuple[Line, ...]
-    event: Part
+    organizer: ContentLine
+    attendees: tuple[ContentLine, ...]
+    event: CalendarPart
 
     def key(self, occurrence: str | None = None, revision: str = "") -> str:
         parts = [self.uid, self.occurrence if occurrence is None else occurrence, *([revision] if revision else [])]
@@ -160,7 +160,7 @@ class _Meeting:
         return (("meeting", self.uid), ("occurrence", place), ("revision", self.revision))
 
 
-def _facts(reading: _Reading, meetings: list[_Meeting], told: Callable[..., Fact]) -> Iterator[Fact]:
+def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[..., Fact]) -> Iterator[Fact]:
     method, who_is = reading.method, reading.who_is
     masters = {each.uid: each for each in meetings if each.repeated}
     apart = {(each.uid, each.occurrence) for each in meetings if each.occurrence}
@@ -196,7 +196,7 @@ def _facts(reading: _Reading, meetings: list[_Meeting], told: Callable[..., Fact
 
 
 def _called(
-    meeting: _Meeting, organizer: str, apart: set[tuple[str, str]], reading: _Reading, told: Callable[..., Fact]
+    meeting: _Meeting, organizer: str, apart: set[tuple[str, str]], reading: _CalendarReading, told: Callable[..., Fact]
 ) -> Iterator[Fact]:
     days = _days(meeting, reading)
     reading.together += len(days)
@@ -218,7 +218,7 @@ def local(start: date | datetime | None) -> date | None:
     return None if start is None else calendar.local_day(start)
 
 
-def _meeting(event: Part, whole: Part, method: str) -> _Meeting:
+def _meeting(event: CalendarPart, whole: CalendarPart, method: str) -> _Meeting:
     uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
     if uid is None or not 0 < len(uid.text()) <= _LONGEST:
         raise unreadable(f"UID is missing, or longer than {_LONGEST} characters")
@@ -251,15 +251,15 @@ def _meeting(event: Part, whole: Part, method: str) -> _Meeting:
     )
 
 
-def _is_series(event: Part) -> bool:
+def _is_series(event: CalendarPart) -> bool:
     return any(line.name in {"RRULE", "RDATE"} for line in event.lines)
 
 
-def _is_somebody(attendee: Line) -> bool:
+def _is_somebody(attendee: ContentLine) -> bool:
     return attendee.parameters.get("CUTYPE", "").upper() not in {"ROOM", "RESOURCE"}
 
 
-def _days(meeting: _Meeting, reading: _Reading) -> tuple[tuple[str, date], ...]:
+def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date], ...]:
     """Return the occurrences of a meeting that is called, with their days; more than one where it is a series."""
     begins = meeting.start
     assert begins is not None
@@ -271,7 +271,9 @@ def _days(meeting: _Meeting, reading: _Reading) -> tuple[tuple[str, date], ...]:
     return found
 
 
-def _occurrences(event: Part, reading: _Reading, begins: date | datetime) -> tuple[tuple[str, date], ...]:
+def _occurrences(
+    event: CalendarPart, reading: _CalendarReading, begins: date | datetime
+) -> tuple[tuple[str, date], ...]:
     """Return the occurrences of a series from *begins* on, within `SPAN`, `MOST` at most: the first ones."""
     found = {calendar.mark(when): when for when in _repeated(event, reading, begins)}
     for name in ("RDATE", "EXDATE"):
@@ -285,7 +287,7 @@ def _occurrences(event: Part, reading: _Reading, begins: date | datetime) -> tup
     return tuple((name, calendar.local_day(found[name])) for name in sorted(found)[:MOST])
 
 
-def _repeated(event: Part, reading: _Reading, begins: date | datetime) -> Iterator[date | datetime]:
+def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | datetime) -> Iterator[date | datetime]:
     line = event.one("RRULE")
     if line is None:
         yield begins
@@ -305,7 +307,7 @@ def _repeated(event: Part, reading: _Reading, begins: date | datetime) -> Iterat
             yield when
 
 
-def _rule(line: Line) -> rrule.Rule:
+def _rule(line: ContentLine) -> rrule.Rule:
     try:
         return rrule.parse(line.value)
     except ValueError as error:
@@ -319,7 +321,7 @@ def _is_by(when: date | datetime, until: date | datetime) -> bool:
     return calendar.local_day(when) <= calendar.local_day(until)
 
 
-def _text(component: Part, name: str) -> str:
+def _text(component: CalendarPart, name: str) -> str:
     line = component.one(name)
     return "" if line is None else line.text().strip()
 

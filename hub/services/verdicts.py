@@ -25,7 +25,7 @@ _WORDS = ("form", "unit", "period", "revision", "result", "by")
 
 
 @attrs.frozen(kw_only=True)
-class Verdict:
+class ReportVerdict:
     """What became of one revision of a report."""
 
     form: str
@@ -37,7 +37,7 @@ class Verdict:
     reasons: Sequence[str] = ()
 
 
-def content(verdict: Verdict) -> bytes:
+def content(verdict: ReportVerdict) -> bytes:
     """Return the message, in canonical form.  ValueError for a word, a reason aside, that XML cannot hold."""
     said = {word: str(getattr(verdict, word)) for word in _WORDS}
     root = etree.Element(_tag("Verdict"), said, nsmap={None: NAMESPACE})  # type: ignore[dict-item]

@@ -15,7 +15,7 @@ from lxml import etree
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import mime, streamed_xml
-from hub.formats.mime import XOP, Part, Related
+from hub.formats.mime import XOP, MimePart, Related
 from hub.formats.spool import SLICE, Drawer, Octets
 from hub.formats.streamed_xml import Load, Loads
 from hub.security import signing
@@ -57,7 +57,7 @@ class Unpacked:
 
     root: etree._Element
     loads: Loads
-    attached: Mapping[str, Part]  #: by content id; of SOAP with Attachments alone
+    attached: Mapping[str, MimePart]  #: by content id; of SOAP with Attachments alone
     action: str | None = None  #: that the envelope's part names
 
 
@@ -146,7 +146,7 @@ def kept(body: Octets, how: Manner, drawer: Drawer) -> Octets:
 def attach(
     child: etree._Element,
     binary: frozenset[str],
-    parts: Mapping[str, Part],
+    parts: Mapping[str, MimePart],
     signed: frozenset[str] | None,
     loads: Loads,
 ) -> None:
@@ -178,7 +178,7 @@ def attach(
     _refuse_rest(left)
 
 
-def _judge_first(part: Part, how: Manner) -> str | None:
+def _judge_first(part: MimePart, how: Manner) -> str | None:
     """Return the action that the envelope's *part* names.  Raises CallRefused when its type is not the one announced."""
     assert how.related is not None
     named, more = mime.media_type(part.parameters.get("type", MEDIA[how.soap]))
@@ -195,7 +195,7 @@ def _judge_charset(parameters: Mapping[str, str]) -> None:
         raise CallRefused(Problem("media-type", f"charset={charset[:50]}"))
 
 
-def _include(root: etree._Element, parts: Mapping[str, Part], names: frozenset[str], loads: Loads) -> None:
+def _include(root: etree._Element, parts: Mapping[str, MimePart], names: frozenset[str], loads: Loads) -> None:
     """Put the base64 of its part in the place of each xop:Include, which stands alone in an element (XOP 1.0, 2.1)."""
     left = dict(parts)
     for element in list(root.iter(INCLUDE)):
@@ -225,7 +225,7 @@ def _include(root: etree._Element, parts: Mapping[str, Part], names: frozenset[s
     _refuse_rest(left)
 
 
-def _refuse_rest(left: Mapping[str, Part]) -> None:
+def _refuse_rest(left: Mapping[str, MimePart]) -> None:
     if left:
         raise CallRefused(Problem("attachment-unknown", f"nothing names the part <{next(iter(left))[:200]}>"))
 

@@ -18,7 +18,7 @@ from hub.soap.envelope import build, error_list, read_error_list
 
 
 @attrs.frozen
-class Report:
+class SubmissionReport:
     """Whether the message was taken, and every reason when not."""
 
     success: bool
@@ -29,7 +29,7 @@ class Report:
 class Submission:
     """The answer to SendDocument and UpdateTraces; id and receipt are absent on refusal."""
 
-    report: Report
+    report: SubmissionReport
     document_id: str | None = None
     receipt: bytes | None = None  #: the Receipt alone, as a document
 
@@ -164,14 +164,14 @@ def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str =
 # --- read ---------------------------------------------------------------------------------------------------------------
 
 
-def read_report(child: etree._Element, operation: str) -> Report:
+def read_report(child: etree._Element, operation: str) -> SubmissionReport:
     """Read the Report of *operation*'s response."""
     _expect(child, f"{operation}Response")
     success = child.find(f"{{{NAMESPACE}}}Report/{{{NAMESPACE}}}IsSuccess")
     if success is None:
         raise ValueError("no Report/IsSuccess")
     errors = child.find(f"{{{NAMESPACE}}}Report/{{{NAMESPACE}}}ErrorList")
-    return Report(xsd_types.truth(success), () if errors is None else read_error_list(errors))
+    return SubmissionReport(xsd_types.truth(success), () if errors is None else read_error_list(errors))
 
 
 def read_submission(child: etree._Element, operation: str) -> Submission:

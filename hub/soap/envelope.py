@@ -47,7 +47,7 @@ class Envelope:
 
 
 @attrs.frozen
-class Fault:
+class SoapFault:
     """A fault as a caller reads it, SOAP 1.1 or 1.2."""
 
     sender: bool  #: the caller's fault (Client, Sender): the same call will fail again
@@ -174,7 +174,7 @@ def read_error_list(errors: etree._Element) -> tuple[Problem, ...]:
     )
 
 
-def read_fault(child: etree._Element) -> Fault | None:
+def read_fault(child: etree._Element) -> SoapFault | None:
     """Read the Body's *child* as a fault of SOAP 1.1 or 1.2; None when it is none."""
     match child.tag:
         case _ if child.tag == f"{{{SOAP11}}}Fault":
@@ -188,7 +188,9 @@ def read_fault(child: etree._Element) -> Fault | None:
             return None
     name = "" if code is None else xsd_types.token(code).rpartition(":")[2].partition(".")[0]
     problems, tracking = ((), "") if detail is None else _read_detail(detail)
-    return Fault(name in {"Client", "Sender"}, "" if reason is None else xsd_types.token(reason), problems, tracking)
+    return SoapFault(
+        name in {"Client", "Sender"}, "" if reason is None else xsd_types.token(reason), problems, tracking
+    )
 
 
 def _read_detail(detail: etree._Element) -> tuple[tuple[Problem, ...], str]:

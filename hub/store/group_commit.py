@@ -28,7 +28,7 @@ from twisted.python.threadpool import ThreadPool
 
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import FairQueue, Owner, is_crowding
-from hub.runtime.server_monitor import PATIENCE, Reactor, Watch
+from hub.runtime.server_monitor import PATIENCE, MonitorReactor, Watch
 from hub.store import transactions
 from hub.store.report_pool import Reader, ReportPool
 from hub.store.transactions import DAMAGED, Transaction, look, unready, writing
@@ -174,7 +174,7 @@ class Database(Service):
     """The journal's database under a running reactor."""
 
     _engine: sa.Engine
-    _reactor: Reactor
+    _reactor: MonitorReactor
     _asked: sa.Engine | None = None  #: without a pool, to ask a server whether it is there; None: it is a file
     _reports: ReportPool | None = None  #: None: no report is ever read
     _steady: Callable[[], float] = time.monotonic

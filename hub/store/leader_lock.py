@@ -16,7 +16,7 @@ from twisted.python.threadpool import ThreadPool
 
 
 @attrs.define(eq=False)
-class Turn(Service):
+class LeaderTurn(Service):
     """One node's turn at one thing; a thread of its own asks for it."""
 
     _engine: sa.Engine

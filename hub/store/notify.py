@@ -13,7 +13,7 @@ import structlog
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 
-from hub.runtime.server_monitor import Reactor
+from hub.runtime.server_monitor import MonitorReactor
 from hub.store import transactions
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ class Bell(Service):
     """One node's ear."""
 
     _engine: sa.Engine  #: of its own, without a pool
-    _reactor: Reactor
+    _reactor: MonitorReactor
     _node: str  #: whose own rings are not passed on
     _rung: Callable[[], None]
     hears: bool = attrs.field(default=False, init=False)  #: whether what is told now will be heard

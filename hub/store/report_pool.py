@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 
 import hub
 from hub.domain.errors import Unready
-from hub.store.report_worker import ANSWERS, HEAD, Said, Settings
+from hub.store.report_worker import ANSWERS, HEAD, Settings, WorkerAnswer
 
 log = structlog.get_logger()
 
@@ -242,7 +242,7 @@ class _Worker(ProcessProtocol):
                 self._take(content)
 
     def _take(self, content: bytes) -> None:
-        read: Deferred[Said]  # from a process of our own, by a pipe of ours
+        read: Deferred[WorkerAnswer]  # from a process of our own, by a pipe of ours
         if len(content) < _LARGE:
             read = maybeDeferred(pickle.loads, content)
         else:
@@ -253,7 +253,7 @@ class _Worker(ProcessProtocol):
         log.error("report-answer-unread", error=failure.getErrorMessage(), traceback=failure.getTraceback())
         self.kill(Unready("hub-busy", "the answer of the report's process cannot be read"))
 
-    def _answered(self, said: Said, job: _Job | None) -> None:
+    def _answered(self, said: WorkerAnswer, job: _Job | None) -> None:
         if job is None or job is not self.job:
             return  # it was given up meanwhile
         self._last = self._last or said.last

@@ -65,7 +65,7 @@ class Raised:
 
 
 @attrs.frozen
-class Said:
+class WorkerAnswer:
     """An answer."""
 
     result: Any = None
@@ -95,11 +95,11 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
         last = False
         try:
             step, args, kwargs = pickle.loads(question)  # noqa: S301 - the hub's own
-            said = Said(run(engine, step, args, kwargs))
+            said = WorkerAnswer(run(engine, step, args, kwargs))
             last = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGEST * 1024
             content = pickle.dumps(attrs.evolve(said, last=last))
         except Exception as error:  # noqa: BLE001 - it goes back to whoever waits for this report
-            content = pickle.dumps(Said(error=Raised.of(error), last=last))
+            content = pickle.dumps(WorkerAnswer(error=Raised.of(error), last=last))
         answers.write(HEAD.pack(len(content)))
         answers.write(content)
         answers.flush()

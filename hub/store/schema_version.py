@@ -19,19 +19,19 @@ BEFORE, AFTER = "before", "after"
 
 
 @attrs.frozen
-class Step:
+class MigrationStep:
     """One migration of this program."""
 
     version: str
     part: str
 
 
-def steps() -> list[Step]:
+def steps() -> list[MigrationStep]:
     """Return this program's migrations, the first one first."""
-    return [Step(version, part) for version, part in transactions.migrations()]
+    return [MigrationStep(version, part) for version, part in transactions.migrations()]
 
 
-def runs_on(known: Sequence[Step], found: str | None, least: str | None) -> bool:
+def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None) -> bool:
     """Tell whether a program with the migrations *known* runs on a database of version *found*.
 
     Of its own migrations only trailing `after` parts may be missing.  A version it does not know is newer: it runs there unless
@@ -64,7 +64,7 @@ def note(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: ob
     transactions.put_once(ctx.connection, table, rows)
 
 
-def pending(known: Sequence[Step], found: str | None) -> list[Step]:
+def pending(known: Sequence[MigrationStep], found: str | None) -> list[MigrationStep]:
     """Return the migrations that a database of version *found* lacks; none when it is newer than this program."""
     versions = [step.version for step in known]
     if found is None:
@@ -72,7 +72,7 @@ def pending(known: Sequence[Step], found: str | None) -> list[Step]:
     return list(known[versions.index(found) + 1 :]) if found in versions else []
 
 
-def target(known: Sequence[Step], found: str | None, part: str | None) -> str | None:
+def target(known: Sequence[MigrationStep], found: str | None, part: str | None) -> str | None:
     """Return the version to bring a database of version *found* to; None when there is nothing to do.
 
     *part* `before`: as far as old programs go on working.  `after`, or None: to the end.
@@ -84,6 +84,6 @@ def target(known: Sequence[Step], found: str | None, part: str | None) -> str | 
     return todo[-1].version if todo else None
 
 
-def takes_away(known: Sequence[Step], found: str | None, target: str) -> bool:
+def takes_away(known: Sequence[MigrationStep], found: str | None, target: str) -> bool:
     """Tell whether bringing a database of version *found* to *target* applies an `after` part."""
     return any(step.part == AFTER for step in pending(known, found) if step.version <= target)

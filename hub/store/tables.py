@@ -31,7 +31,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value)
 
 
-class Day(TypeDecorator[date]):
+class DayType(TypeDecorator[date]):
     """A calendar day, kept as `2026-11-24`."""
 
     impl = sa.String(10)
@@ -110,7 +110,7 @@ message = sa.Table(
     sa.Column("code", sa.Text),
     sa.Column("promulgation_date", sa.Text),
     sa.Column("subject", sa.Text),
-    sa.Column("due", Day),
+    sa.Column("due", DayType),
     sa.Column("document_type", sa.Text, nullable=False, server_default=""),
     sa.Column("paper", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("status", sa.String(3)),  # status packets: the code
@@ -297,8 +297,8 @@ fact = sa.Table(
     sa.Column("document_type", sa.Text, nullable=False),
     sa.Column("paper", sa.Boolean, nullable=False),
     sa.Column("signature", sa.Text, nullable=False),
-    sa.Column("due", Day),
-    sa.Column("day", Day),  # on which it happened, as the unit says
+    sa.Column("due", DayType),
+    sa.Column("day", DayType),  # on which it happened, as the unit says
     sa.Column("amount", sa.BigInteger, nullable=False, server_default="1"),
     sa.Column("attributes", Pairs, nullable=False, server_default="{}"),
 )
@@ -335,8 +335,8 @@ closing = sa.Table(
     metadata,
     sa.Column("form", sa.Text, primary_key=True),
     sa.Column("period", sa.String(7), primary_key=True),  # 2026-12: sorts as time does
-    sa.Column("first_day", Day, nullable=False),  # its days in Hà Nội, whatever the cut-off is later
-    sa.Column("last_day", Day, nullable=False),
+    sa.Column("first_day", DayType, nullable=False),  # its days in Hà Nội, whatever the cut-off is later
+    sa.Column("last_day", DayType, nullable=False),
     sa.Column("closed_at", Instant, nullable=False),  # what is recorded from here on comes late
     sa.Column("closed_by", sa.Text, nullable=False),
     sa.Column("definition", sa.Text, nullable=False),  # the form in force, letter by letter
@@ -391,7 +391,7 @@ lookup_count = sa.Table(
     metadata,
     sa.Column("unit", sa.Text, primary_key=True),
     sa.Column("operation", sa.Text, primary_key=True),
-    sa.Column("day", Day, primary_key=True),  # in Hà Nội
+    sa.Column("day", DayType, primary_key=True),  # in Hà Nội
     sa.Column("used", sa.Integer, nullable=False),
 )
 
@@ -412,8 +412,8 @@ unit = sa.Table(
     sa.Column("code", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("parent", sa.Text),
-    sa.Column("since", Day),
-    sa.Column("until", Day),
+    sa.Column("since", DayType),
+    sa.Column("until", DayType),
     sa.Column("mark", sa.Text, nullable=False, server_default=""),
 )
 
@@ -468,7 +468,7 @@ link_day = sa.Table(
     "link_day",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("day", Day, primary_key=True),
+    sa.Column("day", DayType, primary_key=True),
     sa.Column("node", sa.Text, primary_key=True),
     sa.Column("place", sa.Text, nullable=False),
     sa.Column("units", sa.Text, nullable=False),  # JSON list

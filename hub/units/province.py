@@ -9,7 +9,7 @@ from cryptography import x509
 from hub.config import Config, Partner
 from hub.domain.model import Receive, Unit
 from hub.security.certificates import fingerprint
-from hub.units.routing import Post, Routes
+from hub.units.routing import RoutedPartner, Routes
 from hub.units.unit_index import Roll
 
 
@@ -26,7 +26,7 @@ class Province:
     def of(cls, config: Config, units: Roll | Iterable[Unit]) -> Self:
         """Put the picture together from a configuration that `check` has passed and the registry's units."""
         posts = [
-            Post(
+            RoutedPartner(
                 partner.code,
                 partner.units,
                 partner.receive if partner.takes_documents else Receive.NONE,

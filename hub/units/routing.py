@@ -12,14 +12,14 @@ from typing import Self
 import attrs
 
 from hub.domain.errors import Rejected
-from hub.domain.model import NATIONAL, Problem, Receive, State, Unit, of_province
+from hub.domain.model import NATIONAL, DeliveryState, Problem, Receive, Unit, of_province
 from hub.units.unit_index import Roll
 
 ANY = "*"
 
 
 @attrs.frozen
-class Post:
+class RoutedPartner:
     """What routing needs of a partner: the units it is configured with and how it receives."""
 
     code: str
@@ -35,7 +35,7 @@ class Route:
     recipient: str
     partner: str
     via: str
-    state: State
+    state: DeliveryState
 
 
 @attrs.frozen
@@ -45,13 +45,13 @@ class Routes:
     province: str
     upstream: str
     _roll: Roll
-    _posts: Mapping[str, Post]
+    _posts: Mapping[str, RoutedPartner]
     _senders: Mapping[str, frozenset[str]]  #: partner -> canonical codes it may send for
     _receivers: Mapping[str, str]  #: unit -> partner
     _tellers: frozenset[str] = frozenset()  #: partners that may report figures about any unit
 
     @classmethod
-    def of(cls, units: Roll | Iterable[Unit], posts: Iterable[Post], *, province: str, upstream: str) -> Self:
+    def of(cls, units: Roll | Iterable[Unit], posts: Iterable[RoutedPartner], *, province: str, upstream: str) -> Self:
         """Build the picture.  Two receiving partners for one unit are a configuration mistake that `check` names."""
         roll = units if isinstance(units, Roll) else Roll.of(units)
         by_code = {post.code: post for post in posts}
@@ -185,7 +185,7 @@ class Routes:
             unit = held.parent if held else None
         return False
 
-    def waits_for(self, partner: str) -> State:
+    def waits_for(self, partner: str) -> DeliveryState:
         """Return the state in which a delivery to *partner* begins: `held` if it fetches, else `waiting`."""
         post = self._posts.get(partner)
         return first_state(post.receive if post else Receive.PUSH)
@@ -241,6 +241,6 @@ class Routes:
         return None if found is None or found.mark == NATIONAL else found
 
 
-def first_state(receive: Receive) -> State:
+def first_state(receive: Receive) -> DeliveryState:
     """Return the state of a new delivery to a partner that receives so."""
-    return State.HELD if receive is Receive.FETCH else State.WAITING
+    return DeliveryState.HELD if receive is Receive.FETCH else DeliveryState.WAITING

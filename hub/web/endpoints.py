@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from hub.domain.model import DOCUMENTS
 from hub.intake.documents_endpoint import DocumentDesk
 from hub.intake.dossiers_query import get_dossier
-from hub.intake.endpoint import Books, Desk
+from hub.intake.endpoint import Desk, EndpointJournal
 from hub.intake.records_endpoint import Query, RecordDesk
 from hub.services import Service, services
 from hub.soap import wsdl
@@ -26,7 +26,7 @@ QUERIES: Mapping[str, Mapping[str, Query]] = {
 OWN: Mapping[str, Callable[[Province], Service]] = {"reports": declarations.service}
 
 
-def desks(books: Books, *others: Desk) -> dict[str, Desk]:
+def desks(books: EndpointJournal, *others: Desk) -> dict[str, Desk]:
     """Return the desk of each service that has a contract, by name: one of *others*, or one that takes records.
 
     OSError or etree.LxmlError when a file is missing or broken.

@@ -21,13 +21,13 @@ from twisted.web.server import NOT_DONE_YET, Request
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import PUBLIC
 from hub.report.output import atom, outputs
-from hub.report.output.atom import Entry
+from hub.report.output.atom import AtomEntry
 from hub.report.signed import sealed
 from hub.runtime.thread_pool import THRESHOLD, Work
 from hub.store.group_commit import Journal
 from hub.units.live import Live
 from hub.workload import publications
-from hub.workload.publications import Publication
+from hub.workload.publications import ReportPublication
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ _KEPT = 8
 
 
 @attrs.frozen
-class Page:
+class PublicPage:
     """One page."""
 
     content_type: str
@@ -55,16 +55,16 @@ class Page:
 
 
 @attrs.frozen(eq=False)
-class Pages:
+class PublicPages:
     """Makes the pages."""
 
     _journal: Journal
     _work: Work
     _live: Live
     _url: Callable[[], str]  #: of `/public`, as the outside calls it
-    _made: dict[tuple[str, str], Page] = attrs.field(factory=dict, init=False)
+    _made: dict[tuple[str, str], PublicPage] = attrs.field(factory=dict, init=False)
 
-    async def page(self, path: str) -> Page | None:
+    async def page(self, path: str) -> PublicPage | None:
         """Return what lies at *path*, behind `/public/`; None when nothing does.  Raises Unready."""
         if path == "feed.atom":
             return await self._feed()
@@ -77,7 +77,7 @@ class Pages:
         found = await self._journal.read(publications.find, form, unit, period, int(asked[4]) if asked[4] else None)
         return None if found is None else await self._report(found, asked[5])
 
-    async def _report(self, found: Publication, kind: str) -> Page:
+    async def _report(self, found: ReportPublication, kind: str) -> PublicPage:
         """Return the page of what was published, which never changes: the last `_KEPT` that were asked for are not made again."""
         page = self._made.pop((found.sha256, kind), None)
         if page is None:
@@ -88,12 +88,12 @@ class Pages:
             del self._made[next(iter(self._made))]
         return page
 
-    async def _feed(self) -> Page:
+    async def _feed(self) -> PublicPage:
         config, url = self._live.config, self._url()
         entries = [_entry(one, config.province, url) for one in await self._journal.read(publications.every)]
         identity = f"urn:lienthong:publications:{config.province}"
         content = atom.as_atom(identity, f"Báo cáo công bố: {config.name}", config.name, f"{url}/feed.atom", entries)
-        return Page(atom.CONTENT_TYPE, content)
+        return PublicPage(atom.CONTENT_TYPE, content)
 
 
 class Public(Resource):
@@ -101,7 +101,7 @@ class Public(Resource):
 
     isLeaf = True
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: PublicPages) -> None:
         super().__init__()
         self._pages = pages
         self._one_page = DeferredLock()  # whoever asks, and however many: one page is made at a time
@@ -111,10 +111,10 @@ class Public(Resource):
         _ = request.notifyFinish().addErrback(gone.append)
         path = "/".join(quote(piece, safe="") for piece in request.postpath or ())  # decoded already, piece by piece
 
-        async def made() -> Page | None:
+        async def made() -> PublicPage | None:
             return None if gone else await self._pages.page(path)
 
-        def in_turn() -> Deferred[Page | None]:
+        def in_turn() -> Deferred[PublicPage | None]:
             if len(self._one_page.waiting) >= _WAITING:
                 return fail(Unready("hub-busy", f"{_WAITING} wait for a page"))
             return self._one_page.run(lambda: Deferred.fromCoroutine(made()))
@@ -137,7 +137,7 @@ class Public(Resource):
         return NOT_DONE_YET
 
 
-def _answer(request: Request, page: Page | None) -> bytes:
+def _answer(request: Request, page: PublicPage | None) -> bytes:
     if page is None:
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         request.setHeader(b"Cache-Control", b"no-store")
@@ -151,16 +151,16 @@ def _answer(request: Request, page: Page | None) -> bytes:
     return page.content if request.method != b"HEAD" else b""
 
 
-def _written(content: bytes, kind: str) -> Page:
+def _written(content: bytes, kind: str) -> PublicPage:
     found = sealed.read(content)
     make = outputs.as_html if kind == "html" else outputs.as_json
-    return Page(_TYPES[kind], make(found.report, found.names).encode())
+    return PublicPage(_TYPES[kind], make(found.report, found.names).encode())
 
 
-def _entry(one: Publication, province: str, url: str) -> Entry:
+def _entry(one: ReportPublication, province: str, url: str) -> AtomEntry:
     pieces = [quote(piece, safe="") for piece in (one.form, one.unit, one.period)]
     where = f"{url}/reports/{'/'.join(pieces)}"
-    return Entry(
+    return AtomEntry(
         id=f"urn:lienthong:publication:{province}:{':'.join(pieces)}",
         title=f"{one.title}: {one.unit}",
         at=one.at,

@@ -24,7 +24,7 @@ from hub.domain.model import Problem
 from hub.formats import spool
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.intake import Intake
-from hub.runtime.disk_space import SpoolRoom, Taken
+from hub.runtime.disk_space import BodyRoom, SpoolRoom
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Manner
 from hub.soap.wsdl import Contract
@@ -55,7 +55,7 @@ class BoundedRequest(Request):
     _lingering: IDelayedCall | None = None
     _pausing: IDelayedCall | None = None
     _drawer: Drawer | None = None
-    _taken: Taken | None = None  #: the room of a body that goes to a file
+    _taken: BodyRoom | None = None  #: the room of a body that goes to a file
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
         """Return a header as its octets come, in ISO 8859-1 (RFC 9110, 5.5): Twisted's own reading takes only UTF-8."""

@@ -19,7 +19,7 @@ from hub.journal import duties, events, facts
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, counts_alike
 from hub.report.counting.dates import begin
-from hub.report.counting.posting import Books
+from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
 from hub.report.form.form import Form, Late, choose
 from hub.report.form.period import Cuts, Period, Span, containing, following, parse
@@ -101,9 +101,9 @@ def _month(text: str, first: date, last: date) -> Period:
     return Period(text, Span.MONTH, int(text[:4]), int(text[5:]), first, last)
 
 
-def books_of(made: Iterable[Closing]) -> Books:
+def books_of(made: Iterable[Closing]) -> ClosedMonths:
     """Return the books of these closings."""
-    return Books(tuple(posting.ClosedMonth(each.period, each.closed_at) for each in made))
+    return ClosedMonths(tuple(posting.ClosedMonth(each.period, each.closed_at) for each in made))
 
 
 def keeping(tx: Transaction, book: Book) -> Book:
@@ -205,16 +205,16 @@ class _Reader:
     form: Form
     period: Period
     before: str | None  #: the closed month before it
-    books: Books
+    books: ClosedMonths
     search: facts.Search
     held: sa.Select[Any] | None  #: the keys that a unit carried into the month
 
     @classmethod
-    def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: Books) -> "_Reader":
+    def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: ClosedMonths) -> "_Reader":
         """*made*: the closings of the months before *period*; *books*: those in which it is closed."""
         chained = bool(made) and counts_alike(made[-1].form, form)
         # Another form's keys are not this one's: then, once, all of the past is read.
-        known = books if chained else Books(books.months[-1:])
+        known = books if chained else ClosedMonths(books.months[-1:])
         found = posting.windows(form, period, known)
         before = made[-1].period.text if made else None
         search = facts.Search.of(form.service, found, form.id, before if chained else None)

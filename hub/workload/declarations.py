@@ -15,7 +15,7 @@ from hub.domain.ids import new_id
 from hub.domain.model import HUB, Event, Message
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
-from hub.journal.messages import Taken
+from hub.journal.messages import RecordedMessage
 from hub.report.counting import reconciling
 from hub.report.counting.reconciling import Reconciliation
 from hub.report.form import book
@@ -25,7 +25,7 @@ from hub.services import Service, reports
 from hub.store import transactions
 from hub.store.transactions import Transaction
 from hub.units.province import Province
-from hub.workload.unit_report import Asked
+from hub.workload.unit_report import ReportSources
 
 #: So many submissions of one report are counted; whoever sends more knows that there were many.
 MANY = 1000
@@ -36,7 +36,7 @@ class Undeclared(Exception):
 
 
 @attrs.frozen
-class Kept:
+class KeptDeclaration:
     """The newest declaration of a unit for a form and a period."""
 
     message: Message
@@ -48,8 +48,8 @@ class Kept:
 class Compared:
     """The newest declaration beside the count."""
 
-    asked: Asked
-    kept: Kept
+    asked: ReportSources
+    kept: KeptDeclaration
     found: Reconciliation
 
 
@@ -58,16 +58,16 @@ def service(province: Province) -> Service:
     return declaring.service(lambda: book.read(province.config.reports))
 
 
-def newest(tx: Transaction, unit: str, form: str, period: str) -> Kept | None:
+def newest(tx: Transaction, unit: str, form: str, period: str) -> KeptDeclaration | None:
     """Return what *unit* (the registry's code) declared last; None when nothing."""
     rows = search.about(tx, reports.NAME, declaring.key(form, period), [unit], MANY + 1)
     if not rows:
         return None
     content = blobs.octets(tx, rows[0]["sha256"])
-    return Kept(search.message(tx, rows[0]["id"]), declaring.declaration(content), len(rows) - 1)
+    return KeptDeclaration(search.message(tx, rows[0]["id"]), declaring.declaration(content), len(rows) - 1)
 
 
-def compare(tx: Transaction, asked: Asked, now: datetime) -> Compared:
+def compare(tx: Transaction, asked: ReportSources, now: datetime) -> Compared:
     """Compare what the unit *asked* for declared last with the count as of *now*.  Raises Undeclared."""
     kept = newest(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
@@ -83,7 +83,7 @@ def compare(tx: Transaction, asked: Asked, now: datetime) -> Compared:
         return Compared(asked.bare, kept, reconciling.reconcile(said, gathered.report, look))
 
 
-def declare(tx: Transaction, province: Province, said: Declaration, *, by: str, now: datetime) -> Taken:
+def declare(tx: Transaction, province: Province, said: Declaration, *, by: str, now: datetime) -> RecordedMessage:
     """Write down, as a message of the hub's own, what the operator *by* declares in a unit's name.
 
     The same figures as those that count are the same message, and nothing is written; else it is another, whatever was declared before.
@@ -93,7 +93,7 @@ def declare(tx: Transaction, province: Province, said: Declaration, *, by: str, 
     transactions.one_at_a_time(tx, [f"declaration {said.form} {unit} {said.period}"])
     before = newest(tx, unit, said.form, said.period)
     if before is not None and _octets(declaring.element(before.said)) == content:
-        return Taken(before.message.id, search.receipt(tx, before.message.id))
+        return RecordedMessage(before.message.id, search.receipt(tx, before.message.id))
     message = new_id(now)
     name = f"{declaring.KIND}/{said.form}/{unit}/{said.period}/{message}"
     entry = admission.judge_record(service(province), content, name, HUB, province, now, message)

@@ -17,10 +17,10 @@ from hub.journal import blobs, events
 from hub.report.counting import evidence, lines, pieces, posting
 from hub.report.counting.counting import COUNTING, Report
 from hub.report.counting.dates import in_order, moment
-from hub.report.counting.evidence import Line, Summary
+from hub.report.counting.evidence import EvidenceLine, Summary
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
-from hub.report.form.form import Form, Kind
+from hub.report.form.form import ColumnKind, Form
 from hub.report.signed import sealed
 from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,
@@ -55,9 +55,9 @@ from hub.store.tables import message as message_table
 from hub.store.tables import write_instant
 from hub.store.transactions import Transaction
 from hub.workload import revisions, submission
-from hub.workload.unit_report import Asked, Difference
+from hub.workload.unit_report import Difference, ReportSources
 
-LISTED = (*COUNTING, Kind.TIME)  #: the kinds of columns that take facts themselves
+LISTED = (*COUNTING, ColumnKind.TIME)  #: the kinds of columns that take facts themselves
 
 _T = TypeVar("_T")
 _TOGETHER = 200  #: messages that are looked up at a time
@@ -83,7 +83,7 @@ class Written:
 
 def write(
     tx: Transaction,
-    asked: Asked,
+    asked: ReportSources,
     now: datetime,
     identity: Signer,
     file: IO[bytes],
@@ -111,7 +111,7 @@ def write(
         packing.put(SIGNED, document)
     packing.put(FORM, definition.write(asked.form))
     packing.put(PERIODS, pieces.write(_pieces(asked)))
-    by_unit: dict[str, list[Line]] = {}
+    by_unit: dict[str, list[EvidenceLine]] = {}
     for line in found:
         by_unit.setdefault(line.fact.unit, []).append(line)
     beside = dict(_beside(asked, by_unit))
@@ -139,7 +139,7 @@ def write(
 
 
 def _report(
-    tx: Transaction, asked: Asked, report: Report, found: Summary, identity: Signer
+    tx: Transaction, asked: ReportSources, report: Report, found: Summary, identity: Signer
 ) -> tuple[bytes, bytes | None, int | None]:
     """Return the sealed report, the one that an official signed, and the revision.
 
@@ -153,18 +153,18 @@ def _report(
     return sealed.seal(report, asked.names, found, identity), None, None
 
 
-def _pieces(asked: Asked) -> Pieces:
+def _pieces(asked: ReportSources) -> Pieces:
     parts = tuple((part.period, part.rows is not None) for part in asked.parts)
     return Pieces(parts, asked.parts[0].books if asked.parts else posting.OPEN)
 
 
-def _all(by_unit: Mapping[str, Sequence[Line]], beside: Mapping[str, Sequence[Fact]]) -> Iterator[Fact]:
+def _all(by_unit: Mapping[str, Sequence[EvidenceLine]], beside: Mapping[str, Sequence[Fact]]) -> Iterator[Fact]:
     for unit, found in by_unit.items():
         yield from (line.fact for line in found)
         yield from beside.get(unit, ())
 
 
-def _beside(asked: Asked, by_unit: Mapping[str, Sequence[Line]]) -> Iterator[tuple[str, list[Fact]]]:
+def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]]) -> Iterator[tuple[str, list[Fact]]]:
     """Yield for each unit the facts that no column counts, but by which it is decided whether those counted do, oldest first.
 
     They are the other facts of the same business keys and, where a form goes by what was said last of a thing, of the same things.
@@ -206,7 +206,7 @@ def _places(form: Form, fact: Fact) -> list[tuple[str, str]]:
 
 
 def _write_facts(
-    packing: Packing, form: Form, by_unit: Mapping[str, Sequence[Line]], beside: Mapping[str, Sequence[Fact]]
+    packing: Packing, form: Form, by_unit: Mapping[str, Sequence[EvidenceLine]], beside: Mapping[str, Sequence[Fact]]
 ) -> None:
     """Write the lists: of the rows, of each row's facts, of those beside them, of each column's."""
     units = sorted(by_unit)

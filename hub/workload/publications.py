@@ -16,7 +16,7 @@ MOST = 100
 
 
 @attrs.frozen(kw_only=True)
-class Publication:
+class ReportPublication:
     """One published revision of a report."""
 
     form: str
@@ -28,10 +28,10 @@ class Publication:
     sha256: str  #: of the sealed report
 
 
-def every(tx: Transaction) -> list[Publication]:
+def every(tx: Transaction) -> list[ReportPublication]:
     """Return the newest revision of each published report, the one that was published last first."""
     rows = tx.execute(_published().order_by(message.c.received_at.desc(), message.c.id.desc()))
-    newest: dict[tuple[str, str, str], Publication] = {}
+    newest: dict[tuple[str, str, str], ReportPublication] = {}
     for one in map(_read, rows.mappings()):
         key = (one.form, one.unit, one.period)
         if key not in newest or newest[key].revision < one.revision:
@@ -39,7 +39,7 @@ def every(tx: Transaction) -> list[Publication]:
     return sorted(newest.values(), key=lambda each: each.at, reverse=True)[:MOST]
 
 
-def find(tx: Transaction, form: str, unit: str, period: str, revision: int | None = None) -> Publication | None:
+def find(tx: Transaction, form: str, unit: str, period: str, revision: int | None = None) -> ReportPublication | None:
     """Return that revision, or the newest; None when none was published."""
     begins = f"{NAME}/{form}/{unit}/{period}/"
     rows = tx.execute(_published().where(message.c.message_id.startswith(begins, autoescape=True))).mappings()
@@ -48,7 +48,7 @@ def find(tx: Transaction, form: str, unit: str, period: str, revision: int | Non
     return max(wanted, key=lambda each: each.revision, default=None)
 
 
-def octets(tx: Transaction, publication: Publication) -> bytes:
+def octets(tx: Transaction, publication: ReportPublication) -> bytes:
     """Return the sealed report."""
     return blobs.octets(tx, publication.sha256)
 
@@ -58,10 +58,10 @@ def _published() -> sa.Select[tuple[str, str, str, datetime]]:
     return query.where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, message.c.service == NAME)
 
 
-def _read(row: sa.RowMapping) -> Publication:
+def _read(row: sa.RowMapping) -> ReportPublication:
     _, form, rest = row["message_id"].split("/", 2)
     unit, period, revision = rest.rsplit("/", 2)  # a unit's code is opaque
-    return Publication(
+    return ReportPublication(
         form=form,
         unit=unit,
         period=period,

@@ -14,10 +14,10 @@ from hub.config.reports import Reports
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_types
-from hub.intake.endpoint import Books, Case
-from hub.intake.records_endpoint import Asked as Call
+from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.records_endpoint import QueryCall as Call
 from hub.journal import blobs
-from hub.report.counting.reconciling import Cell, Reconciliation, Verdict
+from hub.report.counting.reconciling import CellVerdict, ReconciledCell, Reconciliation
 from hub.report.form.book import Book, read
 from hub.report.form.form import Form, choose
 from hub.report.form.period import Cuts, Period, PeriodUnreadable, containing, parse
@@ -32,8 +32,8 @@ from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, submission, unit_report
 from hub.workload.closing import Closing
 from hub.workload.declarations import Compared, Undeclared
-from hub.workload.submission import Counted
-from hub.workload.unit_report import Asked
+from hub.workload.submission import CountedReport
+from hub.workload.unit_report import ReportSources
 
 #: Periods that ended longer ago are not listed.
 LISTED = timedelta(days=800)
@@ -45,7 +45,7 @@ _WEIGHT = 400
 _Known = tuple[dict[str, datetime], dict[str, Sequence[Closing]], Cuts]
 
 
-async def get_workload_report(books: Books, case: Case) -> etree._Element:
+async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Element:
     """Answer GetWorkloadReport: with the newest revision that was given out, handed in or published, else as it is counted now.
 
     Raises CallRefused: `not-yours`, `period-unreadable`, `form-unknown`; Unready: `facts-outstanding`.
@@ -56,7 +56,7 @@ async def get_workload_report(books: Books, case: Case) -> etree._Element:
     await books.facts(lambda: read(reports).services(form))
     words = (unit, text, form, reports, case.now)
     asked, content = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _found, *words)
-    if isinstance(content, Counted):
+    if isinstance(content, CountedReport):
         size = _WEIGHT * len(content.report.rows)
         content = await books.work(case.owner, size, _sealed, content, case.province.config.identity)
     said = {
@@ -69,7 +69,7 @@ async def get_workload_report(books: Books, case: Case) -> etree._Element:
     return build(NAMESPACE, "GetWorkloadReportResponse", said)
 
 
-async def get_reconciliation(books: Books, case: Case) -> etree._Element:
+async def get_reconciliation(books: EndpointJournal, case: Case) -> etree._Element:
     """Answer GetReconciliation.  Raises CallRefused: as `get_workload_report`, and `declaration-missing`."""
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
@@ -82,7 +82,7 @@ async def get_reconciliation(books: Books, case: Case) -> etree._Element:
     return await books.work(case.owner, _WEIGHT * len(compared.kept.said.cells), _reconciled, compared)
 
 
-async def list_periods(books: Books, case: Case) -> etree._Element:
+async def list_periods(books: EndpointJournal, case: Case) -> etree._Element:
     """Answer ListPeriods.  Raises CallRefused: `form-unknown`."""
     asked, book = _text(case, "Form"), read(case.province.config.reports)
     known = book.forms
@@ -166,7 +166,7 @@ def _own(case: Case, organ: str) -> str:
     return routes.canonical(organ)
 
 
-def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -> Asked:
+def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -> ReportSources:
     try:
         found = unit_report.ask(tx, unit, text, form, read(reports))
     except PeriodUnreadable:
@@ -180,7 +180,7 @@ def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -
 
 def _found(
     tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime
-) -> tuple[Asked, bytes | Counted]:
+) -> tuple[ReportSources, bytes | CountedReport]:
     """Return what is asked for, and the sealed report that is kept, else what is to be sealed."""
     asked = _asked(tx, unit, text, form, reports)
     kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
@@ -188,14 +188,14 @@ def _found(
         return asked.bare, blobs.octets(tx, kept.message.sha256)
     with asked.gathered(now) as gathered:
         summary = gathered.listing.summary
-        return asked.bare, Counted(report=gathered.report, names=dict(asked.names), lines=summary)
+        return asked.bare, CountedReport(report=gathered.report, names=dict(asked.names), lines=summary)
 
 
 def _compare(tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime) -> Compared:
     return declarations.compare(tx, _asked(tx, unit, text, form, reports), now)
 
 
-def _sealed(counted: Counted, identity: Signer) -> bytes:
+def _sealed(counted: CountedReport, identity: Signer) -> bytes:
     return sealed.seal(counted.report, counted.names, counted.lines, identity)
 
 
@@ -248,12 +248,12 @@ def _cells(found: Reconciliation) -> Iterator[etree._Element]:
             "Note": cell.note or None,
         }
         element = build(NAMESPACE, "Cell", said)
-        if cell.verdict is not Verdict.EQUAL:
+        if cell.verdict is not CellVerdict.EQUAL:
             element.append(_behind(cell))
         yield element
 
 
-def _behind(cell: Cell) -> etree._Element:
+def _behind(cell: ReconciledCell) -> etree._Element:
     behind = cell.behind
     said = {
         "Facts": str(behind.facts),

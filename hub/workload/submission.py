@@ -15,13 +15,13 @@ from cryptography import x509
 from hub.config.officials import Official
 from hub.domain.errors import Rejected
 from hub.domain.ids import new_id
-from hub.domain.model import HUB, Event, Message, Problem, Receive, ReportState, State
+from hub.domain.model import HUB, DeliveryState, Event, Message, Problem, Receive, ReportState
 from hub.intake import admission
 from hub.journal import blobs, events, messages, search, unit_registry
 from hub.journal.queue import deliveries
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
-from hub.report.counting.evidence import Hashed, Line
+from hub.report.counting.evidence import EvidenceLine, Hashed
 from hub.report.counting.family import lineage
 from hub.report.form.form import Form
 from hub.report.form.period import Period
@@ -56,17 +56,17 @@ class Unsigned(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Counted:
+class CountedReport:
     """A report as it is counted now."""
 
     report: Report
     names: dict[str, str]
-    lines: Sequence[Line] | Hashed  #: the evidence, of which the sealed report has the number and the SHA-256
+    lines: Sequence[EvidenceLine] | Hashed  #: the evidence, of which the sealed report has the number and the SHA-256
     open_month: str = ""  #: the first month of its period that is still to be closed (`open_month`); none as a rule
 
 
 @attrs.frozen(kw_only=True)
-class Kept:
+class KeptRevision:
     """A revision of a report, as a message of the journal."""
 
     message: Message
@@ -101,13 +101,15 @@ def open_month(tx: Transaction, form: Form, period: Period) -> str:
     return min(missing, default="")
 
 
-def newest(tx: Transaction, unit: str, form: str, period: str) -> Kept | None:
+def newest(tx: Transaction, unit: str, form: str, period: str) -> KeptRevision | None:
     """Return the newest revision of the report that was ever given out, handed in or published, as it was sealed."""
-    kept = [Kept(message=one, said=_said(tx, one)) for one in revisions.sealed_messages(tx, unit, form, period)]
+    kept = [KeptRevision(message=one, said=_said(tx, one)) for one in revisions.sealed_messages(tx, unit, form, period)]
     return max(kept, key=lambda each: each.said.revision, default=None)
 
 
-def give_out(tx: Transaction, province: Province, counted: Counted, *, reason: str, by: str, now: datetime) -> Kept:
+def give_out(
+    tx: Transaction, province: Province, counted: CountedReport, *, reason: str, by: str, now: datetime
+) -> KeptRevision:
     """Close the report: write it down, if it is not, so that everybody who asks gets the same octets of the same revision.
 
     Where its numbers would be others now, the newest revision is given out as it is, `behind`, unless *reason* makes another.
@@ -128,7 +130,7 @@ def give_out(tx: Transaction, province: Province, counted: Counted, *, reason: s
 def take_back(
     tx: Transaction,
     province: Province,
-    kept: Kept,
+    kept: KeptRevision,
     uploaded: bytes,
     *,
     by: str,
@@ -178,7 +180,7 @@ def take_back(
     return TakenBack(message=message, fresh=True, **said)  # type: ignore[arg-type]
 
 
-def turn_away(tx: Transaction, kept: Kept, rejected: Rejected, sha256: str, *, by: str, now: datetime) -> None:
+def turn_away(tx: Transaction, kept: KeptRevision, rejected: Rejected, sha256: str, *, by: str, now: datetime) -> None:
     """Write down that a document, of that SHA-256, was not taken as *kept*, signed, and why."""
     problems = [attrs.asdict(problem) for problem in rejected.problems]
     body = {"revision": kept.said.revision, "sha256": sha256, "problems": problems, "by": by}
@@ -186,8 +188,8 @@ def turn_away(tx: Transaction, kept: Kept, rejected: Rejected, sha256: str, *, b
 
 
 def hand_in(
-    tx: Transaction, province: Province, counted: Counted, partner: str, *, reason: str, by: str, now: datetime
-) -> Kept:
+    tx: Transaction, province: Province, counted: CountedReport, partner: str, *, reason: str, by: str, now: datetime
+) -> KeptRevision:
     """Write the report down, and the duty to bring it to *partner*; once, however often it is asked for.
 
     What an official has signed goes as it was signed, whatever the numbers would be now (then it is `behind`), unless *reason* asks
@@ -198,7 +200,7 @@ def hand_in(
     if before is not None and document is not None and not reason:
         _bring(tx, document, _routes((partner,)), now)
         behind = not before.said.says(counted.report, evidence.digest(counted.lines))
-        kept = Kept(message=document, said=before.said, behind=behind)
+        kept = KeptRevision(message=document, said=before.said, behind=behind)
     elif officials is not None and officials.required:
         raise Unsigned
     else:
@@ -212,7 +214,9 @@ def hand_in(
     return kept
 
 
-def publish(tx: Transaction, province: Province, counted: Counted, *, reason: str, by: str, now: datetime) -> Kept:
+def publish(
+    tx: Transaction, province: Province, counted: CountedReport, *, reason: str, by: str, now: datetime
+) -> KeptRevision:
     """Write down that *by* has published the report, and the duty to bring it to each partner that takes `publications`.
 
     Raises Unended, Unclosed, Unreasoned.
@@ -230,13 +234,13 @@ def _keep(
     tx: Transaction,
     province: Province,
     service: str,
-    counted: Counted,
+    counted: CountedReport,
     partners: tuple[str, ...] | list[str],
     *,
     reason: str,
     by: str,
     now: datetime,
-) -> Kept:
+) -> KeptRevision:
     report = counted.report
     if not report.ended:
         raise Unended
@@ -258,15 +262,15 @@ def _keep(
     if known is not None:
         if not _is_signed(tx, service, before):
             _bring(tx, known, routes, now)
-        return Kept(message=known, said=sealed.read(content))
+        return KeptRevision(message=known, said=sealed.read(content))
     taken = _take(tx, province, service, content, name, routes, now)
     if before is not None and revision > before.said.revision:
         body = {"revision": revision, "reason": reason, "by": by}
         events.append(tx, Event("report-revised", now, taken.id, body=body))
-    return Kept(message=taken, said=sealed.read(content), fresh=True)
+    return KeptRevision(message=taken, said=sealed.read(content), fresh=True)
 
 
-def _is_signed(tx: Transaction, service: str, before: Kept | None) -> bool:
+def _is_signed(tx: Transaction, service: str, before: KeptRevision | None) -> bool:
     """Tell whether what goes is the signed document beside this one."""
     return service == reports.NAME and before is not None and revisions.signed_message(tx, before.said) is not None
 
@@ -288,10 +292,10 @@ def _take(
 
 
 def _routes(partners: tuple[str, ...] | list[str]) -> tuple[Route, ...]:
-    return tuple(Route(code, code, code, State.WAITING) for code in partners)
+    return tuple(Route(code, code, code, DeliveryState.WAITING) for code in partners)
 
 
-def _newest_of(tx: Transaction, counted: Counted) -> Kept | None:
+def _newest_of(tx: Transaction, counted: CountedReport) -> KeptRevision | None:
     report = counted.report
     return newest(tx, report.total.unit, report.form.id, report.period.text)
 
@@ -305,7 +309,7 @@ def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: date
         deliveries.make(tx, known.id, missing, now, lane=lane)
 
 
-def _returned(tx: Transaction, before: Kept) -> bool:
+def _returned(tx: Transaction, before: KeptRevision) -> bool:
     """Tell whether this revision came back."""
     report = before.said.report
     key = reports.key(report.form.id, report.total.unit, report.period.text, before.said.revision)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from hub.domain.model import Fact
-from hub.domain.time_window import Window
+from hub.domain.time_window import TimeWindow
 from hub.journal import facts as journal_facts
 from hub.journal import unit_registry
 from hub.report.counting import checks, closed, counting, deriving, posting, sections
@@ -22,9 +22,9 @@ from hub.report.counting.counting import Cells, Placing, Report
 from hub.report.counting.deriving import Number
 from hub.report.counting.family import family
 from hub.report.counting.listing import Listing, Place, place
-from hub.report.counting.posting import Books
+from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book, shipped
-from hub.report.form.form import Column, Form, Kind, choose
+from hub.report.form.form import Column, ColumnKind, Form, choose
 from hub.report.form.period import Period, parse
 from hub.report.form.workdays import Due
 from hub.report.output import charts
@@ -49,8 +49,8 @@ class _Part:
     form: Form
     period: Period
     members: tuple[str, ...]
-    books: Books
-    windows: Sequence[Window]  #: where its facts are found
+    books: ClosedMonths
+    windows: Sequence[TimeWindow]  #: where its facts are found
     before: str | None  #: the closed month before it, whose carried keys it needs
     rows: Mapping[str, ClosedRow] | None = None  #: of a closed month: by unit; None: it is counted
 
@@ -117,7 +117,7 @@ class Gathered:
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class ReportSources:
     """What a report is counted from, or composed of.
 
     What counts reads: the transaction must still be there.  Memory: the facts of some hundred business keys of one unit, and those
@@ -135,7 +135,7 @@ class Asked:
     made_at: datetime | None = None  #: when its newest row was made, if it is complete
     due: Due | None = None  #: when the report must be handed in, where its form says
     parts: Sequence[_Part] = attrs.field(repr=False)
-    bases: Mapping[str, "Asked"] = attrs.field(
+    bases: Mapping[str, "ReportSources"] = attrs.field(
         factory=dict, repr=False
     )  #: what a derived form takes its numbers from, by form
     before: Mapping[str, Mapping[str, Number]] | None = attrs.field(default=None, repr=False)
@@ -163,7 +163,7 @@ class Asked:
         return any(part.rows for part in self.parts) or next(self.facts, None) is not None
 
     @property
-    def bare(self) -> "Asked":
+    def bare(self) -> "ReportSources":
         """What was asked for, without what it is counted from: for whom the transaction is over."""
         return attrs.evolve(self, parts=(), bases={name: base.bare for name, base in self.bases.items()})
 
@@ -236,20 +236,20 @@ class Asked:
             report = attrs.evolve(report, findings=(*report.findings, *broken))
         return attrs.evolve(report, sections=sections.sort(report, self.names), due=self.due)
 
-    def behind(self, column: str, now: datetime, unit: str | None = None) -> AbstractContextManager["Behind"]:
+    def behind(self, column: str, now: datetime, unit: str | None = None) -> AbstractContextManager["StoredFacts"]:
         """Give the facts behind the number of *column*, of *unit* alone or in all.  KeyError, at once: no such column."""
         return self._behind(column, {part.key for part in self.form.parts(column)}, now, unit)
 
     @contextmanager
-    def _behind(self, column: str, keys: Collection[str], now: datetime, unit: str | None) -> Generator["Behind"]:
+    def _behind(self, column: str, keys: Collection[str], now: datetime, unit: str | None) -> Generator["StoredFacts"]:
         with self.gathered(now, keys) as found:
             # of a form's own columns a number is the sum of what is listed; a derived one tells each fact once
-            latest = self.form.column(column).kind is Kind.TIME
-            yield Behind(found, keys, unit, each=not self.bases, latest=latest)
+            latest = self.form.column(column).kind is ColumnKind.TIME
+            yield StoredFacts(found, keys, unit, each=not self.bases, latest=latest)
 
 
 @attrs.frozen
-class Behind:
+class StoredFacts:
     """The facts behind a number, on disk."""
 
     gathered: Gathered
@@ -273,7 +273,7 @@ class Behind:
                 yield last
 
 
-def ask(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> Asked:
+def ask(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> ReportSources:
     """Return what the report *form* of *unit* (its code, or an alias) is counted from for *period*, such as `2026-12`.
 
     *book*: the province's own (`book.read(config.reports)`); without it, what comes with the hub.  Raises PeriodUnreadable; LookupError when there is no such form for the period.
@@ -284,12 +284,12 @@ def ask(tx: Transaction, unit: str, period: str, form: str, book: Book | None = 
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
     members = family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
-    asked = _asked(tx, _Family(members, names, names.get(parent or "", "")), span, form, book.forms)
+    asked = _asked(tx, _UnitFamily(members, names, names.get(parent or "", "")), span, form, book.forms)
     return attrs.evolve(asked, due=book.due(asked.form, asked.period))
 
 
 @attrs.frozen
-class _Family:
+class _UnitFamily:
     """The units of a report: the one that reports, and those below it."""
 
     members: tuple[str, ...]
@@ -297,7 +297,7 @@ class _Family:
     receiver: str
 
 
-def _asked(tx: Transaction, units: _Family, span: Period, form: str, known: Sequence[Form]) -> Asked:
+def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, known: Sequence[Form]) -> ReportSources:
     made = closing.closings(tx, form)
     this = next((each for each in made if each.period.text == span.text), None)
     if this is not None:
@@ -313,7 +313,7 @@ def _asked(tx: Transaction, units: _Family, span: Period, form: str, known: Sequ
     times = [row.made_at for row in rows if row.made_at] + [
         each.closed_at for each in made if _within(each.period, span)
     ]
-    return Asked(
+    return ReportSources(
         form=chosen,
         period=span,
         members=members,
@@ -340,12 +340,12 @@ def beside(tx: Transaction, report: Report, now: datetime, book: Book | None = N
     return found
 
 
-def _derived(form: Form, period: Period, bases: Mapping[str, Asked]) -> Asked:
+def _derived(form: Form, period: Period, bases: Mapping[str, ReportSources]) -> ReportSources:
     """Return a report that takes its numbers from those of other forms of the same unit and period."""
     one, *_ = bases.values()
     complete = all(base.complete for base in bases.values())
     times = [base.made_at for base in bases.values() if base.made_at]
-    return Asked(
+    return ReportSources(
         form=form,
         period=period,
         members=one.members,
@@ -363,7 +363,7 @@ def _numbers(report: Report) -> dict[str, Mapping[str, Number]]:
     return {row.unit: row.numbers for row in report.rows}
 
 
-def _takers(asked: Asked) -> Mapping[tuple[str, str], Sequence[str]]:
+def _takers(asked: ReportSources) -> Mapping[tuple[str, str], Sequence[str]]:
     """Return which columns of a derived form take what is behind a column of a base form, by base form and column."""
     takers: dict[tuple[str, str], dict[str, None]] = {}
     for column in asked.form.columns:
@@ -409,7 +409,7 @@ def _parts(
     for each in ours:
         number = made.index(each)
         carries = number > 0 and closed.counts_alike(made[number - 1].form, form)
-        known = books if carries else Books(books.months[number : number + 1])
+        known = books if carries else ClosedMonths(books.months[number : number + 1])
         windows = posting.windows(form, each.period, known)
         carrier = made[number - 1].period.text if carries else None
         kept = rows[each.period.text]
@@ -421,7 +421,7 @@ def _parts(
 
 
 def _open(
-    tx: Transaction, form: Form, piece: Period, members: tuple[str, ...], books: Books, made: Sequence[Closing]
+    tx: Transaction, form: Form, piece: Period, members: tuple[str, ...], books: ClosedMonths, made: Sequence[Closing]
 ) -> _Part:
     """Return a part that is counted: from what the last closed month carried, where that lies before it, else from all of the past."""
     last = made[-1] if made else None

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import adapters
 from adapters.mail import Mail, opening, parts
-from adapters.mail.addresses import Addresses, Unusable
+from adapters.mail.addresses import Addresses, MailUnusable
 from adapters.mail.parts import Cutter
 from hub.domain.model import Accepted, Collected, Refused, Reply, Request, Unavailable
 from hub.partner.adapter_settings import Terms
@@ -293,7 +293,7 @@ def opened(octets, judge=JUDGE):
 
 
 def why(octets, judge=JUDGE):
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(MailUnusable) as refused:
         opened(octets, judge)
     return str(refused.value)
 

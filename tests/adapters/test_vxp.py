@@ -25,7 +25,7 @@ from hub.domain.model import (
     Reply,
     Unavailable,
 )
-from hub.partner.adapter_settings import Notes, Terms
+from hub.partner.adapter_settings import AdapterNotes, Terms
 from tests.pki import NOW, partner
 
 URL = "http://xrd.example.vn:8080/XrdAdapter/adapter"
@@ -36,7 +36,7 @@ ID = "68edb8c8c2dcb14db773ce44"
 def axis(notes=None, **settings):
     said = {"system-id": "00.55.W00"} | {name.replace("_", "-"): value for name, value in settings.items()}
     terms = Terms(partner="vpcp", url=URL, identity=partner("hub"), settings=said, secrets={"secret": "bí mật"})
-    return adapters.adapter("vxp", attrs.evolve(terms, notes=notes or Notes()))
+    return adapters.adapter("vxp", attrs.evolve(terms, notes=notes or AdapterNotes()))
 
 
 def consignment(kind="document", attempt=1, sender="H55.13"):
@@ -210,7 +210,7 @@ def test_without_processing_the_last_word_is_the_only_one():
 
 
 def test_a_packet_the_axis_will_not_hear_about_does_not_come_each_time_nor_keep_the_others_waiting():
-    notes, other = Notes(), "68edc45bc2dcb14db773d2dd"
+    notes, other = AdapterNotes(), "68edc45bc2dcb14db773d2dd"
     deaf = axis(notes, portion="1", processing="no")
     first = hold(deaf.collect("", NOW), good(data=[item(ID), item(other)]), packet(), bad("100"))
     assert first[1] == Collected("", more=True)

@@ -16,10 +16,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hub.demo.run import postgres
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import State
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState
 from hub.journal.queue import claims, queue_view
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from hub.store import transactions
 from tests.bench.backlog import SHAPES, fill, settle_down
 
@@ -42,7 +42,7 @@ def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float]:
     begun = time.perf_counter()
     with transactions.writing(engine) as tx:
         for each in taken_on:
-            assert claims.settle(tx, each, "accepted", Verdict(State.DELIVERED), Exchange(), now)
+            assert claims.settle(tx, each, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now)
     took.append(time.perf_counter() - begun)
     look, claim, settle = (1e3 * seconds for seconds in took)
     return look, claim, settle

@@ -32,7 +32,7 @@ from hub.report.output import formats
 from hub.store import transactions
 from hub.store.tables import fact, write_instant
 from hub.workload import unit_report
-from hub.workload.unit_report import Asked
+from hub.workload.unit_report import ReportSources
 
 UNIT, PERIOD = "H55.13", "2026-10"
 NOW = datetime(2026, 11, 5, tzinfo=UTC)
@@ -105,28 +105,28 @@ def write(engine: sa.Engine, rows: list[Row]) -> None:
         raw.close()
 
 
-def _numbers(_tx: transactions.Transaction, asked: Asked) -> object:
+def _numbers(_tx: transactions.Transaction, asked: ReportSources) -> object:
     return asked.count(NOW).total
 
 
-def _sealed(_tx: transactions.Transaction, asked: Asked) -> object:
+def _sealed(_tx: transactions.Transaction, asked: ReportSources) -> object:
     with asked.gathered(NOW) as gathered:
         return gathered.listing.summary
 
 
-def _explained(_tx: transactions.Transaction, asked: Asked) -> object:
+def _explained(_tx: transactions.Transaction, asked: ReportSources) -> object:
     column = "received" if asked.form.id == "edoc" else "settled"
     with asked.behind(column, NOW) as behind:
         return len(behind), next(behind.facts())
 
 
-def _listed(_tx: transactions.Transaction, asked: Asked) -> object:
+def _listed(_tx: transactions.Transaction, asked: ReportSources) -> object:
     with asked.gathered(NOW) as gathered:
         return sum(1 for _ in gathered.listing)
 
 
-def _file(kind: str) -> Callable[[transactions.Transaction, Asked], object]:
-    def write_file(tx: transactions.Transaction, asked: Asked) -> object:
+def _file(kind: str) -> Callable[[transactions.Transaction, ReportSources], object]:
+    def write_file(tx: transactions.Transaction, asked: ReportSources) -> object:
         with asked.gathered(NOW) as gathered:
             lines = search.NamedLines(tx, gathered.listing)
             return len(formats.write(kind, gathered.report, asked.names, lines, "vi", None))
@@ -135,7 +135,7 @@ def _file(kind: str) -> Callable[[transactions.Transaction, Asked], object]:
 
 
 #: What is measured: as the page of the console, GetWorkloadReport, `--explain` and the page behind a number, `--facts`, and files.
-WAYS: dict[str, Callable[[transactions.Transaction, Asked], object]] = {
+WAYS: dict[str, Callable[[transactions.Transaction, ReportSources], object]] = {
     "numbers": _numbers,
     "sealed": _sealed,
     "explain": _explained,

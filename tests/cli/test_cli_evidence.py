@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
 from hub.config import read
-from hub.domain.model import Fact, Standing, Unit
+from hub.domain.model import Fact, SignatureStanding, Unit
 from hub.journal import events, unit_registry
 from hub.report.form.period import containing
 from hub.security import signing
@@ -50,10 +50,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with transactions.writing(engine) as tx:
         unit_registry.put(tx, [Unit("H55.13.1", "Trung tâm", "H55.13", mark="synthetic")])
-        take(tx, 1, signing.sign_packet(PACKET.read_bytes(), partner), sent, identity, Standing.VALID)
+        take(tx, 1, signing.sign_packet(PACKET.read_bytes(), partner), sent, identity, SignatureStanding.VALID)
         received = attrs.evolve(sent, unit="H55.13.1", milestone="received", signature="unsigned")
-        take(tx, 3, b"<den/>", received, identity, Standing.UNSIGNED)
-        take(tx, 2, b"<khac/>", attrs.evolve(sent, unit="H55.13.1", signature="unsigned"), identity, Standing.UNSIGNED)
+        take(tx, 3, b"<den/>", received, identity, SignatureStanding.UNSIGNED)
+        take(
+            tx,
+            2,
+            b"<khac/>",
+            attrs.evolve(sent, unit="H55.13.1", signature="unsigned"),
+            identity,
+            SignatureStanding.UNSIGNED,
+        )
         events.chain(tx)
     engine.dispose()
     return home

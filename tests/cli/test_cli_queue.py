@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from hub.cli import lienthong
 from hub.config import read
 from hub.domain.ids import new_id
-from hub.domain.model import Event, State, Unavailable
+from hub.domain.model import DeliveryState, Event, Unavailable
 from hub.journal import events, messages, search
 from hub.journal.queue import claims, deliveries, partner_state
 from hub.partner import circuit_breaker
@@ -117,14 +117,14 @@ def test_what_waits_is_given_up_by_plan_and_a_replay_brings_it_back(home, type_)
     ]
     done = [json.loads(line)["action"] for line in type_(*words, "--yes").stdout.splitlines()]
     assert done == ["given up", "given up", "excluded"]
-    assert states(home) == [State.SENDING, State.DEAD, State.DEAD]
+    assert states(home) == [DeliveryState.SENDING, DeliveryState.DEAD, DeliveryState.DEAD]
     assert type_("give-up", "--partner", "vpub", "--reason", "x", "--yes").exit_code == 4
     replayed = type_("replay", "--partner", "vpub", "--reason", "lại", "--yes", "--json")
     assert [json.loads(line)["action"] for line in replayed.stdout.splitlines()] == ["replayed", "replayed"]
-    assert states(home) == [State.SENDING, State.WAITING, State.WAITING]
+    assert states(home) == [DeliveryState.SENDING, DeliveryState.WAITING, DeliveryState.WAITING]
 
 
-def states(home: Path) -> list[State]:
+def states(home: Path) -> list[DeliveryState]:
     with transactions.reading(engine_of(home)) as tx:
         ids = [f"00000000-0000-7000-8000-{number:012d}" for number in (1, 2, 3)]
         return [made.state for each in ids for made in deliveries.of_message(tx, each)]

@@ -3,7 +3,7 @@
 import pytest
 from lxml import etree
 
-from hub.cli.documents_client import Client, Refused, Unavailable
+from hub.cli.documents_client import DocumentsClient, HubUnavailable, SubmissionRefused
 from hub.domain.model import Problem
 from hub.security import wss_verify
 from hub.soap import documents_requests, documents_responses, envelope
@@ -28,7 +28,7 @@ OLD_HUB = CA.issue("hub", label="old hub")
 
 
 def send(tmp_path, answer, message_id=None, **options):
-    with hub(tmp_path, answer, **options) as where, Client(**where) as client:
+    with hub(tmp_path, answer, **options) as where, DocumentsClient(**where) as client:
         return client.send(PACKET, message_id)
 
 
@@ -36,7 +36,7 @@ def send(tmp_path, answer, message_id=None, **options):
 
 
 def test_a_message_is_sent_and_its_receipt_proved(tmp_path):
-    with hub(tmp_path, take) as where, Client(**where) as client:
+    with hub(tmp_path, take) as where, DocumentsClient(**where) as client:
         for sent, message_id in ((client.send(PACKET, "m-1"), "m-1"), (client.update(PACKET), SHA256)):
             assert (sent.document_id, sent.message_id, sent.sha256, sent.time) == ("d-1", message_id, SHA256, STARTED)
             root, sealer = wss_verify.unseal(sent.receipt, [HUB.certificate], now())
@@ -61,7 +61,7 @@ def test_every_other_operation_gives_what_the_hub_says(tmp_path):
         asked.append(call)
         return signed(said[type(call)])
 
-    with hub(tmp_path, answer) as where, Client(**where) as client:
+    with hub(tmp_path, answer) as where, DocumentsClient(**where) as client:
         assert client.pending("H55.13", 7) == ("d-1", "d-2")
         assert client.get("d-1") == documents_responses.Document("d-1", "m-1", PACKET)
         client.confirm("d-1", "H55.13")
@@ -69,7 +69,7 @@ def test_every_other_operation_gives_what_the_hub_says(tmp_path):
             documents_responses.Trace("d-1", PACKET),
             documents_responses.Trace(None, b"<x/>"),
         )
-        with pytest.raises(Unavailable, match="asked for d-2"):
+        with pytest.raises(HubUnavailable, match="asked for d-2"):
             client.get("d-2")
     assert asked[:4] == [
         documents_requests.GetPendingDocumentIds("H55.13", 7),
@@ -90,7 +90,7 @@ def test_a_receipt_from_before_the_hub_renewed_its_certificate_still_counts(tmp_
 
 def test_a_refusal_tells_every_reason(tmp_path):
     problems = [Problem("unit-unknown", "H55.1"), Problem("unit-unknown", "H55.2")]
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(SubmissionRefused) as refused:
         send(tmp_path, lambda _: signed(documents_responses.refused("SendDocument", problems)))
     assert [problem.code for problem in refused.value.problems] == ["unit-unknown", "unit-unknown"]
     assert "H55.2" in refused.value.problems[1].detail
@@ -100,14 +100,14 @@ def test_a_refusal_tells_every_reason(tmp_path):
 def test_a_client_fault_is_a_refusal_with_its_tracking_id(tmp_path, is_signed):
     fault = envelope.fault(documents_requests.NAMESPACE, [Problem("certificate-unknown")], server=False, tracking="t-9")
     body = wss_verify.sign(fault, HUB, now()) if is_signed else fault
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(SubmissionRefused) as refused:
         send(tmp_path, lambda _: (500, {}, body))
     assert [problem.code for problem in refused.value.problems] == ["certificate-unknown"]
     assert refused.value.tracking == "t-9"
 
 
 def test_a_message_over_the_size_limit_is_refused_not_tried_for_ever(tmp_path):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(SubmissionRefused) as refused:
         send(tmp_path, take, body_limit=100)
     assert refused.value.problems[0].code == "too-large"
 
@@ -145,14 +145,14 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_an_acceptance_that_is_not_proved_is_no_answer(tmp_path, lie):
     answer, why = LIES[lie]
-    with pytest.raises(Unavailable, match=why):
+    with pytest.raises(HubUnavailable, match=why):
         send(tmp_path, answer)
 
 
 def test_an_acceptance_without_a_receipt_is_no_answer(tmp_path):
     bare = documents_responses.confirmed()
     bare.tag = f"{{{documents_requests.NAMESPACE}}}SendDocumentResponse"
-    with pytest.raises(Unavailable, match="without a receipt"):
+    with pytest.raises(HubUnavailable, match="without a receipt"):
         send(tmp_path, lambda _: signed(bare))
 
 
@@ -161,15 +161,15 @@ def test_an_answer_that_breaks_the_contract_is_no_answer(tmp_path):
     etree.SubElement(odd, "x")
     with (
         hub(tmp_path, lambda _: signed(odd)) as where,
-        Client(**where) as client,
-        pytest.raises(Unavailable, match="contract"),
+        DocumentsClient(**where) as client,
+        pytest.raises(HubUnavailable, match="contract"),
     ):
         client.pending("H55.13")
 
 
 def test_a_hub_that_is_not_ready_says_when_to_come_again(tmp_path):
     fault = envelope.fault(documents_requests.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t")
-    with pytest.raises(Unavailable, match="journal-unavailable") as outage:
+    with pytest.raises(HubUnavailable, match="journal-unavailable") as outage:
         send(tmp_path, lambda _: (500, {"Retry-After": "5"}, fault))
     assert outage.value.retry_after == 5.0
 
@@ -183,7 +183,7 @@ def test_a_hub_of_another_ca_is_not_talked_to_whatever_the_machine_trusts(tmp_pa
     trusted.write_bytes(pki.pem(OTHER_CA.certificate))
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, str(trusted))
-    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(HubUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
         send(tmp_path, take, identity=OTHER_CA.issue("hub"))
 
 
@@ -194,19 +194,19 @@ def test_no_proxy_of_the_environment_is_used(tmp_path, monkeypatch):
 
 
 def test_a_hub_that_turns_our_certificate_away_is_unavailable(tmp_path):
-    with pytest.raises(Unavailable):
+    with pytest.raises(HubUnavailable):
         send(tmp_path, take, clients=OTHER_CA.certificate)
 
 
 def test_nobody_there_is_unavailable(tmp_path):
     with hub(tmp_path, take) as where:
         pass
-    with Client(**where) as client, pytest.raises(Unavailable, match="refused"):
+    with DocumentsClient(**where) as client, pytest.raises(HubUnavailable, match="refused"):
         client.send(PACKET)
 
 
 def test_a_connection_the_hub_has_closed_meanwhile_is_opened_again(tmp_path):
-    with hub(tmp_path, take, hang_up=True) as where, Client(**where) as client:
+    with hub(tmp_path, take, hang_up=True) as where, DocumentsClient(**where) as client:
         for _ in range(3):
             assert client.send(PACKET).document_id == "d-1"
             assert client._connection.sock is not None  # kept: nobody told us that it is over
@@ -216,9 +216,9 @@ def test_a_wrong_address_or_file_is_found_before_anything_is_sent(tmp_path):
     given = arguments(tmp_path, "https://127.0.0.1:1/soap/documents")
     for wrong in ("http://127.0.0.1:1/", "127.0.0.1:1", "https:///soap"):
         with pytest.raises(ValueError, match="https"):
-            Client(**(given | {"url": wrong}))
+            DocumentsClient(**(given | {"url": wrong}))
     other, _ = pki.write(tmp_path, "other", STRANGER)
     with pytest.raises(ValueError, match="not the key"):
-        Client(**(given | {"key": other}))
+        DocumentsClient(**(given | {"key": other}))
     with pytest.raises(OSError, match="No such file"):
-        Client(**(given | {"ca": tmp_path / "none.pem"}))
+        DocumentsClient(**(given | {"ca": tmp_path / "none.pem"}))

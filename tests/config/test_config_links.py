@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hub.config.linked import Links, read
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.domain.errors import Mistake
 from hub.services.links.probes import Link
 
@@ -14,7 +14,7 @@ GATE = {"at": "tcp://10.0.0.1:22", "units": ["H55.13"]}
 
 def reading(said):
     mistakes: list[Mistake] = []
-    found = read(Table(said, "hub.toml", mistakes, path=("links",)), frozenset({"vpub"}))
+    found = read(ConfigTable(said, "hub.toml", mistakes, path=("links",)), frozenset({"vpub"}))
     return found, {mistake.path: mistake.wrong for mistake in mistakes}
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from hub.config import lookups
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.domain.errors import Mistake
 from hub.security import encryption
 
@@ -19,7 +19,7 @@ def home(tmp_path):
 
 def read(home, text):
     mistakes: list[Mistake] = []
-    found = lookups.read(Table(tomllib.loads(text), "hub.toml", mistakes, {}, ("lookups",)), home)
+    found = lookups.read(ConfigTable(tomllib.loads(text), "hub.toml", mistakes, {}, ("lookups",)), home)
     return found, [f"{each.path}: {each.wrong}" for each in mistakes]
 
 

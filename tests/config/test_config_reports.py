@@ -5,13 +5,13 @@ from datetime import date
 import pytest
 
 from hub.config.reports import Reports, read
-from hub.config.table import Table
+from hub.config.table import ConfigTable
 from hub.domain.errors import Mistake
 
 
 def reading(said, home):
     mistakes: list[Mistake] = []
-    found = read(Table(said, "hub.toml", mistakes, path=("reports",)), home)
+    found = read(ConfigTable(said, "hub.toml", mistakes, path=("reports",)), home)
     return found, [mistake.path for mistake in mistakes]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.console import edge, layout, passwords
-from hub.console.asked import Refused, own_place
+from hub.console.asked import RequestRefused, own_place
 from hub.console.users import NameUnfit, named
 from hub.domain.translations import folded
 
@@ -25,7 +25,7 @@ def test_an_address_leads_back_to_what_it_was_made_of(pieces):
     ],
 )
 def test_a_path_with_a_trick_in_it_names_nothing(path):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         edge._pieces(path.encode())
     assert refused.value.status == 404
 
@@ -36,7 +36,7 @@ def test_a_piece_is_decoded_once():
 
 @pytest.mark.parametrize("query", ["a=%ff", "é=1", "&".join(f"a{n}=1" for n in range(40))])
 def test_a_query_that_is_no_text_or_too_long_is_refused(query):
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         edge._pairs(query.encode())
 
 
@@ -93,7 +93,7 @@ def test_the_hash_of_nobody_costs_what_the_others_cost_and_matches_nothing():
 
 @pytest.mark.parametrize("password", ["", "short", "a" * 12, "a" * 300, "nguyenvanan2", "NGUYENVANAN2"])
 def test_a_password_that_will_not_do(password):
-    with pytest.raises(passwords.Unfit):
+    with pytest.raises(passwords.PasswordUnfit):
         passwords.check(password, "nguyenvanan2")
 
 

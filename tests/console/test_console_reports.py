@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.config.reports import Reports
-from hub.console.asked import Refused
-from hub.console.reading import PAGE, Cursor
+from hub.console.asked import RequestRefused
+from hub.console.reading import PAGE, FactCursor
 from hub.console.users import Role
 from hub.domain.errors import Unready
-from hub.domain.model import Fact, Problem, State, Unit
+from hub.domain.model import DeliveryState, Fact, Problem, Unit
 from hub.intake.endpoint import Counted
 from hub.journal import blobs, unit_registry
 from hub.journal import facts as journal_facts
@@ -150,14 +150,14 @@ def test_a_page_of_facts_that_is_told_of_wrongly_is_none(an):
 
 @given(st.text(), st.datetimes())
 def test_a_place_in_the_list_is_read_back_as_it_was(text, at):
-    cursor = Cursor(at.replace(tzinfo=NOW.tzinfo), text, text, text, text)
-    assert Cursor.parse(cursor.text()) == cursor
+    cursor = FactCursor(at.replace(tzinfo=NOW.tzinfo), text, text, text, text)
+    assert FactCursor.parse(cursor.text()) == cursor
 
 
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDEF0123456789-_"))
 def test_any_other_text_is_no_place(text):
-    with pytest.raises(Refused):
-        Cursor.parse(text)
+    with pytest.raises(RequestRefused):
+        FactCursor.parse(text)
 
 
 def test_the_files_have_the_numbers_of_the_page(an, town):
@@ -316,7 +316,7 @@ def test_names_and_subjects_are_text_wherever_they_stand(town):
     operator = signed_in(town, "op", role=Role.OPERATOR)
     message = town.take(1, "H55.66", subject=EVIL, message_id=EVIL)
     with transactions.writing(town.engine) as tx:
-        changed = {"state": State.DEAD, "reason": EVIL}
+        changed = {"state": DeliveryState.DEAD, "reason": EVIL}
         assert tx.execute(delivery.update().where(delivery.c.message == message).values(changed)).rowcount
     report = f"/reports/edoc/H55.66/{PERIOD}"
     for place in ("/", "/?q=" + "%3Cscript%3E", report, f"{report}/sent", f"/messages/{message}"):

@@ -15,7 +15,7 @@ from hub.journal import blobs, messages
 from hub.report.form.book import shipped
 from hub.report.form.period import parse
 from hub.services import services
-from hub.services.verdicts import Verdict, content
+from hub.services.verdicts import ReportVerdict, content
 from hub.store import transactions
 from hub.store.tables import closed_row
 from hub.workload import closing, revisions, submission
@@ -197,7 +197,7 @@ def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     assert "Bản lần 1: đã nộp." in text(clerk)
     assert "nộp cho baocao (vanhanh)" in text(clerk)
     assert "Đang chờ nơi nhận trả lời" in text(clerk)
-    said = Verdict(
+    said = ReportVerdict(
         form="edoc",
         unit="H55.13",
         period=PERIOD,

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from hub.domain.errors import Rejected
 from hub.intake import admission
-from hub.intake.records_endpoint import Given, RecordDesk
+from hub.intake.records_endpoint import RecordCall, RecordDesk
 from hub.report.signed import declaring
 from hub.soap import wsdl
 from tests.costs import filling, stage
@@ -63,7 +63,7 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 def read(content: bytes) -> None:
     given = stage.open_call(content, described=CONTRACT, read=DESK.read).call
-    assert isinstance(given, Given)
+    assert isinstance(given, RecordCall)
     entry = admission.judge_record(SERVICE, given.content, given.message_id, "me", stage.province(), NOW, "id")
     if entry.problems:
         raise Rejected(*entry.problems)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from adapters.mail import opening, parts
-from adapters.mail.addresses import Unusable
+from adapters.mail.addresses import MailUnusable
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.security.certificates import Anchors
@@ -135,5 +135,5 @@ def judge() -> opening.Judge:
 def read(content: bytes) -> None:
     try:
         _ = opening.packets(content, judge(), NOW)
-    except Unusable as unusable:
+    except MailUnusable as unusable:
         raise Rejected(Problem(f"mail-unusable: {unusable}"[:60], "")) from None

@@ -13,8 +13,8 @@ from hub import config
 from hub.domain.model import Receive, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import admission, verification
-from hub.intake.verification import Opened, Read
-from hub.journal.messages import Entry
+from hub.intake.verification import Read, VerifiedCall
+from hub.journal.messages import MessageEntry
 from hub.partner.policy import Policy
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests, wsdl
@@ -47,7 +47,7 @@ def province() -> Province:
 
 def open_call(
     body: bytes, manner: Manner | None = None, described: Contract = DOCUMENTS, read: Read = documents_requests.read
-) -> Opened:
+) -> VerifiedCall:
     """Open a call of `me`."""
     whose, drawer = province(), Drawer()
     callers = (whose.config.partners["me"],)
@@ -59,7 +59,7 @@ def open_call(
         drawer.close()
 
 
-def judge_packet(packet: bytes) -> Entry:
+def judge_packet(packet: bytes) -> MessageEntry:
     """Judge a packet that `me` sends.  Raises Rejected when it is refused."""
     whose = province()
     call = documents_requests.SendDocument(packet)

@@ -9,7 +9,7 @@ from hashlib import shake_128
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.report.signed import xlsx_reader
-from hub.report.signed.xlsx_reader import Unreadable
+from hub.report.signed.xlsx_reader import WorkbookUnreadable
 
 DIMENSIONS: dict[str, int | None] = {
     "cells": None,  # of a row
@@ -82,5 +82,5 @@ def read(content: bytes) -> None:
     try:
         for _ in xlsx_reader.sheets(content):
             pass
-    except Unreadable as unreadable:
+    except WorkbookUnreadable as unreadable:
         raise Rejected(Problem("workbook-unreadable", str(unreadable))) from None

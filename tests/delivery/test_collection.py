@@ -15,7 +15,7 @@ from hub.delivery.pull_service import CollectionService
 from hub.domain.lifecycle import SET_ASIDE
 from hub.domain.model import Arrival, Collected, Reply, Request, Unavailable, Unit
 from hub.intake.admission import judge_message
-from hub.intake.endpoint import Books
+from hub.intake.endpoint import EndpointJournal
 from hub.journal import messages as journal_messages
 from hub.journal import search
 from hub.partner.policy import Policy
@@ -88,7 +88,7 @@ class Node:
 
     def start(self, name="node", **more):
         journal = InlineDatabase(self.engine)
-        books = Books(journal, self.work, lambda: None, lambda: self.woken.append(None))
+        books = EndpointJournal(journal, self.work, lambda: None, lambda: self.woken.append(None))
         service = CollectionService(
             live=Live(Setup(self.province, {"axis": cast("Any", self.shelf)})),
             books=books,

@@ -6,7 +6,7 @@ import pytest
 
 import adapters
 from hub.delivery.push_service import DRAIN
-from hub.domain.model import Reply, State
+from hub.domain.model import DeliveryState, Reply
 from hub.partner.adapter_settings import Terms
 from hub.runtime.http_client import Unreachable
 from tests import pki
@@ -19,7 +19,7 @@ def test_what_is_accepted_is_delivered_at_once(desk):
     desk.start()
     message = desk.take(1, "H55.01")
     assert desk.got == [("vpub", b"packet 1")]
-    assert desk.states(message) == {"H55.01": (State.DELIVERED, 1)}
+    assert desk.states(message) == {"H55.01": (DeliveryState.DELIVERED, 1)}
 
 
 def test_with_a_partner_down_its_deliveries_wait_and_everyone_elses_go_on(desk):
@@ -27,11 +27,11 @@ def test_with_a_partner_down_its_deliveries_wait_and_everyone_elses_go_on(desk):
     desk.up["vpub"] = False
     first = desk.take(1, "H55.01", "G22")
     desk.pass_time(10)
-    assert desk.states(first)["H55.01"][0] is State.WAITING
-    assert desk.states(first)["G22"] == (State.DELIVERED, 1)
+    assert desk.states(first)["H55.01"][0] is DeliveryState.WAITING
+    assert desk.states(first)["G22"] == (DeliveryState.DELIVERED, 1)
     desk.up["vpub"] = True
     desk.pass_time(10)
-    assert desk.states(first)["H55.01"][0] is State.DELIVERED
+    assert desk.states(first)["H55.01"][0] is DeliveryState.DELIVERED
 
 
 def test_retries_space_out_to_the_cap(desk):
@@ -51,10 +51,10 @@ def test_past_its_policy_a_delivery_is_a_dead_letter_and_stays_one(desk):
     message = desk.take(1, "H55.01")
     desk.pass_time(130)
     state, attempts = desk.states(message)["H55.01"]
-    assert state is State.DEAD
+    assert state is DeliveryState.DEAD
     desk.up["vpub"] = True
     desk.pass_time(600)
-    assert desk.states(message)["H55.01"] == (State.DEAD, attempts)
+    assert desk.states(message)["H55.01"] == (DeliveryState.DEAD, attempts)
     assert desk.got == []
 
 
@@ -64,8 +64,8 @@ def test_a_partner_that_hangs_holds_only_its_own_few_places(desk):
     hanging = [desk.take(number, "H55.01") for number in range(1, CONCURRENCY + 3)]
     quick = desk.take(99, "G22")
     assert len(desk.waiting) == CONCURRENCY
-    assert desk.states(quick)["G22"][0] is State.DELIVERED
-    assert [desk.states(message)["H55.01"][0] for message in hanging].count(State.SENDING) == CONCURRENCY
+    assert desk.states(quick)["G22"][0] is DeliveryState.DELIVERED
+    assert [desk.states(message)["H55.01"][0] for message in hanging].count(DeliveryState.SENDING) == CONCURRENCY
 
 
 def test_a_conversation_that_outlasts_its_lease_counts_and_is_tried_again(desk):
@@ -74,10 +74,10 @@ def test_a_conversation_that_outlasts_its_lease_counts_and_is_tried_again(desk):
     message = desk.take(1, "H55.01")
     desk.pass_time(POLICY.timeout.total_seconds() * 3 + 1)
     state, attempts = desk.states(message)["H55.01"]
-    assert (state, attempts) == (State.WAITING, 1)
+    assert (state, attempts) == (DeliveryState.WAITING, 1)
     desk.up["vpub"] = True
     desk.pass_time(5)
-    assert desk.states(message)["H55.01"] == (State.DELIVERED, 2)
+    assert desk.states(message)["H55.01"] == (DeliveryState.DELIVERED, 2)
 
 
 def test_a_stop_waits_for_what_is_under_way(desk):
@@ -89,7 +89,7 @@ def test_a_stop_waits_for_what_is_under_way(desk):
     assert not stopped.called
     desk.answer()
     assert stopped.called
-    assert desk.states(message)["H55.01"] == (State.DELIVERED, 1)
+    assert desk.states(message)["H55.01"] == (DeliveryState.DELIVERED, 1)
 
 
 def test_a_stop_that_waited_long_enough_gives_back_what_is_under_way_uncounted(desk):
@@ -99,7 +99,7 @@ def test_a_stop_that_waited_long_enough_gives_back_what_is_under_way_uncounted(d
     stopped = desk.service.stopService()
     desk.clock.advance(DRAIN)
     assert stopped.called
-    assert desk.states(message)["H55.01"] == (State.WAITING, 0)
+    assert desk.states(message)["H55.01"] == (DeliveryState.WAITING, 0)
 
 
 def test_what_a_crash_left_under_way_is_sent_again_uncounted(desk):
@@ -110,7 +110,7 @@ def test_what_a_crash_left_under_way_is_sent_again_uncounted(desk):
     dead.running = 0  # ...SIGKILL: nothing more happens there...
     desk.up["vpub"] = True
     desk.start("another process")
-    assert desk.states(message)["H55.01"] == (State.DELIVERED, 1)
+    assert desk.states(message)["H55.01"] == (DeliveryState.DELIVERED, 1)
     assert desk.got == [("vpub", b"packet 1")]
 
 
@@ -118,8 +118,8 @@ def test_an_adapters_bug_keeps_nobody_elses_message_waiting(desk, capsys):
     desk.adapters["vpub"] = Broken()
     desk.start()
     message = desk.take(1, "H55.01", "G22")
-    assert desk.states(message)["G22"][0] is State.DELIVERED
-    assert desk.states(message)["H55.01"][0] is State.WAITING
+    assert desk.states(message)["G22"][0] is DeliveryState.DELIVERED
+    assert desk.states(message)["H55.01"][0] is DeliveryState.WAITING
     assert "ZeroDivisionError" in capsys.readouterr().out
 
 
@@ -151,5 +151,5 @@ def test_whatever_a_partner_says_can_be_kept_and_its_message_comes_to_an_end(des
     desk.start()
     message = desk.take(1, "H55.01")
     desk.pass_time(30)
-    assert desk.states(message)["H55.01"] == (State.DELIVERED if taken else State.DEAD, 1)
+    assert desk.states(message)["H55.01"] == (DeliveryState.DELIVERED if taken else DeliveryState.DEAD, 1)
     assert desk.asked["vpub"] == 1

@@ -12,7 +12,7 @@ import adapters
 import hub.delivery
 from hub.cli import handshake
 from hub.config import Partner, read
-from hub.delivery.mail_connection import Post
+from hub.delivery.mail_connection import MailConnector
 from hub.delivery.transports import carriers
 from hub.domain.errors import ConfigurationFault
 from hub.domain.model import Request
@@ -53,7 +53,7 @@ def now():
 
 
 def made():
-    return carriers(Post(None, cast("Any", None), now), at_once, now, None)
+    return carriers(MailConnector(None, cast("Any", None), now), at_once, now, None)
 
 
 @pytest.fixture

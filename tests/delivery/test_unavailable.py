@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.domain.lifecycle import SET_ASIDE
-from hub.domain.model import Accepted, Reply, Request, State, Unavailable
+from hub.domain.model import Accepted, DeliveryState, Reply, Request, Unavailable
 from hub.journal.queue import claims, partner_state, replay
 from hub.journal.search import Filter
 from hub.partner.circuit_breaker import FAILURES, Position
@@ -66,7 +66,7 @@ def test_when_it_answers_a_probe_all_goes_slowly_at_first_and_in_order(desk):
         desk.answer()
         desk.pass_time(1)
     assert together[:5] == [1, 2, 3, 4, 4]
-    assert desk.count(State.DELIVERED) == 20
+    assert desk.count(DeliveryState.DELIVERED) == 20
     assert [text.split('"event":"')[1].split('"')[0] for text in events(desk)][-1] == "breaker-closed"
 
 
@@ -108,16 +108,16 @@ def test_a_partner_that_asks_to_be_left_alone_is(desk):
     assert desk.asked["vpub"] == asked
     desk.up["vpub"] = True
     desk.pass_time(5)
-    assert desk.count(State.DELIVERED) == 10
+    assert desk.count(DeliveryState.DELIVERED) == 10
 
 
 def test_an_adapters_bug_opens_no_breaker_and_its_message_is_set_aside_alone(desk):
     desk.adapters["vpub"] = Broken(b"packet 1")
     desk.start()
     bad, good = desk.take(1, "H55.01"), [desk.take(number, "H55.01") for number in range(2, 8)]
-    assert all(desk.states(message)["H55.01"] == (State.DELIVERED, 1) for message in good)
+    assert all(desk.states(message)["H55.01"] == (DeliveryState.DELIVERED, 1) for message in good)
     desk.pass_time(60)
-    assert desk.states(bad)["H55.01"] == (State.DEAD, SET_ASIDE)
+    assert desk.states(bad)["H55.01"] == (DeliveryState.DEAD, SET_ASIDE)
     assert desk.reason(bad).startswith("set aside: hub-error: ZeroDivisionError")
     assert standing(desk).breaker.position is Position.CLOSED
 
@@ -130,13 +130,13 @@ def test_a_message_that_takes_the_process_with_it_is_set_aside_and_what_went_bes
         desk.pass_time(45)  # what broke the hub before waits for up to forty seconds
         while life and desk.waiting[-1].body != b"packet 1":
             desk.answer(-1)
-        assert desk.states(bad)["H55.01"][0] is State.SENDING
+        assert desk.states(bad)["H55.01"][0] is DeliveryState.SENDING
         desk.service.running = 0  # ...and now the process goes down with it...
         desk.waiting.clear()
     desk.start("the last life")
-    assert desk.states(bad)["H55.01"][0] is State.DEAD
+    assert desk.states(bad)["H55.01"][0] is DeliveryState.DEAD
     assert desk.reason(bad) == "set aside: the hub stopped 5 times in a row while it was sent"
-    assert all(desk.states(message)["H55.01"][0] is State.DELIVERED for message in good)
+    assert all(desk.states(message)["H55.01"][0] is DeliveryState.DELIVERED for message in good)
 
 
 def test_a_pause_holds_until_a_person_ends_it_and_what_is_under_way_ends(desk):
@@ -150,17 +150,17 @@ def test_a_pause_holds_until_a_person_ends_it_and_what_is_under_way_ends(desk):
     desk.up["vpub"] = True
     second, other = desk.take(2, "H55.01"), desk.take(3, "G22")
     desk.pass_time(60)
-    assert desk.states(first)["H55.01"][0] is State.DELIVERED
-    assert desk.states(second)["H55.01"] == (State.WAITING, 0)
-    assert desk.states(other)["G22"][0] is State.DELIVERED
+    assert desk.states(first)["H55.01"][0] is DeliveryState.DELIVERED
+    assert desk.states(second)["H55.01"] == (DeliveryState.WAITING, 0)
+    assert desk.states(other)["G22"][0] is DeliveryState.DELIVERED
     desk.service.running = 0
     desk.start("another process")
-    assert desk.states(second)["H55.01"] == (State.WAITING, 0)
+    assert desk.states(second)["H55.01"] == (DeliveryState.WAITING, 0)
     with transactions.writing(desk.engine) as tx:
         assert partner_state.resume(tx, "vpub", reason="", by="an", now=desk.now())
         assert not partner_state.resume(tx, "vpub", reason="", by="an", now=desk.now())
     desk.pass_time(2)
-    assert desk.states(second)["H55.01"][0] is State.DELIVERED
+    assert desk.states(second)["H55.01"][0] is DeliveryState.DELIVERED
     assert ["bảo trì" in text for text in events(desk)] == [True, False]
 
 
@@ -172,11 +172,11 @@ def test_a_person_may_have_an_unavailable_partner_tried_at_once(desk):
         desk.take(number, "H55.01")
     desk.up["vpub"] = True
     desk.pass_time(10)
-    assert desk.count(State.DELIVERED) == 0
+    assert desk.count(DeliveryState.DELIVERED) == 0
     with transactions.writing(desk.engine) as tx:
         partner_state.resume(tx, "vpub", reason="", by="an", now=desk.now())
     desk.pass_time(2)
-    assert desk.count(State.DELIVERED) == 10 - FAILURES, "all but those that failed, which wait for their time"
+    assert desk.count(DeliveryState.DELIVERED) == 10 - FAILURES, "all but those that failed, which wait for their time"
 
 
 def test_no_more_travel_to_a_partner_at_a_time_than_it_bears(desk):
@@ -199,7 +199,7 @@ def test_no_more_go_to_a_partner_in_a_time_than_it_wants(desk):
         desk.pass_time(1, step=0.05)
         assert 4 * second <= desk.asked["vpub"] <= 4 * second + 1
     desk.pass_time(5, step=0.05)
-    assert desk.count(State.DELIVERED) == 40
+    assert desk.count(DeliveryState.DELIVERED) == 40
 
 
 def test_what_a_person_gives_up_is_sent_no_more_and_a_replay_brings_it_back(desk):
@@ -213,14 +213,14 @@ def test_what_a_person_gives_up_is_sent_no_more_and_a_replay_brings_it_back(desk
         assert replay.give_up(tx, waiting, reason="lần nữa", by="an", now=desk.now()) == []
     desk.up["vpub"] = True
     desk.pass_time(30)
-    assert desk.states(first)["H55.01"] == (State.DEAD, 1)
+    assert desk.states(first)["H55.01"] == (DeliveryState.DEAD, 1)
     assert desk.reason(first) == "given up by an: gửi nhầm"
-    assert desk.states(second)["H55.01"][0] is State.DELIVERED
+    assert desk.states(second)["H55.01"][0] is DeliveryState.DELIVERED
     with transactions.writing(desk.engine) as tx:
         plan = replay.plan_replay(tx, Filter(ids=(first,)))
         replay.replay(tx, [made for _, made in plan.moves], ROUTES, reason="sửa", by="an", now=desk.now())
     desk.pass_time(2)
-    assert desk.states(first)["H55.01"][0] is State.DELIVERED
+    assert desk.states(first)["H55.01"][0] is DeliveryState.DELIVERED
 
 
 def test_what_is_being_sent_cannot_be_given_up(desk):
@@ -237,13 +237,13 @@ def test_what_waits_too_long_for_an_unavailable_partner_dies_though_nobody_tries
     desk.start()
     messages = [desk.take(number, "H55.01") for number in range(1, 61)]
     desk.pass_time(100, step=1)
-    assert desk.count(State.DEAD) == 0
+    assert desk.count(DeliveryState.DEAD) == 0
     desk.pass_time(60, step=1)
-    assert desk.states(messages[-1])["H55.01"] == (State.DEAD, 0)
+    assert desk.states(messages[-1])["H55.01"] == (DeliveryState.DEAD, 0)
     assert desk.reason(messages[-1]) == "given up: connection refused"
-    assert desk.count(State.DEAD) >= 30, "all that were never tried"
+    assert desk.count(DeliveryState.DEAD) >= 30, "all that were never tried"
     desk.pass_time(200, step=2)
-    assert desk.count(State.DEAD) == 60, "and the others by a last try of their own"
+    assert desk.count(DeliveryState.DEAD) == 60, "and the others by a last try of their own"
 
 
 @pytest.mark.parametrize("key", ["give_up", "max_retry", "concurrency", "rate"])
@@ -253,7 +253,7 @@ def test_a_changed_policy_never_sends_old_dead_letters(desk, key):
     message = desk.take(1, "H55.01")
     desk.pass_time(140)
     dead = desk.states(message)["H55.01"]
-    assert dead[0] is State.DEAD
+    assert dead[0] is DeliveryState.DEAD
     desk.up["vpub"], asked = True, desk.asked["vpub"]
     longer = {
         "give_up": timedelta(days=365),
@@ -275,7 +275,7 @@ def test_a_partner_that_hangs_takes_no_other_partners_places(desk):
         desk.take(number, "H55.01")
     assert len(desk.waiting) == 64
     quick = [desk.take(number, "G22") for number in range(201, 231)]
-    assert all(desk.states(message)["G22"][0] is State.DELIVERED for message in quick)
+    assert all(desk.states(message)["G22"][0] is DeliveryState.DELIVERED for message in quick)
 
 
 def test_a_claim_of_another_node_counts_for_the_partner_too(desk):

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
-from hub.domain.model import Reply, State
+from hub.domain.model import DeliveryState, Reply
 from hub.journal import blobs, messages
 from hub.partner.circuit_breaker import FAILURES
 from hub.partner.policy import Policy
@@ -147,7 +147,7 @@ def in_order(week: Week, count: int) -> None:
         )
         rows = tx.execute(query).all()
         states = set(tx.scalars(sa.select(delivery.c.state)))
-    assert (len(rows), states) == (count, {State.DELIVERED})
+    assert (len(rows), states) == (count, {DeliveryState.DELIVERED})
     lanes = defaultdict(list)
     for row in rows:
         lanes[row.lane].append(row.id)

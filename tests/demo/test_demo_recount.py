@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hub.demo.partners.notebook import digest
-from hub.demo.protocol.signing import Identity, seal
+from hub.demo.protocol.signing import PartnerIdentity, seal
 from hub.demo.tally.recount import Planted, Statements, recount
 from tests import pki
 
@@ -317,7 +317,7 @@ def test_the_senders_own_status_goes_to_the_documents_recipients() -> None:
 def test_a_packet_signature_is_called_what_another_verifier_calls_it():
     signer = pki.authority().issue("sotttt", ends=datetime(2999, 1, 1, tzinfo=UTC))  # the other verifier asks the clock
     assert isinstance(signer.key, RSAPrivateKey)
-    sealed = seal(DOCUMENT, Identity(signer.key, signer.certificate))
+    sealed = seal(DOCUMENT, PartnerIdentity(signer.key, signer.certificate))
     changed = sealed.replace(b"<OrganId>G22<", b"<OrganId>G23<")
     for content, worth, agreed in (
         (sealed, "valid", True),

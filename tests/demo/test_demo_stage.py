@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.demo.run.stage import Broken, Child, PartnerChild, Site, Stage
+from hub.demo.run.stage import Child, PartnerChild, Site, Stage, StageFailed
 
 
 def child(place, name, script):
@@ -20,7 +20,7 @@ def stage(tmp_path):
 
 def test_when_the_hub_ends_it_is_named_though_a_partner_was_seen_to_end_first(stage, tmp_path):
     stage.hub = child(tmp_path, "hub", "sleep 0.2; exit 3")
-    with pytest.raises(Broken) as broken:
+    with pytest.raises(StageFailed) as broken:
         stage.partners["vpub"].answer()
     assert str(broken.value).startswith("vpub ended with 1")
     assert str(stage.cause(broken.value)).startswith("hub ended with 3")
@@ -28,6 +28,6 @@ def test_when_the_hub_ends_it_is_named_though_a_partner_was_seen_to_end_first(st
 
 def test_while_the_hub_lives_what_broke_is_named(stage, tmp_path):
     stage.hub = child(tmp_path, "hub", "exec sleep 60")
-    with pytest.raises(Broken) as broken:
+    with pytest.raises(StageFailed) as broken:
         stage.partners["vpub"].answer()
     assert str(stage.cause(broken.value)).startswith("vpub ended with 1")

@@ -11,7 +11,7 @@ from hub.demo.plan import day, packets
 from hub.demo.plan.day import SMALL, Scale, Town
 from hub.demo.protocol.reading import read
 from hub.demo.tally import tally
-from hub.demo.tally.tally import Result
+from hub.demo.tally.tally import TalliedResult
 
 DOC = packets.document("H55.13", ["G22"], number="7", notation="VB", subject="V/v", promulgated=date(2026, 11, 20))
 DOWN = packets.document("G22", ["H55.14"], number="8", notation="VB", subject="V/v", promulgated=date(2026, 11, 20))
@@ -62,10 +62,10 @@ def test_at_the_axis_what_came_up_was_received_and_what_went_down_counts_once_it
         parcel("down", DOWN, sent="s2", to="H55.14", sender="G22"),
         {"what": "told", "doc_id": "down", "status": "processing"},
     ]
-    up = Result("G22", "documents", ("H55.13", read(DOC).document_id), "received")
+    up = TalliedResult("G22", "documents", ("H55.13", read(DOC).document_id), "received")
     assert list(tally.of_axis(lines)) == [up]
     done = [*lines, {"what": "told", "doc_id": "down", "status": "done"}]
-    assert list(tally.of_axis(done)) == [up, Result("G22", "documents", ("G22", read(DOWN).document_id), "sent")]
+    assert list(tally.of_axis(done)) == [up, TalliedResult("G22", "documents", ("G22", read(DOWN).document_id), "sent")]
 
 
 def test_the_portal_has_a_dossier_once_however_often_it_was_brought():
@@ -93,7 +93,7 @@ def test_a_receipt_that_names_nothing_or_other_bytes_is_a_loss():
 
 @pytest.mark.parametrize("spoil", ["missing", "too many", "amount"])
 def test_facts_that_are_not_the_files_results_are_told_one_by_one(spoil):
-    results = [Result("H55.13", "mail", ("2026-11-24",), "sent", 5)]
+    results = [TalliedResult("H55.13", "mail", ("2026-11-24",), "sent", 5)]
     fact = {"unit": "H55.13", "service": "mail", "key": "2026-11-24", "milestone": "sent", "amount": 5}
     facts = {"missing": [], "too many": [fact, fact | {"key": "x"}], "amount": [fact | {"amount": 6}]}[spoil]
     services = frozenset({"mail"})

@@ -9,14 +9,14 @@ import attrs
 import icalendar
 import pytest
 
-from hub.demo.partners.watchman import Told
+from hub.demo.partners.watchman import ToldIncident
 from hub.demo.plan import agenda, meetings
 from hub.demo.plan.day import SMALL, WHOLE, Town
 from hub.demo.plan.invitation import Invitation, Person, write
 from hub.demo.plan.packets import Variation, document
 from hub.demo.protocol.reading import attachments, read
 from hub.demo.tally import eventtally
-from hub.demo.tally.tally import Result
+from hub.demo.tally.tally import TalliedResult
 from hub.formats.syslog import read as read_line
 from hub.services.incidents import Incident, notice
 
@@ -124,7 +124,7 @@ def test_a_days_meetings_are_held_moved_and_cancelled_and_answered_in_every_way(
     assert len({read(each).document_id for each in replies}) == len(replies)
 
 
-OPEN = Told("SC-1", "H55.20", "open", "critical", datetime(2026, 11, 25, 1, 0, tzinfo=UTC), 'a "b" ] \\ c')
+OPEN = ToldIncident("SC-1", "H55.20", "open", "critical", datetime(2026, 11, 25, 1, 0, tzinfo=UTC), 'a "b" ] \\ c')
 CLOSED = attrs.evolve(OPEN, state="closed", at=OPEN.at + timedelta(seconds=90))
 OTHER = attrs.evolve(OPEN, id="SC-2", severity="warning")
 
@@ -144,10 +144,10 @@ def test_what_the_monitoring_system_writes_is_syslog():
 def test_incidents_are_counted_once_in_whatever_order_they_were_told(told):
     lines = logged(*told)
     assert set(eventtally.of_watchman(lines)) == {
-        Result("H55.20", "incidents", ("SC-1",), "opened"),
-        Result("H55.20", "incidents", ("SC-1",), "closed"),
-        Result("H55.20", "incidents", ("SC-1",), "closing-seconds", 90),
-        Result("H55.20", "incidents", ("SC-2",), "opened"),
+        TalliedResult("H55.20", "incidents", ("SC-1",), "opened"),
+        TalliedResult("H55.20", "incidents", ("SC-1",), "closed"),
+        TalliedResult("H55.20", "incidents", ("SC-1",), "closing-seconds", 90),
+        TalliedResult("H55.20", "incidents", ("SC-2",), "opened"),
     }
     assert names(eventtally.watched(lines)) == {
         ("H55.20", "grave", ("SC-1",)),

@@ -7,7 +7,7 @@ import pytest
 
 from hub.demo.plan import packets
 from hub.demo.protocol.reading import read
-from hub.demo.tally.tally import Result
+from hub.demo.tally.tally import TalliedResult
 from hub.demo.tally.tallyhubs import of_bus, of_gateway
 
 AGENCY, UNIT = "H37.01", "H55.13"
@@ -18,9 +18,9 @@ DOC_OUT, DOC_IN = read(OUT).document_id, read(IN).document_id
 STATUS = packets.status(
     AGENCY, "03", packets.Answered(UNIT, "7/VB", "2026/11/20", DOC_OUT), at=datetime(2026, 11, 24, tzinfo=UTC)
 )
-RECEIVED = Result(AGENCY, "documents", (UNIT, DOC_OUT), "received")
-SENT = Result(AGENCY, "documents", (AGENCY, DOC_IN), "sent")
-ANSWERED = Result(AGENCY, "documents", (UNIT, DOC_OUT), "status-03")
+RECEIVED = TalliedResult(AGENCY, "documents", (UNIT, DOC_OUT), "received")
+SENT = TalliedResult(AGENCY, "documents", (AGENCY, DOC_IN), "sent")
+ANSWERED = TalliedResult(AGENCY, "documents", (UNIT, DOC_OUT), "status-03")
 
 
 def text(content):

@@ -1,6 +1,6 @@
 """What the files of who takes reports say, as results: each once, whatever is told twice, and what is not as the hub has it."""
 
-from hub.demo.tally.tally import Result
+from hub.demo.tally.tally import TalliedResult
 from hub.demo.tally.tallyreports import of_reporting, of_web, unlike_journal, unlike_pages
 
 KEY = ("edoc", "H55.13", "2026-11", "1")
@@ -27,10 +27,10 @@ def test_a_report_that_was_taken_is_submitted_and_its_verdict_another_result():
     second = (*KEY[:3], "2")
     lines = [taken(), verdict("returned"), {"what": "repeated", "key": "x"}, taken(second), verdict("accepted", "2")]
     assert list(of_reporting(lines)) == [
-        Result("H55.13", "reports", KEY, "submitted"),
-        Result("H55.13", "reports", KEY, "returned"),
-        Result("H55.13", "reports", second, "submitted"),
-        Result("H55.13", "reports", second, "accepted"),
+        TalliedResult("H55.13", "reports", KEY, "submitted"),
+        TalliedResult("H55.13", "reports", KEY, "returned"),
+        TalliedResult("H55.13", "reports", second, "submitted"),
+        TalliedResult("H55.13", "reports", second, "accepted"),
     ]
 
 

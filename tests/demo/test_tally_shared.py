@@ -10,7 +10,7 @@ import pytest
 
 from hub.demo.partners import mailusage, officer
 from hub.demo.tally import tallyshared
-from hub.demo.tally.tally import Result, once, sums
+from hub.demo.tally.tally import TalliedResult, once, sums
 
 UNITS = ("H55.13", "H55.14", "H55.15")
 
@@ -32,9 +32,9 @@ def test_the_mail_counts_by_its_books_none_too_and_not_by_what_it_sent():
     ]
     day = ("2026-11-24",)
     assert list(tallyshared.of_mail(lines)) == [
-        Result("H55.13", "mail", day, "sent-internal", 5),
-        Result("H55.13", "mail", day, "over-quota", 0),
-        Result("H55.14", "mail", day, "accounts-issued", 7),
+        TalliedResult("H55.13", "mail", day, "sent-internal", 5),
+        TalliedResult("H55.13", "mail", day, "over-quota", 0),
+        TalliedResult("H55.14", "mail", day, "accounts-issued", 7),
     ]
 
 

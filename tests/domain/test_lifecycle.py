@@ -19,7 +19,7 @@ from hub.domain.lifecycle import (
     move,
     receive,
 )
-from hub.domain.model import Accepted, MessageState, Postponed, Refused, ReportState, State, Unavailable
+from hub.domain.model import Accepted, DeliveryState, MessageState, Postponed, Refused, ReportState, Unavailable
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)
@@ -30,11 +30,11 @@ def verdict(outcome, *, since=NOW, now=NOW, delay=timedelta(seconds=8)):
 
 
 def test_what_the_partner_took_is_delivered():
-    assert verdict(Accepted()).state is State.DELIVERED
+    assert verdict(Accepted()).state is DeliveryState.DELIVERED
 
 
 def test_a_business_refusal_is_never_tried_again():
-    assert verdict(Refused("M.To")).state is State.DEAD
+    assert verdict(Refused("M.To")).state is DeliveryState.DEAD
     assert verdict(Refused("M.To")).reason == "refused: M.To"
 
 
@@ -47,7 +47,7 @@ def test_an_unavailable_partner_is_tried_again_after_the_delay_or_when_it_says()
 def test_a_delivery_is_given_up_by_time_after_one_last_try_at_its_end():
     late = NOW + FORTNIGHT - timedelta(seconds=1)
     assert verdict(Unavailable("down"), now=late).due == NOW + FORTNIGHT
-    assert verdict(Unavailable("down"), now=NOW + FORTNIGHT).state is State.DEAD
+    assert verdict(Unavailable("down"), now=NOW + FORTNIGHT).state is DeliveryState.DEAD
 
 
 def test_a_postponed_delivery_is_asked_again_uncounted_and_never_in_the_past():
@@ -68,42 +68,42 @@ def test_a_postponed_delivery_is_asked_again_uncounted_and_never_in_the_past():
 )
 def test_every_verdict_is_in_the_table_and_nothing_waits_without_a_time(outcome, age, delay):
     found = judge(outcome, since=NOW, now=NOW + age, delay=delay, give_up=FORTNIGHT)
-    assert found.state in DELIVER[State.SENDING, type(outcome).__name__.lower()]
-    assert (found.state is State.WAITING) == (found.due is not None)
+    assert found.state in DELIVER[DeliveryState.SENDING, type(outcome).__name__.lower()]
+    assert (found.state is DeliveryState.WAITING) == (found.due is not None)
     assert found.due is None or found.due >= NOW + age
 
 
 def test_a_move_that_is_not_in_the_table_is_a_mistake_whoever_asks_for_it():
-    for state in State:
+    for state in DeliveryState:
         for what in {what for _, what in DELIVER}:
-            for to in State:
+            for to in DeliveryState:
                 if to in DELIVER.get((state, what), ()):
                     assert move(state, what, to) is to
                 else:
                     with pytest.raises(ValueError, match="no delivery goes from"):
                         move(state, what, to)
-    assert move(State.WAITING, "claim") is State.SENDING
+    assert move(DeliveryState.WAITING, "claim") is DeliveryState.SENDING
     with pytest.raises(ValueError, match="no delivery goes from"):
-        move(State.SENDING, "unavailable")  # to wait or to die: it must be said
+        move(DeliveryState.SENDING, "unavailable")  # to wait or to die: it must be said
 
 
 def test_a_message_that_broke_the_hub_again_and_again_is_set_aside():
     broken = Unavailable("hub-error: ZeroDivisionError()", ours=True)
     for crashes in range(SET_ASIDE - 1):
         found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=crashes)
-        assert (found.state, found.crashes) == (State.WAITING, crashes + 1)
+        assert (found.state, found.crashes) == (DeliveryState.WAITING, crashes + 1)
     found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE - 1)
-    assert (found.state, found.reason) == (State.DEAD, "set aside: hub-error: ZeroDivisionError()")
+    assert (found.state, found.reason) == (DeliveryState.DEAD, "set aside: hub-error: ZeroDivisionError()")
 
 
 def test_a_partner_that_is_down_is_no_reason_to_set_aside():
     found = judge(Unavailable("down"), since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE)
-    assert (found.state, found.crashes) == (State.WAITING, 0)
+    assert (found.state, found.crashes) == (DeliveryState.WAITING, 0)
 
 
 def test_what_a_crash_cut_short_goes_again_at_once_then_later_and_later_then_no_more():
     verdicts = [interrupted(NOW, crashes) for crashes in range(SET_ASIDE + 1)]
-    assert [each.state for each in verdicts] == [State.WAITING] * SET_ASIDE + [State.DEAD]
+    assert [each.state for each in verdicts] == [DeliveryState.WAITING] * SET_ASIDE + [DeliveryState.DEAD]
     waits = [each.due - NOW for each in verdicts[:-1] if each.due]
     assert waits == [timedelta(seconds=seconds) for seconds in (0, 0, 10, 20, 40)]
     assert not any(each.counts for each in verdicts[:-1])
@@ -116,12 +116,12 @@ def test_only_what_is_sound_and_new_is_accepted_and_the_same_bytes_are_the_same_
 
 
 def test_nothing_leaves_delivered_and_dead_is_left_only_by_replay():
-    assert {(what, *to) for (state, what), to in DELIVER.items() if state is State.DELIVERED} == {
-        ("confirm", State.DELIVERED)
+    assert {(what, *to) for (state, what), to in DELIVER.items() if state is DeliveryState.DELIVERED} == {
+        ("confirm", DeliveryState.DELIVERED)
     }
-    assert {(what, *to) for (state, what), to in DELIVER.items() if state is State.DEAD and what != "replay"} == {
-        ("stop", State.DEAD)
-    }
+    assert {
+        (what, *to) for (state, what), to in DELIVER.items() if state is DeliveryState.DEAD and what != "replay"
+    } == {("stop", DeliveryState.DEAD)}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.lifecycle import STEP, turn
-from hub.domain.model import Kind, Replaced, ResponseFor, State
+from hub.domain.model import DeliveryState, PacketKind, Replaced, ResponseFor
 from hub.edxml import changes
-from hub.edxml.changes import EVERY, Effect, Mark, Named
+from hub.edxml.changes import EVERY, ChangedDocument, ChangeEffect, Effect
 from hub.edxml.markings import read_hour
 from tests.province import ROUTES, document
 
@@ -27,55 +27,60 @@ def marks(packet, *documents):
 
 def test_a_recall_names_its_document_in_either_place():
     answered = (ResponseFor("H55.13", "1/A", "2026/11/20", "D2"), ResponseFor("H55.13", "2/A", "2026/11/20", ""))
-    assert changes.named(change(Kind.RECALL, about="D1", responses=answered)) == (Named("D1"),)
-    assert changes.named(change(Kind.RECALL, responses=answered)) == (
-        Named("D2", "1/A", "2026/11/20"),
-        Named("", "2/A", "2026/11/20"),
+    assert changes.named(change(PacketKind.RECALL, about="D1", responses=answered)) == (ChangedDocument("D1"),)
+    assert changes.named(change(PacketKind.RECALL, responses=answered)) == (
+        ChangedDocument("D2", "1/A", "2026/11/20"),
+        ChangedDocument("", "2/A", "2026/11/20"),
     )
 
 
 def test_an_update_names_its_document_in_bussiness_or_carries_its_id():
-    assert changes.named(change(Kind.UPDATE, about="D1")) == (Named("D1"),)
-    assert changes.named(change(Kind.UPDATE)) == (Named("X"),)
+    assert changes.named(change(PacketKind.UPDATE, about="D1")) == (ChangedDocument("D1"),)
+    assert changes.named(change(PacketKind.UPDATE)) == (ChangedDocument("X"),)
 
 
 def test_a_new_document_changes_nothing_whatever_it_answers():
-    packet = change(Kind.DOCUMENT, about="D1", responses=(ResponseFor("H55.13", "", "", "D2"),))
+    packet = change(PacketKind.DOCUMENT, about="D1", responses=(ResponseFor("H55.13", "", "", "D2"),))
     assert (changes.named(packet), marks(packet, "D1")) == ((), [])
 
 
 def test_a_recall_concerns_the_units_it_addresses():
-    assert marks(change(Kind.RECALL), "D1") == [
-        Mark("D1", "H55.01", Effect.RECALLED),
-        Mark("D1", "G22", Effect.RECALLED),
+    assert marks(change(PacketKind.RECALL), "D1") == [
+        ChangeEffect("D1", "H55.01", Effect.RECALLED),
+        ChangeEffect("D1", "G22", Effect.RECALLED),
     ]
 
 
 def test_an_update_reaches_the_units_it_adds_and_takes_the_document_from_those_it_removes():
-    packet = change(Kind.UPDATE, about="D1", added=("H55.13.1",), removed=("000.00.13.H55",))
+    packet = change(PacketKind.UPDATE, about="D1", added=("H55.13.1",), removed=("000.00.13.H55",))
     assert changes.told(packet) == ("H55.13.1",)
-    assert marks(packet, "D1") == [Mark("D1", EVERY, Effect.UPDATED), Mark("D1", "H55.13", Effect.REMOVED)]
+    assert marks(packet, "D1") == [
+        ChangeEffect("D1", EVERY, Effect.UPDATED),
+        ChangeEffect("D1", "H55.13", Effect.REMOVED),
+    ]
 
 
 def test_a_replacement_supersedes_at_the_units_it_names_or_at_all():
-    packet = change(Kind.REPLACEMENT, replaces=(Replaced("D1", ("H55.01",)), Replaced("D2"), Replaced("D1", ("G22",))))
+    packet = change(
+        PacketKind.REPLACEMENT, replaces=(Replaced("D1", ("H55.01",)), Replaced("D2"), Replaced("D1", ("G22",)))
+    )
     assert changes.told(packet) == ("H55.01", "G22")
     assert marks(packet, "D1", "D2") == [
-        Mark("D1", "H55.01", Effect.REPLACED),
-        Mark("D1", "G22", Effect.REPLACED),
-        Mark("D2", EVERY, Effect.REPLACED),
+        ChangeEffect("D1", "H55.01", Effect.REPLACED),
+        ChangeEffect("D1", "G22", Effect.REPLACED),
+        ChangeEffect("D2", EVERY, Effect.REPLACED),
     ]
 
 
 @pytest.mark.parametrize(
     ("state", "becomes"),
     [
-        (State.WAITING, State.DEAD),
-        (State.HELD, State.DEAD),
-        (State.SENDING, State.SENDING),
-        (State.DEAD, State.DEAD),
-        (State.FETCHED, None),
-        (State.DELIVERED, None),
+        (DeliveryState.WAITING, DeliveryState.DEAD),
+        (DeliveryState.HELD, DeliveryState.DEAD),
+        (DeliveryState.SENDING, DeliveryState.SENDING),
+        (DeliveryState.DEAD, DeliveryState.DEAD),
+        (DeliveryState.FETCHED, None),
+        (DeliveryState.DELIVERED, None),
     ],
 )
 def test_what_waits_is_stopped_and_what_was_handed_over_is_not(state, becomes):

@@ -13,7 +13,7 @@ from lxml import etree
 
 from hub.demo.plan.packets import Variation
 from hub.domain.errors import Rejected
-from hub.domain.model import Standing
+from hub.domain.model import SignatureStanding
 from hub.edxml import packet, packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
@@ -29,7 +29,7 @@ ANCHORS = Anchors([CA.certificate])
 PARTNER, OTHER, EC = pki.partner(), pki.partner("vpub"), pki.partner("ec", "p256")
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 HONEST = Seal().signed(PARTNER)
-VALID, INVALID, UNSIGNED, UNVERIFIABLE = Standing
+VALID, INVALID, UNSIGNED, UNVERIFIABLE = SignatureStanding
 GOOD, BAD = "valid", "invalid"
 
 _CLOSED = "the form is standard, and outside our closed list"
@@ -43,7 +43,7 @@ class Vector:
 
     name: str
     content: bytes
-    ours: Standing
+    ours: SignatureStanding
     signxml: str = GOOD
     xmlsec: str = GOOD
     code: str = ""

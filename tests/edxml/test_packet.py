@@ -17,7 +17,7 @@ from lxml import etree
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
 from hub.domain.errors import Rejected, describe
-from hub.domain.model import Attachment, Kind, Packet, Problem, Replaced, ResponseFor
+from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import packet
 from hub.edxml import schema as edxml_schema
 from hub.edxml.schema import QCVN
@@ -125,7 +125,7 @@ def test_a_real_recall_answers_the_document_it_recalls():
 def test_a_real_status_says_what_became_of_which_document(code):
     (content,) = [content for name, content in samples.edxml().items() if name.endswith(code)]
     read = packet.read(content)
-    assert (read.kind, read.status, read.sender, read.recipients) == (Kind.STATUS, code, "000.00.00.H41", ())
+    assert (read.kind, read.status, read.sender, read.recipients) == (PacketKind.STATUS, code, "000.00.00.H41", ())
     answered = "000.00.00.G22,2015/09/30,7816/VPCP-TTĐT"
     assert read.responses == (ResponseFor("000.00.00.G22", "7816/VPCP-TTĐT", "2015/09/30", answered),)
     assert read.deviations == ()
@@ -138,7 +138,7 @@ def test_a_document_is_read_whole():
     read = packet.read(document(paper=True, priority=3, variation=Variation(wrapped=False)))
     content_type = "application/zip"
     assert attrs.evolve(read, deviations=()) == Packet(
-        kind=Kind.DOCUMENT,
+        kind=PacketKind.DOCUMENT,
         sender="H55.13",
         recipients=("H55.01", "000.00.00.G22"),
         document_id="H55.13,2026/11/20,7816/VPUB-TTĐT",
@@ -166,21 +166,21 @@ def test_a_packet_as_the_standard_has_it_deviates_in_nothing():
 @pytest.mark.parametrize("kind", [1, 2, 3])
 def test_recalls_updates_and_replacements_go_to_their_recipients_without_an_attachment_too(kind):
     read = packet.read(document(kind=kind, about="D0", replaced=["D0"], attachments=[]))
-    assert read.kind is (Kind.RECALL, Kind.UPDATE, Kind.REPLACEMENT)[kind - 1]
+    assert read.kind is (PacketKind.RECALL, PacketKind.UPDATE, PacketKind.REPLACEMENT)[kind - 1]
     assert (read.recipients, read.about, read.attachments) == (("H55.01", "000.00.00.G22"), "D0", ())
 
 
 @pytest.mark.parametrize("code", ["01", "02", "03", "04", "05", "06", "13", "15", "16"])
 def test_each_status_is_read(code):
     read = packet.read(status(code))
-    assert (read.kind, read.status, read.sender) == (Kind.STATUS, code, "H55.01")
+    assert (read.kind, read.status, read.sender) == (PacketKind.STATUS, code, "H55.01")
     assert read.responses == (ResponseFor("H55.20", "12/UBND", "2026/10/01", "H55.20,2026/10/01,12/UBND"),)
 
 
 def test_a_packet_without_bussiness_or_traces_is_a_new_document():
-    assert packet.read(document(variation=Variation(bussiness="absent"))).kind is Kind.DOCUMENT
+    assert packet.read(document(variation=Variation(bussiness="absent"))).kind is PacketKind.DOCUMENT
     untraced = packet.read(document(variation=Variation(trace=False)))
-    assert untraced.kind is Kind.DOCUMENT
+    assert untraced.kind is PacketKind.DOCUMENT
     assert [problem.code for problem in untraced.deviations] == ["N.TraceHeaderList"]
 
 
@@ -294,7 +294,7 @@ def test_codes_of_all_families_are_codes(organ):
     "name", ["DocumentType", "SignerInfo", "Content", "OtherInfo", "ToPlaces", "OrganName", "TraceHeader"]
 )
 def test_what_a_packet_can_be_routed_without_may_be_missing(name):
-    assert packet.read(without(document(), name)).kind is Kind.DOCUMENT
+    assert packet.read(without(document(), name)).kind is PacketKind.DOCUMENT
 
 
 def test_what_is_missing_hides_no_other_deviation():
@@ -561,7 +561,7 @@ def test_a_problem_is_placed_on_its_line_whatever_the_prefix(prefix):
 def test_an_empty_status_code_does_not_make_a_document_a_status():
     content = edit(NEW, "</edXML:MessageHeader>", r"<edXML:StatusCode/>\g<0>")
     read = packet.read(content)
-    assert (read.kind, [problem.code for problem in read.deviations]) == (Kind.DOCUMENT, ["element-unknown"])
+    assert (read.kind, [problem.code for problem in read.deviations]) == (PacketKind.DOCUMENT, ["element-unknown"])
 
 
 # --- whatever comes -------------------------------------------------------------------------------------------------
@@ -735,8 +735,8 @@ def test_a_change_that_would_do_too_much_in_one_step_is_refused():
         document(kind=3, recipients=units, replaced=old),
     ):
         assert codes(many) == ["R.TraceHeaderList.Bussiness.BussinessDocType"]
-    assert packet.read(document(kind=1, recipients=units[:-1], responses=recalled)).kind is Kind.RECALL
-    assert packet.read(document(kind=3, recipients=units[:-1], replaced=old)).kind is Kind.REPLACEMENT
+    assert packet.read(document(kind=1, recipients=units[:-1], responses=recalled)).kind is PacketKind.RECALL
+    assert packet.read(document(kind=3, recipients=units[:-1], replaced=old)).kind is PacketKind.REPLACEMENT
 
 
 def marked(name, text, content=None):
@@ -750,7 +750,7 @@ def test_a_document_that_says_it_is_secret_is_refused(name, text):
 
 
 def test_a_document_that_says_it_is_not_secret_is_taken():
-    assert packet.read(marked("DoMat", " Thường ")).kind is Kind.DOCUMENT
+    assert packet.read(marked("DoMat", " Thường ")).kind is PacketKind.DOCUMENT
 
 
 def test_a_timed_document_has_its_hour_and_no_other_has():

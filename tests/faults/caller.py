@@ -13,7 +13,7 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.protocol.signing import SOAP, Identity, Unbelievable, clock, is_signed, sign, verify
+from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, clock, is_signed, sign, verify
 
 DOCUMENTS = "urn:lienthong:documents:1"
 _D = f"{{{DOCUMENTS}}}"
@@ -45,7 +45,7 @@ class Taken:
 class Caller:
     """One thread's connections: to the first of *ports* that answers, and when it does not, to the next."""
 
-    identity: Identity
+    identity: PartnerIdentity
     hub: x509.Certificate
     tls: ssl.SSLContext
     ports: Sequence[int]
@@ -60,7 +60,7 @@ class Caller:
         tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         tls.load_cert_chain(certificate, key)
         hub = x509.load_pem_x509_certificate((pki / "hub.crt").read_bytes())
-        return cls(Identity.load(key, certificate), hub, tls, ports, at=at % len(ports))
+        return cls(PartnerIdentity.load(key, certificate), hub, tls, ports, at=at % len(ports))
 
     def send(self, message_id: str, packet: bytes) -> Taken:
         """Send a packet.  Unknown, Refused."""

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from hub.domain.errors import Unready
 from hub.feed import publisher as feed
-from hub.feed.rabbitmq import Broken, Result
+from hub.feed.rabbitmq import FeedDisconnected, PublishResult
 from hub.journal import events, feed_cursor, messages
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -51,7 +51,7 @@ class Story:
     async def connect(self):
         self.connections += 1
         if self.down:
-            raise Broken("connection failed")
+            raise FeedDisconnected("connection failed")
         self.is_open = True
         return self
 
@@ -65,7 +65,7 @@ class Story:
         self.arrived += [each.number for each in publications[:count]]
         if self.takes is not None:
             self.takes -= count
-        return Result(count, "" if count == len(publications) else "it broke")
+        return PublishResult(count, "" if count == len(publications) else "it broke")
 
     async def close(self):
         self.is_open = False
@@ -139,7 +139,7 @@ def test_what_was_confirmed_and_not_noted_comes_again(story):
     count = story.events()
     story.pass_time(1)
     story.arrived.append(1)  # the broker has it, and its word is lost
-    story.waits[0].errback(Broken("lost"))
+    story.waits[0].errback(FeedDisconnected("lost"))
     story.waits = None
     story.pass_time(5)
     assert story.arrived == [1, *range(1, count + 1)]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.formats import base64_content
-from hub.formats.base64_content import Unfit
+from hub.formats.base64_content import ContentUnfit
 
 
 def test_the_wrapping_is_told_from_a_genuine_archive_by_its_only_name():
@@ -70,7 +70,7 @@ def zipped(name="a.txt", *, entries=1, size=None):
     ids=["bomb", "64-bit", "crowd", "up", "up inside", "up in Windows", "absolute", "drive", "drive relative"],
 )
 def test_an_archive_that_would_burst_or_climb_is_unfit(content):
-    with pytest.raises(Unfit):
+    with pytest.raises(ContentUnfit):
         base64_content.carried(base64.b64encode(content).decode())
 
 
@@ -82,7 +82,7 @@ def test_a_directory_of_many_names_is_read_however_small_the_slices():
         for step in (1 << 12, 1 << 18):
             try:
                 found.append(base64_content.carried(letters[at : at + step] for at in range(0, len(letters), step)))
-            except Unfit as unfit:
+            except ContentUnfit as unfit:
                 found.append(str(unfit))
         assert found[0] == found[1]
         assert isinstance(found[0], str) == (entries > 10_000)
@@ -91,7 +91,7 @@ def test_a_directory_of_many_names_is_read_however_small_the_slices():
 @pytest.mark.parametrize("first", range(4, 12, 4))
 def test_white_space_before_an_archive_does_not_hide_how_it_begins(first):
     """The first slice then holds a letter or two: found by fuzzing."""
-    with pytest.raises(Unfit):
+    with pytest.raises(ContentUnfit):
         base64_content.carried(" " * (base64_content.SLICE - first) + base64.b64encode(zipped("../a.txt")).decode())
 
 
@@ -136,7 +136,7 @@ END = zipped("../a.txt")[-22:]
 )
 def test_an_archive_of_which_readers_may_see_different_directories_is_unfit(content):
     """Not seen where it was looked for, a directory was not judged at all: found by fuzzing."""
-    with pytest.raises(Unfit):
+    with pytest.raises(ContentUnfit):
         base64_content.carried(base64.b64encode(content).decode())
 
 
@@ -144,7 +144,7 @@ def test_an_archive_of_which_readers_may_see_different_directories_is_unfit(cont
 def test_an_archive_cut_or_spoilt_anywhere_is_no_surprise(junk, at):
     content = zipped(entries=3)
     for spoilt in (content[:at], content[:at] + junk, b"PK\x03\x04" + junk + content[at:]):
-        with contextlib.suppress(Unfit):
+        with contextlib.suppress(ContentUnfit):
             base64_content.carried(base64.b64encode(spoilt).decode())
 
 
@@ -192,5 +192,5 @@ def test_what_is_read_is_taken_out_of_its_wrapping():
     ids=["too much", "too much in it", "LZMA", "bzip2", "locked", "damaged", "empty"],
 )
 def test_what_cannot_be_taken_out_of_its_wrapping_is_unfit_to_be_read(content):
-    with pytest.raises(Unfit):
+    with pytest.raises(ContentUnfit):
         unpacked(content)

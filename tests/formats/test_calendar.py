@@ -23,13 +23,13 @@ def wrapped(*lines: str) -> bytes:
     ).encode()
 
 
-def one(component: formats_icalendar.Part, name: str) -> formats_icalendar.Line:
+def one(component: formats_icalendar.CalendarPart, name: str) -> formats_icalendar.ContentLine:
     found = component.one(name)
     assert found is not None
     return found
 
 
-def event(*lines: str) -> formats_icalendar.Part:
+def event(*lines: str) -> formats_icalendar.CalendarPart:
     return formats_icalendar.read(wrapped(*lines)).parts("VEVENT")[0]
 
 

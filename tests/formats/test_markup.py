@@ -15,7 +15,7 @@ from hub.domain.errors import Rejected
 from hub.formats import safe_xml
 from hub.formats.safe_xml import Limits
 from hub.security import xmldsig
-from hub.security.xmldsig import Form
+from hub.security.xmldsig import CanonicalForm
 from tests.conftest import ROOT, not_applicable
 from tests.costs import drawing
 
@@ -244,7 +244,7 @@ def test_many_elements_may_not_stand_inside_many_namespaces():
     assert refusal(scoped(20, 100), Limits())[0] == "too-deep"
     root = safe_xml.parse(scoped(20, 1))
     began = time.process_time()
-    assert b"p1199" in xmldsig.canonical(root, Form(exclusive=False))
+    assert b"p1199" in xmldsig.canonical(root, CanonicalForm(exclusive=False))
     assert time.process_time() - began < 1
     assert safe_xml.parse(b"<a>" + scoped(1, 0) * 5000 + b"</a>") is not None, "one beside the other they are few"
 

@@ -13,7 +13,7 @@ import pytest
 
 from hub.demo.plan import packets
 from hub.formats import base64_content
-from hub.formats.base64_content import ENTRIES, RATIO, UNPACKED, Carried, Unfit
+from hub.formats.base64_content import ENTRIES, RATIO, UNPACKED, Carried, ContentUnfit
 from tests.fuzz.told import gist, tell
 
 LONGEST = 2048
@@ -89,7 +89,7 @@ def judge_letters(letters: str) -> None:
 def measured(letters: str) -> Carried | str:
     try:
         return base64_content.carried(letters)
-    except (ValueError, Unfit) as error:
+    except (ValueError, ContentUnfit) as error:
         return f"{type(error).__name__}: {error}"
 
 
@@ -121,7 +121,7 @@ def judge_content(octets: bytes) -> None:
     """Take what may be carried out of its wrapping."""
     try:
         found = base64_content.content(base64.b64encode(octets).decode(), MOST)
-    except Unfit as unfit:
+    except ContentUnfit as unfit:
         tell("unread", gist(str(unfit)))
         return
     assert len(found) <= MOST

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.model import PacketSignature, Standing
+from hub.domain.model import PacketSignature, SignatureStanding
 from hub.edxml import packet_signature
 from hub.formats import safe_xml
 from hub.formats.spool import Octets
@@ -71,12 +71,12 @@ def judge(content: bytes) -> None:
     lenient = packet_signature.judge(
         safe_xml.parse(content), Octets.of(content), [PARTNER.certificate], ANCHORS, NOW, sha1=True, vxp=True
     )
-    if strict.standing is Standing.VALID:
-        assert lenient.standing is Standing.VALID
+    if strict.standing is SignatureStanding.VALID:
+        assert lenient.standing is SignatureStanding.VALID
         assert (strict.sha1, strict.vxp) == (False, False)
     for found in (strict, lenient):
         tell(found.standing, found.code, gist(found.detail), found.sha1, found.vxp)
-        if found.standing is Standing.VALID:
+        if found.standing is SignatureStanding.VALID:
             assert_whole(content, found)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from adapters.mail import letter, opening
-from adapters.mail.addresses import Unusable
+from adapters.mail.addresses import MailUnusable
 from hub.domain.model import Consignment, Message, MessageState
 from tests.fuzz.identities import ANCHORS, PARTNER, STRANGER
 from tests.fuzz.told import gist, tell
@@ -36,7 +36,7 @@ def seeds() -> Iterator[bytes]:
 def judge(content: bytes) -> None:
     try:
         found = opening.packets(content, JUDGE, NOW)
-    except Unusable as unusable:
+    except MailUnusable as unusable:
         tell(gist(str(unusable)))
         return
     tell(len(found))

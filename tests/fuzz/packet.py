@@ -11,7 +11,7 @@ from lxml import etree
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
 from hub.domain.errors import Rejected, describe
-from hub.domain.model import Kind, Packet
+from hub.domain.model import Packet, PacketKind
 from hub.edxml import packet
 from hub.formats import safe_xml
 from hub.soap import documents_responses, envelope
@@ -111,7 +111,7 @@ def compare(found: Packet, root: ET.Element) -> None:
     assert [(one.organ, one.code, one.promulgation_date, one.document_id) for one in found.responses] == [
         each for each in answered if any(each)
     ]
-    if found.kind is Kind.STATUS:
+    if found.kind is PacketKind.STATUS:
         assert found.status == text(message, "StatusCode")
         return
     assert list(found.recipients) == [text(to, "OrganId") for to in every(message, "To")]
@@ -122,7 +122,7 @@ def compare(found: Packet, root: ET.Element) -> None:
     assert found.subject == text(message, "Subject")
     business = root.find(f"{Q}edXMLEnvelope/{Q}edXMLHeader/{Q}TraceHeaderList/{Q}Bussiness")
     assert found.about == text(business, "DocumentId")
-    assert found.kind == packet.KINDS.get(text(business, "BussinessDocType"), Kind.DOCUMENT)
+    assert found.kind == packet.KINDS.get(text(business, "BussinessDocType"), PacketKind.DOCUMENT)
     carried = sorted(
         base64.b64decode("".join(text(each, "ContentTransferEncoded").split()), validate=True)
         for each in every(root, "AttachmentEncoded/Attachment")

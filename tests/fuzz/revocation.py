@@ -15,10 +15,10 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.config import revocation_cache
-from hub.config.revocation_cache import Heard, Question
+from hub.config.revocation_cache import RevocationAnswer, RevocationQuestion
 from hub.security import crl_ocsp
 from hub.security.certificates import REQUIRE, Anchors, Identity, Untrusted
-from hub.security.crl_ocsp import Answer, Finding, RevocationList, Status, Unusable
+from hub.security.crl_ocsp import OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, RevocationUnusable
 from tests import pki
 from tests.fuzz import der
 from tests.fuzz.der import Node
@@ -42,7 +42,7 @@ DIGESTS = {
     "608648016503040204": hashlib.sha224,
 }
 OCSP_SIGNING = bytes.fromhex("2b06010505070309")
-STATUS = {0x80: Status.GOOD, 0xA1: Status.REVOKED, 0x82: Status.UNKNOWN}
+STATUS = {0x80: RevocationStatus.GOOD, 0xA1: RevocationStatus.REVOKED, 0x82: RevocationStatus.UNKNOWN}
 INTEGER, VERSION, TIMES = 0x02, 0xA0, (0x17, 0x18)
 
 change = der.changer([key("authority"), key("stranger")])
@@ -104,10 +104,10 @@ def judge(content: bytes) -> None:
 
 
 def judge_list(content: bytes) -> None:
-    question = Question(CA, (URL,))
+    question = RevocationQuestion(CA, (URL,))
     try:
         found = question.read(content, NOW)
-    except Unusable as unusable:
+    except RevocationUnusable as unusable:
         tell("no list", gist(str(unusable)))
         return
     assert isinstance(found, RevocationList)
@@ -125,19 +125,19 @@ def judge_list(content: bytes) -> None:
     current = ends is not None and time_of(begins) <= NOW + crl_ocsp.SKEW and ends > NOW
     for asked in (PARTNER.certificate, STRANGER.certificate):
         finding = crl_ocsp.judge(asked, CA, [found], [], NOW, authority=False)
-        assert (finding.status is Status.REVOKED) == (asked.serial_number in serials)
-        assert finding.status is not Status.GOOD or current
-        assert_counts(asked, Heard(question, NOW, found), finding)
+        assert (finding.status is RevocationStatus.REVOKED) == (asked.serial_number in serials)
+        assert finding.status is not RevocationStatus.GOOD or current
+        assert_counts(asked, RevocationAnswer(question, NOW, found), finding)
 
 
 def judge_answer(content: bytes, asked: x509.Certificate) -> None:
-    question = Question(CA, (URL,), asked)
+    question = RevocationQuestion(CA, (URL,), asked)
     try:
         found = question.read(content, NOW)
-    except Unusable as unusable:
+    except RevocationUnusable as unusable:
         tell("no answer", gist(str(unusable)))
         return
-    assert isinstance(found, Answer)
+    assert isinstance(found, OcspAnswer)
     basic = der.read(content)[0].parts[1].parts[0].parts[1].parts[0].parts
     shown = [certificate for part in basic[3:] for row in part.parts for certificate in row.parts]
     assert any(is_by(signer, *basic[:3]) for signer in (CA.public_key(), *responders(shown))), (
@@ -149,20 +149,20 @@ def judge_answer(content: bytes, asked: x509.Certificate) -> None:
     assert found.begins == time_of(said[2])
     assert found.ends - found.begins <= timedelta(days=7)
     finding = crl_ocsp.judge(asked, CA, [], [found], NOW, authority=False)
-    assert (finding.status is Status.REVOKED) == (found.status is Status.REVOKED)
-    assert finding.status is not Status.GOOD or found.begins - crl_ocsp.SKEW <= NOW < found.ends
-    assert_counts(asked, Heard(question, NOW, found), finding)
+    assert (finding.status is RevocationStatus.REVOKED) == (found.status is RevocationStatus.REVOKED)
+    assert finding.status is not RevocationStatus.GOOD or found.begins - crl_ocsp.SKEW <= NOW < found.ends
+    assert_counts(asked, RevocationAnswer(question, NOW, found), finding)
 
 
-def assert_counts(asked: x509.Certificate, said: Heard, finding: Finding) -> None:
+def assert_counts(asked: x509.Certificate, said: RevocationAnswer, finding: RevocationFinding) -> None:
     """Fail unless *asked* gets in where revocation must be known, just if it is known to be good."""
     anchors = Anchors([CA])
     revocation_cache.tell(anchors, [said])
     try:
         anchors.check(asked, NOW, unknown=REQUIRE)
-        verdict = Status.GOOD
+        verdict = RevocationStatus.GOOD
     except Untrusted as untrusted:
-        refusals = {"certificate-revoked": Status.REVOKED, "revocation-unknown": Status.UNKNOWN}
+        refusals = {"certificate-revoked": RevocationStatus.REVOKED, "revocation-unknown": RevocationStatus.UNKNOWN}
         verdict = refusals[untrusted.problems[0].code]
     assert verdict is finding.status
     tell(type(said.said).__name__, verdict, gist(finding.detail))

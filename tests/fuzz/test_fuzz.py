@@ -16,7 +16,7 @@ from hub.edxml import packet
 from hub.formats import base64_content, mime, safe_xml, streamed_xml
 from hub.security import certificates, cms, crl_ocsp, wss_tokens, xmldsig
 from hub.soap import documents_requests, documents_responses, envelope
-from hub.soap.documents_responses import Report
+from hub.soap.documents_responses import SubmissionReport
 from tests import fuzz
 from tests.conftest import not_applicable
 from tests.fuzz import CORPUS, TARGETS, archive, keeping, kept, load
@@ -154,7 +154,7 @@ def _spoil_packet(patch):
 
 
 def _spoil_replies(patch):
-    patch.setattr(documents_responses, "read_report", lambda *_: Report(True, ()))
+    patch.setattr(documents_responses, "read_report", lambda *_: SubmissionReport(True, ()))
 
 
 def _spoil_revocation(patch):

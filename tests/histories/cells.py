@@ -9,7 +9,7 @@ import attrs
 from hub.report.counting.counting import Report, Row
 from hub.store import transactions
 from hub.workload import unit_report
-from hub.workload.unit_report import Asked
+from hub.workload.unit_report import ReportSources
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import book, identity
@@ -65,7 +65,7 @@ class Cells:
                 for column in self.recount.columns(form):
                     self._column(asked, report, column, members, due)
 
-    def _column(self, asked: Asked, report: Report, column: str, members: list[str], due: set[str]) -> None:
+    def _column(self, asked: ReportSources, report: Report, column: str, members: list[str], due: set[str]) -> None:
         form, period, now = asked.form.id, asked.period.text, self.history.now
         rows = {row.unit: row for row in report.rows}
         places = [("total", report.total, members), *((unit, rows[unit], [unit]) for unit in members)]

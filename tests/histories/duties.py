@@ -20,7 +20,7 @@ from hub.domain.model import HUB, Accepted, Problem, Receive, Unavailable
 from hub.intake import admission
 from hub.journal import messages
 from hub.journal.queue import claims
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from hub.services import services
 from hub.store import transactions
 from hub.store.group_commit import commit
@@ -177,7 +177,7 @@ class Duties(Steps):
                 verdict = lifecycle.judge(
                     outcome, since=claim.since, now=done.now, delay=DELAY, give_up=GIVE_UP, crashes=claim.crashes
                 )
-                exchange = Exchange(request_sha256="0" * 64, reply_status=200)
+                exchange = AttemptExchange(request_sha256="0" * 64, reply_status=200)
                 self.commit(
                     partial(
                         claims.settle,

@@ -22,10 +22,10 @@ from hub.domain.ids import new_id
 from hub.domain.model import Outcome, Postponed, Unavailable
 from hub.journal import blobs
 from hub.journal import messages as journal_messages
-from hub.journal.messages import Entry, Taken
+from hub.journal.messages import MessageEntry, RecordedMessage
 from hub.journal.queue import claims, pickup
 from hub.journal.queue import replay as queue_replay
-from hub.journal.queue.claims import Claim, Exchange
+from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.search import Filter
 from hub.store import transactions
 from hub.store.group_commit import commit
@@ -163,7 +163,7 @@ class History:
 
     def _taken(
         self,
-        judged: Sequence[tuple[Letter, Entry, datetime]],
+        judged: Sequence[tuple[Letter, MessageEntry, datetime]],
         taken: Sequence[object],
         *,
         again: bool,
@@ -171,7 +171,7 @@ class History:
     ) -> None:
         chunks = self._chunks(self.news())
         for (letter, entry, at), result in zip(judged, taken, strict=True):
-            assert isinstance(result, Taken), result
+            assert isinstance(result, RecordedMessage), result
             expected = self._expected(letter, at)
             assert letter.message_id is None or entry.message_id == letter.message_id
             if isinstance(expected, str):  # it repeats that message, or itself
@@ -272,7 +272,7 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             live = claim.attempt in self.open
-            exchange = Exchange(request_sha256="0" * 64, reply_status=200)
+            exchange = AttemptExchange(request_sha256="0" * 64, reply_status=200)
             settled = run(claims.settle, claim, name, verdict, exchange, self.now)
             said = self.news()
             assert settled is (live or done[0])

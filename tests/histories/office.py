@@ -13,7 +13,7 @@ from hub.domain.ids import new_id
 from hub.domain.model import NATIONAL, Receive, Unit
 from hub.intake import admission
 from hub.journal import unit_registry
-from hub.journal.messages import Entry
+from hub.journal.messages import MessageEntry
 from hub.report.form.book import Book, shipped
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests
@@ -113,7 +113,7 @@ class Letter:
         return self.message_id or self.sha256
 
 
-def judge(letter: Letter, now: datetime) -> Entry:
+def judge(letter: Letter, now: datetime) -> MessageEntry:
     """Judge a letter as intake does.  All that the histories need of it."""
     made = documents_requests.UpdateTraces if letter.traces else documents_requests.SendDocument
     partner = province().config.partners[letter.partner]

@@ -16,7 +16,7 @@ from hub.journal import events, statuses
 from hub.journal import facts as journal_facts
 from hub.store import transactions
 from hub.workload import unit_report
-from hub.workload.unit_report import Asked
+from hub.workload.unit_report import ReportSources
 from tests import pki
 from tests.histories.history import History
 from tests.histories.office import identity
@@ -116,7 +116,7 @@ class Sights:
             asked = unit_report.ask(tx, unit, period, "edoc")
             self._compare(asked, unit, period, found)
 
-    def _compare(self, asked: Asked, unit: str, period: str, found: list[results.Result]) -> None:
+    def _compare(self, asked: ReportSources, unit: str, period: str, found: list[results.Result]) -> None:
         start, end = results.bounds(period)
         assert (asked.period.start, asked.period.end) == (start, end)
         report = asked.count(self.history.now)

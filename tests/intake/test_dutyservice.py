@@ -14,7 +14,7 @@ from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.domain.model import Attachment, Event
 from hub.intake.duty_service import EVERY, OWNER, PATIENCE, REST, DutyService, wait_for_facts
-from hub.intake.endpoint import Books
+from hub.intake.endpoint import EndpointJournal
 from hub.journal import duties, events, messages
 from hub.journal import facts as journal_facts
 from hub.runtime.thread_pool import THRESHOLD, at_once
@@ -194,7 +194,7 @@ def test_what_one_partner_may_owe_is_a_days_figures_of_a_province_and_keeps_no_r
 
 def test_a_partner_with_much_outstanding_brings_no_more_facts_until_it_is_written(place, monkeypatch):
     monkeypatch.setattr(duties, "MOST_OWED", 2 * duties.SLICE)
-    books = Books(place.database, at_once, lambda: None, lambda: None)
+    books = EndpointJournal(place.database, at_once, lambda: None, lambda: None)
 
     def take(number: int, count: int, partner: str = "any") -> str:
         brought = attrs.evolve(message(number, province(count)), partner=partner)

@@ -20,7 +20,7 @@ from hub.demo.plan.packets import Answered, status
 from hub.domain.model import Answer, Receive, Reply, Request, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
-from hub.intake.endpoint import Books
+from hub.intake.endpoint import EndpointJournal
 from hub.intake.intake import Intake
 from hub.journal import messages as journal_messages
 from hub.lookup.endpoint import LookupDesk
@@ -195,7 +195,7 @@ def hub(made, tmp_path):
             made, anchors=Anchors([pki.authority().certificate]), partners={**others, code: own, "bca": bca}
         )
         province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01", "H55.1")])
-        books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+        books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
 
         async def send(request, partner):
             return Reply(200, b"")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hub.cli.documents_client import Refused
+from hub.cli.documents_client import SubmissionRefused
 from hub.formats import xsd_types
 from hub.security import signing
 from hub.security.certificates import Identity
@@ -57,7 +57,7 @@ def test_what_the_partner_will_not_have_is_a_dead_letter_with_its_reason(hub, to
 
 def test_what_another_signed_is_refused(hub, toolkit, letterbox):
     url, where = letterbox
-    with hub.client("sotttt", url=url) as stranger, pytest.raises(Refused):
+    with hub.client("sotttt", url=url) as stranger, pytest.raises(SubmissionRefused):
         stranger.send(letter(f"{toolkit.name}-2", "H55.1", sender="H55.13"))
     assert taken(where) == {}
 

@@ -7,18 +7,18 @@ import pytest
 import sqlalchemy as sa
 
 from hub.domain.errors import Rejected
-from hub.domain.lifecycle import STEP, Verdict
-from hub.domain.model import Kind, Problem, Replaced, ResponseFor, State
+from hub.domain.lifecycle import STEP, AttemptVerdict
+from hub.domain.model import DeliveryState, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import changes
 from hub.journal import blobs, documents, events, facts, messages, search, statuses
 from hub.journal.queue import claims, deliveries, pickup
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from tests.databases import plans, sqlite
 from tests.province import NOW, ROUTES, document, entry, status
 
 TICK = timedelta(seconds=1)
 LEASE = timedelta(seconds=60)
-DELIVERED = Verdict(State.DELIVERED)
+DELIVERED = AttemptVerdict(DeliveryState.DELIVERED)
 
 
 class Day:
@@ -34,7 +34,7 @@ class Day:
     def take(self, packet, partner="sotttt", **fields):
         self.number += 1
         made = entry(packet, self.number, partner=partner, at=self.now)
-        if packet.kind is not Kind.STATUS:
+        if packet.kind is not PacketKind.STATUS:
             told = (*packet.recipients, *changes.told(packet))
             made = attrs.evolve(made, routes=ROUTES.route_all(partner, told, NOW.date(), also=packet.removed))
         return messages.take(self.tx, attrs.evolve(made, **fields), ROUTES)
@@ -52,7 +52,7 @@ class Day:
         return claims.claim(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
 
     def settle(self, claim, verdict, outcome="accepted"):
-        return claims.settle(self.tx, claim, outcome, verdict, Exchange(), self.now)
+        return claims.settle(self.tx, claim, outcome, verdict, AttemptExchange(), self.now)
 
     def milestones(self):
         return sorted((fact.unit, fact.milestone) for fact in facts.facts(self.tx))
@@ -68,7 +68,7 @@ def change(kind, *recipients, about="", document_id="X", **fields):
 
 
 def recall(*recipients, about="D1", **fields):
-    return change(Kind.RECALL, *recipients, about=about, **fields)
+    return change(PacketKind.RECALL, *recipients, about=about, **fields)
 
 
 # --- recall ---------------------------------------------------------------------------------------------------------------
@@ -77,9 +77,13 @@ def recall(*recipients, about="D1", **fields):
 def test_a_recall_stops_what_is_not_yet_delivered_to_whom_it_addresses_and_goes_there_itself(today):
     sent = today.take(document("H55.13", "H55.01", "G22", "H55.13.1")).id
     back = today.take(recall("H55.01", "H55.13.1")).id
-    assert today.states(sent) == {"H55.01": State.DEAD, "G22": State.WAITING, "H55.13.1": State.DEAD}
+    assert today.states(sent) == {
+        "H55.01": DeliveryState.DEAD,
+        "G22": DeliveryState.WAITING,
+        "H55.13.1": DeliveryState.DEAD,
+    }
     assert today.made(sent, "H55.01").reason == f"recalled: {back}"
-    assert today.states(back) == {"H55.01": State.WAITING, "H55.13.1": State.HELD}
+    assert today.states(back) == {"H55.01": DeliveryState.WAITING, "H55.13.1": DeliveryState.HELD}
     assert today.milestones() == [("H55.13", "sent"), ("H55.13", "sent-recall")], "nothing failed"
 
 
@@ -87,7 +91,7 @@ def test_a_recall_by_response_for_and_by_number_and_date_finds_its_document(toda
     sent = today.take(document()).id
     by_number = ResponseFor("H55.13", "7816/VPUB", "2026/11/20", "")
     today.take(recall(about="", responses=(by_number, ResponseFor("G22", "", "", "somebody's"))))
-    assert today.states(sent) == {"H55.01": State.DEAD}
+    assert today.states(sent) == {"H55.01": DeliveryState.DEAD}
 
 
 def test_the_same_recall_twice_changes_nothing(today):
@@ -105,15 +109,19 @@ def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
         sent = today.take(document(document_id=name)).id
         (claimed,) = today.claim(limit=1)
         back = today.take(recall(about=name)).id
-        assert today.states(sent) == {"H55.01": State.SENDING}
+        assert today.states(sent) == {"H55.01": DeliveryState.SENDING}
         assert today.claim() == [], "the recall follows the document"
         if how == "rescued":
             claims.rescue(today.tx, today.now, alone=True)
         else:
-            waits = Verdict(State.WAITING, "down", today.now)
-            verdict = {"accepted": DELIVERED, "unavailable": waits, "refused": Verdict(State.DEAD, "refused: no")}[how]
+            waits = AttemptVerdict(DeliveryState.WAITING, "down", today.now)
+            verdict = {
+                "accepted": DELIVERED,
+                "unavailable": waits,
+                "refused": AttemptVerdict(DeliveryState.DEAD, "refused: no"),
+            }[how]
             today.settle(claimed, verdict, how)
-        assert today.states(sent) == {"H55.01": State.DELIVERED if how == "accepted" else State.DEAD}
+        assert today.states(sent) == {"H55.01": DeliveryState.DELIVERED if how == "accepted" else DeliveryState.DEAD}
         assert today.made(sent, "H55.01").stopped == f"recalled: {back}"
         (next_one,) = today.claim()
         assert next_one.message == back
@@ -125,8 +133,10 @@ def test_what_was_fetched_is_beyond_recall_and_what_was_held_cannot_be_fetched_a
     sent = [today.take(document("H55.01", "H55.13", document_id=name), "vpub").id for name in ("D1", "D2")]
     pickup.fetch(today.tx, "sotttt", sent[0], today.now)
     for name in ("D1", "D2"):
-        today.take(attrs.evolve(document("H55.01", "H55.13", document_id="X"), kind=Kind.RECALL, about=name), "vpub")
-    assert today.states(sent[0]) == {"H55.13": State.FETCHED}
+        today.take(
+            attrs.evolve(document("H55.01", "H55.13", document_id="X"), kind=PacketKind.RECALL, about=name), "vpub"
+        )
+    assert today.states(sent[0]) == {"H55.13": DeliveryState.FETCHED}
     pickup.confirm(today.tx, "sotttt", sent[0], None, today.now)
     with pytest.raises(Rejected, match="document-not-found"):
         pickup.fetch(today.tx, "sotttt", sent[1], today.now)
@@ -136,9 +146,9 @@ def test_a_recall_that_overtook_its_document_stops_it_on_arrival_and_a_new_sendi
     back = today.take(recall()).id
     assert "document-unknown" in today.happened(back)
     late = today.take(document("H55.13", "H55.01", "G22")).id
-    assert today.states(late) == {"H55.01": State.DEAD, "G22": State.WAITING}
+    assert today.states(late) == {"H55.01": DeliveryState.DEAD, "G22": DeliveryState.WAITING}
     assert today.made(late, "H55.01").reason == f"recalled: {back}"
-    assert today.states(today.take(document()).id) == {"H55.01": State.WAITING}
+    assert today.states(today.take(document()).id) == {"H55.01": DeliveryState.WAITING}
 
 
 @pytest.mark.parametrize(
@@ -146,20 +156,20 @@ def test_a_recall_that_overtook_its_document_stops_it_on_arrival_and_a_new_sendi
     [
         recall(about="D9"),
         recall(about="", responses=(ResponseFor("H55.01", "", "", "D9"),)),
-        change(Kind.UPDATE, about="D9"),
-        change(Kind.REPLACEMENT, replaces=(Replaced("D9"),)),
+        change(PacketKind.UPDATE, about="D9"),
+        change(PacketKind.REPLACEMENT, replaces=(Replaced("D9"),)),
     ],
 )
 def test_only_the_unit_that_sent_a_document_may_change_it(today, packet):
     theirs = today.take(document("H55.01", "H55.13", document_id="D9"), "vpub").id
     assert today.take(packet).problems == (Problem("not-the-sender", "D9"),)
-    assert today.states(theirs) == {"H55.13": State.HELD}
+    assert today.states(theirs) == {"H55.13": DeliveryState.HELD}
 
 
 def test_the_sender_is_the_unit_whichever_partner_carried_it(today):
     sent = today.take(document("000.00.13.H55"), "any").id
     today.take(recall())
-    assert today.states(sent) == {"H55.01": State.DEAD}
+    assert today.states(sent) == {"H55.01": DeliveryState.DEAD}
 
 
 @pytest.mark.parametrize(
@@ -167,27 +177,27 @@ def test_the_sender_is_the_unit_whichever_partner_carried_it(today):
     [
         recall(),
         recall(about="", responses=(ResponseFor("H55.13", "", "", "D1"),)),
-        change(Kind.UPDATE, about="D1", removed=("H55.01",)),
-        change(Kind.REPLACEMENT, replaces=(Replaced("D1"),)),
+        change(PacketKind.UPDATE, about="D1", removed=("H55.01",)),
+        change(PacketKind.REPLACEMENT, replaces=(Replaced("D1"),)),
     ],
 )
 def test_who_may_send_for_any_unit_changes_nothing_that_others_brought(today, packet):
     sent = today.take(document()).id
     assert today.take(packet, "any").problems == (Problem("not-the-sender", "D1"),)
-    assert today.states(sent) == {"H55.01": State.WAITING}
+    assert today.states(sent) == {"H55.01": DeliveryState.WAITING}
 
 
 def test_who_may_send_for_any_unit_changes_what_it_brought_and_nothing_else_of_that_id(today):
     theirs = today.take(document()).id
     own = today.take(document(), "any").id
     assert today.take(recall(), "any").problems == ()
-    assert today.states(own) == {"H55.01": State.DEAD}
-    assert today.states(theirs) == {"H55.01": State.WAITING}
+    assert today.states(own) == {"H55.01": DeliveryState.DEAD}
+    assert today.states(theirs) == {"H55.01": DeliveryState.WAITING}
 
 
 def test_a_recall_of_who_may_send_for_any_unit_does_not_stop_what_the_unit_itself_sends_later(today):
     assert today.take(recall(), "any").problems == ()
-    assert today.states(today.take(document()).id) == {"H55.01": State.WAITING}
+    assert today.states(today.take(document()).id) == {"H55.01": DeliveryState.WAITING}
 
 
 # --- update and replacement -----------------------------------------------------------------------------------------------
@@ -195,26 +205,30 @@ def test_a_recall_of_who_may_send_for_any_unit_does_not_stop_what_the_unit_itsel
 
 def test_an_update_reaches_added_and_removed_units_and_stops_the_document_at_the_removed(today):
     sent = today.take(document("H55.13", "H55.01", "G22")).id
-    update = today.take(change(Kind.UPDATE, "H55.01", about="D1", added=("G01",), removed=("G22", "H55.20"))).id
-    assert today.states(update) == {"H55.01": State.WAITING, "G01": State.WAITING, "G22": State.WAITING}
-    assert today.states(sent) == {"H55.01": State.WAITING, "G22": State.DEAD}
+    update = today.take(change(PacketKind.UPDATE, "H55.01", about="D1", added=("G01",), removed=("G22", "H55.20"))).id
+    assert today.states(update) == {
+        "H55.01": DeliveryState.WAITING,
+        "G01": DeliveryState.WAITING,
+        "G22": DeliveryState.WAITING,
+    }
+    assert today.states(sent) == {"H55.01": DeliveryState.WAITING, "G22": DeliveryState.DEAD}
     assert today.made(sent, "G22").reason == f"removed: {update}"
 
 
 def test_a_recall_stops_an_update_that_was_not_delivered_either(today):
     today.take(document())
-    update = today.take(change(Kind.UPDATE, "H55.01", about="D1", added=("G01",))).id
+    update = today.take(change(PacketKind.UPDATE, "H55.01", about="D1", added=("G01",))).id
     today.take(recall("H55.01", "G01"))
-    assert set(today.states(update).values()) == {State.DEAD}
+    assert set(today.states(update).values()) == {DeliveryState.DEAD}
 
 
 def test_a_replacement_stops_what_it_supersedes_at_the_units_it_names(today):
     old = [today.take(document("H55.13", "H55.01", "G22", document_id=name)).id for name in ("D1", "D2")]
     lists = (Replaced("D1", ("H55.01", "G01")), Replaced("D2"))
-    new = today.take(change(Kind.REPLACEMENT, "H55.01", replaces=lists, document_id="D1")).id
-    assert today.states(old[0]) == {"H55.01": State.DEAD, "G22": State.WAITING}
-    assert today.states(old[1]) == {"H55.01": State.DEAD, "G22": State.DEAD}
-    assert today.states(new) == {"H55.01": State.WAITING, "G01": State.WAITING}
+    new = today.take(change(PacketKind.REPLACEMENT, "H55.01", replaces=lists, document_id="D1")).id
+    assert today.states(old[0]) == {"H55.01": DeliveryState.DEAD, "G22": DeliveryState.WAITING}
+    assert today.states(old[1]) == {"H55.01": DeliveryState.DEAD, "G22": DeliveryState.DEAD}
+    assert today.states(new) == {"H55.01": DeliveryState.WAITING, "G01": DeliveryState.WAITING}
     assert today.made(old[1], "G22").reason == f"replaced: {new}"
 
 
@@ -249,7 +263,7 @@ def test_an_answer_without_a_question_is_history(today):
 
 def test_what_concerns_one_document_goes_to_one_recipient_in_order(today):
     first = today.take(document("H55.13", "H55.01", "G22")).id
-    second = today.take(change(Kind.UPDATE, "H55.01", "G22", about="D1", priority=3)).id
+    second = today.take(change(PacketKind.UPDATE, "H55.01", "G22", about="D1", priority=3)).id
     word = today.take(status("13", sender="H55.13")).id
     other = today.take(document(document_id="D2")).id
     order = []
@@ -264,19 +278,19 @@ def test_what_concerns_one_document_goes_to_one_recipient_in_order(today):
 
 def test_a_waiting_predecessor_holds_its_lane_and_a_dead_one_does_not(today):
     today.take(document())
-    update = today.take(change(Kind.UPDATE, "H55.01", about="D1")).id
+    update = today.take(change(PacketKind.UPDATE, "H55.01", about="D1")).id
     (claimed,) = today.claim()
-    today.settle(claimed, Verdict(State.WAITING, "down", today.now + LEASE), "unavailable")
+    today.settle(claimed, AttemptVerdict(DeliveryState.WAITING, "down", today.now + LEASE), "unavailable")
     assert today.claim() == []
     (again,) = today.claim(at=today.now + LEASE)
-    today.settle(again, Verdict(State.DEAD, "refused: no"), "refused")
+    today.settle(again, AttemptVerdict(DeliveryState.DEAD, "refused: no"), "refused")
     assert [claim.message for claim in today.claim()] == [update]
 
 
 def test_the_free_part_of_a_message_goes_ahead(today):
     today.take(document("H55.13", "G22"))
     (claimed,) = today.claim("vpcp")
-    today.take(change(Kind.UPDATE, "G22", "G01", about="D1"))
+    today.take(change(PacketKind.UPDATE, "G22", "G01", about="D1"))
     (part,) = today.claim("vpcp")
     assert part.recipients == ("G01",)
     today.settle(claimed, DELIVERED)
@@ -288,7 +302,7 @@ def test_the_free_part_of_a_message_goes_ahead(today):
 def test_a_part_of_a_message_that_is_given_back_leaves_the_other_part_under_way(today, how):
     today.take(document("H55.13", "G22"))
     (first,) = today.claim("vpcp")
-    today.take(change(Kind.UPDATE, "G22", "G01", about="D1"))
+    today.take(change(PacketKind.UPDATE, "G22", "G01", about="D1"))
     (part,) = today.claim("vpcp")
     today.settle(first, DELIVERED)
     today.number += 30
@@ -300,13 +314,13 @@ def test_a_part_of_a_message_that_is_given_back_leaves_the_other_part_under_way(
     else:
         assert claims.give_back(today.tx, part, today.now) == 1
     assert today.settle(rest, DELIVERED), "what the partner took of the other part counts"
-    assert today.states(rest.message) == {"G22": State.DELIVERED, "G01": State.WAITING}
+    assert today.states(rest.message) == {"G22": DeliveryState.DELIVERED, "G01": DeliveryState.WAITING}
 
 
 def test_a_replacement_follows_the_document_it_replaces_and_its_own_recall_follows_it(today):
     first = today.take(document()).id
     (sending,) = today.claim()
-    new = today.take(change(Kind.REPLACEMENT, "H55.01", replaces=(Replaced("D1"),), document_id="D2")).id
+    new = today.take(change(PacketKind.REPLACEMENT, "H55.01", replaces=(Replaced("D1"),), document_id="D2")).id
     today.take(status("13", sender="H55.13", document_id="D2"))
     assert (sending.message, today.claim()) == (first, [])
     today.settle(sending, DELIVERED)
@@ -331,7 +345,7 @@ def test_nothing_starves_under_a_steady_flow_of_urgent_documents(today):
             urgent = document(document_id=f"U{today.number}", priority=3)
             messages.take(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
         (claim,) = today.claim(limit=1, at=now + LEASE)
-        claims.settle(today.tx, claim, "accepted", DELIVERED, Exchange(), now)
+        claims.settle(today.tx, claim, "accepted", DELIVERED, AttemptExchange(), now)
         if claim.message == plain:
             break
         assert minute * second < STEP * 4 * 4, "starved"
@@ -357,7 +371,7 @@ def test_what_nobody_fetches_is_told_of_once(today):
     assert pickup.alarm(today.tx, later - TICK, after) == 0
     assert [pickup.alarm(today.tx, later, after) for _ in range(2)] == [1, 0]
     assert today.happened(sent)[-1] == "delivery-overdue-held"
-    assert today.states(sent) == {"H55.13": State.HELD}
+    assert today.states(sent) == {"H55.13": DeliveryState.HELD}
 
 
 def test_the_bytes_of_a_secret_packet_are_not_kept(today):
@@ -377,7 +391,7 @@ def looks_at_messages(tmp_path, step):
 
 def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messages_there_are(tmp_path):
     named = (ResponseFor("H55.13", "", "", "nobody's"), ResponseFor("H55.13", "1/X", "2026/11/20", ""))
-    recall = attrs.evolve(document(), kind=Kind.RECALL, responses=named)
+    recall = attrs.evolve(document(), kind=PacketKind.RECALL, responses=named)
 
     def look(tx):
         assert documents.named(tx, recall, "sotttt", ROUTES) == {"nobody's": False}

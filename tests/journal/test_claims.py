@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import State
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, deliveries, pickup, queue_view, replay
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from hub.journal.search import Filter
 from hub.store import transactions
 from hub.units.routing import Route
@@ -83,14 +83,16 @@ def work(engine: sa.Engine) -> dict[str, int]:
     once("claim without room", claims.claim, "vpub", LATER, **claim)
     for number, taken in enumerate(taken_on):
         verdict, outcome = (
-            (Verdict(State.DELIVERED), "accepted") if number else (Verdict(State.WAITING, "", LATER), "unavailable")
+            (AttemptVerdict(DeliveryState.DELIVERED), "accepted")
+            if number
+            else (AttemptVerdict(DeliveryState.WAITING, "", LATER), "unavailable")
         )
-        once("settle", claims.settle, taken, outcome, verdict, Exchange(), LATER)
+        once("settle", claims.settle, taken, outcome, verdict, AttemptExchange(), LATER)
     with transactions.writing(engine) as tx:
         number = 1 + (tx.scalar(sa.text("SELECT count(*) FROM message")) or 0)
         held = document("H55.01", "H55.13", document_id=f"other {number}")
         other = messages.take(tx, entry(held, number, partner="vpub"), ROUTES)
-    behind = [Route("H55.01", "vpub", "H55.01", State.WAITING)]
+    behind = [Route("H55.01", "vpub", "H55.01", DeliveryState.WAITING)]
     once("make", deliveries.make, other.id, behind, LATER, lane="lane 7")
     once("rescue", claims.rescue, LATER, holder="node")
     once("alarm", pickup.alarm, LATER, timedelta(days=3))

@@ -17,9 +17,9 @@ from hub.domain.local_time import HANOI
 from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
 from hub.report.counting.counting import Cells
-from hub.report.counting.posting import Books
+from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import shipped
-from hub.report.form.form import MILESTONES, Form, Kind
+from hub.report.form.form import MILESTONES, ColumnKind, Form
 from hub.report.form.period import CutOff, Cuts, parse
 from hub.store import transactions
 from hub.store.tables import carried, event, message
@@ -323,7 +323,7 @@ _ATTRIBUTES = {
 def a_fact(draw: st.DrawFn, form: Form) -> Fact:
     at = draw(_MOMENTS)
     away = draw(st.sampled_from([0, 0, 0, -1, -2, -10, -40, -100, 3, 45]))
-    dated = form.by_day or any(column.kind is Kind.HAPPENING for column in form.columns)
+    dated = form.by_day or any(column.kind is ColumnKind.HAPPENING for column in form.columns)
     day = draw(st.sampled_from([True, True, True, dated])) and dated
     counted = {name for rule in form.rules for name in rule.milestones | rule.without | rule.furthest}
     names = sorted(counted) or sorted(MILESTONES[form.service])
@@ -377,7 +377,7 @@ def a_story(draw: st.DrawFn) -> tuple[Form, list[Fact], list[timedelta], list[Cu
     return form, sorted(facts, key=lambda fact: fact.at), waits, cuts, draw(st.booleans())
 
 
-def whole(form: Form, facts: Sequence[Fact], period, books: Books) -> dict[str, tuple[Cells, str, int]]:
+def whole(form: Form, facts: Sequence[Fact], period, books: ClosedMonths) -> dict[str, tuple[Cells, str, int]]:
     """Count the plain way: all facts, each unit."""
     found = {}
     for unit in UNITS:

@@ -17,12 +17,12 @@ from hub.domain.ids import new_id
 from hub.domain.model import Fact, Receive
 from hub.formats import xsd_types
 from hub.intake.admission import judge_record
-from hub.intake.endpoint import Books, Case, Counted
-from hub.intake.records_endpoint import Asked
+from hub.intake.endpoint import Case, Counted, EndpointJournal
+from hub.intake.records_endpoint import QueryCall
 from hub.journal import blobs, events, facts, messages, search, unit_registry
 from hub.journal.queue import deliveries
 from hub.partner.policy import Policy
-from hub.report.counting.reconciling import Behind
+from hub.report.counting.reconciling import CellEvidence
 from hub.report.form.book import shipped
 from hub.report.form.period import parse
 from hub.report.signed import declaring
@@ -137,7 +137,7 @@ def test_a_declaration_is_compared_with_what_the_journal_holds(tx):
         ("", 2, 1, "differs"),
         ("H55.13", 1, 1, "equal"),
     ]
-    assert found.cells[0].behind == Behind(facts=1, messages=1, first=(message,))
+    assert found.cells[0].behind == CellEvidence(facts=1, messages=1, first=(message,))
 
 
 def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_all(tx):
@@ -202,8 +202,8 @@ def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
             closing.close(tx, shipped(), "edoc", month, NOW, "an")
 
     def listed(form):
-        call = Asked(build(declaring.NAMESPACE, "ListPeriods", {"Form": form}))
-        books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+        call = QueryCall(build(declaring.NAMESPACE, "ListPeriods", {"Form": form}))
+        books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
         case = case_of(call, now=now)
         done = Deferred.fromCoroutine(list_periods(books, cast("Case", case)))
         return {each.findtext("{*}Period"): each.findtext("{*}State") for each in cast("Any", done).result}
@@ -220,8 +220,8 @@ def test_the_days_that_are_listed_are_those_of_the_cut_off_but_of_what_is_closed
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=CLOSED.start, message=message)
         facts.write(tx, [sent])
         closing.close(tx, shipped(), "edoc", CLOSED, NOW, "an")
-    call = Asked(build(declaring.NAMESPACE, "ListPeriods", {"Form": "edoc"}))
-    books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+    call = QueryCall(build(declaring.NAMESPACE, "ListPeriods", {"Form": "edoc"}))
+    books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
     by_25 = province(Reports(cut_offs=((25, None),)))
     case = case_of(call, province=by_25)
     done = Deferred.fromCoroutine(list_periods(books, cast("Case", case)))
@@ -244,12 +244,12 @@ def test_a_report_that_was_given_out_is_given_again_to_the_octet(engine):
         facts.write(tx, [sent])
         closing.close(tx, shipped(), "edoc", period, NOW, "an")
         asked = unit_report.ask(tx, "H55.13", "2026-11", "edoc")
-        counted = submission.Counted(report=asked.count(NOW), names=dict(asked.names), lines=lines_of(asked, NOW))
+        counted = submission.CountedReport(report=asked.count(NOW), names=dict(asked.names), lines=lines_of(asked, NOW))
         given = submission.give_out(tx, province(), counted, reason="", by="an", now=NOW)
         kept = blobs.octets(tx, given.message.sha256)
     fields = {"OrganId": "000.00.13.H55", "Form": "edoc", "Period": "2026-11"}
-    call = Asked(build(declaring.NAMESPACE, "GetWorkloadReport", fields))
-    books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None)
+    call = QueryCall(build(declaring.NAMESPACE, "GetWorkloadReport", fields))
+    books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
     case = case_of(call)
     done = Deferred.fromCoroutine(get_workload_report(books, cast("Case", case)))
     answer = cast("Any", done).result
@@ -263,8 +263,8 @@ def test_no_report_is_counted_while_facts_of_before_are_outstanding(engine, ask)
         assert services() == frozenset({"documents"})
         raise Unready("facts-outstanding", "1 messages, 9 facts")
 
-    books = Books(InlineDatabase(engine), at_once, lambda: None, lambda: None, outstanding)
-    call = Asked(build(declaring.NAMESPACE, "x", {"OrganId": "H55.13", "Form": "edoc", "Period": "2026-11"}))
+    books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None, outstanding)
+    call = QueryCall(build(declaring.NAMESPACE, "x", {"OrganId": "H55.13", "Form": "edoc", "Period": "2026-11"}))
     opened, partner_of = SimpleNamespace(call=call), SimpleNamespace(code="sotttt")
     case = SimpleNamespace(now=NOW, province=province(), opened=opened, partner=partner_of)
     failed: list[Any] = []

@@ -5,17 +5,17 @@ from datetime import timedelta
 import pytest
 
 from hub.domain.errors import Rejected
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import State, Unit
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState, Unit
 from hub.edxml.changes import Effect
 from hub.journal import blobs, events, facts, messages, unit_registry
 from hub.journal.queue import claims, deliveries, pickup, replay
-from hub.journal.queue.claims import Exchange, Queue
+from hub.journal.queue.claims import AttemptExchange, Queue
 from hub.journal.search import Filter
 from tests.province import NOW, ROUTES, document, entry, status
 
 LEASE = timedelta(seconds=60)
-DELIVERED = Verdict(State.DELIVERED)
+DELIVERED = AttemptVerdict(DeliveryState.DELIVERED)
 
 
 def claim(tx, partner="vpub", now=NOW, holder="node", limit=5):
@@ -23,7 +23,7 @@ def claim(tx, partner="vpub", now=NOW, holder="node", limit=5):
 
 
 def settle(tx, claimed, verdict, outcome="accepted", now=NOW):
-    return claims.settle(tx, claimed, outcome, verdict, Exchange(), now)
+    return claims.settle(tx, claimed, outcome, verdict, AttemptExchange(), now)
 
 
 def state(tx, message):
@@ -39,9 +39,9 @@ def sent(tx):
 def test_claimed_work_is_taken_once_and_survives_a_crash_uncounted(tx, sent):
     assert len(claim(tx)) == 1
     assert claim(tx) == []
-    assert state(tx, sent) == [(State.SENDING, 1)]
+    assert state(tx, sent) == [(DeliveryState.SENDING, 1)]
     assert claims.rescue(tx, NOW, alone=True) == 1  # ...the process died here...
-    assert state(tx, sent) == [(State.WAITING, 0)]
+    assert state(tx, sent) == [(DeliveryState.WAITING, 0)]
     assert len(claim(tx)) == 1
 
 
@@ -58,15 +58,15 @@ def test_a_claim_that_was_lost_settles_nothing(tx, sent):
     assert not settle(tx, stale, DELIVERED)
     assert settle(tx, fresh, DELIVERED)
     assert not settle(tx, fresh, DELIVERED, now=NOW + LEASE * 3)
-    assert state(tx, sent) == [(State.DELIVERED, 1)]
+    assert state(tx, sent) == [(DeliveryState.DELIVERED, 1)]
 
 
 def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent):
     (old,) = claim(tx)
     claims.rescue(tx, NOW, alone=True)
     claim(tx)
-    assert not settle(tx, old, Verdict(State.DEAD, "late"), "refused")
-    assert state(tx, sent) == [(State.SENDING, 1)]
+    assert not settle(tx, old, AttemptVerdict(DeliveryState.DEAD, "late"), "refused")
+    assert state(tx, sent) == [(DeliveryState.SENDING, 1)]
 
 
 def test_what_was_given_back_and_taken_again_is_not_given_back_by_the_old_claim(tx, sent):
@@ -83,7 +83,11 @@ def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
     (up,) = claim(tx, "vpcp")
     assert up.recipients == ("G22.1", "G22.2")
     assert settle(tx, up, DELIVERED)
-    assert [s for s, _ in state(tx, message)] == [State.DELIVERED, State.DELIVERED, State.WAITING]
+    assert [s for s, _ in state(tx, message)] == [
+        DeliveryState.DELIVERED,
+        DeliveryState.DELIVERED,
+        DeliveryState.WAITING,
+    ]
     assert {(f.unit, f.milestone) for f in facts.facts(tx)} == {
         ("H55.13", "sent"),
         ("G22.1", "received"),
@@ -93,7 +97,7 @@ def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
 
 def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
     (taken,) = claim(tx)
-    settle(tx, taken, Verdict(State.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
+    settle(tx, taken, AttemptVerdict(DeliveryState.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
     assert claim(tx, now=NOW + timedelta(seconds=29)) == []
     assert claims.queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
     (again,) = claim(tx, now=NOW + timedelta(seconds=30))
@@ -102,18 +106,18 @@ def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
 
 def test_a_postponed_attempt_does_not_count(tx, sent):
     (taken,) = claim(tx)
-    settle(tx, taken, Verdict(State.WAITING, "later", NOW, counts=False), "postponed")
-    assert state(tx, sent) == [(State.WAITING, 0)]
+    settle(tx, taken, AttemptVerdict(DeliveryState.WAITING, "later", NOW, counts=False), "postponed")
+    assert state(tx, sent) == [(DeliveryState.WAITING, 0)]
 
 
 def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     (taken,) = claim(tx)
-    settle(tx, taken, Verdict(State.DEAD, "refused: no"), "refused")
+    settle(tx, taken, AttemptVerdict(DeliveryState.DEAD, "refused: no"), "refused")
     assert {(f.unit, f.milestone) for f in facts.facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
     assert claim(tx, now=NOW + timedelta(days=30)) == []
     plan = replay.plan_replay(tx, Filter(partner="vpub"))
     assert [made.recipient for _, made in plan.moves] == ["H55.01"]
-    assert state(tx, sent)[0][0] is State.DEAD, "a plan changes nothing"
+    assert state(tx, sent)[0][0] is DeliveryState.DEAD, "a plan changes nothing"
     dead = [made for _, made in plan.moves]
     later = NOW + timedelta(days=20)
     assert len(replay.replay(tx, dead, ROUTES, reason="mended", by="an", now=later)) == 1
@@ -130,7 +134,7 @@ def test_what_was_recalled_is_never_replayed(tx, sent):
     plan = replay.plan_replay(tx, Filter())
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
     assert replay.replay(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
-    assert state(tx, sent) == [(State.DEAD, 0)]
+    assert state(tx, sent) == [(DeliveryState.DEAD, 0)]
 
 
 def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):

@@ -9,7 +9,7 @@ from hub.domain.errors import Rejected
 from hub.intake import dossiers_query
 from hub.intake.admission import registered, require_standard
 from hub.journal import events, facts, messages, search
-from hub.journal.messages import Entry
+from hub.journal.messages import MessageEntry
 from hub.partner.policy import Policy
 from hub.services.dossiers import read
 from tests.dossiers import hoso, statistic, sync
@@ -19,7 +19,7 @@ from tests.province import NOW, ROUTES
 def take(tx, number, content):
     """Take a message of `sotttt` in; return the hub's id of it."""
     at, message = NOW + timedelta(minutes=number), f"00000000-0000-7000-8000-{number:012d}"
-    entry = Entry(
+    entry = MessageEntry(
         id=message,
         partner="sotttt",
         message_id=f"m-{number}",

@@ -22,7 +22,7 @@ from lxml import etree
 
 from hub import audit
 from hub.audit import Trust
-from hub.domain.model import Fact, Standing
+from hub.domain.model import Fact, SignatureStanding
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Packing
 from hub.journal import unit_registry
@@ -248,7 +248,7 @@ def test_a_fact_that_came_late_counts_in_the_later_month_and_the_evidence_says_s
         unit="H55.13", service="dossiers", key="muộn", milestone="received", at=at, message="", day=PERIOD.last,
         attributes=(("channel", "online"),),
     )  # fmt: skip
-    take(tx, 999, b"<muon/>", late, HUB, Standing.UNSIGNED)
+    take(tx, 999, b"<muon/>", late, HUB, SignatureStanding.UNSIGNED)
     assert members(written(tx, "dossiers", period="2026-11"))["report.xml"] == members(before)["report.xml"]
     after = written(tx, "dossiers", period="2026-12")
     assert false(after) == []
@@ -435,7 +435,7 @@ def test_a_packet_that_shows_a_certificate_without_a_readable_name_keeps_nothing
     unit_registry.put(tx, UNITS)
     fact = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=PERIOD.start, message="")
     packet = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), unreadable(PARTNER))
-    take(tx, 1, packet, fact, HUB, Standing.UNVERIFIABLE)
+    take(tx, 1, packet, fact, HUB, SignatureStanding.UNVERIFIABLE)
     told = found(written(tx, "edoc"))
     assert [each.place for each in told if each.holds is False] == []
     assert any(each.check == "signature" and each.holds is None for each in told)

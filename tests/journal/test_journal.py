@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from hub.domain.model import Kind, MessageState, Problem, State
+from hub.domain.model import DeliveryState, MessageState, PacketKind, Problem
 from hub.journal import blobs, events, messages, search, statuses
 from hub.journal import facts as journal_facts
 from hub.journal.queue import deliveries, pickup
@@ -47,9 +47,9 @@ def test_an_accepted_message_has_its_bytes_its_deliveries_its_fact_and_its_event
     taken = messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     assert taken.problems == ()
     message = search.message(tx, taken.id)
-    assert (message.state, message.kind, message.sender) == (MessageState.ACCEPTED, Kind.DOCUMENT, "H55.13")
+    assert (message.state, message.kind, message.sender) == (MessageState.ACCEPTED, PacketKind.DOCUMENT, "H55.13")
     assert blobs.octets(tx, message.sha256) == b"packet 1"
-    assert states(tx, taken.id) == {"H55.01": State.WAITING, "G22.1": State.WAITING}
+    assert states(tx, taken.id) == {"H55.01": DeliveryState.WAITING, "G22.1": DeliveryState.WAITING}
     assert facts(tx) == {("H55.13", "sent", taken.id)}
     assert happened(tx, taken.id) == ["message-accepted", "delivery-waiting", "delivery-waiting", "fact-recorded"]
 
@@ -144,9 +144,9 @@ def name_of(octets):
 def test_a_status_goes_to_the_original_sender_and_into_its_traces(tx):
     sent = messages.take(tx, entry(document()), ROUTES).id
     answer = messages.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
-    assert states(tx, answer) == {"H55.13": State.HELD}
-    assert statuses.traces(tx, "H55.13") == [statuses.Trace(sent, name_of(b"packet 2"))]
-    assert statuses.traces(tx, "H55.13", document=sent) == [statuses.Trace(sent, name_of(b"packet 2"))]
+    assert states(tx, answer) == {"H55.13": DeliveryState.HELD}
+    assert statuses.traces(tx, "H55.13") == [statuses.StatusTrace(sent, name_of(b"packet 2"))]
+    assert statuses.traces(tx, "H55.13", document=sent) == [statuses.StatusTrace(sent, name_of(b"packet 2"))]
     assert statuses.traces(tx, "H55.13", since=NOW) != []
     assert statuses.traces(tx, "H55.13", since=NOW + timedelta(seconds=1)) == []
     assert statuses.traces(tx, "H55.01") == []
@@ -172,15 +172,15 @@ def test_a_status_about_an_unknown_document_is_kept_routed_and_marked(tx):
     taken = messages.take(tx, entry(status("03", document_id="nobody's"), partner="vpub"), ROUTES)
     assert taken.problems == ()
     assert "document-unknown" in happened(tx, taken.id)
-    assert states(tx, taken.id) == {"H55.13": State.HELD}
-    assert statuses.traces(tx, "H55.13") == [statuses.Trace(None, name_of(b"packet 1"))]
+    assert states(tx, taken.id) == {"H55.13": DeliveryState.HELD}
+    assert statuses.traces(tx, "H55.13") == [statuses.StatusTrace(None, name_of(b"packet 1"))]
     assert facts(tx) == {("H55.01", "status-03", taken.id)}
 
 
 def test_the_senders_own_word_about_its_document_goes_to_the_documents_recipients(tx):
     messages.take(tx, entry(document("H55.13", "H55.01", "G22")), ROUTES)
     own = messages.take(tx, entry(status("13", sender="H55.13"), 2), ROUTES).id
-    assert states(tx, own) == {"H55.01": State.WAITING, "G22": State.WAITING}
+    assert states(tx, own) == {"H55.01": DeliveryState.WAITING, "G22": DeliveryState.WAITING}
 
 
 def test_the_senders_own_word_waits_where_the_document_waits(tx):
@@ -196,11 +196,11 @@ def test_aliases_name_the_same_unit_in_facts_and_deliveries(tx):
     assert pickup.pending(tx, "sotttt", "H55.13", 10, NOW) != []
 
 
-@pytest.mark.parametrize("kind", [Kind.RECALL, Kind.UPDATE])
+@pytest.mark.parametrize("kind", [PacketKind.RECALL, PacketKind.UPDATE])
 def test_what_changes_an_unknown_document_is_kept_routed_and_marked(tx, kind):
     taken = messages.take(tx, entry(attrs.evolve(document(), kind=kind, about="nobody's")), ROUTES)
     assert "document-unknown" in happened(tx, taken.id)
-    assert states(tx, taken.id) == {"H55.01": State.WAITING}
+    assert states(tx, taken.id) == {"H55.01": DeliveryState.WAITING}
     assert facts(tx) == {("H55.13", f"sent-{kind}", taken.id)}
 
 

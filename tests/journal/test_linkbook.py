@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 from hub.monitoring import link_rows
-from hub.services.links.probes import Link, Minutes, Probe, Standing, heard
+from hub.services.links.probes import Link, LinkStanding, Minutes, Probe, heard
 from hub.store import transactions
 from tests.province import NOW
 
@@ -13,7 +13,7 @@ SILENT = timedelta(seconds=95)
 
 
 def tell(tx, node, minutes, latency=0.02):
-    standing = heard(Standing(), Probe(at=NOW, latency=latency, reason="" if latency else "no route"))
+    standing = heard(LinkStanding(), Probe(at=NOW, latency=latency, reason="" if latency else "no route"))
     link_rows.tell(tx, node, {GATE: standing}, {(GATE, DAY): minutes}, [], SILENT, NOW)
 
 
@@ -40,7 +40,7 @@ def test_what_a_node_tells_again_is_laid_over_what_it_told(engine):
 def test_whenever_a_certificate_ends_a_link_can_be_read_back(engine):
     for ends in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
         with transactions.writing(engine) as tx:
-            standing = heard(Standing(), Probe(at=NOW, ends=ends, reason="certificate-expired"))
+            standing = heard(LinkStanding(), Probe(at=NOW, ends=ends, reason="certificate-expired"))
             link_rows.tell(tx, "a", {GATE: standing}, {}, [], SILENT, NOW)
             assert link_rows.known(tx, "a")["gate", "10.0.0.1:22"].ends == ends
             assert [each.ends for each in link_rows.seen(tx, NOW)] == [ends]

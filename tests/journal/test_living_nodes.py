@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from twisted.internet.task import Clock
 
 from hub.domain.errors import Unready
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import State
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState
 from hub.journal import messages, nodes
 from hub.journal.nodes import LIFE, Node
 from hub.journal.queue import claims, deliveries
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from hub.node.heartbeat import BEAT, Heartbeat
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -80,7 +80,9 @@ def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(
     last_seen(tx, "one", LIFE + timedelta(seconds=1), NOW)
     assert claims.rescue(tx, NOW, holder="two") == 1
     assert claims.claim(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
-    assert not claims.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "it is stale"
+    assert not claims.settle(
+        tx, claimed, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+    ), "it is stale"
     nodes.beat(tx, node("two"), NOW)
     nodes.end(tx, "two", NOW - timedelta(seconds=1))
     assert claims.rescue(tx, NOW + timedelta(seconds=1)) == 1
@@ -89,7 +91,9 @@ def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(
 def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed):
     last_seen(tx, "one", LIFE * 2, NOW)
     assert claims.rescue(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
-    assert claims.settle(tx, claimed, "accepted", Verdict(State.DELIVERED), Exchange(), NOW), "nobody took it"
+    assert claims.settle(tx, claimed, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW), (
+        "nobody took it"
+    )
 
 
 def test_a_message_that_crashes_its_node_is_set_aside_though_the_node_begins_again_under_its_name_at_once(tx, claimed):
@@ -102,7 +106,10 @@ def test_a_message_that_crashes_its_node_is_set_aside_though_the_node_begins_aga
         taken = claims.claim(tx, "vpub", now, limit=9, holder="one", lease=LEASE)
     assert taken == [], "it is dead"
     (dead,) = deliveries.of_message(tx, claimed.message)
-    assert (dead.state, dead.reason) == (State.DEAD, "set aside: the hub stopped 5 times in a row while it was sent")
+    assert (dead.state, dead.reason) == (
+        DeliveryState.DEAD,
+        "set aside: the hub stopped 5 times in a row while it was sent",
+    )
 
 
 def test_a_database_whose_clock_went_back_does_not_believe_the_dead_alive(tx, claimed):

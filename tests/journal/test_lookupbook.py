@@ -8,10 +8,10 @@ import pytest
 
 from hub.domain.errors import CallRefused
 from hub.domain.model import Fact, Problem, Record
-from hub.journal.messages import Entry
-from hub.journal.replay_guard import Mark
+from hub.journal.messages import MessageEntry
+from hub.journal.replay_guard import ReplayMark
 from hub.lookup import cache
-from hub.lookup.cache import Begun, Kept, Spent
+from hub.lookup.cache import Begun, KeptAnswer, Spent
 from hub.partner.policy import Policy
 from hub.store import transactions
 from tests.province import ROUTES
@@ -36,7 +36,7 @@ def entry(number, message_id=None, text="record", **fields):
         "record": record,
         "receipt": b"<receipt/>",
     }
-    return Entry(**(values | fields))
+    return MessageEntry(**(values | fields))
 
 
 def begin(engine, one, quota=100, mark=None, *, repeatable=False):
@@ -93,7 +93,7 @@ def test_what_was_refused_may_be_asked_again_under_its_id(engine):
 
 
 def test_a_signed_call_that_comes_again_counts_for_nothing(engine):
-    mark = Mark("b" * 64, NOW + timedelta(minutes=5))
+    mark = ReplayMark("b" * 64, NOW + timedelta(minutes=5))
     begin(engine, entry(1), mark=mark)
     with pytest.raises(CallRefused):
         begin(engine, entry(2), mark=mark)
@@ -102,7 +102,7 @@ def test_a_signed_call_that_comes_again_counts_for_nothing(engine):
 
 def test_a_named_question_that_was_refused_is_asked_again_only_if_it_is_signed_anew(engine):
     """Else who keeps it asks once more, of whom it may not, when it may."""
-    mark, anew = (Mark(letter * 64, NOW + timedelta(minutes=5)) for letter in "cd")
+    mark, anew = (ReplayMark(letter * 64, NOW + timedelta(minutes=5)) for letter in "cd")
     for number, problem, back in ((1, "lookup-unavailable", True), (2, "lookup-refused", False)):
         one = entry(number, "m-1")
         begun = begin(engine, one, mark=mark, repeatable=True)
@@ -120,9 +120,9 @@ def test_a_named_question_that_was_refused_is_asked_again_only_if_it_is_signed_a
 
 def test_an_answer_is_kept_until_its_time_is_over_and_then_gone(engine):
     until = NOW + timedelta(hours=1)
-    kept = Kept(sealed=b"\x00\xff", heard_at=NOW, until=until)
+    kept = KeptAnswer(sealed=b"\x00\xff", heard_at=NOW, until=until)
     with transactions.writing(engine) as tx:
-        cache.keep(tx, NAME, Kept(sealed=b"old", heard_at=NOW, until=NOW))
+        cache.keep(tx, NAME, KeptAnswer(sealed=b"old", heard_at=NOW, until=NOW))
         cache.keep(tx, NAME, kept)
         assert cache.answer(tx, NAME, until - timedelta(seconds=1)) == kept
         assert cache.answer(tx, NAME, until) is None

@@ -9,8 +9,8 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import Event, State
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState, Event
 from hub.journal import blobs, events, facts, messages, replay_guard, search, unit_registry
 from hub.journal import move as journal_move
 from hub.journal.move import Move, Unmovable
@@ -44,9 +44,16 @@ def source(tmp_path):
             tx, entry(document("H55.01", "H55.13", document_id="D9"), 9, partner="vpub", content=LARGE), ROUTES
         )
         messages.take(tx, entry(document("H55.13", document_id="D1"), 10, message_id="m1"), ROUTES)  # refused
-        replay_guard.once(tx, replay_guard.Mark("aa", LATER), NOW, lambda _fresh: None)
+        replay_guard.once(tx, replay_guard.ReplayMark("aa", LATER), NOW, lambda _fresh: None)
         first, second = claims.claim(tx, "vpub", NOW, limit=2, holder=NODE, lease=timedelta(seconds=100))
-        claims.settle(tx, first, "accepted", Verdict(State.DELIVERED), claims.Exchange(reply_status=200), NOW)
+        claims.settle(
+            tx,
+            first,
+            "accepted",
+            AttemptVerdict(DeliveryState.DELIVERED),
+            claims.AttemptExchange(reply_status=200),
+            NOW,
+        )
         assert second.holder == NODE, "and this one is being sent"
         events.chain(tx)
         events.append(
@@ -134,7 +141,9 @@ def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sen
             if claim.message.endswith("2")
         ]
         assert again.number == 1, "an interrupted attempt does not count"
-        assert claims.settle(tx, again, "accepted", Verdict(State.DELIVERED), claims.Exchange(), LATER)
+        assert claims.settle(
+            tx, again, "accepted", AttemptVerdict(DeliveryState.DELIVERED), claims.AttemptExchange(), LATER
+        )
         messages.take(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
         repeated = messages.take(
             tx, entry(document("H55.13", document_id="D3"), 21, message_id="m3", content=b"packet 3"), ROUTES

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hub.domain.model import Attachment, Fact, Record
 from hub.journal import duties, events, messages, metrics
 from hub.journal import facts as journal_facts
-from hub.journal.messages import Entry
+from hub.journal.messages import MessageEntry
 from hub.report.form.book import shipped
 from hub.report.form.period import parse
 from hub.store import transactions
@@ -29,7 +29,7 @@ DAY = date(2026, 11, 23)
 MONTH = parse("2026-12")
 
 
-def message(number: int, units: "dict[str, int]", service: str = "mail", at: datetime = NOW) -> Entry:
+def message(number: int, units: "dict[str, int]", service: str = "mail", at: datetime = NOW) -> MessageEntry:
     """Return a message that tells of these amounts by unit, as judging leaves it."""
     name = f"00000000-0000-7000-8000-{number:012d}"
     fact = Fact(unit="", service=service, key=DAY.isoformat(), milestone="sent-internal", at=at, message=name, day=DAY)
@@ -44,7 +44,7 @@ def province(count: int, amount: int = 1) -> dict[str, int]:
     return {f"H55.{number:04}": amount for number in range(count)}
 
 
-def take(engine: sa.Engine, *entries: Entry) -> None:
+def take(engine: sa.Engine, *entries: MessageEntry) -> None:
     with transactions.writing(engine) as tx:
         for each in entries:
             assert messages.take(tx, each, ROUTES).problems == ()

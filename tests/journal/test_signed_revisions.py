@@ -21,7 +21,7 @@ from hub.report.form.book import shipped
 from hub.report.form.period import parse
 from hub.report.signed import sealed, signed
 from hub.services import services
-from hub.services.verdicts import Verdict, content
+from hub.services.verdicts import ReportVerdict, content
 from hub.store import transactions
 from hub.units.province import Province
 from hub.workload import closing, revisions, submission
@@ -53,7 +53,7 @@ def counted(sent=1, now=NOW):
         Fact(unit=UNIT, service="documents", key=str(each), milestone="sent", at=PERIOD.start, message=f"m{each}")
         for each in range(sent)
     ]
-    return submission.Counted(
+    return submission.CountedReport(
         report=counting.count(EDOC, facts, PERIOD, now, (UNIT,)),
         names={UNIT: "Sở"},
         lines=evidence.gather(EDOC, facts, PERIOD, now, (UNIT,)),
@@ -75,7 +75,7 @@ def hand_in(tx, sent=1, reason="", now=NOW, required=True):
 
 
 def told_there(tx, result, revision=1, at=NOW, reasons=(), number=0):
-    said = Verdict(
+    said = ReportVerdict(
         form="edoc", unit=UNIT, period="2026-11", revision=revision, result=result, by="baocao", reasons=reasons
     )
     name = f"v{revision}-{number}"

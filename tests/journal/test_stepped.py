@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import State
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState
 from hub.journal import messages
 from hub.journal.queue import claims, clock_repair, deliveries, partner_state, pickup
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from hub.partner.circuit_breaker import Breaker, Position
 from tests.province import NOW, ROUTES, document, entry
 
@@ -40,8 +40,8 @@ def test_what_was_due_under_a_clock_that_was_ahead_is_due_now(tx, take):
 def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
     take(1, document(), AHEAD)
     (claimed,) = claim(tx, AHEAD)
-    later = Verdict(State.WAITING, "down", AHEAD + timedelta(seconds=30))
-    assert claims.settle(tx, claimed, "unavailable", later, Exchange(), AHEAD)
+    later = AttemptVerdict(DeliveryState.WAITING, "down", AHEAD + timedelta(seconds=30))
+    assert claims.settle(tx, claimed, "unavailable", later, AttemptExchange(), AHEAD)
     clock_repair.bring_back(tx, NOW)
     assert claim(tx, NOW + timedelta(seconds=29)) == []
     assert len(claim(tx, NOW + timedelta(seconds=30))) == 1

@@ -18,7 +18,7 @@ from hub.report.form.period import parse
 from hub.report.form.toml import forms
 from hub.report.signed import sealed
 from hub.services import services
-from hub.services.verdicts import Verdict, content
+from hub.services.verdicts import ReportVerdict, content
 from hub.units.province import Province
 from hub.workload import publications, submission
 from tests.pki import partner
@@ -44,7 +44,7 @@ def counted(*keys, now=ENDED):
         for key in keys
     ]
     units = ("H55.13", "H55.13.1")
-    return submission.Counted(
+    return submission.CountedReport(
         report=counting.count(EDOC, facts, PERIOD, now, units),
         names={"H55.13": "Sở"},
         lines=evidence.gather(EDOC, facts, PERIOD, now, units),
@@ -60,7 +60,9 @@ def publish(tx, *keys, reason="QĐ 12", now=ENDED):
 
 
 def come_back(tx, revision=1):
-    said = Verdict(form="edoc", unit="H55.13", period="2026-11", revision=revision, result="returned", by="baocao")
+    said = ReportVerdict(
+        form="edoc", unit="H55.13", period="2026-11", revision=revision, result="returned", by="baocao"
+    )
     entry = judge_record(services()["verdicts"], content(said), f"v{revision}", HUB, province(), ENDED, f"v-{revision}")
     assert messages.take(tx, entry, ROUTES).problems == ()
 

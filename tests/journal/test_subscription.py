@@ -10,14 +10,14 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import Fact, State
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState, Fact
 from hub.feed import publisher
 from hub.journal import events, facts, feed_cursor, messages, metrics
 from hub.journal.queue import claims
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from hub.store import transactions
-from hub.store.leader_lock import Turn
+from hub.store.leader_lock import LeaderTurn
 from hub.store.tables import event as table
 from tests.conftest import not_applicable
 from tests.province import NOW, ROUTES, document, entry, status
@@ -43,7 +43,9 @@ def test_every_fact_is_told_of_once_with_all_of_it(tx):
     sent = messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
     (claim,) = claims.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
-    claims.settle(tx, claim, "accepted", Verdict(State.DELIVERED), Exchange(), NOW + timedelta(seconds=1))
+    claims.settle(
+        tx, claim, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW + timedelta(seconds=1)
+    )
     messages.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
     messages.take(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result
     assert [each["milestone"] for each in known(tx)] == ["sent", "status-03", "received"]
@@ -130,7 +132,7 @@ def test_the_metrics_count_what_did_not_arrive(tx):
 def nodes(journal_url):
     """Two nodes with their own connections."""
     engines = [transactions.open_journal(journal_url) for _ in range(2)]
-    yield [Turn(engine, 42, cast("Any", None)) for engine in engines]
+    yield [LeaderTurn(engine, 42, cast("Any", None)) for engine in engines]
     for engine in engines:
         engine.dispose()
 

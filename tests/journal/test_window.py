@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Problem, State
+from hub.domain.model import DeliveryState, Problem
 from hub.journal import messages, replay_guard
 from hub.journal.queue import deliveries, pickup
-from hub.journal.replay_guard import MARGIN, Mark
+from hub.journal.replay_guard import MARGIN, ReplayMark
 from hub.store import transactions
 from hub.store.tables import signed_call
 from tests.province import NOW, ROUTES, document, entry
@@ -19,8 +19,8 @@ from tests.province import NOW, ROUTES, document, entry
 MINUTE = timedelta(minutes=1)
 
 
-def mark(name: str, until=NOW + 5 * MINUTE) -> Mark:
-    return Mark(sha256(name.encode()).hexdigest(), until)
+def mark(name: str, until=NOW + 5 * MINUTE) -> ReplayMark:
+    return ReplayMark(sha256(name.encode()).hexdigest(), until)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_comes_again_gets_its_answer(tx, sent):
         assert not isinstance(fetch(tx, sent, mark("fetch")), Rejected)
     for _ in range(3):
         assert confirm(tx, sent, mark("confirm")) is None
-    assert state(tx, sent) is State.DELIVERED
+    assert state(tx, sent) is DeliveryState.DELIVERED
 
 
 def test_a_refused_call_takes_no_effect_when_it_comes_again_at_a_better_moment(tx, sent):
@@ -61,7 +61,7 @@ def test_a_refused_call_takes_no_effect_when_it_comes_again_at_a_better_moment(t
     assert code(confirm(tx, sent, mark("premature"))) == "not-fetched"
     fetch(tx, sent, mark("fetch"))
     assert code(confirm(tx, sent, mark("premature"))) == "replayed"
-    assert state(tx, sent) is State.FETCHED
+    assert state(tx, sent) is DeliveryState.FETCHED
     assert confirm(tx, sent, mark("signed anew")) is None
 
 
@@ -70,7 +70,7 @@ def test_a_fetch_from_before_the_document_came_does_not_fetch_it(tx):
     assert code(fetch(tx, later.id, mark("early"))) == "document-not-found"
     messages.take(tx, later, ROUTES)
     assert code(fetch(tx, later.id, mark("early"))) == "replayed"
-    assert state(tx, later.id) is State.HELD
+    assert state(tx, later.id) is DeliveryState.HELD
 
 
 def test_a_call_that_was_not_signed_has_no_mark(tx, sent):

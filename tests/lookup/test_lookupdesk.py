@@ -18,11 +18,11 @@ from hub.domain.fair_queue import Owner
 from hub.domain.model import Answer, Fact, Refused, Reply, Request, Unavailable
 from hub.formats.spool import Drawer
 from hub.formats.streamed_xml import Loads
-from hub.intake.endpoint import Books, Case
-from hub.intake.verification import Opened
+from hub.intake.endpoint import Case, EndpointJournal
+from hub.intake.verification import VerifiedCall
 from hub.journal import blobs, events, facts, search
 from hub.journal.queue import partner_state
-from hub.journal.replay_guard import Mark
+from hub.journal.replay_guard import ReplayMark
 from hub.journal.search import Filter
 from hub.lookup import cache as lookup_cache
 from hub.lookup.cache import Spent
@@ -98,7 +98,7 @@ class Counter:
     def ask(self, operation="VerifyCitizen", *, partner="sotttt", mark=None, **more):
         """Ask, and return the Deferred of the answer."""
         if self.desk is None:
-            books = Books(InlineDatabase(self.engine), at_once, lambda: None, lambda: None)
+            books = EndpointJournal(InlineDatabase(self.engine), at_once, lambda: None, lambda: None)
             live = Live(Setup(cast("Any", None), {"bca": cast("Any", Knowing())}))
             asker = Asker(live, books.journal, self.send, at_once, self.clock, self.now, lambda: 0.5)
             self.desk = LookupDesk(wsdl.load("lookups"), asker, books)
@@ -117,7 +117,7 @@ class Counter:
             province=cast("Any", SimpleNamespace(config=config, routes=ROUTES)),
             partner=known[partner],
             owner=Owner(partner),
-            opened=Opened(known[partner], call, operation, None, "", mark),
+            opened=VerifiedCall(known[partner], call, operation, None, "", mark),
             now=self.now(),
             tracking=f"00000000-0000-7000-8000-{self.number:012d}",
             how=Carriage.INLINE,
@@ -290,7 +290,7 @@ def test_who_may_not_ask_for_a_unit_is_refused_and_nobody_is_asked(counter):
 
 
 def test_a_signed_call_that_comes_twice_is_no_second_question(counter):
-    mark = Mark("a" * 64, counter.now() + timedelta(minutes=15))
+    mark = ReplayMark("a" * 64, counter.now() + timedelta(minutes=15))
     assert counter.answer(mark=mark)["IsSuccess"] == "true"
     assert "replayed" in str(counter.answer(mark=mark))
     assert len(counter.asked) == 1
@@ -426,7 +426,7 @@ def test_an_operation_that_nobody_answers_is_told_so(counter):
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_question_that_nobody_answered_is_not_asked_when_somebody_sends_it_again_later(counter, configured):
-    mark, anew = (Mark(letter * 64, START + timedelta(minutes=5)) for letter in "ab")
+    mark, anew = (ReplayMark(letter * 64, START + timedelta(minutes=5)) for letter in "ab")
     counter.answer()
     able, counter.served = counter.desk.asker.live.setup, configured
     counter.desk.asker.live.setup = Setup(cast("Any", None))

@@ -12,7 +12,7 @@ from hub.config import Partner
 from hub.config.incidents import Incidents
 from hub.domain.errors import Unready
 from hub.domain.model import Receive
-from hub.intake.endpoint import Books
+from hub.intake.endpoint import EndpointJournal
 from hub.monitoring import syslog_listener
 from hub.monitoring.syslog_listener import AGAIN, GREETING, Connection, Ear
 from hub.partner.policy import Policy
@@ -23,7 +23,7 @@ from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.tables import fact, message
 from hub.units.live import Live, Setup
-from hub.units.routing import Post, Routes
+from hub.units.routing import RoutedPartner, Routes
 from tests import databases, pki
 from tests.province import NOW, POSTS, ROUTES, UNITS
 
@@ -86,7 +86,7 @@ def heard(clock, journal):
             anchors=SimpleNamespace(check=lambda *_, **__: None),
         ),
     )
-    books = Books(journal, at_once, lambda: None, lambda: None)
+    books = EndpointJournal(journal, at_once, lambda: None, lambda: None)
     made = Ear(Live(Setup(cast("Any", province))), books, clock, lambda: NOW)
     made.startService()
     return made
@@ -286,7 +286,7 @@ def test_who_may_tell_of_any_unit_tells_of_any_that_the_registry_knows(heard, jo
     soc = Partner(code="soc", name="", certificates=(), tells=True)
     heard.live.province.partner_with, heard.live.province.config.partners = lambda _: soc, {"soc": soc}
     heard.live.province.routes = Routes.of(
-        UNITS, (*POSTS, Post("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp"
+        UNITS, (*POSTS, RoutedPartner("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp"
     )
     protocol, _line = connect(heard)
     protocol.handshakeCompleted()

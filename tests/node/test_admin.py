@@ -21,7 +21,7 @@ from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import at_once
 from hub.security.certificates import Anchors
-from hub.services.links.probes import Link, Probe, Standing, heard
+from hub.services.links.probes import Link, LinkStanding, Probe, heard
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
@@ -293,7 +293,7 @@ def measured(engine, tmp_path):
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
     gate = Link(name="gate", host="10.0.0.1", port=443, tls=True)
-    standings = {gate: heard(Standing(), Probe(at=NOW, latency=0.02, ends=NOW))}
+    standings = {gate: heard(LinkStanding(), Probe(at=NOW, latency=0.02, ends=NOW))}
     asked = gather(found, InlineDatabase(engine), province, NOW, feed, {}, standings)
     _ = Deferred.fromCoroutine(asked).addBoth(done.append)
     return {each.name: {tuple(labels.values()): value for labels, value in each.samples} for each in done[0]}

@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 from twisted.internet.task import Clock
 
-from hub.config import Config, Partner, Source, read, revocation_cache
+from hub.config import Config, Partner, RevocationSource, read, revocation_cache
 from hub.node import init_province
 from hub.node.revocation_fetch import EVERY, Inquiry
 from hub.partner.policy import Policy
@@ -40,7 +40,7 @@ class Places:
     answers: dict[str, bytes] = attrs.field(factory=dict)
     asked: list[str] = attrs.field(factory=list)
 
-    async def fetch(self, anchors: Anchors, question: revocation_cache.Question, url: str) -> bytes:
+    async def fetch(self, anchors: Anchors, question: revocation_cache.RevocationQuestion, url: str) -> bytes:
         self.asked.append(url)
         if url not in self.answers:
             raise OSError("nobody is there")
@@ -64,7 +64,7 @@ def clock() -> Clock:
 def configured(made: Config, tmp_path, *, crl: tuple[str, ...] = (), by_ocsp: tuple[str, ...] = ()) -> Config:
     """Return a configuration whose one partner has certificates of the test CA, which is asked at those places."""
     partner = Partner(code="soyte", name="soyte", certificates=pki.signing([SOYTE, GONE]))
-    source = Source(issuer=CA.certificate, crl_urls=crl, ocsp_urls=by_ocsp)
+    source = RevocationSource(issuer=CA.certificate, crl_urls=crl, ocsp_urls=by_ocsp)
     anchors = Anchors([CA.certificate], sourced=[CA.certificate])
     return attrs.evolve(made, anchors=anchors, sources=(source,), partners={"soyte": partner}, data=tmp_path)
 

@@ -6,8 +6,8 @@ from typing import Any
 import attrs
 
 from hub.domain.model import Arrival, Judged, Unavailable
-from hub.partner.adapter_settings import Notes
-from hub.partner.list_polling import REFUSED, TAKEN, Given, Settled, settle
+from hub.partner.adapter_settings import AdapterNotes
+from hub.partner.list_polling import REFUSED, TAKEN, FetchedDocument, Settled, settle
 from tests.pki import NOW
 
 AWAY = Unavailable("away")
@@ -22,12 +22,16 @@ class Partner:
     away: set[str] = attrs.field(factory=set)
     asked: list[str] = attrs.field(factory=list)
     told: list[tuple[str, bool]] = attrs.field(factory=list)
-    notes: Notes = attrs.field(factory=Notes)
+    notes: AdapterNotes = attrs.field(factory=AdapterNotes)
 
-    def fetch(self, document_id: str) -> Generator[Any, Any, Given | Unavailable]:
+    def fetch(self, document_id: str) -> Generator[Any, Any, FetchedDocument | Unavailable]:
         self.asked.append(document_id)
         content = self.has.get(document_id)
-        return content if isinstance(content, Unavailable) else Given(content, b"answer to " + document_id.encode())
+        return (
+            content
+            if isinstance(content, Unavailable)
+            else FetchedDocument(content, b"answer to " + document_id.encode())
+        )
         yield
 
     def tell(self, document_id: str, here: bool) -> Generator[Any, Any, bool | Unavailable]:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from hub.cli.documents_client import Unavailable
+from hub.cli.documents_client import HubUnavailable
 from hub.cli.screen import CONFIGURATION
 from hub.security import sample_pki
 from tests.packets import document
@@ -69,7 +69,7 @@ def gets_in(hub, name):
     try:
         with hub.client(name) as client:
             client.send(document(to=unit), f"{name} {datetime.now(UTC)}")
-    except Unavailable:
+    except HubUnavailable:
         return False
     return True
 

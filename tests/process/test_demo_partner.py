@@ -15,7 +15,7 @@ from lxml import etree
 from hub.demo.partners.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, tls_server
 from hub.demo.partners.notebook import Notebook, lines
 from hub.demo.protocol.client import Wire
-from hub.demo.protocol.signing import SOAP, Identity, Unbelievable, sign, verify
+from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign, verify
 from hub.security import sample_pki as pki
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -29,10 +29,10 @@ class Pair:
     box: Letterbox
     told: list[Delivered]
 
-    def identity(self, name: str) -> Identity:
+    def identity(self, name: str) -> PartnerIdentity:
         """Load an identity of the sample PKI."""
         stem = self.pki / name
-        return Identity.load(stem.with_suffix(".key"), stem.with_suffix(".crt"))
+        return PartnerIdentity.load(stem.with_suffix(".key"), stem.with_suffix(".crt"))
 
     def push(self, message_id: str, content: bytes, *, tls: str = "hub", signer: str = "hub") -> requests.Response:
         """Push as the hub would."""
@@ -62,7 +62,7 @@ def pair(keys: Path, tmp_path: Path) -> Iterator[Pair]:
     with Notebook(tmp_path / "vpub.jsonl") as notebook:
         tls = tls_server(key, certificate, keys / "ca.crt")
         box = Letterbox(
-            ("127.0.0.1", 0), tls, Identity.load(key, certificate), hub, Shelf.reopen(notebook), told.append
+            ("127.0.0.1", 0), tls, PartnerIdentity.load(key, certificate), hub, Shelf.reopen(notebook), told.append
         )
         thread = threading.Thread(target=box.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -148,7 +148,7 @@ def test_a_partner_believes_only_what_is_signed_where_it_stands(
     keys: Path, spoil: Callable[[etree._Element], None]
 ) -> None:
     """A dropped Timestamp, a wrapped Body and a changed value are not the hub's word."""
-    hub = Identity.load(keys / "hub.key", keys / "hub.crt")
+    hub = PartnerIdentity.load(keys / "hub.key", keys / "hub.crt")
     envelope = _envelope("m1", b"<a/>")
     sign(envelope, hub, NOW)
     assert verify(envelope, hub.certificate, NOW)[0].tag == f"{{{DOCUMENTS}}}SendDocument"
@@ -160,7 +160,7 @@ def test_a_partner_believes_only_what_is_signed_where_it_stands(
 @pytest.mark.parametrize("later", [timedelta(hours=1), timedelta(hours=-1)])
 def test_a_partner_believes_no_stale_answer(keys: Path, later: timedelta) -> None:
     """An answer of another hour may be a replayed one."""
-    hub = Identity.load(keys / "hub.key", keys / "hub.crt")
+    hub = PartnerIdentity.load(keys / "hub.key", keys / "hub.crt")
     envelope = _envelope("m1", b"<a/>")
     sign(envelope, hub, NOW)
     with pytest.raises(Unbelievable, match="Timestamp"):

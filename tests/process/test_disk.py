@@ -12,7 +12,7 @@ from datetime import date
 
 import pytest
 
-from hub.cli.documents_client import Unavailable
+from hub.cli.documents_client import HubUnavailable
 from hub.config import read
 from hub.demo.plan.packets import document
 from hub.store import transactions
@@ -46,7 +46,7 @@ def attempt(hub, number, *recipients, size=0):
     try:
         with hub.client("vpub") as client:
             return client.send(packet(number, *recipients, size=size), f"vpub-{number}")
-    except Unavailable as unavailable:
+    except HubUnavailable as unavailable:
         return str(unavailable)
 
 

@@ -10,7 +10,7 @@ from datetime import date
 
 import pytest
 
-from hub.cli.documents_client import Refused, Unavailable
+from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 from hub.demo.plan.packets import document
 from tests.conftest import DATABASES, ROOT
 from tests.running import until
@@ -72,7 +72,7 @@ class Load:
             try:
                 with self.hub.client(partner) as client:
                     sent = client.send(packet, name)
-            except Unavailable:
+            except HubUnavailable:
                 time.sleep(0.05)
                 continue
             assert sent.sha256 == hashlib.sha256(packet).hexdigest()
@@ -94,9 +94,9 @@ class Load:
                     self.fetched[document_id, hashlib.sha256(packet).hexdigest()] += 1
                     client.confirm(document_id)
                     self.confirmed.add(document_id)
-        except Unavailable:
+        except HubUnavailable:
             return -1
-        except Refused as refused:
+        except SubmissionRefused as refused:
             raise AssertionError(f"an honest fetcher was refused: {refused}") from refused
         return len(waiting)
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from hub.cli.documents_client import Unavailable
+from hub.cli.documents_client import HubUnavailable
 from hub.demo.plan.packets import document
 from hub.security.certificates import Identity
 from tests.conftest import DATABASES, ROOT
@@ -170,7 +170,7 @@ def test_the_plug_pulled_between_the_parts_and_the_commit_loses_nothing(hub, tmp
             patch.setenv(name, value)
         hub.start(sys.executable, "-m", "tests.process.killable")
     with hub.client("vpub") as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(HubUnavailable):
             client.send(large, "m")
         until(lambda: hub.process.poll() is not None, "the end")
         assert mark.read_text() == point

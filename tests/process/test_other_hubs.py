@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from hub.cli.documents_client import Client
+from hub.cli.documents_client import DocumentsClient
 from hub.demo.plan import packets
 from hub.edxml import packet
 from tests.offices import Office, opened
@@ -104,7 +104,7 @@ def test_documents_and_statuses_go_out_and_come_in_by_every_dialect_once_each(co
         tell_the_story(country, department)
 
 
-def tell_the_story(country: Country, department: Client) -> None:
+def tell_the_story(country: Country, department: DocumentsClient) -> None:
     offices = country.offices
     codes = {name: place[3] for name, place in PLACES.items()}
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from cryptography import x509
 
-from hub.demo.plan.dossiers import Dossier, Step
-from hub.demo.protocol.client import Client, Wire
-from hub.demo.protocol.signing import Identity, WireSignature
+from hub.demo.plan.dossiers import Dossier, DossierStep
+from hub.demo.protocol.client import HubClient, Wire
+from hub.demo.protocol.signing import PartnerIdentity, WireSignature
 from tests.offices import opened
 from tests.running import RunningHub, until
 
@@ -50,11 +50,13 @@ def world(tmp_path_factory):
         hub.start()
         files = hub.files("sotttt")
         signature = WireSignature(
-            Identity.load(files["key"], files["certificate"]),
+            PartnerIdentity.load(files["key"], files["certificate"]),
             x509.load_pem_x509_certificate((hub.home / "pki/hub.crt").read_bytes()),
         )
         address = hub.soap.removesuffix("/soap/documents")
-        client = Client(address, Wire(files["key"], files["certificate"], files["ca"]), signature, service="dossiers")
+        client = HubClient(
+            address, Wire(files["key"], files["certificate"], files["ca"]), signature, service="dossiers"
+        )
         yield SimpleNamespace(hub=hub, portal=portal, client=client, unit=unit)
         hub.close()
 
@@ -90,7 +92,7 @@ def counted(world):
 def test_dossiers_and_their_progress_are_brought_to_the_portal_and_counted_as_synced(world):
     told(world, dossier(world, 1), dossier(world, 2))
     world.portal.mood("unavailable", times=2)
-    step = Dossier(world.unit, 1, DAY, status="2").progress(Step(1, "4"), DAY)
+    step = Dossier(world.unit, 1, DAY, status="2").progress(DossierStep(1, "4"), DAY)
     assert world.client.submit("UpdateDossierProgress", OrganId=world.unit, TienDo=[step]).accepted
     last = told(world, dossier(world, 1, status="4"))
     there = {"dossiers": 2, "by_status": {"4": 1, "2": 1}, "steps": 1}

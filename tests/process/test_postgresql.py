@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from hub.cli.documents_client import Unavailable
+from hub.cli.documents_client import HubUnavailable
 from hub.config.database import url_of
 from hub.demo.plan.packets import document
 from hub.demo.run.postgres import Server
@@ -59,7 +59,7 @@ def test_a_server_that_crashes_under_load_loses_no_receipted_message_and_the_hub
             assert b"/" not in body, "no path, no socket, no URL"
             assert "readiness-changed" in hub.log.read_text()
             assert status == 503
-            with hub.client("vpub") as client, pytest.raises(Unavailable) as caught:
+            with hub.client("vpub") as client, pytest.raises(HubUnavailable) as caught:
                 client.send(PACKET, f"during-{outage}")
             assert "journal-unavailable" in str(caught.value)
             time.sleep(0.3 * outage)
@@ -117,7 +117,7 @@ def started(restless):
 def told_to_send_again(hub, name):
     """Send, and see that a fault comes that may be retried; print how long it took."""
     begun = time.monotonic()
-    with hub.client("vpub") as client, pytest.raises(Unavailable) as caught:
+    with hub.client("vpub") as client, pytest.raises(HubUnavailable) as caught:
         client.send(PACKET, name)
     assert "journal-unavailable" in str(caught.value)
     print(f"{name}: a fault after {time.monotonic() - begun:.2f} s")  # noqa: T201 - shown by pytest -s
@@ -130,7 +130,7 @@ def accepted(hub, name):
         try:
             with hub.client("vpub") as client:
                 return client.send(PACKET, name)
-        except Unavailable:
+        except HubUnavailable:
             return None
 
     return until(send, f"{name} to be accepted")

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from hub.cli.documents_client import Refused
+from hub.cli.documents_client import SubmissionRefused
 from tests.packets import document
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def test_old_and_new_overlap_and_then_the_old_is_gone(hub):
         assert new.send(document(to=unit), "m-1").receipt == first.receipt  # one partner, whichever certificate
         agree("soyte", "new")
         new.send(document(to=unit), "m-2")
-        with pytest.raises(Refused, match="certificate-unknown"):
+        with pytest.raises(SubmissionRefused, match="certificate-unknown"):
             old.send(document(to=unit), "m-3")
         assert old._connection.sock is line  # it was answered on the connection it always had
         agree("gateway", "gateway")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.cli.documents_client import Refused
+from hub.cli.documents_client import SubmissionRefused
 from tests.samples import edxml
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def test_every_well_formed_sample_is_accepted_and_its_exact_bytes_come_back(hub,
 
 
 def test_the_broken_sample_is_refused_with_its_place(hub, anyone):
-    with pytest.raises(Refused, match="line 74") as caught:
+    with pytest.raises(SubmissionRefused, match="line 74") as caught:
         anyone.send(edxml()["edoc"])
     assert caught.value.problems[0].code == "not-well-formed"
     (row,) = hub.cli("messages", "--state", "refused", "--json")

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from hub.cli.documents_client import Refused, Unavailable
+from hub.cli.documents_client import HubUnavailable, SubmissionRefused
 from hub.demo.plan.packets import document
 from hub.security.certificates import Identity
 from tests import pki
@@ -108,7 +108,7 @@ def test_a_new_partner_and_a_revocation_are_taken_up_without_a_restart(hub):
     hub.issue("soyte")
     large = packet(2, attachments=[("ban-do.pdf", os.urandom(1024 * 1024))])  # which is not read
     for call in (lambda client: client.pending("H55.14"), lambda client: client.send(large)):
-        with hub.client("soyte") as client, pytest.raises(Refused) as caught:
+        with hub.client("soyte") as client, pytest.raises(SubmissionRefused) as caught:
             call(client)
         assert caught.value.problems[0].code == "certificate-unknown"
     hub.cli(
@@ -120,10 +120,10 @@ def test_a_new_partner_and_a_revocation_are_taken_up_without_a_restart(hub):
         assert kept.pending("H55.77") == (sent,)
         hub.revoke("soyte")
         hub.cli("reload")
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(SubmissionRefused) as caught:
             kept.pending("H55.77")  # a connection that is open already
         assert caught.value.problems[0].code == "certificate-revoked"
-    with hub.client("soyte") as fresh, pytest.raises(Unavailable):
+    with hub.client("soyte") as fresh, pytest.raises(HubUnavailable):
         fresh.pending("H55.77")
     assert '"event": "client-refused"' in hub.log.read_text()
     assert "certificate-revoked" in hub.log.read_text()
@@ -152,7 +152,7 @@ def test_20_mb_pass_and_what_is_beyond_the_limit_is_refused_before_it_is_read(hu
     with hub.client("sotttt") as client:
         sent = client.send(large)
         until(lambda: hub.states(sent.document_id)["H55.1"][0] == "delivered", "20 MB to be pushed")
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(SubmissionRefused) as caught:
             client.send(packet(2, attachments=[("ban-do.pdf", os.urandom(24 * 1024 * 1024))]))
     assert caught.value.problems[0].code == "too-large"
     assert hub.received("vpub")[0]["sha256"] == sent.sha256

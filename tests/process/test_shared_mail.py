@@ -23,7 +23,7 @@ from hub.cli import lienthong
 from hub.delivery.imap_idle import MailWatch
 from hub.demo.mail.mailhost import PASSWORD, obey
 from hub.demo.protocol.client import Wire
-from hub.demo.protocol.signing import Identity, WireSignature
+from hub.demo.protocol.signing import PartnerIdentity, WireSignature
 from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unavailable
 from hub.partner.policy import Policy
 from hub.runtime.http_client import Unreachable
@@ -370,7 +370,7 @@ def typed(hub, *words, code=0, text=False):
 def usage_of(hub, **fields):
     """Hand in usage as sotttt, with stock zeep."""
     files = hub.files("sotttt")
-    identity = Identity.load(files["key"], files["certificate"])
+    identity = PartnerIdentity.load(files["key"], files["certificate"])
     certificate = x509.load_pem_x509_certificate((hub.home / "pki/hub.crt").read_bytes())
     session = Wire(files["key"], files["certificate"], files["ca"]).session()
     address = hub.soap.replace("documents", "mail")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from lxml import etree
 
-from hub.cli.documents_client import Refused
+from hub.cli.documents_client import SubmissionRefused
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.soap import documents_requests, envelope
@@ -64,7 +64,7 @@ def test_under_signature_packet_unsigned_calls_carry_signed_packets(hub, partner
         assert "packet-signature-invalid" in post(hub, documents_requests.SendDocument(swapped))[1]
         samples = edxml()
         for packet in samples.values():
-            with pytest.raises(Refused):
+            with pytest.raises(SubmissionRefused):
                 client.send(packet)
         assert hub.cli("messages", "--state", "refused", "--count", text=True) == f"{len(samples) + 1}\n"
 
@@ -75,7 +75,7 @@ def test_under_strict_the_samples_that_depart_from_the_standard_are_refused(hub,
     with partner("profile=strict") as client:
         for name, packet in samples.items():
             if name in departing:
-                with pytest.raises(Refused):
+                with pytest.raises(SubmissionRefused):
                     client.send(packet)
             else:
                 client.send(packet)

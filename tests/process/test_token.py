@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from hub.cli.documents_client import Client, Unavailable
+from hub.cli.documents_client import DocumentsClient, HubUnavailable
 from hub.domain import translations
 from hub.node.check import look
 from hub.security import pkcs11
@@ -62,7 +62,7 @@ def in_token(hub, token):
 
 def client(hub, certificate, partner="sotttt"):
     files = hub.files(partner)
-    return Client(hub.soap, **files, now=lambda: datetime.now(UTC), signers=[certificate])
+    return DocumentsClient(hub.soap, **files, now=lambda: datetime.now(UTC), signers=[certificate])
 
 
 def check(hub, language):
@@ -126,7 +126,7 @@ def test_a_token_that_is_lost_costs_nobody_a_message(hub, in_token, token):
     with client(hub, certificate) as caller:
         first = caller.send(document(to=UNIT), "m-1")
         token.pull_out()
-        with pytest.raises(Unavailable, match="key-unavailable") as unavailable:
+        with pytest.raises(HubUnavailable, match="key-unavailable") as unavailable:
             caller.send(document(to=UNIT), "m-2")
         assert unavailable.value.retry_after
         assert str(token.store) not in str(unavailable.value)

@@ -15,12 +15,12 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.report.form.form import Kind
+from hub.report.form.form import ColumnKind
 from hub.report.form.period import parse
 from hub.report.form.toml import forms
 from hub.report.signed import declaration_workbook, xlsx_reader
 from hub.report.signed.declaration_workbook import Misfilled
-from hub.report.signed.xlsx_reader import Unreadable
+from hub.report.signed.xlsx_reader import WorkbookUnreadable
 from tests.conftest import cannot_be_had
 from tests.declaring import filled, places, saved
 
@@ -70,7 +70,7 @@ def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form)
     assert content == declaration_workbook.as_template(form, PERIOD, UNITS, NAMES), "the same to the byte"
     _, sheet, columns, rows = places(content)
     assert sheet.protection.sheet
-    shown = [column for column in form.columns if column.kind is not Kind.TIME]
+    shown = [column for column in form.columns if column.kind is not ColumnKind.TIME]
     assert set(columns) == {"text", *(column.key for column in shown), *(line.key for line in form.manual)}
     for column in shown:
         for key in ("row:H55.13", "row:H55.13.1", "total:"):
@@ -349,7 +349,7 @@ def test_garbage_inside_a_sound_container_is_refused_or_read(chance: random.Rand
 
 def test_letters_name_columns_as_spreadsheets_do():
     assert [xlsx_reader.letters(number) for number in (1, 26, 27, 702, 703)] == ["A", "Z", "AA", "ZZ", "AAA"]
-    with pytest.raises(Unreadable):
+    with pytest.raises(WorkbookUnreadable):
         list(xlsx_reader.sheets(b"PK\x03\x04"))
 
 

@@ -11,17 +11,17 @@ from lxml import etree
 
 from hub.domain.errors import Rejected, sentences
 from hub.report.form.book import shipped
-from hub.report.form.form import Kind
+from hub.report.form.form import ColumnKind
 from hub.report.form.period import CutOff, Cuts
 from hub.report.form.toml import forms
 from hub.report.signed import declaring
-from hub.report.signed.declaring import Declaration, Told
+from hub.report.signed.declaring import Declaration, DeclaredCell
 from hub.soap import wsdl
 from tests.declaring import declaration, octets
 
 NOON = datetime(2026, 11, 25, 5, tzinfo=UTC)
 EDOC = next(form for form in forms() if form.id == "edoc")
-NUMBERS = [column.key for column in EDOC.columns if column.kind is not Kind.TIME]
+NUMBERS = [column.key for column in EDOC.columns if column.kind is not ColumnKind.TIME]
 GOOD = declaration({("", "sent"): 3, ("H55.13", "sent"): 2, ("H55.13.1", "sent"): 1, ("", "paper_only"): 4}, by="Lan")
 
 
@@ -60,7 +60,7 @@ FIGURES = st.integers(0, 999_999_999_999) | st.none() | st.decimals(0, 10**6, pl
 @given(
     st.lists(
         st.builds(
-            Told,
+            DeclaredCell,
             unit=st.sampled_from(["", "H55.13", "H55.13.1"]),
             column=st.sampled_from(["sent", "received", "x"]),
             figure=FIGURES.map(lambda each: int(each) if isinstance(each, Decimal) and each == int(each) else each),
@@ -92,7 +92,7 @@ def test_a_column_a_form_and_a_period_that_there_are_not_are_named():
 
 def test_every_cell_that_is_wrong_is_told_at_once_by_its_unit_and_column():
     said = declaration({("", "sent"): Decimal("1.5"), ("H55.13", "received"): None, ("H55.13", "x"): 1})
-    again = attrs.evolve(said, cells=(*said.cells, Told(column="sent", figure=1)))
+    again = attrs.evolve(said, cells=(*said.cells, DeclaredCell(column="sent", figure=1)))
     found = dict(refused(again))
     assert found["T.Figures[1].Cell[1].Number"] == "sent: 1.5 is no whole number"
     assert found["M.Figures[1].Cell[2]"] == "sent: it is told twice"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hub.demo.plan.dossiers import COURSES, Dossier, counted
 from hub.domain.model import Fact
 from hub.report.counting.counting import behind, count
-from hub.report.form.form import Kind, Timing
+from hub.report.form.form import ColumnKind, Timing
 from hub.report.form.period import Period, Span, parse
 from hub.report.form.toml import forms
 from hub.services.dossiers import read
@@ -45,7 +45,7 @@ def fact(milestone: str, day: str | None, key: str = "1", **rest: Any) -> Fact:
 def numbers(*facts: Fact, period: Period = DECEMBER, now: datetime = AFTER) -> dict[str, Any]:
     """Return the numbers of unit `A` that are not 0, sums of others left out."""
     said = count(FORM, facts, period, now, ("A",)).total.numbers
-    sums = {column.key for column in FORM.columns if column.kind is Kind.FORMULA}
+    sums = {column.key for column in FORM.columns if column.kind is ColumnKind.FORMULA}
     return {key: number for key, number in said.items() if number and key not in sums}
 
 

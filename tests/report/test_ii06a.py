@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hub.domain.model import Fact
 from hub.report.counting import checks
 from hub.report.counting.counting import Report, behind, count
-from hub.report.counting.posting import OPEN, Books, ClosedMonth
+from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
 from hub.report.form.form import Form
 from hub.report.form.period import parse
 from hub.report.form.toml import forms
@@ -26,7 +26,7 @@ KEYS = {number: key.strip("`") for number, key, _ in rows(PAGE["Form II.06a/VPCP
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 OCTOBER, NOVEMBER, DECEMBER = map(parse, ("2026-10", "2026-11", "2026-12"))
 CLOSED = datetime(2026, 11, 16, 8, tzinfo=HANOI).astimezone(UTC)
-BOOKS = Books((ClosedMonth(OCTOBER, OCTOBER.end + timedelta(hours=8)), ClosedMonth(NOVEMBER, CLOSED)))
+BOOKS = ClosedMonths((ClosedMonth(OCTOBER, OCTOBER.end + timedelta(hours=8)), ClosedMonth(NOVEMBER, CLOSED)))
 AFTER = datetime(2027, 3, 1, tzinfo=UTC)
 
 

@@ -14,8 +14,8 @@ from hub.domain.model import Fact
 from hub.report.counting import counting, reconciling
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.listing import Listing
-from hub.report.counting.reconciling import MESSAGES, Behind, Verdict, behind_cells, judge, reconcile
-from hub.report.form.form import Form, Kind
+from hub.report.counting.reconciling import MESSAGES, CellEvidence, CellVerdict, behind_cells, judge, reconcile
+from hub.report.form.form import ColumnKind, Form
 from hub.report.form.period import parse
 from hub.report.form.toml import forms
 from hub.report.signed import declaration_workbook
@@ -25,7 +25,7 @@ EDOC = next(form for form in forms() if form.id == "edoc")
 PERIOD = parse("2026-11")
 NOW = PERIOD.end + timedelta(days=1)
 UNITS = ("H55", "H55.13", "H55.13.1", "H55.01")
-KEYS = [column.key for column in EDOC.columns if column.kind is not Kind.TIME]
+KEYS = [column.key for column in EDOC.columns if column.kind is not ColumnKind.TIME]
 TYPED = [column.key for column in EDOC.columns if declaration_workbook.typed(column)]
 
 FACTS = st.lists(
@@ -87,8 +87,8 @@ def test_the_facts_behind_a_cell_are_those_that_explain_its_number(facts, chance
         units = UNITS if not cell.unit else (cell.unit,)
         facts_behind = dict.fromkeys(counting.behind(EDOC, cell.column, facts, PERIOD, NOW, units))
         messages = tuple(dict.fromkeys(fact.message for fact in facts_behind))
-        assert cell.behind == Behind(len(facts_behind), len(messages), messages[:MESSAGES])
-        assert cell.verdict is (Verdict.DIFFERS if facts_behind else Verdict.NO_EVIDENCE)
+        assert cell.behind == CellEvidence(len(facts_behind), len(messages), messages[:MESSAGES])
+        assert cell.verdict is (CellVerdict.DIFFERS if facts_behind else CellVerdict.NO_EVIDENCE)
 
 
 @settings(max_examples=15, deadline=None)
@@ -122,7 +122,7 @@ def test_a_unit_that_declares_work_nobody_saw_has_no_evidence_and_one_that_forge
         ("H55.01", 2, "no-evidence"),
         ("H55.77", 3, "no-evidence"),
     ]
-    assert found.cells[0].behind == Behind(facts=1, messages=1, first=("m1",))
+    assert found.cells[0].behind == CellEvidence(facts=1, messages=1, first=("m1",))
 
 
 def test_cells_that_were_forgotten_are_counted_in_the_rows_that_were_told():
@@ -157,7 +157,7 @@ def test_ratios_are_equal_by_value_and_none_is_equal_to_none_alone(declared, fig
 
 
 def test_a_difference_with_what_is_no_number_is_none():
-    cell = reconciling.Cell(unit="", column="x", declared=None, counted=3, verdict=Verdict.DIFFERS)
+    cell = reconciling.ReconciledCell(unit="", column="x", declared=None, counted=3, verdict=CellVerdict.DIFFERS)
     assert cell.difference is None
     assert attrs.evolve(cell, declared=Decimal("3.25")).difference == Decimal("0.25")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.report.output.atom import Entry, as_atom
+from hub.report.output.atom import AtomEntry, as_atom
 from tests.atoms import A, judged
 
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -12,7 +12,7 @@ AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 def entry(number, title="Thống kê", at=AT):
     where = f"https://truc.example/public/reports/edoc/H55.{number}/2026-11"
-    return Entry(
+    return AtomEntry(
         id=f"urn:lienthong:publication:H55:edoc:H55.{number}:2026-11",
         title=title,
         at=at,

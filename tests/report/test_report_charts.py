@@ -13,7 +13,7 @@ from lxml import etree
 
 from hub.domain.errors import ConfigurationFault
 from hub.report.counting.counting import Cells, Report, Row, assemble, count
-from hub.report.form.form import ChartKind, Kind
+from hub.report.form.form import ChartKind, ColumnKind
 from hub.report.form.period import parse
 from hub.report.form.toml import FOLDER, forms, read
 from hub.report.output.charts import MOST_BARS, Plot, Series, months, plots, wanted, year_before
@@ -211,7 +211,7 @@ def test_a_chart_that_the_form_cannot_draw_is_a_mistake_with_its_place(words, pl
 
 def test_a_trend_may_be_one_of_ratios_and_breaks_where_there_is_none():
     form = next(form for form in forms() if form.id == "qd766")
-    keys = [column.key for column in form.columns if column.kind is Kind.TAKEN]
+    keys = [column.key for column in form.columns if column.kind is ColumnKind.TAKEN]
 
     def month(text: str, **some: int) -> Report:
         span = parse(text)

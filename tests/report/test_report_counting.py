@@ -14,7 +14,7 @@ from hub.domain.model import Fact, Unit
 from hub.report.counting.counting import Report, behind, count, reached
 from hub.report.counting.evidence import gather
 from hub.report.counting.family import family
-from hub.report.form.form import Kind
+from hub.report.form.form import ColumnKind
 from hub.report.form.period import Period, parse
 from hub.report.form.toml import forms
 
@@ -22,8 +22,8 @@ HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 EDOC = next(form for form in forms() if form.id == "edoc")
 DECEMBER = parse("2026-12")
 AFTER = datetime(2027, 1, 1, tzinfo=UTC)
-NUMBERS = [column.key for column in EDOC.columns if column.kind is not Kind.TIME]
-COUNTED = [column.key for column in EDOC.columns if column.kind in (Kind.FLOW, Kind.STOCK)]
+NUMBERS = [column.key for column in EDOC.columns if column.kind is not ColumnKind.TIME]
+COUNTED = [column.key for column in EDOC.columns if column.kind in (ColumnKind.FLOW, ColumnKind.STOCK)]
 
 
 def on(text: str) -> datetime:
@@ -412,7 +412,7 @@ def test_every_formula_holds_in_every_row(facts, period, now):
     rows: list[Mapping[str, Any]] = [row.numbers for row in (report.total, *report.rows)]
     for found in rows:
         for column in EDOC.columns:
-            if column.kind is Kind.FORMULA:
+            if column.kind is ColumnKind.FORMULA:
                 assert found[column.key] == sum(found[key] for key in column.sum)
         assert found["signed"] + found["not_signed"] == found["sent"]
 
@@ -431,9 +431,9 @@ def test_a_quarter_is_the_sum_of_its_months_and_ends_with_the_stocks_of_its_last
 
     quarter, months = cells("2026-Q4"), [cells(f"2026-{month}") for month in (10, 11, 12)]
     for column in EDOC.columns:
-        if column.kind is Kind.STOCK:
+        if column.kind is ColumnKind.STOCK:
             assert quarter[column.key] == months[-1][column.key]
-        elif column.kind is not Kind.TIME:
+        elif column.kind is not ColumnKind.TIME:
             assert quarter[column.key] == sum(month[column.key] for month in months)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hub.report.counting import checks, sections
 from hub.report.counting.counting import Cells, Report, assemble
 from hub.report.counting.deriving import Number, numbers, rounded, taken
-from hub.report.form.form import Form, Kind, choose
+from hub.report.form.form import ColumnKind, Form, choose
 from hub.report.form.period import parse
 from hub.report.form.toml import forms, read
 
@@ -216,7 +216,7 @@ def test_what_a_form_takes_is_the_other_forms_number_and_nothing_where_it_has_no
                 base, key = column.taken
                 rows.setdefault(base, {}).setdefault("A", {})[key] = data.draw(COUNTS)
         found = taken(each, "A", rows)
-        assert found.keys() == {column.key for column in each.columns if column.kind is Kind.TAKEN}
+        assert found.keys() == {column.key for column in each.columns if column.kind is ColumnKind.TAKEN}
         for column in each.columns:
             if column.taken:
                 base, key = column.taken

@@ -7,7 +7,7 @@ import pytest
 
 from hub.domain.errors import ConfigurationFault
 from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
-from hub.report.form.form import ATTRIBUTES, Kind, Wording, choose
+from hub.report.form.form import ATTRIBUTES, ColumnKind, Wording, choose
 from hub.report.form.period import parse
 from hub.report.form.toml import FOLDER, RULES, forms, read
 from tests.conftest import ROOT
@@ -256,5 +256,5 @@ def test_two_forms_of_one_id_at_once_and_the_mistakes_of_every_file_are_told(tmp
 def test_the_reference_names_every_word_a_form_may_use_and_every_column_of_edoc():
     named = set(re.findall(r"`([^`]+)`", PAGE.read_text(encoding="utf-8")))
     edoc = next(form for form in forms() if form.id == "edoc")
-    words = {word for rule in RULES.values() for word in rule} | set(ATTRIBUTES) | {kind.value for kind in Kind}
+    words = {word for rule in RULES.values() for word in rule} | set(ATTRIBUTES) | {kind.value for kind in ColumnKind}
     assert not (words | {column.key for column in edoc.columns}) - named

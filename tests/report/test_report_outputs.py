@@ -17,7 +17,7 @@ from lxml import html
 
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact
-from hub.report.counting.checks import Finding
+from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count
 from hub.report.form.form import Check, Wording
 from hub.report.form.period import parse
@@ -189,7 +189,7 @@ def test_the_page_shows_sections_over_their_units_and_findings_under_the_table()
     section = Section(
         heading=Wording("Sở <b>", "Departments"), total=attrs.evolve(report.rows[1], unit=""), units=("H55.1",)
     )
-    finding = Finding(
+    finding = CheckFinding(
         unit=None,
         check=Check(says=Wording("cột <i> khác nhau", "columns differ"), left=("sent",), right=("received",)),
         left=1,

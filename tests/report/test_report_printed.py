@@ -13,7 +13,7 @@ from lxml import etree
 from pypdf import PdfReader
 
 from hub.domain.model import Fact
-from hub.report.counting.checks import Finding
+from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section, count
 from hub.report.form.form import Check, Wording
 from hub.report.form.period import parse
@@ -161,7 +161,7 @@ def test_sections_stand_over_their_units_and_findings_under_the_table():
             heading=Wording("Xã, phường", "Communes"), total=attrs.evolve(report.rows[2], unit=""), units=("H55.2",)
         ),
     )
-    finding = Finding(
+    finding = CheckFinding(
         unit="H55.1",
         check=Check(says=Wording("cột không bằng nhau", "columns differ"), left=("sent",), right=("received",)),
         left=1,

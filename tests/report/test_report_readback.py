@@ -22,10 +22,10 @@ from lxml import etree
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact, Unit
 from hub.report.counting.counting import COUNTING, Cells, Report, Row, Section, assemble, count
-from hub.report.counting.evidence import MEMBERS, Line, digest, gather
+from hub.report.counting.evidence import MEMBERS, EvidenceLine, digest, gather
 from hub.report.counting.family import family
 from hub.report.counting.sections import subtotal
-from hub.report.form.form import WORKED_OUT, Form, Kind, Wording
+from hub.report.form.form import WORKED_OUT, ColumnKind, Form, Wording
 from hub.report.form.period import parse
 from hub.report.form.toml import forms
 from hub.report.output.outputs import as_csv, as_html, as_json
@@ -81,20 +81,20 @@ def histories(draw: st.DrawFn) -> list[Fact]:
     return found
 
 
-def counted(facts: Sequence[Fact]) -> tuple[Report, tuple[Line, ...]]:
+def counted(facts: Sequence[Fact]) -> tuple[Report, tuple[EvidenceLine, ...]]:
     lines = gather(EDOC, facts, PERIOD, NOW, FAMILY)
     ids = {line.fact.message: "+id" for line in lines[::2]}
     named = tuple(attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in lines)
     return count(EDOC, facts, PERIOD, NOW, FAMILY), named
 
 
-def example() -> tuple[Report, tuple[Line, ...]]:
+def example() -> tuple[Report, tuple[EvidenceLine, ...]]:
     sent = fact("A.1", "O,1", "sent", NOW - timedelta(hours=2), "m1", outside=True)
     received = fact("A.2", "O,1", "received", NOW - timedelta(hours=1), "m1")
     return counted([sent, received])
 
 
-def sealed(report: Report, lines: Sequence[Line]) -> bytes:
+def sealed(report: Report, lines: Sequence[EvidenceLine]) -> bytes:
     return signing.seal(as_element(report, NAMES, lines), HUB)
 
 
@@ -171,7 +171,7 @@ def worked_out(form: Form) -> Report:
     """Return a report of a form that takes its numbers from others: forty units, the first without anything, two in a section."""
     units = [f"H55.{place}" for place in range(40)]
     drawn = random.Random(766)
-    counting = [column.key for column in form.columns if column.kind is Kind.TAKEN]
+    counting = [column.key for column in form.columns if column.kind is ColumnKind.TAKEN]
     cells = {
         unit: Cells(
             {key: drawn.choice((0, drawn.randint(0, 40), drawn.randint(0, 4000))) for key in counting}
@@ -187,7 +187,7 @@ def worked_out(form: Form) -> Report:
     )
 
 
-def long() -> tuple[Report, tuple[Line, ...]]:
+def long() -> tuple[Report, tuple[EvidenceLine, ...]]:
     units = ["H55", *(f"H55.{place}" for place in range(1, 60))]
     facts = []
     for place, unit in enumerate(units):
@@ -388,7 +388,7 @@ def test_libreoffice_recalculates_the_workbook_to_the_counted_numbers(tmp_path: 
     assert [cell.value for cell in cells][4:] == [2, "Không đạt"]
 
 
-def recalculated(place: Path, program: str, report: Report, lines: Sequence[Line] | str) -> bytes:
+def recalculated(place: Path, program: str, report: Report, lines: Sequence[EvidenceLine] | str) -> bytes:
     """Return the workbook as LibreOffice saves it; what it was given had wrong totals beside its formulas."""
     worked = {column.key for column in report.form.columns if column.kind in WORKED_OUT}
 

@@ -9,10 +9,10 @@ from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers
 
 from hub.delivery import http_transport
-from hub.delivery.imap_transport import LIMIT, Session
+from hub.delivery.imap_transport import LIMIT, ImapSession
 from hub.runtime import http_client
 from hub.runtime.http_client import Unreachable
-from hub.runtime.line_protocol import Broken, Talk
+from hub.runtime.line_protocol import ConnectionBroken, Talk
 from tests.pki import NOW
 from tests.web.test_connections import Line
 
@@ -92,9 +92,9 @@ def test_a_mailbox_may_say_only_so_many_lines_however_short_they_are():
     line = Talk()
     line.makeConnection(Server())
     failed: list[Any] = []
-    _ = Deferred.fromCoroutine(Session(line).command(b"NOOP")).addErrback(failed.append)
+    _ = Deferred.fromCoroutine(ImapSession(line).command(b"NOOP")).addErrback(failed.append)
     said = 0
     while not failed and said < LIMIT // 20:
         line.dataReceived(b"* \n" * 20_000)
         said += 60_000
-    assert isinstance(failed[0].value, Broken)
+    assert isinstance(failed[0].value, ConnectionBroken)

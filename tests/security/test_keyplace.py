@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain import translations
-from hub.security.pkcs11_uri import KeyPlace, Unfit, place_of
+from hub.security.pkcs11_uri import KeyPlace, Pkcs11UriUnfit, place_of
 
 HOME = Path("/etc/lienthong")
 WHOLE = (
@@ -60,7 +60,7 @@ UNFIT = {
 
 @pytest.mark.parametrize("uri", UNFIT)
 def test_what_is_not_known_or_not_enough_is_refused(uri):
-    with pytest.raises(Unfit) as unfit:
+    with pytest.raises(Pkcs11UriUnfit) as unfit:
         place_of(uri, HOME)
     wrong, expected = unfit.value.args
     assert wrong == UNFIT[uri]
@@ -70,11 +70,11 @@ def test_what_is_not_known_or_not_enough_is_refused(uri):
 
 
 def test_a_module_is_named_once():
-    with pytest.raises(Unfit, match=r"pki\.module beside it"):
+    with pytest.raises(Pkcs11UriUnfit, match=r"pki\.module beside it"):
         place_of("pkcs11:object=hub?module-path=a.so&pin-source=pin", HOME, "b.so")
 
 
 @given(st.text(st.sampled_from("pkcs11:;?&=%|/objectidn-source \n\xff"), max_size=80))
 def test_no_text_breaks_the_reader(text):
-    with suppress(Unfit):
+    with suppress(Pkcs11UriUnfit):
         place_of(f"pkcs11:{text}", HOME)

@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.security import crl_ocsp
 from hub.security.certificates import Anchors, Untrusted
-from hub.security.crl_ocsp import Answer, Finding, RevocationList, Status, Unusable
+from hub.security.crl_ocsp import OcspAnswer, RevocationFinding, RevocationList, RevocationStatus, RevocationUnusable
 from tests import pki
 from tests.pki import DAY, NOW
 
@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
 POINT = x509.UniformResourceIdentifier("http://crl.example/1.crl")
 
 
-def judged(certificate=LEAF, lists=(), answers=(), now=NOW, *, authority=False) -> Finding:
+def judged(certificate=LEAF, lists=(), answers=(), now=NOW, *, authority=False) -> RevocationFinding:
     of = certificate.certificate
     return crl_ocsp.judge(of, CA.certificate, map(RevocationList, lists), answers, now, authority=authority)
 
@@ -33,7 +33,7 @@ def der(crl: x509.CertificateRevocationList) -> bytes:
     return crl.public_bytes(Encoding.DER)
 
 
-def answer(octets: bytes, now=NOW) -> Answer:
+def answer(octets: bytes, now=NOW) -> OcspAnswer:
     return crl_ocsp.read_answer(octets, LEAF.certificate, CA.certificate, now)
 
 
@@ -49,26 +49,28 @@ def scoped(**said: bool | list[x509.GeneralName]) -> x509.IssuingDistributionPoi
 
 def test_a_current_crl_tells_the_revoked_from_the_others():
     crl = CA.crl(GONE)
-    assert judged(LEAF, [crl]) == Finding(Status.GOOD, until=NOW + DAY)
-    assert judged(GONE, [crl]).status is Status.REVOKED
+    assert judged(LEAF, [crl]) == RevocationFinding(RevocationStatus.GOOD, until=NOW + DAY)
+    assert judged(GONE, [crl]).status is RevocationStatus.REVOKED
 
 
 def test_without_anything_heard_nothing_is_known():
-    assert judged().status is Status.UNKNOWN
+    assert judged().status is RevocationStatus.UNKNOWN
 
 
 def test_what_was_revoked_stays_so_when_the_crl_is_overdue_and_others_are_unknown():
     overdue = CA.crl(GONE, begins=NOW - 2 * DAY, ends=NOW - DAY)
-    assert judged(GONE, [overdue]).status is Status.REVOKED
-    assert judged(LEAF, [overdue]) == Finding(Status.UNKNOWN, "the CRL is overdue since 2026-11-23 08:00")
+    assert judged(GONE, [overdue]).status is RevocationStatus.REVOKED
+    assert judged(LEAF, [overdue]) == RevocationFinding(
+        RevocationStatus.UNKNOWN, "the CRL is overdue since 2026-11-23 08:00"
+    )
 
 
 def test_a_crl_of_tomorrow_is_not_current():
-    assert judged(LEAF, [CA.crl(begins=NOW + DAY / 2, ends=NOW + DAY)]).status is Status.UNKNOWN
+    assert judged(LEAF, [CA.crl(begins=NOW + DAY / 2, ends=NOW + DAY)]).status is RevocationStatus.UNKNOWN
 
 
 def test_a_crl_signed_by_another_says_nothing():
-    assert judged(GONE, [CA.crl(GONE, signer=pki.key("impostor"))]).status is Status.UNKNOWN
+    assert judged(GONE, [CA.crl(GONE, signer=pki.key("impostor"))]).status is RevocationStatus.UNKNOWN
 
 
 def test_a_ca_whose_key_may_not_sign_crls_signs_none():
@@ -80,25 +82,25 @@ def test_a_ca_whose_key_may_not_sign_crls_signs_none():
 @pytest.mark.parametrize(
     ("extension", "leafs", "authorities"),
     [
-        (scoped(only_contains_user_certs=True), Status.GOOD, Status.UNKNOWN),
-        (scoped(only_contains_ca_certs=True), Status.UNKNOWN, Status.GOOD),
-        (scoped(indirect_crl=True), Status.UNKNOWN, Status.UNKNOWN),
-        (scoped(only_contains_attribute_certs=True), Status.UNKNOWN, Status.UNKNOWN),
-        (scoped(full_name=[POINT]), Status.UNKNOWN, Status.UNKNOWN),
-        (x509.DeltaCRLIndicator(1), Status.UNKNOWN, Status.UNKNOWN),
+        (scoped(only_contains_user_certs=True), RevocationStatus.GOOD, RevocationStatus.UNKNOWN),
+        (scoped(only_contains_ca_certs=True), RevocationStatus.UNKNOWN, RevocationStatus.GOOD),
+        (scoped(indirect_crl=True), RevocationStatus.UNKNOWN, RevocationStatus.UNKNOWN),
+        (scoped(only_contains_attribute_certs=True), RevocationStatus.UNKNOWN, RevocationStatus.UNKNOWN),
+        (scoped(full_name=[POINT]), RevocationStatus.UNKNOWN, RevocationStatus.UNKNOWN),
+        (x509.DeltaCRLIndicator(1), RevocationStatus.UNKNOWN, RevocationStatus.UNKNOWN),
     ],
 )
 def test_a_crl_that_does_not_cover_a_certificate_does_not_clear_it(extension, leafs, authorities):
     crl = CA.crl(GONE, extension=extension)
     assert judged(LEAF, [crl]).status is leafs
     assert judged(LEAF, [crl], authority=True).status is authorities
-    assert judged(GONE, [crl]).status is Status.REVOKED
+    assert judged(GONE, [crl]).status is RevocationStatus.REVOKED
 
 
 def test_a_crl_of_one_place_clears_the_certificates_that_name_the_place():
     points = x509.CRLDistributionPoints([x509.DistributionPoint([POINT], None, None, None)])
     here = CA.issue("here", label="leaf", extension=points)
-    assert judged(here, [CA.crl(extension=scoped(full_name=[POINT]))]).status is Status.GOOD
+    assert judged(here, [CA.crl(extension=scoped(full_name=[POINT]))]).status is RevocationStatus.GOOD
 
 
 def test_a_crl_is_read_in_pem_and_der_if_the_ca_signed_it():
@@ -120,7 +122,7 @@ def test_a_crl_is_read_in_pem_and_der_if_the_ca_signed_it():
     ],
 )
 def test_what_is_no_crl_of_the_ca_is_not_read(octets, why):
-    with pytest.raises(Unusable, match=why):
+    with pytest.raises(RevocationUnusable, match=why):
         crl_ocsp.read_crl(octets, CA.certificate)
 
 
@@ -129,9 +131,9 @@ def test_what_is_no_crl_of_the_ca_is_not_read(octets, why):
 
 def test_an_answer_of_the_ca_is_believed_until_it_is_overdue():
     said = answer(CA.answer(LEAF))
-    assert (said.status, said.ends) == (Status.GOOD, NOW + DAY)
-    assert judged(LEAF, answers=[said]) == Finding(Status.GOOD, until=NOW + DAY)
-    assert judged(LEAF, answers=[said], now=NOW + DAY).status is Status.UNKNOWN
+    assert (said.status, said.ends) == (RevocationStatus.GOOD, NOW + DAY)
+    assert judged(LEAF, answers=[said]) == RevocationFinding(RevocationStatus.GOOD, until=NOW + DAY)
+    assert judged(LEAF, answers=[said], now=NOW + DAY).status is RevocationStatus.UNKNOWN
 
 
 def test_the_question_names_the_certificate_and_its_issuer():
@@ -141,27 +143,29 @@ def test_the_question_names_the_certificate_and_its_issuer():
 
 def test_revoked_by_ocsp_is_revoked_whatever_the_crl_says():
     said = answer(CA.answer(LEAF, ocsp.OCSPCertStatus.REVOKED))
-    assert judged(LEAF, [CA.crl()], [said]).status is Status.REVOKED
+    assert judged(LEAF, [CA.crl()], [said]).status is RevocationStatus.REVOKED
 
 
 def test_revoked_by_the_crl_is_revoked_whatever_ocsp_says():
     good = crl_ocsp.read_answer(CA.answer(GONE), GONE.certificate, CA.certificate, NOW)
-    assert judged(GONE, [CA.crl(GONE)], [good]).status is Status.REVOKED
+    assert judged(GONE, [CA.crl(GONE)], [good]).status is RevocationStatus.REVOKED
 
 
 def test_the_newest_answer_counts():
     old = answer(CA.answer(LEAF, ocsp.OCSPCertStatus.REVOKED, begins=NOW - DAY / 2))
     new = answer(CA.answer(LEAF, begins=NOW - DAY / 4))
-    assert judged(LEAF, answers=[new, old]).status is Status.GOOD  # a hold that was lifted
-    assert judged(LEAF, answers=[old]).status is Status.REVOKED
+    assert judged(LEAF, answers=[new, old]).status is RevocationStatus.GOOD  # a hold that was lifted
+    assert judged(LEAF, answers=[old]).status is RevocationStatus.REVOKED
 
 
 def test_one_current_source_is_enough():
     overdue = CA.crl(begins=NOW - 2 * DAY, ends=NOW - DAY)
-    assert judged(LEAF, [overdue], [answer(CA.answer(LEAF))]).status is Status.GOOD
+    assert judged(LEAF, [overdue], [answer(CA.answer(LEAF))]).status is RevocationStatus.GOOD
     unknown = answer(CA.answer(LEAF, ocsp.OCSPCertStatus.UNKNOWN))
-    assert judged(LEAF, [CA.crl()], [unknown]).status is Status.GOOD
-    assert judged(LEAF, [], [unknown]) == Finding(Status.UNKNOWN, "the OCSP responder does not know it")
+    assert judged(LEAF, [CA.crl()], [unknown]).status is RevocationStatus.GOOD
+    assert judged(LEAF, [], [unknown]) == RevocationFinding(
+        RevocationStatus.UNKNOWN, "the OCSP responder does not know it"
+    )
 
 
 def test_an_answer_holds_a_week_at_most():
@@ -174,7 +178,7 @@ RESPONDER = [ExtendedKeyUsageOID.OCSP_SIGNING]
 
 def test_a_responder_that_the_ca_made_may_answer():
     responder = CA.issue("responder", purposes=RESPONDER)
-    assert answer(CA.answer(LEAF, responder=responder)).status is Status.GOOD
+    assert answer(CA.answer(LEAF, responder=responder)).status is RevocationStatus.GOOD
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_a_responder_that_the_ca_made_may_answer():
     ids=["no responder", "of another CA", "expired", "key usage", "weak hash", "weak key"],
 )
 def test_nobody_else_may(responder):
-    with pytest.raises(Unusable, match="not signed by the CA"):
+    with pytest.raises(RevocationUnusable, match="not signed by the CA"):
         answer(CA.answer(LEAF, responder=responder))
 
 
@@ -216,7 +220,7 @@ def refusal() -> bytes:
     ],
 )
 def test_what_is_no_answer_about_it_is_not_read(octets, why):
-    with pytest.raises(Unusable, match=why):
+    with pytest.raises(RevocationUnusable, match=why):
         answer(octets)
 
 
@@ -225,8 +229,8 @@ def test_an_answer_with_one_bit_changed_says_nothing_else():
     for at in range(len(octets)):
         octets[at] ^= 1
         try:
-            assert answer(bytes(octets)).status is Status.GOOD
-        except Unusable:
+            assert answer(bytes(octets)).status is RevocationStatus.GOOD
+        except RevocationUnusable:
             pass
         finally:
             octets[at] ^= 1
@@ -293,7 +297,7 @@ def test_a_stapled_answer_counts():
     assert check(anchors) == "revocation-unknown"
     anchors.staple(LEAF.certificate, CA.answer(LEAF), NOW)
     assert check(anchors) == "good"
-    with pytest.raises(Unusable):
+    with pytest.raises(RevocationUnusable):
         anchors.staple(LEAF.certificate, OTHER.answer(LEAF), NOW)
 
 

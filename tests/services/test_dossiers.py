@@ -338,7 +338,8 @@ def test_every_fact_is_of_the_services_own_words_and_of_one_key_a_milestone(cont
 
 def asked(*contents, code=CODE):
     messages = [
-        history.Told(f"d-{number}", NOON + timedelta(hours=number), each) for number, each in enumerate(contents)
+        history.AcceptedMessage(f"d-{number}", NOON + timedelta(hours=number), each)
+        for number, each in enumerate(contents)
     ]
     random.Random(1).shuffle(messages)
     found = history.answer("H55.13", code, messages)

@@ -101,7 +101,10 @@ def heard(zeep, name, element):
 
 
 def test_a_stock_client_reads_a_dossier_with_its_history(dossiers, zeep):
-    told = [history.Told("d-1", NOON, sync(FULL)), history.Told("d-2", NOON, progress(tiendo(status="8")))]
+    told = [
+        history.AcceptedMessage("d-1", NOON, sync(FULL)),
+        history.AcceptedMessage("d-2", NOON, progress(tiendo(status="8"))),
+    ]
     element = history.answer("H55.13", str(FULL["MaHoSo"]), told)
     got = heard(zeep, "GetDossier", element)
     assert (got.OrganId, got.MaHoSo, got.TrangThai) == ("H55.13", FULL["MaHoSo"], "8")

@@ -9,10 +9,10 @@ from hub.services.links import PROBED, SERVICE, UP, Linked, content
 from hub.services.links.probes import (
     DAY,
     DOWN_AFTER,
+    LinkStanding,
+    LinkState,
     Minutes,
     Probe,
-    Standing,
-    State,
     days_left,
     heard,
     minute,
@@ -27,7 +27,7 @@ GOOD, BAD = 0.01, None
 
 def after(*latencies):
     """Return each standing after probes of these latencies, one every 30 s; None failed."""
-    standing, all_of_them = Standing(), []
+    standing, all_of_them = LinkStanding(), []
     for number, latency in enumerate(latencies):
         reason = "" if latency else "connection refused"
         standing = heard(standing, Probe(at=START + STEP * number, latency=latency, reason=reason))
@@ -50,18 +50,18 @@ def test_one_lost_packet_is_no_outage():
 
 def test_a_link_is_down_after_three_failures_and_has_been_since_the_first():
     last = after(GOOD, *[BAD] * DOWN_AFTER)[-1]
-    assert (last.state, last.since, last.reason) == (State.DOWN, START + STEP, "connection refused")
+    assert (last.state, last.since, last.reason) == (LinkState.DOWN, START + STEP, "connection refused")
 
 
 def test_it_is_up_again_after_two_and_has_been_since_the_first():
     *_, one, two = after(BAD, GOOD, GOOD)
-    assert (one.state, one.reason) == (State.DOWN, "")
-    assert (two.state, two.since) == (State.UP, START + STEP)
+    assert (one.state, one.reason) == (LinkState.DOWN, "")
+    assert (two.state, two.since) == (LinkState.UP, START + STEP)
 
 
 def test_a_failure_leaves_the_latencies_and_the_certificate_as_they_were():
     ends = START + timedelta(days=10)
-    first = heard(Standing(), Probe(at=START, latency=0.5, ends=ends))
+    first = heard(LinkStanding(), Probe(at=START, latency=0.5, ends=ends))
     then = heard(first, Probe(at=START + STEP, reason="timeout"))
     assert (then.latencies, then.ends) == ((0.5,), ends)
 

@@ -6,10 +6,10 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Fact
 from hub.services import services
 from hub.services.reports import key
-from hub.services.verdicts import SERVICE, Verdict, content
+from hub.services.verdicts import SERVICE, ReportVerdict, content
 from tests.pki import NOW
 
-RETURNED = Verdict(
+RETURNED = ReportVerdict(
     form="edoc", unit="H55.13", period="2026-11", revision=2, result="returned", by="baocao", reasons=["cột <sent>"]
 )
 

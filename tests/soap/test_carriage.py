@@ -10,10 +10,10 @@ from lxml import etree
 
 from hub import config
 from hub.domain.errors import Rejected
-from hub.domain.model import Receive, Standing, Unit
+from hub.domain.model import Receive, SignatureStanding, Unit
 from hub.edxml import packet, packet_signature
 from hub.formats import safe_xml, streamed_xml
-from hub.formats.mime import Part
+from hub.formats.mime import MimePart
 from hub.formats.spool import Drawer, Octets
 from hub.formats.streamed_xml import Loads
 from hub.intake import admission, verification
@@ -133,7 +133,7 @@ def test_of_two_attachments_the_one_that_was_signed_does_not_vouch_for_the_one_t
 
 
 def test_a_token_signed_by_str_transform_and_a_signed_attachment_go_together():
-    parts = {PART: Part(PART, "application/octet-stream", {}, Octets.of(SMALL))}
+    parts = {PART: MimePart(PART, "application/octet-stream", {}, Octets.of(SMALL))}
 
     def verify(envelope_):
         root = safe_xml.parse(with_attachment(envelope_, PARTNER, SMALL))
@@ -393,10 +393,10 @@ def test_a_large_attachment_is_covered_by_the_packets_own_signature(drawer, tran
         assert packet.read(root, loads) == packet.read(octets)
         return found.standing
 
-    assert judged(content) is Standing.VALID
+    assert judged(content) is SignatureStanding.VALID
     at = content.index(b"UEs") + 100_000  # in the midst of the attachment
     swapped = content[:at] + (b"B" if content[at : at + 1] == b"A" else b"A") + content[at + 1 :]
-    assert judged(swapped) is Standing.INVALID
+    assert judged(swapped) is SignatureStanding.INVALID
 
 
 def test_entries_of_slim_and_whole_packets_are_equal(province, drawer):

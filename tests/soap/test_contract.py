@@ -268,7 +268,9 @@ def test_a_stock_client_reads_the_confirmation(documents, zeep):
     element = documents_responses.confirmed()
     documents.validate(element)
     assert heard(zeep, "ConfirmReceived", envelope.answer(element)).IsSuccess is True
-    assert documents_responses.read_report(element, "ConfirmReceived") == documents_responses.Report(success=True)
+    assert documents_responses.read_report(element, "ConfirmReceived") == documents_responses.SubmissionReport(
+        success=True
+    )
 
 
 def test_a_stock_client_reads_statuses_of_known_and_unknown_documents(documents, zeep):

@@ -237,7 +237,7 @@ def test_a_partners_soap_11_fault_is_read(faultcode, sender):
             f"<s:Body><s:Fault><faultcode>{faultcode}</faultcode><faultstring> vì  sao </faultstring></s:Fault></s:Body>"
         )
     )
-    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.Fault(sender, "vì sao")
+    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.SoapFault(sender, "vì sao")
 
 
 @pytest.mark.parametrize(
@@ -248,12 +248,12 @@ def test_a_partners_soap_12_fault_is_read(value, sender):
         f'<e:Envelope xmlns:e="{envelope.SOAP12}"><e:Body><e:Fault><e:Code><e:Value>{value}</e:Value></e:Code>'
         f'<e:Reason><e:Text xml:lang="vi">vì sao</e:Text></e:Reason></e:Fault></e:Body></e:Envelope>'
     )
-    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.Fault(sender, "vì sao")
+    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.SoapFault(sender, "vì sao")
 
 
 def test_a_fault_without_anything_in_it_is_the_receivers():
     root = read(soap("<s:Body><s:Fault/></s:Body>"))
-    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.Fault(sender=False, text="")
+    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.SoapFault(sender=False, text="")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_R1002_R1003_R1016_a_partners_fault_may_say_anything_in_its_detail(detai
             f"<s:Body><s:Fault><faultcode>s:Client</faultcode><faultstring xml:lang='en'>no</faultstring>{detail}</s:Fault></s:Body>"
         )
     )
-    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.Fault(sender=True, text="no")
+    assert envelope.read_fault(envelope.open_reply(root).child) == envelope.SoapFault(sender=True, text="no")
 
 
 def test_every_reason_of_a_fault_is_read():

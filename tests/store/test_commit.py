@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from hub.domain.errors import Unready
 from hub.domain.fair_queue import Owner
 from hub.journal import facts, messages, search
-from hub.journal.messages import Taken
+from hub.journal.messages import RecordedMessage
 from hub.journal.search import Filter
 from hub.runtime import server_monitor
 from hub.store import group_commit, transactions
@@ -39,8 +39,8 @@ def kept(engine):
 
 def test_a_step_that_fails_fails_alone_and_leaves_nothing(engine):
     first, failed, last = commit(engine, [take(1), broken, take(2)])
-    assert isinstance(first, Taken)
-    assert isinstance(last, Taken)
+    assert isinstance(first, RecordedMessage)
+    assert isinstance(last, RecordedMessage)
     assert isinstance(failed, Failure)
     assert failed.check(ValueError)
     assert kept(engine) == ["m1", "m2"]
@@ -63,8 +63,8 @@ def test_when_the_database_breaks_under_one_step_the_others_are_committed_and_th
     assert unready.check(Unready)
     assert "disk I/O error" in unready.getErrorMessage()
     assert kept(engine) == ["m1", "m2"]
-    assert isinstance(first, Taken)
-    assert isinstance(last, Taken)
+    assert isinstance(first, RecordedMessage)
+    assert isinstance(last, RecordedMessage)
 
 
 def test_a_commit_that_fails_acknowledges_nothing(engine, monkeypatch):
@@ -79,7 +79,7 @@ def test_a_commit_that_fails_acknowledges_nothing(engine, monkeypatch):
     monkeypatch.setattr(engine.dialect, "do_commit", real)
     assert kept(engine) == []
     (taken,) = commit(engine, [take(1)])
-    assert isinstance(taken, Taken), "the same may be sent again"
+    assert isinstance(taken, RecordedMessage), "the same may be sent again"
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def running(engine, monkeypatch):
 
 def test_what_arrives_in_one_turn_or_while_a_commit_runs_shares_the_next_commit(running, engine):
     made, clock, queued = running
-    told: list[Taken] = []
+    told: list[RecordedMessage] = []
     for number in (1, 2):
         made.write(take(number)).addCallback(told.append)
     assert queued == [], "the turn is not over"
@@ -178,7 +178,7 @@ def test_while_the_server_is_away_nobody_waits_for_it_and_what_was_not_begun_is_
     run, done = queued[3]
     done.callback(run())
     assert kept(engine) == ["m1"]
-    assert isinstance(again[0], Taken)
+    assert isinstance(again[0], RecordedMessage)
     assert len(told) == 5, "told once"
 
 
@@ -375,13 +375,13 @@ def test_a_step_that_may_be_committed_already_is_run_again_whatever_time_it_take
     monkeypatch.setattr(engine.dialect, "do_commit", gives_way)
     looks = iter([0.0, 0.0]).__next__  # when the first try begins, and before its second step
     first, second = commit(engine, [take(1), take(2)], looks)
-    assert isinstance(first, Taken)
-    assert isinstance(second, Taken)
+    assert isinstance(first, RecordedMessage)
+    assert isinstance(second, RecordedMessage)
     assert kept(engine) == ["m1", "m2"]
 
 
 def test_what_a_commit_had_no_time_for_is_not_begun(engine):
     first, second = commit(engine, [take(1), take(2)], iter(range(9)).__next__)  # a second a look
-    assert isinstance(first, Taken)
+    assert isinstance(first, RecordedMessage)
     assert second is group_commit.NOT_BEGUN
     assert kept(engine) == ["m1"]

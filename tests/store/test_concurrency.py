@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from twisted.python.failure import Failure
 
 from hub.domain.errors import Rejected, Unready
-from hub.domain.lifecycle import Verdict
-from hub.domain.model import Kind, State
+from hub.domain.lifecycle import AttemptVerdict
+from hub.domain.model import DeliveryState, PacketKind
 from hub.journal import events, facts, messages, search
-from hub.journal.messages import Taken
+from hub.journal.messages import RecordedMessage
 from hub.journal.queue import claims, deliveries, partner_state, pickup
 from hub.journal.queue import replay as queue_replay
-from hub.journal.queue.claims import Exchange
+from hub.journal.queue.claims import AttemptExchange
 from hub.journal.search import Filter
 from hub.partner.circuit_breaker import Breaker, Position
 from hub.partner.rate_limit import Rate
@@ -62,17 +62,17 @@ def one(engine, step, *args, **kwargs):
 def take_all(engine, *steps):
     """Run steps that take messages as one batch; return what each got."""
     results = commit(engine, list(steps))
-    assert all(isinstance(result, Taken) for result in results), results
-    return cast("list[Taken]", results)
+    assert all(isinstance(result, RecordedMessage) for result in results), results
+    return cast("list[RecordedMessage]", results)
 
 
 def claim(engine, holder, limit=3, now=NOW):
     return one(engine, claims.claim, "vpub", now, limit=limit, holder=holder, lease=LEASE)
 
 
-def settle(engine, claimed, state=State.DELIVERED, now=LATER):
-    outcome = {State.DELIVERED: "accepted", State.DEAD: "refused"}[state]
-    return one(engine, claims.settle, claimed, outcome, Verdict(state), Exchange(), now)
+def settle(engine, claimed, state=DeliveryState.DELIVERED, now=LATER):
+    outcome = {DeliveryState.DELIVERED: "accepted", DeliveryState.DEAD: "refused"}[state]
+    return one(engine, claims.settle, claimed, outcome, AttemptVerdict(state), AttemptExchange(), now)
 
 
 def states(engine):
@@ -130,7 +130,7 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
             mine += [delivery for each in taken_on for delivery in each.deliveries]
             for each in taken_on:
                 assert settle(engine, each)
-            if not taken_on and states(engine)[State.WAITING] == 0:
+            if not taken_on and states(engine)[DeliveryState.WAITING] == 0:
                 return mine
         raise AssertionError("something waits for ever")
 
@@ -138,7 +138,7 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
     everything = Counter(delivery for mine in taken for delivery in mine)
     assert len(everything) == 40
     assert set(everything.values()) == {1}
-    assert states(engine) == {State.DELIVERED: 40}
+    assert states(engine) == {DeliveryState.DELIVERED: 40}
     with transactions.reading(engine) as tx:
         assert sum(fact.milestone == "received" for fact in facts.facts(tx)) == 40
 
@@ -147,10 +147,10 @@ def heads(engine):
     """Return the ids of what is free, and of what should be."""
     with transactions.reading(engine) as tx:
         rows = tx.execute(sa.select(delivery).order_by(delivery.c.id)).all()
-    sending = {(row.lane, row.recipient) for row in rows if row.state == State.SENDING}
+    sending = {(row.lane, row.recipient) for row in rows if row.state == DeliveryState.SENDING}
     first: dict[tuple[str, str], str] = {}
     for row in rows:
-        if row.state == State.WAITING and (row.lane, row.recipient) not in sending:
+        if row.state == DeliveryState.WAITING and (row.lane, row.recipient) not in sending:
             first.setdefault((row.lane, row.recipient), row.id)
     return sorted(row.id for row in rows if row.free), sorted(first.values())
 
@@ -169,17 +169,17 @@ def test_what_is_made_while_the_head_of_its_lane_ends_is_seen_by_it(engine):
         for _ in follows:
             (claimed,) = claim(engine, "node", now=LATER)
             assert settle(engine, claimed)
-    assert states(engine) == {State.DELIVERED: 45}
+    assert states(engine) == {DeliveryState.DELIVERED: 45}
 
 
 def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine):
     for number in range(1, 11):
         one(engine, messages.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
         (claimed,) = claim(engine, "node")
-        settle(engine, claimed, State.DEAD)
+        settle(engine, claimed, DeliveryState.DEAD)
         one(engine, messages.take, entry(document(document_id=f"D{number}"), number * 10 + 1), ROUTES)
         with transactions.reading(engine) as tx:
-            dead = [made for _message, made in search.in_state(tx, [State.DEAD], Filter())]
+            dead = [made for _message, made in search.in_state(tx, [DeliveryState.DEAD], Filter())]
         at_once(
             lambda: claim(engine, "node", now=LATER),
             lambda dead=dead: one(engine, queue_replay.replay, dead, ROUTES, reason="x", by="me", now=LATER),
@@ -190,7 +190,7 @@ def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine
         for _ in range(2):
             (claimed,) = claim(engine, "node", now=LATER + LEASE * 3)
             assert settle(engine, claimed, now=LATER + LEASE * 3)
-    assert states(engine) == {State.DELIVERED: 20}
+    assert states(engine) == {DeliveryState.DELIVERED: 20}
 
 
 def test_nodes_together_keep_to_a_partners_concurrency_and_rate(engine):
@@ -203,10 +203,10 @@ def test_nodes_together_keep_to_a_partners_concurrency_and_rate(engine):
 
     for _ in range(3):
         at_once(*(partial(node, name, concurrency=5) for name in ("a", "b", "c")))
-    assert states(engine)[State.SENDING] == 5
+    assert states(engine)[DeliveryState.SENDING] == 5
     for _ in range(3):
         at_once(*(partial(node, name, concurrency=64, rate=Rate(20, "s")) for name in ("a", "b", "c")))
-    assert states(engine)[State.SENDING] == 6
+    assert states(engine)[DeliveryState.SENDING] == 6
 
 
 def test_of_nodes_that_look_at_an_unavailable_partner_at_the_same_time_one_sends_one_probe(engine):
@@ -231,7 +231,7 @@ def test_a_settlement_and_a_rescue_at_the_same_time_leave_the_delivery_either_se
         if rescued:
             (again,) = claim(engine, "other", limit=1, now=late)
             assert settle(engine, again, now=late + LEASE)
-    assert states(engine) == {State.DELIVERED: 20}
+    assert states(engine) == {DeliveryState.DELIVERED: 20}
 
 
 def test_a_document_fetched_and_confirmed_from_many_sides_at_the_same_time_counts_once(engine):
@@ -255,7 +255,7 @@ def test_a_document_fetched_and_confirmed_from_many_sides_at_the_same_time_count
         with transactions.reading(engine) as tx:
             told = [event["event"] for event in events.of_message(tx, taken.id)]
         assert (told.count("delivery-fetched"), told.count("delivery-delivered")) == (1, 1)
-    assert states(engine) == {State.DELIVERED: 10}
+    assert states(engine) == {DeliveryState.DELIVERED: 10}
 
 
 def test_two_statuses_at_the_same_time_never_move_a_delivery_back(engine):
@@ -280,7 +280,7 @@ def test_two_statuses_at_the_same_time_never_move_a_delivery_back(engine):
 def test_a_document_and_its_recall_at_the_same_time_end_with_the_document_stopped(engine):
     for number in range(1, 16):
         sent = entry(document(document_id=f"D{number}"), number * 10)
-        recall = attrs.evolve(document(document_id=f"R{number}"), kind=Kind.RECALL, about=f"D{number}")
+        recall = attrs.evolve(document(document_id=f"R{number}"), kind=PacketKind.RECALL, about=f"D{number}")
         back = entry(recall, number * 10 + 1)
         at_once(
             lambda sent=sent: one(engine, messages.take, sent, ROUTES),
@@ -288,14 +288,14 @@ def test_a_document_and_its_recall_at_the_same_time_end_with_the_document_stoppe
         )
         with transactions.reading(engine) as tx:
             (made,) = deliveries.of_message(tx, sent.id)
-            assert made.state is State.DEAD
-            assert [each.state for each in deliveries.of_message(tx, back.id)] == [State.WAITING]
+            assert made.state is DeliveryState.DEAD
+            assert [each.state for each in deliveries.of_message(tx, back.id)] == [DeliveryState.WAITING]
 
 
 def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_or_stops_it_and_never_both(engine):
     for number in range(1, 16):
         sent = one(engine, messages.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
-        recall = attrs.evolve(document(document_id=f"R{number}"), kind=Kind.RECALL, about=f"D{number}")
+        recall = attrs.evolve(document(document_id=f"R{number}"), kind=PacketKind.RECALL, about=f"D{number}")
         back = entry(recall, number * 10 + 1)
 
         def send(sent=sent):
@@ -306,7 +306,7 @@ def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_o
         with transactions.reading(engine) as tx:
             (made,) = deliveries.of_message(tx, sent.id)
             received = [fact for fact in facts.facts(tx) if fact.milestone == "received" and fact.message == sent.id]
-        assert made.state is (State.DELIVERED if delivered else State.DEAD)
+        assert made.state is (DeliveryState.DELIVERED if delivered else DeliveryState.DEAD)
         assert len(received) == bool(delivered)
         for claimed in claim(engine, "node", limit=9):
             settle(engine, claimed)
@@ -316,9 +316,9 @@ def test_two_replays_at_the_same_time_revive_a_dead_letter_once(engine):
     for number in range(1, 6):
         one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
     for claimed in claim(engine, "node", limit=5):
-        settle(engine, claimed, State.DEAD)
+        settle(engine, claimed, DeliveryState.DEAD)
     with transactions.reading(engine) as tx:
-        dead = [made for _message, made in search.in_state(tx, [State.DEAD], Filter())]
+        dead = [made for _message, made in search.in_state(tx, [DeliveryState.DEAD], Filter())]
 
     def replay():
         with transactions.writing(engine) as tx:
@@ -395,7 +395,7 @@ def test_a_step_that_would_wait_for_another_transaction_holds_up_none_that_share
             assert not running.done()
         done, taken = running.result(10)
     assert done == "done"
-    assert isinstance(taken, Taken)
+    assert isinstance(taken, RecordedMessage)
     assert not taken.problems
 
 
@@ -480,7 +480,7 @@ def test_a_claim_whose_commit_was_cut_is_given_back_by_its_own_node_without_wait
     one(engine, messages.take, entry(document()), ROUTES)
     cut.when = "after"
     assert claim(engine, "node") == []  # the second run finds nothing left to claim
-    assert states(engine) == {State.SENDING: 1}
+    assert states(engine) == {DeliveryState.SENDING: 1}
     assert one(engine, claims.rescue, NOW, holder="other node") == 0
     assert one(engine, claims.rescue, NOW, holder="node") == 1
     (claimed,) = claim(engine, "node")

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from hub.domain.model import State
+from hub.domain.model import DeliveryState
 from hub.journal import blobs, events, facts, search, unit_registry
 from hub.journal.queue import deliveries
 from hub.journal.search import Filter
@@ -94,7 +94,7 @@ def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tabl
             assert blobs.size(tx, f"{size}") == size
         assert search.receipt(tx, accepted.id) == b"<receipt/>"
         (made,) = deliveries.of_message(tx, accepted.id)
-        assert (made.state, made.attempts, made.recipient) == (State.WAITING, 1, "H55.01")
+        assert (made.state, made.attempts, made.recipient) == (DeliveryState.WAITING, 1, "H55.01")
         (fact,) = facts.facts(tx)
         assert (fact.unit, fact.milestone, fact.message) == ("H55.13", "sent", accepted.id)
         assert {unit.code: unit.aliases for unit in unit_registry.units(tx)} == {

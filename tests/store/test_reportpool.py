@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from hub.domain.errors import Unready
 from hub.store.report_pool import LONGEST, MOST, OWN, PROCESSES, Reader, ReportPool
-from hub.store.report_worker import ANSWERS, HEAD, Raised, Said, Settings
+from hub.store.report_worker import ANSWERS, HEAD, Raised, Settings, WorkerAnswer
 
 
 class Process:
@@ -27,8 +27,8 @@ class Process:
         if not isinstance(question, Settings):
             self.asked.append(question[1][0])
 
-    def answer(self, said: Said | None = None) -> None:
-        content = pickle.dumps(said or Said(self.asked[-1]))
+    def answer(self, said: WorkerAnswer | None = None) -> None:
+        content = pickle.dumps(said or WorkerAnswer(self.asked[-1]))
         for octet in (HEAD.pack(len(content)) + content)[:9], (HEAD.pack(len(content)) + content)[9:]:
             self.protocol.childDataReceived(ANSWERS, octet)
 
@@ -73,7 +73,7 @@ class Town:
         """What is being read now."""
         return [each.asked[-1] for each in self.reactor.processes if not each.ended and each.protocol.job]
 
-    def answer(self, name: str, said: Said | None = None) -> None:
+    def answer(self, name: str, said: WorkerAnswer | None = None) -> None:
         (one,) = [each for each in self.reactor.processes if each.protocol.job and each.asked[-1] == name]
         one.answer(said)
 
@@ -141,7 +141,7 @@ def test_the_hubs_own_closing_takes_as_long_as_it_takes(town):
 
 def test_what_a_report_raises_is_raised_here(town):
     town.ask("a", "a1")
-    town.answer("a1", Said(error=Raised.of(Unready("journal-unavailable", "why", 7))))
+    town.answer("a1", WorkerAnswer(error=Raised.of(Unready("journal-unavailable", "why", 7))))
     found = town.told["a1"].value
     assert (type(found), found.problem.code, found.problem.detail, found.retry_after) == (
         Unready, "journal-unavailable", "why", 7,
@@ -159,7 +159,7 @@ def test_a_process_that_breaks_takes_its_report_alone_with_it(town):
 
 def test_a_process_that_grew_too_large_or_has_nothing_to_do_is_ended(town):
     town.ask("a", "a1")
-    town.answer("a1", Said("large", last=True))
+    town.answer("a1", WorkerAnswer("large", last=True))
     assert town.reactor.processes[0].ended
     town.ask("a", "a2")
     town.answer("a2")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from hub.store.schema_version import Step, pending, runs_on, steps, takes_away, target
+from hub.store.schema_version import MigrationStep, pending, runs_on, steps, takes_away, target
 
-OLD = [Step("0008", "before"), Step("0009", "before")]
-NEW = [*OLD, Step("0010", "before"), Step("0011", "before"), Step("0012", "after")]
-NEXT = [*NEW, Step("0013", "before")]
+OLD = [MigrationStep("0008", "before"), MigrationStep("0009", "before")]
+NEW = [*OLD, MigrationStep("0010", "before"), MigrationStep("0011", "before"), MigrationStep("0012", "after")]
+NEXT = [*NEW, MigrationStep("0013", "before")]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hub.domain.errors import Rejected
 from hub.domain.model import MARKS, NATIONAL, Receive, Unit
-from hub.units.routing import Post, Routes, first_state
+from hub.units.routing import RoutedPartner, Routes, first_state
 from hub.units.unit_index import Roll
 
 DAYS = st.none() | st.dates(date(2025, 1, 1), date(2027, 1, 1))
@@ -51,7 +51,7 @@ def test_a_packed_unit_is_the_unit_that_was_packed(units: list[Unit], others: li
 class Plainly:
     """Routing as design.md says it, over dicts, without any care for memory."""
 
-    def __init__(self, units: list[Unit], posts: list[Post]) -> None:
+    def __init__(self, units: list[Unit], posts: list[RoutedPartner]) -> None:
         self.units = {unit.code: unit for unit in units if unit.mark != NATIONAL}
         self.outsiders = {unit.code: unit for unit in units if unit.mark == NATIONAL}
         self.aliases = {alias: unit.code for unit in units for alias in unit.aliases}
@@ -95,10 +95,10 @@ class Plainly:
 
 
 POSTS = [
-    Post("sotttt", ("H55.13", "000.00.13.H55"), Receive.FETCH),
-    Post("vpub", ("H55", "alias"), Receive.PUSH),
-    Post("vpcp", (), Receive.PUSH),
-    Post("any", ("*", "G22"), Receive.NONE),
+    RoutedPartner("sotttt", ("H55.13", "000.00.13.H55"), Receive.FETCH),
+    RoutedPartner("vpub", ("H55", "alias"), Receive.PUSH),
+    RoutedPartner("vpcp", (), Receive.PUSH),
+    RoutedPartner("any", ("*", "G22"), Receive.NONE),
 ]
 
 

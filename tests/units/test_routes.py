@@ -5,8 +5,8 @@ from datetime import date
 import pytest
 
 from hub.domain.errors import Rejected
-from hub.domain.model import Receive, State, Unit
-from hub.units.routing import Post, Routes
+from hub.domain.model import DeliveryState, Receive, Unit
+from hub.units.routing import RoutedPartner, Routes
 from tests.province import POSTS, ROUTES, UNITS
 
 TODAY = date(2026, 11, 24)
@@ -24,8 +24,8 @@ def to(code, partner="sotttt"):
 
 
 def test_a_unit_of_the_province_gets_it_through_its_own_system():
-    assert to("H55.01") == ("H55.01", "vpub", State.WAITING)
-    assert to("H55.13") == ("H55.13", "sotttt", State.HELD)
+    assert to("H55.01") == ("H55.01", "vpub", DeliveryState.WAITING)
+    assert to("H55.13") == ("H55.13", "sotttt", DeliveryState.HELD)
 
 
 def test_a_unit_is_under_itself_and_under_each_unit_above_it():
@@ -40,7 +40,7 @@ def test_a_unit_is_under_itself_and_under_each_unit_above_it():
 
 
 def test_an_alias_is_the_unit_it_names():
-    assert to("000.00.13.H55") == ("H55.13", "sotttt", State.HELD)
+    assert to("000.00.13.H55") == ("H55.13", "sotttt", DeliveryState.HELD)
 
 
 def test_a_unit_without_a_system_gets_it_through_its_nearest_ancestor_that_has_one():
@@ -50,7 +50,7 @@ def test_a_unit_without_a_system_gets_it_through_its_nearest_ancestor_that_has_o
 
 def test_everything_outside_the_province_goes_up():
     for code in ("000.00.00.G22", "H41.2", "28.22.H17", "vxp.saas.03", "H550", "H5"):
-        assert to(code) == (code, "vpcp", State.WAITING)
+        assert to(code) == (code, "vpcp", DeliveryState.WAITING)
 
 
 def test_a_code_of_the_province_that_no_unit_has_is_refused_by_name():
@@ -102,7 +102,7 @@ def test_a_partner_sends_for_its_units_the_axis_for_strangers_and_the_star_for_a
 
 
 def test_the_star_lets_a_partner_send_for_all_and_receive_for_none():
-    routes = Routes.of(UNITS, (*POSTS, Post("all", ("*",), Receive.FETCH)), province="H55", upstream="vpcp")
+    routes = Routes.of(UNITS, (*POSTS, RoutedPartner("all", ("*",), Receive.FETCH)), province="H55", upstream="vpcp")
     assert not any(routes.receives("all", unit.code) for unit in UNITS)
 
 
@@ -116,7 +116,9 @@ def test_a_partner_stands_for_its_units_the_axis_for_strangers_and_the_star_for_
 
 
 def test_who_may_tell_of_any_unit_may_send_for_none():
-    routes = Routes.of(UNITS, (*POSTS, Post("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp")
+    routes = Routes.of(
+        UNITS, (*POSTS, RoutedPartner("soc", (), Receive.NONE, tells=True)), province="H55", upstream="vpcp"
+    )
     for code in ("H55.01", "000.00.13.H55", "000.00.00.G22"):
         assert routes.permission("soc", code, telling=True) == ()
         assert not routes.may_send("soc", code)
@@ -126,7 +128,7 @@ def test_who_may_tell_of_any_unit_may_send_for_none():
 
 
 def test_a_code_is_known_by_the_registry_by_a_partners_file_or_by_its_shape():
-    routes = Routes.of(UNITS, (*POSTS, Post("far", ("H37",), Receive.NONE)), province="H55", upstream="vpcp")
+    routes = Routes.of(UNITS, (*POSTS, RoutedPartner("far", ("H37",), Receive.NONE)), province="H55", upstream="vpcp")
     assert all(map(routes.knows, ("H55.01", "000.00.13.H55", "H37", "H55.99", "000.00.99.H55")))
     assert not routes.knows("000.00.00.Z01")
 
@@ -156,7 +158,7 @@ REFORMED = (
     Unit("G22", "Văn phòng Chính phủ", aliases=("000.00.00.G22",), mark="national"),
     Unit("B1", "Bệnh viện trung ương", "H55", mark="national"),
 )
-ALL = Routes.of(REFORMED, (*POSTS, Post("office", ("H55",), Receive.FETCH)), province="H55", upstream="vpcp")
+ALL = Routes.of(REFORMED, (*POSTS, RoutedPartner("office", ("H55",), Receive.FETCH)), province="H55", upstream="vpcp")
 
 
 def inactive(code: str, on: date) -> str:
@@ -209,10 +211,10 @@ NEIGHBOURS = Routes.of(
     ),
     (
         *POSTS,
-        Post("office", ("H55",), Receive.FETCH),
-        Post("langson", ("H37",), Receive.PUSH),
-        Post("both", ("H55.4", "G22"), Receive.PUSH),
-        Post("bureau", ("H37.1",), Receive.NONE),
+        RoutedPartner("office", ("H55",), Receive.FETCH),
+        RoutedPartner("langson", ("H37",), Receive.PUSH),
+        RoutedPartner("both", ("H55.4", "G22"), Receive.PUSH),
+        RoutedPartner("bureau", ("H37.1",), Receive.NONE),
     ),
     province="H55",
     upstream="vpcp",
@@ -222,7 +224,7 @@ NEIGHBOURS = Routes.of(
 def test_an_agency_outside_goes_to_the_hub_that_a_partner_has_for_it_and_stays_outside():
     for code in ("H37", "000.00.00.H37", "H37.1"):
         route = NEIGHBOURS.route(code, TODAY)
-        assert (route.partner, route.via, route.state) == ("langson", "H37", State.WAITING)
+        assert (route.partner, route.via, route.state) == ("langson", "H37", DeliveryState.WAITING)
         assert NEIGHBOURS.outside(code)
         assert NEIGHBOURS.receives("langson", code)
     assert NEIGHBOURS.route("H37.2", TODAY).partner == "vpcp"  # the registry does not hold it

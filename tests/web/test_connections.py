@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from hub.console.asked import Answer
+from hub.console.asked import ConsoleResponse
 from hub.console.edge import Console
 from hub.domain.fair_queue import PortShare
 from hub.runtime.disk_space import SpoolRoom
@@ -229,7 +229,7 @@ class Message:
         return False
 
     async def answer(self, _asked):
-        return Answer(stored="sha256", size=1 << 40)
+        return ConsoleResponse(stored="sha256", size=1 << 40)
 
     def read(self, _step, _sha256, _number):
         self.line.protocol.pauseProducing()

@@ -19,12 +19,12 @@ from twisted.web.resource import Resource
 
 from hub.domain.errors import Unready
 from hub.domain.model import Problem
-from hub.intake.intake import Answer
+from hub.intake.intake import SignedResponse
 from hub.partner import throttle
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
 from hub.runtime import disk_space
-from hub.runtime.disk_space import Room
+from hub.runtime.disk_space import DiskRoom
 from hub.soap import envelope, wsdl
 from hub.web.soap_listener import PAUSE, BoundedSite, ServiceResource
 from tests import pki
@@ -52,7 +52,7 @@ class Desk:
     """An intake that answers when the test says so."""
 
     def __init__(self):
-        self.asked: list[Deferred[Answer]] = []
+        self.asked: list[Deferred[SignedResponse]] = []
         self.wanted: list[Callable[[], bool]] = []
         self.noted: tuple[str, x509.Certificate] | None = None
         self.throttle = Throttle(lambda: 0.0)
@@ -66,7 +66,7 @@ class Desk:
 
     async def answer(self, body, manner, certificate, drawer, wanted):
         self.wanted.append(wanted)
-        waiting: Deferred[Answer] = Deferred()
+        waiting: Deferred[SignedResponse] = Deferred()
         self.asked.append(waiting)
         return await waiting
 
@@ -203,7 +203,7 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
     free, clock = [5], Clock()
     monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
     config: Any = SimpleNamespace(data=tmp_path, database_url="postgresql+psycopg://x/y", free_disk=10)
-    watched = Room(lambda: disk_space.lacking(config), clock.seconds)
+    watched = DiskRoom(lambda: disk_space.lacking(config), clock.seconds)
     with pytest.raises(Unready) as caught:
         watched.demand()
     assert (caught.value.problem.code, caught.value.retry_after) == ("disk-low", 60)

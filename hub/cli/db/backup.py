@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
-from hub.cli.screen import FAILED, Screen, Stop, bar, command, leave, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, bar, command, leave, pass_screen, t
 
 
 @command(
@@ -27,7 +27,9 @@ def backup(screen: Screen, file: Path) -> None:
 
     config = configured(screen)
     if not config.database_url.startswith("sqlite"):
-        raise Stop("chỉ sao lưu được SQLite; với PostgreSQL hãy dùng pg_dump", "SQLite only; on PostgreSQL use pg_dump")
+        raise CommandStop(
+            "chỉ sao lưu được SQLite; với PostgreSQL hãy dùng pg_dump", "SQLite only; on PostgreSQL use pg_dump"
+        )
     try:
         with bar(t("Sao chép", "Copying")) as tell:
             new = copying.copy(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
@@ -39,17 +41,17 @@ def backup(screen: Screen, file: Path) -> None:
         finally:
             engine.dispose()
         if problems:
-            raise Stop(
+            raise CommandStop(
                 f"nhật ký bị hỏng, không giữ bản sao: {translations.of(problems[0]) or problems[0]}",
                 f"the journal is damaged, no copy kept: {problems[0]}",
             )
         copying.keep(new, file)
     except FileExistsError:
-        raise Stop(f"đã có {file}", f"{file} is there already") from None
+        raise CommandStop(f"đã có {file}", f"{file} is there already") from None
     except OSError as error:
-        raise Stop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from error
+        raise CommandStop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from error
     except (sqlite3.Error, sa.exc.DBAPIError) as error:
-        raise Stop(f"{file}: {error}", f"{file}: {error}") from error
+        raise CommandStop(f"{file}: {error}", f"{file}: {error}") from error
     finally:
         for left in file.parent.glob(f".{file.name}.new*"):
             left.unlink()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, Screen, Stop, command, family, leave, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, command, family, leave, pass_screen, t
 
 COMMANDS = {
     "backup": (
@@ -160,12 +160,14 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
         alive = {each.name: each.schema for each in nodes.alive(tx, datetime.now(UTC))} if told else {}
     old = [name for name, schema in alive.items() if schema < target]
     if schema_version.takes_away(schema_version.steps(), found, target) and old:
-        raise Stop(
+        raise CommandStop(
             f"còn nút phiên bản cũ đang chạy: {', '.join(old)}; hãy dừng trước, hoặc chỉ chạy --before",
             f"nodes of the old version run: {', '.join(old)}; stop them first, or run --before alone",
         )
     if pid and mine not in alive:
-        raise Stop(f"trục đang chạy (pid {pid}); hãy dừng trước", f"the hub is running (pid {pid}); stop it first")
+        raise CommandStop(
+            f"trục đang chạy (pid {pid}); hãy dừng trước", f"the hub is running (pid {pid}); stop it first"
+        )
 
 
 @command(

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
 from hub.config import Config
 from hub.journal.move import Move, Tell, Unmovable
 
@@ -64,7 +64,7 @@ def move(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None
 
     try:
         target = database.url_of(to, Path())
-    except database.Unfit as unfit:
+    except database.DatabaseUrlUnfit as unfit:
         wrong, expected = unfit.args
         raise click.UsageError(f"--to: {wrong} ({expected})") from unfit
     config = configured(screen)
@@ -124,13 +124,13 @@ def _alone(config: Config) -> Generator[None]:
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a `reload` meanwhile would ring us
     try:
-        hold = pidfile.Hold.take(config.data)
+        hold = pidfile.PidFileLock.take(config.data)
     except pidfile.Held as held:
-        raise Stop(
+        raise CommandStop(
             f"trục đang chạy (pid {held}); hãy dừng trước", f"the hub is running (pid {held}); stop it first"
         ) from None
     except OSError as error:
-        raise Stop(f"{config.data}: {error.strerror}", f"{config.data}: {error.strerror}") from error
+        raise CommandStop(f"{config.data}: {error.strerror}", f"{config.data}: {error.strerror}") from error
     try:
         yield
     finally:
@@ -160,10 +160,10 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
     except Unmovable as error:
         vi, en = WHY[error.why]
         code = CONFIGURATION if error.why in _REFUSED else 1
-        raise Stop(f"{vi}: {error.detail}", f"{en}: {error.detail}", code) from error
+        raise CommandStop(f"{vi}: {error.detail}", f"{en}: {error.detail}", code) from error
     except (DBAPIError, psycopg.Error) as error:
         said = str(getattr(error, "orig", None) or error).strip()
-        raise Stop(f"{said}. Chạy lại để tiếp tục.", f"{said}. Run it again to go on.", UNAVAILABLE) from error
+        raise CommandStop(f"{said}. Chạy lại để tiếp tục.", f"{said}. Run it again to go on.", UNAVAILABLE) from error
     finally:
         there.dispose()
         here.dispose()

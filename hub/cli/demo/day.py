@@ -79,7 +79,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 
 
 @attrs.frozen
-class Page:
+class ReportPage:
     """One unit's report in several formats."""
 
     unit: str
@@ -98,7 +98,7 @@ class Played:
     facts: int
     lost: tuple[str, ...]
     differences: tuple[str, ...]
-    pages: tuple[Page, ...]
+    pages: tuple[ReportPage, ...]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         *tally.unlike_facts(results, [*documents, *synced], frozenset({"documents", "dossiers"}), _key),
     ]
     folder.mkdir()
-    pages: list[Page] = []
+    pages: list[ReportPage] = []
     tops = [unit["code"] for unit in operator.rows("units", "list") if not unit["parent"]]
 
     def rows(form: str) -> list[Mapping[str, Any]]:
@@ -275,13 +275,13 @@ def _circulated(facts: Sequence[Mapping[str, Any]]) -> int:
     return sum(received.values()) - len(received)
 
 
-def _write(operator: "Operator", unit: str, period: str, form: str, folder: Path) -> list[Page]:
+def _write(operator: "Operator", unit: str, period: str, form: str, folder: Path) -> list[ReportPage]:
     """Write the report *form* of *unit*, which has a row for each unit below it."""
     files = []
     for kind in ("html", "xlsx", "xml", "csv", "json"):
         files.append(folder / f"{form}_{unit}_{period}.{kind}")
         files[-1].write_bytes(operator.ask("report", unit, period, "--form", form, "--format", kind))
-    return [Page(unit, form, tuple(files))]
+    return [ReportPage(unit, form, tuple(files))]
 
 
 def _key(fact: Mapping[str, Any]) -> tuple[str, ...]:

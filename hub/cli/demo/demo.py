@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from hub.cli.demo.day import Page, Played, play
+from hub.cli.demo.day import Played, ReportPage, play
 from hub.cli.demo.operator import Narrator, Operator
-from hub.cli.screen import FAILED, UNAVAILABLE, Screen, Stop, command, leave, pass_screen, t
+from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, command, leave, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.demo.plan.story import Cast
@@ -80,7 +80,7 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
     _require_libraries()
     from hub.demo.plan.day import SMALL, WHOLE
     from hub.demo.run.postgres import Absent, Server
-    from hub.demo.run.stage import Broken, Site, Stage
+    from hub.demo.run.stage import Site, Stage, StageFailed
 
     for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs begin deaf to the first
         signal.signal(asked, _interrupt)
@@ -113,8 +113,8 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
             clean = _conclude(plays, narrator, directory)
             if sign_in is not None:
                 _stay(stage, directory, sign_in)
-    except (Absent, Broken) as broken:
-        raise Stop(str(broken), str(broken)) from broken
+    except (Absent, StageFailed) as broken:
+        raise CommandStop(str(broken), str(broken)) from broken
     if not clean:
         leave(FAILED)
 
@@ -146,10 +146,10 @@ def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> b
 
 
 def _require_libraries() -> None:
-    """Raise Stop, exit code 69, where the libraries of the sample partners are not installed."""
+    """Raise CommandStop, exit code 69, where the libraries of the sample partners are not installed."""
     missing = ", ".join(name for name in LIBRARIES if find_spec(name) is None)
     if missing:
-        raise Stop(
+        raise CommandStop(
             f"các hệ thống mẫu cần {missing}: pip install 'lienthong[demo]'",
             f"the sample partners need {missing}: pip install 'lienthong[demo]'",
             UNAVAILABLE,
@@ -179,7 +179,7 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
     """Play the story, write its reports, and recount."""
     from hub.demo.plan.story import DISSOLVED_CSV
     from hub.demo.run.conductor import Conductor, Look
-    from hub.demo.run.stage import Broken
+    from hub.demo.run.stage import StageFailed
     from hub.demo.tally.recount import recount
 
     (directory / "units.csv").write_text(DISSOLVED_CSV, "utf-8")
@@ -197,7 +197,7 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
     failure = None
     try:
         conductor.play()
-    except Broken as broken:
+    except StageFailed as broken:
         failure = str(stage.cause(broken))
     narrator.act("Báo cáo của từng đơn vị", "The report of each unit")
     pages = _write_reports(operator, units, directory / "reports")
@@ -268,7 +268,7 @@ def _period() -> str:
     return containing(datetime.now(UTC)).text
 
 
-def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> tuple[Page, ...]:
+def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> tuple[ReportPage, ...]:
     """Write every unit's report of the current month in each format."""
     directory.mkdir()
     period = _period()
@@ -277,11 +277,11 @@ def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], direc
         files = {kind: directory / f"{unit['code']}_{period}.{kind}" for kind in _FORMATS}
         for kind, file in files.items():
             file.write_bytes(operator.ask("report", unit["code"], period, "--format", kind))
-        pages.append(Page(unit["code"], unit["name"], tuple(files.values())))
+        pages.append(ReportPage(unit["code"], unit["name"], tuple(files.values())))
     return tuple(pages)
 
 
-def _write_index(directory: Path, pages: Sequence[Page]) -> Path:
+def _write_index(directory: Path, pages: Sequence[ReportPage]) -> Path:
     """Write the page that links every report; return it."""
     rows = []
     for page in pages:

@@ -242,13 +242,13 @@ class Evening:
 
     def _wait(self, until: Callable[[], bool], what: str) -> None:
         """Look until it is so.  Broken when it takes too long."""
-        from hub.demo.run.stage import Broken
+        from hub.demo.run.stage import StageFailed
 
         deadline = time.monotonic() + _STILL
         while not until():
             self.stage.must_live()
             if time.monotonic() > deadline:
-                raise Broken(f"waited {_STILL:.0f} s for {what}")
+                raise StageFailed(f"waited {_STILL:.0f} s for {what}")
             time.sleep(_PAUSE)
 
 

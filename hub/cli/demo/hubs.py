@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hub.demo.plan.day import Scale, Town
     from hub.demo.plan.neighbours import Neighbours
     from hub.demo.run.stage import Site, Stage
-    from hub.demo.tally.tally import Result
+    from hub.demo.tally.tally import TalliedResult
 
 #: Partner -> its name, where its service lies, its settings, its secrets.
 _HUBS = {
@@ -73,7 +73,7 @@ def neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narra
     return Neighbours(stage, town, scale, outbox, narrator)
 
 
-def results(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[Result]":
+def results(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[TalliedResult]":
     """Return what their own files give."""
     from hub.demo.plan.neighbours import AGENCIES
     from hub.demo.tally import tallyhubs

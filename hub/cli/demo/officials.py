@@ -58,7 +58,7 @@ def enrol(site: "Site", units: Iterable[str]) -> None:
 
 def sign(site: "Site", operator: "Operator", unit: str, period: str, form: str, *more: str) -> None:
     """Get a report (*more* of the command, such as a reason), let the unit's person sign it, and hand it back.  Broken, Stop."""
-    from hub.demo.run.stage import Broken, Child
+    from hub.demo.run.stage import Child, StageFailed
 
     asked = (unit, period, "--form", form)
     given, signed = (_home(site) / f"{form}_{unit}{end}" for end in (".xml", ".signed.xml"))
@@ -74,7 +74,7 @@ def sign(site: "Site", operator: "Operator", unit: str, period: str, form: str, 
     finally:
         tool.stop()
     if ended != 0:
-        raise Broken(f"the tool of the official of {unit} ended with {ended}; see {tool.log}")
+        raise StageFailed(f"the tool of the official of {unit} ended with {ended}; see {tool.log}")
     operator.ask("report", "import-signed", *asked, str(signed))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import click
 
-from hub.cli.screen import Stop, t
+from hub.cli.screen import CommandStop, t
 
 
 @attrs.define
@@ -66,7 +66,7 @@ class Operator:
             code = lienthong.main(["-c", str(self.config), *arguments], standalone_mode=False)
         if code:
             failure = f"lienthong {' '.join(arguments)}: {code} {said.getvalue()}"
-            raise Stop(failure, failure)
+            raise CommandStop(failure, failure)
         return printed.getvalue()
 
     def rows(self, *arguments: str) -> list[Mapping[str, Any]]:

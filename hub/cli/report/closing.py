@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.report.arguments import PERIODS, every_form_option
-from hub.cli.screen import NOT_FOUND, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -58,7 +58,7 @@ def close_period(screen: Screen, period: str, form: str | None, reason: str) -> 
                     _close(screen, engine, known, name, month, reason.strip())
                 except closing.TooEarly as early:
                     at = early.args[0].astimezone(HANOI).strftime("%d/%m/%Y %H:%M")
-                    raise Stop(
+                    raise CommandStop(
                         f"{month.text} chưa kết thúc: đóng được từ {at}",
                         f"{month.text} is not over: it can be closed from {at}",
                     ) from None
@@ -75,12 +75,12 @@ def _explain(screen: Screen, form: str, month: "Period", first: "Period | None",
         vi = f"{form}: sổ bắt đầu từ {first.text}, không có kỳ {month.text}"
         en = f"{form}: the books begin with {first.text}; there is no {month.text}"
     else:
-        raise Stop(
+        raise CommandStop(
             f"{form}: phải đóng {first.text} trước: lienthong report close {first.text} --form {form}",
             f"{form}: {first.text} comes first: lienthong report close {first.text} --form {form}",
         )
     if only:
-        raise Stop(vi, en, NOT_FOUND)
+        raise CommandStop(vi, en, NOT_FOUND)
     screen.note(vi, en)
 
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.report.arguments import PERIODS, name_report
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, command, english, leave, pass_screen, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, leave, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
-    from hub.journal.messages import Taken
-    from hub.report.counting.reconciling import Cell, Reconciliation
+    from hub.journal.messages import RecordedMessage
+    from hub.report.counting.reconciling import ReconciledCell, Reconciliation
     from hub.report.form.book import Book
     from hub.report.signed.declaring import Figure
     from hub.store.transactions import Transaction
-    from hub.workload.declarations import Kept
-    from hub.workload.unit_report import Asked
+    from hub.workload.declarations import KeptDeclaration
+    from hub.workload.unit_report import ReportSources
 
 
 @command(
@@ -77,10 +77,10 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Pat
                 taken, by = _declared(screen, tx, config, unit, period, form, file, now)
         except Unready as unready:
             why = unready.problem.detail
-            raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
     if taken.problems:
         why = "; ".join(map(describe, taken.problems))
-        raise Stop(why, why)
+        raise CommandStop(why, why)
     said = t("người ghi", "written down by")
     screen.row({"message": taken.id, "by": by}, f"{taken.id}: {said} {by}")
     screen.note(
@@ -115,7 +115,7 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
         try:
             compared = declarations.compare(tx, asked, now)
         except declarations.Undeclared:
-            raise Stop(
+            raise CommandStop(
                 f"{unit} chưa khai số liệu {form} kỳ {period}",
                 f"{unit} has declared nothing for {form} {period}",
                 NOT_FOUND,
@@ -131,7 +131,7 @@ def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> No
 
 def _declared(
     screen: Screen, tx: "Transaction", config: "Config", unit: str, period: str, form: str, file: Path, now: datetime
-) -> "tuple[Taken, str]":
+) -> "tuple[RecordedMessage, str]":
     import getpass
 
     import attrs
@@ -149,7 +149,7 @@ def _declared(
             content = opened.read(xlsx_reader.LARGEST + 1)
         said = declaration_workbook.read(content, asked.form, asked.period, asked.members)
     except OSError as error:
-        raise Stop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from None
+        raise CommandStop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from None
     except declaration_workbook.Misfilled as misfilled:
         for wrong in misfilled.wrong:
             if screen.json:
@@ -162,7 +162,7 @@ def _declared(
     return declarations.declare(tx, province, signed, by=by, now=now), by
 
 
-def ask(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> "Asked":
+def ask(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> "ReportSources":
     """Return what the report is counted from.  UsageError for what is no period or no form, Stop for a unit that nobody knows."""
     from hub.report.form.period import PeriodUnreadable
     from hub.workload import unit_report
@@ -172,7 +172,7 @@ def ask(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> 
     except (PeriodUnreadable, LookupError) as error:
         raise click.UsageError(str(error)) from None
     if not asked.unit_is_known:
-        raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+        raise CommandStop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
     return asked
 
 
@@ -208,7 +208,11 @@ def _bare(figure: "Figure") -> int | float | None:
 
 
 def _print(
-    screen: Screen, asked: "Asked", kept: "Kept", found: "Reconciliation", parents: Collection[str | None]
+    screen: Screen,
+    asked: "ReportSources",
+    kept: "KeptDeclaration",
+    found: "Reconciliation",
+    parents: Collection[str | None],
 ) -> None:
     message, said = kept.message, kept.said
     by = said.by or message.partner
@@ -276,7 +280,7 @@ def _figure(figure: object) -> str:
     return t("không có", "none") if figure is None else str(figure)
 
 
-def _opens(cell: "Cell", asked: "Asked", *, alone: bool) -> str:
+def _opens(cell: "ReconciledCell", asked: "ReportSources", *, alone: bool) -> str:
     """Return what to type to see the messages: of one, its trace; of several, their list.
 
     *alone*: what `--explain` lists for the unit is this cell, and not that of units below too.

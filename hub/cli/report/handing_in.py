@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.report.arguments import PERIODS, name_report
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
     from hub.store.transactions import Transaction
     from hub.units.province import Province
-    from hub.workload.submission import Counted, Kept
+    from hub.workload.submission import CountedReport, KeptRevision
 
 
 @command(
@@ -69,26 +69,26 @@ def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | N
             with transactions.writing(engine) as tx:
                 kept = _write_down(tx, config, unit, period, form, partner, reason, now)
         except submission.Unended:
-            raise Stop(f"kỳ {period} chưa kết thúc", f"the period {period} is not over") from None
+            raise CommandStop(f"kỳ {period} chưa kết thúc", f"the period {period} is not over") from None
         except submission.Unclosed as unclosed:
-            raise Stop(
+            raise CommandStop(
                 f"tháng {unclosed} chưa đóng; đóng bằng lienthong report close {unclosed}",
                 f"{unclosed} is not closed; lienthong report close {unclosed} closes it",
             ) from None
         except submission.Unreasoned as unreasoned:
-            raise Stop(
+            raise CommandStop(
                 f"số liệu đã khác bản lần {unreasoned}; lập bản mới cần --reason",
                 f"the numbers differ from revision {unreasoned}; a new one needs --reason",
             ) from None
         except submission.Unsigned:
-            raise Stop(
+            raise CommandStop(
                 "báo cáo chưa được ký: tải về bằng report show --format xml, ký, rồi nộp lại bằng report import-signed",
                 "the report is not signed: get it with report show --format xml, sign it, "
                 "hand it back with report import-signed",
             ) from None
         except Unready as unready:
             why = unready.problem.detail
-            raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
     if kept.behind:
         _say_behind(screen, kept.said.revision)
     said = {"message": kept.message.id, "message_id": kept.message.message_id, "revision": kept.said.revision}
@@ -127,7 +127,7 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
             return None
         except Unready as unready:
             why = unready.problem.detail
-            raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+            raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
     if kept.behind:
         _say_behind(screen, kept.said.revision)
     return content
@@ -146,7 +146,7 @@ def _check_taker(config: "Config", code: str) -> None:
 
     partner = config.partners.get(code)
     if partner is None:
-        raise Stop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
     if NAME not in partner.services or partner.receive is not Receive.PUSH:
         raise click.UsageError(
             t(f'{code} không nhận báo cáo: services = ["{NAME}"]', f'{code} takes no reports: services = ["{NAME}"]')
@@ -162,7 +162,7 @@ def _write_down(
     partner: str | None,
     reason: str,
     now: datetime,
-) -> "Kept":
+) -> "KeptRevision":
     """Write the report into the journal: for *partner*, or published."""
     from hub.workload import submission
 
@@ -174,8 +174,8 @@ def _write_down(
 
 def _counted(
     tx: "Transaction", config: "Config", unit: str, period: str, form: str, now: datetime
-) -> "tuple[Province, Counted, str]":
-    """Return the province, the report as it is counted now, and who asks for it.  UsageError, Stop."""
+) -> "tuple[Province, CountedReport, str]":
+    """Return the province, the report as it is counted now, and who asks for it.  UsageError, CommandStop."""
     import getpass
 
     from hub.cli.report.declared import ask
@@ -190,11 +190,11 @@ def _counted(
         counted, lines, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:
         units = ", ".join(each.unit for each in wrong)
-        raise Stop(
+        raise CommandStop(
             f"căn cứ của {units} không còn như lúc đóng kỳ; hãy chạy lienthong report close {period} --form {form}",
             f"the evidence of {units} is not what was closed; run lienthong report close {period} --form {form}",
         )
-    made = submission.Counted(
+    made = submission.CountedReport(
         report=counted,
         names=dict(asked.names),
         lines=lines,

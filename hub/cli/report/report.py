@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hub.cli.report.show import check_column, choose_format, print_facts, print_report, show_options, show_report
-from hub.cli.screen import USAGE, Command, Family, Screen, Stop, family, pass_screen, t
+from hub.cli.screen import USAGE, Command, CommandStop, Family, Screen, family, pass_screen, t
 
 #: name -> (where it is, what it does: vi, en), in the order of a report's life.
 COMMANDS = {
@@ -158,10 +158,10 @@ def show_short_form(
 
 
 def _name_successor(_context: click.Context, option: click.Parameter, value: str | None) -> None:
-    """Refuse an option that is a command now, by the command's name.  Stop."""
+    """Refuse an option that is a command now, by the command's name.  CommandStop."""
     if value is not None:
         old, new = option.opts[0], MOVED[option.opts[0]]
-        raise Stop(
+        raise CommandStop(
             f"{old} nay là một lệnh: lienthong report {new}", f"{old} is a command now: lienthong report {new}", USAGE
         )
 

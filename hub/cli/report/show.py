@@ -11,15 +11,15 @@ import attrs
 import click
 
 from hub.cli.report.arguments import PERIODS, form_option
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, Screen, Stop, command, english, pass_screen, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.domain.model import Fact
     from hub.report.counting.counting import Report
-    from hub.report.counting.evidence import Line, Listed
+    from hub.report.counting.evidence import EvidenceLine, EvidenceLines
     from hub.security.certificates import Signer
     from hub.store.transactions import Transaction
-    from hub.workload.unit_report import Asked, Difference
+    from hub.workload.unit_report import Difference, ReportSources
 
 _FILES = ("pdf", "xlsx", "xml")  #: what a terminal is not shown, and what names its evidence
 _TOGETHER = 500  #: facts whose messages are looked up at a time
@@ -127,7 +127,7 @@ def show_facts(screen: Screen, unit: str | None, period: str | None, form: str) 
 
 
 def print_facts(screen: Screen, unit: str | None, period: str | None, form: str) -> None:
-    """Print the facts behind a report; without *unit* and *period* every fact.  UsageError, Stop."""
+    """Print the facts behind a report; without *unit* and *period* every fact.  UsageError, CommandStop."""
     from hub.cli.journal import configured, opened
     from hub.cli.report.declared import ask
     from hub.journal import facts as journal_facts
@@ -160,7 +160,7 @@ def print_report(
     *,
     charted: bool,
 ) -> None:
-    """Write the report to *output* or standard output as *kind* (None: JSON under `--json`, else CSV).  UsageError, Stop.
+    """Write the report to *output* or standard output as *kind* (None: JSON under `--json`, else CSV).  UsageError, CommandStop.
 
     *explain*: print the facts behind this column instead; *row*: behind the cell of this unit alone.
     *reason*: why XML of an ended period shall be a new revision.
@@ -200,7 +200,7 @@ def print_report(
                 content = _written(kind, counted, asked, lines, config.identity, others)
             except Unready as unready:
                 why = unready.problem.detail
-                raise Stop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
+                raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
             _write(screen, content, output)
 
 
@@ -224,10 +224,12 @@ def _gave_out(screen: Screen, named: tuple[str, str, str], reason: str, output: 
     return True
 
 
-def _explain(screen: Screen, tx: "Transaction", asked: "Asked", column: str, row: str | None, now: datetime) -> None:
+def _explain(
+    screen: Screen, tx: "Transaction", asked: "ReportSources", column: str, row: str | None, now: datetime
+) -> None:
     """Print the facts behind the total of *column*, or behind the cell of the *row* of a unit."""
     if row is not None and row not in asked.members:
-        raise Stop(f"báo cáo không có dòng {row}", f"the report has no row {row}", NOT_FOUND)
+        raise CommandStop(f"báo cáo không có dòng {row}", f"the report has no row {row}", NOT_FOUND)
     try:
         opened = asked.behind(column, now, row)
     except KeyError:
@@ -276,8 +278,8 @@ def _shows() -> bool:
 def _written(
     kind: str,
     counted: "Report",
-    asked: "Asked",
-    lines: "Sequence[Line] | Listed",
+    asked: "ReportSources",
+    lines: "Sequence[EvidenceLine] | EvidenceLines",
     identity: "Signer",
     others: "Sequence[Report] | None",
 ) -> bytes:

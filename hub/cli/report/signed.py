@@ -11,7 +11,7 @@ import attrs
 import click
 
 from hub.cli.report.arguments import PERIODS, name_report
-from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, Screen, Stop, command, english, leave, pass_screen, t
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, leave, pass_screen, t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hub.report.form.book import Book
     from hub.store.transactions import Transaction
     from hub.workload.revisions import Revision
-    from hub.workload.submission import Kept, TakenBack
+    from hub.workload.submission import KeptRevision, TakenBack
 
 LARGEST = 64 * 1024 * 1024  #: octets of a signed report; that of 989 units has some 3 MB
 
@@ -71,7 +71,9 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
             _refuse(screen, rejected)
         except Unready as unready:
             why = unready.problem.detail
-            raise Stop(f"chưa ghi được biên nhận: {why}", f"no receipt can be made now: {why}", UNAVAILABLE) from None
+            raise CommandStop(
+                f"chưa ghi được biên nhận: {why}", f"no receipt can be made now: {why}", UNAVAILABLE
+            ) from None
     subject = taken.certificate.subject.rfc4514_string()
     fields = {
         "message": taken.message.id,
@@ -140,7 +142,7 @@ def _at(moment: datetime) -> str:
 
 
 def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -> tuple[str, str]:
-    """Return the registry's code of *unit* and the period as it is written.  UsageError, Stop."""
+    """Return the registry's code of *unit* and the period as it is written.  UsageError, CommandStop."""
     from hub.journal import unit_registry
     from hub.report.form.form import choose
     from hub.report.form.period import PeriodUnreadable, parse
@@ -154,11 +156,13 @@ def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -
         raise click.UsageError(str(error)) from None
     code = unit_registry.canonical(tx, unit, span.last)
     if code not in {each.code for each in unit_registry.units(tx)}:
-        raise Stop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
+        raise CommandStop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
     return code, span.text
 
 
-def _take(tx: "Transaction", config: "Config", kept: "Kept | None", uploaded: bytes, now: datetime) -> "TakenBack":
+def _take(
+    tx: "Transaction", config: "Config", kept: "KeptRevision | None", uploaded: bytes, now: datetime
+) -> "TakenBack":
     import getpass
 
     from hub.domain import local_time

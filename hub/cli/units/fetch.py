@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 import click
 
-from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, Screen, Stop, command, pass_screen, t
+from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, USAGE, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config, Partner
@@ -64,10 +64,10 @@ def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes
 
     partner = config.partners.get(code)
     if partner is None:
-        raise Stop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
+        raise CommandStop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
     adapter: object = adapters_of(config).get(code)
     if not isinstance(adapter, Lister):
-        raise Stop(
+        raise CommandStop(
             f"{code} không cho danh sách cơ quan: cần url và bộ chuyển đổi như vxp",
             f"{code} gives no list of agencies: that takes a url and an adapter such as vxp",
             USAGE,
@@ -77,9 +77,11 @@ def _asked(screen: Screen, config: "Config", code: str, timeout: float) -> bytes
     got = _converse(config, patient, adapter.list_units(datetime.now(UTC)))
     match got:
         case Refused():
-            raise Stop(f"{code} từ chối: {got.detail}", f"{code} refuses: {got.detail}", FAILED)
+            raise CommandStop(f"{code} từ chối: {got.detail}", f"{code} refuses: {got.detail}", FAILED)
         case Unavailable():
-            raise Stop(f"{code} chưa trả lời được: {got.detail}", f"{code} is unavailable: {got.detail}", UNAVAILABLE)
+            raise CommandStop(
+                f"{code} chưa trả lời được: {got.detail}", f"{code} is unavailable: {got.detail}", UNAVAILABLE
+            )
     return got
 
 
@@ -89,13 +91,13 @@ def _converse(config: "Config", partner: "Partner", conversation: "Listing") -> 
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
-    from hub.delivery.http_transport import Reactor, Sender
+    from hub.delivery.http_transport import Sender, SenderReactor
     from hub.domain.model import Unavailable
     from hub.runtime.http_client import Unreachable
     from hub.units.live import Live, Setup
     from hub.units.province import Province
 
-    sender = Sender(Live(Setup(Province.of(config, ()))), cast("Reactor", reactor), lambda: datetime.now(UTC))
+    sender = Sender(Live(Setup(Province.of(config, ()))), cast("SenderReactor", reactor), lambda: datetime.now(UTC))
     ended: list[Any] = []
 
     async def talk() -> "bytes | Refused | Unavailable":

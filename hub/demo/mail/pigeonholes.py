@@ -16,7 +16,7 @@ from hub.demo.partners.notebook import Notebook, lines
 
 
 @attrs.frozen(kw_only=True)
-class Item:
+class PigeonholeItem:
     """One packet that waits."""
 
     id: str
@@ -35,14 +35,14 @@ class Pigeonholes:
 
     _notebook: Notebook
     _clock: Callable[[], datetime]
-    _items: dict[str, Item] = attrs.field(factory=dict, init=False)
+    _items: dict[str, PigeonholeItem] = attrs.field(factory=dict, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Read back what the notebook tells."""
         for line in lines(self._notebook.path):
             if line["what"] == "waiting":
-                item = Item(
+                item = PigeonholeItem(
                     id=str(line["id"]),
                     type=str(line["type"]),
                     sender=str(line["sender"]),
@@ -56,14 +56,16 @@ class Pigeonholes:
 
     def put(self, kind: str, sender: str, to: str, content: bytes) -> str:
         """Let *content* wait; return its new id."""
-        item = Item(id=str(uuid.uuid4()), type=kind, sender=sender, to=to, content=content, created=self._clock())
+        item = PigeonholeItem(
+            id=str(uuid.uuid4()), type=kind, sender=sender, to=to, content=content, created=self._clock()
+        )
         letters = base64.b64encode(content).decode()
         self._notebook.write("waiting", item.created, id=item.id, type=kind, sender=sender, to=to, content=letters)
         with self._lock:
             self._items[item.id] = item
         return item.id
 
-    def get(self, item_id: str) -> Item | None:
+    def get(self, item_id: str) -> PigeonholeItem | None:
         """Return one; None where there is none."""
         return self._items.get(item_id)
 
@@ -73,7 +75,7 @@ class Pigeonholes:
         with self._lock:
             self._set(item_id, state)
 
-    def each(self, kind: str | None = None) -> Iterator[Item]:
+    def each(self, kind: str | None = None) -> Iterator[PigeonholeItem]:
         """Yield what waits or waited of one *kind*, or all."""
         with self._lock:
             found = list(self._items.values())

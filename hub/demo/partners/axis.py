@@ -47,7 +47,7 @@ class Agency:
 
 
 @attrs.define
-class Parcel:
+class AxisParcel:
     """One packet for one receiver."""
 
     doc_id: str
@@ -67,12 +67,12 @@ class Parcel:
 
 
 @attrs.define
-class Axis:
+class AxisState:
     """The axis's own memory."""
 
     notebook: Notebook
     agencies: dict[str, Agency] = attrs.field(factory=dict)
-    parcels: dict[str, Parcel] = attrs.field(factory=dict)
+    parcels: dict[str, AxisParcel] = attrs.field(factory=dict)
     sent: dict[tuple[str, str], str] = attrs.field(factory=dict)  #: sender's system and SHA-256 -> its docId
     repeated: str = "same"  #: what who sends the same file again gets: the `same` docId, a `new` one, or an error code
     _lock: threading.RLock = attrs.field(factory=threading.RLock)
@@ -130,7 +130,7 @@ class Axis:
         with self._lock:
             return self._parcel(new_id(), kind, sender, to, content)
 
-    def received(self, system: str, kind: str, since: date | None, until: date | None) -> list[Parcel]:
+    def received(self, system: str, kind: str, since: date | None, until: date | None) -> list[AxisParcel]:
         """Return what is there for *system*: of these days everything; without any day, what has no final status."""
         with self._lock:
             return [
@@ -143,7 +143,7 @@ class Axis:
                 and (until is None or parcel.day <= until)
             ]
 
-    def everything(self) -> list[Parcel]:
+    def everything(self) -> list[AxisParcel]:
         """Return every parcel there is at this moment."""
         with self._lock:
             return list(self.parcels.values())
@@ -157,12 +157,12 @@ class Axis:
                 for each in self.parcels.values()
             )
 
-    def outgoing(self, system: str, kind: str) -> list[Parcel]:
+    def outgoing(self, system: str, kind: str) -> list[AxisParcel]:
         """Return what *system* has sent, a line for each receiver."""
         with self._lock:
             return [each for each in self.parcels.values() if each.kind == kind and self._is_of(each.sender, system)]
 
-    def open(self, system: str, doc_id: str) -> Parcel:
+    def open(self, system: str, doc_id: str) -> AxisParcel:
         """Return a parcel to its receiver."""
         parcel = self.parcels.get(doc_id)
         if parcel is None or not self._is_of(parcel.to, system):
@@ -202,7 +202,7 @@ class Axis:
         return doc_id
 
     def _shelve(self, doc_id: str, sent: str, kind: str, sender: str, to: str, content: bytes, at: datetime) -> None:
-        self.parcels[doc_id] = Parcel(doc_id, sent, kind, sender, to, content, at, at)
+        self.parcels[doc_id] = AxisParcel(doc_id, sent, kind, sender, to, content, at, at)
 
     def _receivers(self, read: reading.Reading) -> Iterator[str]:
         """Give who a packet is for; a status of the document's own sender (13) is for those who have the document."""

@@ -17,9 +17,9 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners import bus
-from hub.demo.partners.bus import EDOC, Asked, Unreadable, answer, every, fault, text
+from hub.demo.partners.bus import EDOC, BusCall, CallUnreadable, answer, every, fault, text
 from hub.demo.partners.notebook import Notebook, digest, lines
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.protocol import checker
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -50,17 +50,17 @@ class Bus:
     faults: int = 0
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer one call."""
         try:
             asked = bus.ask(call)
-        except Unreadable as error:
+        except CallUnreadable as error:
             return fault(SOAP11, escape(str(error)), ours=False)
         with self.lock:
             self.faults, faulty = max(self.faults - 1, 0), self.faults > 0
         if faulty:
             return fault(asked.soap, "Read timed out", ours=True)
-        operations: dict[str, Callable[[Asked], Said]] = {
+        operations: dict[str, Callable[[BusCall], OfficeAnswer]] = {
             "SendDocument": self._send,
             "UpdateTraces": self._update,
             "GetPendingDocumentIds": self._pending,
@@ -74,7 +74,7 @@ class Bus:
         wrong = self._stranger(asked) or (["M.MessageHeader.To"] if refuse else [])
         return self.report(asked, asked.action, *wrong) if wrong else operations[asked.action](asked)
 
-    def _stranger(self, asked: Asked) -> list[str]:
+    def _stranger(self, asked: BusCall) -> list[str]:
         """Say what is wrong with who calls: every place that may hold the token must hold it, and one must."""
         key = next(iter(every(asked.header.get("Signature"), "KeyInfo")), None)
         shown = [text(key, "Token")] if key is not None else []
@@ -86,7 +86,7 @@ class Bus:
         known = self.options.organs.split(",")
         return [] if set(shown) == {self.options.token} and organ in known else ["M.CheckPermission"]
 
-    def _send(self, asked: Asked) -> Said:
+    def _send(self, asked: BusCall) -> OfficeAnswer:
         message = asked.header.get("MessageHeader")
         manifest = next(iter(every(asked.body, "Manifest")), None)
         organs = [text(each, "OrganId") for each in every(message, "To")]
@@ -118,7 +118,7 @@ class Bus:
         )
         return self.report(asked, "SendDocument", more=f"<edXML:DocumentId>{self.taken[key]}</edXML:DocumentId>")
 
-    def _update(self, asked: Asked) -> Said:
+    def _update(self, asked: BusCall) -> OfficeAnswer:
         message = asked.header.get("MessageHeader")
         wrong = checker.status(message)
         if not wrong:
@@ -126,20 +126,20 @@ class Bus:
             self.office.note("status", document_id=text(message, "ResponseFor", "DocumentId"), **told)
         return self.report(asked, "UpdateTraces", *wrong)
 
-    def _pending(self, asked: Asked) -> Said:
+    def _pending(self, asked: BusCall) -> OfficeAnswer:
         organ = asked.field("OrganId")
         ids = [name for name, each in self.documents.items() if each.organs.get(organ) is False]
         listed = "".join(f"<DocumentId>{name}</DocumentId>" for name in ids for _ in range(2 if self.doubling else 1))
         return self.report(asked, "GetPendingDocumentIds", more=listed)
 
-    def _get(self, asked: Asked) -> Said:
+    def _get(self, asked: BusCall) -> OfficeAnswer:
         waiting = self.documents.get(asked.field("DocumentId"))
         if waiting is None or asked.field("OrganId") not in waiting.organs:
             return self.report(asked, "GetDocument", "N.DocumentId")
         files = dict(list(waiting.files.items())[1:]) if waiting.spoilt else waiting.files
         return self._written(asked, waiting.header, waiting.manifest, files)
 
-    def _confirm(self, asked: Asked) -> Said:
+    def _confirm(self, asked: BusCall) -> OfficeAnswer:
         document_id, organ = asked.field("DocumentId"), asked.field("OrganId")
         waiting = self.documents.get(document_id)
         if waiting is None or organ not in waiting.organs:
@@ -148,7 +148,7 @@ class Bus:
         waiting.organs[organ] = True
         return self.report(asked, "ConfirmReceived")
 
-    def _traces(self, asked: Asked) -> Said:
+    def _traces(self, asked: BusCall) -> OfficeAnswer:
         organ = asked.field("OrganId")
         given = {f"status {n}": xml for n, (to, xml) in enumerate(self.statuses, 1) if to == organ}
         with self.lock:
@@ -158,7 +158,7 @@ class Bus:
             self.office.note("shown", id=status_id)
         return self.report(asked, "GetTraces", more="".join(given.values()))
 
-    def report(self, asked: Asked, operation: str, *codes: str, more: str = "") -> Said:
+    def report(self, asked: BusCall, operation: str, *codes: str, more: str = "") -> OfficeAnswer:
         """Write the answer of *operation*: a success, or an error for each of *codes*."""
         errors = "".join(f"<Error><Code>{code}</Code><Description>Không hợp lệ</Description></Error>" for code in codes)
         success = "false" if codes else "true"
@@ -166,7 +166,7 @@ class Bus:
         name = f"{operation}Response"
         return self._written(asked, [], f'<edXML:{name} xmlns:edXML="{EDOC}">{report}{more}</edXML:{name}>', {})
 
-    def _written(self, asked: Asked, header: list[str], body: str, files: Mapping[str, bytes]) -> Said:
+    def _written(self, asked: BusCall, header: list[str], body: str, files: Mapping[str, bytes]) -> OfficeAnswer:
         return answer(asked.soap, header, body, files, packing=self.options.packing, encoding=self.options.encoding)
 
     def put(self, content: bytes) -> str:
@@ -235,9 +235,9 @@ def _options() -> argparse.Namespace:
 def run(options: argparse.Namespace) -> None:
     """Be the bus until the orders end."""
     notebook = Notebook(options.notebook)
-    office = Office(notebook, lambda _call, _refuse: Said(500))
+    office = Office(notebook, lambda _call, _refuse: OfficeAnswer(500))
     made = Bus(options, office)
-    nobody = Asked(soap=SOAP11, action="", header={}, body=etree.Element("Body"), files={})
+    nobody = BusCall(soap=SOAP11, action="", header={}, body=etree.Element("Body"), files={})
     office.answer, office.obey, office.denial = made.answer, made.obey, made.report(nobody, "", "M.CheckPermission")
     made.reopen()
     office.serve(options.port)

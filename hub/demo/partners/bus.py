@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import attrs
 from lxml import etree
 
-from hub.demo.partners.office import Call, Said
+from hub.demo.partners.office import OfficeAnswer, OfficeCall
 
 EDOC = "http://www.e-doc.vn/Schema/"
 QCVN = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
@@ -23,12 +23,12 @@ MEDIA = {
 }
 
 
-class Unreadable(Exception):
+class CallUnreadable(Exception):
     """What came is no call."""
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class BusCall:
     """A call, opened."""
 
     soap: str  #: the namespace of its version
@@ -42,8 +42,8 @@ class Asked:
         return text(self.body, name)
 
 
-def ask(call: Call) -> Asked:
-    """Open a call.  Unreadable."""
+def ask(call: OfficeCall) -> BusCall:
+    """Open a call.  CallUnreadable."""
     media = call.headers.get("content-type", "")
     octets, files = call.body, {}
     if media.lower().startswith("multipart/"):
@@ -51,7 +51,7 @@ def ask(call: Call) -> Asked:
             f"Content-Type: {media}\r\n\r\n".encode() + call.body
         )
         if not message.is_multipart():
-            raise Unreadable("no multipart body")
+            raise CallUnreadable("no multipart body")
         parts = [(str(part["Content-ID"] or "").strip("<>"), _octets(part)) for part in message.iter_parts()]
         start = str(message.get_param("start") or parts[0][0]).strip("<>")
         octets = dict(parts).get(start, b"")
@@ -59,19 +59,19 @@ def ask(call: Call) -> Asked:
     try:
         root = parsed(octets)
     except etree.XMLSyntaxError as error:
-        raise Unreadable(str(error)) from error
+        raise CallUnreadable(str(error)) from error
     soap = etree.QName(root).namespace or ""
     body = root.find(f"{{{soap}}}Body")
     if soap not in MEDIA or etree.QName(root).localname != "Envelope" or body is None:
-        raise Unreadable("no SOAP envelope")
+        raise CallUnreadable("no SOAP envelope")
     header = root.find(f"{{{soap}}}Header")
     blocks = {} if header is None else {etree.QName(each).localname: each for each in header.iterchildren("*")}
-    return Asked(soap=soap, action=_action(call, media), header=blocks, body=body, files=files)
+    return BusCall(soap=soap, action=_action(call, media), header=blocks, body=body, files=files)
 
 
 def answer(
     soap: str, header: Sequence[str], body: str, files: Mapping[str, bytes], *, packing: str, encoding: str
-) -> Said:
+) -> OfficeAnswer:
     """Write an answer; *packing* is plain, swa or mtom, *encoding* binary or base64.  Plain holds no files."""
     written = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<SOAP-ENV:Envelope xmlns:SOAP-ENV="{soap}" xmlns:edXML="{EDOC}">'
@@ -79,7 +79,7 @@ def answer(
     ).encode()
     media = MEDIA[soap]
     if packing == "plain" and not files:
-        return Said(200, written, f"{media}; charset=UTF-8")
+        return OfficeAnswer(200, written, f"{media}; charset=UTF-8")
     xop = packing == "mtom"
     boundary = f"MIMEBoundary_{secrets.token_hex(16)}"
     root = f'application/xop+xml; charset=UTF-8; type="{media}"' if xop else f"{media}; charset=UTF-8"
@@ -87,10 +87,10 @@ def answer(
     pieces += [_part(boundary, "application/octet-stream", name, files[name], encoding) for name in files]
     kind = f'type="application/xop+xml"; start-info="{media}"' if xop else f'type="{media}"'
     related = f'multipart/related; boundary="{boundary}"; {kind}; start="<Start>"'
-    return Said(200, b"\r\n".join([*pieces, f"--{boundary}--\r\n".encode()]), related)
+    return OfficeAnswer(200, b"\r\n".join([*pieces, f"--{boundary}--\r\n".encode()]), related)
 
 
-def fault(soap: str, told: str, *, ours: bool) -> Said:
+def fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
     """Write a fault: *ours*, the bus's own, or the caller's."""
     if soap.endswith("soap-envelope"):
         code = "Receiver" if ours else "Sender"
@@ -98,7 +98,7 @@ def fault(soap: str, told: str, *, ours: bool) -> Said:
     else:
         inner = f"<faultcode>s:{'Server' if ours else 'Client'}</faultcode><faultstring>{told}</faultstring>"
     written = f'<s:Envelope xmlns:s="{soap}"><s:Body><s:Fault>{inner}</s:Fault></s:Body></s:Envelope>'
-    return Said(500, written.encode(), f"{MEDIA[soap]}; charset=UTF-8")
+    return OfficeAnswer(500, written.encode(), f"{MEDIA[soap]}; charset=UTF-8")
 
 
 def parsed(octets: bytes) -> etree._Element:
@@ -130,7 +130,7 @@ def respelt(element: etree._Element, namespace: str, name: str = "") -> str:
     return etree.tostring(made, encoding="unicode")
 
 
-def _action(call: Call, media: str) -> str:
+def _action(call: OfficeCall, media: str) -> str:
     given = call.headers.get("soapaction", "").strip().strip('"')
     if given:
         return given

@@ -15,7 +15,7 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, digest
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"
@@ -34,12 +34,12 @@ CLIENT = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
 SERVICE = (*CLIENT, "serviceCode")
 
 
-class Fault(Exception):
+class ServiceFault(Exception):
     """What is wrong, as a fault: a code and a sentence."""
 
 
 @attrs.define
-class Database:
+class PopulationDatabase:
     """The service and the server before it."""
 
     client: str  #: who may ask: INSTANCE:CLASS:MEMBER:SUBSYSTEM
@@ -47,13 +47,13 @@ class Database:
     officer: str
     office: Office = attrs.field(init=False)
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer one call: by SOAP 1.1, a fault under 500."""
         try:
             header, request = _opened(call)
             self._let_in(header)
             said = self._verify(request, refuse)
-        except Fault as fault:
+        except ServiceFault as fault:
             return _said(_fault(*map(str, fault.args)), 500)
         return _said(said, 200, header, call.body)
 
@@ -62,30 +62,30 @@ class Database:
         client, service = (header.find(f"{{{XROAD}}}{name}") for name in ("client", "service"))
         found, version = _leaf(header, "id"), _leaf(header, "protocolVersion")
         if client is None or service is None or not found or version is None:
-            raise Fault("Client.MissingHeaderField", "Required field is missing")
+            raise ServiceFault("Client.MissingHeaderField", "Required field is missing")
         if version != "4.0":
-            raise Fault("Client.InvalidProtocolVersion", f"Unsupported protocol version: {version}")
+            raise ServiceFault("Client.InvalidProtocolVersion", f"Unsupported protocol version: {version}")
         for party, kind in ((client, "SUBSYSTEM"), (service, "SERVICE")):
             if party.get(f"{{{IDENTIFIERS}}}objectType") != kind:
-                raise Fault("Client.InvalidXml", "objectType")
+                raise ServiceFault("Client.InvalidXml", "objectType")
         if _parts(service, SERVICE) != self.service.split(":")[:5]:
-            raise Fault("Server.ServerProxy.UnknownService", "Unknown service")
+            raise ServiceFault("Server.ServerProxy.UnknownService", "Unknown service")
         if _parts(client, CLIENT) != self.client.split(":"):
-            raise Fault("Server.ServerProxy.AccessDenied", "Request is not allowed")
+            raise ServiceFault("Server.ServerProxy.AccessDenied", "Request is not allowed")
 
     def _verify(self, request: etree._Element, refuse: bool) -> etree._Element:
         """XacThucThongTinCongDan: whether there is just such a citizen."""
         if request.tag != f"{{{DANCU}}}XacThucThongTinCongDanRequest":
-            raise Fault("Client", "Cannot find dispatch method")
+            raise ServiceFault("Client", "Cannot find dispatch method")
         if [each.tag for each in request] != [f"{{{DANCU}}}{name}" for name in ASKED]:
-            raise Fault("Client", "cvc-complex-type.2.4: the content is not complete")
+            raise ServiceFault("Client", "cvc-complex-type.2.4: the content is not complete")
         said = {name: (request.findtext(f"{{{DANCU}}}{name}") or "").strip() for name in ASKED}
         if refuse or said["MaDichVu"] != "033" or said["MaCanBo"] != self.officer or not said["MaYeuCau"]:
-            raise Fault("Client", "MaDichVu, MaCanBo không hợp lệ")
+            raise ServiceFault("Client", "MaDichVu, MaCanBo không hợp lệ")
         if not said["HoVaTen"] or not (
             re.fullmatch(r"\d{12}", said["SoDinhDanh"]) or re.fullmatch(r"\d{9}", said["SoCMND"])
         ):
-            raise Fault("Client", "Thiếu thông tin xác thực")
+            raise ServiceFault("Client", "Thiếu thông tin xác thực")
         exists = any(
             said["SoDinhDanh"] in {"", number} and said["SoCMND"] in {"", card} and said["HoVaTen"] == name
             for number, card, name in CITIZENS
@@ -97,17 +97,17 @@ class Database:
         return result
 
 
-def _opened(call: Call) -> tuple[etree._Element, etree._Element]:
-    """Take the envelope apart.  Raises Fault."""
+def _opened(call: OfficeCall) -> tuple[etree._Element, etree._Element]:
+    """Take the envelope apart.  Raises ServiceFault."""
     if not call.headers.get("content-type", "").startswith("text/xml"):
-        raise Fault("Client", "Unsupported Content-Type")
+        raise ServiceFault("Client", "Unsupported Content-Type")
     try:
         root = etree.fromstring(call.body, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
-        raise Fault("Client.InvalidXml", "not well-formed") from None
+        raise ServiceFault("Client.InvalidXml", "not well-formed") from None
     header, body = root.find(f"{{{SOAP}}}Header"), root.find(f"{{{SOAP}}}Body")
     if root.tag != f"{{{SOAP}}}Envelope" or header is None or body is None or len(body) != 1:
-        raise Fault("Client.MissingHeaderField", "no SOAP 1.1 envelope with a Header and one child in its Body")
+        raise ServiceFault("Client.MissingHeaderField", "no SOAP 1.1 envelope with a Header and one child in its Body")
     return header, body[0]
 
 
@@ -127,7 +127,9 @@ def _fault(code: str, words: str) -> etree._Element:
     return fault
 
 
-def _said(child: etree._Element, status: int, header: etree._Element | None = None, request: bytes = b"") -> Said:
+def _said(
+    child: etree._Element, status: int, header: etree._Element | None = None, request: bytes = b""
+) -> OfficeAnswer:
     """Return an envelope; an answer carries the *header* of its request back, and the request's hash (PR-MESS 4.0, 2.2)."""
     root = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"SOAP-ENV": SOAP})
     head = etree.SubElement(root, f"{{{SOAP}}}Header")
@@ -137,7 +139,7 @@ def _said(child: etree._Element, status: int, header: etree._Element | None = No
         hashed.set("algorithmId", "http://www.w3.org/2001/04/xmlenc#sha512")
         hashed.text = base64.b64encode(hashlib.sha512(request).digest()).decode()
     etree.SubElement(root, f"{{{SOAP}}}Body").append(child)
-    return Said(status, etree.tostring(root, encoding="UTF-8", xml_declaration=True), "text/xml; charset=utf-8")
+    return OfficeAnswer(status, etree.tostring(root, encoding="UTF-8", xml_declaration=True), "text/xml; charset=utf-8")
 
 
 def main() -> None:
@@ -149,7 +151,7 @@ def main() -> None:
     parser.add_argument("--service", default="VN:GOV:000.00.00.G01:dancu:XacThucThongTinCongDan")
     parser.add_argument("--officer", default="VDXP_VPCP")
     given = parser.parse_args()
-    database = Database(given.client, given.service, given.officer)
+    database = PopulationDatabase(given.client, given.service, given.officer)
     denial = _said(_fault("Server.ServerProxy.AccessDenied", "Request is not allowed"), 500)
     database.office = Office(Notebook(given.notebook), database.answer, denial=denial)
     database.office.serve(given.port)

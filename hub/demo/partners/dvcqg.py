@@ -21,7 +21,7 @@ import attrs
 
 from hub.demo.partners.catalogue import ORGANS, lists, procedure
 from hub.demo.partners.notebook import Notebook, lines
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 FORWARD = "/XrdAdapter/RestService/forward/"
 DSTCODE = "VN:GOV:000.00.00.G22:vpcpdvcprovider"
@@ -48,12 +48,12 @@ MOST = 100  #: entries of one call
 Row = Mapping[str, Any]
 
 
-class Wrong(Exception):
+class PortalRefusal(Exception):
     """What the portal answers a call with that it does not take."""
 
 
 @attrs.define
-class Portal:
+class PortalState:
     """The portal's state; its threads share it."""
 
     notebook: Notebook
@@ -76,10 +76,10 @@ class Portal:
             elif line["what"] == "step":
                 self.steps.setdefault(body["item"]["MaHoSo"], []).append(body["item"])
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer one call; *refuse*: nothing that writes is taken."""
         if not call.path.startswith(FORWARD):
-            return Said(404, b"no such service", "text/plain")
+            return OfficeAnswer(404, b"no such service", "text/plain")
         if call.query.get("dstcode") != DSTCODE or call.headers.get("dstcode", DSTCODE) != DSTCODE:
             return _xroad(
                 "Server.ClientProxy.UnknownMember", f"Could not find addresses for {call.query.get('dstcode')}"
@@ -95,50 +95,50 @@ class Portal:
         with self._lock:
             try:
                 return self._serve(call.path.removeprefix(FORWARD), body, refuse)
-            except Wrong as wrong:
+            except PortalRefusal as wrong:
                 self._note("refused", service=body.get("service", "login"), why=str(wrong))
                 return _told("-1", str(wrong))
 
-    def _serve(self, path: str, body: Row, refuse: bool) -> Said:
+    def _serve(self, path: str, body: Row, refuse: bool) -> OfficeAnswer:
         if path == LOGIN:
             return self._login(body)
         if path not in {INTEGRATE, SHARE}:
-            return Said(404, b"no such service", "text/plain")
+            return OfficeAnswer(404, b"no such service", "text/plain")
         session, now = body.get("session"), time.monotonic()
         if not isinstance(session, str) or self._sessions.get(session, 0) <= now:
-            raise Wrong("Session không tồn tại hoặc đã hết hạn")
+            raise PortalRefusal("Session không tồn tại hoặc đã hết hạn")
         if body.get("madonvi") not in self.organs:
-            raise Wrong(f"Mã đơn vị không hợp lệ: madonvi = {body.get('madonvi')}")
+            raise PortalRefusal(f"Mã đơn vị không hợp lệ: madonvi = {body.get('madonvi')}")
         service = body.get("service")
         if path == SHARE and service in self.lists:
-            return Said.json({"error_code": "00", "result": self.lists[service]})
+            return OfficeAnswer.json({"error_code": "00", "result": self.lists[service]})
         if path == INTEGRATE:
             match service:
                 case "DongBoHoSoMC" | "CapNhatTienDoHoSoMC" if refuse:
-                    raise Wrong("Đơn vị đang bị tạm dừng tích hợp")
+                    raise PortalRefusal("Đơn vị đang bị tạm dừng tích hợp")
                 case "DongBoHoSoMC":
                     return self._sync(body)
                 case "CapNhatTienDoHoSoMC":
                     return self._progress(body)
                 case "TraCuuHoSo":
-                    return Said.json({"error_code": "00", "result": self._found(str(body.get("mahoso", "")))})
+                    return OfficeAnswer.json({"error_code": "00", "result": self._found(str(body.get("mahoso", "")))})
                 case "LayThuTuc":
-                    return Said.json({"error_code": "00", "result": procedure(str(body.get("maTTHC", "")))})
-        raise Wrong(f"Dịch vụ không tồn tại: service = {service}")
+                    return OfficeAnswer.json({"error_code": "00", "result": procedure(str(body.get("maTTHC", "")))})
+        raise PortalRefusal(f"Dịch vụ không tồn tại: service = {service}")
 
-    def _login(self, body: Row) -> Said:
+    def _login(self, body: Row) -> OfficeAnswer:
         if (body.get("username"), body.get("password")) != (self.username, self.password):
             self._note("login-refused", username=body.get("username"))
             return _told(-1, "Sai tên đăng nhập hoặc mật khẩu")
         session = str(uuid.uuid4())
         self._sessions = {session: time.monotonic() + self.lasts}
         self._note("login")
-        return Said.json({"session": session, "error_code": 0})
+        return OfficeAnswer.json({"session": session, "error_code": 0})
 
-    def _sync(self, body: Row) -> Said:
+    def _sync(self, body: Row) -> OfficeAnswer:
         updating = body.get("isUpdating")
         if updating not in {"True", "False"}:
-            raise Wrong(f"isUpdating = {updating}")
+            raise PortalRefusal(f"isUpdating = {updating}")
         items = _items(body, DOSSIER)
         for item in items:
             _require(item, "TrangThaiHoSo", STATUSES)
@@ -146,20 +146,20 @@ class Portal:
             _require(item, "MaTTHC", {row["MATTHC"] for row in self.lists["LayDanhSachTTHC"]})
             if (item["MaHoSo"] in self.dossiers) != (updating == "True"):
                 there = "đã tồn tại" if updating == "False" else "chưa tồn tại"
-                raise Wrong(f"Hồ sơ {item['MaHoSo']} {there}: isUpdating = {updating}")
+                raise PortalRefusal(f"Hồ sơ {item['MaHoSo']} {there}: isUpdating = {updating}")
         if len({item["MaHoSo"] for item in items}) != len(items):
-            raise Wrong("Trùng MaHoSo trong data")
+            raise PortalRefusal("Trùng MaHoSo trong data")
         for item in items:
             self._note("dossier", updating=updating == "True", madonvi=body["madonvi"], item=item)
             self.dossiers[item["MaHoSo"]] = item
         return _told("00", "Thành công")
 
-    def _progress(self, body: Row) -> Said:
+    def _progress(self, body: Row) -> OfficeAnswer:
         items = _items(body, STEP)
         for item in items:
             _require(item, "TrangThai", STATUSES)
             if item["MaHoSo"] not in self.dossiers:
-                raise Wrong(f"Hồ sơ {item['MaHoSo']} chưa tồn tại")
+                raise PortalRefusal(f"Hồ sơ {item['MaHoSo']} chưa tồn tại")
         for item in items:
             steps = self.steps.setdefault(item["MaHoSo"], [])
             if item in steps:
@@ -213,16 +213,16 @@ def _items(body: Row, required: Sequence[str]) -> list[dict[str, Any]]:
     """Return the entries of `data`, which have every *required* field and dates that are dates."""
     items = body.get("data")
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
-        raise Wrong("data phải là danh sách")
+        raise PortalRefusal("data phải là danh sách")
     if len(items) > MOST:
-        raise Wrong(f"data có quá {MOST} phần tử")
+        raise PortalRefusal(f"data có quá {MOST} phần tử")
     for item in items:
         for field in required:
             if not isinstance(item.get(field), str) or not item[field].strip():
-                raise Wrong(f"Thiếu trường bắt buộc: {field} ({item.get('MaHoSo')})")
+                raise PortalRefusal(f"Thiếu trường bắt buộc: {field} ({item.get('MaHoSo')})")
         for field in DATES:
             if item.get(field) and not _is_date(item[field]):
-                raise Wrong(f"Sai định dạng ngày: {field} = {item[field]} ({item.get('MaHoSo')})")
+                raise PortalRefusal(f"Sai định dạng ngày: {field} = {item[field]} ({item.get('MaHoSo')})")
     return items
 
 
@@ -235,15 +235,15 @@ def _is_date(text: object) -> bool:
 
 def _require(item: Row, field: str, values: frozenset[str] | set[str]) -> None:
     if item[field] not in values:
-        raise Wrong(f"Giá trị không hợp lệ: {field} = {item[field]} ({item['MaHoSo']})")
+        raise PortalRefusal(f"Giá trị không hợp lệ: {field} = {item[field]} ({item['MaHoSo']})")
 
 
-def _told(code: int | str, message: str) -> Said:
-    return Said.json({"error_code": code, "message": message})
+def _told(code: int | str, message: str) -> OfficeAnswer:
+    return OfficeAnswer.json({"error_code": code, "message": message})
 
 
-def _xroad(kind: str, message: str) -> Said:
-    return Said(500, json.dumps({"type": kind, "message": message}).encode(), headers={"X-Road-Error": kind})
+def _xroad(kind: str, message: str) -> OfficeAnswer:
+    return OfficeAnswer(500, json.dumps({"type": kind, "message": message}).encode(), headers={"X-Road-Error": kind})
 
 
 def main() -> None:
@@ -258,9 +258,9 @@ def main() -> None:
     options = parser.parse_args()
     notebook = Notebook(options.notebook)
     organs = frozenset(options.organ or (code for code, _ in ORGANS))
-    portal = Portal(notebook, options.username, options.password, options.session, organs)
+    portal = PortalState(notebook, options.username, options.password, options.session, organs)
     portal.remember()
-    denial = Said.json({"error_code": -1, "message": "Sai tên đăng nhập hoặc mật khẩu"})
+    denial = OfficeAnswer.json({"error_code": -1, "message": "Sai tên đăng nhập hoặc mật khẩu"})
     Office(notebook, portal.answer, portal.obey, denial).serve(options.port)
 
 

@@ -22,7 +22,7 @@ from cryptography import x509
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, digest, lines
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.protocol.signing import DS, is_sealed, signer
 
 NS = "{urn:lienthong:report:1}"
@@ -38,7 +38,7 @@ class Handed:
     xlsx: bytes | None
 
 
-class Unfit(Exception):
+class SubmissionUnfit(Exception):
     """It is not taken at all; the argument is a list of what is wrong."""
 
 
@@ -62,7 +62,7 @@ class Reporting:
                 self.verdicts.append(dict(line["verdict"]))  # type: ignore[call-overload]
 
     def take(self, handed: Handed, note: Any) -> tuple[str, bool]:
-        """Take a report; return its reference and whether it came before.  Raises Unfit."""
+        """Take a report; return its reference and whether it came before.  Raises SubmissionUnfit."""
         with self._lock:
             return self._take(handed, note)
 
@@ -70,16 +70,16 @@ class Reporting:
         root, signed_by = self._opened(handed.xml)
         said = keys_of(root)
         if wrong := [f"{name} khác báo cáo" for name, value in said.items() if handed.fields.get(name) != value]:
-            raise Unfit(wrong)
+            raise SubmissionUnfit(wrong)
         key, sha256 = "/".join(said.values()), digest(handed.xml)
         if key in self.references:
             before, reference = self.references[key]
             if before != sha256:
-                raise Unfit([f"{key}: đã nộp một bản khác"])
+                raise SubmissionUnfit([f"{key}: đã nộp một bản khác"])
             note("repeated", key=key, sha256=sha256)
             return reference, True
         if handed.xlsx is not None and workbook_sha256(handed.xlsx) != _text(root, "Evidence"):
-            raise Unfit(["bảng tính không phải của báo cáo này"])
+            raise SubmissionUnfit(["bảng tính không phải của báo cáo này"])
         reference = f"BC-{len(self.references) + 1:06}"
         reasons = [self.returning.pop(0)] if self.returning else list(wrong_sums(root))
         status = "returned" if reasons else "accepted"
@@ -98,18 +98,18 @@ class Reporting:
             if len(root.findall(f"{{{DS}}}Signature")) == 2:
                 certificate = signer(xml)
                 if certificate is None:
-                    raise Unfit(["chữ ký không đúng"])
+                    raise SubmissionUnfit(["chữ ký không đúng"])
                 signed_by = certificate.subject.rfc4514_string()
                 root.remove(root[-1])  # the seal is below the signature
                 xml = etree.tostring(root)
             sealed = root.tag == f"{NS}Report" and is_sealed(xml, self.hub)
         except etree.LxmlError:
-            raise Unfit(["không phải XML"]) from None
+            raise SubmissionUnfit(["không phải XML"]) from None
         if not sealed:
-            raise Unfit(["niêm phong không đúng"])
+            raise SubmissionUnfit(["niêm phong không đúng"])
         period = root.find(f"{NS}Period")
         if period is None or period.get("ended") != "true":
-            raise Unfit(["kỳ báo cáo chưa kết thúc"])
+            raise SubmissionUnfit(["kỳ báo cáo chưa kết thúc"])
         return root, signed_by
 
 
@@ -164,15 +164,15 @@ def _text(root: etree._Element, tag: str) -> str:
     return "" if found is None else found.text or ""
 
 
-def parts(call: Call) -> Handed:
-    """Return what a multipart call brings.  Raises Unfit."""
+def parts(call: OfficeCall) -> Handed:
+    """Return what a multipart call brings.  Raises SubmissionUnfit."""
     head = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode()
     form = message_from_bytes(head + call.body, policy=HTTP)
     if not form.is_multipart():
-        raise Unfit(["không phải multipart/form-data"])
+        raise SubmissionUnfit(["không phải multipart/form-data"])
     found = {str(part.get_param("name", header="content-disposition")): _octets(part) for part in form.iter_parts()}
     if "report" not in found:
-        raise Unfit(["thiếu report"])
+        raise SubmissionUnfit(["thiếu report"])
     fields = {name: octets.decode() for name, octets in found.items() if name not in {"report", "workbook"}}
     return Handed(fields, found["report"], found.get("workbook"))
 
@@ -185,22 +185,22 @@ def _octets(part: Any) -> bytes:
 def answering(reporting: Reporting, secret: str, office: list[Office]) -> Any:
     """Return what the counter says to a call."""
 
-    def answer(call: Call, refuse: bool) -> Said:
+    def answer(call: OfficeCall, refuse: bool) -> OfficeAnswer:
         if call.headers.get("authorization") != f"Bearer {secret}":
-            return Said.json({"error": "invalid credentials"}, 401)
+            return OfficeAnswer.json({"error": "invalid credentials"}, 401)
         if call.method == "GET" and call.path == "/verdicts":
             after = call.query.get("after", "")
-            return Said.json({"verdicts": [each for each in reporting.verdicts if each["id"] > after][:20]})
+            return OfficeAnswer.json({"verdicts": [each for each in reporting.verdicts if each["id"] > after][:20]})
         if call.method != "POST" or call.path != "/reports":
-            return Said.json({"error": "not found"}, 404)
+            return OfficeAnswer.json({"error": "not found"}, 404)
         if refuse:
-            return Said.json({"errors": ["hệ thống không nhận báo cáo này"]}, 422)
+            return OfficeAnswer.json({"errors": ["hệ thống không nhận báo cáo này"]}, 422)
         try:
             reference, repeated = reporting.take(parts(call), office[0].note)
-        except Unfit as unfit:
+        except SubmissionUnfit as unfit:
             office[0].note("unfit", errors=unfit.args[0])
-            return Said.json({"errors": unfit.args[0]}, 422)
-        return Said.json(
+            return OfficeAnswer.json({"errors": unfit.args[0]}, 422)
+        return OfficeAnswer.json(
             {"reference": reference, "status": "received", "duplicate": repeated}, 200 if repeated else 201
         )
 
@@ -226,7 +226,7 @@ def look(reporting: Reporting, drop: Path, note: Any) -> int:
             try:
                 reporting.take(Handed(keys_of(root), files["xml"], files.get("xlsx")), note)
                 new = reporting.verdicts[before:]
-            except Unfit as unfit:
+            except SubmissionUnfit as unfit:
                 note("unfit", errors=unfit.args[0])
                 new = [{"id": f"u-{listed.stem}", **keys_of(root), "status": "returned", "reasons": unfit.args[0]}]
             for verdict in new:

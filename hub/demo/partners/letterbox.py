@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, digest, lines
-from hub.demo.protocol.signing import SOAP, Clock, Identity, Unbelievable, clock, sign, verify
+from hub.demo.protocol.signing import SOAP, Clock, PartnerIdentity, Unbelievable, clock, sign, verify
 
 DOCUMENTS = "urn:lienthong:documents:1"
 _LIMIT = 64 * 1024 * 1024
@@ -79,7 +79,7 @@ class Letterbox(http.server.ThreadingHTTPServer):
         self,
         address: tuple[str, int],
         tls: ssl.SSLContext,
-        identity: Identity,
+        identity: PartnerIdentity,
         hub: x509.Certificate,
         shelf: Shelf,
         tell: Callable[[Delivered], None],

@@ -18,9 +18,9 @@ from typing import Any
 
 import attrs
 
-from hub.demo.mail.pigeonholes import Item, Pigeonholes
+from hub.demo.mail.pigeonholes import PigeonholeItem, Pigeonholes
 from hub.demo.partners.notebook import Notebook, digest
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import read
 
@@ -52,12 +52,12 @@ class Gateway:
     tokens: dict[str, datetime] = attrs.field(factory=dict)  #: bearer token -> when it ends
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer one call."""
         if call.path == "/v1/auth/login" and call.method == "POST":
             return self._login(call)
         if self.options.login and not self._known(call.headers.get("authorization", "")):
-            return Said.json({"code": 401, "message": "Unauthorized", "licenseInfo": "invalid"}, 401)
+            return OfficeAnswer.json({"code": 401, "message": "Unauthorized", "licenseInfo": "invalid"}, 401)
         shown = (call.headers.get("x-systemid"), call.headers.get("x-secretkey"))
         if shown != (self.options.system_id, self.options.secret):
             return self._said("15")
@@ -70,24 +70,26 @@ class Gateway:
                 return self._get(call)
             case "POST", "/v1/updateStatus":
                 return self._update(call)
-        return Said.json({"code": 404, "message": f"no such call: {call.path}"}, 404)
+        return OfficeAnswer.json({"code": 404, "message": f"no such call: {call.path}"}, 404)
 
-    def _login(self, call: Call) -> Said:
+    def _login(self, call: OfficeCall) -> OfficeAnswer:
         asked = call.json()
         shown = ":".join(str(asked.get(name)) for name in ("username", "password", "applicationCode"))
         if shown != self.options.login:
-            return Said.json({"code": 400, "message": "Sai tên đăng nhập hoặc mật khẩu", "data": None})
+            return OfficeAnswer.json({"code": 400, "message": "Sai tên đăng nhập hoặc mật khẩu", "data": None})
         token = secrets.token_urlsafe(24)
         with self.lock:
             self.tokens[token] = datetime.now(UTC) + timedelta(seconds=self.options.token_life)
         self.office.note("token")
-        return Said.json({"code": 200, "message": "Success", "data": {"username": asked["username"], "token": token}})
+        return OfficeAnswer.json(
+            {"code": 200, "message": "Success", "data": {"username": asked["username"], "token": token}}
+        )
 
     def _known(self, header: str) -> bool:
         with self.lock:
             return self.tokens.get(header.removeprefix("Bearer "), datetime.min.replace(tzinfo=UTC)) > datetime.now(UTC)
 
-    def _send(self, call: Call, refuse: bool) -> Said:
+    def _send(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         parts = _parts(call)
         file, kind = parts.get("edocFile", b""), parts.get("messageType", b"").decode()
         with self.lock:
@@ -117,20 +119,20 @@ class Gateway:
             return "23"
         return "" if to and set(to) & set(receivers) else "18"
 
-    def _list(self, call: Call) -> Said:
+    def _list(self, call: OfficeCall) -> OfficeAnswer:
         try:
             first, last = (datetime.strptime(call.query[name], "%Y/%m/%d").date() for name in ("fromDate", "toDate"))  # noqa: DTZ007 - a day
         except (KeyError, ValueError):
-            return Said.json({"success": False, "message": "fromDate, toDate: YYYY/MM/DD"})
+            return OfficeAnswer.json({"success": False, "message": "fromDate, toDate: YYYY/MM/DD"})
         found = [
             item
             for item in self.holes.each(call.query.get("messageType", "edoc"))
             if first <= item.created.astimezone(HANOI).date() <= last
         ]
         rows = [_row(item) for item in found for _ in range(2 if self.doubling else 1)]
-        return Said.json({"success": True, "message": "OK", "count": len(rows), "data": rows})
+        return OfficeAnswer.json({"success": True, "message": "OK", "count": len(rows), "data": rows})
 
-    def _get(self, call: Call) -> Said:
+    def _get(self, call: OfficeCall) -> OfficeAnswer:
         item = self.holes.get(call.query.get("docId", ""))
         if item is None or item.id in self.withheld:
             return self._said("21" if item else "10")
@@ -139,28 +141,32 @@ class Gateway:
         plain = self.options.edxml == "xml"
         edxml = item.content.decode() if plain else base64.b64encode(item.content).decode()
         data = {"docId": item.id, "from": item.sender, "fromName": "", "edocCode": "", "edocAbstract": ""}
-        return Said.json({"success": True, "message": "OK", "data": {**data, "edxml": edxml, "attachments": []}})
+        return OfficeAnswer.json(
+            {"success": True, "message": "OK", "data": {**data, "edxml": edxml, "attachments": []}}
+        )
 
-    def _update(self, call: Call) -> Said:
+    def _update(self, call: OfficeCall) -> OfficeAnswer:
         asked = call.json()
         document_id, state = str(asked.get("docId")), str(asked.get("status"))
         if self.holes.get(document_id) is None or state not in STATES:
             return self._said("22")
         self.holes.move(document_id, state)
-        return Said.json({"success": True, "message": "OK"})
+        return OfficeAnswer.json({"success": True, "message": "OK"})
 
-    def _said(self, code: str, document_id: str = "") -> Said:
+    def _said(self, code: str, document_id: str = "") -> OfficeAnswer:
         """Answer by *code* in the form of the guide, or in the one the door was seen to use later."""
         if self.options.form == "seen":
             if code == "0":
                 told = {"status": "OK", "docId": document_id, "errorCode": None, "errorDesc": None}
-                return Said.json({"code": 200, "message": "Success", "data": told})
+                return OfficeAnswer.json({"code": 200, "message": "Success", "data": told})
             told = {"status": "FAIL", "docId": None, "errorCode": code, "errorDesc": ERRORS[code]}
-            return Said.json({"code": 500, "message": ERRORS[code], "errorDetail": [{"exception": code}], "data": told})
+            return OfficeAnswer.json(
+                {"code": 500, "message": ERRORS[code], "errorDetail": [{"exception": code}], "data": told}
+            )
         if code == "0":
-            return Said.json({"success": True, "message": "OK", "docId": document_id})
+            return OfficeAnswer.json({"success": True, "message": "OK", "docId": document_id})
         told = {"docId": None, "status": "FAIL", "errorCode": code, "errorDesc": ERRORS[code]}
-        return Said.json({"success": False, "message": "Lỗi", "data": told})
+        return OfficeAnswer.json({"success": False, "message": "Lỗi", "data": told})
 
     def obey(self, order: Mapping[str, Any]) -> Mapping[str, object]:
         """Carry out one order of the conductor."""
@@ -187,13 +193,13 @@ class Gateway:
         return {"done": order["do"]}
 
 
-def _row(item: Item) -> dict[str, str]:
+def _row(item: PigeonholeItem) -> dict[str, str]:
     at = item.created.astimezone(HANOI).strftime("%Y/%m/%d %H:%M:%S")
     row = {"serviceType": "eDoc", "createdTime": at, "updatedTime": at, "messageType": item.type, "docId": item.id}
     return {**row, "from": item.sender, "to": item.to, "status": item.state, "statusDesc": item.state}
 
 
-def _parts(call: Call) -> dict[str, bytes]:
+def _parts(call: OfficeCall) -> dict[str, bytes]:
     """Return the fields of a multipart/form-data, by name."""
     whole = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode() + call.body
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(whole)
@@ -227,7 +233,7 @@ def run(options: argparse.Namespace) -> None:
     """Be the LGSP until the orders end."""
     notebook = Notebook(options.notebook)
     told = {"docId": None, "status": "FAIL", "errorCode": "15", "errorDesc": ERRORS["15"]}
-    denial = Said.json({"success": False, "message": "Lỗi", "data": told})
+    denial = OfficeAnswer.json({"success": False, "message": "Lỗi", "data": told})
     office = Office(notebook, lambda _call, _refuse: denial, denial=denial)
     gateway = Gateway(options, office, Pigeonholes(notebook, lambda: datetime.now(UTC)))
     office.answer, office.obey = gateway.answer, gateway.obey

@@ -16,7 +16,7 @@ import attrs
 
 from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.calling import connect, options, serve, until_answered
-from hub.demo.protocol.client import Answer, Client
+from hub.demo.protocol.client import HubClient, HubReply
 from hub.demo.protocol.signing import clock
 
 #: What the books count of a unit, by the elements of SubmitMailUsage.
@@ -66,7 +66,7 @@ class SharedMail:
     """The mail system and where it reports."""
 
     units: tuple[str, ...]
-    client: Client
+    client: HubClient
     notebook: Notebook
 
     def day(self, day: str, accounts: int) -> Mapping[str, object]:
@@ -87,7 +87,7 @@ class SharedMail:
             refused += [[unit, *each.codes] for each in answers if not each.accepted]
         return {"accepted": taken, "refused": refused}
 
-    def _hand_in(self, message_id: str, unit: str, day: str, book: Mapping[str, int]) -> Answer:
+    def _hand_in(self, message_id: str, unit: str, day: str, book: Mapping[str, int]) -> HubReply:
         """Send one unit's usage.  Unanswered after the last try."""
         fields = {"MessageId": message_id, "OrganId": unit, "Day": day, "Usage": [{"OrganId": unit, **book}]}
         note = {"message_id": message_id, "unit": unit}

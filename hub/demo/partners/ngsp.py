@@ -24,7 +24,7 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners.notebook import Notebook, digest, lines
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 #: The business register.  Made up: no such enterprises, no such people.
 ENTERPRISES: Mapping[str, Mapping[str, Any]] = {
@@ -89,7 +89,7 @@ class Services:
             if line["what"] == "placed":
                 self._placed[str(line["key"])] = str(line["sha256"])
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer at the gateway's door."""
         if call.path == "/token":
             return self._token(call)
@@ -114,7 +114,7 @@ class Services:
                 return {"revoked": True}
         return {"error": f"no such order: {order}"}
 
-    def _token(self, call: Call) -> Said:
+    def _token(self, call: OfficeCall) -> OfficeAnswer:
         """RFC 6749, 4.4: client credentials by HTTP Basic, each form-encoded (2.3.1)."""
         scheme, _, basic = call.headers.get("authorization", "").partition(" ")
         try:
@@ -122,52 +122,58 @@ class Services:
         except (binascii.Error, UnicodeDecodeError):
             client, secret = "", ""
         if scheme != "Basic" or (unquote(client), unquote(secret)) != (self.client, self.secret):
-            return Said.json({"error": "invalid_client", "error_description": "Client Authentication failed."}, 401)
+            return OfficeAnswer.json(
+                {"error": "invalid_client", "error_description": "Client Authentication failed."}, 401
+            )
         if call.method != "POST" or parse_qs(call.body.decode()).get("grant_type") != ["client_credentials"]:
-            return Said.json({"error": "unsupported_grant_type"}, 400)
+            return OfficeAnswer.json({"error": "unsupported_grant_type"}, 400)
         token = secrets.token_hex(18)
         self._tokens[token] = time.monotonic() + self.lasts
         self.office.note("token", lasts=self.lasts)
         said = {"access_token": token, "scope": "default", "token_type": "Bearer", "expires_in": int(self.lasts)}
-        return Said.json(said)
+        return OfficeAnswer.json(said)
 
     # --- what is behind the gateway -----------------------------------------------------------------------------------
 
-    def enterprise(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+    def enterprise(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
         """`chiTietDoanhNghiep?msdn=`: what is found lies in Data; a code nobody has finds nothing."""
         found = None if refuse else ENTERPRISES.get(call.query.get("msdn", ""))
         if found is None:
-            return Said.json({"Data": {}, "DataCount": 0, "Status": "0", "Message": "Không tìm thấy doanh nghiệp"})
-        return Said.json({"Data": found, "DataCount": 1, "Status": "1", "Message": "success"})
+            return OfficeAnswer.json(
+                {"Data": {}, "DataCount": 0, "Status": "0", "Message": "Không tìm thấy doanh nghiệp"}
+            )
+        return OfficeAnswer.json({"Data": found, "DataCount": 1, "Status": "1", "Message": "success"})
 
-    def category(self, call: Call, found: Mapping[str, str], refuse: bool) -> Said:
+    def category(self, call: OfficeCall, found: Mapping[str, str], refuse: bool) -> OfficeAnswer:
         """One category: its rows, bare."""
         rows = None if refuse else CATEGORIES.get(found["category"])
         if rows is None:
-            return Said.json({"Status": "0", "Message": "Danh mục không tồn tại"})
-        return Said.json(rows)
+            return OfficeAnswer.json({"Status": "0", "Message": "Danh mục không tồn tại"})
+        return OfficeAnswer.json(rows)
 
-    def categories(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+    def categories(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
         """All categories: their codes."""
         if refuse:
-            return Said.json({"Status": "0", "Message": "Không được phép"})
-        return Said.json([{"Ma": code, "SoBanGhi": len(rows)} for code, rows in CATEGORIES.items()])
+            return OfficeAnswer.json({"Status": "0", "Message": "Không được phép"})
+        return OfficeAnswer.json([{"Ma": code, "SoBanGhi": len(rows)} for code, rows in CATEGORIES.items()])
 
-    def order(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+    def order(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
         """Take an order to bring a result home: once a customer and number."""
         said = _body(call)
         if said is None:
-            return Said.json({"status": "400", "message": "Dữ liệu không hợp lệ"})
+            return OfficeAnswer.json({"status": "400", "message": "Dữ liệu không hợp lệ"})
         wrong = [name for name in ORDER_MUST if said.get(name) in {None, ""}]
         wrong += [name for name in ORDER_NUMBERS if name in said and not isinstance(said[name], int)]
         if wrong or said["customerCode"] != self.customer or refuse:
-            return Said.json({"status": "400", "message": f"Sai hoặc thiếu: {', '.join(wrong) or 'customerCode'}"})
+            return OfficeAnswer.json(
+                {"status": "400", "message": f"Sai hoặc thiếu: {', '.join(wrong) or 'customerCode'}"}
+            )
         taken = self._place("order", f"{said['customerCode']}/{said['orderNumber']}", said)
         if not taken:
-            return Said.json({"status": "409", "message": "orderNumber đã dùng cho đơn khác"})
-        return Said.json({"status": "200", "message": "success", "orderNumber": said["orderNumber"]})
+            return OfficeAnswer.json({"status": "409", "message": "orderNumber đã dùng cho đơn khác"})
+        return OfficeAnswer.json({"status": "200", "message": "success", "orderNumber": said["orderNumber"]})
 
-    def civil_status(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+    def civil_status(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
         """Take a dossier of the civil status register (`dangKyHoTich`), or of a joint procedure (`nhanHoSoDKHT`)."""
         said, modules = _body(call), MODULES if "hotich" in call.path else JOINT
         if (
@@ -182,9 +188,9 @@ class Services:
             return _refusal("500", "DATA_INCORRECT")
         if not self._place("civil-status", str(said["maHoSo"]), said):
             return _refusal("500", "DATA_INCORRECT - maHoSo đã có")
-        return Said.json({"status": "1"})
+        return OfficeAnswer.json({"status": "1"})
 
-    def record(self, call: Call, _: Mapping[str, str], refuse: bool) -> Said:
+    def record(self, call: OfficeCall, _: Mapping[str, str], refuse: bool) -> OfficeAnswer:
         """Take a form that requests a judicial record."""
         said = _body(call) or {}
         form = said.get("toKhai")
@@ -194,10 +200,10 @@ class Services:
             or not said.get("maHoSo")
             or any(not form.get(name) for name in FORM_MUST)
         ):
-            return Said.json({"statusCode": "01", "message": "Tờ khai thiếu hoặc sai thông tin"})
+            return OfficeAnswer.json({"statusCode": "01", "message": "Tờ khai thiếu hoặc sai thông tin"})
         if not self._place("record", str(said["maHoSo"]), said):
-            return Said.json({"statusCode": "01", "message": "Hồ sơ đã có với nội dung khác"})
-        return Said.json(
+            return OfficeAnswer.json({"statusCode": "01", "message": "Hồ sơ đã có với nội dung khác"})
+        return OfficeAnswer.json(
             {"statusCode": "00", "message": "Thành công", "id": f"LLTP-{digest(said['maHoSo'].encode())[:8]}"}
         )
 
@@ -213,7 +219,7 @@ class Services:
         return True
 
 
-Serve = Callable[[Services, Call, Mapping[str, str], bool], Said]
+Serve = Callable[[Services, OfficeCall, Mapping[str, str], bool], OfficeAnswer]
 ROUTES: tuple[tuple[str, str, Serve], ...] = (
     (r"/apiCSDLDKDN/1\.0/chiTietDoanhNghiep", "GET", Services.enterprise),
     (r"/dmdc/1\.0/AllCategory", "GET", Services.categories),
@@ -225,16 +231,16 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
 )
 
 
-def _fault(status: int, code: int, message: str) -> Said:
+def _fault(status: int, code: int, message: str) -> OfficeAnswer:
     """A fault of the gateway, as WSO2 API Manager says it."""
-    return Said.json({"fault": {"code": code, "message": message, "description": message}}, status)
+    return OfficeAnswer.json({"fault": {"code": code, "message": message, "description": message}}, status)
 
 
-def _refusal(code: str, words: str) -> Said:
-    return Said.json({"status": "0", "errorCode": code, "message": words})
+def _refusal(code: str, words: str) -> OfficeAnswer:
+    return OfficeAnswer.json({"status": "0", "errorCode": code, "message": words})
 
 
-def _body(call: Call) -> dict[str, Any] | None:
+def _body(call: OfficeCall) -> dict[str, Any] | None:
     try:
         said = call.json()
     except ValueError:

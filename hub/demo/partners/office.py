@@ -26,7 +26,7 @@ MOODS = ("normal", "refuse", "unavailable", "slow", "mute", "garbage", "denied")
 
 
 @attrs.frozen
-class Call:
+class OfficeCall:
     """One call as it came."""
 
     method: str
@@ -41,7 +41,7 @@ class Call:
 
 
 @attrs.frozen
-class Said:
+class OfficeAnswer:
     """An answer."""
 
     status: int
@@ -50,7 +50,7 @@ class Said:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
     @classmethod
-    def json(cls, value: object, status: int = 200) -> "Said":
+    def json(cls, value: object, status: int = 200) -> "OfficeAnswer":
         """Return *value* as JSON."""
         return cls(status, json.dumps(value, ensure_ascii=False).encode())
 
@@ -60,9 +60,11 @@ class Office:
     """What the threads of one partner share.  `answer(call, refuse)` is the dialect's: *refuse* asks it to turn the call down."""
 
     notebook: Notebook
-    answer: Callable[[Call, bool], Said]
+    answer: Callable[[OfficeCall, bool], OfficeAnswer]
     obey: Callable[[Mapping[str, Any]], Mapping[str, object]] = lambda order: {"error": f"no such order: {order}"}
-    denial: Said = attrs.field(factory=lambda: Said.json({"error": "invalid credentials"}, 401))  #: the mood `denied`
+    denial: OfficeAnswer = attrs.field(
+        factory=lambda: OfficeAnswer.json({"error": "invalid credentials"}, 401)
+    )  #: the mood `denied`
     _mood: str = attrs.field(default="normal", init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
     _times: int | None = attrs.field(default=None, init=False)
@@ -130,15 +132,15 @@ class _Counter(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        call = Call(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
+        call = OfficeCall(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         mood, seconds = office.mood()
         if mood == "slow":
             time.sleep(seconds)
         match mood:
             case "unavailable":
-                said = Said(503, b"down for maintenance", "text/plain")
+                said = OfficeAnswer(503, b"down for maintenance", "text/plain")
             case "garbage":
-                said = Said(200, b"<html>\xff not what you asked for", "text/html")
+                said = OfficeAnswer(200, b"<html>\xff not what you asked for", "text/html")
             case "denied":
                 said = office.denial
             case _:

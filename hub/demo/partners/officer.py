@@ -20,7 +20,7 @@ import attrs
 
 from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.calling import connect, options, serve, until_answered
-from hub.demo.protocol.client import Client, why_not
+from hub.demo.protocol.client import HubClient, why_not
 from hub.demo.protocol.signing import clock
 
 #: Whom and what they ask for: made up, as the services' registers are.
@@ -85,7 +85,7 @@ class Officers:
     """The officers of some units, and their book."""
 
     units: tuple[str, ...]
-    client: Client
+    client: HubClient
     notebook: Notebook
     _called: int = 0
 

@@ -24,7 +24,7 @@ from zeep.exceptions import Fault
 from hub.demo.partners.notebook import Notebook
 from hub.demo.plan.dossiers import Dossier, counted
 from hub.demo.protocol.calling import connect, options, serve, until_answered
-from hub.demo.protocol.client import Answer, Client
+from hub.demo.protocol.client import HubClient, HubReply
 from hub.demo.protocol.signing import clock
 
 _AGAIN = 3  #: every so many messages one is sent twice
@@ -35,9 +35,9 @@ class OneStop:
     """One system and its books."""
 
     units: tuple[str, ...]
-    client: Client
+    client: HubClient
     notebook: Notebook
-    reports: Callable[[], Client]  #: opens the connection to the hub's reports
+    reports: Callable[[], HubClient]  #: opens the connection to the hub's reports
     dossiers: list[Dossier] = attrs.field(factory=list)
     _sent: int = 0
 
@@ -68,7 +68,7 @@ class OneStop:
         if quiet:
             yield "SyncDossiers", {"HoSo": quiet[-2:]}  # told again, though nothing has changed
 
-    def _send(self, operation: str, **fields: object) -> Answer:
+    def _send(self, operation: str, **fields: object) -> HubReply:
         """Send one message, now and then twice.  Unanswered after the last try; ValueError when the hub contradicts itself."""
         self._sent += 1
         message_id = f"{fields['OrganId']}-{self._sent:05}"
@@ -79,10 +79,10 @@ class OneStop:
                 raise ValueError(f"{message_id} sent twice got two answers: {answer} and {again}")
         return answer
 
-    def _until_answered(self, operation: str, **fields: object) -> Answer:
+    def _until_answered(self, operation: str, **fields: object) -> HubReply:
         note = {"operation": operation, "message_id": fields["MessageId"], "unit": fields["OrganId"]}
 
-        def call() -> Answer:
+        def call() -> HubReply:
             self.notebook.write("sending", clock(), **note, fields=fields)
             return self.client.submit(operation, **fields)
 
@@ -90,7 +90,7 @@ class OneStop:
         self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
         return answer
 
-    def spoil(self) -> Iterator[tuple[str, Answer]]:
+    def spoil(self) -> Iterator[tuple[str, HubReply]]:
         """Send what must be refused; yield the code it must be refused with, and what the hub said."""
         unit, known = self.units[0], self.dossiers[0].state()
         for expected, changes in (
@@ -104,7 +104,7 @@ class OneStop:
         yield "sender-not-allowed", self._send("SyncDossiers", OrganId="000.00.00.G22", HoSo=[known])
         yield "contract-broken", self._send("SyncDossiers", OrganId=unit, HoSo=[{**known, "NgayTiepNhan": "hôm nay"}])
 
-    def declare(self, unit: str, month: str, numbers: Mapping[str, int]) -> Answer:
+    def declare(self, unit: str, month: str, numbers: Mapping[str, int]) -> HubReply:
         """Declare the *numbers* of *month* (`2026-11`)."""
         year, _, number = month.partition("-")
         fields = {"Year": int(year), "Month": int(number), "IsMonthStatistic": True, **numbers}
@@ -119,7 +119,7 @@ class OneStop:
         figures = [{"OrganId": unit, "Cell": cells}]
         note = {"operation": "SubmitWorkloadReport", "message_id": f"{unit}-{period}", "unit": unit}
 
-        def call() -> Answer:
+        def call() -> HubReply:
             return client.submit(
                 "SubmitWorkloadReport",
                 MessageId=note["message_id"],

@@ -26,9 +26,9 @@ from hub.demo.partners.letterbox import Delivered, Letterbox, Shelf, tls_server
 from hub.demo.partners.notebook import Notebook, digest
 from hub.demo.plan import agenda, packets
 from hub.demo.protocol.calling import parser_of
-from hub.demo.protocol.client import Answer, Client, Unanswered, Wire
+from hub.demo.protocol.client import HubClient, HubReply, Unanswered, Wire
 from hub.demo.protocol.reading import read
-from hub.demo.protocol.signing import SOAP, WSSE, Identity, WireSignature, clock, seal
+from hub.demo.protocol.signing import SOAP, WSSE, PartnerIdentity, WireSignature, clock, seal
 
 #: What the units answer to a new document, by how they work; its number decides which.
 COURSES = {
@@ -60,14 +60,14 @@ _PAUSE = 0.5  #: seconds before the same is sent again
 
 
 @attrs.define
-class Partner:
+class PartnerState:
     """What the threads of one partner share."""
 
     code: str
     units: tuple[str, ...]  #: the units it fetches and answers for
     hub: str  #: address of the SOAP port
     wire: Wire
-    identity: Identity
+    identity: PartnerIdentity
     certificate: x509.Certificate  #: the hub's
     notebook: Notebook
     shelf: Shelf
@@ -76,11 +76,13 @@ class Partner:
     stopping: threading.Event = attrs.field(factory=threading.Event)
     _had: dict[tuple[str, str], tuple[str, ...]] = attrs.field(factory=dict)  #: document -> the units here that got it
 
-    def client(self, spoil: str | None = None) -> Client:
+    def client(self, spoil: str | None = None) -> HubClient:
         """Return a new connection; *spoil* names what is wrong with it on purpose."""
-        return Client(self.hub, self.wire, SPOILS[spoil](self))
+        return HubClient(self.hub, self.wire, SPOILS[spoil](self))
 
-    def send(self, client: Client, packet: bytes, message_id: str | None, operation: str = "SendDocument") -> Answer:
+    def send(
+        self, client: HubClient, packet: bytes, message_id: str | None, operation: str = "SendDocument"
+    ) -> HubReply:
         """Send until there is an answer, and note it.  Unanswered after the last try."""
         note: dict[str, object] = {
             "message_id": message_id or digest(packet),
@@ -113,7 +115,7 @@ class Partner:
                 except Unanswered as error:
                     self.notebook.write("unanswered", clock(), problem=str(error))
 
-    def _fetch(self, client: Client, unit: str) -> None:
+    def _fetch(self, client: HubClient, unit: str) -> None:
         for document_id in client.pending(unit):
             got = client.fetch(document_id)
             if self.shelf.take(Delivered(got.document_id, got.content), "fetch"):
@@ -161,7 +163,7 @@ class Partner:
                 yield packets.status(unit, status, answered, at=clock(), description=MEANINGS[status])
 
 
-def _well(partner: Partner) -> WireSignature:
+def _well(partner: PartnerState) -> WireSignature:
     return WireSignature(partner.identity, partner.certificate)
 
 
@@ -199,7 +201,7 @@ SPOILS: Mapping[str | None, Any] = {
 }
 
 
-def obey(partner: Partner, order: Mapping[str, Any], clients: dict[str | None, Client]) -> Mapping[str, object]:
+def obey(partner: PartnerState, order: Mapping[str, Any], clients: dict[str | None, HubClient]) -> Mapping[str, object]:
     """Carry out one order of the conductor."""
     match order["do"]:
         case "send":
@@ -219,7 +221,7 @@ def obey(partner: Partner, order: Mapping[str, Any], clients: dict[str | None, C
             raise ValueError(f"no such order: {other}")
 
 
-def _client(partner: Partner, clients: dict[str | None, Client], spoil: str | None) -> Client:
+def _client(partner: PartnerState, clients: dict[str | None, HubClient], spoil: str | None) -> HubClient:
     if spoil not in clients:
         clients[spoil] = partner.client(spoil)
     return clients[spoil]
@@ -235,10 +237,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Be the partner until the orders end."""
-    identity = Identity.load(options.key, options.certificate)
+    identity = PartnerIdentity.load(options.key, options.certificate)
     certificate = x509.load_pem_x509_certificate(options.hub_certificate.read_bytes())
     notebook = Notebook(options.notebook)  # closed only at an orderly end: a thread may still be writing
-    partner = Partner(
+    partner = PartnerState(
         code=options.code,
         units=tuple(filter(None, options.units.split(","))),
         hub=options.hub,
@@ -262,7 +264,7 @@ def run(options: argparse.Namespace) -> None:
         thread.start()
     notebook.write("started", clock(), code=partner.code)
     _say({"ready": True})
-    clients: dict[str | None, Client] = {}
+    clients: dict[str | None, HubClient] = {}
     for line in sys.stdin:
         _say(obey(partner, json.loads(line), clients))
     partner.stopping.set()

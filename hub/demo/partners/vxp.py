@@ -23,9 +23,9 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.axis import Agency, Axis, Parcel, Refusal
+from hub.demo.partners.axis import Agency, AxisParcel, AxisState, Refusal
 from hub.demo.partners.notebook import Notebook
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.partners.xroad import Gate
 from hub.demo.plan.packets import HANOI
 
@@ -33,14 +33,14 @@ ELSEWHERE = "00.99.W00"  #: the system of every agency that is not the caller's
 
 
 @attrs.define
-class Window:
+class AxisWindow:
     """Where the axis is asked."""
 
-    axis: Axis
+    axis: AxisState
     gate: Gate
     twice: bool = False
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer one call."""
         try:
             system, said = self.gate.admit(call)
@@ -52,7 +52,7 @@ class Window:
         except Refusal as refusal:
             return _bad(refusal)
 
-    def _do(self, operation: str, system: str, said: Mapping[str, str], call: Call) -> Said:
+    def _do(self, operation: str, system: str, said: Mapping[str, str], call: OfficeCall) -> OfficeAnswer:
         match operation:
             case "sendEdoc":
                 return _good(DocId=self._send(system, said, call))
@@ -95,7 +95,7 @@ class Window:
                 return {"error": f"no such order: {other}"}
         return {"done": order["do"]}
 
-    def _send(self, system: str, said: Mapping[str, str], call: Call) -> str:
+    def _send(self, system: str, said: Mapping[str, str], call: OfficeCall) -> str:
         if said["servicetype"] != "eDoc" or said["messagetype"] not in {"edoc", "status"}:
             raise Refusal("20", "servicetype eDoc and messagetype edoc or status are expected")
         content = self.gate.file(call, said["hash-file"])
@@ -114,7 +114,7 @@ def _agency(agency: Agency) -> dict[str, str]:
     return {"id": agency.id, "pid": agency.pid, "code": agency.code, "name": agency.name, "mail": ""}
 
 
-def _sent(parcel: Parcel) -> dict[str, str]:
+def _sent(parcel: AxisParcel) -> dict[str, str]:
     ids = {"senderDocId": parcel.sender_doc_id, "receiverDocId": parcel.doc_id}
     ends = {"fromCode": parcel.sender, "toCode": parcel.to, "title": "", "notation": ""}
     times = {"sentTime": _time(parcel.created), "receivedTime": _time(parcel.updated)}
@@ -122,7 +122,7 @@ def _sent(parcel: Parcel) -> dict[str, str]:
     return {"serviceType": "eDoc", "messageType": parcel.kind, **ids, **ends, **times, **states}
 
 
-def _line(parcel: Parcel) -> dict[str, str]:
+def _line(parcel: AxisParcel) -> dict[str, str]:
     return {
         "docId": parcel.doc_id,
         "serviceType": "eDoc",
@@ -136,16 +136,18 @@ def _line(parcel: Parcel) -> dict[str, str]:
     }
 
 
-def _shown(parcel: Parcel) -> dict[str, str]:
+def _shown(parcel: AxisParcel) -> dict[str, str]:
     return _line(parcel) | {"sha256": hashlib.sha256(parcel.content).hexdigest()}
 
 
-def _good(**more: object) -> Said:
-    return Said.json({"status": "OK", "ErrorCode": "0", "ErrorDesc": "Success", **more})
+def _good(**more: object) -> OfficeAnswer:
+    return OfficeAnswer.json({"status": "OK", "ErrorCode": "0", "ErrorDesc": "Success", **more})
 
 
-def _bad(refusal: Refusal) -> Said:
-    return Said.json({"status": "FAIL", "ErrorCode": refusal.code, "ErrorDesc": str(refusal), "DocId": "", "data": []})
+def _bad(refusal: Refusal) -> OfficeAnswer:
+    return OfficeAnswer.json(
+        {"status": "FAIL", "ErrorCode": refusal.code, "ErrorDesc": str(refusal), "DocId": "", "data": []}
+    )
 
 
 def _time(at: datetime) -> str:
@@ -175,7 +177,7 @@ def _options() -> argparse.Namespace:
 def run(options: argparse.Namespace) -> None:
     """Be the axis until the orders end."""
     notebook = Notebook(options.notebook)
-    axis = Axis(notebook)
+    axis = AxisState(notebook)
     axis.reopen()
     for codes, system in ((options.units, options.system_id), (options.elsewhere, ELSEWHERE)):
         for code in filter(None, codes.split(",")):
@@ -188,7 +190,7 @@ def run(options: argparse.Namespace) -> None:
             pid=str(first + number - number % 1000) if number % 1000 else "",
         )
     secret = options.secret_file.read_text("utf-8").rstrip("\r\n")
-    window = Window(axis, Gate({options.system_id: secret}, options.digits))
+    window = AxisWindow(axis, Gate({options.system_id: secret}, options.digits))
     denial = _bad(Refusal("15", "wrong systemId or secret"))
     Office(notebook, window.answer, window.obey, denial).serve(options.port)
 

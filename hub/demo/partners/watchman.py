@@ -32,7 +32,7 @@ _TEXTS = ("Phát hiện mã độc trên máy trạm", "Dò quét cổng", 'Đă
 
 
 @attrs.frozen
-class Told:
+class ToldIncident:
     """What one message says of an incident."""
 
     id: str
@@ -79,13 +79,13 @@ class Watchman:
         """Return how many different messages told of an incident."""
         return {"told": len(self._told)}
 
-    def _happened(self, each: int, now: datetime) -> Iterator[Told]:
+    def _happened(self, each: int, now: datetime) -> Iterator[ToldIncident]:
         """Yield what is told of each unit's incidents.  Times are whole seconds, as many systems have them."""
         chance, night = random.Random(len(self.units)), now.replace(microsecond=0) - timedelta(hours=5)
         for index in range(len(self.units) * each):
             unit, severity = self.units[index // each], list(SEVERITIES)[index % len(SEVERITIES)]
             begun, text = night + timedelta(seconds=chance.randrange(3600)), _TEXTS[index % len(_TEXTS)]
-            opened = Told(f"SC-{index + 1:04}", unit, "open", severity, begun, text)
+            opened = ToldIncident(f"SC-{index + 1:04}", unit, "open", severity, begun, text)
             ended = begun + timedelta(seconds=chance.randrange(60, 3 * 3600))
             closed = attrs.evolve(opened, state="closed", at=ended, text="Đã xử lý xong")
             told = [opened] if index % 3 == 2 else [opened, closed]

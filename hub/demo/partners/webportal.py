@@ -19,13 +19,13 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.notebook import Notebook, digest, lines
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
 
 
 @attrs.define
-class Portal:
+class PortalPages:
     """The pages, by path or URL."""
 
     secret: str
@@ -35,23 +35,23 @@ class Portal:
     office: Office | None = None
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Take a page."""
         if call.headers.get("authorization") != f"Bearer {self.secret}":
-            return Said.json({"error": "invalid token"}, 401)
+            return OfficeAnswer.json({"error": "invalid token"}, 401)
         if call.method != "PUT" or not call.path.startswith("/reports/"):
-            return Said.json({"error": "not found"}, 404)
+            return OfficeAnswer.json({"error": "not found"}, 404)
         kind = call.headers.get("content-type", "").partition(";")[0]
         if refuse or kind not in {"text/html", "application/json"} or not _is_sound(kind, call.body):
-            return Said.json({"error": f"không đăng được trang {kind}"}, 422)
+            return OfficeAnswer.json({"error": f"không đăng được trang {kind}"}, 422)
         revision = int(call.headers.get("x-revision", "0"))
         with self._lock:
             known = self.pages.get(call.path)
             if known is not None and known[0] > revision:
-                return Said.json({"error": "đã có bản mới hơn"}, 409)
+                return OfficeAnswer.json({"error": "đã có bản mới hơn"}, 409)
             self.pages[call.path] = (revision, call.body)
         self._note("pushed", call.path, call.body, revision=revision, first=known is None)
-        return Said(204 if known else 201, headers={"Location": call.path})
+        return OfficeAnswer(204 if known else 201, headers={"Location": call.path})
 
     def pull(self, url: str, ca: str) -> Mapping[str, object]:
         """Read the feed and each page that it names; return how many of them were new."""
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--notebook", type=Path, required=True)
     parser.add_argument("--secret-file", type=Path, required=True)
     options = parser.parse_args()
-    portal = Portal(options.secret_file.read_text().strip(), Notebook(options.notebook))
+    portal = PortalPages(options.secret_file.read_text().strip(), Notebook(options.notebook))
     for line in lines(options.notebook):
         if line["what"] == "pushed":  # a page that came before a restart is known by its revision
             portal.pages[str(line["path"])] = (int(str(line["revision"])), b"")

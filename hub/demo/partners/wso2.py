@@ -19,9 +19,9 @@ from urllib.parse import parse_qsl, unquote
 
 import attrs
 
-from hub.demo.mail.pigeonholes import Item, Pigeonholes
+from hub.demo.mail.pigeonholes import PigeonholeItem, Pigeonholes
 from hub.demo.partners.notebook import Notebook, digest
-from hub.demo.partners.office import Call, Office, Said
+from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol.reading import read
 
@@ -30,7 +30,7 @@ _API = "/truclienthong/v1.0.0"
 
 
 @attrs.define
-class Exchange:
+class ExchangeState:
     """What the threads of gateway and exchange share."""
 
     options: argparse.Namespace
@@ -42,7 +42,7 @@ class Exchange:
     tokens: dict[str, datetime] = attrs.field(factory=dict)  #: -> when it ends
     lock: threading.Lock = attrs.field(factory=threading.Lock)
 
-    def answer(self, call: Call, refuse: bool) -> Said:
+    def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer one call."""
         if call.path == "/token":
             return self._token(call)
@@ -69,20 +69,26 @@ class Exchange:
                 return self._put(unquote(document_id), call.query.get("status", ""))
         return _fault(404, "404", "No matching resource found")
 
-    def _token(self, call: Call) -> Said:
+    def _token(self, call: OfficeCall) -> OfficeAnswer:
         pair = base64.b64encode(f"{self.options.key}:{self.options.secret}".encode()).decode()
         if call.headers.get("authorization") != f"Basic {pair}":
-            return Said.json({"error": "invalid_client", "error_description": "Client Authentication failed."}, 401)
+            return OfficeAnswer.json(
+                {"error": "invalid_client", "error_description": "Client Authentication failed."}, 401
+            )
         if dict(parse_qsl(call.body.decode())).get("grant_type") != "client_credentials":
-            return Said.json({"error": "unsupported_grant_type", "error_description": "Unsupported grant_type"}, 400)
+            return OfficeAnswer.json(
+                {"error": "unsupported_grant_type", "error_description": "Unsupported grant_type"}, 400
+            )
         token = secrets.token_hex(16)
         with self.lock:
             self.tokens[token] = datetime.now(UTC) + timedelta(seconds=self.options.token_life)
         self.office.note("token")
         lives = int(self.options.token_life)
-        return Said.json({"access_token": token, "scope": "default", "token_type": "Bearer", "expires_in": lives})
+        return OfficeAnswer.json(
+            {"access_token": token, "scope": "default", "token_type": "Bearer", "expires_in": lives}
+        )
 
-    def _send(self, call: Call, refuse: bool) -> Said:
+    def _send(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         letters, kind = _sent(call)
         try:
             content = base64.b64decode(letters, validate=True)
@@ -111,17 +117,17 @@ class Exchange:
         to = (found.answered,) if found.kind == "status" else found.recipients
         return "" if set(to) & set(self.options.receivers.split(",")) else "18"
 
-    def _list(self) -> Said:
+    def _list(self) -> OfficeAnswer:
         rows = [_row(item) for item in self.holes.each() for _ in range(2 if self.doubling else 1)]
         return _said("", "", data=rows)
 
-    def _get(self, document_id: str) -> Said:
+    def _get(self, document_id: str) -> OfficeAnswer:
         item = self.holes.get(document_id)
         if item is None or item.id in self.withheld:
             return _said("10" if item is None else "21", "Không lấy được văn bản")
         return _said("", "", data=base64.b64encode(item.content).decode())
 
-    def _put(self, document_id: str, state: str) -> Said:
+    def _put(self, document_id: str, state: str) -> OfficeAnswer:
         if self.holes.get(document_id) is None or state not in STATES:
             return _said("10", "Trạng thái hoặc văn bản không hợp lệ")
         self.holes.move(document_id, state)
@@ -153,7 +159,7 @@ class Exchange:
         return {"done": order["do"]}
 
 
-def _sent(call: Call) -> tuple[str, str]:
+def _sent(call: OfficeCall) -> tuple[str, str]:
     """Return the base64 and the loaiVanBan: nothing published says where they stand, so every place will do."""
     media = call.headers.get("content-type", "").partition(";")[0].strip()
     if media == "application/json":
@@ -166,19 +172,19 @@ def _sent(call: Call) -> tuple[str, str]:
     return next(iter(fields.values()), ""), kind
 
 
-def _row(item: Item) -> dict[str, str]:
+def _row(item: PigeonholeItem) -> dict[str, str]:
     at = item.created.astimezone(HANOI).strftime("%Y-%m-%d %H:%M:%S")
     row = {"serviceType": "eDoc", "messageType": item.type, "statusDesc": "", "docId": item.id, "from": item.sender}
     return {**row, "to": item.to, "status": item.told or "INITIAL", "createdTime": at}
 
 
-def _said(code: str, told: str, **more: object) -> Said:
+def _said(code: str, told: str, **more: object) -> OfficeAnswer:
     status = "FAIL" if code else "OK"
-    return Said.json({"status": status, "errorCode": code or "0", "errorDesc": told, **more})
+    return OfficeAnswer.json({"status": status, "errorCode": code or "0", "errorDesc": told, **more})
 
 
-def _fault(status: int, code: str, message: str) -> Said:
-    return Said.json({"fault": {"code": int(code), "message": message, "description": message}}, status)
+def _fault(status: int, code: str, message: str) -> OfficeAnswer:
+    return OfficeAnswer.json({"fault": {"code": int(code), "message": message, "description": message}}, status)
 
 
 def _options() -> argparse.Namespace:
@@ -199,7 +205,7 @@ def run(options: argparse.Namespace) -> None:
     notebook = Notebook(options.notebook)
     denial = _fault(401, "900901", "Invalid Credentials")
     office = Office(notebook, lambda _call, _refuse: denial, denial=denial)
-    exchange = Exchange(options, office, Pigeonholes(notebook, lambda: datetime.now(UTC)))
+    exchange = ExchangeState(options, office, Pigeonholes(notebook, lambda: datetime.now(UTC)))
     office.answer, office.obey = exchange.answer, exchange.obey
     office.serve(options.port)
 

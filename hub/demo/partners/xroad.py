@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from hub.demo.partners.axis import Refusal
-from hub.demo.partners.office import Call
+from hub.demo.partners.office import OfficeCall
 from hub.demo.plan.packets import HANOI
 
 PREFIX = "xroadvnpt-"
@@ -28,7 +28,7 @@ class Gate:
     secrets: Mapping[str, str]  #: by systemId
     digits: str = "short"  #: how `hash-file` is written: as the SDK does, without leading zeros of an octet, or in full
 
-    def admit(self, call: Call) -> tuple[str, dict[str, str]]:
+    def admit(self, call: OfficeCall) -> tuple[str, dict[str, str]]:
         """Return the systemId and the logical headers (names in lower case) of a call; Refusal 15 when its signature is not right."""
         headers = call.headers
         text = headers.get(f"{PREFIX}sign-header", "")
@@ -50,7 +50,7 @@ class Gate:
             raise Refusal("15", "the timestamp is too far off")
         return system, logical
 
-    def file(self, call: Call, mark: str) -> bytes:
+    def file(self, call: OfficeCall, mark: str) -> bytes:
         """Return the file a call brings, if `hash-file` is its SHA-256; the SDK sends a line end behind it."""
         for content in (call.body, call.body.removesuffix(b"\r\n")):
             octets = hashlib.sha256(content).digest()

@@ -19,21 +19,21 @@ _DECLINES = 3  #: of so many invitations a unit declines one
 
 
 @attrs.frozen
-class Entry:
+class AgendaEntry:
     """One meeting as a calendar tells of it."""
 
     method: str
     meeting: Invitation
 
 
-def find(packet: bytes) -> Entry | None:
+def find(packet: bytes) -> AgendaEntry | None:
     """Return what the first calendar in *packet* says; None where there is none.  ValueError, KeyError when it is not as expected."""
     if b".ics" not in packet:
         return None
     return next((parse(content) for name, content in attachments(packet) if name.endswith(".ics")), None)
 
 
-def parse(content: bytes) -> Entry:
+def parse(content: bytes) -> AgendaEntry:
     """Read the first meeting of a calendar object.  ValueError, KeyError when it is not as expected."""
     lines = content.replace(b"\r\n ", b"").decode().split("\r\n")
     found: dict[str, str] = {}
@@ -57,7 +57,7 @@ def parse(content: bytes) -> Entry:
         attendees=tuple(people["ATTENDEE"]),
         sequence=int(found["SEQUENCE"]),
     )
-    return Entry(found["METHOD"], meeting)
+    return AgendaEntry(found["METHOD"], meeting)
 
 
 def noted(packet: bytes) -> Mapping[str, object] | None:

@@ -57,7 +57,7 @@ class Town:
 
 
 @attrs.frozen
-class Parcel:
+class AgencyParcel:
     """A packet that an agency of the country puts in at the axis for a unit."""
 
     kind: str  #: edoc or status
@@ -75,22 +75,24 @@ def letters(town: Town, scale: Scale) -> list[Letter]:
     ]
 
 
-def parcels(town: Town, scale: Scale) -> list[Parcel]:
+def parcels(town: Town, scale: Scale) -> list[AgencyParcel]:
     """Write the day's documents down: one in five comes from the axis."""
     cast = Cast(town.fetching, town.pushed, {}, town.today)
     write = partial(compose, cast, "TU", count(1))
     units, found = _in_turn(town.units, 7), []
     for number in range(scale.documents - scale.documents * 4 // 5):
         sender, to = town.agencies[number % len(town.agencies)], next(units)
-        found.append(Parcel("edoc", sender, to, write("vpcp", sender, (to,)).content))
+        found.append(AgencyParcel("edoc", sender, to, write("vpcp", sender, (to,)).content))
     return found
 
 
-def answers(about: Reading, unit: str, number: int, at: datetime) -> Iterator[Parcel]:
+def answers(about: Reading, unit: str, number: int, at: datetime) -> Iterator[AgencyParcel]:
     """Give the statuses that the agency *unit* sends about a document from the province, its *number*-th."""
     document = Answered(about.sender, about.code, about.promulgation_date, about.document_id)
     for code in ANSWERS[number % len(ANSWERS)]:
-        yield Parcel("status", unit, about.sender, packets.status(unit, code, document, at=at, description=f"{number}"))
+        yield AgencyParcel(
+            "status", unit, about.sender, packets.status(unit, code, document, at=at, description=f"{number}")
+        )
 
 
 def _pairs(town: Town, most: int) -> Iterator[tuple[str, tuple[str, ...]]]:

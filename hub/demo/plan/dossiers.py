@@ -17,7 +17,7 @@ _CHANNELS = {"1": "direct", "2": "online", "3": "post"}
 
 
 @attrs.frozen
-class Step:
+class DossierStep:
     """What happens to a dossier so many days after it came, and by which message it is told: sync, progress, both."""
 
     after: int
@@ -30,22 +30,26 @@ class Course:
     """How a kind of dossier goes; it is due so many days after it came, later once more papers were handed in."""
 
     due: int
-    steps: tuple[Step, ...]
+    steps: tuple[DossierStep, ...]
     extended: int = 0  #: days that the papers put the due date off
 
 
 #: Every way that form II.06a tells apart.  They are dealt out one after another.
 COURSES = (
-    Course(4, (Step(0, "2"), Step(1, "4", "progress"), Step(2, "9"), Step(3, "10"))),  # early
-    Course(3, (Step(0, "2"), Step(3, "10"))),  # on the very day
-    Course(2, (Step(0, "4"), Step(4, "9"))),  # late
-    Course(2, (Step(0, "2"), Step(1, "5"), Step(3, "4"), Step(4, "9")), extended=2),  # on the day it was put off to
-    Course(5, (Step(0, "2"), Step(2, "7"), Step(3, "10"))),  # withdrawn, and its papers given back
-    Course(3, (Step(0, "1"), Step(1, "3"))),  # not taken on
-    Course(2, (Step(0, "2"), Step(1, "8"))),  # paused, and overdue
-    Course(9, (Step(0, "2"), Step(1, "6"), Step(2, "4", "progress"))),  # still in hand
-    Course(4, (Step(0, "2"), Step(1, "9", "both"), Step(2, "10", "progress"))),  # ended by a step
-    Course(3, (Step(0, "9"),)),  # done while one waits
+    Course(
+        4, (DossierStep(0, "2"), DossierStep(1, "4", "progress"), DossierStep(2, "9"), DossierStep(3, "10"))
+    ),  # early
+    Course(3, (DossierStep(0, "2"), DossierStep(3, "10"))),  # on the very day
+    Course(2, (DossierStep(0, "4"), DossierStep(4, "9"))),  # late
+    Course(
+        2, (DossierStep(0, "2"), DossierStep(1, "5"), DossierStep(3, "4"), DossierStep(4, "9")), extended=2
+    ),  # on the day it was put off to
+    Course(5, (DossierStep(0, "2"), DossierStep(2, "7"), DossierStep(3, "10"))),  # withdrawn, and its papers given back
+    Course(3, (DossierStep(0, "1"), DossierStep(1, "3"))),  # not taken on
+    Course(2, (DossierStep(0, "2"), DossierStep(1, "8"))),  # paused, and overdue
+    Course(9, (DossierStep(0, "2"), DossierStep(1, "6"), DossierStep(2, "4", "progress"))),  # still in hand
+    Course(4, (DossierStep(0, "2"), DossierStep(1, "9", "both"), DossierStep(2, "10", "progress"))),  # ended by a step
+    Course(3, (DossierStep(0, "9"),)),  # done while one waits
 )
 
 
@@ -85,7 +89,7 @@ class Dossier:
         """The day on which it is due, as things stand."""
         return self.day + timedelta(self.course.due + (self.course.extended if self.handed_in else 0))
 
-    def steps(self, today: date) -> Iterator[Step]:
+    def steps(self, today: date) -> Iterator[DossierStep]:
         """Yield what happens to it today, done in its books already."""
         for step in self.course.steps:
             if self.day + timedelta(step.after) == today:
@@ -123,7 +127,7 @@ class Dossier:
             found["DanhSachHoSoBoSung"] = [request]
         return found
 
-    def progress(self, step: Step, today: date) -> dict[str, object]:
+    def progress(self, step: DossierStep, today: date) -> dict[str, object]:
         """Return the TienDo that tells of *step*."""
         return {
             "MaHoSo": self.code,

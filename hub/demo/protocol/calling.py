@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from cryptography import x509
 
 from hub.demo.partners.notebook import Notebook
-from hub.demo.protocol.client import Client, Unanswered, Wire
-from hub.demo.protocol.signing import Identity, WireSignature, clock
+from hub.demo.protocol.client import HubClient, Unanswered, Wire
+from hub.demo.protocol.signing import PartnerIdentity, WireSignature, clock
 
 _TRIES = 20
 _PAUSE = 0.5  #: seconds before the same is sent again
@@ -41,12 +41,12 @@ def parser_of(module: str) -> argparse.ArgumentParser:
     return parser
 
 
-def connect(given: argparse.Namespace, service: str) -> Client:
+def connect(given: argparse.Namespace, service: str) -> HubClient:
     """Return the connection to one *service* of the hub."""
-    identity = Identity.load(given.key, given.certificate)
+    identity = PartnerIdentity.load(given.key, given.certificate)
     certificate = x509.load_pem_x509_certificate(given.hub_certificate.read_bytes())
     wire = Wire(given.key, given.certificate, given.ca)
-    return Client(given.hub, wire, WireSignature(identity, certificate), service=service)
+    return HubClient(given.hub, wire, WireSignature(identity, certificate), service=service)
 
 
 def until_answered(call: Callable[[], T], notebook: Notebook, note: Mapping[str, Any]) -> T:

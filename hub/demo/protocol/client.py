@@ -29,7 +29,7 @@ class Unanswered(Exception):
 
 
 @attrs.frozen
-class Answer:
+class HubReply:
     """What the hub said to a message."""
 
     accepted: bool
@@ -66,7 +66,7 @@ class Wire:
         return session
 
 
-class Client:
+class HubClient:
     """One thread's connection to one service of the hub, the documents unless another is named."""
 
     def __init__(
@@ -89,19 +89,19 @@ class Client:
             settings=zeep.Settings(strict=True, xml_huge_tree=True),
         )
 
-    def send(self, packet: bytes, message_id: str | None = None, operation: str = "SendDocument") -> Answer:
+    def send(self, packet: bytes, message_id: str | None = None, operation: str = "SendDocument") -> HubReply:
         """Send a packet.  Unanswered."""
         return self.submit(operation, MessageId=message_id, Packet=packet)
 
-    def submit(self, operation: str, **fields: object) -> Answer:
+    def submit(self, operation: str, **fields: object) -> HubReply:
         """Call an operation that takes a message.  Unanswered."""
         try:
             said = self.ask(operation, **fields)
         except Fault as fault:
-            return Answer(False, codes=self.codes(fault), fault=True)
+            return HubReply(False, codes=self.codes(fault), fault=True)
         if not said.Report.IsSuccess:
-            return Answer(False, codes=why_not(said.Report))
-        return Answer(True, said.DocumentId, self._receipt(said.DocumentId))
+            return HubReply(False, codes=why_not(said.Report))
+        return HubReply(True, said.DocumentId, self._receipt(said.DocumentId))
 
     def pending(self, unit: str) -> list[str]:
         """Return the ids of what waits for *unit*, oldest first.  Unanswered, Fault."""

@@ -68,7 +68,7 @@ class Unbelievable(Exception):
 
 
 @attrs.frozen
-class Identity:
+class PartnerIdentity:
     """A partner's key and certificate, loaded once."""
 
     key: RSAPrivateKey = attrs.field(repr=False)
@@ -83,7 +83,7 @@ class Identity:
         return cls(secret, x509.load_pem_x509_certificate(certificate.read_bytes()))
 
 
-def sign(envelope: etree._Element, identity: Identity, now: datetime) -> None:
+def sign(envelope: etree._Element, identity: PartnerIdentity, now: datetime) -> None:
     """Put a signed Security header into the SOAP 1.1 *envelope*, covering Body and Timestamp."""
     header = envelope.find(f"{{{SOAP}}}Header")
     if header is None:
@@ -130,7 +130,7 @@ def verify(envelope: etree._Element, certificate: x509.Certificate, now: datetim
     return signed[_exclusive(body)]
 
 
-def seal(packet: bytes, identity: Identity) -> bytes:
+def seal(packet: bytes, identity: PartnerIdentity) -> bytes:
     """Return *packet* with an enveloped XML signature over the whole of it, as its last element."""
     signer = XMLSigner(
         SignatureConstructionMethod.enveloped,
@@ -185,7 +185,7 @@ def is_signed(envelope: etree._Element) -> bool:
 class WireSignature:
     """What zeep calls `wsse`: signs what goes out, and leaves of what comes in only what the hub signed."""
 
-    identity: Identity
+    identity: PartnerIdentity
     hub: x509.Certificate
     clock: Clock = clock
     lag: timedelta = timedelta(0)  #: how late the clock it signs by is; planted refusals only

@@ -13,7 +13,7 @@ import attrs
 
 from hub.demo.plan import story
 from hub.demo.plan.story import AXIS, Cast, Letter
-from hub.demo.run.stage import Broken, Stage
+from hub.demo.run.stage import Stage, StageFailed
 from hub.demo.tally.recount import Planted
 
 DEPARTMENT, OFFICE, UPSTREAM = "sotttt", "vpub", "vpcp"
@@ -60,7 +60,7 @@ class Conductor:
     _written: int = 0
 
     def play(self) -> None:
-        """Play every act.  Broken."""
+        """Play every act.  StageFailed."""
         cast, voice = self.cast, self.voice
         voice.act("Các hệ thống đối tác vào vị trí", "The partner systems take their places")
         for code in (DEPARTMENT, OFFICE, UPSTREAM):
@@ -141,11 +141,11 @@ class Conductor:
         if letter.expected:
             self.planted.append(Planted(letter.name, letter.expected, codes, accepted))
         elif not accepted:
-            raise Broken(f"{file}: {letter.partner} was refused ({letter.name}): {', '.join(codes)}")
+            raise StageFailed(f"{file}: {letter.partner} was refused ({letter.name}): {', '.join(codes)}")
         return accepted
 
     def _quiet(self, but_for: int = 0) -> None:
-        """Wait until the partners have answered all they got and nothing is outstanding but so many messages.  Broken."""
+        """Wait until the partners have answered all they got and nothing is outstanding but so many messages.  StageFailed."""
         until, before = time.monotonic() + self.deadline, None
         with self.voice.bar("chuyển", "delivering") as done:
             while True:
@@ -157,7 +157,7 @@ class Conductor:
                     return
                 before = None if busy else now
                 if time.monotonic() > until:
-                    raise Broken(
+                    raise StageFailed(
                         f"after {self.deadline:.0f} s {now.outstanding} messages are not delivered, {but_for} expected"
                     )
                 time.sleep(_PAUSE)
@@ -167,5 +167,5 @@ class Conductor:
         unit = self.cast.department[0]
         found = self.stage.partners[DEPARTMENT].order("traces", unit=unit)["traces"]
         if not found:
-            raise Broken(f"no status came back to {unit}")
+            raise StageFailed(f"no status came back to {unit}")
         self.voice.say(f"{found} trạng thái đã về {unit}", f"{found} statuses came back to {unit}")

@@ -16,13 +16,13 @@ import attrs
 
 from hub.demo.partners.notebook import lines
 from hub.demo.plan import day, meetings
-from hub.demo.plan.day import Parcel, Scale, Town
+from hub.demo.plan.day import AgencyParcel, Scale, Town
 from hub.demo.plan.neighbours import Neighbours
 from hub.demo.plan.story import Letter
 from hub.demo.protocol.reading import read
 from hub.demo.protocol.signing import clock
 from hub.demo.run.conductor import Look, Voice
-from hub.demo.run.stage import Broken, Stage
+from hub.demo.run.stage import Stage, StageFailed
 
 AXIS, ONE_STOP, WATCHMAN = "vpcp", "motcua", "giamsat"
 MAIL, OFFICERS, SERVICES = "thudientu", "canbo", "ngsp"
@@ -44,7 +44,7 @@ class DayPlay:
     neighbours: Neighbours
 
     def play(self) -> None:
-        """Play the whole day.  Broken."""
+        """Play the whole day.  StageFailed."""
         voice, town, scale = self.voice, self.town, self.scale
         voice.act(
             "Một ngày của tỉnh: văn bản đi, đến, lên và xuống trục",
@@ -94,10 +94,10 @@ class DayPlay:
             fields = {"message_id": letter.message_id, "operation": letter.operation, "spoil": None, "sealed": False}
             answer = partner.order("send", file=str(file), **fields)
             if not answer["accepted"]:
-                raise Broken(f"{file}: {code} was refused: {', '.join(answer['codes'])}")
+                raise StageFailed(f"{file}: {code} was refused: {', '.join(answer['codes'])}")
         self.voice.say(f"{code}: {len(letters)} văn bản được nhận", f"{code}: {len(letters)} documents accepted")
 
-    def _put(self, parcels: Iterable[Parcel]) -> None:
+    def _put(self, parcels: Iterable[AgencyParcel]) -> None:
         """Put packets in at the axis."""
         axis, done = self.stage.partners[AXIS], 0
         for parcel in parcels:
@@ -106,7 +106,7 @@ class DayPlay:
             done += 1
         self.voice.say(f"trục: {done} gói tin vào", f"the axis: {done} packets put in")
 
-    def _answers(self) -> Iterable[Parcel]:
+    def _answers(self) -> Iterable[AgencyParcel]:
         """Give what the agencies answer to each document that came up to them, as the axis's own file has it."""
         said: list[Mapping[str, Any]] = list(lines(self.stage.notebooks / f"{AXIS}.jsonl"))
         ours = {line["doc_id"] for line in said if line["what"] == "sent" and line["kind"] == "edoc"}
@@ -121,7 +121,7 @@ class DayPlay:
             new = self.scale.dossiers // self.scale.offices if ago == self.scale.days - 1 else 0
             told = order("day", day=f"{self.town.today - timedelta(ago)}", new=new)
             if told["refused"]:
-                raise Broken(f"{ONE_STOP} was refused: {told['refused'][0]}")
+                raise StageFailed(f"{ONE_STOP} was refused: {told['refused'][0]}")
             taken += told["accepted"]
         total = self.scale.dossiers
         self.voice.say(
@@ -138,7 +138,7 @@ class DayPlay:
         mailboxes = self.scale.mailboxes
         told = self.stage.partners[MAIL].order("day", day=f"{self.town.today}", accounts=mailboxes)
         if told["refused"]:
-            raise Broken(f"{MAIL} was refused: {told['refused'][0]}")
+            raise StageFailed(f"{MAIL} was refused: {told['refused'][0]}")
         taken = told["accepted"]
         self.voice.say(
             f"thư điện tử: {mailboxes} hộp thư trong {taken} thông điệp",
@@ -154,7 +154,7 @@ class DayPlay:
         placed = officers("place", **day)
         answered, refused, wrong = (asked[what] + placed[what] for what in ("answered", "refused", "wrong"))
         if wrong:
-            raise Broken(f"{OFFICERS}: {wrong[0]}")
+            raise StageFailed(f"{OFFICERS}: {wrong[0]}")
         self.voice.say(
             f"tra cứu: {answered} lượt được trả lời, {refused} bị từ chối",
             f"lookups: {answered} answered, {refused} refused",
@@ -175,7 +175,7 @@ class DayPlay:
                 if now != before:
                     until = time.monotonic() + self.deadline
                 if time.monotonic() > until:
-                    raise Broken(
+                    raise StageFailed(
                         f"nothing moved for {self.deadline:.0f} s: {now.outstanding} messages are not delivered, {busy} not answered"
                     )
                 before = now

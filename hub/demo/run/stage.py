@@ -35,7 +35,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-class Broken(Exception):
+class StageFailed(Exception):
     """A process did not do what the demo needs; says which, and where its log is."""
 
 
@@ -99,9 +99,9 @@ class Child:
         return cls(name, process, log)
 
     def must_live(self) -> None:
-        """Raise `Broken` if it ended."""
+        """Raise `StageFailed` if it ended."""
         if self.process.poll() is not None:
-            raise Broken(f"{self.name} ended with {self.process.returncode}; see {self.log}")
+            raise StageFailed(f"{self.name} ended with {self.process.returncode}; see {self.log}")
 
     def stop(self) -> None:
         """End it: first by the end of its orders, then by SIGTERM, then by SIGKILL; and wait."""
@@ -126,7 +126,7 @@ class PartnerChild:
     child: Child
 
     def order(self, do: str, **what: object) -> Mapping[str, Any]:
-        """Give one order and return its answer.  Broken."""
+        """Give one order and return its answer.  StageFailed."""
         stdin, stdout = self.child.process.stdin, self.child.process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -135,16 +135,16 @@ class PartnerChild:
             stdin.flush()
         except OSError as error:
             self.child.process.wait(_STOP_WITHIN)
-            raise Broken(f"{self.child.name} takes no orders; see {self.child.log}") from error
+            raise StageFailed(f"{self.child.name} takes no orders; see {self.child.log}") from error
         return self.answer()
 
     def answer(self) -> Mapping[str, Any]:
-        """Return the next line it says.  Broken."""
+        """Return the next line it says.  StageFailed."""
         assert self.child.process.stdout is not None
         line = self.child.process.stdout.readline()
         if not line:
             self.child.process.wait(_STOP_WITHIN)
-            raise Broken(f"{self.child.name} ended with {self.child.process.returncode}; see {self.child.log}")
+            raise StageFailed(f"{self.child.name} ended with {self.child.process.returncode}; see {self.child.log}")
         answer: Mapping[str, Any] = json.loads(line)
         return answer
 
@@ -168,7 +168,7 @@ class Stage:
             made.mkdir(parents=True, exist_ok=True)
         try:
             yield stage
-        except Broken as broken:
+        except StageFailed as broken:
             raise stage.cause(broken) from None
         finally:
             stage.clear()
@@ -182,10 +182,10 @@ class Stage:
             self.hub = None
 
     def start_hub(self) -> None:
-        """Start the hub under twistd and wait until it is ready.  Broken."""
+        """Start the hub under twistd and wait until it is ready.  StageFailed."""
         twistd = shutil.which("twistd", path=Path(sys.executable).parent) or shutil.which("twistd")
         if twistd is None:
-            raise Broken("there is no twistd beside this Python")
+            raise StageFailed("there is no twistd beside this Python")
         log = self.logs / "hub.log"
         config = str(self.site.config.absolute())
         arguments = [twistd, "--nodaemon", "--pidfile=", "lienthong", "-c", config]
@@ -203,11 +203,11 @@ class Stage:
                     return
             except (urllib.error.URLError, OSError) as error:
                 if time.monotonic() > deadline:
-                    raise Broken(f"{url}: {error}; see {log}") from error
+                    raise StageFailed(f"{url}: {error}; see {log}") from error
             time.sleep(0.1)
 
     def call(self, code: str, units: Sequence[str], **more: str) -> PartnerChild:
-        """Start the partner *code*, which fetches for *units* or is pushed to as its file says; *more* are options.  Broken."""
+        """Start the partner *code*, which fetches for *units* or is pushed to as its file says; *more* are options.  StageFailed."""
         options = self._soap_options(code, units)
         if url := self.site.partner(code).get("url"):
             options["--listen"] = urllib.parse.urlsplit(url).port
@@ -216,19 +216,19 @@ class Stage:
         return self.partners[code]
 
     def call_soap(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
-        """Start `hub.demo.partners.MODULE`, a partner *code* that calls the hub by SOAP for *units*.  Broken."""
+        """Start `hub.demo.partners.MODULE`, a partner *code* that calls the hub by SOAP for *units*.  StageFailed."""
         self._start(code, [f"hub.demo.partners.{module}", code], self._soap_options(code, units))
         return self.partners[code]
 
     def call_syslog(self, code: str, module: str, units: Sequence[str]) -> PartnerChild:
-        """Start `hub.demo.partners.MODULE`, a partner *code* that tells the hub by syslog of *units*.  Broken."""
+        """Start `hub.demo.partners.MODULE`, a partner *code* that tells the hub by syslog of *units*.  StageFailed."""
         options = self._soap_options(code, units) | {"--port": self.site.read()["syslog"]["port"]}
         del options["--hub"], options["--hub-certificate"]
         self._start(code, [f"hub.demo.partners.{module}", code], options)
         return self.partners[code]
 
     def open_office(self, code: str, module: str, **options: object) -> int:
-        """Start `hub.demo.partners.MODULE`, the partner *code* that the hub calls over HTTP; return its port.  Broken."""
+        """Start `hub.demo.partners.MODULE`, the partner *code* that the hub calls over HTTP; return its port.  StageFailed."""
         words: dict[str, object] = {"--port": 0, "--notebook": self.notebooks / f"{code}.jsonl"}
         words |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         return int(self._start(code, [f"hub.demo.partners.{module}"], words)["port"])
@@ -265,18 +265,18 @@ class Stage:
                     found.append(f"hub.log: {entry['level']}: {entry.get('event')}")
         return found
 
-    def cause(self, broken: Broken) -> Broken:
+    def cause(self, broken: StageFailed) -> StageFailed:
         """Return why it broke: when the hub ends, whoever called it may be seen to end first."""
         if self.hub is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.hub.process.wait(1)  # its connections are gone a moment before it is
         try:
             self.must_live()
-        except Broken as first:
+        except StageFailed as first:
             return first
         return broken
 
     def must_live(self) -> None:
-        """Raise `Broken` if any of them ended; the hub before the others, which end when it does."""
+        """Raise `StageFailed` if any of them ended; the hub before the others, which end when it does."""
         for child in ([self.hub] if self.hub else []) + [partner.child for partner in self.partners.values()]:
             child.must_live()

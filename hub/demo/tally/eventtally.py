@@ -12,29 +12,29 @@ import attrs
 from lxml import etree
 
 from hub.demo.protocol.reading import attachments, read
-from hub.demo.tally.tally import Result
+from hub.demo.tally.tally import TalliedResult
 
 Line = Mapping[str, Any]
 _ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "X-ATTENDED": "attended"}
 GRAVE = frozenset({"emergency", "alert", "critical"})
 
 
-def of_calendars(lines: Iterable[Line]) -> Iterator[Result]:
+def of_calendars(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the file of a document system: what the calendars say that it sent with a receipt."""
     for said in _calendars(lines):
         uid, revision, unit = said["uid"], f"{said['sequence']}", said["organizer"]
         match said["method"]:
             case "REQUEST":
-                yield Result(unit, "meetings", (uid,), "called")
-                yield Result(unit, "meetings", (uid, revision), "scheduled")
+                yield TalliedResult(unit, "meetings", (uid,), "called")
+                yield TalliedResult(unit, "meetings", (uid, revision), "scheduled")
             case "CANCEL":
-                yield Result(unit, "meetings", (uid, revision), "cancelled")
+                yield TalliedResult(unit, "meetings", (uid, revision), "cancelled")
             case "REPLY":
                 for who, answer in said["answers"]:
-                    yield Result(who, "meetings", (uid,), _ANSWERS[answer])
+                    yield TalliedResult(who, "meetings", (uid,), _ANSWERS[answer])
 
 
-def met(lines: Iterable[Line], first: date, today: date) -> Iterator[Result]:
+def met(lines: Iterable[Line], first: date, today: date) -> Iterator[TalliedResult]:
     """Give what the form says of meetings that are over: `held`, by the newest that was said of each, and `there`, who was there.
 
     They are those of the days from *first* to the one before *today*.
@@ -48,34 +48,34 @@ def met(lines: Iterable[Line], first: date, today: date) -> Iterator[Result]:
         elif over:
             for who, answer in said["answers"]:
                 if answer == "X-ATTENDED":
-                    yield Result(who, "meetings", (said["uid"],), "there")
+                    yield TalliedResult(who, "meetings", (said["uid"],), "there")
     for uid, said in newest.items():
         if said["method"] == "REQUEST" and first <= date.fromisoformat(said["day"]) < today:
-            yield Result(said["organizer"], "meetings", (uid,), "held")
+            yield TalliedResult(said["organizer"], "meetings", (uid,), "held")
 
 
-def of_watchman(lines: Iterable[Line]) -> Iterator[Result]:
+def of_watchman(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the file of a monitoring system (`hub.demo.partners.watchman`): what it told as opened and closed, and the seconds between."""
     for incident in _incidents(lines):
-        yield Result(incident.unit, "incidents", (incident.id,), "opened")
+        yield TalliedResult(incident.unit, "incidents", (incident.id,), "opened")
         if incident.closed is not None:
             seconds = int((incident.closed - incident.opened).total_seconds())
-            yield Result(incident.unit, "incidents", (incident.id,), "closed")
-            yield Result(incident.unit, "incidents", (incident.id,), "closing-seconds", seconds)
+            yield TalliedResult(incident.unit, "incidents", (incident.id,), "closed")
+            yield TalliedResult(incident.unit, "incidents", (incident.id,), "closing-seconds", seconds)
 
 
-def watched(lines: Iterable[Line]) -> Iterator[Result]:
+def watched(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Give what the form says of incidents beside: `grave` or `other` when they opened, and `open` at the end."""
     for incident in _incidents(lines):
         grave = "grave" if incident.severity in GRAVE else "other"
         for milestone in (grave, *(["open"] if incident.closed is None else [])):
-            yield Result(incident.unit, "incidents", (incident.id,), milestone)
+            yield TalliedResult(incident.unit, "incidents", (incident.id,), milestone)
 
 
-def of_reports(lines: Iterable[Line]) -> Iterator[Result]:
+def of_reports(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the axis's file: the incident reports that came up.  No system of a unit sent them: the hub writes them itself."""
     for about, _ in _reports(lines):
-        yield Result(about[0], "documents", about, "sent")
+        yield TalliedResult(about[0], "documents", about, "sent")
 
 
 def unlike_reports(watchman: Iterable[Line], axis: Iterable[Line]) -> Iterator[str]:

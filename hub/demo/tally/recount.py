@@ -64,7 +64,7 @@ class Statements:
 
 
 @attrs.frozen(kw_only=True)
-class Verdict:
+class RecountVerdict:
     """The numbers of the last line, and every sentence about what was wrong."""
 
     accepted: int
@@ -81,7 +81,7 @@ class Verdict:
         return not self.lost and not self.differences and not self.dead
 
 
-def recount(said: Statements) -> Verdict:
+def recount(said: Statements) -> RecountVerdict:
     """Compare.  A packet of an accepted message that cannot be read is a difference, not an error."""
     accepted = {row["id"]: row for row in said.messages if row["state"] == "accepted"}
     readings, unreadable = _read_all(said.contents, accepted)
@@ -101,7 +101,7 @@ def recount(said: Statements) -> Verdict:
             if not p.was_refused
         ),
     ]
-    return Verdict(
+    return RecountVerdict(
         accepted=len(accepted),
         refused=sum(row["state"] == "refused" for row in said.messages),
         delivered=sum(delivery["state"] == "delivered" for delivery in deliveries),

@@ -18,7 +18,7 @@ _SENT = {"document": "sent", "recall": "sent-recall", "update": "sent-update", "
 
 
 @attrs.frozen
-class Result:
+class TalliedResult:
     """One thing that somebody did."""
 
     unit: str
@@ -33,7 +33,7 @@ class Result:
         return self.unit, self.service, self.key, self.milestone
 
 
-def of_documents(lines: Iterable[Line]) -> Iterator[Result]:
+def of_documents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the file of a document system (`hub.demo.partners.partner`): what it sent with a receipt, and what it got for its units."""
     for line in lines:
         if line["what"] == "sent" and line["accepted"]:
@@ -41,10 +41,10 @@ def of_documents(lines: Iterable[Line]) -> Iterator[Result]:
         elif line["what"] == "opened" and line["about"]["kind"] == "document":
             about = Reading(**line["about"])
             for unit in line["units"]:
-                yield Result(unit, "documents", (about.sender, about.document_id), "received")
+                yield TalliedResult(unit, "documents", (about.sender, about.document_id), "received")
 
 
-def of_axis(lines: Iterable[Line]) -> Iterator[Result]:
+def of_axis(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the axis's file (`hub.demo.partners.vxp`): what the hub sent up, and what it took down and said was done."""
     said = list(lines)
     ours = {line["doc_id"] for line in said if line["what"] == "sent"}
@@ -53,17 +53,17 @@ def of_axis(lines: Iterable[Line]) -> Iterator[Result]:
         if line["what"] == "parcel":
             about = put[line["doc_id"]] = read(base64.b64decode(line["packet"]))
             if line["sender_doc_id"] in ours and about.kind == "document":
-                yield Result(line["to"], "documents", (about.sender, about.document_id), "received")
+                yield TalliedResult(line["to"], "documents", (about.sender, about.document_id), "received")
         elif line["what"] == "told" and line["status"] == "done":
             yield told(put[line["doc_id"]])
 
 
-def of_portal(lines: Iterable[Line]) -> Iterator[Result]:
+def of_portal(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the national portal's file (`hub.demo.partners.dvcqg`): the dossiers that were brought to it; a dossier's number begins with its unit."""
     for line in lines:
         if line["what"] == "dossier":
             number = str(line["item"]["MaHoSo"])
-            yield Result(number.rsplit("-", 2)[0], "dossiers", (number,), "synced")
+            yield TalliedResult(number.rsplit("-", 2)[0], "dossiers", (number,), "synced")
 
 
 def receipts(notebooks: Mapping[str, Iterable[Line]]) -> Iterator[tuple[str, str, str]]:
@@ -90,22 +90,22 @@ def lost(notebooks: Mapping[str, Iterable[Line]], messages: Iterable[Line]) -> I
             yield f"{partner} {message_id}: the journal has other bytes"
 
 
-def told(about: Reading) -> Result:
+def told(about: Reading) -> TalliedResult:
     """Return what the sender of a packet did."""
     if about.kind == "status":
-        return Result(about.sender, "documents", (about.answered, about.document_id), f"status-{about.status}")
-    return Result(about.sender, "documents", (about.sender, about.document_id), _SENT[about.kind])
+        return TalliedResult(about.sender, "documents", (about.answered, about.document_id), f"status-{about.status}")
+    return TalliedResult(about.sender, "documents", (about.sender, about.document_id), _SENT[about.kind])
 
 
-def once(results: Iterable[Result]) -> dict[tuple[str, str, tuple[str, ...], str], Result]:
+def once(results: Iterable[TalliedResult]) -> dict[tuple[str, str, tuple[str, ...], str], TalliedResult]:
     """Return each result once, by its name."""
-    found: dict[tuple[str, str, tuple[str, ...], str], Result] = {}
+    found: dict[tuple[str, str, tuple[str, ...], str], TalliedResult] = {}
     for result in results:
         found.setdefault(result.name, result)
     return found
 
 
-def sums(results: Iterable[Result]) -> Counter[tuple[str, str, str]]:
+def sums(results: Iterable[TalliedResult]) -> Counter[tuple[str, str, str]]:
     """Return how many results each unit has, by service and milestone."""
     found: Counter[tuple[str, str, str]] = Counter()
     for result in results:
@@ -114,7 +114,10 @@ def sums(results: Iterable[Result]) -> Counter[tuple[str, str, str]]:
 
 
 def unlike_facts(
-    results: Iterable[Result], facts: Iterable[Line], services: frozenset[str], key: Callable[[Line], tuple[str, ...]]
+    results: Iterable[TalliedResult],
+    facts: Iterable[Line],
+    services: frozenset[str],
+    key: Callable[[Line], tuple[str, ...]],
 ) -> Iterator[str]:
     """Tell where the hub's *facts* of these *services* are not the partners' *results*, one by one; *key* reads a fact's key."""
     expected = once(result for result in results if result.service in services)

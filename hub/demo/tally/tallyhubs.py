@@ -4,10 +4,10 @@ import base64
 from collections.abc import Collection, Iterable, Iterator
 
 from hub.demo.protocol.reading import Reading, read
-from hub.demo.tally.tally import Line, Result, told
+from hub.demo.tally.tally import Line, TalliedResult, told
 
 
-def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Result]:
+def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
     """Read the file of a hub that tells states (`hub.demo.partners.lgsp`, `hub.demo.partners.wso2`): what it took, and what the hub said is done."""
     put: dict[str, Reading] = {}
     for line in lines:
@@ -20,7 +20,7 @@ def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Res
             yield told(put[line["id"]])
 
 
-def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Result]:
+def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
     """Read the file of a bus (`hub.demo.partners.bkav`), which numbers documents and statuses apart: what it took, was confirmed, was shown."""
     put: dict[str, Reading] = {}
     for line in lines:
@@ -34,7 +34,9 @@ def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Result]
             yield told(put[line["id"]])
 
 
-def _received(sender: str, document: str, recipients: Iterable[str], agencies: Collection[str]) -> Iterator[Result]:
+def _received(
+    sender: str, document: str, recipients: Iterable[str], agencies: Collection[str]
+) -> Iterator[TalliedResult]:
     for agency in recipients:
         if agency in agencies:
-            yield Result(agency, "documents", (sender, document), "received")
+            yield TalliedResult(agency, "documents", (sender, document), "received")

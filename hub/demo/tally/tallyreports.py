@@ -5,19 +5,19 @@ A report is named by form, unit, period and revision.  Each result counts once, 
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from hub.demo.tally.tally import Line, Result
+from hub.demo.tally.tally import Line, TalliedResult
 
 
-def of_reporting(lines: Iterable[Line]) -> Iterator[Result]:
+def of_reporting(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the reporting system's file (`hub.demo.partners.govreport`): what was handed in, and the verdict on it."""
     for line in lines:
         if line["what"] == "taken":
             form, unit, period, revision = str(line["key"]).split("/")
-            yield Result(unit, "reports", (form, unit, period, revision), "submitted")
+            yield TalliedResult(unit, "reports", (form, unit, period, revision), "submitted")
         elif line["what"] == "verdict":
             said = line["verdict"]
             key = tuple(str(said[word]) for word in ("form", "unit", "period", "revision"))
-            yield Result(said["unit"], "reports", key, said["status"])
+            yield TalliedResult(said["unit"], "reports", key, said["status"])
 
 
 def unlike_journal(lines: Iterable[Line], messages: Iterable[Line]) -> Iterator[str]:

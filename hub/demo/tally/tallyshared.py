@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from hub.demo.tally.tally import Line, Result, once
+from hub.demo.tally.tally import Line, TalliedResult, once
 
 #: The milestones of what a unit's mail is counted by, as docs/reference/mail.md names them.
 _FIGURES: Mapping[str, str] = {
@@ -34,15 +34,15 @@ _PLACED: Mapping[str, str] = {
 }
 
 
-def of_mail(lines: Iterable[Line]) -> Iterator[Result]:
+def of_mail(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the shared mail's file (`hub.demo.partners.mailusage`): its books, a line for each unit and day."""
     for line in lines:
         if line["what"] == "usage":
             for name, amount in line["figures"].items():
-                yield Result(line["unit"], "mail", (line["day"],), _FIGURES[name], amount)
+                yield TalliedResult(line["unit"], "mail", (line["day"],), _FIGURES[name], amount)
 
 
-def of_lookups(lines: Iterable[Line]) -> Iterator[Result]:
+def of_lookups(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the officers' file (`hub.demo.partners.officer`): what was answered, once for each message; what does something, once for what it does.
 
     A message that was answered twice keeps the id that the hub gave it first, so that a second one is seen.
@@ -51,7 +51,7 @@ def of_lookups(lines: Iterable[Line]) -> Iterator[Result]:
     for line in lines:
         if line["what"] == "answered" and line["accepted"]:
             lookup = first.setdefault(line["message_id"], line["lookup"])
-            yield Result(line["unit"], "lookups", (line["does"] or lookup,), _LOOKUPS[line["operation"]])
+            yield TalliedResult(line["unit"], "lookups", (line["does"] or lookup,), _LOOKUPS[line["operation"]])
 
 
 def unlike_placed(officers: Iterable[Line], services: Iterable[Line]) -> Iterator[str]:

@@ -12,8 +12,8 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.ids import new_id
-from hub.domain.lifecycle import URGENCIES, Verdict, interrupted, move, turn
-from hub.domain.model import Event, State
+from hub.domain.lifecycle import URGENCIES, AttemptVerdict, interrupted, move, turn
+from hub.domain.model import DeliveryState, Event
 from hub.journal import events, nodes
 from hub.journal.queue import lanes, partner_state
 from hub.journal.queue.deliveries import Rows, end, halt, locked
@@ -43,7 +43,7 @@ class Claim:
 
 
 @attrs.frozen(kw_only=True)
-class Exchange:
+class AttemptExchange:
     """What went over the wire in an attempt: hashes of the last request and reply, and the reply's HTTP status."""
 
     request_sha256: str | None = None
@@ -119,7 +119,7 @@ def claim(
         sa.update(table)
         .where(table.c.id.in_([each for claim in taken for each in claim.deliveries]))
         .values(
-            state=move(State.WAITING, "claim"),
+            state=move(DeliveryState.WAITING, "claim"),
             free=False,
             attempts=table.c.attempts + 1,
             holder=holder,
@@ -205,7 +205,7 @@ def _told(claim: Claim) -> dict[str, object]:
 
 _held_by_us = sa.and_(
     table.c.id.in_(sa.bindparam("ids", expanding=True)),
-    table.c.state == State.SENDING,
+    table.c.state == DeliveryState.SENDING,
     table.c.holder == sa.bindparam("node"),
 )
 
@@ -220,8 +220,8 @@ def settle(
     tx: Transaction,
     claim: Claim,
     outcome: str,
-    verdict: Verdict,
-    exchange: Exchange,
+    verdict: AttemptVerdict,
+    exchange: AttemptExchange,
     now: datetime,
     *,
     heard: Callable[[Breaker], Breaker] | None = None,
@@ -247,12 +247,12 @@ def settle(
             tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
         )
         return False
-    state = move(State.SENDING, outcome, verdict.state)
+    state = move(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now}
     tx.execute(sa.update(table).where(_held_by_us).values(state=state, **values), mine)
     said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": told}
     events.append(tx, Event("attempt-ended", now, claim.message, None, said))
-    if state is State.WAITING:
+    if state is DeliveryState.WAITING:
         halt(tx, rows, now)
     else:
         for row in rows:
@@ -263,7 +263,7 @@ def settle(
     return True
 
 
-def _after(verdict: Verdict) -> dict[str, object]:
+def _after(verdict: AttemptVerdict) -> dict[str, object]:
     """Return the values of a delivery that nobody holds any more."""
     values: dict[str, object] = {"crashes": verdict.crashes, "holder": None, "lease_until": None}
     if verdict.due is not None:
@@ -301,7 +301,9 @@ def give_back(tx: Transaction, claim: Claim, now: datetime) -> int:
     What was given back already, and claimed anew, belongs to the new claim.
     """
     going = sa.exists().where(attempt.c.id == claim.attempt, attempt.c.ended_at.is_(None))
-    ours = sa.and_(table.c.id.in_(claim.deliveries), table.c.state == State.SENDING, table.c.holder == claim.holder)
+    ours = sa.and_(
+        table.c.id.in_(claim.deliveries), table.c.state == DeliveryState.SENDING, table.c.holder == claim.holder
+    )
     return _give_back(tx, sa.and_(ours, going), now, but=claim.holder)
 
 
@@ -327,12 +329,12 @@ def _give_back(
         events.append(tx, Event("attempt-interrupted", now, message_id, None, said))
     back = []
     for row in rows:
-        again = Verdict(State.WAITING, None, now, counts=False, crashes=row.crashes)
+        again = AttemptVerdict(DeliveryState.WAITING, None, now, counts=False, crashes=row.crashes)
         verdict = again if row.holder == but else interrupted(now, row.crashes + 1)
-        state = move(State.SENDING, "rescue", verdict.state)
+        state = move(DeliveryState.SENDING, "rescue", verdict.state)
         values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now}
         tx.execute(sa.update(table).where(table.c.id == row.id).values(state=state, **values))
-        if state is State.WAITING:
+        if state is DeliveryState.WAITING:
             back.append(row)
         else:
             end(tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from hub.domain.model import State
+from hub.domain.model import DeliveryState
 from hub.store.tables import FETCHABLE, FREE, SENDING, partner_state
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
@@ -45,7 +45,7 @@ def _on_its_way(after: datetime) -> sa.CompoundSelect[tuple[str]]:
     lanes = sa.union(*(sa.select(table.c.lane, table.c.recipient).where(each) for each in (FREE, sent))).subquery()
     mate = table.alias("mate")
     same = sa.and_(mate.c.lane == lanes.c.lane, mate.c.recipient == lanes.c.recipient)
-    behind = sa.and_(same, mate.c.state == State.WAITING, mate.c.changed_at > after)
+    behind = sa.and_(same, mate.c.state == DeliveryState.WAITING, mate.c.changed_at > after)
     # An outer join, so that SQLite does not begin with all deliveries; the NULLs it gives are no id.
     found.append(sa.select(mate.c.id).select_from(lanes.outerjoin(mate, behind)))
     return sa.union(*found)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from hub.domain.ids import later, new_id
 from hub.domain.lifecycle import URGENCIES, move
-from hub.domain.model import DOCUMENTS, Delivery, Event, Kind, State
+from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import duties, events, facts
 from hub.journal.queue import lanes
@@ -45,13 +45,13 @@ def make(
     """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
     routes, due = tuple(routes), max(now, hour or now)
     timed = {"due": write_instant(due)} if due > now else {}
-    lanes.lock(tx, lane, [route.recipient for route in routes if route.state is State.WAITING])
+    lanes.lock(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
     # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
     last = tx.scalar(_LAST, {"in": lane})
     ids = sorted(new_id(later(last, now) if last else now) for _ in routes)
     behind, made = [], []
     for delivery_id, route in zip(ids, routes, strict=True):
-        waits = route.state is State.WAITING
+        waits = route.state is DeliveryState.WAITING
         row = {
             "id": delivery_id,
             "message": message_id,
@@ -74,7 +74,7 @@ def make(
         made.append(Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
     lanes.put_back(tx, behind)
     events.append(tx, *made)
-    if due <= now and any(route.state is State.WAITING for route in routes):
+    if due <= now and any(route.state is DeliveryState.WAITING for route in routes):
         transactions.ring(tx)
     return ids
 
@@ -88,7 +88,7 @@ def of_message(tx: Transaction, message_id: str, *, to_move: bool = False) -> li
 def read(row: sa.RowMapping) -> Delivery:
     """Return the value of a delivery row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Delivery)}
-    return Delivery(**fields | {"state": State(row["state"])})
+    return Delivery(**fields | {"state": DeliveryState(row["state"])})
 
 
 def end(
@@ -97,7 +97,7 @@ def end(
     delivery_id: str,
     recipient: str,
     partner: str,
-    state: State,
+    state: DeliveryState,
     now: datetime,
     reason: str | None,
 ) -> None:
@@ -107,29 +107,36 @@ def end(
     row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
     if row["service"] != DOCUMENTS:
         milestone = services()[row["service"]].synced
-        if milestone and state is State.DELIVERED:
+        if milestone and state is DeliveryState.DELIVERED:
             duties.write(tx, message_id, now, row["service"], facts.synced(row, milestone, partner, now))
         return
-    if row["kind"] == Kind.STATUS:
+    if row["kind"] == PacketKind.STATUS:
         return
-    fact = facts.received(row, recipient, now) if state is State.DELIVERED else facts.failed(row, recipient, now)
+    fact = (
+        facts.received(row, recipient, now) if state is DeliveryState.DELIVERED else facts.failed(row, recipient, now)
+    )
     facts.write(tx, [fact])
 
 
-def revive(tx: Transaction, dead: Delivery, state: State, *, reason: str, by: str, now: datetime) -> bool:
+def revive(tx: Transaction, dead: Delivery, state: DeliveryState, *, reason: str, by: str, now: datetime) -> bool:
     """Put a dead delivery back to *state* (`waiting`, or `held`) by a person's replay.
 
     False when it is not dead any more, or stopped by a change.
     """
-    waits = state is State.WAITING
+    waits = state is DeliveryState.WAITING
     if waits:
         lanes.lock(tx, dead.lane, [dead.recipient])
     fresh = {"due": now, "since": now, "alarmed_at": None, "crashes": 0}
     moved = tx.execute(
         sa.update(table)
-        .where(table.c.id == dead.id, table.c.state == State.DEAD, table.c.stopped.is_(None))
+        .where(table.c.id == dead.id, table.c.state == DeliveryState.DEAD, table.c.stopped.is_(None))
         .values(
-            state=move(State.DEAD, "replay", state), changed_at=now, reason=None, holder=None, lease_until=None, **fresh
+            state=move(DeliveryState.DEAD, "replay", state),
+            changed_at=now,
+            reason=None,
+            holder=None,
+            lease_until=None,
+            **fresh,
         )
     ).rowcount
     if moved:
@@ -147,11 +154,11 @@ def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: da
     said = f"given up by {by}: {reason}"
     moved = tx.execute(
         sa.update(table)
-        .where(table.c.id == waiting.id, table.c.state == State.WAITING)
-        .values(state=move(State.WAITING, "give up"), free=False, reason=said, changed_at=now)
+        .where(table.c.id == waiting.id, table.c.state == DeliveryState.WAITING)
+        .values(state=move(DeliveryState.WAITING, "give up"), free=False, reason=said, changed_at=now)
     ).rowcount
     if moved:
-        end(tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, State.DEAD, now, said)
+        end(tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, DeliveryState.DEAD, now, said)
         lanes.free_next(tx, [(waiting.lane, waiting.recipient)])
     return bool(moved)
 
@@ -171,9 +178,9 @@ def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, rea
     rows = locked(tx, sa.and_(table.c.id.in_(ids), FREE))
     for row in rows:
         said = f"given up: {reason}"
-        dead = {"state": move(State(row.state), "give up"), "free": False, "reason": said, "changed_at": now}
+        dead = {"state": move(DeliveryState(row.state), "give up"), "free": False, "reason": said, "changed_at": now}
         tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
-        end(tx, row.message, row.id, row.recipient, row.partner, State.DEAD, now, said)
+        end(tx, row.message, row.id, row.recipient, row.partner, DeliveryState.DEAD, now, said)
     lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)
 
@@ -195,14 +202,14 @@ def stop(
     told: list[Event] = []
     ended: dict[tuple[str, str], None] = {}
     for row in locked(tx, which):
-        becomes = changes.stop(State(row.state))
+        becomes = changes.stop(DeliveryState(row.state))
         if becomes is None:
             continue
         stopped.append({"which": row.id, "stopped": reason})
         if becomes == row.state:
             told.append(Event("delivery-marked", now, row.message, row.id, _said(row, reason)))
         else:
-            died.append(_dead(row, State(row.state), reason, now))
+            died.append(_dead(row, DeliveryState(row.state), reason, now))
             ended[row.lane, row.recipient] = None
             told.append(Event("delivery-dead", now, row.message, row.id, _said(row, reason)))
     # Each of these in one go: a change may stop thousands, and everybody waits for it.
@@ -218,13 +225,13 @@ def halt(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
     """Let die what came back from an attempt to wait, and was stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
-            tx.execute(_ONE, _dead(row, State.WAITING, row.stopped, now))
+            tx.execute(_ONE, _dead(row, DeliveryState.WAITING, row.stopped, now))
             events.append(tx, Event("delivery-dead", now, row.message, row.id, _said(row, row.stopped)))
 
 
-def _dead(row: Row, state: State, reason: str, now: datetime) -> dict[str, object]:
+def _dead(row: Row, state: DeliveryState, reason: str, now: datetime) -> dict[str, object]:
     """Return what `_ONE` is to write of *row*, which a change stops."""
-    dead = {"state": move(state, "stop", State.DEAD), "free": False, "reason": reason, "changed_at": now}
+    dead = {"state": move(state, "stop", DeliveryState.DEAD), "free": False, "reason": reason, "changed_at": now}
     return {"which": row.id, **dead}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
-from hub.domain.model import State
+from hub.domain.model import DeliveryState
 from hub.store import transactions
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
@@ -45,19 +45,19 @@ def _name(lane: str, recipient: str) -> str:
 _lane, _recipient = sa.bindparam("in_lane", type_=sa.Text), sa.bindparam("to_recipient", type_=sa.Text)
 _mate, _under_way = table.alias("mate"), table.alias("under_way")
 _beside = sa.and_(_mate.c.lane == _lane, _mate.c.recipient == _recipient)
-_first = sa.select(_mate.c.id).where(_beside, _mate.c.state == State.WAITING).order_by(_mate.c.id).limit(1)
+_first = sa.select(_mate.c.id).where(_beside, _mate.c.state == DeliveryState.WAITING).order_by(_mate.c.id).limit(1)
 _going = sa.exists().where(
-    _under_way.c.lane == _lane, _under_way.c.recipient == _recipient, _under_way.c.state == State.SENDING
+    _under_way.c.lane == _lane, _under_way.c.recipient == _recipient, _under_way.c.state == DeliveryState.SENDING
 )
 
 #: Tells whether nothing of the lane `in_lane` waits or is under way `to_recipient`: what is made now is its head.
-IS_NEW = ~sa.exists().where(_beside, _mate.c.state.in_([State.WAITING, State.SENDING]))
+IS_NEW = ~sa.exists().where(_beside, _mate.c.state.in_([DeliveryState.WAITING, DeliveryState.SENDING]))
 
 _FREE_NEXT = sa.update(table).where(table.c.id == _first.scalar_subquery(), ~table.c.free, ~_going).values(free=True)
 _PUT_BACK = (
     sa.update(table)
     .where(table.c.lane == _lane, table.c.recipient == _recipient, table.c.free)
-    .where(sa.exists().where(_beside, _mate.c.state == State.WAITING, _mate.c.id < table.c.id))
+    .where(sa.exists().where(_beside, _mate.c.state == DeliveryState.WAITING, _mate.c.id < table.c.id))
     .values(free=False)
 )
 

@@ -29,7 +29,7 @@ class Pause:
 
 
 @attrs.frozen(kw_only=True)
-class Standing:
+class PartnerStanding:
     """How it goes with one partner."""
 
     breaker: Breaker = attrs.field(factory=Breaker)
@@ -47,15 +47,15 @@ _UNDER_WAY = (
 )
 
 
-def every(tx: Transaction) -> dict[str, Standing]:
+def every(tx: Transaction) -> dict[str, PartnerStanding]:
     """Return how it goes with each partner that anything has happened to."""
     return {row["partner"]: _read(row) for row in tx.execute(sa.select(table)).mappings()}
 
 
-def standing(tx: Transaction, partner: str) -> Standing:
+def standing(tx: Transaction, partner: str) -> PartnerStanding:
     """Return how it goes with *partner*."""
     row = tx.execute(_ONE, {"code": partner}).mappings().first()
-    return Standing() if row is None else _read(row)
+    return PartnerStanding() if row is None else _read(row)
 
 
 def under_way(tx: Transaction) -> dict[str, int]:
@@ -63,7 +63,7 @@ def under_way(tx: Transaction) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(_UNDER_WAY)}
 
 
-def seize(tx: Transaction, partner: str) -> Standing | None:
+def seize(tx: Transaction, partner: str) -> PartnerStanding | None:
     """Return how it goes with *partner*, kept from other nodes until this transaction ends; None while another node has it.
 
     Nobody waits here: what the other node does not take is there at the next look.
@@ -74,7 +74,7 @@ def seize(tx: Transaction, partner: str) -> Standing | None:
     return None if row is None else _read(row)
 
 
-def keep(tx: Transaction, partner: str, before: Standing, after: Standing) -> None:
+def keep(tx: Transaction, partner: str, before: PartnerStanding, after: PartnerStanding) -> None:
     """Write what has changed of a partner that is seized."""
     changed = {name: value for name, value in _written(after).items() if value != _written(before)[name]}
     if changed:
@@ -116,7 +116,7 @@ def pause(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime)
 def resume(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
     """Let messages go to *partner* again; where its breaker is open, a probe goes at once.  False when neither was so."""
     found = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().first()
-    before = Standing() if found is None else _read(found)
+    before = PartnerStanding() if found is None else _read(found)
     after = attrs.evolve(before, pause=None, breaker=hurried(before.breaker, now))
     if after == before:
         return False
@@ -126,8 +126,8 @@ def resume(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime
     return True
 
 
-def _read(row: sa.RowMapping) -> Standing:
-    return Standing(
+def _read(row: sa.RowMapping) -> PartnerStanding:
+    return PartnerStanding(
         breaker=Breaker(
             position=Position(row["breaker"]),
             failures=row["failures"],
@@ -141,7 +141,7 @@ def _read(row: sa.RowMapping) -> Standing:
     )
 
 
-def _written(standing: Standing) -> Mapping[str, object]:
+def _written(standing: PartnerStanding) -> Mapping[str, object]:
     breaker, pause = standing.breaker, standing.pause
     return {
         "breaker": breaker.position.value,

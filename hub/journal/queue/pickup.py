@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from hub.domain.errors import Rejected
 from hub.domain.lifecycle import move
-from hub.domain.model import Event, Problem, State
+from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
 from hub.journal.queue.deliveries import end
 from hub.journal.replay_guard import replayed
@@ -42,15 +42,17 @@ def fetch(tx: Transaction, partner: str, message_id: str, now: datetime, *, fres
     Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come;
     `replayed` when the call is not *fresh* and one of them is held.
     """
-    rows = [row for row in _of_partner(tx, partner, message_id) if row.state != State.HELD or row.due <= now]
+    rows = [row for row in _of_partner(tx, partner, message_id) if row.state != DeliveryState.HELD or row.due <= now]
     if not rows:
         raise Rejected(Problem("document-not-found", message_id))
-    if not fresh and any(row.state == State.HELD for row in rows):
+    if not fresh and any(row.state == DeliveryState.HELD for row in rows):
         raise replayed(message_id)
     for row in rows:
-        if row.state == State.HELD:
+        if row.state == DeliveryState.HELD:
             tx.execute(
-                sa.update(table).where(table.c.id == row.id).values(state=move(State.HELD, "fetch"), changed_at=now)
+                sa.update(table)
+                .where(table.c.id == row.id)
+                .values(state=move(DeliveryState.HELD, "fetch"), changed_at=now)
             )
             body = {"recipient": row.recipient, "partner": partner}
             events.append(tx, Event("delivery-fetched", now, message_id, row.id, body))
@@ -68,25 +70,25 @@ def confirm(
     rows = [row for row in _of_partner(tx, partner, message_id) if unit in (None, row.recipient, row.via)]
     if not rows:
         raise Rejected(Problem("document-not-found", message_id))
-    held = [row.recipient for row in rows if row.state not in (State.FETCHED, State.DELIVERED)]
+    held = [row.recipient for row in rows if row.state not in (DeliveryState.FETCHED, DeliveryState.DELIVERED)]
     if held:
         raise Rejected(Problem("not-fetched", f"{message_id}: {', '.join(held)}"))
-    if not fresh and any(row.state == State.FETCHED for row in rows):
+    if not fresh and any(row.state == DeliveryState.FETCHED for row in rows):
         raise replayed(message_id)
     for row in rows:
-        if row.state == State.FETCHED:
+        if row.state == DeliveryState.FETCHED:
             tx.execute(
                 sa.update(table)
                 .where(table.c.id == row.id)
-                .values(state=move(State.FETCHED, "confirm"), changed_at=now)
+                .values(state=move(DeliveryState.FETCHED, "confirm"), changed_at=now)
             )
-            end(tx, message_id, row.id, row.recipient, partner, State.DELIVERED, now, None)
+            end(tx, message_id, row.id, row.recipient, partner, DeliveryState.DELIVERED, now, None)
 
 
 def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:
     rows = tx.execute(
         sa.select(table)
-        .where(table.c.message == message_id, table.c.partner == partner, table.c.state != State.DEAD)
+        .where(table.c.message == message_id, table.c.partner == partner, table.c.state != DeliveryState.DEAD)
         .order_by(table.c.id)
         .with_for_update()
     ).all()

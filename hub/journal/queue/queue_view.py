@@ -10,7 +10,7 @@ import attrs
 
 from hub.journal.queue import claims, partner_state
 from hub.journal.queue.claims import Queue
-from hub.journal.queue.partner_state import Standing
+from hub.journal.queue.partner_state import PartnerStanding
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Position
 from hub.partner.policy import Policy
@@ -23,7 +23,7 @@ class Sight:
 
     now: datetime
     queues: Sequence[Queue]
-    standings: Mapping[str, Standing]
+    standings: Mapping[str, PartnerStanding]
     under_way: Mapping[str, int]
 
     def rooms(self, policies: Mapping[str, Policy]) -> dict[str, int]:
@@ -32,7 +32,7 @@ class Sight:
         return {partner: self._room(partner, policies[partner]) for partner in due}
 
     def _room(self, partner: str, policy: Policy) -> int:
-        found = self.standings.get(partner, Standing())
+        found = self.standings.get(partner, PartnerStanding())
         if found.pause is not None:
             return 0
         room = circuit_breaker.room(found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency)
@@ -41,7 +41,7 @@ class Sight:
     def hopeless(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
         """Yield each unavailable partner for which something has waited longer than its policy says, and why it is unavailable."""
         for queue in self.queues:
-            found, policy = self.standings.get(queue.partner, Standing()), policies.get(queue.partner)
+            found, policy = self.standings.get(queue.partner, PartnerStanding()), policies.get(queue.partner)
             if policy is None or queue.oldest is None or found.pause is not None:
                 continue
             if found.breaker.position is not Position.CLOSED and queue.oldest <= self.now - policy.give_up:
@@ -53,7 +53,7 @@ class Sight:
         Where there is none, the end of a conversation tells, or the next poll.
         """
         for queue in self.queues:
-            found = self.standings.get(queue.partner, Standing())
+            found = self.standings.get(queue.partner, PartnerStanding())
             if found.pause is not None:
                 continue
             if left.get(queue.partner, 1) and queue.next_due is not None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import attrs
 
-from hub.domain.model import Delivery, Event, Message, State
+from hub.domain.model import Delivery, DeliveryState, Event, Message
 from hub.journal import events, search
 from hub.journal.queue import deliveries
 from hub.journal.search import Filter
@@ -43,7 +43,7 @@ def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -
     What a recall, an update or a replacement stopped is never replayed.
     """
     replays, excluded = [], []
-    for message, delivery in search.in_state(tx, [State.DEAD], wanted, recipient):
+    for message, delivery in search.in_state(tx, [DeliveryState.DEAD], wanted, recipient):
         if delivery.stopped is not None:
             excluded.append(Excluded(delivery, delivery.stopped))
         else:
@@ -73,9 +73,9 @@ def plan_give_up(tx: Transaction, wanted: Filter, recipient: str | None = None) 
 
     What is being sent is left alone: it may arrive.
     """
-    found = search.in_state(tx, [State.WAITING, State.SENDING], wanted, recipient)
-    waiting = tuple((message, delivery) for message, delivery in found if delivery.state is State.WAITING)
-    sending = (delivery for _, delivery in found if delivery.state is State.SENDING)
+    found = search.in_state(tx, [DeliveryState.WAITING, DeliveryState.SENDING], wanted, recipient)
+    waiting = tuple((message, delivery) for message, delivery in found if delivery.state is DeliveryState.WAITING)
+    sending = (delivery for _, delivery in found if delivery.state is DeliveryState.SENDING)
     return Plan(waiting, tuple(Excluded(delivery, "sending") for delivery in sending))
 
 

@@ -13,7 +13,7 @@ from hub.report.form.form import Check, Form, Wording
 
 
 @attrs.frozen(kw_only=True)
-class Finding:
+class CheckFinding:
     """A check that does not hold in one row."""
 
     unit: str | None  #: None: in the total
@@ -35,9 +35,9 @@ class Finding:
 
 def within(
     form: Form, total: Mapping[str, Number], rows: Iterable[tuple[str, Mapping[str, Number]]]
-) -> tuple[Finding, ...]:
+) -> tuple[CheckFinding, ...]:
     """Return what of the checks within a row does not hold: in the *total*, then in each of the *rows* (unit, numbers)."""
-    found: list[Finding] = []
+    found: list[CheckFinding] = []
     places: list[tuple[str | None, Mapping[str, Number]]] = [(None, total), *rows]
     for check in form.checks:
         if check.before:
@@ -45,22 +45,22 @@ def within(
         for unit, numbers in places:
             left, right = _sum(numbers, check.left), _sum(numbers, check.right)
             if not check.holds(left, right):
-                found.append(Finding(unit=unit, check=check, left=left, right=right))
+                found.append(CheckFinding(unit=unit, check=check, left=left, right=right))
     return tuple(found)
 
 
 def between(
     form: Form, rows: Mapping[str, Mapping[str, Number]], before: Mapping[str, Mapping[str, Number]]
-) -> tuple[Finding, ...]:
+) -> tuple[CheckFinding, ...]:
     """Return what does not go on from the period *before*: a unit's opening numbers are its closing ones there; 0 for a unit without a row."""
-    found: list[Finding] = []
+    found: list[CheckFinding] = []
     for check in form.checks:
         if not check.before:
             continue
         for unit in sorted(rows.keys() | before.keys()):
             left, right = _sum(rows.get(unit, {}), check.left), _sum(before.get(unit, {}), check.right)
             if not check.holds(left, right):
-                found.append(Finding(unit=unit, check=check, left=left, right=right))
+                found.append(CheckFinding(unit=unit, check=check, left=left, right=right))
     return tuple(found)
 
 

@@ -16,8 +16,8 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Cells, Placing, Report, assemble
 from hub.report.counting.dates import in_order
 from hub.report.counting.listing import Listing
-from hub.report.counting.posting import Books
-from hub.report.form.form import Column, Form, Kind, Wording
+from hub.report.counting.posting import ClosedMonths
+from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.form.period import Period
 
 _NO_WORDS = Wording("", "")
@@ -42,7 +42,7 @@ class ClosedRow:
 
 
 def work_out(
-    form: Form, histories: Iterable[Iterable[Fact]], period: Period, now: datetime, unit: str, books: Books
+    form: Form, histories: Iterable[Iterable[Fact]], period: Period, now: datetime, unit: str, books: ClosedMonths
 ) -> tuple[ClosedRow | None, set[str]]:
     """Return the row of *unit* in the ended *period*, None where there is nothing of it, and the keys that are carried on.
 
@@ -134,7 +134,7 @@ def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
         return cells[0]
     found = Cells({})
     for column in form.columns:
-        if column.kind is Kind.TIME:
+        if column.kind is ColumnKind.TIME:
             times = [each.times[column.key] for each in cells if column.key in each.times]
             if times:
                 found.times[column.key] = max(times)
@@ -143,9 +143,9 @@ def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
             continue
         numbers = [each.sums[column.key] for each in cells]
         match column.kind:
-            case Kind.STOCK:
+            case ColumnKind.STOCK:
                 found.sums[column.key] = numbers[0] if column.opening else numbers[-1]
-            case Kind.PEAK:
+            case ColumnKind.PEAK:
                 found.sums[column.key] = max(numbers)
             case _:
                 found.sums[column.key] = sum(numbers)
@@ -166,13 +166,13 @@ def taken(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact]]:
         for column, fact in placed:
             place = (fact.unit, column.key)
             match column.kind:
-                case Kind.STOCK if number == (0 if column.opening else len(pieces) - 1):
+                case ColumnKind.STOCK if number == (0 if column.opening else len(pieces) - 1):
                     yield column, fact
-                case Kind.STOCK:
+                case ColumnKind.STOCK:
                     pass
-                case Kind.PEAK:
+                case ColumnKind.PEAK:
                     peaks.setdefault(place, [[] for _ in pieces])[number].append((column, fact))
-                case Kind.TIME:
+                case ColumnKind.TIME:
                     if place not in latest or in_order(fact) > in_order(latest[place][1]):
                         latest[place] = (column, fact)
                 case _:

@@ -28,18 +28,24 @@ import attrs
 from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.report.counting import checks, dates, deriving
-from hub.report.counting.checks import Finding
+from hub.report.counting.checks import CheckFinding
 from hub.report.counting.dates import in_order, moment
 from hub.report.counting.deriving import Number
 from hub.report.counting.happenings import happened
-from hub.report.counting.posting import OPEN, Books, poster
-from hub.report.form.form import ATTRIBUTES, RECEIVED, Column, Condition, Form, Kind, Timing, Wording
+from hub.report.counting.posting import OPEN, ClosedMonths, poster
+from hub.report.form.form import ATTRIBUTES, RECEIVED, Column, ColumnKind, Condition, Form, Timing, Wording
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due
 
 _Key = tuple[str, str]  # unit, business key
 _Test = Callable[[Fact], bool]
-COUNTING = (Kind.FLOW, Kind.STOCK, Kind.PEAK, Kind.HAPPENING, Kind.END)  #: the kinds that add up amounts
+COUNTING = (
+    ColumnKind.FLOW,
+    ColumnKind.STOCK,
+    ColumnKind.PEAK,
+    ColumnKind.HAPPENING,
+    ColumnKind.END,
+)  #: the kinds that add up amounts
 
 
 @attrs.frozen
@@ -70,7 +76,7 @@ class Report:
     total: Row
     rows: tuple[Row, ...]
     sections: tuple[Section, ...] = ()  #: a unit is in one of them at most
-    findings: tuple[Finding, ...] = ()  #: where a check of the form does not hold
+    findings: tuple[CheckFinding, ...] = ()  #: where a check of the form does not hold
     due: Due | None = None  #: when it must be handed in, where its form says
 
     @property
@@ -93,7 +99,7 @@ class Cells:
 
     def take(self, column: Column, fact: Fact) -> None:
         """Count *fact* in *column*."""
-        if column.kind is Kind.TIME:
+        if column.kind is ColumnKind.TIME:
             self.times[column.key] = fact.at
         else:
             self.sums[column.key] += fact.amount
@@ -104,7 +110,7 @@ class Cells:
 
 
 def count(
-    form: Form, facts: Iterable[Fact], period: Period, now: datetime, units: Sequence[str], books: Books = OPEN
+    form: Form, facts: Iterable[Fact], period: Period, now: datetime, units: Sequence[str], books: ClosedMonths = OPEN
 ) -> Report:
     """Count *facts* by *form* for *units*: the reporting unit first, then those below it (`hub.report.counting.family`).
 
@@ -137,7 +143,7 @@ def behind(
     period: Period,
     now: datetime,
     units: Collection[str] | None = None,
-    books: Books = OPEN,
+    books: ClosedMonths = OPEN,
 ) -> tuple[Fact, ...]:
     """Return the facts that the number of column *key* counts for *units* (None: all), oldest first.  KeyError: no such column.
 
@@ -150,7 +156,7 @@ def found_behind(form: Form, key: str, placed: Iterable[tuple[Column, Fact]]) ->
     """Return which of the *placed* facts the number of column *key* counts, oldest first.  KeyError: no such column."""
     columns = form.parts(key)
     found = [fact for column, fact in placed if column in columns]
-    if form.column(key).kind is Kind.TIME:
+    if form.column(key).kind is ColumnKind.TIME:
         return tuple(sorted(found, key=in_order)[-1:])
     return tuple(sorted(found, key=in_order))
 
@@ -161,7 +167,7 @@ def placements(
     period: Period,
     now: datetime,
     units: Collection[str] | None = None,
-    books: Books = OPEN,
+    books: ClosedMonths = OPEN,
     carried: set[tuple[str, str]] | None = None,
 ) -> Iterator[tuple[Column, Fact]]:
     """Yield each counting column with each fact it takes, of *facts* in any order: all of them are held.  See `Placing`."""
@@ -215,16 +221,16 @@ class Placing:
         form: Form,
         period: Period,
         now: datetime,
-        books: Books = OPEN,
+        books: ClosedMonths = OPEN,
         carried: set[tuple[str, str]] | None = None,
     ) -> "Placing":
         """Return what places the facts that count in *period* of *form* as of *now*."""
 
-        def named(kind: Kind, *words: str) -> frozenset[str]:
+        def named(kind: ColumnKind, *words: str) -> frozenset[str]:
             columns = [column for column in form.rules if column.kind is kind]
             return frozenset[str]().union(*(getattr(column, word) for column in columns for word in words))
 
-        def tested(kind: Kind) -> Sequence[tuple[Column, _Test]]:
+        def tested(kind: ColumnKind) -> Sequence[tuple[Column, _Test]]:
             return [(column, _test(column.conditions)) for column in form.rules if column.kind is kind]
 
         return cls(
@@ -234,14 +240,14 @@ class Placing:
             carried=carried,
             post=poster(form, books),
             flows=_flows(form),
-            times=[column for column in form.columns if column.kind is Kind.TIME],
-            stocks=tested(Kind.STOCK),
-            ends=tested(Kind.END),
-            happenings=tested(Kind.HAPPENING),
-            telling=named(Kind.STOCK, "milestones", "without", "extended_by").union(*form.steps),
-            extending=named(Kind.FLOW, "extended_by") | named(Kind.END, "extended_by"),
-            happening=named(Kind.HAPPENING, "milestones", "without"),
-            ending=form.begins | form.ends if any(rule.kind is Kind.END for rule in form.rules) else frozenset(),
+            times=[column for column in form.columns if column.kind is ColumnKind.TIME],
+            stocks=tested(ColumnKind.STOCK),
+            ends=tested(ColumnKind.END),
+            happenings=tested(ColumnKind.HAPPENING),
+            telling=named(ColumnKind.STOCK, "milestones", "without", "extended_by").union(*form.steps),
+            extending=named(ColumnKind.FLOW, "extended_by") | named(ColumnKind.END, "extended_by"),
+            happening=named(ColumnKind.HAPPENING, "milestones", "without"),
+            ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             start=period.start,
             end=period.end,
             today=min(period.last, local_time.day(now)) if form.by_day else local_time.day(min(period.end, now)),
@@ -272,7 +278,7 @@ class Placing:
             if applies(fact):
                 if column.joins:
                     kept.unjoined.append((column, fact))
-                elif column.kind is Kind.PEAK:
+                elif column.kind is ColumnKind.PEAK:
                     _, days = self._peaks.setdefault((fact.unit, column.key), (column, {}))
                     days.setdefault(dates.day(fact), []).append(fact)
                 else:
@@ -451,7 +457,7 @@ def _flows(form: Form) -> Mapping[str, Sequence[tuple[Column, Callable[[Fact], b
     """Return the flow and peak columns of each milestone, each with the test of its conditions."""
     found: dict[str, list[tuple[Column, Callable[[Fact], bool]]]] = {}
     for column in form.rules:
-        if column.kind in (Kind.FLOW, Kind.PEAK):
+        if column.kind in (ColumnKind.FLOW, ColumnKind.PEAK):
             test = _test(column.conditions)
             for milestone in column.milestones:
                 found.setdefault(milestone, []).append((column, test))
@@ -481,5 +487,5 @@ def _row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, dat
     return Row(
         unit,
         numbers=deriving.numbers(form, sums),
-        times={column.key: times.get(column.key) for column in form.columns if column.kind is Kind.TIME},
+        times={column.key: times.get(column.key) for column in form.columns if column.kind is ColumnKind.TIME},
     )

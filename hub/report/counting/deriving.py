@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from hub.report.form.form import Column, Empty, Form, Kind
+from hub.report.form.form import Column, ColumnKind, Empty, Form
 
 #: What a cell holds: a count; a ratio or points, to two decimals; or nothing, where there is nothing to take a ratio of.
 Number = int | Decimal | None
@@ -19,7 +19,7 @@ def numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]:
     """Return the numbers of a row in the form's order, times aside; *sums* are those of the columns that count or are taken."""
     exact: dict[str, Fraction | None] = {}
     for column in form.columns:
-        if column.kind is not Kind.TIME:
+        if column.kind is not ColumnKind.TIME:
             _work_out(form, column, sums, exact)
     return {column.key: _written(column, exact[column.key]) for column in form.columns if column.key in exact}
 
@@ -37,13 +37,13 @@ def _work_out(
 
     value: Fraction | None
     match column.kind:
-        case Kind.FORMULA:
+        case ColumnKind.FORMULA:
             value = added(column.sum)
-        case Kind.RATIO:
+        case ColumnKind.RATIO:
             whole = added(column.whole)
             nothing = None if column.empty is Empty.NONE else Fraction(0)
             value = 100 * added(column.part) / whole if whole else nothing
-        case Kind.SCORE:
+        case ColumnKind.SCORE:
             ratio = _work_out(form, form.column(column.of), sums, exact)
             value = None if ratio is None else min(ratio / column.full_at, Fraction(1)) * column.points
         case _:
@@ -55,7 +55,7 @@ def _work_out(
 def _written(column: Column, value: Fraction | None) -> Number:
     if value is None:
         return None
-    if column.kind in {Kind.RATIO, Kind.SCORE}:
+    if column.kind in {ColumnKind.RATIO, ColumnKind.SCORE}:
         return rounded(value)
     return int(value)
 

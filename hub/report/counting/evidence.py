@@ -16,7 +16,7 @@ import attrs
 from hub.domain.model import Fact
 from hub.report.counting.counting import placements
 from hub.report.counting.dates import in_order
-from hub.report.counting.posting import OPEN, Books
+from hub.report.counting.posting import OPEN, ClosedMonths
 from hub.report.form.form import Column, Form
 from hub.report.form.period import Period
 
@@ -24,7 +24,7 @@ _Key = tuple[str, str, str]  # unit, business key, milestone: the service is the
 
 
 @attrs.frozen
-class Line:
+class EvidenceLine:
     """One fact behind a report."""
 
     fact: Fact
@@ -38,13 +38,13 @@ def gather(
     period: Period,
     now: datetime,
     units: Collection[str] | None = None,
-    books: Books = OPEN,
-) -> tuple[Line, ...]:
+    books: ClosedMonths = OPEN,
+) -> tuple[EvidenceLine, ...]:
     """Return every fact that some column of the report counts, oldest first, the senders' message ids not yet named."""
     return lines(form, placements(form, facts, period, now, units, books))
 
 
-def lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> tuple[Line, ...]:
+def lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> tuple[EvidenceLine, ...]:
     """Return a line for each of the *placed* facts, oldest first."""
     found: dict[_Key, Fact] = {}
     takers: dict[_Key, set[str]] = {}
@@ -53,7 +53,7 @@ def lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> tuple[Line, ...]
         found[key] = fact
         takers.setdefault(key, set()).add(column.key)
     order = [column.key for column in form.columns]
-    made = [Line(fact, tuple(each for each in order if each in takers[key])) for key, fact in found.items()]
+    made = [EvidenceLine(fact, tuple(each for each in order if each in takers[key])) for key, fact in found.items()]
     return tuple(sorted(made, key=lambda line: in_order(line.fact)))
 
 
@@ -70,7 +70,7 @@ class Hashed(ABC):
         """How many lines there are."""
 
 
-class Listed(Hashed, Iterable[Line]):
+class EvidenceLines(Hashed, Iterable[EvidenceLine]):
     """Such lines that can be read one after the other, oldest first, and more than once."""
 
 
@@ -86,7 +86,7 @@ class Summary(Hashed):
         return self.facts
 
 
-def digest(lines: Sequence[Line] | Hashed) -> str:
+def digest(lines: Sequence[EvidenceLine] | Hashed) -> str:
     """Return the SHA-256 of a report's evidence in lower-case hexadecimal: that of its rows' digests (`of_rows`)."""
     if isinstance(lines, Hashed):
         return lines.sha256

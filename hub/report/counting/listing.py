@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from hub.domain.model import Fact
 from hub.report.counting import lines
-from hub.report.counting.evidence import Line, Listed, Summary, line_of, of_rows
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines, Summary, line_of, of_rows
 
 #: KiB of the file that are held in memory; sorting takes about as much again.
 _CACHE = 4 * 1024
@@ -31,7 +31,7 @@ _Key = tuple[str, str, str, str]
 Place = tuple[str, str, str, str, str | None]
 
 
-class Listing(Listed):
+class Listing(EvidenceLines):
     """The facts that columns take.  Only the thread that made it may use it."""
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -88,10 +88,10 @@ class Listing(Listed):
         """How many facts there are."""
         return self.summary.facts
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[EvidenceLine]:
         """Yield each fact once, oldest first, the senders' message ids not yet named."""
         for line, columns in self._lines():
-            yield Line(lines.read_own(line), tuple(key for key in self._columns if key in columns))
+            yield EvidenceLine(lines.read_own(line), tuple(key for key in self._columns if key in columns))
 
     @cached_property
     def _hashed(self) -> tuple[Mapping[str, str], int]:

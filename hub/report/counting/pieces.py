@@ -11,7 +11,7 @@ from datetime import date
 import attrs
 
 from hub.report.counting import lines, posting
-from hub.report.counting.posting import Books, ClosedMonth
+from hub.report.counting.posting import ClosedMonth, ClosedMonths
 from hub.report.form.period import Period
 
 MOST = 1200  #: months: a hundred years
@@ -22,7 +22,7 @@ class Pieces:
     """The parts of a period, in order, each with whether it is a closed month; and the books of the form."""
 
     parts: tuple[tuple[Period, bool], ...]
-    books: Books = posting.OPEN
+    books: ClosedMonths = posting.OPEN
 
 
 def write(pieces: Pieces) -> bytes:
@@ -45,7 +45,7 @@ def read(content: bytes) -> Pieces:
         raise ValueError("no parts")
     return Pieces(
         tuple((_period(part), bool(part[3])) for part in parts),
-        Books(tuple(ClosedMonth(_period(month), lines.moment(str(month[3]))) for month in months)),
+        ClosedMonths(tuple(ClosedMonth(_period(month), lines.moment(str(month[3]))) for month in months)),
     )
 
 

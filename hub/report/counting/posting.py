@@ -15,9 +15,9 @@ from functools import partial
 import attrs
 
 from hub.domain.model import Fact
-from hub.domain.time_window import Window
+from hub.domain.time_window import TimeWindow
 from hub.report.counting.dates import moment
-from hub.report.form.form import Form, Kind, Late
+from hub.report.form.form import ColumnKind, Form, Late
 from hub.report.form.period import Period, Span
 
 
@@ -30,7 +30,7 @@ class ClosedMonth:
 
 
 @attrs.frozen
-class Books:
+class ClosedMonths:
     """The closed months of one form, one following the other without a gap, the first one first; none: nothing is closed."""
 
     months: tuple[ClosedMonth, ...] = ()
@@ -40,13 +40,13 @@ class Books:
         """Where the last closed month ends; None when nothing is closed."""
         return self.months[-1].period.end if self.months else None
 
-    def closed(self, period: Period, at: datetime) -> "Books":
+    def closed(self, period: Period, at: datetime) -> "ClosedMonths":
         """Return the books in which *period* has been closed at *at* too."""
-        return Books((*self.months, ClosedMonth(period, at)))
+        return ClosedMonths((*self.months, ClosedMonth(period, at)))
 
-    def before(self, day: date) -> "Books":
+    def before(self, day: date) -> "ClosedMonths":
         """Return the books of the months that end before *day*."""
-        return Books(tuple(month for month in self.months if month.period.last < day))
+        return ClosedMonths(tuple(month for month in self.months if month.period.last < day))
 
     def of(self, period: Period) -> ClosedMonth | None:
         """Return the closing of the month *period*; None when it is open, or no month."""
@@ -54,10 +54,10 @@ class Books:
 
 
 #: Nothing is closed.
-OPEN = Books()
+OPEN = ClosedMonths()
 
 
-def poster(form: Form, books: Books = OPEN) -> Callable[[Fact], datetime]:
+def poster(form: Form, books: ClosedMonths = OPEN) -> Callable[[Fact], datetime]:
     """Return what says of a fact of *form* when it counts, the closings of *books* known: always in a month open when it was recorded."""
     if not form.by_day:
         return _at  # a month is closed after its end: what is recorded later lies in another one anyway
@@ -77,7 +77,7 @@ def _at(fact: Fact) -> datetime:
     return fact.at
 
 
-def windows(form: Form, period: Period, books: Books) -> Sequence[Window]:
+def windows(form: Form, period: Period, books: ClosedMonths) -> Sequence[TimeWindow]:
     """Return where the facts that are posted to *period* are found, and with them those that only their whole history decides.
 
     *books*: those of the months that lie before *period*, and of *period* itself where it is closed or being closed.  What is
@@ -86,18 +86,18 @@ def windows(form: Form, period: Period, books: Books) -> Sequence[Window]:
     """
     before = books.before(period.first).months
     closing = books.of(period)
-    whole = not before or any(rule.kind is Kind.HAPPENING for rule in form.rules)
+    whole = not before or any(rule.kind is ColumnKind.HAPPENING for rule in form.rules)
     since, first = (None, None) if whole else (period.start, period.first)
     if not form.by_day:
-        return (Window(since=since, until=period.end),)
+        return (TimeWindow(since=since, until=period.end),)
     keeps = form.late is Late.REVISION
     known = closing.closed_at if closing is not None and not keeps else None
     found = [
-        Window(dated=True, first=first, last=period.last, until=known),
-        Window(dated=False, since=since, until=period.end),
+        TimeWindow(dated=True, first=first, last=period.last, until=known),
+        TimeWindow(dated=False, since=since, until=period.end),
     ]
     if before and not whole and not keeps:
-        late = Window(dated=True, last=period.first - timedelta(days=1), since=before[-1].closed_at, until=known)
+        late = TimeWindow(dated=True, last=period.first - timedelta(days=1), since=before[-1].closed_at, until=known)
         found.append(late)
     return tuple(found)
 

@@ -12,10 +12,10 @@ import attrs
 from hub.report.counting.counting import Report
 from hub.report.counting.listing import Listing
 from hub.report.form.form import Form
-from hub.report.signed.declaring import Declaration, Figure, Told, may_be_declared
+from hub.report.signed.declaring import Declaration, DeclaredCell, Figure, may_be_declared
 
 
-class Verdict(StrEnum):
+class CellVerdict(StrEnum):
     """How a declared cell stands to the counted one."""
 
     EQUAL = "equal"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 @attrs.frozen
-class Behind:
+class CellEvidence:
     """What is behind a cell."""
 
     facts: int = 0
@@ -33,16 +33,16 @@ class Behind:
 
 
 @attrs.frozen(kw_only=True)
-class Cell:
+class ReconciledCell:
     """One declared cell and what the hub counted in it."""
 
     unit: str  #: the registry's code; empty for the total
     column: str
     declared: Figure
     counted: Figure
-    verdict: Verdict
+    verdict: CellVerdict
     note: str = ""
-    behind: Behind = Behind()  #: of a cell that is not equal
+    behind: CellEvidence = CellEvidence()  #: of a cell that is not equal
 
     @property
     def difference(self) -> Figure:
@@ -58,23 +58,23 @@ class Reconciliation:
 
     report: Report
     cells: tuple[
-        Cell, ...
+        ReconciledCell, ...
     ]  #: every declared one: those that are not equal first, else in the order of rows and columns
-    manual: tuple[Told, ...]  #: the manual lines, which the hub cannot count
+    manual: tuple[DeclaredCell, ...]  #: the manual lines, which the hub cannot count
     undeclared: (
         int  #: cells that are counted and not 0, in rows that the declaration tells of, of which it says nothing
     )
 
     @property
-    def differing(self) -> tuple[Cell, ...]:
+    def differing(self) -> tuple[ReconciledCell, ...]:
         """The cells that are not equal."""
-        return tuple(cell for cell in self.cells if cell.verdict is not Verdict.EQUAL)
+        return tuple(cell for cell in self.cells if cell.verdict is not CellVerdict.EQUAL)
 
 
 #: So many messages are named behind a cell.
 MESSAGES = 100
 #: Tells what is behind cells, by (unit, column), the empty unit for the total; a cell that has nothing may be missing.
-Look = Callable[[Collection[tuple[str, str]]], Mapping[tuple[str, str], Behind]]
+Look = Callable[[Collection[tuple[str, str]]], Mapping[tuple[str, str], CellEvidence]]
 
 
 def reconcile(said: Declaration, report: Report, behind: Look) -> Reconciliation:
@@ -87,10 +87,10 @@ def reconcile(said: Declaration, report: Report, behind: Look) -> Reconciliation
     places = {unit: place for place, unit in enumerate(rows)}
     told = [(cell, rows.get(cell.unit, {}).get(cell.column, 0)) for cell in said.cells if cell.column in order]
     facts = behind({(cell.unit, cell.column) for cell, counted in told if cell.figure != counted})
-    cells = [_compared(cell, counted, facts.get((cell.unit, cell.column), Behind())) for cell, counted in told]
+    cells = [_compared(cell, counted, facts.get((cell.unit, cell.column), CellEvidence())) for cell, counted in told]
 
-    def place(cell: Cell) -> tuple[bool, int, str, int]:
-        return cell.verdict is Verdict.EQUAL, places.get(cell.unit, len(places)), cell.unit, order[cell.column]
+    def place(cell: ReconciledCell) -> tuple[bool, int, str, int]:
+        return cell.verdict is CellVerdict.EQUAL, places.get(cell.unit, len(places)), cell.unit, order[cell.column]
 
     return Reconciliation(
         report=report,
@@ -100,19 +100,21 @@ def reconcile(said: Declaration, report: Report, behind: Look) -> Reconciliation
     )
 
 
-def judge(declared: Figure, counted: Figure, *, evidence: bool) -> Verdict:
+def judge(declared: Figure, counted: Figure, *, evidence: bool) -> CellVerdict:
     """Return how a declared number stands to a counted one; *evidence*: there is some fact behind it.
 
     Decimals are equal by value: 98.5 is 98.50.  No number is equal to no number, and to nothing else.
     """
     if declared == counted:
-        return Verdict.EQUAL
+        return CellVerdict.EQUAL
     if not evidence and declared is not None and declared > 0:
-        return Verdict.NO_EVIDENCE
-    return Verdict.DIFFERS
+        return CellVerdict.NO_EVIDENCE
+    return CellVerdict.DIFFERS
 
 
-def behind_cells(form: Form, listing: Listing, wanted: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Behind]:
+def behind_cells(
+    form: Form, listing: Listing, wanted: Collection[tuple[str, str]]
+) -> Mapping[tuple[str, str], CellEvidence]:
     """Return what of *listing* is behind each of the *wanted* cells, each fact once.  Memory: what is returned.
 
     What is worked out from other columns has the facts of these.
@@ -143,19 +145,19 @@ def behind_cells(form: Form, listing: Listing, wanted: Collection[tuple[str, str
                 short.remove(cell)
         if not short:
             break
-    return {cell: Behind(facts[cell], messages[cell], tuple(first[cell])) for cell in facts}
+    return {cell: CellEvidence(facts[cell], messages[cell], tuple(first[cell])) for cell in facts}
 
 
-def _compared(told: Told, counted: Figure, behind: Behind) -> Cell:
+def _compared(told: DeclaredCell, counted: Figure, behind: CellEvidence) -> ReconciledCell:
     verdict = judge(told.figure, counted, evidence=behind.facts > 0)
-    return Cell(
+    return ReconciledCell(
         unit=told.unit,
         column=told.column,
         declared=told.figure,
         counted=counted,
         verdict=verdict,
         note=told.note,
-        behind=Behind() if verdict is Verdict.EQUAL else behind,
+        behind=CellEvidence() if verdict is CellVerdict.EQUAL else behind,
     )
 
 

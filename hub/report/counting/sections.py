@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hub.report.counting import deriving
 from hub.report.counting.counting import COUNTING, Report, Row, Section
-from hub.report.form.form import Form, Kind, Sorting
+from hub.report.form.form import ColumnKind, Form, Sorting
 
 
 def sort(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
@@ -32,12 +32,12 @@ def sort(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
 
 def subtotal(form: Form, rows: Sequence[Row]) -> Row:
     """Return the row that adds *rows* up: ratios worked out again, times the latest."""
-    keys = [column.key for column in form.columns if column.kind in {*COUNTING, Kind.TAKEN}]
+    keys = [column.key for column in form.columns if column.kind in {*COUNTING, ColumnKind.TAKEN}]
     sums = {key: sum(int(row.numbers[key] or 0) for row in rows) for key in keys}
     told = {
         column.key: [at for row in rows if (at := row.times[column.key])]
         for column in form.columns
-        if column.kind is Kind.TIME
+        if column.kind is ColumnKind.TIME
     }
     return Row("", deriving.numbers(form, sums), {key: max(found, default=None) for key, found in told.items()})
 

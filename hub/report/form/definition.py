@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from hub.report.form.form import Column, Form, Kind
+from hub.report.form.form import Column, ColumnKind, Form
 
 LARGEST = 4 << 20  #: octets of a definition
 
@@ -57,7 +57,7 @@ def _walk(columns: Mapping[str, Column], column: Column, sound: set[str], above:
         raise ValueError(f"{column.key}: it is worked out from itself")
     for key in () if column.key in sound else column.named:
         part = columns.get(key)
-        if part is None or part.kind is Kind.TIME:
+        if part is None or part.kind is ColumnKind.TIME:
             raise ValueError(f"{column.key}: it is worked out from {key[:80]!r}")
         _walk(columns, part, sound, (*above, column.key))
     sound.add(column.key)

@@ -45,7 +45,7 @@ def attributes(service: str) -> Mapping[str, type]:
 RECEIVED = "received"
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column's number is."""
 
     FLOW = "flow"  #: facts of the period
@@ -111,7 +111,7 @@ class Empty(StrEnum):
 
 
 #: Kinds that stand for other columns and take no fact of their own.
-WORKED_OUT = frozenset({Kind.FORMULA, Kind.RATIO, Kind.SCORE})
+WORKED_OUT = frozenset({ColumnKind.FORMULA, ColumnKind.RATIO, ColumnKind.SCORE})
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +119,7 @@ class Column:
     """One column and its rule; which fields a rule may have is the table in docs/reference/reports.md."""
 
     key: str
-    kind: Kind
+    kind: ColumnKind
     heading: Wording
     group: Wording | None = None
     milestones: frozenset[str] = frozenset()

@@ -25,10 +25,10 @@ from hub.report.form.form import (
     ChartKind,
     Check,
     Column,
+    ColumnKind,
     Condition,
     Empty,
     Form,
-    Kind,
     Late,
     ManualLine,
     Sorting,
@@ -36,29 +36,29 @@ from hub.report.form.form import (
     Wording,
     attributes,
 )
-from hub.report.form.toml_table import Table
+from hub.report.form.toml_table import FormTable
 from hub.services import of_adapters
 
 FOLDER = Path(__file__).parents[1] / "forms"
 
 #: The words of a column's rule, by kind.
-RULES: Mapping[Kind, tuple[str, ...]] = {
-    Kind.FLOW: ("milestones", "where", "unless", "within_hours", "by_due", "unmatched", "timing", "extended_by"),
-    Kind.STOCK: ("milestones", "furthest", "where", "unless", "due_passed", "extended_by", "without", "opening"),
-    Kind.PEAK: ("milestones", "where", "unless"),
-    Kind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
-    Kind.END: ("milestones", "where", "unless", "timing", "extended_by"),
-    Kind.TAKEN: ("form", "column"),
-    Kind.FORMULA: ("sum",),
-    Kind.RATIO: ("part", "whole", "empty"),
-    Kind.SCORE: ("of", "full_at", "points"),
-    Kind.TIME: ("milestones",),
+RULES: Mapping[ColumnKind, tuple[str, ...]] = {
+    ColumnKind.FLOW: ("milestones", "where", "unless", "within_hours", "by_due", "unmatched", "timing", "extended_by"),
+    ColumnKind.STOCK: ("milestones", "furthest", "where", "unless", "due_passed", "extended_by", "without", "opening"),
+    ColumnKind.PEAK: ("milestones", "where", "unless"),
+    ColumnKind.HAPPENING: ("milestones", "where", "unless", "without", "revised"),
+    ColumnKind.END: ("milestones", "where", "unless", "timing", "extended_by"),
+    ColumnKind.TAKEN: ("form", "column"),
+    ColumnKind.FORMULA: ("sum",),
+    ColumnKind.RATIO: ("part", "whole", "empty"),
+    ColumnKind.SCORE: ("of", "full_at", "points"),
+    ColumnKind.TIME: ("milestones",),
 }
 #: The kinds that a form without a service has.
-DERIVED = WORKED_OUT | {Kind.TAKEN}
+DERIVED = WORKED_OUT | {ColumnKind.TAKEN}
 _COLUMN = ("key", "kind", "group", "vi", "en")
 #: The kinds of rule that a column may have several of.
-_SEVERAL = frozenset({Kind.FLOW, Kind.STOCK, Kind.HAPPENING, Kind.END})
+_SEVERAL = frozenset({ColumnKind.FLOW, ColumnKind.STOCK, ColumnKind.HAPPENING, ColumnKind.END})
 _FORM = (
     "id",
     "service",
@@ -152,7 +152,7 @@ def _takings(form: Form, others: Sequence[Form]) -> Iterator[Mistake]:
 
 
 #: What is no whole number, and so cannot be taken and added up.
-_UNTAKEN = frozenset({Kind.TIME, Kind.RATIO, Kind.SCORE})
+_UNTAKEN = frozenset({ColumnKind.TIME, ColumnKind.RATIO, ColumnKind.SCORE})
 
 
 def by_rules(written: str, rule_set: str) -> str:
@@ -171,7 +171,7 @@ def read(content: bytes, name: str) -> Form:
         words = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationFault([Mistake(name, str(error), "TOML in UTF-8")]) from error
-    table = Table(words, name)
+    table = FormTable(words, name)
     sets = _rule_sets(table)
     chosen = _chosen(table, sets)
     form = attrs.evolve(_form(_changed(table, chosen)), written=text, rules_used=chosen.says if chosen else None)
@@ -194,7 +194,7 @@ class _RuleSet:
     columns: tuple[Mapping[str, object], ...]
 
 
-def _rule_sets(table: Table) -> dict[str, _RuleSet]:
+def _rule_sets(table: FormTable) -> dict[str, _RuleSet]:
     found: dict[str, _RuleSet] = {}
     sets = table.table("rule_set")
     for name in sets.words:
@@ -213,7 +213,7 @@ def _rule_sets(table: Table) -> dict[str, _RuleSet]:
     return found
 
 
-def _chosen(table: Table, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
+def _chosen(table: FormTable, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
     if "rules" not in table:
         return None
     named = table.text("rules")
@@ -222,7 +222,7 @@ def _chosen(table: Table, sets: Mapping[str, _RuleSet]) -> _RuleSet | None:
     return sets.get(named)
 
 
-def _changed(table: Table, chosen: _RuleSet | None) -> Table:
+def _changed(table: FormTable, chosen: _RuleSet | None) -> FormTable:
     """Return the form's table with the columns of the rule set *chosen*."""
     if chosen is None:
         return table
@@ -237,7 +237,7 @@ def _changed(table: Table, chosen: _RuleSet | None) -> Table:
     return attrs.evolve(table, words={**table.words, "column": columns})
 
 
-def _form(table: Table) -> Form:
+def _form(table: FormTable) -> Form:
     table.only(_FORM)
     service = table.text("service") if "service" in table else ""
     if service and service not in MILESTONES:
@@ -258,7 +258,7 @@ def _form(table: Table) -> Form:
         table.wrong("column", "is missing", "at least one [[column]]")
     _check_keys(table, columns)
     begins, ends = (frozenset(progress.texts(word, milestones)) for word in ("begins", "ends"))
-    if any(column.kind is Kind.END for column in columns) and not (begins and ends):
+    if any(column.kind is ColumnKind.END for column in columns) and not (begins and ends):
         progress.wrong(
             "",
             "lacks begins or ends",
@@ -266,7 +266,7 @@ def _form(table: Table) -> Form:
         )
     for column, entry in zip(columns, table.tables("column"), strict=False):
         for rule in column.rules:
-            if column.kind is Kind.END and ends and not rule.milestones <= ends:
+            if column.kind is ColumnKind.END and ends and not rule.milestones <= ends:
                 entry.wrong("milestones", "has one that is no end", "some of: " + " ".join(sorted(ends)))
     return Form(
         id=_key(table, "id"),
@@ -295,30 +295,30 @@ def _form(table: Table) -> Form:
     )
 
 
-def _column(table: Table, service: str, moving: Sequence[str], parameters: Mapping[str, int]) -> Column:
+def _column(table: FormTable, service: str, moving: Sequence[str], parameters: Mapping[str, int]) -> Column:
     named = table.text("kind")
-    kind = next((kind for kind in Kind if kind == named), None)
+    kind = next((kind for kind in ColumnKind if kind == named), None)
     if named and kind is None:
-        table.wrong("kind", f"is {named!r}", "one of: " + " ".join(Kind))
+        table.wrong("kind", f"is {named!r}", "one of: " + " ".join(ColumnKind))
     if kind and (service == "") is not (kind in DERIVED) and kind not in WORKED_OUT:
-        fit = " ".join(sorted(DERIVED)) if service == "" else " ".join(sorted(set(Kind) - {Kind.TAKEN}))
+        fit = " ".join(sorted(DERIVED)) if service == "" else " ".join(sorted(set(ColumnKind) - {ColumnKind.TAKEN}))
         table.wrong("kind", f"is {named!r}", f"one of: {fit}; a form without a service takes its numbers from others")
     several = kind in _SEVERAL
     if kind:
         table.only(_COLUMN + RULES[kind] + (("also",) if several else ()))
     column = attrs.evolve(
-        _rule(table, kind or Kind.FLOW, service, moving, parameters),
+        _rule(table, kind or ColumnKind.FLOW, service, moving, parameters),
         key=_key(table, "key"),
         heading=_wording(table, parameters, alone=False),
         group=_wording(table.table("group"), parameters) if "group" in table else None,
         sum=table.texts("sum"),
-        taken=(table.text("form"), table.text("column")) if kind is Kind.TAKEN else None,
+        taken=(table.text("form"), table.text("column")) if kind is ColumnKind.TAKEN else None,
         part=table.texts("part"),
         whole=table.texts("whole"),
         empty=_one_of(table, "empty", Empty) or Empty.NONE,
-        of=table.text("of") if kind is Kind.SCORE else "",
-        full_at=table.number("full_at") if kind is Kind.SCORE else 100,
-        points=table.number("points") if kind is Kind.SCORE else 0,
+        of=table.text("of") if kind is ColumnKind.SCORE else "",
+        full_at=table.number("full_at") if kind is ColumnKind.SCORE else 100,
+        points=table.number("points") if kind is ColumnKind.SCORE else 0,
     )
     if kind and several:
         rules = [_rule(entry, kind, service, moving, parameters, alone=True) for entry in table.tables("also")]
@@ -326,17 +326,17 @@ def _column(table: Table, service: str, moving: Sequence[str], parameters: Mappi
         column = attrs.evolve(column, also=tuple(also))
     if column.key in _TAKEN:
         table.wrong("key", f"is {column.key!r}", "another key: this one names the unit of a row")
-    if kind is Kind.FORMULA and not column.sum:
+    if kind is ColumnKind.FORMULA and not column.sum:
         table.wrong("sum", "names none", "the columns that are added up")
     for word in ("part", "whole"):
-        if kind is Kind.RATIO and word not in table:
+        if kind is ColumnKind.RATIO and word not in table:
             table.wrong(word, "is missing", "the columns of which the ratio is")
     return column
 
 
 def _rule(
-    table: Table,
-    kind: Kind,
+    table: FormTable,
+    kind: ColumnKind,
     service: str,
     moving: Sequence[str],
     parameters: Mapping[str, int],
@@ -367,18 +367,18 @@ def _rule(
     )
     if rule.within_hours and rule.within_hours not in parameters:
         table.wrong("within_hours", f"is {rule.within_hours!r}", "a parameter of this form: " + " ".join(parameters))
-    if kind in {Kind.FLOW, Kind.PEAK, Kind.HAPPENING, Kind.END} and not rule.milestones:
+    if kind in {ColumnKind.FLOW, ColumnKind.PEAK, ColumnKind.HAPPENING, ColumnKind.END} and not rule.milestones:
         table.wrong("milestones", "names none", "the milestones that are counted")
     if rule.revised and len(rule.revised) != 3:
         table.wrong("revised", f"names {len(rule.revised)}", "three attributes: the thing, its part, its revision")
-    if rule.without and kind is Kind.HAPPENING and not rule.revised:
+    if rule.without and kind is ColumnKind.HAPPENING and not rule.revised:
         table.wrong("without", "stands there without revised", "both, or neither")
-    if kind is Kind.STOCK and bool(rule.milestones) == bool(rule.furthest):
+    if kind is ColumnKind.STOCK and bool(rule.milestones) == bool(rule.furthest):
         table.wrong("", "has neither or both of milestones and furthest", "one of the two")
     return rule
 
 
-def _manual(table: Table, columns: Sequence[Column], parameters: Mapping[str, int]) -> tuple[ManualLine, ...]:
+def _manual(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> tuple[ManualLine, ...]:
     """Return the manual lines, whose keys are no columns'."""
     found: list[ManualLine] = []
     taken = {*_TAKEN, *(column.key for column in columns)}
@@ -392,7 +392,7 @@ def _manual(table: Table, columns: Sequence[Column], parameters: Mapping[str, in
     return tuple(found)
 
 
-def _sections(table: Table, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:
+def _sections(table: FormTable, parameters: Mapping[str, int]) -> tuple[Sorting, ...]:
     """Return the `[[section]]`s: only the last may be for all that is left."""
     found: list[Sorting] = []
     entries = list(table.tables("section"))
@@ -406,7 +406,7 @@ def _sections(table: Table, parameters: Mapping[str, int]) -> tuple[Sorting, ...
     return tuple(found)
 
 
-def _check(table: Table, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:
+def _check(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Check:
     """Return a `[[check]]`: two sums, equal or one at most the other; of whole numbers, for others are rounded."""
     table.only(("vi", "en", "left", "right", "before", "at_most"))
     whole = [column.key for column in columns if column.kind not in _UNTAKEN]
@@ -426,14 +426,14 @@ def _check(table: Table, columns: Sequence[Column], parameters: Mapping[str, int
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-def _chart(table: Table, columns: Sequence[Column], parameters: Mapping[str, int]) -> Chart:
+def _chart(table: FormTable, columns: Sequence[Column], parameters: Mapping[str, int]) -> Chart:
     """Return one `[[chart]]`: its columns are numbers of the form; a share is one of counts, and has their whole."""
     kind = _one_of(table, "kind", ChartKind)
     if "kind" not in table:
         table.wrong("kind", "is missing", "one of: " + " ".join(ChartKind))
     share = kind is ChartKind.SHARE
     table.only(("kind", "vi", "en", "columns", *(["of"] if share else [])))
-    unfit = _UNTAKEN if share else {Kind.TIME}
+    unfit = _UNTAKEN if share else {ColumnKind.TIME}
     numbers = {column.key for column in columns if column.kind not in unfit}
     chart = Chart(
         kind=kind or ChartKind.TREND,
@@ -448,7 +448,7 @@ def _chart(table: Table, columns: Sequence[Column], parameters: Mapping[str, int
     return chart
 
 
-def _one_of(table: Table, word: str, words: type[_Word]) -> _Word | None:
+def _one_of(table: FormTable, word: str, words: type[_Word]) -> _Word | None:
     """Return the one of *words* that stands there; None when absent."""
     if word not in table:
         return None
@@ -459,7 +459,7 @@ def _one_of(table: Table, word: str, words: type[_Word]) -> _Word | None:
     return found
 
 
-def _conditions(table: Table, service: str, holds: bool) -> tuple[Condition, ...]:
+def _conditions(table: FormTable, service: str, holds: bool) -> tuple[Condition, ...]:
     """Return the conditions of a `where` or `unless`: an attribute and its value, or a list of its values."""
     known = attributes(service)
     table.only(known)
@@ -478,11 +478,11 @@ def _conditions(table: Table, service: str, holds: bool) -> tuple[Condition, ...
     return tuple(found)
 
 
-def _check_keys(table: Table, columns: Sequence[Column]) -> None:
+def _check_keys(table: FormTable, columns: Sequence[Column]) -> None:
     """Note keys used twice, columns worked out from what is none or no number, and formulas that count one twice or contain themselves."""
     by_key = {column.key: column for column in reversed(columns)}
     numbers = {column.key for column in columns if column.kind not in _UNTAKEN}
-    ratios = {column.key for column in columns if column.kind is Kind.RATIO}
+    ratios = {column.key for column in columns if column.kind is ColumnKind.RATIO}
     for column, entry in zip(columns, table.tables("column"), strict=False):
         if by_key[column.key] is not column and column.key:
             entry.wrong("key", f"is {column.key!r}", "a key that no other column has")
@@ -506,7 +506,7 @@ def _twice(key: str, summands: Sequence[str], by_key: Mapping[str, Column]) -> b
     return len(walked) != len(set(walked)) or key in walked
 
 
-def _wording(table: Table, parameters: Mapping[str, int], *, alone: bool = True) -> Wording:
+def _wording(table: FormTable, parameters: Mapping[str, int], *, alone: bool = True) -> Wording:
     """Return the words `vi` and `en`, each `{parameter}` in them replaced by its value."""
     if alone:
         table.only(("vi", "en"))
@@ -520,7 +520,7 @@ def _wording(table: Table, parameters: Mapping[str, int], *, alone: bool = True)
     return Wording(said["vi"], said["en"])
 
 
-def _key(table: Table, word: str) -> str:
+def _key(table: FormTable, word: str) -> str:
     text = table.text(word)
     if text and not _KEY.fullmatch(text):
         table.wrong(word, f"is {text!r}", "small letters, digits, _ and -, a letter first")

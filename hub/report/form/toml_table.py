@@ -12,7 +12,7 @@ from hub.domain.errors import Mistake
 
 
 @attrs.frozen
-class Table:
+class FormTable:
     """One table: its words, where it stands, and the list that its mistakes are added to."""
 
     words: Mapping[str, object]
@@ -87,7 +87,7 @@ class Table:
             return ()
         return tuple(self._texts(f"{word}[{number}]", entry, allowed) for number, entry in enumerate(value))
 
-    def table(self, word: str) -> "Table":
+    def table(self, word: str) -> "FormTable":
         """Return the table *word*; an empty one when absent."""
         value = self.words.get(word, {})
         if not isinstance(value, dict):
@@ -95,7 +95,7 @@ class Table:
             value = {}
         return self._below(value, word)
 
-    def tables(self, word: str) -> Iterator["Table"]:
+    def tables(self, word: str) -> Iterator["FormTable"]:
         """Yield the tables `[[word]]`; none when absent."""
         value = self.words.get(word, [])
         entries = value if isinstance(value, list) else None
@@ -105,8 +105,8 @@ class Table:
         for number, entry in enumerate(entries):
             yield self._below(entry, f"{word}[{number}]")
 
-    def _below(self, words: Mapping[str, object], word: str) -> "Table":
-        return Table(words, self.name, f"{self.path}.{word}" if self.path else word, self.mistakes)
+    def _below(self, words: Mapping[str, object], word: str) -> "FormTable":
+        return FormTable(words, self.name, f"{self.path}.{word}" if self.path else word, self.mistakes)
 
     def _texts(self, word: str, value: object, allowed: Iterable[str] | None) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):

@@ -13,7 +13,7 @@ import attrs
 
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.report.form.form import Wording
-from hub.report.form.toml_table import Table
+from hub.report.form.toml_table import FormTable
 
 FILE = Path(__file__).with_name("workdays.toml")
 
@@ -31,7 +31,7 @@ class Week:
 
 
 @attrs.frozen
-class Day:
+class SpecialDay:
     """A day that is not as its week has it."""
 
     worked: bool
@@ -52,7 +52,7 @@ class Workdays:
     """A calendar of working days."""
 
     weeks: tuple[Week, ...]
-    days: Mapping[date, Day]
+    days: Mapping[date, SpecialDay]
     since: date  #: from here on it is known which days are off
     until: date  #: half-open
 
@@ -132,13 +132,13 @@ def read(content: bytes, name: str, below: Workdays | None = None) -> Workdays:
         words = tomllib.loads(content.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationFault([Mistake(name, str(error), "TOML in UTF-8")]) from error
-    table = Table(words, name)
+    table = FormTable(words, name)
     table.only(("known", "week", "off", "worked"))
     since, until = _known(table, below)
     weeks = tuple(_weeks(table))
     if not weeks and below is None:
         table.wrong("week", "is missing", "at least one [[week]]")
-    days: dict[date, Day] = {}
+    days: dict[date, SpecialDay] = {}
     for entry, at, day in (*_off(table), *_worked(table)):
         if at in days:
             entry.wrong("", f"has {at}, which stands there already", "each day once")
@@ -148,7 +148,7 @@ def read(content: bytes, name: str, below: Workdays | None = None) -> Workdays:
     return Workdays(weeks=weeks, days=days, since=since, until=until)
 
 
-def _known(table: Table, below: Workdays | None) -> tuple[date, date]:
+def _known(table: FormTable, below: Workdays | None) -> tuple[date, date]:
     known = table.table("known")
     known.only(("since", "until"))
     since = known.day("since") or (below and below.since)
@@ -161,7 +161,7 @@ def _known(table: Table, below: Workdays | None) -> tuple[date, date]:
     return since or date.min, until or date.max
 
 
-def _weeks(table: Table) -> Iterator[Week]:
+def _weeks(table: FormTable) -> Iterator[Week]:
     starts: set[date] = set()
     for entry in table.tables("week"):
         entry.only(("since", "off"))
@@ -175,11 +175,11 @@ def _weeks(table: Table) -> Iterator[Week]:
             yield Week(since, frozenset(_WEEK.index(day) for day in off if day in _WEEK))
 
 
-def _off(table: Table) -> Iterable[tuple[Table, date, Day]]:
+def _off(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
     for entry in table.tables("off"):
         entry.only(("first", "last", "vi", "en", "sure"))
         first, last = _must(entry, "first"), entry.day("last")
-        day = Day(False, _says(entry), _sure(entry))
+        day = SpecialDay(False, _says(entry), _sure(entry))
         if first is None:
             continue
         length = ((last or first) - first).days + 1
@@ -189,23 +189,23 @@ def _off(table: Table) -> Iterable[tuple[Table, date, Day]]:
         yield from ((entry, first + _ONE * number, day) for number in range(length))
 
 
-def _worked(table: Table) -> Iterable[tuple[Table, date, Day]]:
+def _worked(table: FormTable) -> Iterable[tuple[FormTable, date, SpecialDay]]:
     for entry in table.tables("worked"):
         entry.only(("day", "vi", "en", "sure"))
-        at, day = _must(entry, "day"), Day(True, _says(entry), _sure(entry))
+        at, day = _must(entry, "day"), SpecialDay(True, _says(entry), _sure(entry))
         if at is not None:
             yield entry, at, day
 
 
-def _must(entry: Table, word: str) -> date | None:
+def _must(entry: FormTable, word: str) -> date | None:
     if word not in entry:
         entry.wrong(word, "is missing", "a date such as 2026-01-01")
     return entry.day(word)
 
 
-def _says(entry: Table) -> Wording:
+def _says(entry: FormTable) -> Wording:
     return Wording(entry.text("vi"), entry.text("en"))
 
 
-def _sure(entry: Table) -> bool:
+def _sure(entry: FormTable) -> bool:
     return entry.flag("sure") if "sure" in entry else True

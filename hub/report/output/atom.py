@@ -12,7 +12,7 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)  #: an empty feed has not been updated
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class AtomEntry:
     """One published report."""
 
     id: str  #: an IRI; the same for each revision of it
@@ -23,7 +23,7 @@ class Entry:
     json: str
 
 
-def as_atom(identity: str, title: str, author: str, here: str, entries: Iterable[Entry]) -> bytes:
+def as_atom(identity: str, title: str, author: str, here: str, entries: Iterable[AtomEntry]) -> bytes:
     """Return the feed: *identity* is its IRI, *here* the URL it is got from, *author* who publishes."""
     entries = tuple(entries)
     feed = etree.Element(_tag("feed"), nsmap={None: ATOM})  # type: ignore[dict-item]

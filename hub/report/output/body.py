@@ -9,7 +9,7 @@ from hub.report.counting.counting import Report, Row
 from hub.report.output.words import name, roman
 
 
-class Mark(StrEnum):
+class LineMark(StrEnum):
     """What a line sums up."""
 
     TOTAL = "total"
@@ -21,7 +21,7 @@ class Mark(StrEnum):
 class Printed:
     """One line of the table."""
 
-    mark: Mark
+    mark: LineMark
     row: Row
     number: str  #: `1`, of a section `I`; empty for the total
     name: str
@@ -30,18 +30,20 @@ class Printed:
 
 def body(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[Printed, ...]:
     """Return the total, then each section and its units, then the units that are in none; numbers begin anew in each section."""
-    total = Printed(mark=Mark.TOTAL, row=report.total, number="", name="Total" if language == "en" else "Tổng cộng")
+    total = Printed(mark=LineMark.TOTAL, row=report.total, number="", name="Total" if language == "en" else "Tổng cộng")
     lines, rows = [total], {row.unit: row for row in report.rows}
 
     def add(found: list[Row], section: int = 0) -> None:
         lines.extend(
-            Printed(mark=Mark.UNIT, row=row, number=str(place), name=name(row, names), section=section)
+            Printed(mark=LineMark.UNIT, row=row, number=str(place), name=name(row, names), section=section)
             for place, row in enumerate(found, 1)
         )
 
     for place, section in enumerate(report.sections, 1):
         heading = section.heading.say(language)
-        lines.append(Printed(mark=Mark.SECTION, row=section.total, number=roman(place), name=heading, section=place))
+        lines.append(
+            Printed(mark=LineMark.SECTION, row=section.total, number=roman(place), name=heading, section=place)
+        )
         add([rows.pop(unit) for unit in section.units], place)
     add(list(rows.values()))
     return tuple(lines)

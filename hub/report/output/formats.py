@@ -6,7 +6,7 @@ The libraries of workbooks and printed pages are large: they are loaded when one
 from collections.abc import Iterable, Mapping, Sequence
 
 from hub.report.counting.counting import Report
-from hub.report.counting.evidence import Line, Listed, Summary
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines, Summary
 from hub.report.output import outputs
 from hub.report.output.charts import Plot
 from hub.report.signed import sealed
@@ -17,7 +17,7 @@ def write(
     kind: str,
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line] | Listed | Summary | str,
+    lines: Sequence[EvidenceLine] | EvidenceLines | Summary | str,
     language: str,
     identity: Signer | None,
     *,

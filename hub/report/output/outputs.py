@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from hub.domain.local_time import HANOI
 from hub.report.counting.counting import Report, Row
-from hub.report.form.form import Column, Form, Kind
+from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.output import svg
-from hub.report.output.body import Mark, body, findings
+from hub.report.output.body import LineMark, body, findings
 from hub.report.output.charts import Plot
 from hub.report.output.words import FORMULA, day, due, groups, moment, name, number, sums
 
@@ -91,7 +91,7 @@ def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> by
     table = csv.writer(written)
     table.writerow([_safe(heading) for heading in lead + [_full(column, language) for column in report.form.columns]])
     for line in body(report, names, language):
-        total, row = line.mark is Mark.TOTAL, line.row
+        total, row = line.mark is LineMark.TOTAL, line.row
         texts = [_safe(text) for text in (*period, row.unit, name(row, names) if total else line.name)]
         table.writerow(
             [line.name if total else line.number, *texts, *(_cell(row, column) for column in report.form.columns)]
@@ -134,7 +134,7 @@ def as_html(
 def _plain(row: Row, form: Form) -> dict[str, int | float | str | None]:
     plain: dict[str, int | float | str | None] = {}
     for column in form.columns:
-        if column.kind is Kind.TIME:
+        if column.kind is ColumnKind.TIME:
             at = row.times[column.key]
             plain[column.key] = None if at is None else at.isoformat()
         else:
@@ -148,7 +148,7 @@ def _bare(value: int | Decimal | None) -> int | float | None:
 
 
 def _cell(row: Row, column: Column) -> int | Decimal | str:
-    if column.kind is not Kind.TIME:
+    if column.kind is not ColumnKind.TIME:
         value: int | Decimal | None = row.numbers[column.key]
         return "" if value is None else value
     at = row.times[column.key]
@@ -172,4 +172,4 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {"number": number, "day": day, "moment": moment}
-_TEMPLATES.globals["TIME"] = Kind.TIME
+_TEMPLATES.globals["TIME"] = ColumnKind.TIME

@@ -17,10 +17,10 @@ import attrs
 
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
-from hub.report.counting.evidence import Hashed, Line
+from hub.report.counting.evidence import EvidenceLine, Hashed
 from hub.report.form.form import Column
 from hub.report.output import svg
-from hub.report.output.body import Mark, body, findings
+from hub.report.output.body import LineMark, body, findings
 from hub.report.output.charts import Plot
 from hub.report.output.words import day, due, groups, moment, name, shown, sums
 
@@ -47,7 +47,7 @@ _BREAK = "\u200b"
 def as_pdf(
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line] | Hashed | str,
+    lines: Sequence[EvidenceLine] | Hashed | str,
     language: str = "vi",
     *,
     receiver: str = "",
@@ -92,7 +92,9 @@ class _Pages:
     def t(self, vi: str, en: str) -> str:
         return en if self.language == "en" else vi
 
-    def given(self, lines: Sequence[Line] | Hashed | str, receiver: str, charts: Iterable[Plot]) -> dict[str, Any]:
+    def given(
+        self, lines: Sequence[EvidenceLine] | Hashed | str, receiver: str, charts: Iterable[Plot]
+    ) -> dict[str, Any]:
         """Return what `report.typ` is given: texts in the order in which they stand."""
         report, t = self.report, self.t
         form, period = report.form, report.period
@@ -163,7 +165,7 @@ class _Pages:
         drawn = svg.draw(spelled, self.language, f"chart-{place}")
         return {"svg": drawn, "alt": f"{spelled.title}. {printable(plot.said)}"}
 
-    def _facts(self, lines: Sequence[Line] | Hashed | str) -> str:
+    def _facts(self, lines: Sequence[EvidenceLine] | Hashed | str) -> str:
         return "" if isinstance(lines, str) else f" ({len(lines)} {self.t('kết quả ghi nhận', 'facts')})"
 
     def _headings(self) -> list[list[dict[str, Any]]]:
@@ -182,7 +184,7 @@ class _Pages:
         columns, rows = self.report.form.columns, []
         for line in body(self.report, self.names, self.language):
             said = {"mark": line.mark.value, "number": line.number, "name": printable(line.name)}
-            code = printable(line.row.unit) if line.mark is Mark.UNIT else ""
+            code = printable(line.row.unit) if line.mark is LineMark.UNIT else ""
             rows.append({**said, "code": code, "cells": [shown(line.row, column, self.language) for column in columns]})
         return rows
 

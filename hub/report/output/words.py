@@ -7,7 +7,7 @@ from itertools import groupby
 
 from hub.domain.local_time import HANOI
 from hub.report.counting.counting import Report, Row
-from hub.report.form.form import Column, Form, Kind
+from hub.report.form.form import Column, ColumnKind, Form
 
 #: What makes a spreadsheet take a text for a formula, the full-width forms included.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # fmt: skip
@@ -28,7 +28,7 @@ def number(value: int | Decimal | None, language: str = "vi") -> str:
 
 def shown(row: Row, column: Column, language: str = "vi") -> str:
     """Return a cell as people are shown it; `–` for a time that there is none of."""
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         at = row.times[column.key]
         return NONE if at is None else moment(at)
     return number(row.numbers[column.key], language)

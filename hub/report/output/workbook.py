@@ -18,9 +18,9 @@ from xlsxwriter.utility import quote_sheetname, xl_range, xl_rowcol_to_cell
 from hub.domain.local_time import HANOI
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
-from hub.report.counting.evidence import Line, Listed
-from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, Empty, Form, Kind
-from hub.report.output.body import Mark, Printed, body, findings
+from hub.report.counting.evidence import EvidenceLine, EvidenceLines
+from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, Empty, Form
+from hub.report.output.body import LineMark, Printed, body, findings
 from hub.report.output.charts import Plot
 from hub.report.output.sheetwriter import FACE, SheetWriter, look, texts
 from hub.report.output.svg import colours
@@ -45,7 +45,7 @@ _MOMENT = r"dd\/mm\/yyyy hh:mm"
 def as_xlsx(
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line] | Listed | str,
+    lines: Sequence[EvidenceLine] | EvidenceLines | str,
     language: str = "vi",
     most: int = MOST_LINES,
     *,
@@ -135,7 +135,7 @@ class _Book(SheetWriter):
 def _write_report(book: _Book) -> None:
     report, t = book.report, book.t
     columns = report.form.columns
-    widths = [5.0, 30.0, 15.0, *(16.0 if column.kind is Kind.TIME else 9.0 for column in columns)]
+    widths = [5.0, 30.0, 15.0, *(16.0 if column.kind is ColumnKind.TIME else 9.0 for column in columns)]
     sheet = book.add_sheet(t("Báo cáo", "Report"), widths)
     last = _LEAD + len(columns) - 1
     _write_top(book, sheet, last)
@@ -145,14 +145,14 @@ def _write_report(book: _Book) -> None:
     final = _TOTAL + len(lines) - 1
     for line, printed in enumerate(lines, _TOTAL):
         look = _look(printed.mark)
-        wrapped = {**look, "text_wrap": printed.mark is Mark.UNIT}
-        if printed.mark is Mark.UNIT:
+        wrapped = {**look, "text_wrap": printed.mark is LineMark.UNIT}
+        if printed.mark is LineMark.UNIT:
             sheet.write_number(line, 0, int(printed.number), book.format(**look, align="center"))
         else:
             book.write(sheet, line, 0, printed.number, **look, align="center")
         book.write(sheet, line, 1, printed.name, **wrapped)
         book.write(sheet, line, 2, printed.row.unit, **wrapped)
-        below = () if printed.mark is Mark.UNIT else _summed(lines, printed)
+        below = () if printed.mark is LineMark.UNIT else _summed(lines, printed)
         for column in columns:
             _write_cell(book, sheet, line, spots, column, printed, below)
     _write_foot(book, sheet, final + 2, last)
@@ -164,10 +164,10 @@ def _summed(lines: Sequence[Printed], line: Printed) -> tuple[tuple[int, int], .
     """Return the runs of rows that *line* sums up, the first and the last of each: of the total the sections and the units in none."""
 
     def is_part(other: Printed) -> bool:
-        if line.mark is Mark.SECTION:
-            return other.mark is Mark.UNIT and other.section == line.section
-        return line.mark is Mark.TOTAL and (
-            other.mark is Mark.SECTION or (other.mark is Mark.UNIT and not other.section)
+        if line.mark is LineMark.SECTION:
+            return other.mark is LineMark.UNIT and other.section == line.section
+        return line.mark is LineMark.TOTAL and (
+            other.mark is LineMark.SECTION or (other.mark is LineMark.UNIT and not other.section)
         )
 
     runs: list[tuple[int, int]] = []
@@ -193,7 +193,7 @@ def _write_cell(
         xl_rowcol_to_cell(first, spot) + (f":{xl_rowcol_to_cell(last, spot)}" if last > first else "")
         for first, last in below
     )
-    if column.kind is Kind.TIME:
+    if column.kind is ColumnKind.TIME:
         form = book.format(**look, num_format=_MOMENT, align="center", text_wrap=True, font_size=10)
         at = row.times[column.key]
         shown = None if at is None else at.astimezone(HANOI).replace(tzinfo=None, microsecond=0)
@@ -249,11 +249,11 @@ def _percent(ratio: Column, cells: Mapping[str, str]) -> str:
     return f"100*({_added(ratio.part, cells)})/({_added(ratio.whole, cells)})"
 
 
-def _look(mark: Mark) -> dict[str, Any]:
+def _look(mark: LineMark) -> dict[str, Any]:
     bands = {
-        Mark.TOTAL: {"bold": True, "bg_color": _BAND},
-        Mark.SECTION: {"bold": True, "bg_color": _STRIP},
-        Mark.UNIT: {},
+        LineMark.TOTAL: {"bold": True, "bg_color": _BAND},
+        LineMark.SECTION: {"bold": True, "bg_color": _STRIP},
+        LineMark.UNIT: {},
     }
     return {**_LINE, "valign": "vcenter", **bands[mark]}
 
@@ -413,7 +413,7 @@ def _places(form: Form) -> list[str]:
     return [f"({place})" for place, _ in enumerate(form.columns, form.first_number)]
 
 
-def _write_evidence(book: _Book, lines: Sequence[Line] | Listed, most: int) -> None:
+def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, most: int) -> None:
     """Write the facts, oldest first, each with the numbers of the columns that take it."""
     t = book.t
     sheet = book.add_sheet(t("Căn cứ", "Evidence"), (7.0, 15.0, 17.0, 17.0, 32.0, 37.0, 15.0, 42.0, 16.0))

@@ -18,13 +18,13 @@ from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from hub.domain.sanitize import still
-from hub.report.form.form import WORKED_OUT, Column, Form, Kind
+from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
 from hub.report.form.period import Period
 from hub.report.output.sheetwriter import SheetWriter, texts
 from hub.report.output.words import day, groups, sums
-from hub.report.signed.declaring import Declaration, Told, may_be_declared, whole
-from hub.report.signed.xlsx_reader import Cell, Sheet, Unreadable, sheets
-from hub.report.signed.xlsx_reader import Kind as Held
+from hub.report.signed.declaring import Declaration, DeclaredCell, may_be_declared, whole
+from hub.report.signed.xlsx_reader import CellKind as Held
+from hub.report.signed.xlsx_reader import Sheet, SheetCell, WorkbookUnreadable, sheets
 
 MARK = "lienthong:declaration:1 "
 _ROW, _TOTAL, _BY, _NOTE = "row:", "total:", "by:", "note:"
@@ -41,7 +41,7 @@ _DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 @attrs.frozen
-class Wrong:
+class WorkbookMistake:
     """One mistake of whoever filled the workbook in: the cell, and what to do, in both languages."""
 
     cell: str  #: `Báo cáo!E12`; empty for the whole
@@ -52,7 +52,7 @@ class Wrong:
 class Misfilled(Exception):
     """The workbook cannot be taken as it is; it carries every mistake found."""
 
-    def __init__(self, wrong: Sequence[Wrong]) -> None:
+    def __init__(self, wrong: Sequence[WorkbookMistake]) -> None:
         super().__init__("; ".join(f"{each.cell}: {each.en}" for each in wrong))
         self.wrong = tuple(wrong)
 
@@ -203,7 +203,7 @@ class _Writing(SheetWriter):
         self, sheet: Any, row: int, spot: int, column: Column, spots: Mapping[str, int], look: dict[str, object]
     ) -> None:
         """Write the sum that a formula column is; what the hub alone works out stays empty."""
-        if column.kind is Kind.FORMULA and column.sum:
+        if column.kind is ColumnKind.FORMULA and column.sum:
             parts = "+".join(xl_rowcol_to_cell(row, spots[key]) for key in column.sum)
             sheet.write_formula(row, spot, f"={parts}", self.format(**look), 0)
         else:
@@ -230,10 +230,10 @@ def read(content: bytes, form: Form, period: Period, units: Sequence[str]) -> De
     """
     try:
         found = next((_Filled(sheet, row) for sheet in sheets(content) if (row := _marked(sheet))), None)
-    except Unreadable as unreadable:
-        raise Misfilled([Wrong("", unreadable.vi, unreadable.en)]) from None
+    except WorkbookUnreadable as unreadable:
+        raise Misfilled([WorkbookMistake("", unreadable.vi, unreadable.en)]) from None
     if found is None:
-        wrong = Wrong(
+        wrong = WorkbookMistake(
             "",
             "không phải mẫu của trục; hãy lấy mẫu bằng lienthong report template rồi điền vào",
             "it is not the hub's template; get one with lienthong report template and fill it in",
@@ -256,12 +256,12 @@ class _Filled:
 
     sheet: Sheet
     keys: int  #: the row of keys
-    wrong: list[Wrong] = attrs.field(factory=list)
+    wrong: list[WorkbookMistake] = attrs.field(factory=list)
 
     def refuse(self, row: int, column: int, vi: str, en: str) -> None:
         """Note a mistake; what is quoted of the workbook moves no cursor."""
         cell = self.sheet.address(row, column) if row else ""
-        self.wrong.append(Wrong(*(still(text) for text in (cell, vi, en))))
+        self.wrong.append(WorkbookMistake(*(still(text) for text in (cell, vi, en))))
         if len(self.wrong) >= _MISTAKES:
             raise Misfilled(self.wrong)
 
@@ -269,7 +269,7 @@ class _Filled:
         self.check_mark([form.id, units[0], period.text])
         columns = {column.key: column for column in form.columns if may_be_declared(column)}
         places = self.columns({*columns, *(line.key for line in form.manual)})
-        cells: list[Told] = []
+        cells: list[DeclaredCell] = []
         words = dict.fromkeys((_BY, _NOTE), "")
         for row, key in self.rows(units, places):
             if key in words:
@@ -356,7 +356,9 @@ class _Filled:
             return ""
         return text
 
-    def figures(self, row: int, unit: str, places: Mapping[str, int], columns: Mapping[str, Column]) -> Iterator[Told]:
+    def figures(
+        self, row: int, unit: str, places: Mapping[str, int], columns: Mapping[str, Column]
+    ) -> Iterator[DeclaredCell]:
         """Yield the figures of one row: what was typed, not what the workbook added up."""
         for key, place in places.items():
             cell, column = self.sheet.cells.get((row, place)), columns.get(key)
@@ -365,9 +367,9 @@ class _Filled:
                 continue
             figure = self.number(cell, row, place, fraction=column is not None and not whole(column))
             if figure is not None:
-                yield Told(unit=unit, column=key, figure=figure)
+                yield DeclaredCell(unit=unit, column=key, figure=figure)
 
-    def number(self, cell: Cell, row: int, place: int, *, fraction: bool) -> int | Decimal | None:
+    def number(self, cell: SheetCell, row: int, place: int, *, fraction: bool) -> int | Decimal | None:
         text = cell.text.strip()
         if cell.kind is Held.NOTHING:
             self.refuse(

@@ -22,7 +22,7 @@ from hub.domain.local_time import day
 from hub.domain.model import Problem, Record
 from hub.formats import safe_xml, xsd_types
 from hub.report.form.book import Book, shipped
-from hub.report.form.form import Column, Form, Kind, choose
+from hub.report.form.form import Column, ColumnKind, Form, choose
 from hub.report.form.period import Period, PeriodUnreadable, parse
 from hub.services import Service, reports
 from hub.soap.envelope import build
@@ -33,7 +33,7 @@ KIND = "declaration"
 #: So many mistakes are told of one message.
 MOST_PROBLEMS = 100
 #: Kinds whose numbers may have decimals, and may be none where a denominator is 0.
-_FRACTIONS = frozenset({Kind.RATIO, Kind.SCORE})
+_FRACTIONS = frozenset({ColumnKind.RATIO, ColumnKind.SCORE})
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})", re.ASCII)
 _MOST = 999_999_999_999
@@ -43,7 +43,7 @@ Figure = int | Decimal | None
 
 
 @attrs.frozen(kw_only=True)
-class Told:
+class DeclaredCell:
     """One declared cell: of the unit *unit* alone, or, for the empty one, of the reporting unit and all below it together."""
 
     unit: str = ""
@@ -59,7 +59,7 @@ class Declaration:
     unit: str
     form: str
     period: str
-    cells: tuple[Told, ...]
+    cells: tuple[DeclaredCell, ...]
     by: str = ""  #: who answers for it
     note: str = ""
 
@@ -71,7 +71,7 @@ def key(form: str, period: str) -> str:
 
 def may_be_declared(column: Column) -> bool:
     """Tell whether *column* has a number that a unit can tell: a moment is none."""
-    return column.kind is not Kind.TIME
+    return column.kind is not ColumnKind.TIME
 
 
 def whole(column: Column) -> bool:
@@ -88,7 +88,7 @@ def read(content: bytes, at: datetime, message: str, known: Callable[[], Book] =
     """
     del message
     root = _root(content)
-    said = _Reading(root)
+    said = _DeclarationReading(root)
     found = said.declaration()
     book, form = known(), None
     period = _span(said, found.period, at, book)
@@ -114,7 +114,7 @@ def read(content: bytes, at: datetime, message: str, known: Callable[[], Book] =
 
 def declaration(content: bytes) -> Declaration:
     """Return what an accepted declaration says.  Raises Rejected for what is none."""
-    said = _Reading(_root(content))
+    said = _DeclarationReading(_root(content))
     found = said.declaration()
     if said.problems:
         raise Rejected(*said.problems)
@@ -125,7 +125,7 @@ def element(said: Declaration) -> etree._Element:
     """Return the message that tells *said*."""
     head = {"OrganId": said.unit, "Form": said.form, "Period": said.period, "DeclaredBy": said.by or None}
     root = build(NAMESPACE, SUBMIT, head)
-    rows: dict[str, list[Told]] = {}
+    rows: dict[str, list[DeclaredCell]] = {}
     for cell in said.cells:
         rows.setdefault(cell.unit, []).append(cell)
     for unit, cells in rows.items():
@@ -158,7 +158,7 @@ def _root(content: bytes) -> etree._Element:
     return root
 
 
-def _span(said: "_Reading", text: str, at: datetime, book: Book) -> Period | None:
+def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> Period | None:
     try:
         period = parse(text, book.cuts)
     except PeriodUnreadable:
@@ -171,7 +171,7 @@ def _span(said: "_Reading", text: str, at: datetime, book: Book) -> Period | Non
     return period
 
 
-def _check(said: "_Reading", found: Declaration, form: Form) -> None:
+def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
     """Note what does not fit *form*."""
     columns = {column.key: column for column in form.columns if may_be_declared(column)}
     lines = {line.key for line in form.manual}
@@ -192,13 +192,13 @@ def _check(said: "_Reading", found: Declaration, form: Form) -> None:
                 said.refuse(f"T.{place}.Number", _named(cell), f"{cell.figure} is no whole number")
 
 
-def _named(cell: Told) -> str:
+def _named(cell: DeclaredCell) -> str:
     """Return what a person calls the cell: its unit and its column."""
     return f"{cell.unit}, {cell.column}" if cell.unit else cell.column
 
 
 @attrs.define
-class _Reading:
+class _DeclarationReading:
     """One message, what is found wrong with it, and where in it each cell stands."""
 
     root: etree._Element
@@ -229,18 +229,18 @@ class _Reading:
             note=self.text(self.root, "Note"),
         )
 
-    def cells(self) -> Iterator[Told]:
+    def cells(self) -> Iterator[DeclaredCell]:
         for row, figures in enumerate(self.root.iterfind(f"{{{NAMESPACE}}}Figures"), 1):
             unit = self.text(figures, "OrganId")
             for number, cell in enumerate(figures.iterfind(f"{{{NAMESPACE}}}Cell"), 1):
                 place, column = f"Figures[{row}].Cell[{number}]", self.text(cell, "Column")
-                told = Told(unit=unit, column=column, figure=None, note=self.text(cell, "Note"))
+                told = DeclaredCell(unit=unit, column=column, figure=None, note=self.text(cell, "Note"))
                 self.places.append(place)
                 yield attrs.evolve(told, figure=self.figure(self.text(cell, "Number"), place, told))
         if not self.places:
             self.refuse("N.Figures", "", "no cell is told")
 
-    def figure(self, text: str, place: str, cell: Told) -> Figure:
+    def figure(self, text: str, place: str, cell: DeclaredCell) -> Figure:
         if not text:
             return None
         if not _NUMBER.fullmatch(text):

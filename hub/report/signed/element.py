@@ -13,8 +13,8 @@ from hub.domain.sanitize import writable
 from hub.formats import xsd_schemas
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report, Row
-from hub.report.counting.evidence import Hashed, Line
-from hub.report.form.form import Column, Form, Kind, Wording
+from hub.report.counting.evidence import EvidenceLine, Hashed
+from hub.report.form.form import Column, ColumnKind, Form, Wording
 from hub.report.output.words import name
 
 REPORT = "urn:lienthong:report:1"
@@ -25,7 +25,7 @@ class SchemaBroken(Exception):
 
 
 def as_element(
-    report: Report, names: Mapping[str, str], lines: Sequence[Line] | Hashed, revision: int | None = None
+    report: Report, names: Mapping[str, str], lines: Sequence[EvidenceLine] | Hashed, revision: int | None = None
 ) -> etree._Element:
     """Return the element `Report`, without its seal; *lines* are the evidence that is hashed.  *revision*: of a report that leaves the hub."""
     form, period = report.form, report.period
@@ -68,9 +68,9 @@ def as_element(
 
 def _add_column(columns: etree._Element, column: Column) -> None:
     found = _add(columns, "Column", key=column.key, kind=column.kind.value)
-    if column.kind is Kind.RATIO:
+    if column.kind is ColumnKind.RATIO:
         found.set("empty", column.empty.value)
-    if column.kind is Kind.SCORE:
+    if column.kind is ColumnKind.SCORE:
         found.set("fullAt", str(column.full_at))
         found.set("points", str(column.points))
     if column.group is not None:
@@ -111,7 +111,7 @@ def _describe(root: etree._Element, form: Form) -> None:
 def _fill(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
     _add(element, "Name").text = writable(name(row, names))
     for column in form.columns:
-        if column.kind is Kind.TIME:
+        if column.kind is ColumnKind.TIME:
             at = row.times[column.key]
             _add(element, "Time", column=column.key).text = None if at is None else _written(at)
         else:

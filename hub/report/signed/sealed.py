@@ -12,12 +12,12 @@ from typing import Any
 import attrs
 from lxml import etree
 
-from hub.report.counting.checks import Finding
+from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section
 from hub.report.counting.deriving import Number
-from hub.report.counting.evidence import Hashed, Line
+from hub.report.counting.evidence import EvidenceLine, Hashed
 from hub.report.counting.sections import subtotal
-from hub.report.form.form import Check, Column, Empty, Form, Kind, Wording
+from hub.report.form.form import Check, Column, ColumnKind, Empty, Form, Wording
 from hub.report.form.period import Period, parse
 from hub.report.form.workdays import Due
 from hub.report.signed.element import REPORT, as_element, check
@@ -44,7 +44,7 @@ class Sealed:
 def seal(
     report: Report,
     names: Mapping[str, str],
-    lines: Sequence[Line] | Hashed,
+    lines: Sequence[EvidenceLine] | Hashed,
     identity: Signer,
     revision: int | None = None,
 ) -> bytes:
@@ -111,7 +111,7 @@ def _form(root: etree._Element) -> Form:
 def _column(said: etree._Element) -> Column:
     return Column(
         key=said.get("key", ""),
-        kind=Kind(said.get("kind", "")),
+        kind=ColumnKind(said.get("kind", "")),
         heading=_wording(said, "Heading"),
         group=None if said.find(_tag("Group")) is None else _wording(said, "Group"),
         sum=_columns(said, "Summand"),
@@ -128,7 +128,7 @@ def _columns(said: etree._Element, tag: str) -> tuple[str, ...]:
     return tuple(each.get("column", "") for each in said.iterfind(_tag(tag)))
 
 
-def _finding(said: etree._Element) -> Finding:
+def _finding(said: etree._Element) -> CheckFinding:
     left, right = _one(said, "Left"), _one(said, "Right")
     check = Check(
         says=_wording(said, "Check"),
@@ -137,7 +137,7 @@ def _finding(said: etree._Element) -> Finding:
         before=said.get("before") == "true",
         at_most=said.get("atMost") == "true",
     )
-    return Finding(unit=said.get("unit"), check=check, left=int(left.text or "0"), right=int(right.text or "0"))
+    return CheckFinding(unit=said.get("unit"), check=check, left=int(left.text or "0"), right=int(right.text or "0"))
 
 
 def _period(said: etree._Element) -> Period:
@@ -152,7 +152,7 @@ def _due(said: etree._Element) -> Due | None:
 
 def _row(said: etree._Element, form: Form) -> Row:
     cells = {each.get("column", ""): each.text or "" for each in said}
-    times = [column.key for column in form.columns if column.kind is Kind.TIME]
+    times = [column.key for column in form.columns if column.kind is ColumnKind.TIME]
     return Row(
         said.get("unit", ""),
         numbers={column.key: _number(cells[column.key]) for column in form.columns if column.key not in times},

@@ -20,12 +20,12 @@ from hub.security import wss_tokens, wss_verify, xades, xmldsig
 from hub.security.algorithms import Unverified
 from hub.security.certificates import SIGN, Untrusted, load_der, owner
 from hub.security.xades import Signed
-from hub.security.xmldsig import SIGNATURE, Form
+from hub.security.xmldsig import SIGNATURE, CanonicalForm
 
 #: How far the clock on an official's desk may be from ours.
 SKEW = timedelta(minutes=5)
 
-_WHOLE = Form(exclusive=False)
+_WHOLE = CanonicalForm(exclusive=False)
 _NOWHERE = "the document"
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)  #: the seal's certificate is given, so none is looked at
 

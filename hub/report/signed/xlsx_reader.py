@@ -49,7 +49,7 @@ _ADDRESS = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
 _TYPES, _BOOK = "[Content_Types].xml", "xl/workbook.xml"
 
 
-class Unreadable(Exception):
+class WorkbookUnreadable(Exception):
     """The file is no workbook that may be read; the sentence says in both languages why, and what to do."""
 
     def __init__(self, vi: str, en: str) -> None:
@@ -57,7 +57,7 @@ class Unreadable(Exception):
         self.vi, self.en = vi, en
 
 
-class Kind(StrEnum):
+class CellKind(StrEnum):
     """What a cell holds."""
 
     NUMBER = "number"
@@ -68,10 +68,10 @@ class Kind(StrEnum):
 
 
 @attrs.frozen
-class Cell:
+class SheetCell:
     """One cell that is not empty: what was saved as its value, and whether a formula gave it."""
 
-    kind: Kind
+    kind: CellKind
     text: str
     formula: bool = False
 
@@ -81,7 +81,7 @@ class Sheet:
     """One sheet: its cells by (row, column), both from 1."""
 
     title: str
-    cells: Mapping[tuple[int, int], Cell]
+    cells: Mapping[tuple[int, int], SheetCell]
 
     def address(self, row: int, column: int) -> str:
         """Return what a person calls a cell: `Báo cáo!E12`."""
@@ -98,14 +98,14 @@ def letters(column: int) -> str:
 
 
 def sheets(content: bytes) -> Iterator[Sheet]:
-    """Yield the sheets of the workbook in their order, the first `SHEETS` of them.  Raises Unreadable."""
+    """Yield the sheets of the workbook in their order, the first `SHEETS` of them.  Raises WorkbookUnreadable."""
     if content[:4] == _OLE:
-        raise Unreadable(
+        raise WorkbookUnreadable(
             "tệp có mật khẩu hoặc là .xls cũ; hãy bỏ mật khẩu và lưu lại dạng .xlsx",
             "it has a password, or is an old .xls; take the password off and save it as .xlsx",
         )
     if len(content) > LARGEST:
-        raise Unreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"it is larger than {LARGEST >> 20} MB")
+        raise WorkbookUnreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"it is larger than {LARGEST >> 20} MB")
     try:
         packed = zip_reader.archive(content)
     except zip_reader.Damaged:
@@ -115,8 +115,8 @@ def sheets(content: bytes) -> Iterator[Sheet]:
         yield from _sheets(_Parts(packed, _listed(packed), min(UNPACKED, unpacked), min(ELEMENTS, elements)))
 
 
-def _no_workbook() -> Unreadable:
-    return Unreadable(
+def _no_workbook() -> WorkbookUnreadable:
+    return WorkbookUnreadable(
         "đây không phải tệp .xlsx đọc được; hãy lưu lại dạng “Excel Workbook (.xlsx)”",
         "this is no .xlsx that can be read; save it as “Excel Workbook (.xlsx)”",
     )
@@ -126,12 +126,12 @@ def _listed(packed: zipfile.ZipFile) -> Mapping[str, zipfile.ZipInfo]:
     """Return the parts by name, once they are known to be harmless by their names."""
     listed = packed.infolist()
     if len(listed) > PARTS:
-        raise Unreadable(f"tệp có hơn {PARTS} phần", f"it has more than {PARTS} parts")
+        raise WorkbookUnreadable(f"tệp có hơn {PARTS} phần", f"it has more than {PARTS} parts")
     found: dict[str, zipfile.ZipInfo] = {}
     for info in listed:
         for forbidden, vi, en in _FORBIDDEN:
             if forbidden.search(info.filename.lower()):
-                raise Unreadable(
+                raise WorkbookUnreadable(
                     f"tệp chứa {vi}; hãy bỏ đi rồi lưu lại", f"it has {en}; take them out and save it again"
                 )
         if info.filename in found:
@@ -152,7 +152,7 @@ class _Parts:
     elements: int  #: that may still be read
 
     def root(self, name: str) -> etree._Element:
-        """Return the XML of a part.  Raises Unreadable."""
+        """Return the XML of a part.  Raises WorkbookUnreadable."""
         info = self.listed.get(name)
         if info is None:
             raise _no_workbook()
@@ -162,18 +162,18 @@ class _Parts:
             raise _no_workbook() from None
         self.left -= len(content)
         if self.left < 0:
-            raise Unreadable(
+            raise WorkbookUnreadable(
                 f"tệp bung ra quá {UNPACKED >> 20} MB, hoặc quá nhiều so với kích thước của nó",
                 f"it unpacks to more than {UNPACKED >> 20} MB, or to too much for its size",
             )
         self.elements -= content.count(b"<") - content.count(b"</")
         if self.elements < 0:
-            raise Unreadable("tệp có quá nhiều ô", "it has too many cells")
+            raise WorkbookUnreadable("tệp có quá nhiều ô", "it has too many cells")
         try:
             return safe_xml.parse(content, limits=_LIMITS)
         except Rejected as rejected:
             problem = rejected.problems[0]
-            raise Unreadable(
+            raise WorkbookUnreadable(
                 f"tệp hỏng hoặc không an toàn ({problem.code} {problem.detail}); hãy lưu lại bằng bảng tính",
                 f"it is damaged or not safe ({problem.code} {problem.detail}); save it anew with a spreadsheet program",
             ) from None
@@ -185,7 +185,7 @@ class _Parts:
 def _sheets(parts: _Parts) -> Iterator[Sheet]:
     for each in parts.root(_TYPES):
         if "macroenabled" in (each.get("ContentType") or "").lower():
-            raise Unreadable(
+            raise WorkbookUnreadable(
                 "tệp cho phép macro (.xlsm); hãy lưu dạng .xlsx", "it may hold macros (.xlsm); save it as .xlsx"
             )
     book = parts.root(_BOOK)
@@ -224,8 +224,8 @@ def _text(element: etree._Element) -> str:
     return "".join(found)
 
 
-def _cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int], Cell]:
-    found: dict[tuple[int, int], Cell] = {}
+def _cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int], SheetCell]:
+    found: dict[tuple[int, int], SheetCell] = {}
     data = next((each for each in root if _local(each) == "sheetData"), None)
     row = 0
     for line in data if data is not None else ():
@@ -241,7 +241,7 @@ def _cells(root: etree._Element, texts: Sequence[str]) -> Mapping[tuple[int, int
     return found
 
 
-def _cell(element: etree._Element, texts: Sequence[str]) -> Cell | None:
+def _cell(element: etree._Element, texts: Sequence[str]) -> SheetCell | None:
     formula, value, inline = False, None, None
     for child in element:
         match _local(child):
@@ -253,32 +253,32 @@ def _cell(element: etree._Element, texts: Sequence[str]) -> Cell | None:
                 inline = _text(child)
     match element.get("t") or "n":
         case "inlineStr":
-            kind, text = Kind.TEXT, inline or ""
+            kind, text = CellKind.TEXT, inline or ""
         case "s":
             at = int(value) if value and value.isascii() and value.isdigit() and len(value) <= 9 else -1
             if not 0 <= at < len(texts):
                 raise _no_workbook()
-            kind, text = Kind.TEXT, texts[at]
+            kind, text = CellKind.TEXT, texts[at]
         case "b":
-            kind, text = Kind.TRUTH, value or ""
+            kind, text = CellKind.TRUTH, value or ""
         case "e":
-            kind, text = Kind.ERROR, value or ""
+            kind, text = CellKind.ERROR, value or ""
         case "n":
-            kind, text = Kind.NUMBER, (value or "").strip()
+            kind, text = CellKind.NUMBER, (value or "").strip()
         case _:  # `str`, the text that a formula gave; `d`, a day in ISO 8601
-            kind, text = Kind.TEXT, value or ""
+            kind, text = CellKind.TEXT, value or ""
     return _held(kind, text, formula=formula)
 
 
-def _held(kind: Kind, text: str, *, formula: bool) -> Cell | None:
+def _held(kind: CellKind, text: str, *, formula: bool) -> SheetCell | None:
     """Return the cell that was saved with *text*; None for an empty one."""
     if len(text) > LONGEST:
-        raise Unreadable(
+        raise WorkbookUnreadable(
             f"một ô chứa hơn {LONGEST} ký tự; hãy rút ngắn", f"a cell holds more than {LONGEST} characters; shorten it"
         )
     if text.strip():
-        return Cell(kind, text, formula)
-    return Cell(Kind.NOTHING, "", formula) if formula else None
+        return SheetCell(kind, text, formula)
+    return SheetCell(CellKind.NOTHING, "", formula) if formula else None
 
 
 def _index(name: str) -> int:

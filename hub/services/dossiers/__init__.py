@@ -13,8 +13,8 @@ from hub.formats import safe_xml
 from hub.services import Service
 from hub.services.dossiers import states, statistic, steps
 from hub.services.dossiers.codes import codes
-from hub.services.dossiers.item import NAMESPACE, Item, Notes, items
-from hub.services.dossiers.results import NAME, Source
+from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, items
+from hub.services.dossiers.results import NAME, FactSource
 
 #: The kind of each message, by its element.
 KINDS = {"SyncDossiers": "dossiers", "UpdateDossierProgress": "progress", "SubmitStatistic": "statistic"}
@@ -30,8 +30,8 @@ def read(content: bytes, at: datetime, message: str) -> Record:
     operation = call.tag.removeprefix(f"{{{NAMESPACE}}}")
     if operation not in KINDS:
         raise Rejected(Problem("contract-broken", call.tag[:200]))
-    notes = Notes()
-    source = Source(unit=Item(call, operation, "", notes).must("OrganId"), at=at, message=message)
+    notes = CallNotes()
+    source = FactSource(unit=CallItem(call, operation, "", notes).must("OrganId"), at=at, message=message)
     match operation:
         case "SyncDossiers":
             facts, about = states.read(call, source, codes(), notes), items(call, "HoSo", notes, "MaHoSo")

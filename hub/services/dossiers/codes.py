@@ -10,7 +10,7 @@ import attrs
 
 
 @attrs.frozen
-class Status:
+class DossierStatus:
     """One status a dossier may have."""
 
     vi: str
@@ -20,27 +20,27 @@ class Status:
 
 
 @attrs.frozen
-class Codes:
+class DossierCodes:
     """The lists."""
 
-    statuses: Mapping[str, Status]
+    statuses: Mapping[str, DossierStatus]
     channels: Mapping[str, str]
     applicants: Mapping[str, str]
     procedure: re.Pattern[str]
 
 
 @cache
-def codes() -> Codes:
+def codes() -> DossierCodes:
     """Return the lists that come with the hub."""
     return read(Path(__file__).with_name("codes.toml").read_text("utf-8"))
 
 
-def read(content: str) -> Codes:
+def read(content: str) -> DossierCodes:
     """Return the lists that the TOML *content* says.  KeyError, TypeError or ValueError where it is none."""
     said = tomllib.loads(content)
-    return Codes(
+    return DossierCodes(
         statuses={
-            code: Status(each["vi"], each["en"], frozenset(each["milestones"]), each.get("outcome", ""))
+            code: DossierStatus(each["vi"], each["en"], frozenset(each["milestones"]), each.get("outcome", ""))
             for code, each in said["status"].items()
         },
         channels=said["channel"],

@@ -18,7 +18,7 @@ _CODES = {"HoSo": "TrangThaiHoSo", "TienDo": "TrangThai"}
 
 
 @attrs.frozen
-class Told:
+class AcceptedMessage:
     """One accepted message: the hub's id of it, when it came, its exact octets."""
 
     message: str
@@ -26,7 +26,7 @@ class Told:
     content: bytes
 
 
-def answer(unit: str, dossier: str, messages: Iterable[Told]) -> etree._Element | None:
+def answer(unit: str, dossier: str, messages: Iterable[AcceptedMessage]) -> etree._Element | None:
     """Answer GetDossier for *dossier* of *unit* from the *messages* of that unit, in any order; None when none is about it.
 
     Messages about other dossiers do no harm.

@@ -23,7 +23,7 @@ MOST = 50  #: problems of one call that are told, and as many deviations
 
 
 @attrs.frozen
-class Notes:
+class CallNotes:
     """What is wrong with one call."""
 
     refused: list[Problem] = attrs.field(factory=list)
@@ -31,13 +31,13 @@ class Notes:
 
 
 @attrs.frozen
-class Item:
+class CallItem:
     """One element with leaves."""
 
     element: etree._Element
     place: str  #: as problems name it: `HoSo[2]`
     name: str  #: of the dossier, for whoever reads the problem
-    notes: Notes
+    notes: CallNotes
 
     def text(self, name: str) -> str:
         """Return the leaf *name* with white space collapsed; empty when there is none."""
@@ -64,7 +64,7 @@ class Item:
         self.refuse("T", name, f"{text[:50]} is no yyyyMMddHHmmss")
         return None
 
-    def each(self, name: str) -> "Iterator[Item]":
+    def each(self, name: str) -> "Iterator[CallItem]":
         """Yield the children *name*."""
         for number, element in enumerate(self.element.iterfind(f"{{{NAMESPACE}}}{name}"), 1):
             yield attrs.evolve(self, element=element, place=f"{self.place}.{name}[{number}]")
@@ -83,8 +83,8 @@ class Item:
             notes.append(Problem(f"{letter}.{self.place}.{name}", said[:300]))
 
 
-def items(call: etree._Element, name: str, notes: Notes, named_by: str) -> Iterator[Item]:
+def items(call: etree._Element, name: str, notes: CallNotes, named_by: str) -> Iterator[CallItem]:
     """Yield the children *name* of a call, each named by its leaf *named_by*."""
     for number, element in enumerate(call.iterfind(f"{{{NAMESPACE}}}{name}"), 1):
-        item = Item(element, f"{name}[{number}]", "", notes)
+        item = CallItem(element, f"{name}[{number}]", "", notes)
         yield attrs.evolve(item, name=item.text(named_by)[:100])

@@ -6,14 +6,14 @@ from datetime import date, datetime
 import attrs
 
 from hub.domain.model import Fact
-from hub.services.dossiers.codes import Codes
-from hub.services.dossiers.item import Item
+from hub.services.dossiers.codes import DossierCodes
+from hub.services.dossiers.item import CallItem
 
 NAME = "dossiers"
 
 
 @attrs.frozen(kw_only=True)
-class Source:
+class FactSource:
     """The message the facts come from."""
 
     unit: str
@@ -49,7 +49,7 @@ def once(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     return tuple(found.values())
 
 
-def reached(codes: Codes, item: Item, name: str) -> frozenset[str]:
+def reached(codes: DossierCodes, item: CallItem, name: str) -> frozenset[str]:
     """Return the milestones of the status in the leaf *name*; an unknown one is refused: nobody could count it."""
     code = item.text(name)
     status = codes.statuses.get(code)

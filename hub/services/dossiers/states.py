@@ -12,12 +12,12 @@ from lxml import etree
 
 from hub.domain import local_time
 from hub.domain.model import Fact
-from hub.services.dossiers.codes import Codes
-from hub.services.dossiers.item import Item, Notes, items
-from hub.services.dossiers.results import Source, attributes, once, reached
+from hub.services.dossiers.codes import DossierCodes
+from hub.services.dossiers.item import CallItem, CallNotes, items
+from hub.services.dossiers.results import FactSource, attributes, once, reached
 
 
-def read(call: etree._Element, source: Source, codes: Codes, notes: Notes) -> tuple[Fact, ...]:
+def read(call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes) -> tuple[Fact, ...]:
     """Return what the dossiers of *call* have reached."""
     found: list[Fact] = []
     seen: set[str] = set()
@@ -40,14 +40,14 @@ class _Days:
     returned: date | None
 
     @classmethod
-    def of(cls, item: Item) -> "_Days":
+    def of(cls, item: CallItem) -> "_Days":
         received, due, ended, returned = (
             item.day(name) for name in ("NgayTiepNhan", "NgayHenTra", "NgayKetThucXuLy", "NgayTra")
         )
         return cls(received, due, ended or returned, returned or ended)
 
 
-def _facts(item: Item, source: Source, codes: Codes) -> Iterator[Fact]:
+def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
     milestones = reached(codes, item, "TrangThaiHoSo")
     days = _Days.of(item)
     _judge(item, days, milestones, local_time.day(source.at))
@@ -67,7 +67,7 @@ def _facts(item: Item, source: Source, codes: Codes) -> Iterator[Fact]:
         yield from _supplements(item, source, days, known)
 
 
-def _supplements(item: Item, source: Source, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
+def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[str, str]) -> Iterator[Fact]:
     """Yield what the list of requests for more papers shows: the first request and answer, and the second; of a third nothing."""
     for number, request in enumerate(item.each("DanhSachHoSoBoSung")):
         asked, answered = request.day("NgayBoSung"), request.day("NgayTiepNhanBoSung")
@@ -81,7 +81,7 @@ def _supplements(item: Item, source: Source, days: _Days, known: dict[str, str])
             yield source.fact(item.text("MaHoSo"), f"supplemented{again}", answered, **said)
 
 
-def _known(item: Item, codes: Codes) -> dict[str, str]:
+def _known(item: CallItem, codes: DossierCodes) -> dict[str, str]:
     """Return the attributes of the dossier; a code that its list does not hold is tolerated, and none."""
     found = {"procedure": item.text("MaTTHC"), "field": item.text("MaLinhVuc")}
     if not codes.procedure.fullmatch(found["procedure"]):
@@ -97,7 +97,7 @@ def _known(item: Item, codes: Codes) -> dict[str, str]:
     return found
 
 
-def _judge(item: Item, days: _Days, milestones: frozenset[str], now: date) -> None:
+def _judge(item: CallItem, days: _Days, milestones: frozenset[str], now: date) -> None:
     """Note which days cannot be.  Refused is what would be counted in no period, or ended before it began."""
     if days.received is None and not item.text("NgayTiepNhan"):
         item.refuse("N", "NgayTiepNhan", "it says nothing")

@@ -9,8 +9,8 @@ from datetime import date
 from lxml import etree
 
 from hub.domain.model import Fact
-from hub.services.dossiers.item import Item, Notes, items
-from hub.services.dossiers.results import Source
+from hub.services.dossiers.item import CallItem, CallNotes, items
+from hub.services.dossiers.results import FactSource
 
 #: The numbers that are no sums of others.
 DECLARED = {
@@ -28,7 +28,7 @@ _SUMS = {
 }
 
 
-def read(call: etree._Element, source: Source, notes: Notes) -> tuple[Fact, ...]:
+def read(call: etree._Element, source: FactSource, notes: CallNotes) -> tuple[Fact, ...]:
     """Return the numbers that *call* declares, as amounts."""
     found = []
     for item in items(call, "MStatistic", notes, "OrganizationInchargeName"):
@@ -52,7 +52,7 @@ def read(call: etree._Element, source: Source, notes: Notes) -> tuple[Fact, ...]
     return tuple(found)
 
 
-def _number(item: Item, name: str) -> int:
+def _number(item: CallItem, name: str) -> int:
     text = item.text(name)
     if not (text.removeprefix("+").isdigit() and text.isascii() and len(text) <= 11):
         item.refuse("T", name, f"{text[:50] or 'nothing'} is no number")
@@ -60,7 +60,7 @@ def _number(item: Item, name: str) -> int:
     return int(text)
 
 
-def _month(item: Item) -> date | None:
+def _month(item: CallItem) -> date | None:
     year, month = _number(item, "Year"), _number(item, "Month")
     try:
         return date(year, month, 1)

@@ -7,12 +7,12 @@ from lxml import etree
 
 from hub.domain import local_time
 from hub.domain.model import Fact
-from hub.services.dossiers.codes import Codes
-from hub.services.dossiers.item import Notes, items
-from hub.services.dossiers.results import Source, attributes, once, reached
+from hub.services.dossiers.codes import DossierCodes
+from hub.services.dossiers.item import CallNotes, items
+from hub.services.dossiers.results import FactSource, attributes, once, reached
 
 
-def read(call: etree._Element, source: Source, codes: Codes, notes: Notes) -> tuple[Fact, ...]:
+def read(call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes) -> tuple[Fact, ...]:
     """Return what the steps of *call* have brought their dossiers to."""
     found = []
     for item in items(call, "TienDo", notes, "MaHoSo"):

@@ -16,7 +16,7 @@ from hub.domain.errors import Rejected
 from hub.domain.local_time import day
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml, syslog
-from hub.formats.syslog import SEVERITIES, Line
+from hub.formats.syslog import SEVERITIES, SyslogLine
 from hub.services import Service
 
 OPENED, CLOSED, CLOSING = "opened", "closed", "closing-seconds"
@@ -38,7 +38,7 @@ class Class:
     apps: frozenset[str] = frozenset()
     severity: int = 7  #: as grave as that, or graver
 
-    def fits(self, line: Line) -> bool:
+    def fits(self, line: SyslogLine) -> bool:
         """Tell whether *line* is of this class."""
         return (
             line.severity <= self.severity
@@ -55,7 +55,7 @@ class Rules:
     closed: frozenset[str] = frozenset({"closed", "resolved"})  #: the states that end an incident; any other opens it
     classes: tuple[Class, ...] = (Class(name="incident"),)
 
-    def judge(self, line: Line) -> Class | None:
+    def judge(self, line: SyslogLine) -> Class | None:
         """Return the class of the incident that *line* tells of: the first that fits; None where it tells of none."""
         if not line.data.get(self.element, {}).get("id", ""):
             return None
@@ -91,7 +91,7 @@ class Incident:
         return json.dumps([self.id], ensure_ascii=False)
 
 
-def of_line(line: Line, at: datetime, rules: Rules, who_is: WhoIs = named) -> Incident:
+def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = named) -> Incident:
     """Return the incident *line* tells of.  Raises Rejected for none, one without a unit, or an id that is too long."""
     found = rules.judge(line)
     if found is None:

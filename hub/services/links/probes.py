@@ -22,7 +22,7 @@ KEPT = 120
 DAY = 1440
 
 
-class State(StrEnum):
+class LinkState(StrEnum):
     """How a link stands."""
 
     UNKNOWN = "unknown"  #: never probed
@@ -63,10 +63,10 @@ class Probe:
 
 
 @attrs.frozen(kw_only=True)
-class Standing:
+class LinkStanding:
     """How a link stands as one node sees it."""
 
-    state: State = State.UNKNOWN
+    state: LinkState = LinkState.UNKNOWN
     since: datetime | None = None
     against: int = 0  #: latest probes in a row that speak against the state
     against_since: datetime | None = None
@@ -76,7 +76,7 @@ class Standing:
     reason: str = ""  #: of the latest probe, if it failed
 
 
-def heard(before: Standing, probe: Probe) -> Standing:
+def heard(before: LinkStanding, probe: Probe) -> LinkStanding:
     """Return how the link stands after *probe*.  The first probe ever decides alone."""
     now = attrs.evolve(
         before,
@@ -85,13 +85,13 @@ def heard(before: Standing, probe: Probe) -> Standing:
         ends=probe.ends or before.ends,
         latencies=before.latencies if probe.latency is None else (*before.latencies, probe.latency)[-KEPT:],
     )
-    says = State.UP if probe.reached else State.DOWN
-    if before.state is State.UNKNOWN:
+    says = LinkState.UP if probe.reached else LinkState.DOWN
+    if before.state is LinkState.UNKNOWN:
         return attrs.evolve(now, state=says, since=probe.at)
     if says is before.state:
         return attrs.evolve(now, against=0, against_since=None)
     against, since = before.against + 1, before.against_since or probe.at
-    if against < (UP_AFTER if says is State.UP else DOWN_AFTER):
+    if against < (UP_AFTER if says is LinkState.UP else DOWN_AFTER):
         return attrs.evolve(now, against=against, against_since=since)
     return attrs.evolve(now, state=says, since=since, against=0, against_since=None)
 

@@ -23,7 +23,7 @@ NAMESPACE = "urn:lienthong:lookups:1"
 
 
 @attrs.frozen(kw_only=True)
-class Operation:
+class LookupOperation:
     """One operation."""
 
     milestone: str  #: of the fact that it was done
@@ -31,9 +31,9 @@ class Operation:
     key: str = ""  #: it does something, once: the field whose value names what; empty where it only asks
 
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+OPERATIONS: Mapping[str, LookupOperation] = MappingProxyType(
     {
-        "LookupEnterprise": Operation(
+        "LookupEnterprise": LookupOperation(
             milestone="lookup-enterprise",
             answers=(
                 "EnterpriseCode",
@@ -48,13 +48,15 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
                 "Activity",
             ),
         ),
-        "LookupCategory": Operation(milestone="lookup-category", answers=("Row",)),
-        "VerifyCitizen": Operation(milestone="verify-citizen", answers=("Exists",)),
-        "OrderPostalReturn": Operation(
+        "LookupCategory": LookupOperation(milestone="lookup-category", answers=("Row",)),
+        "VerifyCitizen": LookupOperation(milestone="verify-citizen", answers=("Exists",)),
+        "OrderPostalReturn": LookupOperation(
             milestone="postal-ordered", answers=("OrderNumber", "Status", "Message"), key="OrderNumber"
         ),
-        "RegisterCivilStatus": Operation(milestone="civil-status-sent", answers=("Status", "Message"), key="Dossier"),
-        "RequestJudicialRecord": Operation(
+        "RegisterCivilStatus": LookupOperation(
+            milestone="civil-status-sent", answers=("Status", "Message"), key="Dossier"
+        ),
+        "RequestJudicialRecord": LookupOperation(
             milestone="judicial-record-requested", answers=("RecordId", "Status", "Message"), key="Dossier"
         ),
     }
@@ -65,7 +67,7 @@ _COMMON = ("OrganId", "Officer", "Purpose", "Dossier", "MessageId")
 
 
 @attrs.frozen(kw_only=True)
-class Question:
+class LookupQuestion:
     """One question as it was asked; its fields may tell of a person."""
 
     operation: str
@@ -77,7 +79,7 @@ class Question:
     fields: Mapping[str, str] = attrs.field(repr=False)
 
     @property
-    def rule(self) -> Operation:
+    def rule(self) -> LookupOperation:
         """Return what holds for its operation."""
         return OPERATIONS[self.operation]
 
@@ -93,7 +95,7 @@ class Question:
         return {**self.fields, "Dossier": self.dossier} if self.rule.key == "Dossier" else self.fields
 
 
-def read(child: etree._Element) -> Question:
+def read(child: etree._Element) -> LookupQuestion:
     """Read a call that the contract has validated."""
     leaves = {etree.QName(leaf).localname: leaf for leaf in child.iterchildren("*")}
     said = {
@@ -101,7 +103,7 @@ def read(child: etree._Element) -> Question:
         for name, leaf in leaves.items()
     }
     operation = etree.QName(child).localname
-    return Question(
+    return LookupQuestion(
         operation=operation,
         organ=said["OrganId"],
         officer=said["Officer"],
@@ -112,20 +114,20 @@ def read(child: etree._Element) -> Question:
     )
 
 
-def flaws(question: Question) -> tuple[Problem, ...]:
+def flaws(question: LookupQuestion) -> tuple[Problem, ...]:
     """Return what is wrong with *question* that no schema can say; no detail quotes what was asked."""
     if question.operation == "VerifyCitizen" and not question.fields.keys() & {"CitizenId", "OldId"}:
         return (Problem("N.VerifyCitizen.CitizenId", "OldId"),)
     return ()
 
 
-def name(question: Question, key: bytes) -> str:
+def name(question: LookupQuestion, key: bytes) -> str:
     """Return the name of what is asked, whoever asks and why: HMAC-SHA256 by *key*, hex."""
     said = [question.operation, sorted(question.asked.items())]
     return hmac.new(key, json.dumps(said, ensure_ascii=False).encode(), hashlib.sha256).hexdigest()
 
 
-def record(question: Question, named: str) -> bytes:
+def record(question: LookupQuestion, named: str) -> bytes:
     """Return what the journal holds of *question*: who asked, for what, and its name; nothing of whom it is about.
 
     The same question by the same official for the same purpose is the same octets.
