@@ -45,7 +45,7 @@ def makeService(options: Options) -> IService:
     try:
         hub = make_hub(path.absolute(), reactor, time.time)
     except ConfigurationFault as fault:
-        say = (lambda each: each) if os.environ.get("LANG", "").startswith("en") else translations.mistake
+        say = (lambda each: each) if os.environ.get("LANG", "").startswith("en") else translations.translate_mistake
         for mistake in map(say, fault.mistakes):
             print(f"{mistake.path}: {mistake.wrong} ({mistake.expected})", file=sys.stderr)  # noqa: T201 - twistd has no logger yet
         raise SystemExit(CONFIGURATION) from None

@@ -14,32 +14,34 @@ from hub.domain.model import Adapter
 from hub.partner.adapter_settings import Setting, Terms
 
 
-def names() -> tuple[str, ...]:
+def list_adapter_names() -> tuple[str, ...]:
     """Return the names that `adapter = …` may have."""
     return tuple(sorted(found.name for found in iter_modules(__path__) if found.ispkg))
 
 
-def adapter(name: str, terms: Terms) -> Adapter:
+def make_adapter(name: str, terms: Terms) -> Adapter:
     """Return the adapter *name* for one partner on these *terms*.  KeyError when there is no such folder."""
     folder = _folder(name)
-    defaults = {each.name: each.default for each in settings(name) if each.default is not None and not each.secret}
+    defaults = {
+        each.name: each.default for each in list_adapter_settings(name) if each.default is not None and not each.secret
+    }
     made: Adapter = folder.adapter(attrs.evolve(terms, settings={**defaults, **terms.settings}))
     return made
 
 
-def settings(name: str) -> tuple[Setting, ...]:
+def list_adapter_settings(name: str) -> tuple[Setting, ...]:
     """Return what the adapter *name* reads of `[settings]`.  KeyError when there is no such folder."""
     found: Iterable[Setting] = getattr(_folder(name), "SETTINGS", ())
     return tuple(found)
 
 
-def schemes(name: str) -> tuple[str, ...]:
+def list_url_schemes(name: str) -> tuple[str, ...]:
     """Return how the URLs may begin that the adapter *name* speaks to: `https`, unless it says otherwise."""
     found: Iterable[str] = getattr(_folder(name), "SCHEMES", ("https", "http"))
     return tuple(found)
 
 
-def answers(name: str) -> bool:
+def answers_lookups(name: str) -> bool:
     """Tell whether the adapter *name* answers questions: whether what its folder makes has `ask`."""
     folder = _folder(name)
     return any(
@@ -48,9 +50,9 @@ def answers(name: str) -> bool:
     )
 
 
-def flaws(name: str, given: Mapping[str, str], secrets: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def find_settings_flaws(name: str, given: Mapping[str, str], secrets: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return what is wrong with the settings *given* and the *secrets*: the key, what is wrong, what is expected."""
-    known = settings(name)
+    known = list_adapter_settings(name)
     found = []
     for setting in known:
         value = (secrets if setting.secret else given).get(setting.name)
@@ -67,6 +69,6 @@ def flaws(name: str, given: Mapping[str, str], secrets: Mapping[str, str]) -> li
 
 
 def _folder(name: str) -> ModuleType:
-    if name not in names():
+    if name not in list_adapter_names():
         raise KeyError(name)
     return import_module(f"adapters.{name}")

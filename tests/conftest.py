@@ -91,7 +91,7 @@ def engine(journal_url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def tx(engine: sa.Engine) -> Iterator[transactions.Transaction]:
     """One transaction in it, committed at the end."""
-    with transactions.writing(engine) as transaction:
+    with transactions.write_transaction(engine) as transaction:
         yield transaction
 
 

@@ -18,8 +18,8 @@ def turn_down(_arrival: Arrival) -> Judged:
 
 def speaker(name: str, url: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> Any:
     """Return the adapter *name* on these terms, which must be such as `check` lets pass."""
-    assert adapters.flaws(name, settings, secrets) == []
-    return adapters.adapter(
+    assert adapters.find_settings_flaws(name, settings, secrets) == []
+    return adapters.make_adapter(
         name, Terms(partner=name, url=url, identity=partner("hub"), settings=settings, secrets=secrets)
     )
 

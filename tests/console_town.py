@@ -35,7 +35,7 @@ PASSWORD = "mật khẩu thật dài"
 HOST = "hub.tinh.gov.vn:8444"
 CHEAP = passwords.Cost(n=4)  # nobody guesses here
 #: A hash of no password that is soon compared.
-NOBODY = passwords.hashed("", b"0" * 16, CHEAP)
+NOBODY = passwords.hash_password("", b"0" * 16, CHEAP)
 
 
 class Town:
@@ -46,8 +46,8 @@ class Town:
         self.officials: Officials | None = None
         self.checks = {"database": ("unavailable", "/var/run/postgresql/.s.PGSQL.5432: <gone>"), "disk": ("ok", "")}
         self._words = count(1)
-        with transactions.writing(engine) as tx:
-            unit_registry.put(tx, UNITS)
+        with transactions.write_transaction(engine) as tx:
+            unit_registry.write_registry_units(tx, UNITS)
 
     async def facts(self, _services: object) -> None:
         """Wait for nothing: what is taken in here has its facts at once."""
@@ -76,21 +76,23 @@ class Town:
     def add(self, name: str, *units: str, role: Role = Role.READER, password: str = PASSWORD) -> None:
         """Add a user."""
         user = User(name=name, role=role, units=units, added_at=self.now, changed_at=self.now)
-        with transactions.writing(self.engine) as tx:
-            assert users.add(tx, user, passwords.hashed(password, b"1" * 16, CHEAP), by="test", now=self.now)
+        with transactions.write_transaction(self.engine) as tx:
+            assert users.add_user(
+                tx, user, passwords.hash_password(password, b"1" * 16, CHEAP), by="test", now=self.now
+            )
 
     def take(self, number: int, sender: str = "H55.13", *recipients: str, **fields: Any) -> str:
         """Journal a document of *sender*; return the hub's id of it."""
         subject = fields.pop("subject", "V/v kết nối")
         packet = attrs.evolve(document(sender, *recipients, document_id=f"D{number}"), subject=subject)
         made = entry(packet, number, at=fields.pop("at", self.now), **fields)
-        with transactions.writing(self.engine) as tx:
-            messages.take(tx, made, ROUTES)
+        with transactions.write_transaction(self.engine) as tx:
+            messages.record_message(tx, made, ROUTES)
         return made.id
 
     def told(self, *names: str) -> list[dict[str, Any]]:
         """Return the events with these names, in order."""
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             found = [json.loads(text) for text in tx.scalars(sa.select(event.c.text).order_by(event.c.serial))]
         return [each for each in found if each["event"] in names]
 

@@ -33,7 +33,7 @@ def _empty_journal() -> bytes:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "hub.db"
         engine = transactions.open_journal(_url(path), pooled=False)
-        transactions.upgrade(engine)
+        transactions.upgrade_schema(engine)
         engine.dispose()
         return path.read_bytes()
 
@@ -51,7 +51,7 @@ def plans(url: str, step: Callable[[transactions.Transaction], object]) -> list[
         found.append((statement, [row[3] for row in beside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]))
 
     sa.event.listen(engine, "before_cursor_execute", explain)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         step(tx)
     engine.dispose()
     return found
@@ -80,7 +80,7 @@ class Postgresql:
             made = cls(sa.make_url(url_of(dsn, Path())), server)
             made._do(f"CREATE DATABASE {made._template} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
             engine = transactions.open_journal(made.url_of(made._template), pooled=False)
-            transactions.upgrade(engine)
+            transactions.upgrade_schema(engine)
             made._fresh = made._things(made._template)
             yield made
             if server is None:

@@ -13,8 +13,8 @@ from hub.domain.model import DOCUMENTS, Fact, PacketSignature, Record, Signature
 from hub.journal import events, messages, unit_registry
 from hub.journal.messages import MessageEntry
 from hub.report.form.form import MILESTONES, Form
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_responses
@@ -24,13 +24,13 @@ from tests import pki
 from tests.conftest import ROOT
 from tests.province import ROUTES
 
-PERIOD = parse("2026-11")
+PERIOD = parse_period("2026-11")
 BEGINS, ENDED, ENDS = datetime(2026, 9, 1, tzinfo=UTC), PERIOD.end + timedelta(days=1), datetime(2027, 9, 1, tzinfo=UTC)
 CA = pki.authority("CA of the evidence", now=BEGINS, ends=ENDS)
 HUB = CA.issue("hub of the evidence", begins=BEGINS, ends=ENDS)
 PARTNER = CA.issue("partner of the evidence", begins=BEGINS, ends=ENDS)
 UNITS = (Unit("H55.13", "Sở TT&TT"), Unit("H55.13.1", "Trung tâm CNTT", "H55.13"), Unit("H55.13.2", "Trống", "H55.13"))
-FORMS = {form.id: form for form in forms() if form.service}  #: those that count facts
+FORMS = {form.id: form for form in read_form_folder() if form.service}  #: those that count facts
 TRUST = Trust(anchors=Anchors([CA.certificate]), now=ENDED, hub=(HUB.certificate,))
 PACKET = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), PARTNER)
 
@@ -69,14 +69,14 @@ def facts(form: Form, keys: int = 3) -> Iterator[Fact]:
 
 def fill(tx: Transaction, form: Form, identity: Identity = HUB, keys: int = 3) -> None:
     """Take a message for each of the facts, number the events, and put the units into the registry."""
-    unit_registry.put(tx, UNITS)
+    unit_registry.write_registry_units(tx, UNITS)
     unsigned = form.service != DOCUMENTS
     for number, fact in enumerate(sorted(facts(form, keys), key=lambda fact: fact.at)):
         signed = not unsigned and fact.milestone == "sent" and PERIOD.start <= fact.at < PERIOD.end
         unsigned |= signed
         content = PACKET if signed else f"<thông-điệp số='{number}'/>".encode()
         take(tx, number, content, fact, identity, SignatureStanding.VALID if signed else SignatureStanding.UNSIGNED)
-    while events.chain(tx):
+    while events.chain_events(tx):
         pass
 
 
@@ -91,9 +91,9 @@ def take(
         id=name, partner="sotttt", message_id=f"gửi {number}", service=fact.service, received_at=fact.at, content=content, sha256=digest,
         record=Record(kind="document", sender=fact.unit, keys=(fact.key,), facts=(fact,)),
         signature=PacketSignature(standing=worth) if fact.service == DOCUMENTS else None,
-        receipt=signing.seal(documents_responses.receipt(said, f"urn:lienthong:{fact.service}:1"), identity),
+        receipt=signing.seal_element(documents_responses.build_receipt(said, f"urn:lienthong:{fact.service}:1"), identity),
     )  # fmt: skip
-    assert messages.take(tx, entry, ROUTES).problems == ()
+    assert messages.record_message(tx, entry, ROUTES).problems == ()
 
 
 def written(
@@ -107,13 +107,15 @@ def written(
 ) -> bytes:
     """Return the evidence file of a report."""
     file = io.BytesIO()
-    evidence_file.write(tx, unit_report.ask(tx, unit, period, form), ENDED, identity, file, octets=octets)
+    evidence_file.write_evidence_file(
+        tx, unit_report.ask_unit_report(tx, unit, period, form), ENDED, identity, file, octets=octets
+    )
     return file.getvalue()
 
 
 def found(content: bytes, trust: Trust = TRUST) -> list[AuditFinding]:
     """Return all that is found of a file."""
-    return list(audit.check(io.BytesIO(content), trust))
+    return list(audit.audit_file(io.BytesIO(content), trust))
 
 
 def false(content: bytes, trust: Trust = TRUST) -> list[tuple[str, str]]:

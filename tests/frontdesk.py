@@ -56,7 +56,11 @@ def intake(
     province = Province.of(changed, [Unit(code, code) for code in ("H55", "H55.13", "H55.01")])
     books = EndpointJournal(InlineDatabase(engine), at_once, room, nothing)
     return Intake(
-        Live(Setup(province)), DocumentDesk(wsdl.load("documents"), books), books, lambda: NOW, Throttle(lambda: 0.0)
+        Live(Setup(province)),
+        DocumentDesk(wsdl.load_contract("documents"), books),
+        books,
+        lambda: NOW,
+        Throttle(lambda: 0.0),
     )
 
 
@@ -70,7 +74,7 @@ def ask(
 def written(who: Identity, call: Any, *, earlier: int = 0, **layout: Any) -> bytes:
     """Return *call* as *who* signs it so many seconds *earlier*."""
     created = NOW - timedelta(seconds=earlier)
-    content = etree.tostring(documents_requests.element(call)).decode()
+    content = etree.tostring(documents_requests.build_call_element(call)).decode()
     times = {"created": stamp(created), "expires": stamp(created + timedelta(minutes=5))}
     return Layout(**{"content": content, **times, **layout}).signed(who)
 

@@ -45,7 +45,7 @@ class Honest:
             "subject": "x",
             "promulgated": date(2026, 11, 20),
         }
-        return packets.document(self.sender, [self.recipient], **fields | said)  # type: ignore[arg-type]
+        return packets.write_document_packet(self.sender, [self.recipient], **fields | said)  # type: ignore[arg-type]
 
     def content(self, packet: bytes | None = None, message_id: str = "") -> str:
         named = f"<d:MessageId>{message_id}</d:MessageId>" if message_id else ""

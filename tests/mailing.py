@@ -23,8 +23,8 @@ import adapters
 from hub.config import Partner
 from hub.delivery.http_transport import Sender
 from hub.delivery.mail_connection import MailConnector
-from hub.delivery.transports import carriers
-from hub.demo.mail.mailhost import PASSWORD, MailHost, there
+from hub.delivery.transports import list_carriers
+from hub.demo.mail.mailhost import PASSWORD, MailHost, has_mail_programs
 from hub.domain.model import Arrival, Consignment, Judged, Message, MessageState, Receive
 from hub.partner.adapter_settings import Terms
 from hub.partner.policy import Policy
@@ -54,7 +54,7 @@ def mail_host(place: Path, **more) -> Iterator[MailHost]:
     """Yield a mail system that runs."""
     if os.geteuid() != 0:
         not_applicable("only root starts Postfix")
-    if not there():
+    if not has_mail_programs():
         cannot_be_had("Postfix and Dovecot", "apt-get install postfix dovecot-imapd")
     key, certificate = pki.write(place, "server", more.pop("identity", SERVER))
     with MailHost.open(key, certificate, (TRUC, HUBS, CLERKS, OTHER, ELSEWHERE), **more) as host:
@@ -119,7 +119,7 @@ class Line:
         settings = {"from": TRUC, "user": TRUC, "mailbox": self.url("imap", "/INBOX")} | self.settings
         signers = pki.pem(CLERK.certificate).decode()
         secrets = {"password": PASSWORD, "signers": signers, "addresses": f"H55.14,{CLERKS}\nH55.13,{OTHER}"}
-        assert not adapters.flaws("mail", settings, secrets | self.secrets)
+        assert not adapters.find_settings_flaws("mail", settings, secrets | self.secrets)
         terms = Terms(
             partner="thudientu",
             url=self.url(self.scheme),
@@ -128,7 +128,7 @@ class Line:
             settings=settings,
             secrets=secrets | self.secrets,
         )
-        return adapters.adapter("mail", terms)
+        return adapters.make_adapter("mail", terms)
 
     def post(self):
         return MailConnector(reactor, Live(Setup(cast("Any", SimpleNamespace(config=self)))), now)
@@ -136,7 +136,7 @@ class Line:
     def send(self, request):
         """Have *request* carried, as the hub does; raise Unreachable when it is not."""
         if self._sender is None:
-            self._sender = Sender(cast("Any", None), reactor, now, carriers(self.post(), at_once, now, reactor))
+            self._sender = Sender(cast("Any", None), reactor, now, list_carriers(self.post(), at_once, now, reactor))
         ask = lambda: Deferred.fromCoroutine(self._sender.send(request, self.partner))  # noqa: E731
         return threads.blockingCallFromThread(reactor, ask)
 

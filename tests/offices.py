@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from hub.demo.partners.notebook import lines
+from hub.demo.partners.notebook import read_notebook
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
 
 ROOT = Path(__file__).parent.parent
@@ -101,7 +101,7 @@ class Office:
 
     def noted(self, what: str) -> list[Mapping[str, Any]]:
         """Return the lines of its notebook that tell of *what*."""
-        return [line for line in lines(self.notebook) if line["what"] == what]
+        return [line for line in read_notebook(self.notebook) if line["what"] == what]
 
     def heard(self) -> Mapping[str, Any]:
         """Return the next line it says."""

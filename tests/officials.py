@@ -24,8 +24,8 @@ from signxml.xades import XAdESSigner
 from hub.config.officials import Official, Officials
 from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.signed.element import as_element
 from hub.security import signing
 from hub.security.certificates import Anchors, Identity
@@ -37,8 +37,8 @@ HUB = authority("Hub CA", NOW).issue("hub")
 PERSONS = authority("Persons CA", NOW)
 AN = PERSONS.issue("Nguyễn Văn An")
 BINH = PERSONS.issue("Trần Thị Bình", "p256")
-EDOC = next(form for form in forms() if form.id == "edoc")
-UNIT, PERIOD = "H55.13", parse("2026-11")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+UNIT, PERIOD = "H55.13", parse_period("2026-11")
 
 
 def sealed(revision: int = 1, unit: str = UNIT, sent: int = 3, seal: Identity = HUB) -> bytes:
@@ -47,10 +47,10 @@ def sealed(revision: int = 1, unit: str = UNIT, sent: int = 3, seal: Identity = 
         Fact(unit=unit, service="documents", key=str(number), milestone="sent", at=PERIOD.start, message=f"m{number}")
         for number in range(sent)
     ]
-    counted = counting.count(EDOC, facts, PERIOD, NOW, (unit,))
-    lines = evidence.gather(EDOC, facts, PERIOD, NOW, (unit,))
+    counted = counting.count_report(EDOC, facts, PERIOD, NOW, (unit,))
+    lines = evidence.gather_evidence(EDOC, facts, PERIOD, NOW, (unit,))
     element = as_element(counted, {unit: "Sở Mẫu"}, lines, revision)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + signing.seal(element, seal) + b"\n"
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + signing.seal_element(element, seal) + b"\n"
 
 
 def official(code: str = "an", identity: Identity = AN, **said: object) -> Official:

@@ -137,23 +137,23 @@ class Desk:
 
     def take(self, number, *recipients):
         sent = document("H55.13", *recipients, document_id=f"D{number}")
-        with transactions.writing(self.engine) as tx:
-            taken = written.take(tx, entry(sent, number, at=self.now()), ROUTES)
+        with transactions.write_transaction(self.engine) as tx:
+            taken = written.record_message(tx, entry(sent, number, at=self.now()), ROUTES)
         if self.service is not None:
             self.service.wake()
         return taken.id
 
     def states(self, message):
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             return {made.recipient: (made.state, made.attempts) for made in deliveries.of_message(tx, message)}
 
     def reason(self, message):
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             (made,) = deliveries.of_message(tx, message)
         return made.reason
 
     def count(self, state: DeliveryState) -> int:
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             return tx.scalar(sa.select(sa.func.count()).select_from(delivery).where(delivery.c.state == state)) or 0
 
     def pass_time(self, seconds, step=0.5):

@@ -30,7 +30,7 @@ def document(text: str = "Noi dung van ban", to: str = "H55.01", **said: object)
     """Return an unsigned document of H55.13, to H55.01."""
     fields: dict[str, object] = {"number": "7", "notation": "VB", "subject": "V/v kết nối"}
     fields |= {"promulgated": date(2026, 11, 20), "attachments": (("van-ban.txt", text.encode()),)}
-    return packets.document("H55.13", [to], **fields | said)  # type: ignore[arg-type]
+    return packets.write_document_packet("H55.13", [to], **fields | said)  # type: ignore[arg-type]
 
 
 def letter(
@@ -51,7 +51,7 @@ def letter(
     """
     fields: dict[str, object] = {"notation": "VB", "subject": "V/v kết nối", "promulgated": date(2026, 11, 10)}
     fields |= {"attachments": (("a.txt", b"a"),), "content_type": "text/plain", "variation": BARE}
-    made = packets.document(sender, to, document_id=document_id, number=number, **fields | said)  # type: ignore[arg-type]
+    made = packets.write_document_packet(sender, to, document_id=document_id, number=number, **fields | said)  # type: ignore[arg-type]
     text = made.decode()
     if hour is not None:
         written = f"{hour.astimezone(packets.HANOI):%Y/%m/%d %H:%M:%S}"

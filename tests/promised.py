@@ -18,11 +18,13 @@ def keep_promises(engine: sa.Engine, routes: Routes) -> int:
 
 def step(engine: sa.Engine, routes: Routes) -> bool:
     """Do the next step of what is outstanding, in one transaction.  False when all is done."""
-    with transactions.writing(engine) as tx:
-        of = duties.head(tx)
+    with transactions.write_transaction(engine) as tx:
+        of = duties.read_next_duty(tx)
         if of is None:
             return False
         if of.kind == duties.FACTS:
             return duties.write_next(tx)
-        enclosed, slices = duty_service.read(duties.brought(tx, of), of, routes)
-        return duties.enclose(tx, of, slices, [(each.attachment, each.problem) for each in enclosed.ignored])
+        enclosed, slices = duty_service.read_duty_attachments(duties.read_duty_content(tx, of), of, routes)
+        return duties.record_enclosed_facts(
+            tx, of, slices, [(each.attachment, each.problem) for each in enclosed.ignored]
+        )

@@ -20,12 +20,12 @@ from lxml import etree, html
 
 from hub.formats import xsd_schemas
 from hub.report.form.form import Column, ColumnKind, Form
-from hub.report.form.toml import forms
+from hub.report.form.toml import read_form_folder
 from tests.pdftags import tree
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
-SCHEMA = xmlschema.XMLSchema(str(xsd_schemas.root() / "xsd/lienthong/1/report.xsd"))
-EDOC = next(form for form in forms() if form.id == "edoc")
+SCHEMA = xmlschema.XMLSchema(str(xsd_schemas.find_schema_root() / "xsd/lienthong/1/report.xsd"))
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 KEYS = [column.key for column in EDOC.columns]
 NUMBERS = [key for key in KEYS if key != "last_update"]
 R = "{urn:lienthong:report:1}"

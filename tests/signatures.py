@@ -175,8 +175,8 @@ def ours(
 ) -> str:
     """Return `accepted`, or the code of the refusal."""
     try:
-        root = safe_xml.parse(content)
-        verified = wss_verify.verify(
+        root = safe_xml.parse_safe_xml(content)
+        verified = wss_verify.verify_envelope(
             root, [identity.certificate for identity in identities], now, max_age=max_age, sha1=sha1
         )
     except Rejected as rejected:

@@ -23,7 +23,7 @@ OTHER_CA = pki.authority("Other CA", STARTED)
 HUB, ME, STRANGER = CA.issue("hub"), CA.issue("me"), CA.issue("stranger")
 PACKET = "<edXML>gói tin</edXML>".encode()
 SHA256 = hashlib.sha256(PACKET).hexdigest()
-CONTRACT = wsdl.load("documents")
+CONTRACT = wsdl.load_contract("documents")
 
 
 def now():
@@ -43,10 +43,10 @@ def hub(tmp_path, answer, identity=HUB, *, body_limit=None, clients=CA.certifica
                 self.close_connection = True
                 return self.reply(413, {"Connection": "close"}, b"too large")
             root = etree.fromstring(self.rfile.read(length), etree.XMLParser(huge_tree=True))
-            body = wss_verify.verify(root, [caller.certificate], now(), max_age=timedelta(minutes=15)).body
+            body = wss_verify.verify_envelope(root, [caller.certificate], now(), max_age=timedelta(minutes=15)).body
             child = envelope.only_child(body)
             assert envelope.action_matches(self.headers["SOAPAction"], CONTRACT.operation(child).action)
-            return self.reply(*answer(documents_requests.read(child, CONTRACT.validate(child))))
+            return self.reply(*answer(documents_requests.read_documents_call(child, CONTRACT.validate(child))))
 
         def reply(self, status, headers, body):
             self.send_response(status)
@@ -97,12 +97,14 @@ def receipt(call, identity=HUB, **changes):
         "sha256": hashlib.sha256(call.packet).hexdigest(),
         "time": STARTED,
     }
-    return wss_verify.seal(documents_responses.receipt(documents_responses.Receipt(**(said | changes))), identity)
+    return wss_verify.seal_element(
+        documents_responses.build_receipt(documents_responses.Receipt(**(said | changes))), identity
+    )
 
 
 def signed(element, identity=HUB, status=200, headers=None):
-    return status, headers or {}, wss_verify.sign(envelope.answer(element), identity, now())
+    return status, headers or {}, wss_verify.sign_envelope(envelope.write_unsigned_envelope(element), identity, now())
 
 
 def take(call):
-    return signed(documents_responses.taken(type(call).__name__, "d-1", receipt(call)))
+    return signed(documents_responses.build_taken_response(type(call).__name__, "d-1", receipt(call)))

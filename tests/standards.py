@@ -152,7 +152,7 @@ SHAPES = [
 def unsealed(content: bytes) -> str:
     """Return `accepted`, or the code of the refusal."""
     try:
-        wss_verify.unseal(content, [PARTNER.certificate], NOW)
+        wss_verify.unseal_document(content, [PARTNER.certificate], NOW)
     except Rejected as rejected:
         return rejected.problems[0].code
     return ACCEPTED

@@ -55,7 +55,7 @@ def test_the_table_of_breakers_is_the_one_the_hub_runs():
 
 
 def test_every_move_of_a_delivery_goes_through_the_table():
-    """Whatever writes a delivery's state has it from `move`."""
+    """Whatever writes a delivery's state has it from `move_delivery`."""
     read = [
         node for tree in trees("queue/claims.py", "queue/deliveries.py", "queue/pickup.py") for node in ast.walk(tree)
     ]
@@ -84,7 +84,7 @@ def test_every_move_of_a_delivery_goes_through_the_table():
         if not (_is_move(each) or (isinstance(each, ast.Name) and each.id in moved))
     )
     assert len(written) >= 8
-    assert others == ["State(row['state'])", "route.state", "row.state"], (
+    assert others == ["DeliveryState(row['state'])", "route.state", "row.state"], (
         "one that is read, one that is made, an event that tells"
     )
     elsewhere = [path.name for path in (ROOT / "hub").rglob("*.py") if "update(delivery)" in path.read_text("utf-8")]
@@ -92,7 +92,7 @@ def test_every_move_of_a_delivery_goes_through_the_table():
 
 
 def _is_move(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "move"
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "move_delivery"
 
 
 def test_the_table_of_statuses_is_the_one_the_hub_runs():
@@ -230,7 +230,7 @@ def test_every_key_of_the_configuration_is_explained():
 def test_every_default_of_a_policy_is_the_one_written():
     page = sections(REFERENCE / "configuration.md")["[policy]"]
     written = {quoted(row[0])[0]: row[1].strip('`"') for row in rows(page)}
-    assert policy.parse(written, "") == (policy.Policy(), [])
+    assert policy.parse_policy(written, "") == (policy.Policy(), [])
     assert set(written) == set(policy.KEYS)
 
 
@@ -239,7 +239,7 @@ def test_every_default_of_a_policy_is_the_one_written():
 
 @pytest.mark.parametrize("path", sorted((DOCS / "examples").glob("*.edxml")), ids=lambda path: path.name)
 def test_an_example_packet_departs_from_the_standard_in_nothing(path):
-    assert packet.read(path.read_bytes()).deviations == ()
+    assert packet.read_packet(path.read_bytes()).deviations == ()
 
 
 @pytest.mark.parametrize("page", every_page(), ids=lambda path: path.name)

@@ -10,6 +10,7 @@ import time
 import tomllib
 import venv
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
@@ -110,15 +111,40 @@ def test_every_package_of_the_hub_has_its_layer():
     assert rooms - placed == {"demo"}, "name the new package in [tool.importlinter], or mend a name there"
 
 
-def test_names_say_what_a_thing_is():
-    banned = {"handler", "processor", "engine", "manager", "component", "helper", "util", "utils", "info", "base"}
-    files = [path for folder in ("hub", "adapters") for path in (ROOT / folder).rglob("*.py")]
-    names = [(path.relative_to(ROOT), path.stem) for path in files]
-    for path in files:
-        found = re.findall(r"^ *(?:class|(?:async )?def) (\w+)", path.read_text(), re.MULTILINE)
-        names += [(path.relative_to(ROOT), name) for name in found]
-    words = {name: set(re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")) for _, name in names}
-    assert [f"{path}: {name}" for path, name in names if words[name] & banned] == []
+#: Names that more modules than one must have, and why.
+SHARED_NAMES = {
+    "adapter": "the protocol of adapters: every folder in adapters/ has this function",
+    "carrier": "the protocol of transports: every transport in hub/delivery/ has this function",
+    "main": "the entry point of a process, by `python -m` or as a console script",
+    "upgrade": "Alembic calls this function of every migration",
+}
+
+
+def test_a_name_of_one_word_stands_in_one_module():
+    """`grep` finds what a public function of one word is only when no other module has one of that name."""
+    modules = defaultdict(set)
+    for path, tree in sources_of_the_hub():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "_" not in node.name:
+                modules[node.name].add(path)
+    shared = {name for name, paths in modules.items() if len(paths) > 1}
+    assert {name: modules[name] for name in shared - set(SHARED_NAMES)} == {}, "give it a verb and a noun"
+    assert set(SHARED_NAMES) - shared == set(), "no exception any more"
+    assert len(SHARED_NAMES) <= 15
+
+
+def test_no_two_classes_share_a_name():
+    places = defaultdict(list)
+    for path, tree in sources_of_the_hub():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{path}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def sources_of_the_hub():
+    for path in sorted(path for folder in ("hub", "adapters") for path in (ROOT / folder).rglob("*.py")):
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
 
 
 def test_the_guide_for_contributors_names_files_that_are_there():

@@ -328,9 +328,9 @@ XPATH = '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116">
 
 FORMS = [
     Vector("the plain form", HONEST, ACCEPTED),
-    Vector("ours", wss_verify.sign(ENVELOPE, PARTNER, NOW), ACCEPTED),
-    Vector("ours, P-256", wss_verify.sign(ENVELOPE, EC, NOW), ACCEPTED, signer=EC),
-    Vector("ours, P-384", wss_verify.sign(ENVELOPE, pki.partner("ec", "p384"), NOW), ACCEPTED, signer=pki.partner("ec", "p384")),
+    Vector("ours", wss_verify.sign_envelope(ENVELOPE, PARTNER, NOW), ACCEPTED),
+    Vector("ours, P-256", wss_verify.sign_envelope(ENVELOPE, EC, NOW), ACCEPTED, signer=EC),
+    Vector("ours, P-384", wss_verify.sign_envelope(ENVELOPE, pki.partner("ec", "p384"), NOW), ACCEPTED, signer=pki.partner("ec", "p384")),
     Vector("SOAP 1.2", Layout(soap=SOAP12, security='s:mustUnderstand="true"').signed(PARTNER), ACCEPTED),
     Vector("as WSS4J: token, signature, Timestamp; PrefixList", Layout(order=("token", "signature", "timestamp"),
         security='s:mustUnderstand="1"', signed_info=c14n(prefixes="s", tag="CanonicalizationMethod"), body_transforms=c14n(prefixes=""),

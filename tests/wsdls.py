@@ -25,7 +25,7 @@ class Offline(Transport):
 
 def client(service: str) -> Any:
     """Return a stock client of the service's WSDL as it lies in the project."""
-    path = xsd_schemas.root() / f"wsdl/lienthong/1/{service}.wsdl"
+    path = xsd_schemas.find_schema_root() / f"wsdl/lienthong/1/{service}.wsdl"
     return Client(str(path), transport=Offline(), settings=Settings(strict=True))
 
 

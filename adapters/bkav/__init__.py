@@ -32,7 +32,7 @@ from hub.domain.model import (
     Unavailable,
 )
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
-from hub.partner.list_polling import FetchedDocument, settle
+from hub.partner.list_polling import FetchedDocument, settle_open_list
 
 SETTINGS = (
     Setting("organ", like="[!-~]+", expected="the code under which the token was given, such as 000.00.00.H55"),
@@ -68,7 +68,7 @@ class Bkav:
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send a packet apart, a status by UpdateTraces; the packet's own DocumentId is all that tells a repetition."""
         namespace, name = self.settings["namespace"], consignment.message.id
-        packet = parts.apart(consignment.content, namespace)
+        packet = parts.split_packet(consignment.content, namespace)
         header = [*packet.header, self._key(namespace)]
         if consignment.message.kind == PacketKind.STATUS:
             heard = yield from self._ask("UpdateTraces", now, self._operation("UpdateTraces"), header=header)
@@ -99,7 +99,9 @@ class Bkav:
                 waiting.setdefault(document_id, []).append(organ)
         fetch = partial(self._fetch, waiting=waiting, now=now)
         confirm = partial(self._confirm, waiting=waiting, now=now)
-        settled = yield from settle(list(waiting), before["documents"], _MOST, fetch, confirm, self.notes, now)
+        settled = yield from settle_open_list(
+            list(waiting), before["documents"], _MOST, fetch, confirm, self.notes, now
+        )
         if isinstance(settled, Unavailable):
             return settled
         traces = yield from self._traces(before["traces"], now)
@@ -118,7 +120,7 @@ class Bkav:
         if isinstance(heard, Unavailable) or (isinstance(heard, Failed) and self._unknown(heard)):
             return self._trouble(heard)
         try:
-            content = None if isinstance(heard, Failed) else fetched.packet(heard)
+            content = None if isinstance(heard, Failed) else fetched.build_fetched_packet(heard)
         except ValueError:
             content = None
         return FetchedDocument(content, heard.octets)
@@ -163,7 +165,7 @@ class Bkav:
             if not isinstance(heard, BkavReply):
                 return listed, self._trouble(heard)
             for each in heard.every("Status", "MessageHeader"):
-                content = fetched.status(each)
+                content = fetched.build_status_packet(each)
                 listed.setdefault(hashlib.sha256(content).hexdigest()[:32], content)
         return listed, None
 
@@ -177,9 +179,9 @@ class Bkav:
         files: Mapping[str, tuple[str, bytes]] | None = None,
         boundary: str = "lienthong",
     ) -> Asked:
-        headers, body = wire.call(
+        headers, body = wire.build_bkav_call(
             action,
-            [*(header or ()), wire.token(self.token)],
+            [*(header or ()), wire.build_token_header(self.token)],
             child,
             files or {},
             soap=self.settings["soap"],
@@ -187,7 +189,7 @@ class Bkav:
             boundary=boundary,
         )
         reply = yield Request(self.url, body, headers, reply_limit=_LARGEST)
-        return wire.hear(reply, now)
+        return wire.read_bkav_reply(reply, now)
 
     def _operation(self, name: str, organ: str = "", **fields: str) -> etree._Element:
         """Return the Body's child of an operation that has one of its own, in no vocabulary."""

@@ -7,16 +7,16 @@ from adapters.bkav.wire import BkavReply
 from hub.edxml.schema import QCVN
 
 
-def packet(heard: BkavReply) -> bytes:
+def build_fetched_packet(heard: BkavReply) -> bytes:
     """Put together what GetDocument gave.  ValueError when that makes no packet."""
     manifest = next(iter(heard.every("Manifest", "edXMLManifest")), None)
     inside = heard.every("MessageHeader", "TraceHeaderList")
-    return parts.together([*heard.header, *inside], manifest, heard.files)
+    return parts.join_packet([*heard.header, *inside], manifest, heard.files)
 
 
-def status(element: etree._Element) -> bytes:
+def build_status_packet(element: etree._Element) -> bytes:
     """Return the status packet of a trace; what makes none, as it came."""
     try:
-        return parts.together([parts.translated(element, QCVN, "MessageHeader")], None, {})
+        return parts.join_packet([parts.translate_element(element, QCVN, "MessageHeader")], None, {})
     except ValueError:
         return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)

@@ -37,33 +37,33 @@ class Parts:
     types: Mapping[str, str]  #: their media types, where the packet names one
 
 
-def apart(content: bytes, namespace: str) -> Parts:
+def split_packet(content: bytes, namespace: str) -> Parts:
     """Take the packet *content* apart into elements of *namespace*.  Rejected and ValueError for what the hub would not have taken."""
-    root = safe_xml.parse(content)
+    root = safe_xml.parse_safe_xml(content)
     header = _one(_one(root, "edXMLEnvelope"), "edXMLHeader")
     body = _maybe(_one(root, "edXMLEnvelope"), "edXMLBody")
     found = None if body is None else _maybe(body, "edXMLManifest")
     manifest = (
         etree.Element(f"{{{namespace}}}Manifest", nsmap=cast("Any", {None: namespace}))
         if found is None
-        else translated(found, namespace, "Manifest")
+        else translate_element(found, namespace, "Manifest")
     )
     encoded = _maybe(root, "AttachmentEncoded")
     files, types = {}, {}
     references = {_content_id(each): each for each in _all(manifest, "Reference")}
     for each in [] if encoded is None else _all(encoded, "Attachment"):
         content_id = _content_id(each)
-        files[content_id] = b"".join(base64_content.decoded(_text(each, "ContentTransferEncoded")))
+        files[content_id] = b"".join(base64_content.decode_base64_slices(_text(each, "ContentTransferEncoded")))
         reference = references.get(content_id)
         if reference is None:
             raise ValueError(f"no Reference names the attachment {content_id[:100]}")
         _complete(reference, each, namespace)
         types[content_id] = _text(reference, "ContentType").strip()
-    kept = [translated(each, namespace) for each in header if etree.QName(each).localname not in _LEFT_OUT]
+    kept = [translate_element(each, namespace) for each in header if etree.QName(each).localname not in _LEFT_OUT]
     return Parts(header=kept, manifest=manifest, files=files, types=types)
 
 
-def together(header: Iterable[etree._Element], manifest: etree._Element | None, files: Mapping[str, bytes]) -> bytes:
+def join_packet(header: Iterable[etree._Element], manifest: etree._Element | None, files: Mapping[str, bytes]) -> bytes:
     """Put a packet together from what of it is in *header*, its *manifest* and *files*; write it in the one way.
 
     A content id is looked for as written and percent-decoded (RFC 2392).  ValueError when a Reference has no file, or a file no
@@ -91,7 +91,7 @@ def together(header: Iterable[etree._Element], manifest: etree._Element | None, 
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + etree.tostring(root, method="c14n")
 
 
-def translated(element: etree._Element, namespace: str, name: str = "") -> etree._Element:
+def translate_element(element: etree._Element, namespace: str, name: str = "") -> etree._Element:
     """Return a copy of *element*, called *name*, whose vocabulary is *namespace*, without the spaces between its elements."""
     return _copy(element, None, namespace, name)
 

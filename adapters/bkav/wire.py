@@ -68,7 +68,7 @@ class Failed:
     octets: bytes  #: as it came
 
 
-def call(
+def build_bkav_call(
     action: str,
     header: Sequence[etree._Element],
     child: etree._Element,
@@ -105,7 +105,7 @@ def call(
     return (("Content-Type", related), *plain), b"".join(pieces)
 
 
-def hear(reply: Reply, now: datetime) -> BkavReply | Failed | Unavailable:
+def read_bkav_reply(reply: Reply, now: datetime) -> BkavReply | Failed | Unavailable:
     """Open *reply*.  What is no SOAP is unavailable, and so is a fault of theirs; ours, and a Report that says no, has failed."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
@@ -130,7 +130,7 @@ def hear(reply: Reply, now: datetime) -> BkavReply | Failed | Unavailable:
     return heard
 
 
-def token(value: str) -> etree._Element:
+def build_token_header(value: str) -> etree._Element:
     """Return the header block that says who calls."""
     made = etree.Element(f"{{{TOKEN_SPACE}}}Token", nsmap=cast("Any", {None: TOKEN_SPACE}))
     made.text = value
@@ -147,9 +147,9 @@ def _opened(reply: Reply) -> BkavReply:
     media = reply.headers.get("content-type", "")
     body, files = reply.body, {}
     if media.strip().lower().startswith("multipart/"):
-        root, others = mime.take_apart(Octets.of(body), mime.related(media), _Memory(), most=_MOST_PARTS)
+        root, others = mime.take_apart(Octets.of(body), mime.read_related_header(media), _Memory(), most=_MOST_PARTS)
         body, files = root.octets.read(), {name: part.octets.read() for name, part in others.items()}
-    element = safe_xml.parse(body, limits=_LIMITS)
+    element = safe_xml.parse_safe_xml(body, limits=_LIMITS)
     name = etree.QName(element)
     if name.localname != "Envelope" or name.namespace not in VERSIONS.values():
         raise ValueError(f"no SOAP envelope: {element.tag}"[:200])

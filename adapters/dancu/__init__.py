@@ -64,7 +64,7 @@ class Dancu:
             "SoCMND": fields.get("OldId", ""),
             "HoVaTen": fields["FullName"],
         }
-        root = envelope.wrap(envelope.build(NAMESPACE, "XacThucThongTinCongDanRequest", asked))
+        root = envelope.wrap_in_envelope(envelope.build_element(NAMESPACE, "XacThucThongTinCongDanRequest", asked))
         header = etree.Element(f"{{{envelope.SOAP11}}}Header", nsmap={"xro": XROAD, "iden": IDENTIFIERS})
         root.insert(0, header)
         header.append(_party("client", "SUBSYSTEM", _CLIENT, settings["client"]))
@@ -82,7 +82,7 @@ class Dancu:
         if reply.status not in _SOAP_STATUSES:
             return unavailable("no SOAP answer")
         try:
-            child = envelope.open_reply(safe_xml.parse(reply.body)).child
+            child = envelope.open_reply(safe_xml.parse_safe_xml(reply.body)).child
             fault = envelope.read_fault(child)
         except (Rejected, ValueError):
             return unavailable("no SOAP that makes sense")
@@ -92,7 +92,7 @@ class Dancu:
         if found is None or reply.status != 200:
             return unavailable("no KetQuaXacThucResponse")
         try:
-            return Answer((("Exists", "true" if xsd_types.truth(found) else "false"),))
+            return Answer((("Exists", "true" if xsd_types.read_xs_boolean(found) else "false"),))
         except ValueError:
             return unavailable("TonTai is no boolean")
 
@@ -126,7 +126,7 @@ def _party(name: str, kind: str, parts: Sequence[str], written: str) -> etree._E
 def _faultcode(fault: etree._Element) -> str:
     """Return the code without its prefix; of one that looks like no code, nothing."""
     found = fault.find("faultcode")
-    code = "" if found is None else xsd_types.token(found).rpartition(":")[2]
+    code = "" if found is None else xsd_types.read_xs_token(found).rpartition(":")[2]
     return (
         code
         if len(code) <= 80 and code.replace(".", "").replace("_", "").isalnum() and code.isascii()

@@ -41,12 +41,14 @@ class Documents:
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Send the packet inline; the MessageId is the hub's id of the message, the same on every repetition."""
         call = documents_requests.SendDocument(b"", consignment.message.id)
-        element, loads = documents_requests.element(call), Loads()
-        documents_responses.fill(
+        element, loads = documents_requests.build_call_element(call), Loads()
+        documents_responses.fill_packets(
             element, [Octets.of(consignment.content)], loads if len(consignment.content) > SMALL else None
         )
-        body = attachments.pack(envelope.answer(element), loads, Manner(), self.identity, now).read()
-        headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{documents_requests.action(call)}"'))
+        body = attachments.pack_envelope(
+            envelope.write_unsigned_envelope(element), loads, Manner(), self.identity, now
+        ).read()
+        headers = (("Content-Type", envelope.CONTENT_TYPE), ("SOAPAction", f'"{documents_requests.soap_action(call)}"'))
         reply = yield Request(self.url, body, headers)
         return self._outcome(reply, reply.at or now)
 
@@ -70,17 +72,17 @@ class Documents:
             return Refused(_told(report.problems) or "IsSuccess=false, without a reason")
         if reply.status != 200:
             return unavailable("IsSuccess=true")
-        theirs = documents_requests.leaf(child, "DocumentId")
+        theirs = documents_requests.read_child_text(child, "DocumentId")
         return Accepted(f"DocumentId {theirs}" if theirs else "")
 
     def _heard(self, body: bytes, now: datetime) -> etree._Element:
         """Return the Body's child; of a signed reply, the one that was signed."""
-        opened = envelope.open_reply(safe_xml.parse(body, limits=_REPLY))
+        opened = envelope.open_reply(safe_xml.parse_safe_xml(body, limits=_REPLY))
         if not envelope.is_signed(opened):
             return opened.child
         root = opened.body.getparent()
         assert root is not None
-        verified = wss_verify.verify(root, self.certificates, now, max_age=self.max_age, skew=self.skew)
+        verified = wss_verify.verify_envelope(root, self.certificates, now, max_age=self.max_age, skew=self.skew)
         return envelope.only_child(verified.body)
 
 

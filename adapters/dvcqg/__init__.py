@@ -12,7 +12,7 @@ import attrs
 
 from adapters.dvcqg import dossiers
 from adapters.dvcqg.dossiers import Item, PortalCall, Word
-from adapters.dvcqg.session import Door, PortalAnswer, PortalSession, written
+from adapters.dvcqg.session import Door, PortalAnswer, PortalSession, write_portal_json
 from hub.domain.errors import Rejected
 from hub.domain.model import (
     Accepted,
@@ -74,11 +74,11 @@ class DvcqgPortal:
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Bring the dossiers of a message, batch by batch; refused if any of them was, naming each."""
         try:
-            call = dossiers.read(consignment.content, self.word)
+            call = dossiers.read_dossier_message(consignment.content, self.word)
         except (Rejected, ValueError) as error:
             return Refused(str(error))
         session, notes, refusals = PortalSession(self.door, now), self.door.notes, Refusals()
-        batches = tuple(dossiers.cut(call.items, self.batch, once=call.service == "DongBoHoSoMC"))
+        batches = tuple(dossiers.cut_batches(call.items, self.batch, once=call.service == "DongBoHoSoMC"))
         names = [f"{consignment.message.id} {at}/{len(batches)}" for at in range(len(batches))]
         for at, (name, batch) in enumerate(zip(names, batches, strict=True)):
             known = notes.recall(name, now)
@@ -137,7 +137,7 @@ class DvcqgPortal:
             if told.taken:
                 continue
             if len(group) == 1:
-                refusals.append(f"{dossiers.number(group[0])}: {told.text}")
+                refusals.append(f"{dossiers.read_dossier_number(group[0])}: {told.text}")
                 continue
             for item in group:  # some may have been taken: each is looked up again
                 said = yield from self._bring(session, call, (item,))
@@ -150,7 +150,7 @@ class DvcqgPortal:
         self, session: PortalSession, call: PortalCall, item: Item
     ) -> Generator[Request, Reply, bool | Unavailable]:
         """Tell whether the portal has the dossier: an answer lost on its way must not make a second one."""
-        body = {"madonvi": self._organ(call), "service": "TraCuuHoSo", "mahoso": dossiers.number(item)}
+        body = {"madonvi": self._organ(call), "service": "TraCuuHoSo", "mahoso": dossiers.read_dossier_number(item)}
         told = yield from session.ask(self.integrate, body)
         return told if isinstance(told, Unavailable) else bool(told.rows)
 
@@ -165,7 +165,7 @@ def adapter(terms: Terms) -> DvcqgPortal:
     kinds = {"LoaiDoiTuong": settings["loai-doi-tuong"], "TrangThaiHoSo": states, "TrangThai": states}
     return DvcqgPortal(
         Door.of(terms),
-        dossiers.words(kinds),
+        dossiers.read_word_settings(kinds),
         settings["madonvi"],
         settings["per-unit"] == "yes",
         settings["integrate"],
@@ -178,8 +178,8 @@ def adapter(terms: Terms) -> DvcqgPortal:
 def _list(name: str, told: PortalAnswer) -> bytes:
     """Return a list as it is kept: its rows sorted, so that the same rows are the same octets; or what was said instead of it."""
     if told.taken and told.rows is not None:
-        return written({"service": name, "result": sorted(map(dict, told.rows), key=written)})
-    return written({"service": name, "refused": told.text})
+        return write_portal_json({"service": name, "result": sorted(map(dict, told.rows), key=write_portal_json)})
+    return write_portal_json({"service": name, "refused": told.text})
 
 
 def _read_cursor(cursor: str) -> dict[str, tuple[int, str]]:

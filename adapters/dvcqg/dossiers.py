@@ -39,27 +39,27 @@ class PortalCall:
     items: tuple[Item, ...]
 
 
-def read(content: bytes, word: Word) -> PortalCall:
+def read_dossier_message(content: bytes, word: Word) -> PortalCall:
     """Read a message; its values in the portal's words.  Raises Rejected, and ValueError for what is no message of `dossiers`."""
-    root = safe_xml.parse(content)
+    root = safe_xml.parse_safe_xml(content)
     name = etree.QName(root)
     if name.namespace != NAMESPACE or name.localname not in SERVICES:
         raise ValueError(f"no message of dossiers: {root.tag[:200]}")
-    organ = next((xsd_types.token(child) for child in root if safe_xml.local(child) == "OrganId"), "")
+    organ = next((xsd_types.read_xs_token(child) for child in root if safe_xml.local_name(child) == "OrganId"), "")
     items = tuple(_item(child, word) for child in root if len(child))
     return PortalCall(service=SERVICES[name.localname], organ=organ, items=items)
 
 
-def number(item: Item) -> str:
+def read_dossier_number(item: Item) -> str:
     """Return the number of the dossier that *item* is about."""
     return str(item.get("MaHoSo", ""))
 
 
-def cut(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tuple[Item, ...]]:
+def cut_batches(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tuple[Item, ...]]:
     """Cut *items* in batches of at most *most*, in their order; *once*: no batch names a dossier twice."""
     batch: list[Item] = []
     for item in items:
-        if len(batch) == most or (once and number(item) in map(number, batch)):
+        if len(batch) == most or (once and read_dossier_number(item) in map(read_dossier_number, batch)):
             yield tuple(batch)
             batch = []
         batch.append(item)
@@ -70,8 +70,8 @@ def cut(items: Sequence[Item], most: int, *, once: bool) -> Iterator[tuple[Item,
 def _item(element: etree._Element, word: Word) -> Item:
     item: Item = {}
     for child in element:
-        name = safe_xml.local(child)
-        value = _item(child, word) if name in LISTS else word(name, xsd_types.text(child).strip())
+        name = safe_xml.local_name(child)
+        value = _item(child, word) if name in LISTS else word(name, xsd_types.read_leaf_text(child).strip())
         if name not in LISTS:
             item[name] = value
             continue
@@ -81,7 +81,7 @@ def _item(element: etree._Element, word: Word) -> Item:
     return item
 
 
-def words(written: Mapping[str, str]) -> Word:
+def read_word_settings(written: Mapping[str, str]) -> Word:
     """Return the translation that settings write, `1=0 2=1` by field; a value that is not named stays as it is."""
     tables = {
         field: dict(pair.split("=", 1) for pair in re.split(r"[ ,]+", text) if pair) for field, text in written.items()

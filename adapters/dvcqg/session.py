@@ -67,7 +67,7 @@ class Door:
             ("Charset", "utf-8"),
             ("dstcode", self.dstcode),
         )
-        return Request(url, written(body), headers)
+        return Request(url, write_portal_json(body), headers)
 
 
 @attrs.define
@@ -141,11 +141,11 @@ class PortalSession:
         if code is None and rows is None:
             return Unavailable("no answer of the portal: neither error_code nor result")
         shown = {name: value for name, value in said.items() if name not in {"session", "result"}}
-        text = written(shown).decode()[:_SHOWN]
+        text = write_portal_json(shown).decode()[:_SHOWN]
         return PortalAnswer(code is None or str(code).strip() in {"0", "00"}, rows, text)
 
 
-def written(value: object) -> bytes:
+def write_portal_json(value: object) -> bytes:
     """Return *value* as JSON: the same value, the same octets; half a surrogate pair stays the escape it came as."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode(errors="backslashreplace")

@@ -57,12 +57,12 @@ class GovernmentReporting:
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Hand in the report: over HTTP, or as files in the directory."""
-        way = drop.deliver if self.url.startswith("file:") else online.deliver
+        way = drop.deliver_to_drop if self.url.startswith("file:") else online.deliver_online
         return way(self.url, self.wording, consignment, now)
 
     def collect(self, cursor: str, now: datetime) -> Collection:
         """Get the verdicts after *cursor*; in a directory, those that still lie there."""
-        way = drop.collect if self.url.startswith("file:") else online.collect
+        way = drop.collect_from_drop if self.url.startswith("file:") else online.collect_online
         return way(self.url, self.wording, cursor, now)
 
 

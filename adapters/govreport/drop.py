@@ -9,7 +9,7 @@ import json
 from datetime import datetime
 from urllib.parse import quote
 
-from adapters.govreport.online import take
+from adapters.govreport.online import take_in_verdict
 from adapters.govreport.wording import SystemWording, Unknown
 from hub.domain.model import (
     Accepted,
@@ -30,7 +30,7 @@ _MOST = 50
 _LONGEST = 200
 
 
-def deliver(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
+def deliver_to_drop(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
     """Put one report there.  A file that is there with other octets is never touched: a person must look."""
     del now
     papers = wording.papers(consignment.content)
@@ -47,7 +47,7 @@ def deliver(url: str, wording: SystemWording, consignment: Consignment, now: dat
     return Accepted(name)
 
 
-def collect(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
+def collect_from_drop(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
     """Take in the reply files that lie there; the cursor means nothing, for what was taken is put away."""
     del cursor, now
     place = f"{url}/{wording.settings['in']}"
@@ -76,7 +76,7 @@ def collect(url: str, wording: SystemWording, cursor: str, now: datetime) -> Col
             good = judged.accepted
         else:
             try:
-                good = yield from take(item, f"{name} {digest}", wording)
+                good = yield from take_in_verdict(item, f"{name} {digest}", wording)
             except Unknown as error:
                 unknown = f"{name}: {error}"
                 continue

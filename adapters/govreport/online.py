@@ -26,7 +26,7 @@ from hub.services import verdicts
 _XML, _XLSX = "application/xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
-def deliver(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
+def deliver_online(url: str, wording: SystemWording, consignment: Consignment, now: datetime) -> Conversation:
     """Hand in one report; in the raw format the workbook follows the XML."""
     papers, message = wording.papers(consignment.content), consignment.message.id
     outcome: Accepted | Refused | Unavailable = Unavailable("nothing was sent")
@@ -82,7 +82,7 @@ def _judged(reply: Reply, wording: SystemWording, now: datetime) -> Accepted | R
     return Unavailable(f"HTTP {reply.status}: {reply.body[:200]!r}", retry_after(reply.headers, now))
 
 
-def collect(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
+def collect_online(url: str, wording: SystemWording, cursor: str, now: datetime) -> Collection:
     """Get the verdicts after *cursor*, which is the id of the last one we have.
 
     One that makes no sense is taken in as it is, where it is refused with its reason: without an id, as soon as one behind it has one that
@@ -105,7 +105,7 @@ def collect(url: str, wording: SystemWording, cursor: str, now: datetime) -> Col
             flaw = str(error)
             continue
         try:
-            yield from take(item, identity, wording)
+            yield from take_in_verdict(item, identity, wording)
         except Unknown as error:
             return Unavailable(str(error)) if cursor == begun else Collected(cursor)
         for content in nameless:
@@ -116,11 +116,11 @@ def collect(url: str, wording: SystemWording, cursor: str, now: datetime) -> Col
     return Collected(cursor, more=cursor != begun)
 
 
-def take(item: object, identity: str, wording: SystemWording) -> Generator[Arrival, Any, bool]:
+def take_in_verdict(item: object, identity: str, wording: SystemWording) -> Generator[Arrival, Any, bool]:
     """Bring one verdict in, one that makes no sense as it is; return whether it was accepted there.  Raises Unknown."""
     try:
         verdict = wording.verdict(item)
-        content = None if verdict is None else verdicts.content(verdict)
+        content = None if verdict is None else verdicts.write_verdict_message(verdict)
     except Senseless:
         content = _as_it_is(item)
     if content is None:

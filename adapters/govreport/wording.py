@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import attrs
 
-from hub.domain.sanitize import storable
+from hub.domain.sanitize import replace_unstorable
 from hub.report.output.workbook import as_xlsx
 from hub.report.signed import sealed
 from hub.services.verdicts import ReportVerdict
@@ -44,7 +44,7 @@ class SystemWording:
 
     def papers(self, content: bytes) -> Papers:
         """Return the signed XML as it is, and the workbook made of it: the same from the same XML."""
-        found = sealed.read(content)
+        found = sealed.read_sealed_report(content)
         report = found.report
         keys = {
             "form": report.form.id,
@@ -77,7 +77,7 @@ class SystemWording:
         found = item.get(_pairs(self.settings["verdict-fields"]).get("id", "id"))
         if not isinstance(found, str | int) or found == "":
             raise Senseless("a verdict without an id")
-        return storable(str(found))
+        return replace_unstorable(str(found))
 
     def verdict(self, item: object) -> ReportVerdict | None:
         """Return what *item* says; None while nothing is decided.  Raises Senseless, Unknown."""

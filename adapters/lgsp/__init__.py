@@ -28,7 +28,7 @@ from hub.domain.model import (
     Unavailable,
 )
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
-from hub.partner.list_polling import FetchedDocument, open_documents, settle
+from hub.partner.list_polling import FetchedDocument, open_documents, settle_open_list
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -109,7 +109,7 @@ class Lgsp:
                 return self.codes.trouble(answer)
             room = max(_MOST - fresh, 0)
             fetch, tell = partial(self._fetch, now=now), partial(self._tell, now=now)
-            settled = yield from settle(shown, before.owed, room, fetch, tell, self.notes, now)
+            settled = yield from settle_open_list(shown, before.owed, room, fetch, tell, self.notes, now)
             if isinstance(settled, Unavailable):
                 return settled
             owed |= settled.owed
@@ -121,7 +121,7 @@ class Lgsp:
         answer = yield from self._ask("GET", "getEdoc", now, query={"docId": document_id})
         if isinstance(answer, Unavailable):
             return answer
-        content = replies.packet(answer)
+        content = replies.read_lgsp_packet(answer)
         if content is None and not answer.success and self.codes.passing(answer):
             return self.codes.trouble(answer)
         return FetchedDocument(content, answer.body)
@@ -160,7 +160,7 @@ class Lgsp:
                 self.notes.drop("token")
                 kept = False
                 continue
-            return replies.read(reply, now)
+            return replies.read_lgsp_reply(reply, now)
 
     def _bearer(self, now: datetime) -> Generator[Request, Reply, tuple[tuple[str, str], ...] | Unavailable]:
         """Return the Authorization header, logging in for it; none where no user is set."""
@@ -173,7 +173,7 @@ class Lgsp:
             body = json.dumps({**asked, "otp": None, "twoFactorProvider": None, "typeObjs": [0, 1]}).encode()
             headers = (("Content-Type", "application/json"), ("Accept", "application/json"))
             reply = yield Request(f"{self.url}/v1/auth/login?allow_anonymous=true", body, headers)
-            answer = replies.read(reply, now)
+            answer = replies.read_lgsp_reply(reply, now)
             if isinstance(answer, Unavailable):
                 return answer
             token = answer.token

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from hub.domain.model import Refused, Reply, Unavailable
-from hub.partner.reply_parsing import packet as written_packet
-from hub.partner.reply_parsing import read_json, retry_after, snippet, text
+from hub.partner.reply_parsing import cut_snippet, read_json, read_json_text, retry_after
+from hub.partner.reply_parsing import read_json_packet as written_packet
 
 #: Statuses under which the door itself answers; under any other the body is a proxy's.
 _OWN = {200, 400, 422, 500}
@@ -58,40 +58,40 @@ class LgspCodes:
         return answer.code not in self.refused | self.limited
 
 
-def read(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:
+def read_lgsp_reply(reply: Reply, now: datetime) -> LgspAnswer | Unavailable:
     """Read *reply*; what is no answer of theirs is unavailable."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
-        return Unavailable(f"HTTP {reply.status}: {snippet(reply.body)}", wait, credentials=True)
+        return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
     said = read_json(reply.body) if reply.status in _OWN else None
     if not isinstance(said, dict):
-        return Unavailable(f"HTTP {reply.status}: no answer of theirs: {snippet(reply.body)}", wait)
+        return Unavailable(f"HTTP {reply.status}: no answer of theirs: {cut_snippet(reply.body)}", wait)
     data = said.get("data")
     inner = data if isinstance(data, dict) else {}
-    code = text(inner.get("errorCode") or said.get("errorCode"))
+    code = read_json_text(inner.get("errorCode") or said.get("errorCode"))
     code = "" if code == "0" else code
     details = said.get("errorDetail")
     clean = reply.status == 200 and not code and not details
-    state = text(inner.get("status")).upper()
+    state = read_json_text(inner.get("status")).upper()
     success = clean and (
         said["success"] is True
         if "success" in said
-        else text(said.get("code")) in {"0", "200"} and state in {"", "OK", "SUCCESS"}
+        else read_json_text(said.get("code")) in {"0", "200"} and state in {"", "OK", "SUCCESS"}
     )
-    told = text(inner.get("errorDesc")) or text(said.get("message"))
+    told = read_json_text(inner.get("errorDesc")) or read_json_text(said.get("message"))
     return LgspAnswer(
         success=success,
         code=code,
-        told=told or snippet(reply.body),
+        told=told or cut_snippet(reply.body),
         data=data,
-        document_id=text(inner.get("docId") or said.get("docId")),
-        token=text(inner.get("token") or said.get("token")),
+        document_id=read_json_text(inner.get("docId") or said.get("docId")),
+        token=read_json_text(inner.get("token") or said.get("token")),
         body=reply.body,
         retry_after=wait,
     )
 
 
-def packet(answer: LgspAnswer) -> bytes | None:
+def read_lgsp_packet(answer: LgspAnswer) -> bytes | None:
     """Return the octets of the packet in the answer to getEdoc: written as XML or as its base64; None where there is none."""
     return written_packet(answer.data.get("edxml") if answer.success and isinstance(answer.data, dict) else None)
 

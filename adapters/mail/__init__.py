@@ -99,7 +99,7 @@ class Mail:
             addresses = self.addresses.of(consignment)
         except MailUnusable as unusable:
             return Refused(str(unusable))
-        body = letter.write(consignment, self.sender, addresses, self.terms.identity, now)
+        body = letter.write_mail(consignment, self.sender, addresses, self.terms.identity, now)
         if len(body) > self.limit:
             return Refused(f"the mail has {len(body)} octets; the mail system takes {self.limit}")
         headers = (("Mail-From", self.sender), *(("Rcpt-To", each) for each in addresses), *self._account)
@@ -160,10 +160,10 @@ class Mail:
             if not reply.body.strip():
                 return ""  # somebody has removed it
             try:
-                packets = opening.packets(reply.body, self.judge, now)
+                packets = opening.open_mail_packets(reply.body, self.judge, now)
             except MailUnusable as unusable:
                 packets, refused, why = (), True, str(unusable)
-            for packet, name in [(packet, opening.name(packet)) for packet in packets]:
+            for packet, name in [(packet, opening.name_packet(packet)) for packet in packets]:
                 judged = yield Arrival(packet, name)
                 refused = refused or not judged.accepted
         marks = r"\Seen \Flagged" if refused else r"\Seen"

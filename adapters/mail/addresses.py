@@ -51,12 +51,12 @@ class Addresses:
 def _written(content: bytes) -> Mapping[str, str]:
     """Return the Email of each To of a packet (QCVN 102), by OrganId; nothing of what is no packet."""
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
     except Rejected:
         return {}
     found = {}
     for element in root.iter("{*}To"):
-        said = {safe_xml.local(child): (child.text or "").strip() for child in element.iterchildren("{*}*")}
+        said = {safe_xml.local_name(child): (child.text or "").strip() for child in element.iterchildren("{*}*")}
         if said.get("OrganId") and said.get("Email"):
             found[said["OrganId"]] = said["Email"]
     return found

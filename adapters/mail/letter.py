@@ -31,7 +31,7 @@ Thư này có chữ ký số S/MIME của trục liên thông. Xin kiểm tra ch
 """
 
 
-def write(consignment: Consignment, sender: str, addresses: Sequence[str], signer: Signer, now: datetime) -> bytes:
+def write_mail(consignment: Consignment, sender: str, addresses: Sequence[str], signer: Signer, now: datetime) -> bytes:
     """Return the mail, signed by *signer*.  Raises Unready when its key cannot be used now.
 
     The Message-ID is made of the hub's id of the message and nothing else: the same on every repetition, so that a mail program
@@ -39,7 +39,7 @@ def write(consignment: Consignment, sender: str, addresses: Sequence[str], signe
     """
     message = consignment.message
     signed = _content(consignment)
-    signature = cms.sign(signed, signer, now)
+    signature = cms.sign_cms(signed, signer, now)
     boundary = _boundary(message, "ky")
     digest = "sha-384" if signer.method.endswith("384") else "sha-256"
     head = (

@@ -42,7 +42,7 @@ class Judge:
     anchors: Anchors
 
 
-def packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
+def open_mail_packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
     """Return the packets of a mail, each as its octets were attached.  Raises MailUnusable: not signed as it must be, or none in it."""
     try:
         return _packets(octets, judge, now)
@@ -50,14 +50,14 @@ def packets(octets: bytes, judge: Judge, now: datetime) -> tuple[bytes, ...]:
         raise MailUnusable(f"it cannot be read: {error!r}"[:500]) from None
 
 
-def name(packet: bytes) -> str:
+def name_packet(packet: bytes) -> str:
     """Return what a packet is called: the SHA-256 of its octets; without its own signature in one spelling, where it has one.
 
     Such a signature holds in other spellings too, and whoever has a copy may write one: it is the same packet, not another.
     """
     try:
-        root = safe_xml.parse(packet)
-        signatures = [each for each in xmldsig.claims(root) if each is not root]
+        root = safe_xml.parse_safe_xml(packet)
+        signatures = [each for each in xmldsig.find_claimed_signatures(root) if each is not root]
         if len(signatures) == 1:
             return xmldsig.bare_digest(root, signatures[0])
     except Rejected:
@@ -98,7 +98,7 @@ def _signed(cutter: Cutter, whole: MailPart, judge: Judge, now: datetime) -> byt
 
 def _verified(signature: bytes, content: bytes | None, judge: Judge, now: datetime) -> bytes:
     try:
-        covered, certificate = cms.verify(signature, judge.signers, content)
+        covered, certificate = cms.verify_cms(signature, judge.signers, content)
         judge.anchors.check(certificate, now, purpose=SIGN)
     except Rejected as refused:
         raise MailUnusable(str(refused)) from None
@@ -107,10 +107,10 @@ def _verified(signature: bytes, content: bytes | None, judge: Judge, now: dateti
 
 def _check_packet(packet: bytes, judge: Judge, now: datetime) -> None:
     try:
-        root = safe_xml.parse(packet)
+        root = safe_xml.parse_safe_xml(packet)
     except Rejected as refused:
         raise MailUnusable(f"neither the mail nor the packet is signed: {refused}") from None
-    found = packet_signature.judge(root, Octets.of(packet), judge.signers, judge.anchors, now)
+    found = packet_signature.judge_packet_signature(root, Octets.of(packet), judge.signers, judge.anchors, now)
     if found.standing is not SignatureStanding.VALID:
         said = f"{found.code} {found.detail}".strip() or found.standing.value
         raise MailUnusable(f"the mail is not signed, and its packet: {said}")

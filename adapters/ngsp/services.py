@@ -11,7 +11,7 @@ from urllib.parse import quote
 import attrs
 
 from hub.domain.model import Answer, Query, Refused
-from hub.domain.sanitize import writable
+from hub.domain.sanitize import replace_unwritable
 
 Settings = Mapping[str, str]
 
@@ -206,7 +206,7 @@ def _text(value: object) -> str:
     """Return a value of JSON as text that XML has room for; none, and what is no single value, is empty."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return writable(" ".join(str(value).split())) if isinstance(value, str | int | float) else ""
+    return replace_unwritable(" ".join(str(value).split())) if isinstance(value, str | int | float) else ""
 
 
 def _status(said: Any, *names: str) -> str:

@@ -71,7 +71,7 @@ class VxpAxis:
             ("from", self._from(message.sender)),
             ("servicetype", self.settings["service-type"]),
             ("messagetype", "status" if message.kind == PacketKind.STATUS else "edoc"),
-            ("hash-file", signing.fingerprint(content, self.settings["hash-digits"])),
+            ("hash-file", signing.hash_vxp_file(content, self.settings["hash-digits"])),
         ]
         if self.settings["name-recipients"] == "yes":
             fields.append(("to", json.dumps(consignment.recipients, separators=(",", ":"))))
@@ -119,7 +119,7 @@ class VxpAxis:
     def list_units(self, now: datetime) -> Listing:
         """Return the axis's list of all agencies, as it gives it."""
         reply = yield from self._line(now).call(self.settings["agencies"])
-        answer = answers.read(reply, reply.at or now)
+        answer = answers.read_vxp_reply(reply, reply.at or now)
         if isinstance(answer, Unavailable):
             return answer
         return reply.body if answer.good else self._failed(answer)
@@ -139,7 +139,7 @@ class VxpAxis:
             return answer
         if not answer.good:
             return self._broken(answer)
-        listed = answers.items(answer)
+        listed = answers.read_vxp_items(answer)
         return Unavailable(f"the list of {kind} is no list") if listed is None else listed
 
     def _waiting(self, listed: Sequence[VxpListItem], now: datetime) -> Iterator[VxpListItem]:
@@ -162,7 +162,7 @@ class VxpAxis:
             return answer
         if self._is(answer, "credentials", "again", "few"):
             return self._broken(answer)
-        content = answers.packet(answer) if answer.good else None
+        content = answers.read_vxp_packet(answer) if answer.good else None
         judged: Judged = yield Arrival(content or json.dumps(answer.fields).encode(), doc_id)
         telling = ["done" if judged.accepted else "fail"]
         if judged.accepted and self.settings["processing"] == "yes":

@@ -11,7 +11,7 @@ from datetime import datetime
 import attrs
 
 from hub.domain.model import Reply, Unavailable
-from hub.domain.sanitize import still
+from hub.domain.sanitize import replace_controls
 from hub.partner.reply_parsing import read_json, retry_after
 
 #: Under these an answer is the axis's own: its SDK reads JSON under any status, but a 5xx may be anybody's on the way.
@@ -54,7 +54,7 @@ class VxpListItem:
     created: str  #: as written
 
 
-def read(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
+def read_vxp_reply(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
     """Return the answer in *reply*, or why there is none."""
     if reply.status in _STRANGER:
         return Unavailable(f"HTTP {reply.status}: the axis does not know us", credentials=True)
@@ -63,13 +63,13 @@ def read(reply: Reply, now: datetime) -> VxpAnswer | Unavailable:
     said = read_json(reply.body)
     if not isinstance(said, Mapping) or "status" not in said or "ErrorCode" not in said:
         return Unavailable(f"HTTP {reply.status}: no answer of the axis", retry_after(reply.headers, now))
-    code, state = text(said["ErrorCode"]), text(said["status"]).upper()
+    code, state = clean_vxp_text(said["ErrorCode"]), clean_vxp_text(said["status"]).upper()
     if (code == "0") != (state != "FAIL"):
         return Unavailable(f"HTTP {reply.status}: the answer contradicts itself: {state}, ErrorCode {code}")
-    return VxpAnswer(code == "0", code, text(said.get("ErrorDesc")), said)
+    return VxpAnswer(code == "0", code, clean_vxp_text(said.get("ErrorDesc")), said)
 
 
-def items(answer: VxpAnswer) -> list[VxpListItem] | None:
+def read_vxp_items(answer: VxpAnswer) -> list[VxpListItem] | None:
     """Return what a list names, the oldest first as far as the texts tell; None when it is no list of items."""
     data = answer.fields.get("data")
     if data is None:
@@ -77,13 +77,15 @@ def items(answer: VxpAnswer) -> list[VxpListItem] | None:
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         return None
     listed = [
-        VxpListItem(_id(each.get("docId")), text(each.get("status")).lower(), text(each.get("created_time")))
+        VxpListItem(
+            _id(each.get("docId")), clean_vxp_text(each.get("status")).lower(), clean_vxp_text(each.get("created_time"))
+        )
         for each in data
     ]
     return sorted(listed, key=lambda item: item.created)
 
 
-def packet(answer: VxpAnswer) -> bytes | None:
+def read_vxp_packet(answer: VxpAnswer) -> bytes | None:
     """Return the octets that `getEdoc` gives in base64; None when they cannot be read."""
     data = answer.fields.get("data")
     if not isinstance(data, str):
@@ -94,12 +96,12 @@ def packet(answer: VxpAnswer) -> bytes | None:
         return None
 
 
-def text(value: object) -> str:
+def clean_vxp_text(value: object) -> str:
     """Return *value* as one line that can be kept: no lone surrogate, no control, bounded."""
     if value is None:
         return ""
     line = " ".join(str(value).split())[:500]
-    return still(line)
+    return replace_controls(line)
 
 
 def _id(value: object) -> str:

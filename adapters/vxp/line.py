@@ -31,8 +31,12 @@ class VxpConnection:
     ) -> Generator[Request, Any, Reply]:
         """Ask for *operation* with the logical headers *fields*; return the reply as it is."""
         media = f"application/{kind}"
-        logical = (("timestamp", signing.timestamp(self.now)), ("systemid", self.system_id), ("Content-Type", media))
-        headers = signing.signed((*logical, *fields), self.secret, self.version)
+        logical = (
+            ("timestamp", signing.write_vxp_timestamp(self.now)),
+            ("systemid", self.system_id),
+            ("Content-Type", media),
+        )
+        headers = signing.sign_headers((*logical, *fields), self.secret, self.version)
         url = f"{self.url}/{operation}"
         reply: Reply = yield Request(url, content, (("Content-Type", media), *headers), reply_limit=_LARGE)
         self.now = reply.at or self.now
@@ -43,4 +47,4 @@ class VxpConnection:
     ) -> Asked:
         """Ask, and return the axis's answer, or why there is none."""
         reply = yield from self.call(operation, fields, content, kind)
-        return answers.read(reply, self.now)
+        return answers.read_vxp_reply(reply, self.now)

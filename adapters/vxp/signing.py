@@ -16,7 +16,7 @@ HANOI = timezone(timedelta(hours=7))
 Headers = tuple[tuple[str, str], ...]
 
 
-def signed(fields: Sequence[tuple[str, str]], secret: str, version: str) -> Headers:
+def sign_headers(fields: Sequence[tuple[str, str]], secret: str, version: str) -> Headers:
     """Return the HTTP headers that carry the logical headers *fields*, in order, signed with *secret*.
 
     The text that is signed is sent too, so that the order of its names is nobody's business but ours; it is ASCII, as a header is.
@@ -31,13 +31,13 @@ def signed(fields: Sequence[tuple[str, str]], secret: str, version: str) -> Head
     )
 
 
-def timestamp(now: datetime) -> str:
+def write_vxp_timestamp(now: datetime) -> str:
     """Return *now* as the SDK writes it, `ddMMyyyy'T'HHmmss+SSSS`: what follows the plus sign are milliseconds, not a zone."""
     local = now.astimezone(HANOI)
     return f"{local:%d%m%YT%H%M%S}+{local.microsecond // 1000:04}"
 
 
-def fingerprint(content: bytes, digits: str) -> str:
+def hash_vxp_file(content: bytes, digits: str) -> str:
     """Return the SHA-256 of *content* for `hash-file`.
 
     `full`: 64 hex digits.  `short`: as SDK 2.0.1 writes it, an octet below sixteen with one digit in place of two.

@@ -40,7 +40,7 @@ class WebPortal:
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
         """Put one published report there, each kind of page after the other."""
-        found, outcome = sealed.read(consignment.content), Accepted()
+        found, outcome = sealed.read_sealed_report(consignment.content), Accepted()
         for kind in self.settings["kinds"].split(" "):
             content_type, content = self._page(kind, found)
             headers = (*self._headers(consignment, found), ("Content-Type", content_type))

@@ -27,7 +27,7 @@ from hub.domain.model import (
     Unavailable,
 )
 from hub.partner.adapter_settings import AdapterNotes, Setting, Terms
-from hub.partner.list_polling import FetchedDocument, open_documents, settle
+from hub.partner.list_polling import FetchedDocument, open_documents, settle_open_list
 
 _CODES = "[0-9]+( [0-9]+)*"
 _WORD = "[!-~]+"
@@ -105,7 +105,7 @@ class Wso2:
             return self.codes.trouble(answer)
         owed = json.loads(cursor) if cursor else {}
         fetch, put = partial(self._fetch, now=now), partial(self._put, now=now)
-        settled = yield from settle(shown, owed, _MOST, fetch, put, self.notes, now)
+        settled = yield from settle_open_list(shown, owed, _MOST, fetch, put, self.notes, now)
         if isinstance(settled, Unavailable):
             return settled
         return Collected(json.dumps(settled.owed, sort_keys=True) if settled.owed else "", settled.fresh > _MOST)
@@ -114,7 +114,7 @@ class Wso2:
         answer = yield from self._ask("GET", f"/vanbans/{quote(document_id, safe='')}", now)
         if isinstance(answer, Unavailable):
             return answer
-        content = replies.packet(answer)
+        content = replies.read_wso2_packet(answer)
         if content is None and not answer.success and answer.code in self.codes.credentials:
             return self.codes.trouble(answer)
         return FetchedDocument(content, answer.body)
@@ -149,7 +149,7 @@ class Wso2:
                 return token
             reply = yield Request(url, body, (*headers, ("Authorization", f"Bearer {token}")), method, _LARGEST)
             if reply.status != 401 or kept is None:
-                return replies.read(reply, now)
+                return replies.read_wso2_reply(reply, now)
             self.notes.drop("token")
             kept = None
 
@@ -159,7 +159,7 @@ class Wso2:
         headers = (("Content-Type", _FORM), ("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
         url = f"{self.root}{self.settings['token-path']}"
         reply = yield Request(url, b"grant_type=client_credentials", headers)
-        token = replies.token(reply, now)
+        token = replies.read_wso2_token(reply, now)
         if isinstance(token, Unavailable):
             return token
         self.notes.keep("token", token.value, now + timedelta(seconds=token.seconds) - _MARGIN)

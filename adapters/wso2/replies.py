@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 
 from hub.domain.model import Refused, Reply, Unavailable
-from hub.partner.reply_parsing import packet as written_packet
-from hub.partner.reply_parsing import read_json, retry_after, snippet, text
+from hub.partner.reply_parsing import cut_snippet, read_json, read_json_text, retry_after
+from hub.partner.reply_parsing import read_json_packet as written_packet
 
 #: Statuses under which the exchange itself answers; under any other it is the gateway or a proxy.
 _OWN = {200, 201, 202, 400, 500}
@@ -57,7 +57,7 @@ class Wso2Codes:
         return Unavailable(_told(answer), answer.retry_after, credentials=answer.code in self.credentials)
 
 
-def token(reply: Reply, now: datetime) -> Token | Unavailable:
+def read_wso2_token(reply: Reply, now: datetime) -> Token | Unavailable:
     """Read the answer to a request for a token (RFC 6749, 5.1 and 5.2)."""
     wait = retry_after(reply.headers, reply.at or now)
     said = read_json(reply.body)
@@ -66,35 +66,35 @@ def token(reply: Reply, now: datetime) -> Token | Unavailable:
     if reply.status == 200 and isinstance(value, str) and value.isascii() and value.isprintable() and value:
         lives = seconds if isinstance(seconds, int) and not isinstance(seconds, bool) else _SHORT
         return Token(value, min(max(lives, 0), 86_400))
-    error = text(said.get("error"))
+    error = read_json_text(said.get("error"))
     denied = reply.status in _DENIED or error in {"invalid_client", "unauthorized_client", "invalid_grant"}
-    told = text(said.get("error_description")) or error
-    told = told or ("JSON without a token that can be used" if said else snippet(reply.body))  # not what may be one
+    told = read_json_text(said.get("error_description")) or error
+    told = told or ("JSON without a token that can be used" if said else cut_snippet(reply.body))  # not what may be one
     return Unavailable(f"no token: HTTP {reply.status}: {told}"[:500], wait, credentials=denied)
 
 
-def read(reply: Reply, now: datetime) -> Wso2Answer | Unavailable:
+def read_wso2_reply(reply: Reply, now: datetime) -> Wso2Answer | Unavailable:
     """Read *reply*; what is no answer of theirs is unavailable."""
     wait = retry_after(reply.headers, reply.at or now)
     if reply.status in _DENIED:
-        return Unavailable(f"HTTP {reply.status}: {snippet(reply.body)}", wait, credentials=True)
+        return Unavailable(f"HTTP {reply.status}: {cut_snippet(reply.body)}", wait, credentials=True)
     said = read_json(reply.body) if reply.status in _OWN else None
     if not isinstance(said, dict) or "status" not in said:
-        return Unavailable(f"HTTP {reply.status}: no answer of theirs: {snippet(reply.body)}", wait)
-    code = text(said.get("errorCode"))
+        return Unavailable(f"HTTP {reply.status}: no answer of theirs: {cut_snippet(reply.body)}", wait)
+    code = read_json_text(said.get("errorCode"))
     code = "" if code == "0" else code
     return Wso2Answer(
-        success=reply.status < 400 and not code and text(said["status"]).upper() in {"OK", "SUCCESS", "200"},
+        success=reply.status < 400 and not code and read_json_text(said["status"]).upper() in {"OK", "SUCCESS", "200"},
         code=code,
-        told=text(said.get("errorDesc")) or snippet(reply.body),
+        told=read_json_text(said.get("errorDesc")) or cut_snippet(reply.body),
         data=said.get("data"),
-        document_id=text(said.get("docId")),
+        document_id=read_json_text(said.get("docId")),
         body=reply.body,
         retry_after=wait,
     )
 
 
-def packet(answer: Wso2Answer) -> bytes | None:
+def read_wso2_packet(answer: Wso2Answer) -> bytes | None:
     """Return the octets of the packet in `data`, which is its base64, or the packet written as it is; None where there is none."""
     return written_packet(answer.data if answer.success else None)
 

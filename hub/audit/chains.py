@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from hub.audit.findings import AuditFinding, Many, no, note
+from hub.audit.findings import AuditFinding, Many, deny_finding, note_finding
 from hub.domain.model import Fact
 from hub.report.counting import lines
 from hub.report.signed.manifest import EVENTS, MOST_EVENTS
@@ -50,7 +50,7 @@ class Chain:
         for line in events:
             self.many += 1
             if self.many > MOST_EVENTS:
-                yield no("event", EVENTS, "quá nhiều sự kiện", "too many events")
+                yield deny_finding("event", EVENTS, "quá nhiều sự kiện", "too many events")
                 return
             try:
                 said, event = _read(line)
@@ -112,7 +112,7 @@ class Chain:
                 yield from many.no(where, "sự kiện nói khác về thông điệp", "it says otherwise of the message")
         elif event.get("event") == "fact-recorded":
             try:
-                self.facts.add(sha256(lines.write(_fact(event))).digest()[:16])
+                self.facts.add(sha256(lines.write_fact_line(_fact(event))).digest()[:16])
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
                 yield from many.no(
                     where, f"không đọc được kết quả: {error!r}", f"no fact can be read from it: {error!r}"
@@ -122,24 +122,28 @@ class Chain:
         """Yield what these events prove, and what they do not; *head* is the chain's last event when the file was made."""
         number, hashed = head
         if self.hashes and max(self.hashes) > number:
-            yield no("chain", EVENTS, f"có sự kiện sau đầu chuỗi {number}", f"an event beyond the head {number}")
+            yield deny_finding(
+                "chain", EVENTS, f"có sự kiện sau đầu chuỗi {number}", f"an event beyond the head {number}"
+            )
         elif number in self.hashes and self.hashes[number] != int(hashed[:16], 16):
-            yield no("chain", EVENTS, f"đầu chuỗi {number} có mã băm khác", f"the head {number} has another hash")
+            yield deny_finding(
+                "chain", EVENTS, f"đầu chuỗi {number} có mã băm khác", f"the head {number} has another hash"
+            )
         if self.unchained:
-            yield note(
+            yield note_finding(
                 "chain",
                 EVENTS,
                 f"{self.unchained} sự kiện chưa được đánh số",
                 f"{self.unchained} events had no number yet",
             )
         if self.loose:
-            yield note(
+            yield note_finding(
                 "chain",
                 EVENTS,
                 f"{self.loose} sự kiện không kèm mã băm liền trước",
                 f"{self.loose} events without the hash before them",
             )
-        yield note(
+        yield note_finding(
             "chain",
             EVENTS,
             f"{self.many} sự kiện ở đúng chỗ của chúng trong chuỗi, {self.neighbours} cặp liền nhau khớp; các đoạn này không chứng minh"
@@ -155,7 +159,7 @@ def _read(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         said = json.loads(line)
         if not isinstance(said, dict) or list(said) != _EVENT or not isinstance(said["text"], str):
             raise ValueError("other members than an event has")
-        if lines.compact(said) != line:
+        if lines.write_compact_json(said) != line:
             raise ValueError("not written as it must be")
         event = json.loads(said["text"])
     except RecursionError:
@@ -185,7 +189,7 @@ def _fact(event: Mapping[str, Any]) -> Fact:
         **{name: event[name] for name in (*texts, "outside", "paper")},
         due=None if due is None else date.fromisoformat(due),
         day=None if day is None else date.fromisoformat(day),
-        at=lines.moment(event["at"]),
+        at=lines.read_offset_time(event["at"]),
         amount=event.get("amount", 1),
         attributes=tuple(sorted(event.get("attributes", {}).items())),
     )

@@ -13,8 +13,8 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.audit.findings import AuditFinding, Many, no, note, yes
-from hub.audit.seals import SealBroken, Sealers, Trust, broken, told, unsealed
+from hub.audit.findings import AuditFinding, Many, confirm_finding, deny_finding, note_finding
+from hub.audit.seals import SealBroken, Sealers, Trust, describe_seal, explain_broken_seal, open_sealed_document
 from hub.domain.errors import Rejected
 from hub.domain.model import PacketSignature, Problem, SignatureStanding
 from hub.edxml import packet_signature
@@ -30,7 +30,7 @@ from hub.report.signed.element import REPORT, SchemaBroken
 from hub.report.signed.sealed import Sealed
 from hub.security import wss_tokens, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import SIGN, fingerprint, load_der, owner
+from hub.security.certificates import SIGN, certificate_fingerprint, describe_owner, load_der
 
 LARGEST = 64 << 20  #: octets of a document that is held in memory to be judged
 
@@ -49,7 +49,7 @@ class AuditedReceipt:
     time: datetime
 
 
-def check(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
+def audit_document(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
     """Yield what holds of the one document in *file*."""
     file.seek(0)
     content = file.read(LARGEST + 1)
@@ -58,25 +58,27 @@ def check(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
         return
     sealers = Sealers(trust)
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
-        why = broken(rejected)
-        yield no("document", "", f"không phải tệp mà lệnh này biết: {why.vi}", f"no file that this knows: {why.en}")
+        why = explain_broken_seal(rejected)
+        yield deny_finding(
+            "document", "", f"không phải tệp mà lệnh này biết: {why.vi}", f"no file that this knows: {why.en}"
+        )
         return
     name = etree.QName(root)
     if name.localname == "Report" and name.namespace == REPORT:
         found = yield from _report_or_signed(content, root, sealers)
         if found is not None:
-            yield note(
+            yield note_finding(
                 "facts",
                 "",
                 "chỉ có báo cáo: các kết quả đằng sau số liệu chưa được đối chiếu; cần tệp chứng cứ (lienthong evidence)",
                 "the report alone: the facts behind its numbers were not checked; that takes its evidence file (lienthong evidence)",
             )
     elif name.localname == _RECEIPT and (name.namespace or "").startswith("urn:lienthong:"):
-        said = yield from receipt(content, "", sealers)
+        said = yield from audit_receipt(content, "", sealers)
         if said is not None:
-            yield note(
+            yield note_finding(
                 "receipt",
                 "",
                 f"thông điệp {said.message_id} (mã trong trục {said.document_id}), nhận lúc {said.time.isoformat()},"
@@ -85,14 +87,14 @@ def check(file: BinaryIO, trust: Trust) -> Iterator[AuditFinding]:
                 f" SHA-256 {said.sha256}: compare with sha256sum of the packet",
             )
     else:
-        yield no("document", "", f"không biết văn bản {root.tag}", f"no document that this knows: {root.tag}")
+        yield deny_finding("document", "", f"không biết văn bản {root.tag}", f"no document that this knows: {root.tag}")
         return
     yield from sealers.judge()
 
 
 def too_large(check: str, place: str) -> AuditFinding:
     """Return that a document is too large to be held."""
-    return no(
+    return deny_finding(
         check,
         place,
         f"quá lớn để kiểm tra: hơn {LARGEST} byte",
@@ -103,39 +105,41 @@ def too_large(check: str, place: str) -> AuditFinding:
 # --- a report ---------------------------------------------------------------------------------------------------------------
 
 
-def report(content: bytes, place: str, sealers: Sealers) -> Generator[AuditFinding, None, Sealed | None]:
+def audit_sealed_report(content: bytes, place: str, sealers: Sealers) -> Generator[AuditFinding, None, Sealed | None]:
     """Yield whether the seal of a report holds and its numbers agree with one another; return what it says, or None."""
     try:
-        safe_xml.scan(content)
+        safe_xml.scan_xml(content)
     except Rejected as rejected:
-        why = broken(rejected)
-        yield no("seal", place, why.vi, why.en)
+        why = explain_broken_seal(rejected)
+        yield deny_finding("seal", place, why.vi, why.en)
         return None  # what has not passed the scan is never given to a parser
     try:
-        _, certificate, at = unsealed(content, sealers.trust, _made_at)
+        _, certificate, at = open_sealed_document(content, sealers.trust, _made_at)
     except SealBroken as why:
-        yield no("seal", place, why.vi, why.en)
+        yield deny_finding("seal", place, why.vi, why.en)
     else:
         sealers.meet(certificate, place)
-        yield from told(place, certificate, at, sealers.trust.now)
+        yield from describe_seal(place, certificate, at, sealers.trust.now)
     try:
-        said = sealed.read(content)
-        definition.check(said.report.form)
+        said = sealed.read_sealed_report(content)
+        definition.check_form(said.report.form)
     except (SchemaBroken, ValueError, KeyError, OverflowError, etree.XMLSyntaxError) as error:
-        yield no("report", place, f"không đúng lược đồ báo cáo: {error}", f"no report by its schema: {error}"[:600])
+        yield deny_finding(
+            "report", place, f"không đúng lược đồ báo cáo: {error}", f"no report by its schema: {error}"[:600]
+        )
         return None
     try:
-        yield from list(arithmetic(said.report, place))
+        yield from list(audit_arithmetic(said.report, place))
     except ValueError as error:
-        yield no("sum", place, f"không tính được: {error}", f"it cannot be worked out: {error}")
+        yield deny_finding("sum", place, f"không tính được: {error}", f"it cannot be worked out: {error}")
     return said
 
 
 def _made_at(root: etree._Element) -> datetime:
-    return lines.moment(root.findtext(f"{{{REPORT}}}MadeAt") or "")
+    return lines.read_offset_time(root.findtext(f"{{{REPORT}}}MadeAt") or "")
 
 
-def arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
+def audit_arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
     """Yield whether what each row works out from its own cells, and the totals of the rows, are right; counting nothing anew.
 
     Points cannot be worked out from a report alone: it does not say how they are given.
@@ -146,7 +150,7 @@ def arithmetic(report: Report, place: str) -> Iterator[AuditFinding]:
             if row.numbers[key] not in expected:
                 found = " / ".join(map(str, expected))
                 yield from _off(cells, row.unit, key, row.numbers[key], found, "công thức", "formula")
-    for key, total in totals(report.form, report.rows).items():
+    for key, total in sum_expected_totals(report.form, report.rows).items():
         said = report.total.times[key] if key in report.total.times else report.total.numbers[key]
         if said != total:
             yield from _off(cells, report.total.unit, key, said, total, "tổng các dòng", "total of the rows")
@@ -169,7 +173,7 @@ def worked_out(form: Form, numbers: Mapping[str, Number]) -> dict[str, tuple[Num
             found[column.key] = (_added(numbers, column.sum),)
         elif column.kind is ColumnKind.RATIO:
             part, whole = _added(numbers, column.part), _added(numbers, column.whole)
-            ratio = None if not whole else deriving.rounded(100 * Fraction(part) / Fraction(whole))
+            ratio = None if not whole else deriving.round_ratio(100 * Fraction(part) / Fraction(whole))
             found[column.key] = (None, Decimal(0)) if ratio is None else (ratio,)
     return found
 
@@ -185,7 +189,7 @@ def _added(numbers: Mapping[str, Number], keys: Iterable[str]) -> int:
     return total
 
 
-def totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
+def sum_expected_totals(form: Form, rows: tuple[Row, ...]) -> dict[str, object]:
     """Return what the total of each column must be whose rows add up, or have times."""
     found: dict[str, object] = {}
     for column in form.columns:
@@ -203,17 +207,19 @@ def _report_or_signed(
     content: bytes, root: etree._Element, sealers: Sealers
 ) -> Generator[AuditFinding, None, Sealed | None]:
     """Judge a report as the hub sealed it; or one that an official has signed, then the sealed one inside it."""
-    if len(xmldsig.claims(root)) < 2:
-        return (yield from report(content, "", sealers))
-    yield from official(content, "", sealers.trust)
+    if len(xmldsig.find_claimed_signatures(root)) < 2:
+        return (yield from audit_sealed_report(content, "", sealers))
+    yield from audit_official_signature(content, "", sealers.trust)
     try:
-        inside = signed.unsigned(content)
+        inside = signed.extract_sealed_report(content)
     except Rejected:
-        return None  # `official` has said so
-    return (yield from report(inside, "", sealers))
+        return None  # `audit_official_signature` has said so
+    return (yield from audit_sealed_report(inside, "", sealers))
 
 
-def official(content: bytes, place: str, trust: Trust, of: bytes | None = None) -> Iterator[AuditFinding]:
+def audit_official_signature(
+    content: bytes, place: str, trust: Trust, of: bytes | None = None
+) -> Iterator[AuditFinding]:
     """Yield whether the signature of an official in *content* holds, over all of the sealed report (*of*: that very one).
 
     Whether this person may sign for this unit is not told: that is the hub's to know, and was asked when the report came back.
@@ -222,12 +228,12 @@ def official(content: bytes, place: str, trust: Trust, of: bytes | None = None) 
         found = _signed(content, of)
         (trust.persons or trust.anchors).check(found.certificate, found.at, found.chain, purpose=SIGN)
     except Rejected as rejected:
-        why = broken(rejected)
-        yield no("official", place, why.vi, why.en)
+        why = explain_broken_seal(rejected)
+        yield deny_finding("official", place, why.vi, why.en)
         return
-    name, printed = found.certificate.subject.rfc4514_string(), fingerprint(found.certificate)
+    name, printed = found.certificate.subject.rfc4514_string(), certificate_fingerprint(found.certificate)
     at = found.at.isoformat(timespec="seconds")
-    yield yes(
+    yield confirm_finding(
         "official",
         place,
         f"chữ ký đúng, trên toàn bộ báo cáo đã niêm phong; của {name}, SHA-256 {printed}, lúc {at} theo đồng hồ người ký",
@@ -237,30 +243,30 @@ def official(content: bytes, place: str, trust: Trust, of: bytes | None = None) 
 
 def _signed(content: bytes, of: bytes | None) -> xades.Signed:
     """Return what the official's signature says.  Raises Rejected."""
-    inside, root = signed.unsigned(content), safe_xml.parse(content)
+    inside, root = signed.extract_sealed_report(content), safe_xml.parse_safe_xml(content)
     if safe_xml.may_hold_comment_or_cdata([content]):
         raise Rejected(Problem("report-changed", "a comment or CDATA section"))
-    if of is not None and xmldsig.canonical(safe_xml.parse(of), _WHOLE) != inside:
+    if of is not None and xmldsig.canonicalize_element(safe_xml.parse_safe_xml(of), _WHOLE) != inside:
         raise Rejected(Problem("report-changed", "another report was signed"))
-    return xades.verify(root, root[-1])
+    return xades.verify_xades(root, root[-1])
 
 
 # --- a receipt --------------------------------------------------------------------------------------------------------------
 
 
-def receipt(
+def audit_receipt(
     content: bytes, place: str, sealers: Sealers, *, quiet: bool = False
 ) -> Generator[AuditFinding, None, AuditedReceipt | None]:
     """Yield whether a receipt's seal holds (if *quiet*, only that it does not); return what it says, or None."""
     try:
-        root, certificate, at = unsealed(content, sealers.trust, _time)
+        root, certificate, at = open_sealed_document(content, sealers.trust, _time)
         said = _receipt(root, at)
     except SealBroken as why:
-        yield no("receipt", place, why.vi, why.en)
+        yield deny_finding("receipt", place, why.vi, why.en)
         return None
     sealers.meet(certificate, place)
     if not quiet:
-        yield from told(place, certificate, at, sealers.trust.now)
+        yield from describe_seal(place, certificate, at, sealers.trust.now)
     return said
 
 
@@ -273,19 +279,19 @@ def _receipt(root: etree._Element, at: datetime) -> AuditedReceipt:
 
 
 def _time(root: etree._Element) -> datetime:
-    return lines.moment(root.findtext(f"{{{etree.QName(root).namespace}}}Time") or "")
+    return lines.read_offset_time(root.findtext(f"{{{etree.QName(root).namespace}}}Time") or "")
 
 
 # --- a packet ---------------------------------------------------------------------------------------------------------------
 
 
-def packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> AuditFinding:
+def audit_packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) -> AuditFinding:
     """Return whether a packet's own signature is what the hub *said* of it when it took the packet *at* that time.
 
     It is verified with the certificate that it shows: whether that one was the partner's is for the hub to know, and who trusts
     another CA than the partner's is told so.
     """
-    found, name = judged(content, at, trust)
+    found, name = judge_kept_packet(content, at, trust)
     if found.standing is SignatureStanding.VALID:
         holds: bool | None = said == SignatureStanding.VALID or None
         vi = f"chữ ký của gói tin đúng, của {name}, chứng thư {found.certificate}"
@@ -310,25 +316,29 @@ def packet(content: bytes, place: str, said: str, at: datetime, trust: Trust) ->
     return AuditFinding(holds, "signature", place, f"{vi}; trục ghi: {said}", f"{en}; the hub says: {said}")
 
 
-def judged(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:
+def judge_kept_packet(content: bytes, at: datetime, trust: Trust) -> tuple[PacketSignature, str]:
     """Return what a packet's own signature is worth, by the certificates that it shows and the anchors trusted; and whose it is."""
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
         problem = rejected.problems[0]
         return PacketSignature(standing=SignatureStanding.UNVERIFIABLE, code=problem.code, detail=problem.detail), ""
     shown = _shown(root)
-    found = packet_signature.judge(root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True)
-    names = [owner(each) for each in shown if fingerprint(each) == found.certificate]
+    found = packet_signature.judge_packet_signature(
+        root, Octets.of(content), shown, trust.anchors, at, sha1=True, vxp=True
+    )
+    names = [describe_owner(each) for each in shown if certificate_fingerprint(each) == found.certificate]
     return found, names[0] if names else ""
 
 
 def _shown(root: etree._Element) -> list[x509.Certificate]:
     found: list[x509.Certificate] = []
-    for element in xmldsig.claims(root)[:1]:
+    for element in xmldsig.find_claimed_signatures(root)[:1]:
         for key_info in element.iterchildren("{*}KeyInfo"):
             try:
-                found += map(load_der, wss_tokens.shown(key_info, etree.QName(element).namespace or ""))
+                found += map(
+                    load_der, wss_tokens.list_shown_certificates(key_info, etree.QName(element).namespace or "")
+                )
             except (Unverified, ValueError):
                 continue  # what shows no certificate is told to be unverifiable
     return found

@@ -15,8 +15,8 @@ from lxml import etree
 
 from hub.audit import documents, recount
 from hub.audit.chains import Chain
-from hub.audit.findings import MOST, AuditFinding, Many, no, note, yes
-from hub.audit.seals import SealBroken, Sealers, Trust, told, unsealed
+from hub.audit.findings import MOST, AuditFinding, Many, confirm_finding, deny_finding, note_finding
+from hub.audit.seals import SealBroken, Sealers, Trust, describe_seal, open_sealed_document
 from hub.domain.model import DOCUMENTS, Fact
 from hub.formats import zip_archive
 from hub.formats.zip_archive import Malformed, Member
@@ -26,7 +26,7 @@ from hub.report.counting.dates import in_order
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
 from hub.report.form.form import ColumnKind, Form
-from hub.report.form.toml import forms
+from hub.report.form.toml import read_form_folder
 from hub.report.signed import manifest
 from hub.report.signed.manifest import (  # fmt: skip
     BESIDE,
@@ -47,7 +47,7 @@ from hub.report.signed.manifest import (  # fmt: skip
     TYPE,
     Counts,
     Manifest,
-    numbered,
+    number_member,
 )
 from hub.report.signed.sealed import Sealed
 
@@ -74,18 +74,20 @@ class _Stop(Exception):
     """Nothing more can be said of this file."""
 
 
-def check(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
+def audit_evidence_file(file: BinaryIO, trust: Trust, tell: Callable[[int, int], None]) -> Iterator[AuditFinding]:
     """Yield what holds and what does not."""
     try:
-        members = {member.name: member for member in zip_archive.read(file)}
+        members = {member.name: member for member in zip_archive.read_zip_members(file)}
     except Malformed as error:
-        yield no("container", error.where, f"tệp hỏng hoặc bị sửa: {error.what}", f"broken or changed: {error.what}")
+        yield deny_finding(
+            "container", error.where, f"tệp hỏng hoặc bị sửa: {error.what}", f"broken or changed: {error.what}"
+        )
         return
     audit = _Audit(file, trust, members, tell)
     try:
         yield from audit.run()
     except _Stop:
-        yield note(
+        yield note_finding(
             "container", "", "dừng ở đây: phần còn lại chưa kiểm tra", "stopped here: the rest was not looked at"
         )
 
@@ -120,12 +122,14 @@ class _Audit:
         yield from self._container()
         said = yield from self._manifest()
         yield from self._hashes(said)
-        report = yield from documents.report(self._whole(REPORT), REPORT, self.sealers)
+        report = yield from documents.audit_sealed_report(self._whole(REPORT), REPORT, self.sealers)
         if report is None:
             raise _Stop
         yield from self._same_report(said, report)
         if SIGNED in self.members:
-            yield from documents.official(self._whole(SIGNED), SIGNED, self.trust, of=self._whole(REPORT))
+            yield from documents.audit_official_signature(
+                self._whole(SIGNED), SIGNED, self.trust, of=self._whole(REPORT)
+            )
         form = yield from self._form(report)
         self.pieces = yield from self._pieces(report)
         yield from self._messages()
@@ -142,7 +146,7 @@ class _Audit:
     def _container(self) -> Iterator[AuditFinding]:
         missing = [name for name in _ALWAYS if name not in self.members]
         for name in missing:
-            yield no("container", name, "thiếu thành phần này", "this member is missing")
+            yield deny_finding("container", name, "thiếu thành phần này", "this member is missing")
         if missing:
             raise _Stop
         for name in (TYPE, REPORT, SIGNED, FORM, PERIODS, MANIFEST):
@@ -151,9 +155,9 @@ class _Audit:
                 raise _Stop
         names = list(self.members)
         if names[0] != TYPE or names[-1] != MANIFEST or self._whole(TYPE) != MIMETYPE:
-            yield no("container", names[0], "không phải tệp chứng cứ", "no evidence file")
+            yield deny_finding("container", names[0], "không phải tệp chứng cứ", "no evidence file")
             raise _Stop
-        yield yes(
+        yield confirm_finding(
             "container",
             "",
             f"{len(names)} thành phần, không nén, không có gì khác",
@@ -163,16 +167,16 @@ class _Audit:
     def _manifest(self) -> Generator[AuditFinding, None, Manifest]:
         content = self._whole(MANIFEST)
         try:
-            root, certificate, at = unsealed(content, self.trust, _made_at)
+            root, certificate, at = open_sealed_document(content, self.trust, _made_at)
         except SealBroken as why:
-            yield no("seal", MANIFEST, why.vi, why.en)
+            yield deny_finding("seal", MANIFEST, why.vi, why.en)
             raise _Stop from None
         self.sealers.meet(certificate, MANIFEST)
-        yield from told(MANIFEST, certificate, at, self.trust.now)
+        yield from describe_seal(MANIFEST, certificate, at, self.trust.now)
         try:
-            return manifest.read(root)
+            return manifest.read_manifest(root)
         except ValueError as error:
-            yield no("manifest", MANIFEST, f"không đúng lược đồ: {error}", f"not by its schema: {error}")
+            yield deny_finding("manifest", MANIFEST, f"không đúng lược đồ: {error}", f"not by its schema: {error}")
             raise _Stop from None
 
     def _hashes(self, said: Manifest) -> Iterator[AuditFinding]:
@@ -195,7 +199,7 @@ class _Audit:
     def _hash(self, many: Many, name: str, expected: tuple[int, str]) -> Iterator[AuditFinding]:
         member, found = self.members[name], sha256()
         try:
-            for piece in zip_archive.pieces(self.file, member):
+            for piece in zip_archive.read_member_pieces(self.file, member):
                 found.update(piece)
                 self._tell(member)
         except Malformed as error:
@@ -211,7 +215,7 @@ class _Audit:
     def _same_report(self, said: Manifest, found: Sealed) -> Iterator[AuditFinding]:
         report = found.report
         if (said.unit, said.form, said.period) != (report.total.unit, report.form.id, report.period.text):
-            yield no(
+            yield deny_finding(
                 "manifest",
                 REPORT,
                 f"bản kê là của báo cáo khác: {said.form} {said.unit} {said.period}",
@@ -220,19 +224,21 @@ class _Audit:
 
     def _form(self, found: Sealed) -> Generator[AuditFinding, None, Form]:
         try:
-            form = definition.read(self._whole(FORM))
+            form = definition.read_definition(self._whole(FORM))
         except (ValueError, KeyError) as error:
-            yield no("form", FORM, f"không đọc được định nghĩa biểu mẫu: {error}", f"no definition of a form: {error}")
+            yield deny_finding(
+                "form", FORM, f"không đọc được định nghĩa biểu mẫu: {error}", f"no definition of a form: {error}"
+            )
             raise _Stop from None
         if _shape(form) != _shape(found.report.form):
-            yield no("form", FORM, "không phải biểu mẫu của báo cáo", "not the form of the report")
+            yield deny_finding("form", FORM, "không phải biểu mẫu của báo cáo", "not the form of the report")
             raise _Stop
-        if form in forms():
-            yield yes(
+        if form in read_form_folder():
+            yield confirm_finding(
                 "form", FORM, f"biểu mẫu {form.id} như phần mềm này có", f"the form {form.id} as this program has it"
             )
         else:
-            yield note(
+            yield note_finding(
                 "form",
                 FORM,
                 f"biểu mẫu {form.id} không phải bản đi kèm phần mềm này: đếm lại theo định nghĩa trong tệp",
@@ -244,16 +250,16 @@ class _Audit:
         """Read of what the period consists: it must be the period of the report, without a gap."""
         period, day = found.report.period, found.report.period.first
         try:
-            said = pieces.read(self._whole(PERIODS))
+            said = pieces.read_pieces(self._whole(PERIODS))
         except ValueError as error:
-            yield no("period", PERIODS, f"không đọc được: {error}", f"it cannot be read: {error}")
+            yield deny_finding("period", PERIODS, f"không đọc được: {error}", f"it cannot be read: {error}")
             raise _Stop from None
         whole = True
         for part, _ in said.parts:
             whole &= part.first == day
             day = part.last + timedelta(days=1)
         if not whole or day - timedelta(days=1) != period.last:  # which may be the last day that there is
-            yield no("period", PERIODS, "không phải kỳ của báo cáo", "not the period of the report")
+            yield deny_finding("period", PERIODS, "không phải kỳ của báo cáo", "not the period of the report")
             raise _Stop
         return said
 
@@ -270,7 +276,7 @@ class _Audit:
                     said["sha256"],
                     said["size"],
                     said["signature"] if said["service"] == DOCUMENTS else None,
-                    lines.moment(said["received_at"]),
+                    lines.read_offset_time(said["received_at"]),
                     said["octets"] == HERE,
                 )
             except ValueError as error:
@@ -281,7 +287,7 @@ class _Audit:
                 yield from rows.no(name, "trùng hoặc sai thứ tự", "twice, or out of order")
             before = name
             if len(self.messages) >= 2 * MOST_FACTS:
-                yield no("message", MESSAGES, "quá nhiều thông điệp", "too many messages")
+                yield deny_finding("message", MESSAGES, "quá nhiều thông điệp", "too many messages")
                 raise _Stop
             self.messages[name] = message
             if said["receipt"] is None:
@@ -300,7 +306,7 @@ class _Audit:
             f"{len(self.messages)} thông điệp, mỗi cái một dòng", f"{len(self.messages)} messages, a line each"
         )
         if without:
-            yield note(
+            yield note_finding(
                 "receipt", MESSAGES, f"{without} thông điệp không có biên nhận", f"{without} messages without receipt"
             )
         many = len(self.messages) - without
@@ -328,7 +334,7 @@ class _Audit:
                 yield from many.no(ROWS, f"dòng {place}: đơn vị {unit}", f"line {place}: the unit {unit}")
                 continue
             before = unit
-            names = [numbered(FACTS, place), numbered(BESIDE, place)]
+            names = [number_member(FACTS, place), number_member(BESIDE, place)]
             expected.update(names)
             counted, hashed = yield from self._list(many, names[0], unit, form, listed=True)
             others, _ = yield from self._list(many, names[1], unit, form, listed=False)
@@ -337,9 +343,9 @@ class _Audit:
                 yield from many.no(
                     names[0], f"SHA-256 {hashed}, {ROWS} ghi {digest}", f"SHA-256 {hashed}, {ROWS} says {digest}"
                 )
-            yield from recount.check(cells, form, self.pieces, [*counted, *others], rows.pop(unit), found)
+            yield from recount.recount_cells(cells, form, self.pieces, [*counted, *others], rows.pop(unit), found)
         for row in rows.values():
-            yield from recount.check(cells, form, self.pieces, [], row, found)
+            yield from recount.recount_cells(cells, form, self.pieces, [], row, found)
         for name in self.members:
             if name.startswith((f"{FACTS}/", f"{BESIDE}/")) and name not in expected:
                 yield from many.no(name, "không thuộc dòng nào", "it belongs to no row")
@@ -371,10 +377,10 @@ class _Audit:
             whole.update(line)
             self.facts += listed
             if self.facts + self.beside + len(facts) > 4 * MOST_FACTS:
-                yield no("list", name, "quá nhiều kết quả", "too many facts")
+                yield deny_finding("list", name, "quá nhiều kết quả", "too many facts")
                 raise _Stop
             try:
-                fact = lines.read(line)
+                fact = lines.read_fact_line(line)
             except ValueError as error:
                 yield from many.no(name, f"dòng không đọc được: {error}", f"a line that cannot be read: {error}")
                 continue
@@ -417,7 +423,7 @@ class _Audit:
                     )
                     continue
                 seen.add(short)
-                fact = lines.read(line)  # it was read before: its hash is known
+                fact = lines.read_fact_line(line)  # it was read before: its hash is known
                 sums[fact.unit] = sums.get(fact.unit, 0) + fact.amount
                 times[fact.unit] = max(fact.at, times.get(fact.unit, fact.at))
             unused -= seen
@@ -469,7 +475,7 @@ class _Audit:
         elif many.failed:
             yield from many.end("", "")
         else:
-            yield note(
+            yield note_finding(
                 "octets",
                 "",
                 "không kèm byte nguyên bản (--with-messages)",
@@ -480,7 +486,7 @@ class _Audit:
         found, held = sha256(), list[bytes]()
         small = member.size <= documents.LARGEST
         try:
-            for piece in zip_archive.pieces(self.file, member):
+            for piece in zip_archive.read_member_pieces(self.file, member):
                 found.update(piece)
                 self._tell(member)
                 if small:
@@ -495,9 +501,9 @@ class _Audit:
             if message.signed is None:
                 continue
             if small:
-                judged = documents.packet(b"".join(held), member.name, message.signed, message.at, self.trust)
+                judged = documents.audit_packet(b"".join(held), member.name, message.signed, message.at, self.trust)
             else:
-                judged = note(
+                judged = note_finding(
                     "signature",
                     member.name,
                     f"quá lớn để kiểm tra chữ ký: {member.size} byte",
@@ -525,12 +531,14 @@ class _Audit:
             )
         if self.untold > MOST:
             more = self.untold - MOST
-            yield note("signature", OCTETS, f"và {more} gói tin nữa cần lưu ý", f"and {more} more packets to note")
+            yield note_finding(
+                "signature", OCTETS, f"và {more} gói tin nữa cần lưu ý", f"and {more} more packets to note"
+            )
 
     def _counts(self, said: Manifest) -> Iterator[AuditFinding]:
         found = Counts(self.facts, self.beside, len(self.messages), self.chain.many, self.octets)
         if found != said.counts:
-            yield no(
+            yield deny_finding(
                 "manifest",
                 MANIFEST,
                 f"có {found}, bản kê ghi {said.counts}",
@@ -545,12 +553,12 @@ class _Audit:
     def _whole(self, name: str) -> bytes:
         """Return a member that is held in memory: `_container` has seen that it is not too large for that."""
         member = self.members[name]
-        return b"".join(zip_archive.pieces(self.file, member, judged=False))
+        return b"".join(zip_archive.read_member_pieces(self.file, member, judged=False))
 
     def _lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of a member, each with its line feed; a line that is too long comes in pieces, which nothing can read."""
         rest = b""
-        for piece in zip_archive.pieces(self.file, self.members[name], judged=False):
+        for piece in zip_archive.read_member_pieces(self.file, self.members[name], judged=False):
             *found, rest = (rest + piece).split(b"\n")
             for line in found:
                 yield line + b"\n"
@@ -562,7 +570,7 @@ class _Audit:
 
 
 def _made_at(root: etree._Element) -> datetime:
-    return lines.moment(root.findtext(f"{{{manifest.EVIDENCE}}}MadeAt") or "")
+    return lines.read_offset_time(root.findtext(f"{{{manifest.EVIDENCE}}}MadeAt") or "")
 
 
 def _shape(form: Form) -> object:
@@ -574,11 +582,11 @@ def _shape(form: Form) -> object:
 
 def _receipt(content: bytes, place: str, sealers: Sealers) -> tuple[documents.AuditedReceipt | None, AuditFinding]:
     """Return what a receipt says; None, and why, when its seal does not hold."""
-    judged = documents.receipt(content, place, sealers, quiet=True)
+    judged = documents.audit_receipt(content, place, sealers, quiet=True)
     try:
         why = next(judged)
     except StopIteration as end:
-        return end.value, yes("receipt", place, "", "")
+        return end.value, confirm_finding("receipt", place, "", "")
     return None, why
 
 
@@ -586,7 +594,7 @@ def _message(line: bytes) -> dict[str, Any]:
     said = _json(line)
     if not isinstance(said, dict) or list(said) != list(_MESSAGE):
         raise ValueError("other members than a message has")
-    if lines.compact(said) != line:
+    if lines.write_compact_json(said) != line:
         raise ValueError("not written as it must be")
     for name, kind in _MESSAGE.items():
         if not isinstance(said[name], kind) or isinstance(said[name], bool):
@@ -596,7 +604,7 @@ def _message(line: bytes) -> dict[str, Any]:
 
 def _pair(line: bytes) -> tuple[str, str]:
     said = _json(line)
-    if not isinstance(said, list) or [type(each) for each in said] != [str, str] or lines.row(*said) != line:
+    if not isinstance(said, list) or [type(each) for each in said] != [str, str] or lines.write_row_line(*said) != line:
         raise ValueError("no pair of a unit and a hash")
     return said[0], said[1]
 

@@ -18,17 +18,17 @@ class AuditFinding:
     en: str
 
 
-def yes(check: str, place: str, vi: str, en: str) -> AuditFinding:
+def confirm_finding(check: str, place: str, vi: str, en: str) -> AuditFinding:
     """Return that it holds."""
     return AuditFinding(True, check, place, vi, en)
 
 
-def no(check: str, place: str, vi: str, en: str) -> AuditFinding:
+def deny_finding(check: str, place: str, vi: str, en: str) -> AuditFinding:
     """Return that it is false."""
     return AuditFinding(False, check, place, vi, en)
 
 
-def note(check: str, place: str, vi: str, en: str) -> AuditFinding:
+def note_finding(check: str, place: str, vi: str, en: str) -> AuditFinding:
     """Return what is good to know, and neither holds nor fails."""
     return AuditFinding(None, check, place, vi, en)
 
@@ -45,12 +45,12 @@ class Many:
         """Yield that one fails, as long as there are not too many."""
         self.failed += 1
         if self.failed <= MOST:
-            yield no(self.check, place, vi, en)
+            yield deny_finding(self.check, place, vi, en)
 
     def end(self, vi: str, en: str) -> Iterator[AuditFinding]:
         """Yield that all hold, in these words; or how many more fail."""
         if not self.failed:
-            yield yes(self.check, self.place, vi, en)
+            yield confirm_finding(self.check, self.place, vi, en)
         elif self.failed > MOST:
             more = self.failed - MOST
-            yield no(self.check, self.place, f"và {more} chỗ sai nữa", f"and {more} more")
+            yield deny_finding(self.check, self.place, f"và {more} chỗ sai nữa", f"and {more} more")

@@ -17,7 +17,7 @@ from hub.report.form.period import Period
 from hub.report.signed.sealed import Sealed
 
 
-def check(
+def recount_cells(
     cells: Many, form: Form, said_of: Pieces, facts: list[Fact], row: Row, found: Sealed
 ) -> Iterator[AuditFinding]:
     """Yield the cells of a row that counting *facts* by the form does not give."""
@@ -26,7 +26,7 @@ def check(
         counted_again = [
             _piece(form, part, is_closed, said_of.books, facts, report) for part, is_closed in said_of.parts
         ]
-        (again,) = closed.compose(form, report.period, report.made_at, [row.unit], counted_again).rows
+        (again,) = closed.compose_report(form, report.period, report.made_at, [row.unit], counted_again).rows
     except (ValueError, KeyError, OverflowError) as error:
         yield from cells.no(row.unit, f"không đếm được: {error!r}", f"it cannot be counted: {error!r}")
         return
@@ -45,6 +45,6 @@ def _piece(form: Form, part: Period, is_closed: bool, books: ClosedMonths, facts
     """Count one part of the period: a closed month as it stands at its end, another as of the moment of the report."""
     now = max(report.made_at, part.end) if is_closed else report.made_at
     found: dict[str, Cells] = {}
-    for column, fact in counting.placements(form, facts, part, now, None, books):
+    for column, fact in counting.place_facts(form, facts, part, now, None, books):
         found.setdefault(fact.unit, Cells.none(form)).take(column, fact)
     return Piece(part, found)

@@ -10,11 +10,11 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.audit.findings import AuditFinding, no, note, yes
-from hub.domain.errors import Rejected, sentences
+from hub.audit.findings import AuditFinding, confirm_finding, deny_finding, note_finding
+from hub.domain.errors import Rejected, find_error_sentences
 from hub.formats import safe_xml
 from hub.security import wss_verify
-from hub.security.certificates import Anchors, fingerprint
+from hub.security.certificates import Anchors, certificate_fingerprint
 
 
 @attrs.frozen
@@ -55,17 +55,21 @@ class Sealers:
         if known:
             for subject, place in others:
                 name = subject.rfc4514_string()
-                yield no("sealer", place, f"niêm phong của người khác: {name}", f"somebody else's seal: {name}")
+                yield deny_finding(
+                    "sealer", place, f"niêm phong của người khác: {name}", f"somebody else's seal: {name}"
+                )
             if self.subjects and not others:
-                yield yes("sealer", "", "mọi niêm phong là của trục đã nêu", "every seal is that of the hub you named")
+                yield confirm_finding(
+                    "sealer", "", "mọi niêm phong là của trục đã nêu", "every seal is that of the hub you named"
+                )
             return
         if len(self.subjects) > 1:
             names = "; ".join(f"{place}: {subject.rfc4514_string()}" for subject, place in self.subjects.items())
-            yield no(
+            yield deny_finding(
                 "sealer", "", f"niêm phong của nhiều người khác nhau: {names}", f"seals of different owners: {names}"
             )
         elif self.subjects:
-            yield note(
+            yield note_finding(
                 "sealer",
                 "",
                 "chưa đối chiếu ai đã niêm phong: nêu chứng thư của trục bằng --hub-certificate, hoặc tự so mã SHA-256 ở trên",
@@ -73,7 +77,7 @@ class Sealers:
             )
 
 
-def unsealed(
+def open_sealed_document(
     content: bytes, trust: Trust, made_at: Callable[[etree._Element], datetime]
 ) -> tuple[etree._Element, x509.Certificate, datetime]:
     """Return the root of the sealed document *content*, its sealer's certificate, and when it says it was sealed.
@@ -82,29 +86,29 @@ def unsealed(
     Raises SealBroken.
     """
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
         at = made_at(root)
-        root, certificate = wss_verify.unseal(content, trust.anchors, at)
+        root, certificate = wss_verify.unseal_document(content, trust.anchors, at)
     except Rejected as rejected:
-        raise broken(rejected) from None
+        raise explain_broken_seal(rejected) from None
     except (ValueError, OverflowError) as error:
         raise SealBroken(f"không đọc được thời điểm: {error}", f"it does not say when it was made: {error}") from None
     return root, certificate, at
 
 
-def broken(rejected: Rejected) -> SealBroken:
+def explain_broken_seal(rejected: Rejected) -> SealBroken:
     """Return what *rejected* says, in both languages."""
     problem = rejected.problems[0]
-    vi, en = sentences(problem.code)
+    vi, en = find_error_sentences(problem.code)
     detail = f" [{problem.code}: {problem.detail}]"
     return SealBroken(vi + detail, en + detail)
 
 
-def told(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[AuditFinding]:
+def describe_seal(place: str, certificate: x509.Certificate, at: datetime, now: datetime) -> Iterator[AuditFinding]:
     """Yield that a seal holds, and whose it is."""
-    name, printed = certificate.subject.rfc4514_string(), fingerprint(certificate)
+    name, printed = certificate.subject.rfc4514_string(), certificate_fingerprint(certificate)
     when = at.isoformat(timespec="seconds")
-    yield yes(
+    yield confirm_finding(
         "seal",
         place,
         f"niêm phong đúng; của {name}, SHA-256 {printed}; chứng thư có hiệu lực lúc {when}",
@@ -112,7 +116,7 @@ def told(place: str, certificate: x509.Certificate, at: datetime, now: datetime)
     )
     if now > certificate.not_valid_after_utc:
         over = certificate.not_valid_after_utc.isoformat(timespec="seconds")
-        yield note(
+        yield note_finding(
             "seal",
             place,
             f"chứng thư đã hết hạn từ {over}: thời điểm niêm phong chỉ do chính văn bản nói",

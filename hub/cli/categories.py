@@ -17,11 +17,11 @@ from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen,
 @click.argument("code", metavar=t("[MÃ]", "[CODE]"), required=False)
 @pass_screen
 def categories(screen: Screen, name: str | None, code: str | None) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import code_lists
     from hub.store import transactions
 
-    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         if name is None:
             held = [
                 {
@@ -31,7 +31,7 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
                     "since": each.received_at,
                     "id": each.id,
                 }
-                for each in code_lists.newest(tx)
+                for each in code_lists.read_newest_lists(tx)
             ]
             titles = {
                 "list": t("danh mục", "list"),
@@ -42,7 +42,7 @@ def categories(screen: Screen, name: str | None, code: str | None) -> None:
             }
             screen.table(titles, held)
             return
-        found = code_lists.one(tx, name)
+        found = code_lists.read_code_list(tx, name)
     if found is None:
         raise CommandStop(f"không có danh mục {name}", f"there is no list {name}", NOT_FOUND)
     if code is not None and code not in found.names:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, leave, pass_screen, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, Screen, command, exit_command, pass_screen, t
 from hub.domain.errors import Mistake
 
 
@@ -28,11 +28,11 @@ from hub.domain.errors import Mistake
     ),
 )
 @pass_screen
-def check(screen: Screen, connect: bool) -> None:
-    from hub.node.check import look
+def check_hub(screen: Screen, connect: bool) -> None:
+    from hub.node.check import check_config
 
     now = datetime.now(UTC)
-    findings = look(screen.config, now)
+    findings = check_config(screen.config, now)
     mistakes = list(findings.mistakes)
     unreachable: list[Mistake] = []
     if connect and findings.province:
@@ -52,9 +52,9 @@ def check(screen: Screen, connect: bool) -> None:
     if mistakes:
         click.echo(t(f"{len(mistakes)} lỗi:", f"{len(mistakes)} mistakes:"), err=True)
         screen.mistakes(mistakes)
-        leave(CONFIGURATION)
+        exit_command(CONFIGURATION)
     if unreachable:
         click.echo(t("Chưa kết nối được:", "Not reached:"), err=True)
         screen.mistakes(unreachable, kind="unreachable")
-        leave(UNAVAILABLE)
+        exit_command(UNAVAILABLE)
     screen.row({"kind": "ok"}, t("Mọi thứ đều đúng.", "Everything is right."))

@@ -105,7 +105,7 @@ class DocumentsClient:
         self._anchors = Anchors(x509.load_pem_x509_certificates(ca.read_bytes()))
         self._signers = tuple(signers)
         self._now = now
-        self._contract = wsdl.load("documents")
+        self._contract = wsdl.load_contract("documents")
 
     def __enter__(self) -> Self:
         return self
@@ -182,11 +182,11 @@ class DocumentsClient:
         same name and CA.  Where signers are known no name counts: the certificate of TLS may have the same.
         """
         try:
-            return wss_verify.unseal(receipt, self._signers or [peer], self._now())[0]
+            return wss_verify.unseal_document(receipt, self._signers or [peer], self._now())[0]
         except wss_verify.Unverified as error:
             if self._signers:
                 raise
-            root, sealer = wss_verify.unseal(receipt, self._anchors, self._now())
+            root, sealer = wss_verify.unseal_document(receipt, self._anchors, self._now())
             if sealer.subject != peer.subject:
                 raise error from None
             return root
@@ -202,11 +202,13 @@ class DocumentsClient:
 
     def _ask(self, call: documents_requests.Call) -> tuple[etree._Element, x509.Certificate]:
         """Return the verified, validated answer to *call*, and who signed it."""
-        body = signing.sign(envelope.wrap(documents_requests.element(call)), self._identity, self._now())
-        answer = self._post(body, documents_requests.action(call))
+        body = signing.sign_envelope(
+            envelope.wrap_in_envelope(documents_requests.build_call_element(call)), self._identity, self._now()
+        )
+        answer = self._post(body, documents_requests.soap_action(call))
         wait = retry_after(answer.headers, self._now())
         try:
-            opened = envelope.open_reply(safe_xml.parse(answer.body, limits=safe_xml.Limits(size=_LONGEST)))
+            opened = envelope.open_reply(safe_xml.parse_safe_xml(answer.body, limits=safe_xml.Limits(size=_LONGEST)))
             signed = envelope.is_signed(opened)
             child = self._verified(opened, answer.peer) if signed else opened.child
         except Rejected as error:
@@ -229,7 +231,7 @@ class DocumentsClient:
         """Return the Body's child that the hub signed, with a known signer's certificate or the very one it showed in TLS."""
         root = opened.body.getparent()
         assert root is not None
-        verified = wss_verify.verify(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
+        verified = wss_verify.verify_envelope(root, self._signers or [peer], self._now(), max_age=_MAX_AGE)
         return envelope.only_child(verified.body)
 
     def _post(self, body: bytes, action: str) -> HttpAnswer:

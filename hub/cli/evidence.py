@@ -13,8 +13,19 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, bar, command, english, leave, pass_screen, t
-from hub.domain.sanitize import still
+from hub.cli.screen import (
+    FAILED,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    english,
+    exit_command,
+    pass_screen,
+    progress_bar,
+    t,
+)
+from hub.domain.sanitize import replace_controls
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -54,21 +65,21 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def evidence(screen: Screen, unit: str, period: str, form: str, output: Path | None, octets: bool) -> None:
     import attrs
 
-    from hub.cli.journal import configured, opened
-    from hub.cli.report.declared import ask
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.report.declared import read_report_sources
     from hub.domain.errors import Unready
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import evidence_file as deed
 
-    now, config = datetime.now(UTC), configured(screen)
-    known = book.read(config.reports)
-    with opened(config, counts=known.services(form)) as engine, transactions.reading(engine) as tx:
-        asked = ask(tx, unit, period, form, known)
+    now, config = datetime.now(UTC), read_journal_config(screen)
+    known = book.read_book(config.reports)
+    with open_journal(config, counts=known.services(form)) as engine, transactions.read_transaction(engine) as tx:
+        asked = read_report_sources(tx, unit, period, form, known)
         place = output or Path(f"evidence-{asked.form.id}-{asked.members[0]}-{asked.period.text}.zip")
         try:
-            with _whole(place) as file, bar(t("Ghi", "Writing")) as tell:
-                written = deed.write(tx, asked, now, config.identity, file, octets=octets, tell=tell)
+            with _whole(place) as file, progress_bar(t("Ghi", "Writing")) as tell:
+                written = deed.write_evidence_file(tx, asked, now, config.identity, file, octets=octets, tell=tell)
         except Unready as unready:
             why = unready.problem.detail
             raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
@@ -154,21 +165,21 @@ def _whole(place: Path) -> Iterator[IO[bytes]]:
     ),
 )
 @pass_screen
-def verify(screen: Screen, files: Sequence[Path], anchors: Sequence[Path], hubs: Sequence[Path]) -> None:
+def verify_evidence(screen: Screen, files: Sequence[Path], anchors: Sequence[Path], hubs: Sequence[Path]) -> None:
     from hub import audit
 
     trust, false = _trust(screen, anchors, hubs), 0
     for path in files:
         wrong = 0
-        with path.open("rb") as file, bar(t("Kiểm tra", "Checking")) as tell:
-            found = list(audit.check(file, trust, tell))
+        with path.open("rb") as file, progress_bar(t("Kiểm tra", "Checking")) as tell:
+            found = list(audit.audit_file(file, trust, tell))
         for finding in found:
             wrong += finding.holds is False
             _print(screen, path, finding)
         false += wrong
         if not screen.json:
             _conclude(path, wrong)
-    leave(FAILED if false else 0)
+    exit_command(FAILED if false else 0)
 
 
 def _trust(screen: Screen, anchors: Sequence[Path], hubs: Sequence[Path]) -> "Trust":
@@ -202,7 +213,9 @@ def _certificates(path: Path) -> "list[x509.Certificate]":
 def _print(screen: Screen, path: Path, finding: "AuditFinding") -> None:
     words = {True: t("ĐÚNG", "HOLDS"), False: t("SAI", "FALSE"), None: t("LƯU Ý", "NOTE")}
     colour = {True: "green", False: "red", None: "yellow"}[finding.holds]
-    place, text = (still(said[:_LONGEST]) for said in (finding.place, finding.en if english() else finding.vi))
+    place, text = (
+        replace_controls(said[:_LONGEST]) for said in (finding.place, finding.en if english() else finding.vi)
+    )
     fields = {"file": str(path), "holds": finding.holds, "check": finding.check, "place": place, "text": text}
     word = click.style(words[finding.holds].ljust(6), fg=colour)
     screen.row(fields, f"{word} {finding.check:10} {f'{place}: ' if place else ''}{text}")

@@ -16,7 +16,7 @@ from OpenSSL import SSL
 from hub.config import Config, Partner
 from hub.domain.errors import Mistake, Rejected
 from hub.security import tls
-from hub.security.certificates import SERVER, Identity, fingerprint
+from hub.security.certificates import SERVER, Identity, certificate_fingerprint
 
 _PATIENCE = 5.0  #: seconds for one handshake
 
@@ -56,8 +56,10 @@ def _judge(
 ) -> str | None:
     if shown is None:
         return "no certificate"
-    if partner.certificates and fingerprint(shown) not in map(fingerprint, partner.certificates):
-        return f"another certificate, {shown.subject.rfc4514_string()} {fingerprint(shown)[:16]}…"
+    if partner.certificates and certificate_fingerprint(shown) not in map(
+        certificate_fingerprint, partner.certificates
+    ):
+        return f"another certificate, {shown.subject.rfc4514_string()} {certificate_fingerprint(shown)[:16]}…"
     try:
         if not partner.certificates:
             tls.check_host(shown, urlsplit(partner.url or "").hostname or "")
@@ -92,7 +94,7 @@ def _shake(url: str, identity: Identity | None) -> tuple[x509.Certificate | None
     until = time.monotonic() + _PATIENCE
     with socket.create_connection((host, parts.port or 443), _PATIENCE) as plain:
         plain.setblocking(False)
-        connection = SSL.Connection(tls.context(identity), plain)
+        connection = SSL.Connection(tls.make_tls_context(identity), plain)
         if not host.replace(".", "").replace(":", "").isdigit():
             connection.set_tlsext_host_name(host.encode("idna"))
         connection.set_connect_state()

@@ -58,7 +58,7 @@ def init(screen: Screen, directory: Path, soap_port: int, admin_port: int, datab
         raise click.UsageError(t("hai cổng phải khác nhau", "the two ports must differ"))
     ports = init_province.choose_ports(soap_port, admin_port)
     try:
-        init_province.write(directory, ports, datetime.now(UTC), database)
+        init_province.write_province(directory, ports, datetime.now(UTC), database)
     except FileExistsError:
         raise CommandStop(f"{directory} không trống", f"{directory} is not empty") from None
     except DatabaseUrlUnfit as unfit:

@@ -20,25 +20,25 @@ from hub.store import move_marks, schema_version, transactions
 PATIENCE, _AGAIN = 5.0, 0.1
 
 
-def configured(screen: Screen) -> Config:
+def read_journal_config(screen: Screen) -> Config:
     """Return the configuration, for a command that needs the journal and no partner.
 
     A mistake in a partner's file is told on standard error and hinders nothing: the configuration is without that partner.
     What gives messages a way must not use it, for it would give them another one.
     """
-    from hub.config import read
+    from hub.config import read_config
     from hub.domain import translations
 
     def tell(mistakes: Sequence[Mistake]) -> None:
         for mistake in mistakes:
-            said = mistake if english() else translations.mistake(mistake)
+            said = mistake if english() else translations.translate_mistake(mistake)
             place = f"{mistake.path}{_line(screen.config.absolute().parent, mistake.path)}"
             screen.note(
                 f"Cảnh báo: {place}: {said.wrong} ({said.expected}); bỏ qua hệ thống này",
                 f"Warning: {place}: {said.wrong} ({said.expected}); going on without this partner",
             )
 
-    return read(screen.config, set_aside=tell)
+    return read_config(screen.config, set_aside=tell)
 
 
 def _line(home: Path, place: str) -> str:
@@ -54,18 +54,20 @@ def _line(home: Path, place: str) -> str:
 
 
 @contextmanager
-def opened(config: Config, *, any_version: bool = False, counts: Collection[str] | None = ()) -> Generator[sa.Engine]:
+def open_journal(
+    config: Config, *, any_version: bool = False, counts: Collection[str] | None = ()
+) -> Generator[sa.Engine]:
     """Give the engine of the journal, for a command's one transaction or two; for one that *counts* facts of some services (None: of all),
     when those that were received before are written.
 
     Raises `ConfigurationFault` when the journal has moved or is damaged, and when this program does not run on the schema's version,
-    unless *any_version*; `CommandStop` 69 when the database does not answer, or facts are still outstanding after `PATIENCE`.
+    unless *any_version*; `CommandStop` 69 when the database does not answer, or facts are outstanding after `PATIENCE`.
     """
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
-        with transactions.reading(engine) as tx:
-            marked, found = move_marks.found(tx), transactions.version_in(tx)
-            fits = any_version or marked is not None or schema_version.fits(tx)
+        with transactions.read_transaction(engine) as tx:
+            marked, found = move_marks.find_move_mark(tx), transactions.version_in(tx)
+            fits = any_version or marked is not None or schema_version.fits_schema(tx)
         if marked:
             raise ConfigurationFault([marked])
         if not fits:
@@ -75,7 +77,7 @@ def opened(config: Config, *, any_version: bool = False, counts: Collection[str]
         yield engine
     except DBAPIError as error:
         if transactions.is_damage(error):
-            raise ConfigurationFault([integrity.mistake(str(error.orig))]) from error
+            raise ConfigurationFault([integrity.describe_damage(str(error.orig))]) from error
         if not isinstance(error, OperationalError):
             raise
         raise CommandStop(
@@ -92,12 +94,12 @@ def wait_for_facts(engine: sa.Engine, services: Collection[str] | None) -> None:
 
     Raises `CommandStop` 69 after `PATIENCE`.
     """
-    with transactions.reading(engine) as tx:
-        upto = duties.newest(tx)
+    with transactions.read_transaction(engine) as tx:
+        upto = duties.read_newest_duty(tx)
     until = monotonic() + PATIENCE
     while upto is not None:
-        with transactions.reading(engine) as tx:
-            left = duties.outstanding(tx, upto=upto, services=services)
+        with transactions.read_transaction(engine) as tx:
+            left = duties.read_outstanding_duties(tx, upto=upto, services=services)
         if not left:
             return
         if monotonic() >= until:

@@ -7,12 +7,12 @@ from typing import IO
 
 import click
 
-from hub.cli.screen import FAILED, CommandStop, Screen, command, family, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, command, command_group, pass_screen, t
 
 _Log = click.File("r", encoding="utf-8", errors="replace")
 
 
-@family(
+@command_group(
     "mail",
     "Thư điện tử dùng chung: số liệu sử dụng từ nhật ký của Postfix và Dovecot.",
     "The shared mail: how it was used, from the logs of Postfix and Dovecot.",
@@ -86,7 +86,7 @@ def usage(
     try:
         known = mail_log.Directory.read(directory.read_text("utf-8"))
         place = ZoneInfo(zone)
-        tally = mail_log.count(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
+        tally = mail_log.count_mail_log(_lines(logs), known, day.date(), quotas=quotas or (), zone=place)
     except ZoneInfoNotFoundError:
         raise CommandStop(f"không có múi giờ {zone}", f"there is no time zone {zone}") from None
     except ValueError as error:
@@ -111,10 +111,10 @@ def _hand_in(
     """Write the count, or what it corrects; return what was written, and why it was not."""
     from datetime import UTC
 
-    from hub.cli.journal import opened
-    from hub.config import read
-    from hub.domain.errors import describe
-    from hub.domain.local_time import day as today
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
+    from hub.domain.errors import describe_problem
+    from hub.domain.local_time import local_day as today
     from hub.intake import mail_usage
     from hub.journal import duties, unit_registry
     from hub.services.mail import NAME
@@ -122,18 +122,18 @@ def _hand_in(
     from hub.store import transactions
     from hub.units.province import Province
 
-    config, now = read(screen.config), datetime.now(UTC)
-    with opened(config, counts=[NAME] if correction else ()) as engine:
-        with transactions.writing(engine) as tx:
-            province = Province.of(config, unit_registry.roll(tx, today(now)))
+    config, now = read_config(screen.config), datetime.now(UTC)
+    with open_journal(config, counts=[NAME] if correction else ()) as engine:
+        with transactions.write_transaction(engine) as tx:
+            province = Province.of(config, unit_registry.read_unit_roll(tx, today(now)))
             if correction:
                 canonical = {province.routes.canonical(unit): figures for unit, figures in tally.items()}
-                tally = mail_usage.differences(canonical, mail_usage.told(tx, day))
+                tally = mail_usage.subtract_tally(canonical, mail_usage.read_told_usage(tx, day))
             if not set(tally) - {mail_log.NOBODY}:
                 return tally, ""
-            taken = mail_usage.take(tx, province, tally, day, now, correction)
+            taken = mail_usage.record_mail_usage(tx, province, tally, day, now, correction)
         duties.write_all(engine)  # the hub may not be running
-    return tally, "; ".join(describe(problem) for problem in taken.problems)
+    return tally, "; ".join(describe_problem(problem) for problem in taken.problems)
 
 
 def _print(screen: Screen, tally: dict[str, dict[str, int]]) -> None:

@@ -37,7 +37,7 @@ class _Time(click.ParamType[datetime]):
         return (read if read.tzinfo else read.replace(tzinfo=ZoneInfo("Asia/Ho_Chi_Minh"))).astimezone(UTC)
 
 
-def filters(function: Callable[..., Any]) -> Callable[..., Any]:
+def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose messages: `messages` and `replay` take the same."""
     options = (
         click.option("--state", type=click.Choice(_STATES), help=t("Trạng thái thông điệp.", "State of the message.")),
@@ -57,15 +57,15 @@ def filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
-    """Return what the options of `filters` choose; a unit may be named by an alias."""
-    from hub.domain.local_time import day
+def build_message_filter(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] | None = None) -> "Filter":
+    """Return what the options of `filter_options` choose; a unit may be named by an alias."""
+    from hub.domain.local_time import local_day
     from hub.journal import unit_registry
     from hub.journal.search import Filter
 
     unit = options["unit"]
     if unit is not None:
-        unit = unit_registry.canonical(tx, unit, day(datetime.now(UTC)))
+        unit = unit_registry.resolve_unit_code(tx, unit, local_day(datetime.now(UTC)))
     return Filter(**{**options, "unit": unit, "ids": ids})
 
 
@@ -78,7 +78,7 @@ def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] |
     "lienthong messages --since 2026-11-01 --unit H55.01 --count",
     "lienthong messages --tracking 0193…",
 )
-@filters
+@filter_options
 @click.option(
     "--limit", type=click.IntRange(1), help=t("Nhiều nhất bao nhiêu; mặc định tất cả.", "At most; default all.")
 )
@@ -92,16 +92,16 @@ def chosen(tx: "Transaction", options: Mapping[str, Any], ids: tuple[str, ...] |
     ),
 )
 @pass_screen
-def messages(screen: Screen, /, limit: int | None, only_count: bool, tracking: str | None, **options: Any) -> None:
-    from hub.cli.journal import configured, opened
+def list_messages(screen: Screen, /, limit: int | None, only_count: bool, tracking: str | None, **options: Any) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import search
     from hub.store import transactions
 
-    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
-        wanted = chosen(tx, options, None if tracking is None else (tracking,))
-        call = None if tracking is None or search.count(tx, wanted) else _refused_call(tx, tracking)
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        wanted = build_message_filter(tx, options, None if tracking is None else (tracking,))
+        call = None if tracking is None or search.count_messages(tx, wanted) else _refused_call(tx, tracking)
         if only_count:
-            click.echo(search.count(tx, wanted) if call is None else 1)
+            click.echo(search.count_messages(tx, wanted) if call is None else 1)
             return
         columns = {
             "id": "id",
@@ -112,7 +112,7 @@ def messages(screen: Screen, /, limit: int | None, only_count: bool, tracking: s
             "sender": t("đơn vị gửi", "from"),
             "subject": t("trích yếu / lý do từ chối", "subject / refusal"),
         }
-        rows = map(attrs.asdict, search.messages(tx, wanted, limit)) if call is None else [call]
+        rows = map(attrs.asdict, search.find_messages(tx, wanted, limit)) if call is None else [call]
         found = screen.table(columns, _rows(rows, screen))
     if not found and not screen.json:
         screen.note("Không có thông điệp nào.", "No message.")
@@ -147,15 +147,15 @@ def _only_call(tx: "Transaction", name: str) -> dict[str, Any] | None:
     """Return the refused call with the tracking id *name*, unless it is the name of a message."""
     from hub.journal import search
 
-    return None if search.find(tx, name) else _refused_call(tx, name)
+    return None if search.find_by_name(tx, name) else _refused_call(tx, name)
 
 
-def one(tx: "Transaction", name: str) -> "Message":
+def find_one_message(tx: "Transaction", name: str) -> "Message":
     """Return the one message that *name* (hub id or message id) names; the newest accepted of several."""
     from hub.domain.model import MessageState
     from hub.journal import search
 
-    found = search.find(tx, name)
+    found = search.find_by_name(tx, name)
     if not found:
         raise CommandStop(
             f"không có thông điệp {name}; lời gọi gặp hub-error hoặc HTTP 503 chỉ có trong tệp log",
@@ -179,30 +179,30 @@ def one(tx: "Transaction", name: str) -> "Message":
     "--signature", is_flag=True, help=t("Chữ ký được lưu, kiểm tra lại.", "The signatures kept, verified again.")
 )
 @pass_screen
-def show(screen: Screen, name: str, raw: bool, signature: bool) -> None:
-    from hub.cli.journal import configured, opened
-    from hub.cli.signatures import kept
+def show_message(screen: Screen, name: str, raw: bool, signature: bool) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.signatures import list_kept_signatures
     from hub.journal import search
     from hub.journal.queue import deliveries
     from hub.store import transactions
 
-    config = configured(screen)
-    with opened(config) as engine, transactions.reading(engine) as tx:
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         if (call := _only_call(tx, name)) is not None and not raw and not signature:
             screen.row(call, _listed(call))
             return
-        message = one(tx, name)
+        message = find_one_message(tx, name)
         if raw:
             for octets in _pieces(tx, message):
                 sys.stdout.buffer.write(octets)
             sys.stdout.buffer.flush()
             return
         if signature:
-            for fields, text in kept(tx, message, config):
+            for fields, text in list_kept_signatures(tx, message, config):
                 screen.row(fields, text)
             return
         made = deliveries.of_message(tx, message.id)
-        receipt = search.receipt(tx, message.id)
+        receipt = search.read_stored_receipt(tx, message.id)
     fields = attrs.asdict(message)
     shown = [_delivery(delivery) for delivery in made]
     text = _listed(fields)
@@ -222,7 +222,7 @@ def _pieces(tx: "Transaction", message: "Message") -> Iterator[bytes]:
     from hub.journal import blobs
 
     try:
-        yield from blobs.pieces(tx, message.sha256)
+        yield from blobs.read_blob_pieces(tx, message.sha256)
     except KeyError:
         raise CommandStop(
             f"không lưu các byte của {message.id}: {message.refusal}",
@@ -256,16 +256,16 @@ def _delivery(delivery: "Delivery") -> dict[str, object]:
 @click.argument("name", metavar="ID|MESSAGE_ID|TRACKING")
 @pass_screen
 def trace(screen: Screen, name: str) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import events
     from hub.journal.queue import deliveries
     from hub.store import transactions
 
-    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         if _only_call(tx, name) is not None:
             happened, made = events.of_call(tx, name), []
         else:
-            message = one(tx, name)
+            message = find_one_message(tx, name)
             happened, made = events.of_message(tx, message.id), deliveries.of_message(tx, message.id)
     for event in happened:
         body = {key: value for key, value in event.items() if key not in ("at", "event", "message", "delivery")}

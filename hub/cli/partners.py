@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, coloured, command, family, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, colour_difference, command, command_group, pass_screen, t
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import DOCUMENTS
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hub.config.editing import Value
 
 
-@family(
+@command_group(
     "partners",
     "Hệ thống đối tác: liệt kê, thêm, thay đổi, quyền gọi.",
     "Partners: list them, add or change one, what each may call.",
@@ -33,9 +33,9 @@ def partners() -> None:
 @command("list", "Liệt kê hệ thống đối tác.", "List the partners.", "lienthong partners list --json")
 @pass_screen
 def list_partners(screen: Screen) -> None:
-    from hub.config import read
+    from hub.config import read_config
 
-    config = read(screen.config)
+    config = read_config(screen.config)
     standings = _standings(screen, config)
     rows = [
         _fields(config, partner, standings) | ({} if screen.json else {"sending": _said(standings.get(partner.code))})
@@ -54,8 +54,8 @@ def list_partners(screen: Screen) -> None:
 def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     """Return all there is to say of a partner, as `--json` says it."""
     from hub.intake import grants
-    from hub.partner.policy import spelled
-    from hub.security.certificates import fingerprint
+    from hub.partner.policy import write_policy
+    from hub.security.certificates import certificate_fingerprint
 
     return {
         "code": partner.code,
@@ -67,16 +67,16 @@ def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mappin
         "units": list(partner.units),
         "tells": "*" if partner.tells else None,
         "calls": None if partner.calls is None else list(partner.calls),
-        "granted": list(grants.granted(partner, config.upstream)),
+        "granted": list(grants.list_granted(partner, config.upstream)),
         "certificates": [
             {
-                "sha256": fingerprint(certificate),
+                "sha256": certificate_fingerprint(certificate),
                 "subject": certificate.subject.rfc4514_string(),
                 "not_after": certificate.not_valid_after_utc,
             }
             for certificate in partner.certificates
         ],
-        "policy": spelled(partner.policy),
+        "policy": write_policy(partner.policy),
         "standing": standings.get(partner.code),
     }
 
@@ -89,10 +89,10 @@ def _fields(config: "Config", partner: "Partner", standings: Mapping[str, Mappin
 )
 @click.argument("code")
 @pass_screen
-def show(screen: Screen, code: str) -> None:
-    from hub.config import read
+def show_partner(screen: Screen, code: str) -> None:
+    from hub.config import read_config
 
-    config = read(screen.config)
+    config = read_config(screen.config)
     partner = config.partners.get(code)
     if partner is None:
         raise CommandStop(f"không có đối tác {code}", f"there is no partner {code}", NOT_FOUND)
@@ -132,15 +132,15 @@ def _words(value: object) -> str:
 
 def _standings(screen: Screen, config: "Config") -> dict[str, dict[str, object]]:
     """Return how it goes with each partner that is pushed to; none, with a word about it, when the journal does not open."""
-    from hub.cli.journal import opened
+    from hub.cli.journal import open_journal
     from hub.domain.model import Receive
     from hub.journal.queue import partner_state as partners
     from hub.journal.queue.partner_state import PartnerStanding
     from hub.store import transactions
 
     try:
-        with opened(config) as engine, transactions.reading(engine) as tx:
-            every, under_way = partners.every(tx), partners.under_way(tx)
+        with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+            every, under_way = partners.read_partner_standings(tx), partners.under_way(tx)
     except (CommandStop, ConfigurationFault) as error:
         screen.note(f"Không đọc được nhật ký: {error}", f"The journal cannot be read: {error}")
         return {}
@@ -263,7 +263,7 @@ def _names(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.option("--replace", is_flag=True, help=t("Thay đổi đối tác đã có.", "Change the partner if there is one."))
 @click.option("--dry-run", is_flag=True, help=t("Chỉ cho xem khác biệt.", "Only show the difference."))
 @pass_screen
-def add(
+def add_partner(
     screen: Screen,
     code: str,
     certificate_files: tuple[Path, ...],
@@ -278,10 +278,10 @@ def add(
     replace: bool,
     dry_run: bool,
 ) -> None:
-    from hub.cli.journal import opened
-    from hub.config import ANY, editing, read
+    from hub.cli.journal import open_journal
+    from hub.config import ANY, editing, read_config
     from hub.config.writing import partner_toml
-    from hub.domain.local_time import day
+    from hub.domain.local_time import local_day
     from hub.journal import unit_registry
     from hub.node.consistency import partner_mistakes
     from hub.store import transactions
@@ -314,23 +314,23 @@ def add(
 
     places = _places(home, code, before, certificate_files)
     given = tuple(str(file.absolute()) for file in certificate_files)
-    config = read(screen.config, candidates={code: text(given)})
+    config = read_config(screen.config, candidates={code: text(given)})
     partner = config.partners[code]
     named = [unit for unit in partner.units if unit != ANY]
-    with opened(config) as engine:
-        with transactions.reading(engine) as tx:
-            known = unit_registry.roll(tx, day(datetime.now(UTC)))
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            known = unit_registry.read_unit_roll(tx, local_day(datetime.now(UTC)))
         if mistakes := partner_mistakes(config, code, known, datetime.now(UTC)):
             raise ConfigurationFault(mistakes)
         after = text(tuple(places))
-        diff = editing.difference(before, after, shown)
+        diff = editing.unified_difference(before, after, shown)
         fields = {"code": code, "file": str(path), "diff": diff, "written": not dry_run}
         if dry_run:
             new = [unit for unit in named if known.canonical(unit) not in known]
-            screen.row({**fields, "units_added": new, "kept": []}, coloured(diff))
+            screen.row({**fields, "units_added": new, "kept": []}, colour_difference(diff))
             screen.note("Chưa ghi gì", "Nothing was written")
             return
-        with transactions.writing(engine) as tx:
+        with transactions.write_transaction(engine) as tx:
             added = unit_registry.add_missing(tx, named)
     contents = {home / place: pem for place, file in places.items() if (pem := _pem(file, home / place))}
     contents[path] = after.encode()
@@ -339,7 +339,7 @@ def add(
     written = t(f"Đã ghi {path}", f"Wrote {path}")
     screen.row(
         {**fields, "units_added": added, "kept": kept},
-        "\n".join(filter(None, [coloured(diff) if before else "", written])),
+        "\n".join(filter(None, [colour_difference(diff) if before else "", written])),
     )
     for old in kept:
         screen.note(f"Bản cũ: {old}", f"What stood there: {old}")
@@ -373,8 +373,8 @@ def add(
 @click.option("--yes", is_flag=True, help=t("Ghi vào tệp.", "Write it into the files."))
 @pass_screen
 def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since: datetime | None, yes: bool) -> None:
-    from hub.cli.journal import opened
-    from hub.config import editing, read
+    from hub.cli.journal import open_journal
+    from hub.config import editing, read_config
     from hub.domain.local_time import HANOI
     from hub.domain.model import Receive
     from hub.intake import grants
@@ -383,16 +383,16 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
 
     if (yes or since) and not propose:
         raise click.UsageError(t("--yes và --since đi cùng --propose", "--yes and --since go with --propose"))
-    config = read(screen.config)
+    config = read_config(screen.config)
     if unknown := [code for code in codes if code not in config.partners]:
         raise CommandStop(f"không có đối tác {unknown[0]}", f"there is no partner {unknown[0]}", NOT_FOUND)
     done: dict[str, set[tuple[str, str]]] = {}
     if propose:
-        with opened(config) as engine, transactions.reading(engine) as tx:
-            done = search.done(tx, since.replace(tzinfo=HANOI) if since else None)
+        with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+            done = search.list_accepted_kinds(tx, since.replace(tzinfo=HANOI) if since else None)
     waiting = 0
     for partner in (config.partners[code] for code in codes or config.partners):
-        now = grants.granted(partner, config.upstream)
+        now = grants.list_granted(partner, config.upstream)
         fields: dict[str, object] = {
             "code": partner.code,
             "calls": None if partner.calls is None else list(partner.calls),
@@ -409,7 +409,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
                 t(f"{partner.code}: chưa gửi gì, không đề xuất", f"{partner.code}: it has sent nothing; no proposal"),
             )
             continue
-        wanted = grants.proposed(own | ({(DOCUMENTS, "")} if partner.receive is Receive.FETCH else set()))
+        wanted = grants.propose_grants(own | ({(DOCUMENTS, "")} if partner.receive is Receive.FETCH else set()))
         shown = f"partners/{partner.code}.toml"
         path = config.path.parent / shown
         before = editing.read_text(path, shown)
@@ -418,7 +418,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
             if partner.calls is None or set(wanted) != set(partner.calls)
             else before
         )
-        diff = editing.difference(before, after, shown)
+        diff = editing.unified_difference(before, after, shown)
         kept = editing.replace_file(path, after.encode()) if yes and diff else None
         waiting += bool(diff) and not yes
         gone = [name for name in now if not any(each == name or each.startswith(f"{name}.") for each in wanted)]
@@ -430,7 +430,7 @@ def grants_command(screen: Screen, codes: tuple[str, ...], propose: bool, since:
                 "written": kept is not None,
                 "kept": str(kept) if kept else None,
             },
-            coloured(diff) or t(f"{partner.code}: như đề xuất", f"{partner.code}: as proposed"),
+            colour_difference(diff) or t(f"{partner.code}: như đề xuất", f"{partner.code}: as proposed"),
         )
         if diff and gone:
             screen.note(
@@ -483,10 +483,10 @@ def _pem(file: Path, place: Path) -> bytes | None:
     def wrong(what: str, expected: str) -> None:
         raise ConfigurationFault([Mistake(str(file), what, expected)])
 
-    return b"".join(one.public_bytes(Encoding.PEM) for one in files.certificates(file, wrong))
+    return b"".join(one.public_bytes(Encoding.PEM) for one in files.read_certificate_file(file, wrong))
 
 
 partners.add_command(list_partners)
-partners.add_command(show)
-partners.add_command(add)
+partners.add_command(show_partner)
+partners.add_command(add_partner)
 partners.add_command(grants_command)

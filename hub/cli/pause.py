@@ -19,7 +19,7 @@ from hub.cli.screen import NOT_FOUND, USAGE, CommandStop, Screen, command, pass_
 @click.argument("code")
 @click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
 @pass_screen
-def pause(screen: Screen, code: str, reason: str) -> None:
+def pause_sending(screen: Screen, code: str, reason: str) -> None:
     if _tell(screen, code, reason, paused=True):
         screen.note(f"Đã tạm ngừng gửi tới {code}.", f"Nothing more is sent to {code}.")
     else:
@@ -36,7 +36,7 @@ def pause(screen: Screen, code: str, reason: str) -> None:
 @click.argument("code")
 @click.option("--reason", default="", help=t("Lý do, được ghi lại.", "Why; it is recorded."))
 @pass_screen
-def resume(screen: Screen, code: str, reason: str) -> None:
+def resume_sending(screen: Screen, code: str, reason: str) -> None:
     if _tell(screen, code, reason, paused=False):
         screen.note(f"Gửi tiếp tới {code}.", f"Messages go to {code} again.")
     else:
@@ -45,12 +45,12 @@ def resume(screen: Screen, code: str, reason: str) -> None:
 
 def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
     """Write it in the journal; tell whether anything changed."""
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.domain.model import Receive
     from hub.journal.queue import partner_state
     from hub.store import transactions
 
-    config = configured(screen)
+    config = read_journal_config(screen)
     partner = config.partners.get(code)
     if partner is None and not (config.path.parent / "partners" / f"{code}.toml").exists():
         raise CommandStop(f"không có hệ thống đối tác {code}", f"there is no partner {code}", NOT_FOUND)
@@ -58,8 +58,8 @@ def _tell(screen: Screen, code: str, reason: str, *, paused: bool) -> bool:
         raise CommandStop(f"trục không đẩy tới {code}", f"the hub does not push to {code}", USAGE)
     if paused and not reason.strip():
         raise click.UsageError(t("--reason không được để trống", "--reason must not be empty"))
-    deed = partner_state.pause if paused else partner_state.resume
-    with opened(config) as engine, transactions.writing(engine) as tx:
+    deed = partner_state.pause_partner if paused else partner_state.resume_partner
+    with open_journal(config) as engine, transactions.write_transaction(engine) as tx:
         changed = deed(tx, code, reason=reason.strip(), by=getpass.getuser(), now=datetime.now(UTC))
     screen.row({"code": code, "paused": paused, "changed": changed}, code)
     return changed

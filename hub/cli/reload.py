@@ -2,7 +2,7 @@
 
 import click
 
-from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, leave, pass_screen, t
+from hub.cli.screen import CONFIGURATION, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
 
 _MARKS = {
     "+": ("thêm", "added"),
@@ -32,7 +32,7 @@ def reload(screen: Screen, timeout: float) -> None:
     from hub.runtime import pidfile
 
     try:
-        verdict = pidfile.ask(data_of(screen.config), timeout)
+        verdict = pidfile.request_reload(data_of(screen.config), timeout)
     except pidfile.NotRunning:
         raise CommandStop("không có trục nào đang chạy ở đây", "no hub runs here", UNAVAILABLE) from None
     except pidfile.NoAnswer:
@@ -42,7 +42,7 @@ def reload(screen: Screen, timeout: float) -> None:
     if not verdict.ok:
         screen.mistakes(verdict.mistakes)
         screen.note("Bị từ chối; trục giữ cấu hình cũ", "Refused; the hub keeps the old configuration")
-        leave(CONFIGURATION)
+        exit_command(CONFIGURATION)
     for change in verdict.changes:
         mark, _, what = change.partition(" ")
         screen.row({"change": _MARKS[mark][1], "what": what}, f"{t(*_MARKS[mark])}: {what}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.messages import chosen, filters
+from hub.cli.messages import build_message_filter, filter_options
 from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, pass_screen, t
 
 if TYPE_CHECKING:
@@ -30,32 +30,34 @@ if TYPE_CHECKING:
     'lienthong replay 0193… --recipient H55.01 --reason "đã sửa" --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@filters
+@filter_options
 @click.option("--recipient", help=t("Chỉ lượt chuyển tới đơn vị này.", "Only deliveries to this unit."))
 @click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
 @click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
 @pass_screen
-def replay(
+def replay_dead_letters(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
-    from hub.cli.journal import opened
-    from hub.config import read
-    from hub.domain.local_time import day
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
+    from hub.domain.local_time import local_day
     from hub.journal import unit_registry
     from hub.journal.queue import replay as queue_replay
     from hub.store import transactions
     from hub.units.province import Province
 
     _check(ids, recipient, reason, options)
-    config = read(screen.config)
-    with opened(config) as engine:
-        with transactions.reading(engine) as tx:
-            routes = Province.of(config, unit_registry.roll(tx, day(datetime.now(UTC)))).routes
-            wanted = chosen(tx, options, ids or None)
+    config = read_config(screen.config)
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            routes = Province.of(config, unit_registry.read_unit_roll(tx, local_day(datetime.now(UTC)))).routes
+            wanted = build_message_filter(tx, options, ids or None)
             plan = queue_replay.plan_replay(tx, wanted, routes.canonical(recipient) if recipient else None)
 
         def put_back(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
-            return queue_replay.replay(tx, some, routes, reason=reason.strip(), by=getpass.getuser(), now=now)
+            return queue_replay.replay_deliveries(
+                tx, some, routes, reason=reason.strip(), by=getpass.getuser(), now=now
+            )
 
         moved = _carry_out(engine, plan, put_back) if yes else set()
     _show(screen, plan, moved, done="replayed", yes=yes)
@@ -80,7 +82,7 @@ def replay(
     'lienthong give-up 0193… --reason "gửi nhầm" --yes',
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@filters
+@filter_options
 @click.option("--recipient", help=t("Chỉ lượt chuyển tới đơn vị này.", "Only deliveries to this unit."))
 @click.option("--reason", required=True, help=t("Lý do, được ghi lại.", "Why; it is recorded."))
 @click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
@@ -88,17 +90,17 @@ def replay(
 def give_up(
     screen: Screen, /, ids: tuple[str, ...], recipient: str | None, reason: str, yes: bool, **options: Any
 ) -> None:
-    from hub.cli.journal import configured, opened
-    from hub.domain.local_time import day
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.domain.local_time import local_day
     from hub.journal import unit_registry
     from hub.journal.queue import replay as queue_replay
     from hub.store import transactions
 
     _check(ids, recipient, reason, options)
-    with opened(configured(screen)) as engine:
-        with transactions.reading(engine) as tx:
-            unit = unit_registry.canonical(tx, recipient, day(datetime.now(UTC))) if recipient else None
-            plan = queue_replay.plan_give_up(tx, chosen(tx, options, ids or None), unit)
+    with open_journal(read_journal_config(screen)) as engine:
+        with transactions.read_transaction(engine) as tx:
+            unit = unit_registry.resolve_unit_code(tx, recipient, local_day(datetime.now(UTC))) if recipient else None
+            plan = queue_replay.plan_give_up(tx, build_message_filter(tx, options, ids or None), unit)
 
         def let_die(tx: "Transaction", some: "Sequence[Delivery]", now: datetime) -> "Sequence[Delivery]":
             return queue_replay.give_up(tx, some, reason=reason.strip(), by=getpass.getuser(), now=now)
@@ -135,7 +137,7 @@ def _carry_out(
     moved: set[str] = set()
     for begin in range(0, len(plan.moves), queue_replay.TOGETHER):
         some = [delivery for _, delivery in plan.moves[begin : begin + queue_replay.TOGETHER]]
-        with transactions.writing(engine) as tx:
+        with transactions.write_transaction(engine) as tx:
             moved |= {delivery.id for delivery in move(tx, some, datetime.now(UTC))}
     return moved
 

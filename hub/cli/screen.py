@@ -17,7 +17,7 @@ import attrs
 import click
 
 from hub.domain.errors import Mistake
-from hub.domain.sanitize import still
+from hub.domain.sanitize import replace_controls
 
 OK, FAILED, USAGE, PARTLY, NOT_FOUND, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 3, 4, 69, 78
 #: Whoever read what the command printed, such as `head`, is gone: what a shell says of a program that SIGPIPE ended.
@@ -108,7 +108,7 @@ class Screen:
                 self.row(fields, "")
                 count += 1
             return count
-        lines = [[still(_cell(fields.get(key))) for key in columns] for fields in rows]
+        lines = [[replace_controls(_cell(fields.get(key))) for key in columns] for fields in rows]
         if lines:
             titled = [list(columns.values()), *lines]
             widths = [max(map(len, column)) for column in zip(*titled, strict=True)]
@@ -119,7 +119,7 @@ class Screen:
 
     def note(self, vi: str, en: str) -> None:
         """Say something about the results, on standard error."""
-        click.echo("\n".join(map(still, t(vi, en).split("\n"))), err=True)
+        click.echo("\n".join(map(replace_controls, t(vi, en).split("\n"))), err=True)
 
     def mistakes(self, mistakes: Sequence[Mistake], *, kind: str = "mistake") -> None:
         """Print every mistake on standard error; under `--json` as objects on standard output too."""
@@ -128,7 +128,7 @@ class Screen:
         for mistake in mistakes:
             if self.json:
                 self.row({"kind": kind, **attrs.asdict(mistake)}, "")
-            told = mistake if english() else translations.mistake(mistake)
+            told = mistake if english() else translations.translate_mistake(mistake)
             click.echo(f"{told.path}: {told.wrong} ({told.expected})", err=True)
 
 
@@ -144,11 +144,13 @@ def _cell(value: object) -> str:
             return str(value)
 
 
-def coloured(diff: Iterable[str]) -> str:
+def colour_difference(diff: Iterable[str]) -> str:
     """Return a unified difference as a terminal shows it; click takes the colours off for anything else."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
     return "\n".join(
-        still(line) if line.startswith(("+++", "---")) else click.style(still(line), fg=colours.get(line[:1]))
+        replace_controls(line)
+        if line.startswith(("+++", "---"))
+        else click.style(replace_controls(line), fg=colours.get(line[:1]))
         for line in diff
     )
 
@@ -256,7 +258,7 @@ def command(name: str, vi: str, en: str, *examples: str) -> Callable[[Callable[.
     return click.command(name, cls=Command, **_help(vi, en, examples))
 
 
-def family(
+def command_group(
     name: str,
     vi: str,
     en: str,
@@ -269,7 +271,7 @@ def family(
 
 
 @contextmanager
-def bar(label: str) -> Generator[Callable[[int, int], None]]:
+def progress_bar(label: str) -> Generator[Callable[[int, int], None]]:
     """Show on a terminal how far something is; give the way to tell: how much is done, of how much."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -280,6 +282,6 @@ def bar(label: str) -> Generator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def leave(code: int) -> NoReturn:
+def exit_command(code: int) -> NoReturn:
     """End the command with an exit code and no further word."""
     click.get_current_context().exit(code)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import attrs
 import click
 
-from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, CommandStop, Screen, command, leave, pass_screen, t
+from hub.cli.screen import FAILED, OK, PARTLY, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.cli.documents_client import DocumentsClient, SubmissionRefused
@@ -117,14 +117,14 @@ def send(
 
 def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
     """Return *packet* signed with the caller's key.  One that cannot be signed ends the command."""
-    from hub.domain.errors import Rejected, describe
+    from hub.domain.errors import Rejected, describe_problem
 
     try:
         return client.sign_packet(packet)
     except ValueError as error:
         raise CommandStop(f"không ký được gói tin: {error}", f"the packet cannot be signed: {error}", FAILED) from error
     except Rejected as rejected:
-        why = describe(rejected.problems[0])
+        why = describe_problem(rejected.problems[0])
         raise CommandStop(f"không ký được gói tin: {why}", f"the packet cannot be signed: {why}", FAILED) from rejected
 
 
@@ -143,14 +143,14 @@ def _signed(packet: bytes, client: "DocumentsClient") -> bytes:
 @click.option("--unit", "units", metavar="CODE", multiple=True, help=t("Chỉ cho đơn vị này.", "For this unit only."))
 @click.option("--confirm", is_flag=True, help=t("Xác nhận sau khi đã ghi tệp.", "Confirm once the file is written."))
 @pass_screen
-def fetch(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
+def fetch_messages(screen: Screen, /, directory: Path, units: tuple[str, ...], confirm: bool, **options: Any) -> None:
     with _connected(screen, Caller(**options)) as (client, config):
         wanted = units or _units_of(options["partner"], config())
         with _told(screen):
             directory.mkdir(parents=True, exist_ok=True)
             fetched, refused = _fetch_all(screen, client, directory, wanted, confirm)
     screen.note(f"{fetched} thông điệp vào {directory}", f"{fetched} messages into {directory}")
-    leave(OK if not refused else PARTLY if fetched else FAILED)
+    exit_command(OK if not refused else PARTLY if fetched else FAILED)
 
 
 def _fetch_all(
@@ -209,7 +209,7 @@ def _connected(screen: Screen, caller: Caller) -> Generator[tuple["DocumentsClie
     read: list[Config] = []
 
     def config() -> "Config":
-        from hub.config import read as read_config
+        from hub.config import read_config
 
         if not read:
             read.append(read_config(screen.config))
@@ -279,7 +279,7 @@ def _told(screen: Screen) -> Generator[None]:
         yield
     except SubmissionRefused as refused:
         _show_refusal(screen, refused)
-        leave(FAILED)
+        exit_command(FAILED)
     except HubUnavailable as outage:
         if screen.json:
             screen.row({"accepted": None, "unavailable": str(outage), "retry_after": outage.retry_after}, "")

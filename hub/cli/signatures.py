@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Line = tuple[dict[str, object], str]
 
 
-def kept(tx: "Transaction", message: "Message", config: "Config") -> Iterator[Line]:
+def list_kept_signatures(tx: "Transaction", message: "Message", config: "Config") -> Iterator[Line]:
     """Yield of each signature its fields and a line for a person: `what` is `packet`, `receipt` or `call`."""
     from hub.domain.model import DOCUMENTS
     from hub.journal import events
@@ -43,14 +43,14 @@ def _packet(tx: "Transaction", message: "Message", config: "Config", event: dict
         "over": message.sha256,
         "size": message.size,
     }
-    if blobs.size(tx, message.sha256) != message.size or message.size > documents.LARGEST:
+    if blobs.read_blob_size(tx, message.sha256) != message.size or message.size > documents.LARGEST:
         again = t(
             "không lưu byte, hoặc quá lớn để kiểm tra lại", "the bytes are not kept, or too large to be verified again"
         )
         fields["again"] = None
     else:
         trust = Trust(anchors=config.anchors, now=datetime.now(UTC))
-        found, subject = documents.judged(blobs.octets(tx, message.sha256), message.received_at, trust)
+        found, subject = documents.judge_kept_packet(blobs.read_blob(tx, message.sha256), message.received_at, trust)
         fields |= {"again": str(found.standing), "subject": subject}
         again = t(
             f"kiểm tra lại: {found.standing} {found.code} {found.detail}".rstrip()
@@ -72,11 +72,11 @@ def _receipt(tx: "Transaction", message: "Message", config: "Config") -> Line:
     from hub.audit.seals import Sealers
     from hub.journal import search
 
-    content = search.receipt(tx, message.id)
+    content = search.read_stored_receipt(tx, message.id)
     if content is None:
         return {"what": "receipt", "holds": None}, t("biên nhận: không có", "receipt: there is none")
     sealers = Sealers(Trust(anchors=config.anchors, now=datetime.now(UTC)))
-    wrong = list(documents.receipt(content, message.id, sealers, quiet=True))
+    wrong = list(documents.audit_receipt(content, message.id, sealers, quiet=True))
     name = next((subject.rfc4514_string() for subject in sealers.subjects), None)
     fields: dict[str, object] = {"what": "receipt", "holds": not wrong, "subject": name}
     if wrong:

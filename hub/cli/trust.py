@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import CONFIGURATION, Screen, coloured, command, family, leave, pass_screen, t
+from hub.cli.screen import (
+    CONFIGURATION,
+    Screen,
+    colour_difference,
+    command,
+    command_group,
+    exit_command,
+    pass_screen,
+    t,
+)
 from hub.domain.errors import Mistake
 
 if TYPE_CHECKING:
@@ -15,7 +24,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@family("trust", "Chứng thư gốc (CA) và danh sách thu hồi (CRL).", "Trust anchors (CA certificates) and CRLs.")
+@command_group("trust", "Chứng thư gốc (CA) và danh sách thu hồi (CRL).", "Trust anchors (CA certificates) and CRLs.")
 def trust() -> None:
     pass
 
@@ -23,13 +32,13 @@ def trust() -> None:
 @command("list", "Liệt kê chứng thư gốc và CRL của nó.", "List the anchors and their CRLs.", "lienthong trust list")
 @pass_screen
 def list_trust(screen: Screen) -> None:
-    from hub.cli.journal import configured
+    from hub.cli.journal import read_journal_config
     from hub.config import revocation_cache
-    from hub.security.certificates import fingerprint
+    from hub.security.certificates import certificate_fingerprint
     from hub.security.crl_ocsp import RevocationList
 
-    config, now = configured(screen), datetime.now(UTC)
-    known = revocation_cache.load(config, now)
+    config, now = read_journal_config(screen), datetime.now(UTC)
+    known = revocation_cache.load_revocation_answers(config, now)
     lists = [RevocationList(crl) for crl in config.crls]
     lists += [one.said for one in known if isinstance(one.said, RevocationList)]
     newest = {one.issuer: one for one in sorted(lists, key=lambda one: one.begins)}
@@ -39,7 +48,7 @@ def list_trust(screen: Screen) -> None:
         rows.append(
             {
                 "subject": authority.subject.rfc4514_string(),
-                "sha256": fingerprint(authority),
+                "sha256": certificate_fingerprint(authority),
                 "not_after": authority.not_valid_after_utc,
                 "crl_issued": crl.begins if crl is not None else None,
                 "crl_due": crl.ends if crl is not None else None,
@@ -56,7 +65,9 @@ def list_trust(screen: Screen) -> None:
     if config.sources:
         if not screen.json:
             screen.note("", "")
-        _show_asked(screen, {one.question.name: one for one in known}, revocation_cache.questions(config), now)
+        _show_asked(
+            screen, {one.question.name: one for one in known}, revocation_cache.list_revocation_questions(config), now
+        )
 
 
 def _show_asked(
@@ -127,27 +138,27 @@ def _age(since: timedelta) -> str:
     help=t("Nơi trục hỏi OCSP; lặp lại được.", "Where the hub asks by OCSP; repeatable."),
 )
 @pass_screen
-def add(
+def add_anchor(
     screen: Screen, file: Path, crl_file: Path | None, crl_urls: tuple[str, ...], ocsp_urls: tuple[str, ...]
 ) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from hub.config import files, read
-    from hub.config.editing import difference, edit_toml, read_text, replace_file
+    from hub.config import files, read_config
+    from hub.config.editing import edit_toml, read_text, replace_file, unified_difference
     from hub.config.reading import PLAIN_SCHEMES, PLAIN_URL, url_flaw
-    from hub.config.trusting import judge
-    from hub.config.writing import put, source_toml
-    from hub.security.certificates import fingerprint
+    from hub.config.trusting import judge_authorities
+    from hub.config.writing import source_toml, write_atomically
+    from hub.security.certificates import certificate_fingerprint
 
-    config = read(screen.config)
+    config = read_config(screen.config)
     mistakes: list[Mistake] = []
 
     def wrong(what: str, expected: str) -> None:
         mistakes.append(Mistake("trust add", what, expected))
 
-    authorities = files.certificates(file, wrong)
-    crls = files.revocations(crl_file, wrong) if crl_file else ()
-    mistakes += judge(authorities, crls, config.crls, datetime.now(UTC))
+    authorities = files.read_certificate_file(file, wrong)
+    crls = files.read_crl_file(crl_file, wrong) if crl_file else ()
+    mistakes += judge_authorities(authorities, crls, config.crls, datetime.now(UTC))
     for url in (*crl_urls, *ocsp_urls):
         if flaw := url_flaw(url, PLAIN_SCHEMES):
             wrong(flaw, PLAIN_URL)
@@ -155,13 +166,13 @@ def add(
         wrong(f"{file} holds {len(authorities)} CAs", "one CA a file, where URLs are given: they are of one CA")
     if mistakes:
         screen.mistakes(mistakes)
-        leave(CONFIGURATION)
-    stem = config.path.parent / "trust" / fingerprint(authorities[0])[:16]
+        exit_command(CONFIGURATION)
+    stem = config.path.parent / "trust" / certificate_fingerprint(authorities[0])[:16]
     written = {stem.with_suffix(".crt"): b"".join(one.public_bytes(Encoding.PEM) for one in authorities)}
     if crls:
         written[stem.with_suffix(".crl")] = b"".join(one.public_bytes(Encoding.PEM) for one in crls)
     for path, content in written.items():
-        put(path, content)
+        write_atomically(path, content)
         screen.row({"file": str(path)}, t(f"Đã ghi {path}", f"Wrote {path}"))
     if crl_urls or ocsp_urls:
         path = stem.with_suffix(".toml")
@@ -170,11 +181,12 @@ def add(
         urls = {key: given for key, given in (("crl-urls", crl_urls), ("ocsp-urls", ocsp_urls)) if given}
         made = before or source_toml(issuer, crl_urls=(), ocsp_urls=())
         after = edit_toml(made, {"issuer": issuer, **urls}, shown)
-        diff = difference(before, after, shown)
+        diff = unified_difference(before, after, shown)
         kept = replace_file(path, after.encode())
         fields = {"file": str(path), "diff": diff, "kept": str(kept) if kept else None}
         screen.row(
-            fields, "\n".join([*([coloured(diff)] if before and diff else []), t(f"Đã ghi {path}", f"Wrote {path}")])
+            fields,
+            "\n".join([*([colour_difference(diff)] if before and diff else []), t(f"Đã ghi {path}", f"Wrote {path}")]),
         )
         if kept:
             screen.note(f"Bản cũ: {kept}", f"What stood there: {kept}")
@@ -182,4 +194,4 @@ def add(
 
 
 trust.add_command(list_trust)
-trust.add_command(add)
+trust.add_command(add_anchor)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, family, pass_screen, t
+from hub.cli.screen import NOT_FOUND, CommandStop, Screen, command, command_group, pass_screen, t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ _password_file = click.option(
 _name = click.argument("name")
 
 
-@family(
+@command_group(
     "users",
     "Người dùng của bảng điều khiển (console): thêm, đổi mật khẩu, xóa, các phiên đăng nhập.",
     "The users of the console: add, change the password, remove, sessions.",
@@ -59,8 +59,8 @@ def users() -> None:
 )
 @_password_file
 @pass_screen
-def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_file: Path | None) -> None:
-    from hub.cli.journal import configured, opened
+def add_console_user(screen: Screen, name: str, role: str, units: tuple[str, ...], password_file: Path | None) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
     from hub.store import transactions
 
@@ -73,15 +73,15 @@ def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_f
     )
     if not user.units and user.role is not people.Role.OPERATOR:
         raise click.UsageError(t("cần --unit", "--unit is needed"))
-    with opened(configured(screen)) as engine:
-        with transactions.reading(engine) as tx:
-            unknown, taken = people.unknown(tx, user.units), people.find(tx, user.name) is not None
+    with open_journal(read_journal_config(screen)) as engine:
+        with transactions.read_transaction(engine) as tx:
+            unknown, taken = people.find_unknown_units(tx, user.units), people.find_user(tx, user.name) is not None
         if unknown:
             codes = " ".join(unknown)
             raise CommandStop(f"không có đơn vị {codes}", f"there is no unit {codes}", NOT_FOUND)
         hashed = "" if taken else _hashed(user.name, password_file)
-        with transactions.writing(engine) as tx:
-            if taken or not people.add(tx, user, hashed, by=getpass.getuser(), now=now):
+        with transactions.write_transaction(engine) as tx:
+            if taken or not people.add_user(tx, user, hashed, by=getpass.getuser(), now=now):
                 raise CommandStop(f"đã có người dùng {user.name}", f"there is a user {user.name}")
     screen.row(_row(user), t(f"Đã thêm {user.name}.", f"Added {user.name}."))
 
@@ -94,12 +94,12 @@ def add(screen: Screen, name: str, role: str, units: tuple[str, ...], password_f
 )
 @pass_screen
 def list_users(screen: Screen) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
     from hub.store import transactions
 
-    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
-        found = people.every(tx)
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        found = people.list_users(tx)
     titles = {
         "name": t("tên", "name"),
         "role": t("vai trò", "role"),
@@ -119,17 +119,17 @@ def list_users(screen: Screen) -> None:
 @_name
 @_password_file
 @pass_screen
-def password(screen: Screen, name: str, password_file: Path | None) -> None:
-    from hub.cli.journal import configured, opened
+def set_user_password(screen: Screen, name: str, password_file: Path | None) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
     from hub.store import transactions
 
     name = _named(name)
-    with opened(configured(screen)) as engine:
-        with transactions.reading(engine) as tx:
-            _must_be(people.find(tx, name) is not None, name)
+    with open_journal(read_journal_config(screen)) as engine:
+        with transactions.read_transaction(engine) as tx:
+            _must_be(people.find_user(tx, name) is not None, name)
         hashed = _hashed(name, password_file)
-        with transactions.writing(engine) as tx:
+        with transactions.write_transaction(engine) as tx:
             by, now = getpass.getuser(), datetime.now(UTC)
             _must_be(people.change_password(tx, name, hashed, by=by, now=now), name)
     screen.row({"name": name}, t(f"Đã đổi mật khẩu của {name}.", f"Changed the password of {name}."))
@@ -143,14 +143,14 @@ def password(screen: Screen, name: str, password_file: Path | None) -> None:
 )
 @_name
 @pass_screen
-def remove(screen: Screen, name: str) -> None:
-    from hub.cli.journal import configured, opened
+def remove_console_user(screen: Screen, name: str) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.console import users as people
     from hub.store import transactions
 
     name = _named(name)
-    with opened(configured(screen)) as engine, transactions.writing(engine) as tx:
-        _must_be(people.remove(tx, name, by=getpass.getuser(), now=datetime.now(UTC)), name)
+    with open_journal(read_journal_config(screen)) as engine, transactions.write_transaction(engine) as tx:
+        _must_be(people.remove_user(tx, name, by=getpass.getuser(), now=datetime.now(UTC)), name)
     screen.row({"name": name}, t(f"Đã xóa {name}.", f"Removed {name}."))
 
 
@@ -165,7 +165,7 @@ def remove(screen: Screen, name: str) -> None:
 @click.option("--end", is_flag=True, help=t("Kết thúc mọi phiên của NAME.", "End every session of NAME."))
 @pass_screen
 def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.console import sessions
     from hub.console import users as people
     from hub.store import transactions
@@ -173,14 +173,14 @@ def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
     if end and name is None:
         raise click.UsageError(t("--end cần NAME", "--end needs NAME"))
     name, now = None if name is None else _named(name), datetime.now(UTC)
-    with opened(configured(screen)) as engine:
-        with transactions.reading(engine) as tx:
+    with open_journal(read_journal_config(screen)) as engine:
+        with transactions.read_transaction(engine) as tx:
             if name is not None:
-                _must_be(people.find(tx, name) is not None, name)
-            found = sessions.every(tx, now, name)
+                _must_be(people.find_user(tx, name) is not None, name)
+            found = sessions.list_sessions(tx, now, name)
         if end and name is not None:
-            with transactions.writing(engine) as tx:
-                ended = sessions.end(tx, name, by=getpass.getuser(), now=now)
+            with transactions.write_transaction(engine) as tx:
+                ended = sessions.end_user_sessions(tx, name, by=getpass.getuser(), now=now)
             said = {"name": name, "ended": ended}
             screen.row(said, t(f"Đã kết thúc {ended} phiên của {name}.", f"Ended {ended} sessions of {name}."))
             return
@@ -205,10 +205,10 @@ def list_sessions(screen: Screen, name: str | None, end: bool) -> None:
 
 
 def _named(text: str) -> str:
-    from hub.console.users import NameUnfit, named
+    from hub.console.users import NameUnfit, normalise_user_name
 
     try:
-        return named(text)
+        return normalise_user_name(text)
     except NameUnfit:
         vi = f"{text!r} không dùng làm tên được: chữ cái không dấu, chữ số, . _ @ -"
         raise click.UsageError(t(vi, f"{text!r} is no name: letters a to z, digits, . _ @ -")) from None
@@ -232,15 +232,15 @@ def _hashed(name: str, file: Path | None) -> str:
     else:
         raise click.UsageError(t("cần --password-file", "--password-file is needed"))
     try:
-        passwords.check(given, name)
+        passwords.check_password(given, name)
     except passwords.PasswordUnfit as unfit:
         raise CommandStop(unfit.vi, unfit.en) from None
-    return passwords.hashed(given, secrets.token_bytes(16))
+    return passwords.hash_password(given, secrets.token_bytes(16))
 
 
 def _row(user: object) -> "Mapping[str, object]":
     return {key: getattr(user, key) for key in ("name", "role", "units", "added_at", "changed_at")}
 
 
-for each in (list_users, add, password, remove, list_sessions):
+for each in (list_users, add_console_user, set_user_password, remove_console_user, list_sessions):
     users.add_command(each)

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import attrs
 
 from hub.config.values import Config, Partner
-from hub.security.certificates import fingerprint
+from hub.security.certificates import certificate_fingerprint
 
 #: What is bound, opened or shown at the start and stays as it is until the next.
 _AT_START = ("soap", "admin", "public_url", "database_url", "password_file", "data", "feed", "syslog", "portal")
 _AT_ONCE = ("name", "province", "upstream", "incidents", "links", "reports")
 
 
-def changes(old: Config, new: Config) -> list[str]:
+def describe_config_changes(old: Config, new: Config) -> list[str]:
     """Return one line a change: `+` new, `-` gone, `~` another, `!` another that waits for a restart."""
     return [
         *(f"! {_shown(name)}" for name in _AT_START if getattr(old, name) != getattr(new, name)),
@@ -28,15 +28,15 @@ def changes(old: Config, new: Config) -> list[str]:
 
 def _identity(old: Config, new: Config) -> Iterable[str]:
     if old.identity.certificate != new.identity.certificate:
-        yield f"~ pki.certificate {_mark(fingerprint(new.identity.certificate))}"
+        yield f"~ pki.certificate {_mark(certificate_fingerprint(new.identity.certificate))}"
     elif old.identity != new.identity:
         yield "~ pki.key"
     if old.tls.certificate != new.tls.certificate and len(old.own) + len(new.own) > 2:
-        yield f"~ pki.tls-certificate {_mark(fingerprint(new.tls.certificate))}"
+        yield f"~ pki.tls-certificate {_mark(certificate_fingerprint(new.tls.certificate))}"
 
 
 def _trust(old: Config, new: Config) -> Iterable[str]:
-    before, after = ({fingerprint(authority) for authority in config.authorities} for config in (old, new))
+    before, after = ({certificate_fingerprint(authority) for authority in config.authorities} for config in (old, new))
     yield from (f"+ trust {_mark(one)}" for one in sorted(after - before))
     yield from (f"- trust {_mark(one)}" for one in sorted(before - after))
     if old.crls != new.crls:

@@ -12,7 +12,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Array, Table
 
-from hub.config.writing import put
+from hub.config.writing import write_atomically
 from hub.domain.errors import ConfigurationFault, Mistake
 
 #: A list of more characters is written on lines of its own.
@@ -70,7 +70,7 @@ def read_text(path: Path, shown: str) -> str:
         raise ConfigurationFault([Mistake(shown, f"is not TOML: {error}", "TOML in UTF-8")]) from error
 
 
-def difference(before: str, after: str, shown: str) -> list[str]:
+def unified_difference(before: str, after: str, shown: str) -> list[str]:
     """Return the unified difference of a file's texts, line by line; nothing where they are alike."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), shown, shown, lineterm="")
     return list(lines)
@@ -87,7 +87,7 @@ def replace_file(path: Path, content: bytes) -> Path | None:
     kept = None
     if before is not None:
         kept = path.with_name(f"{path.name}.old")
-        put(kept, before)
+        write_atomically(kept, before)
         kept.chmod(path.stat().st_mode & 0o7777)
-    put(path, content)
+    write_atomically(path, content)
     return kept

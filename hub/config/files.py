@@ -24,24 +24,26 @@ Loaded = TypeVar("Loaded")
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
 
-def certificates(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
+def read_certificate_file(path: Path, wrong: Wrong) -> tuple[x509.Certificate, ...]:
     """Return the certificates of the file *path*, PEM (any number) or DER, in order; none after a mistake."""
     return tuple(_load(path, wrong, "a file of X.509 certificates, PEM or DER", _read_certificates) or ())
 
 
-def revocations(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
+def read_crl_file(path: Path, wrong: Wrong) -> tuple[x509.CertificateRevocationList, ...]:
     """Return the CRLs of the file *path*, PEM or DER; none after a mistake."""
     return _load(path, wrong, "a file of X.509 CRLs, PEM or DER", load_crls) or ()
 
 
-def trusted(table: ConfigTable, home: Path) -> tuple[list[x509.Certificate], list[x509.CertificateRevocationList]]:
+def read_trusted_files(
+    table: ConfigTable, home: Path
+) -> tuple[list[x509.Certificate], list[x509.CertificateRevocationList]]:
     """Return the CAs and the CRLs of the files that *table* names under `anchors` and `crls`, their paths from *home*."""
     authorities: list[x509.Certificate] = []
     crls: list[x509.CertificateRevocationList] = []
     for name in table.texts("anchors"):
-        authorities += certificates(home / name, partial(table.wrong, "anchors"))
+        authorities += read_certificate_file(home / name, partial(table.wrong, "anchors"))
     for name in table.texts("crls", ()):
-        crls += revocations(home / name, partial(table.wrong, "crls"))
+        crls += read_crl_file(home / name, partial(table.wrong, "crls"))
     for authority in authorities:
         if not is_authority(authority):
             table.wrong("anchors", f"{authority.subject.rfc4514_string()} is no CA", "certificates of CAs")
@@ -59,7 +61,7 @@ def _read_certificates(content: bytes) -> list[x509.Certificate]:
     return found
 
 
-def key(path: Path, wrong: Wrong) -> Key | None:
+def read_key_file(path: Path, wrong: Wrong) -> Key | None:
     """Return the private key of the PEM file *path*; none after a mistake."""
     expected = "an unencrypted PEM private key: RSA of at least 2048 bits, or ECDSA on P-256 or P-384"
     found = _load(path, wrong, expected, _read_key)

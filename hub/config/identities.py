@@ -28,7 +28,7 @@ class Own:
         return tuple(dict.fromkeys((self.signer.certificate, self.tls.certificate)))
 
 
-def read(table: ConfigTable, home: Path) -> Own | None:
+def read_identities(table: ConfigTable, home: Path) -> Own | None:
     """Read `[pki]`'s keys and their certificates; none after a mistake, which is in the table's list."""
     key, certificate = table.text("key"), table.text("certificate")
     module = table.text("module", "")
@@ -46,7 +46,9 @@ def read(table: ConfigTable, home: Path) -> Own | None:
     secrets: list[tuple[str, Path]] = []
     if in_token:
         place = _place(table, key, home, module)
-        chain = files.certificates(home / certificate, partial(table.wrong, "certificate")) if certificate else ()
+        chain = (
+            files.read_certificate_file(home / certificate, partial(table.wrong, "certificate")) if certificate else ()
+        )
         if place is not None and chain:
             signer = TokenIdentity(place, chain[0], chain[1:])
             secrets.append(("pki.key", place.pin_file))
@@ -77,8 +79,8 @@ def _pair(table: ConfigTable, home: Path, kind: str, key_name: str, certificate_
     """Read a key and the certificate that was made for it, from files."""
     if not key_name or not certificate_name:
         return None
-    key = files.key(home / key_name, partial(table.wrong, f"{kind}key"))
-    chain = files.certificates(home / certificate_name, partial(table.wrong, f"{kind}certificate"))
+    key = files.read_key_file(home / key_name, partial(table.wrong, f"{kind}key"))
+    chain = files.read_certificate_file(home / certificate_name, partial(table.wrong, f"{kind}certificate"))
     if key is None or not chain:
         return None
     if key.public_key() != chain[0].public_key():

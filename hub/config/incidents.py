@@ -17,7 +17,7 @@ class Incidents:
     report_severity: int = 2  #: of incidents as grave as that, or graver
 
 
-def read(table: ConfigTable) -> Incidents:
+def read_incident_settings(table: ConfigTable) -> Incidents:
     """Return what the table `[incidents]` says; its mistakes are collected there."""
     element = table.text(
         "element", Rules().element, like=r"[!#-<>-\\^-~]{1,32}", expected='an SD-ID, such as "incident@32473"'

@@ -6,7 +6,7 @@ from datetime import timedelta
 import attrs
 
 from hub.config.table import ConfigTable
-from hub.partner.policy import DURATION_EXPECTED, duration
+from hub.partner.policy import DURATION_EXPECTED, parse_duration
 from hub.services.links.probes import Link
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -25,7 +25,7 @@ class Links:
     hosts: tuple[Link, ...] = ()  #: beside the partners that are called
 
 
-def read(table: ConfigTable, partners: frozenset[str]) -> Links | None:
+def read_link_settings(table: ConfigTable, partners: frozenset[str]) -> Links | None:
     """Return what `[links]` says, where *partners* are the codes that no host may have; None when nothing is probed."""
     every = _duration(table, "every")
     timeout = _duration(table, "timeout") or min(_TIMEOUT, every or _TIMEOUT)
@@ -44,7 +44,7 @@ def _duration(table: ConfigTable, key: str) -> timedelta | None:
     if not text:
         return None
     try:
-        length = duration(text)
+        length = parse_duration(text)
     except ValueError:
         table.wrong(key, f"{text!r} does not fit", DURATION_EXPECTED)
         return None

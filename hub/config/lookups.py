@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from hub.config.table import ConfigTable
-from hub.partner.policy import duration
+from hub.partner.policy import parse_duration
 from hub.security import encryption as safe
 from hub.security.encryption import Safe
 from hub.services.lookups.operations import OPERATIONS
@@ -36,7 +36,7 @@ class Lookups:
         return self.cache.get(operation)
 
 
-def read(table: ConfigTable, home: Path) -> Lookups | None:
+def read_lookup_settings(table: ConfigTable, home: Path) -> Lookups | None:
     """Read `[lookups]`; None without a key: then no lookup is answered.  Mistakes are in the table's list."""
     written = table.text("key-file", "")
     cache, quota = _cache(table.table("cache")), _quota(table.table("quota"))
@@ -45,7 +45,7 @@ def read(table: ConfigTable, home: Path) -> Lookups | None:
         return None
     file = home / written
     try:
-        opened = safe.opened(file)
+        opened = safe.open_safe(file)
     except (OSError, ValueError) as error:
         table.wrong("key-file", f"{file} cannot be used: {error}", safe.KEY_EXPECTED)
         return None
@@ -75,7 +75,7 @@ def _unknown(table: ConfigTable, operation: str) -> None:
 
 def _age(text: object) -> timedelta | None:
     try:
-        age = duration(text) if isinstance(text, str) else None
+        age = parse_duration(text) if isinstance(text, str) else None
     except ValueError:
         return None
     return age if age is not None and timedelta(0) < age <= LONGEST else None

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from hub.config import files
 from hub.config.table import ConfigTable
-from hub.security.certificates import Anchors, fingerprint
+from hub.security.certificates import Anchors, certificate_fingerprint
 
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13"
 
@@ -61,7 +61,7 @@ class Officials:
         return (*self.authorities, *self.certificates)
 
 
-def read(
+def read_officials(
     table: ConfigTable,
     home: Path,
     open_file: Callable[[Path, str], ConfigTable | None],
@@ -79,7 +79,7 @@ def read(
         if paths:
             table.wrong("anchors", f"is missing, and officials/{paths[0].name} is there", "a list of files of CAs")
         return None
-    authorities, crls = files.trusted(table, home)
+    authorities, crls = files.read_trusted_files(table, home)
     signature = table.text("signature", "required", like="required|optional", expected="required or optional")
     table.close()
     people: dict[str, Official] = {}
@@ -89,7 +89,7 @@ def read(
         if file is None:
             continue
         people[path.stem] = found = _official(path.stem, file, home)
-        for mark in map(fingerprint, found.certificates):
+        for mark in map(certificate_fingerprint, found.certificates):
             if mark in seen:
                 file.wrong(
                     "certificates", f"the certificate {mark[:16]}… is of {seen[mark]} too", "a certificate of its own"
@@ -107,7 +107,8 @@ def read(
 
 def _official(code: str, table: ConfigTable, home: Path) -> Official:
     named = [
-        files.certificates(home / name, partial(table.wrong, "certificates")) for name in table.texts("certificates")
+        files.read_certificate_file(home / name, partial(table.wrong, "certificates"))
+        for name in table.texts("certificates")
     ]
     units = table.texts("units")
     for unit in units:

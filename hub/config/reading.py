@@ -26,8 +26,8 @@ from hub.config.trusting import is_authority
 from hub.config.values import ANY, FREE_DISK, Broker, Config, Listen, Partner, PortalSettings, RevocationSource
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import HUB, Receive
-from hub.partner.policy import parse
-from hub.security.certificates import Anchors, fingerprint
+from hub.partner.policy import parse_policy
+from hub.security.certificates import Anchors, certificate_fingerprint
 from hub.security.sample_pki import is_sample
 
 ADMIN_BODY_LIMIT = 64 * 1024
@@ -48,7 +48,7 @@ _SCHEMES = {
 _UNIT_EXPECTED = "an agency code without spaces, such as H55.13, or '*'"
 
 
-def read(
+def read_config(
     path: Path,
     environment: Mapping[str, str] | None = None,
     candidates: Mapping[str, str] | None = None,
@@ -84,17 +84,17 @@ def read(
     limits.close()
     feed = _feed(table.table("feed"), home)
     syslog = _syslog(table.table("syslog"))
-    told = incidents.read(table.table("incidents"))
+    told = incidents.read_incident_settings(table.table("incidents"))
     links_table = table.table("links")
     portal = _portal(table.table("portal"))
-    reports = reporting.read(table.table("reports"), home)
-    lookups = asking.read(table.table("lookups"), home)
+    reports = reporting.read_report_settings(table.table("reports"), home)
+    lookups = asking.read_lookup_settings(table.table("lookups"), home)
     sources, asked = _sources(home, mistakes), table.table("officials")
-    signing = officials.read(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
+    signing = officials.read_officials(asked, home, partial(_opened, mistakes), [each.issuer for each in sources])
     table.close()
 
     partners, wrong = _partners(home, candidates or {})
-    links = linked.read(links_table, frozenset(partners) | {path.stem for path in _partner_files(home)})
+    links = linked.read_link_settings(links_table, frozenset(partners) | {path.stem for path in _partner_files(home)})
     if public_url:
         _check_url(table, "public-url", public_url)
     if soap.port and (soap.host, soap.port) == (admin.host, admin.port):
@@ -218,15 +218,15 @@ def _syslog(table: ConfigTable) -> Listen | None:
 def _pki(
     table: ConfigTable, home: Path, mistakes: list[Mistake]
 ) -> tuple[Own | None, tuple[x509.Certificate, ...], tuple[x509.CertificateRevocationList, ...]]:
-    own = identities.read(table, home)
-    authorities, crls = files.trusted(table, home)
+    own = identities.read_identities(table, home)
+    authorities, crls = files.read_trusted_files(table, home)
     table.close()
     for path in sorted((home / "trust").glob("*")):
         wrong = _at(mistakes, f"trust/{path.name}")
         if path.suffix in {".crt", ".pem"}:
-            authorities += files.certificates(path, wrong)
+            authorities += files.read_certificate_file(path, wrong)
         elif path.suffix == ".crl":
-            crls += files.revocations(path, wrong)
+            crls += files.read_crl_file(path, wrong)
     return own, tuple(authorities), tuple(crls)
 
 
@@ -239,7 +239,7 @@ def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...
         if len(mistakes) > before:
             continue
         named = table.text("issuer")
-        issuers = files.certificates(home / named, partial(table.wrong, "issuer")) if named else ()
+        issuers = files.read_certificate_file(home / named, partial(table.wrong, "issuer")) if named else ()
         crl_urls, ocsp_urls = table.texts("crl-urls", ()), table.texts("ocsp-urls", ())
         for key, urls in (("crl-urls", crl_urls), ("ocsp-urls", ocsp_urls)):
             for url in urls:
@@ -249,10 +249,12 @@ def _sources(home: Path, mistakes: list[Mistake]) -> tuple[RevocationSource, ...
         table.close()
         if issuers and not is_authority(issuers[0]):
             table.wrong("issuer", f"{issuers[0].subject.rfc4514_string()} is no CA", "the certificate of a CA")
-        elif issuers and (twin := found.get(fingerprint(issuers[0]))) is not None:
+        elif issuers and (twin := found.get(certificate_fingerprint(issuers[0]))) is not None:
             table.wrong("issuer", f"{twin.issuer.subject.rfc4514_string()} has another file", "one file a CA")
         elif issuers:
-            found[fingerprint(issuers[0])] = RevocationSource(issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls)
+            found[certificate_fingerprint(issuers[0])] = RevocationSource(
+                issuer=issuers[0], crl_urls=crl_urls, ocsp_urls=ocsp_urls
+            )
     return tuple(found.values())
 
 
@@ -320,7 +322,7 @@ def _feed(table: ConfigTable, home: Path) -> Broker | None:
         table.wrong(
             "ca", "is missing" if place.tls else "stands beside amqp", "a file of CAs with amqps, none with amqp"
         )
-    authorities = files.certificates(home / authority, partial(table.wrong, "ca")) if authority else ()
+    authorities = files.read_certificate_file(home / authority, partial(table.wrong, "ca")) if authority else ()
     for each in authorities:
         if not is_authority(each):
             table.wrong("ca", f"{each.subject.rfc4514_string()} is no CA", "certificates of CAs")
@@ -368,7 +370,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
     receive = table.text("receive", "none", like="|".join(Receive), expected=" or ".join(Receive)) or "none"
     url = table.text("url", "")
     named = [
-        files.certificates(home / name, partial(table.wrong, "certificates"))
+        files.read_certificate_file(home / name, partial(table.wrong, "certificates"))
         for name in table.texts("certificates", ())
     ]
     certificates = [file[0] for file in named if file]
@@ -382,7 +384,7 @@ def _partner(code: str, table: ConfigTable, home: Path, mistakes: list[Mistake])
             table.wrong("units", f"{unit!r} does not fit", _UNIT_EXPECTED)
     calls = table.texts("calls", ())
     tells = table.text("tells", "", like=r"\*", expected="'*': it may report figures about any unit")
-    policy, wrongs = parse(table.table("policy").pairs(), table.place("policy"))
+    policy, wrongs = parse_policy(table.table("policy").pairs(), table.place("policy"))
     mistakes += wrongs
     settings, secrets = _settings(table.table("settings"), home)
     partner = Partner(
@@ -479,7 +481,7 @@ def _disagreements(
     showing: defaultdict[str, list[str]] = defaultdict(list)
     for partner in partners.values():
         for certificate in partner.certificates:
-            showing[fingerprint(certificate)].append(partner.code)
+            showing[certificate_fingerprint(certificate)].append(partner.code)
         if partner.code == upstream and partner.units:
             wrong = f"the upstream partner names {', '.join(partner.units)}"
             expected = "no units: it may send for every unit outside the province and owns none"
@@ -502,7 +504,7 @@ def _disagreements(
         for code in sorted(set(codes) - {codes[0]}):
             wrong = f"the certificate {shown[:16]}… is of {codes[0]} too"
             yield Mistake(f"partners/{code}.toml: certificates", wrong, "a certificate of its own")
-        if shown in map(fingerprint, own):
+        if shown in map(certificate_fingerprint, own):
             yield Mistake(
                 f"partners/{codes[0]}.toml: certificates", "it is the hub's own certificate", "a certificate of its own"
             )

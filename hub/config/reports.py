@@ -27,7 +27,7 @@ class Reports:
     """The day on which the next month's period begins, and the day from whose month on it holds (None: always); empty: the hub's own."""
 
 
-def read(table: ConfigTable, home: Path) -> Reports:
+def read_report_settings(table: ConfigTable, home: Path) -> Reports:
     """Return what `[reports]` says; paths are relative to *home*."""
     forms, workdays = table.text("forms", ""), table.text("workdays", "")
     chosen = table.table("rule_sets")

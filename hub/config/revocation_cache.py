@@ -15,9 +15,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from hub.config import Config, RevocationSource
-from hub.config.writing import put
+from hub.config.writing import write_atomically
 from hub.security import crl_ocsp
-from hub.security.certificates import Anchors, fingerprint
+from hub.security.certificates import Anchors, certificate_fingerprint
 from hub.security.crl_ocsp import OcspAnswer, RevocationList, RevocationUnusable
 
 FOLDER = "revocation"
@@ -36,7 +36,7 @@ class RevocationQuestion:
         """The file that keeps the answer."""
         if self.certificate is None:
             return f"{hashlib.sha256(self.urls[0].encode()).hexdigest()[:32]}.crl"
-        return f"{fingerprint(self.certificate)[:32]}.ocsp"
+        return f"{certificate_fingerprint(self.certificate)[:32]}.ocsp"
 
     def read(self, octets: bytes, now: datetime) -> RevocationList | OcspAnswer:
         """Return the answer in *octets*, which may be overdue.  Raises RevocationUnusable."""
@@ -54,7 +54,7 @@ class RevocationAnswer:
     said: RevocationList | OcspAnswer
 
 
-def questions(config: Config) -> list[RevocationQuestion]:
+def list_revocation_questions(config: Config) -> list[RevocationQuestion]:
     """Return what is to be asked: only of the CAs and at the places that the configuration names."""
     certificates = dict.fromkeys(
         [
@@ -67,10 +67,10 @@ def questions(config: Config) -> list[RevocationQuestion]:
     return [question for source in config.sources for question in _of(source, certificates)]
 
 
-def load(config: Config, now: datetime) -> list[RevocationAnswer]:
-    """Return what is kept of the answers to `questions`; what cannot be used is passed over, as if it was never heard."""
+def load_revocation_answers(config: Config, now: datetime) -> list[RevocationAnswer]:
+    """Return what is kept of the answers to `list_revocation_questions`; what cannot be used is passed over, as if it was never heard."""
     found = []
-    for question in questions(config):
+    for question in list_revocation_questions(config):
         path = config.data / FOLDER / question.name
         try:
             at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -80,22 +80,22 @@ def load(config: Config, now: datetime) -> list[RevocationAnswer]:
     return found
 
 
-def keep(data: Path, question: RevocationQuestion, octets: bytes, at: datetime) -> None:
+def keep_revocation_answer(data: Path, question: RevocationQuestion, octets: bytes, at: datetime) -> None:
     """Keep the answer *octets* that came *at* that time.  Raises OSError."""
     path = data / FOLDER / question.name
-    put(path, octets)
+    write_atomically(path, octets)
     os.utime(path, (at.timestamp(), at.timestamp()))
 
 
 def tell_all(config: Config, heard: Iterable[RevocationAnswer]) -> None:
     """Let every anchor of *config* judge by what was heard: those of partners and those of officials."""
     known = list(heard)
-    tell(config.anchors, known)
+    apply_revocation_answers(config.anchors, known)
     if config.officials is not None:
-        tell(config.officials.anchors, known)
+        apply_revocation_answers(config.officials.anchors, known)
 
 
-def tell(anchors: Anchors, heard: Iterable[RevocationAnswer]) -> None:
+def apply_revocation_answers(anchors: Anchors, heard: Iterable[RevocationAnswer]) -> None:
     """Let *anchors* judge by what was heard."""
     lists, answers = [], {}
     for one in heard:

@@ -11,7 +11,7 @@ from hub.domain.errors import Mistake
 from hub.security import algorithms
 
 
-def judge(
+def judge_authorities(
     authorities: Sequence[x509.Certificate],
     crls: Sequence[x509.CertificateRevocationList],
     known: Sequence[x509.CertificateRevocationList],
@@ -34,7 +34,7 @@ def _authority(authority: x509.Certificate, now: datetime) -> Iterable[Mistake]:
         yield Mistake(
             place, "it is not the certificate of a CA", "a certificate with basicConstraints CA:TRUE and keyCertSign"
         )
-    if weakness := algorithms.weakness(authority):
+    if weakness := algorithms.describe_key_weakness(authority):
         expected = "a CA whose key is RSA from 2048 bits, or EC on P-256, P-384 or P-521"
         yield Mistake(place, f"it has {weakness}", expected)
     if not authority.not_valid_before_utc <= now < authority.not_valid_after_utc:

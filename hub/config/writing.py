@@ -21,39 +21,39 @@ def partner_toml(
     """Return the text of `partners/CODE.toml`."""
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += [
-        f"name = {quoted(name)}",
+        f"name = {quote_toml(name)}",
         _list("certificates", certificates),
         _list("units", units),
         *([_list("calls", calls)] if calls else []),
-        f"receive = {quoted(receive)}",
+        f"receive = {quote_toml(receive)}",
     ]
     if url:
-        lines.append(f"url = {quoted(url)}")
+        lines.append(f"url = {quote_toml(url)}")
     if adapter:
-        lines.append(f"adapter = {quoted(adapter)}")
+        lines.append(f"adapter = {quote_toml(adapter)}")
     if policy:
-        lines += ["", "[policy]", *(f"{key} = {quoted(value)}" for key, value in policy.items())]
+        lines += ["", "[policy]", *(f"{key} = {quote_toml(value)}" for key, value in policy.items())]
     return "\n".join(lines) + "\n"
 
 
 def source_toml(issuer: str, *, crl_urls: Iterable[str], ocsp_urls: Iterable[str]) -> str:
     """Return the text of `trust/NAME.toml`; *issuer*: the file of the CA's certificate."""
-    lines = [f"issuer = {quoted(issuer)}", _list("crl-urls", crl_urls), _list("ocsp-urls", ocsp_urls)]
+    lines = [f"issuer = {quote_toml(issuer)}", _list("crl-urls", crl_urls), _list("ocsp-urls", ocsp_urls)]
     return "\n".join(lines) + "\n"
 
 
-def quoted(value: str) -> str:
+def quote_toml(value: str) -> str:
     """Return *value* as TOML writes it."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _list(key: str, values: Iterable[str]) -> str:
-    texts = [quoted(value) for value in values]
+    texts = [quote_toml(value) for value in values]
     inline = f"{key} = [{', '.join(texts)}]"
     return inline if len(inline) <= 100 else f"{key} = [\n" + "".join(f"    {text},\n" for text in texts) + "]"
 
 
-def put(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write *content* to *path* whole or not at all, making its directory."""
     path.parent.mkdir(exist_ok=True)
     new = path.with_name(f".{path.name}.new")

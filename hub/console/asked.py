@@ -39,12 +39,12 @@ class ConsoleRequest:
     @property
     def language(self) -> str:
         """The language of the answer."""
-        return layout.language(self.query.get("lang"), self.cookies.get(LANGUAGE), self.languages)
+        return layout.choose_language(self.query.get("lang"), self.cookies.get(LANGUAGE), self.languages)
 
     def here(self, language: str) -> str:
         """Return the same page in a language."""
         query = {name: value for name, value in self.query.items() if name != "lang"}
-        return layout.path(*(self.path if self.method == "GET" else ()), **query, lang=language)
+        return layout.page_path(*(self.path if self.method == "GET" else ()), **query, lang=language)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +72,7 @@ class RequestRefused(Exception):
         self.retry_after = retry_after
 
 
-def nothing() -> RequestRefused:
+def refuse_as_absent() -> RequestRefused:
     """There is nothing there, or nothing for this user: the two look the same."""
     return RequestRefused(
         404,
@@ -83,7 +83,7 @@ def nothing() -> RequestRefused:
     )
 
 
-def unproven() -> RequestRefused:
+def refuse_unproven_form() -> RequestRefused:
     """The form was not filled in on a page of this session."""
     return RequestRefused(
         403,
@@ -116,7 +116,7 @@ def not_your_signing() -> RequestRefused:
     )
 
 
-def busy(retry_after: int = 5) -> RequestRefused:
+def refuse_as_busy(retry_after: int = 5) -> RequestRefused:
     """It cannot be answered now."""
     return RequestRefused(
         503,
@@ -128,7 +128,7 @@ def busy(retry_after: int = 5) -> RequestRefused:
     )
 
 
-def outstanding(left: str, retry_after: int) -> RequestRefused:
+def refuse_outstanding_duties(left: str, retry_after: int) -> RequestRefused:
     """Facts that the report would count are still to be written: *left*."""
     return RequestRefused(
         503,
@@ -162,7 +162,7 @@ def no_method() -> RequestRefused:
     )
 
 
-def failed() -> RequestRefused:
+def refuse_as_failed() -> RequestRefused:
     """Ours."""
     return RequestRefused(
         500,
@@ -180,13 +180,13 @@ def demand_proof(asked: ConsoleRequest, word: str | None) -> None:
     """
     ours = bool(asked.host) and asked.origin.lower() == f"https://{asked.host.lower()}"
     if word is None or not ours or asked.site not in {"", "same-origin"}:
-        raise unproven()
+        raise refuse_unproven_form()
     given = asked.form.get("proof", "")
-    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), sessions.proof(word).encode()):
-        raise unproven()
+    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), sessions.form_proof(word).encode()):
+        raise refuse_unproven_form()
 
 
-def cookie(name: str, value: str, seconds: int | None = None) -> str:
+def write_set_cookie(name: str, value: str, seconds: int | None = None) -> str:
     """Return a Set-Cookie; without *seconds* it lasts as long as the browser, with 0 it is taken away."""
     ends = "" if seconds is None else f"; Max-Age={seconds}"
     return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{ends}"

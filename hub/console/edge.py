@@ -83,7 +83,7 @@ class Console(Resource):
             return  # nobody waits for it any more
         except Exception:
             log.exception("console-failed")
-            answer = self._pages.refusal(asked, given.failed())
+            answer = self._pages.refusal(asked, given.refuse_as_failed())
         finally:
             if drawer is not None:
                 drawer.close()
@@ -103,7 +103,7 @@ class Console(Resource):
         request.registerProducer(tap, True)
         number = 0
         while not tap.closed:
-            part = await self._journal.read(blobs.part, sha256, number)
+            part = await self._journal.read(blobs.read_blob_part, sha256, number)
             if not part or tap.closed:
                 break
             request.write(part)
@@ -175,15 +175,15 @@ def _read(request: Any) -> ConsoleRequest:
 def _pieces(path: bytes) -> tuple[str, ...]:
     """Return the pieces of a path, each decoded once.  One that is empty, `.` or `..`, or no UTF-8, names nothing here."""
     if not path.startswith(b"/") or len(path) > 4096:
-        raise given.nothing()
+        raise given.refuse_as_absent()
     if path == b"/":
         return ()
     try:
         pieces = tuple(unquote_to_bytes(piece).decode("utf-8") for piece in path[1:].split(b"/"))
     except UnicodeDecodeError:
-        raise given.nothing() from None
+        raise given.refuse_as_absent() from None
     if any(piece in {"", ".", ".."} or not piece.isprintable() for piece in pieces):
-        raise given.nothing()
+        raise given.refuse_as_absent()
     return pieces
 
 
@@ -194,7 +194,7 @@ def _pairs(text: bytes) -> dict[str, str]:
             text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS, strict_parsing=False
         )
     except ValueError:
-        raise given.nothing() from None
+        raise given.refuse_as_absent() from None
     found: dict[str, str] = {}
     for name, value in pairs:
         found.setdefault(name, value)
@@ -211,7 +211,7 @@ def _form(header: str, body: Octets) -> dict[str, Any]:
     try:
         fields = mime.form_data(body, header)
     except CallRefused:
-        raise given.unproven() from None
+        raise given.refuse_unproven_form() from None
     file = fields.pop("file", None)
     if sum(map(len, fields.values())) > _FORM:
         raise given.too_large()
@@ -236,9 +236,9 @@ def _write_head(request: Any, answer: ConsoleResponse) -> None:
         request.responseHeaders.addRawHeader("Set-Cookie", each)
 
 
-def refusal(problem: Problem) -> tuple[dict[str, str], bytes]:
+def write_early_refusal(problem: Problem) -> tuple[dict[str, str], bytes]:
     """Return the headers and the text of a refusal before there is a request to answer: the body is too large, or cannot be kept."""
-    refused = given.too_large() if problem.code == "too-large" else given.busy()
+    refused = given.too_large() if problem.code == "too-large" else given.refuse_as_busy()
     text = f"{refused.vi}. {refused.do_vi}\n{refused.en}. {refused.do_en}\n".encode()
     return {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}, text
 

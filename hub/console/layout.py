@@ -16,7 +16,7 @@ from hub.domain.local_time import HANOI
 from hub.report.counting.counting import Report
 from hub.report.form.form import ColumnKind
 from hub.report.output import svg, words
-from hub.report.output.charts import plots
+from hub.report.output.charts import make_plots
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -24,12 +24,12 @@ _FOLDER = Path(__file__).parent / "templates"
 BESIDE = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 
 
-def beside(name: str) -> bytes:
+def read_static_file(name: str) -> bytes:
     """Return a file that is served beside the pages."""
     return (_FOLDER / name).read_bytes()
 
 
-def language(asked: str | None, kept: str | None, accepted: str) -> str:
+def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:
     """Return `en` or `vi`: as *asked* for now, else as *kept* from before, else by Accept-Language; Vietnamese where nothing says English."""
     for said in (asked, kept):
         if said in {"vi", "en"}:
@@ -46,34 +46,34 @@ def language(asked: str | None, kept: str | None, accepted: str) -> str:
     return "en" if ranks.get("en", 0.0) > ranks.get("vi", 0.0) else "vi"
 
 
-def path(*pieces: str, **query: str | None) -> str:
+def page_path(*pieces: str, **query: str | None) -> str:
     """Return the address of a page; a piece may hold any character, and what of the query is None is left out."""
     said = {name: value for name, value in query.items() if value is not None}
     return "/" + "/".join(quote(piece, safe="") for piece in pieces) + (f"?{urlencode(said)}" if said else "")
 
 
-def page(template: str, said: Mapping[str, object]) -> bytes:
+def render_page(template: str, said: Mapping[str, object]) -> bytes:
     """Return a page."""
     return _TEMPLATES.get_template(f"{template}.html.jinja").render(said).encode()
 
 
-def charts(
+def render_charts(
     report: Report, names: Mapping[str, str], others: Sequence[Report] | None, language: str
 ) -> list[Markup] | None:
     """Return the charts of *report* as SVG, with the reports of the *others*; None when they were not asked for."""
     if others is None:
         return None
-    drawn = plots(report, names, others, language)
-    return [Markup(svg.draw(plot, language, f"chart-{place}")) for place, plot in enumerate(drawn, 1)]  # noqa: S704 - it is ours, and escapes
+    drawn = make_plots(report, names, others, language)
+    return [Markup(svg.draw_plot(plot, language, f"chart-{place}")) for place, plot in enumerate(drawn, 1)]  # noqa: S704 - it is ours, and escapes
 
 
-def second(value: datetime | str) -> str:
+def write_second(value: datetime | str) -> str:
     """Write an instant as dd/MM/yyyy HH:mm:ss in Hà Nội."""
     instant = datetime.fromisoformat(value) if isinstance(value, str) else value
     return f"{instant.astimezone(HANOI):%d/%m/%Y %H:%M:%S}"
 
 
-def size(octets: int, language: str) -> str:
+def write_size(octets: int, language: str) -> str:
     """Write how much it is."""
     for unit, step in (("MB", 1 << 20), ("kB", 1 << 10)):
         if octets >= step:
@@ -82,7 +82,7 @@ def size(octets: int, language: str) -> str:
     return f"{octets} byte"
 
 
-def gloss(name: str, language: str) -> str:
+def gloss_name(name: str, language: str) -> str:
     """Return what an event, a milestone or a state is called; itself where it has no other name."""
     if name.startswith("status-") and name[7:].isdigit():
         return f"status {name[7:]}" if language == "en" else f"trạng thái {name[7:]}"
@@ -90,7 +90,7 @@ def gloss(name: str, language: str) -> str:
 
 
 def _day(value: date | str) -> str:
-    return words.day(date.fromisoformat(value) if isinstance(value, str) else value)
+    return words.write_day(date.fromisoformat(value) if isinstance(value, str) else value)
 
 
 #: Events, milestones, states, outcomes, roles: (Vietnamese, English).
@@ -169,7 +169,7 @@ _WORDS = {
     "operator": ("người vận hành", "operator"),
 }
 
-_STYLE = hashlib.sha256(beside("style.css")).hexdigest()[:16]
+_STYLE = hashlib.sha256(read_static_file("style.css")).hexdigest()[:16]
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER),
     autoescape=True,
@@ -178,11 +178,11 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {
-    "number": words.number,
+    "number": words.write_number,
     "day": _day,
-    "moment": words.moment,
-    "second": second,
-    "size": size,
-    "gloss": gloss,
+    "moment": words.write_moment,
+    "second": write_second,
+    "size": write_size,
+    "gloss": gloss_name,
 }
-_TEMPLATES.globals |= {"path": path, "TIME": ColumnKind.TIME, "style": f"/console/style.css?{_STYLE}"}
+_TEMPLATES.globals |= {"path": page_path, "TIME": ColumnKind.TIME, "style": f"/console/style.css?{_STYLE}"}

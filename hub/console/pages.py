@@ -33,23 +33,23 @@ from hub.console.asked import (
     ConsoleRequest,
     ConsoleResponse,
     RequestRefused,
-    cookie,
     demand_proof,
-    nothing,
+    refuse_as_absent,
+    write_set_cookie,
 )
 from hub.console.sessions import ConsoleSession
 from hub.console.turns import Turns
 from hub.console.users import Role
-from hub.domain.errors import Rejected, Unready, describe
+from hub.domain.errors import Rejected, Unready, describe_problem
 from hub.domain.fair_queue import CONSOLE
 from hub.domain.model import Problem
-from hub.domain.sanitize import still
+from hub.domain.sanitize import replace_controls
 from hub.journal import blobs, search
 from hub.report.form import book
 from hub.report.form.book import Book
-from hub.report.form.period import containing
-from hub.report.output.body import body, findings
-from hub.report.output.words import groups, sums
+from hub.report.form.period import month_containing
+from hub.report.output.body import arrange_body, write_check_findings
+from hub.report.output.words import group_columns, write_column_sums
 from hub.report.signed import sealed, signed
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.runtime.thread_pool import THRESHOLD, Work
@@ -125,17 +125,17 @@ class ConsolePages:
         except Unready as unready:
             log.warning("console-unready", problem=unready.problem.code, detail=unready.problem.detail)
             if unready.problem.code == "facts-outstanding":
-                return self.refusal(asked, given.outstanding(unready.problem.detail, unready.retry_after))
-            return self.refusal(asked, given.busy(unready.retry_after))
+                return self.refusal(asked, given.refuse_outstanding_duties(unready.problem.detail, unready.retry_after))
+            return self.refusal(asked, given.refuse_as_busy(unready.retry_after))
         said = asked.query.get("lang")
         if said in {"vi", "en"} and answer.content_type.startswith("text/html"):
-            return attrs.evolve(answer, cookies=(*answer.cookies, cookie(LANGUAGE, said, _YEAR)))
+            return attrs.evolve(answer, cookies=(*answer.cookies, write_set_cookie(LANGUAGE, said, _YEAR)))
         return answer
 
     def refusal(self, asked: ConsoleRequest, refused: RequestRefused) -> ConsoleResponse:
         """Return the page that says why not."""
         said = {name: getattr(refused, name) for name in ("status", "vi", "en", "do_vi", "do_en")}
-        content = layout.page("error", self._around(asked) | said)
+        content = layout.render_page("error", self._around(asked) | said)
         return ConsoleResponse(status=refused.status, content=content, retry_after=refused.retry_after)
 
     async def _answer(self, asked: ConsoleRequest) -> ConsoleResponse:
@@ -148,7 +148,7 @@ class ConsolePages:
         visit = await self._visit(asked)
         if visit is None:
             if asked.method == "POST":
-                raise given.unproven()
+                raise given.refuse_unproven_form()
             return await self._ask_to_sign_in(asked)
         if asked.method == "POST":
             demand_proof(asked, visit.word)
@@ -168,7 +168,7 @@ class ConsolePages:
                 if period.endswith(_GIVEN):
                     return await self._give_out(visit, form, unit, period.removesuffix(_GIVEN))
                 return await self._take_signed(visit, form, unit, period)
-        raise nothing()
+        raise refuse_as_absent()
 
     async def _show(self, visit: Visit) -> ConsoleResponse:
         """Show a page."""
@@ -193,7 +193,7 @@ class ConsolePages:
                 return await self._signing(visit, form, unit, period)
             case ("messages", identity, *rest) if _MESSAGE.fullmatch(identity):
                 return await self._message(visit, identity, tuple(rest))
-        raise nothing()
+        raise refuse_as_absent()
 
     def knows(self, word: str) -> bool:
         """Tell whether a page was shown here to the session of *word*."""
@@ -206,32 +206,32 @@ class ConsolePages:
         if not _WORD.fullmatch(word):
             return None
         now, name = self._now(), sessions.name_of(word)
-        session = await self._journal.read(sessions.find, name, now)
+        session = await self._journal.read(sessions.find_session, name, now)
         if session is None:
             return None
         self._known = {each: until for each, until in self._known.items() if until > now} | {word: session.until}
         if sessions.is_stale(session, now):
-            await self._journal.admit(CONSOLE, sessions.touch, name, now)
+            await self._journal.admit(CONSOLE, sessions.touch_session, name, now)
         return Visit(asked, session, word, now)
 
     async def _ask_to_sign_in(self, asked: ConsoleRequest, wrong: str = "", status: int = 401) -> ConsoleResponse:
-        nobody = not await self._journal.read(users.some)
+        nobody = not await self._journal.read(users.has_users)
         kept = asked.cookies.get(BEGINNING, "")
         word = kept if _WORD.fullmatch(kept) else self._word()
-        here = layout.path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
+        here = layout.page_path(*asked.path, **{k: v for k, v in asked.query.items() if k != "lang"})
         place = asked.form.get("next", "") if asked.method == "POST" else here
         said = {"wrong": wrong, "nobody": nobody, "next": given.own_place(place)}
-        content = layout.page("signin", self._around(asked, word) | said)
+        content = layout.render_page("signin", self._around(asked, word) | said)
         if asked.path in {(), ("sign-in",)} and not wrong:
             status = 200  # nothing was withheld: it is the page that was asked for
-        return ConsoleResponse(status=status, content=content, cookies=(cookie(BEGINNING, word),))
+        return ConsoleResponse(status=status, content=content, cookies=(write_set_cookie(BEGINNING, word),))
 
     async def _sign_in(self, asked: ConsoleRequest) -> ConsoleResponse:
         begun = asked.cookies.get(BEGINNING, "")
         demand_proof(asked, begun if _WORD.fullmatch(begun) else None)
         english = asked.language == "en"
         try:
-            name = users.named(asked.form.get("name", ""))
+            name = users.normalise_user_name(asked.form.get("name", ""))
         except users.NameUnfit:
             name = ""
         password = asked.form.get("password", "")[: passwords.LONGEST + 1]
@@ -239,7 +239,7 @@ class ConsolePages:
 
         async def enter(kept: str) -> ConsoleSession | None:
             named = sessions.name_of(word)
-            return await self._journal.write(sessions.enter, name, kept, named, asked.address, self._now())
+            return await self._journal.write(sessions.begin_session, name, kept, named, asked.address, self._now())
 
         again, session = await self._try(name, password, asked.address, enter)
         if again is not None:
@@ -254,35 +254,35 @@ class ConsolePages:
         if session is None:
             wrong = "The name or the password is not right." if english else "Tên người dùng hoặc mật khẩu không đúng."
             return await self._ask_to_sign_in(asked, wrong)
-        given_up = cookie(BEGINNING, "", 0)
+        given_up = write_set_cookie(BEGINNING, "", 0)
         return ConsoleResponse(
             status=303,
             location=given.own_place(asked.form.get("next", "")),
-            cookies=(cookie(SESSION, word), given_up),  # another word than before: nobody can have planted it
+            cookies=(write_set_cookie(SESSION, word), given_up),  # another word than before: nobody can have planted it
         )
 
     async def _readiness(self, visit: Visit) -> ConsoleResponse:
         if visit.session.user.role is not Role.OPERATOR:
-            raise nothing()
+            raise refuse_as_absent()
         return self._page("readiness", visit, {"checks": await self._checks()})
 
     async def _sign_out(self, visit: Visit) -> ConsoleResponse:
         everywhere = visit.asked.form.get("everywhere") == "1"
-        await self._journal.write(sessions.leave, visit.session, visit.now, everywhere=everywhere)
-        return ConsoleResponse(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
+        await self._journal.write(sessions.end_own_session, visit.session, visit.now, everywhere=everywhere)
+        return ConsoleResponse(status=303, location="/", cookies=(write_set_cookie(SESSION, "", 0),))
 
     async def _account(self, visit: Visit, wrong: str = "") -> ConsoleResponse:
         name = visit.session.user.name
-        open_now = await self._journal.read(sessions.every, visit.now, name)
+        open_now = await self._journal.read(sessions.list_sessions, visit.now, name)
         said = {"sessions": open_now, "own": visit.session.sha256, "wrong": wrong}
-        content = layout.page("account", self._around(visit.asked, visit.word, visit) | said)
+        content = layout.render_page("account", self._around(visit.asked, visit.word, visit) | said)
         return ConsoleResponse(status=400 if wrong else 200, content=content)
 
     async def _change_password(self, visit: Visit) -> ConsoleResponse:
         form, name, english = visit.asked.form, visit.session.user.name, visit.asked.language == "en"
         old, new = form.get("old", ""), form.get("new", "")
         try:
-            passwords.check(new, name)
+            passwords.check_password(new, name)
         except passwords.PasswordUnfit as unfit:
             return await self._account(visit, unfit.en if english else unfit.vi)
         if new != form.get("again"):
@@ -291,7 +291,7 @@ class ConsolePages:
             )
 
         async def change(kept: str) -> tuple[bool]:
-            hashed = await self._work(CONSOLE, THRESHOLD, passwords.hashed, new, self._salt())
+            hashed = await self._work(CONSOLE, THRESHOLD, passwords.hash_password, new, self._salt())
             return (await self._journal.write(users.change_password, name, hashed, by=name, now=visit.now, was=kept),)
 
         given_old = old[: passwords.LONGEST + 1]
@@ -303,8 +303,8 @@ class ConsolePages:
                 visit, "The present password is not right." if english else "Mật khẩu đang dùng không đúng."
             )
         if changed == (False,):
-            raise given.unproven()
-        return ConsoleResponse(status=303, location="/", cookies=(cookie(SESSION, "", 0),))
+            raise given.refuse_unproven_form()
+        return ConsoleResponse(status=303, location="/", cookies=(write_set_cookie(SESSION, "", 0),))
 
     async def _try(
         self, name: str, password: str, address: str, then: Callable[[str], Awaitable[T | None]]
@@ -317,15 +317,15 @@ class ConsolePages:
 
         async def compare() -> tuple[datetime | None, T | None]:
             now = self._now()  # who waited long has a later one
-            leave = await self._journal.admit(CONSOLE, sessions.ask, name, address, now)
+            leave = await self._journal.admit(CONSOLE, sessions.permit_sign_in, name, address, now)
             if leave.again is not None:
                 return leave.again, None
             try:
                 kept = leave.password or passwords.NOBODY
-                right = await self._work(CONSOLE, THRESHOLD, passwords.matches, password, kept)
+                right = await self._work(CONSOLE, THRESHOLD, passwords.matches_hash, password, kept)
                 done = await then(kept) if right and leave.password is not None else None
                 if done is None:
-                    await self._journal.write(sessions.fail, name, address, now)
+                    await self._journal.write(sessions.record_failed_sign_in, name, address, now)
             except Exception:
                 await self._take_back(name, address, now)
                 raise
@@ -353,8 +353,8 @@ class ConsolePages:
         asked, user = visit.asked, visit.session.user
         query = asked.query.get("q", "")[:200]
         found = await _queue(self._looking, lambda: self._journal.read(reading.find_units, user, query))
-        book = await self._journal.read(closing.keeping, await self._book())
-        shown = await self._work(CONSOLE, THRESHOLD, reading.choice, visit.now, book)
+        book = await self._journal.read(closing.keep_closed_workdays, await self._book())
+        shown = await self._work(CONSOLE, THRESHOLD, reading.list_report_choices, visit.now, book)
         ids = {form.id for form in shown.forms}
         form = asked.query.get("form", _DEFAULT_FORM)
         period = asked.query.get("period", "")
@@ -367,7 +367,7 @@ class ConsolePages:
             "forms": shown.forms,
             "periods": shown.periods,
             "form": form if form in ids else _DEFAULT_FORM,
-            "period": period if period in texts else containing(visit.now, book.cuts).text,
+            "period": period if period in texts else month_containing(visit.now, book.cuts).text,
         }
         return self._page("home", visit, said)
 
@@ -376,45 +376,45 @@ class ConsolePages:
         if dot:
             return await self._file(visit, form, unit, text, kind)
         charted = visit.asked.query.get("charts") == "1"
-        book = await self._journal.read(closing.keeping, await self._book())
+        book = await self._journal.read(closing.keep_closed_workdays, await self._book())
         words = (visit.session.user, book, form, unit, period, visit.now)
-        counted, stands = await self._counted(visit, form, standing.count, *words, charted=charted)
+        counted, stands = await self._counted(visit, form, standing.count_report_with_standing, *words, charted=charted)
         found, language = counted.asked, visit.asked.language
         if found.members[0] != unit:  # an alias: one report has one address
-            return ConsoleResponse(status=303, location=layout.path("reports", form, found.members[0], period))
+            return ConsoleResponse(status=303, location=layout.page_path("reports", form, found.members[0], period))
 
         def make() -> bytes:
             report = counted.report
-            shown = reading.choice(visit.now, book, found.form, found.period)
+            shown = reading.list_report_choices(visit.now, book, found.form, found.period)
             said = {
                 "report": report,
                 "asked": found,
                 "names": found.names,
-                "groups": groups(found.form.columns),
-                "sums": sums(found.form),
-                "lines": body(report, found.names, language),
-                "findings": findings(report, found.names, language),
-                "charts": layout.charts(report, found.names, counted.others, language),
+                "groups": group_columns(found.form.columns),
+                "sums": write_column_sums(found.form),
+                "lines": arrange_body(report, found.names, language),
+                "findings": write_check_findings(report, found.names, language),
+                "charts": layout.render_charts(report, found.names, counted.others, language),
                 "forms": shown.forms,
                 "periods": shown.periods,
                 "kinds": tuple(reading.KINDS),
                 "standing": stands,
                 "may": visit.session.user.role in DECLARING,
             }
-            return layout.page("report", self._around(visit.asked, visit.word, visit) | said)
+            return layout.render_page("report", self._around(visit.asked, visit.word, visit) | said)
 
         return ConsoleResponse(content=await self._work(CONSOLE, len(found.members) * _ROW, make))
 
     async def _file(self, visit: Visit, form: str, unit: str, period: str, kind: str) -> ConsoleResponse:
         if kind not in reading.KINDS:
-            raise nothing()
+            raise refuse_as_absent()
         words = (visit.session.user, await self._book(), form, unit, period, visit.now)
-        made = await self._counted(visit, form, reading.file, *words, kind, visit.asked.language)
+        made = await self._counted(visit, form, reading.write_report_file, *words, kind, visit.asked.language)
         content = made.content
         if not isinstance(content, bytes):
             identity = self.live.config.identity
             content = await self._work(
-                CONSOLE, THRESHOLD, sealed.seal, content.report, content.names, content.lines, identity
+                CONSOLE, THRESHOLD, sealed.seal_report, content.report, content.names, content.lines, identity
             )
         name = f"{made.asked.form.id}_{made.asked.members[0]}_{made.asked.period.text}.{kind}"
         return ConsoleResponse(content=content, content_type=reading.KINDS[kind], filename=name)
@@ -424,12 +424,12 @@ class ConsolePages:
         after = reading.FactCursor.parse(query["after"]) if "after" in query else None
         row, address = query.get("unit"), (form, unit, period, column)
         behind = await self._counted(
-            visit, form, reading.behind, user, await self._book(), address, row, after, visit.now
+            visit, form, reading.read_facts_page, user, await self._book(), address, row, after, visit.now
         )
         found = behind.asked
 
         def place(cursor: str | None) -> str:
-            return layout.path("reports", *address, unit=row, after=cursor)
+            return layout.page_path("reports", *address, unit=row, after=cursor)
 
         said = {
             "form": found.form,
@@ -456,16 +456,20 @@ class ConsolePages:
         user = visit.session.user
         if dot:
             if kind != "xlsx":
-                raise nothing()
-            asked = await self._counted(visit, form, reading.asked, user, await self._book(), form, unit, text)
-            made = await self._alone(self._heavy, reading.template, asked, visit.asked.language)
+                raise refuse_as_absent()
+            asked = await self._counted(
+                visit, form, reading.find_visible_report, user, await self._book(), form, unit, text
+            )
+            made = await self._alone(self._heavy, reading.write_declaration_template, asked, visit.asked.language)
             name = f"khai_{asked.form.id}_{asked.members[0]}_{asked.period.text}.xlsx"
             return ConsoleResponse(content=made, content_type=reading.KINDS["xlsx"], filename=name)
         asked, compared = await self._counted(
-            visit, form, reading.compare, user, await self._book(), form, unit, period, visit.now
+            visit, form, reading.compare_visible_declaration, user, await self._book(), form, unit, period, visit.now
         )
         if asked.members[0] != unit:
-            return ConsoleResponse(status=303, location=layout.path("declarations", form, asked.members[0], period))
+            return ConsoleResponse(
+                status=303, location=layout.page_path("declarations", form, asked.members[0], period)
+            )
         said = {
             "asked": asked,
             "form": asked.form,
@@ -473,7 +477,7 @@ class ConsolePages:
             "unit": unit,
             "names": asked.names,
             "compared": compared,
-            "headings": reading.headings(asked.form, visit.asked.language),
+            "headings": reading.name_form_columns(asked.form, visit.asked.language),
             "may": user.role in DECLARING,
             "wrong": wrong,
         }
@@ -484,9 +488,11 @@ class ConsolePages:
         user, file, english = visit.session.user, visit.asked.file, visit.asked.language == "en"
         if user.role not in DECLARING:
             raise given.not_yours()
-        asked = await self._counted(visit, form, reading.asked, user, await self._book(), form, unit, period)
+        asked = await self._counted(
+            visit, form, reading.find_visible_report, user, await self._book(), form, unit, period
+        )
         try:
-            said = await self._alone(self._heavy, reading.filled, file.read() if file else b"", asked)
+            said = await self._alone(self._heavy, reading.read_filled_workbook, file.read() if file else b"", asked)
         except Misfilled as misfilled:
             wrong = [
                 f"{each.cell}: {each.en if english else each.vi}" if each.cell else each.en if english else each.vi
@@ -495,21 +501,23 @@ class ConsolePages:
             return await self._declared(visit, form, unit, period, wrong)
         named = attrs.evolve(said, by=said.by or user.name)
         taken = await self._journal.admit(
-            CONSOLE, declarations.declare, self.live.province, named, by=user.name, now=visit.now
+            CONSOLE, declarations.record_declaration, self.live.province, named, by=user.name, now=visit.now
         )
         if taken.problems:
-            return await self._declared(visit, form, unit, period, [describe(each) for each in taken.problems])
-        return ConsoleResponse(status=303, location=layout.path("declarations", form, asked.members[0], period))
+            return await self._declared(visit, form, unit, period, [describe_problem(each) for each in taken.problems])
+        return ConsoleResponse(status=303, location=layout.page_path("declarations", form, asked.members[0], period))
 
     async def _signing(
         self, visit: Visit, form: str, unit: str, period: str, problems: Sequence[Problem] = ()
     ) -> ConsoleResponse:
         """Show where the report stands, and what a clerk may do with it; or why it was not done."""
         user = visit.session.user
-        found = await self._counted(visit, form, standing.look, user, await self._book(), form, unit, period, visit.now)
+        found = await self._counted(
+            visit, form, standing.compare_report_standing, user, await self._book(), form, unit, period, visit.now
+        )
         asked = found.asked
         if asked.members[0] != unit and not problems:
-            return ConsoleResponse(status=303, location=layout.path("signing", form, asked.members[0], period))
+            return ConsoleResponse(status=303, location=layout.page_path("signing", form, asked.members[0], period))
         said = {
             "standing": found,
             "form": asked.form,
@@ -517,8 +525,8 @@ class ConsolePages:
             "unit": asked.members[0],
             "names": asked.names,
             "may": user.role in DECLARING,
-            "wrong": [(each.code, describe(each)) for each in problems],
-            "problem": None if found.problem is None else describe(found.problem),
+            "wrong": [(each.code, describe_problem(each)) for each in problems],
+            "problem": None if found.problem is None else describe_problem(found.problem),
         }
         page = self._page("signing", visit, said)
         return attrs.evolve(page, status=422) if problems else page
@@ -526,14 +534,14 @@ class ConsolePages:
     async def _give_out(self, visit: Visit, form: str, unit: str, period: str) -> ConsoleResponse:
         """Give the octets that are to be signed, the same each time; another revision where a reason is given."""
         user, said = visit.session.user, visit.asked.form.get("reason")
-        reason = None if said is None else still(" ".join(said.split()))[:_REASON]
+        reason = None if said is None else replace_controls(" ".join(said.split()))[:_REASON]
         if user.role not in DECLARING:
             raise given.not_your_signing()
         if reason == "":
             return await self._signing(visit, form, unit, period, [Problem("reason-missing")])
         try:
             words = (user, await self._book(), form, unit, period, visit.now)
-            counted = await self._counted(visit, form, standing.counted, *words)
+            counted = await self._counted(visit, form, standing.count_report_for_release, *words)
             kept = await self._journal.admit(
                 CONSOLE,
                 submission.give_out,
@@ -552,7 +560,7 @@ class ConsolePages:
         sha256, report = kept.message.sha256, kept.said.report
         return ConsoleResponse(
             stored=sha256,
-            size=await self._journal.read(blobs.size, sha256),
+            size=await self._journal.read(blobs.read_blob_size, sha256),
             content_type=reading.KINDS["xml"],
             filename=f"{report.form.id}_{report.total.unit}_{report.period.text}_{kept.said.revision}.xml",
         )
@@ -562,14 +570,16 @@ class ConsolePages:
         user, file = visit.session.user, visit.asked.file
         if user.role not in DECLARING:
             raise given.not_your_signing()
-        found = await self._counted(visit, form, standing.given, user, await self._book(), form, unit, period)
+        found = await self._counted(
+            visit, form, standing.read_given_revision, user, await self._book(), form, unit, period
+        )
         if found is None:
             return await self._signing(visit, form, unit, period, [Problem("report-not-closed")])
         kept, octets = found
         uploaded = file.read() if file else b""
         by, now = user.name, visit.now
         try:
-            said = await self._alone(self._heavy, signed.verify, octets, uploaded)
+            said = await self._alone(self._heavy, signed.verify_official_signature, octets, uploaded)
             await self._journal.admit(
                 CONSOLE, submission.take_back, self.live.province, kept, uploaded, by=by, now=now, found=said
             )
@@ -577,32 +587,36 @@ class ConsolePages:
             sha256 = hashlib.sha256(uploaded).hexdigest()
             await self._journal.admit(CONSOLE, submission.turn_away, kept, rejected, sha256, by=by, now=now)
             return await self._signing(visit, form, unit, period, rejected.problems)
-        return ConsoleResponse(status=303, location=layout.path("signing", form, kept.said.report.total.unit, period))
+        return ConsoleResponse(
+            status=303, location=layout.page_path("signing", form, kept.said.report.total.unit, period)
+        )
 
     async def _message(self, visit: Visit, identity: str, rest: tuple[str, ...]) -> ConsoleResponse:
         user = visit.session.user
-        opened, names = await _queue(self._looking, lambda: self._journal.read(reading.opened, user, identity))
+        opened, names = await _queue(
+            self._looking, lambda: self._journal.read(reading.open_visible_message, user, identity)
+        )
         match rest:
             case ():
                 return self._page("message", visit, {"opened": opened, "names": names})
             case ("content",) if opened.kept:
                 sha256 = opened.message.sha256
-                size = await self._journal.read(blobs.size, sha256)
+                size = await self._journal.read(blobs.read_blob_size, sha256)
                 return ConsoleResponse(
                     stored=sha256, size=size, content_type="application/octet-stream", filename=f"{identity}.xml"
                 )
             case ("receipt",) if opened.receipt:
-                receipt = await self._journal.read(search.receipt, identity)
+                receipt = await self._journal.read(search.read_stored_receipt, identity)
                 assert receipt is not None
                 name = f"{identity}-receipt.xml"
                 return ConsoleResponse(content=receipt, content_type="application/octet-stream", filename=name)
-        raise nothing()
+        raise refuse_as_absent()
 
     async def _book(self) -> Book:
         """Return the province's forms; they are read again when its configuration is."""
         reports = self.live.config.reports
         if self._forms is None or self._forms[0] is not reports:
-            self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read, reports))
+            self._forms = (reports, await self._work(CONSOLE, THRESHOLD, book.read_book, reports))
         return self._forms[1]
 
     async def _counted(
@@ -615,7 +629,9 @@ class ConsolePages:
         return await self._journal.read_report(reader, step, *words, **named)
 
     def _page(self, template: str, visit: Visit, said: dict[str, object]) -> ConsoleResponse:
-        return ConsoleResponse(content=layout.page(template, self._around(visit.asked, visit.word, visit) | said))
+        return ConsoleResponse(
+            content=layout.render_page(template, self._around(visit.asked, visit.word, visit) | said)
+        )
 
     def _around(self, asked: ConsoleRequest, word: str | None = None, visit: Visit | None = None) -> dict[str, object]:
         """Return what every page is told."""
@@ -624,27 +640,27 @@ class ConsolePages:
             "hub": self.live.config.name,
             "here": asked.here,
             "visitor": visit.session.user if visit else None,
-            "proof": sessions.proof(word) if word else "",
+            "proof": sessions.form_proof(word) if word else "",
         }
 
 
 def _chosen(asked: ConsoleRequest) -> ConsoleResponse:
     words = [asked.query.get(name, "") for name in ("form", "unit", "period")]
     if not all(words):
-        raise nothing()
-    return ConsoleResponse(status=303, location=layout.path("reports", *words))
+        raise refuse_as_absent()
+    return ConsoleResponse(status=303, location=layout.page_path("reports", *words))
 
 
 def _beside(asked: ConsoleRequest) -> ConsoleResponse:
     """Return the style sheet or the icon."""
     if asked.method != "GET" or len(asked.path) != 2 or asked.path[1] not in layout.BESIDE:
-        raise nothing()
+        raise refuse_as_absent()
     name = asked.path[1]
-    return ConsoleResponse(content=layout.beside(name), content_type=layout.BESIDE[name], lasting=True)
+    return ConsoleResponse(content=layout.read_static_file(name), content_type=layout.BESIDE[name], lasting=True)
 
 
 async def _queue(turn: DeferredSemaphore, step: Callable[[], Deferred[T]]) -> T:
     """Take *step* when it is its turn; who would wait too long is told to come again."""
     if len(turn.waiting) >= WAITING:
-        raise given.busy()
+        raise given.refuse_as_busy()
     return await turn.run(step)

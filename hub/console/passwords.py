@@ -36,7 +36,7 @@ class Cost:
 USUAL = Cost()
 
 
-def check(password: str, name: str) -> None:
+def check_password(password: str, name: str) -> None:
     """Raise `PasswordUnfit` for a *password* that is too short, too long, or the user's own *name*."""
     if len(password) < SHORTEST:
         raise PasswordUnfit(f"Mật khẩu cần ít nhất {SHORTEST} ký tự", f"A password has at least {SHORTEST} characters")
@@ -48,7 +48,7 @@ def check(password: str, name: str) -> None:
         raise PasswordUnfit("Mật khẩu không được là tên người dùng", "The password must not be the user's name")
 
 
-def hashed(password: str, salt: bytes, cost: Cost = USUAL) -> str:
+def hash_password(password: str, salt: bytes, cost: Cost = USUAL) -> str:
     """Return the hash of *password* as it is kept: `scrypt$n$r$p$salt$hash`, the last two in base64.
 
     *salt* is random and of this password alone.
@@ -57,7 +57,7 @@ def hashed(password: str, salt: bytes, cost: Cost = USUAL) -> str:
     return "$".join(words)
 
 
-def matches(password: str, kept: str) -> bool:
+def matches_hash(password: str, kept: str) -> bool:
     """Tell whether *kept* is the hash of *password*.  ValueError when it is no hash."""
     name, n, r, p, salt, expected = kept.split("$")
     if name != "scrypt":

@@ -14,23 +14,23 @@ from itertools import islice
 import attrs
 
 from hub.console import sight, users
-from hub.console.asked import nothing
+from hub.console.asked import refuse_as_absent
 from hub.console.users import Role, User
 from hub.domain import local_time
 from hub.domain.model import Fact, Unit
-from hub.domain.translations import folded
+from hub.domain.translations import fold_text
 from hub.journal import search, unit_registry
 from hub.report.counting import listing
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
-from hub.report.counting.family import family
+from hub.report.counting.family import list_unit_family
 from hub.report.counting.listing import Place
 from hub.report.form.book import Book
 from hub.report.form.form import Column, ColumnKind, Form
-from hub.report.form.period import Period, PeriodUnreadable, containing, parse
+from hub.report.form.period import Period, PeriodUnreadable, month_containing, parse_period
 from hub.report.output import formats
 from hub.report.signed.declaration_workbook import as_template
-from hub.report.signed.declaration_workbook import read as read_template
+from hub.report.signed.declaration_workbook import read_declaration_workbook as read_template
 from hub.report.signed.declaring import Declaration
 from hub.store.transactions import Transaction
 from hub.workload import closing, declarations, submission, unit_report
@@ -89,7 +89,7 @@ class FactCursor:
     @property
     def place(self) -> Place:
         """What facts are sorted by."""
-        return listing.moment(self.at), self.message, self.unit, self.milestone, self.key or None
+        return listing.sortable_time(self.at), self.message, self.unit, self.milestone, self.key or None
 
     def text(self) -> str:
         """Return it as a part of an address."""
@@ -103,9 +103,9 @@ class FactCursor:
             at, *rest = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             found = cls(datetime.fromisoformat(at), *rest)
         except (ValueError, TypeError, binascii.Error, RecursionError):
-            raise nothing() from None
+            raise refuse_as_absent() from None
         if found.at.tzinfo is None or not all(isinstance(each, str) for each in rest):
-            raise nothing()
+            raise refuse_as_absent()
         return found
 
 
@@ -122,19 +122,22 @@ class FactsPage:
     differences: Sequence[Difference] = ()  #: units whose facts are not those that were closed
 
 
-def choice(now: datetime, book: Book, chosen: Form | None = None, period: Period | None = None) -> Choice:
+def list_report_choices(now: datetime, book: Book, chosen: Form | None = None, period: Period | None = None) -> Choice:
     """Return the forms there are, each once, and the periods of this year and the one before, with those *chosen* whatever they are."""
     by_id = {
-        form.id: form for form in sorted(book.forms, key=lambda form: form.since or local_time.day(now).replace(year=1))
+        form.id: form
+        for form in sorted(book.forms, key=lambda form: form.since or local_time.local_day(now).replace(year=1))
     }
     if chosen is not None:
         by_id[chosen.id] = chosen
-    current = containing(now, book.cuts)
+    current = month_containing(now, book.cuts)
     years = sorted({current.year, current.year - 1, *([period.year] if period else [])}, reverse=True)
     months = [f"{year}-{month:02d}" for year in years for month in range(12, 0, -1)]
     longer = [f"{year}{rest}" for year in years for rest in ("", "-9M", "-H2", "-H1", "-Q4", "-Q3", "-Q2", "-Q1")]
     begun = [
-        each for each in (parse(text, book.cuts) for text in (*months, *longer)) if each.start <= now or each == period
+        each
+        for each in (parse_period(text, book.cuts) for text in (*months, *longer))
+        if each.start <= now or each == period
     ]
     shown = [(str(year), [each for each in begun if each.year == year]) for year in years]
     return Choice(tuple(by_id.values()), [(label, members) for label, members in shown if members])
@@ -142,17 +145,17 @@ def choice(now: datetime, book: Book, chosen: Form | None = None, period: Period
 
 def find_units(tx: Transaction, user: User, typed: str) -> Units:
     """Return the units open to *user* that *typed* names, by code or by a part of the name; without it the topmost ones first."""
-    units = unit_registry.units(tx)
-    seen = users.seen(tx, user)
+    units = unit_registry.list_registry_units(tx)
+    seen = users.read_visible_units(tx, user)
     names = {unit.code: unit.name for unit in units}
     by_code = {unit.code: unit for unit in units}
     tops = [unit.code for unit in units if unit.parent not in by_code] if seen is None else list(user.units)
-    order = dict.fromkeys(code for top in tops for code in family(units, top) if code in by_code)
+    order = dict.fromkeys(code for top in tops for code in list_unit_family(units, top) if code in by_code)
     open_to = [by_code[code] for code in order if seen is None or code in seen]
-    words, code = folded(typed), typed.strip().casefold()
+    words, code = fold_text(typed), typed.strip().casefold()
     if words:
         exact = [unit for unit in open_to if code == unit.code.casefold() or code in map(str.casefold, unit.aliases)]
-        named = [unit for unit in open_to if words in folded(unit.name) or code in unit.code.casefold()]
+        named = [unit for unit in open_to if words in fold_text(unit.name) or code in unit.code.casefold()]
         open_to = list({unit.code: unit for unit in [*exact, *named]}.values())
     return Units(open_to[:UNITS], len(open_to), names)
 
@@ -174,38 +177,40 @@ class File:
     content: bytes | submission.CountedReport  #: what is to be sealed yet, which the hub's own key does
 
 
-def ask(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
+def read_visible_sources(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
     """Return what the report is counted from.  Raises `Refused` when there is none, or none for *user*."""
     try:
-        span = parse(period, closing.keeping(tx, book).cuts)
+        span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
         if span.text != period:
-            raise nothing()
-        seen = users.seen(tx, user)
-        if seen is not None and unit_registry.canonical(tx, unit, span.last) not in seen:
-            raise nothing()
-        asked = unit_report.ask(tx, unit, period, form, book)
+            raise refuse_as_absent()
+        seen = users.read_visible_units(tx, user)
+        if seen is not None and unit_registry.resolve_unit_code(tx, unit, span.last) not in seen:
+            raise refuse_as_absent()
+        asked = unit_report.ask_unit_report(tx, unit, period, form, book)
     except (PeriodUnreadable, LookupError):
-        raise nothing() from None
+        raise refuse_as_absent() from None
     if not asked.unit_is_known:
-        raise nothing()
+        raise refuse_as_absent()
     return asked
 
 
-def asked(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
+def find_visible_report(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str) -> ReportSources:
     """Return what the report is, without what it is counted from.  Raises `Refused`."""
-    return ask(tx, user, book, form, unit, period).bare
+    return read_visible_sources(tx, user, book, form, unit, period).bare
 
 
-def count(
+def count_visible_report(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
 ) -> CountedPage:
     """Return the report, *charted* with those of other periods.  Raises `Refused`."""
-    asked = ask(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period)
     report = asked.count(now)
-    return CountedPage(asked.bare, report, unit_report.beside(tx, report, now, book) if charted else None)
+    return CountedPage(
+        asked.bare, report, unit_report.count_neighbour_reports(tx, report, now, book) if charted else None
+    )
 
 
-def file(
+def write_report_file(
     tx: Transaction,
     user: User,
     book: Book,
@@ -220,7 +225,7 @@ def file(
 
     Each fact of a private service names what it is about, such as a dossier: only an operator gets them listed.
     """
-    asked = ask(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period)
     if kind not in LISTED:
         return File(asked.bare, _written(kind, asked, asked.count(now), (), language))
     with asked.gathered(now) as gathered:
@@ -237,10 +242,10 @@ def file(
 def _written(
     kind: str, asked: ReportSources, report: Report, lines: Sequence[EvidenceLine] | EvidenceLines | str, language: str
 ) -> bytes:
-    return formats.write(kind, report, asked.names, lines, language, None, receiver=asked.receiver)
+    return formats.write_report(kind, report, asked.names, lines, language, None, receiver=asked.receiver)
 
 
-def behind(
+def read_facts_page(
     tx: Transaction,
     user: User,
     book: Book,
@@ -254,25 +259,25 @@ def behind(
     Raises `Refused`.
     """
     form, unit, period, column = address
-    asked = ask(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period)
     if row is not None and row not in asked.members:
-        raise nothing()
+        raise refuse_as_absent()
     try:
         opened = asked.behind(column, now, row)
     except KeyError:
-        raise nothing() from None
+        raise refuse_as_absent() from None
     with opened as found:
         page = list(islice(found.facts(None if after is None else after.place), PAGE + 1))
         count, report = len(found), found.gathered.report
         wrong = [each for each in found.gathered.differences if row in {None, each.unit}] if asked.complete else []
     more = FactCursor.of(page[PAGE - 1]) if len(page) > PAGE else None
     cells = report.total if row is None else next(each for each in report.rows if each.unit == row)
-    messages = sight.names(tx, user, {fact.message for fact in page[:PAGE]})
-    value = shown(cells, asked.form.column(column))
+    messages = sight.name_visible_messages(tx, user, {fact.message for fact in page[:PAGE]})
+    value = read_cell_value(cells, asked.form.column(column))
     return FactsPage(asked.bare, value, count, page[:PAGE], more, messages, wrong)
 
 
-def compare(
+def compare_visible_declaration(
     tx: Transaction,
     user: User,
     book: Book,
@@ -282,42 +287,42 @@ def compare(
     now: datetime,
 ) -> tuple[ReportSources, Compared | None]:
     """Return what the unit declared last beside the count; None when it declared nothing.  Raises `Refused`."""
-    asked = ask(tx, user, book, form, unit, period)
+    asked = read_visible_sources(tx, user, book, form, unit, period)
     try:
-        return asked.bare, declarations.compare(tx, asked, now)
+        return asked.bare, declarations.compare_declaration(tx, asked, now)
     except declarations.Undeclared:
         return asked.bare, None
 
 
-def headings(form: Form, language: str) -> dict[str, str]:
+def name_form_columns(form: Form, language: str) -> dict[str, str]:
     """Return what columns and manual lines are called, by key."""
     said = {column.key: column.heading for column in form.columns} | {line.key: line.heading for line in form.manual}
     return {key: heading.say(language) for key, heading in said.items()}
 
 
-def template(asked: ReportSources, language: str) -> bytes:
+def write_declaration_template(asked: ReportSources, language: str) -> bytes:
     """Return the workbook to declare in."""
     return as_template(asked.form, asked.period, asked.members, asked.names, language)
 
 
-def filled(content: bytes, asked: ReportSources) -> Declaration:
+def read_filled_workbook(content: bytes, asked: ReportSources) -> Declaration:
     """Return what a filled workbook declares.  Raises `Misfilled`."""
     return read_template(content, asked.form, asked.period, asked.members)
 
 
-def shown(cells: Row, column: Column) -> Decimal | int | datetime | None:
+def read_cell_value(cells: Row, column: Column) -> Decimal | int | datetime | None:
     """Return what a cell holds."""
     return cells.times[column.key] if column.kind is ColumnKind.TIME else cells.numbers[column.key]
 
 
-def names(tx: Transaction) -> dict[str, str]:
+def read_unit_names(tx: Transaction) -> dict[str, str]:
     """Return the names of all units of the province, by code."""
-    return {unit.code: unit.name for unit in unit_registry.units(tx)}
+    return {unit.code: unit.name for unit in unit_registry.list_registry_units(tx)}
 
 
-def opened(tx: Transaction, user: User, identity: str) -> tuple[sight.ShownMessage, dict[str, str]]:
+def open_visible_message(tx: Transaction, user: User, identity: str) -> tuple[sight.ShownMessage, dict[str, str]]:
     """Return a message and the names of units.  Raises `Refused`."""
-    found = sight.message(tx, user, identity)
+    found = sight.find_visible_message(tx, user, identity)
     if found is None:
-        raise nothing()
-    return found, names(tx)
+        raise refuse_as_absent()
+    return found, read_unit_names(tx)

@@ -73,7 +73,7 @@ def name_of(word: str) -> str:
     return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def proof(word: str) -> str:
+def form_proof(word: str) -> str:
     """Return what each form of the session carries: only who has read a page of it knows this, and it gives *word* away to nobody."""
     return hmac.new(word.encode("utf-8", "surrogatepass"), b"lienthong form", hashlib.sha256).hexdigest()
 
@@ -90,7 +90,7 @@ def place_of(address: str) -> str:
     return str(found)
 
 
-def counts(name: str, address: str) -> tuple[Count, Count, Count]:
+def count_keys(name: str, address: str) -> tuple[Count, Count, Count]:
     """Return the counts of a try: of the name from that address, of the address, of the name; an IPv6 address counts as its /64."""
     place = place_of(address)
     return (
@@ -107,9 +107,9 @@ def is_known(tx: Transaction, name: str, address: str, now: datetime) -> bool:
     return tx.scalar(query) is not None
 
 
-def ask(tx: Transaction, name: str, address: str, now: datetime) -> SignInPermit:
-    """Say whether *name* may try a password now from *address*; if so, it is counted as failed until `enter` says otherwise."""
-    tries = counts(name, address)
+def permit_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> SignInPermit:
+    """Say whether *name* may try a password now from *address*; if so, it is counted as failed until `begin_session` says otherwise."""
+    tries = count_keys(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
     tx.execute(sa.delete(console_failure).where(console_failure.c.until <= now))
     known = _known(name, address)
@@ -122,33 +122,35 @@ def ask(tx: Transaction, name: str, address: str, now: datetime) -> SignInPermit
     for each in holding:
         failures = held[each.name].failures + 1 if each.name in held else 1
         _count(tx, each, failures, now)
-    return SignInPermit(None, users.password(tx, name))
+    return SignInPermit(None, users.read_password_hash(tx, name))
 
 
-def enter(tx: Transaction, name: str, password: str, sha256: str, address: str, now: datetime) -> ConsoleSession | None:
+def begin_session(
+    tx: Transaction, name: str, password: str, sha256: str, address: str, now: datetime
+) -> ConsoleSession | None:
     """Begin a session of *name*, whose password was right when its hash was *password*.  None when it was changed meanwhile."""
-    user = users.find(tx, name)
-    if user is None or users.password(tx, name, to_move=True) != password:
+    user = users.find_user(tx, name)
+    if user is None or users.read_password_hash(tx, name, to_move=True) != password:
         return None
-    tries = counts(name, address)
+    tries = count_keys(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
     pair, place, anywhere = tries
     tx.execute(sa.delete(console_failure).where(console_failure.c.sha256.in_([pair.name, anywhere.name])))
     failures = tx.scalar(sa.select(console_failure.c.failures).where(console_failure.c.sha256 == place.name))
     if failures is not None:  # of the address only this try is taken back: a user of our own may be guessing at others
         _count(tx, place, failures - 1, now)
-    forget(tx, now)
+    forget_ended_sessions(tx, now)
     _keep(tx, _known(name, address), {"failures": 0, "next_at": now, "until": now + REMEMBERED})
     session = ConsoleSession(sha256, user, address, now, now, now + LONGEST)
     kept = {"sha256": sha256, "name": name, "address": address, "begun_at": now, "seen_at": now, "until": now + LONGEST}
     tx.execute(sa.insert(console_session), kept)
-    events.append(tx, Event("user-signed-in", now, None, None, {"user": name, "address": address}))
+    events.append_events(tx, Event("user-signed-in", now, None, None, {"user": name, "address": address}))
     return session
 
 
 def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
-    """Undo what `ask` counted, for a try that came to no end."""
-    tries = counts(name, address)
+    """Undo what `permit_sign_in` counted, for a try that came to no end."""
+    tries = count_keys(name, address)
     transactions.one_at_a_time(tx, [each.name for each in tries])
     known = _known(name, address)
     wanted = console_failure.c.sha256.in_([known, *(each.name for each in tries)])
@@ -158,19 +160,19 @@ def take_back(tx: Transaction, name: str, address: str, now: datetime) -> None:
             _count(tx, each, held[each.name] - 1, now)
 
 
-def fail(tx: Transaction, name: str, address: str, now: datetime) -> None:
+def record_failed_sign_in(tx: Transaction, name: str, address: str, now: datetime) -> None:
     """Tell that signing in failed; a name of nobody is not written down: it may be a password."""
-    known = users.find(tx, name) is not None
+    known = users.find_user(tx, name) is not None
     said = {"user": name if known else None, "address": address}
-    events.append(tx, Event("user-sign-in-failed", now, None, None, said))
+    events.append_events(tx, Event("user-sign-in-failed", now, None, None, said))
 
 
-def find(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession | None:
+def find_session(tx: Transaction, sha256: str, now: datetime) -> ConsoleSession | None:
     """Return the session, if it is not over."""
     row = tx.execute(sa.select(console_session).where(console_session.c.sha256 == sha256)).mappings().first()
     if row is None or row["until"] <= now or row["seen_at"] + IDLE <= now:
         return None
-    user = users.find(tx, row["name"])
+    user = users.find_user(tx, row["name"])
     return None if user is None else _read(row, user)
 
 
@@ -179,39 +181,39 @@ def is_stale(session: ConsoleSession, now: datetime) -> bool:
     return now - session.seen_at >= _TO_THE_MINUTE
 
 
-def touch(tx: Transaction, sha256: str, now: datetime) -> None:
+def touch_session(tx: Transaction, sha256: str, now: datetime) -> None:
     """Write down that the session is used."""
     tx.execute(sa.update(console_session).where(console_session.c.sha256 == sha256).values(seen_at=now))
 
 
-def leave(tx: Transaction, session: ConsoleSession, now: datetime, *, everywhere: bool = False) -> int:
+def end_own_session(tx: Transaction, session: ConsoleSession, now: datetime, *, everywhere: bool = False) -> int:
     """End the session, or *everywhere* each of its user's.  Returns how many."""
     own = console_session.c.name == session.user.name
     which = own if everywhere else sa.and_(own, console_session.c.sha256 == session.sha256)
     ended = tx.execute(sa.delete(console_session).where(which)).rowcount
     name = session.user.name
-    events.append(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": name}))
+    events.append_events(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": name}))
     return ended
 
 
-def end(tx: Transaction, name: str, *, by: str, now: datetime) -> int:
+def end_user_sessions(tx: Transaction, name: str, *, by: str, now: datetime) -> int:
     """End every session of the user *name*, by an operator's word.  Returns how many."""
     ended = tx.execute(sa.delete(console_session).where(console_session.c.name == name)).rowcount
-    events.append(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": by}))
+    events.append_events(tx, Event("user-signed-out", now, None, None, {"user": name, "sessions": ended, "by": by}))
     return ended
 
 
-def every(tx: Transaction, now: datetime, name: str | None = None) -> Sequence[ConsoleSession]:
+def list_sessions(tx: Transaction, now: datetime, name: str | None = None) -> Sequence[ConsoleSession]:
     """Return the sessions that are not over, of all or of the user *name*, the latest first."""
     query = sa.select(console_session).where(console_session.c.until > now, console_session.c.seen_at > now - IDLE)
     if name is not None:
         query = query.where(console_session.c.name == name)
-    people = {user.name: user for user in users.every(tx)}
+    people = {user.name: user for user in users.list_users(tx)}
     rows = tx.execute(query.order_by(console_session.c.begun_at.desc())).mappings()
     return [_read(row, people[row["name"]]) for row in rows]
 
 
-def forget(tx: Transaction, now: datetime) -> None:
+def forget_ended_sessions(tx: Transaction, now: datetime) -> None:
     """Take away the sessions that are over."""
     over = sa.or_(console_session.c.until <= now, console_session.c.seen_at <= now - IDLE)
     tx.execute(sa.delete(console_session).where(over))

@@ -63,10 +63,10 @@ class ShownMessage:
         return next((event for event in self.happened if event["event"] == "packet-signature"), None)
 
 
-def message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
+def find_visible_message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
     """Return the message *identity*, the hub's id; None when there is none, or none for *user*."""
     try:
-        found = search.message(tx, identity)
+        found = search.read_message(tx, identity)
     except KeyError:
         return None
     made = deliveries.of_message(tx, identity)
@@ -82,8 +82,8 @@ def message(tx: Transaction, user: User, identity: str) -> ShownMessage | None:
     return ShownMessage(
         message=found,
         private=private,
-        kept=not private and blobs.size(tx, found.sha256) is not None,
-        receipt=not private and search.receipt(tx, identity) is not None,
+        kept=not private and blobs.read_blob_size(tx, found.sha256) is not None,
+        receipt=not private and search.read_stored_receipt(tx, identity) is not None,
         happened=happened[:MOST],
         more=max(0, len(happened) - MOST),
         facts=facts[:MOST],
@@ -102,7 +102,7 @@ class MessageName:
     subject: str | None
 
 
-def names(tx: Transaction, user: User, ids: Collection[str]) -> dict[str, MessageName]:
+def name_visible_messages(tx: Transaction, user: User, ids: Collection[str]) -> dict[str, MessageName]:
     """Return how the messages with these hub ids are called; their facts are open to *user*, so they are."""
     columns = (table.c.id, table.c.service, table.c.message_id, table.c.code, table.c.subject)
     found = {}
@@ -123,7 +123,7 @@ def _is_open(
         return True
     if found.state is not MessageState.ACCEPTED:
         return False
-    seen = users.seen(tx, user)
+    seen = users.read_visible_units(tx, user)
     if seen is None:
         return True
     answered = tx.scalars(sa.select(table.c.answers_unit).where(table.c.id == found.id)).first()

@@ -42,10 +42,10 @@ class ReportStanding:
         return self.revisions[0] if self.revisions else None
 
 
-def of(tx: Transaction, asked: ReportSources, now: datetime) -> ReportStanding:
+def read_report_standing(tx: Transaction, asked: ReportSources, now: datetime) -> ReportStanding:
     """Return where the report stands, without looking whether its numbers would be others now."""
     unit, form, period = asked.members[0], asked.form, asked.period
-    found = revisions.every(tx, unit, form.id, period.text)[::-1]
+    found = revisions.list_revisions(tx, unit, form.id, period.text)[::-1]
     if found:
         return ReportStanding(asked=asked, revisions=found, step=found[0].state)
     month = submission.open_month(tx, form, period)
@@ -53,42 +53,44 @@ def of(tx: Transaction, asked: ReportSources, now: datetime) -> ReportStanding:
     return ReportStanding(asked=asked, revisions=(), step=step, month=month)
 
 
-def count(
+def count_report_with_standing(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime, *, charted: bool
 ) -> tuple[reading.CountedPage, ReportStanding]:
     """Return the report as its page shows it, and where it stands.  Raises `Refused`."""
-    counted = reading.count(tx, user, book, form, unit, period, now, charted=charted)
-    return counted, of(tx, counted.asked, now)
+    counted = reading.count_visible_report(tx, user, book, form, unit, period, now, charted=charted)
+    return counted, read_report_standing(tx, counted.asked, now)
 
 
-def look(tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime) -> ReportStanding:
+def compare_report_standing(
+    tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
+) -> ReportStanding:
     """Return where the report stands, and whether its newest revision still says what is counted.  Raises `Refused`."""
-    asked = reading.ask(tx, user, book, form, unit, period)
-    standing = of(tx, asked.bare, now)
-    kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period)
+    standing = read_report_standing(tx, asked.bare, now)
+    kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         return standing
     try:
         made = _counted(tx, asked, now)
     except Rejected as rejected:
         return attrs.evolve(standing, problem=rejected.problems[0])
-    return attrs.evolve(standing, behind=not kept.said.says(made.report, evidence.digest(made.lines)))
+    return attrs.evolve(standing, behind=not kept.said.says(made.report, evidence.hash_evidence(made.lines)))
 
 
-def counted(
+def count_report_for_release(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str, now: datetime
 ) -> submission.CountedReport:
     """Return the report as it is counted now, to be given out.  Raises `Refused`; Rejected: `evidence-differs`."""
-    return _counted(tx, reading.ask(tx, user, book, form, unit, period), now)
+    return _counted(tx, reading.read_visible_sources(tx, user, book, form, unit, period), now)
 
 
-def given(
+def read_given_revision(
     tx: Transaction, user: User, book: Book, form: str, unit: str, period: str
 ) -> tuple[KeptRevision, bytes] | None:
     """Return the newest revision and its octets, to hold what comes back against; None when none was given out.  Raises `Refused`."""
-    asked = reading.ask(tx, user, book, form, unit, period)
-    kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
-    return None if kept is None else (kept, blobs.octets(tx, kept.message.sha256))
+    asked = reading.read_visible_sources(tx, user, book, form, unit, period)
+    kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
+    return None if kept is None else (kept, blobs.read_blob(tx, kept.message.sha256))
 
 
 def _counted(tx: Transaction, asked: ReportSources, now: datetime) -> submission.CountedReport:

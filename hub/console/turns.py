@@ -95,7 +95,7 @@ class Turns:
             return succeed(None)
         here = [each for each in self._waiting if each.place == one.place]
         if len(here) >= OF_ONE_PLACE or any(each.name == one.name for each in here):
-            raise given.busy()
+            raise given.refuse_as_busy()
         if len(self._waiting) >= WAITING:
             self._displace((self._rank(one), len(here) + 1))
         self._waiting.append(one)
@@ -114,9 +114,9 @@ class Turns:
         demands = [(self._rank(each), places.count(each.place)) for each in self._waiting]
         most = max(demands)
         if most <= demand:
-            raise given.busy()
+            raise given.refuse_as_busy()
         displaced = self._waiting.pop(len(demands) - 1 - demands[::-1].index(most))
-        displaced.turn.errback(given.busy())
+        displaced.turn.errback(given.refuse_as_busy())
 
     def _call(self) -> None:
         """Let the next one try; not from within another's end, for each would be deeper in the stack."""

@@ -23,7 +23,7 @@ from hub.config import Config, Partner
 from hub.domain.model import Reply, Request
 from hub.runtime import http_client
 from hub.runtime.http_client import Unreachable
-from hub.runtime.peer_check import judges
+from hub.runtime.peer_check import make_peer_judges
 from hub.security import tls
 from hub.units.live import Live
 
@@ -62,7 +62,7 @@ class Sender:
         except (CancelledError, Unreachable):
             raise
         except Exception as error:
-            raise Unreachable(http_client.said(error)) from error
+            raise Unreachable(http_client.describe_connection_error(error)) from error
 
     async def _over_http(self, request: Request, partner: Partner) -> Reply:
         headers = Headers({name: [value] for name, value in request.headers})
@@ -83,12 +83,12 @@ class Sender:
             return held[2]
         if held is not None:
             _ = held[3].closeCachedConnections()
-        pool = http_client.pool(self._reactor, persistent=True)
+        pool = http_client.make_connection_pool(self._reactor, persistent=True)
         pool.cachedConnectionTimeout = 30
         shown = config.tls if partner.policy.transport == "mutual-tls" else None
         host = urlsplit(partner.url or "").hostname or ""
-        check, stapled = judges(partner, config.anchors, self._now, host)
-        policy = http_client.OneContext(tls.context(shown, check, stapled=stapled), staple=True)
+        check, stapled = make_peer_judges(partner, config.anchors, self._now, host)
+        policy = http_client.OneContext(tls.make_tls_context(shown, check, stapled=stapled), staple=True)
         agent = Agent(self._reactor, policy, connectTimeout=partner.policy.timeout.total_seconds(), pool=pool)
         self._agents[partner.code] = (config, partner, agent, pool)
         return agent
@@ -100,7 +100,7 @@ def _producer(body: bytes) -> IBodyProducer:
 
 async def _reply(asked: Deferred[IResponse], now: Callable[[], datetime], limit: int) -> Reply:
     response = await asked
-    body = await http_client.body(response, limit)
+    body = await http_client.read_body(response, limit)
     if not 100 <= response.code <= 999:  # Twisted takes any number, and the journal does not keep any
         raise Unreachable("the answer has no status of HTTP")
     headers = {

@@ -18,7 +18,7 @@ from hub.config import Partner
 from hub.delivery.imap_transport import ImapSession, Stranger
 from hub.delivery.mail_connection import MailConnector
 from hub.domain.model import Request
-from hub.partner.policy import delay
+from hub.partner.policy import choose_delay
 from hub.runtime import http_client, line_protocol
 from hub.runtime.http_client import Unreachable
 from hub.units.live import Live
@@ -105,8 +105,10 @@ class MailWatch(Service):
                 log.error("mailbox-refused", partner=partner.code, reason=str(stranger))  # noqa: TRY400 - what went wrong is theirs
             except (Unreachable, *line_protocol.BROKEN) as error:
                 failures = 1 if self._clock.seconds() > began + PATIENCE else failures + 1
-                wait = delay(partner.policy, failures, self._random())
-                log.warning("mailbox-unreachable", partner=partner.code, reason=http_client.said(error))
+                wait = choose_delay(partner.policy, failures, self._random())
+                log.warning(
+                    "mailbox-unreachable", partner=partner.code, reason=http_client.describe_connection_error(error)
+                )
             await deferLater(self._clock, wait.total_seconds())
 
     async def _wait(self, partner: Partner, request: Request) -> bool:

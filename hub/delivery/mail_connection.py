@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from hub.config import Partner
 from hub.runtime import http_client, line_protocol
 from hub.runtime.line_protocol import Talk
-from hub.runtime.peer_check import judges
+from hub.runtime.peer_check import make_peer_judges
 from hub.security import tls
 from hub.units.live import Live
 
@@ -27,9 +27,11 @@ class MailConnector:
     async def call(self, url: str, usual: Mapping[str, int], partner: Partner) -> Talk:
         """Connect to *url*; *usual* are the ports by scheme.  Raises what kept us from it."""
         scheme = urlsplit(url).scheme
-        host, port = line_protocol.place(url, usual[scheme])
+        host, port = line_protocol.split_host_port(url, usual[scheme])
         creator = self.creator(url, partner) if scheme.endswith("s") else None
-        return await line_protocol.call(self._reactor, host, port, partner.policy.timeout.total_seconds(), creator)
+        return await line_protocol.open_connection(
+            self._reactor, host, port, partner.policy.timeout.total_seconds(), creator
+        )
 
     @staticmethod
     def starts_tls(url: str, partner: Partner) -> bool:
@@ -37,9 +39,9 @@ class MailConnector:
         return not urlsplit(url).scheme.endswith("s") and partner.policy.transport != "plain"
 
     def creator(self, url: str, partner: Partner) -> IOpenSSLClientConnectionCreator:
-        """Return the TLS side of one connection: the server is judged as every partner's (`judges`)."""
+        """Return the TLS side of one connection: the server is judged as every partner's (`make_peer_judges`)."""
         host = urlsplit(url).hostname or ""
-        check, stapled = judges(partner, self._live.config.anchors, self._now, host)
-        return http_client.OneContext(tls.context(None, check, stapled=stapled), staple=True).creatorForNetloc(
+        check, stapled = make_peer_judges(partner, self._live.config.anchors, self._now, host)
+        return http_client.OneContext(tls.make_tls_context(None, check, stapled=stapled), staple=True).creatorForNetloc(
             host.encode(), 0
         )

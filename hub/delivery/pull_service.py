@@ -35,13 +35,13 @@ from hub.formats import xml_cost
 from hub.formats.spool import Drawer, Octets
 from hub.intake.admission import judge_message, judge_record
 from hub.intake.endpoint import EndpointJournal
-from hub.intake.grants import SEND, is_granted, refusal
+from hub.intake.grants import SEND, is_granted, refuse_ungranted
 from hub.journal.messages import MessageEntry
 from hub.journal.queue import collection_rounds
 from hub.journal.queue.collection_rounds import Round
-from hub.partner.policy import Policy, delay
+from hub.partner.policy import Policy, choose_delay
 from hub.runtime.thread_pool import THRESHOLD
-from hub.services import services
+from hub.services import list_services
 from hub.soap import documents_requests
 from hub.units.live import Live
 from hub.units.province import Province
@@ -89,7 +89,7 @@ class CollectionService(Service):
 
     def wake(self, partner: str) -> None:
         """Ask *partner* now: it has said that it has something."""
-        hurried = self._books.journal.write(collection_rounds.hurry, partner, self._now())
+        hurried = self._books.journal.write(collection_rounds.hurry_round, partner, self._now())
         _ = hurried.addCallback(lambda _: self._next_at.pop(partner, None))
         _ = hurried.addErrback(lambda failure: log.warning("collection-failed", reason=failure.getErrorMessage()))
 
@@ -116,7 +116,7 @@ class CollectionService(Service):
         try:
             self._may_take()
             round_ = await self._books.journal.write(
-                collection_rounds.begin, partner.code, self._node, self._now(), lease + partner.policy.timeout
+                collection_rounds.begin_round, partner.code, self._node, self._now(), lease + partner.policy.timeout
             )
         except Unready:
             return
@@ -130,19 +130,19 @@ class CollectionService(Service):
             except TimeoutError:
                 found = Unavailable("the conversation took too long")
             except CancelledError:
-                await self._books.journal.write(collection_rounds.leave, round_, self._now())
+                await self._books.journal.write(collection_rounds.release_round, round_, self._now())
                 return
             now = self._now()
             if isinstance(found, Unavailable):
                 wait = _wait(found, partner.policy, round_.failures + 1, self._random())
                 log.warning("collection-failed", reason=found.detail, credentials=found.credentials)
-                await self._books.journal.write(collection_rounds.fail, round_, found.detail, now + wait, now)
+                await self._books.journal.write(collection_rounds.fail_round, round_, found.detail, now + wait, now)
                 self._next_at[partner.code] = self._clock.seconds() + wait.total_seconds()
                 return
             for what in found.unusable:
                 log.warning("arrival-unusable", reason=what)
             wait = timedelta(0) if found.more else every
-            due = await self._books.journal.write(collection_rounds.end, round_, found.cursor, now + wait, now)
+            due = await self._books.journal.write(collection_rounds.end_round, round_, found.cursor, now + wait, now)
             self._next_at[partner.code] = self._clock.seconds() + (due - now).total_seconds()
 
     async def _hold(self, round_: Round, partner: Partner) -> Collected | Unavailable:
@@ -199,7 +199,7 @@ class CollectionService(Service):
         content = arrival.content
         operation = SEND if arrival.service == DOCUMENTS else ""
         if not is_granted(partner, province.routes.upstream, arrival.service, operation, collected=True):
-            problem = refusal(arrival.service, operation)
+            problem = refuse_ungranted(arrival.service, operation)
             return _refused(arrival, partner, now, tracking, problem)
         if arrival.service == DOCUMENTS:
             call = documents_requests.SendDocument(Octets.of(content), arrival.message_id)
@@ -215,7 +215,7 @@ class CollectionService(Service):
                 tracking,
                 Drawer(),
             )
-        service, code = services()[arrival.service], partner.code
+        service, code = list_services()[arrival.service], partner.code
         return await self._books.work(
             Owner(code),
             xml_cost.estimate_record(content),
@@ -247,7 +247,7 @@ def _refused(arrival: Arrival, partner: Partner, now: datetime, tracking: str, p
 
 def _wait(found: Unavailable, policy: Policy, failures: int, random: float) -> timedelta:
     """Return how long the partner rests after so many failures in a row: as a message would; as long as can be, where it does not know us."""
-    wait = policy.max_retry if found.credentials else delay(policy, failures, random)
+    wait = policy.max_retry if found.credentials else choose_delay(policy, failures, random)
     return max(wait, timedelta(seconds=found.retry_after or 0))
 
 

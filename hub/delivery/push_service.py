@@ -19,16 +19,16 @@ from twisted.python.failure import Failure
 
 from hub.config import Partner
 from hub.domain.errors import Unready
-from hub.domain.fair_queue import Owner, divide
-from hub.domain.lifecycle import judge
+from hub.domain.fair_queue import Owner, divide_capacity
+from hub.domain.lifecycle import judge_outcome
 from hub.domain.model import Consignment, Conversation, Outcome, Postponed, Reply, Request, Unavailable
 from hub.journal import blobs, search
 from hub.journal.queue import claims, deliveries, pickup
 from hub.journal.queue.claims import AttemptExchange, Claim
-from hub.journal.queue.queue_view import see
+from hub.journal.queue.queue_view import read_queue_view
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker, Position
-from hub.partner.policy import Policy, delay
+from hub.partner.policy import Policy, choose_delay
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
@@ -134,7 +134,7 @@ class DeliveryService(Service):
         steady = self._clock.seconds()
         if self._rescued_at is None or steady - self._rescued_at > RESCUE:
             lost = await self._journal.write(
-                claims.rescue,
+                claims.release_lost_claims,
                 now,
                 alone=self._alone and self._rescued_at is None,
                 first=self._rescued_at is None,
@@ -144,16 +144,16 @@ class DeliveryService(Service):
             self._rescued_at = steady
             if lost:
                 log.warning("deliveries-rescued", count=lost)
-            if overdue := await self._journal.write(pickup.alarm, now, HELD_ALARM):
+            if overdue := await self._journal.write(pickup.record_unfetched_alarms, now, HELD_ALARM):
                 log.warning("deliveries-overdue-held", count=overdue)
         known = self.live.config.partners
-        sight = await self._journal.read(see, now)
+        sight = await self._journal.read(read_queue_view, now)
         policies = {code: known[code].policy for code in self.live.adapters if code in known}
         for code, reason in sight.hopeless(policies):
-            await self._journal.write(deliveries.expire, code, now, policies[code].give_up, reason)
+            await self._journal.write(deliveries.expire_deliveries, code, now, policies[code].give_up, reason)
         rooms = sight.rooms(policies)
         busy = Counter(claim.partner for claim in self._under_way.values())
-        shares = divide(PLACES, rooms, busy, after=self._first)
+        shares = divide_capacity(PLACES, rooms, busy, after=self._first)
         self._first = next(iter(shares), "")
         taken = await self._claim([(known[code], share) for code, share in shares.items() if share], now)
         if not all(taken.values()):
@@ -168,7 +168,7 @@ class DeliveryService(Service):
             return {}
         asked = [
             self._journal.write(
-                claims.claim,
+                claims.claim_deliveries,
                 partner.code,
                 now,
                 limit=share,
@@ -212,14 +212,14 @@ class DeliveryService(Service):
                     return
                 outcome, exchange = Unavailable("the conversation took too long"), AttemptExchange()
             now, policy = self._now(), partner.policy
-            wait = delay(policy, claim.number, self._random())
-            verdict = judge(
+            wait = choose_delay(policy, claim.number, self._random())
+            verdict = judge_outcome(
                 outcome, since=claim.since, now=now, delay=wait, give_up=policy.give_up, crashes=claim.crashes
             )
             name = type(outcome).__name__.lower()
             moved: list[tuple[Breaker, Breaker]] = []
             heard = self._heard(outcome, policy, now, moved)
-            settled = await self._journal.write(claims.settle, claim, name, verdict, exchange, now, heard=heard)
+            settled = await self._journal.write(claims.settle_claim, claim, name, verdict, exchange, now, heard=heard)
             log.info("delivery-settled", state=verdict.state, outcome=name, reason=verdict.reason, ours=settled)
             for before, after in moved:
                 tell_moved(before, after)
@@ -228,15 +228,15 @@ class DeliveryService(Service):
         self, outcome: Outcome, policy: Policy, now: datetime, moved: list[tuple[Breaker, Breaker]]
     ) -> Callable[[Breaker], Breaker] | None:
         """Return what *outcome* does to the breaker of the partner; what it did is then in *moved*.  None: nothing."""
-        says, random = circuit_breaker.says(outcome), self._random()
+        says, random = circuit_breaker.classify_outcome(outcome), self._random()
         if says is None:
             return None
 
         def step(before: Breaker) -> Breaker:
             if isinstance(outcome, Unavailable):
-                after = circuit_breaker.failed(before, policy, now, random, outcome)
+                after = circuit_breaker.record_breaker_failure(before, policy, now, random, outcome)
             else:
-                after = circuit_breaker.succeeded(before, policy)
+                after = circuit_breaker.record_breaker_success(before, policy)
             moved[:] = [(before, after)]
             return after
 
@@ -286,10 +286,10 @@ def tell_moved(before: Breaker, after: Breaker) -> None:
 
 
 def _load(tx: Transaction, claim: Claim) -> Consignment:
-    message = search.message(tx, claim.message)
+    message = search.read_message(tx, claim.message)
     return Consignment(
         message=message,
-        content=blobs.octets(tx, message.sha256),
+        content=blobs.read_blob(tx, message.sha256),
         recipients=claim.recipients,
         attempt=claim.number,
     )

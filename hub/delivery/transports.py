@@ -19,7 +19,7 @@ from hub.partner.adapter_settings import Terms
 from hub.runtime.thread_pool import Work
 
 
-def carriers(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> dict[str, Carrier]:
+def list_carriers(post: MailConnector, work: Work, now: Callable[[], datetime], reactor: Any) -> dict[str, Carrier]:
     """Return the carrier of each URL scheme that some transport of this folder names in `SCHEMES`; HTTP is the sender's own.
 
     Each transport makes its carrier with its function `carrier(post, work, now, reactor)`.  Raises RuntimeError where two name one scheme.
@@ -38,7 +38,7 @@ def carriers(post: MailConnector, work: Work, now: Callable[[], datetime], react
 def adapters_of(config: Config) -> dict[str, Adapter]:
     """Return the adapter of each partner that is called."""
     return {
-        partner.code: adapters.adapter(
+        partner.code: adapters.make_adapter(
             partner.adapter,
             Terms(
                 partner=partner.code,

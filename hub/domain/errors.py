@@ -364,14 +364,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
 }
 
 
-def sentences(code: str) -> tuple[str, str]:
+def find_error_sentences(code: str) -> tuple[str, str]:
     """Return the (Vietnamese, English) sentences of *code*; a located code by its prefix.  KeyError if there are none."""
     return SENTENCES[code] if code in SENTENCES else SENTENCES[code[:2]]
 
 
-def describe(problem: Problem) -> str:
+def describe_problem(problem: Problem) -> str:
     """Return what a caller reads: both sentences, then what was found."""
-    vietnamese, english = sentences(problem.code)
+    vietnamese, english = find_error_sentences(problem.code)
     return f"{vietnamese}. / {english}." + (f" [{problem.detail}]" if problem.detail else "")
 
 

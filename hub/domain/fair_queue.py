@@ -11,7 +11,9 @@ import attrs
 T = TypeVar("T")
 
 
-def divide(places: int, wants: Mapping[str, int], busy: Mapping[str, int], *, after: str = "") -> dict[str, int]:
+def divide_capacity(
+    places: int, wants: Mapping[str, int], busy: Mapping[str, int], *, after: str = ""
+) -> dict[str, int]:
     """Return how many more messages each partner gets of what it *wants*; *busy*: how many it has under way.
 
     One place a partner is its own, whatever the others have; the rest of the *places* goes round, one each, beginning with those

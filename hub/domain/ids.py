@@ -13,7 +13,7 @@ def new_id(now: datetime) -> str:
     return str(uuid.UUID(int=number))
 
 
-def later(name: str, now: datetime) -> datetime:
+def later_than_id(name: str, now: datetime) -> datetime:
     """Return *now*, or where the id *name* was made after it, by another clock or before a step of this one, a moment after *name*."""
     milliseconds = uuid.UUID(name).int >> 80
     return max(now, datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000 + 1))

@@ -93,7 +93,7 @@ URGENCIES = range(5)
 STEP = timedelta(minutes=10)
 
 
-def turn(due: datetime, urgency: int) -> datetime:
+def queue_turn(due: datetime, urgency: int) -> datetime:
     """Return the place of a delivery in its partner's queue: the earlier one is claimed first.
 
     Each step of urgency counts as `STEP` of waiting.  So the more urgent overtakes, yet nothing is overtaken by what becomes
@@ -102,12 +102,12 @@ def turn(due: datetime, urgency: int) -> datetime:
     return due - STEP * urgency
 
 
-def receive(held: str, judged: str) -> MessageState | None:
+def receive_message(held: str, judged: str) -> MessageState | None:
     """Return what a message becomes; None when it is one that is there already.  Both are words of `RECEIVE`."""
     return RECEIVE[held, judged]
 
 
-def move(state: DeliveryState, what: str, to: DeliveryState | None = None) -> DeliveryState:
+def move_delivery(state: DeliveryState, what: str, to: DeliveryState | None = None) -> DeliveryState:
     """Return the state that *what* leads to from *state*: *to*, or the only one there is.
 
     Raises ValueError for a move that is not in `DELIVER`: whoever asks for it has a mistake, and nothing may be written.
@@ -120,7 +120,7 @@ def move(state: DeliveryState, what: str, to: DeliveryState | None = None) -> De
     return to
 
 
-def go(state: ReportState, what: str) -> ReportState:
+def move_report(state: ReportState, what: str) -> ReportState:
     """Return the state of a report that *what*, a word of `REPORT`, leads to from *state*.
 
     Raises ValueError for a step that is not in the table.
@@ -147,7 +147,7 @@ class AttemptVerdict:
 _WORD = 200
 
 
-def judge(
+def judge_outcome(
     outcome: Outcome, *, since: datetime, now: datetime, delay: timedelta, give_up: timedelta, crashes: int = 0
 ) -> AttemptVerdict:
     """Return what becomes of a delivery that began to wait at *since* after *outcome*.
@@ -173,7 +173,7 @@ def judge(
     assert_never(outcome)
 
 
-def interrupted(now: datetime, crashes: int) -> AttemptVerdict:
+def judge_interruption(now: datetime, crashes: int) -> AttemptVerdict:
     """Return what becomes of a delivery whose attempt a crash cut short, the *crashes*-th in a row; 0: nothing crashed.
 
     What went down with the hub again and again is set aside, so that it does not take the hub with it for ever.  Whatever was
@@ -189,7 +189,7 @@ def interrupted(now: datetime, crashes: int) -> AttemptVerdict:
     return AttemptVerdict(DeliveryState.WAITING, None, now + wait, counts=False, crashes=crashes)
 
 
-def advance(status: str | None, code: str) -> str | None:
+def advance_status(status: str | None, code: str) -> str | None:
     """Return the status of a delivery that had *status* when *code* arrives: forward only, 02 and 06 final."""
     if status in FINAL_STATUSES or code not in STATUS_RANK:
         return status

@@ -6,6 +6,6 @@ from zoneinfo import ZoneInfo
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
-def day(now: datetime) -> date:
+def local_day(now: datetime) -> date:
     """Return the day it is in Hà Nội."""
     return now.astimezone(HANOI).date()

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from hub.domain.sanitize import storable
+from hub.domain.sanitize import replace_unstorable
 
 #: The service whose messages are packets; every other one is a file of `hub.services`.
 DOCUMENTS = "documents"
@@ -107,7 +107,7 @@ class Unit:
         )
 
 
-def holder(units: Iterable[Unit], on: date) -> Unit:
+def find_code_holder(units: Iterable[Unit], on: date) -> Unit:
     """Return which of *units* a code that all of them have had means on the day *on*.
 
     The one that is active then; else the last one that was, before those that have yet to begin.
@@ -326,21 +326,21 @@ class Reply:
 class Accepted:
     """The partner took it."""
 
-    detail: str = attrs.field(default="", converter=storable)
+    detail: str = attrs.field(default="", converter=replace_unstorable)
 
 
 @attrs.frozen
 class Refused:
     """The partner will never take it: a business refusal, not tried again."""
 
-    detail: str = attrs.field(converter=storable)
+    detail: str = attrs.field(converter=replace_unstorable)
 
 
 @attrs.frozen
 class Unavailable:
     """The partner could not be reached or made no sense: tried again."""
 
-    detail: str = attrs.field(converter=storable)
+    detail: str = attrs.field(converter=replace_unstorable)
     retry_after: float | None = None  #: seconds, when the partner said so
     ours: bool = False  #: it was the hub that broke, not the partner
     credentials: bool = False  #: it does not accept who we say we are: a person must look, and nobody hammers at it
@@ -365,7 +365,11 @@ _LONGEST_NAME = 1000
 def _called(name: str) -> str:
     """Return what a partner calls a message; by its SHA-256 what the journal could not keep or look up."""
     octets = name.encode(errors="surrogatepass")
-    return name if storable(name) == name and len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
+    return (
+        name
+        if replace_unstorable(name) == name and len(octets) <= _LONGEST_NAME
+        else hashlib.sha256(octets).hexdigest()
+    )
 
 
 @attrs.frozen

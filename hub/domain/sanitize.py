@@ -9,16 +9,16 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOVING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-def storable(text: str) -> str:
+def replace_unstorable(text: str) -> str:
     """Return *text* as every database can keep it: half a surrogate pair, and U+0000, as a question mark.  JSON may say either."""
     return text.encode(errors="replace").decode().replace("\0", "?")
 
 
-def writable(text: str) -> str:
+def replace_unwritable(text: str) -> str:
     """Return *text* as XML can hold it: what it cannot as U+FFFD."""
     return _NOT_XML.sub("\ufffd", text)
 
 
-def still(text: str) -> str:
+def replace_controls(text: str) -> str:
     """Return one line of *text* as a terminal may be shown it: what would move the cursor, or show nothing, as U+FFFD."""
     return "".join("\ufffd" if unicodedata.category(each) in _MOVING else each for each in text)

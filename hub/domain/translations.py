@@ -333,7 +333,7 @@ _SENTENCES = {
 }
 
 
-def of(sentence: str) -> str | None:
+def find_vietnamese(sentence: str) -> str | None:
     """Return the Vietnamese of a sentence of a mistake; None when it is not known, or is only names and values."""
     for shape, vietnamese in _shapes():
         found = shape.fullmatch(sentence)
@@ -342,12 +342,16 @@ def of(sentence: str) -> str | None:
     return None
 
 
-def mistake(english: Mistake) -> Mistake:
+def translate_mistake(english: Mistake) -> Mistake:
     """Return the mistake in Vietnamese, where it is known."""
-    return Mistake(english.path, of(english.wrong) or english.wrong, of(english.expected) or english.expected)
+    return Mistake(
+        english.path,
+        find_vietnamese(english.wrong) or english.wrong,
+        find_vietnamese(english.expected) or english.expected,
+    )
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return *text* in small letters without diacritics, as people type who search: `Sở Nội vụ Đà Lạt` is `so noi vu da lat`."""
     apart = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
     return " ".join("".join(each for each in apart if not unicodedata.combining(each)).split())

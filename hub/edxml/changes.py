@@ -49,7 +49,7 @@ class ChangeEffect:
     effect: Effect
 
 
-def named(packet: Packet) -> tuple[ChangedDocument, ...]:
+def list_changed_documents(packet: Packet) -> tuple[ChangedDocument, ...]:
     """Return the documents that *packet* changes.
 
     A recall names its document by `Bussiness/DocumentId`, else by `ResponseFor`; an update by `Bussiness/DocumentId`, else
@@ -67,12 +67,14 @@ def named(packet: Packet) -> tuple[ChangedDocument, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def told(packet: Packet) -> tuple[str, ...]:
+def list_told_units(packet: Packet) -> tuple[str, ...]:
     """Return the units beside `To` that *packet* must reach: added receivers, and the units where something is replaced."""
     return tuple(dict.fromkeys((*packet.added, *(organ for each in packet.replaces for organ in each.organs))))
 
 
-def marks(packet: Packet, documents: Iterable[str], canonical: Callable[[str], str]) -> Iterator[ChangeEffect]:
+def list_change_effects(
+    packet: Packet, documents: Iterable[str], canonical: Callable[[str], str]
+) -> Iterator[ChangeEffect]:
     """Yield what *packet* means for the *documents* it names, as the journal knows them, and their recipients."""
     for document in dict.fromkeys(documents):
         match packet.kind:
@@ -92,12 +94,12 @@ def marks(packet: Packet, documents: Iterable[str], canonical: Callable[[str], s
                 return
 
 
-def reason(effect: Effect, change: str) -> str:
+def stop_reason(effect: Effect, change: str) -> str:
     """Return the reason of a delivery stopped by the message *change*."""
     return f"{effect}: {change}"
 
 
-def stop(state: DeliveryState) -> DeliveryState | None:
+def stop_delivery_state(state: DeliveryState) -> DeliveryState | None:
     """Return what a stop makes of a delivery in *state*; None when it comes too late, and only the change itself can tell."""
     (becomes,) = DELIVER.get((state, "stop"), (None,))
     return becomes

@@ -37,13 +37,13 @@ def _names(which: str, key: str = "elements") -> frozenset[str]:
     return frozenset(name.casefold() for name in tomllib.loads(content)[which][key])
 
 
-def secret(root: etree._Element) -> Marking | None:
+def find_secret_marking(root: etree._Element) -> Marking | None:
     """Return what in the header of the packet *root* says that it is secret; None when nothing does."""
     opened = _names("secret", "open")
     return next((found for found in _found(root, "secret") if found.text.casefold() not in opened), None)
 
 
-def hour(root: etree._Element) -> datetime | None:
+def find_sending_hour(root: etree._Element) -> datetime | None:
     """Return the hour at which the packet *root* is to go; None when none is given that can be read."""
     return next(filter(None, (read_hour(found.text) for found in _found(root, "hour"))), None)
 

@@ -11,7 +11,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.model import Problem
-from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join, local_name
+from hub.edxml.schema import QCVN, Schema, SchemaPart, Shape, join_path, local_name
 
 MOST = 50  #: problems of one packet that are told, and as many deviations
 #: A schema measures a text when its white space is collapsed; what is read and kept is the text as it stands, and may be so much longer.
@@ -77,11 +77,11 @@ class Branch:
         branch = self
         for name in names:
             found = branch.branches.get(name)
-            branch = found[0] if found else Branch(branch.element, join(branch.place, name))
+            branch = found[0] if found else Branch(branch.element, join_path(branch.place, name))
         return branch
 
     def path(self, name: str) -> str:
-        return join(self.place, name)
+        return join_path(self.place, name)
 
     def line(self, name: str = "") -> str:
         """Return `line N` of the child *name*; of this element where there is none."""
@@ -134,13 +134,13 @@ class Tidying:
             count = counts[child.tag] = counts[child.tag] + 1
             if count > part.most:
                 taken.append(child)
-                self.notes.refuse("R", join(place, part.name), f"line {child.sourceline}: more than {part.most}")
+                self.notes.refuse("R", join_path(place, part.name), f"line {child.sourceline}: more than {part.most}")
                 continue
             if part.rank >= last:
                 last = part.rank
             else:
                 moved = child if moved is None else moved
-            self._keep(child, part, join(place, part.name, count if part.most > 1 else 0), branch)
+            self._keep(child, part, join_path(place, part.name, count if part.most > 1 else 0), branch)
         for child in taken:
             element.remove(child)
         if 0 in counts.values():
@@ -165,7 +165,7 @@ class Tidying:
         for part in shape.parts.values():
             if counts[part.tag]:
                 continue
-            where = join(place, part.name)
+            where = join_path(place, part.name)
             self._filled.add(f"{where}[1]" if part.most > 1 else where)
             if part.needed:
                 self.notes.refuse("N", where, detail)
@@ -179,7 +179,7 @@ class Tidying:
         detail = (
             f"line {child.sourceline}" if space == QCVN else f"line {child.sourceline}: namespace {space or 'none'}"
         )
-        self.notes.remark("element-unknown", join(place, local_name(child)), detail)
+        self.notes.remark("element-unknown", join_path(place, local_name(child)), detail)
 
     def _attributes(self, element: etree._Element, place: str, shape: Shape | None) -> None:
         for name in map(str, list(element.attrib)):

@@ -20,8 +20,8 @@ from hub.edxml import markings, schema
 from hub.edxml.normalise import Branch, PacketNotes, Tidying
 from hub.edxml.schema import QCVN
 from hub.formats import safe_xml, streamed_xml
-from hub.formats.base64_content import Carried, ContentUnfit, carried
-from hub.formats.base64_content import content as content_of
+from hub.formats.base64_content import Carried, ContentUnfit, measure_base64
+from hub.formats.base64_content import decode_base64_content as content_of
 from hub.formats.streamed_xml import Loads
 
 KINDS = {"0": PacketKind.DOCUMENT, "1": PacketKind.RECALL, "2": PacketKind.UPDATE, "3": PacketKind.REPLACEMENT}
@@ -51,20 +51,20 @@ _YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T].*)?", re.ASC
 _DAY_FIRST = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: .*)?", re.ASCII)
 
 
-def read(content: bytes | etree._Element, loads: Loads = streamed_xml.NONE) -> Packet:
+def read_packet(content: bytes | etree._Element, loads: Loads = streamed_xml.NONE) -> Packet:
     """Return what a packet says, and what was tolerated in it.
 
-    *content*: its octets, or a tree of `markup.parse`, which is changed by the reading, with the *loads* taken out of it.
-    Raises Rejected: as `markup.parse` does for what is no sound XML, `packet-unreadable` for another vocabulary,
+    *content*: its octets, or a tree of `parse_safe_xml`, which is changed by the reading, with the *loads* taken out of it.
+    Raises Rejected: as `parse_safe_xml` does for what is no sound XML, `packet-unreadable` for another vocabulary,
     `secret-refused` for what says it is secret, else with every problem by its path, with the line.
     """
-    root = safe_xml.parse(content) if isinstance(content, bytes) else content
+    root = safe_xml.parse_safe_xml(content) if isinstance(content, bytes) else content
     if root.tag != f"{{{QCVN}}}edXML":
         raise Rejected(Problem("packet-unreadable", f"line {root.sourceline}: {root.tag}"[:300]))
-    if secret := markings.secret(root):
+    if secret := markings.find_secret_marking(root):
         raise Rejected(Problem("secret-refused", f"{secret.line}: {secret.name}"[:300]))
-    notes, is_status, hour = PacketNotes(), _is_status(root), markings.hour(root)
-    tidying = Tidying(schema.load("status" if is_status else "document"), notes)
+    notes, is_status, hour = PacketNotes(), _is_status(root), markings.find_sending_hour(root)
+    tidying = Tidying(schema.load_packet_schema("status" if is_status else "document"), notes)
     packet = tidying.tidy(root)
     found = _status(packet, notes) if is_status else _document(packet, notes, loads)
     for leaf in root.iter(f"{{{QCVN}}}{LOADED}") if loads else ():
@@ -77,7 +77,7 @@ def read(content: bytes | etree._Element, loads: Loads = streamed_xml.NONE) -> P
     return attrs.evolve(found, deviations=notes.tolerated, hour=hour if found.priority == TIMED else None)
 
 
-def day(text: str) -> date | None:
+def read_packet_date(text: str) -> date | None:
     """Read a date as systems write it, `yyyy/MM/dd` or `dd/MM/yyyy`; None when it is none, such as 2014/02/30."""
     if found := _YEAR_FIRST.fullmatch(text):
         year, month, number = found.groups()
@@ -232,7 +232,7 @@ def _check_effects(
 def _day(branch: Branch, name: str, notes: PacketNotes) -> date | None:
     """Read a date; one that cannot be read is tolerated."""
     text = branch.text(name)
-    found = day(text)
+    found = read_packet_date(text)
     if text and found is None:
         notes.tolerate("R", branch.path(name), f"{branch.line(name)}: {text[:50]} is no date")
     return found
@@ -305,7 +305,7 @@ def _load(
     load, letters = loads.get(leaf), leaf.text or ""
     leaf.text = None
     try:
-        found = carried(letters if load is None else load.letters())
+        found = measure_base64(letters if load is None else load.letters())
     except ValueError as error:
         notes.refuse("T", place, f"{line}: not base64: {error}")
     except ContentUnfit as unfit:

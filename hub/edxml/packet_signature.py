@@ -18,7 +18,7 @@ from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Loads
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import DS, Unverified
-from hub.security.certificates import CONFIGURED, SIGN, Anchors, Untrusted, fingerprint
+from hub.security.certificates import CONFIGURED, SIGN, Anchors, Untrusted, certificate_fingerprint
 from hub.security.xmldsig import EXCLUSIVE, Dialect
 
 #: [enveloped-signature] alone is what .NET writes by default.
@@ -29,7 +29,7 @@ VXP = Dialect(QCVN, {"http://www.w3.org/TR/xml-exc-c14n#": EXCLUSIVE}, bare=True
 _OVER = {"certificate-expired", "certificate-revoked"}
 
 
-def judge(
+def judge_packet_signature(
     root: etree._Element,
     octets: Octets,
     certificates: Sequence[x509.Certificate],
@@ -43,7 +43,7 @@ def judge(
 ) -> PacketSignature:
     """Return what the packet's own signature is worth at *now*.
 
-    *root* is the tree that `markup.parse` made of *octets*; it stays as it is, but for prefixes.
+    *root* is the tree that `parse_safe_xml` made of *octets*; it stays as it is, but for prefixes.
 
     *loads* are the texts that were taken out of it.
 
@@ -52,7 +52,7 @@ def judge(
     not checked, a dummy, an unknown certificate, a comment or CDATA section, SHA-1 without *sha1*, the VXP form without *vxp*, or
     a revocation status that cannot be learned, as *unknown* says (`Anchors.check`).  Raises nothing.
     """
-    found = xmldsig.claims(root)
+    found = xmldsig.find_claimed_signatures(root)
     if not found:
         return PacketSignature(standing=SignatureStanding.UNSIGNED)
     if len(found) > 1:
@@ -82,14 +82,14 @@ def _judge(
 ) -> PacketSignature:
     try:
         _require_room(element)
-        signature = xmldsig.read(element, sha1=sha1, dialect=dialect)
+        signature = xmldsig.read_signature(element, sha1=sha1, dialect=dialect)
         if uris := _elsewhere(root, signature):
             detail = f"it signs {', '.join(uris)[:200]}, not the packet"
             return PacketSignature(
                 standing=SignatureStanding.UNSIGNED, code="signature-covers-too-little", detail=detail
             )
         (reference,) = signature.references
-        certificate = _signer(wss_tokens.shown(signature.key_info, dialect.space), certificates)
+        certificate = _signer(wss_tokens.list_shown_certificates(signature.key_info, dialect.space), certificates)
     except Unverified as error:
         return _unverifiable(error.problems[0].code, error.problems[0].detail)
     standing, code, detail = SignatureStanding.VALID, "", ""
@@ -112,7 +112,7 @@ def _judge(
         standing=standing,
         code=code,
         detail=detail,
-        certificate=fingerprint(certificate),
+        certificate=certificate_fingerprint(certificate),
         sha1=signature.sha1,
         vxp=dialect is VXP,
     )

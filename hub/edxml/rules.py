@@ -6,16 +6,16 @@ import attrs
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Packet, Problem
-from hub.edxml.packet import day
+from hub.edxml.packet import read_packet_date
 
 
-def examine(packet: Packet, *, today: date, profile: str = "observed") -> Packet:
+def examine_packet(packet: Packet, *, today: date, profile: str = "observed") -> Packet:
     """Return *packet*, with what was tolerated beyond its reading among its deviations.
 
     *today* is the day in Hà Nội.  A PromulgationDate after it is out of range (QCVN 102, 1.4).  The *observed* profile
     tolerates every deviation; under *strict* each is a refusal.  Raises Rejected with all of them.
     """
-    promulgated = day(packet.promulgation_date)
+    promulgated = read_packet_date(packet.promulgation_date)
     deviations = packet.deviations
     if promulgated is not None and promulgated > today:
         code = "R.MessageHeader.PromulgationInfo.PromulgationDate"

@@ -83,7 +83,7 @@ class Schema:
         return self._judged(self._strict, root)
 
     def _judged(self, path: Path, root: etree._Element) -> list[SchemaFinding]:
-        schema = xsd_schemas.compiled(path)
+        schema = xsd_schemas.compile_schema(path)
         findings: list[SchemaFinding] = []
         families: dict[etree._Element, _ElementChildren] = {}
         if not schema.validate(root):
@@ -108,7 +108,7 @@ class Schema:
             element = found
             part = shape.parts.get(element.tag)
             many = part is not None and part.most > 1
-            place = join(place, local_name(element), family.twins[element] if many else 0)
+            place = join_path(place, local_name(element), family.twins[element] if many else 0)
             if part is None or part.shape is None:
                 break
             shape = part.shape
@@ -137,7 +137,7 @@ class _ElementChildren:
         return found[index - 1] if 0 < index <= len(found) else None
 
 
-def join(place: str, name: str, index: int = 0) -> str:
+def join_path(place: str, name: str, index: int = 0) -> str:
     """Return the path of the child *name* of *place* as problems name it; *index*, from 1, where there may be many.
 
     The outermost elements are left out, as in the codes that systems already know: `MessageHeader.To[2].OrganId`.
@@ -151,10 +151,10 @@ def local_name(element: etree._Element) -> str:
 
 
 @cache
-def load(kind: str) -> Schema:
+def load_packet_schema(kind: str) -> Schema:
     """Read the schemas of *kind*, `document` or `status`.  OSError or etree.LxmlError when missing or broken."""
     observed, strict = (
-        xsd_schemas.root() / "xsd/qcvn102" / profile / f"{kind}.xsd" for profile in ("observed", "strict")
+        xsd_schemas.find_schema_root() / "xsd/qcvn102" / profile / f"{kind}.xsd" for profile in ("observed", "strict")
     )
     shape = _shape("Packet", _types(observed), _types(strict))
     return Schema(shape, observed, strict)
@@ -162,7 +162,7 @@ def load(kind: str) -> Schema:
 
 def _types(path: Path) -> dict[str, etree._Element]:
     """Return the named complex types of the schema at *path* and of those it includes."""
-    root = xsd_schemas.parse(path)
+    root = xsd_schemas.parse_schema_file(path)
     types = {each.get("name", ""): each for each in root.iterfind(f"{_XS}complexType")}
     for include in root.iterfind(f"{_XS}include"):
         types = {**_types(path.parent / include.get("schemaLocation", "")), **types}

@@ -23,12 +23,12 @@ class EventPublication:
     content: bytes
 
 
-def source(province: str) -> str:
-    """Return the `source` of the events of a province's hub."""
+def feed_source(province: str) -> str:
+    """Return the `feed_source` of the events of a province's hub."""
     return f"urn:lienthong:hub:{province}"
 
 
-def publication(event: Chained, origin: str) -> EventPublication:
+def make_event_publication(event: Chained, origin: str) -> EventPublication:
     """Return *event* as the hub *origin* publishes it."""
     said = json.loads(event.text)
     name, partner = said["event"], said.get("partner")

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from hub.domain.errors import Unready
-from hub.feed.cloudevents import EventPublication, publication
+from hub.feed.cloudevents import EventPublication, make_event_publication
 from hub.feed.rabbitmq import FeedDisconnected, PublishResult
 from hub.journal import events, feed_cursor
 from hub.store.group_commit import Journal
@@ -127,12 +127,12 @@ class Feed(Service):
         if self._line is None:
             self._line, self._fresh = await self._connect(), True
         # The first event goes alone: when no queue is there to take it, none behind it may arrive before it.
-        batch = await self._journal.read(following, self.name, self._source, 1 if self._fresh else BATCH)
+        batch = await self._journal.read(read_next_publications, self.name, self._source, 1 if self._fresh else BATCH)
         if not batch:
             return False
         result = await self._line.publish(batch)
         if result.arrived:
-            await self._journal.write(feed_cursor.advance, self.name, batch[result.arrived - 1].number)
+            await self._journal.write(feed_cursor.advance_feed_cursor, self.name, batch[result.arrived - 1].number)
         if result.problem:
             raise FeedDisconnected(result.problem)
         self._fresh = False
@@ -167,6 +167,9 @@ class Feed(Service):
             self._rest = None
 
 
-def following(tx: Transaction, name: str, source: str, limit: int) -> list[EventPublication]:
+def read_next_publications(tx: Transaction, name: str, source: str, limit: int) -> list[EventPublication]:
     """Return what is to be published next."""
-    return [publication(event, source) for event in events.after(tx, feed_cursor.position(tx, name), limit)]
+    return [
+        make_event_publication(event, source)
+        for event in events.read_chained_events(tx, feed_cursor.read_feed_position(tx, name), limit)
+    ]

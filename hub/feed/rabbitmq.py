@@ -105,7 +105,9 @@ class RabbitLine:
         _abort(self._protocol)
 
 
-async def connect(broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]) -> RabbitLine:
+async def connect_to_broker(
+    broker: Broker, identity: Identity, reactor: Any, now: Callable[[], datetime]
+) -> RabbitLine:
     """Return a line to *broker*, who may see *identity*.  Raises FeedDisconnected."""
     logging.getLogger("pika").addHandler(logging.NullHandler())  # what matters is told by who uses the line
     try:
@@ -160,7 +162,7 @@ def _endpoint(broker: Broker, identity: Identity, reactor: Any, now: Callable[[]
         anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
         tls.check_host(shown, place.host)
 
-    context = http_client.OneContext(tls.context(identity, check))
+    context = http_client.OneContext(tls.make_tls_context(identity, check))
     return wrapClientTLS(context.creatorForNetloc(place.host.encode("idna"), place.port), plain)
 
 
@@ -205,6 +207,6 @@ def _said(error: Any) -> str:
     if isinstance(error, CancelledError):
         return f"not confirmed within {CONFIRMING} s"
     if isinstance(error, ConnectError):
-        return http_client.said(error)
+        return http_client.describe_connection_error(error)
     text = getattr(error, "reply_text", "") or str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -42,14 +42,14 @@ class ContentUnfit(Exception):
     """The octets are not such as an attachment may carry."""
 
 
-def carried(letters: str | Iterable[str]) -> Carried:
+def measure_base64(letters: str | Iterable[str]) -> Carried:
     """Measure what *letters*, an `xs:base64Binary` whole or in pieces, stand for.
 
     Raises ValueError when they are no base64 (XSD 1.0 part 2, 3.2.16: foreign characters, padding amiss, stray bits
     before it), Unfit for a ZIP that would burst, climbs out of its folder or cannot be bounded.
     """
     digest, size, head, tail = hashlib.sha256(), 0, b"", bytearray()
-    for octets in decoded(letters):
+    for octets in decode_base64_slices(letters):
         digest.update(octets)
         size += len(octets)
         head += octets[: 8 - len(head)]
@@ -59,13 +59,13 @@ def carried(letters: str | Iterable[str]) -> Carried:
                 del tail[:-_DIRECTORY]
     wrapped = False
     if head.startswith(_ZIP):
-        names = entries(bytes(tail), size)
+        names = list_zip_entries(bytes(tail), size)
         wrapped = len(names) == 1 and _UUID.fullmatch(names[0]) is not None
     return Carried(size, digest.hexdigest(), head, wrapped)
 
 
-def decoded(letters: str | Iterable[str]) -> Iterator[bytes]:
-    """Yield the octets that *letters* stand for, slice by slice.  Raises ValueError as `carried`."""
+def decode_base64_slices(letters: str | Iterable[str]) -> Iterator[bytes]:
+    """Yield the octets that *letters* stand for, slice by slice.  Raises ValueError as `measure_base64`."""
     padded = False
     for part in _quanta(letters):
         if padded:
@@ -80,23 +80,23 @@ def decoded(letters: str | Iterable[str]) -> Iterator[bytes]:
         yield octets
 
 
-def content(letters: str | Iterable[str], most: int) -> bytes:
+def decode_base64_content(letters: str | Iterable[str], most: int) -> bytes:
     """Return the octets that *letters* stand for, taken out of the VXP SDK's wrapping if they are in it; *most* at most.
 
-    They have passed `carried`.  Raises ContentUnfit when there are more, or the ZIP cannot be unpacked.
+    They have passed `measure_base64`.  Raises ContentUnfit when there are more, or the ZIP cannot be unpacked.
     """
     octets = b""
-    for piece in decoded(letters):
+    for piece in decode_base64_slices(letters):
         octets += piece
         if len(octets) > most:
             raise ContentUnfit(f"more than {most} octets")
     if not octets.startswith(_ZIP):
         return octets
     try:
-        with zip_reader.archive(octets) as archive:
+        with zip_reader.open_archive(octets) as archive:
             if not archive.infolist():
                 raise ContentUnfit("an empty ZIP")
-            found = zip_reader.taken(archive, archive.infolist()[0], most)
+            found = zip_reader.read_zip_entry(archive, archive.infolist()[0], most)
     except zip_reader.Damaged as error:
         raise ContentUnfit(f"a ZIP that cannot be unpacked: {error}") from None
     if len(found) > most:
@@ -124,7 +124,7 @@ def _slices(letters: str) -> Iterator[str]:
         yield letters[at : at + SLICE]
 
 
-def entries(tail: bytes, size: int) -> list[bytes]:
+def list_zip_entries(tail: bytes, size: int) -> list[bytes]:
     """Return the names in a ZIP of *size* octets from its *tail*; none where no directory ends: then it is no ZIP.
 
     The directory is what is declared; what an entry really unpacks to, only unpacking could tell.  Raises ContentUnfit.

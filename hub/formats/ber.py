@@ -18,7 +18,7 @@ _SETS = (0x31, 0xA0, 0xA1)
 _END = b"\x00\x00"
 
 
-def definite(octets: bytes) -> bytes:
+def make_definite(octets: bytes) -> bytes:
     """Return the one element that *octets* are, every length in it definite.  Raises ValueError."""
     element, end = _element(octets, 0, 0, count())
     if end != len(octets):
@@ -26,7 +26,7 @@ def definite(octets: bytes) -> bytes:
     return element
 
 
-def parts(element: bytes) -> list[bytes]:
+def split_ber_elements(element: bytes) -> list[bytes]:
     """Return the elements that stand in the constructed DER *element*, each whole.  Raises ValueError."""
     at, end = _head(element), len(element)
     found = []

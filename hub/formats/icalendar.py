@@ -67,7 +67,7 @@ class CalendarPart:
         """Return the line *name*, if there is one.  Raises Rejected for two: another reader may believe the other."""
         found = self.all(name)
         if len(found) > 1:
-            raise unreadable(f"{self.name} has {name} {len(found)} times")
+            raise calendar_unreadable(f"{self.name} has {name} {len(found)} times")
         return found[0] if found else None
 
     def parts(self, name: str) -> tuple["CalendarPart", ...]:
@@ -75,7 +75,7 @@ class CalendarPart:
         return tuple(part for part in self.components if part.name == name)
 
 
-def unreadable(why: str) -> Rejected:
+def calendar_unreadable(why: str) -> Rejected:
     """Return the error of a calendar that says *why* it cannot be read."""
     return Rejected(Problem("calendar-unreadable", why[:200]))
 
@@ -85,30 +85,32 @@ def too_large(why: str) -> Rejected:
     return Rejected(Problem("calendar-too-large", why[:200]))
 
 
-def read(content: bytes) -> CalendarPart:
+def read_calendar(content: bytes) -> CalendarPart:
     """Return the one VCALENDAR of *content*.  Raises Rejected, `calendar-unreadable`, for all that is none, and beyond every bound."""
     if len(content) > SIZE:
-        raise unreadable(f"{len(content)} octets; at most {SIZE}")
+        raise calendar_unreadable(f"{len(content)} octets; at most {SIZE}")
     open_: list[tuple[str, list[ContentLine], list[CalendarPart]]] = [("", [], [])]
     for number, line in enumerate(_lines(content), 1):
         if line.name == "BEGIN":
             if len(open_) > DEPTH:
-                raise unreadable(f"line {number}: components {DEPTH + 1} deep; at most {DEPTH}")
+                raise calendar_unreadable(f"line {number}: components {DEPTH + 1} deep; at most {DEPTH}")
             open_.append((line.value.strip().upper(), [], []))
         elif line.name == "END":
             name, lines, components = open_.pop()
             if not open_ or line.value.strip().upper() != name:
-                raise unreadable(f"line {number}: END:{line.value[:50]} ends nothing")
+                raise calendar_unreadable(f"line {number}: END:{line.value[:50]} ends nothing")
             open_[-1][2].append(CalendarPart(name, tuple(lines), tuple(components)))
         elif len(open_) == 1:
-            raise unreadable(f"line {number}: {line.name} stands outside of a component")
+            raise calendar_unreadable(f"line {number}: {line.name} stands outside of a component")
         else:
             open_[-1][1].append(line)
     if len(open_) > 1:
-        raise unreadable(f"{open_[-1][0][:50]} has no END")
+        raise calendar_unreadable(f"{open_[-1][0][:50]} has no END")
     found = open_[0][2]
     if [each.name for each in found] != ["VCALENDAR"]:
-        raise unreadable(f"not one VCALENDAR, but {', '.join(each.name[:20] for each in found[:5]) or 'nothing'}")
+        raise calendar_unreadable(
+            f"not one VCALENDAR, but {', '.join(each.name[:20] for each in found[:5]) or 'nothing'}"
+        )
     return found[0]
 
 
@@ -118,27 +120,27 @@ def _lines(content: bytes) -> Iterator[ContentLine]:
             each.decode() for each in _BREAK.split(_FOLD.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))) if each
         ]
     except UnicodeDecodeError as error:
-        raise unreadable(f"is not UTF-8: {error.reason}") from None
+        raise calendar_unreadable(f"is not UTF-8: {error.reason}") from None
     if len(written) > LINES:
-        raise unreadable(f"{len(written)} lines; at most {LINES}")
+        raise calendar_unreadable(f"{len(written)} lines; at most {LINES}")
     for number, each in enumerate(written, 1):
         if len(each) > LENGTH:
-            raise unreadable(f"line {number}: {len(each)} characters; at most {LENGTH}")
+            raise calendar_unreadable(f"line {number}: {len(each)} characters; at most {LENGTH}")
         yield _line(each, number)
 
 
 def _line(written: str, number: int) -> ContentLine:
     name = _NAME.match(written)
     if name is None or _CONTROL.search(written):
-        raise unreadable(f"line {number} is no content line: {written[:50]!r}")
+        raise calendar_unreadable(f"line {number} is no content line: {written[:50]!r}")
     at, parameters = name.end(), {}
     while found := _PARAMETER.match(written, at):
         key, value, at = found[1].upper(), found[2].replace('"', ""), found.end()
         if key in parameters:
-            raise unreadable(f"line {number}: {key} stands there twice")
+            raise calendar_unreadable(f"line {number}: {key} stands there twice")
         parameters[key] = _unescaped(value, "^", {"n": "\n", "'": '"'})  # RFC 6868
     if not written.startswith(":", at):
-        raise unreadable(f"line {number} is no content line: {written[:50]!r}")
+        raise calendar_unreadable(f"line {number} is no content line: {written[:50]!r}")
     return ContentLine(name[0].upper(), written[at + 1 :], parameters)
 
 
@@ -152,7 +154,7 @@ def _unescaped(text: str, mark: str, meant: Mapping[str, str]) -> str:
     return text
 
 
-def moments(line: ContentLine, calendar: CalendarPart) -> tuple[date | datetime, ...]:
+def read_calendar_times(line: ContentLine, calendar: CalendarPart) -> tuple[date | datetime, ...]:
     """Return the days or times of *line* (DTSTART, RECURRENCE-ID, EXDATE, RDATE …); a time is in its own zone, of a period the start.
 
     A time without a zone, or in one that is not known, is Hà Nội's.  Raises Rejected for what is no day or time.
@@ -160,7 +162,7 @@ def moments(line: ContentLine, calendar: CalendarPart) -> tuple[date | datetime,
     return tuple(_moment(each.partition("/")[0], line, calendar) for each in line.value.split(","))
 
 
-def moment(line: ContentLine, calendar: CalendarPart) -> date | datetime:
+def read_calendar_time(line: ContentLine, calendar: CalendarPart) -> date | datetime:
     """Return the one day or time of *line*.  Raises Rejected."""
     return _moment(line.value, line, calendar)
 
@@ -179,7 +181,7 @@ def _moment(written: str, line: ContentLine, calendar: CalendarPart) -> date | d
                 return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
     except ValueError:
         pass
-    raise unreadable(f"{line.name}: {written[:50]!r} is no day or time between {_YEARS[0]} and {_YEARS[-1]}")
+    raise calendar_unreadable(f"{line.name}: {written[:50]!r} is no day or time between {_YEARS[0]} and {_YEARS[-1]}")
 
 
 def _zone(name: str, calendar: CalendarPart) -> tzinfo:
@@ -213,9 +215,9 @@ def _found_zone(name: str, calendar: CalendarPart) -> tzinfo:
 
 def local_day(when: date | datetime) -> date:
     """Return the day it is in Hà Nội *when* it is so."""
-    return local_time.day(when) if isinstance(when, datetime) else when
+    return local_time.local_day(when) if isinstance(when, datetime) else when
 
 
-def mark(when: date | datetime) -> str:
+def write_calendar_mark(when: date | datetime) -> str:
     """Return the one text form of a day or a time, whatever its zone: `20261124`, `20261124T013000Z`."""
     return f"{when.astimezone(UTC):%Y%m%dT%H%M%SZ}" if isinstance(when, datetime) else f"{when:%Y%m%d}"

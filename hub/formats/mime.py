@@ -68,7 +68,7 @@ def media_type(header: str) -> tuple[str, dict[str, str]]:
     return media.strip(" \t").lower(), found
 
 
-def related(header: str) -> Related:
+def read_related_header(header: str) -> Related:
     """Read a multipart/related Content-Type *header*.  Raises CallRefused `multipart-broken`."""
     _media, _, rest = header.partition(";")
     parameters = media_type(header)[1]
@@ -200,7 +200,9 @@ def _part(header: bytes, octets: Octets, drawer: Drawer) -> MimePart:
     encoding = fields.get("content-transfer-encoding", "7bit").strip(" \t").lower()
     if encoding == "base64":
         try:
-            octets = drawer.keep(base64_content.decoded(piece.decode("ascii") for piece in octets.pieces()))
+            octets = drawer.keep(
+                base64_content.decode_base64_slices(piece.decode("ascii") for piece in octets.pieces())
+            )
         except ValueError as error:
             raise _broken(f"a part is not the base64 it says it is: {error}") from None
     elif encoding not in {"7bit", "8bit", "binary"}:

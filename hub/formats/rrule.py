@@ -38,7 +38,7 @@ class Rule:
     week_start: int = 0
 
 
-def parse(text: str) -> Rule:
+def parse_rrule(text: str) -> Rule:
     """Read a rule.  Raises ValueError for what is none, or not one that is known."""
     pairs = [part.partition("=") for part in text.upper().rstrip(";").split(";")]
     parts = {name: value for name, _, value in pairs}
@@ -68,7 +68,7 @@ def parse(text: str) -> Rule:
     return rule
 
 
-def days(rule: Rule, first: date, last: date) -> list[date]:
+def list_rule_days(rule: Rule, first: date, last: date) -> list[date]:
     """Return the days from *first*, the beginning of the series, to *last*; `until` is the caller's to look at."""
     if last < first:
         return []

@@ -68,7 +68,7 @@ class _Read(threading.local):
 _READ = _Read()
 
 
-def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
+def parse_safe_xml(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
     """Return the root of *content*, without comments.
 
     Raises Rejected: `too-large`, `doctype-refused`, `too-deep` (depth, attributes, nodes, names), `signature-invalid` (a comment
@@ -76,11 +76,11 @@ def parse(content: bytes, *, limits: Limits = LIMITS) -> etree._Element:
     """
     if len(content) > limits.size:
         raise Rejected(Problem("too-large", f"{len(content)} > {limits.size}"))
-    scan(content, limits)
-    return build(content)
+    scan_xml(content, limits)
+    return build_scanned_tree(content)
 
 
-def build(content: bytes) -> etree._Element:
+def build_scanned_tree(content: bytes) -> etree._Element:
     """Return the root of *content*, which has been scanned.  Raises Rejected: `not-well-formed`."""
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, collect_ids=False
@@ -101,14 +101,14 @@ def build(content: bytes) -> etree._Element:
     return root
 
 
-def scan(content: bytes, limits: Limits = LIMITS) -> None:
-    """Raise Rejected, as `parse` does, unless *content* may reach the tree parser.  Namespaces are not looked at."""
+def scan_xml(content: bytes, limits: Limits = LIMITS) -> None:
+    """Raise Rejected, as `parse_safe_xml` does, unless *content* may reach the tree parser.  Ignores namespaces."""
     refuse_unmarked(content[:2])
     if len(content) > SLICE:
         view = memoryview(content)
-        feed(scanner(limits), (view[at : at + SLICE] for at in range(0, len(view), SLICE)), limits)
+        feed_scanner(make_scanner(limits), (view[at : at + SLICE] for at in range(0, len(view), SLICE)), limits)
     else:
-        feed(scanner(limits), (content,), limits)
+        feed_scanner(make_scanner(limits), (content,), limits)
 
 
 def refuse_unmarked(head: bytes) -> None:
@@ -117,16 +117,16 @@ def refuse_unmarked(head: bytes) -> None:
         raise Rejected(Problem("not-well-formed", "line 1, column 1: UTF-16 without its mark"))
 
 
-def scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
-    """Return a parser that refuses, for `feed`."""
+def make_scanner(limits: Limits = LIMITS) -> expat.XMLParserType:
+    """Return a parser that refuses, for `feed_scanner`."""
     parser = expat.ParserCreate()
     _bound(parser, limits)
     _forbid(parser)
     return parser
 
 
-def feed(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryview], limits: Limits = LIMITS) -> None:
-    """Put a whole document through *parser*, piece by piece.  Raises Rejected as `scan`."""
+def feed_scanner(parser: expat.XMLParserType, pieces: Iterable[bytes | memoryview], limits: Limits = LIMITS) -> None:
+    """Put a whole document through *parser*, piece by piece.  Raises Rejected as `scan_xml`."""
     try:
         for piece in pieces:
             parser.Parse(piece, False)
@@ -303,7 +303,7 @@ def may_hold_comment_or_cdata(pieces: Iterable[bytes]) -> bool:
     return False
 
 
-def local(element: etree._Element) -> str:
+def local_name(element: etree._Element) -> str:
     """Return the local name of *element*."""
     tag = element.tag
     return tag[tag.index("}") + 1 :] if tag[0] == "{" else tag

@@ -97,11 +97,11 @@ class Drawer:
             size += len(piece)
             if file is None and size > SMALL:
                 file = self.file()
-                write(file, b"".join(held))
+                write_spooled(file, b"".join(held))
             if file is None:
                 held.append(piece)
             else:
-                write(file, piece)
+                write_spooled(file, piece)
         return Octets.of(b"".join(held) if file is None else file)
 
     def keep_each(self, many: Iterable[Iterable[bytes]]) -> list[Octets]:
@@ -130,7 +130,7 @@ class Drawer:
             self._then.pop()()
 
 
-def write(file: IO[bytes], piece: bytes) -> None:
+def write_spooled(file: IO[bytes], piece: bytes) -> None:
     """Write all of *piece*.  Raises Unready when the disk is full."""
     view = memoryview(piece)
     try:
@@ -140,12 +140,12 @@ def write(file: IO[bytes], piece: bytes) -> None:
         raise Unready("journal-unavailable", f"spool: {error.strerror}", retry_after=60) from error
 
 
-def folder(data: Path) -> Path:
+def spool_folder(data: Path) -> Path:
     """Return where in the *data* directory temporary files go: on the journal's disk, for the system's place may be memory."""
     return data / "spool"
 
 
-def clear(folder: Path) -> None:
+def clear_spool(folder: Path) -> None:
     """Make *folder*, or empty it: what lies there was left by a hub that was killed where files cannot be nameless."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for left in folder.iterdir():

@@ -91,11 +91,11 @@ class Loads:
         return self._by_token.get(element.text or "") if self._by_token and not len(element) else None
 
     def decoded(self, load: Load) -> Octets:
-        """Return what *load* stands for.  Raises ValueError when it is no base64 as `attachment.carried` has it."""
+        """Return what *load* stands for.  Raises ValueError when it is no base64 as `measure_base64` has it."""
         if load.carried:
             return load.octets
         assert self._drawer is not None
-        return self._drawer.keep(base64_content.decoded(load.letters()))
+        return self._drawer.keep(base64_content.decode_base64_slices(load.letters()))
 
     def split(self, written: bytes) -> Iterator[bytes | Load]:
         """Yield *written*, a part of the tree in whatever form, cut where its loads are."""
@@ -121,25 +121,25 @@ class Loads:
 NONE = Loads()
 
 
-def parse(
+def parse_streamed_xml(
     octets: Octets, names: frozenset[str], drawer: Drawer, limits: safe_xml.Limits = safe_xml.LIMITS
 ) -> tuple[etree._Element, Loads]:
     """Return the root of the document *octets* and what was taken out of its tree: long texts of elements of these local *names*.
 
-    Refused is what `markup.parse` refuses, with the same words; lines are counted as there.
+    Refused is what `parse_safe_xml` refuses, with the same words; lines are counted as there.
     """
     loads = Loads(drawer)
     if len(octets) > limits.size:
         raise Rejected(Problem("too-large", f"{len(octets)} > {limits.size}"))
     if len(octets) <= WHOLE:
-        return safe_xml.parse(octets.read(), limits=limits), loads
+        return safe_xml.parse_safe_xml(octets.read(), limits=limits), loads
     safe_xml.refuse_unmarked(octets.cut(0, min(2, len(octets))).read())
     spans: list[tuple[int, int, int]] = []
-    parser = safe_xml.scanner(limits)
+    parser = safe_xml.make_scanner(limits)
     _watch(parser, names, lambda *span: spans.append(span))
-    safe_xml.feed(parser, octets.pieces(), limits)
+    safe_xml.feed_scanner(parser, octets.pieces(), limits)
     cuts = list(_cuts(octets, spans))
-    root = safe_xml.build(b"".join(_skeleton(octets, cuts)))
+    root = safe_xml.build_scanned_tree(b"".join(_skeleton(octets, cuts)))
     _place(root, octets, cuts, loads)
     return root, loads
 

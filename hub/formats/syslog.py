@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from hub.domain.sanitize import storable
+from hub.domain.sanitize import replace_unstorable
 
 LONGEST = 1 << 16  #: octets of one message; RFC 5425 asks for 2048 at least, and for 8192
 FACILITIES = (
@@ -55,7 +55,7 @@ class SyslogLine:
     text: str
 
 
-def read(octets: bytes) -> SyslogLine:
+def read_syslog_message(octets: bytes) -> SyslogLine:
     """Return the message that *octets* are.  Raises ValueError, saying what is wrong, for what RFC 5424 has no room for."""
     found = _HEADER.match(octets)
     if found is None or len(octets) > LONGEST:
@@ -78,7 +78,9 @@ def read(octets: bytes) -> SyslogLine:
         process=process,
         kind=kind,
         data=data,
-        text=storable(said.removeprefix(_BOM).decode("utf-8", "replace")),  # without BOM: any encoding (RFC 5424, 6.4)
+        text=replace_unstorable(
+            said.removeprefix(_BOM).decode("utf-8", "replace")
+        ),  # without BOM: any encoding (RFC 5424, 6.4)
     )
 
 
@@ -108,7 +110,7 @@ def _data(octets: bytes, at: int) -> tuple[dict[str, Mapping[str, str]], int]:
             number += 1
             if number > _PARAMETERS:
                 raise ValueError("too many SD-PARAMs")
-            values.setdefault(parameter[1].decode("ascii"), storable(_meant(parameter[2].decode())))
+            values.setdefault(parameter[1].decode("ascii"), replace_unstorable(_meant(parameter[2].decode())))
         found[name] = values
     if not found:
         raise ValueError(f"octet {at}: no structured data")

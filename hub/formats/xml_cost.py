@@ -55,7 +55,7 @@ _ENCLOSED = (b".ics", b".xml", b"text/calendar")
 _CARRIAGE_RETURN = re.compile(rb"&#(?:13|xd);")
 
 
-def worst(reader: str, size: int) -> float:
+def estimate_worst_cost(reader: str, size: int) -> float:
     """Return the seconds of CPU that *reader* takes at most for a message of *size* octets."""
     least, octet, *most = WORST[reader]
     return min(least + size * octet / 1_000_000, *most, float("inf"))

@@ -11,7 +11,7 @@ from lxml import etree
 _WHITE = " \t\r\n"
 
 
-def text(element: etree._Element) -> str:
+def read_leaf_text(element: etree._Element) -> str:
     """Return the whole text of a leaf.
 
     A comment inside does not cut it short: canonicalisation drops comments, so what was signed is the text around them.
@@ -21,14 +21,16 @@ def text(element: etree._Element) -> str:
     return "".join([element.text or "", *(child.tail or "" for child in element)])
 
 
-def token(element: etree._Element) -> str:
+def read_xs_token(element: etree._Element) -> str:
     """Return the text as `xs:token` has it: white space collapsed."""
     return " ".join(
-        part for part in text(element).replace("\t", " ").replace("\n", " ").replace("\r", " ").split(" ") if part
+        part
+        for part in read_leaf_text(element).replace("\t", " ").replace("\n", " ").replace("\r", " ").split(" ")
+        if part
     )
 
 
-def truth(element: etree._Element) -> bool:
+def read_xs_boolean(element: etree._Element) -> bool:
     """Read `xs:boolean`: `true`, `1`, `false`, `0`."""
     match _written(element).strip(_WHITE):
         case "true" | "1":
@@ -38,7 +40,7 @@ def truth(element: etree._Element) -> bool:
     raise ValueError("not true or false")
 
 
-def number(element: etree._Element) -> int:
+def read_xs_int(element: etree._Element) -> int:
     """Read `xs:int`."""
     written = _written(element).strip(_WHITE)
     digits = written.removeprefix("-").removeprefix("+")
@@ -47,7 +49,7 @@ def number(element: etree._Element) -> int:
     return int(written)
 
 
-def moment(element: etree._Element) -> datetime:
+def read_xs_datetime(element: etree._Element) -> datetime:
     """Read `xs:dateTime` as an aware UTC time; one without an offset is UTC.  Digits past the microsecond are dropped."""
     written = _written(element).strip(_WHITE)
     if "T" not in written:
@@ -59,12 +61,12 @@ def moment(element: etree._Element) -> datetime:
         raise ValueError("outside the years 1 to 9999") from None
 
 
-def written(when: datetime) -> str:
+def write_xs_datetime(when: datetime) -> str:
     """Write an aware time as `xs:dateTime` in UTC, to the microsecond."""
     return when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def octets(element: etree._Element) -> bytes:
+def read_xs_base64(element: etree._Element) -> bytes:
     """Read `xs:base64Binary` (XSD 1.0 part 2, 3.2.16); the four XML white-space characters do not count.
 
     Several times faster than libxml2 and stricter (it skips foreign characters): refused are foreign characters, missing or
@@ -85,7 +87,7 @@ def octets(element: etree._Element) -> bytes:
     return found
 
 
-def base64(content: bytes) -> str:
+def encode_canonical_base64(content: bytes) -> str:
     """Write *content* as canonical base64, on one line."""
     return b2a_base64(content, newline=False).decode("ascii")
 
@@ -94,4 +96,4 @@ def _written(element: etree._Element) -> str:
     """Return the whole text of what must be a leaf: between elements some read nothing, some all of it."""
     if any(isinstance(child.tag, str) for child in element):
         raise ValueError("elements where a value should be")
-    return text(element)
+    return read_leaf_text(element)

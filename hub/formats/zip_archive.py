@@ -107,7 +107,7 @@ class Packing:
             self._file.write(piece)
 
 
-def read(file: IO[bytes]) -> tuple[Member, ...]:
+def read_zip_members(file: IO[bytes]) -> tuple[Member, ...]:
     """Return the members of the bundle in *file*, in their order; none of their octets is looked at.  Raises Malformed."""
     size, at = file.seek(0, 2), 0
     found: list[Member] = []
@@ -136,7 +136,7 @@ def read(file: IO[bytes]) -> tuple[Member, ...]:
     return tuple(found)
 
 
-def pieces(file: IO[bytes], member: Member, *, judged: bool = True) -> Iterator[bytes]:
+def read_member_pieces(file: IO[bytes], member: Member, *, judged: bool = True) -> Iterator[bytes]:
     """Yield the octets of *member*.  Raises Malformed at the end, if that is *judged*, when they do not have its CRC-32."""
     at, end, crc = member.start, member.start + member.size, 0
     while at < end:

@@ -27,7 +27,7 @@ class Damaged(Exception):
     """It is no ZIP, or nothing can be taken out of it."""
 
 
-def archive(content: bytes) -> zipfile.ZipFile:
+def open_archive(content: bytes) -> zipfile.ZipFile:
     """Return the archive that *content* is.  Raises Damaged."""
     try:
         return zipfile.ZipFile(io.BytesIO(content))
@@ -35,7 +35,7 @@ def archive(content: bytes) -> zipfile.ZipFile:
         raise Damaged(str(error)) from None
 
 
-def taken(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
+def read_zip_entry(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
     """Return the octets of *entry*, or *most* and one more of them.  Raises Damaged, also for another method than stored and deflated."""
     if entry.compress_type not in _METHODS:
         raise Damaged(f"compression method {entry.compress_type}")

@@ -11,7 +11,7 @@ from lxml import etree
 
 from hub.config import Partner
 from hub.domain.errors import Rejected
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import (
     DOCUMENTS,
     HUB,
@@ -64,23 +64,23 @@ def judge_message(
         sha256=sha256,
     )
     try:
-        root, loads = streamed_xml.parse(content, frozenset({packet.LOADED}), drawer or Drawer())
+        root, loads = streamed_xml.parse_streamed_xml(content, frozenset({packet.LOADED}), drawer or Drawer())
         entry = attrs.evolve(entry, signature=judge_signature(root, content, partner, province, now, loads))
         require_signature(entry.signature, partner.policy)
-        read = packet.read(root, loads)
+        read = packet.read_packet(root, loads)
         require_size(read, len(content))
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     only_status = isinstance(call, documents_requests.UpdateTraces)
     try:
-        read = rules.examine(read, today=day(now), profile=partner.policy.profile)
-        routes = authorise(read, partner.code, province, now, only_status=only_status)
+        read = rules.examine_packet(read, today=local_day(now), profile=partner.policy.profile)
+        routes = authorise_call(read, partner.code, province, now, only_status=only_status)
     except Rejected as rejected:
         return attrs.evolve(entry, packet=read, problems=rejected.problems)
     assert entry.message_id is not None
     said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
-    receipt = signing.seal(documents_responses.receipt(said), province.config.identity)
-    rest = duties.pack_attachments(enclosures.find(read))
+    receipt = signing.seal_element(documents_responses.build_receipt(said), province.config.identity)
+    rest = duties.pack_attachments(enclosures.find_enclosures(read))
     return attrs.evolve(entry, packet=read, routes=routes, receipt=receipt, rest=rest)
 
 
@@ -98,17 +98,19 @@ def judge_own(content: bytes, message_id: str, province: Province, now: datetime
         received_at=now,
         content=content,
         sha256=sha256,
-        packet=packet.read(content),
+        packet=packet.read_packet(content),
         signature=PacketSignature(standing=SignatureStanding.UNSIGNED),
     )
     assert entry.packet is not None
     try:
-        routes = province.routes.route_all(HUB, entry.packet.recipients, day(now))
+        routes = province.routes.route_all(HUB, entry.packet.recipients, local_day(now))
     except Rejected as rejected:
         return attrs.evolve(entry, problems=rejected.problems)
     said = documents_responses.Receipt(document_id=message, message_id=message_id, sha256=sha256, time=now)
     return attrs.evolve(
-        entry, routes=routes, receipt=signing.seal(documents_responses.receipt(said), province.config.identity)
+        entry,
+        routes=routes,
+        receipt=signing.seal_element(documents_responses.build_receipt(said), province.config.identity),
     )
 
 
@@ -136,7 +138,7 @@ def judge_record(
         sha256=sha256,
     )
     try:
-        record = registered(service.read(content, now, message), province.routes)
+        record = resolve_record_units(service.read(content, now, message), province.routes)
         entry = attrs.evolve(entry, record=record)
         require_family(record, province.routes)
         require_bounds(record)
@@ -157,8 +159,8 @@ def judge_record(
     )
     assert entry.message_id is not None
     said = documents_responses.Receipt(document_id=message, message_id=entry.message_id, sha256=sha256, time=now)
-    receipt = signing.seal(
-        documents_responses.receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity
+    receipt = signing.seal_element(
+        documents_responses.build_receipt(said, f"urn:lienthong:{service.name}:1"), province.config.identity
     )
     first, rest = record.facts[: duties.SLICE], duties.pack_facts(record.facts[duties.SLICE :])
     return attrs.evolve(entry, routes=routes, receipt=receipt, record=attrs.evolve(record, facts=first), rest=rest)
@@ -197,7 +199,7 @@ def require_standard(record: Record, policy: Policy) -> None:
         raise Rejected(*record.deviations)
 
 
-def registered(record: Record, routes: Routes) -> Record:
+def resolve_record_units(record: Record, routes: Routes) -> Record:
     """Return *record* with the registry's codes for its units."""
     facts = tuple(attrs.evolve(fact, unit=routes.canonical(fact.unit)) for fact in record.facts)
     return attrs.evolve(record, sender=routes.canonical(record.sender), facts=facts)
@@ -216,7 +218,7 @@ def judge_signature(
     *root* is the tree of its *octets*; *loads* were taken out of it.
     """
     policy = partner.policy
-    return packet_signature.judge(
+    return packet_signature.judge_packet_signature(
         root,
         octets,
         partner.certificates,
@@ -248,17 +250,17 @@ def require_signature(found: PacketSignature | None, policy: Policy) -> None:
     raise Rejected(Problem(codes[found.standing], reason))
 
 
-def authorise(
+def authorise_call(
     read: Packet, partner: str, province: Province, now: datetime, *, only_status: bool = False
 ) -> tuple[Route, ...]:
     """Return where *read* goes, if *partner* may send it: by UpdateTraces, a status only.  Raises `Rejected`."""
-    routes, today = province.routes, day(now)
+    routes, today = province.routes, local_day(now)
     if only_status and read.kind is not PacketKind.STATUS:
         raise Rejected(Problem("N.MessageHeader.StatusCode", "UpdateTraces"))
     if not routes.may_send(partner, read.sender):
         raise Rejected(Problem("sender-not-allowed", read.sender))
     if read.kind is not PacketKind.STATUS:
-        return routes.route_all(partner, (*read.recipients, *changes.told(read)), today, also=read.removed)
+        return routes.route_all(partner, (*read.recipients, *changes.list_told_units(read)), today, also=read.removed)
     organ = read.responses[0].organ
     if routes.canonical(organ) == routes.canonical(read.sender):
         return ()  # the original sender's own word: it goes to the document's recipients, whom the journal knows

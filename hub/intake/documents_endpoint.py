@@ -9,13 +9,13 @@ from lxml import etree
 
 from hub.config import Partner
 from hub.domain.errors import CallRefused, Rejected, Unready
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import Problem
 from hub.formats import xml_cost
 from hub.formats.spool import SMALL, Drawer, Octets
 from hub.intake.admission import judge_message
 from hub.intake.endpoint import Case, EndpointJournal
-from hub.intake.grants import SEND, is_granted, refusal
+from hub.intake.grants import SEND, is_granted, refuse_ungranted
 from hub.intake.verification import Read
 from hub.journal import blobs, statuses, unit_registry
 from hub.journal.queue import pickup
@@ -43,7 +43,7 @@ class DocumentDesk:
 
     contract: Contract
     _books: EndpointJournal
-    read: Read = documents_requests.read
+    read: Read = documents_requests.read_documents_call
     _lying: Counter[str] = attrs.field(factory=Counter, init=False)  #: octets, by partner
 
     @property
@@ -67,11 +67,17 @@ class DocumentDesk:
                     raise CallRefused(Problem("not-yours", organ))
                 most = min(limit or PENDING_LIMIT, PENDING_LIMIT)
                 unit = routes.canonical(organ)
-                return documents_responses.pending(await journal.read(pickup.pending, partner.code, unit, most, now))
+                return documents_responses.build_pending_response(
+                    await journal.read(pickup.list_pending_messages, partner.code, unit, most, now)
+                )
             case documents_requests.GetDocument(document_id):
                 self._require_reader(partner)
-                row = await self._books.once(case.owner, opened.mark, now, pickup.fetch, partner.code, document_id, now)
-                answer = documents_responses.document(documents_responses.Document(document_id, row["message_id"], b""))
+                row = await self._books.once(
+                    case.owner, opened.mark, now, pickup.fetch_message, partner.code, document_id, now
+                )
+                answer = documents_responses.build_document_response(
+                    documents_responses.Document(document_id, row["message_id"], b"")
+                )
                 return await self._fill(answer, [row["sha256"]], case)
             case documents_requests.ConfirmReceived(document_id, given):
                 confirmed_unit = routes.canonical(given) if given else None
@@ -80,18 +86,20 @@ class DocumentDesk:
                 self._require_reader(partner)
                 found = await self._traces(routes, partner, asked)
                 rows = [documents_responses.Trace(trace.document, b"") for trace in found]
-                answer = await self._books.work(case.owner, _ROW * len(rows), documents_responses.traces, rows)
+                answer = await self._books.work(
+                    case.owner, _ROW * len(rows), documents_responses.build_traces_response, rows
+                )
                 return await self._fill(answer, [trace.sha256 for trace in found], case)
             case documents_requests.GetOrganizations(since):
-                units = await journal.read(unit_registry.units)
-                reached = [unit for unit in units if since is None or not unit.until or unit.until > day(since)]
+                units = await journal.read(unit_registry.list_registry_units)
+                reached = [unit for unit in units if since is None or not unit.until or unit.until > local_day(since)]
                 return await self._books.work(
-                    case.owner, _ROW * len(reached), documents_responses.organizations, reached
+                    case.owner, _ROW * len(reached), documents_responses.build_organizations_response, reached
                 )
             case documents_requests.CheckPermission(organ):
                 if not is_granted(partner, case.province.routes.upstream, self.contract.name, SEND):
-                    return documents_responses.permission((refusal(self.contract.name, SEND),))
-                return documents_responses.permission(routes.permission(partner.code, organ))
+                    return documents_responses.build_permission_response((refuse_ungranted(self.contract.name, SEND),))
+                return documents_responses.build_permission_response(routes.permission(partner.code, organ))
         raise AssertionError(f"{opened.operation} was read as no call of this desk")
 
     async def _take(self, case: Case) -> etree._Element:
@@ -114,19 +122,21 @@ class DocumentDesk:
             case.owner, attrs.evolve(entry, sha1=case.sha1), province.routes, case.opened.mark
         )
         if taken.problems:
-            return documents_responses.refused(case.opened.operation, taken.problems)
+            return documents_responses.build_refused_response(case.opened.operation, taken.problems)
         assert taken.receipt is not None
-        return documents_responses.taken(case.opened.operation, taken.id, taken.receipt)
+        return documents_responses.build_taken_response(case.opened.operation, taken.id, taken.receipt)
 
     async def _confirm(self, case: Case, document_id: str, unit: str | None) -> etree._Element:
         opened, partner, now = case.opened, case.partner.code, case.now
         try:
-            await self._books.once(case.owner, opened.mark, now, pickup.confirm, partner, document_id, unit, now)
+            await self._books.once(
+                case.owner, opened.mark, now, pickup.confirm_receipt, partner, document_id, unit, now
+            )
         except CallRefused:
             raise
         except Rejected as rejected:
-            return documents_responses.refused(opened.operation, rejected.problems)
-        return documents_responses.confirmed()
+            return documents_responses.build_refused_response(opened.operation, rejected.problems)
+        return documents_responses.build_confirmed_response()
 
     def _require_reader(self, partner: Partner) -> None:
         """Raise `Unready` for a partner that does not read what it asks for."""
@@ -140,9 +150,9 @@ class DocumentDesk:
         self._lying[case.partner.code] += size
         case.drawer.afterwards(partial(self._lying.subtract, {case.partner.code: size}))
         if case.how is Carriage.INLINE and size <= SMALL:
-            documents_responses.fill(answer, octets)
+            documents_responses.fill_packets(answer, octets)
         else:
-            documents_responses.fill(answer, octets, case.loads)
+            documents_responses.fill_packets(answer, octets, case.loads)
         return answer
 
     async def _traces(
@@ -153,7 +163,7 @@ class DocumentDesk:
             raise CallRefused(Problem("not-yours", asked.organ_id))
         own = None if routes.owns(partner.code, unit) else partner.code
         found_traces = await self._books.journal.read(
-            statuses.traces,
+            statuses.read_status_traces,
             unit,
             document=asked.document_id,
             since=asked.since,
@@ -169,4 +179,4 @@ class DocumentDesk:
 
 def _copied(tx: Transaction, names: Sequence[str], drawer: Drawer) -> list[Octets]:
     """Return the bytes of each name; what is large of them lies in *drawer*."""
-    return drawer.keep_each(blobs.pieces(tx, name) for name in names)
+    return drawer.keep_each(blobs.read_blob_pieces(tx, name) for name in names)

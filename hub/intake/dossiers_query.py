@@ -39,7 +39,7 @@ async def get_dossier(books: EndpointJournal, case: Case) -> etree._Element:
         if not told and ANY in partner.units:  # of other units it sees what it brought itself
             unit, told = await books.journal.read(_told, dossier, None, partner.code)
     size = sum(len(each.content) for each in told)
-    found = await books.work(case.owner, size, history.answer, unit, dossier, told)
+    found = await books.work(case.owner, size, history.answer_get_dossier, unit, dossier, told)
     if found is None:
         raise CallRefused(Problem("dossier-unknown", " ".join(filter(None, (dossier, organ)))))
     return found
@@ -49,14 +49,14 @@ def _told(
     tx: Transaction, dossier: str, units: Collection[str] | None, brought_by: str | None = None
 ) -> tuple[str, list[AcceptedMessage]]:
     """Return the unit of *units* (None: of any) that was told of last, and what was told of its dossier, by one partner or by all (None)."""
-    rows = search.about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
+    rows = search.find_messages_about(tx, NAME, dossier, units, MESSAGES, brought_by=brought_by)
     unit = rows[0]["sender"] if rows else ""
     own = [row for row in rows if row["sender"] == unit]
     together = accumulate(row["size"] for row in own)
     near = [row for row, octets in zip(own, together, strict=True) if octets <= OCTETS or row is own[0]]
-    return unit, [AcceptedMessage(row["id"], row["received_at"], blobs.octets(tx, row["sha256"])) for row in near]
+    return unit, [AcceptedMessage(row["id"], row["received_at"], blobs.read_blob(tx, row["sha256"])) for row in near]
 
 
 def _text(asked: QueryCall, name: str) -> str:
     found = asked.child.find(f"{{{NAMESPACE}}}{name}")
-    return "" if found is None else xsd_types.token(found)
+    return "" if found is None else xsd_types.read_xs_token(found)

@@ -62,7 +62,7 @@ class DutyService(Regular):
     async def look(self) -> None:
         """Do all that there is to do."""
         try:
-            while not self._stopping and (of := await self._journal.read(duties.head)) is not None:
+            while not self._stopping and (of := await self._journal.read(duties.read_next_duty)) is not None:
                 begun = self._clock.seconds()
                 if not await self._do(of):
                     return  # another node is at it
@@ -77,21 +77,23 @@ class DutyService(Regular):
     async def _do(self, of: Duty) -> bool:
         if of.kind == duties.FACTS:
             return await self._journal.admit(OWNER, duties.write_next)
-        found = await self._journal.read(duties.brought, of)
-        enclosed, slices = await self._work(OWNER, THRESHOLD, read, found, of, self._live.province.routes)
+        found = await self._journal.read(duties.read_duty_content, of)
+        enclosed, slices = await self._work(
+            OWNER, THRESHOLD, read_duty_attachments, found, of, self._live.province.routes
+        )
         ignored = [(each.attachment, each.problem) for each in enclosed.ignored]
-        if await self._journal.admit(OWNER, duties.enclose, of, slices, ignored):
+        if await self._journal.admit(OWNER, duties.record_enclosed_facts, of, slices, ignored):
             log.info("enclosures-read", message=of.message, facts=len(enclosed.facts), ignored=len(ignored))
         return True
 
 
-def read(found: Brought, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[Slice, ...]]:
+def read_duty_attachments(found: Brought, of: Duty, routes: Routes) -> tuple[Enclosed, tuple[Slice, ...]]:
     """Return what the attachments *found* by the duty *of* bring, and its facts as slices.
 
     What breaks the hub brings nothing, which is told (`hub-error`): it would keep what comes behind it from being counted.
     """
     try:
-        enclosed = enclosures.read(found.attachments, found.sender, found.partner, routes, of.at, of.message)
+        enclosed = enclosures.read_enclosures(found.attachments, found.sender, found.partner, routes, of.at, of.message)
     except Exception:
         log.exception("enclosures-not-read", message=of.message)
         names = (attachment.name for attachment in found.attachments)
@@ -107,12 +109,12 @@ async def wait_for_facts(
     Raises `Unready`, `facts-outstanding`, after `PATIENCE`.  What is promised meanwhile is not waited for: whoever sends without end
     keeps no report from being counted.
     """
-    upto = await journal.read(duties.newest)
+    upto = await journal.read(duties.read_newest_duty)
     if upto is None:
         return
     wanted = await journal.read(lambda _tx: services())
     until = clock.seconds() + PATIENCE
-    left = partial(duties.outstanding, upto=upto, services=wanted)
+    left = partial(duties.read_outstanding_duties, upto=upto, services=wanted)
     while outstanding := await journal.read(left):
         if clock.seconds() >= until:
             raise Unready("facts-outstanding", str(outstanding))

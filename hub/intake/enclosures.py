@@ -23,12 +23,12 @@ from hub.units.routing import Routes
 MOST = 10  #: enclosures of one packet that are read
 
 
-def find(packet: Packet) -> tuple[Attachment, ...]:
+def find_enclosures(packet: Packet) -> tuple[Attachment, ...]:
     """Return the attachments of *packet* that tell of more than the packet, unread: those that are read, and one more if there are more."""
     return tuple(islice(filter(_tells, packet.attachments), MOST + 1))
 
 
-def read(
+def read_enclosures(
     attachments: Sequence[Attachment], sender: str, partner: str, routes: Routes, at: datetime, message: str
 ) -> Enclosed:
     """Return what *attachments* of a packet of the unit *sender*, which *partner* brought, tell of; unit codes are the registry's."""
@@ -90,16 +90,16 @@ def _record(
 ) -> Record:
     assert attachment.content is not None
     if packet.read_type(attachment.name, attachment.content_type) != packet.CALENDAR:
-        return incidents.read(attachment.content, at, message)
+        return incidents.read_incident(attachment.content, at, message)
 
     def who_is(person: ContentLine, sends: bool) -> str:
         """Return the unit by its code, by the address the registry knows, or else of whoever sends: the packet says who that is."""
-        said = meetings.written(person, sends)
+        said = meetings.name_calendar_unit(person, sends)
         if person.parameters.get(meetings.UNIT) or routes.canonical(said) != said:
             return routes.canonical(said)
         return routes.canonical(sender) if sends else ""
 
-    return meetings.read(attachment.content, at, message, who_is, may_tell, room)
+    return meetings.read_meetings(attachment.content, at, message, who_is, may_tell, room)
 
 
 def _first(facts: list[Fact]) -> Iterator[Fact]:

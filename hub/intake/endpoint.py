@@ -105,7 +105,7 @@ class EndpointJournal:
         and `Rejected`, `replayed`, when that very call was refused before.
         """
         if entry.partner != HUB and (entry.rest or entry.record is not None):
-            left = await self.journal.read(duties.owed, entry.partner)
+            left = await self.journal.read(duties.count_owed_facts, entry.partner)
             if left > duties.MOST_OWED:
                 raise Unready("hub-busy", f"{left} facts of {entry.partner} are still to be written")
         await self.keep(owner, entry)
@@ -120,11 +120,11 @@ class EndpointJournal:
     async def keep(self, owner: Owner, entry: MessageEntry) -> None:
         """Write the bytes of a large *entry* before the transaction that names them, some at a time: nobody waits long for the writer."""
         size = len(entry.content)
-        if size <= blobs.LARGE or not journal.keeps(entry):
+        if size <= blobs.LARGE or not journal.keeps_bytes(entry):
             return
-        if await self.journal.read(blobs.size, entry.sha256) == size:
+        if await self.journal.read(blobs.read_blob_size, entry.sha256) == size:
             return  # it came before
-        for numbers in blobs.batches(size):
+        for numbers in blobs.batch_part_numbers(size):
             await self.journal.admit(owner, blobs.keep_parts, entry.sha256, entry.content, numbers)
 
     async def once(
@@ -133,7 +133,7 @@ class EndpointJournal:
         """Do a writing *step* of a call without an id of its own.  Raises `Rejected`: also `replayed`."""
 
         def take(tx: Transaction) -> T | Rejected:
-            return replay_guard.once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
+            return replay_guard.run_call_once(tx, mark, now, lambda fresh: step(tx, *args, fresh=fresh))
 
         found = await self.journal.admit(owner, take)
         if isinstance(found, Rejected):
@@ -142,19 +142,19 @@ class EndpointJournal:
 
 
 def take_once(tx: Transaction, entry: MessageEntry, routes: Routes, mark: ReplayMark | None) -> RecordedMessage:
-    """Write a judged message as `journal.take` does; a refusal spends the call *mark*, and no spent call brings a new message.
+    """Write a judged message as `record_message` does; a refusal spends the call *mark*, and no spent call brings a new message.
 
     Raises `Rejected`, `replayed`; what was written is taken back with the savepoint then.
     """
-    taken = journal.take(tx, entry, routes)
+    taken = journal.record_message(tx, entry, routes)
     if taken.problems:
-        replay_guard.spend(tx, mark, entry.received_at)
+        replay_guard.spend_call_mark(tx, mark, entry.received_at)
     elif taken.id == entry.id and replay_guard.is_spent(tx, mark):
-        raise replay_guard.replayed(entry.service)
+        raise replay_guard.refuse_replayed_call(entry.service)
     return taken
 
 
 def tell_refused(tx: Transaction, said: Event, mark: ReplayMark | None) -> None:
     """Journal what is *said* of a refused call, which is spent with it."""
-    events.append(tx, said)
-    replay_guard.spend(tx, mark, said.at)
+    events.append_events(tx, said)
+    replay_guard.spend_call_mark(tx, mark, said.at)

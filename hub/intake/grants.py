@@ -9,7 +9,7 @@ from functools import cache
 from hub.config import Partner
 from hub.domain.errors import CallRefused
 from hub.domain.model import DOCUMENTS, Problem
-from hub.services import services
+from hub.services import list_services
 from hub.services.lookups import operations as lookups_operations
 from hub.soap import wsdl
 
@@ -25,7 +25,7 @@ class NotGranted(CallRefused):
     """A well signed call of an operation that its partner may not call."""
 
     def __init__(self, partner: str, service: str, operation: str) -> None:
-        super().__init__(refusal(service, operation))
+        super().__init__(refuse_ungranted(service, operation))
         self.partner, self.operation = partner, operation
 
 
@@ -57,23 +57,25 @@ def is_granted(partner: Partner, upstream: str, service: str, operation: str = "
 
 def is_telling(service: str) -> bool:
     """Tell whether messages of *service* only report figures about units, so that who may tell of any unit (`tells`) may bring them."""
-    found = services().get(service)
+    found = list_services().get(service)
     return found is not None and found.telling
 
 
-def refusal(service: str, operation: str = "") -> Problem:
+def refuse_ungranted(service: str, operation: str = "") -> Problem:
     """Return why what is not granted is refused: the detail is the name that `calls` would have."""
     return Problem("call-not-granted", f"{service}.{operation}" if operation else service)
 
 
-def granted(partner: Partner, upstream: str) -> tuple[str, ...]:
+def list_granted(partner: Partner, upstream: str) -> tuple[str, ...]:
     """Return what *partner* may call or bring, as `calls` names it."""
     if partner.calls is not None:
         return partner.calls
-    return tuple(service for service in brought() if is_granted(partner, upstream, service, collected=True))
+    return tuple(
+        service for service in list_grantable_services() if is_granted(partner, upstream, service, collected=True)
+    )
 
 
-def proposed(done: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def propose_grants(done: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return what `calls` must name for what a partner has *done*: the service and the kind of each message that was accepted.
 
     Of lookups it names operations; of every other service the whole, as questions leave no trace in the journal.
@@ -82,31 +84,31 @@ def proposed(done: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     names = {
         f"{service}.{operations[kind]}" if service in BY_NAME and kind in operations else service
         for service, kind in done
-        if service in brought()
+        if service in list_grantable_services()
     }
     return tuple(sorted(names))
 
 
 @cache
-def brought() -> tuple[str, ...]:
+def list_grantable_services() -> tuple[str, ...]:
     """Return every service that `calls` may name."""
-    return tuple(sorted([DOCUMENTS, *(name for name, service in services().items() if not service.internal)]))
+    return tuple(sorted([DOCUMENTS, *(name for name, service in list_services().items() if not service.internal)]))
 
 
 @cache
-def grantable() -> Mapping[str, tuple[str, ...]]:
+def list_grantable_operations() -> Mapping[str, tuple[str, ...]]:
     """Return every service that `calls` may name, each with its operations; those without a contract come in other ways and have none."""
     found = {}
-    for name in brought():
-        known = wsdl.load(name).operations.values() if wsdl.published(name) else ()
+    for name in list_grantable_services():
+        known = wsdl.load_contract(name).operations.values() if wsdl.is_published_contract(name) else ()
         found[name] = tuple(operation.name for operation in known)
     return found
 
 
 @cache
-def names() -> tuple[str, ...]:
+def list_grant_names() -> tuple[str, ...]:
     """Return every name that `calls` may have."""
-    every = grantable().items()
+    every = list_grantable_operations().items()
     return tuple(
         name for service, operations in every for name in (service, *(f"{service}.{each}" for each in operations))
     )

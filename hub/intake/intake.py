@@ -29,7 +29,7 @@ from hub.journal.messages import MessageEntry
 from hub.journal.replay_guard import ReplayMark
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
-from hub.security.certificates import CLIENT, fingerprint
+from hub.security.certificates import CLIENT, certificate_fingerprint
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Carriage, Manner, Outgoing
 from hub.units.live import Live
@@ -99,7 +99,7 @@ class Intake:
                 child = await self._serve(
                     province, body, manner, certificate, now, tracking, drawer, loads, partner, owner
                 )
-                unsigned, fault = envelope.answer(child, soap), False
+                unsigned, fault = envelope.write_unsigned_envelope(child, soap), False
             except Rejected as rejected:
                 unsigned = self._fault(rejected.problems, tracking, soap)
                 senders = envelope.is_senders(rejected.problems)
@@ -113,21 +113,25 @@ class Intake:
             unsigned = self._fault((Problem("hub-error", tracking),), tracking, soap, ours=True)
         identity, size = province.config.identity, len(unsigned) + loads.size
         try:
-            packed = await self._books.work(owner, size, attachments.pack, unsigned, loads, manner, identity, now)
+            packed = await self._books.work(
+                owner, size, attachments.pack_envelope, unsigned, loads, manner, identity, now
+            )
         except Unready as unready:  # unsigned, so it says no more than that the same may be sent again
             unsigned = self._unready(unready, tracking, soap)
-            return SignedResponse(attachments.plain(unsigned, soap), fault=True, retry_after=unready.retry_after)
+            return SignedResponse(
+                attachments.pack_plain_envelope(unsigned, soap), fault=True, retry_after=unready.retry_after
+            )
         return SignedResponse(packed, fault, retry_after, senders)
 
     def stranger(self, certificate: x509.Certificate) -> Problem | None:
         """Return why whoever shows *certificate* is nobody to us; None for a partner."""
         known = self.live.province.partner_with(certificate) is not None
-        return None if known else Problem("certificate-unknown", fingerprint(certificate))
+        return None if known else Problem("certificate-unknown", certificate_fingerprint(certificate))
 
     def note(self, problem: Problem, certificate: x509.Certificate) -> None:
         """Journal that a request was refused before it was read, by whoever showed *certificate*; he has his answer already."""
         partner = self.live.province.partner_with(certificate)
-        who = {"partner": partner.code} if partner else {"certificate": fingerprint(certificate)}
+        who = {"partner": partner.code} if partner else {"certificate": certificate_fingerprint(certificate)}
         said = {**who, "code": problem.code, "detail": problem.detail[:200]}
         owner = Owner(partner.code) if partner else STRANGERS
         written = maybeDeferred(self._refuse, owner, said, self._now())
@@ -147,7 +151,7 @@ class Intake:
         return self._fault((Problem(code, tracking),), tracking, soap, ours=True)
 
     def _fault(self, problems: tuple[Problem, ...], tracking: str, soap: str, *, ours: bool = False) -> bytes:
-        return envelope.fault(self._desk.contract.namespace, problems, server=ours, tracking=tracking, soap=soap)
+        return envelope.write_fault(self._desk.contract.namespace, problems, server=ours, tracking=tracking, soap=soap)
 
     async def _serve(
         self,
@@ -164,7 +168,7 @@ class Intake:
     ) -> etree._Element:
         """Return the answer's element, what is large of it in *loads*.  Raises `Rejected`, after journalling it, when there is no answer but a fault."""
         if partner is None:
-            shown = fingerprint(certificate)
+            shown = certificate_fingerprint(certificate)
             await self._refuse(owner, {"certificate": shown, "tracking": tracking, "code": "certificate-unknown"}, now)
             raise CallRefused(Problem("certificate-unknown", shown))
         anchors, rule = province.config.anchors, partner.policy.revocation
@@ -192,7 +196,7 @@ class Intake:
         except Rejected as rejected:
             self._books.room()
             private, owner = self._desk.private, Owner(partner.code)  # a refusal is journalled, wanted or not
-            kept = await self._books.work(owner, len(body), attachments.kept, body, manner, drawer)
+            kept = await self._books.work(owner, len(body), attachments.keep_refused_body, body, manner, drawer)
             entry = MessageEntry(
                 id=tracking,
                 partner=partner.code,
@@ -233,12 +237,12 @@ class Intake:
         sha1 = None
         if opened.sha1 is not None:
             log.warning("sha1-tolerated", partner=partner.code, operation=opened.operation)
-            shown = fingerprint(opened.sha1)
+            shown = certificate_fingerprint(opened.sha1)
             sha1 = {"partner": partner.code, "operation": opened.operation, "certificate": shown}
         if opened.unknown:
             log.warning("revocation-unknown-allowed", partner=partner.code, reason=opened.unknown)
         if sha1 is not None and not self._desk.brings(opened.call):
-            await self._books.journal.admit(owner, events.append, Event("sha1-used", now, None, None, sha1))
+            await self._books.journal.admit(owner, events.append_events, Event("sha1-used", now, None, None, sha1))
         case = Case(
             province=province,
             partner=partner,

@@ -13,7 +13,7 @@ from hub.domain.model import HUB
 from hub.intake import admission
 from hub.journal import messages
 from hub.journal.messages import RecordedMessage
-from hub.services import services
+from hub.services import list_services
 from hub.services.mail import NAME, log
 from hub.services.mail.log import NOBODY, Tally
 from hub.store.tables import fact, message
@@ -21,7 +21,7 @@ from hub.store.transactions import Transaction
 from hub.units.province import Province
 
 
-def told(tx: Transaction, day: date) -> Tally:
+def read_told_usage(tx: Transaction, day: date) -> Tally:
     """Return what the hub has told of *day* so far, corrections included."""
     ours = sa.and_(message.c.id == fact.c.message, message.c.partner == HUB)
     rows = tx.execute(
@@ -35,7 +35,7 @@ def told(tx: Transaction, day: date) -> Tally:
     return dict(found)
 
 
-def differences(counted: Tally, before: Tally) -> Tally:
+def subtract_tally(counted: Tally, before: Tally) -> Tally:
     """Return what must be added to *before* for it to be *counted*; nothing of what is right."""
     found: Tally = defaultdict(dict)
     for unit in {*counted, *before} - {NOBODY}:
@@ -46,11 +46,11 @@ def differences(counted: Tally, before: Tally) -> Tally:
     return dict(found)
 
 
-def take(
+def record_mail_usage(
     tx: Transaction, province: Province, tally: Tally, day: date, now: datetime, correction: str = ""
 ) -> RecordedMessage:
     """Write the message of *day*.  The same count again is the same message; another is refused (`id-reused`) unless it is a *correction*."""
-    content = log.written(tally, province.config.province, day, correction=correction)
+    content = log.write_usage_message(tally, province.config.province, day, correction=correction)
     name = None if correction else f"{NAME}/{day.isoformat()}"
-    entry = admission.judge_record(services()[NAME], content, name, HUB, province, now, new_id(now))
-    return messages.take(tx, entry, province.routes)
+    entry = admission.judge_record(list_services()[NAME], content, name, HUB, province, now, new_id(now))
+    return messages.record_message(tx, entry, province.routes)

@@ -20,7 +20,7 @@ from hub.soap import documents_responses
 from hub.soap.wsdl import Contract
 from hub.units.province import Province
 
-#: Answers an operation that brings no message; the call is `Case.opened.call`, an `QueryCall`.
+#: Answers an operation that brings no message; the call is `Case.opened.call`, a `QueryCall`.
 Query = Callable[[EndpointJournal, Case], Awaitable[etree._Element]]  # noqa: SLF001 - lxml has no other name for its elements
 
 
@@ -60,7 +60,7 @@ class RecordDesk:
         except etree.C14NError as error:  # a relative namespace URI
             raise CallRefused(Problem("contract-broken", f"no canonical form: {error}")) from None
         found = child.find(f"{{{self.contract.namespace}}}MessageId")
-        return RecordCall(content, None if found is None else xsd_types.token(found))
+        return RecordCall(content, None if found is None else xsd_types.read_xs_token(found))
 
     @property
     def private(self) -> bool:
@@ -93,6 +93,6 @@ class RecordDesk:
             case.owner, attrs.evolve(entry, sha1=case.sha1), case.province.routes, case.opened.mark
         )
         if taken.problems:
-            return documents_responses.refused(operation, taken.problems, namespace)
+            return documents_responses.build_refused_response(operation, taken.problems, namespace)
         assert taken.receipt is not None
-        return documents_responses.taken(operation, taken.id, taken.receipt, namespace)
+        return documents_responses.build_taken_response(operation, taken.id, taken.receipt, namespace)

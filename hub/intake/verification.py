@@ -71,7 +71,7 @@ def open_call(
     contract: Contract,
     now: datetime,
     drawer: Drawer | None = None,
-    read: Read = documents_requests.read,
+    read: Read = documents_requests.read_documents_call,
 ) -> VerifiedCall:
     """Parse, verify and validate a call of one of *callers*, the first of whom showed that certificate; return what its
     verified Body says: the call that *read* makes of the validated element and the octets of its binary values.
@@ -81,12 +81,12 @@ def open_call(
     """
     names = frozenset(etree.QName(name).localname for name in contract.binary)
     octets = Octets.of(body) if isinstance(body, bytes) else body
-    unpacked = attachments.unpack(octets, manner, names, drawer or Drawer())
+    unpacked = attachments.unpack_body(octets, manner, names, drawer or Drawer())
     root = unpacked.root
     opened = envelope.open_envelope(root)
     if opened.soap != manner.soap:
         raise CallRefused(Problem("soap-version", f"{envelope.MEDIA[manner.soap]} ≠ {opened.soap}"))
-    believed = believe(unpacked, opened, callers, shown, province, now)
+    believed = believe_call(unpacked, opened, callers, shown, province, now)
     (child,) = believed.body.iterchildren("*")
     operation = contract.operation(child)
     with _spending(believed.mark):
@@ -95,7 +95,7 @@ def open_call(
         if not envelope.action_matches(action, operation.action):
             raise CallRefused(Problem("action-mismatch", f"{action} ≠ {operation.action}"))
     if manner.carriage is Carriage.SWA:
-        attachments.attach(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
+        attachments.attach_parts(child, contract.binary, unpacked.attached, believed.attached, unpacked.loads)
     call = read(child, contract.validate(child, unpacked.loads))
     return VerifiedCall(believed.partner, call, operation.name, believed.sha1, believed.unknown, believed.mark)
 
@@ -129,7 +129,7 @@ class Believed:
     )
 
 
-def believe(
+def believe_call(
     unpacked: attachments.Unpacked,
     opened: envelope.Envelope,
     callers: Sequence[Partner],
@@ -170,7 +170,7 @@ def _believe(
     try:
         if isinstance(frame, wss_verify.Unverified):
             raise frame
-        verified = wss_verify.verify(
+        verified = wss_verify.verify_envelope(
             frame,
             partner.certificates,
             now,
@@ -207,7 +207,7 @@ def _require_audience(headers: Sequence[etree._Element], config: Config) -> None
     certificate of its TLS bears, or one of loopback.  Port and path may be those of a gateway before us.
     """
     for block in headers:
-        if block.tag not in _TO or (said := xsd_types.token(block)) in _NOBODY:
+        if block.tag not in _TO or (said := xsd_types.read_xs_token(block)) in _NOBODY:
             continue
         try:
             host = urlsplit(said).hostname or ""

@@ -13,8 +13,8 @@ from pathlib import Path
 _PAGES = 4096
 
 
-def copy(journal: Path, to: Path, tell: Callable[[int, int], None] = lambda _done, _all: None) -> Path:
-    """Copy *journal* beside *to*, which must not be there; return the copy, which `keep` gives its name.
+def copy_journal(journal: Path, to: Path, tell: Callable[[int, int], None] = lambda _done, _all: None) -> Path:
+    """Copy *journal* beside *to*, which must not be there; return the copy, which `name_backup` gives its name.
 
     Raises FileExistsError, OSError, sqlite3.Error.  Nobody waits for it; what is written meanwhile is not in it.
     """
@@ -34,7 +34,7 @@ def copy(journal: Path, to: Path, tell: Callable[[int, int], None] = lambda _don
     return new
 
 
-def keep(new: Path, to: Path) -> None:
+def name_backup(new: Path, to: Path) -> None:
     """Give a copy its name, when it is on the disk."""
     with new.open("rb") as file:
         os.fsync(file.fileno())

@@ -20,15 +20,15 @@ LARGE = 1024 * 1024
 BATCH = 4
 
 
-def keep(tx: Transaction, sha256: str, octets: bytes | Octets) -> None:
+def keep_blob(tx: Transaction, sha256: str, octets: bytes | Octets) -> None:
     """Keep *octets* under their name; of large ones, what is not there yet."""
-    if len(octets) <= LARGE or size(tx, sha256) != len(octets):
+    if len(octets) <= LARGE or read_blob_size(tx, sha256) != len(octets):
         keep_parts(tx, sha256, octets, range(_count(len(octets))))
-    if len(octets) > LARGE and size(tx, sha256) != len(octets):
+    if len(octets) > LARGE and read_blob_size(tx, sha256) != len(octets):
         raise RuntimeError(f"the parts of {sha256} are not those of these octets")
 
 
-def batches(length: int) -> Iterator[Sequence[int]]:
+def batch_part_numbers(length: int) -> Iterator[Sequence[int]]:
     """Yield the numbers of the parts of so many octets, as many at a time as one transaction may write."""
     count = _count(length)
     for first in range(0, count, BATCH):
@@ -44,21 +44,21 @@ def keep_parts(tx: Transaction, sha256: str, octets: bytes | Octets, numbers: It
         transactions.put_once(tx, table, [{"sha256": sha256, "part": number, "octets": part}])
 
 
-def size(tx: Transaction, sha256: str) -> int | None:
+def read_blob_size(tx: Transaction, sha256: str) -> int | None:
     """Return how many octets are kept under that name; fewer than there were when a writer was interrupted.  None without any."""
     found = tx.scalar(sa.select(sa.func.sum(sa.func.length(table.c.octets))).where(table.c.sha256 == sha256))
     return None if found is None else int(found)
 
 
-def octets(tx: Transaction, sha256: str) -> bytes:
+def read_blob(tx: Transaction, sha256: str) -> bytes:
     """Return the bytes of that name.  KeyError when there are none."""
-    return b"".join(pieces(tx, sha256))
+    return b"".join(read_blob_pieces(tx, sha256))
 
 
-def pieces(tx: Transaction, sha256: str) -> Iterator[bytes]:
+def read_blob_pieces(tx: Transaction, sha256: str) -> Iterator[bytes]:
     """Yield the bytes of that name, a part at a time.  KeyError when there are none."""
     number = 0
-    while (found := part(tx, sha256, number)) is not None:
+    while (found := read_blob_part(tx, sha256, number)) is not None:
         yield found
         if len(found) < PART:
             return
@@ -67,7 +67,7 @@ def pieces(tx: Transaction, sha256: str) -> Iterator[bytes]:
         raise KeyError(sha256)
 
 
-def part(tx: Transaction, sha256: str, number: int) -> bytes | None:
+def read_blob_part(tx: Transaction, sha256: str, number: int) -> bytes | None:
     """Return one part of the bytes of that name; None when there is none of that number."""
     query = sa.select(table.c.octets).where(table.c.sha256 == sha256, table.c.part == number)
     found = tx.scalars(query).first()

@@ -4,21 +4,21 @@ import sqlalchemy as sa
 
 from hub.domain.model import Message
 from hub.journal import blobs, search
-from hub.services.categories import CategoryList, listed
+from hub.services.categories import CategoryList, parse_category_list
 from hub.store.tables import LISTED
 from hub.store.tables import message as table
 from hub.store.transactions import Transaction
 
 
-def newest(tx: Transaction) -> list[Message]:
+def read_newest_lists(tx: Transaction) -> list[Message]:
     """Return the message of each list that is in force, by the list's name."""
     latest = sa.select(sa.func.max(table.c.id)).where(LISTED).group_by(table.c.kind)
     rows = tx.execute(sa.select(table).where(table.c.id.in_(latest)).order_by(table.c.kind)).mappings()
-    return [search.read(row) for row in rows]
+    return [search.read_message_row(row) for row in rows]
 
 
-def one(tx: Transaction, name: str) -> CategoryList | None:
+def read_code_list(tx: Transaction, name: str) -> CategoryList | None:
     """Return the list *name* (`LayDanhSachTTHC`) as it is in force; None where none ever came."""
     latest = sa.select(sa.func.max(table.c.id)).where(LISTED, table.c.kind == name)
     row = tx.execute(sa.select(table).where(table.c.id == latest.scalar_subquery())).mappings().first()
-    return None if row is None else listed(blobs.octets(tx, row["sha256"]))
+    return None if row is None else parse_category_list(blobs.read_blob(tx, row["sha256"]))

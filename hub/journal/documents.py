@@ -45,17 +45,19 @@ class DeliveryStop:
     message: str
 
 
-def places(packet: Packet | None) -> set[str]:
+def document_places(packet: Packet | None) -> set[str]:
     """Return what names the documents that *packet* is or changes: a change and its document, at the same time, must see each other."""
     if packet is None or packet.kind is PacketKind.STATUS:
         return set()
     own = (packet.document_id, packet.code, packet.promulgation_date)
-    changed = changes.named(packet) if packet.kind in changes.CHANGES else ()
+    changed = changes.list_changed_documents(packet) if packet.kind in changes.CHANGES else ()
     others = [(each.document_id, each.code, each.promulgation_date) for each in changed]
     return {name for document, code, date in (own, *others) for name in (document, f"{code},{date}") if name}
 
 
-def named(tx: Transaction, packet: Packet | None, partner: str, routes: Routes) -> dict[str, bool | None]:
+def find_named_documents(
+    tx: Transaction, packet: Packet | None, partner: str, routes: Routes
+) -> dict[str, bool | None]:
     """Return the DocumentIds that the change *packet* of *partner* is about: True when its From unit sent one, False when nobody did.
 
     None is one that only another unit sent, or that only others brought where *partner* does not stand for the unit.  Where a recall's `ResponseFor` names several, those of its own unit are meant.
@@ -64,7 +66,7 @@ def named(tx: Transaction, packet: Packet | None, partner: str, routes: Routes) 
         return {}
     sender = routes.canonical(packet.sender)
     found: dict[str, bool | None] = {}
-    for each in changes.named(packet):
+    for each in changes.list_changed_documents(packet):
         which = table.c.document_id == each.document_id
         if not each.document_id:
             which = sa.and_(table.c.code == each.code, table.c.promulgation_date == each.promulgation_date)
@@ -87,7 +89,7 @@ def _within(partner: str, sender: str, routes: Routes) -> sa.ColumnElement[bool]
     return sa.true() if routes.stands_for(partner, sender) else table.c.partner == partner
 
 
-def lane(
+def choose_lane(
     tx: Transaction,
     packet: Packet,
     answered: sa.RowMapping | None,
@@ -109,7 +111,7 @@ def lane(
     return taken or facts.business_key(sender, document)
 
 
-def amend(
+def record_change(
     tx: Transaction,
     message_id: str,
     packet: Packet,
@@ -125,8 +127,8 @@ def amend(
     sender = routes.canonical(packet.sender)
     if not any(about.values()):
         body = {"unit": sender, "documents": list(about)}
-        events.append(tx, Event("document-unknown", now, message_id, None, body))
-    marks = list(changes.marks(packet, about, routes.canonical))
+        events.append_events(tx, Event("document-unknown", now, message_id, None, body))
+    marks = list(changes.list_change_effects(packet, about, routes.canonical))
     transactions.put_once(
         tx, change, [attrs.asdict(mark) | {"message": message_id, "sender": sender} for mark in marks]
     )
@@ -137,7 +139,7 @@ def amend(
     for (document, effect), stopped in units.items():  # once for all units: what carries it is looked for once
         within = _within(partner, sender, routes)
         carriers = [each for each in _carriers(tx, sender, document, within) if each != message_id]
-        deliveries.stop(tx, carriers, stopped, effect, message_id, now)
+        deliveries.stop_deliveries(tx, carriers, stopped, effect, message_id, now)
 
 
 def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnElement[bool]) -> list[str]:
@@ -158,7 +160,7 @@ def _carriers(tx: Transaction, sender: str, document_id: str, within: sa.ColumnE
     return list(tx.scalars(sa.select(table.c.id).where(carries, within)))
 
 
-def stops(
+def list_delivery_stops(
     tx: Transaction, message_id: str, packet: Packet, partner: str, goes: Sequence[Route], routes: Routes
 ) -> list[DeliveryStop]:
     """Return what came before the document *packet*, and before anything of it went to the unit it stops, of where it *goes*.

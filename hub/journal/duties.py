@@ -123,7 +123,7 @@ def _facts(octets: bytes, message: str, at: datetime) -> Iterator[Fact]:
         yield Fact(**said | days | pairs | {"message": message, "at": at})
 
 
-def write(
+def write_facts_or_duty(
     tx: Transaction, message: str, at: datetime, service: str, facts: Sequence[Fact], rest: Sequence[Slice] = ()
 ) -> None:
     """Write *facts* of *message* and the *rest* of them, all of *service*: up to `SLICE` now, the others by a duty.
@@ -134,9 +134,9 @@ def write(
         return
     if not _is_behind(tx, service):
         now, facts = facts[:SLICE], facts[SLICE:]
-        journal_facts.write(tx, incident_durations.paired(tx, now))
+        journal_facts.record_facts(tx, incident_durations.pair_incident_facts(tx, now))
     if slices := (*pack_facts(facts), *rest):
-        record(tx, message, at, service, slices)
+        record_duty(tx, message, at, service, slices)
 
 
 def _is_behind(tx: Transaction, service: str) -> bool:
@@ -154,7 +154,7 @@ def _may_bring(services: Collection[str]) -> sa.ColumnElement[bool]:
     return table.c.services.in_([*services, *enclosed])
 
 
-def record(
+def record_duty(
     tx: Transaction, message: str, at: datetime, services: str, slices: Sequence[Slice], kind: str = FACTS
 ) -> None:
     """Record the duty to do *slices* of *message*, which was received *at*; it may bring facts of *services*."""
@@ -168,20 +168,22 @@ def _put(tx: Transaction, serial: int, slices: Sequence[Slice]) -> None:
     tx.execute(sa.insert(duty_slice), rows)
 
 
-def head(tx: Transaction) -> Duty | None:
+def read_next_duty(tx: Transaction) -> Duty | None:
     """Return the duty that is to be done next; None when all is done."""
     row = tx.execute(sa.select(table).order_by(table.c.serial).limit(1)).first()
     return None if row is None else Duty(row.serial, row.message, row.kind, row.at)
 
 
-def brought(tx: Transaction, of: Duty) -> Brought:
+def read_duty_content(tx: Transaction, of: Duty) -> Brought:
     """Return what the duty *of* is to read."""
     said = tx.execute(sa.select(message.c.partner, message.c.sender).where(message.c.id == of.message)).one()
     slices = sa.select(duty_slice.c.octets).where(duty_slice.c.duty == of.serial).order_by(duty_slice.c.number)
     return Brought(said.partner, said.sender, tuple(_attachment(octets) for octets in tx.scalars(slices)))
 
 
-def enclose(tx: Transaction, of: Duty, slices: Sequence[Slice], ignored: Iterable[tuple[str, Problem]]) -> bool:
+def record_enclosed_facts(
+    tx: Transaction, of: Duty, slices: Sequence[Slice], ignored: Iterable[tuple[str, Problem]]
+) -> bool:
     """Put what its attachments bring in the place of the duty *of* to read them; tell what of them was *ignored*, and why.
 
     False where another node did it meanwhile.
@@ -191,7 +193,7 @@ def enclose(tx: Transaction, of: Duty, slices: Sequence[Slice], ignored: Iterabl
         return False
     tx.execute(sa.delete(duty_slice).where(duty_slice.c.duty == of.serial))
     said = [{"attachment": name, **attrs.asdict(problem)} for name, problem in ignored]
-    events.append(tx, *(Event("enclosure-ignored", of.at, of.message, None, body) for body in said))
+    events.append_events(tx, *(Event("enclosure-ignored", of.at, of.message, None, body) for body in said))
     if slices:
         _put(tx, of.serial, slices)
     else:
@@ -203,13 +205,13 @@ def write_next(tx: Transaction) -> bool:
     """Write the next slice of facts.  False when there is none: no duty, one to read attachments first, or another node is at it."""
     if not transactions.those_at_hand(tx, [_LOCK]):
         return False
-    of = head(tx)
+    of = read_next_duty(tx)
     if of is None or of.kind != FACTS:
         return False
     ours = duty_slice.c.duty == of.serial
     rows = tx.execute(sa.select(duty_slice).where(ours).order_by(duty_slice.c.number).limit(2)).all()
     facts = list(_facts(rows[0].octets, of.message, of.at))
-    journal_facts.write(tx, incident_durations.paired(tx, facts))
+    journal_facts.record_facts(tx, incident_durations.pair_incident_facts(tx, facts))
     tx.execute(sa.delete(duty_slice).where(ours, duty_slice.c.number == rows[0].number))
     if len(rows) == 1:
         _finish(tx, of.serial)
@@ -220,13 +222,13 @@ def _finish(tx: Transaction, serial: int) -> None:
     tx.execute(sa.delete(table).where(table.c.serial == serial))
 
 
-def newest(tx: Transaction) -> int | None:
+def read_newest_duty(tx: Transaction) -> int | None:
     """Return the serial of the duty that was recorded last, of those that are outstanding; None when all is done."""
     found: int | None = tx.scalar(sa.select(sa.func.max(table.c.serial)))
     return found
 
 
-def outstanding(
+def read_outstanding_duties(
     tx: Transaction,
     *,
     upto: int | None = None,
@@ -248,7 +250,7 @@ def outstanding(
     return Outstanding(row[0], int(facts or 0), row[1])
 
 
-def owed(tx: Transaction, partner: str) -> int:
+def count_owed_facts(tx: Transaction, partner: str) -> int:
     """Return how many facts of messages of *partner* are outstanding; an attachment that is not read yet counts as a slice of them."""
     theirs = sa.and_(message.c.id == table.c.message, message.c.partner == partner)
     slices = sa.select(duty_slice.c.facts).select_from(table).join(message, theirs)
@@ -260,5 +262,5 @@ def write_all(engine: sa.Engine) -> None:
     """Write all facts that are outstanding, for who has no service that does; what comes after attachments to be read is left."""
     more = True
     while more:
-        with transactions.writing(engine) as tx:
+        with transactions.write_transaction(engine) as tx:
             more = write_next(tx)

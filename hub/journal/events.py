@@ -1,6 +1,6 @@
 """Events: appended with the change they tell of, numbered and chained afterwards.  Knows their text and hash; not what causes them.
 
-No writer waits for another's place in the chain: `append` leaves events unnumbered, and one `chain` at a time numbers what is
+No writer waits for another's place in the chain: `append_events` leaves events unnumbered, and one `chain_events` at a time numbers what is
 committed and hashes each text with its predecessor's hash.
 """
 
@@ -27,7 +27,7 @@ _OF_FACTS = f'{{"at":"{"_" * 27}","event":"fact-%'
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def append(tx: Transaction, *events: Event) -> None:
+def append_events(tx: Transaction, *events: Event) -> None:
     """Append *events* to the journal, in this order, in the transaction of the change they tell of.
 
     One of a call that brought no message stands under the tracking id that its caller was given: `of_message` finds it there.
@@ -72,13 +72,13 @@ class Chained:
     text: str
 
 
-def after(tx: Transaction, number: int, limit: int) -> list[Chained]:
+def read_chained_events(tx: Transaction, number: int, limit: int) -> list[Chained]:
     """Return the chained events after *number*, in order, at most *limit*."""
     query = sa.select(table.c.number, table.c.hash, table.c.text).where(table.c.number > number)
     return [Chained(row.number, row.hash, row.text) for row in tx.execute(query.order_by(table.c.number).limit(limit))]
 
 
-def chain(tx: Transaction, limit: int = 2000) -> int:
+def chain_events(tx: Transaction, limit: int = 2000) -> int:
     """Number and hash up to *limit* committed events.  Returns how many; call again while it returns *limit*.
 
     While another node chains, there is nothing to do here.
@@ -90,7 +90,7 @@ def chain(tx: Transaction, limit: int = 2000) -> int:
     ).all()
     if not unchained:
         return 0
-    number, link = head(tx)
+    number, link = read_chain_head(tx)
     links = []
     for row in unchained:
         number, link = number + 1, _link(link, row.text)
@@ -99,12 +99,12 @@ def chain(tx: Transaction, limit: int = 2000) -> int:
     return len(links)
 
 
-def unchained(tx: Transaction) -> int:
+def count_unchained_events(tx: Transaction) -> int:
     """Return how many events wait for their number."""
     return tx.execute(sa.select(sa.func.count()).where(table.c.number.is_(None))).scalar_one()
 
 
-def broken(tx: Transaction) -> Iterator[int]:
+def find_broken_events(tx: Transaction) -> Iterator[int]:
     """Yield the number of each chained event whose hash does not follow from its text and its predecessor."""
     link, expected = ORIGIN, 1
     query = (
@@ -130,13 +130,13 @@ def oldest_unchained(tx: Transaction) -> str | None:
     return None if row is None else str(json.loads(row.text)["at"])
 
 
-def last(tx: Transaction) -> str | None:
+def read_last_event_time(tx: Transaction) -> str | None:
     """Return the time of the event that was appended last, as text; None when there is none."""
     row = tx.execute(sa.select(table.c.text).order_by(table.c.serial.desc()).limit(1)).first()
     return None if row is None else str(json.loads(row.text)["at"])
 
 
-def head(tx: Transaction) -> tuple[int, str]:
+def read_chain_head(tx: Transaction) -> tuple[int, str]:
     """Return the number and the hash of the last chained event; 0 and `ORIGIN` before the first."""
     row = tx.execute(
         sa.select(table.c.number, table.c.hash)

@@ -47,21 +47,21 @@ def business_key(organ: str, document_id: str, *, packet: str | None = None) -> 
     return json.dumps([organ, document_id, *([packet] if packet else [])], ensure_ascii=False, separators=(",", ":"))
 
 
-def sent(row: Mapping[str, Any], recipients: Iterable[str], *, outside: bool) -> Fact:
+def make_sent_fact(row: Mapping[str, Any], recipients: Iterable[str], *, outside: bool) -> Fact:
     """Return the fact that the From unit sent the document *row*; *outside* when any recipient is not the province's."""
     return attrs.evolve(
         _of_document(row), milestone=_SENT[PacketKind(row["kind"])], counterpart=" ".join(recipients), outside=outside
     )
 
 
-def received(row: sa.RowMapping, unit: str, at: datetime) -> Fact:
+def make_received_fact(row: sa.RowMapping, unit: str, at: datetime) -> Fact:
     """Return the fact that *unit* got the document *row*."""
     return attrs.evolve(
         _of_document(row), unit=unit, milestone="received", at=at, counterpart=row["sender"], outside=row["outside"]
     )
 
 
-def failed(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
+def make_failure_fact(row: sa.RowMapping, recipient: str, at: datetime) -> Fact:
     """Return the fact that a delivery of the document *row* to *recipient* died."""
     return attrs.evolve(_of_document(row), milestone="failed", at=at, counterpart=recipient)
 
@@ -85,7 +85,7 @@ def _of_document(row: sa.RowMapping | Mapping[str, Any]) -> Fact:
     )
 
 
-def synced(row: sa.RowMapping, milestone: str, partner: str, at: datetime) -> list[Fact]:
+def make_synced_facts(row: sa.RowMapping, milestone: str, partner: str, at: datetime) -> list[Fact]:
     """Return the facts that what the message *row* is about was brought to another system, *partner*: one of each business key."""
     one = Fact(
         unit=row["sender"],
@@ -100,7 +100,7 @@ def synced(row: sa.RowMapping, milestone: str, partner: str, at: datetime) -> li
     return [attrs.evolve(one, key=key) for key in json.loads(row["keys"] or "[]")]
 
 
-def write(tx: Transaction, facts: Iterable[Fact]) -> int:
+def record_facts(tx: Transaction, facts: Iterable[Fact]) -> int:
     """Write *facts*, each with its event; one whose key is taken is left as it was.  Returns how many were new.
 
     Where another service than documents tells other numbers under a key that is taken, an event says so: who sent a correction that
@@ -114,7 +114,7 @@ def write(tx: Transaction, facts: Iterable[Fact]) -> int:
     new = [fact for key, fact in first.items() if key in fresh]
     known = [(key, fact) for key, fact in told if key not in fresh or first[key] is not fact]
     differing = _differences(tx, [(key, fact) for key, fact in known if fact.service != DOCUMENTS])
-    events.append(tx, *map(recorded, new), *differing)
+    events.append_events(tx, *map(make_fact_event, new), *differing)
     return len(new)
 
 
@@ -128,7 +128,7 @@ def _row(fact: Fact) -> dict[str, object]:
 
 
 def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]]) -> Iterator[Event]:
-    held = kept(tx, [key for key, _ in known])
+    held = read_facts_by_key(tx, [key for key, _ in known])
     for key, fact in known:
         if held[key].amount != fact.amount:
             named = dict(zip(("unit", "service", "key", "milestone"), key, strict=True))
@@ -136,7 +136,7 @@ def _differences(tx: Transaction, known: Sequence[tuple[Key, Fact]]) -> Iterator
             yield Event("fact-differs", fact.at, fact.message, None, said)
 
 
-def kept(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
+def read_facts_by_key(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
     """Return what is recorded under each of *keys*; those under which nothing is are left out."""
     found: dict[Key, Fact] = {}
     for start in range(0, len(keys), _ASKED):
@@ -147,7 +147,7 @@ def kept(tx: Transaction, keys: Sequence[Key]) -> dict[Key, Fact]:
     return found
 
 
-def recorded(fact: Fact) -> Event:
+def make_fact_event(fact: Fact) -> Event:
     """Return the event that tells of *fact*; its `at` and `message` are the fact's."""
     body = {name: getattr(fact, name) for name in _TOLD}
     body |= {"due": fact.due and fact.due.isoformat(), "day": fact.day and fact.day.isoformat()}
@@ -156,7 +156,7 @@ def recorded(fact: Fact) -> Event:
     return Event("fact-recorded", fact.at, fact.message, None, told)
 
 
-def facts(
+def read_facts(
     tx: Transaction,
     *,
     units: Collection[str] | None = None,
@@ -185,7 +185,7 @@ def units_of(tx: Transaction, service: str) -> list[str]:
     return list(tx.scalars(sa.select(having.c.unit).where(having.c.unit.is_not(None))))
 
 
-def earliest(tx: Transaction) -> datetime | None:
+def read_earliest_fact_time(tx: Transaction) -> datetime | None:
     """Return when the first fact of all was recorded; None when there is none."""
     found: datetime | None = tx.scalar(sa.select(sa.func.min(table.c.at)))
     return found
@@ -212,7 +212,7 @@ class Search:
         looked_for = [sa.select(table.c.key).where(mine, *_within(window)) for window in windows]
         if period is not None:
             keys = sa.select(carried.c.key).where(carried.c.form == form, carried.c.unit == unit)
-            looked_for.append(keys.where(stood(period)))
+            looked_for.append(keys.where(carried_condition(period)))
         keys_of = (sa.union(*looked_for) if len(looked_for) > 1 else looked_for[0].distinct()).subquery()
         some = sa.bindparam("keys", expanding=True, type_=sa.Text)
         facts = _RAW.where(mine, table.c.key.in_(some)).order_by(table.c.key)
@@ -227,7 +227,7 @@ class Search:
                     yield [_raw(row) for row in history]
 
 
-def stood(period: str) -> sa.ColumnElement[bool]:
+def carried_condition(period: str) -> sa.ColumnElement[bool]:
     """Return the condition that a key was carried at the end of the closed month *period*."""
     return sa.and_(carried.c.since <= period, sa.or_(carried.c.until.is_(None), carried.c.until > period))
 

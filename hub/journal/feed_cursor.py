@@ -25,21 +25,21 @@ class Lag:
     oldest: datetime | None
 
 
-def position(tx: Transaction, name: str) -> int:
+def read_feed_position(tx: Transaction, name: str) -> int:
     """Return the number of the last event that arrived; 0 when none did."""
     return tx.scalar(sa.select(table.c.number).where(table.c.name == name)) or 0
 
 
-def advance(tx: Transaction, name: str, number: int) -> None:
+def advance_feed_cursor(tx: Transaction, name: str, number: int) -> None:
     """Note that the events up to *number* arrived.  What another node noted meanwhile is never taken back."""
     if not transactions.put_once(tx, table, [{"name": name, "number": number}]):
         tx.execute(sa.update(table).where(table.c.name == name, table.c.number < number).values(number=number))
 
 
-def lag(tx: Transaction, name: str) -> Lag:
+def read_feed_lag(tx: Transaction, name: str) -> Lag:
     """Return what *name* was not told of yet, the events that wait for their number included."""
-    published = position(tx, name)
-    unpublished = max(0, events.head(tx)[0] - published) + events.unchained(tx)
-    waiting = events.after(tx, published, 1)
+    published = read_feed_position(tx, name)
+    unpublished = max(0, events.read_chain_head(tx)[0] - published) + events.count_unchained_events(tx)
+    waiting = events.read_chained_events(tx, published, 1)
     oldest = json.loads(waiting[0].text)["at"] if waiting else events.oldest_unchained(tx)
     return Lag(published, unpublished, None if oldest is None else datetime.fromisoformat(oldest))

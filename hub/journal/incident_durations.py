@@ -6,13 +6,13 @@ import attrs
 
 from hub.domain.model import Fact
 from hub.journal import facts as journal_facts
-from hub.services.incidents import CLOSED, OPENED, closing
+from hub.services.incidents import CLOSED, OPENED, make_duration_fact
 from hub.store.transactions import Transaction
 
 _OTHER = {OPENED: CLOSED, CLOSED: OPENED}
 
 
-def paired(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
+def pair_incident_facts(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
     """Return *facts*, and of each incident that they open or close, whose other end is known, how long it was open.
 
     It does not matter which end comes first, nor whether the other one is kept already or stands before it in *facts*.
@@ -22,17 +22,17 @@ def paired(tx: Transaction, facts: Iterable[Fact]) -> list[Fact]:
     if not ends:
         return found
     keys = [journal_facts.key_of(attrs.evolve(fact, milestone=each)) for fact in ends for each in _OTHER]
-    held = journal_facts.kept(tx, keys)
+    held = journal_facts.read_facts_by_key(tx, keys)
     for fact in ends:
         here = held.setdefault(journal_facts.key_of(fact), fact)  # the first of a key holds
         other = held.get(journal_facts.key_of(attrs.evolve(fact, milestone=_OTHER[fact.milestone])))
         if other is not None:
             both = (here, other) if fact.milestone == OPENED else (other, here)
-            found.append(closing(*both, last=fact))
+            found.append(make_duration_fact(*both, last=fact))
     return found
 
 
-def known(tx: Transaction, unit: str, key: str, milestone: str) -> Fact | None:
+def find_incident_fact(tx: Transaction, unit: str, key: str, milestone: str) -> Fact | None:
     """Return the fact of an incident, if there is one."""
     wanted = (unit, "incidents", key, milestone)
-    return journal_facts.kept(tx, [wanted]).get(wanted)
+    return journal_facts.read_facts_by_key(tx, [wanted]).get(wanted)

@@ -22,7 +22,7 @@ _AT_ONCE = 32
 _STEPS = 10_000
 
 
-def mistake(found: str) -> Mistake:
+def describe_damage(found: str) -> Mistake:
     """Return the mistake of a damaged journal."""
     expected = "the backup put in its place: docs/howto/operate.md, Restore"
     return Mistake("hub.toml: database.url", f"the journal is damaged: {found}", expected)
@@ -51,7 +51,9 @@ def in_file(tx: Transaction, *, briefly: bool = False) -> list[str]:
 
 def in_chain(tx: Transaction) -> Iterator[str]:
     """Yield what is wrong with the hash chain of the events."""
-    return (f"event {number} does not follow from its text and its predecessor" for number in events.broken(tx))
+    return (
+        f"event {number} does not follow from its text and its predecessor" for number in events.find_broken_events(tx)
+    )
 
 
 def in_contents(tx: Transaction, tell: Callable[[int], None] = lambda _count: None) -> Iterator[str]:

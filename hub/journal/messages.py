@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import receive
+from hub.domain.lifecycle import receive_message
 from hub.domain.model import (
     Event,
     Fact,
@@ -73,7 +73,7 @@ class RecordedMessage:
     problems: tuple[Problem, ...] = ()
 
 
-def take(tx: Transaction, entry: MessageEntry, routes: Routes) -> RecordedMessage:
+def record_message(tx: Transaction, entry: MessageEntry, routes: Routes) -> RecordedMessage:
     """Write *entry* once, with everything that follows from it.
 
     The same id with the same bytes gives what the first one got; with other bytes it is refused (`id-reused`).  Only an
@@ -81,8 +81,8 @@ def take(tx: Transaction, entry: MessageEntry, routes: Routes) -> RecordedMessag
     """
     twin = _accepted(tx, entry.partner, entry.message_id)
     if _becomes(twin, entry) is MessageState.ACCEPTED:
-        transactions.one_at_a_time(tx, documents.places(entry.packet))
-        named = documents.named(tx, entry.packet, entry.partner, routes)
+        transactions.one_at_a_time(tx, documents.document_places(entry.packet))
+        named = documents.find_named_documents(tx, entry.packet, entry.partner, routes)
         if foreign := [document for document, known in named.items() if known is None]:
             entry = attrs.evolve(entry, problems=tuple(Problem("not-the-sender", each) for each in foreign))
         elif _insert(tx, entry, routes, named):
@@ -91,7 +91,9 @@ def take(tx: Transaction, entry: MessageEntry, routes: Routes) -> RecordedMessag
     if twin is not None and twin["id"] == entry.id:
         return RecordedMessage(twin["id"], twin["receipt"])  # this very step was committed, and nobody was told
     if twin is not None and _becomes(twin, entry) is None:
-        events.append(tx, Event("message-repeated", entry.received_at, twin["id"], None, {"partner": entry.partner}))
+        events.append_events(
+            tx, Event("message-repeated", entry.received_at, twin["id"], None, {"partner": entry.partner})
+        )
         _note_call(tx, entry, twin["id"])
         return RecordedMessage(twin["id"], twin["receipt"])
     problems = entry.problems or (Problem("id-reused", f"{entry.message_id} = {twin['id'] if twin else '?'}"),)
@@ -101,7 +103,7 @@ def take(tx: Transaction, entry: MessageEntry, routes: Routes) -> RecordedMessag
 
 def _becomes(twin: sa.RowMapping | None, entry: MessageEntry) -> MessageState | None:
     held = "nothing" if twin is None else "the same bytes" if twin["sha256"] == entry.sha256 else "other bytes"
-    return receive(held, "unsound" if entry.problems else "sound")
+    return receive_message(held, "unsound" if entry.problems else "sound")
 
 
 def _accepted(tx: Transaction, partner: str, message_id: str | None) -> sa.RowMapping | None:
@@ -115,24 +117,24 @@ def _insert_record(tx: Transaction, entry: MessageEntry, record: Record, routes:
     row = _row(entry, routes) | {"state": MessageState.ACCEPTED, "lane": lane}
     if not transactions.put_once(tx, table, [row]):
         return False
-    blobs.keep(tx, entry.sha256, entry.content)
+    blobs.keep_blob(tx, entry.sha256, entry.content)
     _tell_accepted(tx, entry, record.kind)
     _note_deviations(tx, entry, record.deviations)
-    deliveries.make(tx, entry.id, entry.routes, entry.received_at, lane=lane)
-    duties.write(tx, entry.id, entry.received_at, entry.service, record.facts, entry.rest)
+    deliveries.make_deliveries(tx, entry.id, entry.routes, entry.received_at, lane=lane)
+    duties.write_facts_or_duty(tx, entry.id, entry.received_at, entry.service, record.facts, entry.rest)
     return True
 
 
 def _tell_accepted(tx: Transaction, entry: MessageEntry, kind: str) -> None:
     body = {"partner": entry.partner, "message_id": entry.message_id, "kind": kind, "sha256": entry.sha256}
-    events.append(tx, Event("message-accepted", entry.received_at, entry.id, None, body))
+    events.append_events(tx, Event("message-accepted", entry.received_at, entry.id, None, body))
     _note_call(tx, entry, entry.id)
 
 
 def _note_deviations(tx: Transaction, entry: MessageEntry, deviations: Sequence[Problem]) -> None:
     for deviation in deviations:
         said = {"code": deviation.code, "detail": deviation.detail}
-        events.append(tx, Event("deviation-tolerated", entry.received_at, entry.id, None, said))
+        events.append_events(tx, Event("deviation-tolerated", entry.received_at, entry.id, None, said))
 
 
 def _insert(tx: Transaction, entry: MessageEntry, routes: Routes, named: Mapping[str, bool | None]) -> bool:
@@ -141,8 +143,8 @@ def _insert(tx: Transaction, entry: MessageEntry, routes: Routes, named: Mapping
     packet = entry.packet
     assert packet is not None
     assert entry.message_id is not None
-    answered = statuses.answered(tx, packet, routes) if packet.kind is PacketKind.STATUS else None
-    lane = documents.lane(tx, packet, answered, named, routes)
+    answered = statuses.find_answered_document(tx, packet, routes) if packet.kind is PacketKind.STATUS else None
+    lane = documents.choose_lane(tx, packet, answered, named, routes)
     row = _row(entry, routes) | {
         "state": MessageState.ACCEPTED,
         "answers": answered["id"] if answered else None,
@@ -150,28 +152,28 @@ def _insert(tx: Transaction, entry: MessageEntry, routes: Routes, named: Mapping
     }
     if not transactions.put_once(tx, table, [row]):
         return False
-    blobs.keep(tx, entry.sha256, entry.content)
+    blobs.keep_blob(tx, entry.sha256, entry.content)
     now = entry.received_at
     _tell_accepted(tx, entry, packet.kind)
     _note_signature(tx, entry)
     _note_deviations(tx, entry, packet.deviations)
     goes, stops = entry.routes, []
     if packet.kind is PacketKind.STATUS:
-        goes = statuses.goes(tx, packet, answered, entry.routes, routes)
+        goes = statuses.route_status(tx, packet, answered, entry.routes, routes)
     elif packet.kind is PacketKind.DOCUMENT:
-        stops = documents.stops(tx, entry.id, packet, entry.partner, goes, routes)
-    deliveries.make(tx, entry.id, goes, now, lane=lane, urgency=packet.priority, hour=packet.hour)
+        stops = documents.list_delivery_stops(tx, entry.id, packet, entry.partner, goes, routes)
+    deliveries.make_deliveries(tx, entry.id, goes, now, lane=lane, urgency=packet.priority, hour=packet.hour)
     if packet.kind is PacketKind.STATUS:
         worth = entry.signature.standing if entry.signature else SignatureStanding.UNSIGNED
-        statuses.keep(tx, entry.id, packet, answered, routes, now, signature=worth)
+        statuses.record_status(tx, entry.id, packet, answered, routes, now, signature=worth)
         return True
-    facts.write(tx, [_sent(row, packet, routes)])
+    facts.record_facts(tx, [_sent(row, packet, routes)])
     if entry.rest:
-        duties.record(tx, entry.id, now, duties.ENCLOSED, entry.rest, duties.ATTACHMENTS)
+        duties.record_duty(tx, entry.id, now, duties.ENCLOSED, entry.rest, duties.ATTACHMENTS)
     for stop in stops:
-        deliveries.stop(tx, [entry.id], stop.units, stop.effect, stop.message, now)
+        deliveries.stop_deliveries(tx, [entry.id], stop.units, stop.effect, stop.message, now)
     if packet.kind in changes.CHANGES:
-        documents.amend(tx, entry.id, packet, named, entry.partner, routes, now)
+        documents.record_change(tx, entry.id, packet, named, entry.partner, routes, now)
     return True
 
 
@@ -180,20 +182,20 @@ def _refuse(tx: Transaction, entry: MessageEntry, routes: Routes) -> None:
     row = _row(entry, routes) | {"state": MessageState.REFUSED, "refusal": refusal}
     if not transactions.put_once(tx, table, [row]):
         return  # this very step was committed, and nobody was told
-    if keeps(entry):
-        blobs.keep(tx, entry.sha256, entry.content)
+    if keeps_bytes(entry):
+        blobs.keep_blob(tx, entry.sha256, entry.content)
     body = {
         "partner": entry.partner,
         "message_id": entry.message_id,
         "sha256": entry.sha256,
         "problems": [attrs.asdict(problem) for problem in entry.problems],
     }
-    events.append(tx, Event("message-refused", entry.received_at, entry.id, None, body))
+    events.append_events(tx, Event("message-refused", entry.received_at, entry.id, None, body))
     _note_call(tx, entry, entry.id)
     _note_signature(tx, entry)
 
 
-def keeps(entry: MessageEntry) -> bool:
+def keeps_bytes(entry: MessageEntry) -> bool:
     """Tell whether the bytes of *entry* are kept: not those of a secret document, nor what is withheld."""
     return not entry.withheld and all(problem.code != "secret-refused" for problem in entry.problems)
 
@@ -201,7 +203,7 @@ def keeps(entry: MessageEntry) -> bool:
 def _note_call(tx: Transaction, entry: MessageEntry, message: str) -> None:
     """Tell what of the policy's tolerance the signature of the call needed that brought *message*."""
     if entry.sha1 is not None:
-        events.append(tx, Event("sha1-used", entry.received_at, message, None, entry.sha1))
+        events.append_events(tx, Event("sha1-used", entry.received_at, message, None, entry.sha1))
 
 
 def _note_signature(tx: Transaction, entry: MessageEntry) -> None:
@@ -211,14 +213,14 @@ def _note_signature(tx: Transaction, entry: MessageEntry) -> None:
         return
     said = {"signature": found.standing, "code": found.code, "detail": found.detail, "certificate": found.certificate}
     body = {key: value for key, value in said.items() if value}
-    events.append(tx, Event("packet-signature", entry.received_at, entry.id, None, body))
+    events.append_events(tx, Event("packet-signature", entry.received_at, entry.id, None, body))
     if found.standing is not SignatureStanding.VALID:
         return
     used = {"partner": entry.partner, "certificate": found.certificate}
     if found.vxp:
-        events.append(tx, Event("vxp-signature-used", entry.received_at, entry.id, None, used))
+        events.append_events(tx, Event("vxp-signature-used", entry.received_at, entry.id, None, used))
     if found.sha1:
-        events.append(tx, Event("sha1-used", entry.received_at, entry.id, None, used))
+        events.append_events(tx, Event("sha1-used", entry.received_at, entry.id, None, used))
 
 
 def _row(entry: MessageEntry, routes: Routes) -> dict[str, object]:
@@ -266,4 +268,4 @@ def _row(entry: MessageEntry, routes: Routes) -> dict[str, object]:
 
 def _sent(row: Mapping[str, Any], packet: Packet, routes: Routes) -> Fact:
     recipients = [routes.canonical(code) for code in packet.recipients]
-    return facts.sent(row, recipients, outside=any(routes.outside(code) for code in recipients))
+    return facts.make_sent_fact(row, recipients, outside=any(routes.outside(code) for code in recipients))

@@ -11,7 +11,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.journal import duties, events, feed_cursor
-from hub.services.links.probes import Link, LinkStanding, LinkState, quantile
+from hub.services.links.probes import Link, LinkStanding, LinkState, latency_quantile
 from hub.store.tables import UNDELIVERED, delivery
 from hub.store.transactions import Transaction
 
@@ -28,12 +28,12 @@ class Metric:
     samples: tuple[tuple[Mapping[str, str], float], ...]
 
 
-def one(name: str, kind: str, help_: str, value: float) -> Metric:
+def make_metric(name: str, kind: str, help_: str, value: float) -> Metric:
     """Return a metric of one number."""
     return Metric(name, kind, help_, (({}, value),))
 
 
-def text(metrics: Iterable[Metric]) -> bytes:
+def write_metrics(metrics: Iterable[Metric]) -> bytes:
     """Return *metrics* as Prometheus reads them."""
     lines: list[str] = []
     for metric in metrics:
@@ -58,7 +58,7 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
         .order_by(delivery.c.partner, delivery.c.state)
     ).all()
     named = [({"partner": row.partner, "state": row.state}, row) for row in rows]
-    oldest, left = events.oldest_unchained(tx), duties.outstanding(tx)
+    oldest, left = events.oldest_unchained(tx), duties.read_outstanding_duties(tx)
     metrics = [
         Metric(
             "lienthong_deliveries",
@@ -72,16 +72,28 @@ def of_journal(tx: Transaction, now: datetime, feed: str | None) -> list[Metric]
             "How long the oldest of them has waited, since it was made or replayed.",
             tuple((labels, _age(now, row.since)) for labels, row in named),
         ),
-        one("lienthong_facts_outstanding", "gauge", "Facts of accepted messages that are not written yet.", left.facts),
-        one(
+        make_metric(
+            "lienthong_facts_outstanding", "gauge", "Facts of accepted messages that are not written yet.", left.facts
+        ),
+        make_metric(
             "lienthong_duties_outstanding_oldest_age_seconds",
             "gauge",
             "How long ago the oldest message was received whose facts are not all written; 0 without any.",
             _age(now, left.since),
         ),
-        one("lienthong_events_total", "counter", "Events that have their number in the chain.", events.head(tx)[0]),
-        one("lienthong_events_unchained", "gauge", "Events that wait for their number.", events.unchained(tx)),
-        one(
+        make_metric(
+            "lienthong_events_total",
+            "counter",
+            "Events that have their number in the chain.",
+            events.read_chain_head(tx)[0],
+        ),
+        make_metric(
+            "lienthong_events_unchained",
+            "gauge",
+            "Events that wait for their number.",
+            events.count_unchained_events(tx),
+        ),
+        make_metric(
             "lienthong_events_unchained_oldest_age_seconds",
             "gauge",
             "How long the oldest of them has waited; 0 without any.",
@@ -101,7 +113,7 @@ def of_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
         ({**labels, "quantile": f"{share:g}"}, found)
         for labels, each in known
         for share in (0.5, 0.95)
-        if (found := quantile(each.latencies, share)) is not None
+        if (found := latency_quantile(each.latencies, share)) is not None
     )
     ends = tuple((labels, each.ends.timestamp()) for labels, each in known if each.ends is not None)
     return [
@@ -119,11 +131,13 @@ def of_links(standings: Mapping[Link, LinkStanding]) -> list[Metric]:
 
 
 def _of_feed(tx: Transaction, now: datetime, feed: str) -> list[Metric]:
-    lag = feed_cursor.lag(tx, feed)
+    lag = feed_cursor.read_feed_lag(tx, feed)
     return [
-        one("lienthong_feed_published_total", "counter", "Events that the feed published.", lag.published),
-        one("lienthong_feed_unpublished_events", "gauge", "Events that the feed has not published yet.", lag.events),
-        one(
+        make_metric("lienthong_feed_published_total", "counter", "Events that the feed published.", lag.published),
+        make_metric(
+            "lienthong_feed_unpublished_events", "gauge", "Events that the feed has not published yet.", lag.events
+        ),
+        make_metric(
             "lienthong_feed_unpublished_oldest_age_seconds",
             "gauge",
             "How long the oldest of them has waited; 0 without any.",

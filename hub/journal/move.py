@@ -87,16 +87,16 @@ class Move:
 
         Nothing is changed.
         """
-        with transactions.reading(self.source) as there, transactions.reading(self.target) as tx:
+        with transactions.read_transaction(self.source) as there, transactions.read_transaction(self.target) as tx:
             self._judge_source(there)
             before = self._judge_target(tx)
             return {table.name: (_count(there, table), before.get(table.name, 0)) for table in metadata.sorted_tables}
 
     def run(self, now: datetime) -> list[Moved]:
         """Move what is not moved yet, verify it, and mark both sides.  Raises `Unmovable`; run again, it goes on."""
-        with transactions.writing(self.source) as there:  # nobody else writes to it until this block ends
+        with transactions.write_transaction(self.source) as there:  # nobody else writes to it until this block ends
             gone = self._judge_source(there)
-            broken = next(events.broken(there), None)
+            broken = next(events.find_broken_events(there), None)
             if broken is not None:
                 raise Unmovable("chain-broken", f"{self.origin}: {broken}")
             self._begin()
@@ -115,7 +115,7 @@ class Move:
         """Tell whether an earlier run has marked the source already, and was interrupted then."""
         found = transactions.version_in(there)
         if found == move_marks.MOVED:
-            with transactions.reading(self.target) as tx:
+            with transactions.read_transaction(self.target) as tx:
                 unfinished = transactions.version_in(tx) == move_marks.MOVING
             if unfinished and _whither(there) == self.destination:
                 return True
@@ -145,10 +145,10 @@ class Move:
         return {}
 
     def _begin(self) -> None:
-        store_is_empty = transactions.version(self.target) is None
+        store_is_empty = transactions.read_schema_version(self.target) is None
         if store_is_empty:
-            transactions.upgrade(self.target)
-        with transactions.writing(self.target) as tx:
+            transactions.upgrade_schema(self.target)
+        with transactions.write_transaction(self.target) as tx:
             tx.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")  # another move waits, and finds the mark
             self._judge_target(tx)
             if transactions.version_in(tx) != move_marks.MOVING:
@@ -156,7 +156,7 @@ class Move:
                 move_marks.set_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
 
     def _begin_anew(self) -> None:
-        with transactions.writing(self.target) as tx:
+        with transactions.write_transaction(self.target) as tx:
             _empty(tx)
             move_marks.unset_moving(tx)
             move_marks.set_moving(tx, self.origin, [table.name for table in metadata.sorted_tables])
@@ -165,7 +165,7 @@ class Move:
         """Move the rows of one table that are not on the other side yet, and verify all of them.  Raises `_Changed`."""
         plain, total = _plain(table), _count(there, table)
         mine = move_marks.progress.c.name == table.name
-        with transactions.reading(self.target) as tx:
+        with transactions.read_transaction(self.target) as tx:
             done = tx.execute(sa.select(move_marks.progress).where(mine)).one()
         seen = Sum()
         for _, rows in _chunks(there, plain, sa.literal_column("rowid") <= done.after):
@@ -175,39 +175,39 @@ class Move:
         self.tell(table.name, seen.rows, total)
         for after, rows in _chunks(there, plain, sa.literal_column("rowid") > done.after):
             seen = seen.plus(rows)
-            with transactions.writing(self.target) as tx:
+            with transactions.write_transaction(self.target) as tx:
                 _copy(tx, plain, rows)
                 now_at = {"after": after, "rows": seen.rows, "digest": f"{seen.digest:x}", "verified": False}
                 tx.execute(sa.update(move_marks.progress).where(mine).values(now_at))
             self.tell(table.name, seen.rows, total)
         if not done.verified or seen.rows > done.rows:
-            with transactions.reading(self.target) as tx:
+            with transactions.read_transaction(self.target) as tx:
                 landed = _sum(tx, plain)
             if landed != seen:
                 raise Unmovable("differs", f"{table.name}: {seen.rows} / {landed.rows}")
-            with transactions.writing(self.target) as tx:
+            with transactions.write_transaction(self.target) as tx:
                 tx.execute(sa.update(move_marks.progress).where(mine).values(verified=True))
         return Moved(table.name, seen, done.rows)
 
     def _compare_chains(self, there: Transaction) -> None:
-        with transactions.reading(self.target) as tx:
-            broken = next(events.broken(tx), None)
+        with transactions.read_transaction(self.target) as tx:
+            broken = next(events.find_broken_events(tx), None)
             if broken is not None:
                 raise Unmovable("chain-broken", f"{self.destination}: {broken}")
-            if events.head(there) != events.head(tx):
-                raise Unmovable("differs", f"{events.head(there)} / {events.head(tx)}")
+            if events.read_chain_head(there) != events.read_chain_head(tx):
+                raise Unmovable("differs", f"{events.read_chain_head(there)} / {events.read_chain_head(tx)}")
 
     def _finish(self, moved: Iterable[Moved], now: datetime) -> None:
         """Make the target a journal: numbers go on behind the moved ones, and it tells in its own chain where it came from."""
-        with transactions.writing(self.target) as tx:
+        with transactions.write_transaction(self.target) as tx:
             tx.exec_driver_sql("SET LOCAL statement_timeout = 0")
             for table in metadata.sorted_tables:
                 _go_on_counting(tx, table)
                 tx.exec_driver_sql(f'ANALYZE "{table.name}"')
-            number, head = events.head(tx)
+            number, head = events.read_chain_head(tx)
             rows = {each.table: each.sum.rows for each in moved}
             said = {"from": self.origin, "rows": rows, "number": number, "hash": head}
-            events.append(tx, Event("journal-moved", now, None, None, said))
+            events.append_events(tx, Event("journal-moved", now, None, None, said))
             move_marks.unset_moving(tx)
 
 

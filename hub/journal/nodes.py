@@ -27,7 +27,7 @@ _FORGOTTEN = timedelta(days=30)
 class Node:
     """One process with a data directory of its own."""
 
-    name: str  #: as `pidfile.node` makes it
+    name: str  #: as `pidfile.name_node` makes it
     host: str
     version: str  #: of the program
     schema: str  #: the version of the schema that the program was written for
@@ -46,7 +46,7 @@ class SeenNode:
     holds: int  #: deliveries it is sending
 
 
-def moment(tx: Transaction, now: datetime) -> datetime:
+def read_node_time(tx: Transaction, now: datetime) -> datetime:
     """Return the time by which nodes are judged: the database's, or *now* where it has no clock."""
     if tx.dialect.name != "postgresql":
         return now
@@ -54,9 +54,9 @@ def moment(tx: Transaction, now: datetime) -> datetime:
     return found
 
 
-def beat(tx: Transaction, node: Node, now: datetime) -> None:
+def record_heartbeat(tx: Transaction, node: Node, now: datetime) -> None:
     """Write that *node* lives for another `LIFE`; its row is made when it is not there."""
-    at = moment(tx, now)
+    at = read_node_time(tx, now)
     values = attrs.asdict(node) | {"seen_at": at, "until": at + LIFE, "stopped_at": None}
     if not tx.execute(sa.update(table).where(table.c.name == node.name).values(values)).rowcount:
         transactions.put_once(tx, table, [values])
@@ -64,32 +64,32 @@ def beat(tx: Transaction, node: Node, now: datetime) -> None:
     tx.execute(sa.update(table).where(table.c.until > at + LIFE + _SLACK).values(until=at + LIFE))
 
 
-def end(tx: Transaction, name: str, now: datetime) -> None:
+def record_node_end(tx: Transaction, name: str, now: datetime) -> None:
     """Write that a node stopped in order; nodes that were not seen for a month and hold nothing are forgotten."""
-    at = moment(tx, now)
+    at = read_node_time(tx, now)
     tx.execute(sa.update(table).where(table.c.name == name).values(stopped_at=at, until=at))
     holds = sa.exists().where(delivery.c.state == DeliveryState.SENDING, delivery.c.holder == table.c.name)
     tx.execute(sa.delete(table).where(table.c.until < at - _FORGOTTEN, ~holds))
 
 
-def ended(at: datetime) -> sa.Select[tuple[str]]:
-    """Return the query for the names of nodes that are not alive at the `moment` *at*."""
+def select_ended_nodes(at: datetime) -> sa.Select[tuple[str]]:
+    """Return the query for the names of nodes that are not alive at the `read_node_time` *at*."""
     return sa.select(table.c.name).where(table.c.until < at)
 
 
-def known() -> sa.Select[tuple[str]]:
+def select_node_names() -> sa.Select[tuple[str]]:
     """Return the query for the names of all nodes that ever beat."""
     return sa.select(table.c.name)
 
 
-def alive(tx: Transaction, now: datetime) -> list[Node]:
+def list_live_nodes(tx: Transaction, now: datetime) -> list[Node]:
     """Return the nodes that are believed alive."""
-    return [each.node for each in seen(tx, now) if each.state == "alive"]
+    return [each.node for each in list_nodes(tx, now) if each.state == "alive"]
 
 
-def seen(tx: Transaction, now: datetime) -> list[SeenNode]:
+def list_nodes(tx: Transaction, now: datetime) -> list[SeenNode]:
     """Return every node, the one that started last first."""
-    at = moment(tx, now)
+    at = read_node_time(tx, now)
     holds = (
         sa.select(sa.func.count())
         .where(delivery.c.state == DeliveryState.SENDING, delivery.c.holder == table.c.name)

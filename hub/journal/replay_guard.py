@@ -34,11 +34,11 @@ class ReplayMark:
     until: datetime  #: when its Timestamp stops being accepted
 
 
-def once(tx: Transaction, mark: ReplayMark | None, now: datetime, step: Callable[[bool], T]) -> T | Rejected:
+def run_call_once(tx: Transaction, mark: ReplayMark | None, now: datetime, step: Callable[[bool], T]) -> T | Rejected:
     """Take the call *mark* (None: it was not signed) and do *step*, which is told whether it may change anything.
 
     A call that comes again may not: it gets its answer as long as giving it changes nothing, else the step refuses it as
-    `replayed`.  *step* refuses before it writes; the refusal is returned, not raised, so that its call is marked all the same:
+    `refuse_replayed_call`.  *step* refuses before it writes; the refusal is returned, not raised, so that its call is marked all the same:
     what was refused once must not take effect when somebody sends it again at a better moment.
     """
     fresh = mark is None or _take(tx, mark, now)
@@ -48,7 +48,7 @@ def once(tx: Transaction, mark: ReplayMark | None, now: datetime, step: Callable
         return rejected
 
 
-def spend(tx: Transaction, mark: ReplayMark | None, now: datetime) -> None:
+def spend_call_mark(tx: Transaction, mark: ReplayMark | None, now: datetime) -> None:
     """Remember that the call *mark* (None: it was not signed) was refused: it must not take effect when somebody sends it again."""
     if mark is not None:
         _ = _take(tx, mark, now)
@@ -59,7 +59,7 @@ def is_spent(tx: Transaction, mark: ReplayMark | None) -> bool:
     return mark is not None and tx.scalar(_SPENT, {"mark": mark.sha256}) is not None
 
 
-def replayed(what: str) -> CallRefused:
+def refuse_replayed_call(what: str) -> CallRefused:
     """Return the refusal of a call that came before and would change something now."""
     return CallRefused(Problem("replayed", what))
 

@@ -55,44 +55,44 @@ def _has_one(state: DeliveryState) -> sa.ColumnElement[bool]:
     return table.c.id.in_(few.correlate(None))
 
 
-def messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
+def find_messages(tx: Transaction, wanted: Filter, limit: int | None = None) -> Iterator[Message]:
     """Yield the messages that *wanted* names, the oldest first."""
     query = sa.select(table).where(_where(wanted)).order_by(table.c.received_at, table.c.id).limit(limit)
     with tx.execute(query.execution_options(yield_per=500)) as rows:
         for row in rows.mappings():
-            yield read(row)
+            yield read_message_row(row)
 
 
-def count(tx: Transaction, wanted: Filter) -> int:
+def count_messages(tx: Transaction, wanted: Filter) -> int:
     """Return how many messages *wanted* names."""
     return tx.execute(sa.select(sa.func.count()).select_from(table).where(_where(wanted))).scalar_one()
 
 
-def read(row: sa.RowMapping) -> Message:
+def read_message_row(row: sa.RowMapping) -> Message:
     """Return the value of a message row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Message)}
     return Message(**fields | {"state": MessageState(row["state"])})
 
 
-def find(tx: Transaction, name: str) -> list[Message]:
+def find_by_name(tx: Transaction, name: str) -> list[Message]:
     """Return the messages whose hub id is *name*, else those whose message id it is, the newest last."""
-    exact = list(messages(tx, Filter(ids=(name,))))
+    exact = list(find_messages(tx, Filter(ids=(name,))))
     return [found for found in exact if found.id == name] or exact
 
 
-def message(tx: Transaction, message_id: str) -> Message:
+def read_message(tx: Transaction, message_id: str) -> Message:
     """Return the message with this hub id.  KeyError when there is none."""
     row = tx.execute(sa.select(table).where(table.c.id == message_id)).mappings().first()
     if row is None:
         raise KeyError(message_id)
-    return read(row)
+    return read_message_row(row)
 
 
-def accepted(tx: Transaction, partner: str, message_id: str) -> Message | None:
+def find_accepted_message(tx: Transaction, partner: str, message_id: str) -> Message | None:
     """Return the accepted message that *partner* calls so; there is at most one."""
     same = sa.and_(table.c.partner == partner, table.c.message_id == message_id, table.c.state == MessageState.ACCEPTED)
     row = tx.execute(sa.select(table).where(same)).mappings().first()
-    return None if row is None else read(row)
+    return None if row is None else read_message_row(row)
 
 
 def message_ids(tx: Transaction, ids: Iterable[str]) -> dict[str, str | None]:
@@ -129,7 +129,7 @@ class NamedLines(EvidenceLines):
             yield from (attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in some)
 
 
-def about(
+def find_messages_about(
     tx: Transaction,
     service: str,
     key: str,
@@ -158,7 +158,7 @@ def about(
         return list(islice(exact, most))
 
 
-def done(tx: Transaction, since: datetime | None = None) -> dict[str, set[tuple[str, str]]]:
+def list_accepted_kinds(tx: Transaction, since: datetime | None = None) -> dict[str, set[tuple[str, str]]]:
     """Return of each partner the services and kinds of its messages that were accepted, *since* then."""
     query = sa.select(table.c.partner, table.c.service, table.c.kind).where(table.c.state == MessageState.ACCEPTED)
     if since is not None:
@@ -169,7 +169,7 @@ def done(tx: Transaction, since: datetime | None = None) -> dict[str, set[tuple[
     return found
 
 
-def receipt(tx: Transaction, message_id: str) -> bytes | None:
+def read_stored_receipt(tx: Transaction, message_id: str) -> bytes | None:
     """Return the stored receipt of a message; None for a refused one."""
     return tx.scalars(sa.select(table.c.receipt).where(table.c.id == message_id)).first()
 
@@ -192,4 +192,4 @@ def in_state(
     by_id = {
         made.id: made for message_id in {row["id"] for row in found} for made in deliveries.of_message(tx, message_id)
     }
-    return [(read(row), by_id[row["delivery_id"]]) for row in found]
+    return [(read_message_row(row), by_id[row["delivery_id"]]) for row in found]

@@ -9,7 +9,7 @@ from datetime import datetime
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.lifecycle import advance
+from hub.domain.lifecycle import advance_status
 from hub.domain.model import Delivery, Event, Fact, MessageState, Packet, PacketKind, SignatureStanding
 from hub.edxml import changes
 from hub.journal import events, facts
@@ -20,7 +20,7 @@ from hub.store.transactions import Transaction
 from hub.units.routing import Route, Routes
 
 
-def answered(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping | None:
+def find_answered_document(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping | None:
     """Return the newest document a status answers: by DocumentId, else by Code and PromulgationDate.
 
     The document is from ResponseFor's unit and the status's unit is among its recipients; a status of the original sender
@@ -54,7 +54,7 @@ def answered(tx: Transaction, packet: Packet, routes: Routes) -> sa.RowMapping |
     return tx.execute(asked.limit(1)).mappings().first() or found
 
 
-def goes(
+def route_status(
     tx: Transaction, packet: Packet, document: sa.RowMapping | None, routed: Sequence[Route], routes: Routes
 ) -> tuple[Route, ...]:
     """Return where a status *routed* by its packet goes: the original sender's own word, to the recipients of its *document*."""
@@ -68,7 +68,7 @@ def goes(
     )
 
 
-def keep(
+def record_status(
     tx: Transaction,
     status_id: str,
     packet: Packet,
@@ -97,10 +97,10 @@ def keep(
         signature=signature,
         due=document["due"] if document else None,
     )
-    facts.write(tx, [fact])
+    facts.record_facts(tx, [fact])
     said = {"unit": reporter, "status": code, "document": answer.document_id}
     if document is None:
-        events.append(tx, Event("document-unknown", now, status_id, None, said))
+        events.append_events(tx, Event("document-unknown", now, status_id, None, said))
         return
     for made in deliveries.of_message(tx, document["id"], to_move=True):
         if made.recipient != reporter:
@@ -108,11 +108,11 @@ def keep(
         if code in changes.ANSWERS and document["kind"] in changes.CHANGES and made.answer is None:
             _close(tx, document, made, code, said | {"by": status_id}, now)
             continue
-        status = advance(made.status, code)
+        status = advance_status(made.status, code)
         name = "status-moved" if status != made.status else "status-kept"
         if status != made.status:
             tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(status=status, changed_at=now))
-        events.append(tx, Event(name, now, document["id"], made.id, said | {"by": status_id}))
+        events.append_events(tx, Event(name, now, document["id"], made.id, said | {"by": status_id}))
 
 
 def _close(
@@ -120,7 +120,7 @@ def _close(
 ) -> None:
     """Keep a recipient's answer to a change, and tell the recalled document's deliveries of it."""
     tx.execute(sa.update(delivery).where(delivery.c.id == made.id).values(answer=code, changed_at=now))
-    events.append(tx, Event("change-answered", now, changed["id"], made.id, said))
+    events.append_events(tx, Event("change-answered", now, changed["id"], made.id, said))
     if changed["kind"] != PacketKind.RECALL:
         return
     about = sa.select(change.c.document_id).where(change.c.message == changed["id"]).distinct()
@@ -137,7 +137,7 @@ def _close(
     )
     name = "recall-agreed" if code == changes.AGREED else "recall-refused"
     for row in tx.execute(asked).all():
-        events.append(tx, Event(name, now, row.message, row.id, said))
+        events.append_events(tx, Event(name, now, row.message, row.id, said))
 
 
 @attrs.frozen
@@ -149,7 +149,7 @@ class StatusTrace:
     size: int = attrs.field(default=0, eq=False)
 
 
-def traces(
+def read_status_traces(
     tx: Transaction,
     unit: str,
     *,

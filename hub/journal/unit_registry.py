@@ -8,7 +8,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from hub.domain.model import NATIONAL, Unit, holder
+from hub.domain.model import NATIONAL, Unit, find_code_holder
 from hub.store import transactions
 from hub.store.tables import unit as table
 from hub.store.tables import unit_alias, unit_successor
@@ -18,21 +18,21 @@ from hub.units.unit_index import Roll
 _BATCH = 5000
 
 
-def units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
+def list_registry_units(tx: Transaction, *, outside: bool = False) -> list[Unit]:
     """Return every unit of the province, by code; with *outside* the agencies of the national list too."""
     return list(_units(tx, outside=outside))
 
 
-def roll(tx: Transaction, on: date) -> Roll:
+def read_unit_roll(tx: Transaction, on: date) -> Roll:
     """Return every unit and every agency of the national list, packed for look-ups; its aliases mean what they do on the day *on*."""
     return Roll.of(_units(tx, outside=True), on)
 
 
-def canonical(tx: Transaction, code: str, on: date) -> str:
+def resolve_unit_code(tx: Transaction, code: str, on: date) -> str:
     """Return the registry's code for *code* on the day *on*; it may be an alias or unknown."""
     owners = sa.select(table).join(unit_alias, unit_alias.c.unit == table.c.code).where(unit_alias.c.alias == code)
     found = [Unit(row.code, row.name, row.parent, row.since, row.until) for row in tx.execute(owners)]
-    return holder(found, on).code if found else code
+    return find_code_holder(found, on).code if found else code
 
 
 def _units(tx: Transaction, *, outside: bool) -> Iterator[Unit]:
@@ -52,7 +52,9 @@ def _listed(tx: Transaction, column: sa.Column[str]) -> dict[str, tuple[str, ...
     return found
 
 
-def put(tx: Transaction, units: Iterable[Unit], progress: Callable[[int], None] = lambda _done: None) -> None:
+def write_registry_units(
+    tx: Transaction, units: Iterable[Unit], progress: Callable[[int], None] = lambda _done: None
+) -> None:
     """Write *units*; one that is there is replaced, aliases and successors included.  *progress* hears how many more were written.
 
     A unit and what it names (its successors) may come in any order.

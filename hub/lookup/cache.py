@@ -68,7 +68,7 @@ class LookupPermit:
     again: datetime | None = None  #: when to ask again
 
 
-def begin(
+def begin_lookup(
     tx: Transaction,
     entry: MessageEntry,
     question: str,
@@ -89,24 +89,24 @@ def begin(
         twin = _twin(tx, entry)
         if twin is not None and twin["sha256"] != entry.sha256:
             return Begun(id=entry.id, reused=True)
-        kept = answer(tx, question, entry.received_at)
+        kept = find_kept_answer(tx, question, entry.received_at)
         if twin is not None:
             return Begun(id=twin["id"], repeated=True, kept=kept)
         if not fresh:
-            raise replay_guard.replayed(entry.record.kind if entry.record else entry.service)
+            raise replay_guard.refuse_replayed_call(entry.record.kind if entry.record else entry.service)
         if not _count(tx, spent, quota):
             return Begun(id=entry.id, over=True)
         return Begun(id=entry.id, spent=spent, kept=kept)
 
     if repeatable:
         return step(not replay_guard.is_spent(tx, mark))
-    found = replay_guard.once(tx, mark, entry.received_at, step)
+    found = replay_guard.run_call_once(tx, mark, entry.received_at, step)
     if isinstance(found, Begun):
         return found
     raise found
 
 
-def settle(
+def settle_lookup(
     tx: Transaction,
     entry: MessageEntry,
     routes: Routes,
@@ -119,12 +119,12 @@ def settle(
 
     A refusal spends the signed call *mark*; not one with *back*, which may be asked again.
     """
-    taken = messages.take(tx, entry, routes)
+    taken = messages.record_message(tx, entry, routes)
     if taken.problems and not back:
-        replay_guard.spend(tx, mark, entry.received_at)
+        replay_guard.spend_call_mark(tx, mark, entry.received_at)
     if back or taken.id != entry.id:
         give_back(tx, begun)
-    events.append(tx, Event("lookup-settled", entry.received_at, taken.id, None, said))
+    events.append_events(tx, Event("lookup-settled", entry.received_at, taken.id, None, said))
     return taken
 
 
@@ -134,22 +134,22 @@ def give_back(tx: Transaction, begun: Begun) -> None:
         _uncount(tx, begun.spent)
 
 
-def ask(
+def permit_partner_query(
     tx: Transaction, lookup: str, partner: str, policy: Policy, said: Mapping[str, object], now: datetime
 ) -> LookupPermit:
     """Return whether *partner* may be asked now; if so it is told of, before anything goes out, by *said*."""
-    before = partner_state.standing(tx, partner)
+    before = partner_state.read_partner_standing(tx, partner)
     if before.pause is not None:
         return LookupPermit(given=False, reason="paused")
     if policy.rate is not None and not policy.rate.allows(before.next_at, now):
         return LookupPermit(given=False, reason="its rate is used up", again=before.next_at)
     shut = before.breaker.position is not Position.CLOSED
     if shut or policy.rate is not None:
-        seized = partner_state.seize(tx, partner)
+        seized = partner_state.seize_partner(tx, partner)
         if seized is None:
             return LookupPermit(given=False, reason="another node tries it")
         open_until = seized.breaker.until
-        if shut and not circuit_breaker.room(
+        if shut and not circuit_breaker.breaker_room(
             attrs.evolve(seized.breaker, position=Position.OPEN), now, _going(tx, partner), 1
         ):
             return LookupPermit(given=False, reason=seized.breaker.reason or "it does not answer", again=open_until)
@@ -159,12 +159,12 @@ def ask(
             after = attrs.evolve(after, breaker=probing)
         if policy.rate is not None:
             after = attrs.evolve(after, next_at=policy.rate.after(seized.next_at, now, 1))
-        partner_state.keep(tx, partner, seized, after)
-    events.append(tx, Event("lookup-asked", now, lookup, None, said))
+        partner_state.write_partner_standing(tx, partner, seized, after)
+    events.append_events(tx, Event("lookup-asked", now, lookup, None, said))
     return LookupPermit(given=True, probe=shut)
 
 
-def answer(tx: Transaction, question: str, now: datetime) -> KeptAnswer | None:
+def find_kept_answer(tx: Transaction, question: str, now: datetime) -> KeptAnswer | None:
     """Return the answer to *question* that is kept and not too old."""
     row = tx.execute(sa.select(lookup_answer).where(lookup_answer.c.question == question)).mappings().first()
     if row is None or row["until"] <= now or row["heard_at"] > now + timedelta(minutes=1):
@@ -172,13 +172,13 @@ def answer(tx: Transaction, question: str, now: datetime) -> KeptAnswer | None:
     return KeptAnswer(sealed=bytes(row["sealed"]), heard_at=row["heard_at"], until=row["until"])
 
 
-def keep(tx: Transaction, question: str, kept: KeptAnswer) -> None:
+def keep_answer(tx: Transaction, question: str, kept: KeptAnswer) -> None:
     """Keep an answer, in the place of an older one."""
     tx.execute(sa.delete(lookup_answer).where(lookup_answer.c.question == question))
     transactions.put_once(tx, lookup_answer, [{"question": question, **attrs.asdict(kept)}])
 
 
-def forget(tx: Transaction, now: datetime, today: date) -> int:
+def forget_old_answers(tx: Transaction, now: datetime, today: date) -> int:
     """Take away the answers that are too old, and the counts of days gone by.  Returns how many answers; call again while it is `BATCH`."""
     old = sa.select(lookup_answer.c.question).where(lookup_answer.c.until <= now).limit(BATCH)
     names = tx.scalars(old).all()
@@ -194,7 +194,7 @@ def next_end(tx: Transaction) -> datetime | None:
     return tx.execute(query).scalars().first()
 
 
-def count(tx: Transaction, spent: Spent) -> int:
+def count_unit_lookups(tx: Transaction, spent: Spent) -> int:
     """Return how many questions a unit has asked on a day."""
     return tx.scalar(sa.select(lookup_count.c.used).where(_where(spent))) or 0
 

@@ -15,7 +15,7 @@ from lxml import etree
 from hub.config import Partner
 from hub.config.lookups import Lookups
 from hub.domain.errors import Unready
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import Answer, Answerer, Problem, Query, Refused, Unavailable
 from hub.formats import xml_cost
 from hub.formats.spool import Octets
@@ -27,7 +27,7 @@ from hub.lookup import cache
 from hub.lookup.cache import Begun, KeptAnswer, Spent
 from hub.lookup.partner_query import Asker, QueryResult
 from hub.security.encryption import NONCE, Unsealable
-from hub.services import services
+from hub.services import list_services
 from hub.services.lookups import operations
 from hub.services.lookups.operations import LookupQuestion
 from hub.soap.wsdl import Contract
@@ -45,7 +45,7 @@ class LookupDesk:
 
     def read(self, child: etree._Element, octets: Sequence[bytes | Octets]) -> LookupQuestion:
         """See `Desk`."""
-        return operations.read(child)
+        return operations.read_lookup_question(child)
 
     @property
     def private(self) -> bool:
@@ -62,16 +62,16 @@ class LookupDesk:
         question, config = case.opened.call, case.province.config.lookups
         assert isinstance(question, LookupQuestion)
         if config is None:
-            await self._books.journal.admit(case.owner, replay_guard.spend, case.opened.mark, case.now)
-            return operations.refused(
+            await self._books.journal.admit(case.owner, replay_guard.spend_call_mark, case.opened.mark, case.now)
+            return operations.build_lookup_refusal(
                 question.operation, case.tracking, [Problem("lookup-not-served", question.operation)]
             )
         return await self._answer(case, question, config)
 
     async def _answer(self, case: Case, question: LookupQuestion, config: Lookups) -> etree._Element:
         operation = question.operation
-        named = operations.name(question, config.safe.naming)
-        entry = await self._judge(case, question, operations.record(question, named))
+        named = operations.name_question(question, config.safe.naming)
+        entry = await self._judge(case, question, operations.write_lookup_record(question, named))
         unit = entry.record.sender if entry.record else question.organ
         said: dict[str, object] = {
             "operation": operation,
@@ -82,15 +82,15 @@ class LookupDesk:
             "question": named,
         }
         partner = self._who(case.province.config.partners, operation)
-        problems = entry.problems or operations.flaws(question)
+        problems = entry.problems or operations.find_question_flaws(question)
         if problems or partner is None:
             problems = problems or (Problem("lookup-not-served", operation),)
             return await self._settle(case, entry, Begun(id=entry.id), None, said, problems)
-        spent = Spent(unit=unit, operation=operation, day=day(case.now))
+        spent = Spent(unit=unit, operation=operation, day=local_day(case.now))
         quota = config.quota[operation]
         begun = await self._books.journal.admit(
             case.owner,
-            cache.begin,
+            cache.begin_lookup,
             entry,
             named,
             spent,
@@ -122,7 +122,7 @@ class LookupDesk:
         message_id = question.message_id or (None if question.rule.key else case.tracking)
         judged = (content, message_id, case.partner.code, case.province, case.now, case.tracking)
         entry = await self._books.work(
-            case.owner, xml_cost.estimate_record(content), judge_record, services()[operations.NAME], *judged
+            case.owner, xml_cost.estimate_record(content), judge_record, list_services()[operations.NAME], *judged
         )
         return attrs.evolve(entry, routes=(), sha1=case.sha1)
 
@@ -141,15 +141,17 @@ class LookupDesk:
         except Unsealable:
             log.warning("kept-answer-unsealable")  # of another key: it is asked anew, and kept in its place
             return None
-        return QueryResult(operations.recalled(octets), begun.kept.heard_at, kept=True)
+        return QueryResult(operations.read_kept_answer(octets), begun.kept.heard_at, kept=True)
 
     async def _keep(self, named: str, heard: QueryResult, age: timedelta, config: Lookups) -> None:
         until = heard.at + age
         sealed = config.safe.seal(
-            operations.written(cast("Answer", heard.outcome)), _place(named, heard.at, until), os.urandom(NONCE)
+            operations.write_kept_answer(cast("Answer", heard.outcome)),
+            _place(named, heard.at, until),
+            os.urandom(NONCE),
         )
         kept = KeptAnswer(sealed=sealed, heard_at=heard.at, until=until)
-        await self._books.journal.write(cache.keep, named, kept)
+        await self._books.journal.write(cache.keep_answer, named, kept)
 
     async def _settle(
         self,
@@ -165,7 +167,7 @@ class LookupDesk:
         entry = attrs.evolve(entry, problems=tuple(map(_without_words, problems)))
         ended = "unavailable" if away else "refused" if problems else "reused" if begun.reused else "answered"
         taken = await self._books.journal.write(
-            cache.settle,
+            cache.settle_lookup,
             entry,
             case.province.routes,
             begun,
@@ -180,8 +182,10 @@ class LookupDesk:
             raise Unready("lookup-unavailable", away.detail, retry_after=max(1, min(3600, round(again))))
         shown = tuple(problems) or taken.problems
         if shown or heard is None:
-            return operations.refused(case.opened.operation, taken.id, shown)
-        return operations.answered(case.opened.operation, taken.id, cast("Answer", heard.outcome), heard.at)
+            return operations.build_lookup_refusal(case.opened.operation, taken.id, shown)
+        return operations.build_lookup_response(
+            case.opened.operation, taken.id, cast("Answer", heard.outcome), heard.at
+        )
 
 
 def _problems(heard: QueryResult, partner: Partner) -> tuple[Problem, ...]:

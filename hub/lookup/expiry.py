@@ -8,7 +8,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.lookup import cache
 from hub.runtime.periodic import Regular
 from hub.store.group_commit import Journal
@@ -33,14 +33,14 @@ class Forgetting(Regular):
     async def look(self) -> None:
         """Forget what is over."""
         now = self._now()
-        today = day(now)
+        today = local_day(now)
         try:
             end = await self._journal.read(cache.next_end)
             if (end is None or end > now) and today == self._day:
                 return
-            gone = total = await self._journal.write(cache.forget, now, today)
+            gone = total = await self._journal.write(cache.forget_old_answers, now, today)
             while gone == cache.BATCH:
-                gone = await self._journal.write(cache.forget, now, today)
+                gone = await self._journal.write(cache.forget_old_answers, now, today)
                 total += gone
         except CancelledError:
             raise

@@ -23,7 +23,7 @@ from hub.journal.queue import partner_state
 from hub.lookup import cache
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
-from hub.partner.policy import Policy, delay
+from hub.partner.policy import Policy, choose_delay
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import Work
 from hub.store.group_commit import Journal
@@ -69,14 +69,14 @@ class Asker:
         try:
             for attempt in range(1, TRIES + 1):
                 now = self._now()
-                leave = await self._journal.write(cache.ask, query.id, partner.code, policy, said, now)
+                leave = await self._journal.write(cache.permit_partner_query, query.id, partner.code, policy, said, now)
                 if not leave.given:
                     return QueryResult(Unavailable(leave.reason), now, leave.again)
                 outcome = await self._converse(query, partner)
                 await self._tell(outcome, partner, probe=leave.probe)
                 if not isinstance(outcome, Unavailable):
                     return QueryResult(outcome, self._now())
-                wait = outcome.retry_after or delay(policy, attempt, self._random()).total_seconds()
+                wait = outcome.retry_after or choose_delay(policy, attempt, self._random()).total_seconds()
                 late = self._clock.seconds() - start + wait > policy.timeout.total_seconds()
                 if outcome.credentials or leave.probe or late or attempt == TRIES:
                     return QueryResult(outcome, self._now(), self._now() + timedelta(seconds=wait))
@@ -114,7 +114,7 @@ class Asker:
             return moved[0][1]
 
         if step is not None:
-            await self._journal.write(partner_state.hear, partner.code, hear, self._now())
+            await self._journal.write(partner_state.move_breaker, partner.code, hear, self._now())
         with bound_contextvars(partner=partner.code):
             for before, after in moved:
                 tell_moved(before, after)
@@ -136,13 +136,13 @@ def _step(
 ) -> Callable[[Breaker], Breaker] | None:
     """Return what *outcome* does to a breaker; a *probe* that failed makes the next wait longer."""
     if not isinstance(outcome, Unavailable):
-        return lambda before: circuit_breaker.succeeded(before, policy)
-    if circuit_breaker.says(outcome) is None:
+        return lambda before: circuit_breaker.record_breaker_success(before, policy)
+    if circuit_breaker.classify_outcome(outcome) is None:
         return None
 
     def fail(before: Breaker) -> Breaker:
-        return circuit_breaker.failed(
-            circuit_breaker.claimed(before) if probe else before, policy, now, random, outcome
+        return circuit_breaker.record_breaker_failure(
+            circuit_breaker.record_breaker_claims(before) if probe else before, policy, now, random, outcome
         )
 
     return fail

@@ -11,8 +11,8 @@ from hub.domain.model import HUB
 from hub.intake import admission
 from hub.journal import messages, search
 from hub.monitoring import link_rows
-from hub.services import services
-from hub.services.links import NAME, content
+from hub.services import list_services
+from hub.services.links import NAME, write_link_message
 from hub.store.transactions import Transaction
 from hub.units.province import Province
 
@@ -20,20 +20,20 @@ from hub.units.province import Province
 GRACE = timedelta(minutes=10)
 
 
-def write(tx: Transaction, province: Province, now: datetime) -> tuple[list[str], list[str]]:
+def write_link_days(tx: Transaction, province: Province, now: datetime) -> tuple[list[str], list[str]]:
     """Write the message of each day that is over, in the transaction that takes its rows out.
 
     Return the days written, and those of which a node told only after they had been: these minutes are not counted any more.
     """
     written, late = [], []
-    for on, found in link_rows.take_days(tx, local_time.day(now - GRACE)).items():
+    for on, found in link_rows.take_days(tx, local_time.local_day(now - GRACE)).items():
         name = f"{NAME}/{on.isoformat()}"
-        if search.accepted(tx, HUB, name) is not None:
+        if search.find_accepted_message(tx, HUB, name) is not None:
             late.append(on.isoformat())
             continue
-        octets = content(province.config.province, on, found)
-        entry = admission.judge_record(services()[NAME], octets, name, HUB, province, now, new_id(now))
-        taken = messages.take(tx, entry, province.routes)
+        octets = write_link_message(province.config.province, on, found)
+        entry = admission.judge_record(list_services()[NAME], octets, name, HUB, province, now, new_id(now))
+        taken = messages.record_message(tx, entry, province.routes)
         assert not taken.problems, taken.problems
         written.append(on.isoformat())
     return written, late

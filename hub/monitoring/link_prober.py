@@ -128,7 +128,7 @@ class Prober(Service):
     async def _look(self) -> None:
         config, places = self.live.config, DeferredSemaphore(AT_ONCE)
         if self._known is None:
-            self._known = await self._journal.read(link_rows.known, self._node)
+            self._known = await self._journal.read(link_rows.read_node_links, self._node)
         self._known |= {(link.name, link.place): each for link, each in self._standings.items()}
         probed = links_of(config)
         self._standings = {link: each for link, each in self._standings.items() if link in probed}
@@ -145,9 +145,9 @@ class Prober(Service):
     async def _hear(self, link: Link, config: Config) -> None:
         probe = await self._ask(link, config)
         before = self._standings.get(link) or (self._known or {}).get((link.name, link.place), LinkStanding())
-        after = probes.heard(before, probe)
+        after = probes.advance_link_standing(before, probe)
         self._standings[link] = after
-        at = (link, local_time.day(probe.at))
+        at = (link, local_time.local_day(probe.at))
         self._days[at] = self._days.get(at, Minutes()).with_probe(probe.at, reached=probe.reached)
         if after.state is before.state or (before.state is LinkState.UNKNOWN and after.state is LinkState.UP):
             return
@@ -164,10 +164,12 @@ class Prober(Service):
         now, days, turns = self._now(), dict(self._days), tuple(self._turns)
         silent = config.links.every * ROUNDS + config.links.timeout
         try:
-            await self._journal.write(link_rows.tell, self._node, self.standings, days, turns, silent, now)
+            await self._journal.write(
+                link_rows.record_link_standings, self._node, self.standings, days, turns, silent, now
+            )
             self._days = {at: each for at, each in self._days.items() if each != days.get(at)}
             del self._turns[: len(turns)]
-            written, late = await self._journal.write(link_days.write, self.live.province, now)
+            written, late = await self._journal.write(link_days.write_link_days, self.live.province, now)
         except Unready as unready:
             log.warning("links-not-written", error=str(unready))
             return

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hub.domain.model import Event
 from hub.journal import events
 from hub.services.links import Linked
-from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes, days_left, quantile
+from hub.services.links.probes import Link, LinkStanding, LinkState, Minutes, days_left, latency_quantile
 from hub.store import transactions
 from hub.store.tables import link as table
 from hub.store.tables import link_day
@@ -47,7 +47,7 @@ class LinkTurn:
     reason: str
 
 
-def known(tx: Transaction, node: str) -> dict[tuple[str, str], LinkStanding]:
+def read_node_links(tx: Transaction, node: str) -> dict[tuple[str, str], LinkStanding]:
     """Return how *node* saw its links when it last told, by name and place, so that a restart is no news."""
     rows = tx.execute(sa.select(table).where(table.c.node == node)).mappings()
     return {
@@ -58,7 +58,7 @@ def known(tx: Transaction, node: str) -> dict[tuple[str, str], LinkStanding]:
     }
 
 
-def tell(
+def record_link_standings(
     tx: Transaction,
     node: str,
     standings: Mapping[Link, LinkStanding],
@@ -83,7 +83,7 @@ def tell(
         name = "link-up" if turn.standing.state is LinkState.UP else "link-down"
         body = {"link": turn.link.name, "node": node, "place": turn.link.place, "reason": turn.reason}
         said = {key: value for key, value in body.items() if value}
-        events.append(tx, Event(name, turn.standing.since or now, body=said))
+        events.append_events(tx, Event(name, turn.standing.since or now, body=said))
 
 
 def take_days(tx: Transaction, before: date) -> dict[date, list[Linked]]:
@@ -99,7 +99,7 @@ def take_days(tx: Transaction, before: date) -> dict[date, list[Linked]]:
     return {on: list(links.values()) for on, links in sorted(found.items())}
 
 
-def seen(tx: Transaction, now: datetime) -> list[SeenLink]:
+def list_seen_links(tx: Transaction, now: datetime) -> list[SeenLink]:
     """Return every link as each node saw it last, by name."""
     rows = tx.execute(sa.select(table).order_by(table.c.name, table.c.node)).mappings()
     return [
@@ -120,8 +120,8 @@ def _row(link: Link, standing: LinkStanding, silent: timedelta) -> dict[str, obj
         "since": standing.since,
         "seen_at": standing.seen_at,
         "silent_at": standing.seen_at + silent,
-        "p50": quantile(standing.latencies, 0.5),
-        "p95": quantile(standing.latencies, 0.95),
+        "p50": latency_quantile(standing.latencies, 0.5),
+        "p95": latency_quantile(standing.latencies, 0.95),
         "ends": standing.ends,
         "reason": standing.reason,
     }

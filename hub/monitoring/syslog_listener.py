@@ -34,11 +34,11 @@ from hub.formats import syslog
 from hub.formats.syslog import SEVERITIES, Stream, SyslogLine, Unframed
 from hub.intake.admission import judge_own, judge_record
 from hub.intake.endpoint import EndpointJournal
-from hub.intake.grants import is_granted, refusal
+from hub.intake.grants import is_granted, refuse_ungranted
 from hub.journal import events, incident_durations, messages
 from hub.journal.messages import MessageEntry, RecordedMessage
-from hub.security.certificates import CLIENT, fingerprint
-from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read
+from hub.security.certificates import CLIENT, certificate_fingerprint
+from hub.services.incidents import OPENED, SERVICE, Incident, notice, of_line, read_incident
 from hub.store.transactions import Transaction
 from hub.units.live import Live
 from hub.units.routing import Routes
@@ -95,7 +95,7 @@ class Ear(Service):
 
     def whose(self, shown: x509.Certificate) -> Partner | None:
         """Return whose connection it is, by the certificate *shown*; None, after journalling it, for a stranger's."""
-        province, now, mark = self.live.province, self._now(), fingerprint(shown)
+        province, now, mark = self.live.province, self._now(), certificate_fingerprint(shown)
         partner, problem = province.partner_with(shown), Problem("certificate-unknown", mark)
         if partner is not None:
             try:
@@ -105,14 +105,16 @@ class Ear(Service):
             else:
                 return partner
         said = {"certificate": mark, "code": problem.code, "detail": f"syslog: {problem.detail}"[:200]}
-        written = self._books.journal.admit(STRANGERS, events.append, Event("call-refused", now, None, None, said))
+        written = self._books.journal.admit(
+            STRANGERS, events.append_events, Event("call-refused", now, None, None, said)
+        )
         _ = written.addErrback(lambda failure: log.warning("refusal-not-kept", error=failure.getErrorMessage(), **said))
         return None
 
     async def hear(self, octets: bytes, shown: x509.Certificate) -> str:
         """Deal with one line, however long it takes; return what to count: `stranger`, if the certificate *shown* counts no longer."""
         try:
-            line = syslog.read(octets)
+            line = syslog.read_syslog_message(octets)
         except ValueError:
             return "unreadable"
         if self.live.config.incidents.rules.judge(line) is None:
@@ -140,12 +142,12 @@ class Ear(Service):
                 received_at=now,
                 content=octets,
                 sha256=hashlib.sha256(octets).hexdigest(),
-                problems=(refusal(SERVICE.name),),
+                problems=(refuse_ungranted(SERVICE.name),),
             )
             return entry, None
         told = province.config.incidents
         who_is = partial(_who_is, province.routes, partner)
-        service = attrs.evolve(SERVICE, read=partial(read, rules=told.rules, who_is=who_is))
+        service = attrs.evolve(SERVICE, read=partial(read_incident, rules=told.rules, who_is=who_is))
         entry = judge_record(service, octets, None, partner.code, province, now, new_id(now))
         if entry.problems:
             return entry, None
@@ -158,7 +160,7 @@ class Ear(Service):
         if incident.kind != OPENED or not told.report_to or SEVERITIES.index(incident.severity) > told.report_severity:
             return None
         names = routes.names((incident.unit, told.report_from, *told.report_to))
-        content = notice.packet(incident, told.report_from, told.report_to, now, names)
+        content = notice.write_incident_packet(incident, told.report_from, told.report_to, now, names)
         return judge_own(content, f"incident:{incident.unit}:{incident.id}", self.live.province, now, new_id(now))
 
     async def _keep(self, entry: MessageEntry, report: MessageEntry | None) -> str:
@@ -166,7 +168,7 @@ class Ear(Service):
             try:
                 self._books.room()
                 taken = await self._books.journal.admit(
-                    Owner(entry.partner), take, entry, report, self.live.province.routes
+                    Owner(entry.partner), record_incident, entry, report, self.live.province.routes
                 )
             except Unready as unready:
                 log.warning("syslog-waits", partner=entry.partner, reason=unready.problem.code)
@@ -181,14 +183,16 @@ class Ear(Service):
             return "incident" if taken.id == entry.id else "repeated"
 
 
-def take(tx: Transaction, entry: MessageEntry, report: MessageEntry | None, routes: Routes) -> RecordedMessage:
+def record_incident(
+    tx: Transaction, entry: MessageEntry, report: MessageEntry | None, routes: Routes
+) -> RecordedMessage:
     """Write the incident of *entry* and, where it is the one that opens it, the *report* of it, both or neither."""
     known = None
     if report is not None and entry.record is not None:
-        known = incident_durations.known(tx, entry.record.sender, entry.record.keys[0], OPENED)
-    taken = messages.take(tx, entry, routes)
+        known = incident_durations.find_incident_fact(tx, entry.record.sender, entry.record.keys[0], OPENED)
+    taken = messages.record_message(tx, entry, routes)
     if report is not None and not taken.problems and (known is None or known.message == entry.id):
-        _ = messages.take(tx, report, routes)
+        _ = messages.record_message(tx, report, routes)
     return taken
 
 
@@ -257,7 +261,7 @@ class Connection(Protocol):
         except Unframed as unframed:
             self._came.clear()
             self._ear.counts["unframed"] += 1
-            log.warning("syslog-unframed", certificate=fingerprint(shown), reason=str(unframed))
+            log.warning("syslog-unframed", certificate=certificate_fingerprint(shown), reason=str(unframed))
             self._abort()
 
     async def _work(self, shown: x509.Certificate) -> None:
@@ -279,7 +283,9 @@ class Connection(Protocol):
                 return
             if became == "unreadable" and not self._told:
                 self._told = True
-                log.warning("syslog-unreadable", certificate=fingerprint(shown), line=repr(self._waiting[0][:100]))
+                log.warning(
+                    "syslog-unreadable", certificate=certificate_fingerprint(shown), line=repr(self._waiting[0][:100])
+                )
             self._ear.counts[became] += 1
             _ = self._waiting.popleft()
 

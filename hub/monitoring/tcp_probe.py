@@ -21,7 +21,7 @@ from hub.config import Config
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.runtime import http_client
-from hub.runtime.peer_check import judges
+from hub.runtime.peer_check import make_peer_judges
 from hub.security import tls
 from hub.services.links.probes import Link, Probe
 
@@ -29,7 +29,7 @@ from hub.services.links.probes import Link, Probe
 Ask = Callable[[Link, Config], Awaitable[Probe]]
 
 
-def network(reactor: Any, now: Callable[[], datetime]) -> Ask:
+def network_probe(reactor: Any, now: Callable[[], datetime]) -> Ask:
     """Return how a link is probed over the network, by the time it has in `[links]`."""
 
     async def exchange(link: Link, config: Config) -> Probe:
@@ -37,7 +37,7 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Ask:
         endpoint: Any = HostnameEndpoint(reactor, link.host, link.port)
         met = _ProbedConnection()
         if link.tls:
-            context = tls.context(None, _judged(link, config, now, met))
+            context = tls.make_tls_context(None, _judged(link, config, now, met))
             endpoint = wrapClientTLS(
                 http_client.OneContext(context).creatorForNetloc(link.host.encode(), link.port), endpoint
             )
@@ -51,7 +51,7 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Ask:
             raise
         except Exception as error:  # noqa: BLE001 - whatever broke it is why the other side counts as not there
             if met.refused or not met.shown:
-                return Probe(at=at, ends=met.ends, reason=met.refused or http_client.said(error))
+                return Probe(at=at, ends=met.ends, reason=met.refused or http_client.describe_connection_error(error))
         return Probe(at=at, latency=reactor.seconds() - begun, ends=met.ends)
 
     async def ask(link: Link, config: Config) -> Probe:
@@ -83,7 +83,7 @@ def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _Probe
         if shown.not_valid_after_utc < now():
             raise Rejected(Problem("certificate-expired", shown.not_valid_after_utc.isoformat()))
 
-    judge = judges(partner, config.anchors, now, link.host)[0] if partner else not_over
+    judge = make_peer_judges(partner, config.anchors, now, link.host)[0] if partner else not_over
 
     def check(shown: x509.Certificate, above: Any) -> None:
         met.ends = shown.not_valid_after_utc

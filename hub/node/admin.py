@@ -118,7 +118,7 @@ class ReadinessLog:
         return found
 
 
-async def readiness(
+async def measure_readiness(
     journal: Journal,
     province: Province,
     now: datetime,
@@ -145,20 +145,20 @@ async def readiness(
         if oldest is not None and datetime.fromisoformat(oldest) - now > CHAIN_LAG:
             reasons["clock"] = f"the journal has events of {oldest}"
     reasons["queue"] = journal.trouble()
-    reasons["disk"] = disk_space.lacking(province.config)
+    reasons["disk"] = disk_space.describe_lacking_space(province.config)
     reasons["keys"] = await key_flaw()
     for name, own in province.config.own:
         if not own.certificate.not_valid_before_utc <= now <= own.certificate.not_valid_after_utc:
             reasons["keys"] = f"{name} is valid until {own.certificate.not_valid_after_utc.isoformat()}"
     everyone = province.config.partners
-    kept_out, nobody = await work(HUB, len(everyone) * _CHECK, consistency.unheard, province.config, now)
+    kept_out, nobody = await work(HUB, len(everyone) * _CHECK, consistency.find_unheard_partners, province.config, now)
     if kept_out:
         why = next(iter(kept_out.values()))
         reasons["revocation"] = f"{len(kept_out)} of {len(everyone)} partners are kept out: {why}"
     return Readiness(reasons, frozenset({"links"}) if nobody else frozenset({"links", "revocation"}))
 
 
-async def gather(
+async def gather_metrics(
     found: Readiness,
     journal: Journal,
     province: Province,
@@ -189,14 +189,16 @@ async def gather(
             "When the certificate ends: of a partner's several the last, of the hub's own the first.",
             tuple(({"of": of}, end.timestamp()) for of, end in ends.items()),
         ),
-        metrics.one(
+        metrics.make_metric(
             "lienthong_disk_free_bytes", "gauge", "Room where `data` lies.", shutil.disk_usage(config.data).free
         ),
     ]
     told += metrics.of_links(standings or {})
     if feed is not None:
         connected = float(feed.connected)
-        told.append(metrics.one("lienthong_feed_connected", "gauge", "1 on the node that publishes.", connected))
+        told.append(
+            metrics.make_metric("lienthong_feed_connected", "gauge", "1 on the node that publishes.", connected)
+        )
     if heard is not None:
         told.append(
             Metric(
@@ -213,7 +215,7 @@ async def gather(
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
     """Return the schema's version where this program does not run on it, else when the oldest unchained event was."""
-    if not schema_version.fits(tx):
+    if not schema_version.fits_schema(tx):
         return transactions.version_in(tx) or "-", None
     return None, events.oldest_unchained(tx)
 
@@ -263,7 +265,7 @@ class _Contracts(Resource):
 
     def render_GET(self, request: Request) -> bytes:
         name = b"/".join(request.postpath or ()).decode("utf-8", "replace")
-        files: dict[str, Path] = wsdl.files()
+        files: dict[str, Path] = wsdl.list_contract_files()
         wsdls = self._wsdls()
         if not name:
             links = "".join(f'<li><a href="/contracts/{each}">{each}</a></li>' for each in [*wsdls, *files])
@@ -315,7 +317,7 @@ class _Root(Resource):
         return self._console or NoResource()
 
 
-def resource(
+def make_admin_resource(
     look: Callable[[], Awaitable[Readiness]],
     wsdls: Callable[[], dict[str, bytes]],
     tell: Callable[[], Awaitable[bytes]] | None = None,

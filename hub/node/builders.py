@@ -23,7 +23,7 @@ from hub.delivery.imap_idle import MailWatch
 from hub.delivery.mail_connection import MailConnector
 from hub.delivery.pull_service import CollectionService
 from hub.delivery.push_service import POLL, DeliveryService
-from hub.delivery.transports import carriers
+from hub.delivery.transports import list_carriers
 from hub.domain.model import Reply, Request
 from hub.feed import cloudevents, publisher, rabbitmq
 from hub.feed.publisher import Feed
@@ -41,7 +41,7 @@ from hub.node.clock_steps import Timekeeper
 from hub.node.day_change import Daybreak
 from hub.node.event_chain import Chainer
 from hub.node.heartbeat import Heartbeat
-from hub.node.revocation_fetch import Inquiry, network
+from hub.node.revocation_fetch import Inquiry, network_fetch
 from hub.partner.throttle import Throttle
 from hub.report.form import book
 from hub.runtime import disk_space
@@ -56,7 +56,7 @@ from hub.store.notify import Bell
 from hub.store.report_pool import ReportPool
 from hub.store.report_worker import Settings
 from hub.units.live import Live
-from hub.web.endpoints import desks
+from hub.web.endpoints import list_desks
 from hub.workload.month_end import MonthEnd
 
 #: How often to look for what is due while other nodes and the command line ring, in seconds.
@@ -119,7 +119,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     live, reactor, config = frame.live, frame.reactor, frame.live.config
     engine = _open_journal(frame, node=frame.node)
     apart = None if frame.alone else _open_journal(frame, pooled=False)
-    settings = Settings(config.database_url, config.password_file, spool.folder(config.data))
+    settings = Settings(config.database_url, config.password_file, spool.spool_folder(config.data))
     journal = Database(engine, reactor, apart, ReportPool(reactor, settings))
     heartbeat = Heartbeat(
         journal=journal,
@@ -149,7 +149,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
     journal, work, check = database.journal, database.workroom.work, database.heartbeat.check
     chance = random.SystemRandom().random
     post = MailConnector(reactor, live, now)
-    sender = Sender(live, reactor, now, carriers(post, work, now, reactor))
+    sender = Sender(live, reactor, now, list_carriers(post, work, now, reactor))
 
     async def send(request: Request, partner: Partner) -> Reply:
         """Send, unless others believe this node dead and may be sending the same."""
@@ -175,10 +175,10 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         """Wait until all facts of before, of these *services*, are written.  Raises `Unready`."""
         await wait_for_facts(journal, reactor, services)
 
-    room = DiskRoom(lambda: disk_space.lacking(live.config), reactor.seconds)
+    room = DiskRoom(lambda: disk_space.describe_lacking_space(live.config), reactor.seconds)
     books = EndpointJournal(journal, work, room.demand, delivery.wake, wait)
     asker = Asker(live=live, journal=journal, send=send, work=work, clock=reactor, now=now, random=chance)
-    served = desks(books, LookupDesk(wsdl.load(operations.NAME), asker, books))
+    served = list_desks(books, LookupDesk(wsdl.load_contract(operations.NAME), asker, books))
     throttle = Throttle(reactor.seconds)
     intakes = {name: Intake(live, desk, books, now, throttle) for name, desk in served.items()}
     collection = CollectionService(
@@ -192,7 +192,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
         may_take=check,
     )
     watch = MailWatch(live, post, collection.wake, reactor, chance)
-    inquiry = Inquiry(live, known, reactor, work, now, network(reactor, now))
+    inquiry = Inquiry(live, known, reactor, work, now, network_fetch(reactor, now))
     feed = _build_feed(frame, database)
     services = [
         DutyService(journal, work, live, reactor),
@@ -223,10 +223,10 @@ def build_reporting(
 ) -> ReportingParts:
     """Build what closes months and probes links; *begin_day* takes up what another day brings."""
     live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
-    prober = Prober(live, journal, tcp_probe.network(reactor, now), reactor, now, frame.node)
+    prober = Prober(live, journal, tcp_probe.network_probe(reactor, now), reactor, now, frame.node)
     services = [
         Daybreak(reactor, now, begin_day),
-        MonthEnd(journal, reactor, now, lambda: book.read(live.config.reports)),
+        MonthEnd(journal, reactor, now, lambda: book.read_book(live.config.reports)),
         prober,
     ]
     return ReportingParts(prober=prober, services=services)
@@ -253,9 +253,9 @@ def _build_feed(frame: NodeFrame, database: DatabaseParts) -> Feed | None:
         return None
     return Feed(
         said.exchange,
-        cloudevents.source(live.config.province),
+        cloudevents.feed_source(live.config.province),
         database.journal,
-        connect=lambda: rabbitmq.connect(said, live.config.tls, frame.reactor, frame.now),
+        connect=lambda: rabbitmq.connect_to_broker(said, live.config.tls, frame.reactor, frame.now),
         take_turn=database.turn.take,
         clock=frame.reactor,
         random=random.SystemRandom().random,

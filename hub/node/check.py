@@ -17,18 +17,18 @@ from lxml.etree import LxmlError
 from sqlalchemy.exc import SQLAlchemyError
 
 import hub
-from hub.config import Config, Listen, read
+from hub.config import Config, Listen, read_config
 from hub.config import revocation_cache as heard
 from hub.config.revocation_cache import RevocationAnswer
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import DOCUMENTS
 from hub.journal import integrity, unit_registry
 from hub.node import consistency
-from hub.node.dry_run import rehearse
+from hub.node.dry_run import rehearse_deliveries
 from hub.report.form import book
 from hub.runtime import pidfile
-from hub.services import services
+from hub.services import list_services
 from hub.soap import wsdl
 from hub.store import move_marks, schema_version, transactions
 from hub.units.province import Province
@@ -45,18 +45,18 @@ class Findings:
     heard: tuple[RevocationAnswer, ...] = ()  #: what CAs have said, as it is kept; the province's anchors know it
 
 
-def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
+def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findings:
     """Look at the configuration *path* and everything it needs.
 
     A hub that runs in its data directory may hold the ports; when *starting* another one, that is a mistake.
     """
     try:
-        config = read(path)
+        config = read_config(path)
     except ConfigurationFault as fault:
         return Findings(fault.mistakes)
-    known = heard.load(config, now)
+    known = heard.load_revocation_answers(config, now)
     heard.tell_all(config, known)
-    units, mistakes = _journal(config, day(now))
+    units, mistakes = _journal(config, local_day(now))
     mistakes += [
         *_installation(),
         *_contracts(),
@@ -68,23 +68,23 @@ def look(path: Path, now: datetime, *, starting: bool = False) -> Findings:
         *_ports(config, starting=starting),
     ]
     warnings = [
-        *consistency.endings(config, now),
+        *consistency.find_endings(config, now),
         *consistency.weak_anchors(config),
         *consistency.official_certificates(config, now),
         *consistency.grant_warnings(config),
         *_secrets(config),
     ]
-    judged = [*_key(config), *consistency.partner_certificates(config, now), *consistency.revocations(config)]
+    judged = [*_key(config), *consistency.partner_certificates(config, now), *consistency.check_revocations(config)]
     for found, grave in judged:
         (mistakes if grave else warnings).append(found)
     if units is None:
         return Findings(tuple(mistakes), tuple(warnings))
     mistakes += consistency.routing_mistakes(config, units)
     province = Province.of(config, units)
-    mistakes += consistency.report_mistakes(config, province.routes, day(now))
+    mistakes += consistency.report_mistakes(config, province.routes, local_day(now))
     if not mistakes:
         try:
-            mistakes += rehearse(province, wsdl.load("documents"), now)
+            mistakes += rehearse_deliveries(province, wsdl.load_contract("documents"), now)
         except Unready as unready:  # the token went while we looked
             mistakes.append(Mistake("hub.toml: pki.key", unready.problem.detail, "a token that signs"))
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
@@ -97,18 +97,20 @@ def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
         return None, [Mistake("hub.toml: data", f"{config.data} is not there or not writable", expected)]
     engine = transactions.open_journal(config.database_url, password_file=config.password_file, pooled=False)
     try:
-        with transactions.reading(engine) as tx:
-            mistakes = [Mistake("hub.toml: database.url", *problem) for problem in transactions.unsafe(tx)]
-            if marked := move_marks.found(tx):
+        with transactions.read_transaction(engine) as tx:
+            mistakes = [
+                Mistake("hub.toml: database.url", *problem) for problem in transactions.find_unsafe_settings(tx)
+            ]
+            if marked := move_marks.find_move_mark(tx):
                 return None, [*mistakes, marked]
             found = transactions.version_in(tx)
-            if not schema_version.fits(tx):
+            if not schema_version.fits_schema(tx):
                 return None, [*mistakes, consistency.version_mistake(found, transactions.latest_version())]
-            mistakes += [integrity.mistake(found) for found in integrity.in_file(tx, briefly=True)]
-            return unit_registry.roll(tx, today), mistakes
+            mistakes += [integrity.describe_damage(found) for found in integrity.in_file(tx, briefly=True)]
+            return unit_registry.read_unit_roll(tx, today), mistakes
     except SQLAlchemyError as error:
         if transactions.is_damage(error):
-            return None, [integrity.mistake(str(getattr(error, "orig", error)))]
+            return None, [integrity.describe_damage(str(getattr(error, "orig", error)))]
         wrong = f"the database does not answer: {getattr(error, 'orig', None) or error}"
         return None, [Mistake("hub.toml: database.url", wrong, "a database that opens")]
     finally:
@@ -131,16 +133,16 @@ def _feed(config: Config) -> Iterable[Mistake]:
 def _reports(config: Config) -> Iterable[Mistake]:
     """Give every mistake of the forms and of the calendar of working days, those that come with the hub included."""
     try:
-        _ = book.read(config.reports)
+        _ = book.read_book(config.reports)
     except ConfigurationFault as fault:
         return fault.mistakes
     return ()
 
 
 def _contracts() -> Iterable[Mistake]:
-    for name in (DOCUMENTS, *filter(wsdl.published, services())):
+    for name in (DOCUMENTS, *filter(wsdl.is_published_contract, list_services())):
         try:
-            wsdl.load(name)
+            wsdl.load_contract(name)
         except (OSError, LxmlError, KeyError) as error:
             yield Mistake(f"wsdl/lienthong/1/{name}.wsdl", str(error), "the files of this version, unchanged")
 
@@ -158,7 +160,7 @@ def _secrets(config: Config) -> Iterable[Mistake]:
 
 
 def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
-    pid = pidfile.alive(config.data)
+    pid = pidfile.find_live_pid(config.data)
     if pid and starting:
         yield Mistake("hub.toml: data", f"a hub runs in {config.data} already (pid {pid})", "one hub a data directory")
     if pid:

@@ -48,7 +48,7 @@ class Timekeeper(Regular):
         # No partner is left alone for longer than an hour: what is farther off at the start was written by a clock ahead.
         beyond = self._now() + (timedelta(hours=1) if self._gap is None else timedelta(0))
         try:
-            await self._journal.write(clock_repair.hurry, self._now(), beyond)
+            await self._journal.write(clock_repair.requeue_future_probes, self._now(), beyond)
             moved = count = await self._journal.write(clock_repair.bring_back, self._now(), _BATCH)
             while count == _BATCH:
                 count = await self._journal.write(clock_repair.bring_back, self._now(), _BATCH)

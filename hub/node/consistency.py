@@ -16,13 +16,13 @@ import adapters
 from hub.config import ANY, Config, Partner
 from hub.config.trusting import signed_by
 from hub.domain.errors import Mistake, Rejected
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import DOCUMENTS, HUB, NATIONAL, Receive, Unit
 from hub.intake import grants
 from hub.security import algorithms
 from hub.security.certificates import ALLOW, SIGN, Untrusted
 from hub.security.encryption import KEY_EXPECTED
-from hub.services import services
+from hub.services import list_services
 from hub.services.lookups.operations import OPERATIONS
 from hub.units.routing import Routes
 from hub.units.unit_index import Roll
@@ -41,7 +41,7 @@ def version_mistake(found: str | None, needed: str) -> Mistake:
 def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> list[Mistake]:
     """Return what forbids to add the partner *code* to the others; its units may be new to the registry."""
     new = [unit for unit in config.partners[code].units if units.canonical(unit) not in units]
-    known = Roll.of([*units, *(Unit(unit, unit) for unit in new)], day(now)) if new else units
+    known = Roll.of([*units, *(Unit(unit, unit) for unit in new)], local_day(now)) if new else units
 
     def found(config: Config) -> list[Mistake]:
         certificates = [mistake for mistake, _grave in partner_certificates(config, now)]
@@ -98,18 +98,18 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
     """Give the partners whose adapter has no folder, does not speak to such a URL, cannot do what is asked of it, or lacks a setting."""
     for partner in config.partners.values():
         place = f"partners/{partner.code}.toml"
-        if partner.adapter not in adapters.names():
+        if partner.adapter not in adapters.list_adapter_names():
             wrong = f"there is no adapter {partner.adapter}"
-            yield Mistake(f"{place}: adapter", wrong, f"one of {', '.join(adapters.names())}")
+            yield Mistake(f"{place}: adapter", wrong, f"one of {', '.join(adapters.list_adapter_names())}")
             continue
-        for key, wrong, expected in adapters.flaws(partner.adapter, partner.settings, partner.secrets):
+        for key, wrong, expected in adapters.find_settings_flaws(partner.adapter, partner.settings, partner.secrets):
             yield Mistake(f"{place}: settings.{key}", wrong, expected)
         yield from _lookup_mistakes(config, partner)
         for service in partner.services:
-            if service != DOCUMENTS and service not in services():
+            if service != DOCUMENTS and service not in list_services():
                 wrong = f"there is no service {service}"
-                yield Mistake(f"{place}: services", wrong, f"one of {', '.join([DOCUMENTS, *services()])}")
-        schemes = adapters.schemes(partner.adapter)
+                yield Mistake(f"{place}: services", wrong, f"one of {', '.join([DOCUMENTS, *list_services()])}")
+        schemes = adapters.list_url_schemes(partner.adapter)
         if partner.url and urlsplit(partner.url).scheme not in schemes:
             wrong = f"the adapter {partner.adapter} does not speak to {partner.url}"
             yield Mistake(f"{place}: url", wrong, f"a URL that begins with {', '.join(schemes)}")
@@ -119,9 +119,11 @@ def grant_mistakes(config: Config) -> Iterable[Mistake]:
     """Give the names in `calls` that no service and no operation has."""
     for partner in config.partners.values():
         for name in partner.calls or ():
-            if name not in grants.names():
+            if name not in grants.list_grant_names():
                 wrong = f"there is no service or operation {name}"
-                yield Mistake(f"partners/{partner.code}.toml: calls", wrong, f"one of {', '.join(grants.names())}")
+                yield Mistake(
+                    f"partners/{partner.code}.toml: calls", wrong, f"one of {', '.join(grants.list_grant_names())}"
+                )
 
 
 def grant_warnings(config: Config) -> Iterable[Mistake]:
@@ -140,7 +142,7 @@ def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
     for operation in partner.lookups:
         if operation not in OPERATIONS:
             yield Mistake(place, f"there is no operation {operation}", f"one of {', '.join(OPERATIONS)}")
-    if partner.lookups and not adapters.answers(partner.adapter):
+    if partner.lookups and not adapters.answers_lookups(partner.adapter):
         wrong = f"the adapter {partner.adapter} answers no questions"
         yield Mistake(place, wrong, "an adapter that does, such as ngsp, or no lookups")
     if partner.lookups and config.lookups is None:
@@ -184,7 +186,7 @@ def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
                 yield Mistake(f"officials/{official.code}.toml: certificates", str(untrusted), expected)
 
 
-def unheard(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
+def find_unheard_partners(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
     """Return why each partner is kept out of which no certificate counts, since it cannot be learned whether it is revoked; and
     whether no partner at all is let in.
 
@@ -207,7 +209,7 @@ def _refusal(config: Config, partner: Partner, certificate: x509.Certificate, no
     return ""
 
 
-def endings(config: Config, now: datetime) -> Iterable[Mistake]:
+def find_endings(config: Config, now: datetime) -> Iterable[Mistake]:
     """Give what ends soon, or has ended without being grave."""
     named = [(f"hub.toml: {name}", own.certificate) for name, own in config.own]
     named += [("trust", authority) for authority in config.authorities]
@@ -228,12 +230,12 @@ def endings(config: Config, now: datetime) -> Iterable[Mistake]:
 def weak_anchors(config: Config) -> Iterable[Mistake]:
     """Give the anchors whose keys prove nothing: nothing that they issued is trusted."""
     for authority in config.authorities:
-        if weakness := algorithms.weakness(authority):
+        if weakness := algorithms.describe_key_weakness(authority):
             expected = "another CA: nothing of this one is trusted"
             yield Mistake("trust", f"{_shown(authority)} has {weakness}", expected)
 
 
-def revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
+def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
     """Give each CRL that does not count, and whether that is grave."""
     for crl in config.crls:
         issuers = [authority for authority in config.authorities if authority.subject == crl.issuer]

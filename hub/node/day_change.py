@@ -8,7 +8,7 @@ import structlog
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.runtime.periodic import Regular
 
 log = structlog.get_logger()
@@ -30,12 +30,12 @@ class Daybreak(Regular):
 
     def startService(self) -> None:
         """Begin with the day it is."""
-        self._day = day(self._now())
+        self._day = local_day(self._now())
         super().startService()
 
     async def look(self) -> None:
         """Tell, if another day has begun."""
-        today = day(self._now())
+        today = local_day(self._now())
         if today == self._day:
             return
         try:

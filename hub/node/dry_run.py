@@ -11,7 +11,7 @@ import attrs
 
 from hub.config import ANY, Partner
 from hub.domain.errors import Mistake, Rejected
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import DOCUMENTS, Receive
 from hub.edxml import packet, rules
 from hub.edxml.sample import sample_packet
@@ -26,7 +26,7 @@ from hub.soap.wsdl import Contract
 from hub.units.province import Province
 
 
-def rehearse(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
+def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
     """Give a mistake for each receiving partner that a packet for it would not reach."""
     for code, unit in _recipients(province, now):
         try:
@@ -42,7 +42,7 @@ def rehearse(province: Province, contract: Contract, now: datetime) -> Iterable[
 
 def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
     """Give each receiving partner with a unit of its own that is active; the upstream with a code outside."""
-    config, today = province.config, day(now)
+    config, today = province.config, local_day(now)
     for partner in config.partners.values():
         if partner.receive is Receive.NONE:
             continue
@@ -70,18 +70,20 @@ def _active(province: Province, unit: str, today: date) -> bool:
 
 def _reached(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
     """Return the partner that a packet for *unit* reaches, judged by *partner*'s policy.  Raises `Rejected`."""
-    identity, today = province.config.identity, day(now)
+    identity, today = province.config.identity, local_day(now)
     content = sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
     call = documents_requests.SendDocument(signing.sign_packet(content, identity))
-    body = wss_verify.sign(envelope.wrap(documents_requests.element(call)), identity, now)
+    body = wss_verify.sign_envelope(
+        envelope.wrap_in_envelope(documents_requests.build_call_element(call)), identity, now
+    )
     policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere
     signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy, calls=(DOCUMENTS,))
-    manner = Manner(action=documents_requests.action(call))
+    manner = Manner(action=documents_requests.soap_action(call))
     opened = verification.open_call(body, manner, (signer,), identity.certificate, province, contract, now)
     assert isinstance(opened.call, documents_requests.SendDocument)
     assert isinstance(opened.call.packet, bytes)  # a sample packet is small
-    root, octets = safe_xml.parse(opened.call.packet), Octets.of(opened.call.packet)
+    root, octets = safe_xml.parse_safe_xml(opened.call.packet), Octets.of(opened.call.packet)
     admission.require_signature(admission.judge_signature(root, octets, signer, province, now), signer.policy)
-    read = packet.read(root)
-    rules.examine(read, today=today, profile=signer.policy.profile)
+    read = packet.read_packet(root)
+    rules.examine_packet(read, today=today, profile=signer.policy.profile)
     return province.routes.route(read.recipients[0], today).partner

@@ -31,7 +31,7 @@ class Chainer(Regular):
     async def look(self) -> None:
         """Chain what is there, batch by batch."""
         try:
-            while await self._journal.write(events.chain, _BATCH) == _BATCH:
+            while await self._journal.write(events.chain_events, _BATCH) == _BATCH:
                 pass
         except CancelledError:
             raise

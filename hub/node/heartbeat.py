@@ -1,7 +1,7 @@
 """Writes every few seconds that this node lives, and gives back what dead nodes held.  Knows when; hub.journal.nodes knows how.
 
 A node that could not write it for as long as it is believed alive must take and send nothing until it has: another may be sending the
-same.  What it settles then is stale (hub.journal.queue.claims.settle), so it moves nothing.  Nor does a node live on whose program does not
+same.  What it settles then is stale (hub.journal.queue.claims.settle_claim), so it moves nothing.  Nor does a node live on whose program does not
 run on the schema any more.
 """
 
@@ -50,7 +50,7 @@ class Heartbeat(Regular):
     async def end(self) -> None:
         """Write that the node stopped."""
         try:
-            await self._journal.write(nodes.end, self._node.name, self._now())
+            await self._journal.write(nodes.record_node_end, self._node.name, self._now())
         except Unready as unready:
             log.warning("node-end-not-written", error=str(unready))  # it will be seen as lapsed
 
@@ -86,7 +86,7 @@ class Heartbeat(Regular):
 
 
 def _beat(tx: Transaction, node: Node, now: datetime) -> int:
-    if not schema_version.fits(tx):
+    if not schema_version.fits_schema(tx):
         raise Unready("journal-unavailable", f"this program does not run on schema {transactions.version_in(tx)}")
-    nodes.beat(tx, node, now)
-    return claims.rescue(tx, now)
+    nodes.record_heartbeat(tx, node, now)
+    return claims.release_lost_claims(tx, now)

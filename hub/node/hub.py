@@ -17,7 +17,7 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from hub.config import Config, changes
+from hub.config import Config, describe_config_changes
 from hub.config.revocation_cache import RevocationAnswer
 from hub.delivery.transports import adapters_of
 from hub.domain.errors import ConfigurationFault, Mistake, Rejected
@@ -26,10 +26,10 @@ from hub.node import builders, check
 from hub.node.builders import NodeFrame
 from hub.node.port_builder import build_ports
 from hub.runtime import pidfile
-from hub.runtime.ports import DirectoryLockService, Ordered, bind
+from hub.runtime.ports import DirectoryLockService, Ordered, bind_port
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security import tls
-from hub.security.certificates import CLIENT, CONFIGURED, fingerprint
+from hub.security.certificates import CLIENT, CONFIGURED, certificate_fingerprint
 from hub.security.token_key import VAULT
 from hub.units.live import Live, Setup
 from hub.units.province import Province
@@ -60,7 +60,7 @@ class Hub(Ordered):
         self._data = province.config.data
         self._wall = wall
         live = self._live = Live(self._set_up(province))
-        node = pidfile.node(self._data, self.now())
+        node = pidfile.name_node(self._data, self.now())
         frame = NodeFrame(live=live, reactor=reactor, now=self.now, node=node, wake=self._wake)
         self._database = builders.build_database(frame)
         self._exchange = builders.build_exchange(frame, self._database, known)
@@ -90,21 +90,21 @@ class Hub(Ordered):
         Connections and conversations under way keep what they began with.
         """
         data = self._data  # where we began, whatever is written now
-        nonce = pidfile.question(data)
-        asked = self._database.journal.read(lambda _tx: check.look(self._live.config.path, self.now()))
+        nonce = pidfile.read_reload_nonce(data)
+        asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
         _ = asked.addCallback(self._take_up).addErrback(_refuse).addCallback(_tell, data, nonce)
 
     async def _turn_over(self, today: date) -> None:
         """Take up what the codes of the registry mean from *today* on."""
-        roll = await self._database.journal.read(unit_registry.roll, today)
+        roll = await self._database.journal.read(unit_registry.read_unit_roll, today)
         self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, roll))
         log.info("day-begun", day=today.isoformat())
 
     def _set_up(self, province: Province) -> Setup:
         """Make all that follows from the configuration of *province*."""
         config = province.config
-        clients = tls.context(config.tls, self._check, config.authorities)
-        contexts = {"admin": tls.context(config.tls), "soap": clients, "syslog": clients}
+        clients = tls.make_tls_context(config.tls, self._check, config.authorities)
+        contexts = {"admin": tls.make_tls_context(config.tls), "soap": clients, "syslog": clients}
         return Setup(province, adapters_of(config), contexts)
 
     def _take_up(self, found: check.Findings) -> pidfile.ReloadVerdict:
@@ -112,7 +112,7 @@ class Hub(Ordered):
             log.warning("reload-refused", mistakes=[str(mistake) for mistake in found.mistakes])
             return pidfile.ReloadVerdict(ok=False, mistakes=found.mistakes)
         old, new = self._live.config, found.province.config
-        changed = tuple(changes(old, new))
+        changed = tuple(describe_config_changes(old, new))
         self._live.setup = self._set_up(found.province)
         self._tell_parts(old, new, found.heard)
         log.info("reloaded", changes=changed)
@@ -141,7 +141,9 @@ class Hub(Ordered):
             self._live.config.anchors.check(shown, self.now(), above, purpose=CLIENT, unknown=rule)
         except Rejected as rejected:
             subject = shown.subject.rfc4514_string()[:200]
-            log.warning("client-refused", subject=subject, certificate=fingerprint(shown), reason=str(rejected))
+            log.warning(
+                "client-refused", subject=subject, certificate=certificate_fingerprint(shown), reason=str(rejected)
+            )
             raise
 
 
@@ -152,7 +154,7 @@ def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) 
     something takes.  Without it they are one, as on a `Clock`.
     """
     wall = wall or reactor.seconds
-    found = check.look(path, datetime.fromtimestamp(wall(), UTC), starting=True)
+    found = check.check_config(path, datetime.fromtimestamp(wall(), UTC), starting=True)
     if found.mistakes or found.province is None:
         raise ConfigurationFault(found.mistakes)
     VAULT.close()  # twistd forks after this, and a session is of the process that opened it
@@ -160,7 +162,7 @@ def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) 
     ports, mistakes = {}, []
     for name, listen in config.listens:
         try:
-            ports[name] = bind(listen)
+            ports[name] = bind_port(listen)
         except OSError as error:
             wrong = f"{listen.host}:{listen.port}: {error.strerror}"
             mistakes.append(Mistake(f"hub.toml: {name}.port", wrong, "a port that is free"))
@@ -176,4 +178,4 @@ def _refuse(failure: Failure) -> pidfile.ReloadVerdict:
 
 
 def _tell(verdict: pidfile.ReloadVerdict, data: Path, nonce: str) -> None:
-    pidfile.answer(data, nonce, verdict)
+    pidfile.write_reload_verdict(data, nonce, verdict)

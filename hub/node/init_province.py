@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from hub.config.database import url_of
-from hub.config.writing import partner_toml, quoted
+from hub.config.writing import partner_toml, quote_toml
 from hub.domain.model import Unit
 from hub.journal import unit_registry
 from hub.runtime.free_ports import free_ports
@@ -101,31 +101,31 @@ class DatabaseTaken(Exception):
     """The database named has tables already."""
 
 
-def write(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) -> None:
+def write_province(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) -> None:
     """Write everything into *directory*, which is made when it is absent, and the tables into *database*, as `hub.toml` names it.
 
-    Raises FileExistsError when the directory is not empty, `DatabaseTaken` when the database is not, `Unfit` when it is no URL, and
+    Raises FileExistsError when the directory is not empty, `DatabaseTaken` when the database is not, `DatabaseUrlUnfit` when it is no URL, and
     SQLAlchemy's errors when it does not answer; then nothing is written.
     """
     if directory.exists() and any(directory.iterdir()):
         raise FileExistsError(directory)
     engine = transactions.open_journal(url_of(database, directory.absolute()), pooled=False)
-    if database != SQLITE and transactions.version(engine) is not None:
+    if database != SQLITE and transactions.read_schema_version(engine) is not None:
         raise DatabaseTaken(database)
     for name in (".", "data", "partners", "pki", "trust"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (directory / "data").chmod(0o700)
-    sample_pki.write(directory / "pki", PARTNERS, now)
+    sample_pki.write_sample_pki(directory / "pki", PARTNERS, now)
     key = directory / "pki" / "lookups.key"
     key.touch(0o600)
     key.write_text(encryption.new_key(os.urandom(encryption.KEY)), "ascii")
-    hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin, database=quoted(database))
+    hub = _HUB.format(soap_port=ports.soap, admin_port=ports.admin, database=quote_toml(database))
     (directory / "hub.toml").write_text(hub, "utf-8")
     for code, text in _partner_files(ports).items():
         (directory / "partners" / f"{code}.toml").write_text(text, "utf-8")
-    transactions.upgrade(engine)
-    with transactions.writing(engine) as tx:
-        unit_registry.put(tx, sample_units())
+    transactions.upgrade_schema(engine)
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, sample_units())
     engine.dispose()
 
 

@@ -29,12 +29,12 @@ from hub.runtime import disk_space
 from hub.runtime.disk_space import SpoolRoom
 from hub.runtime.ports import Port
 from hub.runtime.thread_pool import Work
-from hub.security.certificates import fingerprint
+from hub.security.certificates import certificate_fingerprint
 from hub.soap.wsdl import Contract
 from hub.units.live import Live
 from hub.web import public_pages
 from hub.web.public_pages import Public
-from hub.web.soap_listener import BoundedSite, ServiceResource, peer
+from hub.web.soap_listener import BoundedSite, ServiceResource, read_client_certificate
 
 #: How long /readyz waits for a key in a token, in seconds.
 KEY_PATIENCE = 5.0
@@ -50,7 +50,7 @@ def build_ports(
     """Return what listens on *sockets*, each by its section in `hub.toml`, in the order in which it starts."""
     live, heard = frame.live, "syslog" in sockets
     ear = Ear(live, exchange.books, frame.reactor, frame.now)
-    spool_room = SpoolRoom(lambda: disk_space.left(live.config))
+    spool_room = SpoolRoom(lambda: disk_space.count_octets_left(live.config))
 
     def port(name: str, site: Any) -> Port:
         return Port(sockets[name], site, lambda: live.setup.contexts[name], frame.reactor)
@@ -97,7 +97,9 @@ def _admin_site(
 
     async def readiness() -> admin.Readiness:
         key_flaw = partial(find_key_flaw, live, work, frame.reactor)
-        return told.tell(await admin.readiness(journal, live.province, frame.now(), work, key_flaw, prober.trouble()))
+        return told.tell(
+            await admin.measure_readiness(journal, live.province, frame.now(), work, key_flaw, prober.trouble())
+        )
 
     look = admin.SharedLook(readiness, seconds).ask
 
@@ -107,15 +109,15 @@ def _admin_site(
 
     async def measured() -> bytes:
         found, standings = await look(), prober.standings
-        return metrics.text(
-            await admin.gather(found, journal, live.province, frame.now(), exchange.feed, syslog, standings)
+        return metrics.write_metrics(
+            await admin.gather_metrics(found, journal, live.province, frame.now(), exchange.feed, syslog, standings)
         )
 
     tell = admin.SharedLook(measured, seconds).ask if live.config.admin.metrics else None
     console = _console(frame, database, exchange, look)
-    served = admin.resource(look, wsdls, tell, _public(frame, database), console)
+    served = admin.make_admin_resource(look, wsdls, tell, _public(frame, database), console)
     site = _site(served, edge.LIMIT, frame, exchange, spool_room)
-    site.refusal, site.limit, site.answering = edge.refusal, console.limit, edge.ANSWERING
+    site.refusal, site.limit, site.answering = edge.write_early_refusal, console.limit, edge.ANSWERING
     site.share_of = _share_of_address
     return site
 
@@ -123,7 +125,7 @@ def _admin_site(
 def _site(root: Resource, limit: int, frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom) -> BoundedSite:
     # the namespace is that of a fault's detail where it is not known yet which service is called
     namespace = exchange.desks[DOCUMENTS].contract.namespace
-    site = BoundedSite(root, limit, namespace, frame.reactor, spool.folder(frame.live.config.data))
+    site = BoundedSite(root, limit, namespace, frame.reactor, spool.spool_folder(frame.live.config.data))
     site.room, site.spool_room = exchange.room.demand, spool_room
     return site
 
@@ -161,10 +163,10 @@ def _console(
 
 def _share_of_partner(live: Live, channel: Any) -> PortShare:
     """Return the share of whose connection it is: of a partner, or of a certificate that is nobody's."""
-    shown = peer(channel)
+    shown = read_client_certificate(channel)
     partner = live.province.partner_with(shown)
     if partner is None:
-        return PortShare(fingerprint(shown))
+        return PortShare(certificate_fingerprint(shown))
     return PortShare(partner.code, partner.policy.intake_connections, partner.policy.intake_spool)
 
 

@@ -88,7 +88,7 @@ class Inquiry(Service):
         asked anew.
         """
         config, self._known = self._live.config, ()
-        self._questions = revocation_cache.questions(config)
+        self._questions = revocation_cache.list_revocation_questions(config)
         before = {one.question.name: one for one in known}
         asked = {question.name for question in self._questions}
         mine = {name: one for name, one in self._heard.items() if name in asked}
@@ -132,7 +132,7 @@ class Inquiry(Service):
                 await self._work(
                     HUB,
                     max(len(octets), THRESHOLD),
-                    revocation_cache.keep,
+                    revocation_cache.keep_revocation_answer,
                     self._live.config.data,
                     question,
                     octets,
@@ -142,7 +142,10 @@ class Inquiry(Service):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever broke the call: it is told, and the CA asked again
                 log.warning(
-                    "revocation-not-heard", url=url, issuer=_named(question.issuer), reason=http_client.said(error)
+                    "revocation-not-heard",
+                    url=url,
+                    issuer=_named(question.issuer),
+                    reason=http_client.describe_connection_error(error),
                 )
                 continue
             times = {"issued": found.said.begins.isoformat(), "due": found.said.ends and found.said.ends.isoformat()}
@@ -151,7 +154,7 @@ class Inquiry(Service):
         return None
 
 
-def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
+def network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
     """Return how places are asked over the network: it raises whatever breaks the call, Unusable for any answer but 200."""
 
     async def exchange(anchors: Anchors, question: RevocationQuestion, url: str) -> bytes:
@@ -161,17 +164,19 @@ def network(reactor: Any, now: Callable[[], datetime]) -> Fetch:
             anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)
             tls.check_host(shown, host)
 
-        pool = http_client.pool(reactor, persistent=False)
-        agent = Agent(reactor, http_client.OneContext(tls.context(None, check)), connectTimeout=PATIENCE, pool=pool)
+        pool = http_client.make_connection_pool(reactor, persistent=False)
+        agent = Agent(
+            reactor, http_client.OneContext(tls.make_tls_context(None, check)), connectTimeout=PATIENCE, pool=pool
+        )
         if question.certificate is None:
             response = await agent.request(b"GET", url.encode("ascii"))
             limit = LARGEST_CRL
         else:
-            asked = crl_ocsp.question(question.certificate, question.issuer)
+            asked = crl_ocsp.build_ocsp_request(question.certificate, question.issuer)
             headers = Headers({"Content-Type": ["application/ocsp-request"], "Accept": ["application/ocsp-response"]})
             response = await agent.request(b"POST", url.encode("ascii"), headers, FileBodyProducer(BytesIO(asked)))
             limit = crl_ocsp.LARGEST_ANSWER
-        octets = await http_client.body(response, limit)
+        octets = await http_client.read_body(response, limit)
         if response.code != 200:
             raise RevocationUnusable(f"HTTP {response.code}")
         return octets

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import attrs
 
 from hub.domain.model import Accepted, Outcome, Postponed, Refused, Unavailable
-from hub.partner.policy import Policy, step
+from hub.partner.policy import Policy, longest_delay
 
 
 class Position(StrEnum):
@@ -54,7 +54,7 @@ class Breaker:
     reason: str | None = None  #: of the latest failure
 
 
-def says(outcome: Outcome) -> str | None:
+def classify_outcome(outcome: Outcome) -> str | None:
     """Return what *outcome* says of the partner: "success" if it answered sensibly, "failure", or None: nothing.
 
     A refusal is a sensible answer.  What broke in the hub itself, or was put off by it, says nothing of the partner.
@@ -68,7 +68,7 @@ def says(outcome: Outcome) -> str | None:
             return None
 
 
-def room(breaker: Breaker, now: datetime, under_way: int, concurrency: int) -> int:
+def breaker_room(breaker: Breaker, now: datetime, under_way: int, concurrency: int) -> int:
     """Return how many more messages may go, when so many are *under_way* from all nodes."""
     match breaker.position:
         case Position.CLOSED:
@@ -79,14 +79,14 @@ def room(breaker: Breaker, now: datetime, under_way: int, concurrency: int) -> i
             return int(under_way == 0)  # a probe that nobody will hear of again is no longer under way
 
 
-def claimed(breaker: Breaker) -> Breaker:
+def record_breaker_claims(breaker: Breaker) -> Breaker:
     """Return the breaker after messages were claimed, as many as there was room for."""
     if breaker.position is Position.CLOSED:
         return breaker
     return attrs.evolve(breaker, position=_to(breaker, "probe"), until=None)
 
 
-def succeeded(breaker: Breaker, policy: Policy) -> Breaker:
+def record_breaker_success(breaker: Breaker, policy: Policy) -> Breaker:
     """Return the breaker after a sensible answer."""
     pace = breaker.pace + 1 if breaker.pace is not None else None
     if breaker.position is not Position.CLOSED:
@@ -96,7 +96,9 @@ def succeeded(breaker: Breaker, policy: Policy) -> Breaker:
     return Breaker(position=_to(breaker, "success"), pace=pace)
 
 
-def failed(breaker: Breaker, policy: Policy, now: datetime, random: float, outcome: Unavailable) -> Breaker:
+def record_breaker_failure(
+    breaker: Breaker, policy: Policy, now: datetime, random: float, outcome: Unavailable
+) -> Breaker:
     """Return the breaker after a failure; *random* is in [0, 1).
 
     Open, it waits as long as a message would that had failed so often: a step that doubles from `first_retry` to `max_retry`,
@@ -108,7 +110,7 @@ def failed(breaker: Breaker, policy: Policy, now: datetime, random: float, outco
     failures = breaker.failures + 1
     if breaker.position is Position.CLOSED and failures < FAILURES and not outcome.credentials:
         return attrs.evolve(breaker, position=_to(breaker, "failure"), failures=failures, reason=outcome.detail)
-    longest = policy.max_retry if outcome.credentials else step(policy, FAILURES + breaker.opened)
+    longest = policy.max_retry if outcome.credentials else longest_delay(policy, FAILURES + breaker.opened)
     wait = max(longest * (0.5 + random / 2), timedelta(seconds=outcome.retry_after or 0))
     return Breaker(
         position=_to(breaker, "failure", Position.OPEN),
@@ -119,7 +121,7 @@ def failed(breaker: Breaker, policy: Policy, now: datetime, random: float, outco
     )
 
 
-def hurried(breaker: Breaker, now: datetime) -> Breaker:
+def hurry_breaker(breaker: Breaker, now: datetime) -> Breaker:
     """Return the breaker of a partner that a person says is well: an open one lets its probe go at once."""
     return attrs.evolve(breaker, until=now) if breaker.position is Position.OPEN else breaker
 

@@ -12,7 +12,7 @@ import attrs
 
 from hub.domain.model import Arrival, Judged, Reply, Request, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
-from hub.partner.reply_parsing import text
+from hub.partner.reply_parsing import read_json_text
 
 TAKEN = "taken"
 REFUSED = "refused"
@@ -46,15 +46,17 @@ def open_documents(data: object, settled: AbstractSet[str]) -> list[str] | None:
     if not isinstance(items, list):
         return None
     closed = {state.lower() for state in settled}
-    rows = [item for item in items if isinstance(item, dict) and text(item.get("status")).lower() not in closed]
-    return [each for each in dict.fromkeys(text(row.get("docId")) for row in rows) if each]
+    rows = [
+        item for item in items if isinstance(item, dict) and read_json_text(item.get("status")).lower() not in closed
+    ]
+    return [each for each in dict.fromkeys(read_json_text(row.get("docId")) for row in rows) if each]
 
 
 Fetch = Callable[[str], Generator[Request, Reply, FetchedDocument | Unavailable]]
 Tell = Callable[[str, bool], Generator[Request, Reply, bool | Unavailable]]
 
 
-def settle(
+def settle_open_list(
     shown: Sequence[str], owed: Owed, most: int, fetch: Fetch, tell: Tell, notes: AdapterNotes, now: datetime
 ) -> Generator[Request | Arrival, Any, Settled | Unavailable]:
     """Settle what their list has *shown* as open, each id once: all that was *owed*, and at most *most* others.

@@ -47,23 +47,23 @@ class Policy:
     intake_rate: Rate | None = None  #: how many of its calls begin in a time at most, at each node
 
 
-def step(policy: Policy, attempt: int) -> timedelta:
+def longest_delay(policy: Policy, attempt: int) -> timedelta:
     """Return the longest wait after the failed *attempt* (1, 2 …): it doubles from `first_retry` to `max_retry`."""
     doublings = min(attempt - 1, 62)
     return timedelta(seconds=min(policy.first_retry.total_seconds() * 2.0**doublings, policy.max_retry.total_seconds()))
 
 
-def delay(policy: Policy, attempt: int, random: float) -> timedelta:
+def choose_delay(policy: Policy, attempt: int, random: float) -> timedelta:
     """Return how long to wait after the failed *attempt* (1, 2 …); *random* is in [0, 1).
 
     Any time up to the step ("full jitter"): what failed together comes back spread over all of it.  A tenth of the first step is
     the least, so that bad luck sends nothing again at once to who has just failed.
     """
-    least, most = policy.first_retry / 10, step(policy, attempt)
+    least, most = policy.first_retry / 10, longest_delay(policy, attempt)
     return least + (most - least) * random
 
 
-def duration(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Return the length of `500ms`, `30s`, `5m`, `2h` or `14d`.  Raises ValueError for anything else."""
     found = _DURATION.fullmatch(text)
     if found is None:
@@ -71,8 +71,8 @@ def duration(text: str) -> timedelta:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def spell(length: timedelta) -> str:
-    """Return *length* as it is written in a configuration; the inverse of `duration`."""
+def write_duration(length: timedelta) -> str:
+    """Return *length* as it is written in a configuration; the inverse of `parse_duration`."""
     for unit, step in reversed(_UNITS.items()):
         if length >= step and not length % step:
             return f"{length // step}{unit}"
@@ -125,14 +125,14 @@ KEYS = (
 )
 
 
-def spelled(policy: Policy) -> dict[str, str]:
+def write_policy(policy: Policy) -> dict[str, str]:
     """Return every key of *policy* as it is written in a configuration."""
 
     def text(name: str, value: object) -> str:
         if name == "intake_spool":
             return f"{policy.intake_spool >> 20}MiB"
         if isinstance(value, timedelta):
-            return spell(value)
+            return write_duration(value)
         if isinstance(value, bool):
             return "yes" if value else "no"
         return _NONE if value in (None, "") else str(value)
@@ -140,7 +140,7 @@ def spelled(policy: Policy) -> dict[str, str]:
     return {name.replace("_", "-"): text(name, value) for name, value in attrs.asdict(policy, recurse=False).items()}
 
 
-def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
+def parse_policy(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake]]:
     """Return the policy that *pairs* (key -> text, as in a configuration) spell, and every mistake, each at *place*`.key`.
 
     Where there are mistakes the policy has the defaults in their stead and is good only for finding more mistakes.
@@ -155,7 +155,7 @@ def parse(pairs: Mapping[str, object], place: str) -> tuple[Policy, list[Mistake
             chosen[key.replace("-", "_")] = value
     policy = Policy(**chosen)  # type: ignore[arg-type]  # `_value` gives each key its type
     if policy.first_retry > policy.max_retry:
-        wrong = f"{spell(policy.first_retry)} is longer than max-retry, {spell(policy.max_retry)}"
+        wrong = f"{write_duration(policy.first_retry)} is longer than max-retry, {write_duration(policy.max_retry)}"
         mistakes.append(Mistake(f"{place}.first-retry", wrong, "first-retry at most max-retry"))
     if policy.relay and policy.signature == "packet":
         wrong = 'it stands beside signature = "packet"'
@@ -202,10 +202,10 @@ def _choice(key: str, text: str) -> str | _Wrong:
 
 def _length(text: str, least: timedelta) -> timedelta | _Wrong:
     try:
-        length = duration(text)
+        length = parse_duration(text)
     except ValueError:
         return _Wrong(f"{text!r} is not a duration", DURATION_EXPECTED)
-    return length if length >= least else _Wrong(f"{text} is too short", f"at least {spell(least)}")
+    return length if length >= least else _Wrong(f"{text} is too short", f"at least {write_duration(least)}")
 
 
 def _number(text: str, most: int) -> int | _Wrong:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from hub.domain.sanitize import storable
+from hub.domain.sanitize import replace_unstorable
 
 _LONGEST = 3_600.0  #: one hour; who asks for more is asked again then
 
@@ -40,19 +40,19 @@ def read_json(body: bytes) -> Any:
         return None
 
 
-def text(value: object) -> str:
+def read_json_text(value: object) -> str:
     """Return a text or whole number of JSON as text that can be kept and sent; nothing for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return storable(str(value).strip())
+    return replace_unstorable(str(value).strip())
 
 
-def snippet(body: bytes) -> str:
+def cut_snippet(body: bytes) -> str:
     """Return the beginning of *body* for people to read."""
     return body[:200].decode("utf-8", "replace")
 
 
-def packet(written: object) -> bytes | None:
+def read_json_packet(written: object) -> bytes | None:
     """Return the octets of a packet *written* in JSON, as its base64 or as the XML it is; None where there is no text.
 
     Text that is neither is returned as it stands: whoever reads it will say what is wrong with it.

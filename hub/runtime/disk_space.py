@@ -29,7 +29,7 @@ _NEXT = 10
 _SQLITE = "sqlite:///"
 
 
-def lacking(config: Config) -> str:
+def describe_lacking_space(config: Config) -> str:
     """Return where less is free than `[limits] free-disk` demands, and how much; "" when nowhere."""
     found = ((place, shutil.disk_usage(place).free) for place in _places(config))
     return "; ".join(
@@ -60,7 +60,7 @@ class DiskRoom:
             raise Unready("disk-low", self._lacking, _LATER)
 
 
-def left(config: Config) -> int:
+def count_octets_left(config: Config) -> int:
     """Return how many octets may still be written before less is free than `[limits] free-disk` demands."""
     return min(shutil.disk_usage(place).free for place in _places(config)) - config.free_disk
 

@@ -62,7 +62,7 @@ class _Connecting(Factory):
         return _BoundedHead(self._quiescent)
 
 
-def pool(reactor: object, *, persistent: bool) -> HTTPConnectionPool:
+def make_connection_pool(reactor: object, *, persistent: bool) -> HTTPConnectionPool:
     """Return a pool of connections over which every answer has a bounded head; whether to ask again is the caller's to say."""
     made = HTTPConnectionPool(reactor, persistent=persistent)
     made._factory = _Connecting  # type: ignore[assignment]  # noqa: SLF001 - Twisted has no other way
@@ -103,14 +103,14 @@ class OneContext:
         return _Connections(self._context, hostname, self._staple)
 
 
-async def body(response: IResponse, limit: int) -> bytes:
+async def read_body(response: IResponse, limit: int) -> bytes:
     """Return the whole body of *response*.  Raises TooLong beyond *limit* octets, and what breaks the connection."""
     reading = _BodyReader(limit)
     response.deliverBody(reading)
     return await reading.done
 
 
-def said(error: Exception) -> str:
+def describe_connection_error(error: Exception) -> str:
     """Say in one line why no answer came."""
     match error:
         case TooLong():

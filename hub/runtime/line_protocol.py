@@ -53,7 +53,7 @@ class Talk(Protocol):
         self.transport.write(octets)
 
     def secure(self, creator: IOpenSSLClientConnectionCreator) -> None:
-        """Begin TLS.  Raises ConnectionBroken when the other side has already said more: that would pass for said under TLS."""
+        """Begin TLS.  Raises ConnectionBroken when the other side has said more already: it would pass for TLS."""
         if self._heard:
             raise ConnectionBroken("it says something before TLS begins that would count after")
         assert self.transport is not None
@@ -115,13 +115,13 @@ class Talk(Protocol):
             waiting.errback(reason)
 
 
-def place(url: str, usual: int) -> tuple[str, int]:
+def split_host_port(url: str, usual: int) -> tuple[str, int]:
     """Return host and port of *url*; without one, the *usual* port."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or usual
 
 
-async def call(
+async def open_connection(
     reactor: object, host: str, port: int, seconds: float, creator: IOpenSSLClientConnectionCreator | None
 ) -> Talk:
     """Connect, within so many *seconds*; with *creator*, TLS begins at once.  Raises what kept us from it."""

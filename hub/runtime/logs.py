@@ -37,7 +37,7 @@ class Lines:
     debug = info = warning = error = critical = msg
 
 
-def configure(stream: TextIO | None = None) -> None:
+def configure_logs(stream: TextIO | None = None) -> None:
     """Make structlog write one JSON object a line to *stream* (standard output)."""
     lines = Lines(stream or cast("TextIO", sys.__stdout__))
     structlog.configure(
@@ -55,7 +55,7 @@ def configure(stream: TextIO | None = None) -> None:
 
 def observer(stream: TextIO | None = None) -> ILogObserver:
     """Return an observer of Twisted's events: `twistd -n --logger hub.runtime.logs.observer lienthong`."""
-    configure(stream)
+    configure_logs(stream)
     log = structlog.get_logger()
 
     @provider(ILogObserver)

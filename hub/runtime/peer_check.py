@@ -10,24 +10,26 @@ from hub.config import Partner
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem
 from hub.security import tls
-from hub.security.certificates import ALLOW, SERVER, Anchors, fingerprint
+from hub.security.certificates import ALLOW, SERVER, Anchors, certificate_fingerprint
 from hub.security.crl_ocsp import RevocationUnusable
 
 log = structlog.get_logger()
 
 
-def judges(partner: Partner, anchors: Anchors, now: Callable[[], datetime], host: str) -> tuple[tls.Check, tls.Stapled]:
+def make_peer_judges(
+    partner: Partner, anchors: Anchors, now: Callable[[], datetime], host: str
+) -> tuple[tls.Check, tls.Stapled]:
     """Return how the server of *partner* is judged: by its certificate first, then with what it stapled.
 
     One that has no configured certificates, by `transport=tls`, must show a certificate of its name, *host*.
     """
-    known = {fingerprint(certificate) for certificate in partner.certificates}
+    known = {certificate_fingerprint(certificate) for certificate in partner.certificates}
 
     def check(shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
         if not known:
             tls.check_host(shown, host)
-        elif fingerprint(shown) not in known:
-            raise Rejected(Problem("certificate-unknown", fingerprint(shown)))
+        elif certificate_fingerprint(shown) not in known:
+            raise Rejected(Problem("certificate-unknown", certificate_fingerprint(shown)))
         anchors.check(shown, now(), above, purpose=SERVER, unknown=ALLOW)  # `stapled` has the last word
 
     def stapled(shown: x509.Certificate, octets: bytes) -> None:

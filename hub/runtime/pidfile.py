@@ -36,7 +36,7 @@ class NoAnswer(Exception):
     """The hub runs, and did not answer in time."""
 
 
-def node(data: Path, now: datetime) -> str:
+def name_node(data: Path, now: datetime) -> str:
     """Return the name of the node that runs in *data*: the same after a restart, and another on another machine."""
     path = data / _NODE
     if not path.exists():
@@ -51,7 +51,7 @@ class ReloadVerdict:
     """What a hub answers to a reload."""
 
     ok: bool
-    changes: tuple[str, ...] = ()  #: as `hub.config.changes` says them
+    changes: tuple[str, ...] = ()  #: as `hub.config.describe_config_changes` says them
     mistakes: tuple[Mistake, ...] = ()
 
 
@@ -72,7 +72,7 @@ class PidFileLock:
                 _lock(file, patience=1.0)
             except BlockingIOError:
                 os.close(file)
-                raise Held(alive(data)) from None
+                raise Held(find_live_pid(data)) from None
             if path.exists() and os.path.samestat(path.stat(), os.fstat(file)):
                 break
             os.close(file)  # the one that let go removed it between our open and our lock
@@ -100,7 +100,7 @@ def _lock(file: int, patience: float) -> None:
             return
 
 
-def alive(data: Path) -> int | None:
+def find_live_pid(data: Path) -> int | None:
     """Return the pid of the hub that runs in *data*; None if none does."""
     try:
         file = os.open(data / _PID, os.O_RDONLY | os.O_CLOEXEC)
@@ -115,14 +115,14 @@ def alive(data: Path) -> int | None:
     return None
 
 
-def ask(data: Path, patience: float = 30.0, wait: Callable[[float], None] = time.sleep) -> ReloadVerdict:
+def request_reload(data: Path, patience: float = 30.0, wait: Callable[[float], None] = time.sleep) -> ReloadVerdict:
     """Ask the hub that runs in *data* to read its configuration again, and return its verdict.
 
     Several who ask at once take turns.  Raises `NotRunning`, or `NoAnswer` after *patience* seconds.
     """
     until = time.monotonic() + patience
     nonce = secrets.token_hex(16)
-    file = os.open(data / _REQUEST, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) if alive(data) else None
+    file = os.open(data / _REQUEST, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) if find_live_pid(data) else None
     if file is None:
         raise NotRunning
     try:
@@ -134,7 +134,7 @@ def ask(data: Path, patience: float = 30.0, wait: Callable[[float], None] = time
             verdict = _answered(data, nonce)
             if verdict:
                 return verdict
-            if not alive(data):
+            if not find_live_pid(data):
                 raise NotRunning
             wait(0.05)
         raise NoAnswer
@@ -145,7 +145,7 @@ def ask(data: Path, patience: float = 30.0, wait: Callable[[float], None] = time
 
 
 def _ring(data: Path) -> None:
-    pid = alive(data)
+    pid = find_live_pid(data)
     if not pid:
         raise NotRunning
     try:
@@ -154,7 +154,7 @@ def _ring(data: Path) -> None:
         raise NotRunning from None
 
 
-def question(data: Path) -> str:
+def read_reload_nonce(data: Path) -> str:
     """Return the nonce of whoever asked last; "" when a bare SIGHUP came first.  Read it before the configuration."""
     try:
         return (data / _REQUEST).read_text("ascii")
@@ -162,8 +162,8 @@ def question(data: Path) -> str:
         return ""
 
 
-def answer(data: Path, nonce: str, verdict: ReloadVerdict) -> None:
-    """Write the running hub's *verdict* on the `question` *nonce*."""
+def write_reload_verdict(data: Path, nonce: str, verdict: ReloadVerdict) -> None:
+    """Write the running hub's *verdict* on the `read_reload_nonce` *nonce*."""
     new = data / f"{_ANSWER}.new"
     new.write_text(json.dumps({"nonce": nonce, **attrs.asdict(verdict)}, ensure_ascii=False), "utf-8")
     new.replace(data / _ANSWER)

@@ -86,7 +86,7 @@ class DirectoryLockService(Service):
             raise ConfigurationFault(
                 [Mistake(path, f"the hub with pid {held} runs here", "one hub a data directory")]
             ) from None
-        spool.clear(spool.folder(self._data))
+        spool.clear_spool(spool.spool_folder(self._data))
 
     def stopService(self) -> None:
         """Let go."""
@@ -106,7 +106,7 @@ def accept_few(port: Any) -> None:
     port.doRead = accept_some
 
 
-def bind(listen: Listen) -> socket.socket:
+def bind_port(listen: Listen) -> socket.socket:
     """Bind and listen on a port.  Raises OSError when another has it."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     bound = socket.create_server((listen.host, listen.port), family=family, backlog=1024)

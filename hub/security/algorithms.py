@@ -91,7 +91,7 @@ def strong_key(certificate: x509.Certificate) -> RSAPublicKey | EllipticCurvePub
     raise Unverified("algorithm-refused", "the certificate's key is neither RSA from 2048 bits nor EC P-256 or P-384")
 
 
-def weakness(certificate: x509.Certificate) -> str:
+def describe_key_weakness(certificate: x509.Certificate) -> str:
     """Return why nothing is proved by the key of *certificate*, whatever it is used for: TLS, a message, a chain; nothing if it is strong.
 
     Strong are RSA from 2048 bits, and EC on P-256, P-384 or P-521 that is named: parameters of its own may be those of a curve on
@@ -116,11 +116,11 @@ def weakness(certificate: x509.Certificate) -> str:
 
 def _names_its_curve(certificate: x509.Certificate) -> bool:
     """Tell whether the EC key of *certificate* says its curve by name, which is forgotten once it is loaded."""
-    fields = ber.parts(certificate.tbs_certificate_bytes)
+    fields = ber.split_ber_elements(certificate.tbs_certificate_bytes)
     key = fields[
         6 if fields[0][0] == _VERSION else 5
     ]  # RFC 5280, 4.1: the subject's key is the seventh, with a version
-    _kind, parameters = ber.parts(ber.parts(key)[0])
+    _kind, parameters = ber.split_ber_elements(ber.split_ber_elements(key)[0])
     return parameters[0] == _OBJECT_IDENTIFIER
 
 
@@ -173,7 +173,7 @@ def _repeatable(hash_: Hash) -> ECDSA:
         return ECDSA(hash_)
 
 
-def text(content: bytes) -> str:
+def encode_base64_text(content: bytes) -> str:
     """Return *content* in base64, in one line: the text of a DigestValue or SignatureValue."""
     return binascii.b2a_base64(content, newline=False).decode("ascii")
 

@@ -105,7 +105,7 @@ class Identity:
     @cached_property
     def token(self) -> str:
         """Return the certificate as base64 of its DER, in one line."""
-        return written(self.certificate)
+        return encode_certificate(self.certificate)
 
     @cached_property
     def method(self) -> str:
@@ -130,12 +130,12 @@ class Identity:
         return ()
 
 
-def written(certificate: x509.Certificate) -> str:
+def encode_certificate(certificate: x509.Certificate) -> str:
     """Return *certificate* as base64 of its DER, in one line."""
     return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
 
 
-def load(source: bytes | Path) -> x509.Certificate:
+def load_certificate(source: bytes | Path) -> x509.Certificate:
     """Load one certificate, PEM or DER, from its octets or its file.  Raises OSError, ValueError."""
     content = source.read_bytes() if isinstance(source, Path) else source
     if b"-----BEGIN" not in content:
@@ -170,12 +170,12 @@ def load_crls(source: bytes | Path) -> tuple[x509.CertificateRevocationList, ...
     return crls
 
 
-def fingerprint(certificate: x509.Certificate) -> str:
+def certificate_fingerprint(certificate: x509.Certificate) -> str:
     """Return the SHA-256 of the certificate's DER, in hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
-def owner(certificate: x509.Certificate) -> str:
+def describe_owner(certificate: x509.Certificate) -> str:
     """Return whose a stranger's *certificate* is; nothing where what stands there is no name: it is read only when asked for."""
     try:
         return certificate.subject.rfc4514_string()
@@ -258,7 +258,7 @@ class Anchors:
         self._checked = {}
 
     def staple(self, certificate: x509.Certificate, octets: bytes, now: datetime) -> None:
-        """Take the OCSP response that came in the TLS handshake with *certificate*.  Raises Unusable, Untrusted."""
+        """Take the OCSP response of the TLS handshake with *certificate*.  Raises RevocationUnusable, Untrusted."""
         path = self._path(certificate, now, ())
         if len(path) > 1:
             answer = read_answer(octets, certificate, path[1], now)
@@ -328,7 +328,7 @@ class Anchors:
         """Judge the whole chain."""
         _judge_usage(certificate, committing=self._committing)
         path = self._path(certificate, now, chain)
-        if weakness := algorithms.weakness(certificate):
+        if weakness := algorithms.describe_key_weakness(certificate):
             raise Untrusted("certificate-weak", f"{weakness}: {_named(certificate)}")
         _judge_policies(path)
         until = min(now + LIFE, *(link.not_valid_after_utc for link in path))
@@ -366,7 +366,7 @@ class Anchors:
         heard = (self._answers.get(subject), self._stapled.get(subject))
         answers = [answer for answer in heard if answer is not None]
         lists = self._lists.get(issuer.subject, ())
-        return crl_ocsp.judge(subject, issuer, lists, answers, now, authority=authority)
+        return crl_ocsp.judge_revocation(subject, issuer, lists, answers, now, authority=authority)
 
 
 def _store(trusted: Sequence[X509], now: datetime, flags: int) -> X509Store:
@@ -401,7 +401,7 @@ def _judge_strength(subject: x509.Certificate, issuer: x509.Certificate) -> None
         weak_hash = True
     if weak_hash:
         raise Untrusted("certificate-untrusted", f"signed with a weak hash: {_named(subject)}")
-    if weakness := algorithms.weakness(issuer):
+    if weakness := algorithms.describe_key_weakness(issuer):
         raise Untrusted("certificate-untrusted", f"signed with a weak key, {weakness}: {_named(subject)}")
 
 

@@ -125,7 +125,7 @@ for _bits, _last, _curved in ((256, 11, 2), (384, 12, 3), (512, 13, 4)):
         _WRITTEN[_algorithm(f"1.2.840.10045.4.3.{_curved}", null=not _null), _bits] = f"{MORE}ecdsa-sha{_bits}"
 
 
-def sign(content: bytes, signer: Signer, at: datetime) -> bytes:
+def sign_cms(content: bytes, signer: Signer, at: datetime) -> bytes:
     """Return the signature of *signer* over *content*, which is not in it, as DER.  Raises Unready when the key cannot be used now."""
     method, certificate = signer.method, signer.certificate
     written, bits = next(key for key, name in _WRITTEN.items() if name == method)
@@ -166,7 +166,7 @@ def sign(content: bytes, signer: Signer, at: datetime) -> bytes:
     return asn1.encode_der(_Outermost(kind=_SIGNED, content=signed))
 
 
-def verify(
+def verify_cms(
     signature: bytes, certificates: Sequence[x509.Certificate], content: bytes | None = None
 ) -> tuple[bytes, x509.Certificate]:
     """Return what was signed, and by which of *certificates*: *content*, or, without it, what the signature holds in itself.
@@ -175,7 +175,7 @@ def verify(
     `algorithm-refused`, `certificate-unknown`.
     """
     try:
-        info = asn1.decode_der(_Outermost, ber.definite(signature))
+        info = asn1.decode_der(_Outermost, ber.make_definite(signature))
     except ValueError as error:
         raise Unverified("signature-invalid", f"no CMS signature: {error}") from None
     if info.kind != _SIGNED:

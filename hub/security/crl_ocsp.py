@@ -151,7 +151,7 @@ class OcspAnswer:
 
 
 def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
-    """Return the CRL in *octets*, PEM or DER, if *issuer* signed it.  Whether it is of now is not said.  Raises RevocationUnusable."""
+    """Return the CRL in *octets*, PEM or DER, if *issuer* signed it.  It may be overdue.  Raises RevocationUnusable."""
     try:
         load = x509.load_pem_x509_crl if b"-----BEGIN X509 CRL-----" in octets else x509.load_der_x509_crl
         found = RevocationList(load(octets))
@@ -165,13 +165,13 @@ def read_crl(octets: bytes, issuer: x509.Certificate) -> RevocationList:
     return found
 
 
-def question(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
+def build_ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
     """Return the OCSP request that asks for *certificate* (RFC 6960), named by SHA-1 as every responder knows; only a name."""
     return _request(certificate, issuer, hashes.SHA1()).public_bytes(Encoding.DER)  # noqa: S303
 
 
 def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> OcspAnswer:
-    """Return what the OCSP response in *octets* says of *certificate*, which may be overdue at *now*.  Raises RevocationUnusable.
+    """Return what the OCSP response in *octets* says of *certificate*, which may be overdue.  Raises RevocationUnusable.
 
     It must be signed by *issuer*, or by a responder that *issuer* made one (RFC 6960, 4.2.2.2).
     """
@@ -194,7 +194,7 @@ def read_answer(octets: bytes, certificate: x509.Certificate, issuer: x509.Certi
     return OcspAnswer(status, begins, until)
 
 
-def judge(
+def judge_revocation(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
     lists: Iterable[RevocationList],
@@ -293,7 +293,7 @@ def _responders(
 def _delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-        weakness = algorithms.weakness(certificate)
+        weakness = algorithms.describe_key_weakness(certificate)
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (InvalidSignature, x509.ExtensionNotFound, *_BROKEN):
         return False

@@ -48,7 +48,7 @@ class Safe:
         return HKDF(algorithm=SHA256(), length=KEY, salt=None, info=what).derive(self._master)
 
 
-def opened(file: Path) -> Safe:
+def open_safe(file: Path) -> Safe:
     """Return the safe whose key is in *file*.  Raises OSError, and ValueError when there is no key in it."""
     text = file.read_text("ascii").strip()
     if not re.fullmatch("[0-9a-fA-F]{64}", text):

@@ -70,7 +70,7 @@ class Authority:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
 
-def found(now: datetime) -> Authority:
+def found_sample_ca(now: datetime) -> Authority:
     """Found a new sample CA."""
     key = _new_key()
     name = _name("Lien Thong sample CA")
@@ -82,9 +82,9 @@ def found(now: datetime) -> Authority:
     return Authority(key, builder.sign(key, hashes.SHA256()))
 
 
-def write(directory: Path, partners: tuple[str, ...], now: datetime) -> None:
+def write_sample_pki(directory: Path, partners: tuple[str, ...], now: datetime) -> None:
     """Write `ca.crt`, `ca.key`, `crl.pem`, `hub.crt`, `hub.key` and `partners/NAME.crt|.key` into *directory*, which is made."""
-    authority = found(now)
+    authority = found_sample_ca(now)
     _pair(directory / "ca", authority.key, authority.certificate)
     _pair(directory / "hub", *authority.issue("hub", now))
     for partner in partners:

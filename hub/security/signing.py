@@ -24,7 +24,7 @@ _SECURITY, _BODY = b"<LT-Security/>", b"<LT-Body/>"
 etree.register_namespace("wsu", WSU)
 
 
-def sign(
+def sign_envelope(
     envelope: etree._Element | bytes,
     identity: Signer,
     now: datetime,
@@ -50,12 +50,12 @@ def sign(
     body.set(WSU_ID, "LT-Body")
     if len(root) == 1:
         root.insert(0, root.makeelement(body.tag.replace("}Body", "}Header")))
-    digested = xmldsig.canonical(body, PLAIN)
+    digested = xmldsig.canonicalize_element(body, PLAIN)
     root.replace(body, root.makeelement("LT-Body"))  # written as _BODY, as the next one is as _SECURITY
     root[0].insert(0, root.makeelement("LT-Security"))
     timestamp = (
-        f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{written(now)}</wsu:Created>'
-        f"<wsu:Expires>{written(now + life)}</wsu:Expires></wsu:Timestamp>"
+        f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="LT-Timestamp"><wsu:Created>{write_timestamp(now)}</wsu:Created>'
+        f"<wsu:Expires>{write_timestamp(now + life)}</wsu:Expires></wsu:Timestamp>"
     )
     references = (
         _reference("#LT-Timestamp", (EXCLUSIVE,), (timestamp.encode(),)),
@@ -77,38 +77,38 @@ def sign(
     return b"".join((before, security.encode(), between, digested, after))
 
 
-def seal(root: etree._Element, identity: Signer) -> bytes:
+def seal_element(root: etree._Element, identity: Signer) -> bytes:
     """Return *root* as a document with an enveloped signature of *identity* as its last child, in exclusive canonical form.
 
     xmlsec1 --verify accepts it.  A prefix used only inside values does not survive: give it none.
     """
-    content = xmldsig.canonical(root, PLAIN)
+    content = xmldsig.canonicalize_element(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
     signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     end = content.rindex(b"</")
     return b"".join((content[:end], signature.encode(), content[end:]))
 
 
-def document(root: etree._Element, identity: Signer) -> bytes:
+def write_sealed_document(root: etree._Element, identity: Signer) -> bytes:
     """Return *root*, sealed, as a file: with its declaration and a line feed at its end."""
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + seal(root, identity) + b"\n"
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + seal_element(root, identity) + b"\n"
 
 
 def sign_packet(packet: bytes, identity: Signer) -> bytes:
     """Return *packet* with an enveloped signature of *identity* over all of it, the last child of its edXMLHeader.
 
     No other octet changes (a packet in UTF-16 becomes UTF-8), and there is no white space around the signature.  Raises Rejected
-    as `markup.parse` does; ValueError for a packet with no such header, with a comment or a CDATA section, beside which no
+    as `parse_safe_xml` does; ValueError for a packet with no such header, with a comment or a CDATA section, beside which no
     signature counts, or with a signature that is not empty: two would be worth nothing, and whose is to go is not for us to say.
     """
-    root = safe_xml.parse(packet)
-    if xmldsig.claims(root):
+    root = safe_xml.parse_safe_xml(packet)
+    if xmldsig.find_claimed_signatures(root):
         raise ValueError("the packet is signed already")
     if root.getroottree().docinfo.encoding not in {None, "UTF-8"}:
         packet = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
     if safe_xml.may_hold_comment_or_cdata([packet]):
         raise ValueError("the packet holds a comment or a CDATA section; no signature of it would count")
-    content = xmldsig.canonical(root, PLAIN)
+    content = xmldsig.canonicalize_element(root, PLAIN)
     key_info = f"<ds:X509Data><ds:X509Certificate>{identity.token}</ds:X509Certificate></ds:X509Data>"
     signature = _signature(identity, (_reference("", (ENVELOPED, EXCLUSIVE), (content,)),), key_info)
     at = _end_of_header(packet)
@@ -131,7 +131,7 @@ def _end_of_header(packet: bytes) -> int:
     return found
 
 
-def written(at: datetime) -> str:
+def write_timestamp(at: datetime) -> str:
     """Return *at* as a Timestamp says it: UTC, milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -140,7 +140,7 @@ def _reference(uri: str, transforms: Sequence[str], pieces: Iterable[bytes]) -> 
     content = sha256()
     for piece in pieces:
         content.update(piece)
-    digest = algorithms.text(content.digest())
+    digest = algorithms.encode_base64_text(content.digest())
     steps = "".join(f'<ds:Transform Algorithm="{transform}"></ds:Transform>' for transform in transforms)
     return (
         f'<ds:Reference URI="{uri}"><ds:Transforms>{steps}</ds:Transforms><ds:DigestMethod Algorithm="{SHA256}">'
@@ -154,7 +154,7 @@ def _signature(identity: Signer, references: Sequence[str], key_info: str) -> st
         f'<ds:SignatureMethod Algorithm="{identity.method}"></ds:SignatureMethod>'
         f"{''.join(references)}</ds:SignedInfo>"
     )
-    value = algorithms.text(identity.sign(signed_info.encode()))
+    value = algorithms.encode_base64_text(identity.sign(signed_info.encode()))
     return (
         f'<ds:Signature xmlns:ds="{DS}">{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>'
         f"<ds:KeyInfo>{key_info}</ds:KeyInfo></ds:Signature>"

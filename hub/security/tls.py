@@ -29,7 +29,7 @@ MOST_LINKS = 5
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
 
 
-def context(
+def make_tls_context(
     identity: Identity | None,
     check: Check | None = None,
     authorities: Iterable[x509.Certificate] = (),

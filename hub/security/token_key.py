@@ -176,7 +176,7 @@ VAULT = Vault(_opened, time.monotonic)
 
 @attrs.frozen
 class TokenIdentity:
-    """A `certificates.Signer` whose key never leaves its token."""
+    """A `Signer` whose key never leaves its token."""
 
     place: KeyPlace
     certificate: x509.Certificate
@@ -186,7 +186,7 @@ class TokenIdentity:
     @cached_property
     def token(self) -> str:
         """Return the certificate as base64 of its DER, in one line."""
-        return certificates.written(self.certificate)
+        return certificates.encode_certificate(self.certificate)
 
     @cached_property
     def method(self) -> str:

@@ -15,7 +15,7 @@ from lxml import etree
 
 from hub.security.algorithms import DS, Unverified
 from hub.security.certificates import load_der
-from hub.security.xmldsig import XML, octets
+from hub.security.xmldsig import XML, decode_base64_leaf
 
 _OASIS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
 WSSE = f"{_OASIS}wssecurity-secext-1.0.xsd"
@@ -59,7 +59,7 @@ def every_id(element: etree._Element) -> Mapping[str, int]:
     return times
 
 
-def index(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
+def index_ids(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
     """Return *places* by the ids they bear, in the attributes that a reference may mean; of two with one id, the first."""
     found: dict[str, etree._Element] = {}
     for element in places:
@@ -70,8 +70,8 @@ def index(places: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
     return found
 
 
-def bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[str, int]) -> etree._Element:
-    """Return the one of *places* (`index`) that bears the id of *uri*, which nothing else in the document may bear (*ids*: `every_id`).
+def find_id_bearer(uri: str, places: Mapping[str, etree._Element], ids: Mapping[str, int]) -> etree._Element:
+    """Return the one of *places* (`index_ids`) that bears the id of *uri*, which nothing else in the document may bear (*ids*: `every_id`).
 
     Raises Unverified: `signature-invalid`.
     """
@@ -93,7 +93,7 @@ class TokenSigner(NamedTuple):
     chain: tuple[x509.Certificate, ...] = ()
 
 
-def signer(
+def find_token_signer(
     key_info: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
 ) -> TokenSigner:
     """Return the one of *certificates* that *key_info* names, in a *security* header.
@@ -116,24 +116,24 @@ def signer(
     return TokenSigner(found, tuple(_load(der) for der in shown if der != _der(found)))
 
 
-def pointed(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
+def find_pointed_token(pointer: etree._Element, security: etree._Element, ids: Mapping[str, int]) -> etree._Element:
     """Return the BinarySecurityToken that a SecurityTokenReference points at directly.  Raises Unverified."""
     if pointer.tag != _POINTER:
         raise Unverified("signature-invalid", "STR-Transform of what is no SecurityTokenReference")
-    return bearer(_single(pointer, _DIRECT).get("URI", ""), index(security.iterchildren(TOKEN)), ids)
+    return find_id_bearer(_single(pointer, _DIRECT).get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
 
 
 def _by_token(
     pointer: etree._Element, security: etree._Element, certificates: Sequence[x509.Certificate], ids: Mapping[str, int]
 ) -> tuple[list[bytes], list[x509.Certificate]]:
     """Return the certificates of the token that *pointer* points at, and which of them may be the signer's."""
-    token = bearer(pointer.get("URI", ""), index(security.iterchildren(TOKEN)), ids)
+    token = find_id_bearer(pointer.get("URI", ""), index_ids(security.iterchildren(TOKEN)), ids)
     kind = token.get("ValueType", X509V3)
     if pointer.get("ValueType", kind) != kind or kind not in _KINDS or token.get("EncodingType", BASE64) != BASE64:
         raise Unverified("signature-invalid", "the token is not an X.509 certificate, or its chain, in base64")
     if len(token.text or "") > 2 * _LARGEST_TOKEN:
         raise Unverified("signature-invalid", f"a token of {len(token.text or '')} letters")
-    content = octets(token)
+    content = decode_base64_leaf(token)
     if kind == X509V3:
         return [], with_octets(content, certificates)
     shown = _chain(content, kind)
@@ -224,7 +224,7 @@ def _by_serial(data: etree._Element, certificates: Sequence[x509.Certificate]) -
 
 
 def _by_identifier(identifier: etree._Element, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    kind, wanted = identifier.get("ValueType"), octets(identifier)
+    kind, wanted = identifier.get("ValueType"), decode_base64_leaf(identifier)
     if identifier.get("EncodingType", BASE64) == BASE64:
         if kind == _THUMBPRINT:
             return [one for one in certificates if one.fingerprint(hashes.SHA1()) == wanted]  # noqa: S303 - only a name
@@ -251,12 +251,12 @@ def _ski(certificate: x509.Certificate) -> bytes:
         return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 
-def enclosed(key_info: etree._Element) -> bytes:
+def read_enclosed_certificate(key_info: etree._Element) -> bytes:
     """Return the octets of the one certificate that *key_info* holds in X509Data; nothing is said about what they are worth."""
-    return octets(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
+    return decode_base64_leaf(_single(_single(key_info, _X509_DATA), _X509_CERTIFICATE))
 
 
-def shown(key_info: etree._Element, space: str = DS) -> list[bytes]:
+def list_shown_certificates(key_info: etree._Element, space: str = DS) -> list[bytes]:
     """Return the octets of every certificate that *key_info*, its elements in *space*, shows: the signer's, and perhaps its chain.
 
     They stand in one X509Data.  What else may stand there only describes them and is passed over, as is a KeyValue beside it.
@@ -268,7 +268,7 @@ def shown(key_info: etree._Element, space: str = DS) -> list[bytes]:
     names = {f"{{{space}}}X509{name}" for name in ("Certificate", "SubjectName", "IssuerSerial", "SKI")}
     if not {child.tag for child in data[0]} <= names:
         raise Unverified("signature-invalid", "X509Data may hold certificates and their names")
-    found = [octets(child) for child in data[0].iterchildren(f"{{{space}}}X509Certificate")]
+    found = [decode_base64_leaf(child) for child in data[0].iterchildren(f"{{{space}}}X509Certificate")]
     if not 0 < len(found) <= _MOST_SHOWN:
         raise Unverified("signature-invalid", f"{len(found)} certificates in KeyInfo; 1 to {_MOST_SHOWN} are accepted")
     return found

@@ -1,6 +1,6 @@
 """Signed SOAP envelopes and sealed documents, verified.  Knows WS-Security 1.0/1.1 and what a signature must cover.
 
-`verify` accepts a closed list of forms (design.md «Signatures»), takes what must be signed by its place and only compares ids, and
+`verify_envelope` accepts a closed list of forms (design.md «Signatures»), takes what must be signed by its place and only compares ids, and
 returns the very elements it verified: read nothing else.  Whether a certificate is to be believed is for hub.security.certificates.
 
 What verifying may cost is bounded by what `markup` lets pass and by `xmldsig.MOST_LOOKED_FOR`; `hub.formats.xml_cost.WORST` states it.  No element is
@@ -22,11 +22,20 @@ from hub.formats.streamed_xml import Loads
 from hub.security import wss_tokens, xmldsig
 from hub.security.algorithms import Unverified
 from hub.security.certificates import Anchors, load_der
-from hub.security.signing import seal, sign, written
+from hub.security.signing import seal_element, sign_envelope, write_timestamp
 from hub.security.wss_tokens import TOKEN, WSSE, WSU
 from hub.security.xmldsig import SIGNATURE, Dialect, Reference
 
-__all__ = ["Frame", "Untimely", "Unverified", "Verified", "seal", "sign", "unseal", "verify"]
+__all__ = [
+    "Frame",
+    "Untimely",
+    "Unverified",
+    "Verified",
+    "seal_element",
+    "sign_envelope",
+    "unseal_document",
+    "verify_envelope",
+]
 
 _SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 _SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -93,7 +102,7 @@ class Verified:
     attached: frozenset[str] = frozenset()  #: the content ids of the parts that were signed
 
 
-def verify(
+def verify_envelope(
     envelope: etree._Element | Frame,
     certificates: Sequence[x509.Certificate],
     now: datetime,
@@ -104,7 +113,7 @@ def verify(
     loads: Loads = streamed_xml.NONE,
     attached: Mapping[str, MimePart] | None = None,
 ) -> Verified:
-    """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `markup.parse` or its frame, made with one of *certificates*.
+    """Verify the signature of a SOAP 1.1 or 1.2 *envelope*, a tree of `parse_safe_xml` or its frame, made with one of *certificates*.
 
     *loads* are the texts that were taken out of the tree; *attached* the parts beside the envelope, by content id,
     whose octets a Reference may name (None: no such Reference is read).  The Body and the Timestamp must be signed.  Not checked here: the certificate itself.  Raises Unverified: `unsigned`,
@@ -116,14 +125,14 @@ def verify(
     """
     frame = envelope if isinstance(envelope, Frame) else Frame.of(envelope)
     header, body, security, timestamp = frame.header, frame.body, frame.security, frame.timestamp
-    signature = xmldsig.read(frame.signature, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
+    signature = xmldsig.read_signature(frame.signature, sha1=sha1, dialect=_WSS if attached is None else _WSS_ATTACHED)
     ids = frame.ids
-    certificate, chain = wss_tokens.signer(signature.key_info, security, certificates, ids)
+    certificate, chain = wss_tokens.find_token_signer(signature.key_info, security, certificates, ids)
     signature.check(certificate)
     # Nothing large is canonicalised or digested before all that is cheap has been checked.
     referred = _referred(signature, (body, timestamp, *security.iterchildren(TOKEN)), header, security, ids)
     covered = [element for _, element in referred]
-    missing = [safe_xml.local(part) for part in (body, timestamp) if part not in covered]
+    missing = [safe_xml.local_name(part) for part in (body, timestamp) if part not in covered]
     if missing:
         raise Unverified("signature-covers-too-little", f"not signed: {', '.join(missing)}")
     _check_digest(*referred[covered.index(timestamp)], loads)
@@ -149,16 +158,16 @@ def verify(
     )
 
 
-def unseal(
+def unseal_document(
     content: bytes | etree._Element, trusted: Anchors | Sequence[x509.Certificate], now: datetime
 ) -> tuple[etree._Element, x509.Certificate]:
     """Return the root of a sealed document, all of which but the signature itself was signed, and the certificate.
 
     There is one ds:Signature in it, a direct child of the root, over the whole document.  *trusted*: the certificates that may
     have sealed it, or the anchors to which its certificate must lead at *now*.  Raises Unverified, Untrusted, or Rejected as
-    `markup.parse` does.
+    `parse_safe_xml` does.
     """
-    root = safe_xml.parse(content) if isinstance(content, bytes) else content
+    root = safe_xml.parse_safe_xml(content) if isinstance(content, bytes) else content
     found = list(root.iter(SIGNATURE))
     if not found:
         raise Unverified("unsigned", "no Signature in the document")
@@ -168,8 +177,8 @@ def unseal(
         isinstance(content, bytes) and safe_xml.may_hold_comment_or_cdata([content])
     ):
         raise Unverified("signature-invalid", "a comment, processing instruction or CDATA section in a sealed document")
-    signature = xmldsig.read(found[0])
-    certificate = _sealer(wss_tokens.enclosed(signature.key_info), trusted, now)
+    signature = xmldsig.read_signature(found[0])
+    certificate = _sealer(wss_tokens.read_enclosed_certificate(signature.key_info), trusted, now)
     signature.check(certificate)
     if len(signature.references) != 1 or signature.references[0].uri or not signature.references[0].enveloped:
         raise Unverified("signature-covers-too-little", "the whole document must be signed, by one enveloped Reference")
@@ -236,17 +245,17 @@ def _referred(
     ids: Mapping[str, int],
 ) -> list[tuple[Reference, etree._Element]]:
     """Return the element that each reference names, at one of *places* or a child of the Header, each named once."""
-    known = wss_tokens.index([*places, *(block for block in header.iterchildren("*") if block is not security)])
+    known = wss_tokens.index_ids([*places, *(block for block in header.iterchildren("*") if block is not security)])
     found: list[tuple[Reference, etree._Element]] = []
     seen: set[etree._Element] = set()
     for reference in signature.references:
         if reference.attached:
             continue
         if reference.pointer:
-            pointer = wss_tokens.bearer(reference.uri, wss_tokens.index(signature.key_info), ids)
-            element = wss_tokens.pointed(pointer, security, ids)
+            pointer = wss_tokens.find_id_bearer(reference.uri, wss_tokens.index_ids(signature.key_info), ids)
+            element = wss_tokens.find_pointed_token(pointer, security, ids)
         else:
-            element = wss_tokens.bearer(reference.uri, known, ids)
+            element = wss_tokens.find_id_bearer(reference.uri, known, ids)
         if element in seen:
             raise Unverified("signature-invalid", f"{reference.uri} is signed twice")
         seen.add(element)
@@ -321,7 +330,7 @@ def _time(leaf: etree._Element) -> datetime:
             return datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):  # the 30th of February, or before the year 1
             pass
-    raise Unverified("timestamp-missing", f"{safe_xml.local(leaf)} is not a time with a zone: {text[:50]!r}")
+    raise Unverified("timestamp-missing", f"{safe_xml.local_name(leaf)} is not a time with a zone: {text[:50]!r}")
 
 
 def _judge_lifetime(
@@ -341,7 +350,7 @@ def _untimely(
         life, most = (f"{length.total_seconds():.0f} s" for length in (expires - created, max_age))
         return "timestamp-expired", f"made to live {life}, at most {most} is accepted"
     if created - now > skew:
-        return "timestamp-future", f"Created {written(created)}, now {written(now)}"
+        return "timestamp-future", f"Created {write_timestamp(created)}, now {write_timestamp(now)}"
     if now - expires >= skew:
-        return "timestamp-expired", f"Expires {written(expires)}, now {written(now)}"
+        return "timestamp-expired", f"Expires {write_timestamp(expires)}, now {write_timestamp(now)}"
     return None

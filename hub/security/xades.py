@@ -48,23 +48,23 @@ class Signed:
     at: datetime  #: when it was made, as its maker's clock says; UTC
 
 
-def verify(root: etree._Element, element: etree._Element) -> Signed:
-    """Verify the signature *element*, a child of *root*, a tree of `markup.parse`; return what it says.
+def verify_xades(root: etree._Element, element: etree._Element) -> Signed:
+    """Verify the signature *element*, a child of *root*, a tree of `parse_safe_xml`; return what it says.
 
     Raises Unverified: `algorithm-refused`, `signature-invalid`, `signature-incomplete` (not all that XAdES-B asks for, or more than it).
     """
     if element.getparent() is not root or root.getparent() is not None:
         raise Unverified("signature-invalid", "the Signature is no child of the root")
-    signature = xmldsig.read(element, dialect=DIALECT)
+    signature = xmldsig.read_signature(element, dialect=DIALECT)
     _require_plain(signature.key_info)
     properties = _properties(signature)
     document, others = _references(signature)
     ids = wss_tokens.every_id(root)
-    places = wss_tokens.index((properties, signature.key_info))
-    covered = [(each, wss_tokens.bearer(each.uri, places, ids)) for each in others]
+    places = wss_tokens.index_ids((properties, signature.key_info))
+    covered = [(each, wss_tokens.find_id_bearer(each.uri, places, ids)) for each in others]
     if [found for _, found in covered].count(properties) != 1 or len({found for _, found in covered}) != len(covered):
         raise Unverified("signature-incomplete", "SignedProperties must be signed, and nothing twice")
-    certificate, chain = _certificate(properties, wss_tokens.shown(signature.key_info))
+    certificate, chain = _certificate(properties, wss_tokens.list_shown_certificates(signature.key_info))
     signature.check(certificate)
     xmldsig.require_few([(document, root), *covered])
     document.check(root, element)
@@ -153,7 +153,7 @@ def _is_named(octets: bytes, digest: etree._Element) -> bool:
     name = children[0].get("Algorithm", "")
     if name not in DIGESTS:
         raise Unverified("algorithm-refused", f"SigningCertificate: DigestMethod {name[:200]}")
-    return hmac.compare_digest(DIGESTS[name](octets).digest(), xmldsig.octets(children[1]))
+    return hmac.compare_digest(DIGESTS[name](octets).digest(), xmldsig.decode_base64_leaf(children[1]))
 
 
 def _moment(properties: etree._Element) -> datetime:

@@ -101,14 +101,14 @@ class Reference:
         self, element: etree._Element, signature: etree._Element | None = None, loads: Loads = streamed_xml.NONE
     ) -> None:
         """Return if *element*, without *signature* in it and with its *loads*, has the digest claimed.  Raises Unverified."""
-        self._check(loads.spread(canonical(element, self.form, without=signature)))
+        self._check(loads.spread(canonicalize_element(element, self.form, without=signature)))
 
     def check_token(self, token: etree._Element) -> None:
         """Return if the BinarySecurityToken *token* has the digest claimed.  Raises Unverified.
 
         Its octets always say what the default namespace is, be it none (WS-Security 1.1, 8.3).
         """
-        written = canonical(token, self.form)
+        written = canonicalize_element(token, self.form)
         at = written.index(b" ")  # behind the name: its own namespace is declared in it
         if b' xmlns="' not in written[: written.index(b">")]:
             written = b"".join((written[:at], b' xmlns=""', written[at:]))
@@ -176,10 +176,10 @@ class Signature:
     @cached_property
     def signed(self) -> bytes:
         """Return the octets that the value is over.  Raises Unverified."""
-        return canonical(self._signed_info, self._form)
+        return canonicalize_element(self._signed_info, self._form)
 
 
-def read(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STANDARD) -> Signature:
+def read_signature(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STANDARD) -> Signature:
     """Read a Signature in *dialect*, which must be exactly SignedInfo, SignatureValue and KeyInfo (and an Object, if it reads one).
 
     Raises Unverified: `algorithm-refused` for anything outside the closed lists (SHA-1 unless *sha1*, HMAC, any transform but
@@ -203,10 +203,10 @@ def read(element: etree._Element, *, sha1: bool = False, dialect: Dialect = STAN
     references = tuple(_reference(part, digests, dialect) for part in listed)
     weak = sha1 and (name in SHA1_METHODS or any(reference._digest is hashlib.sha1 for reference in references))  # noqa: SLF001
     form, found = _form(form_of_info, dialect), objects[0] if objects else None
-    return Signature(element, octets(value), key_info, references, weak, signed_info, form, method, found)
+    return Signature(element, decode_base64_leaf(value), key_info, references, weak, signed_info, form, method, found)
 
 
-def claims(root: etree._Element) -> list[etree._Element]:
+def find_claimed_signatures(root: etree._Element) -> list[etree._Element]:
     """Return the elements under *root* that claim to be a signature of it, in whatever namespace.
 
     An empty one claims nothing; a DigitalSignature around another is only its wrapping.
@@ -221,7 +221,9 @@ def _wraps(element: etree._Element) -> bool:
     return etree.QName(element).localname == "DigitalSignature" and inner is not None
 
 
-def canonical(element: etree._Element, form: CanonicalForm, *, without: etree._Element | None = None) -> bytes:
+def canonicalize_element(
+    element: etree._Element, form: CanonicalForm, *, without: etree._Element | None = None
+) -> bytes:
     """Return the canonical form of *element* as it stands in its document, without the element *without* (the enveloped
     signature; the text after it stays).
 
@@ -260,7 +262,7 @@ def bare_digest(root: etree._Element, signature: etree._Element) -> str:
     return hashlib.sha256(bare).hexdigest()
 
 
-def octets(leaf: etree._Element) -> bytes:
+def decode_base64_leaf(leaf: etree._Element) -> bytes:
     """Return the octets of a base64 leaf: nothing in it but text, nothing in the text but canonical base64 and white space."""
     _children(leaf, [])
     try:
@@ -277,7 +279,7 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
     if dialect.objects and len(element) == 2 and element.get("URI", "").startswith("#"):
         method, value = _children(element, dialect.tags("DigestMethod", "DigestValue"))
         form = CanonicalForm(exclusive=False)
-        return Reference(element.get("URI", ""), form, False, _digest(method, digests), octets(value))
+        return Reference(element.get("URI", ""), form, False, _digest(method, digests), decode_base64_leaf(value))
     transforms, method, value = _children(element, dialect.tags("Transforms", "DigestMethod", "DigestValue"))
     steps, one = list(islice(transforms, 3)), dialect.tags("Transform")
     if dialect.pointers and [(step.tag, step.get("Algorithm")) for step in steps] == [(*one, STR)]:
@@ -301,9 +303,9 @@ def _reference(element: etree._Element, digests: Mapping[str, Digest], dialect: 
         raise Unverified("signature-invalid", "a Reference without URI")
     if attached:
         _children(steps[0], [])
-        return Reference(uri, PLAIN, False, digest, octets(value), attached=True)
+        return Reference(uri, PLAIN, False, digest, decode_base64_leaf(value), attached=True)
     form = CanonicalForm(exclusive=False) if bare else _form(steps[-1], dialect)
-    return Reference(uri, form, enveloped, digest, octets(value))
+    return Reference(uri, form, enveloped, digest, decode_base64_leaf(value))
 
 
 def _digest(method: etree._Element, digests: Mapping[str, Digest]) -> Digest:
@@ -329,7 +331,7 @@ def _pointer(
     if form is not PLAIN or name not in digests:
         raise Unverified("algorithm-refused", f"STR-Transform with another form than exclusive C14N, or {name[:200]}")
     _children(method, [])
-    return Reference(element.get("URI", ""), form, False, digests[name], octets(value), pointer=True)
+    return Reference(element.get("URI", ""), form, False, digests[name], decode_base64_leaf(value), pointer=True)
 
 
 def _form(element: etree._Element, dialect: Dialect) -> CanonicalForm:

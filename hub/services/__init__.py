@@ -40,7 +40,7 @@ class Service:
 
 
 @cache
-def services() -> Mapping[str, Service]:
+def list_services() -> Mapping[str, Service]:
     """Return every service, by name."""
     found = [import_module(name).SERVICE for name in (*_here(), *(f"{name}.service" for name, _ in of_adapters()))]
     return {service.name: service for service in sorted(found, key=lambda each: each.name)}

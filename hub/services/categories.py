@@ -14,7 +14,7 @@ import attrs
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Problem, Record
-from hub.domain.sanitize import storable
+from hub.domain.sanitize import replace_unstorable
 from hub.services import Service
 
 #: The procedures of the national portal, by the service that gives them.
@@ -36,7 +36,7 @@ class CategoryList:
     names: Mapping[str, str]
 
 
-def listed(content: bytes) -> CategoryList:
+def parse_category_list(content: bytes) -> CategoryList:
     """Return the list that a message is.  Raises Rejected `list-unreadable`: no list, an empty one, a row without a code."""
     try:
         said: Any = json.loads(content)
@@ -57,9 +57,9 @@ def listed(content: bytes) -> CategoryList:
     return CategoryList(name, names)
 
 
-def read(content: bytes, at: datetime, message: str) -> Record:
-    """Return what a message is about: its kind is the list's name.  Raises Rejected as `listed`."""
-    found = listed(content)
+def read_category_list(content: bytes, at: datetime, message: str) -> Record:
+    """Return what a message is about: its kind is the list's name.  Raises Rejected as `parse_category_list`."""
+    found = parse_category_list(content)
     return Record(kind=found.name, sender="", subject=f"{len(found.names)} mục")
 
 
@@ -72,7 +72,7 @@ def _column(row: object, begun: str) -> str:
 def _text(row: Mapping[str, object], column: str) -> str:
     """Return what *column* says; what no database keeps, half a surrogate pair or U+0000, as a question mark."""
     value = row.get(column)
-    return "" if value is None else storable(str(value)).strip()
+    return "" if value is None else replace_unstorable(str(value)).strip()
 
 
-SERVICE = Service(name="categories", read=read, milestones=frozenset())
+SERVICE = Service(name="categories", read=read_category_list, milestones=frozenset())

@@ -20,7 +20,7 @@ import attrs
 from hub.domain.model import Fact, Record
 from hub.formats import icalendar as calendar
 from hub.formats import rrule
-from hub.formats.icalendar import CalendarPart, ContentLine, too_large, unreadable
+from hub.formats.icalendar import CalendarPart, ContentLine, calendar_unreadable, too_large
 from hub.services import Service
 
 MOST = 400  #: occurrences of one series, and components of one object
@@ -66,22 +66,22 @@ class CalendarRoom:
         setattr(self, what, left)
 
 
-def written(person: ContentLine, _sends: bool) -> str:
+def name_calendar_unit(person: ContentLine, _sends: bool) -> str:
     """Return the unit a line names by itself: its code, else its address, which the registry may know as an alias."""
     return person.parameters.get(UNIT, "") or person.value.strip().lower().removeprefix("mailto:")
 
 
-def anybody(_unit: str) -> bool:
+def allow_all_units(_unit: str) -> bool:
     """Let all units be spoken for: whoever calls judges what is read."""
     return True
 
 
-def read(
+def read_meetings(
     content: bytes,
     at: datetime,
     message: str,
-    who_is: WhoIs = written,
-    may_tell: MayTell = anybody,
+    who_is: WhoIs = name_calendar_unit,
+    may_tell: MayTell = allow_all_units,
     room: CalendarRoom | None = None,
 ) -> Record:
     """Return what the calendar *content* brings, without what is told of units that its sender may not speak for.
@@ -91,13 +91,13 @@ def read(
     room = room or CalendarRoom()
     room.take("lines", content.count(b"\n"))
     room.take("parameters", content.count(b";"))
-    found = calendar.read(content)
+    found = calendar.read_calendar(content)
     method = _text(found, "METHOD").upper()
     events = found.parts("VEVENT")
     if method not in _METHODS:
-        raise unreadable(f"METHOD is {method[:20] or 'missing'}, not one of {', '.join(_METHODS)}")
+        raise calendar_unreadable(f"METHOD is {method[:20] or 'missing'}, not one of {', '.join(_METHODS)}")
     if not 0 < len(events) <= MOST:
-        raise unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
+        raise calendar_unreadable(f"{len(events)} VEVENTs; from 1 to {MOST}")
     if (series := sum(map(_is_series, events))) > MOST_SERIES:
         raise too_large(f"more than {MOST_SERIES} series")
     room.take("rules", series)
@@ -105,7 +105,7 @@ def read(
     people = meetings[0].attendees if method == "REPLY" else (meetings[0].organizer,)
     sender = next((unit for unit in (who_is(person, True) for person in people) if unit), "")
     if not sender:
-        raise unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is no unit")
+        raise calendar_unreadable(f"{'ATTENDEE' if method == 'REPLY' else 'ORGANIZER'} is no unit")
     told = partial(Fact, service="meetings", at=at, message=message)
     facts: dict[tuple[str, str, str], Fact] = {}
     for fact in _facts(_CalendarReading(found, method, who_is, may_tell, room), meetings, told):
@@ -166,7 +166,7 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
     apart = {(each.uid, each.occurrence) for each in meetings if each.occurrence}
     for meeting in meetings:
         if method == "CANCEL" or meeting.cancelled:
-            day = local(meeting.start)
+            day = local_start_day(meeting.start)
             key = meeting.key(revision=meeting.revision)
             if organizer := reading.teller(meeting.organizer, sends=method != "REPLY"):
                 yield told(
@@ -190,7 +190,7 @@ def _facts(reading: _CalendarReading, meetings: list[_Meeting], told: Callable[.
                     key=meeting.key(),
                     milestone=milestone,
                     counterpart=who_is(meeting.organizer, method != "REPLY"),
-                    day=local(meeting.start),
+                    day=local_start_day(meeting.start),
                     attributes=meeting.attributes(),
                 )
 
@@ -213,7 +213,7 @@ def _called(
         yield told(unit=organizer, key=meeting.key(occurrence, meeting.revision), milestone=SCHEDULED, **also)
 
 
-def local(start: date | datetime | None) -> date | None:
+def local_start_day(start: date | datetime | None) -> date | None:
     """Return the day in Hà Nội, where there is one."""
     return None if start is None else calendar.local_day(start)
 
@@ -221,21 +221,21 @@ def local(start: date | datetime | None) -> date | None:
 def _meeting(event: CalendarPart, whole: CalendarPart, method: str) -> _Meeting:
     uid, organizer, stamp, start, place = map(event.one, ("UID", "ORGANIZER", "DTSTAMP", "DTSTART", "RECURRENCE-ID"))
     if uid is None or not 0 < len(uid.text()) <= _LONGEST:
-        raise unreadable(f"UID is missing, or longer than {_LONGEST} characters")
+        raise calendar_unreadable(f"UID is missing, or longer than {_LONGEST} characters")
     if organizer is None:
-        raise unreadable("ORGANIZER is missing")
+        raise calendar_unreadable("ORGANIZER is missing")
     if place is not None and place.parameters.get("RANGE"):
-        raise unreadable("RECURRENCE-ID with RANGE: send the whole series again")
+        raise calendar_unreadable("RECURRENCE-ID with RANGE: send the whole series again")
     sequence = _text(event, "SEQUENCE") or "0"
     if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 10):
-        raise unreadable(f"SEQUENCE is {sequence[:20]!r}")
-    occurrence = calendar.mark(calendar.moment(place, whole)) if place else ""
-    begins = calendar.moment(start, whole) if start else None
-    stamped = calendar.mark(calendar.moment(stamp, whole)) if stamp else ""
+        raise calendar_unreadable(f"SEQUENCE is {sequence[:20]!r}")
+    occurrence = calendar.write_calendar_mark(calendar.read_calendar_time(place, whole)) if place else ""
+    begins = calendar.read_calendar_time(start, whole) if start else None
+    stamped = calendar.write_calendar_mark(calendar.read_calendar_time(stamp, whole)) if stamp else ""
     repeated = place is None and _is_series(event)
     cancelled = _text(event, "STATUS").upper() == "CANCELLED"
     if begins is None and method == "REQUEST" and not cancelled:
-        raise unreadable("DTSTART is missing")
+        raise calendar_unreadable("DTSTART is missing")
     if (rule := event.one("RRULE")) is not None:
         _ = _rule(rule)
     return _Meeting(
@@ -267,7 +267,7 @@ def _days(meeting: _Meeting, reading: _CalendarReading) -> tuple[tuple[str, date
         return ((meeting.occurrence, calendar.local_day(begins)),)
     found = _occurrences(meeting.event, reading, begins)
     if not found:
-        raise unreadable("a series without an occurrence")
+        raise calendar_unreadable("a series without an occurrence")
     return found
 
 
@@ -275,15 +275,15 @@ def _occurrences(
     event: CalendarPart, reading: _CalendarReading, begins: date | datetime
 ) -> tuple[tuple[str, date], ...]:
     """Return the occurrences of a series from *begins* on, within `SPAN`, `MOST` at most: the first ones."""
-    found = {calendar.mark(when): when for when in _repeated(event, reading, begins)}
+    found = {calendar.write_calendar_mark(when): when for when in _repeated(event, reading, begins)}
     for name in ("RDATE", "EXDATE"):
         for line in event.all(name):
             reading.room.take("days", line.value.count(",") + 1)
-            for when in calendar.moments(line, reading.calendar):
+            for when in calendar.read_calendar_times(line, reading.calendar):
                 if name == "RDATE":
-                    found[calendar.mark(when)] = when
+                    found[calendar.write_calendar_mark(when)] = when
                 else:
-                    found.pop(calendar.mark(when), None)
+                    found.pop(calendar.write_calendar_mark(when), None)
     return tuple((name, calendar.local_day(found[name])) for name in sorted(found)[:MOST])
 
 
@@ -297,9 +297,9 @@ def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | dat
     rule = _rule(line)
     until = None
     if rule.until:
-        until = calendar.moment(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), reading.calendar)
+        until = calendar.read_calendar_time(attrs.evolve(line, name="RRULE UNTIL", value=rule.until), reading.calendar)
         last = min(last, calendar.local_day(until) + 2 * _DAY)  # what day it is, zones may see a day apart
-    days = rrule.days(rule, first, last)
+    days = rrule.list_rule_days(rule, first, last)
     reading.room.take("days", len(days))
     for day in days:
         when = datetime.combine(day, begins.timetz()) if isinstance(begins, datetime) else day
@@ -309,9 +309,9 @@ def _repeated(event: CalendarPart, reading: _CalendarReading, begins: date | dat
 
 def _rule(line: ContentLine) -> rrule.Rule:
     try:
-        return rrule.parse(line.value)
+        return rrule.parse_rrule(line.value)
     except ValueError as error:
-        raise unreadable(f"RRULE: {error}") from None
+        raise calendar_unreadable(f"RRULE: {error}") from None
 
 
 def _is_by(when: date | datetime, until: date | datetime) -> bool:
@@ -328,7 +328,7 @@ def _text(component: CalendarPart, name: str) -> str:
 
 SERVICE = Service(
     name="meetings",
-    read=read,
+    read=read_meetings,
     milestones=frozenset([CALLED, SCHEDULED, SERIES, CANCELLED, *ANSWERS.values()]),
     attributes=frozenset(["meeting", "occurrence", "revision"]),
     internal=True,

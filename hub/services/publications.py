@@ -4,4 +4,4 @@ from hub.services import Service, reports
 
 NAME = "publications"
 
-SERVICE = Service(name=NAME, read=reports.read, milestones=frozenset(), internal=True)
+SERVICE = Service(name=NAME, read=reports.read_report_record, milestones=frozenset(), internal=True)

@@ -19,22 +19,22 @@ REPORT = "urn:lienthong:report:1"
 ACCEPTED, RETURNED, SUBMITTED = "accepted", "returned", "submitted"
 
 
-def key(form: str, unit: str, period: str, revision: int) -> str:
+def revision_key(form: str, unit: str, period: str, revision: int) -> str:
     """Return the business key of one revision of a report."""
     return json.dumps([form, unit, period, revision], ensure_ascii=False, separators=(",", ":"))
 
 
-def read(octets: bytes, at: datetime, message: str) -> Record:
+def read_report_record(octets: bytes, at: datetime, message: str) -> Record:
     """Return what a sealed report is about: no fact yet.  Raises Rejected."""
     del at, message
-    root = safe_xml.parse(octets)
+    root = safe_xml.parse_safe_xml(octets)
     form, period, total = (root.find(f"{{{REPORT}}}{tag}") for tag in ("Form", "Period", "Total"))
     if root.tag != f"{{{REPORT}}}Report" or form is None or period is None or total is None:
         raise Rejected(Problem("contract-broken", f"{root.tag} is no sealed report"))
     unit, revision = total.get("unit", ""), root.get("revision", "1")
     if not (unit and revision.isascii() and revision.isdigit()):
         raise Rejected(Problem("contract-broken", "a report without a unit, or with a revision that is no number"))
-    one = key(form.get("id", ""), unit, period.get("text", ""), int(revision))
+    one = revision_key(form.get("id", ""), unit, period.get("text", ""), int(revision))
     return Record(kind="report", sender=unit, keys=(one,), subject=f"{_title(form)} {period.get('text', '')}".strip())
 
 
@@ -44,4 +44,4 @@ def _title(form: etree._Element) -> str:
     )
 
 
-SERVICE = Service(name=NAME, read=read, milestones=frozenset({ACCEPTED, RETURNED}), synced=SUBMITTED)
+SERVICE = Service(name=NAME, read=read_report_record, milestones=frozenset({ACCEPTED, RETURNED}), synced=SUBMITTED)

@@ -15,7 +15,7 @@ from lxml import etree
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Problem, Record
-from hub.domain.sanitize import writable
+from hub.domain.sanitize import replace_unwritable
 from hub.formats import safe_xml
 from hub.services import Service, reports
 
@@ -37,18 +37,18 @@ class ReportVerdict:
     reasons: Sequence[str] = ()
 
 
-def content(verdict: ReportVerdict) -> bytes:
+def write_verdict_message(verdict: ReportVerdict) -> bytes:
     """Return the message, in canonical form.  ValueError for a word, a reason aside, that XML cannot hold."""
     said = {word: str(getattr(verdict, word)) for word in _WORDS}
     root = etree.Element(_tag("Verdict"), said, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for reason in verdict.reasons:
-        etree.SubElement(root, _tag("Reason")).text = writable(reason)  # people paste it from anywhere
+        etree.SubElement(root, _tag("Reason")).text = replace_unwritable(reason)  # people paste it from anywhere
     return etree.tostring(root, method="c14n", exclusive=True)
 
 
-def read(octets: bytes, at: datetime, message: str) -> Record:
+def read_verdict_message(octets: bytes, at: datetime, message: str) -> Record:
     """Return what a verdict says: one fact of the unit.  Raises Rejected."""
-    root = safe_xml.parse(octets)
+    root = safe_xml.parse_safe_xml(octets)
     said = {word: root.get(word, "") for word in _WORDS}
     if root.tag != _tag("Verdict") or not all(said.values()):
         raise Rejected(Problem("contract-broken", f"{root.tag} is no verdict, or not all of one"))
@@ -59,7 +59,7 @@ def read(octets: bytes, at: datetime, message: str) -> Record:
     fact = Fact(
         unit=said["unit"],
         service=reports.NAME,
-        key=reports.key(said["form"], said["unit"], said["period"], int(said["revision"])),
+        key=reports.revision_key(said["form"], said["unit"], said["period"], int(said["revision"])),
         milestone=said["result"],
         at=at,
         message=message,
@@ -71,13 +71,13 @@ def read(octets: bytes, at: datetime, message: str) -> Record:
     return Record(kind="verdict", sender=said["unit"], subject=subject, facts=(fact,))
 
 
-def reasons(octets: bytes) -> tuple[str, ...]:
-    """Return the reasons that a verdict, as `content` writes it, gives."""
-    return tuple(each.text or "" for each in safe_xml.parse(octets).iterfind(_tag("Reason")))
+def read_verdict_reasons(octets: bytes) -> tuple[str, ...]:
+    """Return the reasons that a verdict, as `write_verdict_message` writes it, gives."""
+    return tuple(each.text or "" for each in safe_xml.parse_safe_xml(octets).iterfind(_tag("Reason")))
 
 
 def _tag(local: str) -> str:
     return f"{{{NAMESPACE}}}{local}"
 
 
-SERVICE = Service(name=NAME, read=read, milestones=frozenset(), telling=True)
+SERVICE = Service(name=NAME, read=read_verdict_message, milestones=frozenset(), telling=True)

@@ -90,7 +90,7 @@ class Outgoing:
         return bytes(whole)
 
 
-def manner(content_type: str, soap_action: str | None) -> Manner:
+def read_http_manner(content_type: str, soap_action: str | None) -> Manner:
     """Return what the HTTP header says.  Raises CallRefused: `media-type`, `multipart-broken`.
 
     The octets say by themselves in which encoding they are (RFC 7303, 3.3); a charset that is not read here is refused, since another
@@ -103,7 +103,7 @@ def manner(content_type: str, soap_action: str | None) -> Manner:
             raise CallRefused(Problem("media-type", media[:100] or "-"))
         _judge_charset(parameters)
         return Manner(soap, soap_action if soap == SOAP11 else parameters.get("action"))
-    related = mime.related(content_type)
+    related = mime.read_related_header(content_type)
     if related.kind == XOP:  # MTOM 1.0, 4.3: start-info names the envelope's own media type
         carriage, (named, more) = Carriage.MTOM, mime.media_type(parameters.get("start-info", ""))
         action = parameters.get("action", more.get("action"))
@@ -115,25 +115,25 @@ def manner(content_type: str, soap_action: str | None) -> Manner:
     return Manner(soap, soap_action if soap == SOAP11 else action, carriage, related)
 
 
-def unpack(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer) -> Unpacked:
+def unpack_body(body: Octets, how: Manner, names: frozenset[str], drawer: Drawer) -> Unpacked:
     """Return *body* as one tree, from which long texts of elements of these local *names* were taken out.
 
-    Raises Rejected as `slimming.parse` and `multipart.take_apart` do, and CallRefused: `multipart-broken` (the envelope's part is
+    Raises Rejected as `parse_streamed_xml` and `multipart.take_apart` do, and CallRefused: `multipart-broken` (the envelope's part is
     not of the type announced), `media-type` (its charset), `attachment-unknown` (an Include names what is not there, or nothing names a part).
     """
     if how.related is None:
-        root, loads = streamed_xml.parse(body, names, drawer)
+        root, loads = streamed_xml.parse_streamed_xml(body, names, drawer)
         return Unpacked(root, loads, {})
     first, parts = mime.take_apart(body, how.related, drawer)
     action = _judge_first(first, how)
-    root, loads = streamed_xml.parse(first.octets, names, drawer)
+    root, loads = streamed_xml.parse_streamed_xml(first.octets, names, drawer)
     if how.carriage is Carriage.SWA:
         return Unpacked(root, loads, parts, action)
     _include(root, parts, names, loads)
     return Unpacked(root, loads, {}, action)
 
 
-def kept(body: Octets, how: Manner, drawer: Drawer) -> Octets:
+def keep_refused_body(body: Octets, how: Manner, drawer: Drawer) -> Octets:
     """Return what is kept of a refused *body*: of a multipart one the envelope's part, or the beginning where there is none."""
     if how.related is None:
         return body
@@ -143,7 +143,7 @@ def kept(body: Octets, how: Manner, drawer: Drawer) -> Octets:
         return body.cut(0, min(len(body), BEGINNING))
 
 
-def attach(
+def attach_parts(
     child: etree._Element,
     binary: frozenset[str],
     parts: Mapping[str, MimePart],
@@ -233,18 +233,18 @@ def _refuse_rest(left: Mapping[str, MimePart]) -> None:
 # Going out
 
 
-def pack(unsigned: bytes, loads: Loads, how: Manner, identity: Signer, now: datetime) -> Outgoing:
+def pack_envelope(unsigned: bytes, loads: Loads, how: Manner, identity: Signer, now: datetime) -> Outgoing:
     """Sign the envelope *unsigned*, in which the tokens of *loads* stand for packets, and let it go in the manner of the call."""
     match how.carriage:
         case Carriage.SWA if loads:
             return _with_attachments(unsigned, loads, how, identity, now)
         case Carriage.MTOM:
-            return _optimised(signing.sign(unsigned, identity, now, loads=loads), loads, how)
-    signed = signing.sign(unsigned, identity, now, loads=loads)
+            return _optimised(signing.sign_envelope(unsigned, identity, now, loads=loads), loads, how)
+    signed = signing.sign_envelope(unsigned, identity, now, loads=loads)
     return Outgoing(envelope.CONTENT_TYPES[how.soap], list(loads.split(signed)))
 
 
-def plain(unsigned: bytes, soap: str) -> Outgoing:
+def pack_plain_envelope(unsigned: bytes, soap: str) -> Outgoing:
     """Let a small envelope go as it is, unsigned and inline."""
     return Outgoing(envelope.CONTENT_TYPES[soap], [unsigned])
 
@@ -274,7 +274,7 @@ def _with_attachments(unsigned: bytes, loads: Loads, how: Manner, identity: Sign
         else:
             written.append(item)
     attached = [(f"cid:{name}", octets) for name, octets in parts]
-    signed = signing.sign(b"".join(written), identity, now, attached=attached)
+    signed = signing.sign_envelope(b"".join(written), identity, now, attached=attached)
     return _related(signed, parts, envelope.CONTENT_TYPES[how.soap], f'type="{MEDIA[how.soap]}"')
 
 

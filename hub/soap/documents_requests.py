@@ -1,6 +1,6 @@
 """The calls of the documents service as values.  Knows their elements in `urn:lienthong:documents:1`; not who may call.
 
-`read` expects an element that the contract has validated; `element` makes one that it validates.
+`read_documents_call` expects an element that the contract has validated; `build_call_element` makes one.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_types
 from hub.formats.spool import Octets
-from hub.soap.envelope import build
+from hub.soap.envelope import build_element
 
 NAMESPACE = "urn:lienthong:documents:1"
 
@@ -92,35 +92,37 @@ Call = (
 )
 
 
-def action(call: Call) -> str:
+def soap_action(call: Call) -> str:
     """Return the SOAPAction of *call*."""
     return f"{NAMESPACE}/{type(call).__name__}"
 
 
-def element(call: Call) -> etree._Element:
+def build_call_element(call: Call) -> etree._Element:
     """Return the Body's child for *call*."""
-    return build(NAMESPACE, type(call).__name__, _fields(call))
+    return build_element(NAMESPACE, type(call).__name__, _fields(call))
 
 
-def read(child: etree._Element, packets: Sequence[bytes | Octets]) -> Call:
+def read_documents_call(child: etree._Element, packets: Sequence[bytes | Octets]) -> Call:
     """Read a validated call; *packets* is what `Contract.validate` returned for it.
 
     Raises CallRefused: `operation-unknown`, or `contract-broken` for a time that XSD allows and no calendar here has.
     """
     match etree.QName(child).localname:
         case "SendDocument":
-            return SendDocument(packets[0], leaf(child, "MessageId"))
+            return SendDocument(packets[0], read_child_text(child, "MessageId"))
         case "UpdateTraces":
-            return UpdateTraces(packets[0], leaf(child, "MessageId"))
+            return UpdateTraces(packets[0], read_child_text(child, "MessageId"))
         case "GetPendingDocumentIds":
             limit = child.find(f"{{{NAMESPACE}}}Limit")
-            return GetPendingDocumentIds(_must(child, "OrganId"), None if limit is None else xsd_types.number(limit))
+            return GetPendingDocumentIds(
+                _must(child, "OrganId"), None if limit is None else xsd_types.read_xs_int(limit)
+            )
         case "GetDocument":
             return GetDocument(_must(child, "DocumentId"))
         case "ConfirmReceived":
-            return ConfirmReceived(_must(child, "DocumentId"), leaf(child, "OrganId"))
+            return ConfirmReceived(_must(child, "DocumentId"), read_child_text(child, "OrganId"))
         case "GetTraces":
-            return GetTraces(_must(child, "OrganId"), leaf(child, "DocumentId"), _since(child))
+            return GetTraces(_must(child, "OrganId"), read_child_text(child, "DocumentId"), _since(child))
         case "GetOrganizations":
             return GetOrganizations(_since(child))
         case "CheckPermission":
@@ -128,14 +130,14 @@ def read(child: etree._Element, packets: Sequence[bytes | Octets]) -> Call:
     raise CallRefused(Problem("operation-unknown", str(child.tag)[:200]))
 
 
-def leaf(parent: etree._Element, name: str) -> str | None:
+def read_child_text(parent: etree._Element, name: str) -> str | None:
     """Return the child *name*'s text with white space collapsed; None when there is no such child."""
     found = parent.find(f"{{{NAMESPACE}}}{name}")
-    return None if found is None else xsd_types.token(found)
+    return None if found is None else xsd_types.read_xs_token(found)
 
 
 def _must(child: etree._Element, name: str) -> str:
-    found = leaf(child, name)
+    found = read_child_text(child, name)
     assert found is not None, "only validated calls are read"
     return found
 
@@ -145,7 +147,7 @@ def _since(child: etree._Element) -> datetime | None:
     if since is None:
         return None
     try:
-        return xsd_types.moment(since)
+        return xsd_types.read_xs_datetime(since)
     except ValueError as error:
         raise CallRefused(
             Problem("contract-broken", f"line {since.sourceline}, {etree.QName(child).localname}/Since: {error}")
@@ -157,7 +159,7 @@ def _fields(call: Call) -> dict[str, str | None]:
         case SendDocument(packet, message_id) | UpdateTraces(packet, message_id):
             return {
                 "MessageId": message_id,
-                "Packet": xsd_types.base64(packet if isinstance(packet, bytes) else packet.read()),
+                "Packet": xsd_types.encode_canonical_base64(packet if isinstance(packet, bytes) else packet.read()),
             }
         case GetPendingDocumentIds(organ_id, limit):
             return {"OrganId": organ_id, "Limit": None if limit is None else str(limit)}
@@ -169,9 +171,9 @@ def _fields(call: Call) -> dict[str, str | None]:
             return {
                 "OrganId": organ_id,
                 "DocumentId": document_id,
-                "Since": None if since is None else xsd_types.written(since),
+                "Since": None if since is None else xsd_types.write_xs_datetime(since),
             }
         case GetOrganizations(since):
-            return {"Since": None if since is None else xsd_types.written(since)}
+            return {"Since": None if since is None else xsd_types.write_xs_datetime(since)}
         case CheckPermission(organ_id):
             return {"OrganId": organ_id}

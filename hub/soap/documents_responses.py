@@ -13,8 +13,8 @@ from hub.domain.model import Problem, Unit
 from hub.formats import xsd_types
 from hub.formats.spool import Octets
 from hub.formats.streamed_xml import Load, Loads
-from hub.soap.documents_requests import NAMESPACE, leaf
-from hub.soap.envelope import build, error_list, read_error_list
+from hub.soap.documents_requests import NAMESPACE, read_child_text
+from hub.soap.envelope import build_element, error_list, read_error_list
 
 
 @attrs.frozen
@@ -64,7 +64,9 @@ class Receipt:
 # --- made ---------------------------------------------------------------------------------------------------------------
 
 
-def taken(operation: str, document_id: str, receipt: bytes, namespace: str = NAMESPACE) -> etree._Element:
+def build_taken_response(
+    operation: str, document_id: str, receipt: bytes, namespace: str = NAMESPACE
+) -> etree._Element:
     """Answer *operation*, which brought a message: it is in the journal; *receipt* is the stored, sealed document."""
     answer = _reported(operation, (), namespace)
     etree.SubElement(answer, f"{{{namespace}}}DocumentId").text = document_id
@@ -72,56 +74,60 @@ def taken(operation: str, document_id: str, receipt: bytes, namespace: str = NAM
     return answer
 
 
-def refused(operation: str, problems: Sequence[Problem], namespace: str = NAMESPACE) -> etree._Element:
+def build_refused_response(operation: str, problems: Sequence[Problem], namespace: str = NAMESPACE) -> etree._Element:
     """Answer *operation* (one whose response holds a Report): refused, for each of *problems*."""
     return _reported(operation, problems, namespace)
 
 
-def confirmed() -> etree._Element:
+def build_confirmed_response() -> etree._Element:
     """Answer ConfirmReceived: noted."""
     return _reported("ConfirmReceived")
 
 
-def pending(document_ids: Sequence[str]) -> etree._Element:
+def build_pending_response(document_ids: Sequence[str]) -> etree._Element:
     """Answer GetPendingDocumentIds, oldest first."""
-    answer = build(NAMESPACE, "GetPendingDocumentIdsResponse", {"DocumentIds": ""})
+    answer = build_element(NAMESPACE, "GetPendingDocumentIdsResponse", {"DocumentIds": ""})
     for document_id in document_ids:
         etree.SubElement(answer[0], f"{{{NAMESPACE}}}DocumentId").text = document_id
     return answer
 
 
-def document(found: Document) -> etree._Element:
+def build_document_response(found: Document) -> etree._Element:
     """Answer GetDocument with the message's exact bytes."""
-    packet = xsd_types.base64(found.packet)
-    return build(
+    packet = xsd_types.encode_canonical_base64(found.packet)
+    return build_element(
         NAMESPACE,
         "GetDocumentResponse",
         {"DocumentId": found.document_id, "MessageId": found.message_id, "Packet": packet},
     )
 
 
-def traces(found: Sequence[Trace]) -> etree._Element:
+def build_traces_response(found: Sequence[Trace]) -> etree._Element:
     """Answer GetTraces."""
-    answer = build(NAMESPACE, "GetTracesResponse", {"Traces": ""})
+    answer = build_element(NAMESPACE, "GetTracesResponse", {"Traces": ""})
     for trace in found:
         answer[0].append(
-            build(NAMESPACE, "Trace", {"DocumentId": trace.document_id, "Packet": xsd_types.base64(trace.packet)})
+            build_element(
+                NAMESPACE,
+                "Trace",
+                {"DocumentId": trace.document_id, "Packet": xsd_types.encode_canonical_base64(trace.packet)},
+            )
         )
     return answer
 
 
-def fill(answer: etree._Element, packets: Iterable[Octets], loads: Loads | None = None) -> None:
+def fill_packets(answer: etree._Element, packets: Iterable[Octets], loads: Loads | None = None) -> None:
     """Let each Packet of *answer*, made empty, hold one of *packets*, in their order; with *loads* they stay there, out of the tree."""
     for element, octets in zip(answer.iter(f"{{{NAMESPACE}}}Packet"), packets, strict=True):
         if loads is None:
-            element.text = xsd_types.base64(octets.read())
+            element.text = xsd_types.encode_canonical_base64(octets.read())
         else:
             loads.put(element, Load(octets, carried=True))
 
 
-def organizations(units: Sequence[Unit]) -> etree._Element:
+def build_organizations_response(units: Sequence[Unit]) -> etree._Element:
     """Answer GetOrganizations."""
-    answer = build(NAMESPACE, "GetOrganizationsResponse", {"Organizations": ""})
+    answer = build_element(NAMESPACE, "GetOrganizationsResponse", {"Organizations": ""})
     for unit in units:
         fields = {
             "OrganId": unit.code,
@@ -130,32 +136,32 @@ def organizations(units: Sequence[Unit]) -> etree._Element:
             "From": unit.since.isoformat() if unit.since else None,
             "Until": unit.until.isoformat() if unit.until else None,
         }
-        answer[0].append(build(NAMESPACE, "Organization", fields))
+        answer[0].append(build_element(NAMESPACE, "Organization", fields))
     return answer
 
 
-def permission(problems: Sequence[Problem]) -> etree._Element:
+def build_permission_response(problems: Sequence[Problem]) -> etree._Element:
     """Answer CheckPermission: granted unless there are *problems*."""
     return _reported("CheckPermission", problems)
 
 
-def receipt(said: Receipt, namespace: str = NAMESPACE) -> etree._Element:
+def build_receipt(said: Receipt, namespace: str = NAMESPACE) -> etree._Element:
     """Return the Receipt as it is before hub.security.wss_verify seals it."""
-    return build(
+    return build_element(
         namespace,
         "Receipt",
         {
             "DocumentId": said.document_id,
             "MessageId": said.message_id,
             "Sha256": said.sha256,
-            "Time": xsd_types.written(said.time),
+            "Time": xsd_types.write_xs_datetime(said.time),
         },
     )
 
 
 def _reported(operation: str, problems: Sequence[Problem] = (), namespace: str = NAMESPACE) -> etree._Element:
-    answer = build(namespace, f"{operation}Response", {})
-    report = build(namespace, "Report", {"IsSuccess": "false" if problems else "true"})
+    answer = build_element(namespace, f"{operation}Response", {})
+    report = build_element(namespace, "Report", {"IsSuccess": "false" if problems else "true"})
     report.append(error_list(namespace, problems))
     answer.append(report)
     return answer
@@ -171,28 +177,29 @@ def read_report(child: etree._Element, operation: str) -> SubmissionReport:
     if success is None:
         raise ValueError("no Report/IsSuccess")
     errors = child.find(f"{{{NAMESPACE}}}Report/{{{NAMESPACE}}}ErrorList")
-    return SubmissionReport(xsd_types.truth(success), () if errors is None else read_error_list(errors))
+    return SubmissionReport(xsd_types.read_xs_boolean(success), () if errors is None else read_error_list(errors))
 
 
 def read_submission(child: etree._Element, operation: str) -> Submission:
     """Read the response to *operation*, SendDocument or UpdateTraces."""
     report = read_report(child, operation)
     found = child.find(f"{{{NAMESPACE}}}Receipt")
-    return Submission(report, leaf(child, "DocumentId"), None if found is None else _alone(found))
+    return Submission(report, read_child_text(child, "DocumentId"), None if found is None else _alone(found))
 
 
 def read_pending(child: etree._Element) -> tuple[str, ...]:
     """Read the ids of GetPendingDocumentIdsResponse."""
     _expect(child, "GetPendingDocumentIdsResponse")
     return tuple(
-        xsd_types.token(each) for each in child.iterfind(f"{{{NAMESPACE}}}DocumentIds/{{{NAMESPACE}}}DocumentId")
+        xsd_types.read_xs_token(each)
+        for each in child.iterfind(f"{{{NAMESPACE}}}DocumentIds/{{{NAMESPACE}}}DocumentId")
     )
 
 
 def read_document(child: etree._Element) -> Document:
     """Read GetDocumentResponse."""
     _expect(child, "GetDocumentResponse")
-    document_id, message_id = leaf(child, "DocumentId"), leaf(child, "MessageId")
+    document_id, message_id = read_child_text(child, "DocumentId"), read_child_text(child, "MessageId")
     if document_id is None or message_id is None:
         raise ValueError("no DocumentId or no MessageId")
     return Document(document_id, message_id, _packet(child))
@@ -202,17 +209,17 @@ def read_traces(child: etree._Element) -> tuple[Trace, ...]:
     """Read GetTracesResponse."""
     _expect(child, "GetTracesResponse")
     found = child.iterfind(f"{{{NAMESPACE}}}Traces/{{{NAMESPACE}}}Trace")
-    return tuple(Trace(leaf(trace, "DocumentId"), _packet(trace)) for trace in found)
+    return tuple(Trace(read_child_text(trace, "DocumentId"), _packet(trace)) for trace in found)
 
 
 def read_receipt(root: etree._Element) -> Receipt:
     """Read a Receipt, whose seal the caller has verified."""
     _expect(root, "Receipt")
-    document_id, message_id, sha256 = (leaf(root, name) for name in ("DocumentId", "MessageId", "Sha256"))
+    document_id, message_id, sha256 = (read_child_text(root, name) for name in ("DocumentId", "MessageId", "Sha256"))
     time = root.find(f"{{{NAMESPACE}}}Time")
     if document_id is None or message_id is None or sha256 is None or time is None:
         raise ValueError("a receipt lacks one of DocumentId, MessageId, Sha256, Time")
-    return Receipt(document_id, message_id, sha256, xsd_types.moment(time))
+    return Receipt(document_id, message_id, sha256, xsd_types.read_xs_datetime(time))
 
 
 def _alone(element: etree._Element) -> bytes:
@@ -231,4 +238,4 @@ def _packet(parent: etree._Element) -> bytes:
     found = parent.find(f"{{{NAMESPACE}}}Packet")
     if found is None:
         raise ValueError("no Packet")
-    return xsd_types.octets(found)
+    return xsd_types.read_xs_base64(found)

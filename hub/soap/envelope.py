@@ -9,9 +9,9 @@ from typing import Any, cast
 import attrs
 from lxml import etree
 
-from hub.domain.errors import CallRefused, describe
+from hub.domain.errors import CallRefused, describe_problem
 from hub.domain.model import Problem
-from hub.domain.sanitize import writable
+from hub.domain.sanitize import replace_unwritable
 from hub.formats import xsd_types
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -102,16 +102,16 @@ def action_matches(header: str | None, action: str) -> bool:
     return given in {"", action}
 
 
-def wrap(child: etree._Element, soap: str = SOAP11) -> etree._Element:
+def wrap_in_envelope(child: etree._Element, soap: str = SOAP11) -> etree._Element:
     """Put *child* into the Body of a new, unsigned envelope of the version *soap*; return the envelope."""
     envelope = etree.Element(f"{{{soap}}}Envelope", nsmap={"soap": soap})
     etree.SubElement(envelope, f"{{{soap}}}Body").append(child)
     return envelope
 
 
-def answer(child: etree._Element, soap: str = SOAP11) -> bytes:
+def write_unsigned_envelope(child: etree._Element, soap: str = SOAP11) -> bytes:
     """Return the octets of an unsigned envelope around *child*."""
-    return etree.tostring(wrap(child, soap), encoding="UTF-8", xml_declaration=True)
+    return etree.tostring(wrap_in_envelope(child, soap), encoding="UTF-8", xml_declaration=True)
 
 
 def is_senders(problems: Sequence[Problem]) -> bool:
@@ -119,13 +119,15 @@ def is_senders(problems: Sequence[Problem]) -> bool:
     return problems[0].code not in _FAULTCODES
 
 
-def fault(namespace: str, problems: Sequence[Problem], *, server: bool, tracking: str, soap: str = SOAP11) -> bytes:
+def write_fault(
+    namespace: str, problems: Sequence[Problem], *, server: bool, tracking: str, soap: str = SOAP11
+) -> bytes:
     """Return the octets of an unsigned Fault of the version *soap* with the typed `FaultDetail` of the service *namespace*.
 
     *server*: ours, the caller may send the same again; else the caller's.  *problems* is not empty; the first names the fault.
     """
     first = problems[0]
-    said = writable(describe(first))
+    said = replace_unwritable(describe_problem(first))
     element = etree.Element(f"{{{soap}}}Fault", nsmap={"soap": soap})
     if soap == SOAP12:
         code = "Receiver" if server else _FAULTCODES.get(first.code, "Sender")
@@ -141,14 +143,14 @@ def fault(namespace: str, problems: Sequence[Problem], *, server: bool, tracking
     reason.set(_LANGUAGE, "vi")
     reason.text = said
     fields = {"Code": first.code, "Description": said, "Tracking": tracking}
-    typed = build(namespace, "FaultDetail", fields)
+    typed = build_element(namespace, "FaultDetail", fields)
     if len(problems) > 1:
         typed.append(error_list(namespace, problems))
     etree.SubElement(element, detail).append(typed)
-    return answer(element, soap)
+    return write_unsigned_envelope(element, soap)
 
 
-def build(namespace: str, name: str, fields: Mapping[str, str | None]) -> etree._Element:
+def build_element(namespace: str, name: str, fields: Mapping[str, str | None]) -> etree._Element:
     """Return an element of *namespace* with a leaf for each of *fields* that is not None, in order."""
     made = etree.Element(f"{{{namespace}}}{name}", nsmap=cast("Any", {None: namespace}))
     for field, text in fields.items():
@@ -159,9 +161,13 @@ def build(namespace: str, name: str, fields: Mapping[str, str | None]) -> etree.
 
 def error_list(namespace: str, problems: Sequence[Problem]) -> etree._Element:
     """Return an `ErrorList` of *namespace*: a code and both sentences for each problem."""
-    errors = build(namespace, "ErrorList", {})
+    errors = build_element(namespace, "ErrorList", {})
     for problem in problems:
-        errors.append(build(namespace, "Error", {"Code": problem.code, "Description": writable(describe(problem))}))
+        errors.append(
+            build_element(
+                namespace, "Error", {"Code": problem.code, "Description": replace_unwritable(describe_problem(problem))}
+            )
+        )
     return errors
 
 
@@ -186,10 +192,10 @@ def read_fault(child: etree._Element) -> SoapFault | None:
             )
         case _:
             return None
-    name = "" if code is None else xsd_types.token(code).rpartition(":")[2].partition(".")[0]
+    name = "" if code is None else xsd_types.read_xs_token(code).rpartition(":")[2].partition(".")[0]
     problems, tracking = ((), "") if detail is None else _read_detail(detail)
     return SoapFault(
-        name in {"Client", "Sender"}, "" if reason is None else xsd_types.token(reason), problems, tracking
+        name in {"Client", "Sender"}, "" if reason is None else xsd_types.read_xs_token(reason), problems, tracking
     )
 
 
@@ -253,4 +259,4 @@ def _at(element: etree._Element, path: str, namespaces: dict[str, str] | None = 
 
 def _under(element: etree._Element, namespace: str | None, name: str) -> str:
     found = element.find(f"{{{namespace}}}{name}")
-    return "" if found is None else xsd_types.text(found)
+    return "" if found is None else xsd_types.read_leaf_text(found)

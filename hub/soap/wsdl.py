@@ -75,7 +75,7 @@ class Contract:
                     Problem("contract-broken", f"line {element.sourceline}: {len(element)} child elements")
                 )
         stand_in = _slim(child, self._binary)
-        schema = xsd.compiled(self._schema)
+        schema = xsd.compile_schema(self._schema)
         problems = () if schema.validate(stand_in) else _problems(schema, stand_in, child)
         if problems:
             raise CallRefused(*problems)
@@ -100,16 +100,16 @@ class Contract:
         return self._texts[name]
 
 
-def load(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
+def load_contract(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
     """Read a contract.  OSError or etree.LxmlError when its files are missing or broken."""
-    path = xsd.root() / "wsdl" / owner / version / f"{name}.wsdl"
-    description = xsd.parse(path)
+    path = xsd.find_schema_root() / "wsdl" / owner / version / f"{name}.wsdl"
+    description = xsd.parse_schema_file(path)
     namespace = description.get("targetNamespace", "")
     schemas = [
         (path.parent / element.get("schemaLocation", "")).resolve() for element in description.iter(f"{_XSD}import")
     ]
-    schema = xsd.root() / "xsd" / owner / version / f"{name}.xsd"
-    xsd.compiled(schema)  # one that is broken is found now, not at the first call
+    schema = xsd.find_schema_root() / "xsd" / owner / version / f"{name}.xsd"
+    xsd.compile_schema(schema)  # one that is broken is found now, not at the first call
     return Contract(
         name=name,
         namespace=namespace,
@@ -119,25 +119,25 @@ def load(name: str, version: str = "1", owner: str = "lienthong") -> Contract:
         schema=schema,
         binary=frozenset(
             f"{{{namespace}}}{each.get('name')}"
-            for each in xsd.parse(schema).iter(f"{_XSD}element")
+            for each in xsd.parse_schema_file(schema).iter(f"{_XSD}element")
             if each.get("type") == _BINARY
         ),
     )
 
 
-def published(name: str, version: str = "1", owner: str = "lienthong") -> bool:
+def is_published_contract(name: str, version: str = "1", owner: str = "lienthong") -> bool:
     """Tell whether there is a contract of that name."""
-    return (xsd.root() / "wsdl" / owner / version / f"{name}.wsdl").is_file()
+    return (xsd.find_schema_root() / "wsdl" / owner / version / f"{name}.wsdl").is_file()
 
 
-def names(version: str = "1", owner: str = "lienthong") -> tuple[str, ...]:
+def list_contract_names(version: str = "1", owner: str = "lienthong") -> tuple[str, ...]:
     """Return the names of all contracts."""
-    return tuple(sorted(path.stem for path in (xsd.root() / "wsdl" / owner / version).glob("*.wsdl")))
+    return tuple(sorted(path.stem for path in (xsd.find_schema_root() / "wsdl" / owner / version).glob("*.wsdl")))
 
 
-def files() -> dict[str, Path]:
+def list_contract_files() -> dict[str, Path]:
     """Return every published file by its name below `/contracts/`, e.g. `wsdl/lienthong/1/documents.wsdl`."""
-    place = xsd.root()
+    place = xsd.find_schema_root()
     return {
         path.relative_to(place).as_posix(): path
         for kind in ("wsdl", "xsd")
@@ -242,7 +242,7 @@ def _path(element: etree._Element, top: etree._Element) -> str:
 def _decoded(element: etree._Element, top: etree._Element, loads: Loads) -> bytes | Octets:
     load = loads.get(element)
     try:
-        return xsd_types.octets(element) if load is None else loads.decoded(load)
+        return xsd_types.read_xs_base64(element) if load is None else loads.decoded(load)
     except ValueError as error:
         detail = f"line {element.sourceline}, {_path(element, top)}: {error}"
         raise CallRefused(Problem("contract-broken", detail)) from None

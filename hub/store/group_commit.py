@@ -31,7 +31,7 @@ from hub.domain.fair_queue import FairQueue, Owner, is_crowding
 from hub.runtime.server_monitor import PATIENCE, MonitorReactor, Watch
 from hub.store import transactions
 from hub.store.report_pool import Reader, ReportPool
-from hub.store.transactions import DAMAGED, Transaction, look, unready, writing
+from hub.store.transactions import DAMAGED, Transaction, describe_unready, run_reading, write_transaction
 
 log = structlog.get_logger()
 
@@ -111,11 +111,11 @@ def _stopped() -> float:
     return 0.0
 
 
-def commit(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _stopped) -> list[object]:
+def commit_steps(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _stopped) -> list[object]:
     """Run *steps* in one transaction, each in its own savepoint; return each result, or the `Failure` of its step.
 
     A lost connection leaves it unknown whether the commit was done.  Running the same steps again reads it back: each knows
-    what it wrote by its id (`journal.take`, `claims.settle`) or moves only what is still to move.  A transaction that the
+    what it wrote by its id (`record_message`, `settle_claim`) or moves only what is still to move.  A transaction that the
     database made give way (a deadlock) is run again too.  When another failure undoes the commit, each step is tried alone, so
     that the cause hits only its own.  A step that would have to wait for another transaction is run alone, after the others.
 
@@ -127,30 +127,30 @@ def commit(engine: sa.Engine, steps: list[Step], steady: Callable[[], float] = _
         try:
             results = _commit_once(engine, steps, again=tries > 1, steady=steady if tries == 1 else _stopped)
             return [
-                commit(engine, [step])[0] if result is _LATER else result
+                commit_steps(engine, [step])[0] if result is _LATER else result
                 for step, result in zip(steps, results, strict=True)
             ]
         except transactions.Unconfirmed as error:
             lost = again = True
             failure = Failure(Unready("journal-unavailable", str(error)))
         except sa.exc.DBAPIError as error:
-            lost, failure = transactions.is_lost(error), Failure(unready(error))
+            lost, failure = transactions.is_lost(error), Failure(describe_unready(error))
             again = lost or transactions.is_passing(error)
         if again and tries < _TRIES:
             tries += 1
         elif len(steps) > 1 and not lost:
-            return [result for step in steps for result in commit(engine, [step])]
+            return [result for step in steps for result in commit_steps(engine, [step])]
         else:
             return [failure] * len(steps)
 
 
 def _commit_once(engine: sa.Engine, steps: list[Step], *, again: bool, steady: Callable[[], float]) -> list[object]:
     results: list[object] = []
-    with writing(engine) as tx:
+    with write_transaction(engine) as tx:
         if again:
-            transactions.insist(tx)
+            transactions.wait_for_synchronous_standby(tx)
         if len(steps) > 1:
-            transactions.share(tx)
+            transactions.share_transaction(tx)
         until = steady() + BUDGET
         for step in steps:
             if results and steady() >= until:
@@ -201,7 +201,7 @@ class Database(Service):
         if self._asked is not None:
             for engine in (self._engine, self._asked):
                 event.listen(engine, "connect", self._connected)
-            self._watch = Watch(partial(transactions.ask, self._asked), self._reactor, self._away)
+            self._watch = Watch(partial(transactions.commit_nothing, self._asked), self._reactor, self._away)
 
     def _connected(self, raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         self._connections.add(raw)
@@ -232,7 +232,9 @@ class Database(Service):
             log.warning("journal-not-finished", error=str(unready))
         if self._watch is not None:
             if self._watch.away:
-                transactions.cut(self._connections)  # else a commit that waits for a standby would keep us from ending
+                transactions.cut_connections(
+                    self._connections
+                )  # else a commit that waits for a standby would keep us from ending
             self._watch.stop()
         if self._reports is not None:
             await self._reports.stopService()
@@ -321,7 +323,7 @@ class Database(Service):
 
         done: Deferred[object] = Deferred()
         self._open.add(done)
-        looked = threads.deferToThreadPool(self._reactor, self._readers, look, self._engine, run)
+        looked = threads.deferToThreadPool(self._reactor, self._readers, run_reading, self._engine, run)
         self._wait_for(looked)
         _ = looked.addBoth(self._tell, done)
         return cast("Deferred[T]", done)
@@ -354,7 +356,7 @@ class Database(Service):
             return
         self._began = self._reactor.seconds()
         steps = [waiting.step for waiting in batch]
-        work = threads.deferToThreadPool(self._reactor, self._writer, commit, self._engine, steps, self._steady)
+        work = threads.deferToThreadPool(self._reactor, self._writer, commit_steps, self._engine, steps, self._steady)
         self._wait_for(work)
         _ = work.addErrback(lambda failure: [failure] * len(batch))
         _ = work.addCallback(self._committed, batch)
@@ -450,7 +452,7 @@ class InlineDatabase:
         """See `Journal.write`."""
 
         def run() -> T:
-            (result,) = commit(self.engine, [lambda tx: step(tx, *args, **kwargs)])
+            (result,) = commit_steps(self.engine, [lambda tx: step(tx, *args, **kwargs)])
             if isinstance(result, Failure):
                 result.raiseException()
             return cast("T", result)
@@ -470,7 +472,7 @@ class InlineDatabase:
 
     def read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """See `Journal.read`."""
-        return maybeDeferred(look, self.engine, lambda tx: step(tx, *args, **kwargs))
+        return maybeDeferred(run_reading, self.engine, lambda tx: step(tx, *args, **kwargs))
 
     def read_report(
         self,

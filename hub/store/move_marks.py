@@ -34,7 +34,7 @@ moved = sa.Table(
 _version = sa.table("alembic_version", sa.column("version_num"))
 
 
-def found(tx: Transaction) -> Mistake | None:
+def find_move_mark(tx: Transaction) -> Mistake | None:
     """Return why this journal must not be served; None when it bears no mark."""
     match transactions.version_in(tx):
         case "moved":

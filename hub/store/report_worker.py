@@ -73,17 +73,17 @@ class WorkerAnswer:
     last: bool = False  #: the process ends after it
 
 
-def run(engine: sa.Engine, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run_reading_step(engine: sa.Engine, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a reading *step*.  Raises `Unready`: `hub-busy` where a statement took too long."""
     try:
-        return transactions.look(engine, lambda tx: step(tx, *args, **kwargs))
+        return transactions.run_reading(engine, lambda tx: step(tx, *args, **kwargs))
     except Unready as unready:
         if getattr(getattr(unready.__cause__, "orig", None), "sqlstate", None) == _TOO_LONG:
             raise Unready("hub-busy", f"a statement of the report took over {STATEMENT} s") from unready
         raise
 
 
-def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
+def serve_questions(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer until there is no further question."""
     settings: Settings = pickle.loads(_take(questions) or b"")  # noqa: S301 - the hub's own
     if settings.spool is not None:
@@ -95,7 +95,7 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
         last = False
         try:
             step, args, kwargs = pickle.loads(question)  # noqa: S301 - the hub's own
-            said = WorkerAnswer(run(engine, step, args, kwargs))
+            said = WorkerAnswer(run_reading_step(engine, step, args, kwargs))
             last = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _LARGEST * 1024
             content = pickle.dumps(attrs.evolve(said, last=last))
         except Exception as error:  # noqa: BLE001 - it goes back to whoever waits for this report
@@ -126,4 +126,4 @@ def main() -> None:
     """Be such a process."""
     _give_way()
     with os.fdopen(ANSWERS, "wb") as answers, contextlib.suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, answers)
+        serve_questions(sys.stdin.buffer, answers)

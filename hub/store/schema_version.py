@@ -26,9 +26,9 @@ class MigrationStep:
     part: str
 
 
-def steps() -> list[MigrationStep]:
+def list_migration_steps() -> list[MigrationStep]:
     """Return this program's migrations, the first one first."""
-    return [MigrationStep(version, part) for version, part in transactions.migrations()]
+    return [MigrationStep(version, part) for version, part in transactions.list_migrations()]
 
 
 def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None) -> bool:
@@ -43,28 +43,28 @@ def runs_on(known: Sequence[MigrationStep], found: str | None, least: str | None
     return all(step.part == AFTER for step in known[versions.index(found) + 1 :])
 
 
-def fits(tx: Transaction) -> bool:
+def fits_schema(tx: Transaction) -> bool:
     """Tell whether this program runs on the database of *tx*."""
-    return runs_on(steps(), transactions.version_in(tx), least(tx))
+    return runs_on(list_migration_steps(), transactions.version_in(tx), read_least_version(tx))
 
 
-def least(tx: Transaction) -> str | None:
+def read_least_version(tx: Transaction) -> str | None:
     """Return the last version that took something away: older programs do not run.  None where nothing is known of it."""
     if not sa.inspect(tx).has_table(table.name):
         return None
     return tx.scalars(sa.select(sa.func.max(table.c.version)).where(table.c.part == AFTER)).first()
 
 
-def note(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
+def note_migration(ctx: MigrationContext, step: MigrationInfo, heads: object, run_args: object) -> None:
     """Write down the part of a migration that was just applied, as Alembic tells of it."""
     if ctx.connection is None or not sa.inspect(ctx.connection).has_table(table.name):
         return
-    parts = dict(transactions.migrations())
+    parts = dict(transactions.list_migrations())
     rows = [{"version": version, "part": parts[version]} for version in step.destination_revision_ids]
     transactions.put_once(ctx.connection, table, rows)
 
 
-def pending(known: Sequence[MigrationStep], found: str | None) -> list[MigrationStep]:
+def list_pending_migrations(known: Sequence[MigrationStep], found: str | None) -> list[MigrationStep]:
     """Return the migrations that a database of version *found* lacks; none when it is newer than this program."""
     versions = [step.version for step in known]
     if found is None:
@@ -72,12 +72,12 @@ def pending(known: Sequence[MigrationStep], found: str | None) -> list[Migration
     return list(known[versions.index(found) + 1 :]) if found in versions else []
 
 
-def target(known: Sequence[MigrationStep], found: str | None, part: str | None) -> str | None:
+def choose_target_version(known: Sequence[MigrationStep], found: str | None, part: str | None) -> str | None:
     """Return the version to bring a database of version *found* to; None when there is nothing to do.
 
     *part* `before`: as far as old programs go on working.  `after`, or None: to the end.
     """
-    todo = pending(known, found)
+    todo = list_pending_migrations(known, found)
     if part == BEFORE:
         lengths = [number for number, step in enumerate(todo) if step.part == AFTER]
         todo = todo[: lengths[0]] if lengths else todo
@@ -86,4 +86,4 @@ def target(known: Sequence[MigrationStep], found: str | None, part: str | None) 
 
 def takes_away(known: Sequence[MigrationStep], found: str | None, target: str) -> bool:
     """Tell whether bringing a database of version *found* to *target* applies an `after` part."""
-    return any(step.part == AFTER for step in pending(known, found) if step.version <= target)
+    return any(step.part == AFTER for step in list_pending_migrations(known, found) if step.version <= target)

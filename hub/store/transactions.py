@@ -1,6 +1,6 @@
 """Opens the journal's database and its transactions.  Knows SQLite's and PostgreSQL's settings; no table, no thread.
 
-The daemon, the command line and the tests share it: what is written through `writing` is on disk when the block ends.
+The daemon, the command line and the tests share it: what `write_transaction` wrote is on disk when the block ends.
 """
 
 import os
@@ -65,7 +65,7 @@ def open_journal(url: str, *, password_file: Path | None = None, pooled: bool = 
 
     SQLite runs in WAL with `synchronous=FULL`: a commit survives a power cut.  PostgreSQL writes in READ COMMITTED, where each
     step locks the rows it moves; every new connection reads *password_file* anew.  `pooled=False` leaves no connection open.
-    *node* is who rings (`ring`).  With the execution option `statement_limit` a reading statement takes at most so many seconds.
+    *node* is who rings (`notify_nodes`).  The execution option `statement_limit` bounds a reading statement, in seconds.
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url) if pooled else sa.create_engine(url, poolclass=NullPool)
@@ -115,7 +115,7 @@ def _shorten_belief(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
 
 
 def _hear_warnings(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    """Keep the last warning of the server: a commit may end in one (`writing`)."""
+    """Keep the last warning of the server: a commit may end in one (`write_transaction`)."""
 
     def hear(said: Any) -> None:
         if said.severity_nonlocalized == "WARNING":
@@ -146,7 +146,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def writing(engine: sa.Engine) -> Generator[Transaction]:
+def write_transaction(engine: sa.Engine) -> Generator[Transaction]:
     """One write transaction: committed and durable when the block ends, rolled back if it raises.
 
     Raises `Unconfirmed` when PostgreSQL committed but stopped to wait for its synchronous standby: that is no error to it.
@@ -174,7 +174,7 @@ def _tell(connection: sa.Connection) -> None:
         connection.exec_driver_sql(told)
 
 
-def cut(connections: Iterable[DBAPIConnection]) -> None:
+def cut_connections(connections: Iterable[DBAPIConnection]) -> None:
     """Break PostgreSQL's *connections* under whoever waits on them in another thread, as a broken cable would."""
     for raw in cast("Iterable[Any]", list(connections)):
         if not raw.closed:
@@ -182,12 +182,12 @@ def cut(connections: Iterable[DBAPIConnection]) -> None:
                 twin.shutdown(socket.SHUT_RDWR)
 
 
-def ring(tx: Transaction) -> None:
+def notify_nodes(tx: Transaction) -> None:
     """Tell the other nodes, after *tx* is committed, that something became due."""
     tx.info["due"] = True
 
 
-def insist(tx: Transaction) -> None:
+def wait_for_synchronous_standby(tx: Transaction) -> None:
     """Let the commit of *tx* wait until all that was committed before it is as safe as a commit can be.
 
     Reading back what an earlier commit left writes nothing, so its own commit would not wait for a synchronous standby.
@@ -197,7 +197,7 @@ def insist(tx: Transaction) -> None:
 
 
 @contextmanager
-def reading(engine: sa.Engine) -> Generator[Transaction]:
+def read_transaction(engine: sa.Engine) -> Generator[Transaction]:
     """One consistent picture of the journal."""
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":  # there each statement would see what was committed meanwhile
@@ -206,34 +206,34 @@ def reading(engine: sa.Engine) -> Generator[Transaction]:
             yield connection
 
 
-def look(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
+def run_reading(engine: sa.Engine, step: Callable[[Transaction], T]) -> T:
     """Run a reading *step*; once more when the connection turns out to be lost.  Raises `Unready`."""
     try:
         try:
-            with reading(engine) as tx:
+            with read_transaction(engine) as tx:
                 return step(tx)
         except sa.exc.DBAPIError as error:
             if not is_lost(error):
                 raise
-            with reading(engine) as tx:
+            with read_transaction(engine) as tx:
                 return step(tx)
     except sa.exc.DBAPIError as error:
         if is_own_fault(error):
             raise
-        raise unready(error) from error
+        raise describe_unready(error) from error
 
 
-def unready(error: sa.exc.DBAPIError) -> Unready:
+def describe_unready(error: sa.exc.DBAPIError) -> Unready:
     """Return what a failure of the database is to whoever waits for a result."""
     if is_damage(error):
         return Unready(DAMAGED, str(error.orig), retry_after=600)
     return Unready("journal-unavailable", str(error.orig))
 
 
-def ask(engine: sa.Engine) -> None:
+def commit_nothing(engine: sa.Engine) -> None:
     """Commit nothing, as safely as anything: it takes as long as a commit must wait.  SQLAlchemy's errors, or `Unconfirmed`."""
-    with writing(engine) as tx:
-        insist(tx)
+    with write_transaction(engine) as tx:
+        wait_for_synchronous_standby(tx)
 
 
 def is_lost(error: sa.exc.DBAPIError) -> bool:
@@ -271,7 +271,7 @@ def _state(error: sa.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
-def unsafe(tx: Transaction) -> list[tuple[str, str]]:
+def find_unsafe_settings(tx: Transaction) -> list[tuple[str, str]]:
     """Return what makes this PostgreSQL server unfit for a journal: what is wrong and what is expected.  None on SQLite."""
     if tx.dialect.name != "postgresql":
         return []
@@ -330,7 +330,7 @@ class Occupied(Exception):
     """Another transaction works on it, and in a shared one nobody waits."""
 
 
-def share(tx: Transaction) -> None:
+def share_transaction(tx: Transaction) -> None:
     """Let steps that know nothing of one another share *tx*: none of them waits for another transaction.
 
     It would hold meanwhile what the steps before it have locked, in an order that nobody chose: two such would wait for each other.
@@ -371,13 +371,13 @@ def latest_version() -> str:
 
 
 @cache
-def migrations() -> tuple[tuple[str, str], ...]:
+def list_migrations() -> tuple[tuple[str, str], ...]:
     """Return the version and the part of each migration of this code, the first one first (hub.store.schema_version)."""
     found = reversed(list(ScriptDirectory.from_config(_alembic()).walk_revisions()))
     return tuple((each.revision, getattr(each.module, "part", "after")) for each in found)
 
 
-def version(engine: sa.Engine) -> str | None:
+def read_schema_version(engine: sa.Engine) -> str | None:
     """Return the schema version of the database; None when it is empty."""
     with engine.connect() as connection:
         return version_in(connection)
@@ -388,10 +388,10 @@ def version_in(tx: Transaction) -> str | None:
     return MigrationContext.configure(tx).get_current_revision()
 
 
-def upgrade(engine: sa.Engine, target: str = "head") -> None:
+def upgrade_schema(engine: sa.Engine, target: str = "head") -> None:
     """Bring the database to the latest schema version, or to *target*; does nothing when it is there."""
     config = _alembic()
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a large table takes its time
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))

@@ -13,7 +13,7 @@ import attrs
 
 from hub.domain.errors import Mistake
 from hub.domain.model import NATIONAL, Unit, of_province
-from hub.units.units_csv import fits, writable
+from hub.units.units_csv import fits_unit_code, is_storable_name
 
 COLUMNS = ("id", "pid", "code", "name")
 #: Where a row may say the agency's older code: in `getAgenciesList`, and in `getAgenciesListQD20`.
@@ -32,7 +32,7 @@ class LeftOut:
     why: str
 
 
-def read(
+def read_national_agencies(
     content: bytes, name: str, known: Sequence[Unit], province: str
 ) -> tuple[list[Unit], list[LeftOut], list[Mistake]]:
     """Return the agencies outside *province* that the file *name* holds, the rows left out, and why the file cannot be read.
@@ -101,7 +101,7 @@ def _text(value: object) -> str:
 def _unfit(code: str, called: str, taken: set[str], province: str) -> str:
     if not code or not called:
         return "empty"
-    if not fits(code) or not writable(called):
+    if not fits_unit_code(code) or not is_storable_name(called):
         return "unfit"
     if of_province(code, province):
         return "province"
@@ -115,7 +115,7 @@ def _add_older(
     for code, old in older.items():
         if not old or old == code or old in aliases[code]:
             continue
-        if fits(old) and old not in held and old not in aliases and not of_province(old, province):
+        if fits_unit_code(old) and old not in held and old not in aliases and not of_province(old, province):
             aliases[code] = (*aliases[code], old)
             held.add(old)
         else:

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from hub.config import Config, Partner
 from hub.domain.model import Receive, Unit
-from hub.security.certificates import fingerprint
+from hub.security.certificates import certificate_fingerprint
 from hub.units.routing import RoutedPartner, Routes
 from hub.units.unit_index import Roll
 
@@ -36,7 +36,7 @@ class Province:
         ]
         routes = Routes.of(units, posts, province=config.province, upstream=config.upstream)
         by_certificate = {
-            fingerprint(certificate): partner
+            certificate_fingerprint(certificate): partner
             for partner in config.partners.values()
             for certificate in partner.certificates
         }
@@ -48,7 +48,7 @@ class Province:
 
     def partner_with(self, certificate: x509.Certificate) -> Partner | None:
         """Return the partner whose configured certificate this is."""
-        return self._by_certificate.get(fingerprint(certificate))
+        return self._by_certificate.get(certificate_fingerprint(certificate))
 
     def callers_over(self, partner: Partner) -> tuple[Partner, ...]:
         """Return whose calls may come over a connection of *partner*: its own, and those of who names it as their relay."""

@@ -97,7 +97,7 @@ _SECOND = (
 )  # fmt: skip
 
 
-def units() -> list[Unit]:
+def list_sample_units() -> list[Unit]:
     """Return the 989 units, by code as the registry has them."""
     made = [
         Unit("H55", "Ủy ban nhân dân tỉnh (mẫu)", aliases=("000.00.00.H55",), mark="synthetic"),

@@ -12,7 +12,7 @@ from typing import Self
 
 import attrs
 
-from hub.domain.model import Unit, holder
+from hub.domain.model import Unit, find_code_holder
 
 
 @attrs.frozen(eq=False)
@@ -144,7 +144,7 @@ def _holder_first(owners: list[Unit], on: date) -> list[Unit]:
     """Return *owners* of one alias, the one that it means first: a search finds the first of equals."""
     if len(owners) == 1:
         return owners
-    first = holder(owners, on)
+    first = find_code_holder(owners, on)
     return [first, *(unit for unit in owners if unit is not first)]
 
 

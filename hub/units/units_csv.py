@@ -19,8 +19,8 @@ COLUMNS = ("code", "name", "parent", "since", "until", "aliases", "successors", 
 _STEP = 2000  #: lines between two words of progress
 
 
-def write(units: Iterable[Unit]) -> bytes:
-    """Return *units* as `read` takes them back unchanged: UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8."""
+def write_units_csv(units: Iterable[Unit]) -> bytes:
+    """Return *units* as `read_units_csv` takes them back unchanged: UTF-8 with a BOM, which spreadsheets need to see that it is UTF-8."""
     lines = io.StringIO()
     rows = csv.writer(lines)
     rows.writerow(COLUMNS)
@@ -31,7 +31,7 @@ def write(units: Iterable[Unit]) -> bytes:
     return lines.getvalue().encode("utf-8-sig")
 
 
-def read(
+def read_units_csv(
     content: bytes,
     name: str,
     known: Sequence[Unit],
@@ -71,7 +71,7 @@ def read(
         return [], [Mistake(name, f"is not UTF-8: {error.reason} at octet {error.start}", "a CSV file in UTF-8")]
     except csv.Error as error:
         return [], [Mistake(name, f"is not CSV: {error}", "a CSV file in UTF-8")]
-    mistakes += disagreements(units, known)
+    mistakes += find_unit_disagreements(units, known)
     return [unit for _, unit in units.values()], mistakes
 
 
@@ -118,10 +118,10 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
             yield Mistake(f"{place}: {column}", "is empty", f"a {column}")
     for column, codes in (("code", (unit.code,)), ("aliases", unit.aliases)):
         for code in codes:
-            if not fits(code):
+            if not fits_unit_code(code):
                 expected = "a code without spaces, such as H55.13"
                 yield Mistake(f"{place}: {column}", f"{code!r} does not fit", expected)
-    if not writable(unit.name):
+    if not is_storable_name(unit.name):
         yield Mistake(f"{place}: name", f"{unit.name!r} does not fit", "a name")
     if unit.mark not in MARKS:
         expected = f"one of {', '.join(mark or repr('') for mark in MARKS)}"
@@ -133,7 +133,7 @@ def _unfit(unit: Unit, place: str) -> Iterable[Mistake]:
         yield Mistake(f"{place}: until", "is empty", expected)
 
 
-def fits(code: str) -> bool:
+def fits_unit_code(code: str) -> bool:
     """Tell whether *code* can be a code: an opaque text of up to 64 characters that a list of codes does not cut in two.
 
     No code has a star: among a partner's units it means every unit, and an alias of a unit named so would open them all.
@@ -141,7 +141,7 @@ def fits(code: str) -> bool:
     return not (set(code) & {" ", ";", "*"} or len(code) > 64 or not code.isprintable())
 
 
-def writable(name: str) -> bool:
+def is_storable_name(name: str) -> bool:
     """Tell whether every database can keep *name*: no NUL, no half of a surrogate pair."""
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name)
 
@@ -151,7 +151,7 @@ def _codes(text: str) -> tuple[str, ...]:
     return tuple(sorted(set(text.replace(";", " ").split())))
 
 
-def disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit]) -> Iterable[Mistake]:
+def find_unit_disagreements(units: Mapping[str, tuple[str, Unit]], known: Sequence[Unit]) -> Iterable[Mistake]:
     """Give what *units* (by code, each with its place) do not agree on among themselves and with the *known* they do not replace."""
     held = {unit.code: unit for unit in known} | {code: unit for code, (_, unit) in units.items()}
     owners: defaultdict[str, list[str]] = defaultdict(list)

@@ -64,7 +64,7 @@ class _Bad(Exception):
     """What came is no request."""
 
 
-def allowed() -> int:
+def count_allowed_connections() -> int:
     """Return how many connections there may be; the process asks for all the files that it may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

@@ -7,7 +7,7 @@ from hub.intake.documents_endpoint import DocumentDesk
 from hub.intake.dossiers_query import get_dossier
 from hub.intake.endpoint import Desk, EndpointJournal
 from hub.intake.records_endpoint import Query, RecordDesk
-from hub.services import Service, services
+from hub.services import Service, list_services
 from hub.soap import wsdl
 from hub.units.province import Province
 from hub.workload import declarations
@@ -23,16 +23,16 @@ QUERIES: Mapping[str, Mapping[str, Query]] = {
     },
 }
 #: What reads the messages of a service that come by SOAP, where it is not the service itself: others hand in no sealed reports.
-OWN: Mapping[str, Callable[[Province], Service]] = {"reports": declarations.service}
+OWN: Mapping[str, Callable[[Province], Service]] = {"reports": declarations.make_declarations_service}
 
 
-def desks(books: EndpointJournal, *others: Desk) -> dict[str, Desk]:
+def list_desks(books: EndpointJournal, *others: Desk) -> dict[str, Desk]:
     """Return the desk of each service that has a contract, by name: one of *others*, or one that takes records.
 
     OSError or etree.LxmlError when a file is missing or broken.
     """
-    found: dict[str, Desk] = {DOCUMENTS: DocumentDesk(wsdl.load(DOCUMENTS), books)}
-    for name, service in services().items():
-        if wsdl.published(name):
-            found[name] = RecordDesk(wsdl.load(name), service, books, QUERIES.get(name, {}), OWN.get(name))
+    found: dict[str, Desk] = {DOCUMENTS: DocumentDesk(wsdl.load_contract(DOCUMENTS), books)}
+    for name, service in list_services().items():
+        if wsdl.is_published_contract(name):
+            found[name] = RecordDesk(wsdl.load_contract(name), service, books, QUERIES.get(name, {}), OWN.get(name))
     return found | {desk.contract.name: desk for desk in others}

@@ -74,14 +74,16 @@ class PublicPages:
         form, unit, period = (unquote(part) for part in asked.groups()[:3])
         if not (form + unit + period).isprintable():  # PostgreSQL takes no NUL
             return None
-        found = await self._journal.read(publications.find, form, unit, period, int(asked[4]) if asked[4] else None)
+        found = await self._journal.read(
+            publications.find_publication, form, unit, period, int(asked[4]) if asked[4] else None
+        )
         return None if found is None else await self._report(found, asked[5])
 
     async def _report(self, found: ReportPublication, kind: str) -> PublicPage:
         """Return the page of what was published, which never changes: the last `_KEPT` that were asked for are not made again."""
         page = self._made.pop((found.sha256, kind), None)
         if page is None:
-            content = await self._journal.read(publications.octets, found)
+            content = await self._journal.read(publications.read_published_report, found)
             page = await self._work(PUBLIC, max(len(content), THRESHOLD), _written, content, kind)
         self._made[found.sha256, kind] = page
         if len(self._made) > _KEPT:
@@ -90,7 +92,9 @@ class PublicPages:
 
     async def _feed(self) -> PublicPage:
         config, url = self._live.config, self._url()
-        entries = [_entry(one, config.province, url) for one in await self._journal.read(publications.every)]
+        entries = [
+            _entry(one, config.province, url) for one in await self._journal.read(publications.list_publications)
+        ]
         identity = f"urn:lienthong:publications:{config.province}"
         content = atom.as_atom(identity, f"Báo cáo công bố: {config.name}", config.name, f"{url}/feed.atom", entries)
         return PublicPage(atom.CONTENT_TYPE, content)
@@ -152,7 +156,7 @@ def _answer(request: Request, page: PublicPage | None) -> bytes:
 
 
 def _written(content: bytes, kind: str) -> PublicPage:
-    found = sealed.read(content)
+    found = sealed.read_sealed_report(content)
     make = outputs.as_html if kind == "html" else outputs.as_json
     return PublicPage(_TYPES[kind], make(found.report, found.names).encode())
 

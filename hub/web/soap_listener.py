@@ -28,7 +28,7 @@ from hub.runtime.disk_space import BodyRoom, SpoolRoom
 from hub.soap import attachments, envelope
 from hub.soap.attachments import Manner
 from hub.soap.wsdl import Contract
-from hub.web.connection_limits import LINGER, BoundedChannel, Connections, allowed
+from hub.web.connection_limits import LINGER, BoundedChannel, Connections, count_allowed_connections
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class BoundedRequest(Request):
         site: BoundedSite = self.channel.site
         self._limit = site.body_limit if site.limit is None else site.limit(self)
         if site.stranger is not None and (length is None or length > SMALL):
-            self._stranger = site.stranger(peer(self.channel))
+            self._stranger = site.stranger(read_client_certificate(self.channel))
             self._limit = self._limit if self._stranger is None else min(self._limit, SMALL)
         if length is not None and length > self._limit:
             self.content = BytesIO()
@@ -98,7 +98,7 @@ class BoundedRequest(Request):
                 if self._taken is not None:
                     self._taken.write(len(data))
                 self.channel.site.room()  # there was some when it began, as there was for all that came beside it
-            spool.write(self.content, data)
+            spool.write_spooled(self.content, data)
         except Unready as unready:
             self._refuse_unready(unready)
 
@@ -161,7 +161,7 @@ class BoundedRequest(Request):
         log.info("body-refused", size=size, limit=self._limit, problem=problem.code)
         self._refuse(problem, status, ours=False)
         if self.channel.site.note is not None:
-            self.channel.site.note(problem, peer(self.channel))
+            self.channel.site.note(problem, read_client_certificate(self.channel))
 
     def _refuse_unready(self, unready: Unready) -> None:
         log.warning("hub-unready", problem=unready.problem.code, detail=unready.problem.detail, tracking="")
@@ -188,7 +188,7 @@ class BoundedRequest(Request):
 
     def _fault(self, problem: Problem, *, ours: bool) -> tuple[dict[str, str], bytes]:
         soap = _soap(self)
-        body = envelope.fault(self.channel.site.namespace, [problem], server=ours, tracking="", soap=soap)
+        body = envelope.write_fault(self.channel.site.namespace, [problem], server=ours, tracking="", soap=soap)
         return {"Content-Type": envelope.CONTENT_TYPES[soap]}, body
 
     def _end(self) -> None:
@@ -232,7 +232,7 @@ class BoundedSite(Site):
             reactor=reactor,
             logFormatter=_line,
         )
-        self._connections = Connections(allowed())
+        self._connections = Connections(count_allowed_connections())
         self.body_limit = body_limit
         self.spool = spool  #: the folder for the files of bodies; None: the system's
         self.namespace = namespace
@@ -291,13 +291,15 @@ class ServiceResource(Resource):
             manner = _manner(request)
         except CallRefused as refused:
             request.close_body()
-            self._intake.note(refused.problems[0], peer(request.channel))
+            self._intake.note(refused.problems[0], read_client_certificate(request.channel))
             request.setResponseCode(415 if refused.problems[0].code == "media-type" else 400)
             soap = _soap(request)
             request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
-            return envelope.fault(self._contract.namespace, refused.problems, server=False, tracking="", soap=soap)
+            return envelope.write_fault(
+                self._contract.namespace, refused.problems, server=False, tracking="", soap=soap
+            )
         try:
-            leave = self._intake.enter(peer(request.channel))
+            leave = self._intake.enter(read_client_certificate(request.channel))
         except Unready as unready:
             return self._postpone(request, unready)
         gone: list[object] = []
@@ -314,7 +316,7 @@ class ServiceResource(Resource):
         request.setHeader(b"Retry-After", b"%d" % unready.retry_after)
         soap = _soap(request)
         request.setHeader(b"Content-Type", envelope.CONTENT_TYPES[soap].encode())
-        fault = envelope.fault(self._contract.namespace, [unready.problem], server=True, tracking="", soap=soap)
+        fault = envelope.write_fault(self._contract.namespace, [unready.problem], server=True, tracking="", soap=soap)
         later = request.channel.site.reactor.callLater(PAUSE, _finish, request, fault)
         _ = request.notifyFinish().addErrback(lambda _: later.cancel())
         return NOT_DONE_YET
@@ -322,7 +324,9 @@ class ServiceResource(Resource):
     async def _answer(
         self, request: BoundedRequest, body: Octets, manner: Manner, drawer: Drawer, gone: list[object]
     ) -> None:
-        answer = await self._intake.answer(body, manner, peer(request.channel), drawer, lambda: not gone)
+        answer = await self._intake.answer(
+            body, manner, read_client_certificate(request.channel), drawer, lambda: not gone
+        )
         if gone:
             return  # the caller hung up; what was journalled stays, and the same call gets the same answer
         if answer.retry_after is not None:
@@ -399,7 +403,7 @@ def _nothing(request: Request) -> bytes:
     return cast("bytes", NoResource().render(request))
 
 
-def peer(channel: Any) -> x509.Certificate:
+def read_client_certificate(channel: Any) -> x509.Certificate:
     """Return the certificate the client showed; the handshake has demanded one."""
     shown = channel.transport.getPeerCertificate()
     return cast("x509.Certificate", shown.to_cryptography())
@@ -408,7 +412,7 @@ def peer(channel: Any) -> x509.Certificate:
 def _soap(request: Request) -> str:
     """Return the version that the media type names; 1.1 for one that names none."""
     try:
-        return attachments.manner(request.getHeader("content-type") or "", None).soap
+        return attachments.read_http_manner(request.getHeader("content-type") or "", None).soap
     except CallRefused:
         return envelope.SOAP11
 
@@ -422,7 +426,7 @@ def _manner(request: Request) -> Manner:
     if len(written) > 1:  # whoever stands between may have believed the other one
         raise CallRefused(Problem("media-type", " / ".join(written)[:200]))
     actions = _all(request, b"soapaction")  # two agree with nothing
-    return attachments.manner("".join(written), ", ".join(actions) if actions else None)
+    return attachments.read_http_manner("".join(written), ", ".join(actions) if actions else None)
 
 
 def _all(request: Request, name: bytes) -> list[str]:

@@ -2,7 +2,7 @@
 
 Knows which months are closed, what a closing reads and what it writes; not how facts are placed (`hub.report`).  Reading and writing
 are apart: the counting takes a while and runs in a reading transaction (`work_out`), so that nobody waits for it; what it found is
-written in one short one (`settle`), unless another closing came first.
+written in one short one (`settle_closing`), unless another closing came first.
 """
 
 import json
@@ -18,12 +18,12 @@ from hub.domain.model import Event
 from hub.journal import duties, events, facts
 from hub.report.counting import closed, posting
 from hub.report.counting.closed import ClosedRow, counts_alike
-from hub.report.counting.dates import begin
+from hub.report.counting.dates import day_begin
 from hub.report.counting.posting import ClosedMonths
 from hub.report.form.book import Book
-from hub.report.form.form import Form, Late, choose
-from hub.report.form.period import Cuts, Period, Span, containing, following, parse
-from hub.report.form.toml import read
+from hub.report.form.form import Form, Late, choose_form
+from hub.report.form.period import Cuts, Period, Span, following_month, month_containing, parse_period
+from hub.report.form.toml import read_form_toml
 from hub.store import transactions
 from hub.store.tables import carried, closed_row, fact
 from hub.store.tables import closing as table
@@ -79,10 +79,10 @@ class Draft:
 
 @lru_cache(64)
 def _form(definition: str) -> Form:
-    return read(definition.encode(), "closing")
+    return read_form_toml(definition.encode(), "closing")
 
 
-def closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
+def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
     """Return the closed months of the form *form*, the first one first."""
     rows = tx.execute(sa.select(table).where(table.c.form == form).order_by(table.c.period))
     return tuple(
@@ -106,7 +106,7 @@ def books_of(made: Iterable[Closing]) -> ClosedMonths:
     return ClosedMonths(tuple(posting.ClosedMonth(each.period, each.closed_at) for each in made))
 
 
-def keeping(tx: Transaction, book: Book) -> Book:
+def keep_closed_workdays(tx: Transaction, book: Book) -> Book:
     """Return *book* with the days of the closed months, of whatever form: they stay as they are when the cut-off changes."""
     return attrs.evolve(book, cuts=_keeping(tx, book.cuts))
 
@@ -121,25 +121,25 @@ def next_month(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | 
 
     The chain begins with the month of the earliest fact of all, or the first in which the form is in force.
     """
-    made, cuts, forms = closings(tx, form), _keeping(tx, book.cuts), book.forms
+    made, cuts, forms = read_closings(tx, form), _keeping(tx, book.cuts), book.forms
     if made:
-        period = following(made[-1].period, cuts)
+        period = following_month(made[-1].period, cuts)
     else:
-        begun = facts.earliest(tx)
+        begun = facts.read_earliest_fact_time(tx)
         if begun is None:
             return None
-        period = containing(begun, cuts)
+        period = month_containing(begun, cuts)
         since = [each.since for each in forms if each.id == form and each.since is not None]
         if since and all(each.since for each in forms if each.id == form) and min(since) > period.last:
-            period = containing(_noon(min(since)), cuts)
+            period = month_containing(_noon(min(since)), cuts)
     try:
-        return choose(forms, form, period), period
+        return choose_form(forms, form, period), period
     except LookupError:
         return None  # it is no longer in force
 
 
 def _noon(day: date) -> datetime:
-    return begin(day) + timedelta(hours=12)
+    return day_begin(day) + timedelta(hours=12)
 
 
 def may_close(period: Period) -> datetime:
@@ -164,7 +164,7 @@ def work_out(
     Raises TooEarly, OutOfTurn (also when it is closed already), FactsOutstanding.  Where facts that were received after the month could be closed are still to be written, the books end at their receipt: they
     come late, and nobody who sends without end keeps a month open.  Memory: the facts of some hundred keys, and the keys that are carried on.
     """
-    made = closings(tx, form)
+    made = read_closings(tx, form)
     found = next_month(tx, book, form)
     if found is None or found[1] != period:
         raise OutOfTurn(None if found is None else found[1])
@@ -172,7 +172,7 @@ def work_out(
         raise TooEarly(may_close(period))
     chosen = found[0]
     closed_at = max(now, made[-1].closed_at) if made else now
-    if (left := duties.outstanding(tx, services=[chosen.service], before=closed_at)).since is not None:
+    if (left := duties.read_outstanding_duties(tx, services=[chosen.service], before=closed_at)).since is not None:
         if left.since < may_close(period) or (made and left.since < made[-1].closed_at):
             raise FactsOutstanding(left)
         closed_at = left.since
@@ -215,7 +215,7 @@ class _Reader:
         chained = bool(made) and counts_alike(made[-1].form, form)
         # Another form's keys are not this one's: then, once, all of the past is read.
         known = books if chained else ClosedMonths(books.months[-1:])
-        found = posting.windows(form, period, known)
+        found = posting.list_posting_windows(form, period, known)
         before = made[-1].period.text if made else None
         search = facts.Search.of(form.service, found, form.id, before if chained else None)
         return cls(tx, form, period, before, books, search, None if before is None else _carried(form.id, before))
@@ -224,7 +224,7 @@ class _Reader:
         """Return the units that carry a key into the month."""
         if self.before is None:
             return []
-        mine = sa.and_(carried.c.form == self.form.id, facts.stood(self.before))
+        mine = sa.and_(carried.c.form == self.form.id, facts.carried_condition(self.before))
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
     def work_out(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
@@ -241,29 +241,31 @@ class _Reader:
 
 def _carried(form: str, period: str) -> sa.Select[Any]:
     """Return the query for the keys that the unit `of` carries at the end of the closed month *period*."""
-    mine = sa.and_(carried.c.form == form, carried.c.unit == sa.bindparam("of"), facts.stood(period))
+    mine = sa.and_(carried.c.form == form, carried.c.unit == sa.bindparam("of"), facts.carried_condition(period))
     return sa.select(carried.c.key).where(mine)
 
 
-def settle(tx: Transaction, draft: Draft, by: str) -> Closing:
+def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
     """Write the closing down, for good; once, whoever else had the same in mind.
 
     Raises OutOfTurn when the books changed meanwhile, FactsOutstanding when facts of before are to be written.
     """
     transactions.one_at_a_time(tx, ["closing", f"closing {draft.form.id}"])  # a month has the same days in all forms
-    made = closings(tx, draft.form.id)
+    made = read_closings(tx, draft.form.id)
     for each in made:
         if each.period.text == draft.period.text:
             return each
     form, period, at = draft.form, draft.period, draft.closed_at
-    if left := duties.outstanding(tx, services=[form.service], before=at):
+    if left := duties.read_outstanding_duties(tx, services=[form.service], before=at):
         raise FactsOutstanding(left)
     cuts = _keeping(tx, draft.cuts)
     if (made[-1].period.text if made else None) != draft.after:
-        raise OutOfTurn(following(made[-1].period, cuts) if made else None)
-    if parse(period.text, cuts) != period:
-        raise OutOfTurn(parse(period.text, cuts))  # another form's month was closed meanwhile, by another cut-off
-    sha256 = closed.snapshot(form, period, draft.rows)
+        raise OutOfTurn(following_month(made[-1].period, cuts) if made else None)
+    if parse_period(period.text, cuts) != period:
+        raise OutOfTurn(
+            parse_period(period.text, cuts)
+        )  # another form's month was closed meanwhile, by another cut-off
+    sha256 = closed.hash_closing(form, period, draft.rows)
     named = {"form": form.id, "period": period.text}
     days = {"first_day": period.first, "last_day": period.last}
     kept = {"closed_at": at, "closed_by": by, "definition": form.written, "sha256": sha256}
@@ -277,13 +279,13 @@ def settle(tx: Transaction, draft: Draft, by: str) -> Closing:
         "facts": sum(row.facts for row in draft.rows),
         "sha256": sha256,
     }
-    events.append(tx, Event("period-closed", at, body=body))
+    events.append_events(tx, Event("period-closed", at, body=body))
     return Closing(period=period, closed_at=at, by=by, definition=form.written, sha256=sha256)
 
 
-def close(tx: Transaction, book: Book, form: str, period: Period, now: datetime, by: str) -> Closing:
+def close_month(tx: Transaction, book: Book, form: str, period: Period, now: datetime, by: str) -> Closing:
     """Close a month in one transaction: for small journals, and tests."""
-    return settle(tx, work_out(tx, book, form, period, now), by)
+    return settle_closing(tx, work_out(tx, book, form, period, now), by)
 
 
 def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]) -> None:
@@ -345,7 +347,7 @@ def rows_of(
     return found
 
 
-def revisions(tx: Transaction, form: Form, period: str, unit: str) -> list[ClosedRow]:
+def list_row_revisions(tx: Transaction, form: Form, period: str, unit: str) -> list[ClosedRow]:
     """Return every revision of a unit's row in a closed month, the first one first."""
     mine = sa.and_(closed_row.c.form == form.id, closed_row.c.period == period, closed_row.c.unit == unit)
     rows = tx.execute(sa.select(closed_row).where(mine).order_by(closed_row.c.revision))
@@ -365,7 +367,7 @@ def _row(form: Form, row: sa.Row[tuple[object, ...]]) -> ClosedRow:
     )
 
 
-def differing(
+def find_differing_units(
     tx: Transaction,
     form: str,
     period: str,
@@ -375,7 +377,7 @@ def differing(
 
     KeyError when it is not closed.
     """
-    made = closings(tx, form)
+    made = read_closings(tx, form)
     facts.use_indexes(tx)
     number = _number(made, period)
     reader, at = _again(tx, made, number), made[number].closed_at
@@ -383,8 +385,8 @@ def differing(
     known = {*facts.units_of(tx, reader.form.service), *reader.carrying(), *kept}
     for unit in sorted(known if units is None else units):
         row, keys, _ = reader.work_out(unit, at)
-        held = kept.get(unit) or closed.nothing(reader.form, unit)
-        if not held.says(row or closed.nothing(reader.form, unit)) or keys != reader.carried(unit, period):
+        held = kept.get(unit) or closed.empty_closed_row(reader.form, unit)
+        if not held.says(row or closed.empty_closed_row(reader.form, unit)) or keys != reader.carried(unit, period):
             yield unit
 
 
@@ -400,7 +402,7 @@ def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
     return _Reader.of(tx, this.form, this.period, made[:number], books_of(made[: number + 1]))
 
 
-def revise(
+def revise_unit(
     tx: Transaction, form: str, period: str, unit: str, *, reason: str, by: str, now: datetime
 ) -> list[tuple[str, ClosedRow]]:
     """Count *unit* again in the closed month *period* and each that follows; write another revision of every row that comes out otherwise.
@@ -408,7 +410,7 @@ def revise(
     Return them with their months.  Each is told of by an event.  Done again, it finds nothing.  KeyError when it is not closed.
     """
     transactions.one_at_a_time(tx, [f"closing {form}"])
-    made = closings(tx, form)
+    made = read_closings(tx, form)
     facts.use_indexes(tx)
     written: list[tuple[str, ClosedRow]] = []
     for number in range(_number(made, period), len(made)):
@@ -419,8 +421,8 @@ def revise(
         new, old = sorted(keys - held), sorted(held - keys)
         _carry(tx, form, this.period.text, [(unit, key) for key in new], [(unit, key) for key in old])
         before = rows_of(tx, this.form, [this.period.text], [unit])[this.period.text].get(unit)
-        after = found or closed.nothing(this.form, unit)
-        was = before or closed.nothing(this.form, unit)
+        after = found or closed.empty_closed_row(this.form, unit)
+        was = before or closed.empty_closed_row(this.form, unit)
         if was.says(after):
             continue
         row = attrs.evolve(
@@ -428,22 +430,22 @@ def revise(
             revision=was.revision + 1,
             made_at=max(now, this.closed_at),
             reason=reason,
-            diff=closed.differs(was, after),
+            diff=closed.find_changed_cells(was, after),
         )
         _keep(tx, this.form, this.period, [row])
         body = {"form": form, "period": this.period.text, "unit": unit, "revision": row.revision, "reason": reason}
-        events.append(tx, Event("report-row-revised", now, body={**body, "by": by, "diff": dict(row.diff)}))
+        events.append_events(tx, Event("report-row-revised", now, body={**body, "by": by, "diff": dict(row.diff)}))
         written.append((this.period.text, row))
     return written
 
 
-def late(tx: Transaction, form: str) -> dict[str, str]:
+def find_late_units(tx: Transaction, form: str) -> dict[str, str]:
     """Return the units of which facts were recorded lately that lie in a closed month, and the first such month of each.
 
     Only of a form whose late facts make revisions; lately: since the closing before the last one.  Whether they were counted
-    already, `differing` tells.
+    already, `find_differing_units` tells.
     """
-    made = closings(tx, form)
+    made = read_closings(tx, form)
     if not made or made[-1].form.late is not Late.REVISION:
         return {}
     since, last, service = made[-2:][0].closed_at, made[-1].period.last, made[-1].form.service

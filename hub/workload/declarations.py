@@ -53,54 +53,58 @@ class Compared:
     found: Reconciliation
 
 
-def service(province: Province) -> Service:
+def make_declarations_service(province: Province) -> Service:
     """Return the service `reports` as it takes declarations by the forms and periods of *province*."""
-    return declaring.service(lambda: book.read(province.config.reports))
+    return declaring.make_reports_service(lambda: book.read_book(province.config.reports))
 
 
-def newest(tx: Transaction, unit: str, form: str, period: str) -> KeptDeclaration | None:
+def read_newest_declaration(tx: Transaction, unit: str, form: str, period: str) -> KeptDeclaration | None:
     """Return what *unit* (the registry's code) declared last; None when nothing."""
-    rows = search.about(tx, reports.NAME, declaring.key(form, period), [unit], MANY + 1)
+    rows = search.find_messages_about(tx, reports.NAME, declaring.declaration_key(form, period), [unit], MANY + 1)
     if not rows:
         return None
-    content = blobs.octets(tx, rows[0]["sha256"])
-    return KeptDeclaration(search.message(tx, rows[0]["id"]), declaring.declaration(content), len(rows) - 1)
+    content = blobs.read_blob(tx, rows[0]["sha256"])
+    return KeptDeclaration(search.read_message(tx, rows[0]["id"]), declaring.parse_declaration(content), len(rows) - 1)
 
 
-def compare(tx: Transaction, asked: ReportSources, now: datetime) -> Compared:
+def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) -> Compared:
     """Compare what the unit *asked* for declared last with the count as of *now*.  Raises Undeclared."""
-    kept = newest(tx, asked.members[0], asked.form.id, asked.period.text)
+    kept = read_newest_declaration(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         raise Undeclared
-    today = local_time.day(now)
+    today = local_time.local_day(now)
     canonical = {
-        unit: unit_registry.canonical(tx, unit, today) for unit in {cell.unit for cell in kept.said.cells} if unit
+        unit: unit_registry.resolve_unit_code(tx, unit, today)
+        for unit in {cell.unit for cell in kept.said.cells}
+        if unit
     }
     cells = tuple(attrs.evolve(cell, unit=canonical.get(cell.unit, "")) for cell in kept.said.cells)
     said = attrs.evolve(kept.said, cells=cells)
     with asked.gathered(now) as gathered:
         look = partial(reconciling.behind_cells, asked.form, gathered.listing)
-        return Compared(asked.bare, kept, reconciling.reconcile(said, gathered.report, look))
+        return Compared(asked.bare, kept, reconciling.reconcile_declaration(said, gathered.report, look))
 
 
-def declare(tx: Transaction, province: Province, said: Declaration, *, by: str, now: datetime) -> RecordedMessage:
+def record_declaration(
+    tx: Transaction, province: Province, said: Declaration, *, by: str, now: datetime
+) -> RecordedMessage:
     """Write down, as a message of the hub's own, what the operator *by* declares in a unit's name.
 
     The same figures as those that count are the same message, and nothing is written; else it is another, whatever was declared before.
     """
-    content = _octets(declaring.element(said))
+    content = _octets(declaring.declaration_element(said))
     unit = province.routes.canonical(said.unit)
     transactions.one_at_a_time(tx, [f"declaration {said.form} {unit} {said.period}"])
-    before = newest(tx, unit, said.form, said.period)
-    if before is not None and _octets(declaring.element(before.said)) == content:
-        return RecordedMessage(before.message.id, search.receipt(tx, before.message.id))
+    before = read_newest_declaration(tx, unit, said.form, said.period)
+    if before is not None and _octets(declaring.declaration_element(before.said)) == content:
+        return RecordedMessage(before.message.id, search.read_stored_receipt(tx, before.message.id))
     message = new_id(now)
     name = f"{declaring.KIND}/{said.form}/{unit}/{said.period}/{message}"
-    entry = admission.judge_record(service(province), content, name, HUB, province, now, message)
-    taken = messages.take(tx, entry, province.routes)
+    entry = admission.judge_record(make_declarations_service(province), content, name, HUB, province, now, message)
+    taken = messages.record_message(tx, entry, province.routes)
     if not taken.problems:
         body = {"by": by, "unit": unit, "form": said.form, "period": said.period}
-        events.append(tx, Event("report-declared", now, taken.id, body=body))
+        events.append_events(tx, Event("report-declared", now, taken.id, body=body))
     return taken
 
 

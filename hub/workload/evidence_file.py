@@ -16,7 +16,7 @@ from hub.formats.zip_archive import LARGEST, MOST, Packing
 from hub.journal import blobs, events
 from hub.report.counting import evidence, lines, pieces, posting
 from hub.report.counting.counting import COUNTING, Report
-from hub.report.counting.dates import in_order, moment
+from hub.report.counting.dates import fact_time, in_order
 from hub.report.counting.evidence import EvidenceLine, Summary
 from hub.report.counting.pieces import Pieces
 from hub.report.form import definition
@@ -45,7 +45,7 @@ from hub.report.signed.manifest import (  # fmt: skip
     TYPE,
     Counts,
     Manifest,
-    numbered,
+    number_member,
 )
 from hub.report.signed.manifest import as_element as manifest_element
 from hub.security import signing
@@ -81,7 +81,7 @@ class Written:
     revision: int | None  #: of the report in it, when it was handed in or published; None: made to look at
 
 
-def write(
+def write_evidence_file(
     tx: Transaction,
     asked: ReportSources,
     now: datetime,
@@ -109,8 +109,8 @@ def write(
     packing.put(REPORT, content)
     if document is not None:
         packing.put(SIGNED, document)
-    packing.put(FORM, definition.write(asked.form))
-    packing.put(PERIODS, pieces.write(_pieces(asked)))
+    packing.put(FORM, definition.write_definition(asked.form))
+    packing.put(PERIODS, pieces.write_pieces(_pieces(asked)))
     by_unit: dict[str, list[EvidenceLine]] = {}
     for line in found:
         by_unit.setdefault(line.fact.unit, []).append(line)
@@ -122,7 +122,7 @@ def write(
     listed = {member.name: (member.size, packing.digests[member.name]) for member in packing.members}
     for digest in here:
         with packing.writing(f"{OCTETS}/{digest}") as put:
-            for piece in blobs.pieces(tx, digest):
+            for piece in blobs.read_blob_pieces(tx, digest):
                 put(piece)
     manifest = Manifest(
         unit=report.total.unit,
@@ -130,10 +130,10 @@ def write(
         period=asked.period.text,
         made_at=now,
         counts=Counts(len(found), sum(map(len, beside.values())), len(ids), many, len(here)),
-        head=events.head(tx),
+        head=events.read_chain_head(tx),
         members=listed,
     )
-    packing.put(MANIFEST, signing.document(manifest_element(manifest), identity))
+    packing.put(MANIFEST, signing.write_sealed_document(manifest_element(manifest), identity))
     packing.end()
     return Written(manifest=manifest, revision=revision, wrong=wrong)
 
@@ -145,12 +145,12 @@ def _report(
 
     It is the very revision that was given out, handed in or published, where it has these numbers and facts; else one made now.
     """
-    before = submission.newest(tx, report.total.unit, asked.form.id, asked.period.text)
+    before = submission.read_newest_revision(tx, report.total.unit, asked.form.id, asked.period.text)
     if before is not None and before.said.says(report, found.sha256):
         signed = revisions.signed_message(tx, before.said)
-        document = None if signed is None else blobs.octets(tx, signed.sha256)
-        return blobs.octets(tx, before.message.sha256), document, before.said.revision
-    return sealed.seal(report, asked.names, found, identity), None, None
+        document = None if signed is None else blobs.read_blob(tx, signed.sha256)
+        return blobs.read_blob(tx, before.message.sha256), document, before.said.revision
+    return sealed.seal_report(report, asked.names, found, identity), None, None
 
 
 def _pieces(asked: ReportSources) -> Pieces:
@@ -172,7 +172,7 @@ def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]])
     form, end = asked.form, asked.period.end
     histories: dict[str, list[Fact]] = {unit: [] for unit in by_unit}
     for fact in asked.facts:
-        if fact.unit in histories and fact.service == form.service and moment(form, fact) < end:
+        if fact.unit in histories and fact.service == form.service and fact_time(form, fact) < end:
             histories[fact.unit].append(fact)
     for unit, history in histories.items():
         counted = [line.fact for line in by_unit[unit]]
@@ -210,24 +210,24 @@ def _write_facts(
 ) -> None:
     """Write the lists: of the rows, of each row's facts, of those beside them, of each column's."""
     units = sorted(by_unit)
-    rows = [lines.row(unit, evidence.of_row(line.fact for line in by_unit[unit])) for unit in units]
+    rows = [lines.write_row_line(unit, evidence.of_row(line.fact for line in by_unit[unit])) for unit in units]
     packing.put(ROWS, b"".join(rows))
     for place, unit in enumerate(units, 1):
-        with packing.writing(numbered(FACTS, place)) as put:
+        with packing.writing(number_member(FACTS, place)) as put:
             for line in by_unit[unit]:
-                put(lines.write(line.fact))
+                put(lines.write_fact_line(line.fact))
     for place, unit in enumerate(units, 1):
         if unit in beside:
-            with packing.writing(numbered(BESIDE, place)) as put:
+            with packing.writing(number_member(BESIDE, place)) as put:
                 for fact in beside[unit]:
-                    put(lines.write(fact))
+                    put(lines.write_fact_line(fact))
     for column in form.columns:
         if column.kind in LISTED:
             with packing.writing(f"{COLUMNS}/{column.key}.jsonl") as put:
                 for unit in units:
                     for line in by_unit[unit]:
                         if column.key in line.columns:
-                            put(lines.write(line.fact))
+                            put(lines.write_fact_line(line.fact))
 
 
 def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, octets: bool) -> list[str]:
@@ -247,14 +247,14 @@ def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, oc
                     "octets": where,
                     "receipt": row["receipt"].decode() if row["receipt"] else None,
                 }
-                put(lines.compact(said))
+                put(lines.write_compact_json(said))
     return list(here)
 
 
 def _where(tx: Transaction, row: sa.RowMapping) -> str:
     if row["size"] > LARGEST:
         return TOO_LARGE
-    return HERE if blobs.size(tx, row["sha256"]) == row["size"] else NOT_KEPT
+    return HERE if blobs.read_blob_size(tx, row["sha256"]) == row["size"] else NOT_KEPT
 
 
 def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: Callable[[int], None]) -> int:
@@ -267,7 +267,11 @@ def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: C
             before = _hashes(tx, [row.number - 1 for row in rows if row.number])
             for row in sorted(rows, key=lambda row: str(row.message)):
                 previous = before.get(row.number - 1) if row.number else None
-                put(lines.compact({"number": row.number, "previous": previous, "hash": row.hash, "text": row.text}))
+                put(
+                    lines.write_compact_json(
+                        {"number": row.number, "previous": previous, "hash": row.hash, "text": row.text}
+                    )
+                )
             many += len(rows)
             if many > MOST_EVENTS:
                 raise TooMany(f"events > {MOST_EVENTS}")

@@ -14,10 +14,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from hub.domain.errors import ConfigurationFault, Unready
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import HUB
 from hub.journal import duties
-from hub.report.form.book import Book, shipped
+from hub.report.form.book import Book, read_shipped_book
 from hub.runtime.periodic import Regular
 from hub.store import transactions
 from hub.store.group_commit import Journal
@@ -45,7 +45,7 @@ class MonthEnd(Regular):
     _journal: Journal
     _clock: IReactorTime
     _now: Callable[[], datetime]
-    _book: Callable[[], Book] = shipped  #: the province's
+    _book: Callable[[], Book] = read_shipped_book  #: the province's
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     _checked: set[tuple[str, str]] = attrs.field(
         factory=set, init=False
@@ -65,7 +65,7 @@ class MonthEnd(Regular):
 
     async def look(self) -> None:
         """Do the day's work, if it is not done."""
-        today = day(self._now() - closing.GRACE)
+        today = local_day(self._now() - closing.GRACE)
         if today == self._done:
             return
         self._begun = self._begun or self._now()
@@ -104,7 +104,7 @@ class MonthEnd(Regular):
         if draft is None:
             return False
         try:
-            made = await self._journal.write(closing.settle, draft, HUB)
+            made = await self._journal.write(closing.settle_closing, draft, HUB)
         except closing.OutOfTurn:
             return True  # a person closed it meanwhile: what comes next is another
         log.info("period-closed", form=form, period=made.period.text, units=len(draft.rows), sha256=made.sha256)
@@ -119,7 +119,7 @@ class MonthEnd(Regular):
         self._checked |= recounted
         for unit, period in found:
             written = await self._journal.write(
-                closing.revise, form, period, unit, reason=closing.RECOUNTED, by=HUB, now=self._now()
+                closing.revise_unit, form, period, unit, reason=closing.RECOUNTED, by=HUB, now=self._now()
             )
             for text, row in written:
                 log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)
@@ -154,20 +154,20 @@ def _find_differing(
 
     Raises FactsOutstanding where facts that were received before the day's work had *begun* are still to be written.
     """
-    made = closing.closings(tx, form)
+    made = closing.read_closings(tx, form)
     if not made:
         return [], set()
-    if left := duties.outstanding(
+    if left := duties.read_outstanding_duties(
         tx, services=[made[-1].form.service], before=begun
     ):  # what comes meanwhile is the next day's
         raise closing.FactsOutstanding(left)
     last, found, recounted = made[-1].period.text, dict[str, str](), set[tuple[str, str]]()
-    if (form, last) not in checked and day(made[-1].closed_at) != day(now):
-        found = dict.fromkeys(closing.differing(tx, form, last), last)
+    if (form, last) not in checked and local_day(made[-1].closed_at) != local_day(now):
+        found = dict.fromkeys(closing.find_differing_units(tx, form, last), last)
         recounted = {(form, last)}
-    for unit, period in closing.late(tx, form).items():
+    for unit, period in closing.find_late_units(tx, form).items():
         for each in made:
-            if each.period.text >= period and any(closing.differing(tx, form, each.period.text, [unit])):
+            if each.period.text >= period and any(closing.find_differing_units(tx, form, each.period.text, [unit])):
                 found[unit] = each.period.text
                 break
     return sorted(found.items()), recounted

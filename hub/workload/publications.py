@@ -28,7 +28,7 @@ class ReportPublication:
     sha256: str  #: of the sealed report
 
 
-def every(tx: Transaction) -> list[ReportPublication]:
+def list_publications(tx: Transaction) -> list[ReportPublication]:
     """Return the newest revision of each published report, the one that was published last first."""
     rows = tx.execute(_published().order_by(message.c.received_at.desc(), message.c.id.desc()))
     newest: dict[tuple[str, str, str], ReportPublication] = {}
@@ -39,7 +39,9 @@ def every(tx: Transaction) -> list[ReportPublication]:
     return sorted(newest.values(), key=lambda each: each.at, reverse=True)[:MOST]
 
 
-def find(tx: Transaction, form: str, unit: str, period: str, revision: int | None = None) -> ReportPublication | None:
+def find_publication(
+    tx: Transaction, form: str, unit: str, period: str, revision: int | None = None
+) -> ReportPublication | None:
     """Return that revision, or the newest; None when none was published."""
     begins = f"{NAME}/{form}/{unit}/{period}/"
     rows = tx.execute(_published().where(message.c.message_id.startswith(begins, autoescape=True))).mappings()
@@ -48,9 +50,9 @@ def find(tx: Transaction, form: str, unit: str, period: str, revision: int | Non
     return max(wanted, key=lambda each: each.revision, default=None)
 
 
-def octets(tx: Transaction, publication: ReportPublication) -> bytes:
+def read_published_report(tx: Transaction, publication: ReportPublication) -> bytes:
     """Return the sealed report."""
-    return blobs.octets(tx, publication.sha256)
+    return blobs.read_blob(tx, publication.sha256)
 
 
 def _published() -> sa.Select[tuple[str, str, str, datetime]]:

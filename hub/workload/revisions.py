@@ -85,7 +85,9 @@ def sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[
         .where(message.c.partner == HUB, message.c.state == MessageState.ACCEPTED, begins)
         .order_by(message.c.received_at, message.c.id)
     ).mappings()
-    return [one for one in map(search.read, rows) if _before_number(one) in names]  # SQLite's LIKE minds no case
+    return [
+        one for one in map(search.read_message_row, rows) if _before_number(one) in names
+    ]  # SQLite's LIKE minds no case
 
 
 def _before_number(one: Message) -> str:
@@ -98,10 +100,10 @@ def signed_message(tx: Transaction, said: Sealed) -> Message | None:
     """Return the document that an official signed of the sealed report *said*; None while nobody has."""
     report = said.report
     name = name_of(reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision, signed=True)
-    return search.accepted(tx, HUB, name)
+    return search.find_accepted_message(tx, HUB, name)
 
 
-def every(tx: Transaction, unit: str, form: str, period: str) -> list[Revision]:
+def list_revisions(tx: Transaction, unit: str, form: str, period: str) -> list[Revision]:
     """Return every revision of the report, the oldest first."""
     first: dict[int, Message] = {}
     for one in sealed_messages(tx, unit, form, period):
@@ -109,7 +111,7 @@ def every(tx: Transaction, unit: str, form: str, period: str) -> list[Revision]:
     return [_revision(tx, unit, form, period, number, first[number]) for number in sorted(first)]
 
 
-def verdicts(tx: Transaction, unit: str, key: str) -> list[Outcome]:
+def list_revision_verdicts(tx: Transaction, unit: str, key: str) -> list[Outcome]:
     """Return what became of the revision with the business key *key* where it was handed in, in the order of time."""
     milestones = (reports.ACCEPTED, reports.RETURNED)
     which = sa.and_(fact.c.unit == unit, fact.c.service == reports.NAME, fact.c.key == key)
@@ -126,20 +128,20 @@ def verdicts(tx: Transaction, unit: str, key: str) -> list[Outcome]:
 
 def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
     try:
-        return told.reasons(blobs.octets(tx, search.message(tx, verdict).sha256))
+        return told.read_verdict_reasons(blobs.read_blob(tx, search.read_message(tx, verdict).sha256))
     except KeyError:
         return ()  # its message is no longer kept; the fact is
 
 
 def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
-    key = reports.key(form, unit, period, number)
+    key = reports.revision_key(form, unit, period, number)
     names = [name_of(reports.NAME, form, unit, period, number, signed=flag) for flag in (False, True)]
-    sealed, signed = (search.accepted(tx, HUB, name) for name in names)
+    sealed, signed = (search.find_accepted_message(tx, HUB, name) for name in names)
     happened = [each for one in (first, sealed, signed) if one is not None for each in _events(tx, one.id)]
     revised = next((each for each in happened if each["event"] == "report-revised"), {})
     signing = next((_signing(signed, each) for each in happened if signed and each["event"] == "report-signed"), None)
     handed = {(each["at"], each["partner"]): each for each in happened if each["event"] == "report-handed-in"}
-    outcomes = verdicts(tx, unit, key)
+    outcomes = list_revision_verdicts(tx, unit, key)
     handed_in = tuple(
         HandedIn(partner=str(each["partner"]), by=str(each["by"]), at=_moment(each["at"]))
         for each in sorted(handed.values(), key=lambda each: str(each["at"]))
@@ -168,7 +170,7 @@ def _state(signing: Signing | None, handed_in: tuple[HandedIn, ...], outcomes: l
     steps += [words[each.result] for each in outcomes if handed_in]
     state = ReportState.OPEN
     for step in steps:
-        state = lifecycle.go(state, step)
+        state = lifecycle.move_report(state, step)
     return state
 
 

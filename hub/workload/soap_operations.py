@@ -18,14 +18,14 @@ from hub.intake.endpoint import Case, EndpointJournal
 from hub.intake.records_endpoint import QueryCall as Call
 from hub.journal import blobs
 from hub.report.counting.reconciling import CellVerdict, ReconciledCell, Reconciliation
-from hub.report.form.book import Book, read
-from hub.report.form.form import Form, choose
-from hub.report.form.period import Cuts, Period, PeriodUnreadable, containing, parse
+from hub.report.form.book import Book, read_book
+from hub.report.form.form import Form, choose_form
+from hub.report.form.period import Cuts, Period, PeriodUnreadable, month_containing, parse_period
 from hub.report.signed import sealed
-from hub.report.signed.declaring import NAMESPACE, Figure, written
+from hub.report.signed.declaring import NAMESPACE, Figure, write_figure
 from hub.runtime.thread_pool import THRESHOLD
 from hub.security.certificates import Signer
-from hub.soap.envelope import build
+from hub.soap.envelope import build_element
 from hub.store.report_pool import Reader
 from hub.store.tables import fact
 from hub.store.transactions import Transaction
@@ -53,7 +53,7 @@ async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Elem
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
     reports = case.province.config.reports
-    await books.facts(lambda: read(reports).services(form))
+    await books.facts(lambda: read_book(reports).services(form))
     words = (unit, text, form, reports, case.now)
     asked, content = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _found, *words)
     if isinstance(content, CountedReport):
@@ -64,16 +64,16 @@ async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Elem
         "Form": asked.form.id,
         "Period": asked.period.text,
         "Ended": _truth(case.now >= asked.period.end),
-        "Content": xsd_types.base64(content),
+        "Content": xsd_types.encode_canonical_base64(content),
     }
-    return build(NAMESPACE, "GetWorkloadReportResponse", said)
+    return build_element(NAMESPACE, "GetWorkloadReportResponse", said)
 
 
 async def get_reconciliation(books: EndpointJournal, case: Case) -> etree._Element:
     """Answer GetReconciliation.  Raises CallRefused: as `get_workload_report`, and `declaration-missing`."""
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
-    await books.facts(lambda: read(case.province.config.reports).services(form))
+    await books.facts(lambda: read_book(case.province.config.reports).services(form))
     try:
         words = (unit, text, form, case.province.config.reports, case.now)
         compared = await books.journal.read_report(Reader(case.partner.code, case.owner.wanted), _compare, *words)
@@ -84,7 +84,7 @@ async def get_reconciliation(books: EndpointJournal, case: Case) -> etree._Eleme
 
 async def list_periods(books: EndpointJournal, case: Case) -> etree._Element:
     """Answer ListPeriods.  Raises CallRefused: `form-unknown`."""
-    asked, book = _text(case, "Form"), read(case.province.config.reports)
+    asked, book = _text(case, "Form"), read_book(case.province.config.reports)
     known = book.forms
     if asked and asked not in {form.id for form in known}:
         raise CallRefused(Problem("form-unknown", f"{asked}: {' '.join(sorted({form.id for form in known}))}"))
@@ -96,13 +96,13 @@ async def list_periods(books: EndpointJournal, case: Case) -> etree._Element:
 def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Element:
     """Return the answer of ListPeriods for the form *asked* ("": for each): thousands of rows, in a hub that has counted for years."""
     known, (firsts, made, cuts) = book.forms, found
-    answer = build(NAMESPACE, "ListPeriodsResponse", {})
+    answer = build_element(NAMESPACE, "ListPeriodsResponse", {})
     for identity in sorted({form.id for form in known if asked in ("", form.id)}):
         versions = [form for form in known if form.id == identity]
         counting = {form.service for form in versions if form.service} or firsts.keys()  # or of what it is taken from
         bases = sorted({base for form in versions for base in form.bases} or {identity})
         begun = min((firsts[service] for service in counting if service in firsts), default=now)
-        for span in periods(begun, now, cuts):
+        for span in list_begun_periods(begun, now, cuts):
             form = _in_force(versions, identity, span)
             if form is None:
                 continue
@@ -115,13 +115,13 @@ def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Elem
                 "State": _state(span, [made[base] for base in bases], now),
                 "Due": due.day.isoformat() if due is not None else None,
             }
-            answer.append(build(NAMESPACE, "Period", said))
+            answer.append(build_element(NAMESPACE, "Period", said))
     return answer
 
 
-def periods(begun: datetime, now: datetime, cuts: Cuts) -> Iterator[Period]:
+def list_begun_periods(begun: datetime, now: datetime, cuts: Cuts) -> Iterator[Period]:
     """Yield the periods of every span that have begun by *now*, the first being that of *begun*: by their last days, long ones last."""
-    first, last = containing(max(begun, now - LISTED), cuts), containing(now, cuts)
+    first, last = month_containing(max(begun, now - LISTED), cuts), month_containing(now, cuts)
     texts: dict[str, None] = {}
     for year in range(first.year, last.year + 1):
         months = [f"{year}-{month:02}" for month in range(1, 13)]
@@ -132,14 +132,14 @@ def periods(begun: datetime, now: datetime, cuts: Cuts) -> Iterator[Period]:
             f"{year}",
         ]
         texts |= dict.fromkeys([*months, *longer])
-    spans = (parse(text, cuts) for text in texts)
+    spans = (parse_period(text, cuts) for text in texts)
     found = [span for span in spans if span.last >= first.first and span.first <= last.last]
     yield from sorted(found, key=lambda span: (span.last, -span.first.toordinal()))
 
 
 def _in_force(versions: Sequence[Form], identity: str, span: Period) -> Form | None:
     try:
-        return choose(versions, identity, span)
+        return choose_form(versions, identity, span)
     except LookupError:
         return None
 
@@ -154,8 +154,8 @@ def _state(span: Period, made: Sequence[Sequence[Closing]], now: datetime) -> st
 def _known(tx: Transaction, book: Book) -> _Known:
     """Return when the first fact of each service was, the closed months of each form, and where periods end."""
     rows = tx.execute(sa.select(fact.c.service, sa.func.min(fact.c.at)).group_by(fact.c.service))
-    made: dict[str, Sequence[Closing]] = {form.id: closing.closings(tx, form.id) for form in book.forms}
-    return {row[0]: row[1] for row in rows}, made, closing.keeping(tx, book).cuts
+    made: dict[str, Sequence[Closing]] = {form.id: closing.read_closings(tx, form.id) for form in book.forms}
+    return {row[0]: row[1] for row in rows}, made, closing.keep_closed_workdays(tx, book).cuts
 
 
 def _own(case: Case, organ: str) -> str:
@@ -168,7 +168,7 @@ def _own(case: Case, organ: str) -> str:
 
 def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -> ReportSources:
     try:
-        found = unit_report.ask(tx, unit, text, form, read(reports))
+        found = unit_report.ask_unit_report(tx, unit, text, form, read_book(reports))
     except PeriodUnreadable:
         raise CallRefused(Problem("period-unreadable", text[:50])) from None
     except LookupError as error:
@@ -183,25 +183,25 @@ def _found(
 ) -> tuple[ReportSources, bytes | CountedReport]:
     """Return what is asked for, and the sealed report that is kept, else what is to be sealed."""
     asked = _asked(tx, unit, text, form, reports)
-    kept = submission.newest(tx, asked.members[0], asked.form.id, asked.period.text)
+    kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:
-        return asked.bare, blobs.octets(tx, kept.message.sha256)
+        return asked.bare, blobs.read_blob(tx, kept.message.sha256)
     with asked.gathered(now) as gathered:
         summary = gathered.listing.summary
         return asked.bare, CountedReport(report=gathered.report, names=dict(asked.names), lines=summary)
 
 
 def _compare(tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime) -> Compared:
-    return declarations.compare(tx, _asked(tx, unit, text, form, reports), now)
+    return declarations.compare_declaration(tx, _asked(tx, unit, text, form, reports), now)
 
 
 def _sealed(counted: CountedReport, identity: Signer) -> bytes:
-    return sealed.seal(counted.report, counted.names, counted.lines, identity)
+    return sealed.seal_report(counted.report, counted.names, counted.lines, identity)
 
 
 def _reconciled(compared: Compared) -> etree._Element:
     asked, kept, found = compared.asked, compared.kept, compared.found
-    answer = build(
+    answer = build_element(
         NAMESPACE,
         "GetReconciliationResponse",
         {"OrganId": asked.members[0], "Form": asked.form.id, "Period": asked.period.text},
@@ -211,19 +211,19 @@ def _reconciled(compared: Compared) -> etree._Element:
         "DocumentId": message.id,
         "MessageId": message.message_id,
         "Partner": message.partner,
-        "Time": xsd_types.written(message.received_at),
+        "Time": xsd_types.write_xs_datetime(message.received_at),
         "DeclaredBy": kept.said.by or None,
         "Note": kept.said.note or None,
         "Earlier": str(kept.earlier),
     }
-    answer.append(build(NAMESPACE, "Declaration", said))
+    answer.append(build_element(NAMESPACE, "Declaration", said))
     counts = {
-        "CountedAt": xsd_types.written(found.report.made_at),
+        "CountedAt": xsd_types.write_xs_datetime(found.report.made_at),
         "Ended": _truth(found.report.ended),
         "Differing": str(len(found.differing)),
         "Undeclared": str(found.undeclared),
     }
-    answer.extend(list(build(NAMESPACE, "x", counts)))
+    answer.extend(list(build_element(NAMESPACE, "x", counts)))
     answer.extend(_cells(found))
     for line in found.manual:
         told = {
@@ -232,7 +232,7 @@ def _reconciled(compared: Compared) -> etree._Element:
             "Declared": _figure(line.figure),
             "Note": line.note or None,
         }
-        answer.append(build(NAMESPACE, "Manual", told))
+        answer.append(build_element(NAMESPACE, "Manual", told))
     return answer
 
 
@@ -247,7 +247,7 @@ def _cells(found: Reconciliation) -> Iterator[etree._Element]:
             "Verdict": cell.verdict.value,
             "Note": cell.note or None,
         }
-        element = build(NAMESPACE, "Cell", said)
+        element = build_element(NAMESPACE, "Cell", said)
         if cell.verdict is not CellVerdict.EQUAL:
             element.append(_behind(cell))
         yield element
@@ -260,14 +260,14 @@ def _behind(cell: ReconciledCell) -> etree._Element:
         "Messages": str(behind.messages),
         "Complete": _truth(len(behind.first) == behind.messages),
     }
-    element = build(NAMESPACE, "Behind", said)
+    element = build_element(NAMESPACE, "Behind", said)
     for message in behind.first:
         etree.SubElement(element, f"{{{NAMESPACE}}}DocumentId").text = message
     return element
 
 
 def _figure(figure: Figure) -> str | None:
-    return None if figure is None else written(figure)
+    return None if figure is None else write_figure(figure)
 
 
 def _truth(value: bool) -> str:
@@ -278,4 +278,4 @@ def _text(case: Case, name: str) -> str:
     call = case.opened.call
     assert isinstance(call, Call)
     found = call.child.find(f"{{{NAMESPACE}}}{name}")
-    return "" if found is None else xsd_types.token(found)
+    return "" if found is None else xsd_types.read_xs_token(found)

@@ -22,14 +22,14 @@ from hub.journal.queue import deliveries
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, Hashed
-from hub.report.counting.family import lineage
+from hub.report.counting.family import list_unit_lineage
 from hub.report.form.form import Form
 from hub.report.form.period import Period
 from hub.report.signed import sealed, signed
 from hub.report.signed.sealed import Sealed
-from hub.security.certificates import fingerprint
+from hub.security.certificates import certificate_fingerprint
 from hub.security.xades import Signed
-from hub.services import publications, reports, services
+from hub.services import list_services, publications, reports
 from hub.store import transactions
 from hub.store.tables import message
 from hub.store.transactions import Transaction
@@ -95,13 +95,13 @@ def open_month(tx: Transaction, form: Form, period: Period) -> str:
     """
     missing = set[str]()
     for counting in form.bases or (form.id,):
-        made = closing.closings(tx, counting)
+        made = closing.read_closings(tx, counting)
         known = {each.period.text for each in made}
         missing |= {each for each in period.months if made and each >= made[0].period.text and each not in known}
     return min(missing, default="")
 
 
-def newest(tx: Transaction, unit: str, form: str, period: str) -> KeptRevision | None:
+def read_newest_revision(tx: Transaction, unit: str, form: str, period: str) -> KeptRevision | None:
     """Return the newest revision of the report that was ever given out, handed in or published, as it was sealed."""
     kept = [KeptRevision(message=one, said=_said(tx, one)) for one in revisions.sealed_messages(tx, unit, form, period)]
     return max(kept, key=lambda each: each.said.revision, default=None)
@@ -123,7 +123,7 @@ def give_out(
         return attrs.evolve(before, behind=True)
     if kept.fresh:
         body = {"revision": kept.said.revision, "by": by}
-        events.append(tx, Event("report-closed", now, kept.message.id, body=body))
+        events.append_events(tx, Event("report-closed", now, kept.message.id, body=body))
     return kept
 
 
@@ -139,8 +139,8 @@ def take_back(
 ) -> TakenBack:
     """Take the document *uploaded*, which must be the report *kept*, the newest revision, signed by an official who may.
 
-    *found*: what `signed.verify` said of the two, where that was done before, outside the transaction; else it is done here.
-    The same document again is the same message.  Raises Rejected: as `signed.verify` and `signed.judge` do, `report-already-signed`,
+    *found*: what `verify_official_signature` said of the two, where that was done before, outside the transaction; else it is done here.
+    The same document again is the same message.  Raises Rejected: as `verify_official_signature` and `judge_official` do, `report-already-signed`,
     `report-other-revision` where somebody made another one meanwhile, `report-not-closed` where the revision has gone on without
     a signature.
     """
@@ -148,19 +148,19 @@ def take_back(
     unit, revision = report.total.unit, kept.said.revision
     transactions.one_at_a_time(tx, [f"report {report.form.id} {unit} {report.period.text}"])
     if found is None:
-        found = signed.verify(blobs.octets(tx, kept.message.sha256), uploaded)
+        found = signed.verify_official_signature(blobs.read_blob(tx, kept.message.sha256), uploaded)
     if officials is None:
         raise Rejected(Problem("official-unknown", "hub.toml: [officials]"))
-    ancestors = lineage(unit_registry.units(tx), unit)
-    official = signed.judge(found, officials, ancestors, report.made_at, now)
+    ancestors = list_unit_lineage(unit_registry.list_registry_units(tx), unit)
+    official = signed.judge_official(found, officials, ancestors, report.made_at, now)
     name = name_of(reports.NAME, report.form.id, unit, report.period.text, revision, signed=True)
     said = {"revision": revision, "official": official, "certificate": found.certificate, "at": found.at}
-    known = search.accepted(tx, HUB, name)
+    known = search.find_accepted_message(tx, HUB, name)
     if known is not None:
-        if blobs.octets(tx, known.sha256) != uploaded:
+        if blobs.read_blob(tx, known.sha256) != uploaded:
             raise Rejected(Problem("report-already-signed", name))
         return TakenBack(message=known, fresh=False, **said)  # type: ignore[arg-type]
-    *_, standing = revisions.every(tx, unit, report.form.id, report.period.text)
+    *_, standing = revisions.list_revisions(tx, unit, report.form.id, report.period.text)
     if standing.revision != revision:
         raise Rejected(Problem("report-other-revision", f"{name}: the newest is {standing.revision}"))
     if standing.state is not ReportState.CLOSED:
@@ -172,11 +172,11 @@ def take_back(
         "name": official.name,
         "subject": found.certificate.subject.rfc4514_string(),
         "serial": f"{found.certificate.serial_number:x}",
-        "certificate": fingerprint(found.certificate),
+        "certificate": certificate_fingerprint(found.certificate),
         "signed-at": found.at.isoformat(),
         "by": by,
     }
-    events.append(tx, Event("report-signed", now, message.id, body=body))
+    events.append_events(tx, Event("report-signed", now, message.id, body=body))
     return TakenBack(message=message, fresh=True, **said)  # type: ignore[arg-type]
 
 
@@ -184,7 +184,7 @@ def turn_away(tx: Transaction, kept: KeptRevision, rejected: Rejected, sha256: s
     """Write down that a document, of that SHA-256, was not taken as *kept*, signed, and why."""
     problems = [attrs.asdict(problem) for problem in rejected.problems]
     body = {"revision": kept.said.revision, "sha256": sha256, "problems": problems, "by": by}
-    events.append(tx, Event("report-signature-refused", now, kept.message.id, body=body))
+    events.append_events(tx, Event("report-signature-refused", now, kept.message.id, body=body))
 
 
 def hand_in(
@@ -199,7 +199,7 @@ def hand_in(
     document = None if before is None else revisions.signed_message(tx, before.said)
     if before is not None and document is not None and not reason:
         _bring(tx, document, _routes((partner,)), now)
-        behind = not before.said.says(counted.report, evidence.digest(counted.lines))
+        behind = not before.said.says(counted.report, evidence.hash_evidence(counted.lines))
         kept = KeptRevision(message=document, said=before.said, behind=behind)
     elif officials is not None and officials.required:
         raise Unsigned
@@ -210,11 +210,11 @@ def hand_in(
             _bring(tx, document, _routes((partner,)), now)
             kept = attrs.evolve(kept, message=document)
     body = {"partner": partner, "by": by}
-    events.append(tx, Event("report-handed-in", now, kept.message.id, body=body))
+    events.append_events(tx, Event("report-handed-in", now, kept.message.id, body=body))
     return kept
 
 
-def publish(
+def publish_report(
     tx: Transaction, province: Province, counted: CountedReport, *, reason: str, by: str, now: datetime
 ) -> KeptRevision:
     """Write down that *by* has published the report, and the duty to bring it to each partner that takes `publications`.
@@ -226,7 +226,7 @@ def publish(
     kept = _keep(tx, province, publications.NAME, counted, takers, reason=reason, by=by, now=now)
     if kept.fresh:
         body = {"by": by, "reason": reason, "revision": kept.said.revision}
-        events.append(tx, Event("report-published", now, kept.message.id, body=body))
+        events.append_events(tx, Event("report-published", now, kept.message.id, body=body))
     return kept
 
 
@@ -248,26 +248,26 @@ def _keep(
         raise Unclosed(counted.open_month)
     transactions.one_at_a_time(tx, [f"report {report.form.id} {report.total.unit} {report.period.text}"])
     before = _newest_of(tx, counted)
-    same = before is not None and before.said.says(report, evidence.digest(counted.lines))
+    same = before is not None and before.said.says(report, evidence.hash_evidence(counted.lines))
     if before is not None and same and not (reason and service == reports.NAME and _returned(tx, before)):
-        content, revision = blobs.octets(tx, before.message.sha256), before.said.revision
+        content, revision = blobs.read_blob(tx, before.message.sha256), before.said.revision
     elif before is not None and not reason:
         raise Unreasoned(before.said.revision)
     else:
         revision = before.said.revision + 1 if before is not None else 1
-        content = sealed.seal(counted.report, counted.names, counted.lines, province.config.identity, revision)
+        content = sealed.seal_report(counted.report, counted.names, counted.lines, province.config.identity, revision)
     name = name_of(service, report.form.id, report.total.unit, report.period.text, revision)
     routes = _routes(partners)
-    known = search.accepted(tx, HUB, name)
+    known = search.find_accepted_message(tx, HUB, name)
     if known is not None:
         if not _is_signed(tx, service, before):
             _bring(tx, known, routes, now)
-        return KeptRevision(message=known, said=sealed.read(content))
+        return KeptRevision(message=known, said=sealed.read_sealed_report(content))
     taken = _take(tx, province, service, content, name, routes, now)
     if before is not None and revision > before.said.revision:
         body = {"revision": revision, "reason": reason, "by": by}
-        events.append(tx, Event("report-revised", now, taken.id, body=body))
-    return KeptRevision(message=taken, said=sealed.read(content), fresh=True)
+        events.append_events(tx, Event("report-revised", now, taken.id, body=body))
+    return KeptRevision(message=taken, said=sealed.read_sealed_report(content), fresh=True)
 
 
 def _is_signed(tx: Transaction, service: str, before: KeptRevision | None) -> bool:
@@ -285,10 +285,10 @@ def _take(
     now: datetime,
 ) -> Message:
     """Write a message of our own."""
-    judged = admission.judge_record(services()[service], content, name, HUB, province, now, new_id(now))
-    taken = messages.take(tx, attrs.evolve(judged, routes=routes), province.routes)
+    judged = admission.judge_record(list_services()[service], content, name, HUB, province, now, new_id(now))
+    taken = messages.record_message(tx, attrs.evolve(judged, routes=routes), province.routes)
     assert not taken.problems, taken.problems
-    return search.message(tx, taken.id)
+    return search.read_message(tx, taken.id)
 
 
 def _routes(partners: tuple[str, ...] | list[str]) -> tuple[Route, ...]:
@@ -297,7 +297,7 @@ def _routes(partners: tuple[str, ...] | list[str]) -> tuple[Route, ...]:
 
 def _newest_of(tx: Transaction, counted: CountedReport) -> KeptRevision | None:
     report = counted.report
-    return newest(tx, report.total.unit, report.form.id, report.period.text)
+    return read_newest_revision(tx, report.total.unit, report.form.id, report.period.text)
 
 
 def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: datetime) -> None:
@@ -306,15 +306,15 @@ def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: date
     lane = tx.scalar(sa.select(message.c.lane).where(message.c.id == known.id)) or ""
     missing = [route for route in routes if route.recipient not in there]
     if missing:
-        deliveries.make(tx, known.id, missing, now, lane=lane)
+        deliveries.make_deliveries(tx, known.id, missing, now, lane=lane)
 
 
 def _returned(tx: Transaction, before: KeptRevision) -> bool:
     """Tell whether this revision came back."""
     report = before.said.report
-    key = reports.key(report.form.id, report.total.unit, report.period.text, before.said.revision)
-    return any(each.result == reports.RETURNED for each in revisions.verdicts(tx, report.total.unit, key))
+    key = reports.revision_key(report.form.id, report.total.unit, report.period.text, before.said.revision)
+    return any(each.result == reports.RETURNED for each in revisions.list_revision_verdicts(tx, report.total.unit, key))
 
 
 def _said(tx: Transaction, kept: Message) -> Sealed:
-    return sealed.read(blobs.octets(tx, kept.sha256))
+    return sealed.read_sealed_report(blobs.read_blob(tx, kept.sha256))

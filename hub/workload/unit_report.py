@@ -20,12 +20,12 @@ from hub.report.counting import checks, closed, counting, deriving, posting, sec
 from hub.report.counting.closed import ClosedRow, Piece
 from hub.report.counting.counting import Cells, Placing, Report
 from hub.report.counting.deriving import Number
-from hub.report.counting.family import family
-from hub.report.counting.listing import Listing, Place, place
+from hub.report.counting.family import list_unit_family
+from hub.report.counting.listing import Listing, Place, place_fact
 from hub.report.counting.posting import ClosedMonths
-from hub.report.form.book import Book, shipped
-from hub.report.form.form import Column, ColumnKind, Form, choose
-from hub.report.form.period import Period, parse
+from hub.report.form.book import Book, read_shipped_book
+from hub.report.form.form import Column, ColumnKind, Form, choose_form
+from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
 from hub.report.output import charts
 from hub.store.transactions import Transaction
@@ -212,7 +212,7 @@ class ReportSources:
                 else _Tally(part, around.enter_context(closing_of(Listing([]))))
                 for part in self.parts
             ]
-            for column, fact in closed.taken([tally.placed(now) for tally in tallies]):
+            for column, fact in closed.list_composed_facts([tally.placed(now) for tally in tallies]):
                 take(column.key, fact)
             wrong = []
             for tally in tallies:
@@ -223,18 +223,18 @@ class ReportSources:
 
     def _composed(self, cells: Sequence[Mapping[str, Cells]], now: datetime) -> Report:
         pieces = [Piece(part.period, found) for part, found in zip(self.parts, cells, strict=True)]
-        return closed.compose(self.form, self.period, self.made_at or now, self.members, pieces)
+        return closed.compose_report(self.form, self.period, self.made_at or now, self.members, pieces)
 
     def _derived(self, reports: Mapping[str, Report], now: datetime) -> Report:
         rows = {name: _numbers(report) for name, report in reports.items()}
-        taken = {unit: Cells(deriving.taken(self.form, unit, rows)) for unit in self.members}
-        return counting.assemble(self.form, self.period, self.made_at or now, self.members, taken)
+        taken = {unit: Cells(deriving.derive_numbers(self.form, unit, rows)) for unit in self.members}
+        return counting.assemble_report(self.form, self.period, self.made_at or now, self.members, taken)
 
     def _finished(self, report: Report) -> Report:
         if self.before is not None:
-            broken = checks.between(self.form, _numbers(report), self.before)
+            broken = checks.check_between_periods(self.form, _numbers(report), self.before)
             report = attrs.evolve(report, findings=(*report.findings, *broken))
-        return attrs.evolve(report, sections=sections.sort(report, self.names), due=self.due)
+        return attrs.evolve(report, sections=sections.sort_sections(report, self.names), due=self.due)
 
     def behind(self, column: str, now: datetime, unit: str | None = None) -> AbstractContextManager["StoredFacts"]:
         """Give the facts behind the number of *column*, of *unit* alone or in all.  KeyError, at once: no such column."""
@@ -269,21 +269,21 @@ class StoredFacts:
             yield from found
             return
         for last in deque(found, maxlen=1):
-            if after is None or place(last)[:4] > after[:4]:
+            if after is None or place_fact(last)[:4] > after[:4]:
                 yield last
 
 
-def ask(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> ReportSources:
+def ask_unit_report(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> ReportSources:
     """Return what the report *form* of *unit* (its code, or an alias) is counted from for *period*, such as `2026-12`.
 
-    *book*: the province's own (`book.read(config.reports)`); without it, what comes with the hub.  Raises PeriodUnreadable; LookupError when there is no such form for the period.
+    *book*: the province's own (`read_book(config.reports)`); without it, what comes with the hub.  Raises PeriodUnreadable; LookupError when there is no such form for the period.
     """
-    book = closing.keeping(tx, book or shipped())
-    span = parse(period, book.cuts)
-    code, units = unit_registry.canonical(tx, unit, span.last), unit_registry.units(tx)
+    book = closing.keep_closed_workdays(tx, book or read_shipped_book())
+    span = parse_period(period, book.cuts)
+    code, units = unit_registry.resolve_unit_code(tx, unit, span.last), unit_registry.list_registry_units(tx)
     names = {held.code: held.name for held in units}
     parent = next((held.parent for held in units if held.code == code), None)
-    members = family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
+    members = list_unit_family(units, code, span.last + timedelta(days=1)) if code in names else (code,)
     asked = _asked(tx, _UnitFamily(members, names, names.get(parent or "", "")), span, form, book.forms)
     return attrs.evolve(asked, due=book.due(asked.form, asked.period))
 
@@ -298,12 +298,12 @@ class _UnitFamily:
 
 
 def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, known: Sequence[Form]) -> ReportSources:
-    made = closing.closings(tx, form)
+    made = closing.read_closings(tx, form)
     this = next((each for each in made if each.period.text == span.text), None)
     if this is not None:
         span, chosen = this.period, this.form
     else:
-        chosen = choose(known, form, span)
+        chosen = choose_form(known, form, span)
     if chosen.bases:
         return _derived(chosen, span, {base: _asked(tx, units, span, base, known) for base in chosen.bases})
     members = units.members
@@ -328,12 +328,12 @@ def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, known: 
     )
 
 
-def beside(tx: Transaction, report: Report, now: datetime, book: Book | None = None) -> list[Report]:
+def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book: Book | None = None) -> list[Report]:
     """Return the reports of other periods that the charts of *report* show; a period without such a form has none."""
     found = []
-    for period in charts.wanted(report):
+    for period in charts.list_chart_periods(report):
         try:
-            asked = ask(tx, report.total.unit, period, report.form.id, book)
+            asked = ask_unit_report(tx, report.total.unit, period, report.form.id, book)
         except LookupError:
             continue
         found.append(asked.count(now))
@@ -383,7 +383,7 @@ def _before(
     if month is None or not any(check.before for check in form.checks) or not closed.counts_alike(month.form, form):
         return None
     rows = closing.rows_of(tx, month.form, [month.period.text], members)[month.period.text]
-    return {unit: deriving.numbers(month.form, row.cells.sums) for unit, row in rows.items()}
+    return {unit: deriving.derive_row_numbers(month.form, row.cells.sums) for unit, row in rows.items()}
 
 
 def _within(month: Period, span: Period) -> bool:
@@ -403,19 +403,19 @@ def _parts(
     found: list[_Part] = []
     first, last = ours[0], ours[-1]
     if span.first < first.period.first:
-        before = posting.piece(span.first, first.period.first - timedelta(days=1), span.text)
+        before = posting.cut_period(span.first, first.period.first - timedelta(days=1), span.text)
         found.append(_open(tx, form, before, members, books, made))
     rows = closing.rows_of(tx, form, [each.period.text for each in ours], members)
     for each in ours:
         number = made.index(each)
         carries = number > 0 and closed.counts_alike(made[number - 1].form, form)
         known = books if carries else ClosedMonths(books.months[number : number + 1])
-        windows = posting.windows(form, each.period, known)
+        windows = posting.list_posting_windows(form, each.period, known)
         carrier = made[number - 1].period.text if carries else None
         kept = rows[each.period.text]
         found.append(_Part(tx, form, each.period, members, books, windows, carrier, kept))
     if last.period.last < span.last:
-        rest = posting.piece(last.period.last + timedelta(days=1), span.last, span.text)
+        rest = posting.cut_period(last.period.last + timedelta(days=1), span.last, span.text)
         found.append(_open(tx, form, rest, members, books, made))
     return tuple(found)
 
@@ -426,6 +426,6 @@ def _open(
     """Return a part that is counted: from what the last closed month carried, where that lies before it, else from all of the past."""
     last = made[-1] if made else None
     if last is None or piece.first <= last.period.last or not closed.counts_alike(last.form, form):
-        return _Part(tx, form, piece, members, books, posting.windows(form, piece, posting.OPEN), None)
-    since = posting.piece(last.period.last + timedelta(days=1), piece.last, piece.text)
-    return _Part(tx, form, piece, members, books, posting.windows(form, since, books), last.period.text)
+        return _Part(tx, form, piece, members, books, posting.list_posting_windows(form, piece, posting.OPEN), None)
+    since = posting.cut_period(last.period.last + timedelta(days=1), piece.last, piece.text)
+    return _Part(tx, form, piece, members, books, posting.list_posting_windows(form, since, books), last.period.text)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from adapters.bkav import parts
-from adapters.bkav.parts import EDOC, apart, together
+from adapters.bkav.parts import EDOC, join_packet, split_packet
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
 from hub.edxml import packet
@@ -32,7 +32,7 @@ VARIATIONS = st.builds(
     extension=st.sampled_from(("", "ReplyFors")),
 )
 DOCUMENTS = st.builds(
-    packets.document,
+    packets.write_document_packet,
     st.just("H55.13"),
     st.just(("000.00.00.H53", "H53.01")),
     number=st.integers(1, 9999).map(str),
@@ -48,7 +48,7 @@ DOCUMENTS = st.builds(
     variation=VARIATIONS,
 )
 STATUSES = st.builds(
-    packets.status,
+    packets.write_status_packet,
     st.just("H55.13"),
     st.sampled_from(("01", "02", "06", "13")),
     st.just(Answered("000.00.00.H53", "1/UBND", "2026/11/01", "000.00.00.H53,2026/11/01,1/UBND")),
@@ -59,13 +59,13 @@ STATUSES = st.builds(
 
 def said(content: bytes) -> tuple[object, set[str]]:
     """Return what the hub reads from a packet, and which kinds of deviation; not on what lines they are."""
-    found = packet.read(content)
+    found = packet.read_packet(content)
     return attrs.evolve(found, deviations=()), {problem.code for problem in found.deviations}
 
 
 def again(content: bytes, namespace: str = EDOC) -> bytes:
-    taken = apart(content, namespace)
-    return together(taken.header, taken.manifest if len(taken.manifest) else None, taken.files)
+    taken = split_packet(content, namespace)
+    return join_packet(taken.header, taken.manifest if len(taken.manifest) else None, taken.files)
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,27 +103,27 @@ def test_a_packets_own_signature_stays_behind() -> None:
 
 
 def test_what_does_not_fit_together_is_no_packet() -> None:
-    taken = apart(document(), EDOC)
+    taken = split_packet(document(), EDOC)
     for files, wrong in (({}, "no part is 1"), ({**taken.files, "9": b"x"}, "the part 9")):
         with pytest.raises(ValueError, match=wrong):
-            together(taken.header, taken.manifest, files)
+            join_packet(taken.header, taken.manifest, files)
     with pytest.raises(ValueError, match="no MessageHeader"):
-        together([], taken.manifest, taken.files)
+        join_packet([], taken.manifest, taken.files)
     elsewhere = [etree.Element("{urn:elsewhere}MessageHeader")]
     with pytest.raises(ValueError, match="no MessageHeader"):
-        together(elsewhere, taken.manifest, taken.files)
+        join_packet(elsewhere, taken.manifest, taken.files)
 
 
 def test_a_name_that_only_the_attachment_had_travels_with_its_reference() -> None:
     content = document(variation=Variation(wrapped=False))
     bare = content.replace(b"<edXML:AttachmentName>van-ban.txt</edXML:AttachmentName>", b"", 1)
     assert bare != content
-    assert packet.read(again(bare)).attachments[0].name == "van-ban.txt"
+    assert packet.read_packet(again(bare)).attachments[0].name == "van-ban.txt"
 
 
 def test_elements_in_no_vocabulary_are_taken_for_ours() -> None:
     """JAXB writes the children of some elements unqualified."""
-    taken = apart(document(), EDOC)
+    taken = split_packet(document(), EDOC)
     loose = [etree.fromstring(etree.tostring(each).replace(f' xmlns="{EDOC}"'.encode(), b"")) for each in taken.header]
-    wrapped = [parts.translated(each, EDOC) for each in loose]
-    assert together(wrapped, taken.manifest, taken.files) == again(document())
+    wrapped = [parts.translate_element(each, EDOC) for each in loose]
+    assert join_packet(wrapped, taken.manifest, taken.files) == again(document())

@@ -87,10 +87,12 @@ def test_each_of_many_statuses_has_its_turn_however_few_are_remembered(monkeypat
 
 def collected(name, answer, times=3):
     """Collect so many *times*, as a partner answers; return what arrived."""
-    settings = {each.name: each.default if each.default is not None else "x" for each in adapters.settings(name)}
-    secrets = dict.fromkeys((each.name for each in adapters.settings(name) if each.secret), "x")
+    settings = {
+        each.name: each.default if each.default is not None else "x" for each in adapters.list_adapter_settings(name)
+    }
+    secrets = dict.fromkeys((each.name for each in adapters.list_adapter_settings(name) if each.secret), "x")
     terms = Terms(partner="p", url="http://a", identity=partner("hub"), settings=settings, secrets=secrets)
-    adapter = cast("Collector", adapters.adapter(name, terms))
+    adapter = cast("Collector", adapters.make_adapter(name, terms))
     cursor, arrived = "", []
     for hour in range(times):
         conversation: Any = adapter.collect(cursor, NOW + timedelta(hours=hour))

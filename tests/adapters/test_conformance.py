@@ -102,7 +102,7 @@ def terms(name):
 def begin(case):
     """Return the conversation of the case: a collection, a question, or the delivery of its message."""
     name, wanted = case.parent.parent.name, tomllib.loads((case / "outcome.toml").read_text())
-    adapter: Any = adapters.adapter(name, terms(name))
+    adapter: Any = adapters.make_adapter(name, terms(name))
     if (case / "query.toml").exists():
         said = tomllib.loads((case / "query.toml").read_text())
         return adapter.ask(Query(said["operation"], said["fields"], "01936f1e-7c80-7000-8000-000000000001"), NOW)
@@ -157,7 +157,7 @@ def plain(element):
 
 def check_request(case, number, request: Request):
     expected = found(case, *(f"request-{number}.{kind}" for kind in ("xml", "body", "http")))
-    schemes = adapters.schemes(case.parent.parent.name)
+    schemes = adapters.list_url_schemes(case.parent.parent.name)
     assert request.url.partition(":")[0] in schemes
     if expected.suffix == ".body":
         assert request.body == expected.read_bytes()
@@ -165,7 +165,9 @@ def check_request(case, number, request: Request):
     if expected.suffix == ".http":
         check_http(request, expected.read_bytes())
         return
-    verified = wss_verify.verify(etree.fromstring(request.body), [partner("hub").certificate], NOW, max_age=MAX_AGE)
+    verified = wss_verify.verify_envelope(
+        etree.fromstring(request.body), [partner("hub").certificate], NOW, max_age=MAX_AGE
+    )
     assert plain(envelope.only_child(verified.body)) == plain(etree.parse(expected).getroot())
 
 
@@ -206,7 +208,7 @@ def test_each_sample_conversation_is_held_as_written(case):
     check_outcome(outcome, tomllib.loads((case / "outcome.toml").read_text()))
 
 
-@pytest.mark.parametrize("name", adapters.names())
+@pytest.mark.parametrize("name", adapters.list_adapter_names())
 def test_a_repetition_asks_for_the_same_under_the_same_id(name):
     """The partner can drop what it already has."""
     case = next(case for case in CASES if case.parent.parent.name == name)
@@ -216,14 +218,14 @@ def test_a_repetition_asks_for_the_same_under_the_same_id(name):
             check_request(case, number, request)
 
 
-@pytest.mark.parametrize("name", adapters.names())
+@pytest.mark.parametrize("name", adapters.list_adapter_names())
 def test_an_adapter_says_where_its_dialect_comes_from(name):
     text = (FOLDER / name / "README.md").read_text()
     assert "**Source.**" in text
     assert "**Quirks.**" in text
 
 
-@pytest.mark.parametrize("name", adapters.names())
+@pytest.mark.parametrize("name", adapters.list_adapter_names())
 def test_an_adapter_shows_an_acceptance_a_refusal_and_an_outage(name):
     shown = {
         tomllib.loads((case / "outcome.toml").read_text())["outcome"]
@@ -235,7 +237,7 @@ def test_an_adapter_shows_an_acceptance_a_refusal_and_an_outage(name):
     assert shown & {"refused", "collected"}
 
 
-@pytest.mark.parametrize("name", adapters.names())
+@pytest.mark.parametrize("name", adapters.list_adapter_names())
 def test_an_adapter_reads_no_clock_file_or_socket(name):
     for path in (FOLDER / name).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -254,9 +256,9 @@ def test_an_adapter_reads_no_clock_file_or_socket(name):
 
 
 def test_an_adapter_is_found_by_its_folder():
-    assert set(adapters.names()) == {path.parent.name for path in FOLDER.glob("*/__init__.py")}
+    assert set(adapters.list_adapter_names()) == {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     with pytest.raises(KeyError):
-        adapters.adapter("nobody", Terms(partner="vpub", url=URL, identity=partner("hub")))
+        adapters.make_adapter("nobody", Terms(partner="vpub", url=URL, identity=partner("hub")))
 
 
 ADDED = {
@@ -309,7 +311,7 @@ def added(tmp_path, monkeypatch):
 
 
 def test_one_new_folder_is_an_adapter_and_is_held_to_the_same(added):
-    assert "plain" in adapters.names()
+    assert "plain" in adapters.list_adapter_names()
     for case in CASES:
         test_each_sample_conversation_is_held_as_written(case)
     assert len(CASES) == len(REPLIES)

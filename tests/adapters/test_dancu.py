@@ -26,7 +26,7 @@ def office(tmp_path_factory):
 
 def made(office, **settings):
     given = {"client": MEMBER, "service": SERVICE} | settings
-    return adapters.adapter(
+    return adapters.make_adapter(
         "dancu", Terms(partner="dancu", url=office.url, identity=partner("hub"), settings=given, secrets={})
     )
 

@@ -31,10 +31,12 @@ MESSAGE = Message(
     sha256="",
     size=len(CONTENT),
 )
-TAKEN = documents_responses.confirmed()
+TAKEN = documents_responses.build_confirmed_response()
 TAKEN.tag = f"{{{documents_requests.NAMESPACE}}}SendDocumentResponse"
-YES = envelope.answer(TAKEN)
-NO = envelope.answer(documents_responses.refused("SendDocument", [Problem("unit-unknown", "H55.1")]))
+YES = envelope.write_unsigned_envelope(TAKEN)
+NO = envelope.write_unsigned_envelope(
+    documents_responses.build_refused_response("SendDocument", [Problem("unit-unknown", "H55.1")])
+)
 
 
 def begin(**more):
@@ -52,14 +54,18 @@ def outcome(body, status=200, headers=None, at=None, **more):
 
 
 def signed(octets, identity=THEIRS, at=NOW):
-    return wss_verify.sign(octets, identity, at)
+    return wss_verify.sign_envelope(octets, identity, at)
 
 
 def test_the_push_is_signed_by_the_hub_and_carries_the_hub_s_id_of_the_message():
     request, _ = begin()
-    verified = wss_verify.verify(etree.fromstring(request.body), [HUB.certificate], NOW, max_age=timedelta(seconds=900))
+    verified = wss_verify.verify_envelope(
+        etree.fromstring(request.body), [HUB.certificate], NOW, max_age=timedelta(seconds=900)
+    )
     call = envelope.only_child(verified.body)
-    assert documents_requests.read(call, [CONTENT]) == documents_requests.SendDocument(CONTENT, MESSAGE.id)
+    assert documents_requests.read_documents_call(call, [CONTENT]) == documents_requests.SendDocument(
+        CONTENT, MESSAGE.id
+    )
     assert dict(request.headers) == {
         "Content-Type": "text/xml; charset=utf-8",
         "SOAPAction": '"urn:lienthong:documents:1/SendDocument"',
@@ -141,12 +147,16 @@ def test_of_a_signed_reply_only_what_was_signed_is_read():
 
 
 def test_a_signed_fault_is_believed_like_a_signed_report():
-    fault = envelope.fault(documents_requests.NAMESPACE, [Problem("contract-broken", "x")], server=False, tracking="t")
+    fault = envelope.write_fault(
+        documents_requests.NAMESPACE, [Problem("contract-broken", "x")], server=False, tracking="t"
+    )
     for body in (fault, signed(fault)):
         got = outcome(body, 500)
         assert isinstance(got, Refused)
         assert got.detail.startswith("contract-broken: ")
-    busy = envelope.fault(documents_requests.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t")
+    busy = envelope.write_fault(
+        documents_requests.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t"
+    )
     got = outcome(signed(busy), 500, {"retry-after": "7"})
     assert isinstance(got, Unavailable)
     assert got.retry_after == 7.0
@@ -179,6 +189,6 @@ def test_the_wait_a_partner_asks_for_is_kept_within_an_hour(header, seconds):
 
 def test_a_partner_cannot_make_the_log_grow_without_bound():
     many = [Problem("unit-unknown", "x" * 500) for _ in range(1000)]
-    got = outcome(envelope.answer(documents_responses.refused("SendDocument", many)))
+    got = outcome(envelope.write_unsigned_envelope(documents_responses.build_refused_response("SendDocument", many)))
     assert isinstance(got, Refused)
     assert len(got.detail) <= 2000

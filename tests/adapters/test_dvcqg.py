@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 import adapters
-from hub.config import read
+from hub.config import read_config
 from hub.domain.model import Accepted, Consignment, Message, MessageState, Postponed, Refused, Reply, Unavailable
 from hub.node import init_province
 from hub.node.consistency import adapter_mistakes
@@ -76,7 +76,7 @@ def made(**settings):
         settings=SETTINGS | settings,
         secrets={"password": "mat-khau-mau"},
     )
-    return adapters.adapter("dvcqg", terms)
+    return adapters.make_adapter("dvcqg", terms)
 
 
 def sent(*numbers, fields="", organ="H55.13"):
@@ -207,7 +207,7 @@ def test_codes_are_translated_as_the_settings_say():
 
 def test_settings_that_do_not_fit_are_named():
     given = SETTINGS | {"batch": "101", "per-unit": "maybe", "loai-doi-tuong": "1", "session": "0"}
-    keys = {key for key, _, _ in adapters.flaws("dvcqg", given, {})}
+    keys = {key for key, _, _ in adapters.find_settings_flaws("dvcqg", given, {})}
     assert keys == {"batch", "per-unit", "loai-doi-tuong", "session", "password-file"}
 
 
@@ -228,10 +228,10 @@ def test_what_is_no_message_of_dossiers_is_refused_without_a_call():
 
 def test_the_configuration_that_the_how_to_shows_is_right(tmp_path):
     home = tmp_path / "tinh"
-    init_province.write(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
+    init_province.write_province(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
     [shown] = fenced((DOCS / "howto/national-portal.md").read_text("utf-8"), "toml")
     (home / "partners/dvcqg.toml").write_text(shown, "utf-8")
     (home / "partners/dvcqg.password").write_text("mat-khau-mau\n", "utf-8")
-    config = read(home / "hub.toml", {})
+    config = read_config(home / "hub.toml", {})
     assert config.partners["dvcqg"].secrets == {"password": "mat-khau-mau"}
     assert list(adapter_mistakes(config)) == []

@@ -56,7 +56,7 @@ def made(signer=HUB, secrets=None, **settings):
         settings=SETTINGS | settings,
         secrets=secrets or {},
     )
-    adapter = adapters.adapter("mail", terms)
+    adapter = adapters.make_adapter("mail", terms)
     assert isinstance(adapter, Mail)
     return adapter
 
@@ -209,7 +209,7 @@ def test_what_the_server_says_is_understood_by_its_code_and_step(status, stage, 
 
 def test_who_only_reads_a_mailbox_sends_nothing():
     terms = Terms(partner="mail", url="imaps://x.vn/INBOX", identity=HUB, anchors=ANCHORS, settings=SETTINGS)
-    adapter = adapters.adapter("mail", terms)
+    adapter = adapters.make_adapter("mail", terms)
     assert isinstance(adapter, Mail)
     assert isinstance(ended(adapter), Refused)
     assert adapter.watched() == Request("imaps://x.vn/INBOX", b"IDLE", ())
@@ -289,7 +289,7 @@ def mixed(part, *, times=1, deep=1):
 
 
 def opened(octets, judge=JUDGE):
-    return opening.packets(octets, judge, NOW)
+    return opening.open_mail_packets(octets, judge, NOW)
 
 
 def why(octets, judge=JUDGE):
@@ -360,15 +360,17 @@ def test_a_packet_signed_in_itself_has_one_name_in_every_spelling_in_which_its_s
         sealed.replace(b"<ds:KeyInfo>", b"<ds:KeyInfo> ", 1),
     )
     assert len({sealed, *others}) == 5
-    assert {opening.name(each) for each in others if opened(mail(each)) == (each,)} == {opening.name(sealed)}
-    assert opening.name(sealed) != opening.name(sealed.replace(b"V/v", b"V/x", 1))
+    assert {opening.name_packet(each) for each in others if opened(mail(each)) == (each,)} == {
+        opening.name_packet(sealed)
+    }
+    assert opening.name_packet(sealed) != opening.name_packet(sealed.replace(b"V/v", b"V/x", 1))
 
 
 @pytest.mark.parametrize(
     "octets", [b"", CONTENT, packets.letter("H55.13", ["H55.1"], document_id="D"), b"<Signature>x</Signature>"]
 )
 def test_any_other_is_called_by_its_octets(octets):
-    assert opening.name(octets) == hashlib.sha256(octets).hexdigest()
+    assert opening.name_packet(octets) == hashlib.sha256(octets).hexdigest()
 
 
 @pytest.mark.parametrize(

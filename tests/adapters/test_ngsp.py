@@ -78,7 +78,7 @@ def made(office, **secrets):
         settings={"token-url": f"{office.url}/token", "customer-code": "TNG01"},
         secrets=known,
     )
-    return adapters.adapter("ngsp", terms)
+    return adapters.make_adapter("ngsp", terms)
 
 
 def asked(adapter, query, now=NOW, **how):
@@ -190,7 +190,7 @@ def test_a_partner_without_a_customer_code_places_no_order(office):
         settings={"token-url": f"{office.url}/token"},
         secrets={"client-id": "x", "client-secret": "y"},
     )
-    held = asked(adapters.adapter("ngsp", terms), ORDER)
+    held = asked(adapters.make_adapter("ngsp", terms), ORDER)
     assert held.outcome == Refused("customer-code is not set for this partner")
     assert not held.requests
 
@@ -199,5 +199,5 @@ def test_what_an_answer_says_can_be_said_on():
     said = {"status": "1", "orderNumber": f"A{chr(0xD800)}", "message": "a\x01 b\x00"}
     found = services.BY_OPERATION["OrderPostalReturn"].read(said, {"order-accepted": "1"})
     assert isinstance(found, Answer)
-    assert operations.recalled(operations.written(found)) == found
-    assert operations.answered("OrderPostalReturn", "q", found, NOW) is not None
+    assert operations.read_kept_answer(operations.write_kept_answer(found)) == found
+    assert operations.build_lookup_response("OrderPostalReturn", "q", found, NOW) is not None

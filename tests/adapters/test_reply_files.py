@@ -24,9 +24,9 @@ GOOD: dict[str, Any] = {
 
 def collected(root: Path) -> tuple[Any, list[str]]:
     """Collect from the directory; return how that ended, and the names of the files that arrived."""
-    settings = {each.name: each.default or "" for each in adapters.settings("govreport")}
+    settings = {each.name: each.default or "" for each in adapters.list_adapter_settings("govreport")}
     terms = Terms(partner="baocao", url=root.as_uri(), identity=partner("hub"), settings=settings)
-    conversation: Any = cast("Collector", adapters.adapter("govreport", terms)).collect("", NOW)
+    conversation: Any = cast("Collector", adapters.make_adapter("govreport", terms)).collect("", NOW)
     arrived: list[str] = []
     said: Any = None
     while True:

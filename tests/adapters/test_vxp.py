@@ -36,7 +36,7 @@ ID = "68edb8c8c2dcb14db773ce44"
 def axis(notes=None, **settings):
     said = {"system-id": "00.55.W00"} | {name.replace("_", "-"): value for name, value in settings.items()}
     terms = Terms(partner="vpcp", url=URL, identity=partner("hub"), settings=said, secrets={"secret": "bí mật"})
-    return adapters.adapter("vxp", attrs.evolve(terms, notes=notes or AdapterNotes()))
+    return adapters.make_adapter("vxp", attrs.evolve(terms, notes=notes or AdapterNotes()))
 
 
 def consignment(kind="document", attempt=1, sender="H55.13"):
@@ -100,7 +100,7 @@ def hold(conversation, *replies, accepts=True):
 def test_a_call_is_signed_as_openssl_would_sign_it():
     """`printf %s "$TEXT" | openssl dgst -sha256 -hmac 'bí mật'`, the text and what came out written down here."""
     fields = (("timestamp", "24112026T150000+0042"), ("systemid", "00.55.W00"), ("docId", ID))
-    assert signing.signed(fields, "bí mật", "3.0.201608") == (
+    assert signing.sign_headers(fields, "bí mật", "3.0.201608") == (
         ("XroadVnpt-timestamp", "24112026T150000+0042"),
         ("XroadVnpt-systemid", "00.55.W00"),
         ("XroadVnpt-docId", ID),
@@ -115,14 +115,15 @@ def test_a_call_is_signed_as_openssl_would_sign_it():
 
 
 def test_the_time_is_that_of_ha_noi_with_milliseconds_behind_the_plus_sign():
-    assert signing.timestamp(datetime(2026, 12, 31, 17, 0, 1, 42_999, tzinfo=UTC)) == "01012027T000001+0042"
+    assert signing.write_vxp_timestamp(datetime(2026, 12, 31, 17, 0, 1, 42_999, tzinfo=UTC)) == "01012027T000001+0042"
 
 
 def test_the_hash_of_a_file_has_no_leading_zeros_as_in_the_sdk_unless_told_otherwise():
     full = "1f000cf1e003a9af7a02166a637708b750ff732bf4524927e909644a38ca6fb6"
-    assert signing.fingerprint(b"goi tin 0", "full") == full
+    assert signing.hash_vxp_file(b"goi tin 0", "full") == full
     assert (
-        signing.fingerprint(b"goi tin 0", "short") == "1f0cf1e03a9af7a2166a63778b750ff732bf4524927e9964" + "4a38ca6fb6"
+        signing.hash_vxp_file(b"goi tin 0", "short")
+        == "1f0cf1e03a9af7a2166a63778b750ff732bf4524927e9964" + "4a38ca6fb6"
     )
     told, _ = hold(axis(hash_digits="full").deliver(consignment(), NOW), good())
     assert len(told[0][1]["hash-file"]) == 64
@@ -267,30 +268,34 @@ _JSON = st.recursive(
 )
 def test_no_answer_breaks_the_hub(status, body):
     reply = Reply(status, body)
-    read = answers.read(reply, NOW)
+    read = answers.read_vxp_reply(reply, NOW)
     if not isinstance(read, Unavailable):
         str(read).encode()
         read.doc_id.encode("ascii")
-        answers.items(read)
-        answers.packet(read)
+        answers.read_vxp_items(read)
+        answers.read_vxp_packet(read)
 
 
 @given(_JSON)
 def test_no_data_breaks_the_hub(data):
-    read = answers.read(good(data=data), NOW)
+    read = answers.read_vxp_reply(good(data=data), NOW)
     assert not isinstance(read, Unavailable | Answer)
-    for each in answers.items(read) or ():
+    for each in answers.read_vxp_items(read) or ():
         each.doc_id.encode("ascii")
-    answers.packet(read)
+    answers.read_vxp_packet(read)
 
 
 def test_an_answer_as_deep_as_it_likes_is_no_answer():
-    assert answers.read(Reply(200, b"[" * 200_000), NOW) == Unavailable("HTTP 200: no answer of the axis")
+    assert answers.read_vxp_reply(Reply(200, b"[" * 200_000), NOW) == Unavailable("HTTP 200: no answer of the axis")
 
 
 def test_what_must_be_set_is_named_by_the_check():
-    assert [flaw[0] for flaw in adapters.flaws("vxp", {"portion": "0"}, {})] == ["system-id", "secret-file", "portion"]
+    assert [flaw[0] for flaw in adapters.find_settings_flaws("vxp", {"portion": "0"}, {})] == [
+        "system-id",
+        "secret-file",
+        "portion",
+    ]
 
 
 def test_what_a_setting_expects_is_said_in_vietnamese():
-    assert all(translations.of(setting.expected) for setting in adapters.settings("vxp"))
+    assert all(translations.find_vietnamese(setting.expected) for setting in adapters.list_adapter_settings("vxp"))

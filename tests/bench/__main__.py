@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hub.config import read
+from hub.config import read_config
 from hub.demo.run import postgres
 from hub.domain.ids import new_id
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.intake.admission import judge_message
 from hub.intake.verification import open_call
 from hub.journal import messages, unit_registry
@@ -41,13 +41,13 @@ from tests.running import RunningHub
 
 def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, float]:
     """Do the same steps here, one after another, each with a commit of its own."""
-    config, documents = read(hub.config), wsdl.load("documents")
+    config, documents = read_config(hub.config), wsdl.load_contract("documents")
     units = transactions.open_journal(config.database_url, pooled=False)
-    with transactions.reading(units) as tx:
-        province = Province.of(config, unit_registry.roll(tx, day(datetime.now(UTC))))
+    with transactions.read_transaction(units) as tx:
+        province = Province.of(config, unit_registry.read_unit_roll(tx, local_day(datetime.now(UTC))))
     units.dispose()
     engine = transactions.open_journal(f"sqlite:///{place / 'bare.db'}")
-    transactions.upgrade(engine)
+    transactions.upgrade_schema(engine)
     partner = config.partners["sotttt"]
     begun, spent = time.perf_counter(), time.process_time()
     for body in bodies:
@@ -55,11 +55,15 @@ def bare(hub: RunningHub, bodies: Sequence[bytes], place: Path) -> dict[str, flo
         opened = open_call(body, Manner(), (partner,), partner.certificates[0], province, documents, now)
         assert isinstance(opened.call, documents_requests.SendDocument)
         entry = judge_message(opened.call, partner, province, documents.name, now, new_id(now))
-        with transactions.writing(engine) as tx:
-            taken = messages.take(tx, entry, province.routes)
+        with transactions.write_transaction(engine) as tx:
+            taken = messages.record_message(tx, entry, province.routes)
         assert taken.receipt is not None, taken.problems
-        signing.sign(
-            envelope.answer(documents_responses.taken("SendDocument", taken.id, taken.receipt)), config.identity, now
+        signing.sign_envelope(
+            envelope.write_unsigned_envelope(
+                documents_responses.build_taken_response("SendDocument", taken.id, taken.receipt)
+            ),
+            config.identity,
+            now,
         )
     elapsed, spent = time.perf_counter() - begun, time.process_time() - spent
     engine.dispose()

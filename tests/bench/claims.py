@@ -31,18 +31,20 @@ def once(engine: sa.Engine, now: datetime) -> tuple[float, float, float]:
     """Look, claim four messages and settle them; return the milliseconds each took."""
     took = []
     begun = time.perf_counter()
-    with transactions.reading(engine) as tx:
-        assert [queue.partner for queue in queue_view.see(tx, now).queues if queue.oldest] == ["vpub"]
+    with transactions.read_transaction(engine) as tx:
+        assert [queue.partner for queue in queue_view.read_queue_view(tx, now).queues if queue.oldest] == ["vpub"]
     took.append(time.perf_counter() - begun)
     begun = time.perf_counter()
-    with transactions.writing(engine) as tx:
-        taken_on = claims.claim(tx, "vpub", now, limit=4, holder="node", lease=LEASE, concurrency=4)
+    with transactions.write_transaction(engine) as tx:
+        taken_on = claims.claim_deliveries(tx, "vpub", now, limit=4, holder="node", lease=LEASE, concurrency=4)
     took.append(time.perf_counter() - begun)
     assert len(taken_on) == 4
     begun = time.perf_counter()
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for each in taken_on:
-            assert claims.settle(tx, each, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now)
+            assert claims.settle_claim(
+                tx, each, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), now
+            )
     took.append(time.perf_counter() - begun)
     look, claim, settle = (1e3 * seconds for seconds in took)
     return look, claim, settle
@@ -71,7 +73,7 @@ def rows(most: int) -> Iterator[dict[str, object]]:
                         server.url() if server else f"sqlite:///{Path(place) / 'hub.db'}"
                     )
                     around.callback(engine.dispose)
-                    transactions.upgrade(engine)
+                    transactions.upgrade_schema(engine)
                     with engine.connect() as connection, connection.begin():
                         fill(connection, count, START, lanes=lanes)
                     settle_down(engine)

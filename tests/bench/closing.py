@@ -21,9 +21,9 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from hub.demo.run import postgres
-from hub.report.counting.dates import begin
-from hub.report.form.book import shipped
-from hub.report.form.period import parse
+from hub.report.counting.dates import day_begin
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import fact, unit, write_instant
 from hub.workload import closing, unit_report
@@ -56,7 +56,7 @@ class _Story:
 
     def days(self) -> Iterator[list[Row]]:
         """Yield the rows of each day of the year, in order."""
-        year = parse(YEAR)
+        year = parse_period(YEAR)
         day = year.first
         while day <= year.last:
             self._work(day)
@@ -66,7 +66,7 @@ class _Story:
     def _add(self, on: date, unit: str, service: str, key: str, milestone: str, **rest: Any) -> None:
         self._number += 1
         second = self._random.random() * 36_000 + 25_200
-        at = write_instant(begin(on) + timedelta(seconds=second))
+        at = write_instant(day_begin(on) + timedelta(seconds=second))
         own = rest.get("day")
         self._later[on].append(
             (
@@ -117,7 +117,7 @@ class _Story:
 
 def fill(engine: sa.Engine, facts: int) -> int:
     """Write about *facts* facts, and the units; return how many."""
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         tx.execute(sa.insert(unit), [{"code": code, "name": code, "parent": parent} for code, parent in codes()])
     count, raw = 0, engine.raw_connection()
     try:
@@ -160,17 +160,17 @@ def _quoted(name: str) -> str:
 
 def close(url: str, text: str, done: "multiprocessing.Queue[dict[str, Any]]") -> None:
     """Close the month *text* of every form; report the seconds of each, and the most memory it took."""
-    engine, chosen = transactions.open_journal(url, pooled=False), shipped()
+    engine, chosen = transactions.open_journal(url, pooled=False), read_shipped_book()
     took: dict[str, float] = {}
     rows = facts = 0
     for name in sorted({form.id for form in chosen.forms if form.service}):
         begun = time.perf_counter()
-        period = parse(text)
-        with transactions.reading(engine) as tx:
+        period = parse_period(text)
+        with transactions.read_transaction(engine) as tx:
             draft = closing.work_out(tx, chosen, name, period, closing.may_close(period))
         read = time.perf_counter()
-        with transactions.writing(engine) as tx:
-            closing.settle(tx, draft, "bench")
+        with transactions.write_transaction(engine) as tx:
+            closing.settle_closing(tx, draft, "bench")
         took[name] = time.perf_counter() - begun
         took["written"] = took.get("written", 0.0) + time.perf_counter() - read
         rows, facts = rows + len(draft.rows), facts + sum(row.facts for row in draft.rows)
@@ -184,8 +184,8 @@ def opened(engine: sa.Engine, code: str, period: str, form: str) -> float:
     took = []
     for _ in range(5):
         begun = time.perf_counter()
-        with transactions.reading(engine) as tx:
-            unit_report.ask(tx, code, period, form).count(datetime.now(UTC))
+        with transactions.read_transaction(engine) as tx:
+            unit_report.ask_unit_report(tx, code, period, form).count(datetime.now(UTC))
         took.append((time.perf_counter() - begun) * 1e3)
     return sorted(took)[2]
 
@@ -198,12 +198,12 @@ def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
         url = server.url() if server else f"sqlite:///{place / 'hub.db'}"
         engine = transactions.open_journal(url, pooled=False)
         around.callback(engine.dispose)
-        transactions.upgrade(engine)
+        transactions.upgrade_schema(engine)
         begun = time.perf_counter()
         count = fill(engine, facts)
         yield {"database": database, "facts": count, "filled_s": time.perf_counter() - begun}
         context = multiprocessing.get_context("spawn")
-        for month in map(parse, parse(YEAR).months):
+        for month in map(parse_period, parse_period(YEAR).months):
             done: multiprocessing.Queue[dict[str, Any]] = context.Queue()
             begun = time.perf_counter()
             work = context.Process(target=close, args=(str(url), month.text, done))

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.soap import documents_requests, envelope
@@ -27,7 +27,7 @@ def signed_calls(hub: RunningHub, name: str, count: int, size: int) -> list[byte
     identity = Identity.read(files["key"], files["certificate"])
     made = []
     for number in range(count):
-        packet = document(
+        packet = write_document_packet(
             "H55.13",
             ["H55.14"],
             number=f"{name}-{number}",
@@ -37,7 +37,11 @@ def signed_calls(hub: RunningHub, name: str, count: int, size: int) -> list[byte
             attachments=[("a.txt", os.urandom(size))],
         )
         call = documents_requests.SendDocument(packet, f"{name}-{number}")
-        made.append(signing.sign(envelope.wrap(documents_requests.element(call)), identity, datetime.now(UTC)))
+        made.append(
+            signing.sign_envelope(
+                envelope.wrap_in_envelope(documents_requests.build_call_element(call)), identity, datetime.now(UTC)
+            )
+        )
     return made
 
 

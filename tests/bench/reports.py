@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hub.demo.run import postgres
 from hub.domain.model import Unit
 from hub.journal import search, unit_registry
-from hub.report.counting.dates import begin
-from hub.report.form.period import parse
+from hub.report.counting.dates import day_begin
+from hub.report.form.period import parse_period
 from hub.report.output import formats
 from hub.store import transactions
 from hub.store.tables import fact, write_instant
@@ -43,10 +43,10 @@ Row = tuple[object, ...]
 
 def made(unit: str, service: str, facts: int, period: str = PERIOD, seed: int = 1) -> list[Row]:
     """Return about *facts* rows of the table `fact`: what *unit* received in *period*, and what became of it, in the order of time."""
-    chance, month, rows = random.Random(seed).random, parse(period), list[Row]()
+    chance, month, rows = random.Random(seed).random, parse_period(period), list[Row]()
 
     def add(key: str, milestone: str, days: float, **rest: object) -> None:
-        at = write_instant(begin(month.first) + timedelta(days=days, seconds=25_200))
+        at = write_instant(day_begin(month.first) + timedelta(days=days, seconds=25_200))
         message = f"0192f0c1-{len(rows):04x}-7000-8000-{len(rows):012d}"[-36:]
         named: dict[str, object] = {
             "unit": unit, "service": service, "key": key, "milestone": milestone, "at": at, "message": message, "counterpart": "H55.14",
@@ -129,7 +129,7 @@ def _file(kind: str) -> Callable[[transactions.Transaction, ReportSources], obje
     def write_file(tx: transactions.Transaction, asked: ReportSources) -> object:
         with asked.gathered(NOW) as gathered:
             lines = search.NamedLines(tx, gathered.listing)
-            return len(formats.write(kind, gathered.report, asked.names, lines, "vi", None))
+            return len(formats.write_report(kind, gathered.report, asked.names, lines, "vi", None))
 
     return write_file
 
@@ -161,8 +161,8 @@ def measure_one(url: str, form: str, way: str, facts: int, done: "multiprocessin
         key.sign(b"x", PKCS1v15(), SHA256())
     signing, before = time.process_time() - cpu, _peak()
     cpu, begun = time.process_time(), time.perf_counter()
-    with transactions.reading(engine) as tx:
-        WAYS[way](tx, unit_report.ask(tx, UNIT, PERIOD, form))
+    with transactions.read_transaction(engine) as tx:
+        WAYS[way](tx, unit_report.ask_unit_report(tx, UNIT, PERIOD, form))
     took = time.process_time() - cpu
     done.put(
         {
@@ -183,9 +183,9 @@ def measure(database: str, facts: int) -> Iterator[dict[str, Any]]:
         url = server.url() if server else f"sqlite:///{place / 'hub.db'}"
         engine = transactions.open_journal(url, pooled=False)
         around.callback(engine.dispose)
-        transactions.upgrade(engine)
-        with transactions.writing(engine) as tx:
-            unit_registry.put(tx, [Unit("H55", "H55", None), Unit(UNIT, UNIT, "H55")])
+        transactions.upgrade_schema(engine)
+        with transactions.write_transaction(engine) as tx:
+            unit_registry.write_registry_units(tx, [Unit("H55", "H55", None), Unit(UNIT, UNIT, "H55")])
         context = multiprocessing.get_context("spawn")
         for form, service in FORMS.items():
             write(engine, made(UNIT, service, facts))

@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from hub.cli import lienthong
 from hub.cli.screen import NOT_FOUND
-from hub.config import read
+from hub.config import read_config
 from hub.domain.ids import new_id
 from hub.intake.admission import judge_record
 from hub.journal import code_lists, messages
-from hub.services import services
+from hub.services import list_services
 from hub.store import transactions
 from hub.units.province import Province
 from tests import homes
@@ -28,7 +28,7 @@ SHOP = {"MATTHC": "1.005129", "TENTTHC": "Đăng ký thành lập hộ kinh doan
 def home(tmp_path_factory):
     """A hub that was given two lists, one of them twice, and then an empty one."""
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    config = read(home / "hub.toml")
+    config = read_config(home / "hub.toml")
     province, engine = Province.of(config, []), transactions.open_journal(config.database_url, pooled=False)
     given = [
         (PROCEDURES, [SHOP]),
@@ -38,9 +38,9 @@ def home(tmp_path_factory):
     ]
     for number, (name, rows) in enumerate(given):
         content, now = json.dumps({"service": name, "result": rows}).encode(), START + timedelta(minutes=number)
-        entry = judge_record(services()["categories"], content, f"l-{number}", "vpcp", province, now, new_id(now))
-        with transactions.writing(engine) as tx:
-            messages.take(tx, entry, province.routes)
+        entry = judge_record(list_services()["categories"], content, f"l-{number}", "vpcp", province, now, new_id(now))
+        with transactions.write_transaction(engine) as tx:
+            messages.record_message(tx, entry, province.routes)
     engine.dispose()
     return home
 
@@ -83,9 +83,11 @@ def test_what_is_not_there_is_told_so(type_, words):
 
 def test_lists_are_found_by_their_index_however_many_messages_there_are(home):
     def look(tx):
-        assert len(code_lists.newest(tx)) == 2
-        assert code_lists.one(tx, PROCEDURES) is not None
+        assert len(code_lists.read_newest_lists(tx)) == 2
+        assert code_lists.read_code_list(tx, PROCEDURES) is not None
 
-    found = [ways for said, ways in plans(read(home / "hub.toml").database_url, look) if "max(message.id)" in said]
+    found = [
+        ways for said, ways in plans(read_config(home / "hub.toml").database_url, look) if "max(message.id)" in said
+    ]
     assert len(found) == 2
     assert all("ix_message_list" in " ".join(ways) for ways in found), found

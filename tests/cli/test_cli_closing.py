@@ -12,16 +12,16 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
-from hub.config import read
+from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import blobs, duties
-from hub.report.form.period import containing, following, parse
+from hub.report.form.period import following_month, month_containing, parse_period
 from hub.store import tables, transactions
 from tests import homes
 
 Type = Callable[..., Result]
-LAST = containing(datetime.now(UTC) - timedelta(days=70))  # over, whatever day it is
-NEXT = following(LAST)
+LAST = month_containing(datetime.now(UTC) - timedelta(days=70))  # over, whatever day it is
+NEXT = following_month(LAST)
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def typed(home: Path) -> Type:
 
 def put(home: Path, key: str, day: date, at: datetime) -> None:
     fact = Fact(unit="H55.13", service="dossiers", key=key, milestone="received", at=at, message=f"m{key}", day=day)
-    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
-    with transactions.writing(engine) as tx:
+    engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
+    with transactions.write_transaction(engine) as tx:
         row = {"id": f"m{key}", "partner": "p", "message_id": key, "service": "dossiers", "kind": "k"}
         more = {"state": "accepted", "received_at": at, "sha256": "0" * 64, "size": 1}
         tx.execute(sa.insert(tables.message), [row | more])
@@ -88,10 +88,10 @@ def test_what_cannot_be_closed_is_said_with_what_to_do(home: Path, typed: Type):
     assert typed("report", "close", LAST.text, "--form", "edoc").exit_code == 0
     before = typed("report", "close", "2020-01", "--form", "edoc")
     assert before.exit_code == 4
-    month = parse(NEXT.text)
+    month = parse_period(NEXT.text)
     while month.end < datetime.now(UTC):
         assert typed("report", "close", month.text, "--form", "edoc").exit_code == 0
-        month = following(month)
+        month = following_month(month)
     early = typed("report", "close", month.text, "--form", "edoc", lang="vi_VN.UTF-8")
     assert (early.exit_code, "chưa kết thúc: đóng được từ" in early.stderr) == (1, True)
     assert typed("report", "close", "xx").exit_code == 2
@@ -101,10 +101,10 @@ def test_what_cannot_be_closed_is_said_with_what_to_do(home: Path, typed: Type):
 
 def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(home: Path, typed: Type, monkeypatch):
     put(home, "1", LAST.first, LAST.start)
-    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
     owed = Fact(unit="H55.13", service="dossiers", key="2", milestone="received", at=LAST.start, message="m1")
-    with transactions.writing(engine) as tx:
-        duties.record(tx, "m1", LAST.start, "dossiers", duties.pack_facts([owed]))
+    with transactions.write_transaction(engine) as tx:
+        duties.record_duty(tx, "m1", LAST.start, "dossiers", duties.pack_facts([owed]))
     monkeypatch.setattr("hub.cli.journal.PATIENCE", 0.0)
     report = ("report", "H55.13", LAST.text, "--form", "dossiers")
     ways = (report, (*report, "--facts"), ("report", "--facts"), ("report", "close", LAST.text))
@@ -114,9 +114,9 @@ def test_nothing_is_counted_or_closed_over_facts_that_are_still_to_be_written(ho
         assert "facts-outstanding: " in said.stderr
         assert "1 / 1" in said.stderr
     assert "kết quả của thông điệp đã nhận đang được ghi" in typed("report", "--facts", lang="vi_VN.UTF-8").stderr
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         octets = b"what m1 says"
-        blobs.keep(tx, name := hashlib.sha256(octets).hexdigest(), octets)
+        blobs.keep_blob(tx, name := hashlib.sha256(octets).hexdigest(), octets)
         tx.execute(sa.update(tables.message).values(sha256=name))
     whole = typed("db", "verify")
     assert (whole.exit_code, "1 facts of messages that were taken in are not written yet" in whole.stderr) == (0, True)

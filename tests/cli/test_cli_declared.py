@@ -10,16 +10,16 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
-from hub.config import read
+from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import facts
-from hub.report.form.period import containing
+from hub.report.form.period import month_containing
 from hub.store import tables, transactions
 from tests import homes
 from tests.declaring import filled
 
 Type = Callable[..., Result]
-PERIOD = containing(datetime.now(UTC)).text
+PERIOD = month_containing(datetime.now(UTC)).text
 OWN = """
 id = "rieng"
 service = "documents"
@@ -47,13 +47,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "bieu/rieng.toml").write_text(OWN, "utf-8")
     config = home / "hub.toml"
     config.write_text(config.read_text("utf-8") + '\n[reports]\nforms = "bieu"\n', "utf-8")
-    engine, now = transactions.open_journal(read(config).database_url, pooled=False), datetime.now(UTC)
-    with transactions.writing(engine) as tx:
+    engine, now = transactions.open_journal(read_config(config).database_url, pooled=False), datetime.now(UTC)
+    with transactions.write_transaction(engine) as tx:
         for unit, number in (("H55.13", "1"), ("H55.13", "2"), ("H55.13.1", "3")):
             message = {"id": f"m{number}", "partner": "sotttt", "message_id": number, "received_at": now}
             message |= {"service": "documents", "kind": "document", "state": "accepted", "sha256": "0" * 64, "size": 1}
             tx.execute(sa.insert(tables.message), message)
-            facts.write(
+            facts.record_facts(
                 tx, [Fact(unit=unit, service="documents", key=number, milestone="sent", at=now, message=f"m{number}")]
             )
     engine.dispose()

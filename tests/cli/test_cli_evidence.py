@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
-from hub.config import read
+from hub.config import read_config
 from hub.domain.model import Fact, SignatureStanding, Unit
 from hub.journal import events, unit_registry
-from hub.report.form.period import containing
+from hub.report.form.period import month_containing
 from hub.security import signing
 from hub.security.certificates import Identity
 from hub.store import transactions
@@ -26,7 +26,7 @@ from tests.evidencing import take
 from tests.pages import DOCS, parts
 
 Type = Callable[..., Result]
-PERIOD = containing(datetime.now(UTC)).text
+PERIOD = month_containing(datetime.now(UTC)).text
 PAGE = DOCS / "howto/check-a-report.md"
 PACKET = ROOT / "docs/examples/van-ban.edxml"
 
@@ -35,7 +35,7 @@ PACKET = ROOT / "docs/examples/van-ban.edxml"
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub that has taken a signed packet of H55.13 and a message of H55.13.1."""
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    config = read(home / "hub.toml")
+    config = read_config(home / "hub.toml")
     identity = Identity.read(home / "pki/hub.key", home / "pki/hub.crt")
     partner = Identity.read(home / "pki/partners/sotttt.key", home / "pki/partners/sotttt.crt")
     engine = transactions.open_journal(config.database_url, pooled=False)
@@ -48,8 +48,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         message="",
         signature="valid",
     )
-    with transactions.writing(engine) as tx:
-        unit_registry.put(tx, [Unit("H55.13.1", "Trung tâm", "H55.13", mark="synthetic")])
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, [Unit("H55.13.1", "Trung tâm", "H55.13", mark="synthetic")])
         take(tx, 1, signing.sign_packet(PACKET.read_bytes(), partner), sent, identity, SignatureStanding.VALID)
         received = attrs.evolve(sent, unit="H55.13.1", milestone="received", signature="unsigned")
         take(tx, 3, b"<den/>", received, identity, SignatureStanding.UNSIGNED)
@@ -61,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             identity,
             SignatureStanding.UNSIGNED,
         )
-        events.chain(tx)
+        events.chain_events(tx)
     engine.dispose()
     return home
 

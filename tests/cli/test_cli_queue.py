@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hub.cli import lienthong
-from hub.config import read
+from hub.config import read_config
 from hub.domain.ids import new_id
 from hub.domain.model import DeliveryState, Event, Unavailable
 from hub.journal import events, messages, search
@@ -29,17 +29,17 @@ Type = Callable[..., Result]
 def home(tmp_path: Path) -> Path:
     """A hub with three documents that wait for the province office, one of them on its way."""
     home = homes.begin(tmp_path / "tinh")
-    with transactions.writing(engine_of(home)) as tx:
+    with transactions.write_transaction(engine_of(home)) as tx:
         for number in (1, 2, 3):
-            messages.take(
+            messages.record_message(
                 tx, entry(document(document_id=f"D{number}"), number, at=NOW - timedelta(hours=1 / number)), ROUTES
             )
-        claims.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
+        claims.claim_deliveries(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
     return home
 
 
 def engine_of(home: Path):
-    return transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    return transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
 
 
 @pytest.fixture
@@ -62,11 +62,15 @@ def test_the_list_of_partners_says_how_it_goes_with_each(home, type_):
     usual = {"breaker": "closed", "failures": 0, "opened": 0, "until": None, "reason": None, "paused": None}
     assert listed(type_)["vpub"] == usual | {"under_way": 1}
     step = partial(
-        circuit_breaker.failed, policy=Policy(), now=NOW, random=0.5, outcome=Unavailable("connection refused")
+        circuit_breaker.record_breaker_failure,
+        policy=Policy(),
+        now=NOW,
+        random=0.5,
+        outcome=Unavailable("connection refused"),
     )
-    with transactions.writing(engine_of(home)) as tx:
+    with transactions.write_transaction(engine_of(home)) as tx:
         for _ in range(circuit_breaker.FAILURES):
-            partner_state.hear(tx, "vpub", step, NOW)
+            partner_state.move_breaker(tx, "vpub", step, NOW)
     down = {"breaker": "open", "failures": 5, "opened": 1, "until": "2026-11-24T08:00:12+00:00"}
     assert listed(type_)["vpub"] == usual | down | {"reason": "connection refused", "under_way": 1}
     assert "unavailable: connection refused" in type_("partners", "list").stdout
@@ -125,7 +129,7 @@ def test_what_waits_is_given_up_by_plan_and_a_replay_brings_it_back(home, type_)
 
 
 def states(home: Path) -> list[DeliveryState]:
-    with transactions.reading(engine_of(home)) as tx:
+    with transactions.read_transaction(engine_of(home)) as tx:
         ids = [f"00000000-0000-7000-8000-{number:012d}" for number in (1, 2, 3)]
         return [made.state for each in ids for made in deliveries.of_message(tx, each)]
 
@@ -141,9 +145,9 @@ def test_without_a_journal_the_list_comes_all_the_same(home, type_):
 def test_a_refused_call_is_looked_at_by_the_id_that_its_caller_quotes(home, type_):
     tracking = new_id(NOW)
     said = {"partner": "sotttt", "operation": "GetDocument", "code": "document-not-found", "tracking": tracking}
-    with transactions.writing(engine_of(home)) as tx:
-        events.append(tx, Event("call-refused", NOW, None, None, said))
-        (first, *_) = search.messages(tx, search.Filter())
+    with transactions.write_transaction(engine_of(home)) as tx:
+        events.append_events(tx, Event("call-refused", NOW, None, None, said))
+        (first, *_) = search.find_messages(tx, search.Filter())
     for verb in (("trace", tracking), ("show", tracking), ("messages", "--tracking", tracking)):
         told = type_(*verb)
         assert (told.exit_code, "document-not-found" in told.stdout) == (0, True), verb

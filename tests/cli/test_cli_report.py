@@ -14,33 +14,33 @@ from lxml import etree
 
 from hub.cli import lienthong
 from hub.cli.report.report import COMMANDS, MOVED
-from hub.config import read
+from hub.config import read_config
 from hub.domain.model import Fact
 from hub.journal import facts as journal_facts
 from hub.report.counting.evidence import MEMBERS
-from hub.report.form.period import containing
-from hub.security.wss_verify import unseal
+from hub.report.form.period import month_containing
+from hub.security.wss_verify import unseal_document
 from hub.store import tables, transactions
 from tests import homes
 from tests.readback import R, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml
 
 Type = Callable[..., Result]
-PERIOD = containing(datetime.now(UTC)).text
+PERIOD = month_containing(datetime.now(UTC)).text
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub whose ledger has a few facts."""
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
+    engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
     now = datetime.now(UTC)
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for code in ("H55", "H55.13", "H55.13.1"):
             message = {"id": f"m {code}", "partner": "sotttt", "message_id": f"sent by {code}", "received_at": now}
             message |= {"service": "documents", "kind": "document", "state": "accepted", "sha256": "0" * 64, "size": 1}
             tx.execute(sa.insert(tables.message), message)
             fact = Fact(unit=code, service="documents", key="1", milestone="sent", at=now, message=f"m {code}")
-            journal_facts.write(tx, [fact])
+            journal_facts.record_facts(tx, [fact])
     engine.dispose()
     return home
 
@@ -88,7 +88,7 @@ def test_charts_come_when_asked_for_and_only_where_there_is_room(typed: Type) ->
 
 def test_the_xml_carries_the_hubs_seal_and_the_hash_of_what_facts_prints(typed: Type, home: Path) -> None:
     content = typed("report", "H55", PERIOD, "--format", "xml").stdout_bytes
-    unseal(content, read(home / "hub.toml").anchors, datetime.now(UTC))
+    unseal_document(content, read_config(home / "hub.toml").anchors, datetime.now(UTC))
     root: Any = etree.fromstring(content)
     facts = [json.loads(line) for line in typed("report", "H55", PERIOD, "--facts", "--json").stdout.splitlines()]
 

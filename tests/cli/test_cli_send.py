@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from cryptography import x509
 
 from hub.cli import lienthong
-from hub.config import read
+from hub.config import read_config
 from hub.domain.model import Problem
 from hub.security import signing, wss_verify
 from hub.security.certificates import Identity
@@ -55,24 +55,28 @@ class Shelf:
         match call:
             case documents_requests.GetPendingDocumentIds(organ):
                 if organ not in self.waiting:
-                    fault = envelope.fault(
+                    fault = envelope.write_fault(
                         documents_requests.NAMESPACE, [Problem("not-yours", organ)], server=False, tracking="t"
                     )
                     return 500, {}, fault
-                return signed(documents_responses.pending(self.waiting[organ][:2]))
+                return signed(documents_responses.build_pending_response(self.waiting[organ][:2]))
             case documents_requests.GetDocument(document_id):
                 self.fetched.append(document_id)
                 if document_id in self.broken:
                     problem = Problem("document-not-found", document_id)
-                    return 500, {}, envelope.fault(documents_requests.NAMESPACE, [problem], server=False, tracking="t")
+                    return (
+                        500,
+                        {},
+                        envelope.write_fault(documents_requests.NAMESPACE, [problem], server=False, tracking="t"),
+                    )
                 return signed(
-                    documents_responses.document(
+                    documents_responses.build_document_response(
                         documents_responses.Document(document_id, f"m-{document_id}", document_id.encode())
                     )
                 )
             case documents_requests.ConfirmReceived(document_id, organ):
                 self.waiting[organ].remove(document_id)
-                return signed(documents_responses.confirmed())
+                return signed(documents_responses.build_confirmed_response())
         raise AssertionError(call)
 
 
@@ -88,7 +92,7 @@ def test_away_from_any_hub_a_key_a_certificate_a_ca_and_an_address_are_enough(tm
     assert row["accepted"] is True
     assert (row["document_id"], row["message_id"], row["sha256"]) == ("d-1", "m-1", SHA256)
     assert kept.read_text() == row["receipt"]
-    root, _ = wss_verify.unseal(kept.read_bytes(), [HUB.certificate], now())
+    root, _ = wss_verify.unseal_document(kept.read_bytes(), [HUB.certificate], now())
     assert documents_responses.read_receipt(root).document_id == "d-1"
 
 
@@ -100,12 +104,15 @@ def test_a_packet_may_come_from_standard_input(tmp_path):
 
 
 def test_a_sample_partner_needs_only_its_name(tmp_path, made, file):
-    config = read(made / "hub.toml")
+    config = read_config(made / "hub.toml")
     sotttt = Identity.read(made / "pki/partners/sotttt.key", made / "pki/partners/sotttt.crt")
     ca = x509.load_pem_x509_certificate((made / "pki/ca.crt").read_bytes())
 
     def answer(call):
-        return signed(documents_responses.taken("SendDocument", "d-1", receipt(call, config.identity)), config.identity)
+        return signed(
+            documents_responses.build_taken_response("SendDocument", "d-1", receipt(call, config.identity)),
+            config.identity,
+        )
 
     with hub(tmp_path, answer, config.identity, clients=ca, caller=sotttt, port=config.soap.port):
         done = typed("-c", made / "hub.toml", "send", file, "--as", "sotttt", lang="vi_VN.UTF-8")
@@ -115,7 +122,7 @@ def test_a_sample_partner_needs_only_its_name(tmp_path, made, file):
 
 def test_a_refusal_exits_1_and_tells_every_reason(tmp_path, file):
     problems = [Problem("unit-unknown", "H55.1"), Problem("N.MessageHeader.Code")]
-    with hub(tmp_path, lambda _: signed(documents_responses.refused("SendDocument", problems))) as where:
+    with hub(tmp_path, lambda _: signed(documents_responses.build_refused_response("SendDocument", problems))) as where:
         done = typed("send", file, *away(where))
         told = typed("send", file, *away(where), "--json")
     assert done.exit_code == told.exit_code == 1
@@ -127,7 +134,9 @@ def test_a_refusal_exits_1_and_tells_every_reason(tmp_path, file):
 
 
 def test_a_fault_exits_1_with_its_tracking_id(tmp_path, file):
-    fault = envelope.fault(documents_requests.NAMESPACE, [Problem("certificate-unknown")], server=False, tracking="t-9")
+    fault = envelope.write_fault(
+        documents_requests.NAMESPACE, [Problem("certificate-unknown")], server=False, tracking="t-9"
+    )
     with hub(tmp_path, lambda _: (500, {}, fault)) as where:
         done = typed("send", file, *away(where))
     assert done.exit_code == 1
@@ -135,7 +144,9 @@ def test_a_fault_exits_1_with_its_tracking_id(tmp_path, file):
 
 
 def test_a_hub_that_cannot_now_exits_69(tmp_path, file):
-    fault = envelope.fault(documents_requests.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t")
+    fault = envelope.write_fault(
+        documents_requests.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t"
+    )
     with hub(tmp_path, lambda _: (500, {"Retry-After": "5"}, fault)) as where:
         done = typed("send", file, *away(where), "--json")
     assert done.exit_code == 69
@@ -192,13 +203,13 @@ def test_without_confirm_it_goes_on_waiting(tmp_path):
 
 
 def test_a_sample_partner_fetches_for_all_its_units(tmp_path, made):
-    config = read(made / "hub.toml")
+    config = read_config(made / "hub.toml")
     sotttt = Identity.read(made / "pki/partners/sotttt.key", made / "pki/partners/sotttt.crt")
     asked = []
 
     def answer(call):
         asked.append(call.organ_id)
-        return signed(documents_responses.pending([]), config.identity)
+        return signed(documents_responses.build_pending_response([]), config.identity)
 
     with hub(tmp_path, answer, config.identity, clients=config.authorities[0], caller=sotttt, port=config.soap.port):
         done = typed("-c", made / "hub.toml", "fetch", tmp_path / "den", "--as", "sotttt")

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hub.cli import COMMANDS, lienthong
-from hub.config import read
+from hub.config import read_config
 from hub.journal import unit_registry
 from hub.node import init_province
 from hub.runtime import pidfile
@@ -108,7 +108,7 @@ def test_init_takes_an_empty_directory_and_settable_ports(tmp_path: Path) -> Non
     done = CliRunner().invoke(lienthong, ["init", str(tmp_path), "--soap-port", "9443", "--admin-port", "0", "--json"])
     (written,) = lines(done)
     assert written["soap_port"] == 9443
-    assert read(tmp_path / "hub.toml", {}).soap.port == 9443
+    assert read_config(tmp_path / "hub.toml", {}).soap.port == 9443
 
 
 def test_the_two_ports_must_differ(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_check_wants_the_database_of_this_version_and_names_the_command(home: Pa
 
 
 def test_check_names_a_port_that_another_process_holds(home: Path, typed: Type) -> None:
-    port = read(home / "hub.toml", {}).soap.port
+    port = read_config(home / "hub.toml", {}).soap.port
     with socket.create_server(("127.0.0.1", port)):
         refused = typed("check")
         assert refused.exit_code == 78
@@ -170,7 +170,7 @@ def test_check_names_a_port_that_another_process_holds(home: Path, typed: Type) 
 def test_check_warns_of_a_revoked_partner_and_lets_the_others_work(
     home: Path, typed: Type, ca: sample_pki.Authority
 ) -> None:
-    vpub = read(home / "hub.toml", {}).partners["vpub"].certificates[0]
+    vpub = read_config(home / "hub.toml", {}).partners["vpub"].certificates[0]
     (home / "pki/crl.pem").write_bytes(pem(ca.revoke(vpub, now=today(), number=2)))
     warned = typed("check")
     assert warned.exit_code == 0
@@ -201,7 +201,7 @@ def test_check_names_a_weak_certificate_and_a_weak_ca_and_lets_the_others_work(
 
 
 def test_check_refuses_a_forged_crl(home: Path, typed: Type, ca: sample_pki.Authority) -> None:
-    forger = sample_pki.Authority(sample_pki.found(NOW).key, ca.certificate)
+    forger = sample_pki.Authority(sample_pki.found_sample_ca(NOW).key, ca.certificate)
     (home / "pki/crl.pem").write_bytes(pem(forger.revoke(now=today())))
     assert typed("check").exit_code == 78
 
@@ -233,7 +233,7 @@ def test_a_partner_is_added_with_its_certificate_units_and_policy(
         )
     )
     assert row["units_added"] == ["H55.88", "000.00.99.H55"]
-    added = read(home / "hub.toml", {}).partners["soyte"]
+    added = read_config(home / "hub.toml", {}).partners["soyte"]
     assert added.units == ("H55.88", "000.00.99.H55")
     assert added.policy.sha1
     certificate.unlink()
@@ -247,7 +247,7 @@ def test_a_partner_may_send_for_any_unit_and_receive_for_none(
 ) -> None:
     certificate = issued(ca, tmp_path, "thu")
     assert typed("partners", "add", "thu", "--certificate", certificate, "--unit", "*").exit_code == 0
-    added = read(home / "hub.toml", {}).partners["thu"]
+    added = read_config(home / "hub.toml", {}).partners["thu"]
     assert (added.units, added.receive) == (("*",), "none")
 
 
@@ -317,7 +317,7 @@ def test_a_partner_is_replaced_only_when_asked(
     )
     assert typed(*words).exit_code == 1
     assert typed(*words, "--replace").exit_code == 0
-    assert len(read(home / "hub.toml", {}).partners["sotttt"].certificates) == 2
+    assert len(read_config(home / "hub.toml", {}).partners["sotttt"].certificates) == 2
 
 
 #: A partner's file as an operator keeps it, comments and all.
@@ -372,7 +372,7 @@ def test_a_certificate_is_changed_and_nothing_else_of_the_file(
     assert kept.read_text("utf-8") == KEPT
     assert (home / "partners/soyte.crt").read_bytes() == new.read_bytes()
     assert (home / "partners/soyte.crt.old").read_bytes() == old
-    found = read(home / "hub.toml", {}).partners["soyte"]
+    found = read_config(home / "hub.toml", {}).partners["soyte"]
     assert (found.name, len(found.units), found.policy.timeout.seconds) == ("Hệ thống văn bản Sở Y tế", 8, 5)
     assert typed("check").exit_code == 0
 
@@ -389,7 +389,7 @@ def test_a_certificate_that_the_file_names_stays_where_it_stands(
 
 
 def test_what_is_named_and_has_its_value_already_stays_as_it_is_written(home: Path, typed: Type, kept: Path) -> None:
-    units = read(home / "hub.toml", {}).partners["soyte"].units
+    units = read_config(home / "hub.toml", {}).partners["soyte"].units
     words = [word for unit in units for word in ("--unit", unit)]
     (row,) = lines(typed("partners", "add", "soyte", *words, "--policy", "timeout=5s", "--replace", "--json"))
     assert (row["diff"], row["kept"], kept.read_text("utf-8")) == ([], [], KEPT)
@@ -409,7 +409,7 @@ def test_only_what_is_named_changes_and_a_dry_run_changes_nothing(home: Path, ty
     assert kept.read_text("utf-8") == expected
     assert typed("partners", "add", "soyte", "--replace", "--calls", "none", "--tells", "*").exit_code == 0
     assert "it fetches, and may not call GetPendingDocumentIds" in typed("check").stderr
-    found = read(home / "hub.toml", {}).partners["soyte"]
+    found = read_config(home / "hub.toml", {}).partners["soyte"]
     assert (found.calls, found.tells) == ((), True)
     assert typed("partners", "add", "soyte", "--replace", "--calls", "default", "--tells", "none").exit_code == 0
     assert kept.read_text("utf-8") == expected.replace('calls = ["documents", "mail"]\n', "")
@@ -417,7 +417,7 @@ def test_only_what_is_named_changes_and_a_dry_run_changes_nothing(home: Path, ty
 
 def test_how_a_partner_receives_is_changed_in_its_place(home: Path, typed: Type, kept: Path) -> None:
     assert typed("partners", "add", "soyte", "--replace", "--push", "https://127.0.0.1:9/x").exit_code == 0
-    assert read(home / "hub.toml", {}).partners["soyte"].url == "https://127.0.0.1:9/x"
+    assert read_config(home / "hub.toml", {}).partners["soyte"].url == "https://127.0.0.1:9/x"
     assert typed("partners", "add", "soyte", "--replace", "--fetch").exit_code == 0
     assert kept.read_text("utf-8") == KEPT
 
@@ -460,8 +460,8 @@ def test_grants_are_proposed_from_what_was_done_and_written_when_told_so(home: P
         done = {"service": service, "kind": kind, "state": "accepted", "received_at": today(), "sha256": "0", "size": 0}
         return {"id": f"{number:036}", "partner": "soyte", **done}
 
-    engine = transactions.open_journal(read(home / "hub.toml", {}).database_url, pooled=False)
-    with transactions.writing(engine) as tx:
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url, pooled=False)
+    with transactions.write_transaction(engine) as tx:
         for number, done in enumerate([("mail", "usage"), ("lookups", "verify-citizen"), ("mail", "usage")]):
             tx.execute(message.insert().values(row(number, *done)))
     engine.dispose()
@@ -473,7 +473,7 @@ def test_grants_are_proposed_from_what_was_done_and_written_when_told_so(home: P
     told = typed("partners", "grants", "soyte", "--propose", "--yes")
     assert told.exit_code == 0
     assert "dossiers" in told.stderr  # which it may no longer call
-    assert read(home / "hub.toml", {}).partners["soyte"].calls == ("documents", "lookups.VerifyCitizen", "mail")
+    assert read_config(home / "hub.toml", {}).partners["soyte"].calls == ("documents", "lookups.VerifyCitizen", "mail")
     assert kept.with_name("soyte.toml.old").read_text("utf-8") == KEPT
     (again,) = lines(typed("partners", "grants", "soyte", "--propose", "--yes", "--json"))
     assert (again["diff"], again["written"]) == ([], False)
@@ -672,9 +672,9 @@ def test_111000_agencies_are_imported_exported_and_looked_up(home: Path, typed: 
     assert typed("units", "import", "--national", listed).exit_code == 0
     assert typed("units", "export", "--outside", "-o", everything).exit_code == 0
     assert lines(typed("units", "import", everything, "--json")) == []
-    engine = transactions.open_journal(read(home / "hub.toml", {}).database_url, pooled=False)
-    with transactions.reading(engine) as tx:
-        roll = unit_registry.roll(tx, datetime.now(UTC).date())
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url, pooled=False)
+    with transactions.read_transaction(engine) as tx:
+        roll = unit_registry.read_unit_roll(tx, datetime.now(UTC).date())
     assert len(roll) == 111_016
     gc.collect()
     tracemalloc.start()
@@ -691,9 +691,9 @@ def test_a_list_with_a_mistake_changes_nothing(home: Path, typed: Type, tmp_path
     refused = typed("units", "import", listed)
     assert refused.exit_code == 1
     assert "units.csv:3: parent" in refused.stderr
-    engine = transactions.open_journal(read(home / "hub.toml", {}).database_url, pooled=False)
-    with transactions.reading(engine) as tx:
-        assert unit_registry.units(tx) == sorted(init_province.sample_units(), key=lambda unit: unit.code)
+    engine = transactions.open_journal(read_config(home / "hub.toml", {}).database_url, pooled=False)
+    with transactions.read_transaction(engine) as tx:
+        assert unit_registry.list_registry_units(tx) == sorted(init_province.sample_units(), key=lambda unit: unit.code)
 
 
 # --- demo ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from hub.cli import lienthong
-from hub.config import read
+from hub.config import read_config
 from hub.console import passwords, users
 from hub.store import transactions
 from tests import homes
@@ -35,9 +35,9 @@ def typed(home, tmp_path):
 
 
 def kept(home, name):
-    engine = transactions.open_journal(read(home / "hub.toml").database_url, pooled=False)
-    with transactions.reading(engine) as tx:
-        found = users.password(tx, name)
+    engine = transactions.open_journal(read_config(home / "hub.toml").database_url, pooled=False)
+    with transactions.read_transaction(engine) as tx:
+        found = users.read_password_hash(tx, name)
     engine.dispose()
     return found
 
@@ -47,7 +47,7 @@ def test_a_user_is_added_listed_given_another_password_and_removed(home, typed):
     assert (said["name"], said["role"], said["units"]) == ("an", "clerk", ["H55.13"])
     first = kept(home, "an")
     assert WORD not in first
-    assert passwords.matches(WORD, first)
+    assert passwords.matches_hash(WORD, first)
     typed("add", "an", "--role", "operator", "--password-file", "@word", code=1)
     assert [each["name"] for each in typed("list", "--json")] == ["an"]
     typed("password", "an", "--password-file", "@word")

@@ -39,7 +39,7 @@ def test_a_message_is_sent_and_its_receipt_proved(tmp_path):
     with hub(tmp_path, take) as where, DocumentsClient(**where) as client:
         for sent, message_id in ((client.send(PACKET, "m-1"), "m-1"), (client.update(PACKET), SHA256)):
             assert (sent.document_id, sent.message_id, sent.sha256, sent.time) == ("d-1", message_id, SHA256, STARTED)
-            root, sealer = wss_verify.unseal(sent.receipt, [HUB.certificate], now())
+            root, sealer = wss_verify.unseal_document(sent.receipt, [HUB.certificate], now())
             assert documents_responses.read_receipt(root).message_id == message_id
             assert sealer == HUB.certificate
 
@@ -47,12 +47,12 @@ def test_a_message_is_sent_and_its_receipt_proved(tmp_path):
 def test_every_other_operation_gives_what_the_hub_says(tmp_path):
     asked = []
     said = {
-        documents_requests.GetPendingDocumentIds: documents_responses.pending(["d-1", "d-2"]),
-        documents_requests.GetDocument: documents_responses.document(
+        documents_requests.GetPendingDocumentIds: documents_responses.build_pending_response(["d-1", "d-2"]),
+        documents_requests.GetDocument: documents_responses.build_document_response(
             documents_responses.Document("d-1", "m-1", PACKET)
         ),
-        documents_requests.ConfirmReceived: documents_responses.confirmed(),
-        documents_requests.GetTraces: documents_responses.traces(
+        documents_requests.ConfirmReceived: documents_responses.build_confirmed_response(),
+        documents_requests.GetTraces: documents_responses.build_traces_response(
             [documents_responses.Trace("d-1", PACKET), documents_responses.Trace(None, b"<x/>")]
         ),
     }
@@ -81,7 +81,10 @@ def test_every_other_operation_gives_what_the_hub_says(tmp_path):
 
 def test_a_receipt_from_before_the_hub_renewed_its_certificate_still_counts(tmp_path):
     """Sent again, a message gets the same stored receipt, which the old certificate sealed."""
-    sent = send(tmp_path, lambda call: signed(documents_responses.taken("SendDocument", "d-1", receipt(call, OLD_HUB))))
+    sent = send(
+        tmp_path,
+        lambda call: signed(documents_responses.build_taken_response("SendDocument", "d-1", receipt(call, OLD_HUB))),
+    )
     assert sent.document_id == "d-1"
 
 
@@ -91,15 +94,17 @@ def test_a_receipt_from_before_the_hub_renewed_its_certificate_still_counts(tmp_
 def test_a_refusal_tells_every_reason(tmp_path):
     problems = [Problem("unit-unknown", "H55.1"), Problem("unit-unknown", "H55.2")]
     with pytest.raises(SubmissionRefused) as refused:
-        send(tmp_path, lambda _: signed(documents_responses.refused("SendDocument", problems)))
+        send(tmp_path, lambda _: signed(documents_responses.build_refused_response("SendDocument", problems)))
     assert [problem.code for problem in refused.value.problems] == ["unit-unknown", "unit-unknown"]
     assert "H55.2" in refused.value.problems[1].detail
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
 def test_a_client_fault_is_a_refusal_with_its_tracking_id(tmp_path, is_signed):
-    fault = envelope.fault(documents_requests.NAMESPACE, [Problem("certificate-unknown")], server=False, tracking="t-9")
-    body = wss_verify.sign(fault, HUB, now()) if is_signed else fault
+    fault = envelope.write_fault(
+        documents_requests.NAMESPACE, [Problem("certificate-unknown")], server=False, tracking="t-9"
+    )
+    body = wss_verify.sign_envelope(fault, HUB, now()) if is_signed else fault
     with pytest.raises(SubmissionRefused) as refused:
         send(tmp_path, lambda _: (500, {}, body))
     assert [problem.code for problem in refused.value.problems] == ["certificate-unknown"]
@@ -116,21 +121,21 @@ def test_a_message_over_the_size_limit_is_refused_not_tried_for_ever(tmp_path):
 
 
 def taken(call, name="SendDocument", document_id="d-1", by=HUB, **changes):
-    return documents_responses.taken(name, document_id, receipt(call, by, **changes))
+    return documents_responses.build_taken_response(name, document_id, receipt(call, by, **changes))
 
 
 LIES = {
-    "unsigned": (lambda call: (200, {}, envelope.answer(taken(call))), "not signed"),
+    "unsigned": (lambda call: (200, {}, envelope.write_unsigned_envelope(taken(call))), "not signed"),
     "signed by a stranger": (lambda call: signed(taken(call), STRANGER), "certificate-unknown"),
     "sealed by a stranger": (lambda call: signed(taken(call, by=STRANGER)), "certificate-unknown"),
     "other bytes": (lambda call: signed(taken(call, sha256="0" * 64)), "another message"),
     "other message id": (lambda call: signed(taken(call, message_id="m")), "another message"),
     "other document id": (lambda call: signed(taken(call, document_id="d-2")), "another message"),
     "other operation": (lambda call: signed(taken(call, "UpdateTraces")), "makes no sense"),
-    "other answer": (lambda _: signed(documents_responses.confirmed()), "makes no sense"),
+    "other answer": (lambda _: signed(documents_responses.build_confirmed_response()), "makes no sense"),
     "receipt changed": (
         lambda call: signed(
-            documents_responses.taken("SendDocument", "d-1", receipt(call).replace(b">d-1<", b">d-9<"))
+            documents_responses.build_taken_response("SendDocument", "d-1", receipt(call).replace(b">d-1<", b">d-9<"))
         ),
         "signature-invalid",
     ),
@@ -150,14 +155,14 @@ def test_an_acceptance_that_is_not_proved_is_no_answer(tmp_path, lie):
 
 
 def test_an_acceptance_without_a_receipt_is_no_answer(tmp_path):
-    bare = documents_responses.confirmed()
+    bare = documents_responses.build_confirmed_response()
     bare.tag = f"{{{documents_requests.NAMESPACE}}}SendDocumentResponse"
     with pytest.raises(HubUnavailable, match="without a receipt"):
         send(tmp_path, lambda _: signed(bare))
 
 
 def test_an_answer_that_breaks_the_contract_is_no_answer(tmp_path):
-    odd = documents_responses.pending(["d-1"])
+    odd = documents_responses.build_pending_response(["d-1"])
     etree.SubElement(odd, "x")
     with (
         hub(tmp_path, lambda _: signed(odd)) as where,
@@ -168,7 +173,9 @@ def test_an_answer_that_breaks_the_contract_is_no_answer(tmp_path):
 
 
 def test_a_hub_that_is_not_ready_says_when_to_come_again(tmp_path):
-    fault = envelope.fault(documents_requests.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t")
+    fault = envelope.write_fault(
+        documents_requests.NAMESPACE, [Problem("journal-unavailable")], server=True, tracking="t"
+    )
     with pytest.raises(HubUnavailable, match="journal-unavailable") as outage:
         send(tmp_path, lambda _: (500, {"Retry-After": "5"}, fault))
     assert outage.value.retry_after == 5.0

@@ -11,13 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hub.config import Config, changes, read
+from hub.config import Config, describe_config_changes, read_config
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.domain.model import Receive
 from hub.node import init_province
 from hub.security import sample_pki
-from hub.security.certificates import fingerprint
+from hub.security.certificates import certificate_fingerprint
 from tests.pki import NOW, authority, pem
 from tests.pki import write as write_identity
 
@@ -28,7 +28,7 @@ Rewrite = Callable[[str, str, str], None]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that `init` wrote."""
     home = tmp_path_factory.mktemp("made") / "tinh"
-    init_province.write(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
+    init_province.write_province(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
     return home
 
 
@@ -56,13 +56,13 @@ def append(path: Path, text: str) -> None:
 
 
 def config_of(home: Path, **environment: str) -> Config:
-    return read(home / "hub.toml", environment)
+    return read_config(home / "hub.toml", environment)
 
 
 def mistakes_of(home: Path) -> dict[str, Mistake]:
     with pytest.raises(ConfigurationFault) as caught:
         config_of(home)
-    assert all(translations.of(mistake.wrong) for mistake in caught.value.mistakes), caught.value
+    assert all(translations.find_vietnamese(mistake.wrong) for mistake in caught.value.mistakes), caught.value
     return {mistake.path: mistake for mistake in caught.value.mistakes}
 
 
@@ -105,7 +105,7 @@ def test_relative_paths_count_from_the_directory_of_hub_toml(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = read(Path("tinh/hub.toml"), {})
+    config = read_config(Path("tinh/hub.toml"), {})
     assert config.path == home / "hub.toml"
     assert config.data == home / "data"
 
@@ -160,7 +160,7 @@ def test_postgresql_is_named_by_its_url_and_its_password_by_a_file(home: Path) -
     toml = home / "hub.toml"
     asked = "url = 'postgresql://hub@db.example:5433/hub?sslmode=verify-full'\npassword-file = 'secret'"
     toml.write_text(toml.read_text("utf-8").replace('url = "sqlite:///data/hub.db"', asked), "utf-8")
-    config = read(toml, {})
+    config = read_config(toml, {})
     assert config.database_url == "postgresql+psycopg://hub@db.example:5433/hub?sslmode=verify-full"
     assert config.password_file == home / "secret"
 
@@ -264,7 +264,7 @@ def test_whatever_stands_in_trust_is_trusted_too(home: Path) -> None:
     (home / "trust/other.crt").write_bytes(pem(other.certificate))
     (home / "trust/other.crl").write_bytes(pem(other.crl()))
     config = config_of(home)
-    assert fingerprint(other.certificate) in map(fingerprint, config.authorities)
+    assert certificate_fingerprint(other.certificate) in map(certificate_fingerprint, config.authorities)
     config.anchors.check(other.issue("someone").certificate, NOW)
     (home / "trust/broken.crt").write_bytes(b"no certificate")
     assert mistakes_of(home).keys() == {"trust/broken.crt"}
@@ -273,7 +273,7 @@ def test_whatever_stands_in_trust_is_trusted_too(home: Path) -> None:
 def test_a_candidate_is_judged_with_the_partners_that_are_there(home: Path) -> None:
     candidate = 'certificates = ["pki/partners/vpub.crt"]\nreceive = "fetch"\nunits = ["H55.13"]\n'
     with pytest.raises(ConfigurationFault) as caught:
-        read(home / "hub.toml", {}, {"copy": candidate})
+        read_config(home / "hub.toml", {}, {"copy": candidate})
     assert {mistake.path for mistake in caught.value.mistakes} == {
         "partners/vpub.toml: certificates",
         "partners/sotttt.toml: units",
@@ -283,8 +283,8 @@ def test_a_candidate_is_judged_with_the_partners_that_are_there(home: Path) -> N
 
 def test_a_reload_tells_what_changed(home: Path, rewrite: Rewrite) -> None:
     old = config_of(home)
-    assert changes(old, old) == []
-    assert changes(old, config_of(home)) == []
+    assert describe_config_changes(old, old) == []
+    assert describe_config_changes(old, config_of(home)) == []
     rewrite("partners/vpub.toml", "9001", "9003")
     append(home / "partners/vpub.toml", '\n[policy]\ntimeout = "5s"\n')
     rewrite("hub.toml", "port = 8443", "port = 9443")
@@ -296,10 +296,10 @@ def test_a_reload_tells_what_changed(home: Path, rewrite: Rewrite) -> None:
     _, certificate = sample_pki.Authority(old.tls.key, old.authorities[0]).issue("new", NOW)  # type: ignore[arg-type]
     (home / "partners/new.crt").write_bytes(pem(certificate))
     (home / "partners/new.toml").write_text('certificates = ["partners/new.crt"]')
-    assert changes(old, config_of(home)) == [
+    assert describe_config_changes(old, config_of(home)) == [
         "! soap",
         "~ upstream",
-        f"+ trust {fingerprint(other.certificate)[:16]}…",
+        f"+ trust {certificate_fingerprint(other.certificate)[:16]}…",
         "~ crls",
         "+ partners/new",
         "- partners/vpcp",
@@ -401,8 +401,10 @@ def test_who_may_sign_stands_in_officials(home: Path, persons: Path) -> None:
     optional = config_of(home, LIENTHONG_OFFICIALS_SIGNATURE="optional").officials
     assert optional is not None
     assert not optional.required
-    assert changes(config_of(home), config_of(home)) == []
-    assert changes(config_of(home), attrs.evolve(config_of(home), officials=optional)) == ["~ officials"]
+    assert describe_config_changes(config_of(home), config_of(home)) == []
+    assert describe_config_changes(config_of(home), attrs.evolve(config_of(home), officials=optional)) == [
+        "~ officials"
+    ]
 
 
 def test_without_the_table_nobody_signs(home: Path) -> None:

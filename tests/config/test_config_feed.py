@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import Config, changes, read
+from hub.config import Config, describe_config_changes, read_config
 from hub.config.feed import Place
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault, Mistake
@@ -20,7 +20,7 @@ TLS = 'url = "amqps://hub@mq.example/tinh"\npassword-file = "secret"\nca = "pki/
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that `init` wrote, with a password."""
     home = tmp_path_factory.mktemp("made") / "tinh"
-    init_province.write(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
+    init_province.write_province(home, init_province.Ports(8443, 8444, 9001, 9002), NOW)
     (home / "secret").write_text("geheim\n")
     return home
 
@@ -34,7 +34,7 @@ def home(made: Path, tmp_path: Path) -> Path:
 def with_feed(home: Path, lines: str, **environment: str) -> Config:
     path = home / "hub.toml"
     path.write_text(path.read_text("utf-8") + "\n[feed]\n" + lines, "utf-8")
-    return read(path, environment)
+    return read_config(path, environment)
 
 
 def mistakes_with(home: Path, lines: str) -> list[Mistake]:
@@ -44,7 +44,7 @@ def mistakes_with(home: Path, lines: str) -> list[Mistake]:
 
 
 def test_without_a_url_nothing_is_published_and_metrics_are_off(home: Path) -> None:
-    config = read(home / "hub.toml", {})
+    config = read_config(home / "hub.toml", {})
     assert (config.feed, config.admin.metrics, config.soap.metrics) == (None, False, False)
 
 
@@ -102,32 +102,32 @@ def test_a_mistake_is_named_where_it_stands_in_both_languages_and_says_no_passwo
     assert old in TLS
     (mistake,) = mistakes_with(home, TLS.replace(old, new))
     assert mistake.path == f"hub.toml: feed.{key}"
-    assert translations.of(mistake.wrong) is not None
-    assert translations.of(mistake.expected) is not None
+    assert translations.find_vietnamese(mistake.wrong) is not None
+    assert translations.find_vietnamese(mistake.expected) is not None
     assert "geheim" not in str(mistake)
 
 
 def test_metrics_are_a_truth_value_of_the_admin_port(home: Path) -> None:
     path = home / "hub.toml"
     text = path.read_text("utf-8")
-    old = read(path, {})
+    old = read_config(path, {})
     path.write_text(text.replace("[admin]\n", "[admin]\nmetrics = true\n"), "utf-8")
-    assert read(path, {}).admin.metrics is True
-    assert read(path, {"LIENTHONG_ADMIN_METRICS": "false"}).admin.metrics is False
-    assert changes(old, read(path, {})) == ["! admin"]
+    assert read_config(path, {}).admin.metrics is True
+    assert read_config(path, {"LIENTHONG_ADMIN_METRICS": "false"}).admin.metrics is False
+    assert describe_config_changes(old, read_config(path, {})) == ["! admin"]
     for wrong in ('"yes"', "1"):
         path.write_text(text.replace("[admin]\n", f"[admin]\nmetrics = {wrong}\n"), "utf-8")
         with pytest.raises(ConfigurationFault) as caught:
-            read(path, {})
+            read_config(path, {})
         assert [mistake.path for mistake in caught.value.mistakes] == ["hub.toml: admin.metrics"]
     path.write_text(text.replace("[soap]\n", "[soap]\nmetrics = true\n"), "utf-8")
     with pytest.raises(ConfigurationFault):
-        read(path, {})
+        read_config(path, {})
 
 
 def test_another_feed_waits_for_a_restart(home: Path) -> None:
-    old = read(home / "hub.toml", {})
-    assert changes(old, with_feed(home, TLS)) == ["! feed"]
+    old = read_config(home / "hub.toml", {})
+    assert describe_config_changes(old, with_feed(home, TLS)) == ["! feed"]
 
 
 def test_what_the_page_shows_is_read(home: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import attrs
 import pytest
 
-from hub.config import Config, changes, read
+from hub.config import Config, describe_config_changes, read_config
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault
 from hub.node import init_province
-from hub.security.certificates import fingerprint
+from hub.security.certificates import certificate_fingerprint
 
 URI = "pkcs11:token=truc;object=hub?module-path=/lib/none.so&pin-source=pki/pin"
 
@@ -19,7 +19,7 @@ URI = "pkcs11:token=truc;object=hub?module-path=/lib/none.so&pin-source=pki/pin"
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("identities") / "tinh"
-    init_province.write(made, init_province.Ports(8443, 8444, 9001, 9002), datetime.now(UTC))
+    init_province.write_province(made, init_province.Ports(8443, 8444, 9001, 9002), datetime.now(UTC))
     (made / "pki/pin").write_text("1234\n")
     return made
 
@@ -31,7 +31,7 @@ def config(home: Path, **pki: str) -> Config:
     lines = "".join(f'{key} = "{value}"\n' for key, value in keys.items())
     path = home / "other.toml"
     path.write_text(re.sub("(?m)^key = .*\ncertificate = .*\n", lambda _: lines, text), "utf-8")
-    return read(path, {})
+    return read_config(path, {})
 
 
 TLS = {"tls_key": "pki/partners/vpcp.key", "tls_certificate": "pki/partners/vpcp.crt"}
@@ -52,8 +52,8 @@ def mistakes(home: Path, **pki: str) -> dict[str, str]:
     with pytest.raises(ConfigurationFault) as caught:
         config(home, **pki)
     for each in caught.value.mistakes:
-        assert translations.of(each.wrong), each
-        assert translations.of(each.expected), each
+        assert translations.find_vietnamese(each.wrong), each
+        assert translations.find_vietnamese(each.expected), each
     return {each.path.removeprefix("other.toml: pki."): each.wrong for each in caught.value.mistakes}
 
 
@@ -103,10 +103,14 @@ def test_neither_of_the_hubs_certificates_is_a_partners(home: Path, apart: dict[
 
 def test_a_reload_tells_of_each(home: Path, apart: dict[str, str]) -> None:
     plain, two, token = config(home), config(home, **apart), config(home, key=URI, **apart)
-    shown = f"~ pki.tls-certificate {fingerprint(two.tls.certificate)[:16]}…"
-    assert changes(plain, two) == [shown]
-    assert changes(two, token) == ["~ pki.key"]
-    assert changes(token, config(home, key=URI, **apart)) == []
-    assert changes(token, config(home, key=URI.replace("object=hub", "id=%01"), **apart)) == ["~ pki.key"]
+    shown = f"~ pki.tls-certificate {certificate_fingerprint(two.tls.certificate)[:16]}…"
+    assert describe_config_changes(plain, two) == [shown]
+    assert describe_config_changes(two, token) == ["~ pki.key"]
+    assert describe_config_changes(token, config(home, key=URI, **apart)) == []
+    assert describe_config_changes(token, config(home, key=URI.replace("object=hub", "id=%01"), **apart)) == [
+        "~ pki.key"
+    ]
     other = attrs.evolve(token, identity=two.tls)
-    assert changes(token, other) == [f"~ pki.certificate {fingerprint(two.tls.certificate)[:16]}…"]
+    assert describe_config_changes(token, other) == [
+        f"~ pki.certificate {certificate_fingerprint(two.tls.certificate)[:16]}…"
+    ]

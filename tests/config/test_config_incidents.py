@@ -22,7 +22,7 @@ def read(home):
 
     def said(more):
         (home / "hub.toml").write_text(text + more)
-        return config.read(home / "hub.toml", {})
+        return config.read_config(home / "hub.toml", {})
 
     yield said
     (home / "hub.toml").write_text(text)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.config.linked import Links, read
+from hub.config.linked import Links, read_link_settings
 from hub.config.table import ConfigTable
 from hub.domain.errors import Mistake
 from hub.services.links.probes import Link
@@ -14,7 +14,7 @@ GATE = {"at": "tcp://10.0.0.1:22", "units": ["H55.13"]}
 
 def reading(said):
     mistakes: list[Mistake] = []
-    found = read(ConfigTable(said, "hub.toml", mistakes, path=("links",)), frozenset({"vpub"}))
+    found = read_link_settings(ConfigTable(said, "hub.toml", mistakes, path=("links",)), frozenset({"vpub"}))
     return found, {mistake.path: mistake.wrong for mistake in mistakes}
 
 

@@ -19,7 +19,7 @@ def home(tmp_path):
 
 def read(home, text):
     mistakes: list[Mistake] = []
-    found = lookups.read(ConfigTable(tomllib.loads(text), "hub.toml", mistakes, {}, ("lookups",)), home)
+    found = lookups.read_lookup_settings(ConfigTable(tomllib.loads(text), "hub.toml", mistakes, {}, ("lookups",)), home)
     return found, [f"{each.path}: {each.wrong}" for each in mistakes]
 
 

@@ -4,14 +4,14 @@ from datetime import date
 
 import pytest
 
-from hub.config.reports import Reports, read
+from hub.config.reports import Reports, read_report_settings
 from hub.config.table import ConfigTable
 from hub.domain.errors import Mistake
 
 
 def reading(said, home):
     mistakes: list[Mistake] = []
-    found = read(ConfigTable(said, "hub.toml", mistakes, path=("reports",)), home)
+    found = read_report_settings(ConfigTable(said, "hub.toml", mistakes, path=("reports",)), home)
     return found, [mistake.path for mistake in mistakes]
 
 

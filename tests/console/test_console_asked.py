@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from hub.console import edge, layout, passwords
 from hub.console.asked import RequestRefused, own_place
-from hub.console.users import NameUnfit, named
-from hub.domain.translations import folded
+from hub.console.users import NameUnfit, normalise_user_name
+from hub.domain.translations import fold_text
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable() and text not in {".", ".."}), max_size=4))
 def test_an_address_leads_back_to_what_it_was_made_of(pieces):
-    assert edge._pieces(layout.path(*pieces).encode("ascii")) == tuple(pieces)
+    assert edge._pieces(layout.page_path(*pieces).encode("ascii")) == tuple(pieces)
 
 
 @pytest.mark.parametrize(
@@ -68,46 +68,46 @@ def test_who_signed_in_stays_on_this_host(text):
     ],
 )
 def test_the_language_is_the_one_asked_for_then_the_one_kept_then_the_browsers(asked, kept, accepted, language):
-    assert layout.language(asked, kept, accepted) == language
+    assert layout.choose_language(asked, kept, accepted) == language
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.binary(min_size=16, max_size=16))
 def test_a_hash_is_matched_by_its_password_and_no_other(password, other, salt):
-    kept = passwords.hashed(password, salt, passwords.Cost(n=2))
-    assert passwords.matches(password, kept)
+    kept = passwords.hash_password(password, salt, passwords.Cost(n=2))
+    assert passwords.matches_hash(password, kept)
     assert kept.startswith("scrypt$2$8$3$")
-    same = passwords.hashed(other, salt, passwords.Cost(n=2)) == kept
-    assert passwords.matches(other, kept) is same
+    same = passwords.hash_password(other, salt, passwords.Cost(n=2)) == kept
+    assert passwords.matches_hash(other, kept) is same
 
 
 def test_a_hash_keeps_the_parameters_it_was_made_with():
-    kept = passwords.hashed("x", b"0" * 16, passwords.Cost(n=3, r=1, p=1))
+    kept = passwords.hash_password("x", b"0" * 16, passwords.Cost(n=3, r=1, p=1))
     assert kept.split("$")[:4] == ["scrypt", "3", "1", "1"]
-    assert passwords.matches("x", kept)
+    assert passwords.matches_hash("x", kept)
 
 
 def test_the_hash_of_nobody_costs_what_the_others_cost_and_matches_nothing():
-    assert passwords.NOBODY.split("$")[:4] == passwords.hashed("x" * 12, b"0" * 16).split("$")[:4]
-    assert not passwords.matches("", passwords.NOBODY)
+    assert passwords.NOBODY.split("$")[:4] == passwords.hash_password("x" * 12, b"0" * 16).split("$")[:4]
+    assert not passwords.matches_hash("", passwords.NOBODY)
 
 
 @pytest.mark.parametrize("password", ["", "short", "a" * 12, "a" * 300, "nguyenvanan2", "NGUYENVANAN2"])
 def test_a_password_that_will_not_do(password):
     with pytest.raises(passwords.PasswordUnfit):
-        passwords.check(password, "nguyenvanan2")
+        passwords.check_password(password, "nguyenvanan2")
 
 
 def test_a_password_that_will_do():
-    passwords.check("mười hai ký tự", "an")
+    passwords.check_password("mười hai ký tự", "an")
 
 
 @pytest.mark.parametrize("name", ["", ".an", "a b", "a/b", "á", "a" * 65, "a\n", "a\x00"])
 def test_what_is_no_name_of_a_user(name):
     if name == "a\n":
-        assert named(name) == "a"
+        assert normalise_user_name(name) == "a"
         return
     with pytest.raises(NameUnfit):
-        named(name)
+        normalise_user_name(name)
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_what_is_no_name_of_a_user(name):
     ],
 )
 def test_text_without_its_diacritics(text, plain):
-    assert folded(text) == plain
+    assert fold_text(text) == plain

@@ -4,16 +4,16 @@ import pytest
 
 from hub.console.users import Role
 from hub.formats.spool import Octets
-from hub.report.form.form import choose
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.form import choose_form
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.runtime.thread_pool import at_once
 from tests.console_town import Browser
 from tests.declaring import filled
 
 PERIOD = "2026-12"
 PLACE = f"/declarations/edoc/H55.13/{PERIOD}"
-FORM = choose(forms(), "edoc", parse(PERIOD))
+FORM = choose_form(read_form_folder(), "edoc", parse_period(PERIOD))
 
 
 @pytest.fixture

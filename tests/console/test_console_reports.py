@@ -21,7 +21,7 @@ from hub.domain.model import DeliveryState, Fact, Problem, Unit
 from hub.intake.endpoint import Counted
 from hub.journal import blobs, unit_registry
 from hub.journal import facts as journal_facts
-from hub.report.form.toml import forms
+from hub.report.form.toml import read_form_folder
 from hub.store import transactions
 from hub.store.tables import delivery
 from tests.console_town import Browser
@@ -77,8 +77,8 @@ def tell(town, unit, count, *, message, service="documents", milestone="sent", f
         )
         for number in range(count)
     ]
-    with transactions.writing(town.engine) as tx:
-        journal_facts.write(tx, made)
+    with transactions.write_transaction(town.engine) as tx:
+        journal_facts.record_facts(tx, made)
 
 
 # --- each number opens ----------------------------------------------------------------------------------------------------
@@ -98,8 +98,8 @@ def test_a_number_opens_to_facts_to_the_message_to_the_bytes(an, town):
     assert "fact-recorded" not in an.page, "facts have a table of their own"
     answer = an.get(f"/messages/{message}/content")
     assert (answer.content_type, answer.filename) == ("application/octet-stream", f"{message}.xml")
-    with transactions.reading(town.engine) as tx:
-        assert blobs.octets(tx, answer.stored) == b"packet 2"
+    with transactions.read_transaction(town.engine) as tx:
+        assert blobs.read_blob(tx, answer.stored) == b"packet 2"
     assert answer.size == len(b"packet 2")
     assert an.get(f"/messages/{message}/receipt").content == b"<receipt 2/>"
 
@@ -108,7 +108,7 @@ def test_every_cell_of_every_form_opens_to_facts_that_add_up_to_it(town):
     operator = signed_in(town, "op", role=Role.OPERATOR)
     for taken in range(3):
         town.take(taken + 1, "H55.13")
-    for form in forms():
+    for form in read_form_folder():
         if form.service not in {"documents", ""}:
             tell(town, "H55.13", 2, message=town.take(90), service=form.service, milestone=milestone(form), amount=7)
         place = f"/reports/{form.id}/H55/{PERIOD}"
@@ -311,11 +311,11 @@ EVIL = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}
 
 
 def test_names_and_subjects_are_text_wherever_they_stand(town):
-    with transactions.writing(town.engine) as tx:
-        unit_registry.put(tx, [Unit("H55.66", EVIL, "H55"), Unit(f"H55.{EVIL}/..", EVIL, "H55.66")])
+    with transactions.write_transaction(town.engine) as tx:
+        unit_registry.write_registry_units(tx, [Unit("H55.66", EVIL, "H55"), Unit(f"H55.{EVIL}/..", EVIL, "H55.66")])
     operator = signed_in(town, "op", role=Role.OPERATOR)
     message = town.take(1, "H55.66", subject=EVIL, message_id=EVIL)
-    with transactions.writing(town.engine) as tx:
+    with transactions.write_transaction(town.engine) as tx:
         changed = {"state": DeliveryState.DEAD, "reason": EVIL}
         assert tx.execute(delivery.update().where(delivery.c.message == message).values(changed)).rowcount
     report = f"/reports/edoc/H55.66/{PERIOD}"

@@ -34,8 +34,10 @@ def let_in(browser):
 
 
 def change_password(town, name="an", password="another long word"):
-    with transactions.writing(town.engine) as tx:
-        assert users.change_password(tx, name, passwords.hashed(password, b"2" * 16, CHEAP), by="x", now=town.now)
+    with transactions.write_transaction(town.engine) as tx:
+        assert users.change_password(
+            tx, name, passwords.hash_password(password, b"2" * 16, CHEAP), by="x", now=town.now
+        )
 
 
 def test_operators_alone_read_what_the_hub_finds_of_itself_in_its_own_words(town, an):
@@ -111,7 +113,7 @@ def test_signing_in_again_begins_another_session(an):
 
 
 def test_the_journal_keeps_no_word_that_opens_anything(an, town):
-    with transactions.reading(town.engine) as tx:
+    with transactions.read_transaction(town.engine) as tx:
         rows = [tuple(row) for row in tx.execute(sa.select(console_session))]
     text = repr(rows) + repr(town.told("user-signed-in"))
     assert an.cookies[SESSION] not in text
@@ -170,7 +172,7 @@ def test_a_session_is_over_after_twelve_hours_however_much_it_is_used(an, town):
 
 def test_being_used_is_written_down_once_a_minute(an, town):
     def seen():
-        with transactions.reading(town.engine) as tx:
+        with transactions.read_transaction(town.engine) as tx:
             return tx.scalars(sa.select(console_session.c.seen_at)).one()
 
     began = seen()
@@ -213,20 +215,20 @@ def test_another_password_ends_every_session(an, town):
 
 def test_a_user_who_was_removed_is_out(an, town):
     town.add("binh", "H55.13")
-    with transactions.writing(town.engine) as tx:
-        assert users.remove(tx, "an", by="x", now=town.now)
+    with transactions.write_transaction(town.engine) as tx:
+        assert users.remove_user(tx, "an", by="x", now=town.now)
     assert not let_in(an)
     assert an.sign_in("an").status == 401
 
 
 def test_a_password_that_was_changed_while_it_was_compared_opens_nothing(town):
     town.add("an", "H55.13")
-    with transactions.writing(town.engine) as tx:
-        kept = users.password(tx, "an")
+    with transactions.write_transaction(town.engine) as tx:
+        kept = users.read_password_hash(tx, "an")
     assert kept is not None
     change_password(town)
-    with transactions.writing(town.engine) as tx:
-        assert sessions.enter(tx, "an", kept, "0" * 64, "10.0.0.1", town.now) is None
+    with transactions.write_transaction(town.engine) as tx:
+        assert sessions.begin_session(tx, "an", kept, "0" * 64, "10.0.0.1", town.now) is None
 
 
 def test_a_user_changes_the_password_and_signs_in_anew(an, town):
@@ -248,7 +250,7 @@ def test_a_user_changes_the_password_and_signs_in_anew(an, town):
 
 FORGED = {
     "no proof": {"proof": ""},
-    "the proof of another session": {"proof": sessions.proof("B" * 43)},
+    "the proof of another session": {"proof": sessions.form_proof("B" * 43)},
     "from another site": {"origin": "https://evil.example"},
     "from another port": {"origin": "https://hub.tinh.gov.vn"},
     "from a page without TLS": {"origin": f"http://{HOST}"},
@@ -389,7 +391,7 @@ def test_of_many_tries_at_once_one_is_in_the_next_commit_and_they_do_not_fill_th
         Deferred.fromCoroutine(browser.pages.answer(browser.form("/sign-in", name=f"u{number}")))
         for number in range(30)
     ]
-    assert journal.steps == [sessions.ask]
+    assert journal.steps == [sessions.permit_sign_in]
     assert [each.result.status for each in tries if each.called] == [503] * (29 - OF_ONE_PLACE)
     browser.pages._turns._waiting.clear()
 
@@ -403,7 +405,7 @@ class Comparing:
         pages._work = self
 
     def __call__(self, _owner, _cost, step, *words):
-        if step is not passwords.matches:
+        if step is not passwords.matches_hash:
             return succeed(step(*words))
         self.waiting.append((Deferred(), step, words))
         return self.waiting[-1][0]
@@ -427,7 +429,7 @@ def trying(browser, pages, name, password):
 
 def counted(town):
     """Return the failures that are counted, of names and places and both."""
-    with transactions.reading(town.engine) as tx:
+    with transactions.read_transaction(town.engine) as tx:
         return [row.failures for row in tx.execute(sa.select(console_failure)) if row.failures]
 
 
@@ -505,7 +507,7 @@ def test_a_try_that_the_hub_could_not_end_counts_for_nothing(town, monkeypatch, 
         raise Unready("journal-unavailable", "away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(*{"comparing": (passwords, "matches"), "entering": (sessions, "enter"), "failing": (sessions, "fail")}[at], broken)  # fmt: skip
+        patched.setattr(*{"comparing": (passwords, "matches_hash"), "entering": (sessions, "begin_session"), "failing": (sessions, "record_failed_sign_in")}[at], broken)  # fmt: skip
         for _ in range(20):
             assert browser.sign_in("an", "wrong" if at == "failing" else PASSWORD).status == 503
     assert counted(town) == []
@@ -531,11 +533,11 @@ def test_what_failed_is_forgotten_after_a_while(town):
     assert fails(browser, times=6) == [401] * 6
     town.wait(hours=2)
     browser.sign_in("an")
-    with transactions.reading(town.engine) as tx:
+    with transactions.read_transaction(town.engine) as tx:
         assert {row.failures for row in tx.execute(sa.select(console_failure))} == {0}
 
 
-@given(st.integers(0, 10_000), st.sampled_from(sessions.counts("an", "10.0.0.1")))
+@given(st.integers(0, 10_000), st.sampled_from(sessions.count_keys("an", "10.0.0.1")))
 def test_no_wait_is_for_ever(failures, which):
     assert which.delay(failures) <= which.delay(failures + 1) <= which.longest
     assert (which.delay(failures).total_seconds() == 0) == (failures <= which.free)
@@ -553,7 +555,7 @@ def test_no_wait_is_for_ever(failures, which):
     ],
 )
 def test_an_address_is_what_one_host_may_choose(one, other, same):
-    assert (sessions.counts("an", one)[1] == sessions.counts("an", other)[1]) is same
+    assert (sessions.count_keys("an", one)[1] == sessions.count_keys("an", other)[1]) is same
 
 
 # --- what is told of it ---------------------------------------------------------------------------------------------------

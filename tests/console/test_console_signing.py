@@ -12,10 +12,10 @@ from hub.domain.model import HUB, ReportState
 from hub.formats.spool import Octets
 from hub.intake.admission import judge_record
 from hub.journal import blobs, messages
-from hub.report.form.book import shipped
-from hub.report.form.period import parse
-from hub.services import services
-from hub.services.verdicts import ReportVerdict, content
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
+from hub.services import list_services
+from hub.services.verdicts import ReportVerdict, write_verdict_message
 from hub.store import transactions
 from hub.store.tables import closed_row
 from hub.workload import closing, revisions, submission
@@ -49,8 +49,8 @@ def get(browser, place=PLACE, **form):
     browser.get(place)
     answer = browser.post(f"{place}.xml", **form)
     assert answer.status == 200, browser.page
-    with transactions.reading(browser.town.engine) as tx:
-        octets = blobs.octets(tx, answer.stored)
+    with transactions.read_transaction(browser.town.engine) as tx:
+        octets = blobs.read_blob(tx, answer.stored)
     assert answer.size == len(octets)
     return octets
 
@@ -61,8 +61,8 @@ def hand_in(browser, content, place=PLACE, **form):
 
 
 def standing(town):
-    with transactions.reading(town.engine) as tx:
-        return revisions.every(tx, "H55.13", "edoc", PERIOD)
+    with transactions.read_transaction(town.engine) as tx:
+        return revisions.list_revisions(tx, "H55.13", "edoc", PERIOD)
 
 
 def text(browser):
@@ -88,8 +88,8 @@ def test_from_the_closed_numbers_to_the_signed_report(town, clerk):
         assert "người vận hành nộp lên" in text(clerk)
     (one,) = standing(town)
     assert one.state is ReportState.SIGNED
-    with transactions.reading(town.engine) as tx:
-        assert blobs.octets(tx, one.signing.sha256) == document
+    with transactions.read_transaction(town.engine) as tx:
+        assert blobs.read_blob(tx, one.signing.sha256) == document
     assert [each["by"] for each in town.told("report-closed", "report-signed")] == ["chi", "chi"]
     place = f"/messages/{one.signing.message}"
     assert place in clerk.links()
@@ -190,8 +190,8 @@ def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
     assert hand_in(clerk, by_xmlsec(old)).status == 303
     province = clerk.pages.live.province
     user = User(name="chi", role=Role.OPERATOR, units=(), added_at=NOW, changed_at=NOW)
-    with transactions.writing(town.engine) as tx:
-        counted = console.counted(tx, user, shipped(), "edoc", "H55.13", PERIOD, NOW)
+    with transactions.write_transaction(town.engine) as tx:
+        counted = console.count_report_for_release(tx, user, read_shipped_book(), "edoc", "H55.13", PERIOD, NOW)
         submission.hand_in(tx, province, counted, "baocao", reason="", by="vanhanh", now=NOW)
     clerk.get(REPORT)
     assert "Bản lần 1: đã nộp." in text(clerk)
@@ -206,9 +206,9 @@ def test_a_report_that_came_back_says_why_and_is_signed_anew(town, clerk):
         by="baocao",
         reasons=("Thiếu <b>số liệu</b>",),
     )
-    with transactions.writing(town.engine) as tx:
-        entry = judge_record(services()["verdicts"], content(said), "v1", HUB, province, NOW, "v1")
-        assert messages.take(tx, entry, ROUTES).problems == ()
+    with transactions.write_transaction(town.engine) as tx:
+        entry = judge_record(list_services()["verdicts"], write_verdict_message(said), "v1", HUB, province, NOW, "v1")
+        assert messages.record_message(tx, entry, ROUTES).problems == ()
     clerk.get(REPORT)
     assert "Bản lần 1: bị trả lại." in text(clerk)
     assert "Thiếu &lt;b&gt;số liệu&lt;/b&gt;" in clerk.page
@@ -253,7 +253,7 @@ def test_evidence_that_is_no_longer_what_was_closed_is_told_of_and_stops_giving_
     facts = f"{REPORT}/sent"
     clerk.get(facts)
     assert 'id="differences"' not in clerk.page
-    with transactions.writing(town.engine) as tx:
+    with transactions.write_transaction(town.engine) as tx:
         tx.execute(sa.update(closed_row).where(closed_row.c.unit == "H55.13").values(evidence="0" * 64))
     for page in (facts, f"{facts}?unit=H55.13"):
         clerk.get(page)
@@ -266,5 +266,5 @@ def test_evidence_that_is_no_longer_what_was_closed_is_told_of_and_stops_giving_
 
 
 def close(town, period):
-    with transactions.writing(town.engine) as tx:
-        closing.close(tx, shipped(), "edoc", parse(period), town.now, "hub")
+    with transactions.write_transaction(town.engine) as tx:
+        closing.close_month(tx, read_shipped_book(), "edoc", parse_period(period), town.now, "hub")

@@ -67,6 +67,6 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 
 def read(content: bytes) -> None:
-    _, _, mistakes = national_agencies.read(content, "list", (), "H55")
+    _, _, mistakes = national_agencies.read_national_agencies(content, "list", (), "H55")
     if mistakes:
         raise Rejected(Problem("list-unreadable", str(mistakes[0])[:60]))

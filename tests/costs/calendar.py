@@ -133,5 +133,5 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 
 def read(content: bytes) -> None:
-    found, routes = packet.read(content), stage.province().routes
-    _ = enclosures.read(enclosures.find(found), found.sender, "me", routes, NOW, "id")
+    found, routes = packet.read_packet(content), stage.province().routes
+    _ = enclosures.read_enclosures(enclosures.find_enclosures(found), found.sender, "me", routes, NOW, "id")

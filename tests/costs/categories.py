@@ -44,4 +44,4 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 
 def read(content: bytes) -> None:
-    categories.read(content, NOW, "id")
+    categories.read_category_list(content, NOW, "id")

@@ -29,8 +29,8 @@ WORST = [
     ({"each": 1, "strangers": 2000}, {"place": "call", "figure": "1"}),
     ({"unknown": 490}, {"place": "figures", "figure": "1.5"}),
 ]
-CONTRACT = wsdl.load("reports")
-SERVICE = declaring.service()
+CONTRACT = wsdl.load_contract("reports")
+SERVICE = declaring.make_reports_service()
 DESK = RecordDesk(CONTRACT, SERVICE, cast("Any", None))
 _FORM, _PERIOD, _COLUMN = "edoc", "2026-10", "sent"
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from hub.domain.errors import Rejected
 from hub.intake import admission
 from hub.intake.records_endpoint import RecordCall, RecordDesk
-from hub.services import services
+from hub.services import list_services
 from hub.services.dossiers.results import NAME
 from hub.soap import wsdl
 from tests import dossiers
@@ -30,8 +30,8 @@ WORST = [
     ({"wrong": 3}, {"operation": "sync", "place": "record"}),
     ({}, {"operation": "statistic", "place": "record"}),
 ]
-CONTRACT = wsdl.load("dossiers")
-DESK = RecordDesk(CONTRACT, services()[NAME], cast("Any", None))
+CONTRACT = wsdl.load_contract("dossiers")
+DESK = RecordDesk(CONTRACT, list_services()[NAME], cast("Any", None))
 
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:
@@ -61,7 +61,7 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 def read(content: bytes) -> None:
     given = stage.open_call(content, described=CONTRACT, read=DESK.read).call
     assert isinstance(given, RecordCall)
-    judged = (services()[NAME], given.content, given.message_id, "me", stage.province(), NOW, "id")
+    judged = (list_services()[NAME], given.content, given.message_id, "me", stage.province(), NOW, "id")
     entry = admission.judge_record(*judged)
     if entry.problems:
         raise Rejected(*entry.problems)

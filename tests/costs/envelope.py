@@ -36,7 +36,9 @@ WORST = [
     ({"attributes": 30, "signed": 1}, {"place": "signed", "transform": "inclusive"}),
     ({"declared": 30, "signed": 1}, {"place": "signed", "transform": "plain"}),
 ]
-_OPERATION = etree.tostring(documents_requests.element(documents_requests.SendDocument(document(), "m-1"))).decode()
+_OPERATION = etree.tostring(
+    documents_requests.build_call_element(documents_requests.SendDocument(document(), "m-1"))
+).decode()
 
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:

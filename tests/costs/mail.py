@@ -134,6 +134,6 @@ def judge() -> opening.Judge:
 
 def read(content: bytes) -> None:
     try:
-        _ = opening.packets(content, judge(), NOW)
+        _ = opening.open_mail_packets(content, judge(), NOW)
     except MailUnusable as unusable:
         raise Rejected(Problem(f"mail-unusable: {unusable}"[:60], "")) from None

@@ -31,14 +31,16 @@ WORST = [
     ({"gaps": 10_000}, {"carriage": "mtom", "place": "block", "boundary": "b"}),
     ({"lookalikes": 1000}, {"carriage": "swa", "place": "block", "boundary": "b"}),
 ]
-_OPERATION = etree.tostring(documents_requests.element(documents_requests.SendDocument(document(), "m-1"))).decode()
+_OPERATION = etree.tostring(
+    documents_requests.build_call_element(documents_requests.SendDocument(document(), "m-1"))
+).decode()
 _INCLUDED = re.compile(rb"<xop:Include[^>]*>")
 _INCLUDE = '<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:{}"/>'
 
 
 def _manner(boundary: str) -> attachments.Manner:
     kind = 'type="application/xop+xml"; start-info="text/xml"' if boundary[0] == "b" else 'type="text/xml"'
-    return attachments.manner(f'multipart/related; {kind}; boundary="{boundary}"', '""')
+    return attachments.read_http_manner(f'multipart/related; {kind}; boundary="{boundary}"', '""')
 
 
 def build(counts: Mapping[str, int], form: Mapping[str, str]) -> bytes:

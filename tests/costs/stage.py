@@ -27,14 +27,14 @@ from tests.signatures import DS, EXCLUSIVE, WSU, forge, plain
 
 CA = pki.authority()
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
-DOCUMENTS = wsdl.load("documents")
+DOCUMENTS = wsdl.load_contract("documents")
 
 
 @cache
 def province() -> Province:
     """Return a province in which `me` may send for every unit."""
     with TemporaryDirectory() as place:
-        made = config.read(homes.begin(Path(place) / "tinh") / "hub.toml")
+        made = config.read_config(homes.begin(Path(place) / "tinh") / "hub.toml")
     policy = Policy(vxp_signature=True)
     me = config.Partner(code="me", name="Me", certificates=(ME.certificate,), units=("H55.13", "*"), policy=policy)
     there = config.Partner(
@@ -46,7 +46,10 @@ def province() -> Province:
 
 
 def open_call(
-    body: bytes, manner: Manner | None = None, described: Contract = DOCUMENTS, read: Read = documents_requests.read
+    body: bytes,
+    manner: Manner | None = None,
+    described: Contract = DOCUMENTS,
+    read: Read = documents_requests.read_documents_call,
 ) -> VerifiedCall:
     """Open a call of `me`."""
     whose, drawer = province(), Drawer()

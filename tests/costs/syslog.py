@@ -58,4 +58,4 @@ def read(content: bytes) -> None:
         for at in range(0, len(octets), step):
             for each in stream.feed(octets[at : at + step]):
                 with contextlib.suppress(ValueError, Rejected):
-                    _ = of_line(syslog.read(each), NOW, RULES)
+                    _ = of_line(syslog.read_syslog_message(each), NOW, RULES)

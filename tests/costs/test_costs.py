@@ -58,7 +58,7 @@ def test_nothing_is_stated_to_cost_more_than_is_promised():
     assert xml_cost.WORST.keys() == set(READERS)
     for reader in READERS:
         for size, bound in BOUNDS.items():
-            assert xml_cost.worst(reader, size) <= bound
+            assert xml_cost.estimate_worst_cost(reader, size) <= bound
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -67,7 +67,7 @@ def test_the_worst_that_is_known_costs_no_more_than_is_stated(reader):
     for counts, form in module.WORST:
         for size in (SMALL,) if module.FILLER in counts else (SMALL, 3 * SMALL):
             content = drawing.filled(module, counts, form, size)
-            stated = xml_cost.worst(reader, len(content))
+            stated = xml_cost.estimate_worst_cost(reader, len(content))
             seconds, said = drawing.seconds_of(module.read, content)
             if seconds > stated:
                 seconds = min(drawing.seconds_of(module.read, content)[0] for _ in range(3))

@@ -28,8 +28,10 @@ SIGNED = 6000  #: what its signature adds to an estimate, at most
 
 def test_an_honest_call_of_8_kb_is_read_on_the_reactors_thread():
     packet = document("Nội dung văn bản. " * 100)
-    call = signing.sign(
-        envelope.wrap(documents_requests.element(documents_requests.SendDocument(packet))), stage.ME, NOW
+    call = signing.sign_envelope(
+        envelope.wrap_in_envelope(documents_requests.build_call_element(documents_requests.SendDocument(packet))),
+        stage.ME,
+        NOW,
     )
     assert len(call) > 8 * 1024
     assert xml_cost.estimate_call(call) < THRESHOLD

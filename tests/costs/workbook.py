@@ -80,7 +80,7 @@ def finish(content: bytes, form: Mapping[str, str]) -> bytes:
 
 def read(content: bytes) -> None:
     try:
-        for _ in xlsx_reader.sheets(content):
+        for _ in xlsx_reader.read_sheets(content):
             pass
     except WorkbookUnreadable as unreadable:
         raise Rejected(Problem("workbook-unreadable", str(unreadable))) from None

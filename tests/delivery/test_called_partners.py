@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import Config, read
+from hub.config import Config, read_config
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.node.consistency import adapter_mistakes
@@ -19,7 +19,7 @@ def home(tmp_path: Path) -> Path:
 
 def config_with(home: Path, text: str) -> Config:
     (home / "partners/axis.toml").write_text(text, "utf-8")
-    return read(home / "hub.toml", {})
+    return read_config(home / "hub.toml", {})
 
 
 def wrong(home: Path, text: str) -> dict[str, Mistake]:
@@ -28,7 +28,9 @@ def wrong(home: Path, text: str) -> dict[str, Mistake]:
         mistakes = list(adapter_mistakes(config_with(home, text)))
     except ConfigurationFault as fault:
         mistakes = list(fault.mistakes)
-    assert all(translations.of(each.wrong) and translations.of(each.expected) for each in mistakes), mistakes
+    assert all(
+        translations.find_vietnamese(each.wrong) and translations.find_vietnamese(each.expected) for each in mistakes
+    ), mistakes
     return {mistake.path.removeprefix("partners/axis.toml: "): mistake for mistake in mistakes}
 
 
@@ -84,5 +86,5 @@ def test_a_service_that_there_is_not_and_the_code_of_the_hub_itself_are_mistakes
     (home / "partners/axis.toml").unlink()
     (home / "partners/hub.toml").write_text('certificates = ["pki/partners/vpub.crt"]\n', "utf-8")
     with pytest.raises(ConfigurationFault) as caught:
-        read(home / "hub.toml", {})
+        read_config(home / "hub.toml", {})
     assert [mistake.path for mistake in caught.value.mistakes] == ["partners/hub.toml: "]

@@ -126,7 +126,7 @@ class Node:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    return config.read(home / "hub.toml")
+    return config.read_config(home / "hub.toml")
 
 
 @pytest.fixture
@@ -192,8 +192,8 @@ def test_a_code_list_is_a_message_that_is_nobodys_work(node):
     }
     node.start()
     assert node.shelf.heard == [("l1", "done"), ("l2", "fail list-unreadable")]
-    with transactions.reading(node.engine) as tx:
-        taken, refused = sorted(search.messages(tx, search.Filter()), key=lambda each: each.state)
+    with transactions.read_transaction(node.engine) as tx:
+        taken, refused = sorted(search.find_messages(tx, search.Filter()), key=lambda each: each.state)
     assert (taken.service, taken.kind, taken.subject, taken.sender) == ("categories", "LayDanhSachTTHC", "1 mục", None)
     assert refused.refusal == "list-unreadable: LayDanhMucLinhVuc: error_code -1"
 
@@ -274,14 +274,14 @@ def test_what_arrived_is_judged_and_journalled_by_one_configuration_though_anoth
         service.live.setup = attrs.evolve(service.live.setup, province=Province.of(province.config, UNITS))
         return judge_message(call, partner, province, *given)
 
-    written = journal_messages.take
+    written = journal_messages.record_message
 
     def take(tx, entry, routes):
         seen.append(routes)
         return written(tx, entry, routes)
 
     monkeypatch.setattr("hub.delivery.pull_service.judge_message", judge)
-    monkeypatch.setattr("hub.intake.endpoint.journal.take", take)
+    monkeypatch.setattr("hub.intake.endpoint.journal.record_message", take)
     service = node.start()
     node.shelf.kept = {"d1": packet(1)}
     node.pass_time(11)
@@ -346,5 +346,5 @@ def test_what_a_partner_was_not_granted_to_bring_is_refused_unread_and_told_so(n
     node.start()
     assert node.shelf.heard == [("d1", "fail call-not-granted")]
     assert node.messages() == [("d1", "refused")]
-    with transactions.reading(node.engine) as tx:
+    with transactions.read_transaction(node.engine) as tx:
         assert not tx.execute(sa.text("SELECT 1 FROM fact")).all()

@@ -142,11 +142,11 @@ def test_whatever_a_partner_says_can_be_kept_and_its_message_comes_to_an_end(des
             "data": {"docId": f"{chr(0xD800)}\0", "errorCode": 10 * (not taken)},
         }
     )
-    settings = {each.name: each.default or "x" for each in adapters.settings("lgsp")} | {"username": ""}
+    settings = {each.name: each.default or "x" for each in adapters.list_adapter_settings("lgsp")} | {"username": ""}
     terms = Terms(
         partner="vpub", url="https://partner", identity=pki.partner("hub"), settings=settings, secrets={"secret": "x"}
     )
-    desk.adapters["vpub"] = adapters.adapter("lgsp", terms)
+    desk.adapters["vpub"] = adapters.make_adapter("lgsp", terms)
     desk.up["vpub"] = lambda: Reply(200, said.encode())
     desk.start()
     message = desk.take(1, "H55.01")

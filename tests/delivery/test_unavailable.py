@@ -26,12 +26,12 @@ class Told:
 
 
 def standing(desk, partner="vpub"):
-    with transactions.reading(desk.engine) as tx:
-        return partner_state.standing(tx, partner)
+    with transactions.read_transaction(desk.engine) as tx:
+        return partner_state.read_partner_standing(tx, partner)
 
 
 def events(desk):
-    with transactions.reading(desk.engine) as tx:
+    with transactions.read_transaction(desk.engine) as tx:
         texts = tx.scalars(sa.text("SELECT text FROM event ORDER BY serial"))
         return [text for text in texts if "partner-" in text or "breaker-" in text]
 
@@ -143,9 +143,9 @@ def test_a_pause_holds_until_a_person_ends_it_and_what_is_under_way_ends(desk):
     desk.start()
     desk.up["vpub"] = "hangs"
     first = desk.take(1, "H55.01")
-    with transactions.writing(desk.engine) as tx:
-        assert partner_state.pause(tx, "vpub", reason="bảo trì", by="an", now=desk.now())
-        assert not partner_state.pause(tx, "vpub", reason="lần nữa", by="bình", now=desk.now())
+    with transactions.write_transaction(desk.engine) as tx:
+        assert partner_state.pause_partner(tx, "vpub", reason="bảo trì", by="an", now=desk.now())
+        assert not partner_state.pause_partner(tx, "vpub", reason="lần nữa", by="bình", now=desk.now())
     desk.answer()
     desk.up["vpub"] = True
     second, other = desk.take(2, "H55.01"), desk.take(3, "G22")
@@ -156,9 +156,9 @@ def test_a_pause_holds_until_a_person_ends_it_and_what_is_under_way_ends(desk):
     desk.service.running = 0
     desk.start("another process")
     assert desk.states(second)["H55.01"] == (DeliveryState.WAITING, 0)
-    with transactions.writing(desk.engine) as tx:
-        assert partner_state.resume(tx, "vpub", reason="", by="an", now=desk.now())
-        assert not partner_state.resume(tx, "vpub", reason="", by="an", now=desk.now())
+    with transactions.write_transaction(desk.engine) as tx:
+        assert partner_state.resume_partner(tx, "vpub", reason="", by="an", now=desk.now())
+        assert not partner_state.resume_partner(tx, "vpub", reason="", by="an", now=desk.now())
     desk.pass_time(2)
     assert desk.states(second)["H55.01"][0] is DeliveryState.DELIVERED
     assert ["bảo trì" in text for text in events(desk)] == [True, False]
@@ -173,8 +173,8 @@ def test_a_person_may_have_an_unavailable_partner_tried_at_once(desk):
     desk.up["vpub"] = True
     desk.pass_time(10)
     assert desk.count(DeliveryState.DELIVERED) == 0
-    with transactions.writing(desk.engine) as tx:
-        partner_state.resume(tx, "vpub", reason="", by="an", now=desk.now())
+    with transactions.write_transaction(desk.engine) as tx:
+        partner_state.resume_partner(tx, "vpub", reason="", by="an", now=desk.now())
     desk.pass_time(2)
     assert desk.count(DeliveryState.DELIVERED) == 10 - FAILURES, "all but those that failed, which wait for their time"
 
@@ -206,7 +206,7 @@ def test_what_a_person_gives_up_is_sent_no_more_and_a_replay_brings_it_back(desk
     desk.up["vpub"] = False
     desk.start()
     first, second = desk.take(1, "H55.01"), desk.take(2, "H55.01")
-    with transactions.writing(desk.engine) as tx:
+    with transactions.write_transaction(desk.engine) as tx:
         plan = replay.plan_give_up(tx, Filter(ids=(first,)))
         waiting = [made for _, made in plan.moves]
         assert replay.give_up(tx, waiting, reason="gửi nhầm", by="an", now=desk.now()) == waiting
@@ -216,9 +216,9 @@ def test_what_a_person_gives_up_is_sent_no_more_and_a_replay_brings_it_back(desk
     assert desk.states(first)["H55.01"] == (DeliveryState.DEAD, 1)
     assert desk.reason(first) == "given up by an: gửi nhầm"
     assert desk.states(second)["H55.01"][0] is DeliveryState.DELIVERED
-    with transactions.writing(desk.engine) as tx:
+    with transactions.write_transaction(desk.engine) as tx:
         plan = replay.plan_replay(tx, Filter(ids=(first,)))
-        replay.replay(tx, [made for _, made in plan.moves], ROUTES, reason="sửa", by="an", now=desk.now())
+        replay.replay_deliveries(tx, [made for _, made in plan.moves], ROUTES, reason="sửa", by="an", now=desk.now())
     desk.pass_time(2)
     assert desk.states(first)["H55.01"][0] is DeliveryState.DELIVERED
 
@@ -227,7 +227,7 @@ def test_what_is_being_sent_cannot_be_given_up(desk):
     desk.up["vpub"] = "hangs"
     desk.start()
     message = desk.take(1, "H55.01")
-    with transactions.reading(desk.engine) as tx:
+    with transactions.read_transaction(desk.engine) as tx:
         plan = replay.plan_give_up(tx, Filter(ids=(message,)))
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["sending"])
 
@@ -281,8 +281,10 @@ def test_a_partner_that_hangs_takes_no_other_partners_places(desk):
 def test_a_claim_of_another_node_counts_for_the_partner_too(desk):
     for number in range(1, 8):
         desk.take(number, "H55.01")
-    with transactions.writing(desk.engine) as tx:
-        taken = claims.claim(tx, "vpub", desk.now(), limit=3, holder="other", lease=timedelta(hours=1), concurrency=4)
+    with transactions.write_transaction(desk.engine) as tx:
+        taken = claims.claim_deliveries(
+            tx, "vpub", desk.now(), limit=3, holder="other", lease=timedelta(hours=1), concurrency=4
+        )
     assert len(taken) == 3
     desk.up["vpub"] = "hangs"
     desk.start(alone=False)

@@ -81,8 +81,8 @@ class Week(Desk):
         while self.clock.seconds() < ends:
             self._number += 1
             sent = entry(document("H55.13", "G22", document_id=f"D{self._number}"), self._number, at=self.now())
-            with transactions.writing(self.engine) as tx:
-                messages.take(tx, sent, ROUTES)
+            with transactions.write_transaction(self.engine) as tx:
+                messages.record_message(tx, sent, ROUTES)
             assert isinstance(sent.content, bytes)
             self.came[sent.content] = self.clock.seconds()
             self.service.wake()
@@ -112,7 +112,7 @@ def live(week: Week, count: int, lanes: int) -> dict[str, float]:
     week.up["vpub"] = False
     with week.engine.connect() as tx, tx.begin():
         fill(tx, count, week.now(), lanes=lanes)
-        blobs.keep(tx, "aa", b"backlog")
+        blobs.keep_blob(tx, "aa", b"backlog")
     down = week.run(60)
     for _ in range(round(WEEK / 300)):
         week.clock.advance(300)
@@ -140,7 +140,7 @@ def live(week: Week, count: int, lanes: int) -> dict[str, float]:
 
 def in_order(week: Week, count: int) -> None:
     """Check that each lane's deliveries ended in the order in which they were made, each once."""
-    with transactions.reading(week.engine) as tx:
+    with transactions.read_transaction(week.engine) as tx:
         query = sa.text(
             "SELECT d.lane, d.id, e.serial FROM delivery d JOIN event e ON e.delivery = d.id"
             " WHERE d.partner = 'vpub' AND e.text LIKE '%\"delivery-delivered\"%' ORDER BY e.serial"

@@ -8,9 +8,9 @@ import attrs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from hub.demo.partners.notebook import digest
-from hub.demo.protocol.signing import PartnerIdentity, seal
-from hub.demo.tally.recount import Planted, Statements, recount
+from hub.demo.partners.notebook import hash_content
+from hub.demo.protocol.signing import PartnerIdentity, seal_packet
+from hub.demo.tally.recount import Planted, Statements, recount_day
 from tests import pki
 
 _NS = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
@@ -36,18 +36,18 @@ STATUS = _packet(
 
 
 def _sent(message_id: str, document_id: str, content: bytes) -> list[dict[str, Any]]:
-    note = {"message_id": message_id, "sha256": digest(content)}
+    note = {"message_id": message_id, "sha256": hash_content(content)}
     answer = {"accepted": True, "document_id": document_id, "receipt": f"<Receipt>{document_id}</Receipt>"}
     return [{"what": "sending", **note}, {"what": "sent", **note, **answer}]
 
 
 def _received(document_id: str, content: bytes, *, first: bool = True) -> dict[str, Any]:
-    return {"what": "received", "document_id": document_id, "sha256": digest(content), "first": first}
+    return {"what": "received", "document_id": document_id, "sha256": hash_content(content), "first": first}
 
 
 def _row(number: str, partner: str, message_id: str, content: bytes) -> dict[str, Any]:
     row = {"id": number, "partner": partner, "message_id": message_id, "state": "accepted", "signature": "unsigned"}
-    return row | {"sha256": digest(content)}
+    return row | {"sha256": hash_content(content)}
 
 
 def _fact(message_id: str, unit: str, milestone: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def honest() -> Statements:
 
 def test_an_honest_run_is_clean() -> None:
     """Nothing lost, nothing to explain, every number counted."""
-    verdict = recount(honest())
+    verdict = recount_day(honest())
     assert verdict.is_clean, (verdict.lost, verdict.differences)
     numbers = (verdict.accepted, verdict.refused, verdict.delivered, verdict.dead, verdict.facts)
     assert numbers == (2, 1, 3, 0, 4)
@@ -147,7 +147,7 @@ def _with_unknown_receipt(said: Statements) -> Statements:
 )
 def test_whatever_was_promised_and_is_not_there_is_lost(lose: Callable[[Statements], Statements]) -> None:
     """A receipt without its message, a delivery without its reception, other bytes: each counts as lost."""
-    assert recount(lose(honest())).lost
+    assert recount_day(lose(honest())).lost
 
 
 def _waiting(said: Statements) -> Statements:
@@ -222,7 +222,7 @@ def _never_sent(said: Statements) -> Statements:
 )
 def test_every_other_disagreement_is_told(differ: Callable[[Statements], Statements]) -> None:
     """A waiting delivery, a fact too many or too few, a planted call that got through: nothing lost, and not clean."""
-    verdict = recount(differ(honest()))
+    verdict = recount_day(differ(honest()))
     assert not verdict.lost
     assert verdict.differences
 
@@ -241,7 +241,7 @@ def test_a_fact_of_a_repeated_document_is_counted_once() -> None:
             "vpcp": [*said.notebooks["vpcp"], _received("4", DOCUMENT)],
         },
     )
-    assert recount(twin).is_clean
+    assert recount_day(twin).is_clean
 
 
 def test_what_the_axis_sends_to_others_is_no_duty() -> None:
@@ -258,8 +258,8 @@ def test_what_the_axis_sends_to_others_is_no_duty() -> None:
         province="H55",
         upstream="vpcp",
     )
-    assert recount(said).is_clean
-    assert recount(attrs.evolve(said, upstream="vpub")).lost
+    assert recount_day(said).is_clean
+    assert recount_day(attrs.evolve(said, upstream="vpub")).lost
 
 
 def test_a_recall_is_a_result_of_its_own() -> None:
@@ -286,7 +286,7 @@ def test_a_recall_is_a_result_of_its_own() -> None:
             "vpub": [*said.notebooks["vpub"], _received("4", recall)],
         },
     )
-    verdict = recount(said)
+    verdict = recount_day(said)
     assert verdict.is_clean, (verdict.lost, verdict.differences)
 
 
@@ -309,15 +309,15 @@ def test_the_senders_own_status_goes_to_the_documents_recipients() -> None:
             "vpcp": [*said.notebooks["vpcp"], _received("4", back)],
         },
     )
-    verdict = recount(asked)
+    verdict = recount_day(asked)
     assert verdict.is_clean, (verdict.lost, verdict.differences)
-    assert recount(attrs.evolve(asked, deliveries=said.deliveries)).lost
+    assert recount_day(attrs.evolve(asked, deliveries=said.deliveries)).lost
 
 
 def test_a_packet_signature_is_called_what_another_verifier_calls_it():
     signer = pki.authority().issue("sotttt", ends=datetime(2999, 1, 1, tzinfo=UTC))  # the other verifier asks the clock
     assert isinstance(signer.key, RSAPrivateKey)
-    sealed = seal(DOCUMENT, PartnerIdentity(signer.key, signer.certificate))
+    sealed = seal_packet(DOCUMENT, PartnerIdentity(signer.key, signer.certificate))
     changed = sealed.replace(b"<OrganId>G22<", b"<OrganId>G23<")
     for content, worth, agreed in (
         (sealed, "valid", True),
@@ -335,5 +335,5 @@ def test_a_packet_signature_is_called_what_another_verifier_calls_it():
             facts=facts,
             certificates={"sotttt": signer.certificate},
         )
-        complaints = [each for each in recount(said).differences if "signature" in each]
+        complaints = [each for each in recount_day(said).differences if "signature" in each]
         assert (complaints == []) is agreed, (worth, complaints)

@@ -9,12 +9,16 @@ import pytest
 
 from hub.demo.plan import day, packets
 from hub.demo.plan.day import SMALL, Scale, Town
-from hub.demo.protocol.reading import read
+from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.tally import tally
 from hub.demo.tally.tally import TalliedResult
 
-DOC = packets.document("H55.13", ["G22"], number="7", notation="VB", subject="V/v", promulgated=date(2026, 11, 20))
-DOWN = packets.document("G22", ["H55.14"], number="8", notation="VB", subject="V/v", promulgated=date(2026, 11, 20))
+DOC = packets.write_document_packet(
+    "H55.13", ["G22"], number="7", notation="VB", subject="V/v", promulgated=date(2026, 11, 20)
+)
+DOWN = packets.write_document_packet(
+    "G22", ["H55.14"], number="8", notation="VB", subject="V/v", promulgated=date(2026, 11, 20)
+)
 ABOUT = {
     "kind": "document",
     "sender": "H55.13",
@@ -46,7 +50,7 @@ def test_a_document_system_sent_what_it_has_a_receipt_for_and_received_for_its_u
         {"what": "opened", "about": ABOUT | {"sender": "G22"}, "units": ["H55.13", "H55.13.1"]},
         {"what": "opened", "about": STATUS, "units": []},
     ]
-    found = tally.once(tally.of_documents(lines))
+    found = tally.count_results_once(tally.of_documents(lines))
     assert set(found) == {
         ("H55.13", "documents", KEY, "sent"),
         ("H55.14", "documents", KEY, "status-03"),
@@ -62,15 +66,18 @@ def test_at_the_axis_what_came_up_was_received_and_what_went_down_counts_once_it
         parcel("down", DOWN, sent="s2", to="H55.14", sender="G22"),
         {"what": "told", "doc_id": "down", "status": "processing"},
     ]
-    up = TalliedResult("G22", "documents", ("H55.13", read(DOC).document_id), "received")
+    up = TalliedResult("G22", "documents", ("H55.13", read_sample_packet(DOC).document_id), "received")
     assert list(tally.of_axis(lines)) == [up]
     done = [*lines, {"what": "told", "doc_id": "down", "status": "done"}]
-    assert list(tally.of_axis(done)) == [up, TalliedResult("G22", "documents", ("G22", read(DOWN).document_id), "sent")]
+    assert list(tally.of_axis(done)) == [
+        up,
+        TalliedResult("G22", "documents", ("G22", read_sample_packet(DOWN).document_id), "sent"),
+    ]
 
 
 def test_the_portal_has_a_dossier_once_however_often_it_was_brought():
     lines = [{"what": "dossier", "item": {"MaHoSo": "H55.13-261124-0001"}}] * 2 + [{"what": "login"}]
-    (result,) = tally.once(tally.of_portal(lines)).values()
+    (result,) = tally.count_results_once(tally.of_portal(lines)).values()
     assert (result.unit, result.key, result.milestone) == ("H55.13", ("H55.13-261124-0001",), "synced")
 
 
@@ -86,9 +93,9 @@ def test_a_receipt_that_names_nothing_or_other_bytes_is_a_loss():
     row = {"partner": "sotttt", "message_id": "m1", "state": "accepted", "sha256": "a"}
     held = [row, row | {"message_id": "m2", "sha256": "other"}, row | {"message_id": "m3", "state": "refused"}]
     axis = {"partner": "vpcp", "message_id": "d1", "state": "accepted", "sha256": "sha of d1"}
-    lost = list(tally.lost(notebooks, [*held, axis]))
+    lost = list(tally.find_lost_receipts(notebooks, [*held, axis]))
     assert [each.split(":")[0] for each in lost] == ["sotttt m2", "sotttt m3"]
-    assert len(list(tally.lost(notebooks, held))) == 3
+    assert len(list(tally.find_lost_receipts(notebooks, held))) == 3
 
 
 @pytest.mark.parametrize("spoil", ["missing", "too many", "amount"])
@@ -113,11 +120,11 @@ def test_a_report_whose_cell_is_not_the_files_number_or_that_lacks_a_unit_is_tol
 
 
 def test_the_same_day_has_the_same_letters_and_nobody_writes_to_itself():
-    letters, again = day.letters(TOWN, SMALL), day.letters(TOWN, SMALL)
+    letters, again = day.plan_letters(TOWN, SMALL), day.plan_letters(TOWN, SMALL)
     assert [each.content for each in letters] == [each.content for each in again]
-    down = day.parcels(TOWN, SMALL)
+    down = day.plan_parcels(TOWN, SMALL)
     assert len(letters) + len(down) == SMALL.documents
-    readings = [read(each.content) for each in letters]
+    readings = [read_sample_packet(each.content) for each in letters]
     assert all(each.sender not in each.recipients for each in readings)
     assert {each.sender for each in readings} == set(TOWN.units)
     assert len({each.document_id for each in readings}) == len(letters)
@@ -126,7 +133,9 @@ def test_the_same_day_has_the_same_letters_and_nobody_writes_to_itself():
 
 def test_an_agency_answers_with_four_to_six_statuses():
     for number in range(6):
-        found = list(day.answers(read(DOC), "G22", number, datetime(2026, 11, 24, tzinfo=UTC)))
+        found = list(
+            day.plan_agency_statuses(read_sample_packet(DOC), "G22", number, datetime(2026, 11, 24, tzinfo=UTC))
+        )
         assert 4 <= len(found) <= 6
         assert {(each.sender, each.to) for each in found} == {("G22", "H55.13")}
 

@@ -12,12 +12,12 @@ import pytest
 from hub.demo.partners.watchman import ToldIncident
 from hub.demo.plan import agenda, meetings
 from hub.demo.plan.day import SMALL, WHOLE, Town
-from hub.demo.plan.invitation import Invitation, Person, write
-from hub.demo.plan.packets import Variation, document
-from hub.demo.protocol.reading import attachments, read
+from hub.demo.plan.invitation import Invitation, Person, write_invitation
+from hub.demo.plan.packets import Variation, write_document_packet
+from hub.demo.protocol.reading import list_sample_attachments, read_sample_packet
 from hub.demo.tally import eventtally
 from hub.demo.tally.tally import TalliedResult
-from hub.formats.syslog import read as read_line
+from hub.formats.syslog import read_syslog_message as read_line
 from hub.services.incidents import Incident, notice
 
 TODAY, NOW = date(2026, 11, 25), datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
@@ -34,11 +34,13 @@ MEETING = Invitation(
 
 def packet(meeting, method="REQUEST", sender="H55.13", variation=Variation()):
     said: Any = {"number": "1", "notation": "GM", "subject": "Họp", "promulgated": TODAY, "variation": variation}
-    return document(sender, ["H55.20"], attachments=[("a.txt", b"x"), ("h.ics", write(meeting, method, NOW))], **said)
+    return write_document_packet(
+        sender, ["H55.20"], attachments=[("a.txt", b"x"), ("h.ics", write_invitation(meeting, method, NOW))], **said
+    )
 
 
 def sent(content):
-    return {"what": "sent", "accepted": True, "calendar": agenda.noted(content)}
+    return {"what": "sent", "accepted": True, "calendar": agenda.note_meeting(content)}
 
 
 def names(results):
@@ -49,27 +51,36 @@ def names(results):
 def test_a_calendar_in_a_packet_is_read_as_the_package_icalendar_reads_it(wrapped):
     content = packet(MEETING, variation=Variation(wrapped=wrapped))
     theirs: Any
-    entry = agenda.find(content)
-    (octets,) = [octets for name, octets in attachments(content) if name == "h.ics"]
+    entry = agenda.find_meeting(content)
+    (octets,) = [octets for name, octets in list_sample_attachments(content) if name == "h.ics"]
     (theirs,) = icalendar.Calendar.from_ical(octets).walk("VEVENT")
     assert entry is not None
     assert (entry.method, entry.meeting.uid, entry.meeting.start) == ("REQUEST", theirs["UID"], theirs["DTSTART"].dt)
     units = [person.params["X-LIENTHONG-UNIT"] for person in theirs["ATTENDEE"]]
     assert [person.unit for person in entry.meeting.attendees] == units
-    assert agenda.find(document("H55.13", ["H55.20"], number="1", notation="A", subject="B", promulgated=TODAY)) is None
+    assert (
+        agenda.find_meeting(
+            write_document_packet("H55.13", ["H55.20"], number="1", notation="A", subject="B", promulgated=TODAY)
+        )
+        is None
+    )
 
 
 def test_an_invited_unit_answers_for_itself_and_only_to_an_invitation():
-    (reply,) = agenda.replies(packet(MEETING), ["H55.20"], NOW)
-    entry = agenda.find(reply)
+    (reply,) = agenda.write_meeting_replies(packet(MEETING), ["H55.20"], NOW)
+    entry = agenda.find_meeting(reply)
     assert entry is not None
-    assert (entry.method, read(reply).sender, read(reply).recipients) == ("REPLY", "H55.20", ("H55.13",))
+    assert (entry.method, read_sample_packet(reply).sender, read_sample_packet(reply).recipients) == (
+        "REPLY",
+        "H55.20",
+        ("H55.13",),
+    )
     (person,) = entry.meeting.attendees
     assert person.unit == "H55.20"
     assert person.answer in {"X-ATTENDED", "DECLINED"}, "it is over"
     assert agenda.is_reply(reply)
-    assert list(agenda.replies(reply, ["H55.13", "H55.20"], NOW)) == []
-    assert list(agenda.replies(packet(MEETING, "CANCEL"), ["H55.20"], NOW)) == []
+    assert list(agenda.write_meeting_replies(reply, ["H55.13", "H55.20"], NOW)) == []
+    assert list(agenda.write_meeting_replies(packet(MEETING, "CANCEL"), ["H55.20"], NOW)) == []
 
 
 def test_the_calendars_that_a_system_sent_are_results_of_whoever_they_name():
@@ -107,21 +118,26 @@ def test_the_calendars_that_a_system_sent_are_results_of_whoever_they_name():
 @pytest.mark.parametrize("turned", [False, True])
 def test_held_is_what_the_newest_calendar_says_and_the_day_is_over(later, held, turned):
     lines = [sent(packet(MEETING)), *(sent(packet(attrs.evolve(MEETING, **c), method)) for method, c in later)]
-    found = eventtally.met(reversed(lines) if turned else lines, date(2026, 11, 15), TODAY)
+    found = eventtally.tally_meetings(reversed(lines) if turned else lines, date(2026, 11, 15), TODAY)
     assert [each.milestone for each in found] == ["held"] * held
 
 
 @pytest.mark.parametrize("scale", [SMALL, WHOLE])
 def test_a_days_meetings_are_held_moved_and_cancelled_and_answered_in_every_way(scale):
-    first, later = meetings.letters(TOWN, scale)
+    first, later = meetings.plan_meeting_letters(TOWN, scale)
     lines = [sent(letter.content) for letter in [*first, *later]]
-    replies = [reply for letter in [*first, *later] for reply in agenda.replies(letter.content, TOWN.units, NOW)]
+    replies = [
+        reply for letter in [*first, *later] for reply in agenda.write_meeting_replies(letter.content, TOWN.units, NOW)
+    ]
     lines += [sent(reply) for reply in replies]
     seen = Counter(each.milestone for each in eventtally.of_calendars(lines))
     assert {"called", "scheduled", "cancelled", "accepted", "declined", "attended"} <= set(seen)
-    assert {each.milestone for each in eventtally.met(lines, date(2026, 11, 15), TODAY)} == {"held", "there"}
-    assert all(read(letter.content).sender not in read(letter.content).recipients for letter in first)
-    assert len({read(each).document_id for each in replies}) == len(replies)
+    assert {each.milestone for each in eventtally.tally_meetings(lines, date(2026, 11, 15), TODAY)} == {"held", "there"}
+    assert all(
+        read_sample_packet(letter.content).sender not in read_sample_packet(letter.content).recipients
+        for letter in first
+    )
+    assert len({read_sample_packet(each).document_id for each in replies}) == len(replies)
 
 
 OPEN = ToldIncident("SC-1", "H55.20", "open", "critical", datetime(2026, 11, 25, 1, 0, tzinfo=UTC), 'a "b" ] \\ c')
@@ -149,7 +165,7 @@ def test_incidents_are_counted_once_in_whatever_order_they_were_told(told):
         TalliedResult("H55.20", "incidents", ("SC-1",), "closing-seconds", 90),
         TalliedResult("H55.20", "incidents", ("SC-2",), "opened"),
     }
-    assert names(eventtally.watched(lines)) == {
+    assert names(eventtally.tally_incidents(lines)) == {
         ("H55.20", "grave", ("SC-1",)),
         ("H55.20", "other", ("SC-2",)),
         ("H55.20", "open", ("SC-2",)),
@@ -158,7 +174,7 @@ def test_incidents_are_counted_once_in_whatever_order_they_were_told(told):
 
 def parcel(name, unit="H55.20"):
     incident = Incident(id=name, unit=unit, kind="opened", name="endpoint", severity="critical", time=NOW)
-    content = notice.packet(incident, "H55.13", ["G22"], NOW, {})
+    content = notice.write_incident_packet(incident, "H55.13", ["G22"], NOW, {})
     return {"what": "parcel", "kind": "edoc", "packet": base64.b64encode(content).decode()}
 
 

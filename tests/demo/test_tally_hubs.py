@@ -6,16 +6,16 @@ from datetime import UTC, date, datetime
 import pytest
 
 from hub.demo.plan import packets
-from hub.demo.protocol.reading import read
+from hub.demo.protocol.reading import read_sample_packet
 from hub.demo.tally.tally import TalliedResult
 from hub.demo.tally.tallyhubs import of_bus, of_gateway
 
 AGENCY, UNIT = "H37.01", "H55.13"
 DAY = date(2026, 11, 20)
-OUT = packets.document(UNIT, [AGENCY, "H41"], number="7", notation="VB", subject="V/v", promulgated=DAY)
-IN = packets.document(AGENCY, [UNIT], number="8", notation="VB", subject="V/v", promulgated=DAY)
-DOC_OUT, DOC_IN = read(OUT).document_id, read(IN).document_id
-STATUS = packets.status(
+OUT = packets.write_document_packet(UNIT, [AGENCY, "H41"], number="7", notation="VB", subject="V/v", promulgated=DAY)
+IN = packets.write_document_packet(AGENCY, [UNIT], number="8", notation="VB", subject="V/v", promulgated=DAY)
+DOC_OUT, DOC_IN = read_sample_packet(OUT).document_id, read_sample_packet(IN).document_id
+STATUS = packets.write_status_packet(
     AGENCY, "03", packets.Answered(UNIT, "7/VB", "2026/11/20", DOC_OUT), at=datetime(2026, 11, 24, tzinfo=UTC)
 )
 RECEIVED = TalliedResult(AGENCY, "documents", (UNIT, DOC_OUT), "received")

@@ -10,7 +10,7 @@ import pytest
 
 from hub.demo.partners import mailusage, officer
 from hub.demo.tally import tallyshared
-from hub.demo.tally.tally import TalliedResult, once, sums
+from hub.demo.tally.tally import TalliedResult, count_results_once, sum_results
 
 UNITS = ("H55.13", "H55.14", "H55.15")
 
@@ -46,18 +46,18 @@ def test_a_lookup_counts_once_for_its_message_and_only_if_it_was_answered():
         answered("m2", "L2", operation="LookupCategory"),
         answered("m3", "L3", accepted=False),
     ]
-    found = sums(once(tallyshared.of_lookups(lines)).values())
+    found = sum_results(count_results_once(tallyshared.of_lookups(lines)).values())
     assert found == {("H55.13", "lookups", "verify-citizen"): 1, ("H55.13", "lookups", "lookup-category"): 1}
 
 
 def test_a_second_id_of_the_same_message_is_none_of_the_results():
-    found = once(tallyshared.of_lookups([answered("m1", "L1"), answered("m1", "L9")]))
+    found = count_results_once(tallyshared.of_lookups([answered("m1", "L1"), answered("m1", "L9")]))
     assert [result.key for result in found.values()] == [("L1",)]
 
 
 def test_what_does_something_counts_once_for_what_it_does_whatever_the_message():
     lines = [answered(each, each, operation="OrderPostalReturn", does="HS-1") for each in ("m1", "m2")]
-    (result,) = once(tallyshared.of_lookups(lines)).values()
+    (result,) = count_results_once(tallyshared.of_lookups(lines)).values()
     assert (result.key, result.milestone, result.amount) == (("HS-1",), "postal-ordered", 1)
 
 
@@ -79,8 +79,8 @@ def test_what_was_placed_is_what_the_officers_had_done_and_once(placed, told):
 def test_a_day_of_the_mailboxes_is_the_same_again_and_what_is_sent_inside_is_received_there():
     def played():
         chance = random.Random("2026-11-24")
-        accounts = mailusage.spread(UNITS, 300, chance)
-        return accounts, mailusage.passed(accounts, chance)
+        accounts = mailusage.spread_accounts(UNITS, 300, chance)
+        return accounts, mailusage.pass_mail_day(accounts, chance)
 
     accounts, books = played()
     assert (accounts, books) == played()
@@ -93,11 +93,11 @@ def test_a_day_of_the_mailboxes_is_the_same_again_and_what_is_sent_inside_is_rec
 
 
 def test_with_fewer_accounts_than_units_some_units_have_none():
-    assert mailusage.spread(UNITS, 2, random.Random(1)) == ["H55.13", "H55.14"]
+    assert mailusage.spread_accounts(UNITS, 2, random.Random(1)) == ["H55.13", "H55.14"]
 
 
 def test_officers_make_every_call_that_there_is():
-    asked = chain(officer.questions(0), officer.orders("HS-1", date(2026, 11, 24)))
+    asked = chain(officer.list_officer_calls(0), officer.list_dossier_orders("HS-1", date(2026, 11, 24)))
     assert [operation for operation, _ in asked] == [
         *("LookupEnterprise", "LookupCategory", "VerifyCitizen"),
         *("OrderPostalReturn", "RegisterCivilStatus", "RequestJudicialRecord"),

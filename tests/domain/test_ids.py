@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hub.domain.ids import later, new_id
+from hub.domain.ids import later_than_id, new_id
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
@@ -14,8 +14,8 @@ def test_ids_of_later_microseconds_sort_after_earlier_ones():
 
 def test_an_id_sorts_after_one_that_a_clock_ahead_has_made():
     ahead = new_id(NOW + timedelta(hours=1, microseconds=999_999))
-    assert new_id(NOW) < ahead < new_id(later(ahead, NOW))
+    assert new_id(NOW) < ahead < new_id(later_than_id(ahead, NOW))
 
 
 def test_after_an_older_id_the_time_stays_what_it_is():
-    assert later(new_id(NOW - timedelta(seconds=1)), NOW) == NOW
+    assert later_than_id(new_id(NOW - timedelta(seconds=1)), NOW) == NOW

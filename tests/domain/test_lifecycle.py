@@ -12,12 +12,12 @@ from hub.domain.lifecycle import (
     REPORT,
     SET_ASIDE,
     STATUS_RANK,
-    advance,
-    go,
-    interrupted,
-    judge,
-    move,
-    receive,
+    advance_status,
+    judge_interruption,
+    judge_outcome,
+    move_delivery,
+    move_report,
+    receive_message,
 )
 from hub.domain.model import Accepted, DeliveryState, MessageState, Postponed, Refused, ReportState, Unavailable
 
@@ -26,7 +26,7 @@ FORTNIGHT = timedelta(days=14)
 
 
 def verdict(outcome, *, since=NOW, now=NOW, delay=timedelta(seconds=8)):
-    return judge(outcome, since=since, now=now, delay=delay, give_up=FORTNIGHT)
+    return judge_outcome(outcome, since=since, now=now, delay=delay, give_up=FORTNIGHT)
 
 
 def test_what_the_partner_took_is_delivered():
@@ -67,7 +67,7 @@ def test_a_postponed_delivery_is_asked_again_uncounted_and_never_in_the_past():
     st.timedeltas(timedelta(0), timedelta(hours=1)),
 )
 def test_every_verdict_is_in_the_table_and_nothing_waits_without_a_time(outcome, age, delay):
-    found = judge(outcome, since=NOW, now=NOW + age, delay=delay, give_up=FORTNIGHT)
+    found = judge_outcome(outcome, since=NOW, now=NOW + age, delay=delay, give_up=FORTNIGHT)
     assert found.state in DELIVER[DeliveryState.SENDING, type(outcome).__name__.lower()]
     assert (found.state is DeliveryState.WAITING) == (found.due is not None)
     assert found.due is None or found.due >= NOW + age
@@ -78,31 +78,33 @@ def test_a_move_that_is_not_in_the_table_is_a_mistake_whoever_asks_for_it():
         for what in {what for _, what in DELIVER}:
             for to in DeliveryState:
                 if to in DELIVER.get((state, what), ()):
-                    assert move(state, what, to) is to
+                    assert move_delivery(state, what, to) is to
                 else:
                     with pytest.raises(ValueError, match="no delivery goes from"):
-                        move(state, what, to)
-    assert move(DeliveryState.WAITING, "claim") is DeliveryState.SENDING
+                        move_delivery(state, what, to)
+    assert move_delivery(DeliveryState.WAITING, "claim") is DeliveryState.SENDING
     with pytest.raises(ValueError, match="no delivery goes from"):
-        move(DeliveryState.SENDING, "unavailable")  # to wait or to die: it must be said
+        move_delivery(DeliveryState.SENDING, "unavailable")  # to wait or to die: it must be said
 
 
 def test_a_message_that_broke_the_hub_again_and_again_is_set_aside():
     broken = Unavailable("hub-error: ZeroDivisionError()", ours=True)
     for crashes in range(SET_ASIDE - 1):
-        found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=crashes)
+        found = judge_outcome(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=crashes)
         assert (found.state, found.crashes) == (DeliveryState.WAITING, crashes + 1)
-    found = judge(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE - 1)
+    found = judge_outcome(broken, since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE - 1)
     assert (found.state, found.reason) == (DeliveryState.DEAD, "set aside: hub-error: ZeroDivisionError()")
 
 
 def test_a_partner_that_is_down_is_no_reason_to_set_aside():
-    found = judge(Unavailable("down"), since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE)
+    found = judge_outcome(
+        Unavailable("down"), since=NOW, now=NOW, delay=timedelta(0), give_up=FORTNIGHT, crashes=SET_ASIDE
+    )
     assert (found.state, found.crashes) == (DeliveryState.WAITING, 0)
 
 
 def test_what_a_crash_cut_short_goes_again_at_once_then_later_and_later_then_no_more():
-    verdicts = [interrupted(NOW, crashes) for crashes in range(SET_ASIDE + 1)]
+    verdicts = [judge_interruption(NOW, crashes) for crashes in range(SET_ASIDE + 1)]
     assert [each.state for each in verdicts] == [DeliveryState.WAITING] * SET_ASIDE + [DeliveryState.DEAD]
     waits = [each.due - NOW for each in verdicts[:-1] if each.due]
     assert waits == [timedelta(seconds=seconds) for seconds in (0, 0, 10, 20, 40)]
@@ -112,7 +114,7 @@ def test_what_a_crash_cut_short_goes_again_at_once_then_later_and_later_then_no_
 def test_only_what_is_sound_and_new_is_accepted_and_the_same_bytes_are_the_same_message():
     assert {key for key, becomes in RECEIVE.items() if becomes is MessageState.ACCEPTED} == {("nothing", "sound")}
     assert {held for (held, _), becomes in RECEIVE.items() if becomes is None} == {"the same bytes"}
-    assert receive("other bytes", "sound") is MessageState.REFUSED
+    assert receive_message("other bytes", "sound") is MessageState.REFUSED
 
 
 def test_nothing_leaves_delivered_and_dead_is_left_only_by_replay():
@@ -139,7 +141,7 @@ def test_nothing_leaves_delivered_and_dead_is_left_only_by_replay():
 def test_a_status_moves_only_forward(history, status):
     now = None
     for code in history:
-        now = advance(now, code)
+        now = advance_status(now, code)
     assert now == status
 
 
@@ -147,8 +149,8 @@ def test_a_status_moves_only_forward(history, status):
 def test_repeating_a_status_changes_nothing_and_the_rank_never_falls(history):
     now = None
     for code in history:
-        after = advance(now, code)
-        assert advance(after, code) == after
+        after = advance_status(now, code)
+        assert advance_status(after, code) == after
         assert STATUS_RANK.get(after or "", 0) >= STATUS_RANK.get(now or "", 0)
         now = after
 
@@ -165,7 +167,7 @@ def test_a_step_of_a_report_that_is_not_in_the_table_is_a_mistake():
     for state in ReportState:
         for what in {what for _, what in REPORT}:
             if (state, what) in REPORT:
-                assert go(state, what) is REPORT[state, what]
+                assert move_report(state, what) is REPORT[state, what]
             else:
                 with pytest.raises(ValueError, match="no report goes on"):
-                    go(state, what)
+                    move_report(state, what)

@@ -5,18 +5,18 @@ from hub.domain.errors import Mistake
 
 
 def test_what_is_quoted_stays() -> None:
-    assert translations.of("there is no partner vpcp") == "không có đối tác vpcp"
-    assert translations.of("'x{}' does not fit") == "'x{}' không hợp lệ"
-    assert translations.of("a key is not the key of b.crt") == "a key không phải khóa của b.crt"
+    assert translations.find_vietnamese("there is no partner vpcp") == "không có đối tác vpcp"
+    assert translations.find_vietnamese("'x{}' does not fit") == "'x{}' không hợp lệ"
+    assert translations.find_vietnamese("a key is not the key of b.crt") == "a key không phải khóa của b.crt"
 
 
 def test_names_and_values_need_no_translation() -> None:
-    assert translations.of("none or fetch or push") is None
+    assert translations.find_vietnamese("none or fetch or push") is None
     kept = Mistake("hub.toml: x", "something new", "none or push")
-    assert translations.mistake(kept) == kept
+    assert translations.translate_mistake(kept) == kept
 
 
 def test_every_sentence_finds_itself_and_quotes_as_much() -> None:
     for shape, text in translations._SENTENCES.items():
         assert shape.count("{}") == text.count("{}")
-        assert translations.of(shape.replace("{}", "Q")) == text.replace("{}", "Q")
+        assert translations.find_vietnamese(shape.replace("{}", "Q")) == text.replace("{}", "Q")

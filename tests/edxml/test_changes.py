@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.lifecycle import STEP, turn
+from hub.domain.lifecycle import STEP, queue_turn
 from hub.domain.model import DeliveryState, PacketKind, Replaced, ResponseFor
 from hub.edxml import changes
 from hub.edxml.changes import EVERY, ChangedDocument, ChangeEffect, Effect
@@ -22,26 +22,28 @@ def change(kind, **fields):
 
 
 def marks(packet, *documents):
-    return list(changes.marks(packet, documents, ROUTES.canonical))
+    return list(changes.list_change_effects(packet, documents, ROUTES.canonical))
 
 
 def test_a_recall_names_its_document_in_either_place():
     answered = (ResponseFor("H55.13", "1/A", "2026/11/20", "D2"), ResponseFor("H55.13", "2/A", "2026/11/20", ""))
-    assert changes.named(change(PacketKind.RECALL, about="D1", responses=answered)) == (ChangedDocument("D1"),)
-    assert changes.named(change(PacketKind.RECALL, responses=answered)) == (
+    assert changes.list_changed_documents(change(PacketKind.RECALL, about="D1", responses=answered)) == (
+        ChangedDocument("D1"),
+    )
+    assert changes.list_changed_documents(change(PacketKind.RECALL, responses=answered)) == (
         ChangedDocument("D2", "1/A", "2026/11/20"),
         ChangedDocument("", "2/A", "2026/11/20"),
     )
 
 
 def test_an_update_names_its_document_in_bussiness_or_carries_its_id():
-    assert changes.named(change(PacketKind.UPDATE, about="D1")) == (ChangedDocument("D1"),)
-    assert changes.named(change(PacketKind.UPDATE)) == (ChangedDocument("X"),)
+    assert changes.list_changed_documents(change(PacketKind.UPDATE, about="D1")) == (ChangedDocument("D1"),)
+    assert changes.list_changed_documents(change(PacketKind.UPDATE)) == (ChangedDocument("X"),)
 
 
 def test_a_new_document_changes_nothing_whatever_it_answers():
     packet = change(PacketKind.DOCUMENT, about="D1", responses=(ResponseFor("H55.13", "", "", "D2"),))
-    assert (changes.named(packet), marks(packet, "D1")) == ((), [])
+    assert (changes.list_changed_documents(packet), marks(packet, "D1")) == ((), [])
 
 
 def test_a_recall_concerns_the_units_it_addresses():
@@ -53,7 +55,7 @@ def test_a_recall_concerns_the_units_it_addresses():
 
 def test_an_update_reaches_the_units_it_adds_and_takes_the_document_from_those_it_removes():
     packet = change(PacketKind.UPDATE, about="D1", added=("H55.13.1",), removed=("000.00.13.H55",))
-    assert changes.told(packet) == ("H55.13.1",)
+    assert changes.list_told_units(packet) == ("H55.13.1",)
     assert marks(packet, "D1") == [
         ChangeEffect("D1", EVERY, Effect.UPDATED),
         ChangeEffect("D1", "H55.13", Effect.REMOVED),
@@ -64,7 +66,7 @@ def test_a_replacement_supersedes_at_the_units_it_names_or_at_all():
     packet = change(
         PacketKind.REPLACEMENT, replaces=(Replaced("D1", ("H55.01",)), Replaced("D2"), Replaced("D1", ("G22",)))
     )
-    assert changes.told(packet) == ("H55.01", "G22")
+    assert changes.list_told_units(packet) == ("H55.01", "G22")
     assert marks(packet, "D1", "D2") == [
         ChangeEffect("D1", "H55.01", Effect.REPLACED),
         ChangeEffect("D1", "G22", Effect.REPLACED),
@@ -84,14 +86,14 @@ def test_a_replacement_supersedes_at_the_units_it_names_or_at_all():
     ],
 )
 def test_what_waits_is_stopped_and_what_was_handed_over_is_not(state, becomes):
-    assert changes.stop(state) is becomes
+    assert changes.stop_delivery_state(state) is becomes
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=1)), st.integers(0, 4), st.integers(0, 4))
 def test_nothing_is_overtaken_by_what_becomes_due_four_steps_later(later, ours, theirs):
-    assert turn(NOW, theirs) <= turn(NOW, ours) or theirs < ours, "the more urgent goes first"
+    assert queue_turn(NOW, theirs) <= queue_turn(NOW, ours) or theirs < ours, "the more urgent goes first"
     if later > STEP * 4:
-        assert turn(NOW, ours) < turn(NOW + later, theirs)
+        assert queue_turn(NOW, ours) < queue_turn(NOW + later, theirs)
 
 
 @pytest.mark.parametrize(

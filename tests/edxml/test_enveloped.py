@@ -55,7 +55,9 @@ class Vector:
 
 def judged(content, *identities, anchors=ANCHORS, now=NOW, **tolerated):
     certificates = pki.signing(identities or [PARTNER])
-    return packet_signature.judge(safe_xml.parse(content), Octets.of(content), certificates, anchors, now, **tolerated)
+    return packet_signature.judge_packet_signature(
+        safe_xml.parse_safe_xml(content), Octets.of(content), certificates, anchors, now, **tolerated
+    )
 
 
 def replaced(old, new, content=HONEST):
@@ -287,9 +289,9 @@ def test_judging_leaves_the_tree_as_it_was(vector):
     def seen(element):
         return [(each.tag, dict(each.attrib), each.text, each.tail) for each in element.iter()]
 
-    root = safe_xml.parse(vector.content)
+    root = safe_xml.parse_safe_xml(vector.content)
     before = seen(root)
-    packet_signature.judge(
+    packet_signature.judge_packet_signature(
         root, Octets.of(vector.content), [vector.signer.certificate], ANCHORS, NOW, sha1=True, vxp=True
     )
     assert seen(root) == before
@@ -345,7 +347,9 @@ def test_octets_changed_put_in_or_taken_out_are_noticed_or_harmless(data):
         return  # no sound XML
     if found.standing is VALID:
         try:
-            assert attrs.evolve(packet.read(content), deviations=()) == attrs.evolve(packet.read(HONEST), deviations=())
+            assert attrs.evolve(packet.read_packet(content), deviations=()) == attrs.evolve(
+                packet.read_packet(HONEST), deviations=()
+            )
         except Rejected:
             return
         assert by_xmlsec(content, PARTNER) == GOOD
@@ -361,10 +365,10 @@ def test_an_element_moved_or_repeated_is_noticed_or_harmless(taken, target, repe
     if content is None or judged(content).standing is not VALID:
         return
     try:
-        found = packet.read(content)
+        found = packet.read_packet(content)
     except Rejected:
         return  # the Signature stands where none may be
-    assert attrs.evolve(found, deviations=()) == attrs.evolve(packet.read(HONEST), deviations=())
+    assert attrs.evolve(found, deviations=()) == attrs.evolve(packet.read_packet(HONEST), deviations=())
 
 
 # The samples, and signing
@@ -395,7 +399,7 @@ def test_signing_a_packet_changes_no_other_octet(name):
     assert signed[end:].startswith(b"</edXML:edXMLHeader>")
     assert judged(signed).standing is VALID
     assert (by_signxml(signed, PARTNER), by_xmlsec(signed, PARTNER)) == (GOOD, GOOD)
-    before, after = packet.read(content), packet.read(signed)
+    before, after = packet.read_packet(content), packet.read_packet(signed)
     assert [problem.code for problem in after.deviations] == [problem.code for problem in before.deviations]
     assert attrs.evolve(after, deviations=()) == attrs.evolve(before, deviations=())
 
@@ -421,8 +425,11 @@ def test_what_is_signed_already_or_has_no_header_is_not_signed(content):
 @pytest.mark.slow
 def test_a_packet_of_twenty_megabytes_is_judged_without_copies_of_its_tree():
     content = signing.sign_packet(document("x" * 20_000_000, variation=Variation(wrapped=False)), PARTNER)
-    root = safe_xml.parse(content)
+    root = safe_xml.parse_safe_xml(content)
     swapped = content.replace(b"eHh4", b"eHl4", 1)
-    assert packet_signature.judge(root, Octets.of(content), [PARTNER.certificate], ANCHORS, NOW).standing is VALID
+    assert (
+        packet_signature.judge_packet_signature(root, Octets.of(content), [PARTNER.certificate], ANCHORS, NOW).standing
+        is VALID
+    )
     assert judged(swapped).standing is INVALID
     assert root.find(f".//{{{QCVN}}}ContentTransferEncoded") is not None

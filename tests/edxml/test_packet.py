@@ -16,7 +16,7 @@ from lxml import etree
 
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
-from hub.domain.errors import Rejected, describe
+from hub.domain.errors import Rejected, describe_problem
 from hub.domain.model import Attachment, Packet, PacketKind, Problem, Replaced, ResponseFor
 from hub.edxml import packet
 from hub.edxml import schema as edxml_schema
@@ -44,25 +44,25 @@ def document(**changes):
         "attachments": [("van-ban.pdf", b"%PDF-1.7 mot"), ("phu-luc.xlsx", b"hai")],
         **changes,
     }
-    return packets.document(given.pop("sender"), given.pop("recipients"), **given)
+    return packets.write_document_packet(given.pop("sender"), given.pop("recipients"), **given)
 
 
 def status(code="03", answered=OLD, **changes):
-    return packets.status("H55.01", code, answered, at=AT, description="Đã tiếp nhận", **changes)
+    return packets.write_status_packet("H55.01", code, answered, at=AT, description="Đã tiếp nhận", **changes)
 
 
 def plain(content):
     """Return what the packet says, without what was tolerated in it."""
-    return attrs.evolve(packet.read(content), deviations=())
+    return attrs.evolve(packet.read_packet(content), deviations=())
 
 
 def deviations(content):
-    return [problem.code for problem in packet.read(content).deviations]
+    return [problem.code for problem in packet.read_packet(content).deviations]
 
 
 def refusals(content):
     with pytest.raises(Rejected) as refused:
-        packet.read(content)
+        packet.read_packet(content)
     return refused.value.problems
 
 
@@ -92,7 +92,7 @@ def holding(content, name, text):
 def test_every_sample_packet_is_accepted_but_the_one_that_is_not_well_formed():
     found = samples.edxml()
     broken = found.pop("edoc")
-    kinds = {name: packet.read(content).kind.value for name, content in found.items()}
+    kinds = {name: packet.read_packet(content).kind.value for name, content in found.items()}
     assert {kind for name, kind in kinds.items() if name.startswith("status")} == {"status"}
     assert [kinds[f"edoc_{name}"] for name in ("new", "revocation", "update", "replacement")] == [
         *("document", "recall", "update", "replacement")
@@ -103,7 +103,7 @@ def test_every_sample_packet_is_accepted_but_the_one_that_is_not_well_formed():
 
 
 def test_a_real_document_says_what_it_says():
-    read = packet.read(samples.edxml()["edoc_new"])
+    read = packet.read_packet(samples.edxml()["edoc_new"])
     assert (read.sender, read.recipients) == ("000.00.00.A80", ("28.22.H17",))
     assert read.document_id == "000.00.00.G22,2015/09/30,7816/VPCP-TTĐT"
     assert (read.code, read.promulgation_date, read.due) == ("74fass22/VPCP-TTĐT", "2019/01/16", date(2018, 9, 28))
@@ -115,7 +115,7 @@ def test_a_real_document_says_what_it_says():
 
 
 def test_a_real_recall_answers_the_document_it_recalls():
-    read = packet.read(samples.edxml()["edoc_revocation"])
+    read = packet.read_packet(samples.edxml()["edoc_revocation"])
     assert read.recipients == ("000.00.00.H41", "000.00.00.H14", "000.00.00.G17")
     answered = "000.00.04.G14,2012/08/06,267/VPCP-TTĐT"
     assert read.responses == (ResponseFor("000.00.00.H14", "267/VPCP-TTĐT", "2018/09/28", answered),)
@@ -124,7 +124,7 @@ def test_a_real_recall_answers_the_document_it_recalls():
 @pytest.mark.parametrize("code", ["01", "02", "03", "04", "05", "06"])
 def test_a_real_status_says_what_became_of_which_document(code):
     (content,) = [content for name, content in samples.edxml().items() if name.endswith(code)]
-    read = packet.read(content)
+    read = packet.read_packet(content)
     assert (read.kind, read.status, read.sender, read.recipients) == (PacketKind.STATUS, code, "000.00.00.H41", ())
     answered = "000.00.00.G22,2015/09/30,7816/VPCP-TTĐT"
     assert read.responses == (ResponseFor("000.00.00.G22", "7816/VPCP-TTĐT", "2015/09/30", answered),)
@@ -135,7 +135,7 @@ def test_a_real_status_says_what_became_of_which_document(code):
 
 
 def test_a_document_is_read_whole():
-    read = packet.read(document(paper=True, priority=3, variation=Variation(wrapped=False)))
+    read = packet.read_packet(document(paper=True, priority=3, variation=Variation(wrapped=False)))
     content_type = "application/zip"
     assert attrs.evolve(read, deviations=()) == Packet(
         kind=PacketKind.DOCUMENT,
@@ -165,32 +165,32 @@ def test_a_packet_as_the_standard_has_it_deviates_in_nothing():
 
 @pytest.mark.parametrize("kind", [1, 2, 3])
 def test_recalls_updates_and_replacements_go_to_their_recipients_without_an_attachment_too(kind):
-    read = packet.read(document(kind=kind, about="D0", replaced=["D0"], attachments=[]))
+    read = packet.read_packet(document(kind=kind, about="D0", replaced=["D0"], attachments=[]))
     assert read.kind is (PacketKind.RECALL, PacketKind.UPDATE, PacketKind.REPLACEMENT)[kind - 1]
     assert (read.recipients, read.about, read.attachments) == (("H55.01", "000.00.00.G22"), "D0", ())
 
 
 @pytest.mark.parametrize("code", ["01", "02", "03", "04", "05", "06", "13", "15", "16"])
 def test_each_status_is_read(code):
-    read = packet.read(status(code))
+    read = packet.read_packet(status(code))
     assert (read.kind, read.status, read.sender) == (PacketKind.STATUS, code, "H55.01")
     assert read.responses == (ResponseFor("H55.20", "12/UBND", "2026/10/01", "H55.20,2026/10/01,12/UBND"),)
 
 
 def test_a_packet_without_bussiness_or_traces_is_a_new_document():
-    assert packet.read(document(variation=Variation(bussiness="absent"))).kind is PacketKind.DOCUMENT
-    untraced = packet.read(document(variation=Variation(trace=False)))
+    assert packet.read_packet(document(variation=Variation(bussiness="absent"))).kind is PacketKind.DOCUMENT
+    untraced = packet.read_packet(document(variation=Variation(trace=False)))
     assert untraced.kind is PacketKind.DOCUMENT
     assert [problem.code for problem in untraced.deviations] == ["N.TraceHeaderList"]
 
 
 def test_a_status_may_name_the_document_by_its_code_alone():
-    read = packet.read(status(answered=attrs.evolve(OLD, document_id="")))
+    read = packet.read_packet(status(answered=attrs.evolve(OLD, document_id="")))
     assert read.responses == (ResponseFor("H55.20", "12/UBND", "2026/10/01", ""),)
 
 
 def test_a_response_left_blank_answers_nothing():
-    assert packet.read(document(responses=[Answered("")])).responses == ()
+    assert packet.read_packet(document(responses=[Answered("")])).responses == ()
 
 
 # --- how real ones vary ---------------------------------------------------------------------------------------------
@@ -244,20 +244,20 @@ def test_a_status_varies_likewise(variation):
     ],
 )
 def test_a_date_is_read_as_people_write_it_and_one_that_is_none_is_noted(written, due):
-    read = packet.read(document(due=written))
+    read = packet.read_packet(document(due=written))
     assert read.due == due
     clean = written == "2026/12/01"
     assert [problem.code for problem in read.deviations] == ([] if clean else ["R.MessageHeader.DueDate"])
 
 
 def test_an_empty_due_date_is_no_date_and_no_deviation():
-    read = packet.read(document(due=""))
+    read = packet.read_packet(document(due=""))
     assert (read.due, read.deviations) == (None, ())
 
 
 @pytest.mark.parametrize("written", ["30/10/2020", "", "2014/02/30", "hôm qua"])
 def test_a_dirty_promulgation_date_is_kept_as_written(written):
-    read = packet.read(document(promulgated=written, document_id="D1"))
+    read = packet.read_packet(document(promulgated=written, document_id="D1"))
     assert read.promulgation_date == written
     place = "MessageHeader.PromulgationInfo.PromulgationDate"
     assert f"{'R' if written else 'N'}.{place}" in [problem.code for problem in read.deviations]
@@ -294,7 +294,7 @@ def test_codes_of_all_families_are_codes(organ):
     "name", ["DocumentType", "SignerInfo", "Content", "OtherInfo", "ToPlaces", "OrganName", "TraceHeader"]
 )
 def test_what_a_packet_can_be_routed_without_may_be_missing(name):
-    assert packet.read(without(document(), name)).kind is PacketKind.DOCUMENT
+    assert packet.read_packet(without(document(), name)).kind is PacketKind.DOCUMENT
 
 
 def test_what_is_missing_hides_no_other_deviation():
@@ -305,19 +305,19 @@ def test_what_is_missing_hides_no_other_deviation():
 def test_an_attribute_that_nobody_knows_is_noted_and_an_xsi_one_is_not():
     xsi = 'xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
     content = edit(document(), "<edXML:Subject>", f'<edXML:Subject {xsi} i:type="x:string" lang="vi">')
-    (problem,) = packet.read(content).deviations
+    (problem,) = packet.read_packet(content).deviations
     assert problem.code == "attribute-unknown"
     assert problem.detail.startswith("MessageHeader.Subject/@lang: line ")
 
 
 def test_an_unknown_element_is_named_with_its_place_and_line():
-    (problem,) = packet.read(document(variation=Variation(extension="ReplyFors"))).deviations
+    (problem,) = packet.read_packet(document(variation=Variation(extension="ReplyFors"))).deviations
     assert (problem.code, problem.detail) == ("element-unknown", "MessageHeader.ReplyFors: line 5")
 
 
 def test_a_comment_inside_a_value_does_not_cut_it():
     content = edit(document(), "V/v kết nối", "V/v <!-- x -->kết nối")
-    assert packet.read(content).subject == "V/v kết nối & liên thông"
+    assert packet.read_packet(content).subject == "V/v kết nối & liên thông"
 
 
 def test_at_most_fifty_deviations_are_kept():
@@ -329,8 +329,8 @@ def test_at_most_fifty_deviations_are_kept():
 
 
 def test_octets_are_measured_as_carried_wrapped_or_not():
-    read = packet.read(document(attachments=[("a.pdf", b"%PDF-")]))
-    wrapped = packets.wrap("a.pdf", b"%PDF-")
+    read = packet.read_packet(document(attachments=[("a.pdf", b"%PDF-")]))
+    wrapped = packets.zip_packet("a.pdf", b"%PDF-")
     assert read.attachments == (
         Attachment("1", "a.pdf", "application/zip", len(wrapped), hashlib.sha256(wrapped).hexdigest()),
     )
@@ -376,7 +376,7 @@ def test_what_is_not_base64_is_refused(letters):
 
 def test_base64_may_have_white_space_anywhere():
     content = holding(document(), "ContentTransferEncoded", " \n JV\tBE\r\nRg=\n= ")
-    assert packet.read(content).attachments[0].size == 4
+    assert packet.read_packet(content).attachments[0].size == 4
 
 
 def test_an_archive_that_would_burst_or_climb_is_refused():
@@ -391,8 +391,8 @@ def test_an_archive_that_would_burst_or_climb_is_refused():
 
 @pytest.mark.slow
 def test_of_what_is_read_no_more_is_kept_than_a_few_calendars_need():
-    small = packets.wrap("a.xml", b"<a/>" + b" " * 260_000)
-    found = packet.read(
+    small = packets.zip_packet("a.xml", b"<a/>" + b" " * 260_000)
+    found = packet.read_packet(
         document(
             attachments=[(f"{number}.xml", small) for number in range(20)],
             variation=attrs.evolve(packets.SEEN, wrapped=False),
@@ -405,8 +405,8 @@ def test_of_what_is_read_no_more_is_kept_than_a_few_calendars_need():
 
 def test_what_is_unpacked_and_too_large_uses_up_the_room_of_what_is_read():
     """Each of these is unpacked as far as 256 KiB before it is known to be too large: sixteen are looked into, and no more."""
-    burst = packets.wrap("a.xml", b" " * (1 << 20))
-    found = packet.read(
+    burst = packets.zip_packet("a.xml", b" " * (1 << 20))
+    found = packet.read_packet(
         document(
             attachments=[
                 *((f"{number}.xml", burst) for number in range(15)),
@@ -424,7 +424,7 @@ def test_an_attachment_of_20_mb_passes():
     size = 20 * 1024 * 1024
     noise = hashlib.shake_128(b"20").digest(size)
     content = document(attachments=[("a.rar", noise)], variation=Variation(wrapped=False))
-    assert packet.read(content).attachments[0].sha256 == hashlib.sha256(noise).hexdigest()
+    assert packet.read_packet(content).attachments[0].sha256 == hashlib.sha256(noise).hexdigest()
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -504,7 +504,7 @@ def test_a_refusal_names_the_code_and_the_place(content, expected):
     problems = refusals(content)
     assert [problem.code for problem in problems] == expected.split()
     assert all(re.match(r"line \d+: \S", problem.detail) for problem in problems), problems
-    assert all(" / " in describe(problem) for problem in problems)
+    assert all(" / " in describe_problem(problem) for problem in problems)
 
 
 @pytest.mark.parametrize(
@@ -560,7 +560,7 @@ def test_a_problem_is_placed_on_its_line_whatever_the_prefix(prefix):
 
 def test_an_empty_status_code_does_not_make_a_document_a_status():
     content = edit(NEW, "</edXML:MessageHeader>", r"<edXML:StatusCode/>\g<0>")
-    read = packet.read(content)
+    read = packet.read_packet(content)
     assert (read.kind, [problem.code for problem in read.deviations]) == (PacketKind.DOCUMENT, ["element-unknown"])
 
 
@@ -586,7 +586,7 @@ def test_the_order_of_children_changes_nothing_that_is_read(content, random):
 
 def reads_or_refuses(content):
     try:
-        found = packet.read(content)
+        found = packet.read_packet(content)
     except Rejected as rejected:
         problems = rejected.problems
     else:
@@ -594,7 +594,7 @@ def reads_or_refuses(content):
         assert found.recipients or found.status
         problems = found.deviations or (Problem("N.x"),)
     assert 1 <= len(problems) <= 50
-    assert all(describe(problem) for problem in problems)
+    assert all(describe_problem(problem) for problem in problems)
 
 
 @given(st.binary(max_size=200))
@@ -701,30 +701,30 @@ def update(flag="1", *receivers):
 
 
 def test_an_update_says_whom_it_adds_and_removes():
-    read = packet.read(update("1", ("H55.01", "1"), ("H55.02", "0"), ("H55.01", "0"), ("H55.03", "7")))
+    read = packet.read_packet(update("1", ("H55.01", "1"), ("H55.02", "0"), ("H55.01", "0"), ("H55.03", "7")))
     assert (read.added, read.removed) == (("H55.01",), ("H55.02",))
     assert any(problem.code.endswith("Receiver[4].ReceiverType") for problem in read.deviations)
 
 
 def test_receivers_change_only_where_the_update_says_so():
-    read = packet.read(update("0", ("H55.01", "1")))
+    read = packet.read_packet(update("0", ("H55.01", "1")))
     assert (read.added, read.removed) == ((), ())
     assert any(problem.code.endswith("DocumentReceiver") for problem in read.deviations)
 
 
 def test_a_real_update_and_a_real_replacement_name_units_and_documents():
     found = samples.edxml()
-    assert packet.read(found["edoc_update"]).added == ("000.00.00.H14",)
-    assert packet.read(found["edoc_update"]).removed == ("000.00.00.H41",)
+    assert packet.read_packet(found["edoc_update"]).added == ("000.00.00.H14",)
+    assert packet.read_packet(found["edoc_update"]).removed == ("000.00.00.H41",)
     old = Replaced("000.00.00.G22,2014/01/30,7806/VPCP-TTĐT", ("000.00.00.H41", "000.00.00.H14"))
-    assert packet.read(found["edoc_replacement"]).replaces == (old, old)
+    assert packet.read_packet(found["edoc_replacement"]).replaces == (old, old)
 
 
 def test_a_text_may_not_be_blown_up_by_white_space_that_its_schema_does_not_count():
     assert codes(document(document_id=f"a{' ' * 2000}b")) == ["R.MessageHeader.DocumentId"]
     assert codes(holding(document(), "Subject", f"a{chr(10) * 2000}b")) == ["R.MessageHeader.Subject"]
-    assert packet.read(holding(document(), "Subject", f"a b{chr(10) * 2000}")).subject == "a b"
-    assert packet.read(document(document_id=f"a{' ' * 900}b")).document_id == f"a{' ' * 900}b"
+    assert packet.read_packet(holding(document(), "Subject", f"a b{chr(10) * 2000}")).subject == "a b"
+    assert packet.read_packet(document(document_id=f"a{' ' * 900}b")).document_id == f"a{' ' * 900}b"
 
 
 def test_a_change_that_would_do_too_much_in_one_step_is_refused():
@@ -735,8 +735,8 @@ def test_a_change_that_would_do_too_much_in_one_step_is_refused():
         document(kind=3, recipients=units, replaced=old),
     ):
         assert codes(many) == ["R.TraceHeaderList.Bussiness.BussinessDocType"]
-    assert packet.read(document(kind=1, recipients=units[:-1], responses=recalled)).kind is PacketKind.RECALL
-    assert packet.read(document(kind=3, recipients=units[:-1], replaced=old)).kind is PacketKind.REPLACEMENT
+    assert packet.read_packet(document(kind=1, recipients=units[:-1], responses=recalled)).kind is PacketKind.RECALL
+    assert packet.read_packet(document(kind=3, recipients=units[:-1], replaced=old)).kind is PacketKind.REPLACEMENT
 
 
 def marked(name, text, content=None):
@@ -750,13 +750,13 @@ def test_a_document_that_says_it_is_secret_is_refused(name, text):
 
 
 def test_a_document_that_says_it_is_not_secret_is_taken():
-    assert packet.read(marked("DoMat", " Thường ")).kind is PacketKind.DOCUMENT
+    assert packet.read_packet(marked("DoMat", " Thường ")).kind is PacketKind.DOCUMENT
 
 
 def test_a_timed_document_has_its_hour_and_no_other_has():
-    assert packet.read(marked("HenGio", "2026/11/25 07:00")).hour == datetime(2026, 11, 25, tzinfo=UTC)
-    assert packet.read(marked("HenGio", "sớm")).hour is None
-    assert packet.read(marked("HenGio", "2026/11/25 07:00", document(priority=3))).hour is None
+    assert packet.read_packet(marked("HenGio", "2026/11/25 07:00")).hour == datetime(2026, 11, 25, tzinfo=UTC)
+    assert packet.read_packet(marked("HenGio", "sớm")).hour is None
+    assert packet.read_packet(marked("HenGio", "2026/11/25 07:00", document(priority=3))).hour is None
 
 
 def test_of_two_thousand_mistakes_the_place_of_a_hundred_is_looked_for(monkeypatch):
@@ -771,5 +771,5 @@ def test_of_two_thousand_mistakes_the_place_of_a_hundred_is_looked_for(monkeypat
     content = wire.document(to="H55.01")
     (one,) = re.findall(rb"<[^<]*To>.*?</[^<]*:To>", content, re.DOTALL)
     with pytest.raises(Rejected):
-        packet.read(content.replace(one, one.replace(b"OrganId>", b"Bad>") * 2000))
+        packet.read_packet(content.replace(one, one.replace(b"OrganId>", b"Bad>") * 2000))
     assert 0 < len(places) <= 100

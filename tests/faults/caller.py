@@ -13,7 +13,15 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, clock, is_signed, sign, verify
+from hub.demo.protocol.signing import (
+    SOAP,
+    PartnerIdentity,
+    Unbelievable,
+    is_signed,
+    read_clock,
+    sign_call,
+    verify_reply,
+)
 
 DOCUMENTS = "urn:lienthong:documents:1"
 _D = f"{{{DOCUMENTS}}}"
@@ -98,7 +106,7 @@ class Caller:
         )
         for name, value in fields.items():
             etree.SubElement(asked, f"{_D}{name}").text = value
-        sign(envelope, self.identity, clock())
+        sign_call(envelope, self.identity, read_clock())
         content = etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
         try:
             return self._understood(*self._post(content, f"{DOCUMENTS}/{operation}"))
@@ -126,7 +134,7 @@ class Caller:
         envelope = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
         if not is_signed(envelope):
             raise Unknown(f"HTTP {status}: not signed")
-        child = verify(envelope, self.hub, clock())[0]
+        child = verify_reply(envelope, self.hub, read_clock())[0]
         if child.tag != f"{{{SOAP}}}Fault":
             return child
         code, text = child.findtext("faultcode") or "", child.findtext("faultstring") or ""

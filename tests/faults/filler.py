@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.domain.ids import new_id
 from hub.intake import admission
 from hub.journal import messages
@@ -27,7 +27,7 @@ _BATCH = 100
 def run(orders: dict[str, Any]) -> None:
     """Take so many messages, a batch a commit."""
     chance, record = random.Random(orders["seed"]), Record(Path(orders["record"]))
-    found = check.look(Path(orders["config"]), datetime.now(UTC))
+    found = check.check_config(Path(orders["config"]), datetime.now(UTC))
     assert found.province is not None, found.mistakes
     province = found.province
     partner = province.config.partners["sotttt"]
@@ -42,8 +42,8 @@ def run(orders: dict[str, Any]) -> None:
             now = datetime.now(UTC)
             call = documents_requests.SendDocument(packet, said["message_id"])
             entries.append(admission.judge_message(call, partner, province, "documents", now, new_id(now)))
-        with transactions.writing(engine) as tx:
-            taken = [messages.take(tx, entry, province.routes) for entry in entries]
+        with transactions.write_transaction(engine) as tx:
+            taken = [messages.record_message(tx, entry, province.routes) for entry in entries]
         for (said, _), one in zip(batch, taken, strict=True):
             assert one.receipt is not None, one.problems
             told = {"message_id": said["message_id"], "sha256": said["sha256"], "document_id": one.id}
@@ -59,7 +59,7 @@ def _letters(orders: dict[str, Any], chance: random.Random) -> Any:
         recipients = sorted(chance.sample(orders["recipients"], chance.choice([1] * 9 + [2])))
         for place in range(chance.choice([1, 1, 2, 3])):
             name = f"{orders['seed']}-{lane}"
-            packet = document(
+            packet = write_document_packet(
                 "H55.13",
                 recipients,
                 number=str(lane),

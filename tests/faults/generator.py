@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from tests.faults.caller import Caller, Refused, Unknown
 from tests.faults.record import Record
 
@@ -54,7 +54,7 @@ def _send(orders: dict[str, Any], number: int, who: dict[str, Any], record: Reco
             if over.is_set():
                 break
             series = _SERIES if place == 0 and chance.random() < _CALLS else 0
-            packet = document(
+            packet = write_document_packet(
                 who["unit"],
                 recipients,
                 number=str(lane),

@@ -91,8 +91,8 @@ def test_a_node_whose_cable_is_pulled(town):
 #: Takes a lock, waits to be told, and then sends many statements at once.
 _WRITER = """
 import sys
-from hub.store.transactions import open_journal, writing
-with writing(open_journal(sys.argv[1], pooled=False)) as tx:
+from hub.store.transactions import open_journal, write_transaction
+with write_transaction(open_journal(sys.argv[1], pooled=False)) as tx:
     tx.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
     print("locked", flush=True)
     sys.stdin.readline()

@@ -8,7 +8,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from hub.feed import cloudevents
-from hub.feed.cloudevents import publication
+from hub.feed.cloudevents import make_event_publication
 from hub.journal.events import ORIGIN, Chained
 
 TEXT = (
@@ -16,7 +16,7 @@ TEXT = (
     '"delivery":"0192f0c1-0000-7000-8000-000000000002","recipient":"H55.01","partner":"vpub","reason":"từ chối: \\"sai\\""}'
 )
 HASH = hashlib.sha256(f"{ORIGIN}\n{TEXT}".encode()).hexdigest()
-MADE = publication(Chained(1, HASH, TEXT), cloudevents.source("H55"))
+MADE = make_event_publication(Chained(1, HASH, TEXT), cloudevents.feed_source("H55"))
 
 
 def test_an_event_is_a_cloudevent_in_every_attribute():
@@ -44,7 +44,7 @@ def test_the_data_stand_last_letter_by_letter_as_they_were_hashed():
 
 def test_an_event_about_no_message_has_no_subject_and_its_key_is_its_name_alone():
     text = '{"at":"2026-11-24T08:00:00.000000Z","event":"replay","reason":"x","by":"y","deliveries":2}'
-    made = publication(Chained(2**40, HASH, text), "urn:x")
+    made = make_event_publication(Chained(2**40, HASH, text), "urn:x")
     assert "subject" not in JSONFormat().read(CloudEvent, made.content).get_attributes()
     assert made.key == "replay"
     assert int(json.loads(made.content)["sequence"]) == 2**40
@@ -55,13 +55,15 @@ def test_the_key_names_the_event_and_its_partner():
 
 
 def test_the_same_event_has_the_same_id_and_one_of_another_history_another():
-    assert publication(Chained(1, HASH, TEXT), "urn:x").id == MADE.id
-    other = publication(Chained(1, "f" * 64, TEXT.replace("sai", "sót")), "urn:x")
+    assert make_event_publication(Chained(1, HASH, TEXT), "urn:x").id == MADE.id
+    other = make_event_publication(Chained(1, "f" * 64, TEXT.replace("sai", "sót")), "urn:x")
     assert other.id != MADE.id
     assert other.number == MADE.number
 
 
 def test_sequences_sort_as_texts():
     numbers = [9, 10, 99, 100, 2**40]
-    told = [json.loads(publication(Chained(each, HASH, TEXT), "urn:x").content)["sequence"] for each in numbers]
+    told = [
+        json.loads(make_event_publication(Chained(each, HASH, TEXT), "urn:x").content)["sequence"] for each in numbers
+    ]
     assert told == sorted(told)

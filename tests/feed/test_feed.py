@@ -76,17 +76,17 @@ class Story:
 
     def events(self, count=1):
         """Have so many messages taken in, and every event numbered; return how many events there are."""
-        with transactions.writing(self.engine) as tx:
-            before = events.head(tx)[0]
+        with transactions.write_transaction(self.engine) as tx:
+            before = events.read_chain_head(tx)[0]
             for number in range(count):
-                messages.take(tx, entry(document(), 1000 * before + number + 1), ROUTES)
-            events.chain(tx)
-            return events.head(tx)[0]
+                messages.record_message(tx, entry(document(), 1000 * before + number + 1), ROUTES)
+            events.chain_events(tx)
+            return events.read_chain_head(tx)[0]
 
     @property
     def position(self):
-        with transactions.reading(self.engine) as tx:
-            return feed_cursor.position(tx, "lienthong")
+        with transactions.read_transaction(self.engine) as tx:
+            return feed_cursor.read_feed_position(tx, "lienthong")
 
     def stop(self):
         done: list[object] = []
@@ -208,7 +208,7 @@ def test_a_journal_that_does_not_answer_is_asked_again(story, monkeypatch):
 
 def test_a_mistake_of_the_hubs_own_ends_nothing(story, monkeypatch):
     story.events()
-    monkeypatch.setattr(feed, "publication", lambda *_args: 1 / 0)
+    monkeypatch.setattr(feed, "make_event_publication", lambda *_args: 1 / 0)
     story.pass_time(3)
     monkeypatch.undo()
     story.pass_time(10)

@@ -24,11 +24,11 @@ def test_the_wrapping_is_told_from_a_genuine_archive_by_its_only_name():
         return base64.b64encode(packed.getvalue()).decode()
 
     uuid = "7c8be4ce-fd32-50f9-9e41-2063b221466e"
-    assert base64_content.carried(letters(f"{uuid}.docx")).wrapped
-    assert base64_content.carried(letters(uuid)).wrapped
+    assert base64_content.measure_base64(letters(f"{uuid}.docx")).wrapped
+    assert base64_content.measure_base64(letters(uuid)).wrapped
     for names in (("word/document.xml",), (f"{uuid}.pdf", "b.pdf"), (f"a/{uuid}.pdf",), ()):
-        assert not base64_content.carried(letters(*names)).wrapped
-    assert not base64_content.carried(base64.b64encode(b"PK\x03\x04 but no archive").decode()).wrapped
+        assert not base64_content.measure_base64(letters(*names)).wrapped
+    assert not base64_content.measure_base64(base64.b64encode(b"PK\x03\x04 but no archive").decode()).wrapped
 
 
 @given(st.binary(max_size=300), st.integers(1, 80), st.integers(4, 50))
@@ -37,7 +37,7 @@ def test_octets_survive_whatever_the_lines_and_slices(octets, width, slice_):
     lines = "\r\n".join(letters[at : at + width] for at in range(0, len(letters), width))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base64_content, "SLICE", slice_)
-        found = base64_content.carried(lines)
+        found = base64_content.measure_base64(lines)
     assert (found.size, found.sha256) == (len(octets), hashlib.sha256(octets).hexdigest())
 
 
@@ -71,7 +71,7 @@ def zipped(name="a.txt", *, entries=1, size=None):
 )
 def test_an_archive_that_would_burst_or_climb_is_unfit(content):
     with pytest.raises(ContentUnfit):
-        base64_content.carried(base64.b64encode(content).decode())
+        base64_content.measure_base64(base64.b64encode(content).decode())
 
 
 def test_a_directory_of_many_names_is_read_however_small_the_slices():
@@ -81,7 +81,9 @@ def test_a_directory_of_many_names_is_read_however_small_the_slices():
         found: list[object] = []
         for step in (1 << 12, 1 << 18):
             try:
-                found.append(base64_content.carried(letters[at : at + step] for at in range(0, len(letters), step)))
+                found.append(
+                    base64_content.measure_base64(letters[at : at + step] for at in range(0, len(letters), step))
+                )
             except ContentUnfit as unfit:
                 found.append(str(unfit))
         assert found[0] == found[1]
@@ -92,12 +94,14 @@ def test_a_directory_of_many_names_is_read_however_small_the_slices():
 def test_white_space_before_an_archive_does_not_hide_how_it_begins(first):
     """The first slice then holds a letter or two: found by fuzzing."""
     with pytest.raises(ContentUnfit):
-        base64_content.carried(" " * (base64_content.SLICE - first) + base64.b64encode(zipped("../a.txt")).decode())
+        base64_content.measure_base64(
+            " " * (base64_content.SLICE - first) + base64.b64encode(zipped("../a.txt")).decode()
+        )
 
 
 @pytest.mark.parametrize("content", [zipped(), zipped("a/b..c.txt"), zipped(size=99 << 20), zipped(entries=10_000)])
 def test_an_ordinary_archive_is_fit(content):
-    assert base64_content.carried(base64.b64encode(content).decode()).size == len(content)
+    assert base64_content.measure_base64(base64.b64encode(content).decode()).size == len(content)
 
 
 def recorded(content, **said):
@@ -110,7 +114,7 @@ def recorded(content, **said):
 
 
 def test_a_directory_before_a_64_bit_record_is_read():
-    assert base64_content.entries(recorded(zipped()), len(recorded(zipped()))) == [b"a.txt"]
+    assert base64_content.list_zip_entries(recorded(zipped()), len(recorded(zipped()))) == [b"a.txt"]
 
 
 END = zipped("../a.txt")[-22:]
@@ -137,7 +141,7 @@ END = zipped("../a.txt")[-22:]
 def test_an_archive_of_which_readers_may_see_different_directories_is_unfit(content):
     """Not seen where it was looked for, a directory was not judged at all: found by fuzzing."""
     with pytest.raises(ContentUnfit):
-        base64_content.carried(base64.b64encode(content).decode())
+        base64_content.measure_base64(base64.b64encode(content).decode())
 
 
 @given(st.binary(max_size=400), st.integers(0, 500))
@@ -145,7 +149,7 @@ def test_an_archive_cut_or_spoilt_anywhere_is_no_surprise(junk, at):
     content = zipped(entries=3)
     for spoilt in (content[:at], content[:at] + junk, b"PK\x03\x04" + junk + content[at:]):
         with contextlib.suppress(ContentUnfit):
-            base64_content.carried(base64.b64encode(spoilt).decode())
+            base64_content.measure_base64(base64.b64encode(spoilt).decode())
 
 
 def wrapped(method=zipfile.ZIP_DEFLATED, content=b"BEGIN:VCALENDAR"):
@@ -165,8 +169,8 @@ def locked():
 
 def unpacked(content, most=1000):
     letters = base64.b64encode(content).decode()
-    assert base64_content.carried(letters).size == len(content), "it may be carried all the same"
-    return base64_content.content(letters, most)
+    assert base64_content.measure_base64(letters).size == len(content), "it may be carried all the same"
+    return base64_content.decode_base64_content(letters, most)
 
 
 def test_what_is_read_is_taken_out_of_its_wrapping():

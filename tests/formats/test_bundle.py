@@ -26,7 +26,10 @@ def packed(members: dict[str, bytes]) -> bytes:
 
 def unpacked(content: bytes) -> dict[str, bytes]:
     file = io.BytesIO(content)
-    return {member.name: b"".join(zip_archive.pieces(file, member)) for member in zip_archive.read(file)}
+    return {
+        member.name: b"".join(zip_archive.read_member_pieces(file, member))
+        for member in zip_archive.read_zip_members(file)
+    }
 
 
 @given(st.dictionaries(NAMES, st.binary(max_size=50), max_size=5))

@@ -30,7 +30,7 @@ def one(component: formats_icalendar.CalendarPart, name: str) -> formats_icalend
 
 
 def event(*lines: str) -> formats_icalendar.CalendarPart:
-    return formats_icalendar.read(wrapped(*lines)).parts("VEVENT")[0]
+    return formats_icalendar.read_calendar(wrapped(*lines)).parts("VEVENT")[0]
 
 
 @given(TEXTS, TEXTS, TEXTS)
@@ -47,12 +47,12 @@ def test_what_the_package_icalendar_writes_is_read_as_it_was_meant(uid, summary,
     meant.add("organizer", person)
     whole = icalendar.Calendar()
     whole.add_component(meant)
-    read = formats_icalendar.read(whole.to_ical()).parts("VEVENT")[0]
+    read = formats_icalendar.read_calendar(whole.to_ical()).parts("VEVENT")[0]
     back: Any = icalendar.Calendar.from_ical(whole.to_ical()).walk("VEVENT")[0]
     assert one(read, "UID").text() == str(back["uid"])
     assert one(read, "SUMMARY").text() == str(back["summary"])
     assert one(read, "ORGANIZER").parameters.get("CN", "") == back["organizer"].params.get("CN", "")
-    assert formats_icalendar.moment(one(read, "DTSTART"), read) == back["dtstart"].dt
+    assert formats_icalendar.read_calendar_time(one(read, "DTSTART"), read) == back["dtstart"].dt
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_day_of_a_meeting_is_hanois(line, day):
     read = event(line)
     assert (
         formats_icalendar.local_day(
-            formats_icalendar.moment(one(read, "DTSTART"), formats_icalendar.read(wrapped(line)))
+            formats_icalendar.read_calendar_time(one(read, "DTSTART"), formats_icalendar.read_calendar(wrapped(line)))
         )
         == day
     )
@@ -81,13 +81,15 @@ def test_the_day_of_a_meeting_is_hanois(line, day):
 
 def test_an_unknown_zone_with_one_offset_has_that_offset():
     zone = "BEGIN:VTIMEZONE\r\nTZID:Cơ quan\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0000\r\nTZOFFSETTO:+0000\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n"
-    whole = formats_icalendar.read(
+    whole = formats_icalendar.read_calendar(
         (
             HEAD + zone + "BEGIN:VEVENT\r\nDTSTART;TZID=Cơ quan:20261124T180000\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
         ).encode()
     )
     assert (
-        formats_icalendar.mark(formats_icalendar.moment(one(whole.parts("VEVENT")[0], "DTSTART"), whole))
+        formats_icalendar.write_calendar_mark(
+            formats_icalendar.read_calendar_time(one(whole.parts("VEVENT")[0], "DTSTART"), whole)
+        )
         == "20261124T180000Z"
     )
 
@@ -118,7 +120,7 @@ HOSTILE = {
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
 def test_what_is_no_calendar_or_beyond_a_bound_is_refused(content):
     with pytest.raises(Rejected) as refused:
-        formats_icalendar.read(content)
+        formats_icalendar.read_calendar(content)
     (problem,) = refused.value.problems
     assert problem.code == "calendar-unreadable"
     assert problem.detail
@@ -128,7 +130,7 @@ def test_what_is_no_calendar_or_beyond_a_bound_is_refused(content):
 def test_what_is_no_time_is_refused(value):
     read = event(f"DTSTART:{value}")
     with pytest.raises(Rejected):
-        formats_icalendar.moment(one(read, "DTSTART"), read)
+        formats_icalendar.read_calendar_time(one(read, "DTSTART"), read)
 
 
 def test_a_property_that_stands_there_twice_is_refused_where_one_is_asked_for():
@@ -142,4 +144,4 @@ def test_a_property_that_stands_there_twice_is_refused_where_one_is_asked_for():
 def test_no_octets_break_the_reading(octets):
     for content in (octets, HEAD.encode() + octets + b"\r\nEND:VCALENDAR\r\n"):
         with suppress(Rejected):
-            formats_icalendar.read(content)
+            formats_icalendar.read_calendar(content)

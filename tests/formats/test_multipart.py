@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.domain.errors import CallRefused
 from hub.formats import mime, spool
-from hub.formats.mime import content_id, related, take_apart
+from hub.formats.mime import content_id, read_related_header, take_apart
 from hub.formats.spool import Drawer, Octets
 from tests.mtom import PART, ROOT, Body
 
@@ -26,7 +26,7 @@ def drawer(tmp_path):
 
 def apart(body, form=None, drawer=None):
     """Return the envelope and the parts of *body*."""
-    root, others = take_apart(Octets.of(body), related((form or Body()).content_type), drawer or Drawer())
+    root, others = take_apart(Octets.of(body), read_related_header((form or Body()).content_type), drawer or Drawer())
     return root.octets.read(), {name: part.octets.read() for name, part in others.items()}
 
 
@@ -98,7 +98,9 @@ def test_a_leading_line_end_a_folded_header_and_no_last_line_end_are_read():
     for form in (Body(preamble=b"\r\n"), Body(epilogue=b"")):
         assert apart(form.written(ENVELOPE, {PART: b"x"}), form) == (ENVELOPE, {PART: b"x"})
     form = Body(part_headers='Content-Type: application/octet-stream;\r\n\tname="a"\r\nX-Other: 1\r\n')
-    root, others = take_apart(Octets.of(form.written(ENVELOPE, {PART: b"x"})), related(form.content_type), Drawer())
+    root, others = take_apart(
+        Octets.of(form.written(ENVELOPE, {PART: b"x"})), read_related_header(form.content_type), Drawer()
+    )
     assert others[PART].parameters == {"name": "a"}
     assert root.content_id == ROOT
 
@@ -175,13 +177,13 @@ def test_an_envelope_of_more_than_a_megabyte_is_too_large():
 )
 def test_a_content_type_that_may_be_read_in_two_ways_is_refused(header):
     with pytest.raises(CallRefused, match="multipart-broken"):
-        related(header)
+        read_related_header(header)
 
 
 def test_a_content_type_is_read_in_one_go_however_its_white_space_could_be_shared_out():
     began = time.process_time()
     with pytest.raises(CallRefused, match="multipart-broken"):
-        related(f'multipart/related{"; a=   " * 13}"')
+        read_related_header(f'multipart/related{"; a=   " * 13}"')
     assert time.process_time() - began < 2, "each empty value would make it four times as long"
 
 
@@ -218,10 +220,10 @@ def test_a_drawer_keeps_what_is_small_in_memory_and_what_is_large_in_one_nameles
 
 
 def test_what_a_killed_hub_left_is_cleared(tmp_path):
-    folder = spool.folder(tmp_path)
-    spool.clear(folder)
+    folder = spool.spool_folder(tmp_path)
+    spool.clear_spool(folder)
     (folder / "left").write_bytes(b"x")
-    spool.clear(folder)
+    spool.clear_spool(folder)
     assert list(folder.iterdir()) == []
     assert re.fullmatch("drwx------", __import__("stat").filemode(folder.stat().st_mode))
 

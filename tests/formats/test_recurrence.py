@@ -10,7 +10,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.formats.rrule import days, parse
+from hub.formats.rrule import list_rule_days, parse_rrule
 from tests.effort import signatures
 
 DAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
@@ -56,7 +56,7 @@ def test_a_rule_falls_on_the_days_on_which_dateutil_says_it_falls(rule, first):
         if when.date() > last:
             break
         expected.append(when.date())
-    assert days(parse(rule), first, last) == expected
+    assert list_rule_days(parse_rrule(rule), first, last) == expected
 
 
 @st.composite
@@ -90,9 +90,9 @@ def numbers(allowed):
 @settings(deadline=None, max_examples=150)
 @given(any_rules(), st.dates(date(2023, 1, 1), date(2031, 12, 31)), st.sampled_from([0, 40, 366, 366, 800]))
 def test_a_rule_falls_on_the_days_that_fit_it_one_by_one(text, first, span):
-    rule, last = parse(text), first + timedelta(span)
+    rule, last = parse_rrule(text), first + timedelta(span)
     expected = [day for day in one_by_one(rule, first, last) if day >= first]
-    assert days(rule, first, last) == (expected if rule.count is None else expected[: rule.count])
+    assert list_rule_days(rule, first, last) == (expected if rule.count is None else expected[: rule.count])
 
 
 def one_by_one(rule, first, last):
@@ -147,7 +147,7 @@ def is_nth(rule, day, number):
 
 
 def test_the_weekly_briefing_of_the_province_is_on_every_monday():
-    found = days(parse("FREQ=WEEKLY;BYDAY=MO;COUNT=3"), date(2026, 11, 2), date(2027, 11, 2))
+    found = list_rule_days(parse_rrule("FREQ=WEEKLY;BYDAY=MO;COUNT=3"), date(2026, 11, 2), date(2027, 11, 2))
     assert found == [date(2026, 11, 2), date(2026, 11, 9), date(2026, 11, 16)]
 
 
@@ -168,7 +168,7 @@ def test_a_rule_that_never_falls_or_always_does_costs_no_more_than_another(rule)
     """A hundred entries in each part, looked for day by day, took 15 signatures."""
     begun = process_time()
     for _ in range(100):
-        assert len(days(parse(rule), date(2026, 11, 24), date(2027, 11, 25))) <= 367
+        assert len(list_rule_days(parse_rrule(rule), date(2026, 11, 24), date(2027, 11, 25))) <= 367
     assert process_time() - begun < signatures(200)
 
 
@@ -193,13 +193,13 @@ def test_a_rule_that_never_falls_or_always_does_costs_no_more_than_another(rule)
 )
 def test_what_is_no_rule_or_one_by_the_hour_is_refused(rule):
     with pytest.raises(ValueError, match=r".+"):
-        parse(rule)
+        parse_rrule(rule)
 
 
 @given(st.text(st.sampled_from("FREQ=DAILYWKMOTHUSBPC;,-+0123456789"), max_size=60))
 def test_no_text_breaks_the_reading_of_rules(text):
     try:
-        rule = parse(text)
+        rule = parse_rrule(text)
     except ValueError:
         return
-    days(rule, date(2026, 11, 24), date(2026, 12, 24))
+    list_rule_days(rule, date(2026, 11, 24), date(2026, 12, 24))

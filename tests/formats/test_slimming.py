@@ -28,10 +28,10 @@ def _everything_is_long(monkeypatch):
 def slim(content, step=None):
     octets = Octets.of(content)
     if step is None:
-        return streamed_xml.parse(octets, NAMES, Drawer())
+        return streamed_xml.parse_streamed_xml(octets, NAMES, Drawer())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Octets.pieces, "__defaults__", (step,))
-        return streamed_xml.parse(octets, NAMES, Drawer())
+        return streamed_xml.parse_streamed_xml(octets, NAMES, Drawer())
 
 
 def forms(root, loads=streamed_xml.NONE):
@@ -87,7 +87,7 @@ def documents(draw):
 @given(documents(), st.integers(1, 60), st.sampled_from(["", "\ufeff", '<?xml version="1.0" encoding="UTF-8"?>\n']))
 def test_canonical_forms_lines_and_values_are_those_of_the_whole(text, step, opening):
     content = (opening + text).encode()
-    whole = safe_xml.parse(content)
+    whole = safe_xml.parse_safe_xml(content)
     root, loads = slim(content, step)
     assert forms(root, loads) == forms(whole)
     for ours, theirs in zip(root.iter("*"), whole.iter("*"), strict=True):
@@ -99,14 +99,14 @@ def test_canonical_forms_lines_and_values_are_those_of_the_whole(text, step, ope
             assert ours.text == theirs.text
             continue
         assert "".join(load.letters()) == (theirs.text or "").replace("\r", "")
-        assert loads.decoded(load).read() == xsd_types.octets(theirs)
+        assert loads.decoded(load).read() == xsd_types.read_xs_base64(theirs)
 
 
 @given(documents())
 def test_a_document_in_utf_16_is_left_whole(text):
     content = text.encode("utf-16")
     root, loads = slim(content)
-    assert (len(loads), forms(root)) == (0, forms(safe_xml.parse(content)))
+    assert (len(loads), forms(root)) == (0, forms(safe_xml.parse_safe_xml(content)))
 
 
 def test_letters_of_utf_16_are_not_taken_for_base64():
@@ -140,14 +140,14 @@ def test_a_document_shorter_than_any_mark_is_refused_as_it_would_be_whole(conten
     """Found by fuzzing; no document of a body is slimmed when it is so short."""
     monkeypatch.setattr(streamed_xml, "WHOLE", -1)
     with pytest.raises(Rejected, match="not-well-formed"):
-        streamed_xml.parse(Octets.of(content), frozenset({"Packet"}), Drawer())
+        streamed_xml.parse_streamed_xml(Octets.of(content), frozenset({"Packet"}), Drawer())
 
 
 @given(documents(), st.binary(max_size=12), st.integers(0, 400))
 def test_what_is_refused_whole_is_refused_slim_with_the_same_words(text, noise, at):
     content = text.encode()
     spoilt = content[:at] + noise + content[at:]
-    assert outcome(lambda: (safe_xml.parse(spoilt), streamed_xml.NONE)) == outcome(lambda: slim(spoilt))
+    assert outcome(lambda: (safe_xml.parse_safe_xml(spoilt), streamed_xml.NONE)) == outcome(lambda: slim(spoilt))
 
 
 def outcome(read):
@@ -181,10 +181,10 @@ def test_base64_is_judged_slice_by_slice_as_it_is_judged_whole(letters):
         except ValueError:
             return None
 
-    whole = octets(lambda: xsd_types.octets(element))
+    whole = octets(lambda: xsd_types.read_xs_base64(element))
     for step in (1, 3, 7):
         pieces = [letters[at : at + step] for at in range(0, len(letters), step)]
-        assert octets(lambda pieces=pieces: b"".join(base64_content.decoded(pieces))) == whole
+        assert octets(lambda pieces=pieces: b"".join(base64_content.decode_base64_slices(pieces))) == whole
 
 
 def test_tokens_name_their_texts_in_copies_of_the_tree_too():

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.formats.syslog import LONGEST, Stream, Unframed, read
+from hub.formats.syslog import LONGEST, Stream, Unframed, read_syslog_message
 
 BOM = b"\xef\xbb\xbf"
 
 
 def test_a_message_without_structured_data():
-    line = read(b"<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - " + BOM + "'su root' hỏng".encode())
+    line = read_syslog_message(
+        b"<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - " + BOM + "'su root' hỏng".encode()
+    )
     assert (line.facility, line.severity, line.host, line.app, line.process, line.kind) == (
         *("auth", 2, "mymachine.example.com", "su"),
         *("", "ID47"),
@@ -23,7 +25,9 @@ def test_a_message_without_structured_data():
 
 
 def test_a_time_with_an_offset_is_told_in_utc():
-    line = read(b"<165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 myproc 8710 - - %% It's time to make the do-nuts.")
+    line = read_syslog_message(
+        b"<165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 myproc 8710 - - %% It's time to make the do-nuts."
+    )
     assert line.at == datetime(2003, 8, 24, 12, 14, 15, 3, UTC)
     assert (line.facility, line.severity, line.process, line.text[:2]) == ("local4", 5, "8710", "%%")
 
@@ -33,19 +37,23 @@ def test_structured_data_with_a_text_behind_it_and_alone():
         b'[exampleSDID@32473 iut="3" eventSource="Application" eventID="1011"][examplePriority@32473 class="high"]'
     )
     for text in (b"", b" " + BOM + b"An application event log entry..."):
-        line = read(b"<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog - ID47 " + elements + text)
+        line = read_syslog_message(
+            b"<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog - ID47 " + elements + text
+        )
         assert line.data["exampleSDID@32473"] == {"iut": "3", "eventSource": "Application", "eventID": "1011"}
         assert line.data["examplePriority@32473"] == {"class": "high"}
         assert line.text == text.decode().lstrip(" \ufeff")
 
 
 def test_a_value_keeps_its_quotes_brackets_and_foreign_backslashes():
-    line = read(rb'<1>1 - - - - - [a@1 v="\"x\" \\ \] \n" w="' + "Thái Nguyên".encode() + b'" v="2" e=""]')
+    line = read_syslog_message(
+        rb'<1>1 - - - - - [a@1 v="\"x\" \\ \] \n" w="' + "Thái Nguyên".encode() + b'" v="2" e=""]'
+    )
     assert line.data == {"a@1": {"v": '"x" \\ ] \\n', "w": "Thái Nguyên", "e": ""}}
 
 
 def test_a_text_in_another_encoding_is_kept_as_far_as_it_can_be_read():
-    assert read(b"<1>1 - - - - - - \xff!").text == "\ufffd!"
+    assert read_syslog_message(b"<1>1 - - - - - - \xff!").text == "\ufffd!"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_a_text_in_another_encoding_is_kept_as_far_as_it_can_be_read():
 )
 def test_what_rfc_5424_has_no_room_for_is_no_message(octets):
     with pytest.raises(ValueError, match=r"."):
-        read(octets)
+        read_syslog_message(octets)
 
 
 MESSAGES = st.lists(st.binary(max_size=40).map(lambda tail: b"<1>1 " + tail.replace(b"\n", b"")), max_size=8)
@@ -131,7 +139,7 @@ def test_no_octets_break_the_reading_or_make_it_keep_more_than_one_message(piece
         for piece in pieces:
             for message in stream.feed(piece):
                 with suppress(ValueError):
-                    read(message)
+                    read_syslog_message(message)
     assert len(stream._left) <= LONGEST + 60
     with suppress(ValueError):
-        read(b"<1>1 - - - - - " + b"".join(pieces))
+        read_syslog_message(b"<1>1 - - - - - " + b"".join(pieces))

@@ -25,7 +25,7 @@ def seeds() -> Iterator[bytes]:
     yield base64.encodebytes(b"Noi dung van ban\n" * 9)
     yield b"QQ==\r\n"
     yield b"QR=="
-    yield packets.wrap("van-ban.pdf", b"%PDF-1.7")
+    yield packets.zip_packet("van-ban.pdf", b"%PDF-1.7")
     for names in (("a.txt", "b/c.txt"), ("../a",), ("/a",), ("C:\\a",), ("\u00e9",), ()):
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -88,7 +88,7 @@ def judge_letters(letters: str) -> None:
 
 def measured(letters: str) -> Carried | str:
     try:
-        return base64_content.carried(letters)
+        return base64_content.measure_base64(letters)
     except (ValueError, ContentUnfit) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -120,7 +120,7 @@ def judge_archive(octets: bytes) -> None:
 def judge_content(octets: bytes) -> None:
     """Take what may be carried out of its wrapping."""
     try:
-        found = base64_content.content(base64.b64encode(octets).decode(), MOST)
+        found = base64_content.decode_base64_content(base64.b64encode(octets).decode(), MOST)
     except ContentUnfit as unfit:
         tell("unread", gist(str(unfit)))
         return

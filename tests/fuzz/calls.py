@@ -29,7 +29,7 @@ change, cross = trees.change, trees.cross
 
 @cache
 def documents() -> wsdl.Contract:
-    return wsdl.load("documents")
+    return wsdl.load_contract("documents")
 
 
 @cache
@@ -49,12 +49,12 @@ def seeds() -> Iterator[bytes]:
         documents_requests.GetOrganizations(SINCE),
         documents_requests.CheckPermission("H55.01"),
     ):
-        yield envelope.answer(documents_requests.element(call))
+        yield envelope.write_unsigned_envelope(documents_requests.build_call_element(call))
 
 
 def judge(content: bytes) -> None:
     try:
-        child = envelope.open_envelope(safe_xml.parse(content)).child
+        child = envelope.open_envelope(safe_xml.parse_safe_xml(content)).child
     except Rejected:
         return
     (seen,) = list(ET.fromstring(content))[-1]
@@ -62,7 +62,7 @@ def judge(content: bytes) -> None:
     try:
         documents().operation(child)
         packets = documents().validate(child)
-        call = documents_requests.read(child, packets)
+        call = documents_requests.read_documents_call(child, packets)
     except CallRefused as refused:
         valid = schema().validate(child) and child.tag in documents().operations
         codes = {problem.code for problem in refused.problems}
@@ -72,7 +72,9 @@ def judge(content: bytes) -> None:
             each in details for each in ("base64", "/Since: ")
         )  # stricter than libxml2, and than any calendar
         assert not valid or ours_alone, details
-        etree.fromstring(envelope.fault(documents_requests.NAMESPACE, refused.problems, server=False, tracking=""))
+        etree.fromstring(
+            envelope.write_fault(documents_requests.NAMESPACE, refused.problems, server=False, tracking="")
+        )
         tell(*sorted(codes), len(refused.problems), gist(details), valid)
         return
     assert schema().validate(child), schema().error_log
@@ -84,6 +86,6 @@ def judge(content: bytes) -> None:
         assert not hasattr(call, field) or getattr(call, field) == said.get(name)
     if isinstance(call, documents_requests.GetPendingDocumentIds):
         assert call.limit == (int(said["Limit"]) if "Limit" in said else None)
-    again = documents_requests.element(call)
-    assert documents_requests.read(again, documents().validate(again)) == call
+    again = documents_requests.build_call_element(call)
+    assert documents_requests.read_documents_call(again, documents().validate(again)) == call
     tell("taken", type(call).__name__, sorted(said))

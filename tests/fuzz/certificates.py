@@ -32,11 +32,11 @@ def judge(content: bytes) -> None:
 
 def judge_certificate(content: bytes) -> None:
     try:
-        certificate = certificates.load(content)
+        certificate = certificates.load_certificate(content)
     except ValueError as error:
         tell("no certificate", gist(str(error)))
         return
-    assert len(certificates.fingerprint(certificate)) == 64
+    assert len(certificates.certificate_fingerprint(certificate)) == 64
     if b"-----BEGIN" not in content:
         assert certificates.load_der(content) == certificate
         assert wss_tokens.with_octets(content, [certificate]) == [certificate]

@@ -35,17 +35,21 @@ def seeds() -> Iterator[bytes]:
         .template("AAAA")
         .encode()
     )
-    yield envelope.answer(documents_requests.element(documents_requests.CheckPermission("H55.01")))
-    yield envelope.answer(documents_requests.element(documents_requests.GetDocument("1")), SOAP12)
+    yield envelope.write_unsigned_envelope(
+        documents_requests.build_call_element(documents_requests.CheckPermission("H55.01"))
+    )
+    yield envelope.write_unsigned_envelope(
+        documents_requests.build_call_element(documents_requests.GetDocument("1")), SOAP12
+    )
     for soap in (SOAP11, SOAP12):
-        yield envelope.fault(
+        yield envelope.write_fault(
             documents_requests.NAMESPACE, [Problem("unit-unknown", "H55.99")], server=False, tracking="t", soap=soap
         )
 
 
 def judge(content: bytes) -> None:
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
     except Rejected:
         return
     seen = ET.fromstring(content)
@@ -56,7 +60,7 @@ def judge(content: bytes) -> None:
         assert problem.code in CODES
         assert not is_in_order(seen), problem
         for soap in (SOAP11, SOAP12):
-            written = envelope.fault(
+            written = envelope.write_fault(
                 documents_requests.NAMESPACE, refused.problems, server=False, tracking="t", soap=soap
             )
             fault = envelope.read_fault(envelope.open_reply(etree.fromstring(written)).child)

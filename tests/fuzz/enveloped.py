@@ -61,15 +61,15 @@ def _said(root: etree._Element) -> list[object]:
 
 def judge(content: bytes) -> None:
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
     except Rejected:
         return
     before = _said(root)
-    strict = packet_signature.judge(root, Octets.of(content), [PARTNER.certificate], ANCHORS, NOW)
+    strict = packet_signature.judge_packet_signature(root, Octets.of(content), [PARTNER.certificate], ANCHORS, NOW)
     assert _said(root) == before, "judging changed the tree"
     # On a tree of its own: taken out and put back, a signature may have got another prefix, and then its value is another.
-    lenient = packet_signature.judge(
-        safe_xml.parse(content), Octets.of(content), [PARTNER.certificate], ANCHORS, NOW, sha1=True, vxp=True
+    lenient = packet_signature.judge_packet_signature(
+        safe_xml.parse_safe_xml(content), Octets.of(content), [PARTNER.certificate], ANCHORS, NOW, sha1=True, vxp=True
     )
     if strict.standing is SignatureStanding.VALID:
         assert lenient.standing is SignatureStanding.VALID

@@ -28,14 +28,14 @@ def seeds() -> Iterator[bytes]:
             size=len(packet),
         )
         consignment = Consignment(message=message, content=packet, recipients=("H55.1",), attempt=1)
-        yield letter.write(consignment, "a@x.vn", ("b@x.vn",), signer, NOW)
+        yield letter.write_mail(consignment, "a@x.vn", ("b@x.vn",), signer, NOW)
     yield b"Content-Type: application/xml; name=a.xml\r\n\r\n" + PACKETS[0]
     yield b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\nMIAGCSqGSIb3DQEHAqCAMIAAAAA=\r\n"
 
 
 def judge(content: bytes) -> None:
     try:
-        found = opening.packets(content, JUDGE, NOW)
+        found = opening.open_mail_packets(content, JUDGE, NOW)
     except MailUnusable as unusable:
         tell(gist(str(unusable)))
         return

@@ -58,7 +58,7 @@ def seeds() -> Iterator[bytes]:
 
 def judge(content: bytes) -> None:
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
         (problem,) = rejected.problems
         assert problem.code in CODES, problem

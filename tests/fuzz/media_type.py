@@ -41,7 +41,7 @@ def judge(content: bytes) -> None:
     try:
         manner = _manner(asked)
     except CallRefused as refused:
-        envelope.fault("urn:x", refused.problems, server=False, tracking="")
+        envelope.write_fault("urn:x", refused.problems, server=False, tracking="")
         refusal: CallRefused | None = refused
     else:
         refusal = None

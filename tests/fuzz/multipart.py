@@ -58,7 +58,7 @@ def judge(content: bytes) -> None:
     header = head.replace(b"\r", b"").decode("latin-1")  # HTTP lets none through
     drawer = Drawer()
     try:
-        how = attachments.manner(header, "")
+        how = attachments.read_http_manner(header, "")
         if how.related is None:
             return
         root, others = mime.take_apart(Octets.of(body), how.related, drawer)
@@ -83,7 +83,7 @@ def judge(content: bytes) -> None:
 def unpack(body: bytes, how: attachments.Manner) -> None:
     drawer = Drawer()
     try:
-        unpacked = attachments.unpack(Octets.of(body), how, frozenset({"Packet"}), drawer)
+        unpacked = attachments.unpack_body(Octets.of(body), how, frozenset({"Packet"}), drawer)
         tell("unpacked", how.carriage.name, len(unpacked.loads))
     except Rejected as refused:
         (problem,) = refused.problems

@@ -81,20 +81,26 @@ def change(data: bytes, longest: int, seed: int) -> bytes:
 
 def seeds() -> Iterator[bytes]:
     yes = etree.Element(f"{N}SendDocumentResponse")
-    yes.extend(documents_responses.confirmed())
+    yes.extend(documents_responses.build_confirmed_response())
     bodies = [
-        envelope.answer(yes),
-        envelope.answer(
-            documents_responses.refused("SendDocument", [Problem("unit-unknown", "H55.1"), Problem("not-yours", "")])
+        envelope.write_unsigned_envelope(yes),
+        envelope.write_unsigned_envelope(
+            documents_responses.build_refused_response(
+                "SendDocument", [Problem("unit-unknown", "H55.1"), Problem("not-yours", "")]
+            )
         ),
-        envelope.fault(documents_requests.NAMESPACE, [Problem("hub-error", "")], server=True, tracking="t"),
-        envelope.fault(
+        envelope.write_fault(documents_requests.NAMESPACE, [Problem("hub-error", "")], server=True, tracking="t"),
+        envelope.write_fault(
             documents_requests.NAMESPACE, [Problem("not-yours", "")], server=False, tracking="t", soap=envelope.SOAP12
         ),
-        envelope.answer(documents_responses.pending(["1", "2"])),
-        envelope.answer(documents_responses.document(documents_responses.Document("1", "m", b"x"))),
-        envelope.answer(
-            documents_responses.traces([documents_responses.Trace("1", b"x"), documents_responses.Trace(None, b"y")])
+        envelope.write_unsigned_envelope(documents_responses.build_pending_response(["1", "2"])),
+        envelope.write_unsigned_envelope(
+            documents_responses.build_document_response(documents_responses.Document("1", "m", b"x"))
+        ),
+        envelope.write_unsigned_envelope(
+            documents_responses.build_traces_response(
+                [documents_responses.Trace("1", b"x"), documents_responses.Trace(None, b"y")]
+            )
         ),
         b"<html><body>502</body></html>",
     ]
@@ -146,7 +152,7 @@ def concluded(reply: Reply) -> Outcome:
 def read_otherwise(body: bytes) -> None:
     """Read the same as the answer to every other question."""
     try:
-        child = envelope.open_reply(safe_xml.parse(body)).child
+        child = envelope.open_reply(safe_xml.parse_safe_xml(body)).child
     except Rejected:
         return
     for reader in READERS:

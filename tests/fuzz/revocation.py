@@ -124,7 +124,7 @@ def judge_list(content: bytes) -> None:
     assert (found.begins, found.ends, found.serials) == (time_of(begins), ends, serials)
     current = ends is not None and time_of(begins) <= NOW + crl_ocsp.SKEW and ends > NOW
     for asked in (PARTNER.certificate, STRANGER.certificate):
-        finding = crl_ocsp.judge(asked, CA, [found], [], NOW, authority=False)
+        finding = crl_ocsp.judge_revocation(asked, CA, [found], [], NOW, authority=False)
         assert (finding.status is RevocationStatus.REVOKED) == (asked.serial_number in serials)
         assert finding.status is not RevocationStatus.GOOD or current
         assert_counts(asked, RevocationAnswer(question, NOW, found), finding)
@@ -148,7 +148,7 @@ def judge_answer(content: bytes, asked: x509.Certificate) -> None:
     assert found.status is STATUS[said[1].tag]
     assert found.begins == time_of(said[2])
     assert found.ends - found.begins <= timedelta(days=7)
-    finding = crl_ocsp.judge(asked, CA, [], [found], NOW, authority=False)
+    finding = crl_ocsp.judge_revocation(asked, CA, [], [found], NOW, authority=False)
     assert (finding.status is RevocationStatus.REVOKED) == (found.status is RevocationStatus.REVOKED)
     assert finding.status is not RevocationStatus.GOOD or found.begins - crl_ocsp.SKEW <= NOW < found.ends
     assert_counts(asked, RevocationAnswer(question, NOW, found), finding)
@@ -157,7 +157,7 @@ def judge_answer(content: bytes, asked: x509.Certificate) -> None:
 def assert_counts(asked: x509.Certificate, said: RevocationAnswer, finding: RevocationFinding) -> None:
     """Fail unless *asked* gets in where revocation must be known, just if it is known to be good."""
     anchors = Anchors([CA])
-    revocation_cache.tell(anchors, [said])
+    revocation_cache.apply_revocation_answers(anchors, [said])
     try:
         anchors.check(asked, NOW, unknown=REQUIRE)
         verdict = RevocationStatus.GOOD

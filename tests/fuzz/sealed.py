@@ -41,8 +41,8 @@ change, cross = trees.change, trees.cross
 
 
 def seeds() -> Iterator[bytes]:
-    yield signing.seal(documents_responses.receipt(SAID), PARTNER)
-    yield signing.seal(documents_responses.receipt(SAID), STRANGER)
+    yield signing.seal_element(documents_responses.build_receipt(SAID), PARTNER)
+    yield signing.seal_element(documents_responses.build_receipt(SAID), STRANGER)
 
 
 #: What was sealed in the seeds, by the value of the signature.
@@ -56,7 +56,7 @@ def judge(content: bytes) -> None:
     believed = []
     for trusted in ([PARTNER.certificate], ANCHORS):
         try:
-            root, certificate = wss_verify.unseal(content, trusted, NOW)
+            root, certificate = wss_verify.unseal_document(content, trusted, NOW)
         except (Unverified, Untrusted) as refused:
             (problem,) = refused.problems
             assert problem.code in CODES, problem

@@ -59,12 +59,12 @@ def judge(content: bytes) -> None:
 def _judge(content: bytes) -> None:
     drawer = Drawer()
     try:
-        whole: etree._Element | tuple[str, str] = safe_xml.parse(content)
+        whole: etree._Element | tuple[str, str] = safe_xml.parse_safe_xml(content)
     except Rejected as rejected:
         (problem,) = rejected.problems
         whole = (problem.code, problem.detail)
     try:
-        root, loads = streamed_xml.parse(Octets.of(content), NAMES, drawer)
+        root, loads = streamed_xml.parse_streamed_xml(Octets.of(content), NAMES, drawer)
     except Rejected as rejected:
         (problem,) = rejected.problems
         assert isinstance(whole, tuple), f"only the slimmed is refused: {problem}"
@@ -95,7 +95,7 @@ def _judge(content: bytes) -> None:
 def decode(loads: streamed_xml.Loads, load: streamed_xml.Load, text: str) -> None:
     """Fail unless what *load* stands for is what *text* does."""
     try:
-        expected: bytes | None = b"".join(base64_content.decoded(text))
+        expected: bytes | None = b"".join(base64_content.decode_base64_slices(text))
     except ValueError:
         expected = None
     try:

@@ -116,7 +116,7 @@ def _spoil_attachment(patch):
 
 
 def _spoil_calls(patch):
-    patch.setattr(documents_requests, "read", lambda *_: documents_requests.GetDocument("another"))
+    patch.setattr(documents_requests, "read_documents_call", lambda *_: documents_requests.GetDocument("another"))
 
 
 def _spoil_certificates(patch):
@@ -136,7 +136,7 @@ def _spoil_mails(patch):
 
 
 def _spoil_markup(patch):
-    patch.setattr(safe_xml, "parse", lambda *_: etree.fromstring(b"<a/>"))
+    patch.setattr(safe_xml, "parse_safe_xml", lambda *_: etree.fromstring(b"<a/>"))
 
 
 def _spoil_media_type(patch):
@@ -149,8 +149,8 @@ def _spoil_multipart(patch):
 
 
 def _spoil_packet(patch):
-    right = packet.read
-    patch.setattr(packet, "read", lambda root: attrs.evolve(right(root), sender="H55.99"))
+    right = packet.read_packet
+    patch.setattr(packet, "read_packet", lambda root: attrs.evolve(right(root), sender="H55.99"))
 
 
 def _spoil_replies(patch):
@@ -243,7 +243,7 @@ def _blind(target):
 
 
 def test_the_keys_are_the_same_everywhere():
-    assert certificates.fingerprint(PARTNER.certificate).startswith("8ccd2b42")
+    assert certificates.certificate_fingerprint(PARTNER.certificate).startswith("8ccd2b42")
 
 
 def test_runs_at_once_are_all_counted(tmp_path, monkeypatch):

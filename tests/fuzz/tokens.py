@@ -56,14 +56,14 @@ def seeds() -> Iterator[bytes]:
 
 def judge(content: bytes) -> None:
     try:
-        root = safe_xml.parse(content)
+        root = safe_xml.parse_safe_xml(content)
     except Rejected:
         return
     key_info = root.find(f".//{{{DS}}}KeyInfo")
     if key_info is None:
         return
     try:
-        found = wss_tokens.signer(key_info, root, CERTIFICATES, wss_tokens.every_id(root)).certificate
+        found = wss_tokens.find_token_signer(key_info, root, CERTIFICATES, wss_tokens.every_id(root)).certificate
     except Unverified as refused:
         (problem,) = refused.problems
         assert problem.code in {"signature-invalid", "certificate-unknown"}

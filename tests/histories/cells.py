@@ -39,7 +39,7 @@ class Cells:
     recount: Recount = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        with transactions.reading(self.history.engine) as tx:
+        with transactions.read_transaction(self.history.engine) as tx:
             journal = exported.read(tx)
 
         def signed(message: Message) -> bool:
@@ -52,8 +52,8 @@ class Cells:
         """Compare the report *form* of *period* for each of *units* (None: the topmost), as it is now."""
         for unit in units or TOPMOST[: len(TOPMOST) if form == "edoc" else 1]:  # outside, only documents are counted
             members = places.below(canonical(unit), results.bounds(period)[1])
-            with transactions.reading(self.history.engine) as tx:
-                asked = unit_report.ask(tx, unit, period, form, book())
+            with transactions.read_transaction(self.history.engine) as tx:
+                asked = unit_report.ask_unit_report(tx, unit, period, form, book())
                 report = asked.count(self.history.now)
                 assert sorted(row.unit for row in report.rows) == sorted(members), (form, unit, period)
                 assert sorted(column.key for column in asked.form.columns) == sorted(self.recount.columns(form)), form

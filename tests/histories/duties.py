@@ -21,9 +21,9 @@ from hub.intake import admission
 from hub.journal import messages
 from hub.journal.queue import claims
 from hub.journal.queue.claims import AttemptExchange
-from hub.services import services
+from hub.services import list_services
 from hub.store import transactions
-from hub.store.group_commit import commit
+from hub.store.group_commit import commit_steps
 from hub.units.province import Province
 from hub.workload import closing
 from hub.workload.month_end import MonthEnd
@@ -68,13 +68,13 @@ class Duties(Steps):
         done = self.history
         done.pass_time(timedelta(milliseconds=1))
         entry = admission.judge_record(
-            services()[service], content, message_id, partner, province(), done.now, new_id(done.now)
+            list_services()[service], content, message_id, partner, province(), done.now, new_id(done.now)
         )
         if problems and not entry.problems:
             entry = attrs.evolve(entry, problems=problems)
 
         def attempt(run):
-            taken = run(messages.take, entry, province().routes)
+            taken = run(messages.record_message, entry, province().routes)
             if not taken.problems:
                 self.brought.append((service, content, partner, message_id))
             done.news()  # the story is one of packets
@@ -82,7 +82,7 @@ class Duties(Steps):
         done.do(fault, attempt)
 
     def commit(self, step):
-        (result,) = commit(self.history.engine, [step])
+        (result,) = commit_steps(self.history.engine, [step])
         if isinstance(result, Failure):
             result.raiseException()
         self.history.keep()
@@ -170,17 +170,19 @@ class Duties(Steps):
         done = self.history
         for answers in hows:
             done.pass_time(timedelta(seconds=1))
-            claim_one = partial(claims.claim, partner=PORTAL, now=done.now, limit=1, holder=self.nodes[0], lease=LEASE)
+            claim_one = partial(
+                claims.claim_deliveries, partner=PORTAL, now=done.now, limit=1, holder=self.nodes[0], lease=LEASE
+            )
             for claim in self.commit(claim_one):
                 done.pass_time(timedelta(seconds=1))
                 outcome = Accepted() if answers else Unavailable("down")
-                verdict = lifecycle.judge(
+                verdict = lifecycle.judge_outcome(
                     outcome, since=claim.since, now=done.now, delay=DELAY, give_up=GIVE_UP, crashes=claim.crashes
                 )
                 exchange = AttemptExchange(request_sha256="0" * 64, reply_status=200)
                 self.commit(
                     partial(
-                        claims.settle,
+                        claims.settle_claim,
                         claim=claim,
                         outcome=type(outcome).__name__.lower(),
                         verdict=verdict,
@@ -325,10 +327,12 @@ class Duties(Steps):
         """A person closes the next month of a form, if it is over."""
         self.history.pass_time(timedelta(milliseconds=1))
         book = office.book()
-        with transactions.reading(self.history.engine) as tx:
+        with transactions.read_transaction(self.history.engine) as tx:
             found = closing.next_month(tx, book, form)
         if found and self.history.now >= closing.may_close(found[1]):
-            self.commit(partial(closing.close, book=book, form=form, period=found[1], now=self.history.now, by="an"))
+            self.commit(
+                partial(closing.close_month, book=book, form=form, period=found[1], now=self.history.now, by="an")
+            )
             self.history.news()
 
     def look(self, form, back):
@@ -350,14 +354,14 @@ class Books:
     engine: sa.Engine
 
     async def read(self, step, *args, **named):
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             return step(tx, *args, **named)
 
     async def read_report(self, _reader, step, *args, **named):
         return await self.read(step, *args, **named)
 
     async def write(self, step, *args, **named):
-        with transactions.writing(self.engine) as tx:
+        with transactions.write_transaction(self.engine) as tx:
             return step(tx, *args, **named)
 
 

@@ -28,7 +28,7 @@ from hub.journal.queue import replay as queue_replay
 from hub.journal.queue.claims import AttemptExchange, Claim
 from hub.journal.search import Filter
 from hub.store import transactions
-from hub.store.group_commit import commit
+from hub.store.group_commit import commit_steps
 from tests.histories.office import Letter, judge, province
 from tests.promised import keep_promises
 from tests.recount import letter as letters
@@ -75,15 +75,15 @@ class History:
     # --- steps ------------------------------------------------------------------------------------------------------------
 
     def octets(self, sha256: str) -> bytes:
-        with transactions.reading(self.engine) as tx:
-            found = blobs.octets(tx, sha256)
+        with transactions.read_transaction(self.engine) as tx:
+            found = blobs.read_blob(tx, sha256)
         assert hashlib.sha256(found).hexdigest() == sha256
         return found
 
     def news(self) -> list[Said]:
         """Return the events that were not heard of yet; each tells of now."""
         query = sa.text("SELECT serial, message, delivery, text FROM event WHERE serial > :heard ORDER BY serial")
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             rows = tx.execute(query, {"heard": self._heard}).all()
         said = [json.loads(row.text) for row in rows]
         self._heard = rows[-1].serial if rows else self._heard
@@ -104,7 +104,7 @@ class History:
             attempt(self._commit)
 
     def _commit(self, step: Callable[..., object], *args: object, **kwargs: object) -> object:
-        (result,) = commit(self.engine, [lambda tx: step(tx, *args, **kwargs)])
+        (result,) = commit_steps(self.engine, [lambda tx: step(tx, *args, **kwargs)])
         if isinstance(result, Failure):
             result.raiseException()
         self.keep()
@@ -115,7 +115,7 @@ class History:
         keep_promises(self.engine, province().routes)
 
     def _undo(self, step: Callable[..., object], *args: object, **kwargs: object) -> object:
-        with transactions.writing(self.engine) as tx:
+        with transactions.write_transaction(self.engine) as tx:
             step(tx, *args, **kwargs)
             raise Undone
 
@@ -134,21 +134,22 @@ class History:
         tries = iter((False, True))
 
         def together(tx: transactions.Transaction) -> list[object]:
-            return [journal_messages.take(tx, entry, province().routes) for _, entry, _ in judged]
+            return [journal_messages.record_message(tx, entry, province().routes) for _, entry, _ in judged]
 
         def spoil(tx: transactions.Transaction) -> None:
             fresh = attrs.evolve(judged[0][1], id=new_id(self.now), message_id="spoilt")
-            journal_messages.take(tx, fresh, province().routes)
+            journal_messages.record_message(tx, fresh, province().routes)
             raise ZeroDivisionError
 
         def attempt(run: Callable[..., object]) -> None:
             if run == self._commit:
                 steps: list[Callable[[transactions.Transaction], object]] = [
-                    partial(journal_messages.take, entry=entry, routes=province().routes) for _, entry, _ in judged
+                    partial(journal_messages.record_message, entry=entry, routes=province().routes)
+                    for _, entry, _ in judged
                 ]
                 if spoils:
                     steps.insert(1, spoil)
-                taken = commit(self.engine, list(steps))
+                taken = commit_steps(self.engine, list(steps))
                 self.keep()
                 if spoils:
                     failed = taken.pop(1)
@@ -233,7 +234,7 @@ class History:
             ready = self.story.due(partner, self.now)
             expected = self.story.next_to_go(partner, self.now, limit)
             kept = {sent.place for sent in self.story.every() if sent.state == "sending"}
-            made = run(claims.claim, partner, self.now, limit=limit, holder=node, lease=LEASE)
+            made = run(claims.claim_deliveries, partner, self.now, limit=limit, holder=node, lease=LEASE)
             assert isinstance(made, list)
             self.story.hear(self.news())
             assert [(claim.message, claim.recipients) for claim in made] == expected
@@ -264,7 +265,7 @@ class History:
         """Let *node* write how one of its conversations ended; if it was lost meanwhile, nothing moves."""
         claim = self.memory[node][which % len(self.memory[node])]
         self.pass_time(timedelta(seconds=1))
-        verdict = lifecycle.judge(
+        verdict = lifecycle.judge_outcome(
             outcome, since=claim.since, now=self.now, delay=DELAY, give_up=GIVE_UP, crashes=claim.crashes
         )
         name, done = type(outcome).__name__.lower(), [False]
@@ -273,7 +274,7 @@ class History:
         def attempt(run: Callable[..., object]) -> None:
             live = claim.attempt in self.open
             exchange = AttemptExchange(request_sha256="0" * 64, reply_status=200)
-            settled = run(claims.settle, claim, name, verdict, exchange, self.now)
+            settled = run(claims.settle_claim, claim, name, verdict, exchange, self.now)
             said = self.news()
             assert settled is (live or done[0])
             if live:
@@ -329,7 +330,7 @@ class History:
                 if alone or one.until < self.now or (one.node == node and not ours & set(one.claim.deliveries))
             ]
             assert alone <= (not known)
-            count = run(claims.rescue, self.now, alone=alone, holder=node, under_way=under_way)
+            count = run(claims.release_lost_claims, self.now, alone=alone, holder=node, under_way=under_way)
             assert count == sum(len(claim.recipients) for claim in lost)
             self._given_back(lost, lambda claim: alone or claim.holder != node)
 
@@ -355,8 +356,8 @@ class History:
 
     def pending(self, partner: str, unit: str, limit: int = 1000) -> list[str]:
         """Return what GetPendingDocumentIds gives."""
-        with transactions.reading(self.engine) as tx:
-            found = pickup.pending(tx, partner, unit, limit, self.now)
+        with transactions.read_transaction(self.engine) as tx:
+            found = pickup.list_pending_messages(tx, partner, unit, limit, self.now)
         assert found == self.story.pending(partner, unit, self.now)[:limit]
         return found
 
@@ -371,7 +372,7 @@ class History:
             held = [one for one in given if one.state == "held"]
             found, refused = None, list[str]()
             try:
-                found = run(pickup.fetch, partner, message, self.now)
+                found = run(pickup.fetch_message, partner, message, self.now)
             except Rejected as rejected:
                 refused = [problem.code for problem in rejected.problems]
             assert refused == ([] if given else ["document-not-found"]), (
@@ -397,7 +398,7 @@ class History:
             expected = [] if all(one.state in ("fetched", "delivered") for one in meant) else ["not-fetched"]
             refused = list[str]()
             try:
-                run(pickup.confirm, partner, message, unit, self.now)
+                run(pickup.confirm_receipt, partner, message, unit, self.now)
             except Rejected as rejected:
                 refused = [problem.code for problem in rejected.problems]
             assert refused == (expected if meant else ["document-not-found"])
@@ -414,7 +415,7 @@ class History:
     def replay(self, wanted: Filter, recipient: str | None, fault: Fault = "") -> None:
         """Plan a replay of everything that is dead of the messages *wanted*, then do it."""
         self.pass_time(timedelta(seconds=1))
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             plan = queue_replay.plan_replay(tx, wanted, recipient)
         dead = [
             sent for sent in self.story.every() if sent.state == "dead" and self._is_wanted(sent, wanted, recipient)
@@ -427,7 +428,9 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             goes = [one for one in dead if one.stopped is None and one.state == "dead"]
-            moved = run(queue_replay.replay, every, province().routes, reason="sửa xong", by="an", now=self.now)
+            moved = run(
+                queue_replay.replay_deliveries, every, province().routes, reason="sửa xong", by="an", now=self.now
+            )
             assert isinstance(moved, Sequence)
             assert len(moved) == len(goes)
             self.story.hear(self.news())
@@ -438,7 +441,7 @@ class History:
     def give_up(self, wanted: Filter, recipient: str | None, fault: Fault = "") -> None:
         """Plan to give up everything that waits of the messages *wanted*, then do it."""
         self.pass_time(timedelta(seconds=1))
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             plan = queue_replay.plan_give_up(tx, wanted, recipient)
         every = [sent for sent in self.story.every() if self._is_wanted(sent, wanted, recipient)]
         planned = Counter((made.message, made.recipient) for _, made in plan.moves)
@@ -471,7 +474,7 @@ class History:
 
         def attempt(run: Callable[..., object]) -> None:
             overdue = self.story.overdue(self.now)
-            assert run(pickup.alarm, self.now, timedelta(days=3)) == len(overdue)
+            assert run(pickup.record_unfetched_alarms, self.now, timedelta(days=3)) == len(overdue)
             self.story.hear(self.news())
             assert all(one.told_overdue for one in overdue)
 

@@ -14,7 +14,7 @@ from hub.domain.model import NATIONAL, Receive, Unit
 from hub.intake import admission
 from hub.journal import unit_registry
 from hub.journal.messages import MessageEntry
-from hub.report.form.book import Book, shipped
+from hub.report.form.book import Book, read_shipped_book
 from hub.security.certificates import Anchors, Identity
 from hub.soap import documents_requests
 from hub.store import transactions
@@ -74,7 +74,7 @@ def province() -> Province:
 @cache
 def book() -> Book:
     """Return the province's forms: those that come with the hub."""
-    return shipped()
+    return read_shipped_book()
 
 
 def units() -> list[Unit]:
@@ -87,11 +87,11 @@ def units() -> list[Unit]:
 
 def empty(engine: sa.Engine) -> None:
     """Leave nothing in the journal but its units."""
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for table in TABLES:
             tx.execute(sa.text(f"DELETE FROM {table}"))
-        if not unit_registry.units(tx):
-            unit_registry.put(tx, units())
+        if not unit_registry.list_registry_units(tx):
+            unit_registry.write_registry_units(tx, units())
 
 
 @attrs.frozen(kw_only=True)

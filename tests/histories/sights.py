@@ -11,7 +11,7 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.model import Fact
-from hub.feed.cloudevents import publication
+from hub.feed.cloudevents import make_event_publication
 from hub.journal import events, statuses
 from hub.journal import facts as journal_facts
 from hub.store import transactions
@@ -41,7 +41,7 @@ class Sights:
     def deliveries(self) -> None:
         """Compare every delivery row with the story."""
         query = "SELECT d.*, m.received_at FROM delivery d JOIN message m ON m.id = d.message WHERE m.state = 'accepted' ORDER BY d.id"
-        with transactions.reading(self.history.engine) as tx:
+        with transactions.read_transaction(self.history.engine) as tx:
             rows = tx.execute(sa.text(query)).mappings().all()
             total = tx.execute(sa.text("SELECT count(*) FROM delivery")).scalar()
         told = {(sent.message.id, sent.recipient): sent for sent in self.history.story.every()}
@@ -86,7 +86,7 @@ class Sights:
     def letters(self) -> None:
         """Check that all that was receipted is there, once, to the byte."""
         query = "SELECT partner, message_id, sha256 FROM message WHERE state = 'accepted'"
-        with transactions.reading(self.history.engine) as tx:
+        with transactions.read_transaction(self.history.engine) as tx:
             rows = [tuple(row) for row in tx.execute(sa.text(query))]
         assert sorted(rows) == sorted((letter.partner, letter.name, letter.sha256) for letter in self.history.letters)
         for letter in self.history.letters:
@@ -94,8 +94,8 @@ class Sights:
 
     def traces(self, unit: str, document: str | None = None, carried_by: str | None = None) -> None:
         """Compare what GetTraces gives with the story."""
-        with transactions.reading(self.history.engine) as tx:
-            found = statuses.traces(tx, unit, document=document, carried_by=carried_by)
+        with transactions.read_transaction(self.history.engine) as tx:
+            found = statuses.read_status_traces(tx, unit, document=document, carried_by=carried_by)
         seen = [(trace.document, trace.sha256) for trace in found]
         assert seen == self.history.story.traces(unit, document, carried_by), (unit, document, carried_by)
 
@@ -112,8 +112,8 @@ class Sights:
 
     def report(self, unit: str, period: str, found: list[results.Result]) -> None:
         """Compare every cell of the report of *unit*, its row's and its total's, and the messages behind each."""
-        with transactions.reading(self.history.engine) as tx:
-            asked = unit_report.ask(tx, unit, period, "edoc")
+        with transactions.read_transaction(self.history.engine) as tx:
+            asked = unit_report.ask_unit_report(tx, unit, period, "edoc")
             self._compare(asked, unit, period, found)
 
     def _compare(self, asked: ReportSources, unit: str, period: str, found: list[results.Result]) -> None:
@@ -152,9 +152,11 @@ class Sights:
         """Number every event, and verify the chain."""
         while self._number():
             pass
-        with transactions.reading(self.history.engine) as tx:
-            assert list(events.broken(tx)) == []
-            self._check_told(list(journal_facts.facts(tx)), chained := events.after(tx, 0, 1_000_000))
+        with transactions.read_transaction(self.history.engine) as tx:
+            assert list(events.find_broken_events(tx)) == []
+            self._check_told(
+                list(journal_facts.read_facts(tx)), chained := events.read_chained_events(tx, 0, 1_000_000)
+            )
         self._check_rebuilt(chained)
 
     @staticmethod
@@ -180,11 +182,12 @@ class Sights:
         with contextlib.closing(sqlite3.connect(":memory:")) as kept:
             kept.executescript(program.TABLES)
             for event in chained:
-                assert program.take(kept, publication(event, "urn:x").content) == "taken"
+                assert program.take(kept, make_event_publication(event, "urn:x").content) == "taken"
             for month in list(self.periods())[-7:-4]:
-                with transactions.reading(self.history.engine) as tx:
+                with transactions.read_transaction(self.history.engine) as tx:
                     counted = [
-                        unit_report.ask(tx, unit, month, "edoc").count(self.history.now) for unit in ("H55", "G22")
+                        unit_report.ask_unit_report(tx, unit, month, "edoc").count(self.history.now)
+                        for unit in ("H55", "G22")
                     ]
                 for row in (row for report in counted for row in report.rows):
                     expected = dict(row.numbers) | {key: at and at.isoformat() for key, at in row.times.items()}
@@ -200,5 +203,5 @@ class Sights:
         yield from ("2026-Q4", "2026-H2", "2026", "2027-H1")
 
     def _number(self) -> int:
-        with transactions.writing(self.history.engine) as tx:
-            return events.chain(tx, 50)
+        with transactions.write_transaction(self.history.engine) as tx:
+            return events.chain_events(tx, 50)

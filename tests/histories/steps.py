@@ -120,7 +120,7 @@ class Steps:
         name = message.letter.document_id if message else "D8"
         number = "" if how == 0 else (message.letter.number if message else "8/VB")
         answered = Answered(organ, number, DAY if how else "", "" if how == 2 else name)
-        octets = packets.status(
+        octets = packets.write_status_packet(
             reporter, code, answered, at=self.history.now, description=self.subject(), variation=BARE
         )
         partner = self.partner_of(reporter)

@@ -35,7 +35,7 @@ SERVICE = Service(name="s", read=read, milestones=frozenset({"m"}), ours=frozens
 @pytest.fixture(scope="module")
 def province(tmp_path_factory):
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    made = config.read(home / "hub.toml")
+    made = config.read_config(home / "hub.toml")
     partners = {
         "one": config.Partner(code="one", name="One", certificates=(), units=("H55.13",)),
         "taker": config.Partner(

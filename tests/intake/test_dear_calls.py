@@ -26,7 +26,7 @@ def engine(tmp_path):
 @pytest.fixture
 def desk(tmp_path, engine):
     """An intake, and each step that it has done in a thread, with its owner."""
-    made = config.read(homes.begin(tmp_path / "tinh") / "hub.toml")
+    made = config.read_config(homes.begin(tmp_path / "tinh") / "hub.toml")
     found = frontdesk.intake(
         made, engine, frontdesk.partner("me", ME, "H55.13"), frontdesk.partner("other", OTHER, "H55.01")
     )

@@ -50,12 +50,12 @@ class Place:
         self.service = DutyService(self.database, at_once, self.live, self.clock)
 
     def facts(self) -> int:
-        with transactions.reading(self.engine) as tx:
-            return len(list(journal_facts.facts(tx)))
+        with transactions.read_transaction(self.engine) as tx:
+            return len(list(journal_facts.read_facts(tx)))
 
     def take(self, number: int, count: int) -> None:
-        with transactions.writing(self.engine) as tx:
-            messages.take(tx, message(number, province(count)), ROUTES)
+        with transactions.write_transaction(self.engine) as tx:
+            messages.record_message(tx, message(number, province(count)), ROUTES)
 
     def wait(self, *services: str) -> Deferred[None]:
         return Deferred.fromCoroutine(wait_for_facts(self.database, self.clock, lambda: services or None))
@@ -126,14 +126,14 @@ def test_what_a_packet_encloses_is_never_read_on_the_reactors_thread(place):
         return at_once(owner, cost, step, *args)
 
     slices = duties.pack_attachments([Attachment("1", "x.ics", "", 1, "", b"x")])
-    with transactions.writing(place.engine) as tx:
-        messages.take(tx, attrs.evolve(entry(document(), 1), rest=slices), ROUTES)
+    with transactions.write_transaction(place.engine) as tx:
+        messages.record_message(tx, attrs.evolve(entry(document(), 1), rest=slices), ROUTES)
     place.service = DutyService(place.database, cast("Any", work), place.live, place.clock)
     place.service.startService()
     place.clock.pump([REST] * 4)
     assert costs == [THRESHOLD], "one small calendar, and dear all the same"
-    with transactions.reading(place.engine) as tx:
-        assert not duties.outstanding(tx)
+    with transactions.read_transaction(place.engine) as tx:
+        assert not duties.read_outstanding_duties(tx)
 
 
 def test_who_asks_waits_until_all_of_before_is_written(place):
@@ -167,22 +167,22 @@ def test_after_five_seconds_it_is_said_what_is_outstanding(place):
 def test_who_sends_without_end_keeps_no_report_waiting(place):
     place.take(1, duties.SLICE + 1)
     waited = place.wait()
-    with transactions.writing(place.engine) as tx:
-        messages.take(tx, message(2, {"H55.X": 1}), ROUTES)  # behind, and after the question
+    with transactions.write_transaction(place.engine) as tx:
+        messages.record_message(tx, message(2, {"H55.X": 1}), ROUTES)  # behind, and after the question
         assert duties.write_next(tx)
     place.clock.pump([0.1] * 2)
     assert waited.called
-    with transactions.reading(place.engine) as tx:
-        assert duties.outstanding(tx)
+    with transactions.read_transaction(place.engine) as tx:
+        assert duties.read_outstanding_duties(tx)
 
 
 def test_facts_that_are_written_long_after_their_receipt_are_no_chain_that_lags(place):
-    with transactions.writing(place.engine) as tx:
-        messages.take(tx, message(1, province(3)), ROUTES)
-        events.chain(tx)
-        events.append(tx, journal_facts.recorded(next(journal_facts.facts(tx))))
-        assert (events.unchained(tx), events.oldest_unchained(tx)) == (1, None)
-        events.append(tx, Event("x", NOW))
+    with transactions.write_transaction(place.engine) as tx:
+        messages.record_message(tx, message(1, province(3)), ROUTES)
+        events.chain_events(tx)
+        events.append_events(tx, journal_facts.make_fact_event(next(journal_facts.read_facts(tx))))
+        assert (events.count_unchained_events(tx), events.oldest_unchained(tx)) == (1, None)
+        events.append_events(tx, Event("x", NOW))
         assert events.oldest_unchained(tx) is not None
 
 

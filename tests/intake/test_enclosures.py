@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from hub import config
-from hub.demo.plan.invitation import Invitation, Person, write
+from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.demo.plan.packets import Variation
 from hub.domain.ids import new_id
 from hub.domain.model import Receive, Unit
@@ -42,7 +42,7 @@ MEETING = Invitation(
 @pytest.fixture(scope="module")
 def province(tmp_path_factory):
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    made = config.read(home / "hub.toml")
+    made = config.read_config(home / "hub.toml")
     me = config.Partner(code="me", name="Me", certificates=(DEPARTMENT.certificate,), units=("H55.13", "H55.14"))
     there = config.Partner(
         code="there", name="There", certificates=(OFFICE.certificate,), units=("H55.01",), receive=Receive.FETCH
@@ -68,12 +68,14 @@ def send(engine, province):
         me, call = province.config.partners["me"], documents_requests.SendDocument(content)
         entry = admission.judge_message(call, me, province, "documents", NOW, new_id(NOW))
         assert entry.problems == ()
-        with transactions.writing(engine) as tx:
-            assert messages.take(tx, entry, province.routes).problems == ()
+        with transactions.write_transaction(engine) as tx:
+            assert messages.record_message(tx, entry, province.routes).problems == ()
         keep_promises(engine, province.routes)
-        with transactions.reading(engine) as tx:
+        with transactions.read_transaction(engine) as tx:
             facts = [
-                fact for fact in journal_facts.facts(tx) if fact.message == entry.id and fact.service != "documents"
+                fact
+                for fact in journal_facts.read_facts(tx)
+                if fact.message == entry.id and fact.service != "documents"
             ]
             told = events.of_message(tx, entry.id)
         seen.add((entry.id,))
@@ -85,7 +87,7 @@ def send(engine, province):
 
 
 def ics(method="REQUEST", name="moi-hop.ics", **changed):
-    return name, write(attrs.evolve(MEETING, **changed), method, NOW)
+    return name, write_invitation(attrs.evolve(MEETING, **changed), method, NOW)
 
 
 CALLED = [("H55.13", "meetings", "called"), ("H55.13", "meetings", "scheduled")]
@@ -103,10 +105,12 @@ def test_nothing_of_what_a_packet_encloses_is_read_before_its_receipt(province, 
     def read(*_args):
         pytest.fail("it is read before the receipt")
 
-    for reader in ("hub.services.meetings.read", "hub.services.incidents.read"):
+    for reader in ("hub.services.meetings.read_meetings", "hub.services.incidents.read_incident"):
         monkeypatch.setattr(reader, read)
     report = Incident(id="SC-9", unit="H55.13", kind="opened", name="malware", severity="critical", time=NOW)
-    call = documents_requests.SendDocument(document(attachments=[ics(), ("su-co.xml", notice.report(report))]))
+    call = documents_requests.SendDocument(
+        document(attachments=[ics(), ("su-co.xml", notice.write_incident_report(report))])
+    )
     entry = admission.judge_message(call, province.config.partners["me"], province, "documents", NOW, new_id(NOW))
     assert (entry.problems, entry.receipt is None, len(entry.rest)) == ((), False, 2)
 
@@ -122,7 +126,7 @@ def test_an_organizer_whose_code_stands_there_is_that_unit_if_the_sender_may_spe
 
 def test_no_rule_is_followed_of_a_unit_that_the_sender_may_not_speak_for(send, monkeypatch):
     """Whose a meeting is, a few lines say; on which days it falls is looked up for who may say it."""
-    monkeypatch.delattr("hub.formats.rrule.days")
+    monkeypatch.delattr("hub.formats.rrule.list_rule_days")
     foreign = Person(address="vanphong@tinh.example")
     facts, ignored = send(ics(organizer=foreign, rule="FREQ=DAILY"))
     assert facts == []
@@ -175,12 +179,12 @@ def test_an_incident_report_opens_and_closes_an_incident_of_the_unit_that_sends_
     )
     closed = attrs.evolve(opened, kind="closed", time=NOW)
     foreign = attrs.evolve(opened, unit="H55.01")
-    assert send(("su-co.xml", notice.report(opened)))[0] == [("H55.13", "incidents", "opened")]
-    assert send(("su-co.xml", notice.report(closed)))[0] == [
+    assert send(("su-co.xml", notice.write_incident_report(opened)))[0] == [("H55.13", "incidents", "opened")]
+    assert send(("su-co.xml", notice.write_incident_report(closed)))[0] == [
         ("H55.13", "incidents", "closed"),
         ("H55.13", "incidents", "closing-seconds"),
     ]
-    facts, ignored = send(("su-co.xml", notice.report(foreign)))
+    facts, ignored = send(("su-co.xml", notice.write_incident_report(foreign)))
     assert facts == []
     assert ignored[-1]["code"] == "sender-not-allowed"
 
@@ -189,18 +193,18 @@ def test_how_long_an_incident_was_open_is_known_whichever_end_comes_first(send, 
     opened = Incident(
         id="SC-8", unit="H55.13", kind="opened", name="malware", severity="critical", time=NOW - timedelta(minutes=2)
     )
-    send(("su-co.xml", notice.report(attrs.evolve(opened, kind="closed", time=NOW))))
-    assert send(("su-co.xml", notice.report(opened)))[0] == [
+    send(("su-co.xml", notice.write_incident_report(attrs.evolve(opened, kind="closed", time=NOW))))
+    assert send(("su-co.xml", notice.write_incident_report(opened)))[0] == [
         ("H55.13", "incidents", "closing-seconds"),
         ("H55.13", "incidents", "opened"),
     ]
-    with transactions.reading(engine) as tx:
-        (seconds,) = [fact for fact in journal_facts.facts(tx) if fact.milestone == "closing-seconds"]
+    with transactions.read_transaction(engine) as tx:
+        (seconds,) = [fact for fact in journal_facts.read_facts(tx) if fact.milestone == "closing-seconds"]
     assert (seconds.amount, dict(seconds.attributes)["class"]) == (120, "malware")
 
 
 def test_the_facts_tell_the_day_of_the_meeting(send, engine):
     send(ics(rule="FREQ=WEEKLY;COUNT=2"))
-    with transactions.reading(engine) as tx:
-        days = [fact.day for fact in journal_facts.facts(tx) if fact.milestone == "called"]
+    with transactions.read_transaction(engine) as tx:
+        days = [fact.day for fact in journal_facts.read_facts(tx) if fact.milestone == "called"]
     assert days == [date(2026, 11, 26), date(2026, 12, 3)]

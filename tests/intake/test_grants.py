@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from hub import config
-from hub.demo.plan.packets import Answered, status
+from hub.demo.plan.packets import Answered, write_status_packet
 from hub.domain.model import Answer, Receive, Reply, Request, Unit
 from hub.formats.spool import Drawer, Octets
 from hub.intake import grants
@@ -27,7 +27,7 @@ from hub.lookup.endpoint import LookupDesk
 from hub.lookup.partner_query import Asker
 from hub.partner.policy import Policy
 from hub.partner.throttle import Throttle
-from hub.report.signed.declaring import element as declared
+from hub.report.signed.declaring import declaration_element as declared
 from hub.runtime.thread_pool import at_once
 from hub.security.certificates import Anchors
 from hub.services.lookups.operations import OPERATIONS
@@ -39,7 +39,7 @@ from hub.store.group_commit import InlineDatabase
 from hub.store.tables import delivery, event, fact, message
 from hub.units.live import Live, Setup
 from hub.units.province import Province
-from hub.web.endpoints import desks
+from hub.web.endpoints import list_desks
 from tests import databases, declaring, dossiers, homes, packets, pki
 from tests.pki import NOW
 from tests.province import document, entry
@@ -95,7 +95,9 @@ def examples(held: str) -> dict[str, etree._Element]:
     said = declared(declaring.declaration({(UNIT, "sent"): 1}))
     read = [
         calls.SendDocument(packets.document(to="H55.1")),
-        calls.UpdateTraces(status(UNIT, "06", Answered("H55.1", "7/VB", date(2026, 11, 20), "D1"), at=NOW)),
+        calls.UpdateTraces(
+            write_status_packet(UNIT, "06", Answered("H55.1", "7/VB", date(2026, 11, 20), "D1"), at=NOW)
+        ),
         calls.GetPendingDocumentIds(UNIT),
         calls.GetDocument(held),
         calls.ConfirmReceived(held),
@@ -103,7 +105,7 @@ def examples(held: str) -> dict[str, etree._Element]:
         calls.GetOrganizations(),
         calls.CheckPermission(UNIT),
     ]
-    found = {f"documents.{type(call).__name__}": calls.element(cast("Any", call)) for call in read}
+    found = {f"documents.{type(call).__name__}": calls.build_call_element(cast("Any", call)) for call in read}
     for octets in (dossiers.sync(dossiers.hoso()), dossiers.progress(dossiers.tiendo()), dossiers.statistic()):
         call = etree.fromstring(octets)
         found[f"dossiers.{etree.QName(call).localname}"] = call
@@ -159,26 +161,26 @@ class Hub:
 
     def rows(self) -> list[int]:
         """Return how many messages, deliveries, facts and events there are."""
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             tables = (message, delivery, fact, event)
             return [tx.scalar(sa.select(sa.func.count()).select_from(table)) or 0 for table in tables]
 
     def newest(self) -> dict[str, Any]:
         """Return the newest event."""
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             text = str(tx.scalar(sa.select(event.c.text).order_by(event.c.serial.desc()).limit(1)))
         told: dict[str, Any] = json.loads(text)
         return told
 
     def counted(self) -> set[str]:
         """Return the services of which the unit has results."""
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             return set(tx.scalars(sa.select(fact.c.service).where(fact.c.unit == UNIT).distinct()))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return config.read(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
+    return config.read_config(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ def hub(made, tmp_path):
             lambda: NOW,
             lambda: 0.5,
         )
-        every = desks(books, LookupDesk(wsdl.load("lookups"), asker, books))
+        every = list_desks(books, LookupDesk(wsdl.load_contract("lookups"), asker, books))
         intakes = {
             name: Intake(asker.live, desk, books, lambda: NOW, Throttle(lambda: 0.0)) for name, desk in every.items()
         }
@@ -228,7 +230,7 @@ def upstream(intakes: dict[str, Intake], code: str) -> None:
 
 
 def test_every_operation_has_an_example_and_every_kind_a_word_on_it():
-    known = {f"{name}.{each}" for name, operations in grants.grantable().items() for each in operations}
+    known = {f"{name}.{each}" for name, operations in grants.list_grantable_operations().items() for each in operations}
     assert set(examples("")) == known
     assert known - EVERY == {f"lookups.{name}" for name in OPERATIONS}
 
@@ -240,9 +242,9 @@ def test_nothing_that_is_not_granted_is_done_told_or_counted(hub, kind):
     if kind == "the upstream partner":
         upstream(site.intakes, "sotttt")
     waiting = entry(document("H55.01", UNIT, document_id="D9"), partner="vpub")
-    with transactions.writing(site.engine) as tx:
+    with transactions.write_transaction(site.engine) as tx:
         routes = site.intakes["documents"].live.province.routes
-        _ = journal_messages.take(tx, waiting, routes)
+        _ = journal_messages.record_message(tx, waiting, routes)
     for name, call in examples(waiting.id).items():
         service, operation = name.split(".")
         were = site.rows()

@@ -26,7 +26,7 @@ from tests.pki import NOW
 
 CA = pki.authority()
 ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
-CONTRACT = wsdl.load("documents")
+CONTRACT = wsdl.load_contract("documents")
 ANYONE = ("H55.13", "*")
 
 
@@ -34,7 +34,7 @@ ANYONE = ("H55.13", "*")
 def made(tmp_path_factory):
     """The configuration of a fresh directory, its anchors those of the test CA."""
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    return config.read(home / "hub.toml")
+    return config.read_config(home / "hub.toml")
 
 
 @pytest.fixture
@@ -56,8 +56,10 @@ def province(made):
 def call(content, *, by=ME, send=documents_requests.SendDocument):
     """Return the body and action of a call, signed by *by*; unsigned for None."""
     said = send(content) if isinstance(content, bytes) else content
-    body = envelope.wrap(documents_requests.element(said))
-    return (etree.tostring(body) if by is None else wss_verify.sign(body, by, NOW)), documents_requests.action(said)
+    body = envelope.wrap_in_envelope(documents_requests.build_call_element(said))
+    return (
+        etree.tostring(body) if by is None else wss_verify.sign_envelope(body, by, NOW)
+    ), documents_requests.soap_action(said)
 
 
 def opened(province, content, *, by=ME, change=bytes):
@@ -87,7 +89,7 @@ def codes(province, content):
 
 
 def test_a_status_is_small(province):
-    told = packets.status("H55.13", "03", packets.Answered("H55.01", document_id="x"), at=NOW)
+    told = packets.write_status_packet("H55.13", "03", packets.Answered("H55.01", document_id="x"), at=NOW)
     large = told.replace(
         b"</edXML:MessageHeader>", b"</edXML:MessageHeader><More>%b</More>" % (b"A" * admission.STATUS)
     )
@@ -316,7 +318,7 @@ def test_under_strict_each_sample_packet_is_refused_for_what_departs_in_it(provi
 @pytest.fixture
 def tx(tmp_path):
     engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
-    with transactions.writing(engine) as transaction:
+    with transactions.write_transaction(engine) as transaction:
         yield transaction
     engine.dispose()
 
@@ -324,38 +326,42 @@ def tx(tmp_path):
 @pytest.mark.parametrize("standing", PACKETS)
 def test_the_row_the_fact_and_the_events_tell_what_the_signature_is_worth(province, tx, standing):
     place = province()
-    taken = messages.take(tx, judged(place, PACKETS[standing]), place.routes)
+    taken = messages.record_message(tx, judged(place, PACKETS[standing]), place.routes)
     assert taken.problems == ()
-    assert search.message(tx, taken.id).signature == standing
-    assert [fact.signature for fact in facts.facts(tx)] == [standing]
+    assert search.read_message(tx, taken.id).signature == standing
+    assert [fact.signature for fact in facts.read_facts(tx)] == [standing]
     told = [event for event in events.of_message(tx, taken.id) if event["event"] == "packet-signature"]
     assert [event["signature"] for event in told] == ([] if standing == "unsigned" else [standing])
 
 
 def test_a_refused_packet_keeps_what_its_signature_is_worth(province, tx):
     place = province(signature="packet")
-    taken = messages.take(tx, judged(place, PACKETS["invalid"]), place.routes)
+    taken = messages.record_message(tx, judged(place, PACKETS["invalid"]), place.routes)
     assert [problem.code for problem in taken.problems] == ["packet-signature-invalid"]
-    assert search.message(tx, taken.id).signature == "invalid"
-    assert list(facts.facts(tx)) == []
+    assert search.read_message(tx, taken.id).signature == "invalid"
+    assert list(facts.read_facts(tx)) == []
     names = [event["event"] for event in events.of_message(tx, taken.id)]
     assert names == ["message-refused", "packet-signature"]
 
 
 def test_the_fact_of_a_status_tells_it_too(province, tx):
     place = province()
-    taken = messages.take(tx, judged(place, signing.sign_packet(samples.edxml()["status_inbox__01"], ME)), place.routes)
+    taken = messages.record_message(
+        tx, judged(place, signing.sign_packet(samples.edxml()["status_inbox__01"], ME)), place.routes
+    )
     assert taken.problems == ()
-    (fact,) = facts.facts(tx)
+    (fact,) = facts.read_facts(tx)
     assert (fact.milestone, fact.signature) == ("status-01", "valid")
 
 
 def test_each_use_of_what_is_only_tolerated_is_an_event(province, tx):
     place = province(signature="packet", vxp_signature=True, sha1=True)
-    taken = messages.take(tx, judged(place, vxp(ME)), place.routes)
+    taken = messages.record_message(tx, judged(place, vxp(ME)), place.routes)
     names = [event["event"] for event in events.of_message(tx, taken.id)]
     assert {"packet-signature", "vxp-signature-used", "sha1-used"} <= set(names)
-    plain = messages.take(tx, judged(place, signing.sign_packet(document("khac", number="8"), ME)), place.routes)
+    plain = messages.record_message(
+        tx, judged(place, signing.sign_packet(document("khac", number="8"), ME)), place.routes
+    )
     names = [event["event"] for event in events.of_message(tx, plain.id)]
     assert not {"vxp-signature-used", "sha1-used"} & set(names)
 
@@ -370,4 +376,4 @@ def test_check_rehearses_each_route_by_its_partners_policy(made, policy):
     partners = {code: attrs.evolve(partner, policy=Policy(**policy)) for code, partner in made.partners.items()}
     units = [Unit(unit, unit) for partner in partners.values() for unit in partner.units if unit != "*"]
     place = Province.of(attrs.evolve(made, partners=partners), [Unit("H55", "H55"), *units])
-    assert list(dry_run.rehearse(place, CONTRACT, datetime.now(UTC))) == []
+    assert list(dry_run.rehearse_deliveries(place, CONTRACT, datetime.now(UTC))) == []

@@ -31,14 +31,14 @@ class Port:
         return frontdesk.intake(self.made, self.engine, frontdesk.partner("me", ME, "H55.13"), room=room)
 
     def events(self):
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             return tx.scalar(sa.select(sa.func.count()).select_from(event))
 
 
 @pytest.fixture
 def port(tmp_path):
     engine = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
-    yield Port(config.read(homes.begin(tmp_path / "tinh") / "hub.toml"), engine)
+    yield Port(config.read_config(homes.begin(tmp_path / "tinh") / "hub.toml"), engine)
     engine.dispose()
 
 

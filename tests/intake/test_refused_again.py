@@ -35,7 +35,7 @@ UNITS = ("H55", "H55.13", "H55.01")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return config.read(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
+    return config.read_config(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
 
 
 @attrs.define
@@ -60,8 +60,8 @@ class Desk:
 
     def accepted(self):
         """Return how many messages were taken."""
-        with transactions.reading(self.engine) as tx:
-            return search.count(tx, search.Filter(state="accepted"))
+        with transactions.read_transaction(self.engine) as tx:
+            return search.count_messages(tx, search.Filter(state="accepted"))
 
     def change(self, **changed):
         changed_config = attrs.evolve(self.intake.live.config, **changed)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hub import config
 from hub.intake.intake import Intake
 from hub.partner.policy import Policy
-from hub.security.certificates import fingerprint
+from hub.security.certificates import certificate_fingerprint
 from hub.soap import documents_requests as calls
 from hub.store import transactions
 from hub.store.tables import event
@@ -37,7 +37,7 @@ class Desk:
 
     def told(self):
         """Return each event that tells of SHA-1, without its time."""
-        with transactions.reading(self.engine) as tx:
+        with transactions.read_transaction(self.engine) as tx:
             texts = [json.loads(text) for text in tx.scalars(sa.select(event.c.text).order_by(event.c.serial))]
         return [
             {name: said for name, said in each.items() if name != "at"}
@@ -49,7 +49,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    return config.read(home / "hub.toml")
+    return config.read_config(home / "hub.toml")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def used(operation, **message):
         **message,
         "partner": "me",
         "operation": operation,
-        "certificate": fingerprint(ME.certificate),
+        "certificate": certificate_fingerprint(ME.certificate),
     }
 
 

@@ -28,7 +28,7 @@ ELSEWHERE = pki.authority("Other CA").issue("elsewhere")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return config.read(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
+    return config.read_config(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
 
 
 @pytest.fixture

@@ -25,13 +25,13 @@ def engine(tmp_path):
 
 @pytest.fixture
 def desk(tmp_path, engine):
-    made = config.read(homes.begin(tmp_path / "tinh") / "hub.toml")
+    made = config.read_config(homes.begin(tmp_path / "tinh") / "hub.toml")
     me = frontdesk.partner("me", ME, "H55.13", policy=Policy(intake_concurrency=2))
     return frontdesk.intake(made, engine, me, frontdesk.partner("other", OTHER, "H55.01"))
 
 
 def told(engine):
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         texts = [json.loads(text) for text in tx.scalars(sa.select(event.c.text).order_by(event.c.serial))]
     return [(each.get("partner"), each["code"], each["detail"]) for each in texts if each["event"] == "call-refused"]
 

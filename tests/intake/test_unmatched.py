@@ -8,7 +8,7 @@ from hub import config
 from hub.demo.plan import packets
 from hub.domain.model import Unit
 from hub.journal import unit_registry
-from hub.report.form.period import containing
+from hub.report.form.period import month_containing
 from hub.report.output.outputs import as_csv, as_html
 from hub.soap import documents_requests
 from hub.store import transactions
@@ -21,14 +21,14 @@ ME, OTHER = pki.partner("sotttt"), pki.partner("vpub")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return config.read(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
+    return config.read_config(homes.begin(tmp_path_factory.mktemp("made") / "tinh") / "hub.toml")
 
 
 @pytest.fixture
 def desk(made, journal_url):
     engine = transactions.open_journal(journal_url, pooled=False)
-    with transactions.writing(engine) as tx:
-        unit_registry.put(tx, [Unit(code, f"Đơn vị {code}") for code in ("H55", "H55.13", "H55.01")])
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, [Unit(code, f"Đơn vị {code}") for code in ("H55", "H55.13", "H55.01")])
     return frontdesk.intake(
         made, engine, frontdesk.partner("me", ME, "H55.13"), frontdesk.partner("there", OTHER, "H55.01")
     ), engine
@@ -38,11 +38,11 @@ def test_completions_of_invented_documents_stand_in_a_column_and_a_finding_of_th
     intake, engine = desk
     for number in range(3):
         invented = packets.Answered("H55.01", "7/VP", "2026/11/20", f"H55.01,2026/11/20,{number}/VP")
-        packet = packets.status("H55.13", "06", invented, at=NOW)
+        packet = packets.write_status_packet("H55.13", "06", invented, at=NOW)
         answer = frontdesk.ask(intake, ME, documents_requests.UpdateTraces(packet, f"s{number}"), earlier=number)
         assert b"<IsSuccess>true" in answer.body.read()
-    with transactions.reading(engine) as tx:
-        asked = unit_report.ask(tx, "H55.13", containing(NOW).text, "edoc")
+    with transactions.read_transaction(engine) as tx:
+        asked = unit_report.ask_unit_report(tx, "H55.13", month_containing(NOW).text, "edoc")
         report = asked.count(NOW)
     counted = {key: report.total.numbers[key] for key in ("received", "completed", "completed_unmatched")}
     assert counted == {"received": 0, "completed": 3, "completed_unmatched": 3}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.demo.plan.packets import Answered, document, status
+from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
 from hub.domain.model import Problem
 from hub.security import signing
 from hub.security.certificates import Identity
@@ -41,7 +41,7 @@ def put(tmp_path):
 
 def letter(number: str, to: str = "H55.13", sender: str = "H55.1") -> bytes:
     """Return a document, of the province office unless told otherwise."""
-    return document(
+    return write_document_packet(
         sender,
         [to],
         number=number,
@@ -91,7 +91,7 @@ def test_the_whole_conversation(hub, toolkit, caller, signed, put, version, tmp_
     assert document_id not in call(department, "GetPendingDocumentIds", OrganId="H55.13").all("DocumentId")
 
     about = Answered("H55.1", f"{number}/VP-TH", "2026/11/20", f"D-{number}")
-    answer = signed(status("H55.13", "03", about, at=datetime(2026, 11, 24, 9, tzinfo=UTC)), "sotttt")
+    answer = signed(write_status_packet("H55.13", "03", about, at=datetime(2026, 11, 24, 9, tzinfo=UTC)), "sotttt")
     told = call(department, "UpdateTraces", Packet=put(answer))
     assert told["IsSuccess"] == "true", told
     assert told["MessageId"] == hashlib.sha256(answer).hexdigest()
@@ -119,13 +119,15 @@ def test_the_whole_conversation(hub, toolkit, caller, signed, put, version, tmp_
 @contextmanager
 def impostor(hub, changes):
     """Serve one answer, «not allowed» as the last of *changes* makes it, with the hub's own TLS; return the address."""
-    said = envelope.answer(documents_responses.permission([Problem("not-yours", "H55.1")]))
+    said = envelope.write_unsigned_envelope(
+        documents_responses.build_permission_response([Problem("not-yours", "H55.1")])
+    )
     identity = Identity.read(hub.home / "pki/hub.key", hub.home / "pki/hub.crt")
 
     class Slot(BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            content = changes[-1](signing.sign(said, identity, datetime.now(UTC)))
+            content = changes[-1](signing.sign_envelope(said, identity, datetime.now(UTC)))
             self.send_response(200)
             self.send_header("Content-Type", "text/xml; charset=utf-8")
             self.send_header("Content-Length", str(len(content)))

@@ -63,14 +63,16 @@ def test_what_another_signed_is_refused(hub, toolkit, letterbox):
 
 
 TRUE = b"<edXML>as it was signed</edXML>"
-ENCODED_TRUE, ENCODED_FALSE = (xsd_types.base64(each).encode() for each in (TRUE, b"<edXML>as a thief wants</edXML>"))
+ENCODED_TRUE, ENCODED_FALSE = (
+    xsd_types.encode_canonical_base64(each).encode() for each in (TRUE, b"<edXML>as a thief wants</edXML>")
+)
 
 
 def pushed(hub, at=None):
     """Return a push as the hub signs it."""
     identity = Identity.read(hub.home / "pki/hub.key", hub.home / "pki/hub.crt")
-    call = documents_requests.element(documents_requests.SendDocument(TRUE, "pushed-1"))
-    return signing.sign(envelope.wrap(call), identity, at or datetime.now(UTC))
+    call = documents_requests.build_call_element(documents_requests.SendDocument(TRUE, "pushed-1"))
+    return signing.sign_envelope(envelope.wrap_in_envelope(call), identity, at or datetime.now(UTC))
 
 
 def post(hub, url, content):

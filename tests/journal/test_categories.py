@@ -6,8 +6,8 @@ import pytest
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Record
-from hub.services import services
-from hub.services.categories import listed
+from hub.services import list_services
+from hub.services.categories import parse_category_list
 from tests.pki import NOW
 
 
@@ -16,7 +16,7 @@ def content(name="LayDanhSachTTHC", *rows):
 
 
 def test_a_list_names_its_codes():
-    found = listed(content("LayDanhSachTTHC", {"MATTHC": "2.000815", "TENTTHC": "Chứng thực bản sao"}))
+    found = parse_category_list(content("LayDanhSachTTHC", {"MATTHC": "2.000815", "TENTTHC": "Chứng thực bản sao"}))
     assert (found.name, found.names) == ("LayDanhSachTTHC", {"2.000815": "Chứng thực bản sao"})
 
 
@@ -29,20 +29,22 @@ def test_a_list_names_its_codes():
     ],
 )
 def test_a_list_has_its_codes_where_its_kind_has_them(name, row):
-    assert listed(content(name, row)).names == {"CT": "Chứng thực"}
+    assert parse_category_list(content(name, row)).names == {"CT": "Chứng thực"}
 
 
 def test_a_code_may_be_a_number_and_need_no_name():
-    assert listed(content("LayDanhMucGioiTinh", {"MA": 0})).names == {"0": ""}
+    assert parse_category_list(content("LayDanhMucGioiTinh", {"MA": 0})).names == {"0": ""}
 
 
 def test_a_message_is_of_the_kind_of_its_list_and_brings_no_fact():
-    record = services()["categories"].read(content("LayDanhMucLinhVuc", {"MALINHVUC": "CT"}), NOW, "m-1")
+    record = list_services()["categories"].read(content("LayDanhMucLinhVuc", {"MALINHVUC": "CT"}), NOW, "m-1")
     assert record == Record(kind="LayDanhMucLinhVuc", sender="", subject="1 mục")
 
 
 def test_what_no_database_keeps_is_a_question_mark():
-    assert listed(content("LayDanhMucLinhVuc", {"MALINHVUC": "C\ud83d", "TENLINHVUC": "a\0b"})).names == {"C?": "a?b"}
+    assert parse_category_list(content("LayDanhMucLinhVuc", {"MALINHVUC": "C\ud83d", "TENLINHVUC": "a\0b"})).names == {
+        "C?": "a?b"
+    }
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_what_no_database_keeps_is_a_question_mark():
 )
 def test_what_is_no_list_is_refused_so_that_the_one_before_stays(octets, detail):
     with pytest.raises(Rejected) as refused:
-        listed(octets)
+        parse_category_list(octets)
     [problem] = refused.value.problems
     assert problem.code == "list-unreadable"
     assert detail in problem.detail

@@ -35,9 +35,9 @@ class Day:
         self.number += 1
         made = entry(packet, self.number, partner=partner, at=self.now)
         if packet.kind is not PacketKind.STATUS:
-            told = (*packet.recipients, *changes.told(packet))
+            told = (*packet.recipients, *changes.list_told_units(packet))
             made = attrs.evolve(made, routes=ROUTES.route_all(partner, told, NOW.date(), also=packet.removed))
-        return messages.take(self.tx, attrs.evolve(made, **fields), ROUTES)
+        return messages.record_message(self.tx, attrs.evolve(made, **fields), ROUTES)
 
     def states(self, message):
         return {made.recipient: made.state for made in deliveries.of_message(self.tx, message)}
@@ -49,13 +49,13 @@ class Day:
         return [each["event"] for each in events.of_message(self.tx, message)]
 
     def claim(self, partner="vpub", limit=4, at=None):
-        return claims.claim(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
+        return claims.claim_deliveries(self.tx, partner, at or self.now, limit=limit, holder="node", lease=LEASE)
 
     def settle(self, claim, verdict, outcome="accepted"):
-        return claims.settle(self.tx, claim, outcome, verdict, AttemptExchange(), self.now)
+        return claims.settle_claim(self.tx, claim, outcome, verdict, AttemptExchange(), self.now)
 
     def milestones(self):
-        return sorted((fact.unit, fact.milestone) for fact in facts.facts(self.tx))
+        return sorted((fact.unit, fact.milestone) for fact in facts.read_facts(self.tx))
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
         assert today.states(sent) == {"H55.01": DeliveryState.SENDING}
         assert today.claim() == [], "the recall follows the document"
         if how == "rescued":
-            claims.rescue(today.tx, today.now, alone=True)
+            claims.release_lost_claims(today.tx, today.now, alone=True)
         else:
             waits = AttemptVerdict(DeliveryState.WAITING, "down", today.now)
             verdict = {
@@ -131,15 +131,15 @@ def test_what_is_being_sent_when_it_is_recalled_dies_if_it_comes_back(today):
 
 def test_what_was_fetched_is_beyond_recall_and_what_was_held_cannot_be_fetched_any_more(today):
     sent = [today.take(document("H55.01", "H55.13", document_id=name), "vpub").id for name in ("D1", "D2")]
-    pickup.fetch(today.tx, "sotttt", sent[0], today.now)
+    pickup.fetch_message(today.tx, "sotttt", sent[0], today.now)
     for name in ("D1", "D2"):
         today.take(
             attrs.evolve(document("H55.01", "H55.13", document_id="X"), kind=PacketKind.RECALL, about=name), "vpub"
         )
     assert today.states(sent[0]) == {"H55.13": DeliveryState.FETCHED}
-    pickup.confirm(today.tx, "sotttt", sent[0], None, today.now)
+    pickup.confirm_receipt(today.tx, "sotttt", sent[0], None, today.now)
     with pytest.raises(Rejected, match="document-not-found"):
-        pickup.fetch(today.tx, "sotttt", sent[1], today.now)
+        pickup.fetch_message(today.tx, "sotttt", sent[1], today.now)
 
 
 def test_a_recall_that_overtook_its_document_stops_it_on_arrival_and_a_new_sending_goes(today):
@@ -245,11 +245,11 @@ def test_an_answer_closes_the_newest_open_recall_and_shows_in_the_traces_of_the_
     assert today.made(back, "H55.01").answer == code
     assert today.made(sent, "H55.01").status is None
     assert (today.happened(sent)[-1], today.happened(back)[-1]) == (event, "change-answered")
-    assert [trace.document for trace in statuses.traces(today.tx, "H55.13", document=sent)] == [back]
+    assert [trace.document for trace in statuses.read_status_traces(today.tx, "H55.13", document=sent)] == [back]
     today.take(status("16" if code == "15" else "15"), "vpub")
     assert today.made(back, "H55.01").answer == code, "the first answer closes the question"
     assert today.happened(back)[-1] == "status-kept"
-    assert search.message(today.tx, answer).state == "accepted"
+    assert search.read_message(today.tx, answer).state == "accepted"
 
 
 def test_an_answer_without_a_question_is_history(today):
@@ -309,7 +309,7 @@ def test_a_part_of_a_message_that_is_given_back_leaves_the_other_part_under_way(
     (rest,) = today.claim("vpcp")
     assert (part.message, part.recipients, rest.recipients) == (rest.message, ("G01",), ("G22",))
     if how == "rescued":
-        assert claims.rescue(today.tx, part_over := today.now + TICK * 31) == 1
+        assert claims.release_lost_claims(today.tx, part_over := today.now + TICK * 31) == 1
         assert part_over < today.now + LEASE
     else:
         assert claims.give_back(today.tx, part, today.now) == 1
@@ -343,9 +343,9 @@ def test_nothing_starves_under_a_steady_flow_of_urgent_documents(today):
         for n in range(3):
             today.number += 1
             urgent = document(document_id=f"U{today.number}", priority=3)
-            messages.take(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
+            messages.record_message(today.tx, entry(urgent, today.number, at=now + TICK * n), ROUTES)
         (claim,) = today.claim(limit=1, at=now + LEASE)
-        claims.settle(today.tx, claim, "accepted", DELIVERED, AttemptExchange(), now)
+        claims.settle_claim(today.tx, claim, "accepted", DELIVERED, AttemptExchange(), now)
         if claim.message == plain:
             break
         assert minute * second < STEP * 4 * 4, "starved"
@@ -357,28 +357,28 @@ def test_a_timed_document_waits_for_its_hour_pushed_or_fetched(today):
     pushed = today.take(document(priority=4, hour=hour)).id
     held = today.take(document("H55.01", "H55.13", document_id="D2", priority=4, hour=hour), "vpub").id
     assert today.claim() == []
-    assert pickup.pending(today.tx, "sotttt", "H55.13", 10, today.now) == []
+    assert pickup.list_pending_messages(today.tx, "sotttt", "H55.13", 10, today.now) == []
     with pytest.raises(Rejected, match="document-not-found"):
-        pickup.fetch(today.tx, "sotttt", held, today.now)
+        pickup.fetch_message(today.tx, "sotttt", held, today.now)
     assert [claim.message for claim in today.claim(at=hour)] == [pushed]
-    assert pickup.pending(today.tx, "sotttt", "H55.13", 10, hour) == [held]
-    assert pickup.fetch(today.tx, "sotttt", held, hour)["id"] == held
+    assert pickup.list_pending_messages(today.tx, "sotttt", "H55.13", 10, hour) == [held]
+    assert pickup.fetch_message(today.tx, "sotttt", held, hour)["id"] == held
 
 
 def test_what_nobody_fetches_is_told_of_once(today):
     sent = today.take(document("H55.01", "H55.13"), "vpub").id
     after, later = timedelta(days=3), today.now + timedelta(days=3)
-    assert pickup.alarm(today.tx, later - TICK, after) == 0
-    assert [pickup.alarm(today.tx, later, after) for _ in range(2)] == [1, 0]
+    assert pickup.record_unfetched_alarms(today.tx, later - TICK, after) == 0
+    assert [pickup.record_unfetched_alarms(today.tx, later, after) for _ in range(2)] == [1, 0]
     assert today.happened(sent)[-1] == "delivery-overdue-held"
     assert today.states(sent) == {"H55.13": DeliveryState.HELD}
 
 
 def test_the_bytes_of_a_secret_packet_are_not_kept(today):
     secret = attrs.evolve(entry(document()), packet=None, problems=(Problem("secret-refused", "line 9: DoMat"),))
-    taken = messages.take(today.tx, secret, ROUTES)
+    taken = messages.record_message(today.tx, secret, ROUTES)
     with pytest.raises(KeyError):
-        blobs.octets(today.tx, search.message(today.tx, taken.id).sha256)
+        blobs.read_blob(today.tx, search.read_message(today.tx, taken.id).sha256)
 
 
 def looks_at_messages(tmp_path, step):
@@ -394,8 +394,11 @@ def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messa
     recall = attrs.evolve(document(), kind=PacketKind.RECALL, responses=named)
 
     def look(tx):
-        assert documents.named(tx, recall, "sotttt", ROUTES) == {"nobody's": False}
-        assert statuses.answered(tx, status("03", document_id="", number="1/X", date="2026/11/20"), ROUTES) is None
+        assert documents.find_named_documents(tx, recall, "sotttt", ROUTES) == {"nobody's": False}
+        assert (
+            statuses.find_answered_document(tx, status("03", document_id="", number="1/X", date="2026/11/20"), ROUTES)
+            is None
+        )
 
     found = looks_at_messages(tmp_path, look)
     assert all("document_id=?" in plan or "code=?" in plan for plan in found), found
@@ -403,7 +406,7 @@ def test_documents_that_nobody_sent_are_looked_for_by_indexes_however_many_messa
 
 @pytest.mark.parametrize("more", [{}, {"document": "D1"}, {"since": NOW}, {"carried_by": "sotttt"}])
 def test_the_traces_of_a_unit_are_found_without_a_look_at_those_of_others(tmp_path, more):
-    found = looks_at_messages(tmp_path, lambda tx: statuses.traces(tx, "H55.13", **more))
+    found = looks_at_messages(tmp_path, lambda tx: statuses.read_status_traces(tx, "H55.13", **more))
     assert all("(id=?)" in plan or "answers_unit=?" in plan for plan in found), found
 
 

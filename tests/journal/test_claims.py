@@ -72,39 +72,41 @@ def work(engine: sa.Engine) -> dict[str, int]:
     read = {}
 
     def once(name, step, *args, **kwargs):
-        with transactions.writing(engine) as tx, counted(engine, tx) as so_far:
+        with transactions.write_transaction(engine) as tx, counted(engine, tx) as so_far:
             result = step(tx, *args, **kwargs)
             read[name] = so_far()
         return result
 
     claim = {"limit": 4, "holder": "node", "lease": LEASE, "concurrency": 4}
-    once("look", queue_view.see, LATER)
-    taken_on = once("claim", claims.claim, "vpub", LATER, **claim)
-    once("claim without room", claims.claim, "vpub", LATER, **claim)
+    once("look", queue_view.read_queue_view, LATER)
+    taken_on = once("claim", claims.claim_deliveries, "vpub", LATER, **claim)
+    once("claim without room", claims.claim_deliveries, "vpub", LATER, **claim)
     for number, taken in enumerate(taken_on):
         verdict, outcome = (
             (AttemptVerdict(DeliveryState.DELIVERED), "accepted")
             if number
             else (AttemptVerdict(DeliveryState.WAITING, "", LATER), "unavailable")
         )
-        once("settle", claims.settle, taken, outcome, verdict, AttemptExchange(), LATER)
-    with transactions.writing(engine) as tx:
+        once("settle", claims.settle_claim, taken, outcome, verdict, AttemptExchange(), LATER)
+    with transactions.write_transaction(engine) as tx:
         number = 1 + (tx.scalar(sa.text("SELECT count(*) FROM message")) or 0)
         held = document("H55.01", "H55.13", document_id=f"other {number}")
-        other = messages.take(tx, entry(held, number, partner="vpub"), ROUTES)
+        other = messages.record_message(tx, entry(held, number, partner="vpub"), ROUTES)
     behind = [Route("H55.01", "vpub", "H55.01", DeliveryState.WAITING)]
-    once("make", deliveries.make, other.id, behind, LATER, lane="lane 7")
-    once("rescue", claims.rescue, LATER, holder="node")
-    once("alarm", pickup.alarm, LATER, timedelta(days=3))
-    once("pending", pickup.pending, "sotttt", "H55.13", 10, LATER)
+    once("make", deliveries.make_deliveries, other.id, behind, LATER, lane="lane 7")
+    once("rescue", claims.release_lost_claims, LATER, holder="node")
+    once("alarm", pickup.record_unfetched_alarms, LATER, timedelta(days=3))
+    once("pending", pickup.list_pending_messages, "sotttt", "H55.13", 10, LATER)
     last = ident(100)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         plan = replay.plan_give_up(tx, Filter(ids=(last,)))
     waiting = [made for _, made in plan.moves]
     dead = once("give up", replay.give_up, waiting, reason="no", by="an", now=LATER)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         plan = replay.plan_replay(tx, Filter(ids=(last,)))
-    assert once("replay", replay.replay, [made for _, made in plan.moves], ROUTES, reason="", by="an", now=LATER)
+    assert once(
+        "replay", replay.replay_deliveries, [made for _, made in plan.moves], ROUTES, reason="", by="an", now=LATER
+    )
     assert len(dead) == 1
     return read
 

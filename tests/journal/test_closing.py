@@ -18,9 +18,9 @@ from hub.domain.model import Fact
 from hub.report.counting import counting, evidence
 from hub.report.counting.counting import Cells
 from hub.report.counting.posting import ClosedMonths
-from hub.report.form.book import shipped
+from hub.report.form.book import read_shipped_book
 from hub.report.form.form import MILESTONES, ColumnKind, Form
-from hub.report.form.period import CutOff, Cuts, parse
+from hub.report.form.period import CutOff, Cuts, parse_period
 from hub.store import transactions
 from hub.store.tables import carried, event, message
 from hub.store.tables import fact as facts_table
@@ -30,11 +30,11 @@ from tests import databases
 from tests.conftest import DATABASES
 from tests.opened import evidence_of, facts_behind, lines_of
 
-BOOK = shipped()
+BOOK = read_shipped_book()
 FORMS = BOOK.forms
 NAMES = closing.counting_forms(FORMS)
-MONTHS = [parse(text) for text in ("2026-10", "2026-11", "2026-12", "2027-01")]
-BEGIN = parse("2026-10").start
+MONTHS = [parse_period(text) for text in ("2026-10", "2026-11", "2026-12", "2027-01")]
+BEGIN = parse_period("2026-10").start
 UNITS = ("A", "B", "C")
 AFTER = datetime(2027, 6, 1, tzinfo=UTC)
 
@@ -83,12 +83,12 @@ def dossier(key: str, milestone: str, day: str, told_at: str, **rest: Any) -> Fa
 def test_a_month_is_closed_when_it_is_over_and_a_grace_has_passed_and_never_before_the_one_before_it(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     with pytest.raises(TooEarly) as early:
-        closing.close(tx, BOOK, "dossiers", MONTHS[1], MONTHS[1].end + timedelta(seconds=119), "an")
+        closing.close_month(tx, BOOK, "dossiers", MONTHS[1], MONTHS[1].end + timedelta(seconds=119), "an")
     assert early.value.args == (MONTHS[1].end + timedelta(minutes=2),)
     with pytest.raises(OutOfTurn) as turn:
-        closing.close(tx, BOOK, "dossiers", MONTHS[2], AFTER, "an")
+        closing.close_month(tx, BOOK, "dossiers", MONTHS[2], AFTER, "an")
     assert turn.value.args == (MONTHS[1],)
-    done = closing.close(tx, BOOK, "dossiers", MONTHS[1], MONTHS[1].end + timedelta(minutes=2), "an")
+    done = closing.close_month(tx, BOOK, "dossiers", MONTHS[1], MONTHS[1].end + timedelta(minutes=2), "an")
     assert done.period == MONTHS[1]
     assert done.form == form_of("dossiers")
     (said,) = told(tx, "period-closed")
@@ -98,29 +98,30 @@ def test_a_month_is_closed_when_it_is_over_and_a_grace_has_passed_and_never_befo
 
 def test_where_nothing_was_recorded_nothing_is_closed(tx):
     with pytest.raises(OutOfTurn) as turn:
-        closing.close(tx, BOOK, "edoc", MONTHS[0], AFTER, "an")
+        closing.close_month(tx, BOOK, "edoc", MONTHS[0], AFTER, "an")
     assert turn.value.args == (None,)
 
 
 def test_a_closing_that_another_has_made_meanwhile_is_not_made_again(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     draft = closing.work_out(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"))
-    first = closing.settle(tx, draft, "an")
-    assert closing.settle(tx, attrs.evolve(draft, closed_at=on("2026-11-16")), "binh") == first
+    first = closing.settle_closing(tx, draft, "an")
+    assert closing.settle_closing(tx, attrs.evolve(draft, closed_at=on("2026-11-16")), "binh") == first
     assert len(told(tx, "period-closed")) == 1
     following = closing.work_out(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"))
-    closing.settle(tx, following, "an")
+    closing.settle_closing(tx, following, "an")
     with pytest.raises(OutOfTurn):
-        closing.settle(tx, attrs.evolve(following, period=parse("2027-01")), "an")
+        closing.settle_closing(tx, attrs.evolve(following, period=parse_period("2027-01")), "an")
 
 
 def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_its_own_day_still_decides(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20", due=date(2026, 11, 10)))
-    closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
     put(tx, dossier("1", "finished", "2026-11-09", "2026-11-20"))
-    closing.close(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
     november, december = (
-        unit_report.ask(tx, "A", text, "dossiers").count(AFTER).total.numbers for text in ("2026-11", "2026-12")
+        unit_report.ask_unit_report(tx, "A", text, "dossiers").count(AFTER).total.numbers
+        for text in ("2026-11", "2026-12")
     )
     assert (november["pending"], november["finished"]) == (1, 0)
     assert (december["carried_over"], december["finished_early"], december["pending"]) == (1, 1, 0)
@@ -128,13 +129,13 @@ def test_a_late_fact_is_posted_to_the_first_month_open_when_it_was_recorded_and_
 
 def test_a_closed_report_says_the_same_for_ever_and_opens_into_the_same_facts(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
-    closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    asked = unit_report.ask(tx, "A", "2026-11", "dossiers")
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    asked = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers")
     before, lines = asked.count(AFTER), lines_of(asked, AFTER)
     assert asked.closed is not None
     assert asked.complete
     put(tx, dossier("3", "received", "2026-10-22", "2026-11-20"))
-    again = unit_report.ask(tx, "A", "2026-11", "dossiers")
+    again = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers")
     assert (again.count(AFTER), lines_of(again, AFTER)) == (before, lines)
     assert evidence_of(again, AFTER) == (lines, ())
     assert again.revision == 1
@@ -143,40 +144,40 @@ def test_a_closed_report_says_the_same_for_ever_and_opens_into_the_same_facts(tx
 
 def test_evidence_that_is_not_what_was_closed_is_told(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-10-21", "2026-10-21"))
-    closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
     tx.execute(sa.update(facts_table).where(facts_table.c.key == "1").values(counterpart="somebody else"))
-    _, wrong = evidence_of(unit_report.ask(tx, "A", "2026-11", "dossiers"), AFTER)
+    _, wrong = evidence_of(unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers"), AFTER)
     assert [(each.period, each.unit) for each in wrong] == [("2026-11", "A")]
 
 
 def test_closing_again_finds_nothing_new_and_writes_nothing(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
-    closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    assert list(closing.differing(tx, "dossiers", "2026-11")) == []
-    assert closing.revise(tx, "dossiers", "2026-11", "A", reason="x", by="an", now=AFTER) == []
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    assert list(closing.find_differing_units(tx, "dossiers", "2026-11")) == []
+    assert closing.revise_unit(tx, "dossiers", "2026-11", "A", reason="x", by="an", now=AFTER) == []
     assert told(tx, "report-row-revised") == []
 
 
 def test_a_fact_that_was_under_way_while_the_month_was_closed_makes_a_revision_of_it_and_of_those_after_it(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
     for number, month in enumerate(MONTHS[1:3]):
-        closing.close(tx, BOOK, "dossiers", month, on(f"2026-{11 + number}-15"), "an")
+        closing.close_month(tx, BOOK, "dossiers", month, on(f"2026-{11 + number}-15"), "an")
     put(tx, dossier("2", "received", "2026-11-14", "2026-11-14"))  # has the time of before, and came after
-    assert list(closing.differing(tx, "dossiers", "2026-11")) == ["A"]
-    written = closing.revise(tx, "dossiers", "2026-11", "A", reason="committed late", by="an", now=AFTER)
+    assert list(closing.find_differing_units(tx, "dossiers", "2026-11")) == ["A"]
+    written = closing.revise_unit(tx, "dossiers", "2026-11", "A", reason="committed late", by="an", now=AFTER)
     assert [(text, row.revision) for text, row in written] == [("2026-11", 2), ("2026-12", 2)]
     assert dict(written[0][1].diff) == {"received_unstated": [1, 2], "pending_in_time": [1, 2]}
     assert dict(written[1][1].diff) == {"carried_over": [1, 2], "pending_in_time": [1, 2]}
     first, second = told(tx, "report-row-revised")
     assert (first["period"], first["revision"], first["reason"]) == ("2026-11", 2, "committed late")
     assert second["diff"] == {"carried_over": [1, 2], "pending_in_time": [1, 2]}
-    asked = unit_report.ask(tx, "A", "2026-11", "dossiers")
+    asked = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers")
     assert (asked.revision, asked.count(AFTER).made_at) == (2, AFTER)
     assert evidence_of(asked, AFTER)[1] == ()
-    kept = closing.revisions(tx, asked.form, "2026-11", "A")
+    kept = closing.list_row_revisions(tx, asked.form, "2026-11", "A")
     assert [row.cells.sums["pending_in_time"] for row in kept] == [1, 2], "what was closed is still there"
     for text in ("2026-11", "2026-12"):
-        assert list(closing.differing(tx, "dossiers", text)) == []
+        assert list(closing.find_differing_units(tx, "dossiers", text)) == []
 
 
 def test_late_mail_makes_a_revision_because_the_form_says_so(tx):
@@ -185,22 +186,22 @@ def test_late_mail_makes_a_revision_because_the_form_says_so(tx):
         return Fact(**named, day=date.fromisoformat(day), at=on(at), amount=amount)
 
     put(tx, accounts(100, "2026-10-20", "2026-10-21"))
-    closing.close(tx, BOOK, "mail", MONTHS[1], on("2026-11-15"), "an")
-    assert closing.late(tx, "mail") == {}
+    closing.close_month(tx, BOOK, "mail", MONTHS[1], on("2026-11-15"), "an")
+    assert closing.find_late_units(tx, "mail") == {}
     put(tx, accounts(120, "2026-11-14", "2026-11-15 12:01"))
-    assert closing.late(tx, "mail") == {"A": "2026-11"}
-    written = closing.revise(tx, "mail", "2026-11", "A", reason="late", by="an", now=AFTER)
+    assert closing.find_late_units(tx, "mail") == {"A": "2026-11"}
+    written = closing.revise_unit(tx, "mail", "2026-11", "A", reason="late", by="an", now=AFTER)
     assert [dict(row.diff)["accounts"] for _, row in written] == [[100, 120]]
 
 
 def test_a_closed_report_stays_readable_when_the_form_has_changed(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
-    closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
-    before = unit_report.ask(tx, "A", "2026-11", "dossiers").count(AFTER)
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    before = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers").count(AFTER)
     other = attrs.evolve(form_of("dossiers"), columns=form_of("dossiers").columns[:3])
-    changed = attrs.evolve(shipped(), forms=(other,))
-    assert unit_report.ask(tx, "A", "2026-11", "dossiers", changed).count(AFTER) == before
-    assert len(unit_report.ask(tx, "A", "2026-12", "dossiers", changed).count(AFTER).total.numbers) == 3
+    changed = attrs.evolve(read_shipped_book(), forms=(other,))
+    assert unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers", changed).count(AFTER) == before
+    assert len(unit_report.ask_unit_report(tx, "A", "2026-12", "dossiers", changed).count(AFTER).total.numbers) == 3
 
 
 def test_another_form_closes_from_the_whole_of_the_past_once(tx):
@@ -208,14 +209,14 @@ def test_another_form_closes_from_the_whole_of_the_past_once(tx):
     text = form_of("dossiers").written
     old = closing._form(text.replace('without = ["finished", "refused"]', 'without = ["received"]'))
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"))
-    closing.close(tx, attrs.evolve(BOOK, forms=(old,)), "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    closing.close_month(tx, attrs.evolve(BOOK, forms=(old,)), "dossiers", MONTHS[1], on("2026-11-15"), "an")
     assert tx.scalar(sa.select(sa.func.count()).select_from(carried)) == 0
-    closing.close(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
-    closing.close(tx, BOOK, "dossiers", MONTHS[3], on("2027-01-15"), "an")
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[2], on("2026-12-15"), "an")
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[3], on("2027-01-15"), "an")
     for text in ("2026-12", "2027-01"):
-        numbers = unit_report.ask(tx, "A", text, "dossiers").count(AFTER).total.numbers
+        numbers = unit_report.ask_unit_report(tx, "A", text, "dossiers").count(AFTER).total.numbers
         assert (numbers["carried_over"], numbers["pending"]) == (1, 1)
-        assert list(closing.differing(tx, "dossiers", text)) == []
+        assert list(closing.find_differing_units(tx, "dossiers", text)) == []
 
 
 def test_a_year_is_put_together_from_its_months(tx):
@@ -225,13 +226,16 @@ def test_a_year_is_put_together_from_its_months(tx):
         dossier("1", "finished", "2026-11-20", "2026-11-20", due=date(2026, 11, 1)),
         dossier("2", "received", "2026-12-20", "2026-12-20"),
     )
-    live = {text: unit_report.ask(tx, "A", text, "dossiers").count(AFTER) for text in ("2026-Q4", "2026-H2", "2026")}
+    live = {
+        text: unit_report.ask_unit_report(tx, "A", text, "dossiers").count(AFTER)
+        for text in ("2026-Q4", "2026-H2", "2026")
+    }
     for number, month in enumerate(MONTHS[1:4]):
-        closing.close(tx, BOOK, "dossiers", month, on("2026-11-15") + timedelta(days=31 * number), "an")
+        closing.close_month(tx, BOOK, "dossiers", month, on("2026-11-15") + timedelta(days=31 * number), "an")
         for text, report in live.items():
-            asked = unit_report.ask(tx, "A", text, "dossiers")
+            asked = unit_report.ask_unit_report(tx, "A", text, "dossiers")
             assert asked.count(AFTER).total == report.total, (month.text, text)
-    registry_free = unit_report.ask(tx, "A", "2026-Q4", "dossiers")
+    registry_free = unit_report.ask_unit_report(tx, "A", "2026-Q4", "dossiers")
     assert not registry_free.complete, "the chain begins in 2026-11"
 
 
@@ -256,21 +260,21 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
     first = closing.next_month(tx, BY_25, "dossiers")
     assert first is not None
     assert days_of(first[1]) == ("2026-11", "2026-10-25", "2026-11-24")
-    closing.close(tx, BY_25, "dossiers", first[1], on("2026-11-25"), "an")
-    closed = unit_report.ask(tx, "A", "2026-11", "dossiers", BY_25).count(AFTER)
+    closing.close_month(tx, BY_25, "dossiers", first[1], on("2026-11-25"), "an")
+    closed = unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers", BY_25).count(AFTER)
 
-    asked = unit_report.ask(tx, "A", "2026-12", "dossiers", BOOK)
+    asked = unit_report.ask_unit_report(tx, "A", "2026-12", "dossiers", BOOK)
     assert days_of(asked.period) == ("2026-12", "2026-11-25", "2026-12-14")
     live = asked.count(AFTER).total
     second = closing.next_month(tx, BOOK, "dossiers")
     assert second is not None
     assert second[1] == asked.period
-    closing.close(tx, BOOK, "dossiers", second[1], on("2026-12-15 00:02"), "an")
-    assert unit_report.ask(tx, "A", "2026-12", "dossiers", BOOK).count(AFTER).total == live
-    assert unit_report.ask(tx, "A", "2026-11", "dossiers", BOOK).count(AFTER) == closed, "it keeps its days"
+    closing.close_month(tx, BOOK, "dossiers", second[1], on("2026-12-15 00:02"), "an")
+    assert unit_report.ask_unit_report(tx, "A", "2026-12", "dossiers", BOOK).count(AFTER).total == live
+    assert unit_report.ask_unit_report(tx, "A", "2026-11", "dossiers", BOOK).count(AFTER) == closed, "it keeps its days"
 
     received = {
-        text: unit_report.ask(tx, "A", text, "dossiers", BOOK).count(AFTER).total.numbers["received"]
+        text: unit_report.ask_unit_report(tx, "A", text, "dossiers", BOOK).count(AFTER).total.numbers["received"]
         for text in ("2026-10", "2026-11", "2026-12", "2027-01", "2026-Q4", "2026")
     }
     assert received == {"2026-10": 0, "2026-11": 2, "2026-12": 1, "2027-01": 1, "2026-Q4": 3, "2026": 3}
@@ -279,29 +283,29 @@ def test_the_first_month_under_another_cut_off_goes_on_where_the_closed_one_ende
 
 def test_a_later_cut_off_makes_the_next_month_longer_and_does_not_bring_the_closed_one_back(tx):
     put(tx, dossier("1", "received", "2026-10-20", "2026-10-20"), dossier("2", "received", "2026-11-20", "2026-11-20"))
-    closing.close(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
+    closing.close_month(tx, BOOK, "dossiers", MONTHS[1], on("2026-11-15"), "an")
     second = closing.next_month(tx, BY_25, "dossiers")
     assert second is not None
     assert days_of(second[1]) == ("2026-12", "2026-11-15", "2026-12-24")
     with pytest.raises(TooEarly):
-        closing.close(tx, BY_25, "dossiers", second[1], on("2026-12-15"), "an")
-    closing.close(tx, BY_25, "dossiers", second[1], on("2026-12-25"), "an")
-    assert list(closing.differing(tx, "dossiers", "2026-12")) == []
+        closing.close_month(tx, BY_25, "dossiers", second[1], on("2026-12-15"), "an")
+    closing.close_month(tx, BY_25, "dossiers", second[1], on("2026-12-25"), "an")
+    assert list(closing.find_differing_units(tx, "dossiers", "2026-12")) == []
 
 
 def test_a_month_has_the_same_days_in_all_forms(tx):
     put(tx, dossier("1", "received", "2026-10-27", "2026-10-27"))
     draft = closing.work_out(tx, BOOK, "ii06a", MONTHS[1], on("2026-11-25"))
-    month = parse("2026-11", BY_25.cuts)
-    closing.close(tx, BY_25, "dossiers", month, on("2026-11-25"), "an")
+    month = parse_period("2026-11", BY_25.cuts)
+    closing.close_month(tx, BY_25, "dossiers", month, on("2026-11-25"), "an")
     with pytest.raises(OutOfTurn) as turn:
-        closing.settle(tx, draft, "an")
+        closing.settle_closing(tx, draft, "an")
     assert turn.value.args == (month,)
     following = closing.next_month(tx, BOOK, "ii06a")
     assert following is not None
     assert following[1] == month
-    closing.close(tx, BOOK, "ii06a", month, on("2026-11-25"), "an")
-    assert days_of(unit_report.ask(tx, "A", "2026-11", "tonghop", BOOK).period) == days_of(month)
+    closing.close_month(tx, BOOK, "ii06a", month, on("2026-11-25"), "an")
+    assert days_of(unit_report.ask_unit_report(tx, "A", "2026-11", "tonghop", BOOK).period) == days_of(month)
 
 
 # --- It is the count of the whole history ---------------------------------------------------------------------------------
@@ -382,8 +386,8 @@ def whole(form: Form, facts: Sequence[Fact], period, books: ClosedMonths) -> dic
     found = {}
     for unit in UNITS:
         mine = [fact for fact in facts if fact.unit == unit]
-        report = counting.count(form, mine, period, AFTER, (unit,), books).total
-        lines = evidence.gather(form, mine, period, AFTER, (unit,), books)
+        report = counting.count_report(form, mine, period, AFTER, (unit,), books).total
+        lines = evidence.gather_evidence(form, mine, period, AFTER, (unit,), books)
         sums = {
             column.key: int(report.numbers[column.key] or 0)
             for column in form.columns
@@ -441,32 +445,35 @@ def _tell(
                 continue
         if follows is None or at is None:
             return
-        closing.close(tx, book, form.id, follows[1], at, "an")
+        closing.close_month(tx, book, form.id, follows[1], at, "an")
         made_at = at
     if waiting:
         put(tx, *waiting)
-    made = closing.closings(tx, form.id)
+    made = closing.read_closings(tx, form.id)
     books = closing.books_of(made)
     if form.late == "revision":
         for unit in UNITS:
-            closing.revise(tx, form.id, made[0].period.text, unit, reason="late", by="an", now=AFTER)
+            closing.revise_unit(tx, form.id, made[0].period.text, unit, reason="late", by="an", now=AFTER)
     for each in made:
         kept = closing.rows_of(tx, form, [each.period.text])[each.period.text]
         found = {unit: (row.cells, row.evidence, row.facts) for unit, row in kept.items() if row.facts}
         assert found == whole(form, facts, each.period, books), each.period.text
-        assert list(closing.differing(tx, form.id, each.period.text)) == []
+        assert list(closing.find_differing_units(tx, form.id, each.period.text)) == []
     assert all(before.period.end == after.period.start for before, after in pairwise(made))
     _follow_on(tx, form, made)
     for text in ("2027-04", made[-1].period.text):
-        asked = unit_report.ask(tx, "A", text, form.id) if form.late == form_of(form.id).late else None
+        asked = unit_report.ask_unit_report(tx, "A", text, form.id) if form.late == form_of(form.id).late else None
         if asked is not None:
             mine = [fact for fact in facts if fact.unit == "A"]
-            expected = counting.count(asked.form, mine, asked.period, AFTER, ("A",), books)
+            expected = counting.count_report(asked.form, mine, asked.period, AFTER, ("A",), books)
             assert asked.count(AFTER).total == expected.total, text
             lines, wrong = evidence_of(asked, AFTER)
-            assert (lines, wrong) == (evidence.gather(asked.form, mine, asked.period, AFTER, ("A",), books), ()), text
+            assert (lines, wrong) == (
+                evidence.gather_evidence(asked.form, mine, asked.period, AFTER, ("A",), books),
+                (),
+            ), text
             for column in asked.form.columns:
-                behind = counting.behind(asked.form, column.key, mine, asked.period, AFTER, ("A",), books)
+                behind = counting.find_counted_facts(asked.form, column.key, mine, asked.period, AFTER, ("A",), books)
                 assert facts_behind(asked, column.key, AFTER) == behind
 
 

@@ -17,34 +17,36 @@ HERE = "10.0.0.1"
 
 
 def add(tx, user=AN):
-    return users.add(tx, user, f"hash of {user.name}", by="test", now=NOW)
+    return users.add_user(tx, user, f"hash of {user.name}", by="test", now=NOW)
 
 
 def enter(tx, word="w" * 43, now=NOW):
-    leave = sessions.ask(tx, "an", HERE, now)
+    leave = sessions.permit_sign_in(tx, "an", HERE, now)
     assert leave.password == "hash of an"
-    return sessions.enter(tx, "an", leave.password, sessions.name_of(word), HERE, now)
+    return sessions.begin_session(tx, "an", leave.password, sessions.name_of(word), HERE, now)
 
 
 def test_a_name_is_taken_once(tx):
     assert add(tx)
     assert not add(tx)
-    assert users.every(tx) == [AN]
-    assert users.find(tx, "an") == AN
-    assert users.find(tx, "binh") is None
+    assert users.list_users(tx) == [AN]
+    assert users.find_user(tx, "an") == AN
+    assert users.find_user(tx, "binh") is None
 
 
 def test_a_session_is_found_touched_and_left(tx):
     add(tx)
     session = enter(tx)
     assert session is not None
-    assert sessions.find(tx, session.sha256, NOW) == session
+    assert sessions.find_session(tx, session.sha256, NOW) == session
     later = NOW + timedelta(minutes=20)
-    sessions.touch(tx, session.sha256, later)
-    assert sessions.find(tx, session.sha256, later + timedelta(minutes=29)) == attrs.evolve(session, seen_at=later)
-    assert sessions.every(tx, later, "an") == [attrs.evolve(session, seen_at=later)]
-    assert sessions.leave(tx, session, later) == 1
-    assert sessions.find(tx, session.sha256, later) is None
+    sessions.touch_session(tx, session.sha256, later)
+    assert sessions.find_session(tx, session.sha256, later + timedelta(minutes=29)) == attrs.evolve(
+        session, seen_at=later
+    )
+    assert sessions.list_sessions(tx, later, "an") == [attrs.evolve(session, seen_at=later)]
+    assert sessions.end_own_session(tx, session, later) == 1
+    assert sessions.find_session(tx, session.sha256, later) is None
 
 
 def test_another_password_or_removal_ends_every_session(tx):
@@ -52,22 +54,22 @@ def test_another_password_or_removal_ends_every_session(tx):
     for word in ("a", "b"):
         assert enter(tx, word) is not None
     assert users.change_password(tx, "an", "other", by="test", now=NOW, was="wrong") is False
-    assert len(sessions.every(tx, NOW)) == 2
+    assert len(sessions.list_sessions(tx, NOW)) == 2
     assert users.change_password(tx, "an", "hash of an", by="test", now=NOW)
-    assert sessions.every(tx, NOW) == []
+    assert sessions.list_sessions(tx, NOW) == []
     assert enter(tx, "c") is not None
-    assert users.remove(tx, "an", by="test", now=NOW)
-    assert (sessions.every(tx, NOW), users.some(tx)) == ([], False)
+    assert users.remove_user(tx, "an", by="test", now=NOW)
+    assert (sessions.list_sessions(tx, NOW), users.has_users(tx)) == ([], False)
 
 
 def test_two_tries_at_once_are_two_tries(engine):
     """However many come together, and to whichever node: each is counted before a password is compared."""
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         add(tx)
     waits = []
     for _ in range(8):
-        with transactions.writing(engine) as tx:
-            waits.append(sessions.ask(tx, "an", HERE, NOW).again)
+        with transactions.write_transaction(engine) as tx:
+            waits.append(sessions.permit_sign_in(tx, "an", HERE, NOW).again)
     assert waits[:6] == [None] * 6
     assert None not in waits[6:]
 
@@ -82,7 +84,7 @@ def test_two_tries_at_once_are_two_tries(engine):
     ],
 )
 def test_a_user_sees_its_units_and_those_below(tx, units, seen):
-    unit_registry.put(tx, [*UNITS, Unit("H55.77", "Đơn vị ngoài", "H55.99")])
-    assert users.seen(tx, attrs.evolve(AN, units=units)) == (None if seen is None else frozenset(seen))
-    assert users.seen(tx, attrs.evolve(AN, units=units, role=Role.OPERATOR)) is None
-    assert users.unknown(tx, ("H55", "H98", "*")) == ["H98"]
+    unit_registry.write_registry_units(tx, [*UNITS, Unit("H55.77", "Đơn vị ngoài", "H55.99")])
+    assert users.read_visible_units(tx, attrs.evolve(AN, units=units)) == (None if seen is None else frozenset(seen))
+    assert users.read_visible_units(tx, attrs.evolve(AN, units=units, role=Role.OPERATOR)) is None
+    assert users.find_unknown_units(tx, ("H55", "H98", "*")) == ["H98"]

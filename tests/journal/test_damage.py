@@ -21,22 +21,22 @@ LARGE = bytes(range(256)) * 4096  # four parts
 @pytest.fixture
 def whole(engine):
     """A journal with three messages, one of them of four parts, and some parts of one that never came whole."""
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for number, octets in enumerate((b"one", LARGE, b"three")):
-            messages.take(tx, entry(document(document_id=f"D{number}"), number, content=octets), ROUTES)
+            messages.record_message(tx, entry(document(document_id=f"D{number}"), number, content=octets), ROUTES)
         blobs.keep_parts(tx, "00" * 32, LARGE, [0])
-        events.chain(tx)
+        events.chain_events(tx)
     return engine
 
 
 def found(engine):
     """Return all that is wrong."""
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         return [*integrity.in_file(tx), *integrity.in_chain(tx), *integrity.in_contents(tx)]
 
 
 def change(engine, statement):
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         tx.execute(statement)
 
 
@@ -66,7 +66,7 @@ def test_an_event_that_was_changed(whole):
 def test_when_there_is_no_time_to_look_the_rest_goes_on(whole, monkeypatch):
     monkeypatch.setattr(integrity, "BRIEFLY", -1.0)
     monkeypatch.setattr(integrity, "_STEPS", 1)
-    with transactions.reading(whole) as tx:
+    with transactions.read_transaction(whole) as tx:
         assert integrity.in_file(tx, briefly=True) == []
         assert list(integrity.in_chain(tx)) == [], "the transaction is as it was"
 
@@ -79,17 +79,17 @@ def test_a_copy_is_of_one_moment_in_one_file_that_only_its_owner_reads_and_never
     with contextlib.closing(sqlite3.connect(source, isolation_level=None)) as busy:
         busy.execute("BEGIN IMMEDIATE")
         busy.execute("DELETE FROM content")  # not committed: nobody waits for anybody
-        new = backup.copy(source, to, lambda done, pages: told.append((done, pages)))
+        new = backup.copy_journal(source, to, lambda done, pages: told.append((done, pages)))
         busy.execute("ROLLBACK")
     assert not to.exists()
-    backup.keep(new, to)
+    backup.name_backup(new, to)
     assert told[-1][0] == told[-1][1] > 0
     assert stat.S_IMODE(to.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == [to.name]
     with contextlib.closing(sqlite3.connect(to)) as copied:
         assert copied.execute("SELECT count(*) FROM content").fetchone() == (7,)
     with pytest.raises(FileExistsError):
-        backup.copy(source, to)
+        backup.copy_journal(source, to)
 
 
 @pytest.mark.parametrize("octets", [b"no database" * 1000, None], ids=["another file", "torn"])
@@ -100,12 +100,12 @@ def test_a_file_that_sqlite_finds_damaged_is_told_from_one_that_is_not_there_now
         there.execute("PRAGMA journal_mode=DELETE")
     whole = path.read_bytes()
     path.write_bytes(octets or whole[: len(whole) // 2])
-    with pytest.raises(sa.exc.DBAPIError) as caught, transactions.reading(engine) as tx:
+    with pytest.raises(sa.exc.DBAPIError) as caught, transactions.read_transaction(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
     assert transactions.is_damage(caught.value)
     assert not transactions.is_own_fault(caught.value)
     path.unlink()
     path.mkdir()
-    with pytest.raises(sa.exc.DBAPIError) as caught, transactions.reading(engine) as tx:
+    with pytest.raises(sa.exc.DBAPIError) as caught, transactions.read_transaction(engine) as tx:
         tx.execute(sa.text("SELECT count(*) FROM message"))
     assert not transactions.is_damage(caught.value)

@@ -23,11 +23,11 @@ from hub.journal import blobs, events, facts, messages, search, unit_registry
 from hub.journal.queue import deliveries
 from hub.partner.policy import Policy
 from hub.report.counting.reconciling import CellEvidence
-from hub.report.form.book import shipped
-from hub.report.form.period import parse
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
 from hub.report.signed import declaring
 from hub.runtime.thread_pool import at_once
-from hub.soap.envelope import build
+from hub.soap.envelope import build_element
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.province import Province
@@ -43,7 +43,7 @@ TAKES = Partner(code="vpub", name="", certificates=(), receive=Receive.PUSH, ser
 CALLS = {code: Partner(code=code, name="", certificates=(), policy=Policy()) for code in ("sotttt", "any", "vpcp")}
 
 
-CLOSED = parse("2026-10")
+CLOSED = parse_period("2026-10")
 
 
 def province(reports=Reports()):
@@ -55,8 +55,10 @@ def province(reports=Reports()):
 
 def take(tx, said, *, name=None, by="sotttt", later=0):
     now = NOW + timedelta(minutes=later)
-    entry = judge_record(declarations.service(province()), octets(said), name, by, province(), now, new_id(now))
-    return messages.take(tx, entry, ROUTES)
+    entry = judge_record(
+        declarations.make_declarations_service(province()), octets(said), name, by, province(), now, new_id(now)
+    )
+    return messages.record_message(tx, entry, ROUTES)
 
 
 def codes(taken):
@@ -69,12 +71,12 @@ SAID = declaration({("", "sent"): 2, ("000.00.13.H55", "sent"): 1}, period="2026
 def test_a_declaration_is_kept_with_its_receipt_and_goes_to_nobody_though_reports_do(tx):
     taken = take(tx, SAID, name="m1")
     assert taken.receipt is not None
-    kept = declarations.newest(tx, "H55.13", "edoc", "2026-12")
+    kept = declarations.read_newest_declaration(tx, "H55.13", "edoc", "2026-12")
     assert kept is not None
     assert (kept.message.id, kept.message.kind, kept.message.partner, kept.said, kept.earlier) == (
         taken.id, "declaration", "sotttt", SAID, 0,
     )  # fmt: skip
-    assert list(facts.facts(tx)) == []
+    assert list(facts.read_facts(tx)) == []
     assert deliveries.of_message(tx, taken.id) == []
 
 
@@ -82,16 +84,16 @@ def test_the_newest_counts_whatever_it_says_and_the_earlier_ones_stay(tx):
     other = attrs.evolve(SAID, cells=SAID.cells[:1])
     first, second = take(tx, SAID, name="m1"), take(tx, other, name="m2", later=1)
     assert take(tx, SAID, name="m1", later=2) == first, "the same message, not another submission"
-    kept = declarations.newest(tx, "H55.13", "edoc", "2026-12")
+    kept = declarations.read_newest_declaration(tx, "H55.13", "edoc", "2026-12")
     assert kept is not None
     assert (kept.message.id, kept.said, kept.earlier) == (second.id, other, 1)
     third = take(tx, SAID, name="m3", later=3)
-    kept = declarations.newest(tx, "H55.13", "edoc", "2026-12")
+    kept = declarations.read_newest_declaration(tx, "H55.13", "edoc", "2026-12")
     assert kept is not None
     assert (kept.message.id, kept.earlier) == (third.id, 2)
     assert codes(take(tx, other, name="m3", later=4)) == ["id-reused"]
-    assert declarations.newest(tx, "H55.13", "edoc", "2026-11") is None
-    assert declarations.newest(tx, "H55", "edoc", "2026-12") is None
+    assert declarations.read_newest_declaration(tx, "H55.13", "edoc", "2026-11") is None
+    assert declarations.read_newest_declaration(tx, "H55", "edoc", "2026-12") is None
 
 
 def test_a_system_declares_for_its_own_units_alone_and_a_unit_for_those_below_it(tx):
@@ -101,7 +103,7 @@ def test_a_system_declares_for_its_own_units_alone_and_a_unit_for_those_below_it
     stranger = declaration({("H55.01", "sent"): 1, ("H55.13.1", "sent"): 1})
     refused = take(tx, stranger)
     assert [(each.code, each.detail) for each in refused.problems] == [("unit-not-below", "H55.01: H55.13")]
-    assert search.message(tx, refused.id).state == "refused", "a refusal is kept too"
+    assert search.read_message(tx, refused.id).state == "refused", "a refusal is kept too"
     twice = declaration({("000.00.13.H55", "sent"): 1, ("H55.13", "sent"): 2})
     assert codes(take(tx, twice)) == ["M.Figures.OrganId"], "one unit by two codes"
     assert codes(take(tx, declaration({("", "sennt"): 1}))) == ["column-unknown"]
@@ -109,14 +111,14 @@ def test_a_system_declares_for_its_own_units_alone_and_a_unit_for_those_below_it
 
 def test_what_an_operator_declares_is_a_message_of_the_hubs_own_once_until_it_says_something_else(tx):
     def declare(said, later):
-        return declarations.declare(tx, province(), said, by="an", now=NOW + timedelta(minutes=later))
+        return declarations.record_declaration(tx, province(), said, by="an", now=NOW + timedelta(minutes=later))
 
     first = declare(SAID, 0)
     assert declare(SAID, 1) == first
     other = declare(attrs.evolve(SAID, note="đã sửa"), 2)
     again = declare(SAID, 3)
     assert len({first.id, other.id, again.id}) == 3
-    kept = declarations.newest(tx, "H55.13", "edoc", "2026-12")
+    kept = declarations.read_newest_declaration(tx, "H55.13", "edoc", "2026-12")
     assert kept is not None
     assert (kept.message.id, kept.message.partner, kept.earlier) == (again.id, "hub", 2)
     (told,) = [event for event in events.of_message(tx, first.id) if event["event"] == "report-declared"]
@@ -125,14 +127,14 @@ def test_what_an_operator_declares_is_a_message_of_the_hubs_own_once_until_it_sa
 
 
 def test_a_declaration_is_compared_with_what_the_journal_holds(tx):
-    unit_registry.put(tx, UNITS)
+    unit_registry.write_registry_units(tx, UNITS)
     with pytest.raises(Undeclared):
-        declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-12", "edoc"), NOW)
+        declarations.compare_declaration(tx, unit_report.ask_unit_report(tx, "H55.13", "2026-12", "edoc"), NOW)
     message = take(tx, SAID).id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message, outside=True)
-    facts.write(tx, [sent])
-    asked = unit_report.ask(tx, "000.00.13.H55", "2026-12", "edoc")
-    found = declarations.compare(tx, asked, NOW).found
+    facts.record_facts(tx, [sent])
+    asked = unit_report.ask_unit_report(tx, "000.00.13.H55", "2026-12", "edoc")
+    found = declarations.compare_declaration(tx, asked, NOW).found
     assert [(cell.unit, cell.declared, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("", 2, 1, "differs"),
         ("H55.13", 1, 1, "equal"),
@@ -141,7 +143,7 @@ def test_a_declaration_is_compared_with_what_the_journal_holds(tx):
 
 
 def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_all(tx):
-    unit_registry.put(tx, UNITS)
+    unit_registry.write_registry_units(tx, UNITS)
     said = declaration(
         {
             ("H55.13", "documents_sent"): 2,
@@ -154,8 +156,10 @@ def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_al
     )
     message = take(tx, said).id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=NOW, message=message)
-    facts.write(tx, [sent])
-    found = declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-12", "tonghop"), NOW).found
+    facts.record_facts(tx, [sent])
+    found = declarations.compare_declaration(
+        tx, unit_report.ask_unit_report(tx, "H55.13", "2026-12", "tonghop"), NOW
+    ).found
     assert {
         (cell.column, cell.declared, cell.counted, cell.verdict.value, cell.behind.facts) for cell in found.cells
     } == {
@@ -167,22 +171,26 @@ def test_a_form_that_takes_its_numbers_from_others_is_compared_too_ratios_and_al
 
 
 def test_a_closed_month_is_compared_as_it_was_closed(tx):
-    unit_registry.put(tx, UNITS)
-    begun, period = parse("2026-11").start, parse("2026-11")
+    unit_registry.write_registry_units(tx, UNITS)
+    begun, period = parse_period("2026-11").start, parse_period("2026-11")
     message = take(tx, declaration({("H55.13", "sent"): 1, ("H55.13", "recalls"): 1}), name="m1").id
     sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=begun, message=message)
-    facts.write(tx, [sent])
-    closing.close(tx, shipped(), "edoc", period, NOW, "an")
+    facts.record_facts(tx, [sent])
+    closing.close_month(tx, read_shipped_book(), "edoc", period, NOW, "an")
     late = attrs.evolve(sent, key="2", milestone="sent-recall", at=NOW)
-    facts.write(tx, [late])
-    found = declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
+    facts.record_facts(tx, [late])
+    found = declarations.compare_declaration(
+        tx, unit_report.ask_unit_report(tx, "H55.13", "2026-11", "edoc"), NOW
+    ).found
     assert [(cell.column, cell.counted, cell.verdict.value) for cell in found.cells] == [
         ("recalls", 0, "no-evidence"),
         ("sent", 1, "equal"),
     ]
     wrong = take(tx, declaration({("H55.13", "sent"): 5}), name="m2", later=1).id
     assert wrong != message
-    found = declarations.compare(tx, unit_report.ask(tx, "H55.13", "2026-11", "edoc"), NOW).found
+    found = declarations.compare_declaration(
+        tx, unit_report.ask_unit_report(tx, "H55.13", "2026-11", "edoc"), NOW
+    ).found
     assert [(cell.declared, cell.counted, cell.behind.facts) for cell in found.cells] == [(5, 1, 1)]
 
 
@@ -193,16 +201,16 @@ def case_of(call, **named):
 
 
 def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
-    period, now = parse("2026-10"), NOW
-    with transactions.writing(engine) as tx:
+    period, now = parse_period("2026-10"), NOW
+    with transactions.write_transaction(engine) as tx:
         message = take(tx, declaration({("H55.13", "sent"): 1}), name="m1").id
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=period.start, message=message)
-        facts.write(tx, [sent])
-        for month in (period, parse("2026-11")):
-            closing.close(tx, shipped(), "edoc", month, NOW, "an")
+        facts.record_facts(tx, [sent])
+        for month in (period, parse_period("2026-11")):
+            closing.close_month(tx, read_shipped_book(), "edoc", month, NOW, "an")
 
     def listed(form):
-        call = QueryCall(build(declaring.NAMESPACE, "ListPeriods", {"Form": form}))
+        call = QueryCall(build_element(declaring.NAMESPACE, "ListPeriods", {"Form": form}))
         books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
         case = case_of(call, now=now)
         done = Deferred.fromCoroutine(list_periods(books, cast("Case", case)))
@@ -215,12 +223,12 @@ def test_a_period_is_listed_as_closed_when_all_its_months_are(engine):
 
 
 def test_the_days_that_are_listed_are_those_of_the_cut_off_but_of_what_is_closed_those_it_was_closed_with(engine):
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         message = take(tx, declaration({("H55.13", "sent"): 1}), name="m1").id
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=CLOSED.start, message=message)
-        facts.write(tx, [sent])
-        closing.close(tx, shipped(), "edoc", CLOSED, NOW, "an")
-    call = QueryCall(build(declaring.NAMESPACE, "ListPeriods", {"Form": "edoc"}))
+        facts.record_facts(tx, [sent])
+        closing.close_month(tx, read_shipped_book(), "edoc", CLOSED, NOW, "an")
+    call = QueryCall(build_element(declaring.NAMESPACE, "ListPeriods", {"Form": "edoc"}))
     books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
     by_25 = province(Reports(cut_offs=((25, None),)))
     case = case_of(call, province=by_25)
@@ -236,24 +244,24 @@ def test_the_days_that_are_listed_are_those_of_the_cut_off_but_of_what_is_closed
 
 
 def test_a_report_that_was_given_out_is_given_again_to_the_octet(engine):
-    period = parse("2026-11")
-    with transactions.writing(engine) as tx:
-        unit_registry.put(tx, UNITS)
+    period = parse_period("2026-11")
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, UNITS)
         message = take(tx, declaration({("H55.13", "sent"): 1}), name="m1").id
         sent = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=period.start, message=message)
-        facts.write(tx, [sent])
-        closing.close(tx, shipped(), "edoc", period, NOW, "an")
-        asked = unit_report.ask(tx, "H55.13", "2026-11", "edoc")
+        facts.record_facts(tx, [sent])
+        closing.close_month(tx, read_shipped_book(), "edoc", period, NOW, "an")
+        asked = unit_report.ask_unit_report(tx, "H55.13", "2026-11", "edoc")
         counted = submission.CountedReport(report=asked.count(NOW), names=dict(asked.names), lines=lines_of(asked, NOW))
         given = submission.give_out(tx, province(), counted, reason="", by="an", now=NOW)
-        kept = blobs.octets(tx, given.message.sha256)
+        kept = blobs.read_blob(tx, given.message.sha256)
     fields = {"OrganId": "000.00.13.H55", "Form": "edoc", "Period": "2026-11"}
-    call = QueryCall(build(declaring.NAMESPACE, "GetWorkloadReport", fields))
+    call = QueryCall(build_element(declaring.NAMESPACE, "GetWorkloadReport", fields))
     books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None)
     case = case_of(call)
     done = Deferred.fromCoroutine(get_workload_report(books, cast("Case", case)))
     answer = cast("Any", done).result
-    assert xsd_types.octets(answer.find("{*}Content")) == kept
+    assert xsd_types.read_xs_base64(answer.find("{*}Content")) == kept
     assert (answer.findtext("{*}OrganId"), answer.findtext("{*}Ended")) == ("H55.13", "true")
 
 
@@ -264,7 +272,9 @@ def test_no_report_is_counted_while_facts_of_before_are_outstanding(engine, ask)
         raise Unready("facts-outstanding", "1 messages, 9 facts")
 
     books = EndpointJournal(InlineDatabase(engine), at_once, lambda: None, lambda: None, outstanding)
-    call = QueryCall(build(declaring.NAMESPACE, "x", {"OrganId": "H55.13", "Form": "edoc", "Period": "2026-11"}))
+    call = QueryCall(
+        build_element(declaring.NAMESPACE, "x", {"OrganId": "H55.13", "Form": "edoc", "Period": "2026-11"})
+    )
     opened, partner_of = SimpleNamespace(call=call), SimpleNamespace(code="sotttt")
     case = SimpleNamespace(now=NOW, province=province(), opened=opened, partner=partner_of)
     failed: list[Any] = []

@@ -19,11 +19,11 @@ DELIVERED = AttemptVerdict(DeliveryState.DELIVERED)
 
 
 def claim(tx, partner="vpub", now=NOW, holder="node", limit=5):
-    return claims.claim(tx, partner, now, limit=limit, holder=holder, lease=LEASE)
+    return claims.claim_deliveries(tx, partner, now, limit=limit, holder=holder, lease=LEASE)
 
 
 def settle(tx, claimed, verdict, outcome="accepted", now=NOW):
-    return claims.settle(tx, claimed, outcome, verdict, AttemptExchange(), now)
+    return claims.settle_claim(tx, claimed, outcome, verdict, AttemptExchange(), now)
 
 
 def state(tx, message):
@@ -33,27 +33,27 @@ def state(tx, message):
 @pytest.fixture
 def sent(tx):
     """A document on its way to the province office."""
-    return messages.take(tx, entry(document()), ROUTES).id
+    return messages.record_message(tx, entry(document()), ROUTES).id
 
 
 def test_claimed_work_is_taken_once_and_survives_a_crash_uncounted(tx, sent):
     assert len(claim(tx)) == 1
     assert claim(tx) == []
     assert state(tx, sent) == [(DeliveryState.SENDING, 1)]
-    assert claims.rescue(tx, NOW, alone=True) == 1  # ...the process died here...
+    assert claims.release_lost_claims(tx, NOW, alone=True) == 1  # ...the process died here...
     assert state(tx, sent) == [(DeliveryState.WAITING, 0)]
     assert len(claim(tx)) == 1
 
 
 def test_a_lease_that_ended_is_given_back_and_one_that_runs_is_not(tx, sent):
     claim(tx)
-    assert claims.rescue(tx, NOW + LEASE) == 0
-    assert claims.rescue(tx, NOW + LEASE * 2) == 1
+    assert claims.release_lost_claims(tx, NOW + LEASE) == 0
+    assert claims.release_lost_claims(tx, NOW + LEASE * 2) == 1
 
 
 def test_a_claim_that_was_lost_settles_nothing(tx, sent):
     (stale,) = claim(tx, holder="slow node")
-    claims.rescue(tx, NOW + LEASE * 2)
+    claims.release_lost_claims(tx, NOW + LEASE * 2)
     (fresh,) = claim(tx, now=NOW + LEASE * 2, holder="other node")
     assert not settle(tx, stale, DELIVERED)
     assert settle(tx, fresh, DELIVERED)
@@ -63,7 +63,7 @@ def test_a_claim_that_was_lost_settles_nothing(tx, sent):
 
 def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent):
     (old,) = claim(tx)
-    claims.rescue(tx, NOW, alone=True)
+    claims.release_lost_claims(tx, NOW, alone=True)
     claim(tx)
     assert not settle(tx, old, AttemptVerdict(DeliveryState.DEAD, "late"), "refused")
     assert state(tx, sent) == [(DeliveryState.SENDING, 1)]
@@ -71,15 +71,15 @@ def test_a_node_that_lost_and_took_again_cannot_settle_by_the_old_claim(tx, sent
 
 def test_what_was_given_back_and_taken_again_is_not_given_back_by_the_old_claim(tx, sent):
     (stale,) = claim(tx)
-    claims.rescue(tx, NOW + LEASE * 2)
+    claims.release_lost_claims(tx, NOW + LEASE * 2)
     (fresh,) = claim(tx, now=NOW + LEASE * 2)
     assert claims.give_back(tx, stale, NOW + LEASE * 2) == 0
     assert settle(tx, fresh, DELIVERED)
 
 
 def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
-    unit_registry.put(tx, [Unit("H55.01", "a")])
-    message = messages.take(tx, entry(document("H55.13", "G22.1", "G22.2", "H55.01")), ROUTES).id
+    unit_registry.write_registry_units(tx, [Unit("H55.01", "a")])
+    message = messages.record_message(tx, entry(document("H55.13", "G22.1", "G22.2", "H55.01")), ROUTES).id
     (up,) = claim(tx, "vpcp")
     assert up.recipients == ("G22.1", "G22.2")
     assert settle(tx, up, DELIVERED)
@@ -88,7 +88,7 @@ def test_the_recipients_of_one_message_at_one_partner_travel_together(tx):
         DeliveryState.DELIVERED,
         DeliveryState.WAITING,
     ]
-    assert {(f.unit, f.milestone) for f in facts.facts(tx)} == {
+    assert {(f.unit, f.milestone) for f in facts.read_facts(tx)} == {
         ("H55.13", "sent"),
         ("G22.1", "received"),
         ("G22.2", "received"),
@@ -99,7 +99,7 @@ def test_what_could_not_be_delivered_waits_until_it_is_due(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, AttemptVerdict(DeliveryState.WAITING, "down", NOW + timedelta(seconds=30)), "unavailable")
     assert claim(tx, now=NOW + timedelta(seconds=29)) == []
-    assert claims.queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
+    assert claims.read_partner_queues(tx, NOW) == [Queue("vpub", oldest=None, next_due=NOW + timedelta(seconds=30))]
     (again,) = claim(tx, now=NOW + timedelta(seconds=30))
     assert again.number == 2
 
@@ -113,15 +113,15 @@ def test_a_postponed_attempt_does_not_count(tx, sent):
 def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
     (taken,) = claim(tx)
     settle(tx, taken, AttemptVerdict(DeliveryState.DEAD, "refused: no"), "refused")
-    assert {(f.unit, f.milestone) for f in facts.facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
+    assert {(f.unit, f.milestone) for f in facts.read_facts(tx)} == {("H55.13", "sent"), ("H55.13", "failed")}
     assert claim(tx, now=NOW + timedelta(days=30)) == []
     plan = replay.plan_replay(tx, Filter(partner="vpub"))
     assert [made.recipient for _, made in plan.moves] == ["H55.01"]
     assert state(tx, sent)[0][0] is DeliveryState.DEAD, "a plan changes nothing"
     dead = [made for _, made in plan.moves]
     later = NOW + timedelta(days=20)
-    assert len(replay.replay(tx, dead, ROUTES, reason="mended", by="an", now=later)) == 1
-    assert replay.replay(tx, dead, ROUTES, reason="twice", by="an", now=later) == []
+    assert len(replay.replay_deliveries(tx, dead, ROUTES, reason="mended", by="an", now=later)) == 1
+    assert replay.replay_deliveries(tx, dead, ROUTES, reason="twice", by="an", now=later) == []
     (again,) = claim(tx, now=later)
     assert again.since == later, "the time to give up counts from the replay"
     settle(tx, again, DELIVERED, now=later)
@@ -129,52 +129,54 @@ def test_a_dead_delivery_is_a_failed_fact_and_only_a_replay_moves_it(tx, sent):
 
 
 def test_what_was_recalled_is_never_replayed(tx, sent):
-    deliveries.stop(tx, [sent], ["H55.01"], Effect.RECALLED, "R", NOW)
+    deliveries.stop_deliveries(tx, [sent], ["H55.01"], Effect.RECALLED, "R", NOW)
     (made,) = deliveries.of_message(tx, sent)
     plan = replay.plan_replay(tx, Filter())
     assert (plan.moves, [each.why for each in plan.excluded]) == ((), ["recalled: R"])
-    assert replay.replay(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
+    assert replay.replay_deliveries(tx, [made], ROUTES, reason="anyway", by="an", now=NOW) == []
     assert state(tx, sent) == [(DeliveryState.DEAD, 0)]
 
 
 def test_a_partner_that_fetches_sees_the_oldest_first_until_it_confirms(tx):
-    first = messages.take(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
+    first = messages.record_message(tx, entry(document("H55.01", "H55.13"), 1, partner="vpub"), ROUTES).id
     other, later = document("H55.01", "H55.13.1", document_id="D2"), NOW + timedelta(microseconds=1)
-    second = messages.take(tx, entry(other, 2, partner="vpub", at=later), ROUTES).id
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, later) == [first, second]
-    assert pickup.pending(tx, "sotttt", "H55.13.1", 10, later) == [second]
-    assert pickup.pending(tx, "sotttt", "H55.13", 1, later) == [first]
-    row = pickup.fetch(tx, "sotttt", first, NOW)
-    assert (row["message_id"], blobs.octets(tx, row["sha256"])) == ("m1", b"packet 1")
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, later) == [first, second], "fetched but unconfirmed stays pending"
-    assert pickup.fetch(tx, "sotttt", first, NOW) == row
+    second = messages.record_message(tx, entry(other, 2, partner="vpub", at=later), ROUTES).id
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, later) == [first, second]
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13.1", 10, later) == [second]
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 1, later) == [first]
+    row = pickup.fetch_message(tx, "sotttt", first, NOW)
+    assert (row["message_id"], blobs.read_blob(tx, row["sha256"])) == ("m1", b"packet 1")
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, later) == [first, second], (
+        "fetched but unconfirmed stays pending"
+    )
+    assert pickup.fetch_message(tx, "sotttt", first, NOW) == row
     for _ in range(2):
-        pickup.confirm(tx, "sotttt", first, None, NOW)
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, later) == [second]
-    received = [f for f in facts.facts(tx) if f.milestone == "received"]
+        pickup.confirm_receipt(tx, "sotttt", first, None, NOW)
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, later) == [second]
+    received = [f for f in facts.read_facts(tx) if f.milestone == "received"]
     assert [(f.unit, f.message, f.counterpart) for f in received] == [("H55.13", first, "H55.01")]
 
 
 def test_what_was_not_fetched_cannot_be_confirmed(tx):
-    held = messages.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
+    held = messages.record_message(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
     with pytest.raises(Rejected, match="not-fetched"):
-        pickup.confirm(tx, "sotttt", held, None, NOW)
+        pickup.confirm_receipt(tx, "sotttt", held, None, NOW)
 
 
 def test_nobody_fetches_or_confirms_what_is_for_another(tx, sent):
-    for deed in (pickup.fetch, lambda *a: pickup.confirm(a[0], a[1], a[2], None, a[3])):
+    for deed in (pickup.fetch_message, lambda *a: pickup.confirm_receipt(a[0], a[1], a[2], None, a[3])):
         with pytest.raises(Rejected, match="document-not-found"):
             deed(tx, "sotttt", sent, NOW)
 
 
 def test_a_status_that_arrives_makes_no_received_fact(tx, sent):
-    answer = messages.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
-    pickup.fetch(tx, "sotttt", answer, NOW)
-    pickup.confirm(tx, "sotttt", answer, "H55.13", NOW)
-    assert "received" not in {f.milestone for f in facts.facts(tx)}
+    answer = messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
+    pickup.fetch_message(tx, "sotttt", answer, NOW)
+    pickup.confirm_receipt(tx, "sotttt", answer, "H55.13", NOW)
+    assert "received" not in {f.milestone for f in facts.read_facts(tx)}
 
 
 def test_a_claim_takes_no_more_messages_than_asked(tx):
     for number in range(1, 8):
-        messages.take(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
+        messages.record_message(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
     assert [c.message[-1] for c in claim(tx, limit=3)] == ["1", "2", "3"]

@@ -7,11 +7,11 @@ import pytest
 
 from hub.domain.errors import Rejected
 from hub.intake import dossiers_query
-from hub.intake.admission import registered, require_standard
+from hub.intake.admission import require_standard, resolve_record_units
 from hub.journal import events, facts, messages, search
 from hub.journal.messages import MessageEntry
 from hub.partner.policy import Policy
-from hub.services.dossiers import read
+from hub.services.dossiers import read_dossier_call
 from tests.dossiers import hoso, statistic, sync
 from tests.province import NOW, ROUTES
 
@@ -27,10 +27,10 @@ def take(tx, number, content):
         received_at=at,
         content=content,
         sha256=hashlib.sha256(content).hexdigest(),
-        record=registered(read(content, at, message), ROUTES),
+        record=resolve_record_units(read_dossier_call(content, at, message), ROUTES),
         receipt=b"<receipt/>",
     )
-    assert messages.take(tx, entry, ROUTES).problems == ()
+    assert messages.record_message(tx, entry, ROUTES).problems == ()
     return message
 
 
@@ -38,12 +38,12 @@ def test_facts_of_dossiers_come_back_as_they_were_and_the_first_that_tells_of_a_
     first = take(tx, 1, sync(hoso("a")))
     take(tx, 2, sync(hoso("a", NgayTiepNhan="20261119083000")))
     ended = take(tx, 3, sync(hoso("a", TrangThaiHoSo="9", NgayKetThucXuLy="20261123160000")))
-    found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in facts.facts(tx)}
+    found = {(fact.milestone, fact.day, fact.due, fact.message) for fact in facts.read_facts(tx)}
     assert found == {
         ("received", date(2026, 11, 20), date(2026, 11, 27), first),
         ("finished", date(2026, 11, 23), date(2026, 11, 27), ended),
     }
-    (received, _) = sorted(facts.facts(tx), key=lambda fact: fact.message)
+    (received, _) = sorted(facts.read_facts(tx), key=lambda fact: fact.message)
     assert dict(received.attributes)["channel"] == "online"
 
 
@@ -59,13 +59,13 @@ def test_the_history_of_a_dossier_goes_back_no_further_than_memory_should(tx, mo
 def test_an_alias_of_a_unit_names_the_same_dossier(tx):
     take(tx, 1, sync(hoso("a"), organ="000.00.13.H55"))
     take(tx, 2, sync(hoso("a"), organ="H55.13"))
-    assert [(fact.unit, fact.key) for fact in facts.facts(tx)] == [("H55.13", "a")]
+    assert [(fact.unit, fact.key) for fact in facts.read_facts(tx)] == [("H55.13", "a")]
 
 
 def test_amounts_of_a_declared_month_are_kept_zeros_too(tx):
     take(tx, 1, statistic(SolvedLate="0", TotalSolved="28"))
     take(tx, 2, statistic(NewReception="99"))
-    amounts = {fact.milestone: fact.amount for fact in facts.facts(tx)}
+    amounts = {fact.milestone: fact.amount for fact in facts.read_facts(tx)}
     assert (amounts["declared-received"], amounts["declared-late"]) == (40, 0)
 
 
@@ -74,7 +74,7 @@ def test_what_is_tolerated_is_told_and_the_strict_profile_refuses_it(tx):
     message = take(tx, 1, content)
     told = [event for event in events.of_message(tx, message) if event["event"] == "deviation-tolerated"]
     assert [event["code"] for event in told] == ["R.HoSo[1].MaTTHC"]
-    record = read(content, NOW, message)
+    record = read_dossier_call(content, NOW, message)
     require_standard(record, Policy())
     with pytest.raises(Rejected) as refused:
         require_standard(record, Policy(profile="strict"))
@@ -88,7 +88,7 @@ def test_the_messages_about_a_dossier_are_found_by_its_whole_code_newest_first(t
         take(tx, number, sync(hoso(code)))
 
     def found(code, units=None, most=100):
-        return [row["id"] for row in search.about(tx, "dossiers", code, units, most)]
+        return [row["id"] for row in search.find_messages_about(tx, "dossiers", code, units, most)]
 
     assert found("H55.13-1") == [two, one]
     assert found("H55.13-1", ["H55.13"]) == [two, one]

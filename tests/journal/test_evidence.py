@@ -29,8 +29,8 @@ from hub.journal import unit_registry
 from hub.report.counting import lines
 from hub.report.counting.counting import COUNTING
 from hub.report.form import definition
-from hub.report.form.book import shipped
-from hub.report.form.toml import forms
+from hub.report.form.book import read_shipped_book
+from hub.report.form.toml import read_form_folder
 from hub.report.signed import manifest
 from hub.report.signed.element import as_element
 from hub.security import signing
@@ -67,9 +67,9 @@ Members = dict[str, bytes]
 def made(form: str, place: str, keys: int = 3) -> bytes:
     """Return the evidence of the report *form*, made once, with octets."""
     engine = transactions.open_journal(databases.sqlite(Path(place) / f"{form}-{keys}.db"), pooled=False)
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         fill(tx, FORMS[form], keys=keys)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         content = written(tx, form)
     engine.dispose()
     return content
@@ -102,7 +102,7 @@ def packed(parts: Members) -> bytes:
 def resealed(content: bytes, changes: Mapping[str, bytes | None] | None = None, identity: Identity = HUB) -> bytes:
     """Return the file with members changed (None: left out), and a manifest for them as if *identity* had made it so."""
     parts = members(content)
-    said = manifest.read(etree.fromstring(parts.pop(manifest.MANIFEST)))
+    said = manifest.read_manifest(etree.fromstring(parts.pop(manifest.MANIFEST)))
     for name, octets in (changes or {}).items():
         if octets is None:
             del parts[name]
@@ -114,7 +114,7 @@ def resealed(content: bytes, changes: Mapping[str, bytes | None] | None = None, 
         if not name.startswith("octets/")
     }
     element = manifest.as_element(attrs.evolve(said, members=listed))
-    return packed(parts | {manifest.MANIFEST: signing.seal(element, identity)})
+    return packed(parts | {manifest.MANIFEST: signing.seal_element(element, identity)})
 
 
 def with_lines(content: bytes, name: str, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
@@ -182,7 +182,9 @@ def test_too_many_facts_for_one_file_are_said_to_be(tx, monkeypatch):
     fill(tx, FORMS["edoc"])
     monkeypatch.setattr(evidence_file, "MOST_FACTS", 3)
     with pytest.raises(evidence_file.TooMany, match="facts > 3"):
-        evidence_file.write(tx, unit_report.ask(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, io.BytesIO())
+        evidence_file.write_evidence_file(
+            tx, unit_report.ask_unit_report(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, io.BytesIO()
+        )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -201,18 +203,18 @@ def test_each_column_lists_facts_that_add_up_to_its_cells(place, form):
 # --- forms that take their numbers from others -----------------------------------------------------------------------------------
 
 
-DERIVED = [form.id for form in forms() if not form.service]
+DERIVED = [form.id for form in read_form_folder() if not form.service]
 
 
 @pytest.mark.parametrize("form", DERIVED)
 def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, form):
     fill(tx, FORMS["edoc"])
-    asked = unit_report.ask(tx, "H55.13", PERIOD.text, form)
+    asked = unit_report.ask_unit_report(tx, "H55.13", PERIOD.text, form)
     with pytest.raises(evidence_file.Derived) as raised:
-        evidence_file.write(tx, asked, ENDED, HUB, io.BytesIO())
+        evidence_file.write_evidence_file(tx, asked, ENDED, HUB, io.BytesIO())
     assert set(raised.value.args) == set(asked.form.bases)
     report = asked.count(ENDED)
-    content = signing.seal(as_element(report, asked.names, lines_of(asked, ENDED)), HUB)
+    content = signing.seal_element(as_element(report, asked.names, lines_of(asked, ENDED)), HUB)
     assert false(content) == [], "and yet its formulas, ratios and totals are checked"
 
 
@@ -221,9 +223,9 @@ def test_a_form_that_takes_its_numbers_from_others_has_its_evidence_there(tx, fo
 
 def close(tx: transactions.Transaction, form: str, last: str) -> None:
     """Close each month of *form* up to *last*, each as soon as it may be."""
-    while (following := closing.next_month(tx, shipped(), form)) is not None and following[1].text <= last:
+    while (following := closing.next_month(tx, read_shipped_book(), form)) is not None and following[1].text <= last:
         period = following[1]
-        closing.close(tx, shipped(), form, period, closing.may_close(period), "an")
+        closing.close_month(tx, read_shipped_book(), form, period, closing.may_close(period), "an")
 
 
 @pytest.mark.slow
@@ -255,7 +257,7 @@ def test_a_fact_that_came_late_counts_in_the_later_month_and_the_evidence_says_s
     assert "muộn".encode() in members(after)["columns/received_online.jsonl"]
     unknowing = members(after)["periods.json"].replace(b'"closed":[[', b'"closed":[],"x":[[', 1)
     assert false(resealed(after, {"periods.json": unknowing})) == [("period", "periods.json")]
-    nothing_closed = lines.compact({"parts": [["2026-12", "2026-11-15", "2026-12-14", False]], "closed": []})
+    nothing_closed = lines.write_compact_json({"parts": [["2026-12", "2026-11-15", "2026-12-14", False]], "closed": []})
     assert "cell" in {check for check, _ in false(resealed(after, {"periods.json": nothing_closed}))}
 
 
@@ -264,7 +266,9 @@ def test_evidence_that_is_no_longer_what_was_closed_is_told_and_does_not_hold(tx
     close(tx, "edoc", PERIOD.text)
     tx.execute(sa.delete(tables.fact).where(tables.fact.c.milestone == "sent"))
     file = io.BytesIO()
-    done = evidence_file.write(tx, unit_report.ask(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, file)
+    done = evidence_file.write_evidence_file(
+        tx, unit_report.ask_unit_report(tx, "H55.13", PERIOD.text, "edoc"), ENDED, HUB, file
+    )
     assert "H55.13.1" in {each.unit for each in done.wrong}
     assert {"cell", "column"} <= {check for check, _ in false(file.getvalue())}
 
@@ -306,7 +310,7 @@ def test_a_digit_of_the_report_is_found_though_the_hub_itself_had_sealed_it(edoc
     root.remove(root[-1])
     (cell,) = [each for each in root.find("{*}Rows")[0] if each.get("column") == "recalls"]
     cell.text = str(int(cell.text) + 1)
-    told = false(resealed(edoc, {"report.xml": signing.seal(root, HUB)}))
+    told = false(resealed(edoc, {"report.xml": signing.seal_element(root, HUB)}))
     unit = root.find("{*}Rows")[0].get("unit")
     assert ("sum", "H55.13 recalls") in told
     assert ("cell", f"{unit} recalls") in told
@@ -318,14 +322,14 @@ def test_a_total_that_is_not_that_of_the_rows_is_found_in_the_report_alone(edoc)
     root.remove(root[-1])
     (cell,) = [each for each in root.find("{*}Total") if each.get("column") == "sent_inside"]
     cell.text = str(int(cell.text) + 1)
-    told = false(b'<?xml version="1.0" encoding="UTF-8"?>\n' + signing.seal(root, HUB))
+    told = false(b'<?xml version="1.0" encoding="UTF-8"?>\n' + signing.seal_element(root, HUB))
     assert set(told) == {("sum", "H55.13 sent"), ("sum", "H55.13 sent_inside")}
 
 
 def test_a_fact_taken_away_added_changed_or_moved_is_found(edoc):
     name = first(edoc, "facts")
     line = members(edoc)[name].splitlines(keepends=True)[0]
-    other = lines.write(attrs.evolve(lines.read(line), key="khác"))
+    other = lines.write_fact_line(attrs.evolve(lines.read_fact_line(line), key="khác"))
     for change in (
         lambda every: every[1:],
         lambda every: [*every, other],
@@ -341,8 +345,8 @@ def test_an_amount_is_found_that_no_event_tells_of(place):
     content = made("mail", place)
     name = first(content, "facts")
     line = members(content)[name].splitlines(keepends=True)[0]
-    fact = lines.read(line)
-    more = lines.write(attrs.evolve(fact, amount=fact.amount + 1))
+    fact = lines.read_fact_line(line)
+    more = lines.write_fact_line(attrs.evolve(fact, amount=fact.amount + 1))
     told = false(resealed(content, {name: with_lines(content, name, lambda every: [more, *every[1:]])}))
     assert ("list", f"{name}: {fact.key} {fact.milestone}") in told
     assert "cell" in {check for check, _ in told}
@@ -364,7 +368,7 @@ def test_an_event_whose_text_hash_or_place_is_another_one_is_found(edoc):
     def edited(**words: object) -> Callable[[list[bytes]], list[bytes]]:
         def change(every: list[bytes]) -> list[bytes]:
             said = json.loads(every[2])
-            return [*every[:2], lines.compact(said | words), *every[3:]]
+            return [*every[:2], lines.write_compact_json(said | words), *every[3:]]
 
         return change
 
@@ -395,7 +399,7 @@ def test_an_event_left_out_of_order_or_twice_is_found(edoc):
 
 def test_a_message_or_receipt_that_says_otherwise_is_found(edoc):
     def edited(**words: object) -> Callable[[list[bytes]], list[bytes]]:
-        return lambda every: [lines.compact(json.loads(every[0]) | words), *every[1:]]
+        return lambda every: [lines.write_compact_json(json.loads(every[0]) | words), *every[1:]]
 
     second = json.loads(members(edoc)["messages.jsonl"].splitlines()[1])
     expected = (
@@ -425,14 +429,14 @@ def test_a_packet_that_is_not_signed_as_the_hub_says_is_found(edoc):
     """The hub says that the signature of a packet is valid; the octets say otherwise."""
 
     def edited(every: list[bytes]) -> list[bytes]:
-        return [lines.compact(json.loads(line) | {"signature": "valid"}) for line in every]
+        return [lines.write_compact_json(json.loads(line) | {"signature": "valid"}) for line in every]
 
     told = false(resealed(edoc, {"messages.jsonl": with_lines(edoc, "messages.jsonl", edited)}))
     assert "signature" in {check for check, _ in told}
 
 
 def test_a_packet_that_shows_a_certificate_without_a_readable_name_keeps_nothing_from_being_judged(tx):
-    unit_registry.put(tx, UNITS)
+    unit_registry.write_registry_units(tx, UNITS)
     fact = Fact(unit="H55.13", service="documents", key="1", milestone="sent", at=PERIOD.start, message="")
     packet = signing.sign_packet((ROOT / "docs/examples/van-ban.edxml").read_bytes(), unreadable(PARTNER))
     take(tx, 1, packet, fact, HUB, SignatureStanding.UNVERIFIABLE)
@@ -445,10 +449,10 @@ def test_a_packet_that_shows_a_certificate_without_a_readable_name_keeps_nothing
 def test_another_form_than_the_reports_is_found(edoc):
     form = FORMS["edoc"]
     columns = tuple(attrs.evolve(each, conditions=()) for each in form.columns)
-    told = found(resealed(edoc, {"form.json": definition.write(attrs.evolve(form, columns=columns))}))
+    told = found(resealed(edoc, {"form.json": definition.write_definition(attrs.evolve(form, columns=columns))}))
     assert [each.check for each in told if each.holds is None and "none that this program has" in each.en] == ["form"]
     assert "cell" in {each.check for each in told if each.holds is False}
-    other = resealed(edoc, {"form.json": definition.write(FORMS["mail"])})
+    other = resealed(edoc, {"form.json": definition.write_definition(FORMS["mail"])})
     assert false(other) == [("form", "form.json")]
     assert false(resealed(edoc, {"form.json": b"[" * 100_000})) == [("form", "form.json")]
 
@@ -562,7 +566,7 @@ def hostile(edoc: bytes) -> Iterator[tuple[str, bytes]]:
 def huge(rows: list[bytes]) -> list[bytes]:
     """Return the facts, each with the largest amount that can be written."""
     said = [json.loads(row) for row in rows]
-    return [lines.compact([*each[:13], 10**4300 - 1, each[14]]) for each in said]
+    return [lines.write_compact_json([*each[:13], 10**4300 - 1, each[14]]) for each in said]
 
 
 def at_another_time(document: bytes, tag: str, time: str) -> bytes:
@@ -570,7 +574,7 @@ def at_another_time(document: bytes, tag: str, time: str) -> bytes:
     root: Any = etree.fromstring(document)
     root.remove(root[-1])
     root.find(f"{{*}}{tag}").text = time
-    return signing.seal(root, HUB)
+    return signing.seal_element(root, HUB)
 
 
 def zipfile_end() -> bytes:
@@ -667,7 +671,7 @@ def test_the_evidence_has_what_was_signed_and_it_must_be_the_same_report(edoc):
     root.remove(root[-1])
     (cell,) = [each for each in root.find("{*}Total") if each.get("column") == "recalls"]
     cell.text = str(int(cell.text) + 1)
-    other = by_signxml(signing.seal(root, HUB), AN, ENDED)
+    other = by_signxml(signing.seal_element(root, HUB), AN, ENDED)
     assert false(with_signed(edoc, other), KNOWS_AN) == [("official", "signed.xml")]
 
 
@@ -711,5 +715,5 @@ def test_a_stranger_with_the_page_and_standard_tools_finds_the_same(edoc, tmp_pa
 
 
 def test_every_member_of_the_bundle_is_seen_by_both(edoc):
-    ours = {member.name for member in zip_archive.read(io.BytesIO(edoc))}
+    ours = {member.name for member in zip_archive.read_zip_members(io.BytesIO(edoc))}
     assert ours == set(members(edoc))

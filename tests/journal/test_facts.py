@@ -35,7 +35,7 @@ def figures(count, message="m1"):
 
 @pytest.fixture(autouse=True)
 def messages(engine):
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for name in ("m1", "m2"):
             row = {"id": name, "partner": "p", "message_id": name, "service": "mail", "kind": "usage"}
             kept = {"state": "accepted", "received_at": AT, "sha256": "0", "size": 1}
@@ -52,19 +52,19 @@ def told(tx):
 
 def test_many_facts_take_a_few_statements(engine):
     sent: list[str] = []
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         sa.event.listen(tx, "before_cursor_execute", lambda _c, _u, statement, *_: sent.append(statement))
-        assert journal_facts.write(tx, figures(2000)) == 2000
-        assert len(list(journal_facts.facts(tx))) == 2000
+        assert journal_facts.record_facts(tx, figures(2000)) == 2000
+        assert len(list(journal_facts.read_facts(tx))) == 2000
     assert len(sent) < 20
 
 
 def test_of_facts_under_one_key_the_first_counts_and_another_number_is_told_of(tx):
     held, twin, other = FIGURE, attrs.evolve(FIGURE, amount=7), attrs.evolve(FIGURE, unit="H55.02", amount=3)
-    assert journal_facts.write(tx, [held]) == 1
+    assert journal_facts.record_facts(tx, [held]) == 1
     again = attrs.evolve(other, amount=4)
-    assert journal_facts.write(tx, [twin, other, attrs.evolve(FIGURE), again, other]) == 1
-    assert {fact.unit: fact.amount for fact in journal_facts.facts(tx)} == {"H55.01": 1, "H55.02": 3}
+    assert journal_facts.record_facts(tx, [twin, other, attrs.evolve(FIGURE), again, other]) == 1
+    assert {fact.unit: fact.amount for fact in journal_facts.read_facts(tx)} == {"H55.01": 1, "H55.02": 3}
     assert told(tx) == [
         ("fact-recorded", "H55.01", 1, None),
         ("fact-recorded", "H55.02", 3, None),
@@ -75,12 +75,12 @@ def test_of_facts_under_one_key_the_first_counts_and_another_number_is_told_of(t
 
 def test_events_of_facts_stand_in_the_order_in_which_the_message_tells_of_them(tx):
     backwards = figures(300)[::-1]
-    journal_facts.write(tx, backwards)
+    journal_facts.record_facts(tx, backwards)
     assert [unit for _, unit, _, _ in told(tx)] == [fact.unit for fact in backwards]
 
 
 def test_documents_may_say_the_same_twice_and_nobody_is_told(tx):
-    journal_facts.write(
+    journal_facts.record_facts(
         tx, [attrs.evolve(FIGURE, service="documents"), attrs.evolve(FIGURE, service="documents", amount=2)]
     )
     assert [name for name, *_ in told(tx)] == ["fact-recorded"]
@@ -90,8 +90,8 @@ def test_documents_may_say_the_same_twice_and_nobody_is_told(tx):
 def test_how_long_an_incident_was_open_is_known_however_its_ends_come(tx, apart):
     closed = attrs.evolve(OPENED, milestone="closed", message="m2", attributes=(("time", "2026-11-26T00:01:00Z"),))
     for facts in ([closed], [OPENED]) if apart else ([closed, OPENED],):
-        journal_facts.write(tx, incident_durations.paired(tx, facts))
-    assert {fact.milestone: fact.amount for fact in journal_facts.facts(tx)} == {
+        journal_facts.record_facts(tx, incident_durations.pair_incident_facts(tx, facts))
+    assert {fact.milestone: fact.amount for fact in journal_facts.read_facts(tx)} == {
         "opened": 1,
         "closed": 1,
         "closing-seconds": 60,
@@ -107,8 +107,8 @@ def test_two_transactions_with_the_same_facts_in_other_orders_wait_for_each_othe
     def write(facts):
         try:
             both_begin.wait(30)
-            with transactions.writing(engine) as tx:
-                done.append(journal_facts.write(tx, facts))
+            with transactions.write_transaction(engine) as tx:
+                done.append(journal_facts.record_facts(tx, facts))
         except sa.exc.DBAPIError as error:
             failed.append(error)
 

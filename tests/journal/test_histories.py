@@ -64,11 +64,11 @@ def test_the_command_line_explains_each_number_by_exactly_the_messages_behind_it
     home = tmp_path / "tinh"
     typed = CliRunner(env={"LANG": "C.UTF-8"})
     assert typed.invoke(lienthong, ["init", str(home), "--soap-port", "0", "--admin-port", "0"]).exit_code == 0
-    engine = transactions.open_journal(config.read(home / "hub.toml").database_url)
-    with transactions.writing(engine) as tx:  # the province of the histories in place of the samples
+    engine = transactions.open_journal(config.read_config(home / "hub.toml").database_url)
+    with transactions.write_transaction(engine) as tx:  # the province of the histories in place of the samples
         for table in ("unit_alias", "unit_successor", "unit"):
             tx.execute(sa.text(f"DELETE FROM {table}"))
-        unit_registry.put(tx, office.units())
+        unit_registry.write_registry_units(tx, office.units())
     steps, random = Steps(engine, ("node",)), Random(1)
     for _ in range(150):
         step = Step.drawn(random)

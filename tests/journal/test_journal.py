@@ -20,7 +20,7 @@ from tests.province import NOW, ROUTES, document, entry, status
 
 
 def facts(tx):
-    return {(fact.unit, fact.milestone, fact.message) for fact in journal_facts.facts(tx)}
+    return {(fact.unit, fact.milestone, fact.message) for fact in journal_facts.read_facts(tx)}
 
 
 def happened(tx, message):
@@ -44,25 +44,25 @@ def test_what_is_written_survives_a_power_cut_by_setting(engine):
 
 
 def test_an_accepted_message_has_its_bytes_its_deliveries_its_fact_and_its_events(tx):
-    taken = messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    taken = messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     assert taken.problems == ()
-    message = search.message(tx, taken.id)
+    message = search.read_message(tx, taken.id)
     assert (message.state, message.kind, message.sender) == (MessageState.ACCEPTED, PacketKind.DOCUMENT, "H55.13")
-    assert blobs.octets(tx, message.sha256) == b"packet 1"
+    assert blobs.read_blob(tx, message.sha256) == b"packet 1"
     assert states(tx, taken.id) == {"H55.01": DeliveryState.WAITING, "G22.1": DeliveryState.WAITING}
     assert facts(tx) == {("H55.13", "sent", taken.id)}
     assert happened(tx, taken.id) == ["message-accepted", "delivery-waiting", "delivery-waiting", "fact-recorded"]
 
 
 def test_the_same_bytes_under_the_same_id_get_the_same_receipt_and_count_once(tx):
-    first = messages.take(tx, entry(document()), ROUTES)
-    again = messages.take(
+    first = messages.record_message(tx, entry(document()), ROUTES)
+    again = messages.record_message(
         tx,
         attrs.evolve(entry(document(), 2), message_id="m1", content=b"packet 1", sha256=entry(document()).sha256),
         ROUTES,
     )
     assert again == first
-    assert search.count(tx, Filter()) == 1
+    assert search.count_messages(tx, Filter()) == 1
     assert len(facts(tx)) == 1
     assert happened(tx, first.id)[-1] == "message-repeated"
 
@@ -71,12 +71,12 @@ SHA1 = {"partner": "sotttt", "operation": "SendDocument", "certificate": "ab" * 
 
 
 def test_each_time_a_call_comes_whose_signature_used_sha1_is_an_event_of_its_message(tx):
-    first = messages.take(tx, entry(document(), sha1=SHA1), ROUTES)
+    first = messages.record_message(tx, entry(document(), sha1=SHA1), ROUTES)
     assert happened(tx, first.id) == ["message-accepted", "sha1-used", "delivery-waiting", "fact-recorded"]
     again = entry(document(), 2, message_id="m1", content=b"packet 1", sha1=SHA1)
-    assert messages.take(tx, again, ROUTES).id == first.id
+    assert messages.record_message(tx, again, ROUTES).id == first.id
     assert happened(tx, first.id)[-2:] == ["message-repeated", "sha1-used"]
-    refused = messages.take(tx, entry(document(), 3, problems=(Problem("unit-unknown"),), sha1=SHA1), ROUTES)
+    refused = messages.record_message(tx, entry(document(), 3, problems=(Problem("unit-unknown"),), sha1=SHA1), ROUTES)
     assert happened(tx, refused.id) == ["message-refused", "sha1-used"]
     told = [event for each in (first.id, refused.id) for event in events.of_message(tx, each)]
     uses = [event for event in told if event["event"] == "sha1-used"]
@@ -87,50 +87,50 @@ def test_a_step_that_was_committed_unheard_tells_nothing_twice(tx):
     accepted = entry(document(), sha1=SHA1)
     refused = entry(document(), 2, problems=(Problem("unit-unknown"),), sha1=SHA1)
     for each in (accepted, accepted, refused, refused):
-        messages.take(tx, each, ROUTES)
+        messages.record_message(tx, each, ROUTES)
     assert [happened(tx, each.id).count("sha1-used") for each in (accepted, refused)] == [1, 1]
 
 
 def test_other_bytes_under_the_same_id_are_refused_and_journalled(tx):
-    messages.take(tx, entry(document()), ROUTES)
-    other = messages.take(tx, attrs.evolve(entry(document(), 2), message_id="m1"), ROUTES)
+    messages.record_message(tx, entry(document()), ROUTES)
+    other = messages.record_message(tx, attrs.evolve(entry(document(), 2), message_id="m1"), ROUTES)
     assert [problem.code for problem in other.problems] == ["id-reused"]
     assert other.receipt is None
-    assert next(m.refusal or "" for m in search.messages(tx, Filter(state="refused"))).startswith("id-reused")
+    assert next(m.refusal or "" for m in search.find_messages(tx, Filter(state="refused"))).startswith("id-reused")
 
 
 def test_a_refused_message_does_not_take_its_id_and_is_judged_afresh(tx):
     wrong = entry(document(), 1, problems=(Problem("unit-unknown", "H55.99"),), routes=())
-    assert messages.take(tx, wrong, ROUTES).problems[0].code == "unit-unknown"
+    assert messages.record_message(tx, wrong, ROUTES).problems[0].code == "unit-unknown"
     right = attrs.evolve(entry(document(), 2), message_id="m1")
-    assert messages.take(tx, right, ROUTES).problems == ()
-    assert search.count(tx, Filter(state="accepted", message_id="m1")) == 1
+    assert messages.record_message(tx, right, ROUTES).problems == ()
+    assert search.count_messages(tx, Filter(state="accepted", message_id="m1")) == 1
 
 
 def test_a_repetition_of_an_accepted_message_is_accepted_even_when_it_would_be_refused_today(tx):
-    first = messages.take(tx, entry(document()), ROUTES)
+    first = messages.record_message(tx, entry(document()), ROUTES)
     late = entry(document(), 2, problems=(Problem("unit-inactive"),), message_id="m1", content=b"packet 1")
     late = attrs.evolve(late, sha256=entry(document()).sha256)
-    assert messages.take(tx, late, ROUTES) == first
+    assert messages.record_message(tx, late, ROUTES) == first
 
 
 def test_the_same_id_of_two_partners_names_two_messages(tx):
-    messages.take(tx, entry(document()), ROUTES)
+    messages.record_message(tx, entry(document()), ROUTES)
     other = attrs.evolve(entry(document("H55.01", "H55.13", document_id="D2"), 2, partner="vpub"), message_id="m1")
-    assert messages.take(tx, other, ROUTES).problems == ()
+    assert messages.record_message(tx, other, ROUTES).problems == ()
 
 
 def test_one_document_sent_twice_under_two_ids_is_counted_once(tx):
-    messages.take(tx, entry(document()), ROUTES)
-    messages.take(tx, entry(document(), 2), ROUTES)
+    messages.record_message(tx, entry(document()), ROUTES)
+    messages.record_message(tx, entry(document(), 2), ROUTES)
     assert len(facts(tx)) == 1
-    assert search.count(tx, Filter(state="accepted")) == 2
+    assert search.count_messages(tx, Filter(state="accepted")) == 2
 
 
 def test_a_status_moves_the_delivery_it_answers_only_forward_and_is_a_fact_in_any_order(tx):
-    sent = messages.take(tx, entry(document()), ROUTES).id
+    sent = messages.record_message(tx, entry(document()), ROUTES).id
     for number, code in enumerate(("04", "01", "06", "05"), 2):
-        messages.take(tx, entry(status(code), number, partner="vpub"), ROUTES)
+        messages.record_message(tx, entry(status(code), number, partner="vpub"), ROUTES)
     assert deliveries.of_message(tx, sent)[0].status == "06"
     moves = [(e["event"], e["status"]) for e in events.of_message(tx, sent) if str(e["event"]).startswith("status-")]
     assert moves == [("status-moved", "04"), ("status-kept", "01"), ("status-moved", "06"), ("status-kept", "05")]
@@ -142,63 +142,71 @@ def name_of(octets):
 
 
 def test_a_status_goes_to_the_original_sender_and_into_its_traces(tx):
-    sent = messages.take(tx, entry(document()), ROUTES).id
-    answer = messages.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
+    sent = messages.record_message(tx, entry(document()), ROUTES).id
+    answer = messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES).id
     assert states(tx, answer) == {"H55.13": DeliveryState.HELD}
-    assert statuses.traces(tx, "H55.13") == [statuses.StatusTrace(sent, name_of(b"packet 2"))]
-    assert statuses.traces(tx, "H55.13", document=sent) == [statuses.StatusTrace(sent, name_of(b"packet 2"))]
-    assert statuses.traces(tx, "H55.13", since=NOW) != []
-    assert statuses.traces(tx, "H55.13", since=NOW + timedelta(seconds=1)) == []
-    assert statuses.traces(tx, "H55.01") == []
+    assert statuses.read_status_traces(tx, "H55.13") == [statuses.StatusTrace(sent, name_of(b"packet 2"))]
+    assert statuses.read_status_traces(tx, "H55.13", document=sent) == [
+        statuses.StatusTrace(sent, name_of(b"packet 2"))
+    ]
+    assert statuses.read_status_traces(tx, "H55.13", since=NOW) != []
+    assert statuses.read_status_traces(tx, "H55.13", since=NOW + timedelta(seconds=1)) == []
+    assert statuses.read_status_traces(tx, "H55.01") == []
 
 
 def test_a_status_finds_its_document_by_code_and_date_when_it_names_no_id(tx):
-    sent = messages.take(tx, entry(document()), ROUTES).id
+    sent = messages.record_message(tx, entry(document()), ROUTES).id
     by_code = status("03", document_id="", number="7816/VPUB", date="2026/11/20")
-    messages.take(tx, entry(by_code, 2, partner="vpub"), ROUTES)
+    messages.record_message(tx, entry(by_code, 2, partner="vpub"), ROUTES)
     assert deliveries.of_message(tx, sent)[0].status == "03"
-    assert {fact.key for fact in journal_facts.facts(tx)} == {journal_facts.business_key("H55.13", "D1")}
+    assert {fact.key for fact in journal_facts.read_facts(tx)} == {journal_facts.business_key("H55.13", "D1")}
 
 
 def test_a_status_answers_the_newest_document_that_went_to_its_unit(tx):
-    old = messages.take(tx, entry(document()), ROUTES).id
-    new = messages.take(tx, entry(document(), 2, at=NOW + timedelta(minutes=1)), ROUTES).id
-    elsewhere = messages.take(tx, entry(document("H55.13", "G22"), 3, at=NOW + timedelta(minutes=2)), ROUTES).id
-    messages.take(tx, entry(status("01"), 4, partner="vpub"), ROUTES)
+    old = messages.record_message(tx, entry(document()), ROUTES).id
+    new = messages.record_message(tx, entry(document(), 2, at=NOW + timedelta(minutes=1)), ROUTES).id
+    elsewhere = messages.record_message(
+        tx, entry(document("H55.13", "G22"), 3, at=NOW + timedelta(minutes=2)), ROUTES
+    ).id
+    messages.record_message(tx, entry(status("01"), 4, partner="vpub"), ROUTES)
     assert [deliveries.of_message(tx, each)[0].status for each in (old, new, elsewhere)] == [None, "01", None]
 
 
 def test_a_status_about_an_unknown_document_is_kept_routed_and_marked(tx):
-    taken = messages.take(tx, entry(status("03", document_id="nobody's"), partner="vpub"), ROUTES)
+    taken = messages.record_message(tx, entry(status("03", document_id="nobody's"), partner="vpub"), ROUTES)
     assert taken.problems == ()
     assert "document-unknown" in happened(tx, taken.id)
     assert states(tx, taken.id) == {"H55.13": DeliveryState.HELD}
-    assert statuses.traces(tx, "H55.13") == [statuses.StatusTrace(None, name_of(b"packet 1"))]
+    assert statuses.read_status_traces(tx, "H55.13") == [statuses.StatusTrace(None, name_of(b"packet 1"))]
     assert facts(tx) == {("H55.01", "status-03", taken.id)}
 
 
 def test_the_senders_own_word_about_its_document_goes_to_the_documents_recipients(tx):
-    messages.take(tx, entry(document("H55.13", "H55.01", "G22")), ROUTES)
-    own = messages.take(tx, entry(status("13", sender="H55.13"), 2), ROUTES).id
+    messages.record_message(tx, entry(document("H55.13", "H55.01", "G22")), ROUTES)
+    own = messages.record_message(tx, entry(status("13", sender="H55.13"), 2), ROUTES).id
     assert states(tx, own) == {"H55.01": DeliveryState.WAITING, "G22": DeliveryState.WAITING}
 
 
 def test_the_senders_own_word_waits_where_the_document_waits(tx):
-    sent = messages.take(tx, entry(document("H55.01", "H55.13.1"), partner="vpub"), ROUTES).id
-    own = messages.take(tx, entry(status("13", sender="H55.01", organ="H55.01"), 2, partner="vpub"), ROUTES).id
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, NOW) == [sent, own], "both, for who asks for the ancestor"
+    sent = messages.record_message(tx, entry(document("H55.01", "H55.13.1"), partner="vpub"), ROUTES).id
+    own = messages.record_message(
+        tx, entry(status("13", sender="H55.01", organ="H55.01"), 2, partner="vpub"), ROUTES
+    ).id
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == [sent, own], (
+        "both, for who asks for the ancestor"
+    )
 
 
 def test_aliases_name_the_same_unit_in_facts_and_deliveries(tx):
-    messages.take(tx, entry(document("000.00.13.H55", "H55.01")), ROUTES)
-    messages.take(tx, entry(document("H55.01", "000.00.13.H55", document_id="D2"), 2, partner="vpub"), ROUTES)
+    messages.record_message(tx, entry(document("000.00.13.H55", "H55.01")), ROUTES)
+    messages.record_message(tx, entry(document("H55.01", "000.00.13.H55", document_id="D2"), 2, partner="vpub"), ROUTES)
     assert {unit for unit, _, _ in facts(tx)} == {"H55.13", "H55.01"}
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, NOW) != []
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) != []
 
 
 @pytest.mark.parametrize("kind", [PacketKind.RECALL, PacketKind.UPDATE])
 def test_what_changes_an_unknown_document_is_kept_routed_and_marked(tx, kind):
-    taken = messages.take(tx, entry(attrs.evolve(document(), kind=kind, about="nobody's")), ROUTES)
+    taken = messages.record_message(tx, entry(attrs.evolve(document(), kind=kind, about="nobody's")), ROUTES)
     assert "document-unknown" in happened(tx, taken.id)
     assert states(tx, taken.id) == {"H55.01": DeliveryState.WAITING}
     assert facts(tx) == {("H55.13", f"sent-{kind}", taken.id)}
@@ -206,54 +214,54 @@ def test_what_changes_an_unknown_document_is_kept_routed_and_marked(tx, kind):
 
 def test_each_tolerated_deviation_is_an_event(tx):
     odd = document(deviations=(Problem("R.MessageHeader.PromulgationInfo.PromulgationDate", "30/10/2020"),))
-    taken = messages.take(tx, entry(odd), ROUTES)
+    taken = messages.record_message(tx, entry(odd), ROUTES)
     assert "deviation-tolerated" in happened(tx, taken.id)
 
 
 def test_filters_choose_by_state_partner_unit_time_and_delivery(tx):
-    messages.take(tx, entry(document()), ROUTES)
-    messages.take(
+    messages.record_message(tx, entry(document()), ROUTES)
+    messages.record_message(
         tx,
         entry(document("H55.01", "H55.13", document_id="D2"), 2, partner="vpub", at=NOW + timedelta(hours=1)),
         ROUTES,
     )
-    messages.take(tx, entry(document(), 3, problems=(Problem("unit-unknown"),)), ROUTES)
-    assert search.count(tx, Filter(state="accepted")) == 2
-    assert search.count(tx, Filter(state="refused")) == 1
-    assert search.count(tx, Filter(delivery_state="held")) == 1
-    assert search.count(tx, Filter(partner="vpub")) == 2  # it sent one and is to get the other
-    assert search.count(tx, Filter(unit="H55.01", state="accepted")) == 2
-    assert search.count(tx, Filter(since=NOW + timedelta(minutes=1))) == 1
-    assert search.count(tx, Filter(until=NOW + timedelta(minutes=1))) == 2
-    assert [m.message_id for m in search.messages(tx, Filter(message_id="m1"))] == ["m1"]
-    assert [m.message_id for m in search.find(tx, "m2")] == ["m2"]
+    messages.record_message(tx, entry(document(), 3, problems=(Problem("unit-unknown"),)), ROUTES)
+    assert search.count_messages(tx, Filter(state="accepted")) == 2
+    assert search.count_messages(tx, Filter(state="refused")) == 1
+    assert search.count_messages(tx, Filter(delivery_state="held")) == 1
+    assert search.count_messages(tx, Filter(partner="vpub")) == 2  # it sent one and is to get the other
+    assert search.count_messages(tx, Filter(unit="H55.01", state="accepted")) == 2
+    assert search.count_messages(tx, Filter(since=NOW + timedelta(minutes=1))) == 1
+    assert search.count_messages(tx, Filter(until=NOW + timedelta(minutes=1))) == 2
+    assert [m.message_id for m in search.find_messages(tx, Filter(message_id="m1"))] == ["m1"]
+    assert [m.message_id for m in search.find_by_name(tx, "m2")] == ["m2"]
 
 
 def test_events_are_numbered_and_chained_and_a_changed_text_is_found(engine):
-    with transactions.writing(engine) as tx:
-        messages.take(tx, entry(document()), ROUTES)
-        messages.take(tx, entry(document(), 2), ROUTES)
+    with transactions.write_transaction(engine) as tx:
+        messages.record_message(tx, entry(document()), ROUTES)
+        messages.record_message(tx, entry(document(), 2), ROUTES)
         assert events.oldest_unchained(tx) is not None
-        assert [events.chain(tx, 3), events.chain(tx, 3), events.chain(tx, 3)] == [3, 2, 0]
+        assert [events.chain_events(tx, 3), events.chain_events(tx, 3), events.chain_events(tx, 3)] == [3, 2, 0]
         assert events.oldest_unchained(tx) is None
-        assert list(events.broken(tx)) == []
-    with transactions.writing(engine) as tx:
+        assert list(events.find_broken_events(tx)) == []
+    with transactions.write_transaction(engine) as tx:
         tx.execute(sa.text("update event set text = replace(text, 'H55.01', 'H55.02') where number = 2"))
-        assert list(events.broken(tx)) == [2]
+        assert list(events.find_broken_events(tx)) == [2]
 
 
 def test_a_gap_in_the_chain_is_found(engine):
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for number in range(1, 4):
-            messages.take(tx, entry(document(), number), ROUTES)
-        events.chain(tx)
+            messages.record_message(tx, entry(document(), number), ROUTES)
+        events.chain_events(tx)
         tx.execute(sa.text("delete from event where number = 2"))
-        assert list(events.broken(tx)) == [3]
+        assert list(events.find_broken_events(tx)) == [3]
 
 
 def test_a_message_from_before_signatures_were_kept_counts_as_unsigned(tx):
     """Its migration knows nothing of the messages that are there already."""
-    messages.take(tx, entry(document()), ROUTES)
+    messages.record_message(tx, entry(document()), ROUTES)
     (row,) = tx.execute(sa.select(message)).mappings()
     assert row["signature"] is None
-    assert journal_facts.received(row, "H55.01", NOW).signature == "unsigned"
+    assert journal_facts.make_received_fact(row, "H55.01", NOW).signature == "unsigned"

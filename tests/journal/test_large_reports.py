@@ -12,8 +12,8 @@ from hub.domain.model import Fact, Unit
 from hub.journal import facts as journal_facts
 from hub.journal import search, unit_registry
 from hub.report.counting import counting, evidence, listing
-from hub.report.form.book import shipped
-from hub.report.form.period import parse
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
 from hub.store import report_worker, transactions
 from hub.store.tables import fact as table
 from hub.workload import closing, unit_report
@@ -40,9 +40,9 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[sa
 
 def _filled(url: str) -> Iterator[sa.Engine]:
     engine = transactions.open_journal(url)
-    transactions.upgrade(engine)
-    with transactions.writing(engine) as tx:
-        unit_registry.put(tx, [Unit("H55", "Tỉnh", None), Unit(UNIT, "Sở", "H55")])
+    transactions.upgrade_schema(engine)
+    with transactions.write_transaction(engine) as tx:
+        unit_registry.write_registry_units(tx, [Unit("H55", "Tỉnh", None), Unit(UNIT, "Sở", "H55")])
     for service in FORMS.values():
         reports.write(engine, reports.made(UNIT, service, FACTS))
     yield engine
@@ -73,8 +73,8 @@ def every_fact(tx: transactions.Transaction, form: str) -> list[Fact]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form):
-    with transactions.reading(engine) as tx:
-        asked = unit_report.ask(tx, UNIT, PERIOD, form)
+    with transactions.read_transaction(engine) as tx:
+        asked = unit_report.ask_unit_report(tx, UNIT, PERIOD, form)
         report, numbers = peak(lambda: asked.count(NOW))
 
         def gathered() -> Any:
@@ -84,12 +84,12 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
         (again, summary, listed), sealed = peak(gathered)
         facts = every_fact(tx, form)
         assert len(facts) >= FACTS
-        expected = counting.count(asked.form, facts, asked.period, NOW, (UNIT,))
-        lines = evidence.gather(asked.form, facts, asked.period, NOW, (UNIT,))
+        expected = counting.count_report(asked.form, facts, asked.period, NOW, (UNIT,))
+        lines = evidence.gather_evidence(asked.form, facts, asked.period, NOW, (UNIT,))
         assert report.rows == again.rows == expected.rows
-        assert (summary.facts, summary.sha256, listed) == (len(lines), evidence.digest(lines), len(lines))
+        assert (summary.facts, summary.sha256, listed) == (len(lines), evidence.hash_evidence(lines), len(lines))
         column = next(each.key for each in asked.form.columns if each.key in {"received", "settled"})
-        assert facts_behind(asked, column, NOW) == counting.behind(
+        assert facts_behind(asked, column, NOW) == counting.find_counted_facts(
             asked.form, column, facts, asked.period, NOW, (UNIT,)
         )
     assert numbers < LARGEST, "numbers"
@@ -97,11 +97,11 @@ def test_a_report_is_counted_a_few_keys_at_a_time_and_says_the_same(engine, form
 
 
 def test_a_month_is_closed_a_few_keys_at_a_time(engine):
-    with transactions.reading(engine) as tx:
-        period = parse(PERIOD)
-        draft, took = peak(lambda: closing.work_out(tx, shipped(), "edoc", period, closing.may_close(period)))
+    with transactions.read_transaction(engine) as tx:
+        period = parse_period(PERIOD)
+        draft, took = peak(lambda: closing.work_out(tx, read_shipped_book(), "edoc", period, closing.may_close(period)))
         facts = every_fact(tx, "edoc")
-        lines = evidence.gather(draft.form, facts, period, closing.may_close(period), (UNIT,))
+        lines = evidence.gather_evidence(draft.form, facts, period, closing.may_close(period), (UNIT,))
         (row,) = draft.rows
         assert (row.facts, row.evidence) == (len(lines), evidence.of_row(line.fact for line in lines))
         assert took < LARGEST + 300 * len(draft.begun), "what is carried on is held by its key"
@@ -112,9 +112,9 @@ def test_a_statement_of_a_report_that_takes_too_long_is_ended(engine):
         not_applicable("SQLite runs in the report's own process, which is ended with it")
     limited = engine.execution_options(statement_limit=1)
     with pytest.raises(Unready) as raised:
-        report_worker.run(limited, _sleeps, (), {})
+        report_worker.run_reading_step(limited, _sleeps, (), {})
     assert raised.value.problem.code == "hub-busy"
-    assert report_worker.run(engine, _sleeps, (0.01,), {}) == 1
+    assert report_worker.run_reading_step(engine, _sleeps, (0.01,), {}) == 1
 
 
 def _sleeps(tx: transactions.Transaction, seconds: float = 5) -> int:

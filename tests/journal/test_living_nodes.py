@@ -32,78 +32,78 @@ def node(name="one", schema="0008"):
 
 def last_seen(tx, name, ago, now):
     """Let *name* be seen last so long *ago*."""
-    at = nodes.moment(tx, now) - ago
+    at = nodes.read_node_time(tx, now) - ago
     tx.execute(sa.update(table).where(table.c.name == name).values(seen_at=at, until=at + LIFE))
 
 
 def states(tx, now=NOW):
-    return {each.node.name: (each.state, each.holds) for each in nodes.seen(tx, now)}
+    return {each.node.name: (each.state, each.holds) for each in nodes.list_nodes(tx, now)}
 
 
 @pytest.fixture
 def claimed(tx):
     """A delivery that `one` is sending."""
-    messages.take(tx, entry(document(), 1), ROUTES)
-    nodes.beat(tx, node("one"), NOW)
-    (claim,) = claims.claim(tx, "vpub", NOW, limit=9, holder="one", lease=LEASE)
+    messages.record_message(tx, entry(document(), 1), ROUTES)
+    nodes.record_heartbeat(tx, node("one"), NOW)
+    (claim,) = claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder="one", lease=LEASE)
     return claim
 
 
 def test_a_node_is_alive_until_it_is_not_seen_for_its_life_or_stops(tx):
-    nodes.beat(tx, node("one"), NOW)
-    nodes.beat(tx, node("two"), NOW)
+    nodes.record_heartbeat(tx, node("one"), NOW)
+    nodes.record_heartbeat(tx, node("two"), NOW)
     last_seen(tx, "two", LIFE + timedelta(seconds=1), NOW)
     assert states(tx) == {"one": ("alive", 0), "two": ("lapsed", 0)}
-    nodes.beat(tx, attrs.evolve(node("two"), version="2"), NOW)
-    nodes.end(tx, "one", NOW)
+    nodes.record_heartbeat(tx, attrs.evolve(node("two"), version="2"), NOW)
+    nodes.record_node_end(tx, "one", NOW)
     assert states(tx) == {"one": ("stopped", 0), "two": ("alive", 0)}
-    assert [(each.name, each.version) for each in nodes.alive(tx, NOW)] == [("two", "2")]
+    assert [(each.name, each.version) for each in nodes.list_live_nodes(tx, NOW)] == [("two", "2")]
 
 
 def test_on_postgresql_the_nodes_own_clocks_do_not_count(tx):
     if tx.dialect.name != "postgresql":
-        nodes.beat(tx, node("one"), NOW)
-        assert nodes.seen(tx, NOW + LIFE * 2)[0].state == "lapsed", "one node: its own clock"
+        nodes.record_heartbeat(tx, node("one"), NOW)
+        assert nodes.list_nodes(tx, NOW + LIFE * 2)[0].state == "lapsed", "one node: its own clock"
         return
     for hours, name in ((-5, "late"), (5, "early")):
-        nodes.beat(tx, node(name), NOW + timedelta(hours=hours))
+        nodes.record_heartbeat(tx, node(name), NOW + timedelta(hours=hours))
     assert states(tx, NOW + timedelta(days=1)) == {"late": ("alive", 0), "early": ("alive", 0)}
 
 
 def test_a_living_nodes_claim_is_not_taken_away_however_long_it_takes(tx, claimed):
-    nodes.beat(tx, node("one"), NOW + LEASE * 5)
+    nodes.record_heartbeat(tx, node("one"), NOW + LEASE * 5)
     assert states(tx, NOW + LEASE * 5) == {"one": ("alive", 1)}
-    assert claims.rescue(tx, NOW + LEASE * 5, holder="two") == 0
+    assert claims.release_lost_claims(tx, NOW + LEASE * 5, holder="two") == 0
 
 
 def test_what_a_lapsed_or_stopped_node_held_is_given_back_before_its_lease_ends(tx, claimed):
     last_seen(tx, "one", LIFE + timedelta(seconds=1), NOW)
-    assert claims.rescue(tx, NOW, holder="two") == 1
-    assert claims.claim(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
-    assert not claims.settle(
+    assert claims.release_lost_claims(tx, NOW, holder="two") == 1
+    assert claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder="two", lease=LEASE)
+    assert not claims.settle_claim(
         tx, claimed, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
     ), "it is stale"
-    nodes.beat(tx, node("two"), NOW)
-    nodes.end(tx, "two", NOW - timedelta(seconds=1))
-    assert claims.rescue(tx, NOW + timedelta(seconds=1)) == 1
+    nodes.record_heartbeat(tx, node("two"), NOW)
+    nodes.record_node_end(tx, "two", NOW - timedelta(seconds=1))
+    assert claims.release_lost_claims(tx, NOW + timedelta(seconds=1)) == 1
 
 
 def test_a_node_that_lapsed_does_not_take_its_own_conversations_away(tx, claimed):
     last_seen(tx, "one", LIFE * 2, NOW)
-    assert claims.rescue(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
-    assert claims.settle(tx, claimed, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW), (
-        "nobody took it"
-    )
+    assert claims.release_lost_claims(tx, NOW, holder="one", under_way=claimed.deliveries) == 0
+    assert claims.settle_claim(
+        tx, claimed, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW
+    ), "nobody took it"
 
 
 def test_a_message_that_crashes_its_node_is_set_aside_though_the_node_begins_again_under_its_name_at_once(tx, claimed):
     taken, now = [claimed], NOW
     for _ in range(5):
         assert len(taken) == 1
-        assert claims.rescue(tx, now, first=True, holder="one") == 1
+        assert claims.release_lost_claims(tx, now, first=True, holder="one") == 1
         now += timedelta(minutes=5)
-        nodes.beat(tx, node("one"), now)
-        taken = claims.claim(tx, "vpub", now, limit=9, holder="one", lease=LEASE)
+        nodes.record_heartbeat(tx, node("one"), now)
+        taken = claims.claim_deliveries(tx, "vpub", now, limit=9, holder="one", lease=LEASE)
     assert taken == [], "it is dead"
     (dead,) = deliveries.of_message(tx, claimed.message)
     assert (dead.state, dead.reason) == (
@@ -114,17 +114,17 @@ def test_a_message_that_crashes_its_node_is_set_aside_though_the_node_begins_aga
 
 def test_a_database_whose_clock_went_back_does_not_believe_the_dead_alive(tx, claimed):
     last_seen(tx, "one", timedelta(hours=-1), NOW)
-    nodes.beat(tx, node("two"), NOW)
-    last = next(each for each in nodes.seen(tx, NOW) if each.node.name == "one")
-    assert last.until <= nodes.moment(tx, NOW) + LIFE
+    nodes.record_heartbeat(tx, node("two"), NOW)
+    last = next(each for each in nodes.list_nodes(tx, NOW) if each.node.name == "one")
+    assert last.until <= nodes.read_node_time(tx, NOW) + LIFE
 
 
 def test_a_node_that_is_gone_for_long_is_forgotten_unless_it_holds_something(tx, claimed):
     for name in ("two", "three"):
-        nodes.beat(tx, node(name), NOW)
+        nodes.record_heartbeat(tx, node(name), NOW)
     for name in ("one", "two"):
         last_seen(tx, name, timedelta(days=31), NOW)
-    nodes.end(tx, "three", NOW)
+    nodes.record_node_end(tx, "three", NOW)
     assert states(tx) == {"one": ("lapsed", 1), "three": ("stopped", 0)}
 
 
@@ -150,21 +150,21 @@ def beating(engine):
 
 def test_a_node_beats_gives_back_what_the_dead_held_and_ends(beating, engine):
     made, clock, told, _database = beating
-    with transactions.writing(engine) as tx:
-        messages.take(tx, entry(document(), 1), ROUTES)
-        nodes.beat(tx, node("dead"), NOW)
-        claims.claim(tx, "vpub", NOW, limit=9, holder="dead", lease=LEASE)
+    with transactions.write_transaction(engine) as tx:
+        messages.record_message(tx, entry(document(), 1), ROUTES)
+        nodes.record_heartbeat(tx, node("dead"), NOW)
+        claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder="dead", lease=LEASE)
     beat = made()
     beat.startService()
     assert told == ["one"], "from now on it may take something"
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         last_seen(tx, "dead", LIFE * 2, NOW)
     clock.advance(BEAT)
     assert told == ["one"] * 2
     clock.advance(BEAT)
     assert told == ["one"] * 2
     beat.stopService()
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         assert states(tx, NOW + timedelta(seconds=2 * BEAT)) == {"one": ("stopped", 0), "dead": ("lapsed", 0)}
 
 
@@ -197,13 +197,15 @@ def test_a_node_whose_program_does_not_run_on_the_schema_any_more_does_not_live_
     made, clock, _told, _database = beating
     beat = made()
     beat.startService()
-    with transactions.writing(engine) as tx:  # a newer release took something away, while this node stood still
+    with transactions.write_transaction(
+        engine
+    ) as tx:  # a newer release took something away, while this node stood still
         tx.execute(sa.insert(upgrade), {"version": "9999", "part": "after"})
         tx.exec_driver_sql("update alembic_version set version_num = '9999'")
     clock.pump([BEAT] * 4)
     with pytest.raises(Unready):
         beat.check()
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         tx.exec_driver_sql(f"update alembic_version set version_num = '{transactions.latest_version()}'")
     beat.stopService()
 
@@ -241,15 +243,15 @@ def test_a_node_hears_what_another_makes_due_after_its_commit_and_not_what_it_di
     url, hang = bells
     _bell, rung, _clock = hang("one")
     own, other = (transactions.open_journal(url, pooled=False, node=name) for name in ("one", "two"))
-    with transactions.writing(own) as tx:
-        messages.take(tx, entry(document(), 1), ROUTES)
-    with transactions.writing(other) as tx:
-        nodes.beat(tx, node("two"), NOW)  # nothing becomes due by that
+    with transactions.write_transaction(own) as tx:
+        messages.record_message(tx, entry(document(), 1), ROUTES)
+    with transactions.write_transaction(other) as tx:
+        nodes.record_heartbeat(tx, node("two"), NOW)  # nothing becomes due by that
     with other.connect() as connection:
-        transactions.ring(connection)  # and never committed
+        transactions.notify_nodes(connection)  # and never committed
     assert not rung.wait(1)
-    with transactions.writing(other) as tx:
-        messages.take(tx, entry(document(document_id="D3"), 3), ROUTES)
+    with transactions.write_transaction(other) as tx:
+        messages.record_message(tx, entry(document(document_id="D3"), 3), ROUTES)
         assert not rung.wait(0.2), "not before the commit"
     assert rung.wait(20)
 
@@ -258,7 +260,7 @@ def test_a_bell_whose_connection_is_lost_is_hung_again_and_rings_for_what_it_mis
     url, hang = bells
     bell, rung, _clock = hang("one")
     other = transactions.open_journal(url, pooled=False, node="two")
-    with transactions.writing(other) as tx:
+    with transactions.write_transaction(other) as tx:
         query = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%%'"
         assert tx.exec_driver_sql(query).scalar() is True
     assert rung.wait(20)

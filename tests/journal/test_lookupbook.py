@@ -40,18 +40,18 @@ def entry(number, message_id=None, text="record", **fields):
 
 
 def begin(engine, one, quota=100, mark=None, *, repeatable=False):
-    with transactions.writing(engine) as tx:
-        return cache.begin(tx, one, NAME, TODAY, quota, mark, repeatable=repeatable)
+    with transactions.write_transaction(engine) as tx:
+        return cache.begin_lookup(tx, one, NAME, TODAY, quota, mark, repeatable=repeatable)
 
 
 def settle(engine, one, begun, *, back=False, mark=None):
-    with transactions.writing(engine) as tx:
-        return cache.settle(tx, one, ROUTES, begun, {"outcome": "answered"}, back=back, mark=mark)
+    with transactions.write_transaction(engine) as tx:
+        return cache.settle_lookup(tx, one, ROUTES, begun, {"outcome": "answered"}, back=back, mark=mark)
 
 
 def used(engine):
-    with transactions.reading(engine) as tx:
-        return cache.count(tx, TODAY)
+    with transactions.read_transaction(engine) as tx:
+        return cache.count_unit_lookups(tx, TODAY)
 
 
 def test_two_nodes_together_give_a_unit_no_more_than_its_quota(engine):
@@ -121,28 +121,28 @@ def test_a_named_question_that_was_refused_is_asked_again_only_if_it_is_signed_a
 def test_an_answer_is_kept_until_its_time_is_over_and_then_gone(engine):
     until = NOW + timedelta(hours=1)
     kept = KeptAnswer(sealed=b"\x00\xff", heard_at=NOW, until=until)
-    with transactions.writing(engine) as tx:
-        cache.keep(tx, NAME, KeptAnswer(sealed=b"old", heard_at=NOW, until=NOW))
-        cache.keep(tx, NAME, kept)
-        assert cache.answer(tx, NAME, until - timedelta(seconds=1)) == kept
-        assert cache.answer(tx, NAME, until) is None
-        assert cache.answer(tx, NAME, NOW - timedelta(hours=1)) is None  # heard by a clock ahead of ours
-        assert cache.forget(tx, until - timedelta(seconds=1), TODAY.day) == 0
-        assert cache.forget(tx, until, TODAY.day) == 1
+    with transactions.write_transaction(engine) as tx:
+        cache.keep_answer(tx, NAME, KeptAnswer(sealed=b"old", heard_at=NOW, until=NOW))
+        cache.keep_answer(tx, NAME, kept)
+        assert cache.find_kept_answer(tx, NAME, until - timedelta(seconds=1)) == kept
+        assert cache.find_kept_answer(tx, NAME, until) is None
+        assert cache.find_kept_answer(tx, NAME, NOW - timedelta(hours=1)) is None  # heard by a clock ahead of ours
+        assert cache.forget_old_answers(tx, until - timedelta(seconds=1), TODAY.day) == 0
+        assert cache.forget_old_answers(tx, until, TODAY.day) == 1
         assert cache.next_end(tx) is None
 
 
 def test_counts_of_days_gone_by_are_forgotten(engine):
     begin(engine, entry(1))
-    with transactions.writing(engine) as tx:
-        cache.forget(tx, NOW, TODAY.day + timedelta(days=1))
-        assert cache.count(tx, TODAY) == 1
-        cache.forget(tx, NOW, TODAY.day + timedelta(days=2))
-        assert cache.count(tx, TODAY) == 0
+    with transactions.write_transaction(engine) as tx:
+        cache.forget_old_answers(tx, NOW, TODAY.day + timedelta(days=1))
+        assert cache.count_unit_lookups(tx, TODAY) == 1
+        cache.forget_old_answers(tx, NOW, TODAY.day + timedelta(days=2))
+        assert cache.count_unit_lookups(tx, TODAY) == 0
 
 
 def test_a_partner_that_all_is_well_with_may_be_asked_by_everybody(engine):
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for _ in range(3):
-            leave = cache.ask(tx, entry(1).id, "bca", Policy(), {}, NOW)
+            leave = cache.permit_partner_query(tx, entry(1).id, "bca", Policy(), {}, NOW)
             assert (leave.given, leave.probe) == (True, False)

@@ -2,20 +2,20 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.journal.metrics import CONTENT_TYPE, Metric, one, text
+from hub.journal.metrics import CONTENT_TYPE, Metric, make_metric, write_metrics
 
 
 def read(*metrics):
     """Return names, kinds and samples as the parser of others has them."""
     return [
         (family.name, family.type, family.documentation, {tuple(s.labels.items()): s.value for s in family.samples})
-        for family in text_string_to_metric_families(text(metrics).decode())
+        for family in text_string_to_metric_families(write_metrics(metrics).decode())
     ]
 
 
 def test_a_number_and_several():
     states = Metric("hub_x", "gauge", "So many.", (({"a": "1", "b": "2"}, 3), ({"a": "1", "b": "3"}, 0.25)))
-    assert read(states, one("hub_y_total", "counter", "More.", 2**40)) == [
+    assert read(states, make_metric("hub_y_total", "counter", "More.", 2**40)) == [
         ("hub_x", "gauge", "So many.", {(("a", "1"), ("b", "2")): 3, (("a", "1"), ("b", "3")): 0.25}),
         ("hub_y", "counter", "More.", {(): 2**40}),
     ]

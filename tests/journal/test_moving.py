@@ -35,18 +35,18 @@ class Killed(BaseException):
 def source(tmp_path):
     """A journal on SQLite with something of everything in it, in the middle of its work."""
     made = transactions.open_journal(databases.sqlite(tmp_path / "hub.db"), pooled=False)
-    with transactions.writing(made) as tx:
-        unit_registry.put(tx, UNITS)
+    with transactions.write_transaction(made) as tx:
+        unit_registry.write_registry_units(tx, UNITS)
         for number in range(1, 8):
             packet = document("H55.13", "H55.01", "000.00.00.G22", document_id=f"D{number}", type_name=ODD)
-            messages.take(tx, entry(packet, number), ROUTES)
-        messages.take(
+            messages.record_message(tx, entry(packet, number), ROUTES)
+        messages.record_message(
             tx, entry(document("H55.01", "H55.13", document_id="D9"), 9, partner="vpub", content=LARGE), ROUTES
         )
-        messages.take(tx, entry(document("H55.13", document_id="D1"), 10, message_id="m1"), ROUTES)  # refused
-        replay_guard.once(tx, replay_guard.ReplayMark("aa", LATER), NOW, lambda _fresh: None)
-        first, second = claims.claim(tx, "vpub", NOW, limit=2, holder=NODE, lease=timedelta(seconds=100))
-        claims.settle(
+        messages.record_message(tx, entry(document("H55.13", document_id="D1"), 10, message_id="m1"), ROUTES)  # refused
+        replay_guard.run_call_once(tx, replay_guard.ReplayMark("aa", LATER), NOW, lambda _fresh: None)
+        first, second = claims.claim_deliveries(tx, "vpub", NOW, limit=2, holder=NODE, lease=timedelta(seconds=100))
+        claims.settle_claim(
             tx,
             first,
             "accepted",
@@ -55,8 +55,8 @@ def source(tmp_path):
             NOW,
         )
         assert second.holder == NODE, "and this one is being sent"
-        events.chain(tx)
-        events.append(
+        events.chain_events(tx)
+        events.append_events(
             tx, Event("message-repeated", NOW, second.message, None, {"partner": "sotttt"})
         )  # not chained yet
     yield made
@@ -99,11 +99,11 @@ def assert_moved(source, target, *, but=1):
             assert set(theirs[0]) < set(ours[0])
         else:
             assert theirs == ours, table.name
-    with transactions.reading(target) as tx:
-        assert move_marks.found(tx) is None
+    with transactions.read_transaction(target) as tx:
+        assert move_marks.find_move_mark(tx) is None
         assert transactions.version_in(tx) == transactions.latest_version()
-    with transactions.reading(source) as tx:
-        gone = move_marks.found(tx)
+    with transactions.read_transaction(source) as tx:
+        gone = move_marks.find_move_mark(tx)
     assert gone is not None
     assert "postgresql://new/db" in gone.wrong
 
@@ -114,10 +114,10 @@ def test_every_row_is_there_and_the_new_journal_says_in_its_chain_where_it_came_
     assert_moved(source, target)
     assert moved["message"].sum.rows == 9
     assert moved["content"].sum.rows == 7 + 8 + 1  # the refused one is kept too
-    with transactions.writing(target) as tx:
-        before = events.head(tx)
-        assert events.chain(tx) == 2  # what waited for its number, and the move
-        assert list(events.broken(tx)) == []
+    with transactions.write_transaction(target) as tx:
+        before = events.read_chain_head(tx)
+        assert events.chain_events(tx) == 2  # what waited for its number, and the move
+        assert list(events.find_broken_events(tx)) == []
         told = tx.scalars(sa.text("SELECT text FROM event ORDER BY serial DESC LIMIT 1")).one()
     assert '"event":"journal-moved"' in told
     assert f'"number":{before[0]},"hash":"{before[1]}"' in told
@@ -125,43 +125,45 @@ def test_every_row_is_there_and_the_new_journal_says_in_its_chain_where_it_came_
 
 
 def contents_of(engine, name):
-    with transactions.reading(engine) as tx:
-        return blobs.octets(tx, name)
+    with transactions.read_transaction(engine) as tx:
+        return blobs.read_blob(tx, name)
 
 
 def test_the_new_journal_goes_on_new_rows_get_new_numbers_and_what_was_being_sent_is_sent_again_and_counted_once(
     move, target
 ):
     move.run(LATER)
-    with transactions.writing(target) as tx:
-        assert claims.rescue(tx, NOW, holder=NODE) == 1, "the node's own, after its restart"
+    with transactions.write_transaction(target) as tx:
+        assert claims.release_lost_claims(tx, NOW, holder=NODE) == 1, "the node's own, after its restart"
         (again,) = [
             claim
-            for claim in claims.claim(tx, "vpub", NOW, limit=9, holder=NODE, lease=timedelta(seconds=100))
+            for claim in claims.claim_deliveries(tx, "vpub", NOW, limit=9, holder=NODE, lease=timedelta(seconds=100))
             if claim.message.endswith("2")
         ]
         assert again.number == 1, "an interrupted attempt does not count"
-        assert claims.settle(
+        assert claims.settle_claim(
             tx, again, "accepted", AttemptVerdict(DeliveryState.DELIVERED), claims.AttemptExchange(), LATER
         )
-        messages.take(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
-        repeated = messages.take(
+        messages.record_message(tx, entry(document("H55.13", document_id="D20"), 20), ROUTES)
+        repeated = messages.record_message(
             tx, entry(document("H55.13", document_id="D3"), 21, message_id="m3", content=b"packet 3"), ROUTES
         )
         assert repeated.receipt == b"<receipt 3/>", "whoever sends it again gets the receipt of the old journal"
-        events.chain(tx)
-        assert list(events.broken(tx)) == []
-    with transactions.reading(target) as tx:
-        received = [fact for fact in facts.facts(tx) if fact.message.endswith("2") and fact.milestone == "received"]
+        events.chain_events(tx)
+        assert list(events.find_broken_events(tx)) == []
+    with transactions.read_transaction(target) as tx:
+        received = [
+            fact for fact in facts.read_facts(tx) if fact.message.endswith("2") and fact.milestone == "received"
+        ]
         assert len(received) == 1
-        assert len(list(search.messages(tx, Filter()))) == 10
+        assert len(list(search.find_messages(tx, Filter()))) == 10
 
 
 def test_on_another_machine_what_was_being_sent_waits_for_the_end_of_its_lease(move, target):
     move.run(LATER)
-    with transactions.writing(target) as tx:
-        assert claims.rescue(tx, NOW, holder="another") == 0
-        assert claims.rescue(tx, NOW + timedelta(seconds=101), holder="another") == 1
+    with transactions.write_transaction(target) as tx:
+        assert claims.release_lost_claims(tx, NOW, holder="another") == 0
+        assert claims.release_lost_claims(tx, NOW + timedelta(seconds=101), holder="another") == 1
 
 
 @contextmanager
@@ -185,10 +187,10 @@ def killed_at(monkeypatch, engine, commit, *, after):
 
 def assert_nobody_serves_two(source, target):
     """At no time could two hubs each serve one of the two."""
-    with transactions.reading(source) as tx:
-        left = move_marks.found(tx) is None
-    with transactions.reading(target) as tx:
-        arrived = move_marks.found(tx) is None and transactions.version_in(tx) is not None
+    with transactions.read_transaction(source) as tx:
+        left = move_marks.find_move_mark(tx) is None
+    with transactions.read_transaction(target) as tx:
+        arrived = move_marks.find_move_mark(tx) is None and transactions.version_in(tx) is not None
         empty = arrived and not tx.scalar(sa.text("SELECT count(*) FROM message"))
     assert not (left and arrived) or empty
 
@@ -211,8 +213,10 @@ def test_interrupted_at_every_commit_it_goes_on_where_it_was(move, source, targe
             break  # the plug had been pulled after the very last commit
         target.dispose()
         assert_nobody_serves_two(source, target)
-        with transactions.reading(target) as tx:
-            now_landed = tx.scalar(sa.text("SELECT sum(rows) FROM move_progress")) if move_marks.found(tx) else landed
+        with transactions.read_transaction(target) as tx:
+            now_landed = (
+                tx.scalar(sa.text("SELECT sum(rows) FROM move_progress")) if move_marks.find_move_mark(tx) else landed
+            )
         assert now_landed >= landed, "nothing is moved again"
         landed = now_landed
     else:
@@ -228,8 +232,8 @@ def test_interrupted_while_the_old_journal_is_marked_it_is_finished_by_the_next_
     with killed_at(monkeypatch, source, 1, after=after), pytest.raises(Killed):
         move.run(LATER)
     assert_nobody_serves_two(source, target)
-    with transactions.reading(target) as tx:
-        unfinished = move_marks.found(tx)
+    with transactions.read_transaction(target) as tx:
+        unfinished = move_marks.find_move_mark(tx)
     assert unfinished is not None
     assert "sqlite:///old.db" in unfinished.wrong
     move.run(LATER)
@@ -239,9 +243,9 @@ def test_interrupted_while_the_old_journal_is_marked_it_is_finished_by_the_next_
 def test_when_the_old_journal_was_used_meanwhile_what_changed_is_moved_too(move, source, target, monkeypatch):
     with killed_at(monkeypatch, source, 1, after=False), pytest.raises(Killed):
         move.run(LATER)
-    with transactions.writing(source) as tx:
-        assert claims.rescue(tx, LATER, alone=True) == 1
-        messages.take(tx, entry(document("H55.13", document_id="D30"), 30), ROUTES)
+    with transactions.write_transaction(source) as tx:
+        assert claims.release_lost_claims(tx, LATER, alone=True) == 1
+        messages.record_message(tx, entry(document("H55.13", document_id="D30"), 30), ROUTES)
     move.run(LATER)
     assert_moved(source, target)
 
@@ -267,15 +271,15 @@ def test_a_database_without_tables_will_do(move, source, postgresql):
         target = transactions.open_journal(url)
         into = attrs.evolve(move, target=target)
         assert into.look()["message"] == (9, 0)
-        assert transactions.version(target) is None, "a plan changes nothing"
+        assert transactions.read_schema_version(target) is None, "a plan changes nothing"
         into.run(LATER)
         assert_moved(source, target)
         target.dispose()
 
 
 def test_a_journal_that_is_used_will_not_do(move, target):
-    with transactions.writing(target) as tx:
-        unit_registry.put(tx, UNITS[:1])
+    with transactions.write_transaction(target) as tx:
+        unit_registry.write_registry_units(tx, UNITS[:1])
     for attempt in (move.look, lambda: move.run(LATER)):
         with pytest.raises(Unmovable) as caught:
             attempt()
@@ -283,17 +287,17 @@ def test_a_journal_that_is_used_will_not_do(move, target):
 
 
 def test_a_journal_whose_chain_is_broken_stays_where_it_is(move, source, target):
-    with transactions.writing(source) as tx:
+    with transactions.write_transaction(source) as tx:
         tx.execute(sa.text("UPDATE event SET text = text || ' ' WHERE number = 3"))
     with pytest.raises(Unmovable) as caught:
         move.run(LATER)
     assert caught.value.why == "chain-broken"
-    with transactions.reading(target) as tx:
-        assert move_marks.found(tx) is None
+    with transactions.read_transaction(target) as tx:
+        assert move_marks.find_move_mark(tx) is None
 
 
 def test_a_row_that_changes_on_the_way_is_found_and_the_old_journal_stays_the_one(move, source, target):
-    with transactions.writing(target) as tx:  # as a disk or a driver might
+    with transactions.write_transaction(target) as tx:  # as a disk or a driver might
         tx.exec_driver_sql(
             "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN IF NEW.message_id = 'm4' THEN NEW.paper = true; END IF; RETURN NEW; END $$"
@@ -303,8 +307,8 @@ def test_a_row_that_changes_on_the_way_is_found_and_the_old_journal_stays_the_on
         move.run(LATER)
     assert caught.value.why == "differs"
     assert caught.value.detail.startswith("message")
-    with transactions.reading(source) as tx:
-        assert move_marks.found(tx) is None
+    with transactions.read_transaction(source) as tx:
+        assert move_marks.find_move_mark(tx) is None
 
 
 def test_nobody_writes_into_the_old_journal_meanwhile(move, source):

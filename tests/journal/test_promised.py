@@ -16,8 +16,8 @@ from hub.domain.model import Attachment, Fact, Record
 from hub.journal import duties, events, messages, metrics
 from hub.journal import facts as journal_facts
 from hub.journal.messages import MessageEntry
-from hub.report.form.book import shipped
-from hub.report.form.period import parse
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
 from hub.store import transactions
 from hub.store.tables import event
 from hub.workload import closing
@@ -26,7 +26,7 @@ from tests.promised import keep_promises, step
 from tests.province import NOW, ROUTES, document, entry
 
 DAY = date(2026, 11, 23)
-MONTH = parse("2026-12")
+MONTH = parse_period("2026-12")
 
 
 def message(number: int, units: "dict[str, int]", service: str = "mail", at: datetime = NOW) -> MessageEntry:
@@ -45,9 +45,9 @@ def province(count: int, amount: int = 1) -> dict[str, int]:
 
 
 def take(engine: sa.Engine, *entries: MessageEntry) -> None:
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for each in entries:
-            assert messages.take(tx, each, ROUTES).problems == ()
+            assert messages.record_message(tx, each, ROUTES).problems == ()
 
 
 def undo(engine: sa.Engine, deed: Callable[..., object], *args: object) -> None:
@@ -59,13 +59,13 @@ def undo(engine: sa.Engine, deed: Callable[..., object], *args: object) -> None:
 
 
 def amounts(engine: sa.Engine) -> dict[str, int]:
-    with transactions.reading(engine) as tx:
-        return {fact.unit: fact.amount for fact in journal_facts.facts(tx)}
+    with transactions.read_transaction(engine) as tx:
+        return {fact.unit: fact.amount for fact in journal_facts.read_facts(tx)}
 
 
 def left(engine: sa.Engine) -> duties.Outstanding:
-    with transactions.reading(engine) as tx:
-        return duties.outstanding(tx)
+    with transactions.read_transaction(engine) as tx:
+        return duties.read_outstanding_duties(tx)
 
 
 def test_the_transaction_of_the_receipt_writes_a_slice_and_each_that_follows_another(engine):
@@ -76,8 +76,8 @@ def test_the_transaction_of_the_receipt_writes_a_slice_and_each_that_follows_ano
         written.append(len(amounts(engine)))
     assert written == [duties.SLICE, 2 * duties.SLICE, 3 * duties.SLICE, 3 * duties.SLICE + 1]
     assert not left(engine)
-    with transactions.reading(engine) as tx:
-        assert {(fact.at, fact.day) for fact in journal_facts.facts(tx)} == {(NOW, DAY)}, (
+    with transactions.read_transaction(engine) as tx:
+        assert {(fact.at, fact.day) for fact in journal_facts.read_facts(tx)} == {(NOW, DAY)}, (
             "as of the receipt, not of the slice"
         )
         told = Counter(said["event"] for said in events.of_message(tx, message(1, {}).id))
@@ -97,7 +97,7 @@ def test_a_repeated_message_promises_nothing_again(engine):
 
 
 def test_what_is_undone_before_its_commit_promises_nothing(engine):
-    undo(engine, messages.take, message(1, province(2 * duties.SLICE)), ROUTES)
+    undo(engine, messages.record_message, message(1, province(2 * duties.SLICE)), ROUTES)
     assert not left(engine)
 
 
@@ -119,7 +119,7 @@ def test_attachments_that_are_not_read_yet_hold_back_what_they_may_bring(engine)
     assert {"H55.01", "H55.02"} & amounts(engine).keys() == {"H55.02"}
     keep_promises(engine, ROUTES)
     assert {"H55.01", "H55.02"} <= amounts(engine).keys()
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         said = [each for each in events.of_message(tx, packet.id) if each["event"] == "enclosure-ignored"]
     assert [(each["attachment"], each["code"]) for each in said] == [("x.ics", "calendar-unreadable")]
 
@@ -128,14 +128,14 @@ def test_attachments_whose_reading_breaks_the_hub_are_told_of_and_hold_nothing_u
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("hub.intake.enclosures.read", breaks)
+    monkeypatch.setattr("hub.intake.enclosures.read_enclosures", breaks)
     packet = attrs.evolve(
         entry(document(), 1), rest=duties.pack_attachments([Attachment("1", "x.ics", "", 1, "", b"x")])
     )
     take(engine, packet, message(2, {"H55.01": 1}, "meetings"))
     keep_promises(engine, ROUTES)
     assert amounts(engine)["H55.01"] == 1
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         assert [each["code"] for each in events.of_message(tx, packet.id) if "code" in each] == ["hub-error"]
 
 
@@ -145,11 +145,11 @@ def test_two_that_read_the_same_attachments_bring_what_they_tell_once(engine):
     )
     take(engine, packet)
     slices = duties.pack_facts(message(1, province(3), "meetings").record.facts)  # type: ignore[union-attr]
-    with transactions.writing(engine) as tx:
-        of = duties.head(tx)
+    with transactions.write_transaction(engine) as tx:
+        of = duties.read_next_duty(tx)
         assert of is not None
-        assert duties.enclose(tx, of, slices, [])
-        assert not duties.enclose(tx, of, slices, [])
+        assert duties.record_enclosed_facts(tx, of, slices, [])
+        assert not duties.record_enclosed_facts(tx, of, slices, [])
     keep_promises(engine, ROUTES)
     assert len(amounts(engine)) == 4
 
@@ -199,15 +199,15 @@ def test_any_order_of_messages_slices_and_ends_gives_what_whole_messages_would(e
             service, units, fault = move
             brings = message(place, units, service)
             if fault == "undone":
-                undo(engine, messages.take, brings, ROUTES)
+                undo(engine, messages.record_message, brings, ROUTES)
                 continue
             take(engine, *[brings] * (2 if fault == "untold" else 1))
             for unit, amount in units.items():
                 if held.setdefault((service, unit), amount) != amount:
                     differs[service, unit, amount, held[service, unit]] += 1
         keep_promises(engine, ROUTES)
-        with transactions.reading(engine) as tx:
-            assert {(fact.service, fact.unit): fact.amount for fact in journal_facts.facts(tx)} == held
+        with transactions.read_transaction(engine) as tx:
+            assert {(fact.service, fact.unit): fact.amount for fact in journal_facts.read_facts(tx)} == held
             texts = [json.loads(text) for text in tx.scalars(sa.select(event.c.text))]
         found = Counter(
             (said["service"], said["unit"], said["amount"], said["held"])
@@ -252,22 +252,25 @@ def test_a_partner_is_told_how_much_of_its_own_is_outstanding_and_nothing_of_oth
         entry(document(), 9), rest=duties.pack_attachments([Attachment("1", "x.ics", "", 1, "", b"x")])
     )
     take(engine, message(1, province(duties.SLICE + 4)), message(2, {"H55.X": 1}), packet)
-    with transactions.reading(engine) as tx:
-        owed = {partner: duties.owed(tx, partner) for partner in ("any", "sotttt", "vpub")}
+    with transactions.read_transaction(engine) as tx:
+        owed = {partner: duties.count_owed_facts(tx, partner) for partner in ("any", "sotttt", "vpub")}
     assert owed == {"any": 5, "sotttt": duties.SLICE, "vpub": 0}
 
 
 def test_only_facts_of_the_services_that_are_counted_are_waited_for(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
-    with transactions.reading(engine) as tx:
-        left = [duties.outstanding(tx, services=each).facts for each in (None, ["mail"], ["documents", "meetings"])]
+    with transactions.read_transaction(engine) as tx:
+        left = [
+            duties.read_outstanding_duties(tx, services=each).facts
+            for each in (None, ["mail"], ["documents", "meetings"])
+        ]
     assert left == [4, 4, 0]
 
 
 def test_metrics_tell_how_many_facts_are_outstanding_and_since_when(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
-    with transactions.reading(engine) as tx:
-        told = metrics.text(metrics.of_journal(tx, NOW + timedelta(seconds=9), None)).decode()
+    with transactions.read_transaction(engine) as tx:
+        told = metrics.write_metrics(metrics.of_journal(tx, NOW + timedelta(seconds=9), None)).decode()
     assert "\nlienthong_facts_outstanding 4\n" in told
     assert "\nlienthong_duties_outstanding_oldest_age_seconds 9\n" in told
 
@@ -278,13 +281,13 @@ def test_metrics_tell_how_many_facts_are_outstanding_and_since_when(engine):
 def test_no_month_is_closed_over_facts_that_were_received_before(engine):
     take(engine, message(1, province(duties.SLICE + 4)))
     after = MONTH.end + timedelta(hours=1)
-    with pytest.raises(closing.FactsOutstanding), transactions.reading(engine) as tx:
-        closing.work_out(tx, shipped(), "mail", MONTH, after)
+    with pytest.raises(closing.FactsOutstanding), transactions.read_transaction(engine) as tx:
+        closing.work_out(tx, read_shipped_book(), "mail", MONTH, after)
     keep_promises(engine, ROUTES)
-    with transactions.writing(engine) as tx:
-        made = closing.close(tx, shipped(), "mail", MONTH, after, "an")
+    with transactions.write_transaction(engine) as tx:
+        made = closing.close_month(tx, read_shipped_book(), "mail", MONTH, after, "an")
         assert made.closed_at == after
-        assert not list(closing.differing(tx, "mail", MONTH.text))
+        assert not list(closing.find_differing_units(tx, "mail", MONTH.text))
 
 
 def test_what_is_promised_after_the_month_could_be_closed_keeps_it_not_open_and_makes_a_revision(engine, monkeypatch):
@@ -293,23 +296,23 @@ def test_what_is_promised_after_the_month_could_be_closed_keeps_it_not_open_and_
     late = MONTH.end + timedelta(minutes=30)
     take(engine, message(2, {f"H55.L{number}": 1 for number in range(duties.SLICE + 1)}, at=late))
     after = MONTH.end + timedelta(hours=1)
-    with transactions.writing(engine) as tx:
-        made = closing.close(tx, shipped(), "mail", MONTH, after, "an")
+    with transactions.write_transaction(engine) as tx:
+        made = closing.close_month(tx, read_shipped_book(), "mail", MONTH, after, "an")
         assert made.closed_at == late, "what was received from then on comes late"
     keep_promises(engine, ROUTES)
     last = f"H55.L{duties.SLICE}"
-    with transactions.writing(engine) as tx:
-        assert last in closing.late(tx, "mail")
-        assert list(closing.differing(tx, "mail", MONTH.text)) == [last]
-        closing.revise(tx, "mail", MONTH.text, last, reason="late", by="an", now=after)
-        assert not list(closing.differing(tx, "mail", MONTH.text))
+    with transactions.write_transaction(engine) as tx:
+        assert last in closing.find_late_units(tx, "mail")
+        assert list(closing.find_differing_units(tx, "mail", MONTH.text)) == [last]
+        closing.revise_unit(tx, "mail", MONTH.text, last, reason="late", by="an", now=after)
+        assert not list(closing.find_differing_units(tx, "mail", MONTH.text))
 
 
 def test_a_closing_that_was_counted_before_something_was_promised_is_not_written(engine):
     take(engine, message(1, province(3)))
     after = MONTH.end + timedelta(hours=1)
-    with transactions.reading(engine) as tx:
-        draft = closing.work_out(tx, shipped(), "mail", MONTH, after)
+    with transactions.read_transaction(engine) as tx:
+        draft = closing.work_out(tx, read_shipped_book(), "mail", MONTH, after)
     take(engine, message(2, {f"H55.L{number}": 1 for number in range(duties.SLICE + 1)}, at=NOW))
-    with pytest.raises(closing.FactsOutstanding), transactions.writing(engine) as tx:
-        closing.settle(tx, draft, "an")
+    with pytest.raises(closing.FactsOutstanding), transactions.write_transaction(engine) as tx:
+        closing.settle_closing(tx, draft, "an")

@@ -17,20 +17,20 @@ def refused(tracking, code):
 
 def test_a_refused_call_is_found_by_its_tracking_id_and_is_no_message(tx):
     one, two = new_id(NOW), new_id(NOW)
-    events.append(tx, refused(one, "not-yours"), refused(two, "replayed"), Event("node-began", NOW))
+    events.append_events(tx, refused(one, "not-yours"), refused(two, "replayed"), Event("node-began", NOW))
     assert [said["code"] for said in events.of_call(tx, one)] == ["not-yours"]
     assert [said["code"] for said in events.of_call(tx, two)] == ["replayed"]
     assert [said["code"] for said in events.of_message(tx, two)] == ["replayed"], (
         "it stands under its id, so the index has it"
     )
     assert events.of_call(tx, new_id(NOW)) == events.of_call(tx, "%") == events.of_call(tx, '"') == []
-    assert search.find(tx, one) == []
+    assert search.find_by_name(tx, one) == []
     assert "message" not in events.of_call(tx, one)[0], "what is hashed says no more than before"
 
 
 def test_what_an_older_version_wrote_is_found_too(tx):
     tracking = new_id(NOW)
-    events.append(tx, refused(tracking, "not-yours"))
+    events.append_events(tx, refused(tracking, "not-yours"))
     tx.execute(sa.update(event).values(message=None))
     assert [said["code"] for said in events.of_call(tx, tracking)] == ["not-yours"]
     assert events.of_call(tx, tracking.upper()) == [], "and by nothing that is only like its id"

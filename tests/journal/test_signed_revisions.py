@@ -17,11 +17,11 @@ from hub.intake.admission import judge_record
 from hub.journal import blobs, events, messages
 from hub.journal.queue import deliveries
 from hub.report.counting import counting, evidence
-from hub.report.form.book import shipped
-from hub.report.form.period import parse
+from hub.report.form.book import read_shipped_book
+from hub.report.form.period import parse_period
 from hub.report.signed import sealed, signed
-from hub.services import services
-from hub.services.verdicts import ReportVerdict, content
+from hub.services import list_services
+from hub.services.verdicts import ReportVerdict, write_verdict_message
 from hub.store import transactions
 from hub.units.province import Province
 from hub.workload import closing, revisions, submission
@@ -31,9 +31,9 @@ from tests.officials import HUB as SEAL
 from tests.pki import DAY, NOW
 from tests.province import ROUTES
 
-FORMS = shipped().forms
+FORMS = read_shipped_book().forms
 EDOC = next(form for form in FORMS if form.id == "edoc")
-UNIT, PERIOD = "H55.13", parse("2026-11")
+UNIT, PERIOD = "H55.13", parse_period("2026-11")
 GOV = Partner(code="baocao", name="", certificates=(), receive=Receive.PUSH, services=("reports",))
 MINUTE = timedelta(minutes=1)
 
@@ -54,16 +54,16 @@ def counted(sent=1, now=NOW):
         for each in range(sent)
     ]
     return submission.CountedReport(
-        report=counting.count(EDOC, facts, PERIOD, now, (UNIT,)),
+        report=counting.count_report(EDOC, facts, PERIOD, now, (UNIT,)),
         names={UNIT: "Sở"},
-        lines=evidence.gather(EDOC, facts, PERIOD, now, (UNIT,)),
+        lines=evidence.gather_evidence(EDOC, facts, PERIOD, now, (UNIT,)),
     )
 
 
 def give_out(tx, sent=1, reason="", now=NOW):
     """Return the revision and the octets that a person gets."""
     kept = submission.give_out(tx, province(), counted(sent, now), reason=reason, by="clerk", now=now)
-    return kept, blobs.octets(tx, kept.message.sha256)
+    return kept, blobs.read_blob(tx, kept.message.sha256)
 
 
 def take_back(tx, kept, document, now=NOW, required=True):
@@ -79,12 +79,12 @@ def told_there(tx, result, revision=1, at=NOW, reasons=(), number=0):
         form="edoc", unit=UNIT, period="2026-11", revision=revision, result=result, by="baocao", reasons=reasons
     )
     name = f"v{revision}-{number}"
-    entry = judge_record(services()["verdicts"], content(said), name, HUB, province(), at, name)
-    assert messages.take(tx, entry, ROUTES).problems == ()
+    entry = judge_record(list_services()["verdicts"], write_verdict_message(said), name, HUB, province(), at, name)
+    assert messages.record_message(tx, entry, ROUTES).problems == ()
 
 
 def standing(tx):
-    return revisions.every(tx, UNIT, "edoc", "2026-11")
+    return revisions.list_revisions(tx, UNIT, "edoc", "2026-11")
 
 
 def going(tx, message):
@@ -108,8 +108,8 @@ def test_the_same_revision_is_the_same_octets_each_time_and_goes_to_nobody(tx):
 def test_the_report_of_a_unit_is_no_other_unit_s_whose_code_is_written_alike(tx):
     give_out(tx)
     for unit, period in (("h55.13", "2026-11"), ("H55.1%", "2026-11"), ("H55_13", "2026-11")):
-        assert submission.newest(tx, unit, "edoc", period) is None
-        assert revisions.every(tx, unit, "edoc", period) == []
+        assert submission.read_newest_revision(tx, unit, "edoc", period) is None
+        assert revisions.list_revisions(tx, unit, "edoc", period) == []
 
 
 def test_facts_that_came_since_are_told_and_change_nothing_until_somebody_says_why(tx):
@@ -130,16 +130,19 @@ def test_nothing_is_given_out_of_a_period_that_is_not_over(tx):
 
 
 def test_where_months_are_closed_only_what_is_closed_is_given_out(tx):
-    fact = Fact(unit=UNIT, service="documents", key="1", milestone="sent", at=parse("2026-10").start, message="m")
+    fact = Fact(
+        unit=UNIT, service="documents", key="1", milestone="sent", at=parse_period("2026-10").start, message="m"
+    )
     put(tx, fact)
-    assert submission.open_month(tx, EDOC, parse("2026-11")) == "", "closings are not in use"
-    closing.close(tx, shipped(), "edoc", parse("2026-10"), PERIOD.end + DAY, "hub")
+    assert submission.open_month(tx, EDOC, parse_period("2026-11")) == "", "closings are not in use"
+    closing.close_month(tx, read_shipped_book(), "edoc", parse_period("2026-10"), PERIOD.end + DAY, "hub")
     found = {
-        text: submission.open_month(tx, EDOC, parse(text)) for text in ("2026-09", "2026-10", "2026-11", "2026-Q4")
+        text: submission.open_month(tx, EDOC, parse_period(text))
+        for text in ("2026-09", "2026-10", "2026-11", "2026-Q4")
     }
     assert found == {"2026-09": "", "2026-10": "", "2026-11": "2026-11", "2026-Q4": "2026-11"}
     derived = next(form for form in FORMS if "edoc" in form.bases)
-    assert submission.open_month(tx, derived, parse("2026-11")) == "2026-11", "closed with those it takes from"
+    assert submission.open_month(tx, derived, parse_period("2026-11")) == "2026-11", "closed with those it takes from"
     with pytest.raises(submission.Unclosed, match="2026-11"):
         submission.give_out(
             tx, province(), attrs.evolve(counted(), open_month="2026-11"), reason="", by="clerk", now=NOW
@@ -152,7 +155,7 @@ def test_the_signed_report_is_kept_as_it_came_and_tells_who_signed(tx, sign):
     kept, octets = give_out(tx)
     document = sign(octets)
     taken = take_back(tx, kept, document)
-    assert blobs.octets(tx, taken.message.sha256) == document
+    assert blobs.read_blob(tx, taken.message.sha256) == document
     assert taken.message.message_id == "reports/edoc/H55.13/2026-11/1/signed"
     assert going(tx, taken.message) == []
     (event,) = (each for each in events.of_message(tx, taken.message.id) if each["event"] == "report-signed")
@@ -179,7 +182,7 @@ def test_a_revision_that_somebody_else_made_meanwhile_is_not_passed_by(tx):
     """Who verified beside the transaction may find another revision in it."""
     kept, octets = give_out(tx)
     document = by_xmlsec(octets)
-    found = signed.verify(octets, document)
+    found = signed.verify_official_signature(octets, document)
     give_out(tx, sent=2, reason="gói tin đến muộn")
     with pytest.raises(Rejected, match="report-other-revision"):
         submission.take_back(tx, province(), kept, document, by="clerk", now=NOW, found=found)
@@ -189,7 +192,7 @@ def test_a_revision_that_somebody_else_made_meanwhile_is_not_passed_by(tx):
 def test_what_was_verified_before_is_taken_like_the_rest(tx):
     kept, octets = give_out(tx)
     document = by_xmlsec(octets)
-    found = signed.verify(octets, document)
+    found = signed.verify_official_signature(octets, document)
     taken = submission.take_back(tx, province(), kept, document, by="clerk", now=NOW, found=found)
     assert take_back(tx, kept, document) == attrs.evolve(taken, fresh=False)
 
@@ -271,7 +274,7 @@ def signing(tx, kept, octets, latest, now):
     document = by_xmlsec(octets, at=now)
     if (latest, "sign") in lifecycle.REPORT:
         take_back(tx, kept, document, now=now)
-        return lifecycle.go(latest, "sign")
+        return lifecycle.move_report(latest, "sign")
     with pytest.raises(Rejected):
         take_back(tx, kept, document, now=now)
     return latest
@@ -284,7 +287,7 @@ def submitting(tx, kept, octets, latest, now):
             hand_in(tx, now=now)
         return latest
     hand_in(tx, now=now)
-    return lifecycle.go(latest, "submit")
+    return lifecycle.move_report(latest, "submit")
 
 
 STEPS = st.lists(st.sampled_from(["give out", "revise", "sign", "submit", "accept", "return"]), min_size=1, max_size=12)
@@ -296,7 +299,7 @@ STEPS = st.lists(st.sampled_from(["give out", "revise", "sign", "submit", "accep
 @given(steps=STEPS)
 def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, steps):
     """The deeds of the journal against the table alone: nothing happens that is not in it, and nothing in it is lost."""
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         states: list[ReportState] = []
         kept, octets = None, b""
         for number, step in enumerate(steps):
@@ -305,7 +308,7 @@ def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, ste
             if step in {"give out", "revise"}:
                 kept, octets = give_out(tx, sent=number if step == "revise" else len(states), reason=step, now=now)
                 if kept.fresh:
-                    states.append(lifecycle.go(ReportState.OPEN, "close"))
+                    states.append(lifecycle.move_report(ReportState.OPEN, "close"))
             elif kept is None:
                 continue
             elif step in {"sign", "submit"}:
@@ -315,8 +318,8 @@ def test_whatever_is_done_each_revision_stands_where_the_table_leads(engine, ste
                 known = [each.result for each in standing(tx)[-1].verdicts]
                 told_there(tx, result, kept.said.revision, now, number=number)
                 if result not in known:  # a fact has a key: the same word again is no other fact
-                    states[-1] = lifecycle.go(latest, step)
+                    states[-1] = lifecycle.move_report(latest, step)
         assert [each.state for each in standing(tx)] == states
         for each in standing(tx):
-            assert sealed.read(blobs.octets(tx, each.sha256)).revision == each.revision
+            assert sealed.read_sealed_report(blobs.read_blob(tx, each.sha256)).revision == each.revision
         tx.rollback()

@@ -20,13 +20,13 @@ LEASE = timedelta(seconds=60)
 @pytest.fixture
 def take(tx):
     def taken(number, packet, at, partner="sotttt", **fields):
-        return messages.take(tx, entry(packet, number, at=at, partner=partner, **fields), ROUTES).id
+        return messages.record_message(tx, entry(packet, number, at=at, partner=partner, **fields), ROUTES).id
 
     return taken
 
 
 def claim(tx, now):
-    return claims.claim(tx, "vpub", now, limit=5, holder="node", lease=LEASE)
+    return claims.claim_deliveries(tx, "vpub", now, limit=5, holder="node", lease=LEASE)
 
 
 def test_what_was_due_under_a_clock_that_was_ahead_is_due_now(tx, take):
@@ -41,7 +41,7 @@ def test_a_retry_waits_as_long_as_it_was_to_wait(tx, take):
     take(1, document(), AHEAD)
     (claimed,) = claim(tx, AHEAD)
     later = AttemptVerdict(DeliveryState.WAITING, "down", AHEAD + timedelta(seconds=30))
-    assert claims.settle(tx, claimed, "unavailable", later, AttemptExchange(), AHEAD)
+    assert claims.settle_claim(tx, claimed, "unavailable", later, AttemptExchange(), AHEAD)
     clock_repair.bring_back(tx, NOW)
     assert claim(tx, NOW + timedelta(seconds=29)) == []
     assert len(claim(tx, NOW + timedelta(seconds=30))) == 1
@@ -51,15 +51,15 @@ def test_a_lease_ends_when_it_was_to_end(tx, take):
     take(1, document(), AHEAD)
     assert len(claim(tx, AHEAD)) == 1
     clock_repair.bring_back(tx, NOW)
-    assert claims.rescue(tx, NOW + LEASE, holder="other") == 0
-    assert claims.rescue(tx, NOW + LEASE * 2, holder="other") == 1
+    assert claims.release_lost_claims(tx, NOW + LEASE, holder="other") == 0
+    assert claims.release_lost_claims(tx, NOW + LEASE * 2, holder="other") == 1
 
 
 def test_what_is_held_can_be_fetched_now(tx, take):
     held = take(1, document("H55.01", "H55.13"), AHEAD, "vpub")
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, NOW) == []
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == []
     clock_repair.bring_back(tx, NOW)
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, NOW) == [held]
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == [held]
 
 
 def test_the_hour_of_a_timed_document_stays(tx, take):
@@ -89,7 +89,7 @@ def test_a_lane_keeps_its_order_whatever_the_clock_says(tx, take):
     assert [each.message for each in claim(tx, AHEAD)] == [first]
     clock_repair.bring_back(tx, NOW)
     assert claim(tx, NOW) == []
-    claims.rescue(tx, NOW, alone=True)
+    claims.release_lost_claims(tx, NOW, alone=True)
     assert [each.message for each in claim(tx, NOW)] == [first]
     assert second != first
 
@@ -99,17 +99,19 @@ def test_a_partner_that_fetches_gets_a_lane_in_its_order_whatever_the_clock_says
     first = take(1, document("H55.01", "H55.13"), AHEAD, "vpub", id=ids[0])
     second = take(2, document("H55.01", "H55.13"), NOW, "vpub", id=ids[1])
     clock_repair.bring_back(tx, NOW)
-    assert pickup.pending(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
+    assert pickup.list_pending_messages(tx, "sotttt", "H55.13", 10, NOW) == [first, second]
 
 
 def breaker_until(tx):
-    return partner_state.standing(tx, "vpub").breaker.until
+    return partner_state.read_partner_standing(tx, "vpub").breaker.until
 
 
 def test_a_partner_is_not_left_alone_until_the_hour_of_a_clock_that_was_ahead(tx):
     until = AHEAD + timedelta(minutes=5)
-    partner_state.hear(tx, "vpub", lambda _before: Breaker(position=Position.OPEN, opened=1, until=until), AHEAD)
-    clock_repair.hurry(tx, NOW, NOW + timedelta(hours=2))
+    partner_state.move_breaker(
+        tx, "vpub", lambda _before: Breaker(position=Position.OPEN, opened=1, until=until), AHEAD
+    )
+    clock_repair.requeue_future_probes(tx, NOW, NOW + timedelta(hours=2))
     assert breaker_until(tx) == until
-    clock_repair.hurry(tx, NOW, NOW)
+    clock_repair.requeue_future_probes(tx, NOW, NOW)
     assert breaker_until(tx) == NOW

@@ -14,18 +14,18 @@ from hub.journal import blobs, events, messages, search
 from hub.journal.queue import deliveries
 from hub.journal.search import Filter
 from hub.report.counting import counting, evidence
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.signed import sealed
-from hub.services import services
-from hub.services.verdicts import ReportVerdict, content
+from hub.services import list_services
+from hub.services.verdicts import ReportVerdict, write_verdict_message
 from hub.units.province import Province
 from hub.workload import publications, submission
 from tests.pki import partner
 from tests.province import ROUTES
 
-EDOC = next(form for form in forms() if form.id == "edoc")
-PERIOD = parse("2026-11")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+PERIOD = parse_period("2026-11")
 ENDED = PERIOD.end + timedelta(days=1)
 GOV = Partner(code="baocao", name="", certificates=(), receive=Receive.PUSH, services=("reports",))
 PORTALS = [attrs.evolve(GOV, code=code, services=("publications",)) for code in ("portal", "other")]
@@ -45,9 +45,9 @@ def counted(*keys, now=ENDED):
     ]
     units = ("H55.13", "H55.13.1")
     return submission.CountedReport(
-        report=counting.count(EDOC, facts, PERIOD, now, units),
+        report=counting.count_report(EDOC, facts, PERIOD, now, units),
         names={"H55.13": "Sở"},
-        lines=evidence.gather(EDOC, facts, PERIOD, now, units),
+        lines=evidence.gather_evidence(EDOC, facts, PERIOD, now, units),
     )
 
 
@@ -56,15 +56,23 @@ def hand_in(tx, *keys, reason="", now=ENDED, to="baocao"):
 
 
 def publish(tx, *keys, reason="QĐ 12", now=ENDED):
-    return submission.publish(tx, province(), counted(*keys, now=now), reason=reason, by="an", now=now)
+    return submission.publish_report(tx, province(), counted(*keys, now=now), reason=reason, by="an", now=now)
 
 
 def come_back(tx, revision=1):
     said = ReportVerdict(
         form="edoc", unit="H55.13", period="2026-11", revision=revision, result="returned", by="baocao"
     )
-    entry = judge_record(services()["verdicts"], content(said), f"v{revision}", HUB, province(), ENDED, f"v-{revision}")
-    assert messages.take(tx, entry, ROUTES).problems == ()
+    entry = judge_record(
+        list_services()["verdicts"],
+        write_verdict_message(said),
+        f"v{revision}",
+        HUB,
+        province(),
+        ENDED,
+        f"v-{revision}",
+    )
+    assert messages.record_message(tx, entry, ROUTES).problems == ()
 
 
 def told(tx, kept):
@@ -83,13 +91,13 @@ def test_a_report_is_written_down_once_with_its_delivery(tx):
     assert (first.message.message_id, first.message.service) == ("reports/edoc/H55.13/2026-11/1", "reports")
     assert going(tx, first) == ["baocao"]
     assert told(tx, first) == ["message-accepted", "delivery-waiting", "report-handed-in", "report-handed-in"]
-    assert sealed.read(blobs.octets(tx, first.message.sha256)).revision == 1
+    assert sealed.read_sealed_report(blobs.read_blob(tx, first.message.sha256)).revision == 1
 
 
 def test_the_report_of_a_period_that_is_not_over_stays(tx):
     with pytest.raises(submission.Unended):
         hand_in(tx, "1", now=PERIOD.end - timedelta(seconds=1))
-    assert not list(search.messages(tx, Filter(partner=HUB)))
+    assert not list(search.find_messages(tx, Filter(partner=HUB)))
 
 
 def test_other_numbers_are_another_revision_for_a_reason(tx):
@@ -99,7 +107,9 @@ def test_other_numbers_are_another_revision_for_a_reason(tx):
     second = hand_in(tx, "1", "2", reason="gói tin đến muộn")
     assert second.message.message_id == "reports/edoc/H55.13/2026-11/2"
     assert "report-revised" in told(tx, second)
-    assert sealed.read(blobs.octets(tx, first.message.sha256)).report.total.numbers["sent"] == 1, "as it was"
+    assert sealed.read_sealed_report(blobs.read_blob(tx, first.message.sha256)).report.total.numbers["sent"] == 1, (
+        "as it was"
+    )
     assert hand_in(tx, "1", "2").message == second.message
 
 
@@ -128,21 +138,21 @@ def test_what_is_published_is_the_very_revision_that_was_handed_in(tx):
 
 
 def test_the_newest_revision_is_shown_and_the_older_one_can_be_had(tx):
-    assert publications.every(tx) == []
+    assert publications.list_publications(tx) == []
     first = publish(tx, "1")
     second = publish(tx, "1", "2", now=ENDED + timedelta(days=1))
-    (shown,) = publications.every(tx)
+    (shown,) = publications.list_publications(tx)
     assert (shown.form, shown.unit, shown.period, shown.revision) == ("edoc", "H55.13", "2026-11", 2)
     assert shown.sha256 == second.message.sha256
-    old = publications.find(tx, "edoc", "H55.13", "2026-11", 1)
+    old = publications.find_publication(tx, "edoc", "H55.13", "2026-11", 1)
     assert old is not None
     assert old.sha256 == first.message.sha256
-    assert publications.find(tx, "edoc", "H55.13", "2026-11", 3) is None
-    assert publications.find(tx, "edoc", "H55.1", "2026-11") is None
-    assert publications.find(tx, "%", "%", "%") is None
+    assert publications.find_publication(tx, "edoc", "H55.13", "2026-11", 3) is None
+    assert publications.find_publication(tx, "edoc", "H55.1", "2026-11") is None
+    assert publications.find_publication(tx, "%", "%", "%") is None
 
 
 def test_what_was_only_handed_in_is_not_shown(tx):
     hand_in(tx, "1")
-    assert publications.every(tx) == []
-    assert publications.find(tx, "edoc", "H55.13", "2026-11") is None
+    assert publications.list_publications(tx) == []
+    assert publications.find_publication(tx, "edoc", "H55.13", "2026-11") is None

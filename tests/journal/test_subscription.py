@@ -33,21 +33,21 @@ def told(tx):
 
 def known(tx):
     """Return the facts as the ledger has them."""
-    for fact in facts.facts(tx):
+    for fact in facts.read_facts(tx):
         row = attrs.asdict(fact)
         row |= {name: row[name] and row[name].isoformat() for name in ("due", "day")}
         yield row | {"at": row["at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "attributes": dict(row["attributes"])}
 
 
 def test_every_fact_is_told_of_once_with_all_of_it(tx):
-    sent = messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
-    messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
-    (claim,) = claims.claim(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
-    claims.settle(
+    sent = messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)  # the same again
+    (claim,) = claims.claim_deliveries(tx, "vpub", NOW, limit=1, holder="node", lease=timedelta(minutes=1))
+    claims.settle_claim(
         tx, claim, "accepted", AttemptVerdict(DeliveryState.DELIVERED), AttemptExchange(), NOW + timedelta(seconds=1)
     )
-    messages.take(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
-    messages.take(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result
+    messages.record_message(tx, entry(status("03"), 2, partner="vpub"), ROUTES)
+    messages.record_message(tx, entry(status("03"), 3, partner="vpub"), ROUTES)  # another message with the same result
     assert [each["milestone"] for each in known(tx)] == ["sent", "status-03", "received"]
     by_key = itemgetter("unit", "milestone", "key")
     assert sorted(told(tx), key=by_key) == sorted(known(tx), key=by_key)
@@ -67,18 +67,18 @@ def test_nothing_else_is_in_a_fact():
         amount=7,
         attributes=(("channel", "2"),),
     )
-    assert set(facts.recorded(fact).body) | {"at", "message"} == fields
+    assert set(facts.make_fact_event(fact).body) | {"at", "message"} == fields
     plain = attrs.evolve(fact, day=None, amount=1, attributes=())
-    assert set(facts.recorded(plain).body) == fields - {"at", "message", "day", "amount", "attributes"}
+    assert set(facts.make_fact_event(plain).body) == fields - {"at", "message", "day", "amount", "attributes"}
 
 
 def test_another_number_under_a_key_that_is_taken_changes_nothing_and_is_told(tx):
-    message = messages.take(tx, entry(document("H55.13", "H55.01")), ROUTES).id
+    message = messages.record_message(tx, entry(document("H55.13", "H55.01")), ROUTES).id
     fact = Fact(unit="H55.13", service="mail", key="2026-11-24", milestone="sent", at=NOW, message=message, amount=7)
-    assert facts.write(tx, [fact]) == 1
-    assert facts.write(tx, [fact]) == 0
-    assert facts.write(tx, [attrs.evolve(fact, amount=9)]) == 0
-    (held,) = [each for each in facts.facts(tx) if each.service == "mail"]
+    assert facts.record_facts(tx, [fact]) == 1
+    assert facts.record_facts(tx, [fact]) == 0
+    assert facts.record_facts(tx, [attrs.evolve(fact, amount=9)]) == 0
+    (held,) = [each for each in facts.read_facts(tx) if each.service == "mail"]
     assert held.amount == 7
     texts = [json.loads(text) for text in tx.scalars(sa.select(table.c.text).order_by(table.c.serial))]
     (told,) = [each for each in texts if each["event"] == "fact-differs"]
@@ -86,45 +86,51 @@ def test_another_number_under_a_key_that_is_taken_changes_nothing_and_is_told(tx
 
 
 def test_a_subscription_begins_with_the_first_event_and_only_goes_forward(tx):
-    assert feed_cursor.position(tx, "a") == 0
+    assert feed_cursor.read_feed_position(tx, "a") == 0
     for number in (3, 2, 7):
-        feed_cursor.advance(tx, "a", number)
-    assert (feed_cursor.position(tx, "a"), feed_cursor.position(tx, "b")) == (7, 0)
+        feed_cursor.advance_feed_cursor(tx, "a", number)
+    assert (feed_cursor.read_feed_position(tx, "a"), feed_cursor.read_feed_position(tx, "b")) == (7, 0)
 
 
 def test_the_lag_counts_what_has_its_number_and_what_waits_for_it(tx):
-    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(0, 0, None)
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(0, 0, None)
     for number in range(2):
-        messages.take(tx, entry(document(document_id=f"D{number}"), number, at=NOW + timedelta(minutes=number)), ROUTES)
-    every = feed_cursor.lag(tx, "a").events
-    assert feed_cursor.lag(tx, "a").oldest == NOW
-    assert events.chain(tx, every // 2) == every // 2
-    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(0, every, NOW)
-    feed_cursor.advance(tx, "a", every // 2)
-    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(every // 2, every - every // 2, NOW + timedelta(minutes=1))
-    events.chain(tx)
-    feed_cursor.advance(tx, "a", every)
-    assert feed_cursor.lag(tx, "a") == feed_cursor.Lag(every, 0, None)
+        messages.record_message(
+            tx, entry(document(document_id=f"D{number}"), number, at=NOW + timedelta(minutes=number)), ROUTES
+        )
+    every = feed_cursor.read_feed_lag(tx, "a").events
+    assert feed_cursor.read_feed_lag(tx, "a").oldest == NOW
+    assert events.chain_events(tx, every // 2) == every // 2
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(0, every, NOW)
+    feed_cursor.advance_feed_cursor(tx, "a", every // 2)
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(
+        every // 2, every - every // 2, NOW + timedelta(minutes=1)
+    )
+    events.chain_events(tx)
+    feed_cursor.advance_feed_cursor(tx, "a", every)
+    assert feed_cursor.read_feed_lag(tx, "a") == feed_cursor.Lag(every, 0, None)
 
 
 def test_what_follows_is_in_the_order_of_the_numbers_and_no_more_than_asked_for(tx):
-    messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
-    assert publisher.following(tx, "a", "urn:x", 10) == []  # nothing has its number yet
-    count = events.chain(tx)
-    assert [each.number for each in publisher.following(tx, "a", "urn:x", 3)] == [1, 2, 3]
-    feed_cursor.advance(tx, "a", 3)
-    assert [each.number for each in publisher.following(tx, "a", "urn:x", 100)] == list(range(4, count + 1))
+    messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    assert publisher.read_next_publications(tx, "a", "urn:x", 10) == []  # nothing has its number yet
+    count = events.chain_events(tx)
+    assert [each.number for each in publisher.read_next_publications(tx, "a", "urn:x", 3)] == [1, 2, 3]
+    feed_cursor.advance_feed_cursor(tx, "a", 3)
+    assert [each.number for each in publisher.read_next_publications(tx, "a", "urn:x", 100)] == list(
+        range(4, count + 1)
+    )
 
 
 def test_the_metrics_count_what_did_not_arrive(tx):
-    messages.take(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
+    messages.record_message(tx, entry(document("H55.13", "H55.01", "G22.1")), ROUTES)
     found = {each.name: each.samples for each in metrics.of_journal(tx, NOW + timedelta(seconds=5), "a")}
     states = {(labels["partner"], labels["state"]): count for labels, count in found["lienthong_deliveries"]}
     assert states == {("vpub", "waiting"): 1, ("vpcp", "waiting"): 1}
     assert {age for _, age in found["lienthong_deliveries_oldest_age_seconds"]} == {5.0}
     ((_, unpublished),) = found["lienthong_feed_unpublished_events"]
     ((_, age),) = found["lienthong_feed_unpublished_oldest_age_seconds"]
-    assert (unpublished, age) == (feed_cursor.lag(tx, "a").events, 5.0)
+    assert (unpublished, age) == (feed_cursor.read_feed_lag(tx, "a").events, 5.0)
     assert not [each for each in metrics.of_journal(tx, NOW, None) if "feed" in each.name]
 
 

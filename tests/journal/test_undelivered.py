@@ -15,7 +15,7 @@ from tests.province import NOW
         lambda tx: metrics.of_journal(tx, NOW, None),
         lambda tx: replay.plan_replay(tx, Filter()),
         lambda tx: replay.plan_give_up(tx, Filter(partner="vpub"), "H55.13"),
-        lambda tx: list(search.messages(tx, Filter(delivery_state="dead"), 50)),
+        lambda tx: list(search.find_messages(tx, Filter(delivery_state="dead"), 50)),
     ],
     ids=["how many there are", "what may be replayed", "what may be given up", "which messages they are of"],
 )

@@ -26,16 +26,18 @@ def mark(name: str, until=NOW + 5 * MINUTE) -> ReplayMark:
 @pytest.fixture
 def sent(tx):
     """A document that waits for sotttt to fetch it."""
-    return messages.take(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
+    return messages.record_message(tx, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES).id
 
 
 def fetch(tx, document_id, of):
-    return replay_guard.once(tx, of, NOW, lambda fresh: pickup.fetch(tx, "sotttt", document_id, NOW, fresh=fresh))
+    return replay_guard.run_call_once(
+        tx, of, NOW, lambda fresh: pickup.fetch_message(tx, "sotttt", document_id, NOW, fresh=fresh)
+    )
 
 
 def confirm(tx, document_id, of):
-    step = lambda fresh: pickup.confirm(tx, "sotttt", document_id, None, NOW, fresh=fresh)  # noqa: E731
-    return replay_guard.once(tx, of, NOW, step)
+    step = lambda fresh: pickup.confirm_receipt(tx, "sotttt", document_id, None, NOW, fresh=fresh)  # noqa: E731
+    return replay_guard.run_call_once(tx, of, NOW, step)
 
 
 def state(tx, message):
@@ -68,7 +70,7 @@ def test_a_refused_call_takes_no_effect_when_it_comes_again_at_a_better_moment(t
 def test_a_fetch_from_before_the_document_came_does_not_fetch_it(tx):
     later = entry(document("H55.01", "H55.13"), partner="vpub")
     assert code(fetch(tx, later.id, mark("early"))) == "document-not-found"
-    messages.take(tx, later, ROUTES)
+    messages.record_message(tx, later, ROUTES)
     assert code(fetch(tx, later.id, mark("early"))) == "replayed"
     assert state(tx, later.id) is DeliveryState.HELD
 
@@ -84,18 +86,18 @@ def test_a_step_that_breaks_marks_nothing(engine):
     def breaks(_fresh):
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), transactions.writing(engine) as tx:
-        replay_guard.once(tx, mark("broken"), NOW, breaks)
-    with transactions.writing(engine) as tx:
-        assert replay_guard.once(tx, mark("broken"), NOW, lambda fresh: fresh) is True
+    with pytest.raises(ZeroDivisionError), transactions.write_transaction(engine) as tx:
+        replay_guard.run_call_once(tx, mark("broken"), NOW, breaks)
+    with transactions.write_transaction(engine) as tx:
+        assert replay_guard.run_call_once(tx, mark("broken"), NOW, lambda fresh: fresh) is True
 
 
 def test_the_window_outlives_the_process(engine):
-    with transactions.writing(engine) as tx:
-        assert replay_guard.once(tx, mark("a"), NOW, lambda fresh: fresh) is True
+    with transactions.write_transaction(engine) as tx:
+        assert replay_guard.run_call_once(tx, mark("a"), NOW, lambda fresh: fresh) is True
     engine.dispose()
-    with transactions.writing(engine) as tx:
-        assert replay_guard.once(tx, mark("a"), NOW, lambda fresh: fresh) is False
+    with transactions.write_transaction(engine) as tx:
+        assert replay_guard.run_call_once(tx, mark("a"), NOW, lambda fresh: fresh) is False
 
 
 def test_of_two_nodes_that_get_the_same_call_at_once_one_has_it(engine):
@@ -103,8 +105,8 @@ def test_of_two_nodes_that_get_the_same_call_at_once_one_has_it(engine):
 
     def take():
         start.wait()
-        with transactions.writing(engine) as tx:
-            seen.append(replay_guard.once(tx, mark("same"), NOW, lambda fresh: fresh))
+        with transactions.write_transaction(engine) as tx:
+            seen.append(replay_guard.run_call_once(tx, mark("same"), NOW, lambda fresh: fresh))
 
     nodes = [Thread(target=take) for _ in range(4)]
     for node in nodes:
@@ -116,14 +118,14 @@ def test_of_two_nodes_that_get_the_same_call_at_once_one_has_it(engine):
 
 def test_old_marks_are_swept_by_the_calls_that_come(tx):
     for number in range(60):
-        replay_guard.once(tx, mark(f"old{number}"), NOW, lambda fresh: fresh)
+        replay_guard.run_call_once(tx, mark(f"old{number}"), NOW, lambda fresh: fresh)
     late = NOW + 6 * MINUTE + MARGIN
     count = sa.select(sa.func.count()).select_from(signed_call)
-    replay_guard.once(tx, mark("new", late + 5 * MINUTE), late - 2 * MINUTE, lambda fresh: fresh)
+    replay_guard.run_call_once(tx, mark("new", late + 5 * MINUTE), late - 2 * MINUTE, lambda fresh: fresh)
     assert tx.scalar(count) == 61, "they count for a while longer"
-    replay_guard.once(tx, mark("newer", late + 5 * MINUTE), late, lambda fresh: fresh)
+    replay_guard.run_call_once(tx, mark("newer", late + 5 * MINUTE), late, lambda fresh: fresh)
     assert tx.scalar(count) == 12
-    replay_guard.once(tx, mark("newest", late + 5 * MINUTE), late, lambda fresh: fresh)
+    replay_guard.run_call_once(tx, mark("newest", late + 5 * MINUTE), late, lambda fresh: fresh)
     assert tx.scalar(count) == 3
 
 
@@ -133,4 +135,4 @@ def test_any_refusal_is_given_back_and_not_raised(tx):
     def refuse(_fresh):
         raise refusal
 
-    assert replay_guard.once(tx, mark("x"), NOW, refuse) is refusal
+    assert replay_guard.run_call_once(tx, mark("x"), NOW, refuse) is refusal

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import read
+from hub.config import read_config
 from hub.domain import translations
 from hub.domain.errors import ConfigurationFault
 from hub.node.consistency import adapter_mistakes
@@ -31,19 +31,21 @@ def wrong(home: Path, text: str) -> dict[str, str]:
     """Return what is wrong with a partner of that *text*, by its place."""
     (home / "partners/asked.toml").write_text(text, "utf-8")
     try:
-        mistakes = list(adapter_mistakes(read(home / "hub.toml", {})))
+        mistakes = list(adapter_mistakes(read_config(home / "hub.toml", {})))
     except ConfigurationFault as fault:
         mistakes = list(fault.mistakes)
-    assert all(translations.of(each.wrong) and translations.of(each.expected) for each in mistakes), mistakes
+    assert all(
+        translations.find_vietnamese(each.wrong) and translations.find_vietnamese(each.expected) for each in mistakes
+    ), mistakes
     return {mistake.path.removeprefix("partners/asked.toml: "): mistake.wrong for mistake in mistakes}
 
 
 def test_init_writes_a_key_that_its_owner_alone_may_read(home: Path) -> None:
-    config = read(home / "hub.toml", {})
+    config = read_config(home / "hub.toml", {})
     assert config.lookups is not None
     file = home / "pki/lookups.key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert encryption.opened(file) == config.lookups.safe
+    assert encryption.open_safe(file) == config.lookups.safe
     assert ("lookups.key-file", file) in config.secrets
 
 

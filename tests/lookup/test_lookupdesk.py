@@ -35,7 +35,7 @@ from hub.partner.rate_limit import Rate
 from hub.runtime.http_client import Unreachable
 from hub.runtime.thread_pool import at_once
 from hub.security.encryption import Safe
-from hub.services import services
+from hub.services import list_services
 from hub.services.lookups.operations import NAMESPACE, OPERATIONS
 from hub.soap import wsdl
 from hub.soap.attachments import Carriage
@@ -101,7 +101,7 @@ class Counter:
             books = EndpointJournal(InlineDatabase(self.engine), at_once, lambda: None, lambda: None)
             live = Live(Setup(cast("Any", None), {"bca": cast("Any", Knowing())}))
             asker = Asker(live, books.journal, self.send, at_once, self.clock, self.now, lambda: 0.5)
-            self.desk = LookupDesk(wsdl.load("lookups"), asker, books)
+            self.desk = LookupDesk(wsdl.load_contract("lookups"), asker, books)
         known = {
             "bca": Partner(code="bca", name="", certificates=(), lookups=tuple(OPERATIONS), policy=self.policy),
             "sotttt": Partner(code="sotttt", name="", certificates=()),
@@ -138,25 +138,25 @@ class Counter:
         return found[0] if isinstance(found[0], Exception) else said(found[0])
 
     def messages(self):
-        with transactions.reading(self.engine) as tx:
-            return [(each.state, each.refusal) for each in search.messages(tx, Filter())]
+        with transactions.read_transaction(self.engine) as tx:
+            return [(each.state, each.refusal) for each in search.find_messages(tx, Filter())]
 
     def milestones(self):
-        with transactions.reading(self.engine) as tx:
-            return [(fact.unit, fact.milestone, fact.key) for fact in facts.facts(tx)]
+        with transactions.read_transaction(self.engine) as tx:
+            return [(fact.unit, fact.milestone, fact.key) for fact in facts.read_facts(tx)]
 
     def used(self, operation="VerifyCitizen", unit="H55.13"):
-        with transactions.reading(self.engine) as tx:
-            return lookup_cache.count(tx, Spent(unit=unit, operation=operation, day=self.now().date()))
+        with transactions.read_transaction(self.engine) as tx:
+            return lookup_cache.count_unit_lookups(tx, Spent(unit=unit, operation=operation, day=self.now().date()))
 
     def breaker(self):
-        with transactions.reading(self.engine) as tx:
-            return partner_state.standing(tx, "bca").breaker
+        with transactions.read_transaction(self.engine) as tx:
+            return partner_state.read_partner_standing(tx, "bca").breaker
 
     def events(self, name):
-        with transactions.writing(self.engine) as tx:
-            events.chain(tx)
-            return [each.text for each in events.after(tx, 0, 10_000) if f'"event":"{name}"' in each.text]
+        with transactions.write_transaction(self.engine) as tx:
+            events.chain_events(tx)
+            return [each.text for each in events.read_chained_events(tx, 0, 10_000) if f'"event":"{name}"' in each.text]
 
 
 def said(answer):
@@ -238,10 +238,10 @@ def test_kept_answers_are_taken_away_when_their_time_is_over(counter):
     forgetting = Forgetting(InlineDatabase(counter.engine), counter.clock, counter.now)
     counter.answer("LookupEnterprise")
     forgetting.startService()
-    with transactions.reading(counter.engine) as tx:
+    with transactions.read_transaction(counter.engine) as tx:
         assert lookup_cache.next_end(tx) == START + timedelta(hours=1)
     counter.clock.pump([EVERY] * (3600 // int(EVERY)))
-    with transactions.reading(counter.engine) as tx:
+    with transactions.read_transaction(counter.engine) as tx:
         assert lookup_cache.next_end(tx) is None
     assert forgetting.stopService().called
 
@@ -385,8 +385,8 @@ def test_wrong_credentials_open_the_breaker_at_once_and_are_told(counter):
 
 
 def test_a_paused_partner_is_not_asked(counter):
-    with transactions.writing(counter.engine) as tx:
-        partner_state.pause(tx, "bca", reason="bảo trì", by="op", now=START)
+    with transactions.write_transaction(counter.engine) as tx:
+        partner_state.pause_partner(tx, "bca", reason="bảo trì", by="op", now=START)
     assert isinstance(counter.answer(), Unready)
     assert not counter.asked
 
@@ -441,10 +441,10 @@ def test_a_question_that_nobody_answered_is_not_asked_when_somebody_sends_it_aga
 def test_what_was_counted_is_counted_again_from_the_octets(counter):
     for operation in OPERATIONS:
         counter.answer(operation)
-    with transactions.reading(counter.engine) as tx:
+    with transactions.read_transaction(counter.engine) as tx:
         rows = tx.execute(sa.select(message.c.id, message.c.received_at, message.c.sha256)).all()
         again: list[Fact] = []
         for row in rows:
-            octets = blobs.octets(tx, row.sha256)
-            again += services()["lookups"].read(octets, row.received_at, row.id).facts
-        assert sorted(again, key=repr) == sorted(facts.facts(tx), key=repr)
+            octets = blobs.read_blob(tx, row.sha256)
+            again += list_services()["lookups"].read(octets, row.received_at, row.id).facts
+        assert sorted(again, key=repr) == sorted(facts.read_facts(tx), key=repr)

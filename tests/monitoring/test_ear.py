@@ -105,7 +105,7 @@ def opening(number):
 
 
 def kept(journal):
-    with transactions.reading(journal.engine) as tx:
+    with transactions.read_transaction(journal.engine) as tx:
         return len(tx.execute(message.select()).all())
 
 
@@ -224,7 +224,7 @@ def test_a_mistake_of_the_hub_costs_the_one_message_only(heard, journal, monkeyp
 def test_a_line_that_cannot_be_kept_holds_up_none_behind_it(heard, journal, monkeypatch):
     protocol, _line = connect(heard)
     protocol.handshakeCompleted()
-    monkeypatch.setattr(syslog_listener, "take", lambda *_: 1 / 0)
+    monkeypatch.setattr(syslog_listener, "record_incident", lambda *_: 1 / 0)
     protocol.dataReceived(opening(1))
     monkeypatch.undo()
     protocol.dataReceived(opening(2))
@@ -275,7 +275,7 @@ def test_what_a_partner_was_not_granted_to_tell_is_refused_and_counts_for_nothin
     protocol.handshakeCompleted()
     protocol.dataReceived(opening(1))
     assert heard.counts == {"refused": 1}
-    with transactions.reading(journal.engine) as tx:
+    with transactions.read_transaction(journal.engine) as tx:
         assert list(tx.scalars(message.select().with_only_columns(message.c.refusal))) == [
             "call-not-granted: incidents"
         ]
@@ -292,5 +292,5 @@ def test_who_may_tell_of_any_unit_tells_of_any_that_the_registry_knows(heard, jo
     protocol.handshakeCompleted()
     protocol.dataReceived(opening(1) + opening(2).replace(b"H55.13", b"H55.99"))
     assert heard.counts == {"incident": 1, "refused": 1}
-    with transactions.reading(journal.engine) as tx:
+    with transactions.read_transaction(journal.engine) as tx:
         assert set(tx.scalars(fact.select().with_only_columns(fact.c.unit))) == {"H55.13"}

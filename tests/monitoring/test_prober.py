@@ -98,14 +98,14 @@ def rounds(net, number, every=EVERY):
 
 
 def happened(engine):
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         said = [json.loads(text) for text in tx.scalars(event.select().with_only_columns(event.c.text))]
     return [(each["event"], each["link"], each["node"], each.get("reason", "")) for each in said if "link" in each]
 
 
 def seen(engine, net):
-    with transactions.reading(engine) as tx:
-        return {(each.name, each.node): each for each in link_rows.seen(tx, net.now())}
+    with transactions.read_transaction(engine) as tx:
+        return {(each.name, each.node): each for each in link_rows.list_seen_links(tx, net.now())}
 
 
 # --- what is probed ---------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_what_cannot_be_written_now_is_written_in_a_later_round(engine, net):
     journal.away = False
     rounds(net, 1)
     assert happened(engine) == [("link-down", "vpub", "a", "connection refused")]
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         (linked,) = next(iter(link_rows.take_days(tx, (START + timedelta(days=1)).date()).values()))
     assert linked.nodes["a"].probed.bit_count() == 3
 
@@ -222,12 +222,12 @@ def test_a_day_of_two_nodes_is_one_message_whose_facts_count_no_minute_twice(eng
     rounds(net, 4, timedelta(minutes=1))
     net.there["vpub"] = "no route"  # now neither sees it
     rounds(net, 15, timedelta(minutes=1))
-    with transactions.reading(engine) as tx:
-        assert list(journal_facts.facts(tx)) == [], "ten minutes after midnight, and not before"
+    with transactions.read_transaction(engine) as tx:
+        assert list(journal_facts.read_facts(tx)) == [], "ten minutes after midnight, and not before"
     rounds(net, 3, timedelta(minutes=1))
-    with transactions.reading(engine) as tx:
-        facts = {(fact.unit, fact.counterpart, fact.milestone): fact for fact in journal_facts.facts(tx)}
-        (message,) = search.messages(tx, Filter(partner=HUB))
+    with transactions.read_transaction(engine) as tx:
+        facts = {(fact.unit, fact.counterpart, fact.milestone): fact for fact in journal_facts.read_facts(tx)}
+        (message,) = search.find_messages(tx, Filter(partner=HUB))
     assert {key: fact.amount for key, fact in facts.items()} == {
         ("H55.01", "vpub", "link-probed"): 10,
         ("H55.01", "vpub", "link-up"): 5,
@@ -243,13 +243,13 @@ def test_what_a_node_tells_after_the_day_was_written_is_not_counted(engine, net)
     prober(engine, net, said)
     net.clock.advance(24 * 3600)
     late = Link(name="vpub", host="10.0.0.7", port=9443, tls=True, units=("H55.01",))
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         minutes = {(late, START.date()): Minutes(1, 1)}
-        link_rows.tell(tx, "b", {}, minutes, [], EVERY, net.now())
+        link_rows.record_link_standings(tx, "b", {}, minutes, [], EVERY, net.now())
     rounds(net, 1)
-    with transactions.reading(engine) as tx:
-        assert len(list(search.messages(tx, Filter(partner=HUB)))) == 1
-        assert [fact.amount for fact in journal_facts.facts(tx)] == [1, 1]
+    with transactions.read_transaction(engine) as tx:
+        assert len(list(search.find_messages(tx, Filter(partner=HUB)))) == 1
+        assert [fact.amount for fact in journal_facts.read_facts(tx)] == [1, 1]
 
 
 def test_a_units_report_has_the_minutes_of_its_links(engine, net):
@@ -258,6 +258,6 @@ def test_a_units_report_has_the_minutes_of_its_links(engine, net):
     net.there["vpub"] = "no route"
     rounds(net, 4)
     net.clock.advance(24 * 3600)
-    with transactions.reading(engine) as tx:
-        found = unit_report.ask(tx, "H55.01", "2026-12", "links").count(net.now())
+    with transactions.read_transaction(engine) as tx:
+        found = unit_report.ask_unit_report(tx, "H55.01", "2026-12", "links").count(net.now())
     assert found.total.numbers == {"probed": 5, "up": 3}

@@ -16,12 +16,12 @@ from hub.domain.model import Event
 from hub.feed.publisher import Feed
 from hub.journal import events
 from hub.node import admin
-from hub.node.admin import CODES, SHARED, Readiness, SharedLook, gather, readiness
+from hub.node.admin import CODES, SHARED, Readiness, SharedLook, gather_metrics, measure_readiness
 from hub.node.port_builder import KEY_PATIENCE, find_key_flaw
 from hub.partner.policy import Policy
 from hub.runtime.thread_pool import at_once
 from hub.security.certificates import Anchors
-from hub.services.links.probes import Link, LinkStanding, Probe, heard
+from hub.services.links.probes import Link, LinkStanding, Probe, advance_link_standing
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
 from hub.units.live import Live, Setup
@@ -54,7 +54,9 @@ def told(engine, tmp_path, now=NOW, *, anchors=None, partners=(), key_flaw="", j
     )
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
-    asked = readiness(journal or InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw), links)
+    asked = measure_readiness(
+        journal or InlineDatabase(engine), province, now, at_once, lambda: succeed(key_flaw), links
+    )
     _ = Deferred.fromCoroutine(asked).addCallback(done.append)
     (found,) = done
     return found.ready, {name: why for name, why in found.reasons.items() if why}
@@ -72,17 +74,17 @@ def test_all_is_well(engine, tmp_path):
 
 
 def test_an_event_that_waits_too_long_for_its_number(engine, tmp_path):
-    with transactions.writing(engine) as tx:
-        events.append(tx, Event("message-accepted", NOW - timedelta(minutes=1)))
+    with transactions.write_transaction(engine) as tx:
+        events.append_events(tx, Event("message-accepted", NOW - timedelta(minutes=1)))
     assert "chain" in look(engine, tmp_path)
-    with transactions.writing(engine) as tx:
-        events.chain(tx)
+    with transactions.write_transaction(engine) as tx:
+        events.chain_events(tx)
     assert look(engine, tmp_path) == {}
 
 
 def test_a_clock_that_went_back(engine, tmp_path):
-    with transactions.writing(engine) as tx:
-        events.append(tx, Event("message-accepted", NOW + timedelta(hours=1)))
+    with transactions.write_transaction(engine) as tx:
+        events.append_events(tx, Event("message-accepted", NOW + timedelta(hours=1)))
     assert "clock" in look(engine, tmp_path)
 
 
@@ -149,7 +151,7 @@ class Asked:
         return await self.looks[-1]
 
     def port(self):
-        served = admin.resource(SharedLook(self.look, self.clock.seconds).ask, dict)
+        served = admin.make_admin_resource(SharedLook(self.look, self.clock.seconds).ask, dict)
         return BoundedSite(served, 1000, "urn:x", self.clock)
 
 
@@ -293,8 +295,8 @@ def measured(engine, tmp_path):
     province = cast("Province", SimpleNamespace(config=config))
     done: list[Any] = []
     gate = Link(name="gate", host="10.0.0.1", port=443, tls=True)
-    standings = {gate: heard(LinkStanding(), Probe(at=NOW, latency=0.02, ends=NOW))}
-    asked = gather(found, InlineDatabase(engine), province, NOW, feed, {}, standings)
+    standings = {gate: advance_link_standing(LinkStanding(), Probe(at=NOW, latency=0.02, ends=NOW))}
+    asked = gather_metrics(found, InlineDatabase(engine), province, NOW, feed, {}, standings)
     _ = Deferred.fromCoroutine(asked).addBoth(done.append)
     return {each.name: {tuple(labels.values()): value for labels, value in each.samples} for each in done[0]}
 

@@ -13,11 +13,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 from twisted.internet.task import Clock
 
-from hub.config import Config, Partner, RevocationSource, read, revocation_cache
+from hub.config import Config, Partner, RevocationSource, read_config, revocation_cache
 from hub.node import init_province
 from hub.node.revocation_fetch import EVERY, Inquiry
 from hub.partner.policy import Policy
-from hub.runtime.peer_check import judges
+from hub.runtime.peer_check import make_peer_judges
 from hub.runtime.thread_pool import at_once
 from hub.security import tls
 from hub.security.certificates import CLIENT, LIFE, SERVER, Anchors, Identity, Untrusted
@@ -50,8 +50,8 @@ class Places:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Config:
     home = tmp_path_factory.mktemp("inquiry") / "tinh"
-    init_province.write(home, init_province.choose_ports(1, 2), NOW)
-    return read(home / "hub.toml")
+    init_province.write_province(home, init_province.choose_ports(1, 2), NOW)
+    return read_config(home / "hub.toml")
 
 
 @pytest.fixture
@@ -84,7 +84,9 @@ def begin(clock: Clock) -> Iterator[Callable[[Config, Places], Inquiry]]:
 
     def start(config: Config, places: Places) -> Inquiry:
         now = lambda: datetime.fromtimestamp(clock.seconds(), NOW.tzinfo)  # noqa: E731
-        inquiry = Inquiry(live(config), revocation_cache.load(config, now()), clock, at_once, now, places.fetch)
+        inquiry = Inquiry(
+            live(config), revocation_cache.load_revocation_answers(config, now()), clock, at_once, now, places.fetch
+        )
         inquiry.startService()
         running.append(inquiry)
         return inquiry
@@ -156,11 +158,11 @@ def test_an_older_crl_never_takes_the_place_of_a_newer(made, tmp_path, begin, cl
     config, places = configured(made, tmp_path, crl=(LIST,)), Places({LIST: der(new)})
     inquiry = begin(config, places)
     places.answers[LIST] = der(old)
-    inquiry.take_up(revocation_cache.load(config, NOW))
+    inquiry.take_up(revocation_cache.load_revocation_answers(config, NOW))
     clock.advance(EVERY)
     assert len(places.asked) == 2
     assert verdict(config, GONE) == "certificate-revoked"
-    assert revocation_cache.load(config, NOW)[0].said.begins == new.last_update_utc
+    assert revocation_cache.load_revocation_answers(config, NOW)[0].said.begins == new.last_update_utc
 
 
 def test_what_was_heard_is_asked_for_again_before_it_ends(made, tmp_path, begin, clock):
@@ -201,7 +203,7 @@ def test_what_was_changed_on_disk_is_passed_over(made, tmp_path, begin):
     begin(config, Places({LIST: der(CA.crl(GONE))}))
     (kept,) = tmp_path.rglob("*.crl")
     kept.write_bytes(der(CA.crl(signer=pki.key("impostor"))))
-    assert revocation_cache.load(config, NOW) == []
+    assert revocation_cache.load_revocation_answers(config, NOW) == []
 
 
 def test_a_reload_asks_anew_and_forgets_what_is_no_longer_asked(made, tmp_path, begin, clock):
@@ -263,10 +265,10 @@ def shaken(server: SSL.Context, client: SSL.Context) -> bool:
 )
 def test_a_stapled_response_is_judged_in_the_handshake(staple, rule, taken):
     partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE]), policy=Policy(revocation=rule))
-    check, stapled = judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
-    server = tls.context(SOYTE)
+    check, stapled = make_peer_judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
+    server = tls.make_tls_context(SOYTE)
     server.set_ocsp_server_callback(lambda _connection, _data: staple)
-    assert shaken(server, tls.context(None, check, stapled=stapled)) is taken
+    assert shaken(server, tls.make_tls_context(None, check, stapled=stapled)) is taken
 
 
 @pytest.mark.parametrize("shown", ["its own", "another's", "no server's", "a weak one"])
@@ -275,8 +277,8 @@ def test_a_server_shows_a_certificate_of_the_partner_that_is_for_servers(shown):
     weak = CA.issue("weak server", "p224")
     identity = {"its own": SOYTE, "another's": GONE, "no server's": callers, "a weak one": weak}[shown]
     partner = Partner(code="soyte", name="", certificates=pki.signing([SOYTE, callers, weak]))
-    check, stapled = judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
-    assert shaken(tls.context(identity), tls.context(None, check)) is (shown == "its own")
+    check, stapled = make_peer_judges(partner, Anchors([CA.certificate]), lambda: NOW, "vpub")
+    assert shaken(tls.make_tls_context(identity), tls.make_tls_context(None, check)) is (shown == "its own")
     if shown in {"no server's", "a weak one"}:
         with pytest.raises(Untrusted, match=r"extended key usage|certificate-weak"):
             stapled(identity.certificate, b"")
@@ -285,7 +287,10 @@ def test_a_server_shows_a_certificate_of_the_partner_that_is_for_servers(shown):
 def test_a_key_for_pss_alone_serves_tls(made):
     identity = Identity.read(ROOT / "tests/keys/pss.key", ROOT / "tests/keys/pss.crt")
     shown: list[x509.Certificate] = []
-    assert shaken(tls.context(identity), tls.context(None, lambda certificate, _above: shown.append(certificate)))
+    assert shaken(
+        tls.make_tls_context(identity),
+        tls.make_tls_context(None, lambda certificate, _above: shown.append(certificate)),
+    )
     assert identity.certificate in shown
 
 
@@ -307,8 +312,8 @@ def taken(anchors, shown, *, purpose):
     def check(certificate, above):
         anchors.check(certificate, NOW, above, purpose=purpose)
 
-    judge = tls.context(SOYTE if purpose == CLIENT else None, check)
-    other = tls.context(shown)
+    judge = tls.make_tls_context(SOYTE if purpose == CLIENT else None, check)
+    other = tls.make_tls_context(shown)
     return shaken(judge, other) if purpose == CLIENT else shaken(other, judge)
 
 
@@ -367,8 +372,8 @@ def test_the_chain_of_a_connection_is_remembered_while_it_is_open():
 
 def test_chains_of_two_connections_are_not_mixed():
     seen = []
-    context = tls.context(None, lambda certificate, above: seen.append((certificate, [*above])))
+    context = tls.make_tls_context(None, lambda certificate, above: seen.append((certificate, [*above])))
     for above in ((), (LOWER,), (), (LOWER, UPPER)):
         seen.clear()
-        assert shaken(tls.context(showing(*above)), context)
+        assert shaken(tls.make_tls_context(showing(*above)), context)
         assert seen[-1] == (LEAF.certificate, [one.certificate for one in above])

@@ -34,8 +34,8 @@ def engine(tmp_path):
 
 
 def due(engine, wall):
-    with transactions.reading(engine) as tx:
-        return [each.partner for each in claims.queues(tx, wall.now()) if each.oldest]
+    with transactions.read_transaction(engine) as tx:
+        return [each.partner for each in claims.read_partner_queues(tx, wall.now()) if each.oldest]
 
 
 def test_a_clock_that_is_set_back_keeps_nothing_waiting(engine):
@@ -45,8 +45,8 @@ def test_a_clock_that_is_set_back_keeps_nothing_waiting(engine):
     keeper.startService()
     wall.off = timedelta(hours=1)
     steady.advance(1)
-    with transactions.writing(engine) as tx:
-        messages.take(tx, entry(document(), at=wall.now()), ROUTES)
+    with transactions.write_transaction(engine) as tx:
+        messages.record_message(tx, entry(document(), at=wall.now()), ROUTES)
     wall.off = timedelta()
     assert due(engine, wall) == []
     steady.advance(1)
@@ -66,8 +66,8 @@ def test_what_was_under_way_when_the_clock_was_set_back_and_is_written_after_it_
     late = wall.now()
     wall.off = timedelta()
     steady.advance(1)
-    with transactions.writing(engine) as tx:
-        messages.take(tx, entry(document(), at=late), ROUTES)
+    with transactions.write_transaction(engine) as tx:
+        messages.record_message(tx, entry(document(), at=late), ROUTES)
     assert due(engine, wall) == []
     steady.pump([1.0] * 5)
     assert due(engine, wall) == ["vpub"]
@@ -78,8 +78,8 @@ def test_what_was_under_way_when_the_clock_was_set_back_and_is_written_after_it_
 def test_what_a_clock_wrote_that_was_set_back_while_nobody_ran_is_brought_back_at_the_start(engine):
     steady, told = Clock(), []
     wall = Wall(steady)
-    with transactions.writing(engine) as tx:
-        messages.take(tx, entry(document(), at=wall.now() + timedelta(hours=1)), ROUTES)
+    with transactions.write_transaction(engine) as tx:
+        messages.record_message(tx, entry(document(), at=wall.now() + timedelta(hours=1)), ROUTES)
     keeper = Timekeeper(InlineDatabase(engine), steady, wall.now, lambda: told.append(wall.now()))
     keeper.startService()
     assert due(engine, wall) == ["vpub"]

@@ -36,12 +36,12 @@ def send_document(packet: bytes, message_id: str = "") -> str:
 
 def signed(content: str, identity: Identity) -> bytes:
     """Return a signed call whose Body holds *content*."""
-    return signing.sign(plain(wrap_call(content)), identity, datetime.now(UTC))
+    return signing.sign_envelope(plain(wrap_call(content)), identity, datetime.now(UTC))
 
 
 def document(sender: str, recipient: str, number: str, *attachments: tuple[str, bytes]) -> bytes:
     """Return a packet of *sender*."""
-    return packets.document(
+    return packets.write_document_packet(
         sender,
         [recipient],
         number=number,

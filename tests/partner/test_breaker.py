@@ -12,12 +12,12 @@ from hub.partner.circuit_breaker import (
     FAILURES,
     Breaker,
     Position,
-    claimed,
-    failed,
-    hurried,
-    room,
-    says,
-    succeeded,
+    breaker_room,
+    classify_outcome,
+    hurry_breaker,
+    record_breaker_claims,
+    record_breaker_failure,
+    record_breaker_success,
 )
 from hub.partner.policy import Policy
 
@@ -28,33 +28,33 @@ DOWN = Unavailable("connection refused")
 
 def fail(breaker: Breaker, times: int = 1, now: datetime = NOW, outcome: Unavailable = DOWN) -> Breaker:
     for _ in range(times):
-        breaker = failed(breaker, POLICY, now, 0.5, outcome)
+        breaker = record_breaker_failure(breaker, POLICY, now, 0.5, outcome)
     return breaker
 
 
 def test_five_failures_in_a_row_open_it_and_a_success_between_them_does_not_let_them_add_up():
     assert fail(Breaker(), FAILURES - 1).position is Position.CLOSED
     assert fail(Breaker(), FAILURES).position is Position.OPEN
-    again = fail(succeeded(fail(Breaker(), FAILURES - 1), POLICY), FAILURES - 1)
+    again = fail(record_breaker_success(fail(Breaker(), FAILURES - 1), POLICY), FAILURES - 1)
     assert again.position is Position.CLOSED
 
 
 def test_while_it_is_open_nothing_goes_and_then_one_probe_when_nothing_else_is_under_way():
     opened = fail(Breaker(), FAILURES)
     assert opened.until == NOW + timedelta(seconds=12), "three quarters of the fifth step, 16 s"
-    assert room(opened, opened.until - timedelta(milliseconds=1), 0, 4) == 0
-    assert room(opened, opened.until, 1, 4) == 0, "one of before is still under way"
-    assert room(opened, opened.until, 0, 4) == 1
-    probing = claimed(opened)
+    assert breaker_room(opened, opened.until - timedelta(milliseconds=1), 0, 4) == 0
+    assert breaker_room(opened, opened.until, 1, 4) == 0, "one of before is still under way"
+    assert breaker_room(opened, opened.until, 0, 4) == 1
+    probing = record_breaker_claims(opened)
     assert probing.position is Position.HALF_OPEN
-    assert room(probing, NOW, 1, 4) == 0
-    assert room(probing, NOW, 0, 4) == 1, "the probe was lost with its node"
+    assert breaker_room(probing, NOW, 1, 4) == 0
+    assert breaker_room(probing, NOW, 0, 4) == 1, "the probe was lost with its node"
 
 
 def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_the_longest_wait():
     breaker, waits = fail(Breaker(), FAILURES), []
     for _ in range(8):
-        breaker = fail(claimed(breaker))
+        breaker = fail(record_breaker_claims(breaker))
         assert breaker.until is not None
         waits.append((breaker.until - NOW).total_seconds())
     assert waits == [24, 48, 96, 192, 225, 225, 225, 225]
@@ -70,15 +70,15 @@ def test_wrong_credentials_open_it_at_once_and_are_tried_as_rarely_as_anything_i
     opened = fail(Breaker(), outcome=denied)
     assert opened.position is Position.OPEN
     assert opened.until == NOW + timedelta(seconds=225), "three quarters of max-retry"
-    assert fail(claimed(opened), outcome=denied).until == NOW + timedelta(seconds=225)
-    assert succeeded(claimed(opened), POLICY).position is Position.CLOSED
+    assert fail(record_breaker_claims(opened), outcome=denied).until == NOW + timedelta(seconds=225)
+    assert record_breaker_success(record_breaker_claims(opened), POLICY).position is Position.CLOSED
 
 
 def test_who_comes_back_gets_two_at_a_time_then_one_more_with_each_success():
-    breaker, rooms = claimed(fail(Breaker(), FAILURES)), []
+    breaker, rooms = record_breaker_claims(fail(Breaker(), FAILURES)), []
     for _ in range(4):
-        breaker = succeeded(breaker, POLICY)
-        rooms.append(room(breaker, NOW, 0, POLICY.concurrency))
+        breaker = record_breaker_success(breaker, POLICY)
+        rooms.append(breaker_room(breaker, NOW, 0, POLICY.concurrency))
     assert rooms == [2, 3, 4, 4]
     assert breaker == Breaker()
 
@@ -86,13 +86,13 @@ def test_who_comes_back_gets_two_at_a_time_then_one_more_with_each_success():
 def test_what_was_under_way_when_it_opened_may_close_it_and_never_opens_it_further():
     opened = fail(Breaker(), FAILURES)
     assert fail(opened, now=NOW + timedelta(seconds=9)) == opened
-    assert succeeded(opened, POLICY).position is Position.CLOSED
+    assert record_breaker_success(opened, POLICY).position is Position.CLOSED
 
 
 def test_a_person_may_have_it_tried_at_once():
     opened = fail(Breaker(), FAILURES)
-    assert room(hurried(opened, NOW), NOW, 0, 4) == 1
-    assert hurried(Breaker(), NOW) == Breaker()
+    assert breaker_room(hurry_breaker(opened, NOW), NOW, 0, 4) == 1
+    assert hurry_breaker(Breaker(), NOW) == Breaker()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_person_may_have_it_tried_at_once():
     ],
 )
 def test_only_what_the_partner_did_counts(outcome, said):
-    assert says(outcome) == said
+    assert classify_outcome(outcome) == said
 
 
 @given(
@@ -118,14 +118,18 @@ def test_every_move_is_in_the_table_and_there_is_always_a_time_at_which_somethin
     for what in story:
         before = breaker
         if what == "claim":
-            if not room(breaker, now, 0, concurrency):
+            if not breaker_room(breaker, now, 0, concurrency):
                 assert breaker.until is not None
                 now = breaker.until
-            breaker = claimed(breaker)
+            breaker = record_breaker_claims(breaker)
         else:
-            breaker = succeeded(breaker, policy) if what == "success" else failed(breaker, policy, now, chance, DOWN)
+            breaker = (
+                record_breaker_success(breaker, policy)
+                if what == "success"
+                else record_breaker_failure(breaker, policy, now, chance, DOWN)
+            )
         moves = {key: to for key, to in BREAKER.items() if key[0] is before.position}
         assert any(breaker.position in to for to in moves.values())
         assert (breaker.position is Position.OPEN) == (breaker.until is not None)
-        assert room(breaker, breaker.until or now, 0, concurrency) >= 1
-        assert room(breaker, now, concurrency, concurrency) == 0
+        assert breaker_room(breaker, breaker.until or now, 0, concurrency) >= 1
+        assert breaker_room(breaker, now, concurrency, concurrency) == 0

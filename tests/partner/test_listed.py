@@ -7,7 +7,7 @@ import attrs
 
 from hub.domain.model import Arrival, Judged, Unavailable
 from hub.partner.adapter_settings import AdapterNotes
-from hub.partner.list_polling import REFUSED, TAKEN, FetchedDocument, Settled, settle
+from hub.partner.list_polling import REFUSED, TAKEN, FetchedDocument, Settled, settle_open_list
 from tests.pki import NOW
 
 AWAY = Unavailable("away")
@@ -42,7 +42,7 @@ class Partner:
 
 def go(partner: Partner, shown: str, owed: dict[str, str] | None = None, most: int = 9, refused: str = "") -> Any:
     """Go through what is *shown*; return the outcome and the arrivals."""
-    steps = settle(shown.split(), owed or {}, most, partner.fetch, partner.tell, partner.notes, NOW)
+    steps = settle_open_list(shown.split(), owed or {}, most, partner.fetch, partner.tell, partner.notes, NOW)
     arrivals: list[Arrival] = []
     try:
         step: Any = next(steps)

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.partner.policy import KEYS, Policy, delay, duration, parse, spell, spelled, step
+from hub.partner.policy import (
+    KEYS,
+    Policy,
+    choose_delay,
+    longest_delay,
+    parse_duration,
+    parse_policy,
+    write_duration,
+    write_policy,
+)
 
 ATTEMPTS = st.integers(1, 10_000)
 CHANCE = st.floats(0, 1, exclude_max=True)
@@ -19,14 +28,14 @@ def test_a_wait_is_any_time_up_to_its_step_and_never_beyond_max_retry_nor_none_a
 ) -> None:
     policy = Policy(first_retry=timedelta(seconds=1), max_retry=timedelta(minutes=5))
     longest = min(timedelta(seconds=2.0 ** min(attempt - 1, 20)), policy.max_retry)
-    assert step(policy, attempt) == longest
-    assert policy.first_retry / 10 <= delay(policy, attempt, chance) <= longest
+    assert longest_delay(policy, attempt) == longest
+    assert policy.first_retry / 10 <= choose_delay(policy, attempt, chance) <= longest
 
 
 def test_the_first_wait_is_about_first_retry_and_each_doubles_until_the_cap() -> None:
     policy = Policy(first_retry=timedelta(seconds=1), max_retry=timedelta(seconds=5))
-    assert [delay(policy, attempt, 0.0).total_seconds() for attempt in (1, 2, 3, 4, 5)] == [0.1] * 5
-    assert [delay(policy, attempt, 0.5).total_seconds() for attempt in (1, 2, 3, 4, 5)] == [
+    assert [choose_delay(policy, attempt, 0.0).total_seconds() for attempt in (1, 2, 3, 4, 5)] == [0.1] * 5
+    assert [choose_delay(policy, attempt, 0.5).total_seconds() for attempt in (1, 2, 3, 4, 5)] == [
         0.55,
         1.05,
         2.05,
@@ -36,12 +45,12 @@ def test_the_first_wait_is_about_first_retry_and_each_doubles_until_the_cap() ->
 
 
 def test_what_failed_together_comes_back_spread_over_the_whole_step() -> None:
-    waits = sorted(delay(Policy(), 6, number / 1000).total_seconds() for number in range(1000))
+    waits = sorted(choose_delay(Policy(), 6, number / 1000).total_seconds() for number in range(1000))
     assert max(after - before for before, after in pairwise([0.0, *waits, 32.0])) < 0.2
 
 
 def test_partners_that_failed_together_do_not_come_back_together() -> None:
-    assert delay(Policy(), 3, 0.1) != delay(Policy(), 3, 0.9)
+    assert choose_delay(Policy(), 3, 0.1) != choose_delay(Policy(), 3, 0.9)
 
 
 @pytest.mark.parametrize(
@@ -56,26 +65,26 @@ def test_partners_that_failed_together_do_not_come_back_together() -> None:
     ],
 )
 def test_a_duration_is_a_whole_number_and_its_unit(text: str, length: timedelta) -> None:
-    assert duration(text) == length
+    assert parse_duration(text) == length
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "1.5s", "-1s", "1 s", "1S", "1w", "٣s", "1s\n", "9999999d"])
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
-        duration(text)
+        parse_duration(text)
 
 
 @given(st.sampled_from(["ms", "s", "m", "h", "d"]), st.integers(1, 999_999))
 def test_a_duration_is_spelled_so_that_it_reads_the_same(unit: str, number: int) -> None:
-    length = duration(f"{number}{unit}")
+    length = parse_duration(f"{number}{unit}")
     try:
-        assert duration(spell(length)) == length
+        assert parse_duration(write_duration(length)) == length
     except ValueError:
-        assert len(spell(length)) > 7  # more digits of the smaller unit than a configuration may have
+        assert len(write_duration(length)) > 7  # more digits of the smaller unit than a configuration may have
 
 
 def test_without_a_word_the_policy_is_the_documented_one() -> None:
-    assert spelled(parse({}, "x")[0]) == {
+    assert write_policy(parse_policy({}, "x")[0]) == {
         "signature": "message",
         "profile": "observed",
         "sha1": "no",
@@ -106,9 +115,9 @@ def test_every_key_of_a_policy_is_read() -> None:
     pairs |= {"concurrency": "12", "rate": "600/m", "transport": "tls", "collect": "10s"}
     pairs |= {"intake-connections": "8", "intake-spool": "64MiB"}
     pairs |= {"intake-concurrency": "50", "intake-rate": "6000/m"}
-    policy, mistakes = parse(pairs, "partners/x.toml: policy")
+    policy, mistakes = parse_policy(pairs, "partners/x.toml: policy")
     assert mistakes == []
-    assert spelled(policy) == pairs | {"max-age": "1m"}
+    assert write_policy(policy) == pairs | {"max-age": "1m"}
     assert set(pairs) == set(KEYS)
 
 
@@ -129,16 +138,16 @@ def test_every_key_of_a_policy_is_read() -> None:
     ],
 )
 def test_every_value_of_a_choice_is_read(key: str, value: str) -> None:
-    policy, mistakes = parse({key: value}, "partners/x.toml: policy")
+    policy, mistakes = parse_policy({key: value}, "partners/x.toml: policy")
     assert mistakes == []
-    assert spelled(policy) == spelled(Policy()) | {key: value}
+    assert write_policy(policy) == write_policy(Policy()) | {key: value}
 
 
 def test_a_relay_needs_signed_envelopes() -> None:
-    _, (mistake,) = parse({"relay": "gateway", "signature": "packet"}, "partners/x.toml: policy")
+    _, (mistake,) = parse_policy({"relay": "gateway", "signature": "packet"}, "partners/x.toml: policy")
     assert mistake.path == "partners/x.toml: policy.relay"
     assert "signed envelope" in mistake.expected
-    assert parse({"relay": "none", "signature": "packet"}, "x")[1] == []
+    assert parse_policy({"relay": "none", "signature": "packet"}, "x")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -165,16 +174,16 @@ def test_a_relay_needs_signed_envelopes() -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_expected(key: str, value: object, wrong: str) -> None:
-    _, (mistake,) = parse({key: value}, "p")
+    _, (mistake,) = parse_policy({key: value}, "p")
     assert wrong in mistake.wrong
     assert mistake.expected
 
 
 def test_a_first_retry_longer_than_the_longest_is_a_mistake() -> None:
-    _, (mistake,) = parse({"first-retry": "10m"}, "p")
+    _, (mistake,) = parse_policy({"first-retry": "10m"}, "p")
     assert mistake.path == "p.first-retry"
 
 
 def test_every_mistake_of_a_policy_is_named() -> None:
-    _, mistakes = parse({"profile": "lax", "timeout": "x", "colour": "red"}, "p")
+    _, mistakes = parse_policy({"profile": "lax", "timeout": "x", "colour": "red"}, "p")
     assert [mistake.path for mistake in mistakes] == ["p.profile", "p.timeout", "p.colour"]

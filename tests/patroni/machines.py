@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 import psycopg
 
-from hub.demo.run.postgres import _account, _end_with_parent, programs
+from hub.demo.run.postgres import _account, _end_with_parent, find_postgres_programs
 from tests.conftest import cannot_be_had
 from tests.pages import DOCS, fenced, parts
 
@@ -111,7 +111,7 @@ class Machines:
         for program in ("etcd", "patroni", "haproxy"):
             if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
                 cannot_be_had(program, f"apt-get install {'etcd-server' if program == 'etcd' else program}")
-        if not str(programs()).startswith("/usr/lib/postgresql"):
+        if not str(find_postgres_programs()).startswith("/usr/lib/postgresql"):
             cannot_be_had("PostgreSQL of the system", "apt-get install postgresql")
         home, account = Path(tempfile.mkdtemp(prefix="lienthong-patroni-")), _account()
         net = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}"
@@ -148,7 +148,7 @@ class Machines:
             "/var/lib/postgresql/lienthong": str(self.home / f"db{number}/data"),
             "/var/lib/postgresql/": f"{self.home}/db{number}/",
             "/run/postgresql": str(self.home / f"db{number}"),
-            "/usr/lib/postgresql/17/bin": str(programs()),
+            "/usr/lib/postgresql/17/bin": str(find_postgres_programs()),
         }
         text = "\n".join(lines) + "\n"
         for old, new in places.items():

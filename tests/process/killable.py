@@ -19,16 +19,16 @@ from hub.soap import documents_responses
 #: place -> (where the function lives, its name, whether the end comes before it or after it)
 POINTS = {
     "kept-not-named": (blobs, "keep_parts", "after"),
-    "inserted-not-committed": (messages, "take", "after"),
-    "committed-not-receipted": (documents_responses, "taken", "before"),
+    "inserted-not-committed": (messages, "record_message", "after"),
+    "committed-not-receipted": (documents_responses, "build_taken_response", "before"),
     "claimed-not-sent": (http_transport.Sender, "send", "before"),
-    "sent-not-settled": (claims, "settle", "before"),
-    "settled-not-committed": (claims, "settle", "after"),
-    "enclosed-not-committed": (duties, "enclose", "after"),
+    "sent-not-settled": (claims, "settle_claim", "before"),
+    "settled-not-committed": (claims, "settle_claim", "after"),
+    "enclosed-not-committed": (duties, "record_enclosed_facts", "after"),
     "promised-not-written": (duties, "write_next", "before"),
     "written-not-committed": (duties, "write_next", "after"),
-    "fetched-not-answered": (documents_responses, "document", "before"),
-    "confirmed-not-answered": (documents_responses, "confirmed", "before"),
+    "fetched-not-answered": (documents_responses, "build_document_response", "before"),
+    "confirmed-not-answered": (documents_responses, "build_confirmed_response", "before"),
 }
 
 

@@ -60,7 +60,9 @@ class Office:
     def signed(self, call: documents_requests.Call = PERMISSION) -> bytes:
         """Return *call* in a signed envelope."""
         identity = Identity.read(self.hub.files("vpub")["key"], self.hub.files("vpub")["certificate"])
-        return signing.sign(envelope.wrap(documents_requests.element(call)), identity, datetime.now(UTC))
+        return signing.sign_envelope(
+            envelope.wrap_in_envelope(documents_requests.build_call_element(call)), identity, datetime.now(UTC)
+        )
 
     def post(self, body: bytes, action: str | None = None, method: str = "POST", media: str = "text/xml") -> Answer:
         """Send octets; *action*: the header as it stands, by itself that of CheckPermission."""
@@ -121,7 +123,7 @@ def test_an_envelope_that_breaks_a_rule_is_answered_by_a_fault(office, rule, old
 def test_R1014_the_child_of_the_body_is_namespace_qualified(office):
     element = etree.Element("CheckPermission")
     identity = Identity.read(office.hub.files("vpub")["key"], office.hub.files("vpub")["certificate"])
-    answer = office.post(signing.sign(envelope.wrap(element), identity, datetime.now(UTC)), '""')
+    answer = office.post(signing.sign_envelope(envelope.wrap_in_envelope(element), identity, datetime.now(UTC)), '""')
     assert (answer.status, *answer.fault) == (500, "Client", "operation-unknown")
 
 
@@ -163,7 +165,9 @@ def test_R1017_xsi_type_is_neither_wanted_nor_refused(office):
         '<d:OrganId xsi:type="d:Identifier">H55.1</d:OrganId></d:CheckPermission>'
     )
     identity = Identity.read(office.hub.files("vpub")["key"], office.hub.files("vpub")["certificate"])
-    assert office.post(signing.sign(envelope.wrap(child), identity, datetime.now(UTC))).status == 200
+    assert (
+        office.post(signing.sign_envelope(envelope.wrap_in_envelope(child), identity, datetime.now(UTC))).status == 200
+    )
 
 
 @pytest.mark.parametrize("action", [f'"{NS}/CheckPermission"', f"{NS}/CheckPermission", '""', ""])
@@ -191,7 +195,7 @@ def test_R1025_R1028_nothing_is_done_when_a_header_is_not_understood(office):
 def test_R2724_a_call_that_is_not_the_contracts_is_the_clients_fault(office):
     child = etree.fromstring(f'<CheckPermission xmlns="{NS}"><Unit>H55.1</Unit></CheckPermission>')
     identity = Identity.read(office.hub.files("vpub")["key"], office.hub.files("vpub")["certificate"])
-    answer = office.post(signing.sign(envelope.wrap(child), identity, datetime.now(UTC)))
+    answer = office.post(signing.sign_envelope(envelope.wrap_in_envelope(child), identity, datetime.now(UTC)))
     assert (answer.status, *answer.fault) == (500, "Client", "contract-broken")
 
 

@@ -18,7 +18,7 @@ from tests.packets import document
 
 SETTINGS = {"organ": "000.00.00.H55"}
 SECRETS = {"token": "the-lien-thong"}
-STATUS = packets.status(
+STATUS = packets.write_status_packet(
     "H55.13",
     "03",
     packets.Answered("000.00.00.H53", "9/UBND", "2026/11/20", "000.00.00.H53,2026/11/20,9/UBND"),
@@ -29,7 +29,7 @@ DOCUMENT = document(to="000.00.00.H53", attachments=(("a.pdf", b"%PDF-1.7\r\n\x0
 INWARD = document(to="H55.01").replace(b"H55.13", b"000.00.13.H53")
 #: Its SHA-256 when it was put together: of another form, one fetched twice across an upgrade would be an id with other octets.
 PUT_TOGETHER = "7c32279b9d01bbbc202af400871fb6f0a15e5570ff5985cb7c1f96ec5a9715ce"
-TRACE = packets.status(
+TRACE = packets.write_status_packet(
     "000.00.13.H53",
     "06",
     packets.Answered("H55.01", "7/VB", "2026/11/20", "H55.01,2026/11/20,7/VB"),
@@ -58,7 +58,7 @@ def put(office: Office, tmp_path: Path, content: bytes) -> str:
 
 
 def said(content: bytes) -> object:
-    return attrs.evolve(packet.read(content), deviations=())
+    return attrs.evolve(packet.read_packet(content), deviations=())
 
 
 def confirmed(office: Office) -> dict[str, dict[str, bool]]:
@@ -78,8 +78,8 @@ def test_a_document_arrives_with_every_file_octet_for_octet(standing: Office, so
     held = send(standing, soap=soap, attachments=attachments)
     noted = (standing.noted("sent") + standing.noted("again"))[-1]
     assert held.outcome == Accepted(f"DocumentId {noted['id']}")
-    assert noted["document_id"] == packet.read(DOCUMENT).document_id
-    assert list(noted["files"].values()) == [each.sha256 for each in packet.read(DOCUMENT).attachments]
+    assert noted["document_id"] == packet.read_packet(DOCUMENT).document_id
+    assert list(noted["files"].values()) == [each.sha256 for each in packet.read_packet(DOCUMENT).attachments]
 
 
 @pytest.mark.parametrize("soap", ["1.1", "1.2"])
@@ -154,7 +154,7 @@ def test_what_waits_is_put_together_to_the_same_packet_in_whatever_form_it_comes
 
 def test_a_document_for_two_of_our_organs_arrives_once_and_is_confirmed_for_both(tmp_path: Path) -> None:
     with opened("bkav", tmp_path) as office:
-        content = packets.document(
+        content = packets.write_document_packet(
             "000.00.13.H53",
             ("H55.01", "000.00.00.H55"),
             number="1",

@@ -14,12 +14,12 @@ from zeep import Client, Settings
 from zeep.exceptions import Fault
 from zeep.transports import Transport
 
-from hub.demo.plan.packets import document
-from hub.report.form.period import containing
-from hub.report.form.toml import forms
-from hub.report.signed.declaration_workbook import typed
-from hub.security.certificates import Anchors, load
-from hub.security.wss_verify import unseal
+from hub.demo.plan.packets import write_document_packet
+from hub.report.form.period import month_containing
+from hub.report.form.toml import read_form_folder
+from hub.report.signed.declaration_workbook import is_typed_column
+from hub.security.certificates import Anchors, load_certificate
+from hub.security.wss_verify import unseal_document
 from tests.conftest import DATABASES
 from tests.declaring import filled, saved
 from tests.process.test_zeep import Signed
@@ -27,8 +27,8 @@ from tests.running import RunningHub
 
 pytestmark = pytest.mark.slow
 
-EDOC = next(form for form in forms() if form.id == "edoc")
-PERIOD = containing(datetime.now(UTC)).text
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+PERIOD = month_containing(datetime.now(UTC)).text
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def send(hub: RunningHub, count: int) -> None:
     """Let H55.1 send so many documents to H55.13."""
     with hub.client("vpub") as office:
         for number in range(count):
-            packet = document(
+            packet = write_document_packet(
                 "H55.1", ["H55.13"], number=str(number), notation="VP", subject="A", promulgated=date(2026, 11, 20)
             )
             office.send(packet, f"m{number}")
@@ -179,13 +179,13 @@ def test_the_counted_report_comes_sealed_and_the_periods_are_listed(hub, client)
     office = client("vpub")
     send(hub, 1)
     got = office.GetWorkloadReport(OrganId="H55.1", Form="edoc", Period=PERIOD)
-    anchors = Anchors([load(hub.home / "pki/ca.crt")])
-    assert unseal(got.Content, anchors, datetime.now(UTC))[1] == load(hub.home / "pki/hub.crt")
+    anchors = Anchors([load_certificate(hub.home / "pki/ca.crt")])
+    assert unseal_document(got.Content, anchors, datetime.now(UTC))[1] == load_certificate(hub.home / "pki/hub.crt")
     assert (got.OrganId, got.Ended) == ("H55.1", False)
     total: Any = etree.fromstring(got.Content).find("{*}Total")
     assert {each.get("column"): int(each.text) for each in total.iterfind("{*}Number")}["sent"] == 1
     listed = {(each.Form, each.Period): each for each in office.ListPeriods()}
-    assert {form for form, _ in listed} == {form.id for form in forms()}
+    assert {form for form, _ in listed} == {form.id for form in read_form_folder()}
     assert listed["edoc", PERIOD].State == "open"
     assert {each.Form for each in office.ListPeriods(Form="edoc")} == {"edoc"}
 
@@ -195,7 +195,7 @@ def test_ten_errors_typed_into_the_template_come_back_from_the_command_line(hub)
     send(hub, 2)
     template = hub.home / "mau.xlsx"
     hub.cli("report", "template", "H55", PERIOD, "-o", template)
-    keys = {column.key for column in EDOC.columns if typed(column)}
+    keys = {column.key for column in EDOC.columns if is_typed_column(column)}
     right = {(unit, key): number for (unit, key), number in counted(hub, "H55").items() if unit and key in keys}
     wrong = planted(right, 3)
     template.write_bytes(filled(template.read_bytes(), {**right, **wrong}, [("by:", "Lan")]))

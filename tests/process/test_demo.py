@@ -19,9 +19,9 @@ import requests
 from cryptography import x509
 
 from hub.demo.run.stage import Site
-from hub.report.form.period import containing
+from hub.report.form.period import month_containing
 from hub.security.certificates import Anchors
-from hub.security.wss_verify import unseal
+from hub.security.wss_verify import unseal_document
 from tests.readback import SCHEMA, from_csv, from_html, from_json, from_pdf, from_xlsx, from_xml, to_the_minute
 
 LIENTHONG = Path(sys.executable).with_name("lienthong")
@@ -88,7 +88,7 @@ def test_the_outputs_of_every_unit_agree_in_every_cell(run: Run) -> None:
     for workbook in workbooks:
         expected = from_json(workbook.with_suffix(".json").read_text("utf-8"))
         document = workbook.with_suffix(".xml").read_bytes()
-        unseal(document, anchors, datetime.now(UTC))
+        unseal_document(document, anchors, datetime.now(UTC))
         SCHEMA.validate(document)
         assert from_xml(document) == expected
         assert from_xlsx(workbook.read_bytes()) == expected
@@ -178,7 +178,7 @@ def signed_in(site: Site, password: Path) -> requests.Response:
         "name": "demo",
         "password": password.read_text().strip(),
         "proof": proof,
-        "next": f"/reports/edoc/H55/{containing(datetime.now(UTC)).text}",
+        "next": f"/reports/edoc/H55/{month_containing(datetime.now(UTC)).text}",
     }
     said = {"Origin": site.address("admin")}
     return console.post(f"{site.address('admin')}/sign-in", data=form, headers=said, timeout=30)

@@ -13,9 +13,9 @@ from cryptography import x509
 from lxml import etree
 
 from hub.demo.partners.letterbox import DOCUMENTS, Delivered, Letterbox, Shelf, tls_server
-from hub.demo.partners.notebook import Notebook, lines
+from hub.demo.partners.notebook import Notebook, read_notebook
 from hub.demo.protocol.client import Wire
-from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign, verify
+from hub.demo.protocol.signing import SOAP, PartnerIdentity, Unbelievable, sign_call, verify_reply
 from hub.security import sample_pki as pki
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ class Pair:
     def push(self, message_id: str, content: bytes, *, tls: str = "hub", signer: str = "hub") -> requests.Response:
         """Push as the hub would."""
         envelope = _envelope(message_id, content)
-        sign(envelope, self.identity(signer), datetime.now(UTC))
+        sign_call(envelope, self.identity(signer), datetime.now(UTC))
         wire = Wire(self.pki / f"{tls}.key", self.pki / f"{tls}.crt", self.pki / "ca.crt")
         with wire.session() as session:
             return session.post(
@@ -49,7 +49,7 @@ class Pair:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample PKI."""
     directory = tmp_path_factory.mktemp("pki") / "pki"
-    pki.write(directory, ("vpub",), datetime.now(UTC))
+    pki.write_sample_pki(directory, ("vpub",), datetime.now(UTC))
     return directory
 
 
@@ -85,7 +85,7 @@ def _success(reply: requests.Response) -> str | None:
 
 
 def _received(pair: Pair) -> list[tuple[object, object]]:
-    notes = lines(pair.box.shelf.notebook.path)
+    notes = read_notebook(pair.box.shelf.notebook.path)
     return [(note["document_id"], note["first"]) for note in notes if note["what"] == "received"]
 
 
@@ -116,9 +116,9 @@ def test_the_answer_is_signed_by_the_partner(pair: Pair) -> None:
     """Body and Timestamp of the answer verify with the partner's certificate, and with no other."""
     reply = etree.fromstring(pair.push("m1", b"<a/>").content)
     partner, hub = (pair.identity(name).certificate for name in ("partners/vpub", "hub"))
-    assert verify(reply, partner, datetime.now(UTC)).tag == f"{{{SOAP}}}Body"
+    assert verify_reply(reply, partner, datetime.now(UTC)).tag == f"{{{SOAP}}}Body"
     with pytest.raises(Unbelievable):
-        verify(reply, hub, datetime.now(UTC))
+        verify_reply(reply, hub, datetime.now(UTC))
 
 
 @pytest.mark.parametrize(("tls", "signer"), [("partners/vpub", "hub"), ("hub", "partners/vpub")])
@@ -150,11 +150,11 @@ def test_a_partner_believes_only_what_is_signed_where_it_stands(
     """A dropped Timestamp, a wrapped Body and a changed value are not the hub's word."""
     hub = PartnerIdentity.load(keys / "hub.key", keys / "hub.crt")
     envelope = _envelope("m1", b"<a/>")
-    sign(envelope, hub, NOW)
-    assert verify(envelope, hub.certificate, NOW)[0].tag == f"{{{DOCUMENTS}}}SendDocument"
+    sign_call(envelope, hub, NOW)
+    assert verify_reply(envelope, hub.certificate, NOW)[0].tag == f"{{{DOCUMENTS}}}SendDocument"
     spoil(envelope)
     with pytest.raises(Unbelievable):
-        verify(envelope, hub.certificate, NOW)
+        verify_reply(envelope, hub.certificate, NOW)
 
 
 @pytest.mark.parametrize("later", [timedelta(hours=1), timedelta(hours=-1)])
@@ -162,9 +162,9 @@ def test_a_partner_believes_no_stale_answer(keys: Path, later: timedelta) -> Non
     """An answer of another hour may be a replayed one."""
     hub = PartnerIdentity.load(keys / "hub.key", keys / "hub.crt")
     envelope = _envelope("m1", b"<a/>")
-    sign(envelope, hub, NOW)
+    sign_call(envelope, hub, NOW)
     with pytest.raises(Unbelievable, match="Timestamp"):
-        verify(envelope, hub.certificate, NOW + later)
+        verify_reply(envelope, hub.certificate, NOW + later)
 
 
 def test_a_half_written_line_does_not_count(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_half_written_line_does_not_count(tmp_path: Path) -> None:
         notebook.write("sent", NOW, message_id="m1")
     with path.open("ab") as file:
         file.write(b'{"what": "se')
-    assert [note["what"] for note in lines(path)] == ["sent"]
+    assert [note["what"] for note in read_notebook(path)] == ["sent"]
     with Notebook(path) as notebook:
         notebook.write("received", NOW)
-    assert [note["what"] for note in lines(path)] == ["sent", "received"]
+    assert [note["what"] for note in read_notebook(path)] == ["sent", "received"]

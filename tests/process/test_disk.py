@@ -13,8 +13,8 @@ from datetime import date
 import pytest
 
 from hub.cli.documents_client import HubUnavailable
-from hub.config import read
-from hub.demo.plan.packets import document
+from hub.config import read_config
+from hub.demo.plan.packets import write_document_packet
 from hub.store import transactions
 from tests.conftest import DATABASES, cannot_be_had, not_applicable
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def packet(number, *recipients, size=0):
-    return document(
+    return write_document_packet(
         "H55.1",
         recipients or ["H55.13"],
         number=str(number),
@@ -205,8 +205,8 @@ def test_nothing_is_receipted_after_a_sync_that_failed_and_a_restart_finds_all_t
 @contextlib.contextmanager
 def locked(hub):
     """Keep everybody else from writing, as a disk does that has stopped."""
-    engine = transactions.open_journal(read(hub.config).database_url, pooled=False)
-    with transactions.writing(engine) as tx:
+    engine = transactions.open_journal(read_config(hub.config).database_url, pooled=False)
+    with transactions.write_transaction(engine) as tx:
         if tx.dialect.name == "postgresql":
             tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             tx.exec_driver_sql("LOCK TABLE delivery IN EXCLUSIVE MODE")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.runtime.thread_pool import THREADS, THRESHOLD
 from hub.security import signing
 from hub.security.certificates import Identity
@@ -41,7 +41,7 @@ def dear(hub: RunningHub, who: tuple[str, str], name: str) -> bytes:
     """Return a request whose call is too dear for the reactor's thread."""
     partner, unit = who
     files = hub.files(partner)
-    packet = document(
+    packet = write_document_packet(
         unit,
         ["H55.13"],
         number=name,
@@ -50,8 +50,8 @@ def dear(hub: RunningHub, who: tuple[str, str], name: str) -> bytes:
         promulgated=date(2026, 11, 20),
         attachments=[("a.txt", os.urandom(2 * THRESHOLD))],
     )
-    body = signing.sign(
-        envelope.wrap(documents_requests.element(documents_requests.SendDocument(packet, name))),
+    body = signing.sign_envelope(
+        envelope.wrap_in_envelope(documents_requests.build_call_element(documents_requests.SendDocument(packet, name))),
         Identity.read(files["key"], files["certificate"]),
         datetime.now(UTC),
     )

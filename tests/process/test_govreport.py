@@ -31,8 +31,8 @@ from hub.domain.model import (
 from hub.journal import facts as journal_facts
 from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting, evidence
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.signed.element import as_element
 from hub.runtime.thread_pool import at_once
 from hub.security import signing
@@ -47,18 +47,18 @@ WORD = "m4u-kh0ng-dung-that"
 NOW = datetime.now(UTC)  # the partner process reads the real clock
 HUB = authority("Hub CA", NOW).issue("hub")
 PERSON = authority("Persons CA", NOW).issue("an")
-EDOC = next(form for form in forms() if form.id == "edoc")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 
 
 def report(unit="H55.13", period="2026-10", revision=1, spoil=None):
     """Return a sealed report without any fact; *spoil* changes it before it is sealed."""
-    span = parse(period)
-    counted = counting.count(EDOC, [], span, NOW, (unit,))
-    lines = evidence.gather(EDOC, [], span, NOW, (unit,))
+    span = parse_period(period)
+    counted = counting.count_report(EDOC, [], span, NOW, (unit,))
+    lines = evidence.gather_evidence(EDOC, [], span, NOW, (unit,))
     element = as_element(counted, {}, lines, revision)
     if spoil:
         spoil(element)
-    return signing.seal(element, HUB)
+    return signing.seal_element(element, HUB)
 
 
 def consignment(content):
@@ -88,7 +88,7 @@ class Side:
         said = {name.replace("_", "-"): value for name, value in settings.items()}
         where = url or self.office.url
         terms = Terms(partner="baocao", url=where, identity=HUB, settings=said, secrets={"secret": word})
-        return adapters.adapter("govreport", terms)
+        return adapters.make_adapter("govreport", terms)
 
     def submit(self, content, patience=PATIENCE, **settings):
         return hold(self.adapter(**settings).deliver(consignment(content), NOW), patience=patience).outcome
@@ -287,7 +287,7 @@ ITEM = {"form": "edoc", "unit": "H55.13", "period": "2026-11", "revision": 1, "s
 def test_a_verdict_with_what_xml_cannot_hold_does_not_keep_back_those_after_it(odd, brought):
     there = json.dumps({"verdicts": [ITEM | {"id": "1"} | odd, ITEM | {"id": "2"}]}).encode()
     terms = Terms(partner="baocao", url="https://x", identity=HUB, settings={}, secrets={})
-    conversation = cast("Any", adapters.adapter("govreport", terms)).collect("", NOW)
+    conversation = cast("Any", adapters.make_adapter("govreport", terms)).collect("", NOW)
     next(conversation)
     first, second = conversation.send(Reply(200, there)), conversation.send(Judged(accepted=True))
     assert brought in first.content
@@ -299,7 +299,7 @@ def test_a_verdict_with_what_xml_cannot_hold_does_not_keep_back_those_after_it(o
 
 def test_a_verdict_without_an_id_does_not_keep_back_those_after_it():
     terms = Terms(partner="baocao", url="https://x", identity=HUB, settings={}, secrets={})
-    adapter = cast("Any", adapters.adapter("govreport", terms))
+    adapter = cast("Any", adapters.make_adapter("govreport", terms))
 
     def collected(*items):
         conversation, said, arrived = adapter.collect("7", NOW), None, []
@@ -321,7 +321,7 @@ def test_a_verdict_without_an_id_does_not_keep_back_those_after_it():
 def test_a_verdict_whose_id_no_journal_keeps_does_not_keep_back_those_after_it():
     there = json.dumps({"verdicts": [ITEM | {"id": "\ud83d\0"}]}).encode()
     terms = Terms(partner="baocao", url="https://x", identity=HUB, settings={}, secrets={})
-    adapter = cast("Any", adapters.adapter("govreport", terms))
+    adapter = cast("Any", adapters.make_adapter("govreport", terms))
     conversation = adapter.collect("", NOW)
     next(conversation)
     conversation.send(Reply(200, there))
@@ -336,8 +336,10 @@ def test_a_verdict_whose_id_no_journal_keeps_does_not_keep_back_those_after_it()
 
 def facts(hub):
     engine = transactions.open_journal(f"sqlite:///{hub.home}/data/hub.db", pooled=False)
-    with transactions.reading(engine) as tx:
-        return {(fact.unit, fact.key, fact.milestone) for fact in journal_facts.facts(tx) if fact.service == "reports"}
+    with transactions.read_transaction(engine) as tx:
+        return {
+            (fact.unit, fact.key, fact.milestone) for fact in journal_facts.read_facts(tx) if fact.service == "reports"
+        }
 
 
 @pytest.mark.slow

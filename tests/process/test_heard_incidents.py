@@ -182,7 +182,7 @@ def test_what_is_repeated_flooded_or_broken_loses_nothing_and_counts_once(hub, p
 def refusals(hub):
     """Return the codes of the calls that were refused."""
     engine = transactions.open_journal(f"sqlite:///{hub.home}/data/hub.db")
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         told = [json.loads(text) for text in tx.scalars(sa.select(event.c.text))]
     engine.dispose()
     return [each["code"] for each in told if each["event"] == "call-refused"]

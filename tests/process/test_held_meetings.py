@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from hub.demo.plan import packets
-from hub.demo.plan.invitation import Invitation, Person, write
-from hub.domain.local_time import day
-from hub.report.form.period import containing
+from hub.demo.plan.invitation import Invitation, Person, write_invitation
+from hub.domain.local_time import local_day
+from hub.report.form.period import month_containing
 
 pytestmark = pytest.mark.slow
 
@@ -19,9 +19,14 @@ ORGANIZER, INVITED = "H55.13", "H55.1"
 
 def packet(sender, to, method, meeting, now, *, number):
     """Return a packet whose calendar says *method* of *meeting*."""
-    attachments = [("giay-moi.txt", b"x"), ("lich-hop.ics", write(meeting, method, now))]
-    fields: Any = {"notation": "GM", "subject": "Họp giao ban", "promulgated": day(now), "attachments": attachments}
-    return packets.document(sender, [to], number=number, **fields)
+    attachments = [("giay-moi.txt", b"x"), ("lich-hop.ics", write_invitation(meeting, method, now))]
+    fields: Any = {
+        "notation": "GM",
+        "subject": "Họp giao ban",
+        "promulgated": local_day(now),
+        "attachments": attachments,
+    }
+    return packets.write_document_packet(sender, [to], number=number, **fields)
 
 
 def answered(meeting, answer):
@@ -49,11 +54,11 @@ def test_a_meeting_is_called_answered_cancelled_and_stands_in_the_report(hub):
             office.send(packet(INVITED, ORGANIZER, "REPLY", told, now, number=f"{number}"))
         again = packet(ORGANIZER, INVITED, "REQUEST", over, now, number="1")
         assert department.send(again) == department.send(again), "the same packet is the same message"
-    period = containing(now)
+    period = month_containing(now)
     said = json.loads(hub.cli("report", "H55", period.text, "--form", "meetings", "--format", "json", text=True))
     rows = {row["unit"]: row for row in said["rows"]}
     names = ("called", "cancelled", "held", "accepted", "declined", "attended")
-    was = int(period.first <= day(over.start))  # yesterday may be of the period before
+    was = int(period.first <= local_day(over.start))  # yesterday may be of the period before
     assert [rows[ORGANIZER][name] for name in names] == [2, 1, was, 0, 0, 0]
     assert [rows[INVITED][name] for name in names] == [0, 0, 0, 1, 0, was]
     facts = [fact for fact in hub.cli("report", "--facts", "--json") if fact["service"] == "meetings"]

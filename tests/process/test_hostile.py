@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from tests import hostile, pki
 from tests.hostile import MEDIA, TABLE, Honest
@@ -281,7 +281,7 @@ def test_who_leaves_uploads_unfinished_is_told_so_himself_and_the_others_bring_t
         until(lambda: target.hub.log.read_text().count("spool: sotttt has") == 21, "the hub to refuse all but two")
         status, answer = heard(begun[-1])
         assert (status, codes(answer)) == (503, {"hub-busy"})
-        packet = document("H55.1", ["H55.13"], number="1", notation="VP", subject="x", promulgated=date(2026, 11, 20),
+        packet = write_document_packet("H55.1", ["H55.13"], number="1", notation="VP", subject="x", promulgated=date(2026, 11, 20),
                           attachments=[("x.bin", bytes(5_000_000))])  # fmt: skip
         with target.hub.client("vpub") as client:
             assert client.send(packet, "vpub-large").document_id

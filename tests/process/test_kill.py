@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 
 from hub.cli.documents_client import HubUnavailable, SubmissionRefused
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from tests.conftest import DATABASES, ROOT
 from tests.running import until
 
@@ -61,7 +61,7 @@ class Load:
         while not self.over.is_set():
             number += 1
             name = f"{partner}-{number}"
-            packet = document(
+            packet = write_document_packet(
                 sender, recipients, number=str(number), notation=partner, subject=name, promulgated=date(2026, 11, 20)
             )
             self._until_receipted(partner, name, packet)
@@ -164,7 +164,7 @@ def test_what_a_receipt_promised_is_counted_once_wherever_the_hub_ends_before_it
         *("DTSTART:20261102T010000Z", "RRULE:FREQ=DAILY;COUNT=300", "ORGANIZER:mailto:a@b", "SUMMARY:Giao ban"),
         *("END:VEVENT", "END:VCALENDAR", ""),
     ]
-    packet = document(
+    packet = write_document_packet(
         "H55.13",
         ["H55.14"],
         number="1",

@@ -16,7 +16,7 @@ from tests.packets import document
 
 SETTINGS = {"system-id": "H37.TN"}
 SECRETS = {"secret": "khoa-bi-mat"}
-STATUS = packets.status(
+STATUS = packets.write_status_packet(
     "H55.13", "03", packets.Answered("H37.01", "9/UBND", "2026/11/20", "x"), at=datetime(2026, 11, 24, 1, tzinfo=UTC)
 )
 DOCUMENT = document(to="H37.01")

@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.store import move_marks, transactions
 from tests.process.test_kill import assert_counted_once, waiting
 from tests.running import BIN, until
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def packet(number):
     large = [("phu-luc.bin", bytes(range(256)) * 8192)] if number % 10 == 0 else [("van-ban.txt", b"Noi dung")]
-    return document(
+    return write_document_packet(
         "H55.13",
         ["H55.1", "000.00.00.G22"],
         number=str(number),
@@ -82,7 +82,7 @@ def test_a_live_queue_moves_is_interrupted_goes_on_and_is_delivered_counted_once
 def test_a_journal_that_is_half_moved_is_refused_by_twistd_and_by_every_command(postgresql, hub):
     with postgresql.database() as url:
         engine = transactions.open_journal(url, pooled=False)
-        with transactions.writing(engine) as tx:
+        with transactions.write_transaction(engine) as tx:
             move_marks.set_moving(tx, "sqlite:////xa/hub.db", ["message"])
         engine.dispose()
         half = url.replace("+psycopg", "")

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from hub.cli.documents_client import HubUnavailable
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from tests.conftest import DATABASES, ROOT
 from tests.mtom import PART, SOAP11, SOAP12, Body, Caller, optimised
@@ -51,7 +51,7 @@ def caller(hub):
 
 
 def packet(octets, number="1"):
-    return document(
+    return write_document_packet(
         "H55.1",
         ["H55.13"],
         number=number,

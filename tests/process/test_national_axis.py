@@ -45,7 +45,7 @@ class Country:
     def letter(self, sender="H55.13", to=("G22",)):
         """Return a new packet."""
         self.numbers += 1
-        return packets.document(
+        return packets.write_document_packet(
             sender, to, number=str(self.numbers), notation="VB", subject="V/v", promulgated=date(2026, 11, 20)
         )
 
@@ -134,7 +134,7 @@ def test_a_document_and_its_status_go_up(country):
     (ended,) = [line for line in country.hub.cli("trace", sent, "--json") if line["event"] == "attempt-ended"]
     assert ended["reason"].startswith("docId "), "what the axis calls it"
     answered = packets.Answered("G22", "9/VPCP", "2026/11/20", "G22,2026/11/20,9/VPCP")
-    status = packets.status("H55.13", "03", answered, at=datetime(2026, 11, 24, 8, tzinfo=UTC))
+    status = packets.write_status_packet("H55.13", "03", answered, at=datetime(2026, 11, 24, 8, tzinfo=UTC))
     assert country.ends(country.send(status)) == [1]
     assert [(each["messageType"], each["to"]) for each in country.parcels(status)] == [("status", "G22")]
 
@@ -158,7 +158,7 @@ def test_a_document_and_a_status_come_down_to_the_unit(country):
     asked = country.send(country.letter())
     letter = country.letter("G22", ("H55.13", "G14"))
     answered = packets.Answered("H55.13", f"{country.numbers - 1}/VB", date(2026, 11, 20), own_id(country.numbers - 1))
-    status = packets.status("G22", "03", answered, at=datetime(2026, 11, 24, 8, tzinfo=UTC))
+    status = packets.write_status_packet("G22", "03", answered, at=datetime(2026, 11, 24, 8, tzinfo=UTC))
     down, back = country.put(letter, "H55.13"), country.put(status, "H55.13", "status")
     country.hears(down, "done")
     country.hears(back, "done")

@@ -30,7 +30,7 @@ def adapter(office, *, password="mat-khau-mau", path=FORWARD, **settings):
         settings=given | settings,
         secrets={"password": password},
     )
-    return adapters.adapter("dvcqg", terms)
+    return adapters.make_adapter("dvcqg", terms)
 
 
 def dossier(number, *, procedure="2.000815", status="2", received="20261124083000", name="Chứng thực bản sao"):

@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.journal.nodes import LIFE
 from hub.node.heartbeat import BEAT
 from tests.running import RunningHub, until
@@ -21,7 +21,7 @@ TAKEN_OVER = LIFE.total_seconds() + BEAT + 2
 
 
 def packet(number, *recipients):
-    return document(
+    return write_document_packet(
         "H55.13", recipients, number=str(number), notation="STTTT", subject="x", promulgated=date(2026, 11, 20)
     )
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hub.demo.partners.notebook import lines
+from hub.demo.partners.notebook import read_notebook
 from hub.domain.local_time import HANOI
-from hub.report.form.period import containing
+from hub.report.form.period import month_containing
 from tests.conftest import DATABASES
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def report(hub, period):
 def test_the_report_equals_the_books_of_the_one_stop_software(hub):
     hub.start()
     now = datetime.now(UTC)
-    today, period = now.astimezone(HANOI).date(), containing(now)
+    today, period = now.astimezone(HANOI).date(), month_containing(now)
     software = Software(hub, "sotttt", UNITS)
     for ago in reversed(range(DAYS)):
         told = software.order("day", day=f"{today - timedelta(ago)}", new=5)
@@ -114,7 +114,9 @@ def test_the_report_equals_the_books_of_the_one_stop_software(hub):
     assert software.close() == 0
 
     accepted = {
-        str(line["message_id"]) for line in lines(software.notebook) if line["what"] == "sent" and line["accepted"]
+        str(line["message_id"])
+        for line in read_notebook(software.notebook)
+        if line["what"] == "sent" and line["accepted"]
     }
     rows = [
         row for row in hub.cli("messages", "--json", "--state", "accepted") if row["service"] in {"dossiers", "reports"}

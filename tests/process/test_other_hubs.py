@@ -110,7 +110,7 @@ def tell_the_story(country: Country, department: DocumentsClient) -> None:
 
     # Out: one document for all three, while one of them is down.
     offices["wso2"].mood("unavailable")
-    written = packets.document(
+    written = packets.write_document_packet(
         OURS, codes.values(), number="7", notation="STTTT", subject="V/v kết nối", promulgated="2026/11/20"
     )
     message = department.send(written).document_id
@@ -121,7 +121,7 @@ def tell_the_story(country: Country, department: DocumentsClient) -> None:
     until(lambda: country.delivered(message), "the journal to know")
     whole = [sha256(written).hexdigest()]
     assert [sent_there(offices[name], name) for name in ("lgsp", "wso2")] == [whole, whole]
-    assert sent_there(offices["bkav"], "bkav") == [each.sha256 for each in packet.read(written).attachments]
+    assert sent_there(offices["bkav"], "bkav") == [each.sha256 for each in packet.read_packet(written).attachments]
 
     # In: a document of each for our department, and the status of each about ours.
     inward, statuses = {}, {}
@@ -129,7 +129,7 @@ def tell_the_story(country: Country, department: DocumentsClient) -> None:
         inward[name] = document(name, to=OURS, number=name).replace(b"H55.13</edXML:OrganId>", b"@", 1)
         inward[name] = inward[name].replace(b"@", f"{code}</edXML:OrganId>".encode())
         answered = packets.Answered(OURS, "7/STTTT", "2026/11/20", f"{OURS},2026/11/20,7/STTTT")
-        statuses[name] = packets.status(code, "03", answered, at=datetime.now(UTC))
+        statuses[name] = packets.write_status_packet(code, "03", answered, at=datetime.now(UTC))
         country.put(name, inward[name])
         country.put(name, statuses[name])
         if name != "bkav":
@@ -141,15 +141,15 @@ def tell_the_story(country: Country, department: DocumentsClient) -> None:
     waiting = [department.get(each).packet for each in department.pending(OURS)]
     for name in ("lgsp", "wso2"):
         assert {inward[name], statuses[name]} <= set(waiting)
-    said = [attrs.evolve(packet.read(each), deviations=()) for each in waiting]
+    said = [attrs.evolve(packet.read_packet(each), deviations=()) for each in waiting]
     for content in (inward["bkav"], statuses["bkav"]):
-        assert attrs.evolve(packet.read(content), deviations=()) in said
+        assert attrs.evolve(packet.read_packet(content), deviations=()) in said
 
     # Back: our department's status about each of theirs.
     for name, code in codes.items():
-        about = packet.read(inward[name])
+        about = packet.read_packet(inward[name])
         answered = packets.Answered(code, about.code, about.promulgation_date, about.document_id)
-        department.send(packets.status(OURS, "01", answered, at=datetime.now(UTC)))
+        department.send(packets.write_status_packet(OURS, "01", answered, at=datetime.now(UTC)))
     until(lambda: offices["bkav"].noted("status"), "a status to reach bkav")
     for name in ("lgsp", "wso2"):
         until(lambda name=name: offices[name].noted("sent")[-1]["type"] == "status", f"a status to reach {name}")
@@ -165,7 +165,7 @@ def test_wrong_secrets_are_told_at_once_and_nobody_hammers_until_the_right_ones_
         file = hub.home / "partners" / f"{name}.toml"
         file.write_text(file.read_text().replace('max-retry = "400ms"', 'max-retry = "1h"'))
     hub.cli("reload", text=True)
-    written = packets.document(
+    written = packets.write_document_packet(
         OURS, [place[3] for place in PLACES.values()], number="8", notation="A", subject="x", promulgated="2026/11/20"
     )
     with hub.client("sotttt") as department:

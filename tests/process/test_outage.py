@@ -4,14 +4,14 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from tests.running import until
 
 pytestmark = pytest.mark.slow
 
 
 def packet(number, *recipients):
-    return document(
+    return write_document_packet(
         "H55.13", recipients, number=str(number), notation="STTTT", subject="x", promulgated=date(2026, 11, 20)
     )
 

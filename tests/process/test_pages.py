@@ -234,7 +234,7 @@ def events_are_explained(place: Path) -> None:
     for row in rows(sections(DOCS / "reference/events.md")["Events"]):
         fields[quoted(row[0])[0]] = set(quoted(row[2])) | {"at", "event", "message", "delivery"}
     engine = transactions.open_journal(f"sqlite:///{place}/tinh/data/hub.db", pooled=False)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         happened = [json.loads(text) for text in tx.scalars(event.select().with_only_columns(event.c.text))]
     engine.dispose()
     for each in happened:

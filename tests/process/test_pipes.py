@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from hub.config import read
+from hub.config import read_config
 from hub.journal import messages
 from hub.store import transactions
 from tests import homes
@@ -22,10 +22,10 @@ MANY = 400
 def home(tmp_path_factory):
     """A hub with many messages."""
     made = homes.begin(tmp_path_factory.mktemp("pipes") / "tinh")
-    engine = transactions.open_journal(read(made / "hub.toml").database_url, pooled=False)
-    with transactions.writing(engine) as tx:
+    engine = transactions.open_journal(read_config(made / "hub.toml").database_url, pooled=False)
+    with transactions.write_transaction(engine) as tx:
         for number in range(1, MANY):
-            messages.take(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
+            messages.record_message(tx, entry(document(document_id=f"D{number}"), number), ROUTES)
     engine.dispose()
     return made
 

@@ -14,8 +14,8 @@ import adapters
 from hub.domain.model import Accepted, Consignment, Message, MessageState, Refused, Unavailable
 from hub.partner.adapter_settings import Terms
 from hub.report.counting import counting
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.signed.element import as_element
 from hub.security import signing
 from tests.atoms import A, judged
@@ -23,14 +23,14 @@ from tests.offices import PATIENCE, Office, hold, opened
 from tests.pki import NOW, partner
 from tests.running import RunningHub, until
 
-EDOC = next(form for form in forms() if form.id == "edoc")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 WORD = "m4u-kh0ng-dung-that"
 PLACE = "/reports/edoc/H55.13/2026-10"
 
 
 def consignment(revision=1):
-    counted = counting.count(EDOC, [], parse("2026-10"), NOW, ("H55.13",))
-    content = signing.seal(as_element(counted, {"H55.13": "Sở"}, [], revision), partner("hub"))
+    counted = counting.count_report(EDOC, [], parse_period("2026-10"), NOW, ("H55.13",))
+    content = signing.seal_element(as_element(counted, {"H55.13": "Sở"}, [], revision), partner("hub"))
     message = Message(
         id=f"01936f1e-7c80-7000-8000-{revision:012}",
         partner="hub",
@@ -53,7 +53,7 @@ class Side:
 
     def push(self, revision=1, word=WORD, patience=PATIENCE):
         terms = Terms(partner="portal", url=self.office.url, identity=partner("hub"), secrets={"secret": word})
-        conversation = adapters.adapter("webportal", terms).deliver(consignment(revision), NOW)
+        conversation = adapters.make_adapter("webportal", terms).deliver(consignment(revision), NOW)
         return hold(conversation, patience=patience).outcome
 
     def page(self, kind="json"):

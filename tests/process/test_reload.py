@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("reload") / "tinh"
-    init_province.write(made, init_province.choose_ports(0, 0), datetime.now(UTC))
+    init_province.write_province(made, init_province.choose_ports(0, 0), datetime.now(UTC))
     return made
 
 
@@ -45,7 +45,7 @@ def hub(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(words, cwd=home)
     try:
         until = time.monotonic() + 30
-        while not pidfile.alive(home / "data"):
+        while not pidfile.find_live_pid(home / "data"):
             assert process.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)

@@ -22,7 +22,9 @@ FORMS = (Body(), Body(kind=SOAP11))
 
 def signed(hub, call, by="sotttt"):
     identity = Identity.read(hub.files(by)["key"], hub.files(by)["certificate"])
-    return wss_verify.sign(envelope.wrap(documents_requests.element(call)), identity, datetime.now(UTC))
+    return wss_verify.sign_envelope(
+        envelope.wrap_in_envelope(documents_requests.build_call_element(call)), identity, datetime.now(UTC)
+    )
 
 
 def post(hub, body, by="sotttt", media=SOAP11):

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.journal import integrity, search
 from hub.store import transactions
 from tests.running import until
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def packet(number, size=0):
-    return document(
+    return write_document_packet(
         "H55.1",
         ["H55.13"],
         number=str(number),
@@ -190,8 +190,8 @@ def test_of_a_log_whose_tail_is_cut_after_a_kill_only_what_lay_in_the_cut_part_i
 def read_whole(journal):
     """Return the messages of a journal that is whole."""
     engine = transactions.open_journal(f"sqlite:///{journal}", pooled=False)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         assert [*integrity.in_file(tx), *integrity.in_chain(tx), *integrity.in_contents(tx)] == []
-        found = {each.message_id: (each.id, each.sha256) for each in search.messages(tx, search.Filter())}
+        found = {each.message_id: (each.id, each.sha256) for each in search.find_messages(tx, search.Filter())}
     engine.dispose()
     return found

@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.store import transactions
 from tests.conftest import DATABASES, ROOT
 from tests.running import RunningHub, until
@@ -27,7 +27,9 @@ part = {part!r}
 def upgrade():
     {does}
 """
-PACKET = document("H55.13", ["H55.1"], number="1", notation="X", subject="x", promulgated=date(2026, 11, 20))
+PACKET = write_document_packet(
+    "H55.13", ["H55.1"], number="1", notation="X", subject="x", promulgated=date(2026, 11, 20)
+)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hub.cli.documents_client import HubUnavailable, SubmissionRefused
-from hub.demo.plan.packets import document
+from hub.demo.plan.packets import write_document_packet
 from hub.security.certificates import Identity
 from tests import pki
 from tests.running import BIN, until
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def packet(number=1, recipient="H55.1", **fields):
-    return document(
+    return write_document_packet(
         "H55.13",
         [recipient],
         number=str(number),

@@ -21,7 +21,7 @@ from twisted.internet import threads
 
 from hub.cli import lienthong
 from hub.delivery.imap_idle import MailWatch
-from hub.demo.mail.mailhost import PASSWORD, obey
+from hub.demo.mail.mailhost import PASSWORD, obey_mail_order
 from hub.demo.protocol.client import Wire
 from hub.demo.protocol.signing import PartnerIdentity, WireSignature
 from hub.domain.model import Accepted, Collected, Judged, Problem, Refused, Unavailable
@@ -284,14 +284,14 @@ def test_who_conducts_the_mail_system_gives_it_orders(host, tmp_path):
     (tmp_path / "mail").write_bytes(b"Subject: mot viec\r\n\r\nx\r\n")
     before = len(host.box(OTHER))
     order = {"do": "submit", "account": CLERKS, "to": [OTHER], "file": str(tmp_path / "mail")}
-    assert obey(host, order) == {"submitted": True}
+    assert obey_mail_order(host, order) == {"submitted": True}
     arrived(host, OTHER, before + 1)
-    mails: Any = obey(host, {"do": "box", "account": OTHER})["mails"]
+    mails: Any = obey_mail_order(host, {"do": "box", "account": OTHER})["mails"]
     assert [each["Subject"] for each in mails[before:]] == ["mot viec"]
-    assert obey(host, {"do": "stop", "what": "imap"}) == {"stop": "imap"}
-    assert obey(host, {"do": "start", "what": "imap"}) == {"start": "imap"}
-    assert "User quota" in str(obey(host, {"do": "logs"})["quotas"])
-    assert "error" in obey(host, {"do": "dance"})
+    assert obey_mail_order(host, {"do": "stop", "what": "imap"}) == {"stop": "imap"}
+    assert obey_mail_order(host, {"do": "start", "what": "imap"}) == {"start": "imap"}
+    assert "User quota" in str(obey_mail_order(host, {"do": "logs"})["quotas"])
+    assert "error" in obey_mail_order(host, {"do": "dance"})
 
 
 PARTNER = """

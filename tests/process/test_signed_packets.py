@@ -38,8 +38,13 @@ def post(hub, call):
     tls = ssl.create_default_context(cafile=files["ca"])
     tls.load_cert_chain(files["certificate"], files["key"])
     connection = HTTPSConnection(place.hostname, place.port, context=tls, timeout=60)
-    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{documents_requests.action(call)}"'}
-    connection.request("POST", place.path, etree.tostring(envelope.wrap(documents_requests.element(call))), headers)
+    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{documents_requests.soap_action(call)}"'}
+    connection.request(
+        "POST",
+        place.path,
+        etree.tostring(envelope.wrap_in_envelope(documents_requests.build_call_element(call))),
+        headers,
+    )
     answer = connection.getresponse()
     status, text = answer.status, answer.read().decode()
     connection.close()

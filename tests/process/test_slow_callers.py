@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 SERVED = """
 from twisted.internet import reactor
 from twisted.web.resource import Resource
-from hub import connections
+from hub.web import connection_limits as connections
 from hub.web.soap_listener import BoundedSite
 connections.GREETING = connections.HEADERS = connections.GRACE = 1
 connections.LINGER, connections._STEP, connections.SLOWEST, connections.READING = 0.5, 0.25, 1000, 5

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.demo.plan.packets import Answered, document, status
+from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
 from hub.node.init_province import choose_ports
 from tests import pki
 from tests.conftest import DATABASES
@@ -144,7 +144,7 @@ def as_on_the_page(broker: Broker, place: Path) -> str:
 
 
 def letter(number: int, sender: str, *recipients: str, **said: Any) -> bytes:
-    return document(
+    return write_document_packet(
         sender, recipients, number=str(number), notation="FEED", subject="x", promulgated=date(2026, 11, 20), **said
     )
 
@@ -160,7 +160,7 @@ def work(hub: RunningHub) -> None:
             client.confirm(sent.document_id)
             answered = Answered("H55.1", f"{number}/FEED", "2026/11/20", f"H55.1,2026/11/20,{number}/FEED")
             for code in (["01"], ["03", "04"], ["02"], ["03", "06"], ["03", "05", "03"], [])[number]:
-                client.update(status("H55.13", code, answered, at=datetime.now(UTC)))
+                client.update(write_status_packet("H55.13", code, answered, at=datetime.now(UTC)))
         for kind, about in ((1, 0), (2, 1), (3, 2)):
             changed = f"H55.13,2026/11/20,{about}/FEED"
             said: dict[str, Any] = {"replaced": [changed]} if kind == 3 else {"about": changed}

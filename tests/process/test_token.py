@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from hub.cli.documents_client import DocumentsClient, HubUnavailable
 from hub.domain import translations
-from hub.node.check import look
+from hub.node.check import check_config
 from hub.security import pkcs11
 from hub.security.algorithms import METHODS
 from hub.security.pkcs11_uri import place_of
@@ -193,8 +193,11 @@ def test_each_mistake_is_told_in_both_languages(hub, in_token, token, tmp_path):
     }
     for uri, sentences in told.items():
         configure(hub, uri)
-        (mistake,) = look(hub.config, datetime.now(UTC)).mistakes
-        said = [f"{each.path}: {each.wrong} ({each.expected})" for each in (mistake, translations.mistake(mistake))]
+        (mistake,) = check_config(hub.config, datetime.now(UTC)).mistakes
+        said = [
+            f"{each.path}: {each.wrong} ({each.expected})"
+            for each in (mistake, translations.translate_mistake(mistake))
+        ]
         for sentence, whole in zip(sentences, said, strict=True):
             assert whole.startswith(f"hub.toml: pki.key: {sentence}")
     configure(hub, token.uri("hub", **{"pin-source": str(wrong)}))

@@ -45,7 +45,7 @@ class Side:
         url = f"{self.axis.url}/XrdAdapter/adapter"
         said = {"system-id": SYSTEM} | {name.replace("_", "-"): value for name, value in settings.items()}
         terms = Terms(partner="vpcp", url=url, identity=partner("hub"), settings=said, secrets={"secret": word})
-        return adapters.adapter("vxp", terms)
+        return adapters.make_adapter("vxp", terms)
 
     def send(self, content, kind="document", sender="H55.13", attempt=1, **settings):
         message = Message(
@@ -101,9 +101,13 @@ def side(options, tmp_path):
 
 ANSWERED = packets.Answered("G22", "7/VB", "2026/11/20", "G22,2026/11/20,7/VB")
 LETTER = document(to="G22")
-STATUS = packets.status("H55.13", "03", ANSWERED, at=datetime(2026, 11, 24, 8, tzinfo=UTC))
-INCOMING = packets.document("G22", ["H55.13"], number="7", notation="VB", subject="V/v", promulgated="2026/11/20")
-ANSWER = packets.status("G22", "03", packets.Answered("H55.13", "7/VB"), at=datetime(2026, 11, 24, 8, tzinfo=UTC))
+STATUS = packets.write_status_packet("H55.13", "03", ANSWERED, at=datetime(2026, 11, 24, 8, tzinfo=UTC))
+INCOMING = packets.write_document_packet(
+    "G22", ["H55.13"], number="7", notation="VB", subject="V/v", promulgated="2026/11/20"
+)
+ANSWER = packets.write_status_packet(
+    "G22", "03", packets.Answered("H55.13", "7/VB"), at=datetime(2026, 11, 24, 8, tzinfo=UTC)
+)
 
 
 def test_a_document_and_a_status_go_up_as_they_are(side):
@@ -234,7 +238,7 @@ def test_a_wrong_secret_system_version_or_hash_is_seen_by_the_axis(side):
 
 
 def test_a_packet_goes_to_named_recipients_only_when_they_are_named(side):
-    both = packets.document(
+    both = packets.write_document_packet(
         "H55.13", ["G22", "H55.14"], number="8", notation="VB", subject="V/v", promulgated="2026/11/20"
     )
     side.send(both, name_recipients="yes")

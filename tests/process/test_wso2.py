@@ -16,7 +16,7 @@ from tests.packets import document
 
 SETTINGS = {"consumer-key": "ung-dung-thai-nguyen"}
 SECRETS = {"consumer-secret": "khoa-ung-dung", "unit-secret": "ma-bi-mat"}
-STATUS = packets.status(
+STATUS = packets.write_status_packet(
     "H55.13", "03", packets.Answered("H47.01", "9/UBND", "2026/11/20", "x"), at=datetime(2026, 11, 24, 1, tzinfo=UTC)
 )
 DOCUMENT = document(to="H47.01")

@@ -14,9 +14,9 @@ from zeep.transports import Transport
 from zeep.wsse import utils
 from zeep.wsse.signature import BinarySignature, _make_verify_key, _verify_envelope_with_key
 
-from hub.demo.plan.packets import Answered, document, status
-from hub.security.certificates import Anchors, load
-from hub.security.wss_verify import unseal
+from hub.demo.plan.packets import Answered, write_document_packet, write_status_packet
+from hub.security.certificates import Anchors, load_certificate
+from hub.security.wss_verify import unseal_document
 from tests.conftest import DATABASES
 from tests.mtom import Body, optimised
 
@@ -91,7 +91,7 @@ def client(hub):
 @pytest.mark.parametrize("how", [Transport, Optimised], ids=["inline", "mtom"])
 def test_send_pending_get_confirm_status_traces_organizations_permission(hub, client, version, how):
     department, office = client("sotttt", version, how), client("vpub", version, how)
-    packet = document(
+    packet = write_document_packet(
         "H55.1",
         ["H55.13"],
         number="15",
@@ -118,7 +118,7 @@ def test_send_pending_get_confirm_status_traces_organizations_permission(hub, cl
     assert department.GetPendingDocumentIds(OrganId="H55.13") in (None, [])
 
     about = Answered("H55.1", "15/VP-TH", "2026/11/20", "D-15")
-    answer = status("H55.13", "03", about, at=datetime(2026, 11, 24, 9, tzinfo=UTC))
+    answer = write_status_packet("H55.13", "03", about, at=datetime(2026, 11, 24, 9, tzinfo=UTC))
     told = department.UpdateTraces(Packet=answer)
     assert told.Report.IsSuccess is True
     assert told.Receipt.MessageId == hashlib.sha256(answer).hexdigest(), "without a MessageId it is the SHA-256"
@@ -141,7 +141,7 @@ def test_the_same_bytes_get_the_same_receipt_other_bytes_are_refused_and_a_corre
     office = client("vpub")
 
     def packet(recipient, subject="A"):
-        return document(
+        return write_document_packet(
             "H55.1", [recipient], number="1", notation="VP", subject=subject, promulgated=date(2026, 11, 20)
         )
 
@@ -160,8 +160,11 @@ def test_the_same_bytes_get_the_same_receipt_other_bytes_are_refused_and_a_corre
     reused = office.SendDocument(MessageId="m", Packet=packet("H55.13", "B"))
     assert reused.Report.ErrorList.Error[0].Code == "id-reused"
 
-    hub_certificate, anchors = load(hub.home / "pki/hub.crt"), Anchors([load(hub.home / "pki/ca.crt")])
-    assert unseal(first.receipt, anchors, datetime.now(UTC))[1] == hub_certificate
+    hub_certificate, anchors = (
+        load_certificate(hub.home / "pki/hub.crt"),
+        Anchors([load_certificate(hub.home / "pki/ca.crt")]),
+    )
+    assert unseal_document(first.receipt, anchors, datetime.now(UTC))[1] == hub_certificate
     rows = hub.cli("messages", "--message-id", "m", "--json")
     assert [row["state"] for row in rows] == ["refused", "accepted", "refused"]
     assert rows[0]["refusal"].startswith("unit-unknown")

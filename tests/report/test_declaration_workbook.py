@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.report.form.form import ColumnKind
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.signed import declaration_workbook, xlsx_reader
 from hub.report.signed.declaration_workbook import Misfilled
 from hub.report.signed.xlsx_reader import WorkbookUnreadable
 from tests.conftest import cannot_be_had
 from tests.declaring import filled, places, saved
 
-FORMS = {form.id: form for form in forms()}
+FORMS = {form.id: form for form in read_form_folder()}
 EDOC, DOSSIERS = FORMS["edoc"], FORMS["dossiers"]
-PERIOD = parse("2026-11")
+PERIOD = parse_period("2026-11")
 UNITS = ("H55.13", "H55.13.1")
 NAMES = {"H55.13": "=Sở", "H55.13.1": "Trung tâm <CNTT>"}
 EMPTY = declaration_workbook.as_template(EDOC, PERIOD, UNITS, NAMES)
@@ -34,7 +34,7 @@ GOOD = filled(EMPTY, {("H55.13", "sent_inside"): 3, ("H55.13.1", "received_insid
 
 
 def read(content, form=EDOC, units=UNITS, period=PERIOD):
-    return declaration_workbook.read(content, form, period, units)
+    return declaration_workbook.read_declaration_workbook(content, form, period, units)
 
 
 def wrong(content, **more):
@@ -75,7 +75,7 @@ def test_every_form_has_a_template_in_which_only_what_a_unit_types_is_open(form)
     for column in shown:
         for key in ("row:H55.13", "row:H55.13.1", "total:"):
             cell = sheet.cell(rows[key], columns[column.key])
-            opened = key != "total:" and declaration_workbook.typed(column)
+            opened = key != "total:" and declaration_workbook.is_typed_column(column)
             assert cell.protection.locked is not opened
             assert (cell.value is None) is opened or not column.sum
     assert sheet.column_dimensions["A"].hidden
@@ -143,7 +143,7 @@ def test_every_cell_that_holds_no_whole_number_is_named_with_what_to_do():
 
 
 def test_a_workbook_of_another_unit_form_or_period_is_refused():
-    for more in ({"units": ("H55.01",)}, {"form": DOSSIERS}, {"period": parse("2026-12")}):
+    for more in ({"units": ("H55.01",)}, {"form": DOSSIERS}, {"period": parse_period("2026-12")}):
         assert any("take the right one" in said for _, said in wrong(GOOD, **more))
 
 
@@ -348,9 +348,9 @@ def test_garbage_inside_a_sound_container_is_refused_or_read(chance: random.Rand
 
 
 def test_letters_name_columns_as_spreadsheets_do():
-    assert [xlsx_reader.letters(number) for number in (1, 26, 27, 702, 703)] == ["A", "Z", "AA", "ZZ", "AAA"]
+    assert [xlsx_reader.column_letters(number) for number in (1, 26, 27, 702, 703)] == ["A", "Z", "AA", "ZZ", "AAA"]
     with pytest.raises(WorkbookUnreadable):
-        list(xlsx_reader.sheets(b"PK\x03\x04"))
+        list(xlsx_reader.read_sheets(b"PK\x03\x04"))
 
 
 def test_a_sheet_of_nothing_but_zeros_for_all_units_of_a_province_is_read():
@@ -361,5 +361,5 @@ def test_a_sheet_of_nothing_but_zeros_for_all_units_of_a_province_is_read():
         for row in range(989):
             for column in range(20):
                 sheet.write_number(row, column, 0, bold)
-    (found,) = xlsx_reader.sheets(made.getvalue())
+    (found,) = xlsx_reader.read_sheets(made.getvalue())
     assert len(found.cells) == 989 * 20

@@ -9,44 +9,44 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub.domain.errors import Rejected, sentences
-from hub.report.form.book import shipped
+from hub.domain.errors import Rejected, find_error_sentences
+from hub.report.form.book import read_shipped_book
 from hub.report.form.form import ColumnKind
 from hub.report.form.period import CutOff, Cuts
-from hub.report.form.toml import forms
+from hub.report.form.toml import read_form_folder
 from hub.report.signed import declaring
 from hub.report.signed.declaring import Declaration, DeclaredCell
 from hub.soap import wsdl
 from tests.declaring import declaration, octets
 
 NOON = datetime(2026, 11, 25, 5, tzinfo=UTC)
-EDOC = next(form for form in forms() if form.id == "edoc")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 NUMBERS = [column.key for column in EDOC.columns if column.kind is not ColumnKind.TIME]
 GOOD = declaration({("", "sent"): 3, ("H55.13", "sent"): 2, ("H55.13.1", "sent"): 1, ("", "paper_only"): 4}, by="Lan")
 
 
 def refused(said, at=NOON):
     with pytest.raises(Rejected) as caught:
-        declaring.read(octets(said) if isinstance(said, Declaration) else said, at, "m")
+        declaring.read_declaration(octets(said) if isinstance(said, Declaration) else said, at, "m")
     for problem in caught.value.problems:
-        sentences(problem.code)
+        find_error_sentences(problem.code)
     return [(problem.code, problem.detail) for problem in caught.value.problems]
 
 
 def test_a_declaration_is_of_its_unit_makes_no_fact_and_names_the_units_it_tells_of():
-    record = declaring.read(octets(GOOD), NOON, "m")
+    record = declaring.read_declaration(octets(GOOD), NOON, "m")
     assert (record.kind, record.sender, record.facts) == ("declaration", "H55.13", ())
     assert record.told == ("H55.13", "H55.13.1")
-    assert record.keys == (declaring.key("edoc", "2026-11"),)
-    assert record.kind in declaring.service().ours, "it goes to no other system"
+    assert record.keys == (declaring.declaration_key("edoc", "2026-11"),)
+    assert record.kind in declaring.make_reports_service().ours, "it goes to no other system"
 
 
 def test_a_period_that_has_not_begun_by_the_provinces_cut_off_is_declared_by_nobody():
-    by_28 = attrs.evolve(shipped(), cuts=Cuts((CutOff(28),)))
+    by_28 = attrs.evolve(read_shipped_book(), cuts=Cuts((CutOff(28),)))
     december = octets(attrs.evolve(GOOD, period="2026-12"))
-    assert declaring.read(december, NOON, "m").sender == "H55.13"
+    assert declaring.read_declaration(december, NOON, "m").sender == "H55.13"
     with pytest.raises(Rejected) as caught:
-        declaring.read(december, NOON, "m", lambda: by_28)
+        declaring.read_declaration(december, NOON, "m", lambda: by_28)
     assert [(problem.code, problem.detail) for problem in caught.value.problems] == [
         ("R.Period", "2026-12: it begins on 2026-11-28")
     ]
@@ -74,8 +74,8 @@ FIGURES = st.integers(0, 999_999_999_999) | st.none() | st.decimals(0, 10**6, pl
 def test_what_is_written_is_what_is_read_and_keeps_the_contract(cells, by, note):
     cells.sort(key=lambda cell: cell.unit)
     said = Declaration(unit="H55.13", form="edoc", period="2026-11", cells=tuple(cells), by=by, note=note)
-    assert declaring.declaration(octets(said)) == said
-    wsdl.load("reports").validate(etree.fromstring(octets(said)))
+    assert declaring.parse_declaration(octets(said)) == said
+    wsdl.load_contract("reports").validate(etree.fromstring(octets(said)))
 
 
 def test_a_column_a_form_and_a_period_that_there_are_not_are_named():

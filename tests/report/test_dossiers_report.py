@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.demo.plan.dossiers import COURSES, Dossier, counted
+from hub.demo.plan.dossiers import COURSES, Dossier, count_office_dossiers
 from hub.domain.model import Fact
-from hub.report.counting.counting import behind, count
+from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form.form import ColumnKind, Timing
-from hub.report.form.period import Period, Span, parse
-from hub.report.form.toml import forms
-from hub.services.dossiers import read
+from hub.report.form.period import Period, Span, parse_period
+from hub.report.form.toml import read_form_folder
+from hub.services.dossiers import read_dossier_call
 from tests.conftest import ROOT
 from tests.dossiers import progress, sync
 from tests.pages import quoted, rows, sections
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
-FORM = next(form for form in forms() if form.id == "dossiers")
-DECEMBER = parse("2026-12")  # from 15 November to 14 December
+FORM = next(form for form in read_form_folder() if form.id == "dossiers")
+DECEMBER = parse_period("2026-12")  # from 15 November to 14 December
 AFTER = datetime(2027, 3, 1, tzinfo=UTC)
 
 
@@ -44,7 +44,7 @@ def fact(milestone: str, day: str | None, key: str = "1", **rest: Any) -> Fact:
 
 def numbers(*facts: Fact, period: Period = DECEMBER, now: datetime = AFTER) -> dict[str, Any]:
     """Return the numbers of unit `A` that are not 0, sums of others left out."""
-    said = count(FORM, facts, period, now, ("A",)).total.numbers
+    said = count_report(FORM, facts, period, now, ("A",)).total.numbers
     sums = {column.key for column in FORM.columns if column.kind is ColumnKind.FORMULA}
     return {key: number for key, number in said.items() if number and key not in sums}
 
@@ -104,11 +104,13 @@ def test_what_was_withdrawn_has_its_own_column():
 
 def test_a_result_belongs_to_the_period_of_its_own_day_whenever_the_hub_was_told():
     told_late = received("11-14", at=noon(on("11-16")))
-    assert numbers(told_late, period=parse("2026-11"))["received_online"] == 1
+    assert numbers(told_late, period=parse_period("2026-11"))["received_online"] == 1
     assert "received_online" not in numbers(told_late)
     told_after_the_end = finished("12-14", at=noon(date(2027, 1, 20)))
     assert numbers(received(), told_after_the_end)["finished_late"] == 1
-    assert behind(FORM, "finished_late", [told_after_the_end, received()], DECEMBER, AFTER) == (told_after_the_end,)
+    assert find_counted_facts(FORM, "finished_late", [told_after_the_end, received()], DECEMBER, AFTER) == (
+        told_after_the_end,
+    )
 
 
 def test_what_has_no_day_counts_on_the_day_the_hub_was_told_in_hanoi():
@@ -147,8 +149,8 @@ def test_what_a_unit_declares_is_summed_and_stands_apart():
         fact("declared-late", "12-01", "2026-12", amount=2),
     ]
     assert numbers(*facts) == {"declared_received": 40, "declared_finished": 30}
-    assert numbers(*facts, period=parse("2026-Q4")) == {"declared_received": 40, "declared_finished": 30}
-    assert numbers(*facts, period=parse("2027-01")) == {}
+    assert numbers(*facts, period=parse_period("2026-Q4")) == {"declared_received": 40, "declared_finished": 30}
+    assert numbers(*facts, period=parse_period("2027-01")) == {}
 
 
 def test_the_page_has_every_column():
@@ -177,7 +179,7 @@ HISTORIES = st.lists(
     max_size=20,
     unique_by=(lambda f: (f.unit, f.key, f.milestone), lambda f: f.message),
 )
-PERIODS = st.sampled_from(["2026-11", "2026-12", "2026-Q4"]).map(parse)
+PERIODS = st.sampled_from(["2026-11", "2026-12", "2026-Q4"]).map(parse_period)
 
 
 def recount(facts: Sequence[Fact], period: Period, today: date) -> dict[str, int]:
@@ -229,7 +231,7 @@ def recount(facts: Sequence[Fact], period: Period, today: date) -> dict[str, int
 
 @given(HISTORIES, PERIODS, DAYS)
 def test_every_number_equals_a_plain_recount(facts, period, today):
-    said = count(FORM, iter(facts), period, noon(today), ("A",)).total.numbers
+    said = count_report(FORM, iter(facts), period, noon(today), ("A",)).total.numbers
     expected = recount(facts, period, today)
     assert {key: said[key] for key in expected} == expected
 
@@ -243,15 +245,15 @@ def test_what_came_in_went_out_or_is_in_hand(facts, period):
         for f in facts
         if f.milestone != "refused" and (f.unit, f.key) in days and (f.day or f.at.date()) >= days[f.unit, f.key]
     ]
-    said: Mapping[str, Any] = count(FORM, sound, period, AFTER, ("A", "B")).total.numbers
+    said: Mapping[str, Any] = count_report(FORM, sound, period, AFTER, ("A", "B")).total.numbers
     assert said["total"] == said["finished"] + said["pending"]
 
 
 @given(HISTORIES, PERIODS, DAYS)
 def test_each_number_opens_into_the_facts_it_counts(facts, period, today):
-    report = count(FORM, facts, period, noon(today), ("A", "B"))
+    report = count_report(FORM, facts, period, noon(today), ("A", "B"))
     for column in FORM.columns:
-        found = behind(FORM, column.key, facts, period, noon(today), ("A", "B"))
+        found = find_counted_facts(FORM, column.key, facts, period, noon(today), ("A", "B"))
         assert sum(each.amount for each in found) == report.total.numbers[column.key]
 
 
@@ -279,13 +281,13 @@ def test_the_report_is_what_the_books_of_an_office_say(seed):
     dossiers = [Dossier("A", number, days[number % 7]) for number in range(4 * len(COURSES))]
     facts: dict[tuple[str, str], Fact] = {}
     for number, content in enumerate(told(dossiers, days, chance)):
-        for each in read(content, noon(days[-1]) + timedelta(minutes=number), f"m-{number}").facts:
+        for each in read_dossier_call(content, noon(days[-1]) + timedelta(minutes=number), f"m-{number}").facts:
             facts.setdefault((each.key, each.milestone), each)
     books: Mapping[str, int] = {}
     for first, last in ((days[0], days[4]), (days[5], days[-1]), (days[0], days[-1])):
         period = Period("books", Span.MONTH, 2026, 11, first, last)
-        said = count(FORM, facts.values(), period, noon(last), ("A",)).total.numbers
-        books = counted(dossiers, first, last)
+        said = count_report(FORM, facts.values(), period, noon(last), ("A",)).total.numbers
+        books = count_office_dossiers(dossiers, first, last)
         assert {key: said[key] for key in books} == books
         kinds = ("received_", "finished_", "pending_", "withdrawn", "refused", "returned", "supplement")
         unbooked = {key: number for key, number in said.items() if key.startswith(kinds) and key not in books}

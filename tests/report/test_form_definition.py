@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.report.form import definition
-from hub.report.form.toml import forms
+from hub.report.form.toml import read_form_folder
 
-FORMS = {form.id: form for form in forms()}
+FORMS = {form.id: form for form in read_form_folder()}
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_every_form_comes_back_as_it_was(form):
-    written = definition.write(form)
-    assert definition.read(written) == form
-    assert definition.write(definition.read(written)) == written
+    written = definition.write_definition(form)
+    assert definition.read_definition(written) == form
+    assert definition.write_definition(definition.read_definition(written)) == written
 
 
 def change(**words: object) -> bytes:
-    said = json.loads(definition.write(FORMS["edoc"]))
+    said = json.loads(definition.write_definition(FORMS["edoc"]))
     return json.dumps(said | words).encode()
 
 
@@ -37,14 +37,14 @@ def change(**words: object) -> bytes:
 )  # fmt: skip
 def test_what_could_not_be_counted_by_is_refused(content):
     with pytest.raises(ValueError, match=r"."):
-        definition.read(content)
+        definition.read_definition(content)
 
 
 def test_formulas_that_contain_one_another_are_refused():
     form = FORMS["edoc"]
     columns = [attrs.evolve(column, sum=("total",)) if column.key == "sent" else column for column in form.columns]
     with pytest.raises(ValueError, match="worked out from itself"):
-        definition.check(attrs.evolve(form, columns=tuple(columns)))
+        definition.check_form(attrs.evolve(form, columns=tuple(columns)))
 
 
 @given(
@@ -55,4 +55,4 @@ def test_formulas_that_contain_one_another_are_refused():
 )
 def test_nothing_but_a_value_error_comes_of_any_json(said):
     with pytest.raises(ValueError, match=r"."):
-        definition.read(json.dumps(said).encode())
+        definition.read_definition(json.dumps(said).encode())

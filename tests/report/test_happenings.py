@@ -6,14 +6,14 @@ from itertools import permutations
 import attrs
 import pytest
 
-from hub.demo.plan.invitation import Invitation, Person, write
-from hub.report.counting.counting import behind, count
+from hub.demo.plan.invitation import Invitation, Person, write_invitation
+from hub.report.counting.counting import count_report, find_counted_facts
 from hub.report.form import period
-from hub.report.form.toml import forms
-from hub.services.meetings import read
+from hub.report.form.toml import read_form_folder
+from hub.services.meetings import read_meetings
 
-FORM = next(form for form in forms() if form.id == "meetings")
-PERIOD = period.parse("2026-12")  # 15 November to 14 December
+FORM = next(form for form in read_form_folder() if form.id == "meetings")
+PERIOD = period.parse_period("2026-12")  # 15 November to 14 December
 NOW = datetime(2026, 12, 10, 3, 0, tzinfo=UTC)
 OFFICE = Person(address="vp@tinh.example", unit="H55.01")
 MEETING = Invitation(
@@ -24,13 +24,13 @@ LONG_AGO = datetime(2026, 10, 1, tzinfo=UTC)
 
 def said(method="REQUEST", at=LONG_AGO, **changed):
     """Return the facts of one calendar, said and heard of *at*."""
-    return read(write(attrs.evolve(MEETING, **changed), method, at), at, f"m{at}").facts
+    return read_meetings(write_invitation(attrs.evolve(MEETING, **changed), method, at), at, f"m{at}").facts
 
 
 def held(*told, now=NOW):
     facts = [fact for each in told for fact in each]
-    counted = count(FORM, facts, PERIOD, now, ["H55.01"]).total.numbers["held"]
-    assert len(behind(FORM, "held", facts, PERIOD, now)) == counted
+    counted = count_report(FORM, facts, PERIOD, now, ["H55.01"]).total.numbers["held"]
+    assert len(find_counted_facts(FORM, "held", facts, PERIOD, now)) == counted
     return counted
 
 
@@ -82,13 +82,13 @@ def test_each_occurrence_of_a_series_is_held_on_its_day():
 
 
 def test_one_occurrence_is_cancelled_by_its_place_in_the_series():
-    content = write(attrs.evolve(MEETING, sequence=1), "CANCEL", LONG_AGO + timedelta(1))
+    content = write_invitation(attrs.evolve(MEETING, sequence=1), "CANCEL", LONG_AGO + timedelta(1))
     one = content.replace(b"DTSTART:", b"RECURRENCE-ID:20261201T010000Z\r\nDTSTART:")
-    assert held(said(rule="FREQ=WEEKLY;COUNT=10"), read(one, LONG_AGO, "m").facts) == 2
+    assert held(said(rule="FREQ=WEEKLY;COUNT=10"), read_meetings(one, LONG_AGO, "m").facts) == 2
 
 
 def test_attendance_counts_on_the_day_of_the_meeting():
     there = Person(address="syt@tinh.example", unit="H55.14", answer="X-ATTENDED")
     facts = said("REPLY", attendees=(there,), at=MEETING.start + timedelta(hours=2))
-    assert count(FORM, facts, PERIOD, NOW, ["H55.14"]).total.numbers["attended"] == 1
+    assert count_report(FORM, facts, PERIOD, NOW, ["H55.14"]).total.numbers["attended"] == 1
     assert [fact.day for fact in facts] == [date(2026, 11, 24)]

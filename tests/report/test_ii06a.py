@@ -12,26 +12,28 @@ from hypothesis import strategies as st
 
 from hub.domain.model import Fact
 from hub.report.counting import checks
-from hub.report.counting.counting import Report, behind, count
+from hub.report.counting.counting import Report, count_report, find_counted_facts
 from hub.report.counting.posting import OPEN, ClosedMonth, ClosedMonths
 from hub.report.form.form import Form
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
-from hub.services.dossiers import read
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
+from hub.services.dossiers import read_dossier_call
 from tests.dossiers import hoso, progress, sync, tiendo
 from tests.pages import DOCS, rows, sections
 
 PAGE = sections(DOCS / "reference/ii06a.md")
 KEYS = {number: key.strip("`") for number, key, _ in rows(PAGE["Form II.06a/VPCP/KSTT, worked out by hand"])}
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
-OCTOBER, NOVEMBER, DECEMBER = map(parse, ("2026-10", "2026-11", "2026-12"))
+OCTOBER, NOVEMBER, DECEMBER = map(parse_period, ("2026-10", "2026-11", "2026-12"))
 CLOSED = datetime(2026, 11, 16, 8, tzinfo=HANOI).astimezone(UTC)
 BOOKS = ClosedMonths((ClosedMonth(OCTOBER, OCTOBER.end + timedelta(hours=8)), ClosedMonth(NOVEMBER, CLOSED)))
 AFTER = datetime(2027, 3, 1, tzinfo=UTC)
 
 
 def form_by(rule_set: str | None = None) -> Form:
-    return next(form for form in forms(rule_sets={"ii06a": rule_set} if rule_set else {}) if form.id == "ii06a")
+    return next(
+        form for form in read_form_folder(rule_sets={"ii06a": rule_set} if rule_set else {}) if form.id == "ii06a"
+    )
 
 
 FORM = form_by()
@@ -66,7 +68,7 @@ def told() -> Iterator[Fact]:
                 "DanhSachHoSoBoSung": request if supplement else None,
             }
             call = sync(hoso(code, **fields))
-        for fact in read(call, at, f"m{number:02}").facts:
+        for fact in read_dossier_call(call, at, f"m{number:02}").facts:
             _ = found.setdefault((fact.key, fact.milestone), fact)
     yield from found.values()
 
@@ -75,7 +77,7 @@ FACTS = tuple(told())
 
 
 def report(month: str, form: Form = FORM) -> Report:
-    return count(form, FACTS, parse(month), AFTER, ("H55.13",), BOOKS)
+    return count_report(form, FACTS, parse_period(month), AFTER, ("H55.13",), BOOKS)
 
 
 @pytest.mark.parametrize(("heading", "month"), [("November", "2026-11"), ("December", "2026-12")])
@@ -88,7 +90,7 @@ def test_the_example_gives_the_numbers_worked_out_by_hand(heading, month):
     assert not counted.findings
     for column, _, dossiers in by_hand:
         if "+" not in dossiers:
-            found = behind(FORM, KEYS[column], FACTS, parse(month), AFTER, ("H55.13",), BOOKS)
+            found = find_counted_facts(FORM, KEYS[column], FACTS, parse_period(month), AFTER, ("H55.13",), BOOKS)
             assert sorted(fact.key for fact in found) == dossiers.split(), f"column {column} opens into its dossiers"
 
 
@@ -100,8 +102,8 @@ def test_what_was_withdrawn_or_given_back_stands_apart_where_the_province_wants_
 def test_what_is_carried_over_is_what_was_in_hand_at_the_end_of_the_period_before():
     before, after = report("2026-11"), report("2026-12")
     told_before = {row.unit: row.numbers for row in before.rows}
-    assert not checks.between(FORM, {row.unit: row.numbers for row in after.rows}, told_before)
-    (found,) = checks.between(FORM, {}, told_before)
+    assert not checks.check_between_periods(FORM, {row.unit: row.numbers for row in after.rows}, told_before)
+    (found,) = checks.check_between_periods(FORM, {}, told_before)
     assert (found.unit, found.left, found.right) == ("H55.13", 0, 7)
 
 
@@ -142,17 +144,17 @@ def histories(draw: Any) -> list[Fact]:
 @given(facts=histories(), close=st.booleans(), rule_set=st.sampled_from([None, "apart"]))
 def test_the_checks_of_the_form_hold_for_every_history(facts, close, rule_set):
     form, books = form_by(rule_set), BOOKS if close else OPEN
-    counted = [count(form, facts, month, AFTER, ("U", "V"), books) for month in (OCTOBER, NOVEMBER, DECEMBER)]
+    counted = [count_report(form, facts, month, AFTER, ("U", "V"), books) for month in (OCTOBER, NOVEMBER, DECEMBER)]
     assert not [finding for each in counted for finding in each.findings], "3 = 7 + 11"
     numbers = [{row.unit: row.numbers for row in each.rows} for each in counted]
     for before, after in pairwise(numbers):
-        assert not checks.between(form, after, before), "6 = 11 of the period before"
+        assert not checks.check_between_periods(form, after, before), "6 = 11 of the period before"
 
 
 def test_a_check_that_does_not_hold_is_a_finding_with_its_unit_and_both_numbers():
     (check, _) = FORM.checks
     numbers: dict[str, Any] = dict.fromkeys(("received", "settled"), 5) | {"pending": 1}
-    found = checks.within(FORM, numbers, [("U", numbers), ("V", {**numbers, "pending": 0})])
+    found = checks.check_within_rows(FORM, numbers, [("U", numbers), ("V", {**numbers, "pending": 0})])
     assert [(each.unit, each.check, each.left, each.right) for each in found] == [
         (None, check, 5, 6),
         ("U", check, 5, 6),

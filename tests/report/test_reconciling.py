@@ -14,19 +14,26 @@ from hub.domain.model import Fact
 from hub.report.counting import counting, reconciling
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.listing import Listing
-from hub.report.counting.reconciling import MESSAGES, CellEvidence, CellVerdict, behind_cells, judge, reconcile
+from hub.report.counting.reconciling import (
+    MESSAGES,
+    CellEvidence,
+    CellVerdict,
+    behind_cells,
+    judge_declared_number,
+    reconcile_declaration,
+)
 from hub.report.form.form import ColumnKind, Form
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.signed import declaration_workbook
 from tests.declaring import declaration, filled
 
-EDOC = next(form for form in forms() if form.id == "edoc")
-PERIOD = parse("2026-11")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+PERIOD = parse_period("2026-11")
 NOW = PERIOD.end + timedelta(days=1)
 UNITS = ("H55", "H55.13", "H55.13.1", "H55.01")
 KEYS = [column.key for column in EDOC.columns if column.kind is not ColumnKind.TIME]
-TYPED = [column.key for column in EDOC.columns if declaration_workbook.typed(column)]
+TYPED = [column.key for column in EDOC.columns if declaration_workbook.is_typed_column(column)]
 
 FACTS = st.lists(
     st.builds(
@@ -46,7 +53,7 @@ FACTS = st.lists(
 
 
 def counted(facts):
-    return counting.count(EDOC, facts, PERIOD, NOW, UNITS)
+    return counting.count_report(EDOC, facts, PERIOD, NOW, UNITS)
 
 
 def cells(report: Report, keys=KEYS):
@@ -58,9 +65,9 @@ def cells(report: Report, keys=KEYS):
 def compared(said, facts):
     report = counted(facts)
     with closing(Listing([column.key for column in EDOC.columns])) as listing:
-        for column, fact in counting.placements(EDOC, facts, PERIOD, NOW, UNITS):
+        for column, fact in counting.place_facts(EDOC, facts, PERIOD, NOW, UNITS):
             listing.take(column.key, fact)
-        return reconcile(said, report, lambda wanted: behind_cells(EDOC, listing, wanted))
+        return reconcile_declaration(said, report, lambda wanted: behind_cells(EDOC, listing, wanted))
 
 
 @settings(deadline=None)
@@ -85,7 +92,7 @@ def test_the_facts_behind_a_cell_are_those_that_explain_its_number(facts, chance
     wrong = {cell: number + 1 for cell, number in right.items()}
     for cell in compared(declaration(wrong, unit="H55"), facts).cells:
         units = UNITS if not cell.unit else (cell.unit,)
-        facts_behind = dict.fromkeys(counting.behind(EDOC, cell.column, facts, PERIOD, NOW, units))
+        facts_behind = dict.fromkeys(counting.find_counted_facts(EDOC, cell.column, facts, PERIOD, NOW, units))
         messages = tuple(dict.fromkeys(fact.message for fact in facts_behind))
         assert cell.behind == CellEvidence(len(facts_behind), len(messages), messages[:MESSAGES])
         assert cell.verdict is (CellVerdict.DIFFERS if facts_behind else CellVerdict.NO_EVIDENCE)
@@ -109,7 +116,7 @@ def test_ten_errors_typed_into_the_workbook_come_back_as_those_ten(chance: rando
     right = {(unit, key): number for (unit, key), number in cells(report, TYPED).items() if unit}
     planted = {cell: right[cell] + 1 for cell in chance.sample(sorted(right), 10)}
     book = filled(declaration_workbook.as_template(EDOC, PERIOD, UNITS, {}), {**right, **planted})
-    found = compared(declaration_workbook.read(book, EDOC, PERIOD, UNITS), facts)
+    found = compared(declaration_workbook.read_declaration_workbook(book, EDOC, PERIOD, UNITS), facts)
     assert {(cell.unit, cell.column): cell.declared for cell in found.differing} == planted
     assert len(found.cells) == len(right)
 
@@ -153,7 +160,7 @@ def test_a_manual_line_is_kept_beside_and_never_compared():
     ],
 )
 def test_ratios_are_equal_by_value_and_none_is_equal_to_none_alone(declared, figure, evidence, verdict):
-    assert judge(declared, figure, evidence=evidence).value == verdict
+    assert judge_declared_number(declared, figure, evidence=evidence).value == verdict
 
 
 def test_a_difference_with_what_is_no_number_is_none():
@@ -172,4 +179,4 @@ def test_a_report_with_ratios_is_compared_as_well():
     )
     assert isinstance(ratio.form, Form)
     said = declaration({("", "sent_inside"): Decimal(50), ("", "sent_outside"): None}, unit="H55")
-    assert reconcile(said, ratio, lambda _wanted: {}).differing == ()
+    assert reconcile_declaration(said, ratio, lambda _wanted: {}).differing == ()

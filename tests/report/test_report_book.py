@@ -7,20 +7,20 @@ import pytest
 
 from hub.config.reports import Reports
 from hub.domain.errors import ConfigurationFault
-from hub.report.form.book import read, shipped
-from hub.report.form.form import choose
-from hub.report.form.period import parse
+from hub.report.form.book import read_book, read_shipped_book
+from hub.report.form.form import choose_form
+from hub.report.form.period import parse_period
 from hub.report.form.toml import FOLDER
 from hub.report.form.workdays import Due
 
-NOVEMBER, DECEMBER = parse("2026-11"), parse("2026-12")
+NOVEMBER, DECEMBER = parse_period("2026-11"), parse_period("2026-12")
 EDOC = (FOLDER / "edoc.toml").read_text("utf-8")
 II06A = (FOLDER / "ii06a.toml").read_text("utf-8")
 
 
 def faults(reports: Reports) -> list[str]:
     with pytest.raises(ConfigurationFault) as fault:
-        read(reports)
+        read_book(reports)
     return [mistake.path for mistake in fault.value.mistakes]
 
 
@@ -31,35 +31,35 @@ def own(folder: Path, **files: str) -> Path:
 
 
 def test_the_official_form_is_due_two_working_days_after_its_period():
-    book = shipped()
-    form = choose(book.forms, "ii06a", NOVEMBER)
+    book = read_shipped_book()
+    form = choose_form(book.forms, "ii06a", NOVEMBER)
     assert book.due(form, NOVEMBER) == Due(date(2026, 11, 17)), "14 November is a Saturday"
     assert book.due(form, DECEMBER) == Due(date(2026, 12, 16))
-    assert book.due(form, parse("2027-02")) == Due(date(2027, 2, 16), sure=True), "Tết is over by then"
-    assert book.due(choose(book.forms, "edoc", NOVEMBER), NOVEMBER) is None
+    assert book.due(form, parse_period("2027-02")) == Due(date(2027, 2, 16), sure=True), "Tết is over by then"
+    assert book.due(choose_form(book.forms, "edoc", NOVEMBER), NOVEMBER) is None
 
 
 def test_a_due_day_that_rests_on_holidays_nobody_announced_may_move(tmp_path):
     days = own(tmp_path, days='[[off]]\nfirst = 2026-11-16\nvi = "Bão"\nen = "Storm"\nsure = false\n') / "days.toml"
-    book = read(Reports(workdays=days))
-    assert book.due(choose(book.forms, "ii06a", NOVEMBER), NOVEMBER) == Due(date(2026, 11, 18), sure=False)
+    book = read_book(Reports(workdays=days))
+    assert book.due(choose_form(book.forms, "ii06a", NOVEMBER), NOVEMBER) == Due(date(2026, 11, 18), sure=False)
 
 
 def test_a_form_of_the_provinces_own_takes_the_place_of_that_of_the_hub(tmp_path):
     changed = EDOC.replace("Thống kê văn bản điện tử", "Biểu của tỉnh")
-    book = read(Reports(forms=own(tmp_path, mine=changed)))
-    assert choose(book.forms, "edoc", DECEMBER).title.vi == "Biểu của tỉnh"
-    assert {form.id for form in book.forms} == {form.id for form in shipped().forms}
+    book = read_book(Reports(forms=own(tmp_path, mine=changed)))
+    assert choose_form(book.forms, "edoc", DECEMBER).title.vi == "Biểu của tỉnh"
+    assert {form.id for form in book.forms} == {form.id for form in read_shipped_book().forms}
 
 
 def test_a_form_that_no_hub_knows_is_added(tmp_path):
-    book = read(Reports(forms=own(tmp_path, mine=EDOC.replace('id = "edoc"', 'id = "tinh"'))))
-    assert choose(book.forms, "tinh", DECEMBER).columns == choose(book.forms, "edoc", DECEMBER).columns
+    book = read_book(Reports(forms=own(tmp_path, mine=EDOC.replace('id = "edoc"', 'id = "tinh"'))))
+    assert choose_form(book.forms, "tinh", DECEMBER).columns == choose_form(book.forms, "edoc", DECEMBER).columns
 
 
 def test_the_chosen_rule_set_stands_beside_the_legal_basis():
-    form = choose(read(Reports(rule_sets={"ii06a": "apart"})).forms, "ii06a", DECEMBER)
-    plain = choose(shipped().forms, "ii06a", DECEMBER)
+    form = choose_form(read_book(Reports(rule_sets={"ii06a": "apart"})).forms, "ii06a", DECEMBER)
+    plain = choose_form(read_shipped_book().forms, "ii06a", DECEMBER)
     keys = [column.key for column in form.columns]
     assert [key for key in keys if key not in {column.key for column in plain.columns}] == ["withdrawn", "given_back"]
     assert form.rules_used is not None
@@ -117,10 +117,10 @@ def test_a_mistake_in_a_form_of_its_own_has_its_place(content, place, tmp_path):
 
 
 def test_the_days_of_its_periods_are_those_of_the_provinces_cut_offs_and_else_the_15th():
-    assert parse("2026-11", shipped().cuts) == NOVEMBER
-    cuts = read(Reports(cut_offs=((25, None), (15, date(2019, 2, 24))))).cuts
-    assert parse("2026-11", cuts) == NOVEMBER
-    assert [(month.first, month.last) for month in (parse(text, cuts) for text in ("2019-01", "2019-02"))] == [
+    assert parse_period("2026-11", read_shipped_book().cuts) == NOVEMBER
+    cuts = read_book(Reports(cut_offs=((25, None), (15, date(2019, 2, 24))))).cuts
+    assert parse_period("2026-11", cuts) == NOVEMBER
+    assert [(month.first, month.last) for month in (parse_period(text, cuts) for text in ("2019-01", "2019-02"))] == [
         (date(2018, 12, 25), date(2019, 1, 24)),
         (date(2019, 1, 25), date(2019, 2, 14)),
     ]

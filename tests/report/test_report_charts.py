@@ -12,25 +12,33 @@ import pytest
 from lxml import etree
 
 from hub.domain.errors import ConfigurationFault
-from hub.report.counting.counting import Cells, Report, Row, assemble, count
+from hub.report.counting.counting import Cells, Report, Row, assemble_report, count_report
 from hub.report.form.form import ChartKind, ColumnKind
-from hub.report.form.period import parse
-from hub.report.form.toml import FOLDER, forms, read
-from hub.report.output.charts import MOST_BARS, Plot, Series, months, plots, wanted, year_before
+from hub.report.form.period import parse_period
+from hub.report.form.toml import FOLDER, read_form_folder, read_form_toml
+from hub.report.output.charts import (
+    MOST_BARS,
+    Plot,
+    Series,
+    list_chart_periods,
+    list_twelve_months,
+    make_plots,
+    year_before,
+)
 from hub.report.output.outputs import as_html
-from hub.report.output.svg import draw
+from hub.report.output.svg import draw_plot
 from hub.report.output.workbook import as_xlsx
 
-EDOC = next(form for form in forms() if form.id == "edoc")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
 NAMES = {"H55": "Ủy ban nhân dân tỉnh", "H55.1": "Sở Tư pháp"}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def report(period: str, *rows: dict[str, int]) -> Report:
     """Return a report of units H55, H55.1 and so on, with these cells; all others are 0."""
-    span = parse(period)
+    span = parse_period(period)
     units = ["H55", *(f"H55.{place}" for place in range(1, len(rows)))]
-    made = count(EDOC, [], span, span.end + timedelta(days=1), units)
+    made = count_report(EDOC, [], span, span.end + timedelta(days=1), units)
 
     def filled(row: Row, cells: dict[str, int]) -> Row:
         return attrs.evolve(row, numbers={**row.numbers, **cells})
@@ -41,7 +49,7 @@ def report(period: str, *rows: dict[str, int]) -> Report:
 
 
 def of_kind(kind: str, *args: Any) -> Plot:
-    (found,) = (plot for plot in plots(*args) if plot.kind == kind)
+    (found,) = (plot for plot in make_plots(*args) if plot.kind == kind)
     return found
 
 
@@ -61,7 +69,7 @@ def test_a_trend_begins_where_anything_was_counted_and_needs_two_months():
     empty = [report("2026-09", {}), report("2026-10", {})]
     now = report("2026-12", {"sent": 8})
     assert of_kind("trend", now, NAMES, [*empty, report("2026-11", {"sent": 1})]).labels == ("11/2026", "12/2026")
-    assert not [plot for plot in plots(now, NAMES, empty) if plot.kind is ChartKind.TREND]
+    assert not [plot for plot in make_plots(now, NAMES, empty) if plot.kind is ChartKind.TREND]
 
 
 def test_a_share_is_what_a_part_is_of_the_whole_in_each_unit_that_has_one_the_largest_first():
@@ -85,14 +93,14 @@ def test_a_comparison_puts_the_same_period_a_year_before_beside_this_one():
     assert [each.values[0] for each in comparison.series] == [6, 8]
     before_the_hub = [report("2025-12", {})]
     assert not [
-        each for each in plots(report("2026-12", {"sent": 8}), NAMES, before_the_hub) if each.kind == "comparison"
+        each for each in make_plots(report("2026-12", {"sent": 8}), NAMES, before_the_hub) if each.kind == "comparison"
     ]
 
 
 def test_a_period_whose_form_had_other_columns_is_left_out():
     other = report("2025-12", {"sent": 6})
     fewer = attrs.evolve(other.total, numbers={"sent": 6})
-    assert not plots(report("2026-12", {"sent": 8}), NAMES, [attrs.evolve(other, total=fewer)])
+    assert not make_plots(report("2026-12", {"sent": 8}), NAMES, [attrs.evolve(other, total=fewer)])
 
 
 @pytest.mark.parametrize(
@@ -107,9 +115,9 @@ def test_a_period_whose_form_had_other_columns_is_left_out():
     ],
 )
 def test_which_periods_a_report_is_shown_beside(period, first, last, before):
-    found = months(parse(period))
-    assert (found[0], found[-1], len(found), year_before(parse(period))) == (first, last, 12, before)
-    shown = wanted(report(period, {}))
+    found = list_twelve_months(parse_period(period))
+    assert (found[0], found[-1], len(found), year_before(parse_period(period))) == (first, last, 12, before)
+    shown = list_chart_periods(report(period, {}))
     assert set(shown) == {*found, before} - {period}
 
 
@@ -117,7 +125,7 @@ def test_which_periods_a_report_is_shown_beside(period, first, last, before):
 
 
 def drawn(plot: Plot) -> etree._Element:
-    return etree.fromstring(draw(plot))
+    return etree.fromstring(draw_plot(plot))
 
 
 def test_every_number_of_a_chart_is_in_its_words_and_on_its_marks():
@@ -157,7 +165,7 @@ def test_lines_differ_by_more_than_colour_and_break_where_there_is_no_number():
 
 def test_a_chart_runs_nothing_fetches_nothing_and_shows_names_as_text():
     rows: tuple[dict[str, int], ...] = ({"completed": 4, "completed_on_time": 1}, {})
-    text = draw(of_kind("share", report("2026-12", *rows), {"H55": '<script>alert("1")</script>&\x0b\ud800'}))
+    text = draw_plot(of_kind("share", report("2026-12", *rows), {"H55": '<script>alert("1")</script>&\x0b\ud800'}))
     assert "<script" not in text
     assert not re.search(r"href|url\(|\son\w+=|<style", text)
     etree.fromstring(text)
@@ -166,7 +174,7 @@ def test_a_chart_runs_nothing_fetches_nothing_and_shows_names_as_text():
 def test_charts_of_one_page_have_ids_of_their_own_and_stand_after_the_table():
     others = [report("2026-11", {"sent": 5}), report("2025-12", {"sent": 6})]
     now = report("2026-12", {"sent": 8, "completed": 4, "completed_on_time": 1})
-    page = as_html(now, NAMES, charts=plots(now, NAMES, others))
+    page = as_html(now, NAMES, charts=make_plots(now, NAMES, others))
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids)) == 7
     assert page.index("</table>") < page.index("<svg")
@@ -176,7 +184,7 @@ def test_charts_of_one_page_have_ids_of_their_own_and_stand_after_the_table():
 def test_the_workbook_draws_its_charts_from_cells_with_the_same_numbers():
     others = [report("2026-11", {"sent": 5}), report("2025-12", {"sent": 6})]
     now = report("2026-12", {"sent": 8, "completed": 4, "completed_on_time": 1})
-    shown = plots(now, NAMES, others)
+    shown = make_plots(now, NAMES, others)
     sheet = openpyxl.load_workbook(BytesIO(as_xlsx(now, NAMES, "0" * 64, charts=shown)))["Biểu đồ"]
     assert len(sheet._charts) == 3
     for chart, plot in zip(sheet._charts, shown, strict=True):
@@ -205,20 +213,20 @@ def test_a_chart_that_the_form_cannot_draw_is_a_mistake_with_its_place(words, pl
     right = {"kind": 'kind = "trend"', "vi": 'vi = "V"', "en": 'en = "E"', "columns": 'columns = ["sent"]', key: words}
     text = (FOLDER / "edoc.toml").read_text().split("[[chart]]")[0] + "[[chart]]\n" + "\n".join(right.values())
     with pytest.raises(ConfigurationFault) as caught:
-        read(text.encode(), "f.toml")
+        read_form_toml(text.encode(), "f.toml")
     assert [mistake.path for mistake in caught.value.mistakes] == [f"f.toml: chart[0].{place}"]
 
 
 def test_a_trend_may_be_one_of_ratios_and_breaks_where_there_is_none():
-    form = next(form for form in forms() if form.id == "qd766")
+    form = next(form for form in read_form_folder() if form.id == "qd766")
     keys = [column.key for column in form.columns if column.kind is ColumnKind.TAKEN]
 
     def month(text: str, **some: int) -> Report:
-        span = parse(text)
-        return assemble(form, span, span.end, ("H55",), {"H55": Cells({key: some.get(key, 0) for key in keys})})
+        span = parse_period(text)
+        return assemble_report(form, span, span.end, ("H55",), {"H55": Cells({key: some.get(key, 0) for key in keys})})
 
     others = [month("2026-10", received_new=3, synced=1), month("2026-11", settled_early=1)]
-    (trend,) = plots(month("2026-12", received_new=4, synced=3), NAMES, others)
+    (trend,) = make_plots(month("2026-12", received_new=4, synced=3), NAMES, others)
     assert trend.series[0].values == (Decimal("33.33"), None, Decimal("75.00"))
     assert "10/2026 33,33; 11/2026 –; 12/2026 75,00" in trend.said
 
@@ -226,4 +234,4 @@ def test_a_trend_may_be_one_of_ratios_and_breaks_where_there_is_none():
 def test_a_share_needs_its_whole():
     text = (FOLDER / "edoc.toml").read_text().replace('of = "completed"', 'of = "last_update"')
     with pytest.raises(ConfigurationFault, match="of"):
-        read(text.encode(), "f.toml")
+        read_form_toml(text.encode(), "f.toml")

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.model import Fact, Unit
-from hub.report.counting.counting import Report, behind, count, reached
-from hub.report.counting.evidence import gather
-from hub.report.counting.family import family
+from hub.report.counting.counting import Report, count_report, find_counted_facts, find_reached_fact
+from hub.report.counting.evidence import gather_evidence
+from hub.report.counting.family import list_unit_family
 from hub.report.form.form import ColumnKind
-from hub.report.form.period import Period, parse
-from hub.report.form.toml import forms
+from hub.report.form.period import Period, parse_period
+from hub.report.form.toml import read_form_folder
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
-EDOC = next(form for form in forms() if form.id == "edoc")
-DECEMBER = parse("2026-12")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+DECEMBER = parse_period("2026-12")
 AFTER = datetime(2027, 1, 1, tzinfo=UTC)
 NUMBERS = [column.key for column in EDOC.columns if column.kind is not ColumnKind.TIME]
 COUNTED = [column.key for column in EDOC.columns if column.kind in (ColumnKind.FLOW, ColumnKind.STOCK)]
@@ -39,7 +39,7 @@ def fact(milestone: str, at: str, key: str = "1", **rest: Any) -> Fact:
 
 def numbers(*facts: Fact, period: Period = DECEMBER, now: datetime = AFTER) -> dict[str, Any]:
     """Return the numbers of unit `A` that are not 0."""
-    return {key: n for key, n in count(EDOC, facts, period, now, ("A",)).total.numbers.items() if n}
+    return {key: n for key, n in count_report(EDOC, facts, period, now, ("A",)).total.numbers.items() if n}
 
 
 RECEIVED = fact("received", "2026-11-20 08:00")
@@ -144,7 +144,7 @@ def test_a_completion_of_an_unknown_document_goes_by_its_own_due_date():
 def test_a_completion_is_unmatched_until_the_document_is_received_and_a_finding_says_so():
     done, later = fact("status-06", "2026-11-26"), attrs.evolve(RECEIVED, at=on("2026-12-20"))
     for facts, unmatched in (([done], 1), ([done, RECEIVED], 0), ([done, later], 1)):
-        report = count(EDOC, iter(facts), DECEMBER, on("2027-03-01"), ("A",))
+        report = count_report(EDOC, iter(facts), DECEMBER, on("2027-03-01"), ("A",))
         assert report.total.numbers["completed_unmatched"] == unmatched
         found = [(found.unit, found.said.vi.rpartition(": ")[2]) for found in report.findings]
         assert found == ([(None, "1 > 0"), ("A", "1 > 0")] if unmatched else [])
@@ -153,7 +153,7 @@ def test_a_completion_is_unmatched_until_the_document_is_received_and_a_finding_
 def test_a_result_falls_in_the_period_of_its_own_moment_not_of_the_receipt():
     received = fact("received", "2026-11-14 20:00", due=date(2026, 11, 14))
     facts = [received, fact("status-03", "2026-11-15 10:00"), fact("status-06", "2026-11-16")]
-    assert numbers(*facts, period=parse("2026-11")) == {
+    assert numbers(*facts, period=parse_period("2026-11")) == {
         "received_inside": 1, "received": 1, "total": 1, "overdue": 1,
     }  # fmt: skip
     assert numbers(*facts) == {"acknowledged": 1, "acknowledged_in_time": 1, "completed": 1}
@@ -161,7 +161,7 @@ def test_a_result_falls_in_the_period_of_its_own_moment_not_of_the_receipt():
 
 def test_the_first_instant_of_a_period_is_in_it_and_the_first_after_it_is_not():
     first, after = fact("sent", "2026-11-15 00:00"), fact("sent", "2026-12-15 00:00", "2")
-    assert behind(EDOC, "sent", [first, after], DECEMBER, AFTER) == (first,)
+    assert find_counted_facts(EDOC, "sent", [first, after], DECEMBER, AFTER) == (first,)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_the_first_instant_of_a_period_is_in_it_and_the_first_after_it_is_not():
 )
 def test_a_document_stands_where_the_furthest_status_brought_it_and_never_moves_back(codes, standing):
     history = [fact(f"status-{code}", f"2026-11-{20 + day}") for day, code in enumerate(codes)]
-    found = reached(EDOC, reversed(history))
+    found = find_reached_fact(EDOC, reversed(history))
     assert (found and found.milestone) == (standing and f"status-{standing}")
     assert numbers(*history).get("processing", 0) == (standing in ("04", "05"))
 
@@ -213,18 +213,18 @@ def test_what_is_in_hand_is_counted_at_the_end_of_the_period_or_now_while_it_run
     assert numbers(*facts, now=on("2026-11-21 00:00")) == later
     assert numbers(*facts, now=on("2026-11-20 23:59")) == {"processing": 1}
     assert numbers(*facts, now=on("2026-11-15 23:59")) == {}
-    assert numbers(*facts, period=parse("2027-01"), now=on("2026-12-31")) == {"completed": 1}
+    assert numbers(*facts, period=parse_period("2027-01"), now=on("2026-12-31")) == {"completed": 1}
 
 
 def test_the_last_update_is_the_latest_fact_of_the_period_whatever_it_is():
     facts = [fact("sent", "2026-11-20"), fact("status-15", "2026-11-21"), fact("failed", "2026-12-15")]
-    report = count(EDOC, facts, DECEMBER, AFTER, ("A",))
+    report = count_report(EDOC, facts, DECEMBER, AFTER, ("A",))
     assert report.total.times["last_update"] == on("2026-11-21")
-    assert behind(EDOC, "last_update", facts, DECEMBER, AFTER) == (facts[1],)
-    assert count(EDOC, facts, parse("2026-11"), AFTER, ("A",)).total.times["last_update"] is None
-    assert behind(EDOC, "last_update", facts, parse("2026-11"), AFTER) == ()
+    assert find_counted_facts(EDOC, "last_update", facts, DECEMBER, AFTER) == (facts[1],)
+    assert count_report(EDOC, facts, parse_period("2026-11"), AFTER, ("A",)).total.times["last_update"] is None
+    assert find_counted_facts(EDOC, "last_update", facts, parse_period("2026-11"), AFTER) == ()
     facts.append(fact("sent", "2026-11-22", unit="B"))
-    assert behind(EDOC, "last_update", facts, DECEMBER, AFTER) == (facts[-1],)
+    assert find_counted_facts(EDOC, "last_update", facts, DECEMBER, AFTER) == (facts[-1],)
 
 
 def test_what_stands_behind_a_stock_is_the_fact_that_brought_the_document_there():
@@ -233,19 +233,19 @@ def test_what_stands_behind_a_stock_is_the_fact_that_brought_the_document_there(
         fact("status-04", "2026-11-22"),
         fact("status-13", "2026-11-23"),
     ]
-    assert behind(EDOC, "processing", facts, DECEMBER, AFTER) == (facts[1],)
-    assert behind(EDOC, "overdue", facts, DECEMBER, AFTER) == (facts[0],)
-    assert tuple(line.fact for line in gather(EDOC, facts, DECEMBER, AFTER)) == tuple(facts)
+    assert find_counted_facts(EDOC, "processing", facts, DECEMBER, AFTER) == (facts[1],)
+    assert find_counted_facts(EDOC, "overdue", facts, DECEMBER, AFTER) == (facts[0],)
+    assert tuple(line.fact for line in gather_evidence(EDOC, facts, DECEMBER, AFTER)) == tuple(facts)
 
 
 def test_an_unknown_column_has_nothing_to_explain():
     with pytest.raises(KeyError, match="no column sents"):
-        behind(EDOC, "sents", [], DECEMBER, AFTER)
+        find_counted_facts(EDOC, "sents", [], DECEMBER, AFTER)
 
 
 def test_the_report_of_a_parent_sums_up_its_own_results_and_those_of_all_below_it():
     facts = [fact("sent", "2026-11-20", str(n), unit=unit) for n, unit in enumerate("AABCCCX")]
-    report = count(EDOC, facts, DECEMBER, AFTER, ("A", "B", "C", "D"))
+    report = count_report(EDOC, facts, DECEMBER, AFTER, ("A", "B", "C", "D"))
     assert [(row.unit, row.numbers["sent"]) for row in (report.total, *report.rows)] == [
         ("A", 6), ("A", 2), ("B", 1), ("C", 3), ("D", 0),
     ]  # fmt: skip
@@ -254,9 +254,9 @@ def test_the_report_of_a_parent_sums_up_its_own_results_and_those_of_all_below_i
 def test_a_family_is_the_unit_and_all_below_it_parents_first():
     parents = {"A": None, "B": "A", "C": "A", "D": "B", "E": "D", "F": None, "G": "F"}
     units = [Unit(code, code, parent=parent) for code, parent in parents.items()]
-    assert family(units, "A") == ("A", "B", "D", "E", "C")
-    assert family(units, "D") == ("D", "E")
-    assert family(units, "unknown") == ("unknown",)
+    assert list_unit_family(units, "A") == ("A", "B", "D", "E", "C")
+    assert list_unit_family(units, "D") == ("D", "E")
+    assert list_unit_family(units, "unknown") == ("unknown",)
 
 
 def test_the_tree_of_a_period_is_that_of_its_end():
@@ -269,9 +269,9 @@ def test_the_tree_of_a_period_is_that_of_its_end():
         Unit("E", "E", "D"),  # stands below D already: its facts must not fall out
         Unit("F", "F", "A", mark="national"),
     ]
-    assert family(units, "A", july) == ("A", "B", "D", "E")
-    assert family(units, "A", date(2025, 7, 2)) == family(units, "A") == ("A", "B", "C", "D", "E")
-    assert family(units, "C", july) == ("C",)
+    assert list_unit_family(units, "A", july) == ("A", "B", "D", "E")
+    assert list_unit_family(units, "A", date(2025, 7, 2)) == list_unit_family(units, "A") == ("A", "B", "C", "D", "E")
+    assert list_unit_family(units, "C", july) == ("C",)
 
 
 def test_a_circle_of_parents_is_walked_once():
@@ -281,8 +281,8 @@ def test_a_circle_of_parents_is_walked_once():
         Unit("C", "C", parent="B"),
         Unit("D", "D", parent="D"),
     ]
-    assert family(units, "A") == ("A", "B", "C")
-    assert family(units, "D") == ("D",)
+    assert list_unit_family(units, "A") == ("A", "B", "C")
+    assert list_unit_family(units, "D") == ("D",)
 
 
 # Histories as they may come: any order, any mix, around the bounds of three months.
@@ -308,7 +308,7 @@ HISTORIES = st.lists(
     max_size=40,
     unique_by=(lambda f: (f.unit, f.service, f.key, f.milestone), lambda f: f.message),
 )
-PERIODS = st.sampled_from(["2026-10", "2026-11", "2026-12", "2026-Q4", "2026"]).map(parse)
+PERIODS = st.sampled_from(["2026-10", "2026-11", "2026-12", "2026-Q4", "2026"]).map(parse_period)
 NOWS = MOMENTS | st.just(AFTER)
 UNITS = ("A", "B", "C")
 
@@ -376,7 +376,7 @@ def recount(facts: Sequence[Fact], unit: str, period: Period, now: datetime) -> 
 
 @given(HISTORIES, PERIODS, NOWS)
 def test_every_cell_equals_a_plain_recount(facts, period, now):
-    report = count(EDOC, iter(facts), period, now, UNITS)
+    report = count_report(EDOC, iter(facts), period, now, UNITS)
     assert {row.unit: (row.numbers, row.times["last_update"]) for row in report.rows} == {
         unit: recount(facts, unit, period, now) for unit in UNITS
     }
@@ -384,7 +384,7 @@ def test_every_cell_equals_a_plain_recount(facts, period, now):
 
 @given(HISTORIES, PERIODS, NOWS)
 def test_the_total_is_the_sum_of_the_rows_and_its_time_the_latest(facts, period, now):
-    report = count(EDOC, facts, period, now, UNITS)
+    report = count_report(EDOC, facts, period, now, UNITS)
     assert list(report.total.numbers) == NUMBERS
     rows: list[Mapping[str, Any]] = [row.numbers for row in report.rows]
     for key in NUMBERS:
@@ -395,20 +395,20 @@ def test_the_total_is_the_sum_of_the_rows_and_its_time_the_latest(facts, period,
 
 @given(HISTORIES, PERIODS, NOWS)
 def test_each_number_opens_into_exactly_as_many_facts(facts, period, now):
-    report = count(EDOC, facts, period, now, UNITS)
+    report = count_report(EDOC, facts, period, now, UNITS)
     for units, row in [(UNITS, report.total), *(((row.unit,), row) for row in report.rows)]:
         for key in NUMBERS:
-            found = behind(EDOC, key, facts, period, now, units)
+            found = find_counted_facts(EDOC, key, facts, period, now, units)
             assert len(found) == len(set(found)) == row.numbers[key]
             assert {fact.unit for fact in found} <= set(units)
-    every = [line.fact for line in gather(EDOC, facts, period, now, UNITS)]
-    assert set(every) >= {fact for key in COUNTED for fact in behind(EDOC, key, facts, period, now, UNITS)}
+    every = [line.fact for line in gather_evidence(EDOC, facts, period, now, UNITS)]
+    assert set(every) >= {fact for key in COUNTED for fact in find_counted_facts(EDOC, key, facts, period, now, UNITS)}
     assert len(every) == len(set(every))
 
 
 @given(HISTORIES, PERIODS, NOWS)
 def test_every_formula_holds_in_every_row(facts, period, now):
-    report = count(EDOC, facts, period, now, UNITS)
+    report = count_report(EDOC, facts, period, now, UNITS)
     rows: list[Mapping[str, Any]] = [row.numbers for row in (report.total, *report.rows)]
     for found in rows:
         for column in EDOC.columns:
@@ -427,7 +427,7 @@ def test_a_quarter_is_the_sum_of_its_months_and_ends_with_the_stocks_of_its_last
     ]  # received before answered
 
     def cells(text: str):
-        return count(EDOC, facts, parse(text), AFTER, UNITS).total.numbers
+        return count_report(EDOC, facts, parse_period(text), AFTER, UNITS).total.numbers
 
     quarter, months = cells("2026-Q4"), [cells(f"2026-{month}") for month in (10, 11, 12)]
     for column in EDOC.columns:
@@ -440,13 +440,13 @@ def test_a_quarter_is_the_sum_of_its_months_and_ends_with_the_stocks_of_its_last
 def test_a_receipt_recorded_after_the_period_changes_nothing_in_it():
     facts = [fact("status-03", "2026-12-14 23:50"), fact("received", "2026-12-15 00:05")]
     assert numbers(*facts) == {"acknowledged": 1}
-    assert numbers(*facts, period=parse("2027-Q1")) == {"received_inside": 1, "received": 1, "total": 1}
+    assert numbers(*facts, period=parse_period("2027-Q1")) == {"received_inside": 1, "received": 1, "total": 1}
 
 
 @given(HISTORIES, PERIODS, st.randoms())
 def test_neither_the_order_of_the_facts_nor_what_comes_after_the_period_changes_a_report(facts, period, random):
     def made(some: Sequence[Fact]) -> Report:
-        return count(EDOC, some, period, AFTER, UNITS)
+        return count_report(EDOC, some, period, AFTER, UNITS)
 
     mixed = random.sample(facts, len(facts))
     assert made(facts) == made(mixed) == made([fact for fact in mixed if fact.at < period.end])

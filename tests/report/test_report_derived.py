@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.report.counting import checks, sections
-from hub.report.counting.counting import Cells, Report, assemble
-from hub.report.counting.deriving import Number, numbers, rounded, taken
-from hub.report.form.form import ColumnKind, Form, choose
-from hub.report.form.period import parse
-from hub.report.form.toml import forms, read
+from hub.report.counting.counting import Cells, Report, assemble_report
+from hub.report.counting.deriving import Number, derive_numbers, derive_row_numbers, round_ratio
+from hub.report.form.form import ColumnKind, Form, choose_form
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder, read_form_toml
 
-PERIOD = parse("2026-12")
+PERIOD = parse_period("2026-12")
 AFTER = datetime(2027, 3, 1, tzinfo=UTC)
 HEAD = """
 id = "f"
@@ -88,16 +88,16 @@ COUNTS = st.integers(0, 10**9)
 
 
 def form(empty: str = "") -> Form:
-    return read((HEAD + COLUMNS.replace("EMPTY", empty) + REST).encode(), "f.toml")
+    return read_form_toml((HEAD + COLUMNS.replace("EMPTY", empty) + REST).encode(), "f.toml")
 
 
 def row(a: int, b: int, empty: str = "") -> dict[str, Number]:
-    return numbers(form(empty), {"a": a, "b": b})
+    return derive_row_numbers(form(empty), {"a": a, "b": b})
 
 
 def report(**cells: tuple[int, int]) -> Report:
     made = {unit: Cells({"a": a, "b": b}) for unit, (a, b) in cells.items()}
-    return assemble(form(), PERIOD, AFTER, list(cells), made)
+    return assemble_report(form(), PERIOD, AFTER, list(cells), made)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_every_ratio_and_score_is_what_decimal_arithmetic_says(a, b):
 
 @given(st.fractions(0, 10**6, max_denominator=10**6))
 def test_halves_are_rounded_up(value):
-    assert rounded(value) == half_up(value)
-    assert abs(Fraction(rounded(value)) - value) <= Fraction(1, 200)
+    assert round_ratio(value) == half_up(value)
+    assert abs(Fraction(round_ratio(value)) - value) <= Fraction(1, 200)
 
 
 def half_up(value: Fraction) -> Decimal:
@@ -171,14 +171,16 @@ def test_a_check_finds_each_row_in_which_it_does_not_hold_and_the_total(cells):
 def test_a_check_between_periods_finds_what_does_not_go_on():
     now = {"A": {"a": 3, "b": 0}, "B": {"a": 1, "b": 0}}
     before = {"A": {"a": 0, "b": 3}, "C": {"a": 0, "b": 2}}
-    found = [(each.unit, each.left, each.right, each.columns) for each in checks.between(form(), now, before)]
+    found = [
+        (each.unit, each.left, each.right, each.columns) for each in checks.check_between_periods(form(), now, before)
+    ]
     assert found == [("B", 1, 0, ("a",)), ("C", 0, 2, ("a",))]
 
 
 def test_units_stand_in_the_section_with_the_longest_beginning_of_their_name():
     made = report(A=(1, 0), B=(2, 1), C=(0, 4), D=(5, 5), E=(1, 1))
     names = {"A": "Sở Y tế", "B": "sở Tư pháp", "C": "UBND xã Một", "D": "Văn phòng", "E": "Xãbên"}
-    found = sections.sort(made, names)
+    found = sections.sort_sections(made, names)
     assert [(each.heading.vi, each.units) for each in found] == [
         ("Sở", ("A", "B")),
         ("Xã", ("C",)),
@@ -191,7 +193,7 @@ def test_units_stand_in_the_section_with_the_longest_beginning_of_their_name():
 def test_the_total_is_the_sum_of_the_sections_and_no_unit_is_in_two(cells):
     names = {"A": "Sở A", "B": "Xã B", "C": "UBND xã C", "D": "D", "E": "sở", "F": "Sở F"}
     made = report(**cells)
-    found = sections.sort(made, names)
+    found = sections.sort_sections(made, names)
     assert sorted(unit for each in found for unit in each.units) == sorted(cells)
     for key in ("a", "b", "all"):
         assert sum(each.total.numbers[key] or 0 for each in found) == made.total.numbers[key]
@@ -199,12 +201,12 @@ def test_the_total_is_the_sum_of_the_sections_and_no_unit_is_in_two(cells):
 
 # Forms that take their numbers from others
 
-DERIVED = [each for each in forms() if not each.service]
+DERIVED = [each for each in read_form_folder() if not each.service]
 
 
 def test_the_summary_the_indicators_and_the_health_take_their_numbers_from_other_forms():
     assert {each.id for each in DERIVED} == {"tonghop", "qd766", "suckhoe"}
-    assert choose(DERIVED, "tonghop", PERIOD).bases == ("ii06a", "edoc", "mail")
+    assert choose_form(DERIVED, "tonghop", PERIOD).bases == ("ii06a", "edoc", "mail")
 
 
 @given(st.data())
@@ -215,10 +217,10 @@ def test_what_a_form_takes_is_the_other_forms_number_and_nothing_where_it_has_no
             if column.taken and data.draw(st.booleans()):
                 base, key = column.taken
                 rows.setdefault(base, {}).setdefault("A", {})[key] = data.draw(COUNTS)
-        found = taken(each, "A", rows)
+        found = derive_numbers(each, "A", rows)
         assert found.keys() == {column.key for column in each.columns if column.kind is ColumnKind.TAKEN}
         for column in each.columns:
             if column.taken:
                 base, key = column.taken
                 assert found[column.key] == rows.get(base, {}).get("A", {}).get(key, 0)
-        assert not any(taken(each, "B", rows).values())
+        assert not any(derive_numbers(each, "B", rows).values())

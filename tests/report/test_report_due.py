@@ -9,60 +9,60 @@ import openpyxl
 import pytest
 from pypdf import PdfReader
 
-from hub.report.counting.counting import Cells, Report, assemble
-from hub.report.form.form import choose
-from hub.report.form.period import CutOff, Cuts, parse
-from hub.report.form.toml import forms
+from hub.report.counting.counting import Cells, Report, assemble_report
+from hub.report.form.form import choose_form
+from hub.report.form.period import CutOff, Cuts, parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.form.workdays import Due
 from hub.report.output.outputs import as_html, as_json
 from hub.report.output.pdf import as_pdf
 from hub.report.output.workbook import as_xlsx
-from hub.report.signed.element import as_element, check
-from hub.report.signed.sealed import read
+from hub.report.signed.element import as_element, check_report_element
+from hub.report.signed.sealed import read_sealed_report
 from hub.security import signing
 from tests import pki
 
-PERIOD = parse("2026-12")
+PERIOD = parse_period("2026-12")
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
 HUB = pki.partner("hub")
 DUE = Due(date(2026, 12, 16))
 
 
 def report(identity: str, due: Due | None = DUE, **numbers: int) -> Report:
-    form = choose(forms(), identity, PERIOD)
+    form = choose_form(read_form_folder(), identity, PERIOD)
     cells = {"A": Cells({column.key: numbers.get(column.key, 0) for column in form.columns})}
-    return attrs.evolve(assemble(form, PERIOD, NOW, ["A"], cells), due=due)
+    return attrs.evolve(assemble_report(form, PERIOD, NOW, ["A"], cells), due=due)
 
 
 def sealed(made: Report) -> bytes:
-    content = signing.seal(as_element(made, {}, ()), HUB)
-    check(content)
+    content = signing.seal_element(as_element(made, {}, ()), HUB)
+    check_report_element(content)
     return content
 
 
 @pytest.mark.parametrize("text", ["2026-11", "2026-Q4", "2026"])
 def test_a_sealed_report_has_the_days_that_it_was_made_with_whatever_the_cut_off_is_now(text):
-    period = parse(text, Cuts((CutOff(25),)))
-    found = read(sealed(attrs.evolve(report("edoc"), period=period))).report.period
+    period = parse_period(text, Cuts((CutOff(25),)))
+    found = read_sealed_report(sealed(attrs.evolve(report("edoc"), period=period))).report.period
     assert found == period
-    assert found.last != parse(text).last
+    assert found.last != parse_period(text).last
 
 
 @pytest.mark.parametrize("due", [None, DUE, Due(date(2026, 12, 17), sure=False)])
 def test_a_sealed_report_says_when_it_is_due(due):
-    assert read(sealed(report("ii06a", due))).report.due == due
+    assert read_sealed_report(sealed(report("ii06a", due))).report.due == due
 
 
 def test_a_sealed_report_has_the_official_number_and_the_numbers_of_its_columns():
-    form = read(sealed(report("ii06a"))).report.form
+    form = read_sealed_report(sealed(report("ii06a"))).report.form
     assert (form.number, form.called, form.first_number) == ("II.06a/VPCP/KSTT", "II.06a/VPCP/KSTT", 3)
-    plain = read(sealed(report("edoc"))).report.form
+    plain = read_sealed_report(sealed(report("edoc"))).report.form
     assert (plain.number, plain.called, plain.first_number) == ("", "edoc", 1)
 
 
 def test_what_a_sealed_report_is_worked_out_from_is_what_its_form_says():
     made = report("qd766", online=1, direct=3)
-    found = read(sealed(made)).report
+    found = read_sealed_report(sealed(made)).report
     for column in made.form.columns:
         mine = found.form.column(column.key)
         assert (mine.empty, mine.full_at, mine.points) == (column.empty, column.full_at, column.points), column.key

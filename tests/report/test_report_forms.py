@@ -7,9 +7,9 @@ import pytest
 
 from hub.domain.errors import ConfigurationFault
 from hub.domain.lifecycle import FINAL_STATUSES, STATUS_RANK
-from hub.report.form.form import ATTRIBUTES, ColumnKind, Wording, choose
-from hub.report.form.period import parse
-from hub.report.form.toml import FOLDER, RULES, forms, read
+from hub.report.form.form import ATTRIBUTES, ColumnKind, Wording, choose_form
+from hub.report.form.period import parse_period
+from hub.report.form.toml import FOLDER, RULES, read_form_folder, read_form_toml
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "reports.md"
@@ -33,12 +33,12 @@ HEAD = SMALL.partition("[[column]]")[0]
 def mistakes(content: str) -> list[tuple[str, str]]:
     """Return (place, what is wrong) of every mistake of *content*."""
     with pytest.raises(ConfigurationFault) as fault:
-        read(content.encode(), "f.toml")
+        read_form_toml(content.encode(), "f.toml")
     return [(mistake.path.removeprefix("f.toml: "), mistake.wrong) for mistake in fault.value.mistakes]
 
 
 def test_the_form_edoc_has_the_columns_of_the_standard_in_its_order():
-    edoc = next(form for form in forms() if form.id == "edoc")
+    edoc = next(form for form in read_form_folder() if form.id == "edoc")
     assert " ".join(column.key for column in edoc.columns) == (
         "sent_inside sent_outside sent received_inside received_outside received total recalls updates replacements signed "
         "not_signed on_paper acknowledged acknowledged_in_time refused completed completed_on_time completed_unmatched processing "
@@ -48,33 +48,33 @@ def test_the_form_edoc_has_the_columns_of_the_standard_in_its_order():
 
 
 def test_the_form_edoc_moves_documents_forward_as_deliveries_move():
-    edoc = next(form for form in forms() if form.id == "edoc")
+    edoc = next(form for form in read_form_folder() if form.id == "edoc")
     ranks = {milestone.removeprefix("status-"): rank for rank, step in enumerate(edoc.steps, 1) for milestone in step}
     assert ranks == STATUS_RANK
     assert edoc.final == {f"status-{code}" for code in FINAL_STATUSES}
 
 
 def test_a_heading_shows_the_value_of_its_parameter():
-    edoc = next(form for form in forms() if form.id == "edoc")
+    edoc = next(form for form in read_form_folder() if form.id == "edoc")
     assert edoc.column("acknowledged_in_time").heading.vi == "Tiếp nhận trong 24 giờ"
     other = (
         (FOLDER / "edoc.toml")
         .read_text(encoding="utf-8")
         .replace("acknowledge_within_hours = 24", "acknowledge_within_hours = 8")
     )
-    assert read(other.encode(), "edoc.toml").column("acknowledged_in_time").heading == Wording(
+    assert read_form_toml(other.encode(), "edoc.toml").column("acknowledged_in_time").heading == Wording(
         "Tiếp nhận trong 8 giờ", "Acknowledged within 8 hours"
     )
 
 
 def test_a_small_form_is_read():
-    form = read(SMALL.encode(), "f.toml")
+    form = read_form_toml(SMALL.encode(), "f.toml")
     assert (form.id, form.service, form.title.say("vi"), form.title.say("en")) == ("small", "documents", "Nhỏ", "Small")
     assert form.parts("a") == form.columns
 
 
 def test_a_form_may_have_manual_lines_that_are_no_columns():
-    (line,) = read(f'{SMALL}[[manual]]\nkey = "b"\nvi = "B"\nen = "B in English"\n'.encode(), "f.toml").manual
+    (line,) = read_form_toml(f'{SMALL}[[manual]]\nkey = "b"\nvi = "B"\nen = "B in English"\n'.encode(), "f.toml").manual
     assert (line.key, line.heading) == ("b", Wording("B", "B in English"))
     twice = f'{SMALL}[[manual]]\nkey = "a"\nvi = "A"\nen = "A"\nsum = 1\n'
     assert mistakes(twice) == [("manual[0].sum", "is not a word of this table"), ("manual[0].key", "is 'a'")]
@@ -82,7 +82,7 @@ def test_a_form_may_have_manual_lines_that_are_no_columns():
 
 def test_an_unknown_column_is_answered_with_those_there_are():
     with pytest.raises(KeyError, match="no column b; the columns of small are: a"):
-        read(SMALL.encode(), "f.toml").column("b")
+        read_form_toml(SMALL.encode(), "f.toml").column("b")
 
 
 RATIO = '[[column]]\nkey="b"\nkind="ratio"\nvi="B"\nen="B"\npart=["a"]\n'
@@ -228,19 +228,19 @@ def test_a_single_mistake_is_told_with_its_place(content, place, wrong):
 
 def test_a_file_that_is_no_toml_is_told_so():
     with pytest.raises(ConfigurationFault, match=r"f\.toml: .*\(TOML in UTF-8\)"):
-        read(b"id = ", "f.toml")
+        read_form_toml(b"id = ", "f.toml")
     with pytest.raises(ConfigurationFault, match=r"TOML in UTF-8"):
-        read(b"\xff", "f.toml")
+        read_form_toml(b"\xff", "f.toml")
 
 
 def test_the_form_in_force_on_the_last_day_of_the_period_is_chosen(tmp_path):
     (tmp_path / "old.toml").write_text(SMALL.replace("[[column]]", "until = 2026-11-15\n[[column]]"), encoding="utf-8")
     (tmp_path / "new.toml").write_text(SMALL.replace("[[column]]", "since = 2026-11-15\n[[column]]"), encoding="utf-8")
-    found = forms(tmp_path)
-    assert choose(found, "small", parse("2026-11")).until == date(2026, 11, 15)
-    assert choose(found, "small", parse("2026-12")).since == date(2026, 11, 15)
+    found = read_form_folder(tmp_path)
+    assert choose_form(found, "small", parse_period("2026-11")).until == date(2026, 11, 15)
+    assert choose_form(found, "small", parse_period("2026-12")).since == date(2026, 11, 15)
     with pytest.raises(LookupError, match=r"Không có biểu mẫu “big” .* No form “big” for 2026-11; there are: small"):
-        choose(found, "big", parse("2026-11"))
+        choose_form(found, "big", parse_period("2026-11"))
 
 
 def test_two_forms_of_one_id_at_once_and_the_mistakes_of_every_file_are_told(tmp_path):
@@ -249,12 +249,12 @@ def test_two_forms_of_one_id_at_once_and_the_mistakes_of_every_file_are_told(tmp
     (tmp_path / "c.toml").write_text("x")
     (tmp_path / "d.toml").write_text(SMALL + "by_due = 1", encoding="utf-8")
     with pytest.raises(ConfigurationFault) as fault:
-        forms(tmp_path)
+        read_form_folder(tmp_path)
     assert [mistake.path for mistake in fault.value.mistakes] == ["b.toml: since", "c.toml", "d.toml: column[0].by_due"]
 
 
 def test_the_reference_names_every_word_a_form_may_use_and_every_column_of_edoc():
     named = set(re.findall(r"`([^`]+)`", PAGE.read_text(encoding="utf-8")))
-    edoc = next(form for form in forms() if form.id == "edoc")
+    edoc = next(form for form in read_form_folder() if form.id == "edoc")
     words = {word for rule in RULES.values() for word in rule} | set(ATTRIBUTES) | {kind.value for kind in ColumnKind}
     assert not (words | {column.key for column in edoc.columns}) - named

@@ -2,13 +2,13 @@
 
 from datetime import UTC, date, datetime
 
-from hub.report.counting.counting import behind, count
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
-from hub.services.mail import NAMESPACE, read
+from hub.report.counting.counting import count_report, find_counted_facts
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
+from hub.services.mail import NAMESPACE, read_usage_report
 
-MAIL = next(form for form in forms() if form.id == "mail")
-DECEMBER, AFTER = parse("2026-12"), datetime(2027, 1, 1, tzinfo=UTC)
+MAIL = next(form for form in read_form_folder() if form.id == "mail")
+DECEMBER, AFTER = parse_period("2026-12"), datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def told(day, correction="", **units):
@@ -19,7 +19,9 @@ def told(day, correction="", **units):
     )
     why = f"<Correction>{correction}</Correction>" if correction else ""
     text = f'<SubmitMailUsage xmlns="{NAMESPACE}"><OrganId>H55</OrganId><Day>{day}</Day>{why}{usages}</SubmitMailUsage>'
-    return list(read(text.encode(), datetime.fromisoformat(f"{day}T20:00:00+07:00"), f"m-{day}{correction}").facts)
+    return list(
+        read_usage_report(text.encode(), datetime.fromisoformat(f"{day}T20:00:00+07:00"), f"m-{day}{correction}").facts
+    )
 
 
 FACTS = [
@@ -35,7 +37,7 @@ FACTS = [
 
 
 def test_accounts_are_those_of_the_fullest_day_and_mails_are_added_up():
-    report = count(MAIL, FACTS, DECEMBER, AFTER, ["H55", "H55.13", "H55.14"])
+    report = count_report(MAIL, FACTS, DECEMBER, AFTER, ["H55", "H55.13", "H55.14"])
     rows = {row.unit: dict(row.numbers) for row in report.rows}
     of_health = {"accounts": 31, "active": 12, "over_quota": 2, "sent_internal": 11, "sent_external": 1, "sent": 12}
     assert {key: number for key, number in rows["H55.14"].items() if number} == of_health
@@ -46,13 +48,13 @@ def test_accounts_are_those_of_the_fullest_day_and_mails_are_added_up():
 
 
 def test_behind_a_peak_stand_the_facts_of_its_day_corrections_too():
-    found = behind(MAIL, "accounts", FACTS, DECEMBER, AFTER, ["H55.14"])
+    found = find_counted_facts(MAIL, "accounts", FACTS, DECEMBER, AFTER, ["H55.14"])
     assert [(fact.day, fact.amount) for fact in found] == [(date(2026, 11, 17), 31)]
-    assert sum(fact.amount for fact in behind(MAIL, "active", FACTS, DECEMBER, AFTER)) == 16
-    assert [fact.amount for fact in behind(MAIL, "sent_internal", FACTS, DECEMBER, AFTER)] == [5, 7, -1]
+    assert sum(fact.amount for fact in find_counted_facts(MAIL, "active", FACTS, DECEMBER, AFTER)) == 16
+    assert [fact.amount for fact in find_counted_facts(MAIL, "sent_internal", FACTS, DECEMBER, AFTER)] == [5, 7, -1]
 
 
 def test_where_corrections_alone_were_told_there_is_no_fullest_day():
     alone = told("2026-11-20", "đếm thừa", H55_14={"AccountsActive": -9})
-    assert count(MAIL, alone, DECEMBER, AFTER, ["H55.14"]).total.numbers["active"] == 0
-    assert behind(MAIL, "active", alone, DECEMBER, AFTER) == ()
+    assert count_report(MAIL, alone, DECEMBER, AFTER, ["H55.14"]).total.numbers["active"] == 0
+    assert find_counted_facts(MAIL, "active", alone, DECEMBER, AFTER) == ()

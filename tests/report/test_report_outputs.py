@@ -18,16 +18,16 @@ from lxml import html
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact
 from hub.report.counting.checks import CheckFinding
-from hub.report.counting.counting import Report, Row, Section, count
+from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.form.form import Check, Wording
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.output.outputs import as_csv, as_html, as_json
-from hub.report.output.words import moment, number, roman
+from hub.report.output.words import write_moment, write_number, write_roman
 from hub.report.output.workbook import as_xlsx
 
-EDOC = next(form for form in forms() if form.id == "edoc")
-DECEMBER = parse("2026-12")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+DECEMBER = parse_period("2026-12")
 NOW = datetime(2026, 11, 24, 3, 15, tzinfo=UTC)
 NAMES = {"H55": "Ủy ban nhân dân tỉnh", "H55.1": "Sở Tư pháp"}
 TIMES = st.datetimes(datetime.fromisoformat("2026-01-01"), timezones=st.just(UTC))
@@ -37,7 +37,7 @@ KEYS = [column.key for column in EDOC.columns]
 def example() -> Report:
     """Return the report of `H55` with one document sent by `H55.1`."""
     sent = Fact(unit="H55.1", service="documents", key="1", milestone="sent", at=NOW - timedelta(hours=1), message="m")
-    return count(EDOC, [sent], DECEMBER, NOW, ("H55", "H55.1"))
+    return count_report(EDOC, [sent], DECEMBER, NOW, ("H55", "H55.1"))
 
 
 @st.composite
@@ -240,15 +240,24 @@ def test_the_three_outputs_have_the_same_numbers(report):
             if key == "last_update":
                 at = cells[key] and datetime.fromisoformat(cells[key])
                 assert written == (at.astimezone(HANOI).strftime("%Y-%m-%d %H:%M:%S") if at else "")
-                assert shown[key].text_content() == (moment(at) if at else "–")
+                assert shown[key].text_content() == (write_moment(at) if at else "–")
             else:
                 assert int(written) == int(shown[key].text.replace(".", "")) == cells[key]
 
 
 def test_sections_are_numbered_as_official_forms_number_them():
-    assert [roman(value) for value in (1, 4, 9, 14, 40, 99)] == ["I", "IV", "IX", "XIV", "XL", "XCIX"]
+    assert [write_roman(value) for value in (1, 4, 9, 14, 40, 99)] == ["I", "IV", "IX", "XIV", "XL", "XCIX"]
 
 
 def test_numbers_are_written_as_their_readers_write_them():
-    assert [number(Decimal("12.30")), number(Decimal("1234.5"), "en"), number(None)] == ["12,30", "1,234.50", "–"]
-    assert [number(1234567), number(0), number(999), number(1234567, "en")] == ["1.234.567", "0", "999", "1,234,567"]
+    assert [write_number(Decimal("12.30")), write_number(Decimal("1234.5"), "en"), write_number(None)] == [
+        "12,30",
+        "1,234.50",
+        "–",
+    ]
+    assert [write_number(1234567), write_number(0), write_number(999), write_number(1234567, "en")] == [
+        "1.234.567",
+        "0",
+        "999",
+        "1,234,567",
+    ]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.report.form.period import CutOff, Cuts, PeriodUnreadable, containing, following, parse
+from hub.report.form.period import CutOff, Cuts, PeriodUnreadable, following_month, month_containing, parse_period
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 MONTHS = st.builds(lambda year, month: f"{year}-{month:02d}", st.integers(2001, 2998), st.integers(1, 12))
@@ -31,29 +31,29 @@ CUTS = st.lists(st.integers(1, 28), min_size=1, max_size=3).map(
     ],
 )
 def test_each_kind_of_period_has_the_days_of_the_circular(text, first, last, name, english):
-    period = parse(text)
+    period = parse_period(text)
     assert (period.text, period.first.isoformat(), period.last.isoformat()) == (text, first, last)
     assert (period.name(), period.name("en")) == (name, english)
 
 
 def test_a_period_begins_and_ends_at_midnight_in_hanoi():
-    period = parse("2026-11")
+    period = parse_period("2026-11")
     assert period.start == datetime(2026, 10, 14, 17, tzinfo=UTC)
     assert period.end == datetime(2026, 11, 14, 17, tzinfo=UTC)
 
 
 def test_a_result_of_24_november_2026_belongs_to_2026_12():
-    assert containing(datetime(2026, 11, 24, 8, tzinfo=UTC)).text == "2026-12"
+    assert month_containing(datetime(2026, 11, 24, 8, tzinfo=UTC)).text == "2026-12"
 
 
 def test_the_15th_begins_the_next_period_and_december_leads_into_the_next_year():
-    assert containing(datetime(2026, 11, 14, 23, 59, 59, tzinfo=HANOI)).text == "2026-11"
-    assert containing(datetime(2026, 11, 15, tzinfo=HANOI)).text == "2026-12"
-    assert containing(datetime(2026, 12, 15, tzinfo=HANOI)).text == "2027-01"
+    assert month_containing(datetime(2026, 11, 14, 23, 59, 59, tzinfo=HANOI)).text == "2026-11"
+    assert month_containing(datetime(2026, 11, 15, tzinfo=HANOI)).text == "2026-12"
+    assert month_containing(datetime(2026, 12, 15, tzinfo=HANOI)).text == "2027-01"
 
 
 def test_small_letters_and_spaces_around_are_read():
-    assert parse(" 2026-q4 ").text == "2026-Q4"
+    assert parse_period(" 2026-q4 ").text == "2026-Q4"
 
 
 @pytest.mark.parametrize(
@@ -78,26 +78,28 @@ def test_any_other_text_is_refused_with_a_sentence_in_both_languages(text):
     with pytest.raises(
         PeriodUnreadable, match=r"Kỳ báo cáo .* không đọc được.* / The period .* cannot be read"
     ) as refused:
-        parse(text)
+        parse_period(text)
     assert isinstance(refused.value, ValueError)
     assert refused.value.text == text
 
 
 @given(MONTHS, CUTS)
 def test_each_month_begins_where_the_one_before_it_ends_whatever_the_cuts(text, cuts):
-    period = parse(text, cuts)
-    before = containing(period.start - timedelta(microseconds=1), cuts)
+    period = parse_period(text, cuts)
+    before = month_containing(period.start - timedelta(microseconds=1), cuts)
     assert before.end == period.start < period.end
-    assert containing(period.start, cuts) == containing(period.end - timedelta(microseconds=1), cuts) == period
+    assert (
+        month_containing(period.start, cuts) == month_containing(period.end - timedelta(microseconds=1), cuts) == period
+    )
 
 
 @given(st.integers(2001, 2998), CUTS)
 def test_longer_periods_are_made_of_whole_months(year, cuts):
     def months(first: int, last: int):
-        return (parse(f"{year}-{first:02d}", cuts).start, parse(f"{year}-{last:02d}", cuts).end)
+        return (parse_period(f"{year}-{first:02d}", cuts).start, parse_period(f"{year}-{last:02d}", cuts).end)
 
     def bounds(kind: str):
-        period = parse(f"{year}{kind}", cuts)
+        period = parse_period(f"{year}{kind}", cuts)
         return period.start, period.end
 
     assert [bounds(f"-Q{quarter}") for quarter in (1, 2, 3, 4)] == [months(3 * n - 2, 3 * n) for n in (1, 2, 3, 4)]
@@ -111,14 +113,20 @@ def test_longer_periods_are_made_of_whole_months(year, cuts):
 
 def test_a_cut_off_holds_from_the_month_of_its_date():
     cuts = Cuts((CutOff(25), CutOff(15, date(2026, 3, 1))))
-    assert (parse("2026-02", cuts).first, parse("2026-02", cuts).last) == (date(2026, 1, 25), date(2026, 2, 24))
-    assert (parse("2026-03", cuts).first, parse("2026-03", cuts).last) == (date(2026, 2, 25), date(2026, 3, 14))
+    assert (parse_period("2026-02", cuts).first, parse_period("2026-02", cuts).last) == (
+        date(2026, 1, 25),
+        date(2026, 2, 24),
+    )
+    assert (parse_period("2026-03", cuts).first, parse_period("2026-03", cuts).last) == (
+        date(2026, 2, 25),
+        date(2026, 3, 14),
+    )
 
 
 def test_cut_off_day_1_means_calendar_months():
-    november = parse("2026-11", Cuts((CutOff(1),)))
+    november = parse_period("2026-11", Cuts((CutOff(1),)))
     assert (november.first, november.last) == (date(2026, 11, 1), date(2026, 11, 30))
-    december = parse("2026", Cuts((CutOff(1),)))
+    december = parse_period("2026", Cuts((CutOff(1),)))
     assert (december.first, december.last) == (date(2026, 1, 1), date(2026, 12, 31))
 
 
@@ -129,35 +137,39 @@ def test_a_cut_off_that_some_months_do_not_have_cannot_be_made():
 
 def test_a_month_before_the_first_cut_off_is_told_plainly():
     with pytest.raises(ValueError, match="no cut-off day is in force in 2025-12"):
-        parse("2026-01", Cuts((CutOff(15, date(2026, 1, 1)),)))
+        parse_period("2026-01", Cuts((CutOff(15, date(2026, 1, 1)),)))
 
 
 @st.composite
 def closed_and_changed(draw):
     """A run of months that were closed by one list of cut-off days, and the list that holds now, whatever it says of the past."""
     before, now = draw(CUTS), draw(CUTS)
-    month = parse(f"{draw(st.integers(2005, 2025))}-{draw(st.integers(1, 12)):02d}", before)
+    month = parse_period(f"{draw(st.integers(2005, 2025))}-{draw(st.integers(1, 12)):02d}", before)
     closed = [month]
     for _ in range(draw(st.integers(0, 30))):
-        closed.append(following(closed[-1], before))
+        closed.append(following_month(closed[-1], before))
     return closed, now.keeping(closed)
 
 
 @given(closed_and_changed(), st.integers(1, 24))
 def test_after_a_change_of_the_cut_off_months_join_without_gap_or_overlap_and_closed_ones_stay(drawn, around):
     closed, cuts = drawn
-    assert [parse(month.text, cuts) for month in closed] == closed, "what is closed keeps its days"
-    month = parse(closed[0].text, cuts)
+    assert [parse_period(month.text, cuts) for month in closed] == closed, "what is closed keeps its days"
+    month = parse_period(closed[0].text, cuts)
     for _ in range(around):
-        month = containing(month.start - timedelta(microseconds=1), cuts)
+        month = month_containing(month.start - timedelta(microseconds=1), cuts)
     names = [month.text]
     for _ in range(around + len(closed) + around):
-        after = following(month, cuts)
+        after = following_month(month, cuts)
         assert month.first <= month.last
         assert after.first == month.last + timedelta(days=1)
         assert (after.year * 12 + after.number) - (month.year * 12 + month.number) == 1
-        assert containing(after.start, cuts) == containing(after.end - timedelta(microseconds=1), cuts) == after
-        assert parse(after.text, cuts) == after
+        assert (
+            month_containing(after.start, cuts)
+            == month_containing(after.end - timedelta(microseconds=1), cuts)
+            == after
+        )
+        assert parse_period(after.text, cuts) == after
         month = after
         names.append(after.text)
     assert len(set(names)) == len(names), "no month comes twice"
@@ -167,16 +179,16 @@ def test_after_a_change_of_the_cut_off_months_join_without_gap_or_overlap_and_cl
 def test_longer_periods_begin_and_end_with_their_months_though_some_were_closed_by_another_cut_off(drawn):
     closed, cuts = drawn
     for kind, count in (("-Q1", 3), ("-Q2", 3), ("-Q3", 3), ("-Q4", 3), ("-H1", 6), ("-H2", 6), ("-9M", 9), ("", 12)):
-        span = parse(f"{closed[-1].year}{kind}", cuts)
-        months = [parse(text, cuts) for text in span.months]
+        span = parse_period(f"{closed[-1].year}{kind}", cuts)
+        months = [parse_period(text, cuts) for text in span.months]
         assert len(months) == count
         assert (span.first, span.last) == (months[0].first, months[-1].last)
 
 
 def test_the_first_month_under_an_earlier_cut_off_is_shorter_and_under_a_later_one_longer():
     def days(before: int, now: int) -> tuple[str, str]:
-        closed = parse("2026-10", Cuts((CutOff(before),)))
-        november = following(closed, Cuts((CutOff(now),)).keeping([closed]))
+        closed = parse_period("2026-10", Cuts((CutOff(before),)))
+        november = following_month(closed, Cuts((CutOff(now),)).keeping([closed]))
         return november.first.isoformat(), november.last.isoformat()
 
     assert days(25, 15) == ("2026-10-25", "2026-11-14")
@@ -186,8 +198,8 @@ def test_the_first_month_under_an_earlier_cut_off_is_shorter_and_under_a_later_o
 
 
 def test_the_month_before_the_first_closed_one_leads_up_to_it():
-    closed = parse("2026-11", Cuts((CutOff(25),)))
+    closed = parse_period("2026-11", Cuts((CutOff(25),)))
     cuts = Cuts().keeping([closed])
-    assert parse("2026-10", cuts).last == date(2026, 10, 24)
-    assert parse("2026-10", cuts).first == date(2026, 9, 15)
-    assert containing(datetime(2026, 10, 20, tzinfo=HANOI), cuts).text == "2026-10"
+    assert parse_period("2026-10", cuts).last == date(2026, 10, 24)
+    assert parse_period("2026-10", cuts).first == date(2026, 9, 15)
+    assert month_containing(datetime(2026, 10, 20, tzinfo=HANOI), cuts).text == "2026-10"

@@ -14,17 +14,17 @@ from pypdf import PdfReader
 
 from hub.domain.model import Fact
 from hub.report.counting.checks import CheckFinding
-from hub.report.counting.counting import Report, Row, Section, count
+from hub.report.counting.counting import Report, Row, Section, count_report
 from hub.report.form.form import Check, Wording
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.output import pdf
-from hub.report.output.charts import plots
-from hub.report.output.pdf import as_pdf, printable
+from hub.report.output.charts import make_plots
+from hub.report.output.pdf import as_pdf, make_printable
 from tests.pdftags import tree
 
-EDOC = next(form for form in forms() if form.id == "edoc")
-DECEMBER = parse("2026-12")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+DECEMBER = parse_period("2026-12")
 NOW = datetime(2026, 11, 24, 3, 15, tzinfo=UTC)
 NAMES = {"H55": "Ủy ban nhân dân tỉnh", "H55.1": "Sở Tư pháp", "H55.2": "Ủy ban nhân dân xã Phú Lương"}
 SHA = "ab" * 32
@@ -33,7 +33,7 @@ XMP = {"pdfaid": "http://www.aiim.org/pdfa/ns/id/", "pdfuaid": "http://www.aiim.
 
 def example(*units: str) -> Report:
     sent = Fact(unit="H55.1", service="documents", key="1", milestone="sent", at=NOW - timedelta(hours=1), message="m")
-    return count(EDOC, [sent], DECEMBER, NOW, ("H55", *(units or ("H55.1", "H55.2"))))
+    return count_report(EDOC, [sent], DECEMBER, NOW, ("H55", *(units or ("H55.1", "H55.2"))))
 
 
 def opened(content: bytes) -> Any:
@@ -188,8 +188,8 @@ def test_a_ratio_has_two_decimals_and_none_is_a_dash():
 
 def test_charts_are_figures_with_words_for_who_does_not_see_them():
     report = example()
-    months = [attrs.evolve(report, period=parse(text)) for text in ("2026-10", "2026-11")]
-    content = as_pdf(report, NAMES, SHA, charts=plots(report, NAMES, months))
+    months = [attrs.evolve(report, period=parse_period(text)) for text in ("2026-10", "2026-11")]
+    content = as_pdf(report, NAMES, SHA, charts=make_plots(report, NAMES, months))
     assert len(list(tree(content).all("Figure"))) == 1
     assert "Văn bản gửi và nhận theo tháng" in said(content)
 
@@ -215,9 +215,9 @@ def test_a_name_stays_text_whatever_stands_in_it(name):
 
 
 def test_letters_that_no_font_has_are_boxes_and_lines_and_other_forms_are_put_right():
-    assert printable("Sở 中\u0000\ud800😀") == "Sở □□□□"
-    assert printable("Ủy\nban\tnhân") == "Ủy ban nhân"
-    assert printable(unicodedata.normalize("NFD", "Ủy ban nhân dân")) == "Ủy ban nhân dân"
+    assert make_printable("Sở 中\u0000\ud800😀") == "Sở □□□□"
+    assert make_printable("Ủy\nban\tnhân") == "Ủy ban nhân"
+    assert make_printable(unicodedata.normalize("NFD", "Ủy ban nhân dân")) == "Ủy ban nhân dân"
     content = as_pdf(example(), {"H55": "Sở 中😀\x0b" + unicodedata.normalize("NFD", "Tư pháp Ặ")}, SHA)
     assert lines(content)[4][1] == "Sở □□ Tư pháp Ặ H55"
 

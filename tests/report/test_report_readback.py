@@ -21,18 +21,18 @@ from lxml import etree
 
 from hub.domain.local_time import HANOI
 from hub.domain.model import Fact, Unit
-from hub.report.counting.counting import COUNTING, Cells, Report, Row, Section, assemble, count
-from hub.report.counting.evidence import MEMBERS, EvidenceLine, digest, gather
-from hub.report.counting.family import family
-from hub.report.counting.sections import subtotal
+from hub.report.counting.counting import COUNTING, Cells, Report, Row, Section, assemble_report, count_report
+from hub.report.counting.evidence import MEMBERS, EvidenceLine, gather_evidence, hash_evidence
+from hub.report.counting.family import list_unit_family
+from hub.report.counting.sections import sum_subtotal
 from hub.report.form.form import WORKED_OUT, ColumnKind, Form, Wording
-from hub.report.form.period import parse
-from hub.report.form.toml import forms
+from hub.report.form.period import parse_period
+from hub.report.form.toml import read_form_folder
 from hub.report.output.outputs import as_csv, as_html, as_json
 from hub.report.output.pdf import as_pdf
 from hub.report.output.workbook import as_xlsx
-from hub.report.signed.element import SchemaBroken, as_element, check
-from hub.report.signed.sealed import read as read_sealed
+from hub.report.signed.element import SchemaBroken, as_element, check_report_element
+from hub.report.signed.sealed import read_sealed_report as read_sealed
 from hub.security import signing, wss_verify
 from tests import pki
 from tests.conftest import cannot_be_had
@@ -56,11 +56,11 @@ from tests.readback import (
 )
 from tests.signatures import by_signxml, by_xmlsec
 
-EDOC = next(form for form in forms() if form.id == "edoc")
-PERIOD = parse("2026-12")
+EDOC = next(form for form in read_form_folder() if form.id == "edoc")
+PERIOD = parse_period("2026-12")
 NAMES = {"A": "Ủy ban nhân dân tỉnh", "A.1": "Sở Tư pháp & “Nội vụ”", "A.2": "=1+1", "A.1.1": "@Phòng\x0b"}
 UNITS = [Unit(code, name, code.rpartition(".")[0] or None) for code, name in NAMES.items()]
-FAMILY = family(UNITS, "A")
+FAMILY = list_unit_family(UNITS, "A")
 HUB = pki.partner("hub")
 ALWAYS_RECALCULATE = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">
@@ -82,10 +82,10 @@ def histories(draw: st.DrawFn) -> list[Fact]:
 
 
 def counted(facts: Sequence[Fact]) -> tuple[Report, tuple[EvidenceLine, ...]]:
-    lines = gather(EDOC, facts, PERIOD, NOW, FAMILY)
+    lines = gather_evidence(EDOC, facts, PERIOD, NOW, FAMILY)
     ids = {line.fact.message: "+id" for line in lines[::2]}
     named = tuple(attrs.evolve(line, message_id=ids.get(line.fact.message)) for line in lines)
-    return count(EDOC, facts, PERIOD, NOW, FAMILY), named
+    return count_report(EDOC, facts, PERIOD, NOW, FAMILY), named
 
 
 def example() -> tuple[Report, tuple[EvidenceLine, ...]]:
@@ -95,7 +95,7 @@ def example() -> tuple[Report, tuple[EvidenceLine, ...]]:
 
 
 def sealed(report: Report, lines: Sequence[EvidenceLine]) -> bytes:
-    return signing.seal(as_element(report, NAMES, lines), HUB)
+    return signing.seal_element(as_element(report, NAMES, lines), HUB)
 
 
 def fact(unit: str, key: str, milestone: str, at: datetime, message: str, **rest: Any) -> Fact:
@@ -125,7 +125,7 @@ def test_every_output_of_a_report_agrees_with_every_other_in_every_cell(history)
     assert from_xml(document) == expected
     assert from_xlsx(workbook) == expected
     assert from_xlsx(workbook, recalculated=True) == expected
-    check(document)
+    check_report_element(document)
 
 
 @given(histories())
@@ -152,7 +152,7 @@ def test_a_long_report_with_sections_says_the_same_in_every_output():
     assert from_xml(sealed(report, lines)) == cells_of([report.total, *rows.values()]), "it has no sections"
 
 
-@pytest.mark.parametrize("form", [form for form in forms() if form.bases], ids=lambda form: form.id)
+@pytest.mark.parametrize("form", [form for form in read_form_folder() if form.bases], ids=lambda form: form.id)
 def test_ratios_and_points_are_the_same_in_every_output(form: Form):
     report = worked_out(form)
     names = {row.unit: f"Sở số {place}" for place, row in enumerate(report.rows)}
@@ -163,7 +163,7 @@ def test_ratios_and_points_are_the_same_in_every_output(form: Form):
     assert from_xlsx(as_xlsx(report, names, ()), form) == expected
     assert from_pdf(as_pdf(report, names, ()), form) == to_the_minute(expected)
     content = sealed(report, ())
-    check(content)
+    check_report_element(content)
     assert from_xml(content) == cells_of([report.total, *report.rows])
 
 
@@ -180,8 +180,8 @@ def worked_out(form: Form) -> Report:
         )
         for place, unit in enumerate(units)
     }
-    report = assemble(form, PERIOD, NOW, units, cells)
-    total = subtotal(form, report.rows[1:3])
+    report = assemble_report(form, PERIOD, NOW, units, cells)
+    total = sum_subtotal(form, report.rows[1:3])
     return attrs.evolve(
         report, sections=(Section(heading=Wording("Sở", "Departments"), total=total, units=("H55.1", "H55.2")),)
     )
@@ -195,11 +195,11 @@ def long() -> tuple[Report, tuple[EvidenceLine, ...]]:
             at = PERIOD.start + timedelta(hours=place, minutes=number)
             milestone = ("sent", "received", "status-03", "status-06")[number % 4]
             facts.append(fact(unit, f"{place}-{number}", milestone, at, f"{unit}-{number}", outside=bool(number % 2)))
-    lines = gather(EDOC, facts, PERIOD, NOW, units)
+    lines = gather_evidence(EDOC, facts, PERIOD, NOW, units)
 
     def section(vi: str, en: str, first: int, last: int) -> Section:
         members = tuple(units[first:last])
-        total = attrs.evolve(count(EDOC, facts, PERIOD, NOW, members).total, unit="")
+        total = attrs.evolve(count_report(EDOC, facts, PERIOD, NOW, members).total, unit="")
         return Section(heading=Wording(vi, en), total=total, units=members)
 
     sections = (
@@ -207,7 +207,7 @@ def long() -> tuple[Report, tuple[EvidenceLine, ...]]:
         section("Phường", "Wards", 20, 35),
         section("Xã", "Communes", 35, 60),
     )
-    return attrs.evolve(count(EDOC, facts, PERIOD, NOW, units), sections=sections), lines
+    return attrs.evolve(count_report(EDOC, facts, PERIOD, NOW, units), sections=sections), lines
 
 
 def printed(report: Report) -> Table:
@@ -224,7 +224,7 @@ def printed(report: Report) -> Table:
 def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
     report, lines = counted(history)
     found = read_sealed(sealed(report, lines))
-    assert found.says(report, digest(lines))
+    assert found.says(report, hash_evidence(lines))
     assert (found.revision, found.facts, found.report.made_at) == (1, len(lines), report.made_at)
     assert json.loads(as_json(found.report, NAMES)) == json.loads(as_json(report, NAMES))
     assert from_html(as_html(found.report, found.names)) == from_report(report)
@@ -234,16 +234,16 @@ def test_a_sealed_report_read_back_says_the_same_in_every_output(history):
     opened = openpyxl.load_workbook(BytesIO(workbook))
     checked = ["Kiểm tra"] if report.findings else []
     assert opened.sheetnames == ["Báo cáo", *checked], "the facts are not in it"
-    assert {each.name: each.value for each in opened.custom_doc_props.props}["Evidence-SHA256"] == digest(lines)
+    assert {each.name: each.value for each in opened.custom_doc_props.props}["Evidence-SHA256"] == hash_evidence(lines)
 
 
 def test_a_sealed_report_says_which_revision_it_is():
     report, lines = example()
-    second = signing.seal(as_element(report, NAMES, lines, revision=2), HUB)
+    second = signing.seal_element(as_element(report, NAMES, lines, revision=2), HUB)
     assert read_sealed(second).revision == 2
     assert not read_sealed(second).says(report, "0" * 64)
     later = attrs.evolve(report, made_at=report.made_at + timedelta(days=1))
-    assert read_sealed(second).says(later, digest(lines)), "when it was made is no difference"
+    assert read_sealed(second).says(later, hash_evidence(lines)), "when it was made is no difference"
 
 
 def test_what_is_no_sealed_report_is_not_read():
@@ -255,11 +255,11 @@ def test_what_is_no_sealed_report_is_not_read():
 @settings(deadline=None, max_examples=40)
 def test_a_unit_s_total_is_the_sum_over_it_and_all_units_below_it(history):
     def alone(unit: str) -> Mapping[str, Any]:
-        return count(EDOC, history, PERIOD, NOW, (unit,)).total.numbers
+        return count_report(EDOC, history, PERIOD, NOW, (unit,)).total.numbers
 
     for code in NAMES:
         below = [each for each in sorted(NAMES) if each == code or each.startswith(f"{code}.")]
-        rolled = count(EDOC, history, PERIOD, NOW, family(UNITS, code))
+        rolled = count_report(EDOC, history, PERIOD, NOW, list_unit_family(UNITS, code))
         assert [row.unit for row in rolled.rows] == below
         assert rolled.total.numbers == {key: sum(alone(each)[key] for each in below) for key in NUMBERS}
 
@@ -340,7 +340,7 @@ def test_the_checks_of_a_form_are_counted_live_and_say_what_does_not_hold():
 
 def settled() -> Report:
     """Return a report by II.06a in which one unit has a dossier too many in hand."""
-    form = next(form for form in forms() if form.id == "ii06a")
+    form = next(form for form in read_form_folder() if form.id == "ii06a")
     keys = [column.key for column in form.columns if column.kind in COUNTING]
 
     def counted(**some: int) -> Cells:
@@ -351,13 +351,13 @@ def settled() -> Report:
         "A.1": counted(received_online=2, settled_late=1, pending_in_time=2),
         "A.2": counted(received_direct=1, pending_overdue=1),
     }
-    return assemble(form, PERIOD, NOW, tuple(cells), cells)
+    return assemble_report(form, PERIOD, NOW, tuple(cells), cells)
 
 
 def test_the_second_sheet_lists_each_fact_with_the_columns_that_count_it():
     report, lines = example()
     sheet = openpyxl.load_workbook(BytesIO(as_xlsx(report, NAMES, lines)))["Căn cứ"]
-    assert digest(lines) in sheet["A2"].value
+    assert hash_evidence(lines) in sheet["A2"].value
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=4)]
     assert [(row[1], row[2], wall(row[3]), row[4], row[5], row[8]) for row in rows] == [
         ("A.1", "sent", NOW - timedelta(hours=2), "+id", "m1", "(2) (12) (23)"),
@@ -379,7 +379,7 @@ def test_libreoffice_recalculates_the_workbook_to_the_counted_numbers(tmp_path: 
     program = shutil.which("soffice")
     if program is None:
         cannot_be_had("LibreOffice", "it is not installed (apt install libreoffice-calc-nogui)")
-    derived = [(worked_out(form), ()) for form in forms() if form.bases]
+    derived = [(worked_out(form), ()) for form in read_form_folder() if form.bases]
     for place, (report, lines) in enumerate([example(), long(), *derived]):
         found = from_xlsx(recalculated(tmp_path / str(place), program, report, lines), report.form)
         assert found == printed(report)
@@ -447,10 +447,10 @@ def test_the_evidence_hash_can_be_made_again_from_the_list_of_facts():
 
 def test_a_sealed_report_keeps_its_schema_before_two_judges_and_its_seal_before_three():
     content = sealed(*example())
-    check(content)
+    check_report_element(content)
     SCHEMA.validate(content)
     assert by_xmlsec(content, HUB) == by_signxml(content, HUB) == "valid"
-    wss_verify.unseal(content, [HUB.certificate], NOW)
+    wss_verify.unseal_document(content, [HUB.certificate], NOW)
 
 
 def test_xmlsec1_believes_the_seal_by_the_ca_alone_and_no_number_can_be_changed(tmp_path: Path):
@@ -486,5 +486,5 @@ def test_a_report_that_breaks_its_schema_does_not_leave(wrong, right):
     assert right in content
     broken = content.replace(right, wrong, 1)
     with pytest.raises(SchemaBroken, match="line"):
-        check(broken)
+        check_report_element(broken)
     assert not SCHEMA.is_valid(broken)

@@ -15,11 +15,11 @@ from zeep.exceptions import Fault
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_schemas
-from hub.report.form.period import CUTS, containing, parse
+from hub.report.form.period import CUTS, month_containing, parse_period
 from hub.report.signed import declaring
 from hub.report.signed.declaring import NAMESPACE
 from hub.soap import envelope, wsdl
-from hub.workload.soap_operations import periods
+from hub.workload.soap_operations import list_begun_periods
 from tests import wsdls
 from tests.declaring import declaration, octets
 
@@ -30,7 +30,7 @@ SAID = declaration({("", "sent"): 3, ("H55.13", "sent"): 2, ("H55.13", "paper_on
 
 @pytest.fixture(scope="module")
 def reports():
-    return wsdl.load("reports")
+    return wsdl.load_contract("reports")
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,13 @@ def test_what_a_stock_client_writes_is_a_valid_call_and_says_what_was_written_by
     made = zeep.create_message(zeep.service, "SubmitWorkloadReport", MessageId="m", Figures=figures, **fields)
     opened = envelope.open_envelope(made)
     reports.validate(opened.child)
-    assert declaring.declaration(etree.tostring(opened.child, method="c14n", exclusive=True)) == SAID
+    assert declaring.parse_declaration(etree.tostring(opened.child, method="c14n", exclusive=True)) == SAID
 
 
 def test_a_stock_client_raises_our_faults_with_their_typed_detail(reports, zeep):
-    octets = envelope.fault(NAMESPACE, [Problem("declaration-missing", "H55.13")], server=False, tracking="0192-abc")
+    octets = envelope.write_fault(
+        NAMESPACE, [Problem("declaration-missing", "H55.13")], server=False, tracking="0192-abc"
+    )
     (detail,) = envelope.open_reply(etree.fromstring(octets)).child.iterfind("detail/*")
     reports.validate(detail)
     binding = zeep.wsdl.services["Reports"].ports["ReportsSoap11"].binding
@@ -95,7 +97,7 @@ def test_a_call_that_breaks_the_schema_is_refused_with_its_place(reports, old, n
 
 @pytest.fixture(scope="module")
 def judges():
-    path = xsd_schemas.root() / "xsd/lienthong/1/reports.xsd"
+    path = xsd_schemas.find_schema_root() / "xsd/lienthong/1/reports.xsd"
     return etree.XMLSchema(file=path), xmlschema.XMLSchema(str(path))
 
 
@@ -113,7 +115,7 @@ def test_two_judges_agree_on_what_keeps_the_schema(judges, place, text):
 
 def test_the_periods_that_are_listed_have_begun_and_hold_what_there_is():
     begun, now = datetime(2026, 8, 20, tzinfo=UTC), NOON
-    found = [span.text for span in periods(begun, now, CUTS)]
+    found = [span.text for span in list_begun_periods(begun, now, CUTS)]
     assert found == ["2026-09", "2026-Q3", "2026-9M", "2026-10", "2026-11", "2026-12", "2026-Q4", "2026-H2", "2026"]
-    assert containing(now).text == "2026-12"
-    assert all(parse(text).start <= now for text in found)
+    assert month_containing(now).text == "2026-12"
+    assert all(parse_period(text).start <= now for text in found)

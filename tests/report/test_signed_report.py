@@ -15,8 +15,8 @@ from signxml.xades import XAdESSignatureConfiguration, XAdESVerifier
 
 from hub.domain.errors import SENTENCES, Rejected
 from hub.report.signed import signed
-from hub.report.signed.element import check
-from hub.report.signed.sealed import read
+from hub.report.signed.element import check_report_element
+from hub.report.signed.sealed import read_sealed_report
 from hub.security import wss_verify, xades
 from hub.security.certificates import Anchors
 from tests.conftest import cannot_be_had
@@ -46,7 +46,7 @@ C14N = CanonicalizationMethod
 def code(uploaded, given=GIVEN):
     """Return `taken`, or the code of the refusal."""
     try:
-        signed.verify(given, uploaded)
+        signed.verify_official_signature(given, uploaded)
     except Rejected as rejected:
         (problem,) = rejected.problems
         assert problem.code in SENTENCES
@@ -56,9 +56,11 @@ def code(uploaded, given=GIVEN):
 
 def judged(identity=AN, people=None, at=NOW, now=NOW, lineage=(UNIT, "H55"), **said):
     """Return the code of the official who may sign, or of the refusal."""
-    found = signed.verify(GIVEN, by_xmlsec(GIVEN, identity, at, said.pop("tool", None)))
+    found = signed.verify_official_signature(GIVEN, by_xmlsec(GIVEN, identity, at, said.pop("tool", None)))
     try:
-        return signed.judge(found, people or officials(official(identity=identity, **said)), lineage, NOW, now).code
+        return signed.judge_official(
+            found, people or officials(official(identity=identity, **said)), lineage, NOW, now
+        ).code
     except Rejected as rejected:
         return rejected.problems[0].code
 
@@ -70,7 +72,7 @@ def judged(identity=AN, people=None, at=NOW, now=NOW, lineage=(UNIT, "H55"), **s
     "c14n", [C14N.CANONICAL_XML_1_0, C14N.CANONICAL_XML_1_1, C14N.EXCLUSIVE_XML_CANONICALIZATION_1_0]
 )
 def test_what_signxml_signs_is_taken(c14n):
-    found = signed.verify(GIVEN, by_signxml(GIVEN, c14n=c14n))
+    found = signed.verify_official_signature(GIVEN, by_signxml(GIVEN, c14n=c14n))
     assert (found.certificate, found.at) == (AN.certificate, NOW)
 
 
@@ -84,7 +86,7 @@ def test_what_signxml_signs_is_taken(c14n):
     ],
 )
 def test_the_algorithms_of_the_profile_are_taken(identity, method, digest):
-    found = signed.verify(GIVEN, by_signxml(GIVEN, identity, method=method, digest=digest))
+    found = signed.verify_official_signature(GIVEN, by_signxml(GIVEN, identity, method=method, digest=digest))
     assert found.certificate == identity.certificate
 
 
@@ -99,14 +101,14 @@ def test_the_algorithms_of_the_profile_are_taken(identity, method, digest):
     ],
 )
 def test_what_xmlsec_signs_is_taken(tool):
-    found = signed.verify(GIVEN, by_xmlsec(GIVEN, tool=tool))
+    found = signed.verify_official_signature(GIVEN, by_xmlsec(GIVEN, tool=tool))
     assert (found.certificate, found.at) == (AN.certificate, NOW)
 
 
 def test_a_signed_report_is_still_a_report_and_the_sealed_one_is_inside():
-    check(SIGNED)
-    assert read(SIGNED) == read(GIVEN)
-    root, certificate = wss_verify.unseal(signed.unsigned(SIGNED), [HUB.certificate], NOW)
+    check_report_element(SIGNED)
+    assert read_sealed_report(SIGNED) == read_sealed_report(GIVEN)
+    root, certificate = wss_verify.unseal_document(signed.extract_sealed_report(SIGNED), [HUB.certificate], NOW)
     assert certificate == HUB.certificate
     assert root.get("revision") == "1"
 
@@ -116,7 +118,7 @@ def test_toolkits_that_nobody_here_wrote_verify_the_signature_and_the_seal_below
     persons, hub = PERSONS.certificate, authority("Hub CA", NOW).certificate
     assert by_xmlsec1(document, persons, tmp_path)
     assert signxml_finds(document) == AN.certificate
-    assert by_xmlsec1(signed.unsigned(document), hub, tmp_path)
+    assert by_xmlsec1(signed.extract_sealed_report(document), hub, tmp_path)
     changed = document.replace(b">3<", b">4<", 1)
     assert not by_xmlsec1(changed, persons, tmp_path)
     assert signxml_finds(changed) is None
@@ -177,7 +179,7 @@ def test_a_changed_report_is_refused_though_it_is_signed_well(cell):
 
 def test_a_change_is_told_with_its_place():
     with pytest.raises(Rejected) as told:
-        signed.verify(GIVEN, by_xmlsec(GIVEN.replace(b">3<", b">4<", 1)))
+        signed.verify_official_signature(GIVEN, by_xmlsec(GIVEN.replace(b">3<", b">4<", 1)))
     (problem,) = told.value.problems
     assert (problem.code, problem.detail) == (
         "report-changed",
@@ -298,7 +300,7 @@ def test_only_the_root_s_own_child_is_looked_at():
     outer = etree.Element("Outer")
     outer.append(root)
     with pytest.raises(Rejected):
-        xades.verify(root, element)
+        xades.verify_xades(root, element)
 
 
 def test_key_info_which_nobody_signs_holds_no_other_report():

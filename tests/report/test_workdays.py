@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.errors import ConfigurationFault
-from hub.report.form.workdays import FILE, read, workdays
+from hub.report.form.workdays import FILE, load_workdays, read_workdays
 
-SHIPPED = workdays()
+SHIPPED = load_workdays()
 DAYS = st.dates(date(2023, 1, 1), date(2028, 12, 31))
 SMALL = """
 known = { since = 2026-01-01, until = 2027-01-01 }
@@ -109,19 +109,19 @@ def test_a_province_lays_its_own_days_over_those_that_come_with_the_hub(tmp_path
         '[[week]]\nsince = 2028-01-01\noff = ["friday", "saturday", "sunday"]\n',
         encoding="utf-8",
     )
-    found = workdays(own)
+    found = load_workdays(own)
     assert (SHIPPED.is_working(on("2026-11-24")), found.is_working(on("2026-11-24"))) == (True, False)
     assert found.is_working(on("2027-02-05"))
     assert not found.is_working(on("2026-02-17"))
     assert (found.is_working(on("2027-12-10")), found.is_working(on("2028-01-07"))) == (True, False)
     assert (found.since, found.until) == (SHIPPED.since, SHIPPED.until)
     own.write_text("known = { until = 2029-01-01 }", encoding="utf-8")
-    assert workdays(own).until == on("2029-01-01")
+    assert load_workdays(own).until == on("2029-01-01")
 
 
 def mistakes(content: str) -> list[tuple[str, str]]:
     with pytest.raises(ConfigurationFault) as fault:
-        read(content.encode(), "w.toml")
+        read_workdays(content.encode(), "w.toml")
     return [(mistake.path.removeprefix("w.toml: "), mistake.wrong) for mistake in fault.value.mistakes]
 
 
@@ -176,11 +176,11 @@ en = "E"
 def test_a_calendar_by_itself_says_its_week_and_its_years():
     assert mistakes("") == [("known.since", "is missing"), ("known.until", "is missing"), ("week", "is missing")]
     assert mistakes("known = 3") == [("known", "is 3"), *mistakes("")]
-    found = read(SMALL.encode(), "w.toml")
+    found = read_workdays(SMALL.encode(), "w.toml")
     assert (found.is_working(on("2026-11-28")), found.is_working(on("2026-11-29"))) == (True, False)
     assert found.is_working(on("1999-01-03")), "before every week nothing is off"
 
 
 def test_a_file_that_is_no_toml_is_told_so():
     with pytest.raises(ConfigurationFault, match="TOML in UTF-8"):
-        read(b"\xff", "w.toml")
+        read_workdays(b"\xff", "w.toml")

@@ -30,7 +30,9 @@ class Server(Line):
 
 def connected() -> tuple[Any, Server]:
     """Return the protocol of a new connection, and its transport."""
-    protocol: Any = http_client.pool(None, persistent=False)._factory(lambda _: None, "").buildProtocol(None)
+    protocol: Any = (
+        http_client.make_connection_pool(None, persistent=False)._factory(lambda _: None, "").buildProtocol(None)
+    )
     line = Server()
     line.protocol = protocol
     protocol.makeConnection(line)
@@ -57,7 +59,7 @@ def test_a_head_without_end_is_given_up(begun, more):
         protocol.dataReceived(more)
         sent += len(more)
     assert (
-        http_client.said(failed[0].value)
+        http_client.describe_connection_error(failed[0].value)
         == f"connection broke: the head of the answer is longer than {http_client.HEAD} octets"
     )
     assert line.gone

@@ -29,7 +29,7 @@ def test_a_line_that_a_signal_interrupts_holds_up_nothing():
                 structlog.get_logger().info("Received SIGTERM")
 
     stream = Interrupted()
-    logs.configure(stream)
+    logs.configure_logs(stream)
     thread = threading.Thread(target=lambda: structlog.get_logger().warning("one", partner="vpub"), daemon=True)
     thread.start()
     thread.join(5)
@@ -40,7 +40,7 @@ def test_a_line_that_a_signal_interrupts_holds_up_nothing():
 
 def test_lines_of_many_threads_are_whole():
     stream = io.StringIO()
-    logs.configure(stream)
+    logs.configure_logs(stream)
     threads = [
         threading.Thread(target=lambda: [structlog.get_logger().info("x" * 200) for _ in range(200)]) for _ in range(4)
     ]

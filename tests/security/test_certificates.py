@@ -161,15 +161,15 @@ def test_nothing_is_remembered_past_the_end_of_what_it_rests_on(what):
 def test_certificates_and_crls_are_loaded_from_pem_and_der(tmp_path):
     file = tmp_path / "a.crt"
     file.write_bytes(pki.pem(LEAF.certificate))
-    assert certificates.load(file) == LEAF.certificate
-    assert certificates.load(LEAF.certificate.public_bytes(Encoding.DER)) == LEAF.certificate
+    assert certificates.load_certificate(file) == LEAF.certificate
+    assert certificates.load_certificate(LEAF.certificate.public_bytes(Encoding.DER)) == LEAF.certificate
     one, two = CA.crl(), OTHER.crl()
     assert certificates.load_crls(pki.pem(one, two)) == (one, two)
     assert certificates.load_crls(one.public_bytes(Encoding.DER)) == (one,)
 
 
 def test_a_fingerprint_is_what_openssl_prints_without_colons():
-    assert certificates.fingerprint(LEAF.certificate) == LEAF.certificate.fingerprint(hashes.SHA256()).hex()
+    assert certificates.certificate_fingerprint(LEAF.certificate) == LEAF.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256"])
@@ -178,7 +178,7 @@ def test_an_identity_is_read_from_two_files(tmp_path, kind):
     read = Identity.read(*pki.write(tmp_path, "reader", identity, chain=True))
     assert read.certificate == identity.certificate
     assert read.chain == (CA.certificate,)
-    assert certificates.load(base64.b64decode(read.token)) == identity.certificate
+    assert certificates.load_certificate(base64.b64decode(read.token)) == identity.certificate
     assert "key" not in repr(read)
 
 
@@ -197,7 +197,7 @@ def test_a_certificate_that_cannot_be_read_is_refused():
     for at in range(len(der)):
         der[at] ^= 1
         try:
-            broken = certificates.load(bytes(der))
+            broken = certificates.load_certificate(bytes(der))
         except ValueError:
             continue
         finally:
@@ -276,7 +276,7 @@ def test_a_strong_key_may_be_a_cas_or_a_partners(kind):
 
 def test_a_curve_that_is_described_and_not_named_proves_nothing():
     """The description here is that of P-256; with another generator it would be of a curve on which anybody has the key."""
-    described = certificates.load(ROOT / "tests/keys/explicit-curve.crt")
+    described = certificates.load_certificate(ROOT / "tests/keys/explicit-curve.crt")
     with pytest.raises(Untrusted, match="certificate-weak: a key on a curve that is not named"):
         Anchors([described]).check(described, NOW)
 
@@ -296,9 +296,10 @@ def test_a_key_that_cannot_be_read_is_weak_and_breaks_nothing():
     """As `check` and `trust add` ask it of whatever file they are given."""
     der = CA.issue("unknown curve", "p256").certificate.public_bytes(Encoding.DER)
     curve = bytes.fromhex("06082a8648ce3d030107")
-    assert algorithms.weakness(certificates.load(der)) == ""
+    assert algorithms.describe_key_weakness(certificates.load_certificate(der)) == ""
     assert (
-        algorithms.weakness(certificates.load(der.replace(curve, curve[:-1] + b"\x55"))) == "a key that cannot be read"
+        algorithms.describe_key_weakness(certificates.load_certificate(der.replace(curve, curve[:-1] + b"\x55")))
+        == "a key that cannot be read"
     )
 
 

@@ -32,7 +32,7 @@ def files(tmp_path, identity):
 def test_openssl_verifies_what_we_sign_and_sees_any_change(tmp_path, kind):
     signer = partner(f"mail {kind}", kind)
     files(tmp_path, signer)
-    signature = cms.sign(CONTENT, signer, NOW)
+    signature = cms.sign_cms(CONTENT, signer, NOW)
 
     def verified(content):
         (tmp_path / "content").write_bytes(content)
@@ -71,7 +71,7 @@ def test_we_verify_what_openssl_signs_as_a_whole_or_as_a_stream(tmp_path, kind, 
     inside = "-nodetach" in form
     assert (made.stdout[:2] == b"\x30\x80") == ("-stream" in form)
     known = [partner("vpub").certificate, signer.certificate]
-    assert cms.verify(made.stdout, known, None if inside else CONTENT) == (CONTENT, signer.certificate)
+    assert cms.verify_cms(made.stdout, known, None if inside else CONTENT) == (CONTENT, signer.certificate)
 
 
 def test_rsa_pss_counts_too(tmp_path):
@@ -80,7 +80,7 @@ def test_rsa_pss_counts_too(tmp_path):
     asked = ("cms", "-sign", "-binary", "-outform", "DER", "-md", "sha256", "-signer", certificate, "-inkey", key)
     pss = ("-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest")
     made = openssl(*asked, *pss, given=CONTENT)
-    assert cms.verify(made.stdout, [signer.certificate], CONTENT)[1] == signer.certificate
+    assert cms.verify_cms(made.stdout, [signer.certificate], CONTENT)[1] == signer.certificate
 
 
 def test_what_another_library_signs_is_verified_with_several_certificates_in_it():
@@ -89,29 +89,29 @@ def test_what_another_library_signs_is_verified_with_several_certificates_in_it(
     for link in signer.chain:
         builder = builder.add_certificate(link)
     made = builder.sign(Encoding.DER, [PKCS7Options.DetachedSignature, PKCS7Options.Binary])
-    assert cms.verify(made, [signer.certificate], CONTENT)[1] == signer.certificate
+    assert cms.verify_cms(made, [signer.certificate], CONTENT)[1] == signer.certificate
 
 
 def refusal(signature, certificates, content=CONTENT):
     with pytest.raises(Unverified) as refused:
-        cms.verify(signature, certificates, content)
+        cms.verify_cms(signature, certificates, content)
     return refused.value.problems[0].code
 
 
 def test_only_configured_certificates_count_whatever_the_signature_brings_along():
     signer, stranger = partner("mail rsa"), partner("stranger")
-    assert refusal(cms.sign(CONTENT, stranger, NOW), [signer.certificate]) == "certificate-unknown"
-    assert refusal(cms.sign(CONTENT, signer, NOW), []) == "certificate-unknown"
+    assert refusal(cms.sign_cms(CONTENT, stranger, NOW), [signer.certificate]) == "certificate-unknown"
+    assert refusal(cms.sign_cms(CONTENT, signer, NOW), []) == "certificate-unknown"
     twin = authority().issue("mail rsa", label="another key", serial=signer.certificate.serial_number)
-    assert refusal(cms.sign(CONTENT, twin, NOW), [signer.certificate]) == "signature-invalid"
+    assert refusal(cms.sign_cms(CONTENT, twin, NOW), [signer.certificate]) == "signature-invalid"
 
 
 def test_another_content_another_time_or_sha_1_is_refused(tmp_path):
     signer = partner("mail rsa")
     key, certificate = files(tmp_path, signer)
-    signature = cms.sign(CONTENT, signer, NOW)
+    signature = cms.sign_cms(CONTENT, signer, NOW)
     assert refusal(signature, [signer.certificate], CONTENT + b" ") == "signature-invalid"
-    moved = cms.sign(CONTENT, signer, NOW + timedelta(days=1))
+    moved = cms.sign_cms(CONTENT, signer, NOW + timedelta(days=1))
     time = b"261125080000Z"
     assert time in moved
     assert refusal(moved.replace(time, b"261126080000Z"), [signer.certificate]) == "signature-invalid"
@@ -123,12 +123,12 @@ def test_another_content_another_time_or_sha_1_is_refused(tmp_path):
 
 def test_octets_that_are_no_signature_are_refused_and_nothing_else_happens():
     signer = partner("mail rsa")
-    whole = cms.sign(CONTENT, signer, NOW)
+    whole = cms.sign_cms(CONTENT, signer, NOW)
     for at in range(0, len(whole), 7):
         broken = whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
         for octets in (whole[:at], broken, whole + b"\x00"):
             try:
-                found = cms.verify(octets, [signer.certificate], CONTENT)
+                found = cms.verify_cms(octets, [signer.certificate], CONTENT)
             except Unverified:
                 continue
             assert found == (CONTENT, signer.certificate)  # what it changed is not signed: a certificate brought along
@@ -137,13 +137,13 @@ def test_octets_that_are_no_signature_are_refused_and_nothing_else_happens():
 
 
 def test_what_was_der_stays_as_it_is():
-    whole = cms.sign(CONTENT, partner("mail p256", "p256"), NOW)
-    assert ber.definite(whole) == whole
-    assert ber.definite(bytes.fromhex("24800401610401620000")) == bytes.fromhex("04026162")
+    whole = cms.sign_cms(CONTENT, partner("mail p256", "p256"), NOW)
+    assert ber.make_definite(whole) == whole
+    assert ber.make_definite(bytes.fromhex("24800401610401620000")) == bytes.fromhex("04026162")
 
 
 def test_of_elements_there_may_be_only_so_many_however_small_they_are():
     pieces = b"\x04\x01a" * 15_000
-    assert ber.definite(b"\x24\x80" + pieces + b"\0\0") == b"\x04\x82\x3a\x98" + b"a" * 15_000
+    assert ber.make_definite(b"\x24\x80" + pieces + b"\0\0") == b"\x04\x82\x3a\x98" + b"a" * 15_000
     with pytest.raises(ValueError, match="more than 100000 elements"):
-        ber.definite(b"\x31\x80" + b"\x05\0" * 100_000 + b"\0\0")
+        ber.make_definite(b"\x31\x80" + b"\x05\0" * 100_000 + b"\0\0")

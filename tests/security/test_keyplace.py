@@ -65,8 +65,8 @@ def test_what_is_not_known_or_not_enough_is_refused(uri):
     wrong, expected = unfit.value.args
     assert wrong == UNFIT[uri]
     assert "1234" not in wrong + expected
-    assert translations.of(wrong) is not None
-    assert translations.of(expected) is not None
+    assert translations.find_vietnamese(wrong) is not None
+    assert translations.find_vietnamese(expected) is not None
 
 
 def test_a_module_is_named_once():

@@ -26,7 +26,7 @@ POINT = x509.UniformResourceIdentifier("http://crl.example/1.crl")
 
 def judged(certificate=LEAF, lists=(), answers=(), now=NOW, *, authority=False) -> RevocationFinding:
     of = certificate.certificate
-    return crl_ocsp.judge(of, CA.certificate, map(RevocationList, lists), answers, now, authority=authority)
+    return crl_ocsp.judge_revocation(of, CA.certificate, map(RevocationList, lists), answers, now, authority=authority)
 
 
 def der(crl: x509.CertificateRevocationList) -> bytes:
@@ -137,7 +137,7 @@ def test_an_answer_of_the_ca_is_believed_until_it_is_overdue():
 
 
 def test_the_question_names_the_certificate_and_its_issuer():
-    asked = ocsp.load_der_ocsp_request(crl_ocsp.question(LEAF.certificate, CA.certificate))
+    asked = ocsp.load_der_ocsp_request(crl_ocsp.build_ocsp_request(LEAF.certificate, CA.certificate))
     assert asked.serial_number == LEAF.certificate.serial_number
 
 

@@ -44,8 +44,8 @@ def test_names_and_seals_have_keys_of_their_own():
 def test_a_key_file_holds_a_key_and_nothing_else(tmp_path):
     file = tmp_path / "lookups.key"
     file.write_text(encryption.new_key(b"k" * KEY))
-    assert encryption.opened(file) == SAFE
+    assert encryption.open_safe(file) == SAFE
     for text in ("", "abc", encryption.new_key(b"k" * 31), "x" * 64):
         file.write_text(text)
         with pytest.raises(ValueError, match="no key"):
-            encryption.opened(file)
+            encryption.open_safe(file)

@@ -49,7 +49,7 @@ from tests.vectors import ENVELOPE, OTHER, PARTNER, STRANGER
 CA = pki.authority()
 IDENTITIES = [PARTNER, pki.partner("ec", "p256"), pki.partner("ec", "p384")]
 RECEIPT = '<Receipt xmlns="urn:lienthong:documents:1"><DocumentId>số 1</DocumentId><Time>2026</Time></Receipt>'
-SEALED = wss_verify.seal(etree.fromstring(RECEIPT), PARTNER)
+SEALED = wss_verify.seal_element(etree.fromstring(RECEIPT), PARTNER)
 
 
 def name(identity: Identity) -> str:
@@ -61,14 +61,14 @@ def name(identity: Identity) -> str:
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=name)
 def test_what_we_sign_all_judges_believe(identity):
-    content = wss_verify.sign(ENVELOPE, identity, NOW)
+    content = wss_verify.sign_envelope(ENVELOPE, identity, NOW)
     assert ours(content, [identity]) == "accepted"
     assert by_signxml(content, identity) == by_xmlsec(content, identity) == "valid"
 
 
 def test_what_we_sign_zeep_believes(tmp_path):
     wire = BinarySignature(*map(str, pki.write(tmp_path, "partner", PARTNER)))
-    wire.verify(plain(wss_verify.sign(ENVELOPE, PARTNER, NOW)))
+    wire.verify(plain(wss_verify.sign_envelope(ENVELOPE, PARTNER, NOW)))
 
 
 def test_what_zeep_signs_with_sha256_we_believe(tmp_path):
@@ -108,7 +108,7 @@ def test_what_signxml_signs_we_believe():
 def test_the_body_is_sent_in_the_octets_that_were_digested():
     """What gSOAP reads as `xsd:any`, such as a Receipt's signature, it verifies without canonicalising it."""
     sealed = f"<d:Answer xmlns:d='urn:d'  a = '1' ><e/>{SEALED.decode()}</d:Answer>"
-    content = wss_verify.sign(
+    content = wss_verify.sign_envelope(
         f"<s:Envelope xmlns:s='{SOAP11}'><s:Body>{sealed}</s:Body></s:Envelope>".encode(), PARTNER, NOW
     )
     body = plain(content)[1]
@@ -117,33 +117,34 @@ def test_the_body_is_sent_in_the_octets_that_were_digested():
 
 def test_octets_and_tree_give_the_same_and_the_tree_stays_as_it_was():
     root = plain(ENVELOPE)
-    assert wss_verify.sign(root, PARTNER, NOW) == wss_verify.sign(ENVELOPE, PARTNER, NOW)
+    assert wss_verify.sign_envelope(root, PARTNER, NOW) == wss_verify.sign_envelope(ENVELOPE, PARTNER, NOW)
     assert etree.tostring(root, encoding="UTF-8") == ENVELOPE
 
 
 def test_soap_1_2_is_signed_too():
     assert (
-        ours(wss_verify.sign(ENVELOPE.replace(SOAP11.encode(), SOAP12.encode()), PARTNER, NOW), [PARTNER]) == "accepted"
+        ours(wss_verify.sign_envelope(ENVELOPE.replace(SOAP11.encode(), SOAP12.encode()), PARTNER, NOW), [PARTNER])
+        == "accepted"
     )
 
 
 def test_other_header_blocks_stay():
     envelope = ENVELOPE.replace(b"<s:Body>", b'<s:Header><a:To xmlns:a="urn:a">hub</a:To></s:Header><s:Body>')
-    root = plain(wss_verify.sign(envelope, PARTNER, NOW))
+    root = plain(wss_verify.sign_envelope(envelope, PARTNER, NOW))
     assert [etree.QName(block).localname for block in root[0]] == ["Security", "To"]
     assert ours(etree.tostring(root), [PARTNER]) == "accepted"
 
 
 def test_a_prefix_used_in_a_value_survives():
     fault = f'<s:Envelope xmlns:s="{SOAP11}" xmlns:q="urn:q"><s:Body><s:Fault><faultcode>q:x</faultcode></s:Fault></s:Body></s:Envelope>'
-    root = safe_xml.parse(wss_verify.sign(fault.encode(), PARTNER, NOW))
+    root = safe_xml.parse_safe_xml(wss_verify.sign_envelope(fault.encode(), PARTNER, NOW))
     (code,) = root.iter("faultcode")
     assert code.nsmap["q"] == "urn:q"
 
 
 def test_an_envelope_in_the_default_namespace_is_signed():
     envelope = f'<Envelope xmlns="{SOAP11}"><Body><d xmlns="">x</d></Body></Envelope>'.encode()
-    content = wss_verify.sign(envelope, PARTNER, NOW)
+    content = wss_verify.sign_envelope(envelope, PARTNER, NOW)
     assert ours(content, [PARTNER]) == "accepted"
     assert by_signxml(content, PARTNER) == by_xmlsec(content, PARTNER) == "valid"
 
@@ -154,19 +155,19 @@ def test_a_tree_built_in_a_way_that_does_not_survive_writing_is_signed_as_it_is_
     body = etree.SubElement(root, f"{{{SOAP11}}}Body")
     body.append(etree.fromstring('<d xmlns="urn:d"/>'))
     etree.SubElement(body[0], "e").text = "\r\n\t"
-    content = wss_verify.sign(root, PARTNER, NOW)
+    content = wss_verify.sign_envelope(root, PARTNER, NOW)
     assert ours(content, [PARTNER]) == "accepted"
     assert by_xmlsec(content, PARTNER) == "valid"
 
 
 def test_a_signature_lives_as_long_as_it_is_told():
-    content = wss_verify.sign(ENVELOPE, PARTNER, NOW, life=timedelta(minutes=2))
-    verified = wss_verify.verify(safe_xml.parse(content), [PARTNER.certificate], NOW, max_age=MAX_AGE)
+    content = wss_verify.sign_envelope(ENVELOPE, PARTNER, NOW, life=timedelta(minutes=2))
+    verified = wss_verify.verify_envelope(safe_xml.parse_safe_xml(content), [PARTNER.certificate], NOW, max_age=MAX_AGE)
     assert (verified.created, verified.expires) == (NOW, NOW + timedelta(minutes=2))
 
 
 def test_no_reader_is_made_to_understand_the_signature():
-    (security,) = plain(wss_verify.sign(ENVELOPE, PARTNER, NOW)).iter(f"{{{WSSE}}}Security")
+    (security,) = plain(wss_verify.sign_envelope(ENVELOPE, PARTNER, NOW)).iter(f"{{{WSSE}}}Security")
     assert not security.attrib
 
 
@@ -179,15 +180,15 @@ def test_no_reader_is_made_to_understand_the_signature():
 def test_any_text_is_signed(text):
     root = plain(ENVELOPE)
     root[0][0].text = text + "\r"
-    content = wss_verify.sign(root, PARTNER, NOW)
+    content = wss_verify.sign_envelope(root, PARTNER, NOW)
     assert ours(content, [PARTNER]) == "accepted"
     assert by_xmlsec(content, PARTNER) == "valid"
-    assert safe_xml.parse(content)[1][0].text == text + "\r"
+    assert safe_xml.parse_safe_xml(content)[1][0].text == text + "\r"
 
 
 def test_threads_sign_and_verify_side_by_side():
     def once(number: int) -> str:
-        content = wss_verify.sign(ENVELOPE.replace("số 1".encode(), str(number).encode()), PARTNER, NOW)
+        content = wss_verify.sign_envelope(ENVELOPE.replace("số 1".encode(), str(number).encode()), PARTNER, NOW)
         return by_xmlsec(content, PARTNER) if number % 2 else ours(content, [PARTNER])
 
     with ThreadPoolExecutor(4) as pool:
@@ -199,10 +200,10 @@ def test_a_new_process_signs_its_first_message_right(tmp_path):
     """Canonicalisation by lxml depends on what the process has parsed before (security.md 1.1)."""
     secret, public = pki.write(tmp_path, "partner", PARTNER)
     program = (
-        "import sys; from datetime import datetime; from pathlib import Path; from hub import signature;"
+        "import sys; from datetime import datetime; from pathlib import Path; from hub.security import signing;"
         "from hub.security.certificates import Identity; secret, public, now, envelope = sys.argv[1:];"
         "identity = Identity.read(Path(secret), Path(public));"
-        "sys.stdout.buffer.write(signature.sign(envelope.encode(), identity, datetime.fromisoformat(now)))"
+        "sys.stdout.buffer.write(signing.sign_envelope(envelope.encode(), identity, datetime.fromisoformat(now)))"
     )
     for _ in range(3):
         command = [sys.executable, "-c", program, str(secret), str(public), NOW.isoformat(), ENVELOPE.decode()]
@@ -213,7 +214,7 @@ def test_a_new_process_signs_its_first_message_right(tmp_path):
 
 def test_an_attachment_of_20_megabytes_is_signed_and_verified():
     text = base64.b64encode(os.urandom(15_000_000))
-    content = wss_verify.sign(ENVELOPE.replace("số 1".encode(), text), PARTNER, NOW)
+    content = wss_verify.sign_envelope(ENVELOPE.replace("số 1".encode(), text), PARTNER, NOW)
     assert len(content) > 20_000_000
     assert ours(content, [PARTNER]) == "accepted"
     assert ours(content[:9_000_000] + b"A" * 9 + content[9_000_009:], [PARTNER]) == "signature-invalid"
@@ -224,8 +225,8 @@ def test_an_attachment_of_20_megabytes_is_signed_and_verified():
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=name)
 def test_a_seal_is_believed_by_all(identity):
-    content = wss_verify.seal(etree.fromstring(RECEIPT), identity)
-    root, certificate = wss_verify.unseal(content, [identity.certificate], NOW)
+    content = wss_verify.seal_element(etree.fromstring(RECEIPT), identity)
+    root, certificate = wss_verify.unseal_document(content, [identity.certificate], NOW)
     assert certificate == identity.certificate
     assert root.findtext("{*}DocumentId") == "số 1"
     assert by_signxml(content, identity) == by_xmlsec(content, identity) == "valid"
@@ -255,7 +256,7 @@ def unsealed(content: bytes, trusted: Anchors | list[Identity] | None = None) ->
     """Return `accepted`, or the code of the refusal."""
     believed = trusted if isinstance(trusted, Anchors) else [one.certificate for one in trusted or [PARTNER]]
     try:
-        wss_verify.unseal(content, believed, NOW)
+        wss_verify.unseal_document(content, believed, NOW)
     except Rejected as rejected:
         return rejected.problems[0].code
     return "accepted"
@@ -268,7 +269,9 @@ def test_a_seal_is_believed_by_certificate_or_by_anchor():
     assert unsealed(SEALED, Anchors([CA.certificate], [CA.crl(PARTNER)])) == "certificate-revoked"
     assert unsealed(SEALED.replace(PARTNER.token.encode(), b"AAAA"), Anchors([CA.certificate])) == "signature-invalid"
     with pytest.raises(Untrusted):
-        wss_verify.unseal(wss_verify.seal(etree.fromstring(RECEIPT), STRANGER), Anchors([CA.certificate]), NOW)
+        wss_verify.unseal_document(
+            wss_verify.seal_element(etree.fromstring(RECEIPT), STRANGER), Anchors([CA.certificate]), NOW
+        )
 
 
 def test_white_space_around_the_signature_belongs_to_what_was_signed():
@@ -287,9 +290,9 @@ def test_white_space_around_the_signature_belongs_to_what_was_signed():
 
 
 def test_a_sealed_tree_stays_as_it_was():
-    root = safe_xml.parse(SEALED)
+    root = safe_xml.parse_safe_xml(SEALED)
     before = etree.tostring(root)
-    assert wss_verify.unseal(root, [PARTNER.certificate], NOW)[0] is root
+    assert wss_verify.unseal_document(root, [PARTNER.certificate], NOW)[0] is root
     assert etree.tostring(root) == before
 
 
@@ -326,7 +329,7 @@ def test_a_seal_covers_the_whole_document_or_is_refused(name):
 
 def test_a_comment_in_a_sealed_tree_of_another_parser_is_refused():
     with pytest.raises(Unverified, match="comment"):
-        wss_verify.unseal(plain(SEALED.replace(b"<Time>", b"<Time><!-- -->")), [PARTNER.certificate], NOW)
+        wss_verify.unseal_document(plain(SEALED.replace(b"<Time>", b"<Time><!-- -->")), [PARTNER.certificate], NOW)
 
 
 @pytest.mark.parametrize("cut", [b"<!-- -->", b"<![CDATA[]]>"])
@@ -335,15 +338,15 @@ def test_a_comment_or_cdata_in_a_seal_is_refused(cut):
 
 
 def test_one_bit_changed_anywhere_in_a_seal_is_refused_or_harmless():
-    signed = xmldsig.canonical(etree.fromstring(RECEIPT), xmldsig.PLAIN)
+    signed = xmldsig.canonicalize_element(etree.fromstring(RECEIPT), xmldsig.PLAIN)
     for at, octet in enumerate(SEALED):
         content = SEALED[:at] + bytes([octet ^ 1]) + SEALED[at + 1 :]
         if unsealed(content) == "accepted":
-            root, _ = wss_verify.unseal(content, [PARTNER.certificate], NOW)
+            root, _ = wss_verify.unseal_document(content, [PARTNER.certificate], NOW)
             (found,) = root.iter(f"{{{DS}}}Signature")
-            assert xmldsig.canonical(root, xmldsig.PLAIN, without=found) == signed
+            assert xmldsig.canonicalize_element(root, xmldsig.PLAIN, without=found) == signed
 
 
 def test_the_files_of_an_identity_are_all_that_signing_needs(tmp_path):
     identity = Identity.read(*pki.write(Path(tmp_path), "partner", PARTNER))
-    assert wss_verify.sign(ENVELOPE, identity, NOW) == wss_verify.sign(ENVELOPE, PARTNER, NOW)
+    assert wss_verify.sign_envelope(ENVELOPE, identity, NOW) == wss_verify.sign_envelope(ENVELOPE, PARTNER, NOW)

@@ -95,8 +95,8 @@ def hold(token: Token, pin: Path):
 
 
 def believed(identity: Signer) -> bool:
-    sealed = wss_verify.seal(etree.fromstring("<Receipt/>"), identity)
-    return wss_verify.unseal(sealed, [identity.certificate], NOW)[1] == identity.certificate
+    sealed = wss_verify.seal_element(etree.fromstring("<Receipt/>"), identity)
+    return wss_verify.unseal_document(sealed, [identity.certificate], NOW)[1] == identity.certificate
 
 
 @pytest.mark.parametrize("label", ["hub", "p256", "p384", "pss"])
@@ -106,7 +106,7 @@ def test_a_key_in_a_token_signs_as_the_key_in_a_file_does(hold, token, label):
     assert held.token == token.keys[label].token
     assert believed(held)
     if label in {"hub", "p256"}:
-        assert signing.sign(ENVELOPE, held, NOW) == signing.sign(ENVELOPE, token.keys[label], NOW)
+        assert signing.sign_envelope(ENVELOPE, held, NOW) == signing.sign_envelope(ENVELOPE, token.keys[label], NOW)
     assert list(held.prove()) == []
 
 
@@ -219,8 +219,8 @@ def test_a_proof_that_fails_leaves_what_was_there_before(hold, token, pin):
 def test_a_key_that_is_not_the_certificates_is_found_out(hold):
     ((wrong, expected, grave),) = hold("other", PARTNER).prove()
     assert wrong.startswith("the key object=other is not the key of CN=")
-    assert translations.of(wrong)
-    assert translations.of(expected)
+    assert translations.find_vietnamese(wrong)
+    assert translations.find_vietnamese(expected)
     assert grave
 
 
@@ -256,8 +256,8 @@ def test_a_token_that_does_not_come_back_keeps_nobody_else_waiting(hold, monkeyp
                 held.sign(b"a")
             assert "does not come back" in held.flaw()
             ((wrong, expected, grave),) = held.prove()
-            assert translations.of(wrong)
-            assert translations.of(expected)
+            assert translations.find_vietnamese(wrong)
+            assert translations.find_vietnamese(expected)
             assert grave
         finally:
             answered.set()
@@ -272,4 +272,4 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
     with pytest.raises(Trouble, match="needs python-pkcs11") as trouble:
         token_key._opened(place, "1234")
     assert trouble.value.expected == "pip install 'lienthong[hsm]'"
-    assert translations.of(trouble.value.wrong)
+    assert translations.find_vietnamese(trouble.value.wrong)

@@ -11,9 +11,9 @@ from lxml import etree
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact
-from hub.services import services
-from hub.services.dossiers import SERVICE, history, read
-from hub.services.dossiers.codes import codes
+from hub.services import list_services
+from hub.services.dossiers import SERVICE, history, read_dossier_call
+from hub.services.dossiers.codes import load_dossier_codes
 from hub.services.dossiers.item import NAMESPACE
 from hub.soap import wsdl
 from tests.conftest import ROOT
@@ -27,17 +27,17 @@ PAGE = ROOT / "docs/reference/dossiers.md"
 
 def told(content, at=NOON):
     """Return the milestones of a message, each with its day and due date."""
-    return {fact.milestone: (fact.day, fact.due) for fact in read(content, at, "m").facts}
+    return {fact.milestone: (fact.day, fact.due) for fact in read_dossier_call(content, at, "m").facts}
 
 
 def refused(content):
     with pytest.raises(Rejected) as rejected:
-        read(content, NOON, "m")
+        read_dossier_call(content, NOON, "m")
     return [(problem.code, problem.detail) for problem in rejected.value.problems]
 
 
 def deviations(content):
-    return [problem.code for problem in read(content, NOON, "m").deviations]
+    return [problem.code for problem in read_dossier_call(content, NOON, "m").deviations]
 
 
 NOVEMBER = {day: date(2026, 11, day) for day in range(1, 31)}
@@ -48,7 +48,7 @@ DUE = NOVEMBER[27]
 
 
 def test_a_batch_names_its_unit_and_its_dossiers_and_each_fact_carries_what_is_counted_by():
-    record = read(sync(hoso(), hoso("2")), NOON, "m-1")
+    record = read_dossier_call(sync(hoso(), hoso("2")), NOON, "m-1")
     assert (record.kind, record.sender, record.keys, record.subject) == ("dossiers", "H55.13", (CODE, "2"), "2 hồ sơ")
     fact = record.facts[0]
     assert (fact.unit, fact.service, fact.key, fact.milestone) == ("H55.13", "dossiers", CODE, "received")
@@ -84,7 +84,7 @@ def test_each_status_shows_all_that_a_dossier_in_it_has_reached(status, expected
 
 def test_work_that_ended_by_withdrawal_is_told_apart_from_work_that_was_done():
     def outcome(status):
-        facts = read(sync(hoso(TrangThaiHoSo=status, **ENDED)), NOON, "m").facts
+        facts = read_dossier_call(sync(hoso(TrangThaiHoSo=status, **ENDED)), NOON, "m").facts
         return {dict(fact.attributes).get("outcome") for fact in facts if fact.milestone == "finished"}
 
     assert (outcome("7"), outcome("9"), outcome("10")) == ({"withdrawn"}, {"done"}, {"done"})
@@ -190,7 +190,7 @@ def test_a_procedure_code_of_either_published_form_is_no_deviation(code):
 
 def test_a_channel_that_is_not_told_or_not_known_is_none():
     for changes in ({"KenhThucHien": None}, {"KenhThucHien": "9"}, {"KenhThucHien": ""}):
-        (fact,) = read(sync(hoso(**changes)), NOON, "m").facts
+        (fact,) = read_dossier_call(sync(hoso(**changes)), NOON, "m").facts
         assert "channel" not in dict(fact.attributes)
 
 
@@ -198,7 +198,9 @@ def test_a_channel_that_is_not_told_or_not_known_is_none():
 
 
 def test_a_step_dates_what_it_brings_its_dossier_to_and_never_tells_of_the_receipt():
-    record = read(progress(tiendo(status="2"), tiendo("2", "5"), tiendo("3", "10", "20261122080000")), NOON, "m")
+    record = read_dossier_call(
+        progress(tiendo(status="2"), tiendo("2", "5"), tiendo("3", "10", "20261122080000")), NOON, "m"
+    )
     assert (record.kind, record.keys) == ("progress", (CODE, "2", "3"))
     assert {(fact.key, fact.milestone, fact.day, fact.due) for fact in record.facts} == {
         ("2", "supplement-requested", NOVEMBER[21], None),
@@ -210,7 +212,7 @@ def test_a_step_dates_what_it_brings_its_dossier_to_and_never_tells_of_the_recei
 def test_several_steps_of_one_dossier_in_one_call_count_the_earliest_once():
     late, early = tiendo(status="8", at="20261124080000"), tiendo(status="8", at="20261122080000")
     assert told(progress(late, early)) == {"paused": (NOVEMBER[22], None)}
-    assert read(progress(late, early), NOON, "m").keys == (CODE,)
+    assert read_dossier_call(progress(late, early), NOON, "m").keys == (CODE,)
 
 
 def test_a_step_that_cannot_be_counted_is_refused_and_one_of_tomorrow_noted():
@@ -225,7 +227,7 @@ def test_a_step_that_cannot_be_counted_is_refused_and_one_of_tomorrow_noted():
 
 
 def test_a_declared_month_is_amounts_under_milestones_of_their_own():
-    record = read(statistic(), NOON, "m")
+    record = read_dossier_call(statistic(), NOON, "m")
     assert (record.kind, record.sender, record.keys, record.subject) == ("statistic", "H55.13", (), "2026-11")
     assert {fact.milestone: fact.amount for fact in record.facts} == {
         "declared-received": 40, "declared-carried-over": 2, "declared-in-time": 28, "declared-late": 2,
@@ -246,7 +248,7 @@ def test_sums_that_do_not_add_up_are_noted_and_another_units_numbers_refused():
 
 
 def test_numbers_that_are_not_of_a_month_are_kept_and_not_counted():
-    assert read(statistic(IsMonthStatistic="false"), NOON, "m").facts == ()
+    assert read_dossier_call(statistic(IsMonthStatistic="false"), NOON, "m").facts == ()
     assert deviations(statistic(IsMonthStatistic="0")) == ["R.MStatistic[1].IsMonthStatistic"]
 
 
@@ -275,12 +277,12 @@ def test_what_is_no_message_about_dossiers_is_refused_as_such():
 def test_whatever_comes_is_read_or_refused(content, place, junk):
     place %= len(content)
     with contextlib.suppress(Rejected):
-        read(content[:place] + junk + content[place + len(junk) :], NOON, "m")
+        read_dossier_call(content[:place] + junk + content[place + len(junk) :], NOON, "m")
 
 
 def test_the_service_is_found_and_names_every_milestone_and_attribute_its_lists_use():
-    assert services()["dossiers"] is SERVICE
-    listed = frozenset[str]().union(*(status.milestones for status in codes().statuses.values()))
+    assert list_services()["dossiers"] is SERVICE
+    listed = frozenset[str]().union(*(status.milestones for status in load_dossier_codes().statuses.values()))
     assert listed < SERVICE.milestones
     assert SERVICE.synced in SERVICE.milestones
 
@@ -291,14 +293,14 @@ STATES = st.builds(
         hoso(code, TrangThaiHoSo=status, NgayKetThucXuLy=end, DanhSachHoSoBoSung=[{"NgayBoSung": end}] * papers)
     ),
     st.sampled_from("abc"),
-    st.sampled_from(list(codes().statuses)),
+    st.sampled_from(list(load_dossier_codes().statuses)),
     DAYS,
     st.integers(0, 3),
 )
 STEPS = st.builds(
     lambda code, status, at: progress(tiendo(code, status, at)),
     st.sampled_from("abc"),
-    st.sampled_from(list(codes().statuses)),
+    st.sampled_from(list(load_dossier_codes().statuses)),
     DAYS,
 )
 
@@ -307,7 +309,7 @@ def recorded(contents):
     """Return the facts that are kept of messages that come in this order: the first of a key wins."""
     kept: dict[tuple[str, str, str], Fact] = {}
     for number, content in enumerate(contents):
-        for fact in read(content, NOON + timedelta(minutes=number), f"m-{number}").facts:
+        for fact in read_dossier_call(content, NOON + timedelta(minutes=number), f"m-{number}").facts:
             kept.setdefault((fact.unit, fact.key, fact.milestone), fact)
     return kept
 
@@ -326,11 +328,11 @@ def test_a_repeated_message_changes_nothing(contents, chance):
 
 @given(STATES | STEPS)
 def test_every_fact_is_of_the_services_own_words_and_of_one_key_a_milestone(content):
-    facts = read(content, NOON, "m").facts
+    facts = read_dossier_call(content, NOON, "m").facts
     assert {fact.milestone for fact in facts} <= SERVICE.milestones
     assert {name for fact in facts for name, _ in fact.attributes} <= SERVICE.attributes
     assert len({(fact.key, fact.milestone) for fact in facts}) == len(facts)
-    assert read(content, NOON, "m").facts == facts
+    assert read_dossier_call(content, NOON, "m").facts == facts
 
 
 # --- GetDossier -----------------------------------------------------------------------------------------------------------
@@ -342,9 +344,9 @@ def asked(*contents, code=CODE):
         for number, each in enumerate(contents)
     ]
     random.Random(1).shuffle(messages)
-    found = history.answer("H55.13", code, messages)
+    found = history.answer_get_dossier("H55.13", code, messages)
     if found is not None:
-        wsdl.load("dossiers").validate(etree.fromstring(etree.tostring(found)))
+        wsdl.load_contract("dossiers").validate(etree.fromstring(etree.tostring(found)))
     return found
 
 
@@ -390,7 +392,9 @@ def test_of_a_dossier_nobody_told_of_there_is_nothing_to_say():
 def test_the_reference_has_every_status_milestone_and_attribute():
     page = sections(PAGE)
     written = {quoted(row[0])[0]: (row[1], row[2], frozenset(quoted(row[3]))) for row in rows(page["Statuses"])}
-    assert written == {code: (each.vi, each.en, each.milestones) for code, each in codes().statuses.items()}
+    assert written == {
+        code: (each.vi, each.en, each.milestones) for code, each in load_dossier_codes().statuses.items()
+    }
     milestones = {name for row in rows(page["What is counted"]) for name in quoted(row[0])}
     assert milestones == SERVICE.milestones
     attributes = {quoted(row[0])[0] for row in rows(page["Attributes"])}

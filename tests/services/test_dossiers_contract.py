@@ -15,19 +15,19 @@ from zeep.exceptions import Fault
 from hub.domain.errors import CallRefused
 from hub.domain.model import Problem
 from hub.formats import xsd_schemas
-from hub.services.dossiers import history, read
+from hub.services.dossiers import history, read_dossier_call
 from hub.soap import envelope, wsdl
 from tests import wsdls
 from tests.dossiers import NAMESPACE, NUMBERS, ORDER, hoso, progress, statistic, sync, tiendo
 
 OPERATIONS = {"SyncDossiers", "UpdateDossierProgress", "SubmitStatistic", "GetDossier"}
 NOON = datetime(2026, 11, 30, 5, tzinfo=UTC)
-PATH = xsd_schemas.root() / "xsd/lienthong/1/dossiers.xsd"
+PATH = xsd_schemas.find_schema_root() / "xsd/lienthong/1/dossiers.xsd"
 
 
 @pytest.fixture(scope="module")
 def dossiers():
-    return wsdl.load("dossiers")
+    return wsdl.load_contract("dossiers")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_what_a_stock_client_writes_is_a_valid_call_and_reads_as_what_was_writte
     dossiers.validate(opened.child)
     assert dossiers.operation(opened.child).name == name
     content = etree.tostring(opened.child, method="c14n", exclusive=True)
-    assert read(content, NOON, "m") == read(by_hand, NOON, "m")
+    assert read_dossier_call(content, NOON, "m") == read_dossier_call(by_hand, NOON, "m")
 
 
 def test_every_field_of_a_dossier_may_be_told(dossiers):
@@ -93,7 +93,7 @@ def test_every_field_of_a_dossier_may_be_told(dossiers):
 
 def heard(zeep, name, element):
     binding = zeep.wsdl.services["Dossiers"].ports["DossiersSoap11"].binding
-    octets = envelope.answer(element)
+    octets = envelope.write_unsigned_envelope(element)
     reply = SimpleNamespace(
         status_code=200, headers={"Content-Type": envelope.CONTENT_TYPE}, content=octets, encoding="utf-8"
     )
@@ -105,7 +105,7 @@ def test_a_stock_client_reads_a_dossier_with_its_history(dossiers, zeep):
         history.AcceptedMessage("d-1", NOON, sync(FULL)),
         history.AcceptedMessage("d-2", NOON, progress(tiendo(status="8"))),
     ]
-    element = history.answer("H55.13", str(FULL["MaHoSo"]), told)
+    element = history.answer_get_dossier("H55.13", str(FULL["MaHoSo"]), told)
     got = heard(zeep, "GetDossier", element)
     assert (got.OrganId, got.MaHoSo, got.TrangThai) == ("H55.13", FULL["MaHoSo"], "8")
     assert (got.HoSo.TrangThaiHoSo, got.HoSo.TenTTHC, len(got.HoSo.TaiLieuNop)) == ("4", FULL["TenTTHC"], 2)
@@ -122,18 +122,18 @@ def test_a_stock_client_reads_a_receipt_and_each_reason_of_a_refusal(dossiers, z
         "Sha256": hashlib.sha256(b"").hexdigest(),
         "Time": "2026-11-30T05:00:00Z",
     }
-    taken = envelope.build(NAMESPACE, f"{name}Response", {})
-    report = envelope.build(NAMESPACE, "Report", {"IsSuccess": "true"})
+    taken = envelope.build_element(NAMESPACE, f"{name}Response", {})
+    report = envelope.build_element(NAMESPACE, "Report", {"IsSuccess": "true"})
     report.append(envelope.error_list(NAMESPACE, ()))
-    receipt = envelope.build(NAMESPACE, "Receipt", ok)
+    receipt = envelope.build_element(NAMESPACE, "Receipt", ok)
     etree.SubElement(receipt, "{http://www.w3.org/2000/09/xmldsig#}Signature")
-    taken.extend([report, envelope.build(NAMESPACE, "x", {"DocumentId": "0192"})[0], receipt])
+    taken.extend([report, envelope.build_element(NAMESPACE, "x", {"DocumentId": "0192"})[0], receipt])
     dossiers.validate(taken)
     got = heard(zeep, name, taken)
     assert (got.Report.IsSuccess, got.DocumentId, got.Receipt.MessageId, got.Receipt.Time) == (True, "0192", "m", NOON)
 
-    refused = envelope.build(NAMESPACE, f"{name}Response", {})
-    report = envelope.build(NAMESPACE, "Report", {"IsSuccess": "false"})
+    refused = envelope.build_element(NAMESPACE, f"{name}Response", {})
+    report = envelope.build_element(NAMESPACE, "Report", {"IsSuccess": "false"})
     report.append(envelope.error_list(NAMESPACE, (Problem("R.HoSo[1].TrangThaiHoSo", "11"), Problem("id-reused"))))
     refused.append(report)
     dossiers.validate(refused)
@@ -142,7 +142,9 @@ def test_a_stock_client_reads_a_receipt_and_each_reason_of_a_refusal(dossiers, z
 
 
 def test_a_stock_client_raises_our_faults_with_their_typed_detail(dossiers, zeep):
-    octets = envelope.fault(NAMESPACE, [Problem("dossier-unknown", "H55.13-1")], server=False, tracking="0192-abc")
+    octets = envelope.write_fault(
+        NAMESPACE, [Problem("dossier-unknown", "H55.13-1")], server=False, tracking="0192-abc"
+    )
     (detail,) = envelope.open_reply(etree.fromstring(octets)).child.iterfind("detail/*")
     dossiers.validate(detail)
     binding = zeep.wsdl.services["Dossiers"].ports["DossiersSoap11"].binding

@@ -39,8 +39,8 @@ hub.services.__path__.append(sys.argv[1])  # before anything asks for the servic
 from hub.intake import grants
 from hub.report.form import toml
 
-[form] = toml.forms(Path(sys.argv[2]))[:1]
-print(hub.services.services()["feedback"].name, "feedback" in grants.names(), "inner" in grants.names(), form.id, [each.key for each in form.columns])
+[form] = toml.read_form_folder(Path(sys.argv[2]))[:1]
+print(hub.services.list_services()["feedback"].name, "feedback" in grants.list_grant_names(), "inner" in grants.list_grant_names(), form.id, [each.key for each in form.columns])
 """
 
 

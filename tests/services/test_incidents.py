@@ -10,10 +10,10 @@ from lxml import etree
 
 from hub.domain.errors import Rejected
 from hub.edxml import packet
-from hub.edxml.rules import examine
+from hub.edxml.rules import examine_packet
 from hub.formats import syslog
 from hub.services import incidents
-from hub.services.incidents import Class, Incident, Rules, closing, notice, of_line, of_report, read
+from hub.services.incidents import Class, Incident, Rules, make_duration_fact, notice, of_line, of_report, read_incident
 from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 24, 8, 0, 5, tzinfo=UTC)
@@ -32,7 +32,7 @@ def line(priority=130, app="edr", at="2026-11-23T17:30:00Z", text=" Mã độc",
 
 
 def test_a_line_that_fits_a_class_opens_an_incident_of_the_unit_it_names():
-    record = read(line(), NOW, "m", rules=RULES)
+    record = read_incident(line(), NOW, "m", rules=RULES)
     (fact,) = record.facts
     assert (record.kind, record.sender, record.subject, record.keys) == ("opened", "H55.13", "Mã độc", ('["SC-1"]',))
     assert (fact.unit, fact.service, fact.key, fact.milestone) == ("H55.13", "incidents", '["SC-1"]', "opened")
@@ -42,7 +42,7 @@ def test_a_line_that_fits_a_class_opens_an_incident_of_the_unit_it_names():
 
 @pytest.mark.parametrize("state", ["closed", "RESOLVED"])
 def test_a_line_with_a_state_that_ends_it_closes_the_incident(state):
-    (fact,) = read(line(state=state), NOW, "m", rules=RULES).facts
+    (fact,) = read_incident(line(state=state), NOW, "m", rules=RULES).facts
     assert (fact.key, fact.milestone) == ('["SC-1"]', "closed")
 
 
@@ -53,32 +53,32 @@ def test_a_time_that_no_clock_shows_is_refused_wherever_it_stands(at):
     report = f'<IncidentReport xmlns="{incidents.NAMESPACE}">{leaves}</IncidentReport>'.encode()
     for content in (line(at=at), report):
         with pytest.raises(Rejected) as refused:
-            read(content, NOW, "m", rules=RULES)
+            read_incident(content, NOW, "m", rules=RULES)
         assert [each.code for each in refused.value.problems] == ["incident-unreadable"]
 
 
 def test_the_first_class_that_fits_holds():
     classes = {
-        (priority, app): RULES.judge(syslog.read(line(priority, app)))
+        (priority, app): RULES.judge(syslog.read_syslog_message(line(priority, app)))
         for priority, app in [(130, "edr"), (133, "edr"), (130, "ids"), (32, "edr")]
     }
     assert [found and found.name for found in classes.values()] == ["malware", None, "other", "other"]
 
 
 def test_without_an_id_nothing_is_an_incident():
-    assert RULES.judge(syslog.read(line(id=""))) is None
-    assert Rules().judge(syslog.read(b"<130>1 - - - - - - x")) is None
+    assert RULES.judge(syslog.read_syslog_message(line(id=""))) is None
+    assert Rules().judge(syslog.read_syslog_message(b"<130>1 - - - - - - x")) is None
 
 
 def test_a_line_that_names_no_unit_is_about_its_host_which_the_registry_may_know_as_an_alias():
-    assert read(line(unit=""), NOW, "m").sender == "may1.example"
+    assert read_incident(line(unit=""), NOW, "m").sender == "may1.example"
     with pytest.raises(Rejected) as refused:
-        read(line(unit=""), NOW, "m", who_is=lambda _unit, _host: "")
+        read_incident(line(unit=""), NOW, "m", who_is=lambda _unit, _host: "")
     assert refused.value.problems[0].code == "unit-unknown"
 
 
 def test_a_line_without_a_time_is_of_the_moment_at_which_it_came():
-    assert of_line(syslog.read(line(at="-")), NOW, RULES).time == NOW
+    assert of_line(syslog.read_syslog_message(line(at="-")), NOW, RULES).time == NOW
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_line_without_a_time_is_of_the_moment_at_which_it_came():
 )
 def test_what_tells_of_no_incident_is_refused(content):
     with pytest.raises(Rejected):
-        read(content, NOW, "m")
+        read_incident(content, NOW, "m")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -121,7 +121,7 @@ INCIDENTS = st.builds(
 
 @given(INCIDENTS)
 def test_a_report_follows_its_schema_and_is_read_as_it_was_meant(incident):
-    written = notice.report(incident)
+    written = notice.write_incident_report(incident)
     SCHEMA.assertValid(etree.fromstring(written))
     read_again = of_report(written)
     assert attrs.evolve(read_again, text="") == attrs.evolve(incident, text="")
@@ -130,18 +130,18 @@ def test_a_report_follows_its_schema_and_is_read_as_it_was_meant(incident):
 @given(INCIDENTS)
 def test_the_packet_to_the_agencies_departs_from_the_standard_in_nothing(incident):
     names = {"H55.13": "Sở Thông tin và Truyền thông"}
-    content = notice.packet(incident, "H55.13", ["000.00.51.G14", "000.00.28.G14"], NOW, names)
-    assert content == notice.packet(incident, "H55.13", ["000.00.51.G14", "000.00.28.G14"], NOW, names)
-    found = packet.read(content)
-    assert examine(found, today=date(2026, 11, 24), profile="strict") == found
+    content = notice.write_incident_packet(incident, "H55.13", ["000.00.51.G14", "000.00.28.G14"], NOW, names)
+    assert content == notice.write_incident_packet(incident, "H55.13", ["000.00.51.G14", "000.00.28.G14"], NOW, names)
+    found = packet.read_packet(content)
+    assert examine_packet(found, today=date(2026, 11, 24), profile="strict") == found
     assert found.deviations == ()
     assert (found.sender, found.recipients) == ("H55.13", ("000.00.51.G14", "000.00.28.G14"))
-    assert found.attachments[0].content == notice.report(incident)
+    assert found.attachments[0].content == notice.write_incident_report(incident)
 
 
 def test_the_text_tells_a_person_in_vietnamese():
-    incident = of_line(syslog.read(line()), NOW, RULES)
-    assert notice.text(incident, {"H55.13": "Sở TTTT"}).splitlines() == [
+    incident = of_line(syslog.read_syslog_message(line()), NOW, RULES)
+    assert notice.write_incident_text(incident, {"H55.13": "Sở TTTT"}).splitlines() == [
         "BÁO CÁO SỰ CỐ AN TOÀN THÔNG TIN",
         "",
         "Mã sự cố: SC-1",
@@ -155,21 +155,21 @@ def test_the_text_tells_a_person_in_vietnamese():
 
 
 def test_how_long_an_incident_was_open_is_told_by_the_clocks_of_who_told_it():
-    (opened,) = read(line(), NOW, "first", rules=RULES).facts
+    (opened,) = read_incident(line(), NOW, "first", rules=RULES).facts
     later = NOW + timedelta(hours=3)
-    (closed,) = read(line(state="closed", at="2026-11-23T18:30:01.9Z"), later, "second", rules=RULES).facts
-    fact = closing(opened, closed, last=closed)
+    (closed,) = read_incident(line(state="closed", at="2026-11-23T18:30:01.9Z"), later, "second", rules=RULES).facts
+    fact = make_duration_fact(opened, closed, last=closed)
     assert (fact.milestone, fact.amount, fact.at, fact.message) == ("closing-seconds", 3601, later, "second")
-    assert closing(opened, closed, last=opened).message == "first"
-    (before,) = read(line(state="closed", at="2020-01-01T00:00:00Z"), later, "m", rules=RULES).facts
-    assert closing(opened, before, last=before).amount == 0
+    assert make_duration_fact(opened, closed, last=opened).message == "first"
+    (before,) = read_incident(line(state="closed", at="2020-01-01T00:00:00Z"), later, "m", rules=RULES).facts
+    assert make_duration_fact(opened, before, last=before).amount == 0
     assert fact.milestone in incidents.SERVICE.milestones
 
 
 @given(st.binary(max_size=80) | st.binary(max_size=40).map(lambda tail: line()[:60] + tail))
 def test_no_octets_break_the_reading(octets):
     try:
-        record = read(octets, NOW, "m")
+        record = read_incident(octets, NOW, "m")
     except Rejected:
         return
     assert record.facts

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from hub.domain.errors import Rejected
-from hub.services.links import PROBED, SERVICE, UP, Linked, content
+from hub.services.links import PROBED, SERVICE, UP, Linked, write_link_message
 from hub.services.links.probes import (
     DAY,
     DOWN_AFTER,
@@ -13,11 +13,11 @@ from hub.services.links.probes import (
     LinkState,
     Minutes,
     Probe,
+    advance_link_standing,
     days_left,
-    heard,
-    minute,
-    overlaid,
-    quantile,
+    latency_quantile,
+    merge_minutes,
+    minute_of_day,
 )
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -30,7 +30,7 @@ def after(*latencies):
     standing, all_of_them = LinkStanding(), []
     for number, latency in enumerate(latencies):
         reason = "" if latency else "connection refused"
-        standing = heard(standing, Probe(at=START + STEP * number, latency=latency, reason=reason))
+        standing = advance_link_standing(standing, Probe(at=START + STEP * number, latency=latency, reason=reason))
         all_of_them.append(standing)
     return all_of_them
 
@@ -61,17 +61,17 @@ def test_it_is_up_again_after_two_and_has_been_since_the_first():
 
 def test_a_failure_leaves_the_latencies_and_the_certificate_as_they_were():
     ends = START + timedelta(days=10)
-    first = heard(LinkStanding(), Probe(at=START, latency=0.5, ends=ends))
-    then = heard(first, Probe(at=START + STEP, reason="timeout"))
+    first = advance_link_standing(LinkStanding(), Probe(at=START, latency=0.5, ends=ends))
+    then = advance_link_standing(first, Probe(at=START + STEP, reason="timeout"))
     assert (then.latencies, then.ends) == ((0.5,), ends)
 
 
 def test_quantiles_are_of_the_nearest_rank():
     hundred = [number / 1000 for number in range(100, 0, -1)]
-    assert quantile(hundred, 0.5) == 0.05
-    assert quantile(hundred, 0.95) == 0.095
-    assert quantile([0.2], 0.95) == 0.2
-    assert quantile([], 0.5) is None
+    assert latency_quantile(hundred, 0.5) == 0.05
+    assert latency_quantile(hundred, 0.95) == 0.095
+    assert latency_quantile([0.2], 0.95) == 0.2
+    assert latency_quantile([], 0.5) is None
 
 
 def test_days_left_of_a_certificate():
@@ -88,17 +88,17 @@ def test_a_minute_is_up_if_any_probe_of_it_reached_the_other_side():
 
 def test_a_day_without_a_probe_has_no_availability():
     assert Minutes().availability is None
-    assert overlaid([]).availability is None
+    assert merge_minutes([]).availability is None
 
 
 def test_minutes_are_those_of_ha_noi():
-    assert minute(datetime(2026, 11, 23, 17, 0, tzinfo=UTC)) == 0
-    assert minute(datetime(2026, 11, 24, 16, 59, tzinfo=UTC)) == DAY - 1
+    assert minute_of_day(datetime(2026, 11, 23, 17, 0, tzinfo=UTC)) == 0
+    assert minute_of_day(datetime(2026, 11, 24, 16, 59, tzinfo=UTC)) == DAY - 1
 
 
 def test_a_minute_that_two_nodes_probed_is_one_minute():
     mine, theirs = Minutes(0b0111, 0b0001), Minutes(0b1110, 0b0100)
-    both = overlaid([mine, theirs])
+    both = merge_minutes([mine, theirs])
     assert (both.probed, both.up) == (0b1111, 0b0101)
 
 
@@ -106,7 +106,9 @@ def test_a_minute_that_two_nodes_probed_is_one_minute():
 
 
 def message(nodes, units=("H55.13", "H55.14")):
-    return content("H55", date(2026, 11, 24), [Linked(name="sotttt", place="10.0.0.5:443", units=units, nodes=nodes)])
+    return write_link_message(
+        "H55", date(2026, 11, 24), [Linked(name="sotttt", place="10.0.0.5:443", units=units, nodes=nodes)]
+    )
 
 
 def amounts(octets):

@@ -6,8 +6,8 @@ import pytest
 from lxml import etree
 
 from hub.domain.errors import CallRefused, Rejected
-from hub.services import services
-from hub.services.mail import FIGURES, NAMESPACE, read
+from hub.services import list_services
+from hub.services.mail import FIGURES, NAMESPACE, read_usage_report
 from hub.soap import wsdl
 from tests.pki import NOW
 
@@ -22,12 +22,12 @@ def content(usage=USAGE, day="2026-11-23", before="", after="", organ="H55.14"):
 
 def problems(octets):
     with pytest.raises(Rejected) as refused:
-        read(octets, NOW, "m-1")
+        read_usage_report(octets, NOW, "m-1")
     return [problem.code for problem in refused.value.problems]
 
 
 def test_each_figure_is_a_fact_of_its_unit_and_day_a_zero_too():
-    found = read(content(), NOW, "m-1")
+    found = read_usage_report(content(), NOW, "m-1")
     assert (found.kind, found.sender, found.subject) == ("usage", "H55.14", "2026-11-23")
     assert [(fact.unit, fact.service, fact.key, fact.milestone, fact.amount) for fact in found.facts] == [
         ("H55.14", "mail", "2026-11-23", "accounts-issued", 30),
@@ -37,23 +37,23 @@ def test_each_figure_is_a_fact_of_its_unit_and_day_a_zero_too():
 
 
 def test_a_day_has_the_same_keys_however_often_it_is_told_so_that_it_counts_once():
-    one, other = (read(content(USAGE.replace("30", number)), NOW, "m") for number in ("30", "31"))
+    one, other = (read_usage_report(content(USAGE.replace("30", number)), NOW, "m") for number in ("30", "31"))
     assert [fact.key for fact in one.facts] == [fact.key for fact in other.facts]
 
 
 def test_a_correction_is_a_difference_and_has_a_key_of_its_own():
     less = USAGE.replace("30", "-2")
-    found = read(content(less, after="<Correction>đếm thừa</Correction>"), NOW, "m-2")
+    found = read_usage_report(content(less, after="<Correction>đếm thừa</Correction>"), NOW, "m-2")
     assert found.kind == "correction"
     assert found.facts[0].amount == -2
     assert found.facts[0].key.startswith("2026-11-23#")
-    again = read(content(less, after="<Correction>đếm thừa nữa</Correction>"), NOW, "m-3")
+    again = read_usage_report(content(less, after="<Correction>đếm thừa nữa</Correction>"), NOW, "m-3")
     assert found.facts[0].key != again.facts[0].key
     assert problems(content(less)) == ["R.Usage[1].AccountsIssued"]
 
 
 def test_several_days_are_told_under_both_their_ends():
-    found = read(content(after="<Since>2026-11-01</Since>"), NOW, "m-1")
+    found = read_usage_report(content(after="<Since>2026-11-01</Since>"), NOW, "m-1")
     assert {fact.key for fact in found.facts} == {"2026-11-01/2026-11-23"}
     assert problems(content(after="<Since>2026-11-24</Since>")) == ["R.Since"]
 
@@ -82,15 +82,15 @@ def test_what_is_wrong_is_named_by_its_place_all_at_once(octets, codes):
 
 
 def test_the_contract_takes_what_can_be_read_and_has_no_place_for_anything_else():
-    kept = wsdl.load("mail")
+    kept = wsdl.load_contract("mail")
     every = "".join(f"<{name}>1</{name}>" for name in FIGURES)
     full = content(f"<Usage><OrganId>H55.14</OrganId>{every}</Usage>", before="<MessageId>m</MessageId>")
     assert kept.validate(etree.fromstring(full)) == []
-    assert len(read(full, NOW, "m").facts) == len(FIGURES)
+    assert len(read_usage_report(full, NOW, "m").facts) == len(FIGURES)
     for more in ("<Address>a@b.vn</Address>", "<Subject>x</Subject>"):
         with pytest.raises(CallRefused):
             kept.validate(etree.fromstring(content(USAGE.replace("</Usage>", f"{more}</Usage>"))))
 
 
 def test_every_fact_it_shows_may_be_counted():
-    assert services()["mail"].milestones == set(FIGURES.values())
+    assert list_services()["mail"].milestones == set(FIGURES.values())

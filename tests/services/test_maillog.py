@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from lxml import etree
 
-from hub.intake.mail_usage import differences
-from hub.services.mail import read
-from hub.services.mail.log import NOBODY, Directory, count, written
+from hub.intake.mail_usage import subtract_tally
+from hub.services.mail import read_usage_report
+from hub.services.mail.log import NOBODY, Directory, count_mail_log, write_usage_message
 from hub.soap import wsdl
 from tests.pki import NOW
 
@@ -51,7 +51,7 @@ def sent(number, sender, *recipients, at="Nov 24 09:00:00", login=None, message_
 
 def test_a_mail_counts_once_for_who_sent_it_and_for_each_who_got_it():
     lines = [*sent(1, A, B, C), *sent(2, A, B, OUT), *sent(3, OUT, A, B, login="")]
-    assert count(lines, DIRECTORY, DAY) == {
+    assert count_mail_log(lines, DIRECTORY, DAY) == {
         "H55.1": {"received-internal": 1},
         "H55.13": {"received-external": 1, "received-internal": 2},
         "H55.14": {"accounts-active": 1, "received-external": 1, "sent-external": 1, "sent-internal": 1},
@@ -59,36 +59,36 @@ def test_a_mail_counts_once_for_who_sent_it_and_for_each_who_got_it():
 
 
 def test_who_only_writes_our_address_from_elsewhere_has_not_sent_it():
-    assert count(sent(1, A, B, login=""), DIRECTORY, DAY) == {"H55.13": {"received-internal": 1}}
+    assert count_mail_log(sent(1, A, B, login=""), DIRECTORY, DAY) == {"H55.13": {"received-internal": 1}}
 
 
 def test_a_mail_that_a_filter_hands_in_again_is_the_same_mail():
     first = sent(1, A, B, message_id="one")
     again = sent(2, A, B, login="", message_id="one")
-    assert count(first + again, DIRECTORY, DAY)["H55.13"] == {"received-internal": 1}
-    assert count(first + again, DIRECTORY, DAY)["H55.14"] == {"accounts-active": 1, "sent-internal": 1}
-    assert count(again + first, DIRECTORY, DAY) == count(first + again, DIRECTORY, DAY)
+    assert count_mail_log(first + again, DIRECTORY, DAY)["H55.13"] == {"received-internal": 1}
+    assert count_mail_log(first + again, DIRECTORY, DAY)["H55.14"] == {"accounts-active": 1, "sent-internal": 1}
+    assert count_mail_log(again + first, DIRECTORY, DAY) == count_mail_log(first + again, DIRECTORY, DAY)
 
 
 def test_a_note_that_delivery_failed_and_a_mail_that_never_went_are_nobodys_work():
     lines = [*sent(1, "", A, login=""), *sent(2, A)]
-    assert count(lines, DIRECTORY, DAY) == {"H55.14": {"accounts-active": 1}}
+    assert count_mail_log(lines, DIRECTORY, DAY) == {"H55.14": {"accounts-active": 1}}
 
 
 def test_a_day_is_hanois_whatever_the_servers_clock_says():
     late = sent(1, A, B, at="Nov 23 17:00:01")  # after midnight in Hà Nội, for a server on UTC
     early = sent(2, A, B, at="Nov 23 16:59:59")
-    assert count(late + early, DIRECTORY, DAY, zone=ZoneInfo("UTC"))["H55.13"] == {"received-internal": 1}
+    assert count_mail_log(late + early, DIRECTORY, DAY, zone=ZoneInfo("UTC"))["H55.13"] == {"received-internal": 1}
     stamped = sent(3, A, B, at="2026-11-23T17:00:01.123456+00:00") + sent(4, A, B, at="2026-11-24T23:59:59+07:00")
-    assert count(stamped, DIRECTORY, DAY)["H55.13"] == {"received-internal": 2}
-    assert count(sent(5, A, B, at="2026-11-25T00:00:00+07:00"), DIRECTORY, DAY) == {}
+    assert count_mail_log(stamped, DIRECTORY, DAY)["H55.13"] == {"received-internal": 2}
+    assert count_mail_log(sent(5, A, B, at="2026-11-25T00:00:00+07:00"), DIRECTORY, DAY) == {}
 
 
 def test_a_stamp_without_a_year_is_of_the_year_next_to_the_day():
     new_year = date(2027, 1, 1)
     lines = sent(1, A, B, at="Dec 31 17:00:00") + sent(2, A, B, at="Jan  1 09:00:00")
-    assert count(lines, DIRECTORY, new_year, zone=UTC)["H55.13"] == {"received-internal": 2}
-    assert count(sent(1, A, B, at="Jan  1 00:00:00"), DIRECTORY, date(2026, 12, 31)) == {}
+    assert count_mail_log(lines, DIRECTORY, new_year, zone=UTC)["H55.13"] == {"received-internal": 2}
+    assert count_mail_log(sent(1, A, B, at="Jan  1 00:00:00"), DIRECTORY, date(2026, 12, 31)) == {}
 
 
 def test_mails_refused_as_too_large_are_counted_at_once_or_when_they_grow():
@@ -104,7 +104,7 @@ def test_mails_refused_as_too_large_are_counted_at_once_or_when_they_grow():
             f"NOQUEUE: reject: RCPT from unknown[10.0.0.7]: 550 5.1.1 <q@ubnd.thainguyen.gov.vn>: unknown; from=<{A}>"
         ),
     ]
-    found = count(lines, DIRECTORY, DAY)
+    found = count_mail_log(lines, DIRECTORY, DAY)
     assert {unit: figures.get("refused-size", 0) for unit, figures in found.items()} == {
         NOBODY: 1,
         "H55.13": 1,
@@ -121,7 +121,7 @@ def test_an_account_is_active_once_a_day_by_signing_in_or_by_sending():
         line("imap-login: Info: Login aborted: Connection closed: user=<>, rip=127.0.0.1", part="dovecot"),
         *sent(1, A, OUT),
     ]
-    found = count(lines, DIRECTORY, DAY)
+    found = count_mail_log(lines, DIRECTORY, DAY)
     assert {unit: figures["accounts-active"] for unit, figures in found.items()} == {"H55.13": 1, "H55.14": 1}
 
 
@@ -150,7 +150,7 @@ def test_what_a_stranger_writes_into_a_line_counts_for_nobody(said, reason):
         line(late, part="postfix/smtp[74]"),
         line(failed, part="dovecot"),
     ]
-    assert set(count(lines, DIRECTORY, DAY)) <= {NOBODY}
+    assert set(count_mail_log(lines, DIRECTORY, DAY)) <= {NOBODY}
 
 
 HEAD = "Username\tQuota name\tType\tValue\tLimit\t%\n"
@@ -169,13 +169,13 @@ def test_accounts_and_those_over_90_percent_come_from_the_quotas_to_the_last_oct
         *quota("d.soyte@thainguyen.gov.vn", most * 9 // 10 + 1),
         *quota(B, most, "-"),
     ]
-    assert count([], DIRECTORY, DAY, quotas=lines) == {
+    assert count_mail_log([], DIRECTORY, DAY, quotas=lines) == {
         "H55.13": {"accounts-issued": 1, "over-quota": 0},
         "H55.14": {"accounts-issued": 2, "over-quota": 1},
     }
     for wrong in (["Tài khoản\n"], [HEAD, "a\tb\n"], [HEAD, *quota(A, "nhiều")]):
         with pytest.raises(ValueError, match=r"quota|columns|nhiều"):
-            count([], DIRECTORY, DAY, quotas=wrong)
+            count_mail_log([], DIRECTORY, DAY, quotas=wrong)
 
 
 def test_lines_that_are_none_of_theirs_and_octets_that_are_no_text_are_passed_over():
@@ -186,7 +186,7 @@ def test_lines_that_are_none_of_theirs_and_octets_that_are_no_text_are_passed_ov
         "Abc 24 09:00:00 m kernel: x\n",
     ]
     lines += [line("connect from unknown[10.0.0.7]"), line("statistics: max cache size 2", part="postfix/anvil[7]")]
-    assert count(lines, DIRECTORY, DAY) == {}
+    assert count_mail_log(lines, DIRECTORY, DAY) == {}
 
 
 def test_the_directory_takes_the_closest_pattern_and_says_which_line_is_wrong():
@@ -207,14 +207,14 @@ def test_the_directory_takes_the_closest_pattern_and_says_which_line_is_wrong():
 def test_what_is_handed_in_keeps_the_contract_and_has_no_address_subject_or_name_in_it():
     secret = sent(1, A, B, OUT, message_id="subject-of-a-person")
     refused = line(f"NOQUEUE: reject: MAIL from mx[1.2.3.4]: 552 5.3.4 too large; from=<{OUT}> proto=ESMTP helo=<mx>")
-    tally = count([*secret, refused], DIRECTORY, DAY, quotas=[HEAD, *quota(A, 1)])
-    content = written(tally, "H55", DAY)
+    tally = count_mail_log([*secret, refused], DIRECTORY, DAY, quotas=[HEAD, *quota(A, 1)])
+    content = write_usage_message(tally, "H55", DAY)
     for word in (b"@", b"soyte", b"sotttt", b"ngoai", b"subject", b"10.0.0.7", b"1.2.3.4"):
         assert word not in content
-    kept = wsdl.load("mail")
+    kept = wsdl.load_contract("mail")
     element = etree.fromstring(content)
     assert kept.validate(element) == []
-    record = read(content, NOW, "m-1")
+    record = read_usage_report(content, NOW, "m-1")
     assert record.sender == "H55"
     assert not any("@" in str(value) for fact in record.facts for value in (fact.unit, fact.key, fact.attributes))
     assert {(fact.unit, fact.milestone): fact.amount for fact in record.facts} == {
@@ -229,9 +229,9 @@ def test_a_correction_is_what_is_missing_from_what_was_told_and_nothing_of_what_
         "H55.3": {"over-quota": 1},
         NOBODY: {"over-quota": 5},
     }
-    assert differences(counted, told) == {
+    assert subtract_tally(counted, told) == {
         "H55.1": {"sent-internal": 1},
         "H55.2": {"sent-internal": -1},
         "H55.3": {"over-quota": 1},
     }
-    assert differences(told, told) == {}
+    assert subtract_tally(told, told) == {}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.demo.plan.invitation import Invitation, Person, write
+from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.domain.errors import Rejected
-from hub.services import services
-from hub.services.meetings import CalendarRoom, read
+from hub.services import list_services
+from hub.services.meetings import CalendarRoom, read_meetings
 from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
@@ -31,11 +31,11 @@ MEETING = Invitation(
 
 
 def say(method="REQUEST", *, at=NOW, **changed):
-    return write(attrs.evolve(MEETING, **changed), method, at)
+    return write_invitation(attrs.evolve(MEETING, **changed), method, at)
 
 
 def told(content):
-    return [(fact.milestone, fact.unit, fact.day) for fact in read(content, NOW, "m").facts]
+    return [(fact.milestone, fact.unit, fact.day) for fact in read_meetings(content, NOW, "m").facts]
 
 
 def days_of(facts, milestone):
@@ -52,7 +52,7 @@ def event(*lines, uid="1", organizer="H55.01"):
 
 
 def test_an_invitation_calls_a_meeting_of_the_organizers_unit_on_its_day():
-    record = read(say(), NOW, "m")
+    record = read_meetings(say(), NOW, "m")
     called, scheduled = record.facts
     assert (record.kind, record.sender, record.subject) == ("request", "H55.01", MEETING.subject)
     assert (called.unit, called.service, called.milestone) == ("H55.01", "meetings", "called")
@@ -75,16 +75,17 @@ def test_what_the_sample_invitation_says_the_package_icalendar_reads_too():
     assert event_["ORGANIZER"].params["CN"].replace("^'", '"') == OFFICE.name
     assert event_["ORGANIZER"].params["X-LIENTHONG-UNIT"] == OFFICE.unit
     assert [str(each) for each in event_["ATTENDEE"]] == [f"mailto:{each.address}" for each in MEETING.attendees]
-    assert len(read(say(rule="FREQ=WEEKLY;COUNT=4"), NOW, "m").keys) == 1
+    assert len(read_meetings(say(rule="FREQ=WEEKLY;COUNT=4"), NOW, "m").keys) == 1
 
 
 def test_an_address_without_a_code_is_the_unit_itself_which_the_registry_may_know_as_an_alias():
-    assert read(say(organizer=SCHOOLS), NOW, "m").sender == "sgddt@thainguyen.gov.vn"
+    assert read_meetings(say(organizer=SCHOOLS), NOW, "m").sender == "sgddt@thainguyen.gov.vn"
 
 
 def test_moving_a_meeting_calls_it_once_and_schedules_it_anew():
     first, second = (
-        read(say(sequence=number, start=MEETING.start + timedelta(days=number)), NOW, "m").facts for number in (0, 2)
+        read_meetings(say(sequence=number, start=MEETING.start + timedelta(days=number)), NOW, "m").facts
+        for number in (0, 2)
     )
     assert first[0].key == second[0].key, "called, once"
     assert first[1].key != second[1].key
@@ -92,13 +93,13 @@ def test_moving_a_meeting_calls_it_once_and_schedules_it_anew():
 
 
 def test_ten_revisions_sort_behind_nine():
-    nine, ten = (dict(read(say(sequence=n), NOW, "m").facts[1].attributes)["revision"] for n in (9, 10))
+    nine, ten = (dict(read_meetings(say(sequence=n), NOW, "m").facts[1].attributes)["revision"] for n in (9, 10))
     assert nine < ten
 
 
 @pytest.mark.parametrize("content", [say("CANCEL", sequence=1), calendar("REQUEST", event("STATUS:CANCELLED"))])
 def test_a_cancellation_is_a_fact_of_the_organizers_unit(content):
-    (fact,) = read(content, NOW, "m").facts
+    (fact,) = read_meetings(content, NOW, "m").facts
     assert (fact.unit, fact.milestone) == ("H55.01", "cancelled")
 
 
@@ -115,7 +116,7 @@ def test_a_cancellation_is_a_fact_of_the_organizers_unit(content):
     ],
 )
 def test_an_answer_is_a_fact_of_the_unit_that_answers(answer, milestone):
-    record = read(say("REPLY", attendees=(attrs.evolve(HEALTH, answer=answer),)), NOW, "m")
+    record = read_meetings(say("REPLY", attendees=(attrs.evolve(HEALTH, answer=answer),)), NOW, "m")
     assert record.sender == "H55.07"
     assert [(fact.unit, fact.milestone, fact.counterpart, fact.day) for fact in record.facts] == (
         [("H55.07", milestone, "H55.01", date(2026, 11, 24))] if milestone else []
@@ -133,7 +134,7 @@ def test_a_room_attends_nothing():
 
 
 def test_each_occurrence_of_a_series_is_a_meeting():
-    facts = read(say(rule="FREQ=WEEKLY;COUNT=3"), NOW, "m").facts
+    facts = read_meetings(say(rule="FREQ=WEEKLY;COUNT=3"), NOW, "m").facts
     assert days_of(facts, "called") == [24, 1, 8]
     assert [fact.milestone for fact in facts].count("scheduled") == 3
     assert [fact.key for fact in facts if fact.milestone == "series"] == [
@@ -162,7 +163,7 @@ def test_a_series_without_end_is_followed_for_a_year():
     ],
 )
 def test_a_series_is_what_rrule_rdate_and_exdate_say_together(lines, days):
-    facts = read(calendar("REQUEST", event(*lines)), NOW, "m").facts
+    facts = read_meetings(calendar("REQUEST", event(*lines)), NOW, "m").facts
     assert days_of(facts, "called") == days
 
 
@@ -170,7 +171,7 @@ def test_an_occurrence_that_is_moved_beside_its_series_is_scheduled_once():
     series = event("DTSTART:20261124T010000Z", "RRULE:FREQ=DAILY;COUNT=3", "SEQUENCE:4")
     moved = event("RECURRENCE-ID:20261125T010000Z", "DTSTART:20261130T010000Z", "SEQUENCE:1")
     gone = event("RECURRENCE-ID:20261126T010000Z", "STATUS:CANCELLED")
-    facts = read(calendar("REQUEST", series, moved, gone), NOW, "m").facts
+    facts = read_meetings(calendar("REQUEST", series, moved, gone), NOW, "m").facts
     assert [fact.milestone for fact in facts if fact.milestone != "called"] == [
         "series",
         "scheduled",
@@ -203,7 +204,7 @@ def test_an_occurrence_that_is_moved_beside_its_series_is_scheduled_once():
 )
 def test_what_cannot_be_counted_is_told_so(content):
     with pytest.raises(Rejected) as refused:
-        read(content, NOW, "m")
+        read_meetings(content, NOW, "m")
     assert {problem.code for problem in refused.value.problems} == {"calendar-unreadable"}
 
 
@@ -218,8 +219,8 @@ def test_a_calendar_of_many_series_is_not_read(rule, many, enough):
         return calendar("REQUEST", *events)
 
     with pytest.raises(Rejected, match="calendar-too-large"):
-        read(series(many), NOW, "m")
-    assert len(read(series(enough), NOW, "m").keys) == enough
+        read_meetings(series(many), NOW, "m")
+    assert len(read_meetings(series(enough), NOW, "m").keys) == enough
 
 
 LINES = st.sampled_from(
@@ -245,10 +246,10 @@ ATTENDEE;PARTSTAT=X-ATTENDED:mailto:c@d""".splitlines()
 @given(st.sampled_from(["REQUEST", "CANCEL", "REPLY", "PUBLISH"]), st.lists(st.lists(LINES, max_size=9), max_size=3))
 def test_whatever_a_calendar_says_its_facts_are_few_and_of_this_service(method, events):
     try:
-        record = read(calendar(method, *events), NOW, "m")
+        record = read_meetings(calendar(method, *events), NOW, "m")
     except Rejected:
         return
-    service = services()["meetings"]
+    service = list_services()["meetings"]
     assert record.sender
     assert len(record.facts) <= 3 * (2 * 400 + 1)
     assert len({(fact.unit, fact.key, fact.milestone) for fact in record.facts}) == len(record.facts)
@@ -260,7 +261,7 @@ def test_whatever_a_calendar_says_its_facts_are_few_and_of_this_service(method, 
 def test_the_example_of_the_how_to_is_read_as_icalendar_reads_it():
     content = (ROOT / "docs/examples/moi-hop.ics").read_bytes()
     (theirs,) = icalendar.Calendar.from_ical(content).walk("VEVENT")
-    record = read(content, NOW, "m")
+    record = read_meetings(content, NOW, "m")
     assert (record.sender, record.subject) == ("H55.1", str(theirs["SUMMARY"]))
     assert days_of(record.facts, "called") == [24, 1, 8, 15, 22, 29]
 
@@ -286,10 +287,10 @@ def test_the_calendars_of_one_message_share_what_they_may_cost(content, what, ea
     """The room for one of them less is the room for none: the next is refused, and says what there is too much of."""
     room = CalendarRoom(**{what: 2 * each})
     for _ in range(2):
-        assert read(content, NOW, "m", room=room).sender == "H55.01"
+        assert read_meetings(content, NOW, "m", room=room).sender == "H55.01"
     assert getattr(room, what) == 0
     with pytest.raises(Rejected, match=f"calendar-too-large.*{what}"):
-        read(content, NOW, "m", room=room)
+        read_meetings(content, NOW, "m", room=room)
 
 
 def test_the_room_of_a_message_is_enough_for_ten_ordinary_calendars_and_for_two_of_the_largest():
@@ -299,29 +300,29 @@ def test_the_room_of_a_message_is_enough_for_ten_ordinary_calendars_and_for_two_
     attended = [f"ATTENDEE;PARTSTAT=X-ATTENDED;X-LIENTHONG-UNIT=H55.{number}:mailto:a@b" for number in range(989)]
     room = CalendarRoom()
     for _ in range(10):
-        assert len(read(calendar("REQUEST", *briefing), NOW, "m", room=room).facts) == 317
+        assert len(read_meetings(calendar("REQUEST", *briefing), NOW, "m", room=room).facts) == 317
     room = CalendarRoom()
     for _ in range(4):
-        assert len(read(calendar("PUBLISH", event(*attended)), NOW, "m", room=room).facts) == 989
+        assert len(read_meetings(calendar("PUBLISH", event(*attended)), NOW, "m", room=room).facts) == 989
 
 
 def test_no_rule_is_followed_of_a_unit_that_the_sender_may_not_speak_for(monkeypatch):
-    monkeypatch.delattr("hub.formats.rrule.days")
-    facts = read(say(rule="FREQ=DAILY"), NOW, "m", may_tell=lambda unit: unit != OFFICE.unit).facts
+    monkeypatch.delattr("hub.formats.rrule.list_rule_days")
+    facts = read_meetings(say(rule="FREQ=DAILY"), NOW, "m", may_tell=lambda unit: unit != OFFICE.unit).facts
     assert facts == ()
 
 
 @pytest.mark.parametrize("method", ["CANCEL", "PUBLISH", "REPLY"])
 def test_no_rule_is_followed_where_nobody_asks_for_its_days(monkeypatch, method):
-    monkeypatch.delattr("hub.formats.rrule.days")
+    monkeypatch.delattr("hub.formats.rrule.list_rule_days")
     there = attrs.evolve(HEALTH, answer="X-ATTENDED")
-    assert len(read(say(method, rule="FREQ=DAILY", attendees=(there,)), NOW, "m").facts) == 1
+    assert len(read_meetings(say(method, rule="FREQ=DAILY", attendees=(there,)), NOW, "m").facts) == 1
 
 
 def test_more_names_of_time_zones_than_a_calendar_needs_are_not_looked_for():
     def named(count):
         return [event(f"DTSTART;TZID=Khong-co/{number}:20261124T010000", uid=str(number)) for number in range(count)]
 
-    assert len(read(calendar("REQUEST", *named(20)), NOW, "m").facts) == 40
+    assert len(read_meetings(calendar("REQUEST", *named(20)), NOW, "m").facts) == 40
     with pytest.raises(Rejected, match=r"calendar-too-large.*time zones"):
-        read(calendar("REQUEST", *named(21)), NOW, "m")
+        read_meetings(calendar("REQUEST", *named(21)), NOW, "m")

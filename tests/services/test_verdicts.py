@@ -4,9 +4,9 @@ import pytest
 
 from hub.domain.errors import Rejected
 from hub.domain.model import Fact
-from hub.services import services
-from hub.services.reports import key
-from hub.services.verdicts import SERVICE, ReportVerdict, content
+from hub.services import list_services
+from hub.services.reports import revision_key
+from hub.services.verdicts import SERVICE, ReportVerdict, write_verdict_message
 from tests.pki import NOW
 
 RETURNED = ReportVerdict(
@@ -15,12 +15,12 @@ RETURNED = ReportVerdict(
 
 
 def test_a_verdict_is_a_fact_of_the_service_reports():
-    record = SERVICE.read(content(RETURNED), NOW, "m-1")
+    record = SERVICE.read(write_verdict_message(RETURNED), NOW, "m-1")
     assert record.facts == (
         Fact(
             unit="H55.13",
             service="reports",
-            key=key("edoc", "H55.13", "2026-11", 2),
+            key=revision_key("edoc", "H55.13", "2026-11", 2),
             milestone="returned",
             at=NOW,
             message="m-1",
@@ -30,7 +30,7 @@ def test_a_verdict_is_a_fact_of_the_service_reports():
     )
     assert (record.sender, record.subject) == ("H55.13", "edoc 2026-11 returned: cột <sent>")
     assert record.keys == (), "bringing a verdict to somebody hands no report in"
-    assert record.facts[0].milestone in services()["reports"].milestones
+    assert record.facts[0].milestone in list_services()["reports"].milestones
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_a_verdict_is_a_fact_of_the_service_reports():
 )
 def test_a_verdict_that_makes_no_sense_is_refused(old, new):
     with pytest.raises(Rejected):
-        SERVICE.read(content(RETURNED).replace(old, new), NOW, "m-1")
+        SERVICE.read(write_verdict_message(RETURNED).replace(old, new), NOW, "m-1")
 
 
 @pytest.mark.parametrize("octets", [b"<Report/>", b'<Report xmlns="urn:lienthong:report:1"/>', b"no XML"])
 def test_what_is_no_sealed_report_is_none_of_reports(octets):
     with pytest.raises(Rejected):
-        services()["reports"].read(octets, NOW, "m-1")
+        list_services()["reports"].read(octets, NOW, "m-1")

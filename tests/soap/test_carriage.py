@@ -32,7 +32,7 @@ from tests.signatures import INCLUSIVE, MAX_AGE, Layout, by_signxml, by_xmlsec, 
 from tests.vectors import PARTNER, with_str_transform
 
 CA, ME = pki.authority(), pki.partner("sotttt")
-CONTRACT = wsdl.load("documents")
+CONTRACT = wsdl.load_contract("documents")
 LARGE = document(random.Random(1).randbytes(200_000).hex())
 SMALL = document()
 
@@ -48,7 +48,7 @@ def drawer(tmp_path):
 def province(tmp_path_factory):
     """Return a way to make a province of one partner with a policy."""
     home = homes.begin(tmp_path_factory.mktemp("made") / "tinh")
-    made = config.read(home / "hub.toml")
+    made = config.read_config(home / "hub.toml")
 
     def of(*, crls=(), **policy):
         me = config.Partner(code="me", name="Me", certificates=(ME.certificate,), units=("*",), policy=Policy(**policy))
@@ -71,7 +71,7 @@ def inline(octets, soap=mtom.SOAP11):
 
 
 def opened(province, drawer, content_type, body, action=None, *, by=("me",)):
-    how = attachments.manner(content_type, action)
+    how = attachments.read_http_manner(content_type, action)
     callers = [province.config.partners[code] for code in by]
     return verification.open_call(Octets.of(body), how, callers, ME.certificate, province, CONTRACT, NOW, drawer)
 
@@ -136,8 +136,8 @@ def test_a_token_signed_by_str_transform_and_a_signed_attachment_go_together():
     parts = {PART: MimePart(PART, "application/octet-stream", {}, Octets.of(SMALL))}
 
     def verify(envelope_):
-        root = safe_xml.parse(with_attachment(envelope_, PARTNER, SMALL))
-        return wss_verify.verify(root, [PARTNER.certificate], NOW, max_age=MAX_AGE, attached=parts).attached
+        root = safe_xml.parse_safe_xml(with_attachment(envelope_, PARTNER, SMALL))
+        return wss_verify.verify_envelope(root, [PARTNER.certificate], NOW, max_age=MAX_AGE, attached=parts).attached
 
     assert verify(with_str_transform()) == {PART}
     for spoilt in (with_str_transform(empty=""), with_str_transform(at="cid:other@x")):
@@ -213,7 +213,7 @@ def test_in_a_call_by_mtom_no_reference_names_a_part(province, drawer):
 
 def test_under_packet_tls_answers_for_an_unsigned_call_and_its_attachment(province, drawer):
     unsigned = etree.tostring(
-        envelope.wrap(
+        envelope.wrap_in_envelope(
             etree.fromstring(
                 f'<SendDocument xmlns="urn:lienthong:documents:1"><Packet>cid:{PART}</Packet></SendDocument>'
             )
@@ -306,7 +306,7 @@ def test_the_version_and_the_action_are_told_in_many_places_and_must_agree(provi
     ],
 )  # fmt: skip
 def test_the_content_type_tells_version_and_carriage(header, soap, how):
-    found = attachments.manner(header, None)
+    found = attachments.read_http_manner(header, None)
     assert (found.soap, found.carriage) == (soap, how)
     assert found.action in (None, "a")
 
@@ -327,7 +327,7 @@ def test_the_content_type_tells_version_and_carriage(header, soap, how):
 )
 def test_other_content_types_are_refused(header):
     with pytest.raises(Rejected, match="media-type"):
-        attachments.manner(header, None)
+        attachments.read_http_manner(header, None)
 
 
 # What goes out
@@ -338,18 +338,22 @@ def test_other_content_types_are_refused(header):
 @pytest.mark.parametrize("how", Carriage)
 def test_an_answer_goes_as_the_call_came_and_verifies_with_its_packet(drawer, how, octets, soap):
     loads, packets = Loads(), [Octets.of(octets), Octets.of(SMALL)]
-    answer = documents_responses.traces([documents_responses.Trace("d", b""), documents_responses.Trace(None, b"")])
-    documents_responses.fill(answer, packets, loads)
-    out = attachments.pack(envelope.answer(answer, soap), loads, attachments.Manner(soap, carriage=how), ME, NOW)
+    answer = documents_responses.build_traces_response(
+        [documents_responses.Trace("d", b""), documents_responses.Trace(None, b"")]
+    )
+    documents_responses.fill_packets(answer, packets, loads)
+    out = attachments.pack_envelope(
+        envelope.write_unsigned_envelope(answer, soap), loads, attachments.Manner(soap, carriage=how), ME, NOW
+    )
     body = out.read()
     assert out.size == len(body)
     heard = mtom.Heard.of(200, out.content_type, body)
     assert len(heard.parts) == (0 if how is Carriage.INLINE else 2)
     assert by_xmlsec(heard.whole(), ME) == "valid" or how is Carriage.SWA
-    found = attachments.manner(out.content_type, None)
+    found = attachments.read_http_manner(out.content_type, None)
     assert (found.carriage, found.soap) == (how, soap)
-    unpacked = attachments.unpack(Octets.of(body), found, frozenset({"Packet"}), drawer)
-    verified = wss_verify.verify(
+    unpacked = attachments.unpack_body(Octets.of(body), found, frozenset({"Packet"}), drawer)
+    verified = wss_verify.verify_envelope(
         unpacked.root,
         [ME.certificate],
         NOW,
@@ -359,7 +363,7 @@ def test_an_answer_goes_as_the_call_came_and_verifies_with_its_packet(drawer, ho
     )
     if how is Carriage.SWA:
         child = envelope.only_child(verified.body)
-        attachments.attach(child, CONTRACT.binary, unpacked.attached, verified.attached, unpacked.loads)
+        attachments.attach_parts(child, CONTRACT.binary, unpacked.attached, verified.attached, unpacked.loads)
     read = []
     for element in verified.body.iter("{*}Packet"):
         load = unpacked.loads.get(element)
@@ -368,9 +372,11 @@ def test_an_answer_goes_as_the_call_came_and_verifies_with_its_packet(drawer, ho
 
 
 def test_an_answer_without_a_packet_is_multipart_only_by_mtom():
-    element = documents_responses.confirmed()
+    element = documents_responses.build_confirmed_response()
     for how, media in ((Carriage.INLINE, "text/xml"), (Carriage.SWA, "text/xml"), (Carriage.MTOM, "multipart/related")):
-        out = attachments.pack(envelope.answer(element), Loads(), attachments.Manner(carriage=how), ME, NOW)
+        out = attachments.pack_envelope(
+            envelope.write_unsigned_envelope(element), Loads(), attachments.Manner(carriage=how), ME, NOW
+        )
         assert out.content_type.startswith(media)
 
 
@@ -384,13 +390,15 @@ def test_a_large_attachment_is_covered_by_the_packets_own_signature(drawer, tran
     names = frozenset({packet.LOADED})
 
     def judged(octets):
-        root, loads = streamed_xml.parse(Octets.of(octets), names, drawer)
+        root, loads = streamed_xml.parse_streamed_xml(Octets.of(octets), names, drawer)
         assert len(loads) == 1
-        found = packet_signature.judge(root, Octets.of(octets), [ME.certificate], anchors, NOW, loads=loads)
-        assert found == packet_signature.judge(
-            safe_xml.parse(octets), Octets.of(octets), [ME.certificate], anchors, NOW
+        found = packet_signature.judge_packet_signature(
+            root, Octets.of(octets), [ME.certificate], anchors, NOW, loads=loads
         )
-        assert packet.read(root, loads) == packet.read(octets)
+        assert found == packet_signature.judge_packet_signature(
+            safe_xml.parse_safe_xml(octets), Octets.of(octets), [ME.certificate], anchors, NOW
+        )
+        assert packet.read_packet(root, loads) == packet.read_packet(octets)
         return found.standing
 
     assert judged(content) is SignatureStanding.VALID
@@ -405,4 +413,4 @@ def test_entries_of_slim_and_whole_packets_are_equal(province, drawer):
         entry = admission.judge_message(call, partner, made, "documents", NOW, "id", drawer)
         assert entry.problems == ()
         assert (entry.sha256, len(entry.content)) == (hashlib.sha256(LARGE).hexdigest(), len(LARGE))
-        assert entry.packet == packet.read(LARGE)
+        assert entry.packet == packet.read_packet(LARGE)

@@ -41,7 +41,7 @@ NOON = datetime(2026, 11, 24, 5, 0, 0, 123456, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def documents():
-    return wsdl.load("documents")
+    return wsdl.load_contract("documents")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,10 @@ def test_the_served_wsdl_names_the_configured_address_and_fetches_its_schema_fro
     assert address.get("location") == "https://truc.example.vn/soap/documents"
     (imported,) = served.iter("{http://www.w3.org/2001/XMLSchema}import")
     assert imported.get("schemaLocation") == "https://truc.example.vn/soap/documents?xsd=documents.xsd"
-    assert documents.xsd("documents.xsd") == (xsd_schemas.root() / "xsd/lienthong/1/documents.xsd").read_bytes()
+    assert (
+        documents.xsd("documents.xsd")
+        == (xsd_schemas.find_schema_root() / "xsd/lienthong/1/documents.xsd").read_bytes()
+    )
     with pytest.raises(KeyError):
         documents.xsd("../../../hub.toml")
 
@@ -99,7 +102,7 @@ def test_a_stock_client_loads_the_served_wsdl_by_its_links_alone(documents):
 
 def test_every_file_beside_a_source_note_is_the_file_it_describes():
     """SOURCE.toml says where a contract comes from; its SHA-256 says which file that is."""
-    for path in (xsd_schemas.root() / kind / "lienthong/1" for kind in ("wsdl", "xsd")):
+    for path in (xsd_schemas.find_schema_root() / kind / "lienthong/1" for kind in ("wsdl", "xsd")):
         note = tomllib.loads((path / "SOURCE.toml").read_text())
         described = {name: each["sha256"] for name, each in note.items() if isinstance(each, dict)}
         assert described == {
@@ -110,7 +113,7 @@ def test_every_file_beside_a_source_note_is_the_file_it_describes():
 
 
 def test_every_contract_file_can_be_had_by_its_path():
-    found = wsdl.files()
+    found = wsdl.list_contract_files()
     assert "wsdl/lienthong/1/documents.wsdl" in found
     assert "xsd/lienthong/1/documents.xsd" in found
     assert all(path.is_file() for path in found.values())
@@ -181,14 +184,14 @@ def test_what_a_stock_client_writes_is_a_valid_call_and_reads_as_meant(documents
     opened = envelope.open_envelope(zeep.create_message(zeep.service, name, **given_values))
     packets = documents.validate(opened.child)
     assert documents.operation(opened.child).name == name
-    assert documents_requests.read(opened.child, packets) == meant
+    assert documents_requests.read_documents_call(opened.child, packets) == meant
 
 
 @pytest.mark.parametrize("call", [meant for _, meant in CALLS.values()], ids=list(CALLS))
 def test_our_own_calls_are_valid_and_read_back_equal(documents, call):
-    element = documents_requests.element(call)
-    assert documents_requests.read(element, documents.validate(element)) == call
-    assert documents.operation(element).action == documents_requests.action(call)
+    element = documents_requests.build_call_element(call)
+    assert documents_requests.read_documents_call(element, documents.validate(element)) == call
+    assert documents.operation(element).action == documents_requests.soap_action(call)
 
 
 def heard(zeep, name, octets, status=200):
@@ -204,16 +207,16 @@ SAID = documents_responses.Receipt("0192f0c1", "m-1", hashlib.sha256(PACKET).hex
 
 def sealed():
     """A receipt as the hub seals it, as far as the schema can see."""
-    receipt = documents_responses.receipt(SAID)
+    receipt = documents_responses.build_receipt(SAID)
     etree.SubElement(receipt, "{http://www.w3.org/2000/09/xmldsig#}Signature")
     return etree.tostring(receipt)
 
 
 @pytest.mark.parametrize("name", ["SendDocument", "UpdateTraces"])
 def test_a_stock_client_reads_every_value_of_a_receipt(documents, zeep, name):
-    element = documents_responses.taken(name, "0192f0c1", sealed())
+    element = documents_responses.build_taken_response(name, "0192f0c1", sealed())
     documents.validate(element)
-    got = heard(zeep, name, envelope.answer(element))
+    got = heard(zeep, name, envelope.write_unsigned_envelope(element))
     assert got.Report.IsSuccess is True
     assert got.Report.ErrorList is None or not got.Report.ErrorList.Error
     assert got.DocumentId == "0192f0c1"
@@ -224,7 +227,9 @@ def test_a_stock_client_reads_every_value_of_a_receipt(documents, zeep, name):
 
 
 def test_a_receipt_taken_out_of_its_answer_is_the_document_that_was_sealed(documents):
-    answer = etree.fromstring(envelope.answer(documents_responses.taken("SendDocument", "0192f0c1", sealed())))
+    answer = etree.fromstring(
+        envelope.write_unsigned_envelope(documents_responses.build_taken_response("SendDocument", "0192f0c1", sealed()))
+    )
     alone = documents_responses.read_submission(envelope.open_reply(answer).child, "SendDocument").receipt
     assert alone == etree.tostring(etree.fromstring(sealed()), method="c14n", exclusive=True)
     assert documents_responses.read_receipt(etree.fromstring(alone)) == SAID
@@ -233,9 +238,9 @@ def test_a_receipt_taken_out_of_its_answer_is_the_document_that_was_sealed(docum
 @pytest.mark.parametrize("name", ["SendDocument", "UpdateTraces", "ConfirmReceived"])
 def test_a_stock_client_reads_each_reason_of_a_refusal(documents, zeep, name):
     problems = (Problem("unit-unknown", "H55.99.99"), Problem("N.MessageHeader.Code"))
-    element = documents_responses.refused(name, problems)
+    element = documents_responses.build_refused_response(name, problems)
     documents.validate(element)
-    got = heard(zeep, name, envelope.answer(element))
+    got = heard(zeep, name, envelope.write_unsigned_envelope(element))
     report = got if name == "ConfirmReceived" else got.Report
     assert report.IsSuccess is False
     errors = report.ErrorList.Error
@@ -248,26 +253,26 @@ def test_a_stock_client_reads_each_reason_of_a_refusal(documents, zeep, name):
 
 def test_a_stock_client_reads_the_ids_that_wait(documents, zeep):
     for ids in (["a", "b"], []):
-        element = documents_responses.pending(ids)
+        element = documents_responses.build_pending_response(ids)
         documents.validate(element)
-        got = heard(zeep, "GetPendingDocumentIds", envelope.answer(element))
+        got = heard(zeep, "GetPendingDocumentIds", envelope.write_unsigned_envelope(element))
         assert (getattr(got, "DocumentId", got) or []) == ids
         assert documents_responses.read_pending(element) == tuple(ids)
 
 
 def test_a_stock_client_reads_a_document_to_the_last_byte(documents, zeep):
     document = documents_responses.Document("0192f0c1", "m-1", PACKET + b"\r\n")
-    element = documents_responses.document(document)
+    element = documents_responses.build_document_response(document)
     assert documents.validate(element) == [PACKET + b"\r\n"]
-    got = heard(zeep, "GetDocument", envelope.answer(element))
+    got = heard(zeep, "GetDocument", envelope.write_unsigned_envelope(element))
     assert (got.DocumentId, got.MessageId, got.Packet) == ("0192f0c1", "m-1", PACKET + b"\r\n")
     assert documents_responses.read_document(element) == document
 
 
 def test_a_stock_client_reads_the_confirmation(documents, zeep):
-    element = documents_responses.confirmed()
+    element = documents_responses.build_confirmed_response()
     documents.validate(element)
-    assert heard(zeep, "ConfirmReceived", envelope.answer(element)).IsSuccess is True
+    assert heard(zeep, "ConfirmReceived", envelope.write_unsigned_envelope(element)).IsSuccess is True
     assert documents_responses.read_report(element, "ConfirmReceived") == documents_responses.SubmissionReport(
         success=True
     )
@@ -275,18 +280,18 @@ def test_a_stock_client_reads_the_confirmation(documents, zeep):
 
 def test_a_stock_client_reads_statuses_of_known_and_unknown_documents(documents, zeep):
     traces = (documents_responses.Trace("0192f0c1", b"<a/>"), documents_responses.Trace(None, b"<b/>"))
-    element = documents_responses.traces(traces)
+    element = documents_responses.build_traces_response(traces)
     assert documents.validate(element) == [b"<a/>", b"<b/>"]
-    got = heard(zeep, "GetTraces", envelope.answer(element))
+    got = heard(zeep, "GetTraces", envelope.write_unsigned_envelope(element))
     got = getattr(got, "Trace", got)
     assert [(trace.DocumentId, trace.Packet) for trace in got] == [("0192f0c1", b"<a/>"), (None, b"<b/>")]
     assert documents_responses.read_traces(element) == traces
-    assert documents_responses.read_traces(documents_responses.traces([])) == ()
+    assert documents_responses.read_traces(documents_responses.build_traces_response([])) == ()
 
 
 def test_a_stock_client_raises_our_faults_with_their_typed_detail(documents, zeep):
     problems = [Problem("unsigned"), Problem("contract-broken", "dòng 3 \x00")]
-    octets = envelope.fault(NS, problems, server=False, tracking="0192-abc")
+    octets = envelope.write_fault(NS, problems, server=False, tracking="0192-abc")
     opened = envelope.open_reply(etree.fromstring(octets))
     (detail,) = opened.child.iterfind("detail/*")
     documents.validate(detail)
@@ -362,12 +367,14 @@ def test_a_comment_does_not_cut_a_value_in_two(documents):
     element = child(
         '<SendDocument xmlns="{ns}"><MessageId>m<!--x-->1</MessageId><Packet>Q<!--x-->UI=</Packet></SendDocument>'
     )
-    assert documents_requests.read(element, documents.validate(element)) == documents_requests.SendDocument(b"AB", "m1")
+    assert documents_requests.read_documents_call(
+        element, documents.validate(element)
+    ) == documents_requests.SendDocument(b"AB", "m1")
 
 
 def test_a_call_is_left_as_it_was(documents):
     """Its signature was verified on these very nodes, and the packet is read from them."""
-    element = documents_requests.element(documents_requests.SendDocument(PACKET, "m"))
+    element = documents_requests.build_call_element(documents_requests.SendDocument(PACKET, "m"))
     before = etree.tostring(element, method="c14n")
     documents.validate(element)
     assert etree.tostring(element, method="c14n") == before
@@ -384,7 +391,7 @@ def test_threads_never_get_one_another_s_mistakes(documents):
 
 
 def test_a_call_with_a_great_many_mistakes_costs_little():
-    dossiers = wsdl.load("dossiers")
+    dossiers = wsdl.load_contract("dossiers")
     wrong = f'<SyncDossiers xmlns="{dossiers.namespace}"><HoSo>{{}}</HoSo></SyncDossiers>'
     for many in (9_900, 40_000):
         call = etree.fromstring(wrong.format('<TaiLieuNop a="1"/>' * many))
@@ -396,8 +403,8 @@ def test_a_call_with_a_great_many_mistakes_costs_little():
 
 def test_nobody_waits_for_a_thread_that_validates(documents):
     with ThreadPoolExecutor(1) as pool:
-        theirs = pool.submit(lambda: xsd_schemas.compiled(documents._schema)).result()
-    assert theirs is not xsd_schemas.compiled(documents._schema)
+        theirs = pool.submit(lambda: xsd_schemas.compile_schema(documents._schema)).result()
+    assert theirs is not xsd_schemas.compile_schema(documents._schema)
 
 
 # --- base64 -------------------------------------------------------------------------------------------------------------
@@ -418,11 +425,11 @@ def leaf(text):
 @given(st.binary(max_size=400))
 def test_base64_reads_back_whatever_line_breaks_a_toolkit_adds(octets):
     for text in (
-        xsd_types.base64(octets),
+        xsd_types.encode_canonical_base64(octets),
         encodebytes(octets).decode(),
         "\r\n\t " + b64encode(octets).decode() + " \n",
     ):
-        assert xsd_types.octets(leaf(text)) == octets
+        assert xsd_types.read_xs_base64(leaf(text)) == octets
 
 
 @given(st.text(alphabet="AQgwx+/= \n\t", max_size=12))
@@ -430,7 +437,7 @@ def test_our_base64_refuses_what_libxml2_refuses_and_nothing_else(text):
     """Of texts in the alphabet; libxml2 skips any other character, we refuse it."""
     element = leaf(text)
     try:
-        xsd_types.octets(element)
+        xsd_types.read_xs_base64(element)
         ours = True
     except ValueError:
         ours = False
@@ -452,10 +459,10 @@ def test_an_empty_packet_keeps_the_contract(documents):
 @pytest.mark.parametrize(
     ("read", "value"),
     [
-        (xsd_types.truth, "true"),
-        (xsd_types.number, "1"),
-        (xsd_types.moment, "2026-11-24T05:00:00Z"),
-        (xsd_types.octets, "QUJD"),
+        (xsd_types.read_xs_boolean, "true"),
+        (xsd_types.read_xs_int, "1"),
+        (xsd_types.read_xs_datetime, "2026-11-24T05:00:00Z"),
+        (xsd_types.read_xs_base64, "QUJD"),
     ],
 )
 def test_a_value_stands_in_a_leaf_whose_comments_do_not_matter(read, value):
@@ -470,7 +477,7 @@ def test_a_value_stands_in_a_leaf_whose_comments_do_not_matter(read, value):
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_time_reads_back_to_the_microsecond(when):
-    assert xsd_types.moment(leaf(xsd_types.written(when))) == when
+    assert xsd_types.read_xs_datetime(leaf(xsd_types.write_xs_datetime(when))) == when
 
 
 def test_a_time_with_an_offset_is_that_moment_and_one_without_is_utc():
@@ -480,14 +487,14 @@ def test_a_time_with_an_offset_is_that_moment_and_one_without_is_utc():
         " 2026-11-24T05:00:00 ",
         "2026-11-24T05:00:00.0000000Z",
     ):
-        assert xsd_types.moment(leaf(text)) == datetime(2026, 11, 24, 5, tzinfo=UTC)
+        assert xsd_types.read_xs_datetime(leaf(text)) == datetime(2026, 11, 24, 5, tzinfo=UTC)
 
 
 def test_a_time_that_no_calendar_here_has_breaks_the_contract(documents):
     for text in ("12026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "-0044-03-15T00:00:00Z"):
         element = child(f'<GetTraces xmlns="{{ns}}"><OrganId>a</OrganId><Since>{text}</Since></GetTraces>')
         with pytest.raises(CallRefused) as refused:
-            documents_requests.read(element, documents.validate(element))
+            documents_requests.read_documents_call(element, documents.validate(element))
         assert refused.value.problems[0].code == "contract-broken"
 
 

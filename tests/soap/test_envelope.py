@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from hub.domain.errors import SENTENCES, CallRefused, sentences
+from hub.domain.errors import SENTENCES, CallRefused, find_error_sentences
 from hub.domain.model import Problem
 from hub.soap import envelope
 from tests.costs import drawing
@@ -151,7 +151,7 @@ def test_the_soap_action_may_not_name_anything_else(header):
 
 
 def test_what_we_make_opens_again():
-    octets = envelope.answer(etree.Element("{urn:x}a"))
+    octets = envelope.write_unsigned_envelope(etree.Element("{urn:x}a"))
     assert octets.startswith(b"<?xml version='1.0' encoding='UTF-8'?>")
     assert envelope.open_envelope(read(octets)).child.tag == "{urn:x}a"
 
@@ -167,7 +167,9 @@ def test_what_we_make_opens_again():
     ],
 )
 def test_a_fault_says_whose_fault_it_is(problem, server, faultcode):
-    fault = envelope.open_reply(read(envelope.fault(NS, [Problem(problem, "x")], server=server, tracking="t-1"))).child
+    fault = envelope.open_reply(
+        read(envelope.write_fault(NS, [Problem(problem, "x")], server=server, tracking="t-1"))
+    ).child
     assert [each.tag for each in fault] == ["faultcode", "faultstring", "detail"]  # unqualified, in this order
     assert fault.findtext("faultcode") == faultcode
     assert fault.nsmap["soap"] == SOAP  # what the QName in faultcode means
@@ -183,7 +185,7 @@ def test_a_fault_says_whose_fault_it_is(problem, server, faultcode):
     ],
 )
 def test_a_soap_12_fault_has_code_reason_and_detail(problem, server, value):
-    octets = envelope.fault(NS, [Problem(problem, "x")], server=server, tracking="t-1", soap=envelope.SOAP12)
+    octets = envelope.write_fault(NS, [Problem(problem, "x")], server=server, tracking="t-1", soap=envelope.SOAP12)
     opened = envelope.open_envelope(read(octets))
     assert opened.soap == envelope.SOAP12
     names = {"s": envelope.SOAP12}
@@ -198,11 +200,11 @@ def test_a_soap_12_fault_has_code_reason_and_detail(problem, server, value):
 @pytest.mark.parametrize("code", sorted(SENTENCES))
 def test_a_fault_speaks_both_languages_and_carries_a_typed_detail(code):
     problem = Problem(f"{code}MessageHeader.Code" if code.endswith(".") else code, "tại đây")
-    octets = envelope.fault(NS, [problem], server=False, tracking="0192-abc")
+    octets = envelope.write_fault(NS, [problem], server=False, tracking="0192-abc")
     child, fault = fault_in(octets)
     (string,) = child.iterfind("faultstring")
     assert string.get("{http://www.w3.org/XML/1998/namespace}lang") == "vi"
-    vietnamese, english = sentences(problem.code)
+    vietnamese, english = find_error_sentences(problem.code)
     assert vietnamese in fault.text
     assert english in fault.text
     assert fault.problems == (Problem(problem.code, fault.text),)
@@ -213,7 +215,7 @@ def test_a_fault_speaks_both_languages_and_carries_a_typed_detail(code):
 @given(st.text(st.characters(codec=None), max_size=40))
 def test_a_fault_can_quote_anything(detail):
     """A refusal that could not be written would be a crash at the very moment of an attack."""
-    read(envelope.fault(NS, [Problem("contract-broken", detail)], server=False, tracking="t"))
+    read(envelope.write_fault(NS, [Problem("contract-broken", detail)], server=False, tracking="t"))
 
 
 # --- read ---------------------------------------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ def test_R1002_R1003_R1016_a_partners_fault_may_say_anything_in_its_detail(detai
 
 def test_every_reason_of_a_fault_is_read():
     problems = [Problem("unit-unknown", "H55.1"), Problem("unit-unknown", "H55.2")]
-    octets = envelope.fault(NS, problems, server=False, tracking="t")
+    octets = envelope.write_fault(NS, problems, server=False, tracking="t")
     _, fault = fault_in(octets)
     assert [(problem.code, problem.detail[-7:]) for problem in fault.problems] == [
         ("unit-unknown", "[H55.1]"),

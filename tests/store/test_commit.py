@@ -15,7 +15,7 @@ from hub.journal.messages import RecordedMessage
 from hub.journal.search import Filter
 from hub.runtime import server_monitor
 from hub.store import group_commit, transactions
-from hub.store.group_commit import Database, commit
+from hub.store.group_commit import Database, commit_steps
 from tests.conftest import not_applicable
 from tests.province import ROUTES, document, entry
 
@@ -23,22 +23,22 @@ ONE, OTHER = Owner("sotttt"), Owner("vpub")
 
 
 def take(number, **fields):
-    return lambda tx: messages.take(tx, entry(document(document_id=f"D{number}"), number, **fields), ROUTES)
+    return lambda tx: messages.record_message(tx, entry(document(document_id=f"D{number}"), number, **fields), ROUTES)
 
 
 def broken(tx):
     """Write something, then fail: what it wrote must not stay."""
-    messages.take(tx, entry(document(), 99), ROUTES)
+    messages.record_message(tx, entry(document(), 99), ROUTES)
     raise ValueError("mine alone")
 
 
 def kept(engine):
-    with transactions.reading(engine) as tx:
-        return [message.message_id for message in search.messages(tx, Filter())]
+    with transactions.read_transaction(engine) as tx:
+        return [message.message_id for message in search.find_messages(tx, Filter())]
 
 
 def test_a_step_that_fails_fails_alone_and_leaves_nothing(engine):
-    first, failed, last = commit(engine, [take(1), broken, take(2)])
+    first, failed, last = commit_steps(engine, [take(1), broken, take(2)])
     assert isinstance(first, RecordedMessage)
     assert isinstance(last, RecordedMessage)
     assert isinstance(failed, Failure)
@@ -48,17 +48,17 @@ def test_a_step_that_fails_fails_alone_and_leaves_nothing(engine):
 
 def test_a_twin_in_the_same_commit_gets_the_firsts_receipt(engine):
     twin = entry(document(document_id="D1"), 2, message_id="m1", content=b"packet 1")
-    first, second = commit(engine, [take(1), lambda tx: messages.take(tx, twin, ROUTES)])
+    first, second = commit_steps(engine, [take(1), lambda tx: messages.record_message(tx, twin, ROUTES)])
     assert first == second
-    with transactions.reading(engine) as tx:
-        assert len(list(facts.facts(tx))) == 1
+    with transactions.read_transaction(engine) as tx:
+        assert len(list(facts.read_facts(tx))) == 1
 
 
 def test_when_the_database_breaks_under_one_step_the_others_are_committed_and_that_one_may_be_sent_again(engine):
     def breaks(tx):
         raise sa.exc.OperationalError("insert", {}, RuntimeError("disk I/O error"))
 
-    first, unready, last = commit(engine, [take(1), breaks, take(2)])
+    first, unready, last = commit_steps(engine, [take(1), breaks, take(2)])
     assert isinstance(unready, Failure)
     assert unready.check(Unready)
     assert "disk I/O error" in unready.getErrorMessage()
@@ -74,11 +74,11 @@ def test_a_commit_that_fails_acknowledges_nothing(engine, monkeypatch):
         raise sa.exc.OperationalError("COMMIT", {}, RuntimeError("database or disk is full"))
 
     monkeypatch.setattr(engine.dialect, "do_commit", no_space)
-    results = commit(engine, [take(1), take(2)])
+    results = commit_steps(engine, [take(1), take(2)])
     assert all(isinstance(result, Failure) and result.check(Unready) for result in results)
     monkeypatch.setattr(engine.dialect, "do_commit", real)
     assert kept(engine) == []
-    (taken,) = commit(engine, [take(1)])
+    (taken,) = commit_steps(engine, [take(1)])
     assert isinstance(taken, RecordedMessage), "the same may be sent again"
 
 
@@ -169,7 +169,7 @@ def test_while_the_server_is_away_nobody_waits_for_it_and_what_was_not_begun_is_
         answer.addErrback(told.append)
     assert [bool(failure.check(Unready)) for failure in told] == [True] * 5, "at once"
     assert len(queued) == 3, "nothing more is begun"
-    committed.callback(commit(engine, [take(1)]))  # it goes through at last; who waited was told to send again
+    committed.callback(commit_steps(engine, [take(1)]))  # it goes through at last; who waited was told to send again
     looked.callback(1)
     queued[2][1].callback(None)
     again: list[object] = []
@@ -374,14 +374,14 @@ def test_a_step_that_may_be_committed_already_is_run_again_whatever_time_it_take
 
     monkeypatch.setattr(engine.dialect, "do_commit", gives_way)
     looks = iter([0.0, 0.0]).__next__  # when the first try begins, and before its second step
-    first, second = commit(engine, [take(1), take(2)], looks)
+    first, second = commit_steps(engine, [take(1), take(2)], looks)
     assert isinstance(first, RecordedMessage)
     assert isinstance(second, RecordedMessage)
     assert kept(engine) == ["m1", "m2"]
 
 
 def test_what_a_commit_had_no_time_for_is_not_begun(engine):
-    first, second = commit(engine, [take(1), take(2)], iter(range(9)).__next__)  # a second a look
+    first, second = commit_steps(engine, [take(1), take(2)], iter(range(9)).__next__)  # a second a look
     assert isinstance(first, RecordedMessage)
     assert second is group_commit.NOT_BEGUN
     assert kept(engine) == ["m1"]

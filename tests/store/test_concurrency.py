@@ -27,9 +27,9 @@ from hub.journal.search import Filter
 from hub.partner.circuit_breaker import Breaker, Position
 from hub.partner.rate_limit import Rate
 from hub.store import transactions
-from hub.store.group_commit import commit
+from hub.store.group_commit import commit_steps
 from hub.store.tables import delivery
-from hub.store.transactions import look
+from hub.store.transactions import run_reading
 from tests.province import NOW, ROUTES, document, entry, status
 from tests.running import until
 
@@ -53,7 +53,7 @@ def at_once(*works):
 
 def one(engine, step, *args, **kwargs):
     """Run one step as the daemon's writer does."""
-    (result,) = commit(engine, [lambda tx: step(tx, *args, **kwargs)])
+    (result,) = commit_steps(engine, [lambda tx: step(tx, *args, **kwargs)])
     if isinstance(result, Failure):
         result.raiseException()
     return result
@@ -61,23 +61,25 @@ def one(engine, step, *args, **kwargs):
 
 def take_all(engine, *steps):
     """Run steps that take messages as one batch; return what each got."""
-    results = commit(engine, list(steps))
+    results = commit_steps(engine, list(steps))
     assert all(isinstance(result, RecordedMessage) for result in results), results
     return cast("list[RecordedMessage]", results)
 
 
 def claim(engine, holder, limit=3, now=NOW):
-    return one(engine, claims.claim, "vpub", now, limit=limit, holder=holder, lease=LEASE)
+    return one(engine, claims.claim_deliveries, "vpub", now, limit=limit, holder=holder, lease=LEASE)
 
 
 def settle(engine, claimed, state=DeliveryState.DELIVERED, now=LATER):
     outcome = {DeliveryState.DELIVERED: "accepted", DeliveryState.DEAD: "refused"}[state]
-    return one(engine, claims.settle, claimed, outcome, AttemptVerdict(state), AttemptExchange(), now)
+    return one(engine, claims.settle_claim, claimed, outcome, AttemptVerdict(state), AttemptExchange(), now)
 
 
 def states(engine):
-    with transactions.reading(engine) as tx:
-        return Counter(made.state for m in search.messages(tx, Filter()) for made in deliveries.of_message(tx, m.id))
+    with transactions.read_transaction(engine) as tx:
+        return Counter(
+            made.state for m in search.find_messages(tx, Filter()) for made in deliveries.of_message(tx, m.id)
+        )
 
 
 @pytest.fixture
@@ -92,36 +94,39 @@ def test_one_message_sent_twice_at_the_same_time_is_taken_once_and_both_get_one_
             entry(document(document_id=f"D{number}"), number * 10 + copy, message_id=f"m{number}", content=b"same")
             for copy in range(4)
         ]
-        taken = at_once(*(lambda twin=twin: one(engine, messages.take, twin, ROUTES) for twin in twins))
+        taken = at_once(*(lambda twin=twin: one(engine, messages.record_message, twin, ROUTES) for twin in twins))
         assert len({(each.id, each.receipt) for each in taken}) == 1
         assert taken[0].receipt is not None
-    with transactions.reading(engine) as tx:
-        assert search.count(tx, Filter()) == 15
-        assert len(list(facts.facts(tx))) == 15
+    with transactions.read_transaction(engine) as tx:
+        assert search.count_messages(tx, Filter()) == 15
+        assert len(list(facts.read_facts(tx))) == 15
 
 
 def test_of_two_different_messages_under_one_id_at_the_same_time_one_is_taken_and_one_refused(engine):
     for number in range(1, 11):
         rivals = [entry(document(), number * 10 + which, message_id=f"m{number}") for which in range(2)]
-        taken = at_once(*(lambda rival=rival: one(engine, messages.take, rival, ROUTES) for rival in rivals))
+        taken = at_once(*(lambda rival=rival: one(engine, messages.record_message, rival, ROUTES) for rival in rivals))
         assert sorted(len(each.problems) for each in taken) == [0, 1]
-    with transactions.reading(engine) as tx:
-        assert search.count(tx, Filter(state="accepted")) == 10
-        assert search.count(tx, Filter(state="refused")) == 10
+    with transactions.read_transaction(engine) as tx:
+        assert search.count_messages(tx, Filter(state="accepted")) == 10
+        assert search.count_messages(tx, Filter(state="refused")) == 10
 
 
 def test_two_messages_of_one_document_at_the_same_time_are_one_fact(engine):
     at_once(
-        *(lambda number=number: one(engine, messages.take, entry(document(), number), ROUTES) for number in range(1, 7))
+        *(
+            lambda number=number: one(engine, messages.record_message, entry(document(), number), ROUTES)
+            for number in range(1, 7)
+        )
     )
-    with transactions.reading(engine) as tx:
-        assert search.count(tx, Filter(state="accepted")) == 6
-        assert len(list(facts.facts(tx))) == 1
+    with transactions.read_transaction(engine) as tx:
+        assert search.count_messages(tx, Filter(state="accepted")) == 6
+        assert len(list(facts.read_facts(tx))) == 1
 
 
 def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine):
     for number in range(1, 41):
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
 
     def node(name):
         mine = []
@@ -139,13 +144,13 @@ def test_nodes_that_claim_at_the_same_time_never_take_one_delivery_twice(engine)
     assert len(everything) == 40
     assert set(everything.values()) == {1}
     assert states(engine) == {DeliveryState.DELIVERED: 40}
-    with transactions.reading(engine) as tx:
-        assert sum(fact.milestone == "received" for fact in facts.facts(tx)) == 40
+    with transactions.read_transaction(engine) as tx:
+        assert sum(fact.milestone == "received" for fact in facts.read_facts(tx)) == 40
 
 
 def heads(engine):
     """Return the ids of what is free, and of what should be."""
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         rows = tx.execute(sa.select(delivery).order_by(delivery.c.id)).all()
     sending = {(row.lane, row.recipient) for row in rows if row.state == DeliveryState.SENDING}
     first: dict[tuple[str, str], str] = {}
@@ -157,12 +162,12 @@ def heads(engine):
 
 def test_what_is_made_while_the_head_of_its_lane_ends_is_seen_by_it(engine):
     for number in range(1, 16):
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
         (claimed,) = claim(engine, "node")
         follows = [entry(document(document_id=f"D{number}"), number * 10 + each) for each in (1, 2)]
         at_once(
             lambda claimed=claimed: settle(engine, claimed),
-            *(lambda one_more=one_more: one(engine, messages.take, one_more, ROUTES) for one_more in follows),
+            *(lambda one_more=one_more: one(engine, messages.record_message, one_more, ROUTES) for one_more in follows),
         )
         found, expected = heads(engine)
         assert found == expected
@@ -174,19 +179,19 @@ def test_what_is_made_while_the_head_of_its_lane_ends_is_seen_by_it(engine):
 
 def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine):
     for number in range(1, 11):
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
         (claimed,) = claim(engine, "node")
         settle(engine, claimed, DeliveryState.DEAD)
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number * 10 + 1), ROUTES)
-        with transactions.reading(engine) as tx:
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number * 10 + 1), ROUTES)
+        with transactions.read_transaction(engine) as tx:
             dead = [made for _message, made in search.in_state(tx, [DeliveryState.DEAD], Filter())]
         at_once(
             lambda: claim(engine, "node", now=LATER),
-            lambda dead=dead: one(engine, queue_replay.replay, dead, ROUTES, reason="x", by="me", now=LATER),
+            lambda dead=dead: one(engine, queue_replay.replay_deliveries, dead, ROUTES, reason="x", by="me", now=LATER),
         )
         found, expected = heads(engine)
         assert found == expected
-        one(engine, claims.rescue, LATER + LEASE * 2)
+        one(engine, claims.release_lost_claims, LATER + LEASE * 2)
         for _ in range(2):
             (claimed,) = claim(engine, "node", now=LATER + LEASE * 3)
             assert settle(engine, claimed, now=LATER + LEASE * 3)
@@ -195,10 +200,10 @@ def test_a_replay_while_the_head_of_its_lane_is_taken_lets_one_of_them_go(engine
 
 def test_nodes_together_keep_to_a_partners_concurrency_and_rate(engine):
     for number in range(1, 41):
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
 
     def node(name, **bounds):
-        taken_on = one(engine, claims.claim, "vpub", NOW, limit=9, holder=name, lease=LEASE, **bounds)
+        taken_on = one(engine, claims.claim_deliveries, "vpub", NOW, limit=9, holder=name, lease=LEASE, **bounds)
         return [each.message for each in taken_on]
 
     for _ in range(3):
@@ -211,21 +216,21 @@ def test_nodes_together_keep_to_a_partners_concurrency_and_rate(engine):
 
 def test_of_nodes_that_look_at_an_unavailable_partner_at_the_same_time_one_sends_one_probe(engine):
     for number in range(1, 11):
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
     down = Breaker(position=Position.OPEN, until=NOW, opened=1)
-    one(engine, partner_state.hear, "vpub", lambda _: down, NOW)
+    one(engine, partner_state.move_breaker, "vpub", lambda _: down, NOW)
     taken = at_once(*(lambda name=name: claim(engine, name) for name in ("a", "b", "c", "d")))
     assert sorted(map(len, taken)) == [0, 0, 0, 1]
 
 
 def test_a_settlement_and_a_rescue_at_the_same_time_leave_the_delivery_either_settled_or_waiting(engine):
     for number in range(1, 21):
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
         (claimed,) = claim(engine, "slow", limit=1)
         late = NOW + LEASE * 2
         settled, rescued = at_once(
             lambda claimed=claimed, late=late: settle(engine, claimed, now=late),
-            lambda late=late: one(engine, claims.rescue, late),
+            lambda late=late: one(engine, claims.release_lost_claims, late),
         )
         assert (settled, rescued) in {(True, 0), (False, 1)}
         if rescued:
@@ -237,22 +242,22 @@ def test_a_settlement_and_a_rescue_at_the_same_time_leave_the_delivery_either_se
 def test_a_document_fetched_and_confirmed_from_many_sides_at_the_same_time_counts_once(engine):
     for number in range(1, 11):
         sent = entry(document("H55.01", "H55.13", document_id=f"D{number}"), number, partner="vpub")
-        taken = one(engine, messages.take, sent, ROUTES)
+        taken = one(engine, messages.record_message, sent, ROUTES)
 
         def fetch_and_confirm(taken=taken):
-            one(engine, pickup.fetch, "sotttt", taken.id, NOW)
-            one(engine, pickup.confirm, "sotttt", taken.id, None, LATER)
+            one(engine, pickup.fetch_message, "sotttt", taken.id, NOW)
+            one(engine, pickup.confirm_receipt, "sotttt", taken.id, None, LATER)
 
         def confirm(taken=taken):
             try:
-                one(engine, pickup.confirm, "sotttt", taken.id, None, LATER)
+                one(engine, pickup.confirm_receipt, "sotttt", taken.id, None, LATER)
             except Rejected as rejected:
                 return rejected.problems[0].code
             return "not-fetched"
 
         *_, early = at_once(fetch_and_confirm, fetch_and_confirm, confirm)
         assert early == "not-fetched", "or it came late enough"
-        with transactions.reading(engine) as tx:
+        with transactions.read_transaction(engine) as tx:
             told = [event["event"] for event in events.of_message(tx, taken.id)]
         assert (told.count("delivery-fetched"), told.count("delivery-delivered")) == (1, 1)
     assert states(engine) == {DeliveryState.DELIVERED: 10}
@@ -260,20 +265,20 @@ def test_a_document_fetched_and_confirmed_from_many_sides_at_the_same_time_count
 
 def test_two_statuses_at_the_same_time_never_move_a_delivery_back(engine):
     for number in range(1, 11):
-        sent = one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        sent = one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
         codes = ("01", "03", "04", "05")
         at_once(
             *(
                 lambda code=code, number=number: one(
                     engine,
-                    messages.take,
+                    messages.record_message,
                     entry(status(code, document_id=f"D{number}"), number * 100 + int(code), partner="vpub"),
                     ROUTES,
                 )
                 for code in codes
             )
         )
-        with transactions.reading(engine) as tx:
+        with transactions.read_transaction(engine) as tx:
             assert [made.status for made in deliveries.of_message(tx, sent.id)] == ["05"]
 
 
@@ -283,10 +288,10 @@ def test_a_document_and_its_recall_at_the_same_time_end_with_the_document_stoppe
         recall = attrs.evolve(document(document_id=f"R{number}"), kind=PacketKind.RECALL, about=f"D{number}")
         back = entry(recall, number * 10 + 1)
         at_once(
-            lambda sent=sent: one(engine, messages.take, sent, ROUTES),
-            lambda back=back: one(engine, messages.take, back, ROUTES),
+            lambda sent=sent: one(engine, messages.record_message, sent, ROUTES),
+            lambda back=back: one(engine, messages.record_message, back, ROUTES),
         )
-        with transactions.reading(engine) as tx:
+        with transactions.read_transaction(engine) as tx:
             (made,) = deliveries.of_message(tx, sent.id)
             assert made.state is DeliveryState.DEAD
             assert [each.state for each in deliveries.of_message(tx, back.id)] == [DeliveryState.WAITING]
@@ -294,7 +299,7 @@ def test_a_document_and_its_recall_at_the_same_time_end_with_the_document_stoppe
 
 def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_or_stops_it_and_never_both(engine):
     for number in range(1, 16):
-        sent = one(engine, messages.take, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
+        sent = one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number * 10), ROUTES)
         recall = attrs.evolve(document(document_id=f"R{number}"), kind=PacketKind.RECALL, about=f"D{number}")
         back = entry(recall, number * 10 + 1)
 
@@ -302,10 +307,12 @@ def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_o
             (claimed,) = claim(engine, "node", limit=1) or [None]
             return claimed is not None and claimed.message == sent.id and settle(engine, claimed)
 
-        delivered, _ = at_once(send, lambda back=back: one(engine, messages.take, back, ROUTES))
-        with transactions.reading(engine) as tx:
+        delivered, _ = at_once(send, lambda back=back: one(engine, messages.record_message, back, ROUTES))
+        with transactions.read_transaction(engine) as tx:
             (made,) = deliveries.of_message(tx, sent.id)
-            received = [fact for fact in facts.facts(tx) if fact.milestone == "received" and fact.message == sent.id]
+            received = [
+                fact for fact in facts.read_facts(tx) if fact.milestone == "received" and fact.message == sent.id
+            ]
         assert made.state is (DeliveryState.DELIVERED if delivered else DeliveryState.DEAD)
         assert len(received) == bool(delivered)
         for claimed in claim(engine, "node", limit=9):
@@ -314,15 +321,15 @@ def test_a_recall_while_its_document_is_claimed_and_settled_finds_it_delivered_o
 
 def test_two_replays_at_the_same_time_revive_a_dead_letter_once(engine):
     for number in range(1, 6):
-        one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+        one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
     for claimed in claim(engine, "node", limit=5):
         settle(engine, claimed, DeliveryState.DEAD)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         dead = [made for _message, made in search.in_state(tx, [DeliveryState.DEAD], Filter())]
 
     def replay():
-        with transactions.writing(engine) as tx:
-            return queue_replay.replay(tx, dead, ROUTES, reason="x", by="me", now=LATER)
+        with transactions.write_transaction(engine) as tx:
+            return queue_replay.replay_deliveries(tx, dead, ROUTES, reason="x", by="me", now=LATER)
 
     moved = at_once(replay, replay)
     assert sorted(map(len, moved)) == [0, 5]
@@ -333,18 +340,18 @@ def test_chainers_at_the_same_time_number_every_event_once_and_in_one_chain(engi
 
     def write():
         for number in range(1, 41):
-            one(engine, messages.take, entry(document(document_id=f"D{number}"), number), ROUTES)
+            one(engine, messages.record_message, entry(document(document_id=f"D{number}"), number), ROUTES)
         over.set()
 
     def chain():
         while not over.is_set():
-            one(engine, events.chain, 7)
+            one(engine, events.chain_events, 7)
 
     at_once(write, chain, chain, chain)
-    while one(engine, events.chain):
+    while one(engine, events.chain_events):
         pass
-    with transactions.reading(engine) as tx:
-        assert list(events.broken(tx)) == []
+    with transactions.read_transaction(engine) as tx:
+        assert list(events.find_broken_events(tx)) == []
         numbers = tx.scalars(sa.text("select number from event order by number")).all()
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) == 40 * 3
@@ -369,11 +376,11 @@ def test_a_deadlock_costs_nobody_his_result(engine, only_postgresql):
         if item.id not in begun:  # the first time only: the run that gave way goes alone
             begun.add(item.id)
             gate.wait(5)
-        return messages.take(tx, item, ROUTES)
+        return messages.record_message(tx, item, ROUTES)
 
     def run(batch):
         first, last = batch
-        return take_all(engine, lambda tx: messages.take(tx, first, ROUTES), lambda tx: second(tx, last))
+        return take_all(engine, lambda tx: messages.record_message(tx, first, ROUTES), lambda tx: second(tx, last))
 
     results = at_once(lambda: run(batches[0]), lambda: run(batches[1]))
     assert [[taken.id for taken in result] for result in results] == [[item.id for item in batch] for batch in batches]
@@ -383,15 +390,20 @@ def test_a_deadlock_costs_nobody_his_result(engine, only_postgresql):
 def test_a_step_that_would_wait_for_another_transaction_holds_up_none_that_shares_its_commit(engine, only_postgresql):
     item = entry(document())
     with ThreadPoolExecutor(1) as pool:
-        with transactions.writing(engine) as other:
+        with transactions.write_transaction(engine) as other:
             transactions.one_at_a_time(other, ["a", "b"])
 
             def held(tx):
                 transactions.one_at_a_time(tx, ["b", "c"])
                 return "done"
 
-            running = pool.submit(commit, engine, [held, lambda tx: messages.take(tx, item, ROUTES)])
-            until(lambda: look(engine, lambda tx: search.accepted(tx, "sotttt", str(item.message_id))), "the commit")
+            running = pool.submit(commit_steps, engine, [held, lambda tx: messages.record_message(tx, item, ROUTES)])
+            until(
+                lambda: run_reading(
+                    engine, lambda tx: search.find_accepted_message(tx, "sotttt", str(item.message_id))
+                ),
+                "the commit",
+            )
             assert not running.done()
         done, taken = running.result(10)
     assert done == "done"
@@ -440,110 +452,110 @@ def cut(engine, journal_url, only_postgresql):
 def test_an_accepted_message_whose_commit_was_cut_is_taken_once_with_its_own_receipt(engine, cut, when):
     cut.when = when
     batch = [entry(document(document_id=f"D{number}"), number) for number in range(1, 4)]
-    taken = take_all(engine, *(partial(messages.take, entry=item, routes=ROUTES) for item in batch))
+    taken = take_all(engine, *(partial(messages.record_message, entry=item, routes=ROUTES) for item in batch))
     assert cut.cuts == 1
     assert [(each.id, each.receipt, each.problems) for each in taken] == [(item.id, item.receipt, ()) for item in batch]
-    with transactions.reading(engine) as tx:
-        assert search.count(tx, Filter()) == 3
+    with transactions.read_transaction(engine) as tx:
+        assert search.count_messages(tx, Filter()) == 3
         assert [e["event"] for e in events.of_message(tx, batch[0].id)] == [
             "message-accepted",
             "delivery-waiting",
             "fact-recorded",
         ]
-        assert len(list(facts.facts(tx))) == 3
+        assert len(list(facts.read_facts(tx))) == 3
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_refusal_whose_commit_was_cut_is_journalled_once_with_the_same_reasons(engine, cut, when):
-    one(engine, messages.take, entry(document()), ROUTES)
+    one(engine, messages.record_message, entry(document()), ROUTES)
     reused = entry(document(), 2, message_id="m1")
     cut.when = when
-    taken = one(engine, messages.take, reused, ROUTES)
+    taken = one(engine, messages.record_message, reused, ROUTES)
     assert (cut.cuts, taken.id, [p.code for p in taken.problems]) == (1, reused.id, ["id-reused"])
-    with transactions.reading(engine) as tx:
-        assert search.count(tx, Filter(state="refused")) == 1
+    with transactions.read_transaction(engine) as tx:
+        assert search.count_messages(tx, Filter(state="refused")) == 1
         assert [e["event"] for e in events.of_message(tx, reused.id)] == ["message-refused"]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_settlement_whose_commit_was_cut_is_told_as_what_it_is(engine, cut, when):
-    sent = one(engine, messages.take, entry(document()), ROUTES)
+    sent = one(engine, messages.record_message, entry(document()), ROUTES)
     (claimed,) = claim(engine, "node")
     cut.when = when
     assert settle(engine, claimed)
-    with transactions.reading(engine) as tx:
+    with transactions.read_transaction(engine) as tx:
         told = [event["event"] for event in events.of_message(tx, sent.id)]
     assert (told.count("attempt-ended"), told.count("delivery-delivered"), "attempt-stale" in told) == (1, 1, False)
 
 
 def test_a_claim_whose_commit_was_cut_is_given_back_by_its_own_node_without_waiting_for_the_lease(engine, cut):
-    one(engine, messages.take, entry(document()), ROUTES)
+    one(engine, messages.record_message, entry(document()), ROUTES)
     cut.when = "after"
     assert claim(engine, "node") == []  # the second run finds nothing left to claim
     assert states(engine) == {DeliveryState.SENDING: 1}
-    assert one(engine, claims.rescue, NOW, holder="other node") == 0
-    assert one(engine, claims.rescue, NOW, holder="node") == 1
+    assert one(engine, claims.release_lost_claims, NOW, holder="other node") == 0
+    assert one(engine, claims.release_lost_claims, NOW, holder="node") == 1
     (claimed,) = claim(engine, "node")
     assert claimed.number == 1
-    assert one(engine, claims.rescue, NOW, holder="node", under_way=claimed.deliveries) == 0
+    assert one(engine, claims.release_lost_claims, NOW, holder="node", under_way=claimed.deliveries) == 0
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_events_whose_chaining_was_cut_are_numbered_once(engine, cut, when):
-    one(engine, messages.take, entry(document()), ROUTES)
+    one(engine, messages.record_message, entry(document()), ROUTES)
     cut.when = when
-    one(engine, events.chain)
-    one(engine, events.chain)
-    with transactions.reading(engine) as tx:
-        assert list(events.broken(tx)) == []
+    one(engine, events.chain_events)
+    one(engine, events.chain_events)
+    with transactions.read_transaction(engine) as tx:
+        assert list(events.find_broken_events(tx)) == []
         assert events.oldest_unchained(tx) is None
 
 
 def test_a_server_that_is_gone_fails_the_whole_batch_at_once_as_retryable(only_postgresql):
     nowhere = transactions.open_journal("postgresql+psycopg://lienthong@/x?host=/nonexistent", pooled=False)
-    results = commit(nowhere, [lambda _tx: None] * 20)
+    results = commit_steps(nowhere, [lambda _tx: None] * 20)
     assert len(results) == 20
     assert all(isinstance(result, Failure) and result.check(Unready) for result in results)
     with pytest.raises(Unready):
-        look(nowhere, lambda _tx: None)
+        run_reading(nowhere, lambda _tx: None)
 
 
 def test_readers_and_writers_go_on_when_their_pooled_connections_were_ended(journal_url, only_postgresql):
     pooled = transactions.open_journal(journal_url)
     other = transactions.open_journal(journal_url, pooled=False)
     try:
-        one(pooled, messages.take, entry(document()), ROUTES)
-        with transactions.writing(other) as tx:
+        one(pooled, messages.record_message, entry(document()), ROUTES)
+        with transactions.write_transaction(other) as tx:
             ended = tx.execute(
                 sa.text(
                     "select pg_terminate_backend(pid, 5000) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()"
                 )
             )
             assert ended.scalars().all()
-        assert look(pooled, lambda tx: search.count(tx, Filter())) == 1
-        one(pooled, messages.take, entry(document(document_id="D2"), 2), ROUTES)
+        assert run_reading(pooled, lambda tx: search.count_messages(tx, Filter())) == 1
+        one(pooled, messages.record_message, entry(document(document_id="D2"), 2), ROUTES)
     finally:
         pooled.dispose()
         other.dispose()
 
 
 def test_a_reader_sees_one_picture_whatever_is_written_meanwhile(engine):
-    one(engine, messages.take, entry(document()), ROUTES)
-    with transactions.reading(engine) as tx:
-        assert search.count(tx, Filter()) == 1
-        one(engine, messages.take, entry(document(document_id="D2"), 2), ROUTES)
-        assert search.count(tx, Filter()) == 1
+    one(engine, messages.record_message, entry(document()), ROUTES)
+    with transactions.read_transaction(engine) as tx:
+        assert search.count_messages(tx, Filter()) == 1
+        one(engine, messages.record_message, entry(document(document_id="D2"), 2), ROUTES)
+        assert search.count_messages(tx, Filter()) == 1
 
 
 def test_a_lock_that_another_holds_too_long_is_a_retryable_failure(engine, only_postgresql):
-    sent = one(engine, messages.take, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES)
-    with transactions.writing(engine) as tx:
-        pickup.fetch(tx, "sotttt", sent.id, NOW)
+    sent = one(engine, messages.record_message, entry(document("H55.01", "H55.13"), partner="vpub"), ROUTES)
+    with transactions.write_transaction(engine) as tx:
+        pickup.fetch_message(tx, "sotttt", sent.id, NOW)
 
         def impatient(other):
             other.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
-            return pickup.fetch(other, "sotttt", sent.id, NOW)
+            return pickup.fetch_message(other, "sotttt", sent.id, NOW)
 
-        (result,) = commit(engine, [impatient])
+        (result,) = commit_steps(engine, [impatient])
     assert isinstance(result, Failure)
     assert result.check(Unready)

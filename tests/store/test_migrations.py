@@ -58,12 +58,12 @@ def old(request, tmp_path: Path):
 
 def _filled(url):
     engine = transactions.open_journal(url, pooled=False)
-    transactions.upgrade(engine, "0001")
+    transactions.upgrade_schema(engine, "0001")
     whole = sa.table("content", sa.column("sha256"), sa.column("octets"))
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         tx.execute(sa.insert(whole), [{"sha256": f"{size}", "octets": b"\0\xff" * (size // 2)} for size in SIZES])
     values = {"octets": b"bytes", "receipt": b"<receipt/>", "no": False}
-    with transactions.writing(engine) as tx:
+    with transactions.write_transaction(engine) as tx:
         for statement in FIRST_RELEASE.split(";\n"):
             tx.execute(
                 sa.text(statement.replace('"at":', '"at"\\:').replace("T08:00:0", "T08\\:00\\:0")),
@@ -78,37 +78,37 @@ def _used(statement, values):
 
 
 def test_an_upgrade_from_the_first_release_keeps_everything_and_ends_at_the_tables_of_today(old):
-    assert transactions.version(old) == "0001"
-    transactions.upgrade(old)
-    assert transactions.version(old) == transactions.latest_version()
+    assert transactions.read_schema_version(old) == "0001"
+    transactions.upgrade_schema(old)
+    assert transactions.read_schema_version(old) == transactions.latest_version()
     with old.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    with transactions.writing(old) as tx:
-        accepted, refused = search.messages(tx, Filter())
+    with transactions.write_transaction(old) as tx:
+        accepted, refused = search.find_messages(tx, Filter())
         assert (accepted.message_id, accepted.subject, accepted.sender) == ("m1", "V/v", "H55.13")
         assert (refused.message_id, refused.refusal) == ("m2", "unit-unknown: H55.99")
-        assert blobs.octets(tx, accepted.sha256) == b"bytes"
+        assert blobs.read_blob(tx, accepted.sha256) == b"bytes"
         for size in SIZES:
-            assert blobs.octets(tx, f"{size}") == b"\0\xff" * (size // 2)
-            blobs.keep(tx, f"{size}", b"\0\xff" * (size // 2))  # the same message, sent again to this release
-            assert blobs.size(tx, f"{size}") == size
-        assert search.receipt(tx, accepted.id) == b"<receipt/>"
+            assert blobs.read_blob(tx, f"{size}") == b"\0\xff" * (size // 2)
+            blobs.keep_blob(tx, f"{size}", b"\0\xff" * (size // 2))  # the same message, sent again to this release
+            assert blobs.read_blob_size(tx, f"{size}") == size
+        assert search.read_stored_receipt(tx, accepted.id) == b"<receipt/>"
         (made,) = deliveries.of_message(tx, accepted.id)
         assert (made.state, made.attempts, made.recipient) == (DeliveryState.WAITING, 1, "H55.01")
-        (fact,) = facts.facts(tx)
+        (fact,) = facts.read_facts(tx)
         assert (fact.unit, fact.milestone, fact.message) == ("H55.13", "sent", accepted.id)
-        assert {unit.code: unit.aliases for unit in unit_registry.units(tx)} == {
+        assert {unit.code: unit.aliases for unit in unit_registry.list_registry_units(tx)} == {
             "H55": (),
             "H55.13": ("000.00.13.H55",),
         }
-        assert events.chain(tx) >= 1
-        assert list(events.broken(tx)) == []
+        assert events.chain_events(tx) >= 1
+        assert list(events.find_broken_events(tx)) == []
         (told,) = [each for each in events.of_message(tx, accepted.id) if each.get("event") == "fact-recorded"]
-        assert told == json.loads(events._text(facts.recorded(fact))), "a fact from before facts were told of"
+        assert told == json.loads(events._text(facts.make_fact_event(fact))), "a fact from before facts were told of"
 
 
 def test_an_upgrade_knows_the_heads_of_lanes_that_waited_before(old):
-    transactions.upgrade(old, "0006")
+    transactions.upgrade_schema(old, "0006")
     columns = ["message", "recipient", "via", "partner", "state", "attempts", "due", "since", "changed_at", "turn"]
     columns += ["lane", "id"]
     at, message = "2026-11-24T08:00:00.000000Z", "0192f0c1-0000-7000-8000-000000000001"
@@ -130,7 +130,7 @@ def test_an_upgrade_knows_the_heads_of_lanes_that_waited_before(old):
     # Two recipients of one lane are two places; in one, all of these.
     rows += [row | {"id": f"1{row['id']}", "recipient": "same", "message": f"m{row['id']}"} for row in rows]
     table, messages = sa.table("delivery", *map(sa.column, columns)), sa.table("message", sa.column("id"))
-    with transactions.writing(old) as tx:
+    with transactions.write_transaction(old) as tx:
         for number in range(len(waits)):
             copied = "id, partner, message_id, service, kind, state, received_at, sha256, size"
             names = copied.replace("id, partner, message_id", f"'m{number}', partner, 'M{number}'")
@@ -139,15 +139,15 @@ def test_an_upgrade_knows_the_heads_of_lanes_that_waited_before(old):
             )
         assert len(tx.execute(sa.select(messages)).all()) == len(waits) + 2
         tx.execute(sa.insert(table), rows)
-    transactions.upgrade(old)
-    with transactions.reading(old) as tx:
+    transactions.upgrade_schema(old)
+    with transactions.read_transaction(old) as tx:
         free = set(tx.scalars(sa.select(delivery.c.id).where(delivery.c.free)))
     alone = {"1", "2", "4", "5", f"{message[:-1]}3"}  # each recipient's own
     assert free == alone | {"11", "15"}
 
 
 def test_an_upgrade_of_what_is_up_to_date_changes_nothing(old):
-    transactions.upgrade(old)
-    before = transactions.version(old)
-    transactions.upgrade(old)
-    assert transactions.version(old) == before
+    transactions.upgrade_schema(old)
+    before = transactions.read_schema_version(old)
+    transactions.upgrade_schema(old)
+    assert transactions.read_schema_version(old) == before

@@ -2,7 +2,14 @@
 
 import pytest
 
-from hub.store.schema_version import MigrationStep, pending, runs_on, steps, takes_away, target
+from hub.store.schema_version import (
+    MigrationStep,
+    choose_target_version,
+    list_migration_steps,
+    list_pending_migrations,
+    runs_on,
+    takes_away,
+)
 
 OLD = [MigrationStep("0008", "before"), MigrationStep("0009", "before")]
 NEW = [*OLD, MigrationStep("0010", "before"), MigrationStep("0011", "before"), MigrationStep("0012", "after")]
@@ -48,7 +55,7 @@ def test_a_program_runs_where_all_is_that_it_needs(program, found, least, runs):
     ],
 )
 def test_an_upgrade_stops_before_what_takes_away_when_it_is_told_to(program, found, part, becomes):
-    assert target(program, found, part) == becomes
+    assert choose_target_version(program, found, part) == becomes
 
 
 def test_what_takes_away_is_told_apart():
@@ -58,5 +65,7 @@ def test_what_takes_away_is_told_apart():
 
 
 def test_every_migration_since_there_are_parts_says_its_part():
-    assert {step.part for step in steps() if step.version >= "0008"} <= {"before", "after"}
-    assert [step.version for step in pending(steps(), None)] == [step.version for step in steps()]
+    assert {step.part for step in list_migration_steps() if step.version >= "0008"} <= {"before", "after"}
+    assert [step.version for step in list_pending_migrations(list_migration_steps(), None)] == [
+        step.version for step in list_migration_steps()
+    ]

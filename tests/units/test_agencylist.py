@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.model import NATIONAL, Unit
-from hub.units.national_agencies import LeftOut, read
+from hub.units.national_agencies import LeftOut, read_national_agencies
 
 KNOWN = (
     Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)),
@@ -21,7 +21,7 @@ def row(number: int, code: str, name: str = "Cơ quan", pid: int | None = None) 
 
 
 def taken(*rows: dict[str, object]) -> tuple[list[Unit], list[LeftOut]]:
-    units, left, mistakes = read(json.dumps(rows).encode(), "list.json", KNOWN, "H55")
+    units, left, mistakes = read_national_agencies(json.dumps(rows).encode(), "list.json", KNOWN, "H55")
     assert mistakes == []
     return units, left
 
@@ -41,7 +41,11 @@ def test_csv_and_the_axiss_own_answer_are_read_like_the_list_alone() -> None:
     units, _ = taken(*rows)
     answer = json.dumps({"status": "OK", "ErrorCode": "0", "data": rows}).encode()
     lines = "\ufeffid,pid,code,name,mail\r\n1,,G22,Cơ quan,\r\n2,1,G22.1,Cục A,a@b\r\n".encode()
-    assert read(answer, "l", KNOWN, "H55")[0] == read(lines, "l", KNOWN, "H55")[0] == units
+    assert (
+        read_national_agencies(answer, "l", KNOWN, "H55")[0]
+        == read_national_agencies(lines, "l", KNOWN, "H55")[0]
+        == units
+    )
 
 
 def test_what_is_ours_twice_empty_or_no_code_is_left_out_by_name() -> None:
@@ -98,13 +102,13 @@ def test_parents_in_a_circle_are_cut_once() -> None:
     [b"", b"[1]", b"{}", b'{"data": 3}', b"[", b"a,b\n1,2\n", b"\xff", b'id,pid,code,name\n"', b"[" * 100_000],
 )
 def test_another_file_is_a_mistake(content: bytes) -> None:
-    units, _, mistakes = read(content, "list", KNOWN, "H55")
+    units, _, mistakes = read_national_agencies(content, "list", KNOWN, "H55")
     assert units == []
     assert [mistake.path for mistake in mistakes] == ["list"]
 
 
 @given(st.binary(max_size=100))
 def test_no_file_ends_in_a_traceback(content: bytes) -> None:
-    read(content, "list", KNOWN, "H55")
-    read(b"id,pid,code,name\n" + content, "list", KNOWN, "H55")
-    read(b'[{"id":' + content + b"}]", "list", KNOWN, "H55")
+    read_national_agencies(content, "list", KNOWN, "H55")
+    read_national_agencies(b"id,pid,code,name\n" + content, "list", KNOWN, "H55")
+    read_national_agencies(b'[{"id":' + content + b"}]", "list", KNOWN, "H55")

@@ -5,10 +5,10 @@ from collections import Counter
 
 from hub.domain.model import Unit
 from hub.node import init_province
-from hub.report.counting.family import family
+from hub.report.counting.family import list_unit_family
 from hub.units import sample_units, units_csv
 
-UNITS = sample_units.units()
+UNITS = sample_units.list_sample_units()
 BY_CODE = {unit.code: unit for unit in UNITS}
 
 
@@ -43,13 +43,16 @@ def test_each_is_marked_as_made_up_in_mark_and_name() -> None:
 def test_it_is_a_tree_at_most_four_high_with_the_party_bloc_beside_the_province() -> None:
     assert max(map(depth, UNITS)) == 4
     assert [unit.code for unit in UNITS if unit.parent is None] == ["A55", "H55"]
-    assert len(family(UNITS, "H55")) + len(family(UNITS, "A55")) == 989
+    assert len(list_unit_family(UNITS, "H55")) + len(list_unit_family(UNITS, "A55")) == 989
 
 
 def test_it_is_the_same_every_time() -> None:
-    assert sample_units.units() == UNITS
+    assert sample_units.list_sample_units() == UNITS
 
 
 def test_a_registry_with_the_sample_units_takes_it_and_then_holds_nothing_else() -> None:
-    assert units_csv.read(units_csv.write(UNITS), "seed.csv", init_province.sample_units()) == (UNITS, [])
+    assert units_csv.read_units_csv(units_csv.write_units_csv(UNITS), "seed.csv", init_province.sample_units()) == (
+        UNITS,
+        [],
+    )
     assert {unit.code for unit in init_province.sample_units()} <= set(BY_CODE)

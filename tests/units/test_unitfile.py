@@ -8,20 +8,23 @@ from hypothesis import strategies as st
 
 from hub.domain import translations
 from hub.domain.model import MARKS, Unit
-from hub.units.units_csv import COLUMNS, fits, read, write
+from hub.units.units_csv import COLUMNS, fits_unit_code, read_units_csv, write_units_csv
 
 KNOWN = (Unit("H55", "Tỉnh", aliases=("000.00.00.H55",)), Unit("H55.1", "Văn phòng", "H55"))
 
 
 def wrong(*lines: str, header: str = ",".join(COLUMNS)) -> list[str]:
-    _, mistakes = read("\n".join([header, *lines]).encode(), "u.csv", KNOWN)
-    assert all(translations.of(mistake.wrong) and translations.of(mistake.expected) for mistake in mistakes)
+    _, mistakes = read_units_csv("\n".join([header, *lines]).encode(), "u.csv", KNOWN)
+    assert all(
+        translations.find_vietnamese(mistake.wrong) and translations.find_vietnamese(mistake.expected)
+        for mistake in mistakes
+    )
     return [mistake.path for mistake in mistakes]
 
 
 def test_a_unit_has_its_days_its_parent_and_its_other_codes() -> None:
     content = "code,name,parent,since,until,aliases\r\nH55.2,Sở A,H55,2025-07-01,2026-07-01,000.00.02.H55;02.H55\r\n"
-    assert read(content.encode("utf-8-sig"), "u.csv", KNOWN) == (
+    assert read_units_csv(content.encode("utf-8-sig"), "u.csv", KNOWN) == (
         [Unit("H55.2", "Sở A", "H55", date(2025, 7, 1), date(2026, 7, 1), ("000.00.02.H55", "02.H55"))],
         [],
     )
@@ -65,8 +68,8 @@ def test_the_columns_must_be_those_of_the_manual(header: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_file_ends_in_a_traceback(content: bytes) -> None:
-    read(content, "u.csv", KNOWN)
-    read(b"code,name,parent,since,until,aliases\n" + content, "u.csv", KNOWN)
+    read_units_csv(content, "u.csv", KNOWN)
+    read_units_csv(b"code,name,parent,since,until,aliases\n" + content, "u.csv", KNOWN)
 
 
 # --- successors, marks, export ---------------------------------------------------------------------------------------
@@ -86,9 +89,12 @@ def test_no_file_ends_in_a_traceback(content: bytes) -> None:
     ],
 )
 def test_a_mistake_in_successors_or_mark_is_named_too(line: str, column: str) -> None:
-    _, mistakes = read(f"{','.join(COLUMNS)}\n{line}\n".encode(), "u.csv", KNOWN, province="H55")
+    _, mistakes = read_units_csv(f"{','.join(COLUMNS)}\n{line}\n".encode(), "u.csv", KNOWN, province="H55")
     assert [mistake.path for mistake in mistakes] == [f"u.csv:2: {column}"]
-    assert all(translations.of(mistake.wrong) and translations.of(mistake.expected) for mistake in mistakes)
+    assert all(
+        translations.find_vietnamese(mistake.wrong) and translations.find_vietnamese(mistake.expected)
+        for mistake in mistakes
+    )
 
 
 def test_units_that_follow_one_another_in_a_circle_are_a_mistake() -> None:
@@ -104,7 +110,7 @@ def test_many_may_merge_into_one_and_one_may_split_into_many() -> None:
 def test_progress_is_told_of_a_long_file() -> None:
     lines = "\n".join(f"H55.2.{number},Phòng,H55" for number in range(5000))
     told: list[int] = []
-    units, _ = read(f"code,name,parent\n{lines}\n".encode(), "u.csv", KNOWN, told.append)
+    units, _ = read_units_csv(f"code,name,parent\n{lines}\n".encode(), "u.csv", KNOWN, told.append)
     assert len(units) == 5000
     assert 4000 <= sum(told) <= 5001
 
@@ -136,10 +142,10 @@ def registries(draw: st.DrawFn) -> list[Unit]:
 
 @given(registries())
 def test_what_is_exported_is_taken_back_unchanged(units: list[Unit]) -> None:
-    assert read(write(units), "u.csv", []) == (units, [])
-    assert read(write(units), "u.csv", units) == (units, [])
+    assert read_units_csv(write_units_csv(units), "u.csv", []) == (units, [])
+    assert read_units_csv(write_units_csv(units), "u.csv", units) == (units, [])
 
 
 @pytest.mark.parametrize("code", ["*", "H55.*", "a b", "a;b", "x" * 65, "a\n"])
 def test_a_code_that_would_mean_something_else_is_no_code(code):
-    assert not fits(code)
+    assert not fits_unit_code(code)

@@ -686,5 +686,5 @@ def test_the_process_takes_the_files_it_may_have(monkeypatch):
     asked = []
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 3000))
     monkeypatch.setattr("resource.setrlimit", lambda _, limits: asked.append(limits))
-    assert connection_limits.allowed() == (3000 - 256) // 2
+    assert connection_limits.count_allowed_connections() == (3000 - 256) // 2
     assert asked == [(3000, 3000)]

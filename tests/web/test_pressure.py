@@ -30,7 +30,7 @@ from hub.web.soap_listener import PAUSE, BoundedSite, ServiceResource
 from tests import pki
 from tests.web.test_connections import Line
 
-CONTRACT = wsdl.load("documents")
+CONTRACT = wsdl.load_contract("documents")
 ME = pki.partner("sotttt")
 TYPES = {envelope.SOAP11: b"text/xml; charset=utf-8", envelope.SOAP12: b"application/soap+xml; charset=utf-8"}
 
@@ -203,7 +203,7 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
     free, clock = [5], Clock()
     monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=free[0]))
     config: Any = SimpleNamespace(data=tmp_path, database_url="postgresql+psycopg://x/y", free_disk=10)
-    watched = DiskRoom(lambda: disk_space.lacking(config), clock.seconds)
+    watched = DiskRoom(lambda: disk_space.describe_lacking_space(config), clock.seconds)
     with pytest.raises(Unready) as caught:
         watched.demand()
     assert (caught.value.problem.code, caught.value.retry_after) == ("disk-low", 60)
@@ -217,4 +217,4 @@ def test_a_look_at_the_disk_is_believed_for_a_second(tmp_path, monkeypatch):
 def test_both_the_data_and_the_file_of_the_journal_need_room(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1 if place.name == "far" else 100))
     config: Any = SimpleNamespace(data=tmp_path, database_url=f"sqlite:///{tmp_path}/far/hub.db", free_disk=10)
-    assert disk_space.lacking(config) == f"{tmp_path}/far: 1 octets free, 10 needed"
+    assert disk_space.describe_lacking_space(config) == f"{tmp_path}/far: 1 octets free, 10 needed"

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from hub.console import standing
 from hub.console.users import Role, User
-from hub.report.form.book import shipped
+from hub.report.form.book import read_shipped_book
 from hub.runtime.thread_pool import at_once
 from hub.store import transactions
 from hub.store.group_commit import InlineDatabase
@@ -18,9 +18,9 @@ OPERATOR = User(name="op", role=Role.OPERATOR, units=(), added_at=NOW, changed_a
 
 def publish(town, period):
     """Publish a report, and return where it is."""
-    with transactions.writing(town.engine) as tx:
-        counted = standing.counted(tx, OPERATOR, shipped(), "edoc", "H55.13", period, NOW)
-        submission.publish(tx, town.pages().live.province, counted, reason="", by="op", now=NOW)
+    with transactions.write_transaction(town.engine) as tx:
+        counted = standing.count_report_for_release(tx, OPERATOR, read_shipped_book(), "edoc", "H55.13", period, NOW)
+        submission.publish_report(tx, town.pages().live.province, counted, reason="", by="op", now=NOW)
     return f"reports/edoc/H55.13/{period}.html"
 
 

@@ -56,7 +56,7 @@ def test_no_session_is_resumed_so_every_connection_judges_a_certificate(tmp_path
     """By ticket or by cache: a resumed session brings no certificate, and one revoked meanwhile would be let in."""
     judged = []
     check = (lambda shown, _above: judged.append(shown)) if certificate_asked else None
-    server, caller = tls.context(HUB, check), client(tmp_path, ME, version)
+    server, caller = tls.make_tls_context(HUB, check), client(tmp_path, ME, version)
     first = handshake(server, caller)
     judged.clear()
     again = handshake(server, caller, first.session)
@@ -66,7 +66,7 @@ def test_no_session_is_resumed_so_every_connection_judges_a_certificate(tmp_path
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_what_is_older_than_tls_1_2_is_not_spoken(tmp_path, version):
-    server = tls.context(HUB)
+    server = tls.make_tls_context(HUB)
     server.set_cipher_list(b"ALL:@SECLEVEL=0")  # the hub's own list has none of theirs anyway
     with pytest.warns(DeprecationWarning, match="TLSVersion"), pytest.raises((ssl.SSLError, SSL.Error)):
         handshake(server, client(tmp_path, version=version))
@@ -77,12 +77,12 @@ def test_a_cipher_without_forward_secrecy_or_authentication_is_not_spoken(tmp_pa
         caller = client(tmp_path, version=ssl.TLSVersion.TLSv1_2)
         caller.set_ciphers(f"{names}:@SECLEVEL=0")
         with pytest.raises((ssl.SSLError, SSL.Error)):
-            handshake(tls.context(HUB), caller)
+            handshake(tls.make_tls_context(HUB), caller)
 
 
 def test_who_shows_no_certificate_gets_no_further(tmp_path):
     judged = []
-    server = tls.context(HUB, lambda shown, _above: judged.append(shown))
+    server = tls.make_tls_context(HUB, lambda shown, _above: judged.append(shown))
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         with pytest.raises((ssl.SSLError, SSL.Error)):
             handshake(server, client(tmp_path, version=version))
@@ -91,7 +91,7 @@ def test_who_shows_no_certificate_gets_no_further(tmp_path):
 
 def test_a_connection_keeps_the_certificate_that_it_began_with():
     """Else who renegotiates shows another one when the first is judged."""
-    server, caller = tls.context(HUB, lambda _shown, _above: None), SSL.Context(SSL.TLS_METHOD)
+    server, caller = tls.make_tls_context(HUB, lambda _shown, _above: None), SSL.Context(SSL.TLS_METHOD)
     caller.set_max_proto_version(SSL.TLS1_2_VERSION)
     caller.use_certificate(ME.certificate)
     caller.use_privatekey(ME.key)

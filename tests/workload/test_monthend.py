@@ -14,8 +14,8 @@ from twisted.internet.task import Clock
 from hub.domain.errors import ConfigurationFault, Mistake, Unready
 from hub.domain.model import Fact
 from hub.journal import duties
-from hub.report.form.book import Book, shipped
-from hub.report.form.period import parse
+from hub.report.form.book import Book, read_shipped_book
+from hub.report.form.period import parse_period
 from hub.store import tables, transactions
 from hub.store.group_commit import InlineDatabase
 from hub.store.transactions import Transaction
@@ -23,7 +23,7 @@ from hub.workload import closing
 from hub.workload.month_end import MonthEnd
 from tests import databases
 
-NOVEMBER, DECEMBER = parse("2026-11"), parse("2026-12")
+NOVEMBER, DECEMBER = parse_period("2026-11"), parse_period("2026-12")
 
 
 @attrs.define(eq=False)
@@ -40,7 +40,7 @@ class Held:
 
     def put(self, *facts: Fact) -> None:
         """Record *facts*."""
-        with transactions.writing(self.engine) as tx:
+        with transactions.write_transaction(self.engine) as tx:
             for fact in facts:
                 row = {"id": fact.message, "partner": "p", "message_id": fact.message, "service": fact.service}
                 row |= {"kind": "k", "state": "accepted", "sha256": "0" * 64}
@@ -49,14 +49,14 @@ class Held:
 
     def closed(self, form: str = "mail") -> list[str]:
         """Return which months of *form* are closed."""
-        with transactions.reading(self.engine) as tx:
-            return [each.period.text for each in closing.closings(tx, form)]
+        with transactions.read_transaction(self.engine) as tx:
+            return [each.period.text for each in closing.read_closings(tx, form)]
 
     def revisions(self, period: str) -> list[int]:
         """Return the revisions of the mail row of unit A in *period*."""
-        with transactions.reading(self.engine) as tx:
-            form = closing.closings(tx, "mail")[0].form
-            return [row.revision for row in closing.revisions(tx, form, period, "A")]
+        with transactions.read_transaction(self.engine) as tx:
+            form = closing.read_closings(tx, "mail")[0].form
+            return [row.revision for row in closing.list_row_revisions(tx, form, period, "A")]
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_months_are_closed_by_the_provinces_own_forms_as_soon_as_these_are_right
     def own() -> Book:
         if wrong:
             raise ConfigurationFault([Mistake("bieu/mail.toml: id", "is missing", "a text")])
-        book = shipped()
+        book = read_shipped_book()
         return attrs.evolve(book, forms=tuple(form for form in book.forms if form.id == "mail"))
 
     service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now, own)
@@ -192,9 +192,9 @@ def test_the_time_is_utc():
 def test_a_month_waits_for_facts_that_were_received_in_it_and_no_other_form_does(held: Held):
     late = sent("2026-11-20", DECEMBER.start + timedelta(days=5))
     held.put(late, attrs.evolve(late, service="dossiers", milestone="received", message="d"))
-    with transactions.writing(held.engine) as tx:
+    with transactions.write_transaction(held.engine) as tx:
         owed = duties.pack_facts([attrs.evolve(late, unit="B")])
-        duties.record(tx, late.message, late.at, "mail", owed)
+        duties.record_duty(tx, late.message, late.at, "mail", owed)
     service = MonthEnd(InlineDatabase(held.engine), held.clock, held.now)
     service.startService()
     minutes(held, 10)
@@ -202,7 +202,7 @@ def test_a_month_waits_for_facts_that_were_received_in_it_and_no_other_form_does
     duties.write_all(held.engine)
     minutes(held, 2)
     assert held.closed("mail") == ["2026-12"]
-    with transactions.reading(held.engine) as tx:
-        made = closing.closings(tx, "mail")[0]
+    with transactions.read_transaction(held.engine) as tx:
+        made = closing.read_closings(tx, "mail")[0]
         assert sorted(closing.rows_of(tx, made.form, ["2026-12"])["2026-12"]) == ["A", "B"]
     _ = service.stopService()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
-from hub.cli.screen import FAILED, CommandStop, Screen, bar, command, leave, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, command, exit_command, pass_screen, progress_bar, t
 
 
 @command(
@@ -21,18 +21,18 @@ from hub.cli.screen import FAILED, CommandStop, Screen, bar, command, leave, pas
 @click.argument("file", metavar=t("TỆP", "FILE"), type=click.Path(dir_okay=False, path_type=Path))
 @pass_screen
 def backup(screen: Screen, file: Path) -> None:
-    from hub.cli.journal import configured
+    from hub.cli.journal import read_journal_config
     from hub.domain import translations
     from hub.journal import backup as copying
 
-    config = configured(screen)
+    config = read_journal_config(screen)
     if not config.database_url.startswith("sqlite"):
         raise CommandStop(
             "chỉ sao lưu được SQLite; với PostgreSQL hãy dùng pg_dump", "SQLite only; on PostgreSQL use pg_dump"
         )
     try:
-        with bar(t("Sao chép", "Copying")) as tell:
-            new = copying.copy(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
+        with progress_bar(t("Sao chép", "Copying")) as tell:
+            new = copying.copy_journal(Path(config.database_url.removeprefix("sqlite:///")), file, tell)
         engine = sa.create_engine(f"sqlite:///{new}", poolclass=sa.NullPool)  # the store's would make it WAL: two files
         try:
             with engine.connect() as tx:
@@ -42,10 +42,10 @@ def backup(screen: Screen, file: Path) -> None:
             engine.dispose()
         if problems:
             raise CommandStop(
-                f"nhật ký bị hỏng, không giữ bản sao: {translations.of(problems[0]) or problems[0]}",
+                f"nhật ký bị hỏng, không giữ bản sao: {translations.find_vietnamese(problems[0]) or problems[0]}",
                 f"the journal is damaged, no copy kept: {problems[0]}",
             )
-        copying.keep(new, file)
+        copying.name_backup(new, file)
     except FileExistsError:
         raise CommandStop(f"đã có {file}", f"{file} is there already") from None
     except OSError as error:
@@ -73,20 +73,22 @@ def backup(screen: Screen, file: Path) -> None:
     "lienthong db verify",
 )
 @pass_screen
-def verify(screen: Screen) -> None:
-    from hub.cli.journal import configured, opened
+def verify_journal(screen: Screen) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.domain import translations
     from hub.store import transactions
 
     count, fields = 0, {}
-    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         for problem in _problems(tx):
             count += 1
-            screen.row({"kind": "damage", "problem": problem}, t(translations.of(problem) or problem, problem))
+            screen.row(
+                {"kind": "damage", "problem": problem}, t(translations.find_vietnamese(problem) or problem, problem)
+            )
         if not count:
             fields = _state(tx)
     if count:
-        leave(FAILED)
+        exit_command(FAILED)
     screen.row(
         {"kind": "ok", **fields},
         t(
@@ -114,7 +116,7 @@ def _problems(tx: sa.Connection) -> Iterator[str]:
     try:
         yield from integrity.in_chain(tx)
         total = int(tx.scalar(sa.select(sa.func.sum(sa.func.length(content.c.octets)))) or 0)
-        with bar(t("Kiểm tra", "Verifying")) as tell:
+        with progress_bar(t("Kiểm tra", "Verifying")) as tell:
             yield from integrity.in_contents(tx, _of(tell, total))
     except sa.exc.DBAPIError as error:
         if not transactions.is_damage(error):
@@ -131,8 +133,8 @@ def _state(tx: sa.Connection) -> dict[str, object]:
     from hub.journal import duties, events
     from hub.store.tables import message
 
-    number, head = events.head(tx)
+    number, head = events.read_chain_head(tx)
     messages = tx.scalar(sa.select(sa.func.count()).select_from(message))
-    outstanding = duties.outstanding(tx).facts
-    said = {"messages": messages, "number": number, "hash": head, "last": events.last(tx)}
+    outstanding = duties.read_outstanding_duties(tx).facts
+    said = {"messages": messages, "number": number, "hash": head, "last": events.read_last_event_time(tx)}
     return {**said, "facts_outstanding": outstanding}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import FAILED, CommandStop, Screen, command, family, leave, pass_screen, t
+from hub.cli.screen import FAILED, CommandStop, Screen, command, command_group, exit_command, pass_screen, t
 
 COMMANDS = {
     "backup": (
@@ -14,9 +14,9 @@ COMMANDS = {
         "Sao lưu nhật ký SQLite khi trục đang chạy",
         "Back the SQLite journal up while the hub runs",
     ),
-    "verify": ("hub.cli.db.backup:verify", "Kiểm tra toàn bộ nhật ký", "Look at the whole journal for damage"),
+    "verify": ("hub.cli.db.backup:verify_journal", "Kiểm tra toàn bộ nhật ký", "Look at the whole journal for damage"),
     "move": (
-        "hub.cli.db.move:move",
+        "hub.cli.db.move:move_journal",
         "Chuyển nhật ký từ SQLite sang PostgreSQL",
         "Move the journal from SQLite to PostgreSQL",
     ),
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hub.store.transactions import Transaction
 
 
-@family(
+@command_group(
     "db",
     "Cơ sở dữ liệu của nhật ký: phiên bản, nâng cấp, sao lưu, kiểm tra, chuyển sang PostgreSQL.",
     "The journal's database: its version, upgrade, backup, verification, and the move to PostgreSQL.",
@@ -45,17 +45,21 @@ def db() -> None:
     "lienthong db status --json",
 )
 @pass_screen
-def status(screen: Screen) -> None:
-    from hub.cli.journal import configured, opened
+def show_database_status(screen: Screen) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.store import schema_version, transactions
 
-    config = configured(screen)
-    with opened(config, any_version=True) as engine, transactions.reading(engine) as tx:
-        found, least, needed = transactions.version_in(tx), schema_version.least(tx), transactions.latest_version()
-        known = schema_version.steps()
+    config = read_journal_config(screen)
+    with open_journal(config, any_version=True) as engine, transactions.read_transaction(engine) as tx:
+        found, least, needed = (
+            transactions.version_in(tx),
+            schema_version.read_least_version(tx),
+            transactions.latest_version(),
+        )
+        known = schema_version.list_migration_steps()
         fed = _fed(tx, config.feed.exchange) if config.feed and found == needed else None
     runs = schema_version.runs_on(known, found, least)
-    todo = schema_version.pending(known, found)
+    todo = schema_version.list_pending_migrations(known, found)
     fields: dict[str, object] = {
         "url": config.database_url,
         "version": found,
@@ -78,7 +82,7 @@ def status(screen: Screen) -> None:
         )
     screen.row(fields, "\n".join(lines))
     if not runs:
-        leave(FAILED)
+        exit_command(FAILED)
 
 
 def _verdict(fields: Mapping[str, object]) -> str:
@@ -102,7 +106,7 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
     """Return how far the feed came."""
     from hub.journal import feed_cursor
 
-    lag = feed_cursor.lag(tx, exchange)
+    lag = feed_cursor.read_feed_lag(tx, exchange)
     oldest = lag.oldest.isoformat() if lag.oldest else None
     return {"exchange": exchange, "published": lag.published, "unpublished": lag.events, "oldest": oldest}
 
@@ -127,21 +131,21 @@ def _fed(tx: "Transaction", exchange: str) -> dict[str, object]:
     help=t("Phần còn lại, khi không còn nút cũ.", "The rest, when no node of the old version is left."),
 )
 @pass_screen
-def upgrade(screen: Screen, part: str | None) -> None:
-    from hub.cli.journal import configured, opened
+def upgrade_hub_database(screen: Screen, part: str | None) -> None:
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.store import schema_version, transactions
 
-    config = configured(screen)
+    config = read_journal_config(screen)
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if config.database_url.startswith("sqlite"):
         Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with opened(config, any_version=True) as engine:
-        before = transactions.version(engine)
-        target = schema_version.target(schema_version.steps(), before, part)
+    with open_journal(config, any_version=True) as engine:
+        before = transactions.read_schema_version(engine)
+        target = schema_version.choose_target_version(schema_version.list_migration_steps(), before, part)
         if target is not None:
             _refuse_beside_others(config, engine, before, target)
-            transactions.upgrade(engine, target)
-        after = transactions.version(engine)
+            transactions.upgrade_schema(engine, target)
+        after = transactions.read_schema_version(engine)
     said = t("không có gì để nâng", "nothing to do") if before == after else f"{before or '-'} → {after}"
     screen.row({"before": before, "after": after}, said)
 
@@ -154,12 +158,12 @@ def _refuse_beside_others(config: "Config", engine: "Engine", found: str | None,
     from hub.runtime import pidfile
     from hub.store import schema_version, transactions
 
-    pid, mine = pidfile.alive(config.data), pidfile.node(config.data, datetime.now(UTC))
-    with transactions.reading(engine) as tx:
-        told = schema_version.least(tx) is not None  # else the database is older than what tells
-        alive = {each.name: each.schema for each in nodes.alive(tx, datetime.now(UTC))} if told else {}
+    pid, mine = pidfile.find_live_pid(config.data), pidfile.name_node(config.data, datetime.now(UTC))
+    with transactions.read_transaction(engine) as tx:
+        told = schema_version.read_least_version(tx) is not None  # else the database is older than what tells
+        alive = {each.name: each.schema for each in nodes.list_live_nodes(tx, datetime.now(UTC))} if told else {}
     old = [name for name, schema in alive.items() if schema < target]
-    if schema_version.takes_away(schema_version.steps(), found, target) and old:
+    if schema_version.takes_away(schema_version.list_migration_steps(), found, target) and old:
         raise CommandStop(
             f"còn nút phiên bản cũ đang chạy: {', '.join(old)}; hãy dừng trước, hoặc chỉ chạy --before",
             f"nodes of the old version run: {', '.join(old)}; stop them first, or run --before alone",
@@ -182,14 +186,14 @@ def nodes_(screen: Screen) -> None:
 
     import attrs
 
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import nodes
     from hub.store import transactions
 
-    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
         rows = [
             attrs.asdict(seen.node) | attrs.asdict(seen, filter=lambda field, _value: field.name != "node")
-            for seen in nodes.seen(tx, datetime.now(UTC))
+            for seen in nodes.list_nodes(tx, datetime.now(UTC))
         ]
     columns = {
         "name": t("NÚT", "NODE"),
@@ -209,6 +213,6 @@ def _state(screen: Screen, state: str) -> str:
     return state if screen.json else t(said, state)
 
 
-db.add_command(status)
-db.add_command(upgrade)
+db.add_command(show_database_status)
+db.add_command(upgrade_hub_database)
 db.add_command(nodes_)

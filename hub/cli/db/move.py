@@ -57,24 +57,24 @@ _REFUSED = {"other-source", "source-moved", "source-version", "target-not-empty"
 )
 @click.option("--yes", is_flag=True, help=t("Thực hiện kế hoạch.", "Run the plan."))
 @pass_screen
-def move(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
-    from hub.cli.journal import configured
+def move_journal(screen: Screen, to: str, password_file: Path | None, yes: bool) -> None:
+    from hub.cli.journal import read_journal_config
     from hub.config import database
-    from hub.config.writing import quoted
+    from hub.config.writing import quote_toml
 
     try:
         target = database.url_of(to, Path())
     except database.DatabaseUrlUnfit as unfit:
         wrong, expected = unfit.args
         raise click.UsageError(f"--to: {wrong} ({expected})") from unfit
-    config = configured(screen)
+    config = read_journal_config(screen)
     if target.startswith("sqlite") or not config.database_url.startswith("sqlite"):
         raise click.UsageError(
             t("chỉ chuyển được từ SQLite sang PostgreSQL", "a journal moves from SQLite to PostgreSQL only")
         )
-    lines = ["[database]", f"url = {quoted(to)}"]
+    lines = ["[database]", f"url = {quote_toml(to)}"]
     if password_file is not None:
-        lines.append(f"password-file = {quoted(str(password_file.absolute()))}")
+        lines.append(f"password-file = {quote_toml(str(password_file.absolute()))}")
     with _between(config, target, to, password_file) as between, _alone(config):
         if not yes:
             _plan(screen, between.look())
@@ -149,11 +149,11 @@ def _between(config: Config, target: str, to: str, password_file: Path | None) -
     there = transactions.open_journal(config.database_url, pooled=False)
     here = transactions.open_journal(target, password_file=password_file)
     try:
-        with transactions.reading(here) as tx:
-            problems = [Mistake("--to", *problem) for problem in transactions.unsafe(tx)]
+        with transactions.read_transaction(here) as tx:
+            problems = [Mistake("--to", *problem) for problem in transactions.find_unsafe_settings(tx)]
             unfinished = transactions.version_in(tx) == move_marks.MOVING
-        with transactions.reading(there) as tx:
-            marked = None if unfinished else move_marks.found(tx)
+        with transactions.read_transaction(there) as tx:
+            marked = None if unfinished else move_marks.find_move_mark(tx)
         if problems or marked:
             raise ConfigurationFault([*problems, *([marked] if marked else [])])
         yield Move(source=there, target=here, origin=config.database_url, destination=to)

@@ -14,7 +14,7 @@ import attrs
 
 from hub.cli.demo import declared as demo_declared
 from hub.cli.demo import evening, events, hubs, shared
-from hub.cli.demo.enrolling import enrol
+from hub.cli.demo.enrolling import enrol_partner
 
 if TYPE_CHECKING:
     from hub.cli.demo.operator import Narrator, Operator
@@ -106,12 +106,14 @@ class Played:
         return self.lost + self.differences
 
 
-def play(directory: Path, operator: "Operator", narrator: "Narrator", scale: "Scale", words: Sequence[str]) -> Played:
-    """Set the hub of the day up in *directory*, let the day pass, and compare.  Broken, Stop."""
+def play_day(
+    directory: Path, operator: "Operator", narrator: "Narrator", scale: "Scale", words: Sequence[str]
+) -> Played:
+    """Set the hub of the day up in *directory*, let the day pass, and compare.  StageFailed, CommandStop."""
     from hub.demo.run.stage import Site, Stage
-    from hub.report.form.period import containing
+    from hub.report.form.period import month_containing
 
-    site, period = Site(directory / "hub"), containing(datetime.now(UTC))
+    site, period = Site(directory / "hub"), month_containing(datetime.now(UTC))
     operator.ask("init", str(site.directory), *words)
     if scale.offices > 12:  # the sample units are twelve
         operator.ask("units", "seed", "-o", str(directory / "units.csv"))
@@ -119,8 +121,8 @@ def play(directory: Path, operator: "Operator", narrator: "Narrator", scale: "Sc
     town = _town(operator, scale)
     with Stage.open(site, directory) as stage:
         _found(stage, site, town, scale)
-        evening.found(stage, site, town.fetching[0])
-        hubs.found(stage, site, operator, town, directory / "agencies.csv")
+        evening.open_report_systems(stage, site, town.fetching[0])
+        hubs.open_hubs(stage, site, operator, town, directory / "agencies.csv")
         stage.start_hub()
         from hub.demo.run.dayplay import MAIL, OFFICERS, ONE_STOP, WATCHMAN
 
@@ -133,13 +135,15 @@ def play(directory: Path, operator: "Operator", narrator: "Narrator", scale: "Sc
         outbox = directory / "outbox"
         outbox.mkdir()
         day = _conducted(stage, operator, narrator, town, scale, outbox, period.first)
-        before = containing(period.start - timedelta(days=1)).text
+        before = month_containing(period.start - timedelta(days=1)).text
         last = evening.Evening(stage, operator, narrator, before, period.text, town.fetching[0])
         last.leave()
         day.play()
         last.play()
         days = (period.first, town.today)
-        declared = tuple(demo_declared.play(stage, operator, narrator, _offices(town, scale)[0], period.text, days))
+        declared = tuple(
+            demo_declared.play_declarations(stage, operator, narrator, _offices(town, scale)[0], period.text, days)
+        )
         narrator.act(
             "Báo cáo của từng đơn vị, đối chiếu với sổ của các đối tác",
             "Each unit's report against the partners' files",
@@ -152,12 +156,12 @@ def play(directory: Path, operator: "Operator", narrator: "Narrator", scale: "Sc
 
 def _town(operator: "Operator", scale: "Scale") -> "Town":
     from hub.demo.plan.day import Town
-    from hub.domain.local_time import day
+    from hub.domain.local_time import local_day
 
     codes = [unit["code"] for unit in operator.rows("units", "list")]
     fetching = tuple(code for code in codes if code.startswith("H55.13"))[:6]
     rest = tuple(code for code in codes if code not in fetching)
-    return Town(fetching, rest, AGENCIES, day(datetime.now(UTC)))
+    return Town(fetching, rest, AGENCIES, local_day(datetime.now(UTC)))
 
 
 def _offices(town: "Town", scale: "Scale") -> tuple[str, ...]:
@@ -184,9 +188,9 @@ def _found(stage: "Stage", site: "Site", town: "Town", scale: "Scale") -> None:
     (partners / "vpcp.toml").write_text(_VPCP.format(port=port, system=_SYSTEM), "utf-8")
     port = stage.open_office("dvcqg", "dvcqg")
     (partners / "dvcqg.toml").write_text(_DVCQG.format(port=port), "utf-8")
-    enrol(site, ONE_STOP, "Phần mềm một cửa (mẫu)", _offices(town, scale))
-    shared.found(stage, site, _offices(town, scale))
-    events.found(site, WATCHMAN, _offices(town, scale), town.fetching[0], AGENCIES[2])
+    enrol_partner(site, ONE_STOP, "Phần mềm một cửa (mẫu)", _offices(town, scale))
+    shared.open_shared_services(stage, site, _offices(town, scale))
+    events.open_event_systems(site, WATCHMAN, _offices(town, scale), town.fetching[0], AGENCIES[2])
 
 
 def _conducted(
@@ -207,18 +211,18 @@ def _conducted(
         outstanding += stage.partners[WATCHMAN].order("told")["told"] - operator.count("--partner", WATCHMAN)
         return Look(operator.count("--state", "accepted"), outstanding)
 
-    neighbours = hubs.neighbours(stage, town, scale, outbox, narrator)
+    neighbours = hubs.open_neighbours(stage, town, scale, outbox, narrator)
     return DayPlay(stage, town, scale, first, outbox, narrator, look, _STILL, neighbours)
 
 
 def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, folder: Path) -> Played:
     """Write the reports, and compare facts and reports of every unit with what the partners' own files give."""
-    from hub.demo.partners.notebook import lines
+    from hub.demo.partners.notebook import read_notebook
     from hub.demo.run.dayplay import WATCHMAN
     from hub.demo.tally import eventtally, tally
 
     notebooks: dict[str, list[Mapping[str, Any]]] = {
-        notebook.stem: list(lines(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
+        notebook.stem: list(read_notebook(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
     }
     results = [
         *tally.of_documents(notebooks["sotttt"]),
@@ -228,8 +232,8 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         *eventtally.of_reports(notebooks["vpcp"]),
     ]
     facts, messages = operator.rows("report", "--facts"), operator.rows("messages")
-    results += hubs.results(notebooks)
-    expected = tally.sums(tally.once(results).values())
+    results += hubs.tally_partner_files(notebooks)
+    expected = tally.sum_results(tally.count_results_once(results).values())
     documents = [fact for fact in facts if fact["service"] == "documents"]
     synced = [fact for fact in facts if (fact["service"], fact["milestone"]) == ("dossiers", "synced")]
     differences = [
@@ -245,8 +249,8 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
 
     for form, columns in COLUMNS.items():
         differences += tally.unlike_report(rows(form), expected, "documents", columns, form)
-    differences += events.compare(notebooks, WATCHMAN, facts, rows, day.first, day.town.today)
-    differences += shared.compare(notebooks, facts, rows)
+    differences += events.compare_event_facts(notebooks, WATCHMAN, facts, rows, day.first, day.town.today)
+    differences += shared.compare_shared_facts(notebooks, facts, rows)
     counted = {row["unit"]: row for row in rows("dossiers")}
     for unit, book in day.books().items():
         found = {key: counted[unit][key] for key in book}
@@ -261,7 +265,7 @@ def _compare(stage: "Stage", operator: "Operator", day: "DayPlay", period: str, 
         delivered=operator.count("--delivery-state", "delivered") + _circulated(facts),
         dead=operator.count("--delivery-state", "dead"),
         facts=len(facts),
-        lost=tuple(tally.lost(notebooks, messages)),
+        lost=tuple(tally.find_lost_receipts(notebooks, messages)),
         differences=tuple(differences),
         pages=tuple(pages),
     )

@@ -16,7 +16,7 @@ FORM = "dossiers"
 WRONG = "supplement_requested"
 
 
-def play(
+def play_declarations(
     stage: "Stage", operator: "Operator", narrator: "Narrator", unit: str, period: str, days: tuple[date, date]
 ) -> Iterator[str]:
     """Let the one-stop software declare what its books say of *unit* on *days*; tell what the hub does not make of it as it must."""

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from hub.cli.demo.day import Played, ReportPage, play
+from hub.cli.demo.day import Played, ReportPage, play_day
 from hub.cli.demo.operator import Narrator, Operator
-from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, command, leave, pass_screen, t
+from hub.cli.screen import FAILED, UNAVAILABLE, CommandStop, Screen, command, exit_command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.demo.plan.story import Cast
@@ -109,14 +109,14 @@ def demo(screen: Screen, keep: bool, database: str, full: bool) -> None:
             if not story.problems:  # what is wrong is told at once
                 (directory / "day").mkdir()
                 day_operator = Operator(directory / "day/hub/hub.toml")
-                plays.append(play(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
+                plays.append(play_day(directory / "day", day_operator, narrator, WHOLE if full else SMALL, apart))
             clean = _conclude(plays, narrator, directory)
             if sign_in is not None:
                 _stay(stage, directory, sign_in)
     except (Absent, StageFailed) as broken:
         raise CommandStop(str(broken), str(broken)) from broken
     if not clean:
-        leave(FAILED)
+        exit_command(FAILED)
 
 
 def _conclude(plays: Sequence[Played], narrator: Narrator, directory: Path) -> bool:
@@ -180,7 +180,7 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
     from hub.demo.plan.story import DISSOLVED_CSV
     from hub.demo.run.conductor import Conductor, Look
     from hub.demo.run.stage import StageFailed
-    from hub.demo.tally.recount import recount
+    from hub.demo.tally.recount import recount_day
 
     (directory / "units.csv").write_text(DISSOLVED_CSV, "utf-8")
     operator.ask("units", "import", str(directory / "units.csv"))
@@ -204,7 +204,7 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
     narrator.act(
         "Kiểm đếm lại từ sổ của các đối tác và từ từng byte", "Recounting from the partners' files and the bytes"
     )
-    verdict = recount(_statements(stage, operator, units, conductor))
+    verdict = recount_day(_statements(stage, operator, units, conductor))
     return Played(
         accepted=verdict.accepted,
         refused=verdict.refused,
@@ -220,12 +220,12 @@ def _run(stage: "Stage", operator: Operator, narrator: Narrator, directory: Path
 def _cast(units: Sequence[Mapping[str, Any]]) -> "Cast":
     from hub.demo.plan.story import DISSOLVED, Cast
     from hub.demo.run.conductor import DEPARTMENT, OFFICE
-    from hub.domain.local_time import day
+    from hub.domain.local_time import local_day
 
     def of(partner: str) -> tuple[str, ...]:
         return tuple(unit["code"] for unit in units if unit["partner"] == partner and unit["code"] != DISSOLVED)
 
-    return Cast(of(DEPARTMENT), of(OFFICE), _aliases(units), day(datetime.now(UTC)))
+    return Cast(of(DEPARTMENT), of(OFFICE), _aliases(units), local_day(datetime.now(UTC)))
 
 
 def _aliases(units: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -236,7 +236,7 @@ def _statements(
     stage: "Stage", operator: Operator, units: Sequence[Mapping[str, Any]], conductor: "Conductor"
 ) -> "Statements":
     """Gather what both sides say: the hub's command line and the partners' files."""
-    from hub.demo.partners.notebook import lines
+    from hub.demo.partners.notebook import read_notebook
     from hub.demo.run.conductor import DEPARTMENT, OFFICE, UPSTREAM
     from hub.demo.tally.recount import Statements
 
@@ -252,7 +252,9 @@ def _statements(
         },
         facts=operator.rows("report", "--facts"),
         report=json.loads(operator.ask("report", settings["province"], _period(), "--format", "json")),
-        notebooks={notebook.stem: list(lines(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))},
+        notebooks={
+            notebook.stem: list(read_notebook(notebook)) for notebook in sorted(stage.notebooks.glob("*.jsonl"))
+        },
         planted=conductor.planted,
         province=settings["province"],
         upstream=settings["upstream"],
@@ -263,9 +265,9 @@ def _statements(
 
 def _period() -> str:
     """Return the month that a result of now belongs to."""
-    from hub.report.form.period import containing
+    from hub.report.form.period import month_containing
 
-    return containing(datetime.now(UTC)).text
+    return month_containing(datetime.now(UTC)).text
 
 
 def _write_reports(operator: Operator, units: Sequence[Mapping[str, Any]], directory: Path) -> tuple[ReportPage, ...]:

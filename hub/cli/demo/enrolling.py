@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hub.demo.run.stage import Site
 
 
-def enrol(
+def enrol_partner(
     site: "Site", code: str, name: str, units: Sequence[str], *, calls: Sequence[str] = (), tells: bool = False
 ) -> None:
     """Write the file of a partner that calls for *units*, with a key and a certificate of the sample CA.

@@ -61,14 +61,14 @@ max-retry = "2s"
 {more}"""
 
 
-def found(stage: "Stage", site: "Site", planted: str) -> None:
+def open_report_systems(stage: "Stage", site: "Site", planted: str) -> None:
     """Open the two systems that take reports, write their files as an operator would, and have the links probed.
 
     Somebody may sign for the province, and somebody for the unit *planted*.
     """
     from hub.security import sample_pki
 
-    officials.enrol(site, (str(site.read()["province"]), planted))
+    officials.enrol_officials(site, (str(site.read()["province"]), planted))
     partners = site.directory / "partners"
     for code, (adapter, service, name, units, secret) in _TAKERS.items():
         file = partners / f"{code}.secret"
@@ -146,15 +146,15 @@ class Evening:
 
     def differences(self) -> Iterator[str]:
         """Tell where facts, form, pages and links are not what the two systems' own files and the conductor say."""
-        from hub.demo.partners.notebook import lines
+        from hub.demo.partners.notebook import read_notebook
         from hub.demo.tally import tally, tallyreports
 
-        notes: list[Mapping[str, Any]] = list(lines(self.stage.notebooks / f"{REPORTING}.jsonl"))
-        results = list(tally.once(tallyreports.of_reporting(notes)).values())
+        notes: list[Mapping[str, Any]] = list(read_notebook(self.stage.notebooks / f"{REPORTING}.jsonl"))
+        results = list(tally.count_results_once(tallyreports.of_reporting(notes)).values())
         messages = self.operator.rows("messages")
         yield from tally.unlike_facts(results, self.operator.rows("report", "--facts"), frozenset({"reports"}), _key)
         rows = self._read(self._province, self.current, "reporting")["rows"]
-        yield from tally.unlike_report(rows, tally.sums(results), "reports", COLUMNS, "reporting")
+        yield from tally.unlike_report(rows, tally.sum_results(results), "reports", COLUMNS, "reporting")
         yield from tallyreports.unlike_journal(notes, messages)
         yield from (
             f"{line['key']}: handed in unsigned" for line in notes if line["what"] == "taken" and not line["signer"]
@@ -169,10 +169,10 @@ class Evening:
 
     def _unlike_pages(self) -> Iterator[str]:
         """Compare what the portal holds, what everybody may see, and the report that the operator is shown."""
-        from hub.demo.partners.notebook import lines
+        from hub.demo.partners.notebook import read_notebook
         from hub.demo.tally import tallyreports
 
-        held = tallyreports.of_web(lines(self.stage.notebooks / f"{WEB}.jsonl"))
+        held = tallyreports.of_web(read_notebook(self.stage.notebooks / f"{WEB}.jsonl"))
         paths = [f"/reports/{PUBLISHED}/{self._province}/{self.period}.{kind}" for kind in ("html", "json")]
         served = {path: page for path in paths if (page := self._served(f"/public{path}")) is not None}
         sums = {path: hashlib.sha256(page).hexdigest() for path, page in served.items()}
@@ -205,7 +205,7 @@ class Evening:
 
     def _submit(self, unit: str, form: str, *words: str) -> None:
         """Have a report signed (*words*: why there is another revision), and hand it in."""
-        officials.sign(self.stage.site, self.operator, unit, self.period, form, *words)
+        officials.sign_unit_report(self.stage.site, self.operator, unit, self.period, form, *words)
         self._report("submit", unit, form, REPORTING)
 
     def _report(self, verb: str, unit: str, form: str, *words: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from hub.cli.demo.enrolling import enrol
+from hub.cli.demo.enrolling import enrol_partner
 
 if TYPE_CHECKING:
     from hub.demo.run.stage import Site
@@ -52,17 +52,17 @@ severity = "warning"
 """
 
 
-def found(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
+def open_event_systems(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
     """Let the hub take syslog from *watchman*, who watches *units*, and tell *agency*, in the name of *unit*, of what is grave."""
     from hub.demo.run.ports import free_ports
 
     text = site.config.read_text("utf-8")
     (port,) = free_ports(1)
     site.config.write_text(text + _SETTINGS.format(port=port, agency=agency, unit=unit), "utf-8")
-    enrol(site, watchman, "Hệ thống giám sát (mẫu)", units, calls=("incidents",))
+    enrol_partner(site, watchman, "Hệ thống giám sát (mẫu)", units, calls=("incidents",))
 
 
-def compare(
+def compare_event_facts(
     notebooks: Mapping[str, list[Line]],
     watchman: str,
     facts: Iterable[Line],
@@ -75,8 +75,8 @@ def compare(
 
     systems = [*notebooks["sotttt"], *notebooks["vpub"]]
     results = [*eventtally.of_calendars(systems), *eventtally.of_watchman(notebooks[watchman])]
-    beside = [*eventtally.met(systems, first, today), *eventtally.watched(notebooks[watchman])]
-    expected = tally.sums(tally.once([*results, *beside]).values())
+    beside = [*eventtally.tally_meetings(systems, first, today), *eventtally.tally_incidents(notebooks[watchman])]
+    expected = tally.sum_results(tally.count_results_once([*results, *beside]).values())
     differences = [
         *tally.unlike_facts(results, facts, frozenset(FORMS), _key),
         *eventtally.unlike_reports(notebooks[watchman], notebooks["vpcp"]),

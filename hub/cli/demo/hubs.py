@@ -43,12 +43,12 @@ max-retry = "2s"
 """
 
 
-def found(stage: "Stage", site: "Site", operator: "Operator", town: "Town", agencies_csv: Path) -> None:
+def open_hubs(stage: "Stage", site: "Site", operator: "Operator", town: "Town", agencies_csv: Path) -> None:
     """Open the hubs, write their partners' files, and import the agencies behind them; *agencies_csv* is written for it."""
-    from hub.demo.plan.neighbours import AGENCIES, ours
+    from hub.demo.plan.neighbours import AGENCIES, list_contact_units
     from hub.security import sample_pki
 
-    partners, units = site.directory / "partners", ours(town)
+    partners, units = site.directory / "partners", list_contact_units(town)
     for code, (name, path, settings, secrets) in _HUBS.items():
         agency = AGENCIES[code]
         options = {"receivers": agency}
@@ -66,14 +66,14 @@ def found(stage: "Stage", site: "Site", operator: "Operator", town: "Town", agen
     operator.ask("units", "import", str(agencies_csv))
 
 
-def neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narrator: "Narrator") -> "Neighbours":
+def open_neighbours(stage: "Stage", town: "Town", scale: "Scale", outbox: Path, narrator: "Narrator") -> "Neighbours":
     """Return what is written to and from them in the day."""
     from hub.demo.plan.neighbours import Neighbours
 
     return Neighbours(stage, town, scale, outbox, narrator)
 
 
-def results(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[TalliedResult]":
+def tally_partner_files(notebooks: Mapping[str, Sequence[Mapping[str, Any]]]) -> "list[TalliedResult]":
     """Return what their own files give."""
     from hub.demo.plan.neighbours import AGENCIES
     from hub.demo.tally import tallyhubs

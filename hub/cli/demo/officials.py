@@ -26,7 +26,7 @@ units = ["{unit}"]
 _PATIENCE = 60.0  #: seconds
 
 
-def enrol(site: "Site", units: Iterable[str]) -> None:
+def enrol_officials(site: "Site", units: Iterable[str]) -> None:
     """Let the sample CA issue a certificate for a person of each of *units*, and write down that this one may sign for it."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -56,8 +56,8 @@ def enrol(site: "Site", units: Iterable[str]) -> None:
     site.config.write_text(site.config.read_text("utf-8") + _HUB, "utf-8")
 
 
-def sign(site: "Site", operator: "Operator", unit: str, period: str, form: str, *more: str) -> None:
-    """Get a report (*more* of the command, such as a reason), let the unit's person sign it, and hand it back.  Broken, Stop."""
+def sign_unit_report(site: "Site", operator: "Operator", unit: str, period: str, form: str, *more: str) -> None:
+    """Get a report (*more* of the command, such as a reason), let the unit's person sign it, and hand it back.  StageFailed, CommandStop."""
     from hub.demo.run.stage import Child, StageFailed
 
     asked = (unit, period, "--form", form)

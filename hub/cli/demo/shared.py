@@ -6,7 +6,7 @@ Knows the partners' files and the forms' columns; plays nothing itself.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hub.cli.demo.enrolling import enrol
+from hub.cli.demo.enrolling import enrol_partner
 
 if TYPE_CHECKING:
     from hub.demo.run.stage import Site, Stage
@@ -71,7 +71,7 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
 FORMS = tuple(_COLUMNS)
 
 
-def found(stage: "Stage", site: "Site", offices: Sequence[str]) -> None:
+def open_shared_services(stage: "Stage", site: "Site", offices: Sequence[str]) -> None:
     """Open the shared services, and let the shared mail report for everybody and the officers of *offices* ask."""
     from hub.demo.run.dayplay import MAIL, OFFICERS, SERVICES
     from hub.security import sample_pki
@@ -83,17 +83,19 @@ def found(stage: "Stage", site: "Site", offices: Sequence[str]) -> None:
     (partners / f"{SERVICES}.toml").write_text(_NGSP.format(port=port), "utf-8")
     port = stage.open_office("dancu", "dancu")
     (partners / "dancu.toml").write_text(_DANCU.format(port=port), "utf-8")
-    enrol(site, MAIL, "Hệ thống thư điện tử công vụ (mẫu)", (), tells=True)
-    enrol(site, OFFICERS, "Cán bộ một cửa tra cứu (mẫu)", offices, calls=("lookups",))
+    enrol_partner(site, MAIL, "Hệ thống thư điện tử công vụ (mẫu)", (), tells=True)
+    enrol_partner(site, OFFICERS, "Cán bộ một cửa tra cứu (mẫu)", offices, calls=("lookups",))
 
 
-def compare(notebooks: Mapping[str, list[Line]], facts: Iterable[Line], rows: Callable[[str], list[Line]]) -> list[str]:
+def compare_shared_facts(
+    notebooks: Mapping[str, list[Line]], facts: Iterable[Line], rows: Callable[[str], list[Line]]
+) -> list[str]:
     """Tell where facts and forms of mail and lookups are not what the partners' files give; *rows* gives a form's rows."""
     from hub.demo.run.dayplay import MAIL, OFFICERS, SERVICES
     from hub.demo.tally import tally, tallyshared
 
     results = [*tallyshared.of_mail(notebooks[MAIL]), *tallyshared.of_lookups(notebooks[OFFICERS])]
-    expected = tally.sums(tally.once(results).values())
+    expected = tally.sum_results(tally.count_results_once(results).values())
     differences = [
         *tally.unlike_facts(results, facts, frozenset(FORMS), lambda fact: (str(fact["key"]),)),
         *tallyshared.unlike_placed(notebooks[OFFICERS], notebooks[SERVICES]),

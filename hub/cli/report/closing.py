@@ -36,24 +36,24 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", help=t("Lý do lập bản mới; được ghi lại.", "Why there are revisions; recorded."))
 @pass_screen
 def close_period(screen: Screen, period: str, form: str | None, reason: str) -> None:
-    from hub.cli.journal import configured, opened, say_outstanding
+    from hub.cli.journal import open_journal, read_journal_config, say_outstanding
     from hub.domain.local_time import HANOI
     from hub.report.form import book
-    from hub.report.form.period import PeriodUnreadable, parse
+    from hub.report.form.period import PeriodUnreadable, parse_period
     from hub.store import transactions
     from hub.workload import closing
 
     try:
-        months = parse(period).months
+        months = parse_period(period).months
     except PeriodUnreadable as error:
         raise click.UsageError(str(error)) from None
-    config = configured(screen)
-    known = book.read(config.reports)
-    with opened(config, counts=known.services(form) if form else None) as engine:
-        with transactions.reading(engine) as tx:
-            cuts = closing.keeping(tx, known).cuts
+    config = read_journal_config(screen)
+    known = book.read_book(config.reports)
+    with open_journal(config, counts=known.services(form) if form else None) as engine:
+        with transactions.read_transaction(engine) as tx:
+            cuts = closing.keep_closed_workdays(tx, known).cuts
         for name in _forms(form, known.forms):
-            for month in (parse(text, cuts) for text in months):
+            for month in (parse_period(text, cuts) for text in months):
                 try:
                     _close(screen, engine, known, name, month, reason.strip())
                 except closing.TooEarly as early:
@@ -89,23 +89,23 @@ def _close(screen: Screen, engine: "sa.Engine", known: "Book", form: str, month:
     from hub.workload import closing
 
     by, now = getpass.getuser(), datetime.now(UTC)
-    with transactions.reading(engine) as tx:
-        made = next((each for each in closing.closings(tx, form) if each.period.text == month.text), None)
+    with transactions.read_transaction(engine) as tx:
+        made = next((each for each in closing.read_closings(tx, form) if each.period.text == month.text), None)
         draft = None if made else closing.work_out(tx, known, form, month, now)
     if draft is not None:
-        with transactions.writing(engine) as tx:
-            made = closing.settle(tx, draft, by)
+        with transactions.write_transaction(engine) as tx:
+            made = closing.settle_closing(tx, draft, by)
         assert made is not None
         _say(screen, form, made, t("đã đóng", "closed"), units=len(draft.rows), fresh=True, revised=0)
         return
     assert made is not None
-    with transactions.reading(engine) as tx:
-        units = list(closing.differing(tx, form, month.text))
+    with transactions.read_transaction(engine) as tx:
+        units = list(closing.find_differing_units(tx, form, month.text))
     revised = 0
     for unit in units:
         why = reason or closing.RECOUNTED
-        with transactions.writing(engine) as tx:
-            written = closing.revise(tx, form, month.text, unit, reason=why, by=by, now=datetime.now(UTC))
+        with transactions.write_transaction(engine) as tx:
+            written = closing.revise_unit(tx, form, month.text, unit, reason=why, by=by, now=datetime.now(UTC))
         for period, row in written:
             revised += 1
             cells = "; ".join(f"{key}: {was} → {is_}" for key, (was, is_) in row.diff.items())
@@ -147,7 +147,7 @@ def _fields(form: str, made: "Closing") -> dict[str, object]:
 @every_form_option
 @pass_screen
 def list_periods(screen: Screen, form: str | None) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
     from hub.store import transactions
 
@@ -160,9 +160,9 @@ def list_periods(screen: Screen, form: str | None) -> None:
         "closed_at": t("đóng lúc", "closed at"),
         "by": t("người đóng", "by"),
     }
-    config = configured(screen)
-    known = book.read(config.reports)
-    with opened(config) as engine, transactions.reading(engine) as tx:
+    config = read_journal_config(screen)
+    known = book.read_book(config.reports)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
         rows = [row for name in _forms(form, known.forms) for row in _periods(tx, name, known)]
     if not screen.table(columns, rows) and not screen.json:
         screen.note("Chưa có kỳ nào.", "There are no periods yet.")
@@ -171,7 +171,7 @@ def list_periods(screen: Screen, form: str | None) -> None:
 def _periods(tx: "sa.Connection", form: str, book: "Book") -> Iterator[dict[str, object]]:
     from hub.workload import closing
 
-    for made in closing.closings(tx, form):
+    for made in closing.read_closings(tx, form):
         yield _fields(form, made)
     found = closing.next_month(tx, book, form)
     if found is not None:

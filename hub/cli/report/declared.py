@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.report.arguments import PERIODS, name_report
-from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, leave, pass_screen, t
+from hub.cli.screen import NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, exit_command, pass_screen, t
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 )
 @pass_screen
 def write_template(screen: Screen, unit: str, period: str, form: str, output: Path) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
     from hub.report.signed.declaration_workbook import as_template
     from hub.store import transactions
 
-    config = configured(screen)
-    with opened(config) as engine, transactions.reading(engine) as tx:
-        asked = ask(tx, unit, period, form, book.read(config.reports))
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
     output.write_bytes(as_template(asked.form, asked.period, asked.members, asked.names, "en" if english() else "vi"))
     screen.note(f"Đã ghi {output}.", f"Wrote {output}.")
 
@@ -65,21 +65,21 @@ def write_template(screen: Screen, unit: str, period: str, form: str, output: Pa
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @pass_screen
 def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
-    from hub.cli.journal import opened
-    from hub.config import read
-    from hub.domain.errors import Unready, describe
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
+    from hub.domain.errors import Unready, describe_problem
     from hub.store import transactions
 
-    config, now = read(screen.config), datetime.now(UTC)
-    with opened(config) as engine:
+    config, now = read_config(screen.config), datetime.now(UTC)
+    with open_journal(config) as engine:
         try:
-            with transactions.writing(engine) as tx:
+            with transactions.write_transaction(engine) as tx:
                 taken, by = _declared(screen, tx, config, unit, period, form, file, now)
         except Unready as unready:
             why = unready.problem.detail
             raise CommandStop(f"chưa niêm phong được: {why}", f"cannot be sealed now: {why}", UNAVAILABLE) from None
     if taken.problems:
-        why = "; ".join(map(describe, taken.problems))
+        why = "; ".join(map(describe_problem, taken.problems))
         raise CommandStop(why, why)
     said = t("người ghi", "written down by")
     screen.row({"message": taken.id, "by": by}, f"{taken.id}: {said} {by}")
@@ -101,26 +101,26 @@ def declare_figures(screen: Screen, unit: str, period: str, form: str, file: Pat
 @name_report
 @pass_screen
 def show_reconciliation(screen: Screen, unit: str, period: str, form: str) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import unit_registry
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import declarations
 
     now = datetime.now(UTC)
-    config = configured(screen)
-    known = book.read(config.reports)
-    with opened(config, counts=known.services(form)) as engine, transactions.reading(engine) as tx:
-        asked = ask(tx, unit, period, form, known)
+    config = read_journal_config(screen)
+    known = book.read_book(config.reports)
+    with open_journal(config, counts=known.services(form)) as engine, transactions.read_transaction(engine) as tx:
+        asked = read_report_sources(tx, unit, period, form, known)
         try:
-            compared = declarations.compare(tx, asked, now)
+            compared = declarations.compare_declaration(tx, asked, now)
         except declarations.Undeclared:
             raise CommandStop(
                 f"{unit} chưa khai số liệu {form} kỳ {period}",
                 f"{unit} has declared nothing for {form} {period}",
                 NOT_FOUND,
             ) from None
-        parents = {unit.parent for unit in unit_registry.units(tx)}
+        parents = {unit.parent for unit in unit_registry.list_registry_units(tx)}
     found = compared.found
     if screen.json:
         for fields in _objects(found):
@@ -143,11 +143,11 @@ def _declared(
     from hub.units.province import Province
     from hub.workload import declarations
 
-    asked, by = ask(tx, unit, period, form, book.read(config.reports)), getpass.getuser()
+    asked, by = read_report_sources(tx, unit, period, form, book.read_book(config.reports)), getpass.getuser()
     try:
         with file.open("rb") as opened:
             content = opened.read(xlsx_reader.LARGEST + 1)
-        said = declaration_workbook.read(content, asked.form, asked.period, asked.members)
+        said = declaration_workbook.read_declaration_workbook(content, asked.form, asked.period, asked.members)
     except OSError as error:
         raise CommandStop(f"{file}: {error.strerror}", f"{file}: {error.strerror}") from None
     except declaration_workbook.Misfilled as misfilled:
@@ -156,19 +156,19 @@ def _declared(
                 screen.row({"kind": "mistake", **attrs.asdict(wrong)}, "")
             place = f"{wrong.cell}: " if wrong.cell else f"{file}: "
             click.echo(place + t(wrong.vi, wrong.en), err=True)
-        leave(1)
-    province = Province.of(config, unit_registry.roll(tx, local_time.day(now)))
+        exit_command(1)
+    province = Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now)))
     signed = attrs.evolve(said, by=said.by or by)
-    return declarations.declare(tx, province, signed, by=by, now=now), by
+    return declarations.record_declaration(tx, province, signed, by=by, now=now), by
 
 
-def ask(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> "ReportSources":
+def read_report_sources(tx: "Transaction", unit: str, period: str, form: str, forms: "Book") -> "ReportSources":
     """Return what the report is counted from.  UsageError for what is no period or no form, Stop for a unit that nobody knows."""
     from hub.report.form.period import PeriodUnreadable
     from hub.workload import unit_report
 
     try:
-        asked = unit_report.ask(tx, unit, period, form, forms)
+        asked = unit_report.ask_unit_report(tx, unit, period, form, forms)
     except (PeriodUnreadable, LookupError) as error:
         raise click.UsageError(str(error)) from None
     if not asked.unit_is_known:

@@ -54,19 +54,19 @@ def publish_report(screen: Screen, unit: str, period: str, form: str, reason: st
 
 def _let_out(screen: Screen, unit: str, period: str, form: str, partner: str | None, reason: str) -> None:
     """Hand a report in to *partner*; None: publish it."""
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
     from hub.domain.errors import Unready
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import submission
 
-    config, now = read(screen.config), datetime.now(UTC)
+    config, now = read_config(screen.config), datetime.now(UTC)
     if partner is not None:
         _check_taker(config, partner)
-    with opened(config, counts=book.read(config.reports).services(form)) as engine:
+    with open_journal(config, counts=book.read_book(config.reports).services(form)) as engine:
         try:
-            with transactions.writing(engine) as tx:
+            with transactions.write_transaction(engine) as tx:
                 kept = _write_down(tx, config, unit, period, form, partner, reason, now)
         except submission.Unended:
             raise CommandStop(f"kỳ {period} chưa kết thúc", f"the period {period} is not over") from None
@@ -102,21 +102,21 @@ def give_out(screen: Screen, unit: str, period: str, form: str, reason: str) -> 
 
     It is written into the journal the first time: from then on it is closed, and another revision takes a *reason*.
     """
-    from hub.cli.journal import opened
-    from hub.config import read
+    from hub.cli.journal import open_journal
+    from hub.config import read_config
     from hub.domain.errors import Unready
     from hub.journal import blobs
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import submission
 
-    config, now = read(screen.config), datetime.now(UTC)
-    with opened(config, counts=book.read(config.reports).services(form)) as engine:
+    config, now = read_config(screen.config), datetime.now(UTC)
+    with open_journal(config, counts=book.read_book(config.reports).services(form)) as engine:
         try:
-            with transactions.writing(engine) as tx:
+            with transactions.write_transaction(engine) as tx:
                 province, counted, by = _counted(tx, config, unit, period, form, now)
                 kept = submission.give_out(tx, province, counted, reason=reason, by=by, now=now)
-                content = blobs.octets(tx, kept.message.sha256)
+                content = blobs.read_blob(tx, kept.message.sha256)
         except submission.Unended:
             return None
         except submission.Unclosed as unclosed:
@@ -168,7 +168,7 @@ def _write_down(
 
     province, counted, by = _counted(tx, config, unit, period, form, now)
     if partner is None:
-        return submission.publish(tx, province, counted, reason=reason, by=by, now=now)
+        return submission.publish_report(tx, province, counted, reason=reason, by=by, now=now)
     return submission.hand_in(tx, province, counted, partner, reason=reason, by=by, now=now)
 
 
@@ -178,14 +178,14 @@ def _counted(
     """Return the province, the report as it is counted now, and who asks for it.  UsageError, CommandStop."""
     import getpass
 
-    from hub.cli.report.declared import ask
+    from hub.cli.report.declared import read_report_sources
     from hub.domain import local_time
     from hub.journal import unit_registry
     from hub.report.form import book
     from hub.units.province import Province
     from hub.workload import submission
 
-    asked = ask(tx, unit, period, form, book.read(config.reports))
+    asked = read_report_sources(tx, unit, period, form, book.read_book(config.reports))
     with asked.gathered(now) as gathered:
         counted, lines, wrong = gathered.report, gathered.listing.summary, gathered.differences
     if wrong:
@@ -200,4 +200,4 @@ def _counted(
         lines=lines,
         open_month=submission.open_month(tx, asked.form, asked.period),
     )
-    return Province.of(config, unit_registry.roll(tx, local_time.day(now))), made, getpass.getuser()
+    return Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now))), made, getpass.getuser()

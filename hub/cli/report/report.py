@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hub.cli.report.show import check_column, choose_format, print_facts, print_report, show_options, show_report
-from hub.cli.screen import USAGE, Command, CommandStop, Family, Screen, family, pass_screen, t
+from hub.cli.screen import USAGE, Command, CommandStop, Family, Screen, command_group, pass_screen, t
 
 #: name -> (where it is, what it does: vi, en), in the order of a report's life.
 COMMANDS = {
@@ -107,7 +107,7 @@ def _skip_common_options(args: list[str]) -> int:
     return at
 
 
-@family(
+@command_group(
     "report",
     "Báo cáo khối lượng công việc của các đơn vị: xem, tự khai và đối chiếu, đóng kỳ, ký, nộp, công bố.\n\n"
     "`lienthong report UNIT PERIOD` là cách gọi ngắn của `report show`, `lienthong report --facts` của `report facts`.",
@@ -120,7 +120,7 @@ def _skip_common_options(args: list[str]) -> int:
     cls=_Reports,
     table=COMMANDS,
 )
-def report() -> None:
+def report_workload() -> None:
     pass
 
 

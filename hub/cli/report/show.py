@@ -128,21 +128,21 @@ def show_facts(screen: Screen, unit: str | None, period: str | None, form: str) 
 
 def print_facts(screen: Screen, unit: str | None, period: str | None, form: str) -> None:
     """Print the facts behind a report; without *unit* and *period* every fact.  UsageError, CommandStop."""
-    from hub.cli.journal import configured, opened
-    from hub.cli.report.declared import ask
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.report.declared import read_report_sources
     from hub.journal import facts as journal_facts
     from hub.report.form import book
     from hub.store import transactions
 
     now = datetime.now(UTC)
-    config = configured(screen)
-    forms = book.read(config.reports)
+    config = read_journal_config(screen)
+    forms = book.read_book(config.reports)
     counts = forms.services(form) if unit is not None else None
-    with opened(config, counts=counts) as engine, transactions.reading(engine) as tx:
+    with open_journal(config, counts=counts) as engine, transactions.read_transaction(engine) as tx:
         if unit is None or period is None:
-            _print_rows(screen, tx, journal_facts.facts(tx))
+            _print_rows(screen, tx, journal_facts.read_facts(tx))
             return
-        with ask(tx, unit, period, form, forms).gathered(now) as gathered:
+        with read_report_sources(tx, unit, period, form, forms).gathered(now) as gathered:
             _warn(screen, gathered.differences)
             _print_rows(screen, tx, (line.fact for line in gathered.listing))
 
@@ -165,13 +165,13 @@ def print_report(
     *explain*: print the facts behind this column instead; *row*: behind the cell of this unit alone.
     *reason*: why XML of an ended period shall be a new revision.
     """
-    from hub.cli.journal import configured, opened
-    from hub.cli.report.declared import ask
+    from hub.cli.journal import open_journal, read_journal_config
+    from hub.cli.report.declared import read_report_sources
     from hub.domain.errors import Unready
     from hub.journal import search, unit_registry
     from hub.report.form import book
     from hub.store import transactions
-    from hub.workload.unit_report import beside
+    from hub.workload.unit_report import count_neighbour_reports
 
     check_column(explain, row)
     on_screen = output is None and explain is None and _shows()
@@ -179,23 +179,23 @@ def print_report(
     if kind == "xml" and explain is None and _gave_out(screen, (unit, period, form), reason.strip(), output):
         return
     now = datetime.now(UTC)
-    config = configured(screen)
-    forms = book.read(config.reports)
-    with opened(config, counts=forms.services(form)) as engine, transactions.reading(engine) as tx:
-        asked = ask(tx, unit, period, form, forms)
+    config = read_journal_config(screen)
+    forms = book.read_book(config.reports)
+    with open_journal(config, counts=forms.services(form)) as engine, transactions.read_transaction(engine) as tx:
+        asked = read_report_sources(tx, unit, period, form, forms)
         if explain is not None:
-            row = None if row is None else unit_registry.canonical(tx, row, asked.period.last)
+            row = None if row is None else unit_registry.resolve_unit_code(tx, row, asked.period.last)
             _explain(screen, tx, asked, explain, row, now)
             return
         if kind not in _FILES:
             counted = asked.count(now)
-            others = beside(tx, counted, now, forms) if charted else None
+            others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             _write(screen, _written(kind, counted, asked, (), config.identity, others), output)
             return
         with asked.gathered(now) as gathered:
             _warn(screen, gathered.differences)
             counted, lines = gathered.report, search.NamedLines(tx, gathered.listing)
-            others = beside(tx, counted, now, forms) if charted else None
+            others = count_neighbour_reports(tx, counted, now, forms) if charted else None
             try:
                 content = _written(kind, counted, asked, lines, config.identity, others)
             except Unready as unready:
@@ -288,11 +288,11 @@ def _written(
     *others*: the reports of other periods that its charts show; None: no charts.
     """
     from hub.report.output import formats
-    from hub.report.output.charts import plots
+    from hub.report.output.charts import make_plots
 
     language, names = "en" if english() else "vi", asked.names
-    charts = () if others is None else plots(counted, names, others, language)
-    return formats.write(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
+    charts = () if others is None else make_plots(counted, names, others, language)
+    return formats.write_report(kind, counted, names, lines, language, identity, receiver=asked.receiver, charts=charts)
 
 
 def _fact_rows(tx: "Transaction", facts: "Iterable[Fact]") -> "Iterator[dict[str, object]]":

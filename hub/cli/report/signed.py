@@ -11,7 +11,18 @@ import attrs
 import click
 
 from hub.cli.report.arguments import PERIODS, name_report
-from hub.cli.screen import FAILED, NOT_FOUND, UNAVAILABLE, CommandStop, Screen, command, english, leave, pass_screen, t
+from hub.cli.screen import (
+    FAILED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    CommandStop,
+    Screen,
+    command,
+    english,
+    exit_command,
+    pass_screen,
+    t,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,8 +58,8 @@ _STATES = {
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @pass_screen
 def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path) -> None:
-    from hub.cli.journal import opened
-    from hub.config import read, revocation_cache
+    from hub.cli.journal import open_journal
+    from hub.config import read_config, revocation_cache
     from hub.domain.errors import Rejected, Unready
     from hub.report.form import book
     from hub.store import transactions
@@ -56,17 +67,17 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
 
     if file.stat().st_size > LARGEST:
         raise click.UsageError(t(f"{file} quá lớn", f"{file} is too large"))
-    uploaded, config, now = file.read_bytes(), read(screen.config), datetime.now(UTC)
-    revocation_cache.tell_all(config, revocation_cache.load(config, now))
-    with opened(config) as engine:
-        with transactions.reading(engine) as tx:
-            code, text = _named(tx, unit, period, form, book.read(config.reports))
+    uploaded, config, now = file.read_bytes(), read_config(screen.config), datetime.now(UTC)
+    revocation_cache.tell_all(config, revocation_cache.load_revocation_answers(config, now))
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            code, text = _named(tx, unit, period, form, book.read_book(config.reports))
         try:
-            with transactions.writing(engine) as tx:
-                kept = submission.newest(tx, code, form, text)
+            with transactions.write_transaction(engine) as tx:
+                kept = submission.read_newest_revision(tx, code, form, text)
                 taken = _take(tx, config, kept, uploaded, now)
         except Rejected as rejected:
-            with transactions.writing(engine) as tx:
+            with transactions.write_transaction(engine) as tx:
                 _turn_away(tx, code, form, text, rejected, uploaded, now)
             _refuse(screen, rejected)
         except Unready as unready:
@@ -102,15 +113,15 @@ def import_signed(screen: Screen, unit: str, period: str, form: str, file: Path)
 @name_report
 @pass_screen
 def show_state(screen: Screen, unit: str, period: str, form: str) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.report.form import book
     from hub.store import transactions
     from hub.workload import revisions
 
-    config = configured(screen)
-    with opened(config) as engine, transactions.reading(engine) as tx:
-        code, text = _named(tx, unit, period, form, book.read(config.reports))
-        found = revisions.every(tx, code, form, text)
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        code, text = _named(tx, unit, period, form, book.read_book(config.reports))
+        found = revisions.list_revisions(tx, code, form, text)
     asked: Mapping[str, object] = {"form": form, "unit": code, "period": text}
     if not found:
         fields = {**asked, "revision": None, "state": "open"}
@@ -144,18 +155,18 @@ def _at(moment: datetime) -> str:
 def _named(tx: "Transaction", unit: str, period: str, form: str, book: "Book") -> tuple[str, str]:
     """Return the registry's code of *unit* and the period as it is written.  UsageError, CommandStop."""
     from hub.journal import unit_registry
-    from hub.report.form.form import choose
-    from hub.report.form.period import PeriodUnreadable, parse
+    from hub.report.form.form import choose_form
+    from hub.report.form.period import PeriodUnreadable, parse_period
     from hub.workload import closing
 
     try:
-        span = parse(period, closing.keeping(tx, book).cuts)
-        if all(each.period.text != span.text for each in closing.closings(tx, form)):
-            choose(book.forms, form, span)
+        span = parse_period(period, closing.keep_closed_workdays(tx, book).cuts)
+        if all(each.period.text != span.text for each in closing.read_closings(tx, form)):
+            choose_form(book.forms, form, span)
     except (PeriodUnreadable, LookupError) as error:
         raise click.UsageError(str(error)) from None
-    code = unit_registry.canonical(tx, unit, span.last)
-    if code not in {each.code for each in unit_registry.units(tx)}:
+    code = unit_registry.resolve_unit_code(tx, unit, span.last)
+    if code not in {each.code for each in unit_registry.list_registry_units(tx)}:
         raise CommandStop(f"không có đơn vị {unit}", f"there is no unit {unit}", NOT_FOUND)
     return code, span.text
 
@@ -174,7 +185,7 @@ def _take(
 
     if kept is None:
         raise Rejected(Problem("report-not-closed"))
-    province = Province.of(config, unit_registry.roll(tx, local_time.day(now)))
+    province = Province.of(config, unit_registry.read_unit_roll(tx, local_time.local_day(now)))
     return submission.take_back(tx, province, kept, uploaded, by=getpass.getuser(), now=now)
 
 
@@ -187,7 +198,7 @@ def _turn_away(
 
     from hub.workload import submission
 
-    kept = submission.newest(tx, code, form, period)
+    kept = submission.read_newest_revision(tx, code, form, period)
     if kept is not None:
         sha256 = hashlib.sha256(uploaded).hexdigest()
         submission.turn_away(tx, kept, rejected, sha256, by=getpass.getuser(), now=now)
@@ -195,13 +206,13 @@ def _turn_away(
 
 def _refuse(screen: Screen, rejected: "Rejected") -> NoReturn:
     """Print each reason, with what to do."""
-    from hub.domain.errors import sentences
+    from hub.domain.errors import find_error_sentences
 
     for problem in rejected.problems:
-        said = sentences(problem.code)[1 if english() else 0]
+        said = find_error_sentences(problem.code)[1 if english() else 0]
         if screen.json:
-            fields = {"code": problem.code, "detail": problem.detail, "vi": sentences(problem.code)[0]}
-            screen.row({**fields, "en": sentences(problem.code)[1]}, "")
+            fields = {"code": problem.code, "detail": problem.detail, "vi": find_error_sentences(problem.code)[0]}
+            screen.row({**fields, "en": find_error_sentences(problem.code)[1]}, "")
         detail = f" [{problem.detail}]" if problem.detail else ""
         click.echo(f"{t('Không nhận', 'Refused')}: {problem.code}: {said}{detail}", err=True)
-    leave(FAILED)
+    exit_command(FAILED)

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 @pass_screen
 def fetch_units(screen: Screen, partner: str, output: Path | None, dry_run: bool, yes: bool, timeout: float) -> None:
     from hub.cli.units.plan import carry_out
-    from hub.config import read
+    from hub.config import read_config
 
-    content = _asked(screen, read(screen.config), partner, timeout)
+    content = _asked(screen, read_config(screen.config), partner, timeout)
     if output is None:
         carry_out(screen, content, partner, national=True, dry_run=dry_run, yes=yes)
         return

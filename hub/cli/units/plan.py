@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from hub.cli.screen import FAILED, Screen, leave, t
+from hub.cli.screen import FAILED, Screen, exit_command, t
 
 _BIG = 500_000  #: octets of a file that takes long enough to be watched
 
@@ -27,34 +27,34 @@ def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_
 
     Nothing is written by *dry_run*, with a mistake in the list, or, without *yes*, when it changes units that are there.
     """
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import unit_registry
     from hub.store import transactions
     from hub.units import national_agencies, units_csv
 
-    config = configured(screen)
-    with opened(config) as engine:
-        with transactions.reading(engine) as tx:
-            known = unit_registry.units(tx, outside=True)
+    config = read_journal_config(screen)
+    with open_journal(config) as engine:
+        with transactions.read_transaction(engine) as tx:
+            known = unit_registry.list_registry_units(tx, outside=True)
         if national:
-            named, left, mistakes = national_agencies.read(content, name, known, config.province)
+            named, left, mistakes = national_agencies.read_national_agencies(content, name, known, config.province)
         else:
             with _bar(t("Đọc", "Reading"), content, content.count(b"\n")) as progress:
-                named, mistakes = units_csv.read(content, name, known, progress, province=config.province)
+                named, mistakes = units_csv.read_units_csv(content, name, known, progress, province=config.province)
             left = []
         if mistakes:
             screen.mistakes(mistakes)
-            leave(FAILED)
+            exit_command(FAILED)
         before = {unit.code: unit for unit in known}
         added = [unit for unit in named if unit.code not in before]
         changed = [unit for unit in named if unit.code in before and before[unit.code] != unit]
         writes = not dry_run and (yes or not changed)
         if writes:
             with (
-                transactions.writing(engine) as tx,
+                transactions.write_transaction(engine) as tx,
                 _bar(t("Ghi", "Writing"), content, len(added) + len(changed)) as progress,
             ):
-                unit_registry.put(tx, [*added, *changed], progress)
+                unit_registry.write_registry_units(tx, [*added, *changed], progress)
     for what, sign, some in (("added", "+", added), ("changed", "~", changed)):
         for unit in some:
             screen.row({"unit": unit.code, "change": what}, f"{sign} {unit.code}  {unit.name}")
@@ -75,7 +75,7 @@ def carry_out(screen: Screen, content: bytes, name: str, *, national: bool, dry_
             f"Sẽ đổi: {told}. Chưa ghi gì: danh sách sửa đơn vị đã có; thêm --yes để thực hiện.",
             f"Would change: {told}. Nothing was written: the list changes units that are there; add --yes to run it.",
         )
-        leave(FAILED)
+        exit_command(FAILED)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hub.cli.screen import Screen, command, family, pass_screen, t
+from hub.cli.screen import Screen, command, command_group, pass_screen, t
 from hub.cli.units.fetch import fetch_units
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ _output = click.option(
 )
 
 
-@family(
+@command_group(
     "units",
     "Đơn vị của tỉnh: liệt kê, nhập và xuất CSV; bộ đơn vị mẫu.",
     "The province's units: list them, CSV in and out; a made-up province.",
 )
-def units() -> None:
+def manage_units() -> None:
     pass
 
 
@@ -43,14 +43,14 @@ def units() -> None:
 @_outside
 @pass_screen
 def list_units(screen: Screen, outside: bool) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import unit_registry
     from hub.store import transactions
     from hub.units.province import Province
 
-    config = configured(screen)
-    with opened(config) as engine, transactions.reading(engine) as tx:
-        found = unit_registry.units(tx, outside=outside)
+    config = read_journal_config(screen)
+    with open_journal(config) as engine, transactions.read_transaction(engine) as tx:
+        found = unit_registry.list_registry_units(tx, outside=outside)
     routes = Province.of(config, found).routes
     rows = (
         {
@@ -89,12 +89,12 @@ def list_units(screen: Screen, outside: bool) -> None:
 @_output
 @pass_screen
 def export(screen: Screen, outside: bool, output: Path | None) -> None:
-    from hub.cli.journal import configured, opened
+    from hub.cli.journal import open_journal, read_journal_config
     from hub.journal import unit_registry
     from hub.store import transactions
 
-    with opened(configured(screen)) as engine, transactions.reading(engine) as tx:
-        found = unit_registry.units(tx, outside=outside)
+    with open_journal(read_journal_config(screen)) as engine, transactions.read_transaction(engine) as tx:
+        found = unit_registry.list_registry_units(tx, outside=outside)
     _write(screen, found, output)
 
 
@@ -112,13 +112,13 @@ def export(screen: Screen, outside: bool, output: Path | None) -> None:
 def seed(screen: Screen, output: Path | None) -> None:
     from hub.units import sample_units as seed
 
-    _write(screen, seed.units(), output)
+    _write(screen, seed.list_sample_units(), output)
 
 
 def _write(screen: Screen, found: "Sequence[Unit]", output: Path | None) -> None:
     from hub.units import units_csv
 
-    content = units_csv.write(found)
+    content = units_csv.write_units_csv(found)
     if output is None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -158,8 +158,8 @@ def import_units(screen: Screen, file: Path, dry_run: bool, yes: bool, national:
     carry_out(screen, file.read_bytes(), file.name, national=national, dry_run=dry_run, yes=yes)
 
 
-units.add_command(list_units)
-units.add_command(export)
-units.add_command(import_units)
-units.add_command(fetch_units)
-units.add_command(seed)
+manage_units.add_command(list_units)
+manage_units.add_command(export)
+manage_units.add_command(import_units)
+manage_units.add_command(fetch_units)
+manage_units.add_command(seed)

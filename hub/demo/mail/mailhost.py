@@ -56,7 +56,7 @@ _QUEUES = [
 ]
 
 
-def there() -> bool:
+def has_mail_programs() -> bool:
     """Tell whether both programs are installed and may be started."""
     return _MASTER.exists() and _DOVECOT.exists() and os.geteuid() == 0
 
@@ -222,7 +222,7 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-def obey(host: MailHost, order: Mapping[str, Any]) -> Mapping[str, object]:
+def obey_mail_order(host: MailHost, order: Mapping[str, Any]) -> Mapping[str, object]:
     """Carry out one order of the conductor."""
     match order["do"]:
         case "stop" | "start" as deed:
@@ -248,4 +248,4 @@ if __name__ == "__main__":
     with MailHost.open(given.key, given.certificate, given.accounts) as running:
         print(json.dumps({"ready": True, **running.ports}), flush=True)
         for line in sys.stdin:
-            print(json.dumps(obey(running, json.loads(line)), ensure_ascii=False), flush=True)
+            print(json.dumps(obey_mail_order(running, json.loads(line)), ensure_ascii=False), flush=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, lines
+from hub.demo.partners.notebook import Notebook, read_notebook
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +40,7 @@ class Pigeonholes:
 
     def __attrs_post_init__(self) -> None:
         """Read back what the notebook tells."""
-        for line in lines(self._notebook.path):
+        for line in read_notebook(self._notebook.path):
             if line["what"] == "waiting":
                 item = PigeonholeItem(
                     id=str(line["id"]),

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.plan.packets import HANOI
 from hub.demo.protocol import reading
 
@@ -79,7 +79,7 @@ class AxisState:
 
     def reopen(self) -> None:
         """Read back what a predecessor wrote."""
-        for line in lines(self.notebook.path):
+        for line in read_notebook(self.notebook.path):
             said: Mapping[str, Any] = line
             at = datetime.fromisoformat(said["at"])
             match said["what"]:
@@ -107,7 +107,7 @@ class AxisState:
             if sender != system and (agency is None or agency.system != system):
                 raise Refusal("19", f"the sender {sender} is not registered for {system}")
             try:
-                read = reading.read(content)
+                read = reading.read_sample_packet(content)
             except ValueError as error:
                 raise Refusal("22", f"no edXML: {error}") from error
             if (read.kind == "status") != (kind == "status"):
@@ -117,7 +117,7 @@ class AxisState:
                 self._check_receiver(to)
             if not receivers:
                 raise Refusal("18", "no receiver")
-            mark = digest(content)
+            mark = hash_content(content)
             known = self.sent.get((system, mark))
             if known is not None and self.repeated == "same":
                 return known
@@ -194,7 +194,7 @@ class AxisState:
             "kind": kind,
             "from": sender,
             "to": to,
-            "sha256": digest(content),
+            "sha256": hash_content(content),
             "packet": base64.b64encode(content).decode(),
         }
         self.notebook.write("parcel", at, doc_id=doc_id, sender_doc_id=sender_doc_id, **body)
@@ -212,7 +212,7 @@ class AxisState:
             yield read.answered
         else:
             for parcel in self.parcels.values():
-                if parcel.kind == "edoc" and reading.read(parcel.content).document_id == read.document_id:
+                if parcel.kind == "edoc" and reading.read_sample_packet(parcel.content).document_id == read.document_id:
                     yield parcel.to
 
     def _check_receiver(self, code: str) -> None:

@@ -1,7 +1,7 @@
 """A provincial SOAP bus with BKAV's eDoc service as a process: `python -m hub.demo.partners.bkav`.  Knows its operations and checks; no hub.
 
 Orders: `put FILE` lets a document or a status of another agency wait; `spoil ID` loses a part of a document; `double` lists every
-document twice; `fault` answers the next call by a fault of the bus; `documents` tells who has confirmed what, and how many statuses
+document twice; `write_bus_fault` answers the next call by a fault of the bus; `documents` tells who has confirmed what, and how many statuses
 nobody has asked for yet.
 """
 
@@ -17,8 +17,16 @@ import attrs
 from lxml import etree
 
 from hub.demo.partners import bus
-from hub.demo.partners.bus import EDOC, BusCall, CallUnreadable, answer, every, fault, text
-from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.bus import (
+    EDOC,
+    BusCall,
+    CallUnreadable,
+    find_elements,
+    read_path_text,
+    write_bus_answer,
+    write_bus_fault,
+)
+from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.protocol import checker
 
@@ -53,13 +61,13 @@ class Bus:
     def answer(self, call: OfficeCall, refuse: bool) -> OfficeAnswer:
         """Answer one call."""
         try:
-            asked = bus.ask(call)
+            asked = bus.open_bus_call(call)
         except CallUnreadable as error:
-            return fault(SOAP11, escape(str(error)), ours=False)
+            return write_bus_fault(SOAP11, escape(str(error)), ours=False)
         with self.lock:
             self.faults, faulty = max(self.faults - 1, 0), self.faults > 0
         if faulty:
-            return fault(asked.soap, "Read timed out", ours=True)
+            return write_bus_fault(asked.soap, "Read timed out", ours=True)
         operations: dict[str, Callable[[BusCall], OfficeAnswer]] = {
             "SendDocument": self._send,
             "UpdateTraces": self._update,
@@ -70,44 +78,44 @@ class Bus:
             "CheckPermission": lambda asked: self.report(asked, "CheckPermission"),
         }
         if asked.action not in operations:
-            return fault(asked.soap, f"The operation {escape(asked.action)} is not there", ours=False)
+            return write_bus_fault(asked.soap, f"The operation {escape(asked.action)} is not there", ours=False)
         wrong = self._stranger(asked) or (["M.MessageHeader.To"] if refuse else [])
         return self.report(asked, asked.action, *wrong) if wrong else operations[asked.action](asked)
 
     def _stranger(self, asked: BusCall) -> list[str]:
         """Say what is wrong with who calls: every place that may hold the token must hold it, and one must."""
-        key = next(iter(every(asked.header.get("Signature"), "KeyInfo")), None)
-        shown = [text(key, "Token")] if key is not None else []
-        shown += [(each.text or "").strip() for each in every(asked.body, "Token")]
+        key = next(iter(find_elements(asked.header.get("Signature"), "KeyInfo")), None)
+        shown = [read_path_text(key, "Token")] if key is not None else []
+        shown += [(each.text or "").strip() for each in find_elements(asked.body, "Token")]
         shown += [(asked.header["Token"].text or "").strip()] if "Token" in asked.header else []
         if not shown:
             return ["N.Token"]
-        organ = text(key, "OrganId") if key is not None else asked.field("OrganId")
+        organ = read_path_text(key, "OrganId") if key is not None else asked.field("OrganId")
         known = self.options.organs.split(",")
         return [] if set(shown) == {self.options.token} and organ in known else ["M.CheckPermission"]
 
     def _send(self, asked: BusCall) -> OfficeAnswer:
         message = asked.header.get("MessageHeader")
-        manifest = next(iter(every(asked.body, "Manifest")), None)
-        organs = [text(each, "OrganId") for each in every(message, "To")]
-        wrong = checker.document(message, manifest, asked.files, self.options.receivers.split(","))
+        manifest = next(iter(find_elements(asked.body, "Manifest")), None)
+        organs = [read_path_text(each, "OrganId") for each in find_elements(message, "To")]
+        wrong = checker.check_document_packet(message, manifest, asked.files, self.options.receivers.split(","))
         if wrong:
             self.office.note("refused", codes=wrong)
             return self.report(asked, "SendDocument", *wrong)
-        business = text(asked.header.get("TraceHeaderList"), "BussinessDocType")
-        sender, document = text(message, "From", "OrganId"), every(message, "DocumentId")[-1:]
+        business = read_path_text(asked.header.get("TraceHeaderList"), "BussinessDocType")
+        sender, document = read_path_text(message, "From", "OrganId"), find_elements(message, "DocumentId")[-1:]
         key = (
             sender,
             document[0].text or "" if document else "",
             business,
-            *(digest(each) for each in asked.files.values()),
+            *(hash_content(each) for each in asked.files.values()),
         )
         with self.lock:
             known = self.taken.get(key)
             self.taken.setdefault(key, str(len(self.taken) + 1000))
         if known and self.options.again == "refuse":
             return self.report(asked, "SendDocument", "M.DocumentId")
-        files = {name: digest(content) for name, content in asked.files.items()}
+        files = {name: hash_content(content) for name, content in asked.files.items()}
         self.office.note(
             "again" if known else "sent",
             id=self.taken[key],
@@ -120,10 +128,10 @@ class Bus:
 
     def _update(self, asked: BusCall) -> OfficeAnswer:
         message = asked.header.get("MessageHeader")
-        wrong = checker.status(message)
+        wrong = checker.check_status_packet(message)
         if not wrong:
-            told = {"sender": text(message, "From", "OrganId"), "code": text(message, "StatusCode")}
-            self.office.note("status", document_id=text(message, "ResponseFor", "DocumentId"), **told)
+            told = {"sender": read_path_text(message, "From", "OrganId"), "code": read_path_text(message, "StatusCode")}
+            self.office.note("status", document_id=read_path_text(message, "ResponseFor", "DocumentId"), **told)
         return self.report(asked, "UpdateTraces", *wrong)
 
     def _pending(self, asked: BusCall) -> OfficeAnswer:
@@ -167,23 +175,29 @@ class Bus:
         return self._written(asked, [], f'<edXML:{name} xmlns:edXML="{EDOC}">{report}{more}</edXML:{name}>', {})
 
     def _written(self, asked: BusCall, header: list[str], body: str, files: Mapping[str, bytes]) -> OfficeAnswer:
-        return answer(asked.soap, header, body, files, packing=self.options.packing, encoding=self.options.encoding)
+        return write_bus_answer(
+            asked.soap, header, body, files, packing=self.options.packing, encoding=self.options.encoding
+        )
 
     def put(self, content: bytes) -> str:
         """Let a packet of another agency wait, as the bus would have it from that agency: apart."""
-        root = bus.parsed(content)
-        message = every(root, "MessageHeader")[0]
-        status = text(message, "StatusCode")
+        root = bus.parse_bus_document(content)
+        message = find_elements(root, "MessageHeader")[0]
+        status = read_path_text(message, "StatusCode")
         if status:
-            self.statuses.append((text(message, "ResponseFor", "OrganId"), bus.respelt(message, EDOC, "Status")))
+            self.statuses.append(
+                (read_path_text(message, "ResponseFor", "OrganId"), bus.respell(message, EDOC, "Status"))
+            )
             return f"status {len(self.statuses)}"
-        header = [bus.respelt(each, EDOC) for each in message.getparent() if etree.QName(each).localname != "Signature"]  # type: ignore[union-attr]
-        manifest = bus.respelt(every(root, "edXMLManifest")[0], EDOC, "Manifest")
+        header = [bus.respell(each, EDOC) for each in message.getparent() if etree.QName(each).localname != "Signature"]  # type: ignore[union-attr]
+        manifest = bus.respell(find_elements(root, "edXMLManifest")[0], EDOC, "Manifest")
         files = {
-            text(each, "ContentId").removeprefix("cid:"): base64.b64decode(text(each, "ContentTransferEncoded"))
-            for each in every(root, "Attachment")
+            read_path_text(each, "ContentId").removeprefix("cid:"): base64.b64decode(
+                read_path_text(each, "ContentTransferEncoded")
+            )
+            for each in find_elements(root, "Attachment")
         }
-        organs = {text(each, "OrganId"): False for each in every(message, "To")}
+        organs = {read_path_text(each, "OrganId"): False for each in find_elements(message, "To")}
         document_id = str(len(self.documents) + 1)
         self.documents[document_id] = Waiting(header, manifest, files, organs)
         return document_id
@@ -210,7 +224,7 @@ class Bus:
 
     def reopen(self) -> None:
         """Go on where the notebook ends."""
-        for line in lines(self.office.notebook.path):
+        for line in read_notebook(self.office.notebook.path):
             if line["what"] == "waiting":
                 self.put(base64.b64decode(str(line["content"])))
             elif line["what"] == "confirmed":
@@ -232,7 +246,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace) -> None:
+def run_bkav_bus(options: argparse.Namespace) -> None:
     """Be the bus until the orders end."""
     notebook = Notebook(options.notebook)
     office = Office(notebook, lambda _call, _refuse: OfficeAnswer(500))
@@ -244,4 +258,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(_options())
+    run_bkav_bus(_options())

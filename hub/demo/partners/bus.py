@@ -39,10 +39,10 @@ class BusCall:
 
     def field(self, name: str) -> str:
         """Return the text of the first element of the Body with that local name."""
-        return text(self.body, name)
+        return read_path_text(self.body, name)
 
 
-def ask(call: OfficeCall) -> BusCall:
+def open_bus_call(call: OfficeCall) -> BusCall:
     """Open a call.  CallUnreadable."""
     media = call.headers.get("content-type", "")
     octets, files = call.body, {}
@@ -57,7 +57,7 @@ def ask(call: OfficeCall) -> BusCall:
         octets = dict(parts).get(start, b"")
         files = {unquote(name): content for name, content in parts if name != start}
     try:
-        root = parsed(octets)
+        root = parse_bus_document(octets)
     except etree.XMLSyntaxError as error:
         raise CallUnreadable(str(error)) from error
     soap = etree.QName(root).namespace or ""
@@ -69,7 +69,7 @@ def ask(call: OfficeCall) -> BusCall:
     return BusCall(soap=soap, action=_action(call, media), header=blocks, body=body, files=files)
 
 
-def answer(
+def write_bus_answer(
     soap: str, header: Sequence[str], body: str, files: Mapping[str, bytes], *, packing: str, encoding: str
 ) -> OfficeAnswer:
     """Write an answer; *packing* is plain, swa or mtom, *encoding* binary or base64.  Plain holds no files."""
@@ -90,7 +90,7 @@ def answer(
     return OfficeAnswer(200, b"\r\n".join([*pieces, f"--{boundary}--\r\n".encode()]), related)
 
 
-def fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
+def write_bus_fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
     """Write a fault: *ours*, the bus's own, or the caller's."""
     if soap.endswith("soap-envelope"):
         code = "Receiver" if ours else "Sender"
@@ -101,27 +101,27 @@ def fault(soap: str, told: str, *, ours: bool) -> OfficeAnswer:
     return OfficeAnswer(500, written.encode(), f"{MEDIA[soap]}; charset=UTF-8")
 
 
-def parsed(octets: bytes) -> etree._Element:
+def parse_bus_document(octets: bytes) -> etree._Element:
     """Return the root of a document, without the spaces between its elements.  XMLSyntaxError."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, remove_blank_text=True)
     return etree.fromstring(octets, parser)
 
 
-def every(parent: etree._Element | None, name: str) -> list[etree._Element]:
+def find_elements(parent: etree._Element | None, name: str) -> list[etree._Element]:
     """Return the elements below *parent* with that local name."""
     return [] if parent is None else [each for each in parent.iter("*") if etree.QName(each).localname == name]
 
 
-def text(parent: etree._Element | None, *names: str) -> str:
+def read_path_text(parent: etree._Element | None, *names: str) -> str:
     """Return the text at a path of local names below *parent*; each may be at any depth."""
     for name in names:
-        parent = next(iter(every(parent, name)), None)
+        parent = next(iter(find_elements(parent, name)), None)
     return "" if parent is None else (parent.text or "").strip()
 
 
-def respelt(element: etree._Element, namespace: str, name: str = "") -> str:
+def respell(element: etree._Element, namespace: str, name: str = "") -> str:
     """Return the XML of *element* in another vocabulary of the two, called *name*."""
-    made = parsed(etree.tostring(element, with_tail=False))
+    made = parse_bus_document(etree.tostring(element, with_tail=False))
     for each in made.iter("*"):
         if etree.QName(each).namespace in {EDOC, QCVN, None}:
             each.tag = f"{{{namespace}}}{etree.QName(each).localname}"

@@ -16,7 +16,7 @@ ORGANS = (("000.00.00.H55", "Ủy ban nhân dân tỉnh (dữ liệu mẫu)"), (
 Rows = list[dict[str, Any]]
 
 
-def lists() -> dict[str, Rows]:
+def write_category_lists() -> dict[str, Rows]:
     """Return every list, by the service that gives it."""
     fields = {field: name for _, _, field, name in PROCEDURES}
     return {
@@ -26,7 +26,7 @@ def lists() -> dict[str, Rows]:
     }
 
 
-def procedure(code: str) -> Rows:
+def find_procedure(code: str) -> Rows:
     """Return the procedure *code* as `LayThuTuc` gives it: one row, or none."""
     return [
         {"MATTHC": number, "TENTTHC": name, "LINHVUCTHUCHIEN": [{"MALINHVUC": field, "TENLINHVUC": field_name}]}

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, digest
+from hub.demo.partners.notebook import Notebook, hash_content
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -91,7 +91,7 @@ class PopulationDatabase:
             for number, card, name in CITIZENS
         )
         number = said["SoDinhDanh"] or said["SoCMND"]
-        self.office.note("verified", request=said["MaYeuCau"], number=digest(number.encode()), exists=exists)
+        self.office.note("verified", request=said["MaYeuCau"], number=hash_content(number.encode()), exists=exists)
         result = etree.Element(f"{{{DANCU}}}KetQuaXacThucResponse", nsmap={"ns2": DANCU})
         etree.SubElement(result, f"{{{DANCU}}}TonTai").text = "true" if exists else "false"
         return result

@@ -19,8 +19,8 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.catalogue import ORGANS, lists, procedure
-from hub.demo.partners.notebook import Notebook, lines
+from hub.demo.partners.catalogue import ORGANS, find_procedure, write_category_lists
+from hub.demo.partners.notebook import Notebook, read_notebook
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 FORWARD = "/XrdAdapter/RestService/forward/"
@@ -63,13 +63,13 @@ class PortalState:
     organs: frozenset[str]  #: the codes that may report
     dossiers: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     steps: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
-    lists: dict[str, list[dict[str, Any]]] = attrs.field(factory=lists)
+    lists: dict[str, list[dict[str, Any]]] = attrs.field(factory=write_category_lists)
     _sessions: dict[str, float] = attrs.field(factory=dict, init=False)  #: when each ends
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
 
     def remember(self) -> None:
         """Take up what the notebook holds."""
-        for line in lines(self.notebook.path):
+        for line in read_notebook(self.notebook.path):
             body: Any = line
             if line["what"] == "dossier":
                 self.dossiers[body["item"]["MaHoSo"]] = body["item"]
@@ -123,7 +123,9 @@ class PortalState:
                 case "TraCuuHoSo":
                     return OfficeAnswer.json({"error_code": "00", "result": self._found(str(body.get("mahoso", "")))})
                 case "LayThuTuc":
-                    return OfficeAnswer.json({"error_code": "00", "result": procedure(str(body.get("maTTHC", "")))})
+                    return OfficeAnswer.json(
+                        {"error_code": "00", "result": find_procedure(str(body.get("maTTHC", "")))}
+                    )
         raise PortalRefusal(f"Dịch vụ không tồn tại: service = {service}")
 
     def _login(self, body: Row) -> OfficeAnswer:

@@ -21,9 +21,9 @@ import attrs
 from cryptography import x509
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
-from hub.demo.protocol.signing import DS, is_sealed, signer
+from hub.demo.protocol.signing import DS, find_document_signer, is_sealed
 
 NS = "{urn:lienthong:report:1}"
 _PROPERTY = "{http://schemas.openxmlformats.org/officeDocument/2006/custom-properties}property"
@@ -55,7 +55,7 @@ class Reporting:
 
     def reopen(self) -> None:
         """Remember what stands in the notebook."""
-        for line in lines(self.notebook.path):
+        for line in read_notebook(self.notebook.path):
             if line["what"] == "taken":
                 self.references[str(line["key"])] = (str(line["sha256"]), str(line["reference"]))
             elif line["what"] == "verdict":
@@ -71,7 +71,7 @@ class Reporting:
         said = keys_of(root)
         if wrong := [f"{name} khác báo cáo" for name, value in said.items() if handed.fields.get(name) != value]:
             raise SubmissionUnfit(wrong)
-        key, sha256 = "/".join(said.values()), digest(handed.xml)
+        key, sha256 = "/".join(said.values()), hash_content(handed.xml)
         if key in self.references:
             before, reference = self.references[key]
             if before != sha256:
@@ -96,7 +96,7 @@ class Reporting:
         try:
             root = etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
             if len(root.findall(f"{{{DS}}}Signature")) == 2:
-                certificate = signer(xml)
+                certificate = find_document_signer(xml)
                 if certificate is None:
                     raise SubmissionUnfit(["chữ ký không đúng"])
                 signed_by = certificate.subject.rfc4514_string()
@@ -164,7 +164,7 @@ def _text(root: etree._Element, tag: str) -> str:
     return "" if found is None else found.text or ""
 
 
-def parts(call: OfficeCall) -> Handed:
+def read_multipart(call: OfficeCall) -> Handed:
     """Return what a multipart call brings.  Raises SubmissionUnfit."""
     head = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode()
     form = message_from_bytes(head + call.body, policy=HTTP)
@@ -182,7 +182,7 @@ def _octets(part: Any) -> bytes:
     return octets
 
 
-def answering(reporting: Reporting, secret: str, office: list[Office]) -> Any:
+def make_counter(reporting: Reporting, secret: str, office: list[Office]) -> Any:
     """Return what the counter says to a call."""
 
     def answer(call: OfficeCall, refuse: bool) -> OfficeAnswer:
@@ -196,7 +196,7 @@ def answering(reporting: Reporting, secret: str, office: list[Office]) -> Any:
         if refuse:
             return OfficeAnswer.json({"errors": ["hệ thống không nhận báo cáo này"]}, 422)
         try:
-            reference, repeated = reporting.take(parts(call), office[0].note)
+            reference, repeated = reporting.take(read_multipart(call), office[0].note)
         except SubmissionUnfit as unfit:
             office[0].note("unfit", errors=unfit.args[0])
             return OfficeAnswer.json({"errors": unfit.args[0]}, 422)
@@ -207,7 +207,7 @@ def answering(reporting: Reporting, secret: str, office: list[Office]) -> Any:
     return answer
 
 
-def look(reporting: Reporting, drop: Path, note: Any) -> int:
+def judge_dropped_reports(reporting: Reporting, drop: Path, note: Any) -> int:
     """Take what lies in `out` and is whole, and put a verdict for each into `in`; return how many there were."""
     (drop / "in").mkdir(exist_ok=True)
     count = 0
@@ -238,7 +238,7 @@ def look(reporting: Reporting, drop: Path, note: Any) -> int:
     return count
 
 
-def run(options: argparse.Namespace) -> None:
+def run_government_system(options: argparse.Namespace) -> None:
     """Be the system until the orders end."""
     notebook = Notebook(options.notebook)
     reporting = Reporting(notebook, x509.load_pem_x509_certificate(options.hub_certificate.read_bytes()))
@@ -251,13 +251,13 @@ def run(options: argparse.Namespace) -> None:
                 reporting.returning.append(str(order["reason"]))
                 return {"returning": len(reporting.returning)}
             case "look":
-                return {"taken": look(reporting, options.drop, office[0].note)}
+                return {"taken": judge_dropped_reports(reporting, options.drop, office[0].note)}
             case "known":
                 return {"references": len(reporting.references), "verdicts": reporting.verdicts}
         return {"error": f"no such order: {order}"}
 
     secret = options.secret_file.read_text().strip()
-    office.append(Office(notebook, answering(reporting, secret, office), obey))
+    office.append(Office(notebook, make_counter(reporting, secret, office), obey))
     office[0].serve(options.port)
 
 
@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument("--secret-file", type=Path, required=True)
     parser.add_argument("--hub-certificate", type=Path, required=True)
     parser.add_argument("--drop", type=Path)
-    run(parser.parse_args())
+    run_government_system(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, digest, lines
-from hub.demo.protocol.signing import SOAP, Clock, PartnerIdentity, Unbelievable, clock, sign, verify
+from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
+from hub.demo.protocol.signing import SOAP, Clock, PartnerIdentity, Unbelievable, read_clock, sign_call, verify_reply
 
 DOCUMENTS = "urn:lienthong:documents:1"
 _LIMIT = 64 * 1024 * 1024
@@ -38,19 +38,21 @@ class Shelf:
     """What was taken so far, by the hub's id: a repetition is answered again and noted as such."""
 
     notebook: Notebook
-    clock: Clock = clock
+    clock: Clock = read_clock
     _known: dict[str, str] = attrs.field(factory=dict)  #: document id -> SHA-256
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     @classmethod
     def reopen(cls, notebook: Notebook, clock: Clock = clock) -> Self:
         """Remember what the notebook says was taken before a restart."""
-        known = {str(n["document_id"]): str(n["sha256"]) for n in lines(notebook.path) if n["what"] == "received"}
+        known = {
+            str(n["document_id"]): str(n["sha256"]) for n in read_notebook(notebook.path) if n["what"] == "received"
+        }
         return cls(notebook, clock, known)
 
     def take(self, delivered: Delivered, how: str) -> bool:
         """Note what came; return whether it is the first time.  ValueError: the id came before with other bytes."""
-        sha256 = digest(delivered.content)
+        sha256 = hash_content(delivered.content)
         with self._lock:
             before = self._known.get(delivered.document_id)
             if before not in (None, sha256):
@@ -130,7 +132,7 @@ class _Slot(http.server.BaseHTTPRequestHandler):
             envelope = etree.fromstring(
                 content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
             )
-            delivered = _read(verify(envelope, self.server.signer, self.server.shelf.clock()))
+            delivered = _read(verify_reply(envelope, self.server.signer, self.server.shelf.clock()))
         except (Unbelievable, etree.XMLSyntaxError, ValueError) as error:
             return 500, _fault("signature-invalid", str(error))
         try:
@@ -144,7 +146,7 @@ class _Slot(http.server.BaseHTTPRequestHandler):
     def _answer(self, status: int, body: etree._Element) -> None:
         envelope = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"soap": SOAP})
         etree.SubElement(envelope, f"{{{SOAP}}}Body").append(body)
-        sign(envelope, self.server.identity, self.server.shelf.clock())
+        sign_call(envelope, self.server.identity, self.server.shelf.clock())
         content = etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
         self.send_response(status)
         self.send_header("Content-Type", "text/xml; charset=utf-8")

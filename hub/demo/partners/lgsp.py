@@ -19,10 +19,10 @@ from typing import Any
 import attrs
 
 from hub.demo.mail.pigeonholes import PigeonholeItem, Pigeonholes
-from hub.demo.partners.notebook import Notebook, digest
+from hub.demo.partners.notebook import Notebook, hash_content
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.plan.packets import HANOI
-from hub.demo.protocol.reading import read
+from hub.demo.protocol.reading import read_sample_packet
 
 #: The guide's table.
 ERRORS = {
@@ -97,7 +97,7 @@ class Gateway:
         code = code or ("18" if refuse else self._judge(file, kind))
         document_id = "" if code else str(uuid.uuid4())
         packet = base64.b64encode(file).decode()
-        said = {"id": document_id, "type": kind, "sha256": digest(file), "size": len(file)}
+        said = {"id": document_id, "type": kind, "sha256": hash_content(file), "size": len(file)}
         self.office.note("sent", code=code, **said, packet=packet)
         return self._said(code or "0", document_id)
 
@@ -106,7 +106,7 @@ class Gateway:
         if not file:
             return "10"
         try:
-            found = read(file)
+            found = read_sample_packet(file)
         except (ValueError, KeyError):
             return "22"
         if kind not in {"edoc", "status"} or (kind == "status") != (found.kind == "status"):
@@ -173,7 +173,7 @@ class Gateway:
         match order["do"]:
             case "put":
                 content = Path(order["file"]).read_bytes()
-                found = read(content) if order.get("sound", True) else None
+                found = read_sample_packet(content) if order.get("sound", True) else None
                 kind = "status" if found and found.kind == "status" else "edoc"
                 return {"id": self.holes.put(kind, found.sender if found else "", self.options.system_id, content)}
             case "fault":
@@ -229,7 +229,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace) -> None:
+def run_lgsp(options: argparse.Namespace) -> None:
     """Be the LGSP until the orders end."""
     notebook = Notebook(options.notebook)
     told = {"docId": None, "status": "FAIL", "errorCode": "15", "errorDesc": ERRORS["15"]}
@@ -241,4 +241,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(_options())
+    run_lgsp(_options())

@@ -15,9 +15,9 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.notebook import Notebook
-from hub.demo.protocol.calling import connect, options, serve, until_answered
+from hub.demo.protocol.calling import connect_to_hub, read_process_options, serve_orders, until_answered
 from hub.demo.protocol.client import HubClient, HubReply
-from hub.demo.protocol.signing import clock
+from hub.demo.protocol.signing import read_clock
 
 #: What the books count of a unit, by the elements of SubmitMailUsage.
 FIGURES = (
@@ -30,12 +30,12 @@ _ACTIVE, _INSIDE, _OFFICIAL = 0.7, 0.8, 0.02  #: how many accounts, recipients, 
 _AGAIN = 4  #: every so many units are handed in twice
 
 
-def spread(units: Sequence[str], accounts: int, chance: random.Random) -> list[str]:
+def spread_accounts(units: Sequence[str], accounts: int, chance: random.Random) -> list[str]:
     """Return the unit of each account: every unit has one while there are any, the others fall as they may."""
     return [*units[:accounts], *chance.choices(units, k=max(0, accounts - len(units)))]
 
 
-def passed(accounts: Sequence[str], chance: random.Random) -> Mapping[str, Counter[str]]:
+def pass_mail_day(accounts: Sequence[str], chance: random.Random) -> Mapping[str, Counter[str]]:
     """Let a day of each of the *accounts* pass; return each unit's book.  What one sends inside, others there receive."""
     books = {unit: Counter(dict.fromkeys(FIGURES, 0)) for unit in accounts}
     for unit in accounts:
@@ -72,9 +72,9 @@ class SharedMail:
     def day(self, day: str, accounts: int) -> Mapping[str, object]:
         """Let the *day* pass and hand in every unit's usage.  Returns how many messages were taken, and which were not."""
         chance = random.Random(day)
-        books = passed(spread(self.units, accounts, chance), chance)
+        books = pass_mail_day(spread_accounts(self.units, accounts, chance), chance)
         for unit, book in books.items():
-            self.notebook.write("usage", clock(), unit=unit, day=day, figures=dict(book))
+            self.notebook.write("usage", read_clock(), unit=unit, day=day, figures=dict(book))
         taken, refused = 0, []
         for number, (unit, book) in enumerate(books.items()):
             answer = self._hand_in(f"{unit}-{day}", unit, day, book)
@@ -92,11 +92,11 @@ class SharedMail:
         fields = {"MessageId": message_id, "OrganId": unit, "Day": day, "Usage": [{"OrganId": unit, **book}]}
         note = {"message_id": message_id, "unit": unit}
         answer = until_answered(partial(self.client.submit, "SubmitMailUsage", **fields), self.notebook, note)
-        self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
+        self.notebook.write("sent", read_clock(), **note, **attrs.asdict(answer))
         return answer
 
 
-def obey(system: SharedMail, order: Mapping[str, Any]) -> Mapping[str, object]:
+def obey_usage_order(system: SharedMail, order: Mapping[str, Any]) -> Mapping[str, object]:
     """Carry out one order of the conductor."""
     if order["do"] != "day":
         raise ValueError(f"no such order: {order['do']}")
@@ -105,10 +105,10 @@ def obey(system: SharedMail, order: Mapping[str, Any]) -> Mapping[str, object]:
 
 def main() -> None:
     """Be the shared mail until the orders end."""
-    given = options("hub.demo.partners.mailusage", sys.argv[1:])
+    given = read_process_options("hub.demo.partners.mailusage", sys.argv[1:])
     with Notebook(given.notebook) as notebook:
-        system = SharedMail(tuple(given.units.split(",")), connect(given, "mail"), notebook)
-        serve(given, notebook, partial(obey, system))
+        system = SharedMail(tuple(given.units.split(",")), connect_to_hub(given, "mail"), notebook)
+        serve_orders(given, notebook, partial(obey_usage_order, system))
 
 
 if __name__ == "__main__":

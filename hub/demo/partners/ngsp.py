@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, unquote
 import attrs
 from lxml import etree
 
-from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 #: The business register.  Made up: no such enterprises, no such people.
@@ -85,7 +85,7 @@ class Services:
 
     def remember(self, notebook: Path) -> None:
         """Take up what was placed before this process began."""
-        for line in lines(notebook):
+        for line in read_notebook(notebook):
             if line["what"] == "placed":
                 self._placed[str(line["key"])] = str(line["sha256"])
 
@@ -99,7 +99,7 @@ class Services:
         for pattern, method, serve in ROUTES:
             found = re.fullmatch(pattern, call.path)
             if found and call.method == method:
-                self.office.note("asked", path=call.path, sha256=digest(call.body + call.path.encode()))
+                self.office.note("asked", path=call.path, sha256=hash_content(call.body + call.path.encode()))
                 return serve(self, call, found.groupdict(), refuse)
         return _fault(404, 900906, "No matching resource found in the API for the given request")
 
@@ -204,12 +204,12 @@ class Services:
         if not self._place("record", str(said["maHoSo"]), said):
             return OfficeAnswer.json({"statusCode": "01", "message": "Hồ sơ đã có với nội dung khác"})
         return OfficeAnswer.json(
-            {"statusCode": "00", "message": "Thành công", "id": f"LLTP-{digest(said['maHoSo'].encode())[:8]}"}
+            {"statusCode": "00", "message": "Thành công", "id": f"LLTP-{hash_content(said['maHoSo'].encode())[:8]}"}
         )
 
     def _place(self, kind: str, key: str, said: Mapping[str, Any]) -> bool:
         """Take it once; the same again is the same.  False: there is another of that key."""
-        name, sha256 = f"{kind}:{key}", digest(json.dumps(said, sort_keys=True, ensure_ascii=False).encode())
+        name, sha256 = f"{kind}:{key}", hash_content(json.dumps(said, sort_keys=True, ensure_ascii=False).encode())
         with self._lock:
             if name in self._placed:
                 self.office.note("repeated", key=name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 
-def digest(content: bytes) -> str:
+def hash_content(content: bytes) -> str:
     """Return the SHA-256 of *content*, hex."""
     return hashlib.sha256(content).hexdigest()
 
@@ -51,7 +51,7 @@ class Notebook:
         self.close()
 
 
-def lines(path: Path) -> Iterator[Mapping[str, object]]:
+def read_notebook(path: Path) -> Iterator[Mapping[str, object]]:
     """Read a notebook from its beginning; a half-written last line (its writer was killed) does not count.
 
     ValueError if any other line is not JSON.

@@ -19,9 +19,9 @@ from typing import Any
 import attrs
 
 from hub.demo.partners.notebook import Notebook
-from hub.demo.protocol.calling import connect, options, serve, until_answered
+from hub.demo.protocol.calling import connect_to_hub, read_process_options, serve_orders, until_answered
 from hub.demo.protocol.client import HubClient, why_not
-from hub.demo.protocol.signing import clock
+from hub.demo.protocol.signing import read_clock
 
 #: Whom and what they ask for: made up, as the services' registers are.
 NOBODY, NO_ENTERPRISE = "Người Không Có", "4600999999"  #: in no register
@@ -33,7 +33,7 @@ _AGAIN = 4  #: every so many calls one is made twice
 Call = tuple[str, Mapping[str, object]]
 
 
-def questions(number: int) -> Iterator[Call]:
+def list_officer_calls(number: int) -> Iterator[Call]:
     """Yield what an officer asks, the *number*-th time."""
     citizen, name = CITIZENS[number % len(CITIZENS)]
     yield "LookupEnterprise", {"EnterpriseCode": ENTERPRISES[number % len(ENTERPRISES)]}
@@ -41,7 +41,7 @@ def questions(number: int) -> Iterator[Call]:
     yield "VerifyCitizen", {"CitizenId": citizen, "FullName": name}
 
 
-def orders(dossier: str, day: date) -> Iterator[Call]:
+def list_dossier_orders(dossier: str, day: date) -> Iterator[Call]:
     """Yield what an officer has done about a *dossier*: its result brought home, it registered, its owner's record asked for."""
     yield (
         "OrderPostalReturn",
@@ -73,7 +73,7 @@ def orders(dossier: str, day: date) -> Iterator[Call]:
     )
 
 
-def right(fields: Mapping[str, object], said: Any) -> bool:
+def is_right_answer(fields: Mapping[str, object], said: Any) -> bool:
     """Tell whether what is *said* to a call is what the officer knows already: who is in no register is not found there."""
     if "CitizenId" in fields:
         return said.Exists is (fields["FullName"] != NOBODY)
@@ -94,7 +94,7 @@ class Officers:
         return self._all(
             (unit, dossier, call, "")
             for number, (unit, dossier) in enumerate(self._some(day, dossiers))
-            for call in questions(number)
+            for call in list_officer_calls(number)
         )
 
     def place(self, day: date, dossiers: int) -> Mapping[str, object]:
@@ -102,7 +102,7 @@ class Officers:
         return self._all(
             (unit, dossier, call, dossier)
             for number, (unit, dossier) in enumerate(self._some(day, dossiers))
-            for call in orders(dossier, day)
+            for call in list_dossier_orders(dossier, day)
             for _ in range(1 + number % 2)
         )
 
@@ -118,7 +118,7 @@ class Officers:
             said = self._say(operation, {**who, **fields}, does)
             answered += said.Report.IsSuccess
             refused += not said.Report.IsSuccess
-            if not right(fields, said):
+            if not is_right_answer(fields, said):
                 wrong.append(f"{operation} of {unit}: {', '.join(why_not(said.Report)) or 'another answer'}")
         return {"answered": answered, "refused": refused, "wrong": wrong}
 
@@ -134,11 +134,11 @@ class Officers:
         call = partial(self.client.ask, note["operation"], **fields, MessageId=note["message_id"])
         said = until_answered(call, self.notebook, note)
         codes = why_not(said.Report)
-        self.notebook.write("answered", clock(), **note, accepted=not codes, lookup=said.LookupId, codes=codes)
+        self.notebook.write("answered", read_clock(), **note, accepted=not codes, lookup=said.LookupId, codes=codes)
         return said
 
 
-def obey(officers: Officers, order: Mapping[str, Any]) -> Mapping[str, object]:
+def obey_officer_order(officers: Officers, order: Mapping[str, Any]) -> Mapping[str, object]:
     """Carry out one order of the conductor."""
     day, dossiers = date.fromisoformat(order["day"]), order["dossiers"]
     match order["do"]:
@@ -152,10 +152,10 @@ def obey(officers: Officers, order: Mapping[str, Any]) -> Mapping[str, object]:
 
 def main() -> None:
     """Be the officers until the orders end."""
-    given = options("hub.demo.partners.officer", sys.argv[1:])
+    given = read_process_options("hub.demo.partners.officer", sys.argv[1:])
     with Notebook(given.notebook) as notebook:
-        officers = Officers(tuple(given.units.split(",")), connect(given, "lookups"), notebook)
-        serve(given, notebook, partial(obey, officers))
+        officers = Officers(tuple(given.units.split(",")), connect_to_hub(given, "lookups"), notebook)
+        serve_orders(given, notebook, partial(obey_officer_order, officers))
 
 
 if __name__ == "__main__":

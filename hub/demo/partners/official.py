@@ -13,7 +13,7 @@ from signxml import DigestAlgorithm, SignatureConstructionMethod, SignatureMetho
 from signxml.xades import XAdESSigner
 
 
-def sign(document: bytes, key: bytes, certificate: bytes) -> bytes:
+def sign_as_official(document: bytes, key: bytes, certificate: bytes) -> bytes:
     """Return *document* with one signature more, its last child; *key* and *certificate* are PEM.  ValueError, lxml's errors."""
     signer = XAdESSigner(
         method=SignatureConstructionMethod.enveloped,
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("signed", type=Path)
     options = parser.parse_args()
     options.signed.write_bytes(
-        sign(options.document.read_bytes(), options.key.read_bytes(), options.certificate.read_bytes())
+        sign_as_official(options.document.read_bytes(), options.key.read_bytes(), options.certificate.read_bytes())
     )
 
 

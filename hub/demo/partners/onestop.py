@@ -22,10 +22,10 @@ import attrs
 from zeep.exceptions import Fault
 
 from hub.demo.partners.notebook import Notebook
-from hub.demo.plan.dossiers import Dossier, counted
-from hub.demo.protocol.calling import connect, options, serve, until_answered
+from hub.demo.plan.dossiers import Dossier, count_office_dossiers
+from hub.demo.protocol.calling import connect_to_hub, read_process_options, serve_orders, until_answered
 from hub.demo.protocol.client import HubClient, HubReply
-from hub.demo.protocol.signing import clock
+from hub.demo.protocol.signing import read_clock
 
 _AGAIN = 3  #: every so many messages one is sent twice
 
@@ -83,11 +83,11 @@ class OneStop:
         note = {"operation": operation, "message_id": fields["MessageId"], "unit": fields["OrganId"]}
 
         def call() -> HubReply:
-            self.notebook.write("sending", clock(), **note, fields=fields)
+            self.notebook.write("sending", read_clock(), **note, fields=fields)
             return self.client.submit(operation, **fields)
 
         answer = until_answered(call, self.notebook, note)
-        self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
+        self.notebook.write("sent", read_clock(), **note, **attrs.asdict(answer))
         return answer
 
     def spoil(self) -> Iterator[tuple[str, HubReply]]:
@@ -129,7 +129,7 @@ class OneStop:
             )
 
         answer = until_answered(call, self.notebook, note)
-        self.notebook.write("sent", clock(), **note, **attrs.asdict(answer))
+        self.notebook.write("sent", read_clock(), **note, **attrs.asdict(answer))
         if not answer.accepted:
             return {"accepted": False, "codes": answer.codes}
         found = until_answered(lambda: client.ask("GetReconciliation", **asked), self.notebook, note)
@@ -152,10 +152,13 @@ class OneStop:
 
     def count(self, first: date, last: date) -> Mapping[str, Mapping[str, int]]:
         """Return what each unit's books say of the days *first* to *last*."""
-        return {unit: counted([d for d in self.dossiers if d.unit == unit], first, last) for unit in self.units}
+        return {
+            unit: count_office_dossiers([d for d in self.dossiers if d.unit == unit], first, last)
+            for unit in self.units
+        }
 
 
-def obey(system: OneStop, order: Mapping[str, Any]) -> Mapping[str, object]:
+def obey_onestop_order(system: OneStop, order: Mapping[str, Any]) -> Mapping[str, object]:
     """Carry out one order of the conductor."""
     match order["do"]:
         case "day":
@@ -171,7 +174,7 @@ def obey(system: OneStop, order: Mapping[str, Any]) -> Mapping[str, object]:
             return system.look(order["dossier"], order.get("unit"))
         case "count":
             found = system.count(date.fromisoformat(order["from"]), date.fromisoformat(order["to"]))
-            system.notebook.write("counted", clock(), first=order["from"], last=order["to"], units=found)
+            system.notebook.write("counted", read_clock(), first=order["from"], last=order["to"], units=found)
             return found
         case "dossiers":
             return {each.code: [each.unit, each.status, list(each.reached)] for each in system.dossiers}
@@ -181,12 +184,15 @@ def obey(system: OneStop, order: Mapping[str, Any]) -> Mapping[str, object]:
 
 def main() -> None:
     """Be the one-stop software until the orders end."""
-    given = options("hub.demo.partners.onestop", sys.argv[1:])
+    given = read_process_options("hub.demo.partners.onestop", sys.argv[1:])
     with Notebook(given.notebook) as notebook:
         system = OneStop(
-            tuple(given.units.split(",")), connect(given, "dossiers"), notebook, partial(connect, given, "reports")
+            tuple(given.units.split(",")),
+            connect_to_hub(given, "dossiers"),
+            notebook,
+            partial(connect_to_hub, given, "reports"),
         )
-        serve(given, notebook, partial(obey, system))
+        serve_orders(given, notebook, partial(obey_onestop_order, system))
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ from cryptography import x509
 from lxml import etree
 
 from hub.demo.partners.letterbox import Delivered, Letterbox, Shelf, tls_server
-from hub.demo.partners.notebook import Notebook, digest
+from hub.demo.partners.notebook import Notebook, hash_content
 from hub.demo.plan import agenda, packets
 from hub.demo.protocol.calling import parser_of
 from hub.demo.protocol.client import HubClient, HubReply, Unanswered, Wire
-from hub.demo.protocol.reading import read
-from hub.demo.protocol.signing import SOAP, WSSE, PartnerIdentity, WireSignature, clock, seal
+from hub.demo.protocol.reading import read_sample_packet
+from hub.demo.protocol.signing import SOAP, WSSE, PartnerIdentity, WireSignature, read_clock, seal_packet
 
 #: What the units answer to a new document, by how they work; its number decides which.
 COURSES = {
@@ -85,22 +85,27 @@ class PartnerState:
     ) -> HubReply:
         """Send until there is an answer, and note it.  Unanswered after the last try."""
         note: dict[str, object] = {
-            "message_id": message_id or digest(packet),
-            "sha256": digest(packet),
+            "message_id": message_id or hash_content(packet),
+            "sha256": hash_content(packet),
             "size": len(packet),
         }
         for left in reversed(range(_TRIES)):
-            self.notebook.write("sending", clock(), **note)
+            self.notebook.write("sending", read_clock(), **note)
             try:
                 answer = client.send(packet, message_id, operation)
             except Unanswered as error:
-                self.notebook.write("unanswered", clock(), **note, problem=str(error))
+                self.notebook.write("unanswered", read_clock(), **note, problem=str(error))
                 if not left or self.stopping.wait(_PAUSE):
                     raise
                 continue
-            about = attrs.asdict(read(packet)) if answer.accepted else None
+            about = attrs.asdict(read_sample_packet(packet)) if answer.accepted else None
             self.notebook.write(
-                "sent", clock(), **note, **attrs.asdict(answer), about=about, calendar=about and agenda.noted(packet)
+                "sent",
+                read_clock(),
+                **note,
+                **attrs.asdict(answer),
+                about=about,
+                calendar=about and agenda.note_meeting(packet),
             )
             return answer
         raise AssertionError("unreachable")
@@ -113,7 +118,7 @@ class PartnerState:
                 try:
                     self._fetch(client, unit)
                 except Unanswered as error:
-                    self.notebook.write("unanswered", clock(), problem=str(error))
+                    self.notebook.write("unanswered", read_clock(), problem=str(error))
 
     def _fetch(self, client: HubClient, unit: str) -> None:
         for document_id in client.pending(unit):
@@ -121,7 +126,7 @@ class PartnerState:
             if self.shelf.take(Delivered(got.document_id, got.content), "fetch"):
                 self.desk.put(got.content)
             refused = client.confirm(document_id, unit)
-            self.notebook.write("confirmed", clock(), document_id=document_id, unit=unit, codes=refused)
+            self.notebook.write("confirmed", read_clock(), document_id=document_id, unit=unit, codes=refused)
 
     def answer_documents(self) -> None:
         """Answer what arrived with statuses, in its order, until the partner stops."""
@@ -135,16 +140,16 @@ class PartnerState:
             for packet, operation in zip(self._answers(content), cycle(("UpdateTraces", "SendDocument"))):
                 if not self.stopping.is_set():
                     self.send(client, packet, None, operation)
-            for reply in agenda.replies(content, self.units, clock()):
+            for reply in agenda.write_meeting_replies(content, self.units, read_clock()):
                 if not self.stopping.is_set():
                     self.send(client, reply, None)
             self.desk.task_done()
 
     def _answers(self, content: bytes) -> Iterator[bytes]:
         """Yield the status packets that this partner's units send about *content*."""
-        about = read(content)
+        about = read_sample_packet(content)
         ours = [unit for unit in about.recipients if unit in self.units]
-        self.notebook.write("opened", clock(), about=attrs.asdict(about), units=ours)
+        self.notebook.write("opened", read_clock(), about=attrs.asdict(about), units=ours)
         document = (about.sender, about.document_id)
         if about.status == "13":
             units, course = self._had.get(document, ()), AGREED["13"]
@@ -160,7 +165,7 @@ class PartnerState:
         answered = packets.Answered(organ, about.code, about.promulgation_date, about.document_id)
         for unit in units:
             for status in course:
-                yield packets.status(unit, status, answered, at=clock(), description=MEANINGS[status])
+                yield packets.write_status_packet(unit, status, answered, at=read_clock(), description=MEANINGS[status])
 
 
 def _well(partner: PartnerState) -> WireSignature:
@@ -201,14 +206,16 @@ SPOILS: Mapping[str | None, Any] = {
 }
 
 
-def obey(partner: PartnerState, order: Mapping[str, Any], clients: dict[str | None, HubClient]) -> Mapping[str, object]:
+def obey_partner_order(
+    partner: PartnerState, order: Mapping[str, Any], clients: dict[str | None, HubClient]
+) -> Mapping[str, object]:
     """Carry out one order of the conductor."""
     match order["do"]:
         case "send":
             client = _client(partner, clients, order["spoil"])
             packet = Path(order["file"]).read_bytes()
             if order["sealed"]:
-                packet = seal(packet, partner.identity)
+                packet = seal_packet(packet, partner.identity)
             try:
                 return attrs.asdict(partner.send(client, packet, order["message_id"], order["operation"]))
             except Unanswered as error:
@@ -235,7 +242,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace) -> None:
+def run_partner(options: argparse.Namespace) -> None:
     """Be the partner until the orders end."""
     identity = PartnerIdentity.load(options.key, options.certificate)
     certificate = x509.load_pem_x509_certificate(options.hub_certificate.read_bytes())
@@ -262,18 +269,18 @@ def run(options: argparse.Namespace) -> None:
         threads.append(threading.Thread(target=letterbox.serve_forever, args=(0.05,), daemon=True))
     for thread in threads:
         thread.start()
-    notebook.write("started", clock(), code=partner.code)
+    notebook.write("started", read_clock(), code=partner.code)
     _say({"ready": True})
     clients: dict[str | None, HubClient] = {}
     for line in sys.stdin:
-        _say(obey(partner, json.loads(line), clients))
+        _say(obey_partner_order(partner, json.loads(line), clients))
     partner.stopping.set()
     if letterbox is not None:
         letterbox.shutdown()
         letterbox.server_close()
     for thread in threads:
         thread.join()
-    notebook.write("stopped", clock(), code=partner.code)
+    notebook.write("stopped", read_clock(), code=partner.code)
     notebook.close()
 
 
@@ -290,4 +297,4 @@ def _die(failure: threading.ExceptHookArgs) -> None:
 
 if __name__ == "__main__":
     threading.excepthook = _die
-    run(_options(sys.argv[1:]))
+    run_partner(_options(sys.argv[1:]))

@@ -174,7 +174,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace) -> None:
+def run_vxp_axis(options: argparse.Namespace) -> None:
     """Be the axis until the orders end."""
     notebook = Notebook(options.notebook)
     axis = AxisState(notebook)
@@ -196,4 +196,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(_options())
+    run_vxp_axis(_options())

@@ -21,8 +21,8 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, digest
-from hub.demo.protocol.signing import clock
+from hub.demo.partners.notebook import Notebook, hash_content
+from hub.demo.protocol.signing import read_clock
 
 ELEMENT = "incident@32473"
 SEVERITIES = {"critical": 2, "error": 3, "warning": 4}
@@ -62,17 +62,17 @@ class Watchman:
 
     def watch(self, each: int, noise: int) -> Mapping[str, object]:
         """Tell of what happened, over two connections: what was said at the end of the first is said again over the second."""
-        told, now = list(self._happened(each, clock())), clock()
+        told, now = list(self._happened(each, read_clock())), read_clock()
         half = len(told) // 2
         for part in (told[:half], told[max(0, half - 2) :]):
             lines: list[bytes] = []
             for saying in part:
-                note = attrs.asdict(saying) | {"at": saying.at.isoformat(), "sha256": digest(saying.line())}
-                self.notebook.write("logging", clock(), incident=note)
+                note = attrs.asdict(saying) | {"at": saying.at.isoformat(), "sha256": hash_content(saying.line())}
+                self.notebook.write("logging", read_clock(), incident=note)
                 lines.append(saying.line())
             quiet = [_line(6 - number % 3, now, "cron", "-", f"Không có gì {number}") for number in range(noise // 2)]
             self._send([*quiet, *lines, *quiet])
-            self._told |= {digest(line) for line in lines}
+            self._told |= {hash_content(line) for line in lines}
         return self.told()
 
     def told(self) -> Mapping[str, object]:
@@ -121,18 +121,18 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace) -> None:
+def run_watchman(options: argparse.Namespace) -> None:
     """Be the monitoring system until the orders end."""
     tls = ssl.create_default_context(cafile=options.ca)
     tls.load_cert_chain(options.certificate, options.key)
     with Notebook(options.notebook) as notebook:
         units = tuple(options.units.split(","))
         system = Watchman(options.code, units, ("127.0.0.1", options.port), tls, notebook)
-        notebook.write("started", clock(), code=options.code)
+        notebook.write("started", read_clock(), code=options.code)
         _say({"ready": True})
         for line in sys.stdin:
             _say(_obey(system, json.loads(line)))
-        notebook.write("stopped", clock(), code=options.code)
+        notebook.write("stopped", read_clock(), code=options.code)
 
 
 def _obey(system: Watchman, order: Mapping[str, Any]) -> Mapping[str, object]:
@@ -150,4 +150,4 @@ def _say(answer: Mapping[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    run(_options(sys.argv[1:]))
+    run_watchman(_options(sys.argv[1:]))

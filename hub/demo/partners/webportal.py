@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import Notebook, digest, lines
+from hub.demo.partners.notebook import Notebook, hash_content, read_notebook
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
@@ -103,7 +103,7 @@ class PortalPages:
 
     def _note(self, what: str, path: str, octets: bytes, **more: object) -> None:
         assert self.office is not None
-        self.office.note(what, path=path, sha256=digest(octets), **more)
+        self.office.note(what, path=path, sha256=hash_content(octets), **more)
 
 
 class _Tables(HTMLParser):
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--secret-file", type=Path, required=True)
     options = parser.parse_args()
     portal = PortalPages(options.secret_file.read_text().strip(), Notebook(options.notebook))
-    for line in lines(options.notebook):
+    for line in read_notebook(options.notebook):
         if line["what"] == "pushed":  # a page that came before a restart is known by its revision
             portal.pages[str(line["path"])] = (int(str(line["revision"])), b"")
     portal.office = Office(portal.notebook, portal.answer, portal.obey)

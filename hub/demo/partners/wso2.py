@@ -20,10 +20,10 @@ from urllib.parse import parse_qsl, unquote
 import attrs
 
 from hub.demo.mail.pigeonholes import PigeonholeItem, Pigeonholes
-from hub.demo.partners.notebook import Notebook, digest
+from hub.demo.partners.notebook import Notebook, hash_content
 from hub.demo.partners.office import Office, OfficeAnswer, OfficeCall
 from hub.demo.plan.packets import HANOI
-from hub.demo.protocol.reading import read
+from hub.demo.protocol.reading import read_sample_packet
 
 STATES = {"INITIAL", "PROCESSING", "DONE", "FAIL"}
 _API = "/truclienthong/v1.0.0"
@@ -99,7 +99,7 @@ class ExchangeState:
         code = code or ("18" if refuse else self._judge(content, kind))
         document_id = "" if code else str(uuid.uuid4())
         packet = base64.b64encode(content).decode()
-        said = {"id": document_id, "type": kind, "sha256": digest(content), "size": len(content)}
+        said = {"id": document_id, "type": kind, "sha256": hash_content(content), "size": len(content)}
         self.office.note("sent", code=code, **said, packet=packet)
         return _said(code, "Không nhận văn bản") if code else _said("", "", docId=document_id)
 
@@ -107,7 +107,7 @@ class ExchangeState:
         if not content:
             return "10"
         try:
-            found = read(content)
+            found = read_sample_packet(content)
         except (ValueError, KeyError):
             return "22"
         if (kind == "status") != (found.kind == "status"):
@@ -138,7 +138,7 @@ class ExchangeState:
         match order["do"]:
             case "put":
                 content = Path(order["file"]).read_bytes()
-                found = read(content) if order.get("sound", True) else None
+                found = read_sample_packet(content) if order.get("sound", True) else None
                 kind = "status" if found and found.kind == "status" else "edoc"
                 return {"id": self.holes.put(kind, found.sender if found else "", self.options.senders, content)}
             case "fault":
@@ -200,7 +200,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace) -> None:
+def run_wso2_exchange(options: argparse.Namespace) -> None:
     """Be the exchange until the orders end."""
     notebook = Notebook(options.notebook)
     denial = _fault(401, "900901", "Invalid Credentials")
@@ -211,4 +211,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(_options())
+    run_wso2_exchange(_options())

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import attrs
 
 from hub.demo.plan import packets
-from hub.demo.plan.invitation import Invitation, Person, write
+from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.demo.plan.packets import HANOI
-from hub.demo.protocol.reading import attachments, read
+from hub.demo.protocol.reading import list_sample_attachments, read_sample_packet
 
 _UNIT, _ZULU = "X-LIENTHONG-UNIT", "%Y%m%dT%H%M%SZ"
 _DECLINES = 3  #: of so many invitations a unit declines one
@@ -26,14 +26,16 @@ class AgendaEntry:
     meeting: Invitation
 
 
-def find(packet: bytes) -> AgendaEntry | None:
+def find_meeting(packet: bytes) -> AgendaEntry | None:
     """Return what the first calendar in *packet* says; None where there is none.  ValueError, KeyError when it is not as expected."""
     if b".ics" not in packet:
         return None
-    return next((parse(content) for name, content in attachments(packet) if name.endswith(".ics")), None)
+    return next(
+        (parse_meeting(content) for name, content in list_sample_attachments(packet) if name.endswith(".ics")), None
+    )
 
 
-def parse(content: bytes) -> AgendaEntry:
+def parse_meeting(content: bytes) -> AgendaEntry:
     """Read the first meeting of a calendar object.  ValueError, KeyError when it is not as expected."""
     lines = content.replace(b"\r\n ", b"").decode().split("\r\n")
     found: dict[str, str] = {}
@@ -60,12 +62,12 @@ def parse(content: bytes) -> AgendaEntry:
     return AgendaEntry(found["METHOD"], meeting)
 
 
-def noted(packet: bytes) -> Mapping[str, object] | None:
+def note_meeting(packet: bytes) -> Mapping[str, object] | None:
     """Return what a notebook says of the calendar in *packet*: who has no code is the unit that sends it."""
-    entry = find(packet)
+    entry = find_meeting(packet)
     if entry is None:
         return None
-    sender, meeting = read(packet).sender, entry.meeting
+    sender, meeting = read_sample_packet(packet).sender, entry.meeting
     return {
         "method": entry.method,
         "uid": meeting.uid,
@@ -78,17 +80,17 @@ def noted(packet: bytes) -> Mapping[str, object] | None:
 
 def is_reply(packet: bytes) -> bool:
     """Tell whether the calendar in *packet* answers an invitation."""
-    entry = find(packet)
+    entry = find_meeting(packet)
     return entry is not None and entry.method == "REPLY"
 
 
-def replies(packet: bytes, units: Sequence[str], now: datetime) -> Iterator[bytes]:
+def write_meeting_replies(packet: bytes, units: Sequence[str], now: datetime) -> Iterator[bytes]:
     """Write the packets by which those of *units* that *packet* invites answer: that they come, or were there, or neither."""
-    entry = find(packet)
+    entry = find_meeting(packet)
     if entry is None or entry.method != "REQUEST":
         return
     invitation, today = entry.meeting, now.astimezone(HANOI).date()
-    about = read(packet)
+    about = read_sample_packet(packet)
     is_over = invitation.start.astimezone(HANOI).date() < today
     for person in invitation.attendees:
         if person.unit not in units:
@@ -96,14 +98,14 @@ def replies(packet: bytes, units: Sequence[str], now: datetime) -> Iterator[byte
         declines = zlib.crc32(f"{invitation.uid} {person.unit}".encode()) % _DECLINES == 0
         answer = "DECLINED" if declines else "X-ATTENDED" if is_over else "ACCEPTED"
         told = attrs.evolve(invitation, attendees=(attrs.evolve(person, answer=answer),))
-        yield packets.document(
+        yield packets.write_document_packet(
             person.unit,
             (about.sender,),
             number=about.code.partition("/")[0],
             notation="TLGM-MAU",
             subject=f"Trả lời giấy mời họp số {about.code}",
             promulgated=today,
-            attachments=[("tra-loi.ics", write(told, "REPLY", now))],
+            attachments=[("tra-loi.ics", write_invitation(told, "REPLY", now))],
         )
 
 

@@ -14,7 +14,7 @@ import attrs
 
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered
-from hub.demo.plan.story import Cast, Letter, compose
+from hub.demo.plan.story import Cast, Letter, compose_letter
 from hub.demo.protocol.reading import Reading
 
 #: What agencies of the country answer to a document from the province, 4 to 6 statuses each.
@@ -66,19 +66,20 @@ class AgencyParcel:
     packet: bytes
 
 
-def letters(town: Town, scale: Scale) -> list[Letter]:
+def plan_letters(town: Town, scale: Scale) -> list[Letter]:
     """Write the day's documents inside the province and up: of five, three stay inside and one goes up; each unit writes in turn."""
     cast = Cast(town.fetching, town.pushed, {}, town.today)
-    write = partial(compose, cast, "NG", count(1))
+    write = partial(compose_letter, cast, "NG", count(1))
     return [
-        write(system(town, sender), sender, recipients) for sender, recipients in _pairs(town, scale.documents * 4 // 5)
+        write(find_document_system(town, sender), sender, recipients)
+        for sender, recipients in _pairs(town, scale.documents * 4 // 5)
     ]
 
 
-def parcels(town: Town, scale: Scale) -> list[AgencyParcel]:
+def plan_parcels(town: Town, scale: Scale) -> list[AgencyParcel]:
     """Write the day's documents down: one in five comes from the axis."""
     cast = Cast(town.fetching, town.pushed, {}, town.today)
-    write = partial(compose, cast, "TU", count(1))
+    write = partial(compose_letter, cast, "TU", count(1))
     units, found = _in_turn(town.units, 7), []
     for number in range(scale.documents - scale.documents * 4 // 5):
         sender, to = town.agencies[number % len(town.agencies)], next(units)
@@ -86,12 +87,15 @@ def parcels(town: Town, scale: Scale) -> list[AgencyParcel]:
     return found
 
 
-def answers(about: Reading, unit: str, number: int, at: datetime) -> Iterator[AgencyParcel]:
+def plan_agency_statuses(about: Reading, unit: str, number: int, at: datetime) -> Iterator[AgencyParcel]:
     """Give the statuses that the agency *unit* sends about a document from the province, its *number*-th."""
     document = Answered(about.sender, about.code, about.promulgation_date, about.document_id)
     for code in ANSWERS[number % len(ANSWERS)]:
         yield AgencyParcel(
-            "status", unit, about.sender, packets.status(unit, code, document, at=at, description=f"{number}")
+            "status",
+            unit,
+            about.sender,
+            packets.write_status_packet(unit, code, document, at=at, description=f"{number}"),
         )
 
 
@@ -115,6 +119,6 @@ def _in_turn(codes: Sequence[str], seed: int) -> Iterator[str]:
         yield from order
 
 
-def system(town: Town, unit: str) -> str:
+def find_document_system(town: Town, unit: str) -> str:
     """Return the document system that speaks for *unit*."""
     return "sotttt" if unit in town.fetching else "vpub"

@@ -138,7 +138,7 @@ class Dossier:
         }
 
 
-def counted(dossiers: Iterable[Dossier], first: date, last: date) -> Mapping[str, int]:
+def count_office_dossiers(dossiers: Iterable[Dossier], first: date, last: date) -> Mapping[str, int]:
     """Return what an office counts of its *dossiers* for the days *first* to *last*, by its own books; without zeros."""
     found: dict[str, int] = {}
 

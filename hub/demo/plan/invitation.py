@@ -34,7 +34,7 @@ class Invitation:
     rule: str = ""  #: RRULE of a series
 
 
-def write(invitation: Invitation, method: str, now: datetime) -> bytes:
+def write_invitation(invitation: Invitation, method: str, now: datetime) -> bytes:
     """Return the calendar object of *invitation* for METHOD *method*, said *now*: `REQUEST`, `CANCEL`, `REPLY` or `PUBLISH`."""
     return b"".join(_folded(line) for line in _lines(invitation, method, now))
 

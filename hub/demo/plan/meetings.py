@@ -10,8 +10,8 @@ from itertools import count, cycle, islice
 import attrs
 
 from hub.demo.plan import packets
-from hub.demo.plan.day import Scale, Town, system
-from hub.demo.plan.invitation import Invitation, Person, write
+from hub.demo.plan.day import Scale, Town, find_document_system
+from hub.demo.plan.invitation import Invitation, Person, write_invitation
 from hub.demo.plan.packets import HANOI
 from hub.demo.plan.story import Letter
 
@@ -22,7 +22,7 @@ _CANCELLED = 0
 _COURSES = ((-1, None), (5, -1), (-2, _CANCELLED), (3, None), (7, _CANCELLED))
 
 
-def letters(town: Town, scale: Scale) -> tuple[list[Letter], list[Letter]]:
+def plan_meeting_letters(town: Town, scale: Scale) -> tuple[list[Letter], list[Letter]]:
     """Write the letters that invite, and those that move or cancel later; who is invited is of both systems."""
     numbers, morning = count(1), datetime.combine(town.today, time(7), HANOI)
     first, later = [], []
@@ -65,14 +65,19 @@ def _start(town: Town, days: int) -> datetime:
 
 
 def _letter(town: Town, organizer: str, meeting: Invitation, method: str, number: int, at: datetime) -> Letter:
-    content = packets.document(
+    content = packets.write_document_packet(
         organizer,
         [person.unit for person in meeting.attendees],
         number=f"{number}",
         notation="GM-MAU",
         subject="Thông báo hủy họp" if method == "CANCEL" else "Giấy mời họp giao ban trực tuyến",
         promulgated=town.today,
-        attachments=[("giay-moi.txt", meeting.subject.encode()), ("lich-hop.ics", write(meeting, method, at))],
+        attachments=[
+            ("giay-moi.txt", meeting.subject.encode()),
+            ("lich-hop.ics", write_invitation(meeting, method, at)),
+        ],
         type_name="Giấy mời",
     )
-    return Letter(name=method, partner=system(town, organizer), content=content, message_id=f"GM-{number:04}")
+    return Letter(
+        name=method, partner=find_document_system(town, organizer), content=content, message_id=f"GM-{number:04}"
+    )

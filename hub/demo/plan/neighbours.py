@@ -15,9 +15,9 @@ import attrs
 from hub.demo.plan import packets
 from hub.demo.plan.day import Scale, Town
 from hub.demo.plan.packets import Answered
-from hub.demo.plan.story import Cast, Letter, compose
-from hub.demo.protocol.reading import read
-from hub.demo.protocol.signing import clock
+from hub.demo.plan.story import Cast, Letter, compose_letter
+from hub.demo.protocol.reading import read_sample_packet
+from hub.demo.protocol.signing import read_clock
 from hub.demo.run.conductor import Voice
 from hub.demo.run.stage import Stage
 
@@ -28,7 +28,7 @@ _ANSWERS = ("01", "03", "06")
 _SHARE = 160  #: one in so many of the day's documents, to each hub and from each
 
 
-def ours(town: Town) -> tuple[str, ...]:
+def list_contact_units(town: Town) -> tuple[str, ...]:
     """Return the units that deal with them: one of each document system, by codes of the province, as the others have registered them."""
     return tuple(next(unit for unit in units if unit.startswith("H55.")) for units in (town.fetching, town.pushed))
 
@@ -46,7 +46,7 @@ class Neighbours:
 
     def __attrs_post_init__(self) -> None:
         """Write our letters."""
-        write, units = self._writing("LX"), cycle(ours(self.town))
+        write, units = self._writing("LX"), cycle(list_contact_units(self.town))
         self.letters = tuple(
             write(_system(self.town, unit), unit, (agency,))
             for unit, agency in zip(units, [*AGENCIES.values()] * self._each, strict=False)
@@ -54,7 +54,7 @@ class Neighbours:
 
     def put(self) -> None:
         """Let a letter of each agency to each of our units wait at its hub, so many times."""
-        write, units = self._writing("TX"), cycle(ours(self.town))
+        write, units = self._writing("TX"), cycle(list_contact_units(self.town))
         for _ in range(self._each):
             for code, agency in AGENCIES.items():
                 self._wait_there(code, [write(code, agency, (next(units),)).content])
@@ -65,10 +65,10 @@ class Neighbours:
         """Let each agency answer the letters it got."""
         partners = {agency: code for code, agency in AGENCIES.items()}
         for letter in self.letters:
-            about = read(letter.content)
+            about = read_sample_packet(letter.content)
             (agency,) = about.recipients
             document = Answered(about.sender, about.code, about.promulgation_date, about.document_id)
-            said = [packets.status(agency, code, document, at=clock()) for code in _ANSWERS]
+            said = [packets.write_status_packet(agency, code, document, at=read_clock()) for code in _ANSWERS]
             self._wait_there(partners[agency], said)
 
     def waiting(self) -> int:
@@ -81,7 +81,7 @@ class Neighbours:
 
     def _writing(self, series: str) -> "partial[Letter]":
         cast = Cast(self.town.fetching, self.town.pushed, {}, self.town.today)
-        return partial(compose, cast, series, count(1))
+        return partial(compose_letter, cast, series, count(1))
 
     def _wait_there(self, code: str, contents: Sequence[bytes]) -> None:
         for content in contents:

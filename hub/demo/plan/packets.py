@@ -58,7 +58,7 @@ class Answered:
     document_id: str = ""
 
 
-def document(
+def write_document_packet(
     sender: str,
     recipients: Iterable[str],
     *,
@@ -127,7 +127,7 @@ def document(
     return _packet(top, body, _encoded(files, content_type, variation), variation)
 
 
-def status(
+def write_status_packet(
     sender: str,
     code: str,
     answered: Answered,
@@ -154,7 +154,7 @@ def status(
     return _packet([("MessageHeader", header)], "", [], variation)
 
 
-def wrap(name: str, content: bytes) -> bytes:
+def zip_packet(name: str, content: bytes) -> bytes:
     """Return *content* as the VXP SDK wraps it: a ZIP of one entry named by a UUID with the extension of *name*."""
     entry = f"{uuid.uuid5(uuid.NAMESPACE_OID, f'{name} {len(content)}')}.{name.rpartition('.')[2]}"
     packed = io.BytesIO()
@@ -223,7 +223,7 @@ def _encoded(files: Sequence[tuple[str, bytes]], content_type: str, variation: V
     for index, (name, content) in enumerate(files, start=1):
         nodes: Nodes = [("ContentId", f"{'cid:' if variation.cid else ''}{index}"), ("AttachmentName", name)]
         nodes += [("Description", name), ("ContentType", content_type)]
-        letters = base64.b64encode(wrap(name, content) if variation.wrapped else content)
+        letters = base64.b64encode(zip_packet(name, content) if variation.wrapped else content)
         if variation.width:
             letters = b"\n".join(letters[at : at + variation.width] for at in range(0, len(letters), variation.width))
         start = "".join(_xml(node, plain) for node in nodes)

@@ -13,7 +13,7 @@ import attrs
 
 from hub.demo.plan import packets
 from hub.demo.plan.packets import Answered, Variation
-from hub.demo.protocol.reading import Reading, read
+from hub.demo.protocol.reading import Reading, read_sample_packet
 
 #: The ministries behind the axis, and another province: what is sent to it is no duty of ours.
 AXIS = ("G22", "000.00.00.G12", "000.00.27.G14", "H41")
@@ -85,12 +85,12 @@ class Letter:
     @property
     def recipients(self) -> tuple[str, ...]:
         """Return the recipients the packet names."""
-        return read(self.content).recipients
+        return read_sample_packet(self.content).recipients
 
 
-def inside(cast: Cast) -> list[Letter]:
+def plan_inside_letters(cast: Cast) -> list[Letter]:
     """Every unit writes to another; then several recipients, a large attachment, other codes, and packets as they really are."""
-    write = partial(compose, cast, "TT", count(1))
+    write = partial(compose_letter, cast, "TT", count(1))
     pairs = [*_round("sotttt", cast.department, cast.office), *_round("vpub", cast.office, cast.department)]
     return [
         *(write(partner, sender, (recipient,)) for partner, sender, recipient in pairs),
@@ -108,9 +108,9 @@ def inside(cast: Cast) -> list[Letter]:
     ]
 
 
-def upward(cast: Cast) -> list[Letter]:
+def plan_upward_letters(cast: Cast) -> list[Letter]:
     """The province writes to the ministries; some letters have recipients on both sides."""
-    write = partial(compose, cast, "LT", count(1))
+    write = partial(compose_letter, cast, "LT", count(1))
     return [
         *(write("sotttt", unit, (organ,)) for unit, organ in zip(cast.department, AXIS, strict=False)),
         *(write("vpub", unit, (organ,)) for unit, organ in zip(cast.office, AXIS, strict=False)),
@@ -119,9 +119,9 @@ def upward(cast: Cast) -> list[Letter]:
     ]
 
 
-def downward(cast: Cast) -> list[Letter]:
+def plan_downward_letters(cast: Cast) -> list[Letter]:
     """The ministries write to the province; what is also for another province is only half ours."""
-    write = partial(compose, cast, "BN", count(1))
+    write = partial(compose_letter, cast, "BN", count(1))
     units = [unit for pair in zip(cast.office, cast.department, strict=False) for unit in pair][:10]
     return [
         *(write("vpcp", AXIS[n % len(AXIS)], (unit,)) for n, unit in enumerate(units)),
@@ -130,9 +130,9 @@ def downward(cast: Cast) -> list[Letter]:
     ]
 
 
-def sealed(cast: Cast) -> list[Letter]:
+def plan_sealed_letters(cast: Cast) -> list[Letter]:
     """Documents that carry their sender's signature in themselves, so that it stays with them wherever they go."""
-    write = partial(compose, cast, "KS", count(1))
+    write = partial(compose_letter, cast, "KS", count(1))
     letters = [
         write("sotttt", cast.department[0], (cast.office[0], AXIS[0]), name="signed, to both sides"),
         write("vpub", cast.office[0], cast.department[:3], name="signed, to three units"),
@@ -141,20 +141,22 @@ def sealed(cast: Cast) -> list[Letter]:
     return [attrs.evolve(letter, sealed=True) for letter in letters]
 
 
-def changes(cast: Cast, earlier: Sequence[Letter]) -> list[Letter]:
+def plan_changes(cast: Cast, earlier: Sequence[Letter]) -> list[Letter]:
     """What becomes of four documents sent earlier: a recall, an update, a replacement, and a sender who asks for one back."""
-    write = partial(compose, cast, "TD", count(1))
+    write = partial(compose_letter, cast, "TD", count(1))
     kinds = ((1, "recall"), (2, "update"), (3, "replacement"))
     letters = []
     for letter, (kind, name) in zip(earlier, kinds, strict=False):
-        old = read(letter.content)
+        old = read_sample_packet(letter.content)
         letters.append(write(letter.partner, old.sender, old.recipients, kind=kind, old=old, name=name))
-    asked = read(earlier[3].content)
-    back = packets.status(asked.sender, "13", _answered(asked), at=_noon(cast.today), description="Xin lấy lại văn bản")
+    asked = read_sample_packet(earlier[3].content)
+    back = packets.write_status_packet(
+        asked.sender, "13", _answered(asked), at=_noon(cast.today), description="Xin lấy lại văn bản"
+    )
     return [*letters, Letter(name="take back", partner=earlier[3].partner, content=back, operation="UpdateTraces")]
 
 
-def repeats(earlier: Sequence[Letter]) -> list[Letter]:
+def plan_repeats(earlier: Sequence[Letter]) -> list[Letter]:
     """Letters again, byte by byte: a partner that missed the answer; and one's id for other bytes, which is refused."""
     other = attrs.evolve(earlier[1], name="other bytes, same id", content=earlier[4].content)
     return [
@@ -163,9 +165,9 @@ def repeats(earlier: Sequence[Letter]) -> list[Letter]:
     ]
 
 
-def refusals(cast: Cast) -> list[Letter]:
+def plan_refusals(cast: Cast) -> list[Letter]:
     """What must be refused, each for its own reason; the last is the first, corrected, under the same id."""
-    write = partial(compose, cast, "SAI", count(1))
+    write = partial(compose_letter, cast, "SAI", count(1))
     unit, office = cast.department[0], cast.office[0]
     good = write("sotttt", unit, (office,))
     unknown = write("sotttt", unit, ("H55.999", office), name="unit unknown", expected={"unit-unknown"})
@@ -210,7 +212,7 @@ def _round(partner: str, senders: Sequence[str], recipients: Sequence[str]) -> I
         yield partner, sender, recipients[n % len(recipients)]
 
 
-def compose(
+def compose_letter(
     cast: Cast,
     series: str,
     numbers: Iterator[int],
@@ -231,7 +233,7 @@ def compose(
     files = [("van-ban.txt", f"Nội dung văn bản {n}/{series}\n".encode())]
     if size:
         files.append(("phu-luc.bin", _noise(size)))
-    content = packets.document(
+    content = packets.write_document_packet(
         sender,
         recipients,
         number=str(n),

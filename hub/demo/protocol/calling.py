@@ -12,7 +12,7 @@ from cryptography import x509
 
 from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.client import HubClient, Unanswered, Wire
-from hub.demo.protocol.signing import PartnerIdentity, WireSignature, clock
+from hub.demo.protocol.signing import PartnerIdentity, WireSignature, read_clock
 
 _TRIES = 20
 _PAUSE = 0.5  #: seconds before the same is sent again
@@ -21,7 +21,7 @@ T = TypeVar("T")
 Obey = Callable[[Mapping[str, Any]], Mapping[str, object]]
 
 
-def options(module: str, arguments: list[str]) -> argparse.Namespace:
+def read_process_options(module: str, arguments: list[str]) -> argparse.Namespace:
     """Read what every such process is started with."""
     parser = parser_of(module)
     parser.add_argument("--units", required=True, help="codes, separated by commas")
@@ -41,7 +41,7 @@ def parser_of(module: str) -> argparse.ArgumentParser:
     return parser
 
 
-def connect(given: argparse.Namespace, service: str) -> HubClient:
+def connect_to_hub(given: argparse.Namespace, service: str) -> HubClient:
     """Return the connection to one *service* of the hub."""
     identity = PartnerIdentity.load(given.key, given.certificate)
     certificate = x509.load_pem_x509_certificate(given.hub_certificate.read_bytes())
@@ -55,20 +55,20 @@ def until_answered(call: Callable[[], T], notebook: Notebook, note: Mapping[str,
         try:
             return call()
         except Unanswered as error:
-            notebook.write("unanswered", clock(), **note, problem=str(error))
+            notebook.write("unanswered", read_clock(), **note, problem=str(error))
             if not left:
                 raise
             time.sleep(_PAUSE)
     raise AssertionError("unreachable")
 
 
-def serve(given: argparse.Namespace, notebook: Notebook, obey: Obey) -> None:
+def serve_orders(given: argparse.Namespace, notebook: Notebook, obey: Obey) -> None:
     """Answer each order by a line, until the orders end."""
-    notebook.write("started", clock(), code=given.code)
+    notebook.write("started", read_clock(), code=given.code)
     _say({"ready": True})
     for line in sys.stdin:
         _say(obey(json.loads(line)))
-    notebook.write("stopped", clock(), code=given.code)
+    notebook.write("stopped", read_clock(), code=given.code)
 
 
 def _say(answer: Mapping[str, object]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from lxml import etree
 
-from hub.demo.partners.bus import every, text
+from hub.demo.partners.bus import find_elements, read_path_text
 
 #: What must be there, and the code when it is not (the bus's own checker).
 NEEDED = {
@@ -20,23 +20,23 @@ NEEDED = {
 ANSWERED = {"N.ResponseFor.OrganId": "OrganId", "N.ResponseFor.Code": "Code", "N.ResponseFor.DocumentId": "DocumentId"}
 
 
-def document(
+def check_document_packet(
     message: etree._Element | None, manifest: etree._Element | None, files: Collection[str], receivers: Collection[str]
 ) -> list[str]:
     """Return the codes of what is wrong with a document whose parts are named *files*; *receivers* are the codes there are."""
-    wrong = [code for code, path in NEEDED.items() if not text(message, *path)]
-    if not wrong and text(message, "DocumentType", "Type") not in {"1", "2"}:
+    wrong = [code for code, path in NEEDED.items() if not read_path_text(message, *path)]
+    if not wrong and read_path_text(message, "DocumentType", "Type") not in {"1", "2"}:
         wrong.append("R.DocumentType.Type")
-    names = {text(each, "ContentId").removeprefix("cid:") for each in every(manifest, "Reference")}
+    names = {read_path_text(each, "ContentId").removeprefix("cid:") for each in find_elements(manifest, "Reference")}
     if manifest is None or names != set(files):
         wrong.append("M.Manifest.Reference")
-    if not wrong and not {text(each, "OrganId") for each in every(message, "To")} & set(receivers):
+    if not wrong and not {read_path_text(each, "OrganId") for each in find_elements(message, "To")} & set(receivers):
         wrong.append("M.MessageHeader.To")
     return wrong
 
 
-def status(message: etree._Element | None) -> list[str]:
+def check_status_packet(message: etree._Element | None) -> list[str]:
     """Return the codes of what is wrong with a status."""
-    answered = next(iter(every(message, "ResponseFor")), None)
-    wrong = [code for code, name in ANSWERED.items() if not text(answered, name)]
-    return wrong if text(message, "StatusCode") else [*wrong, "N.StatusCode"]
+    answered = next(iter(find_elements(message, "ResponseFor")), None)
+    wrong = [code for code, name in ANSWERED.items() if not read_path_text(answered, name)]
+    return wrong if read_path_text(message, "StatusCode") else [*wrong, "N.StatusCode"]

@@ -28,7 +28,7 @@ class Reading:
     status: str | None = None
 
 
-def read(content: bytes) -> Reading:
+def read_sample_packet(content: bytes) -> Reading:
     """Read a packet.  ValueError when it is none."""
     root = _root(content)
     header = _first(root, "edXMLEnvelope", "edXMLHeader", "MessageHeader")
@@ -58,7 +58,7 @@ def read(content: bytes) -> Reading:
     )
 
 
-def attachments(content: bytes) -> Iterator[tuple[str, bytes]]:
+def list_sample_attachments(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Give the name and the octets of each attachment of a packet, taken out of the ZIP it may be wrapped in.  ValueError."""
     for attachment in _all(_first(_root(content), "AttachmentEncoded"), "Attachment"):
         octets = base64.b64decode(_text(attachment, "ContentTransferEncoded"))

@@ -58,7 +58,7 @@ _ENVELOPED = SignatureConfiguration(
 Clock = Callable[[], datetime]
 
 
-def clock() -> datetime:
+def read_clock() -> datetime:
     """Return the time: a partner is a process of its own and reads its own clock."""
     return datetime.now(UTC)
 
@@ -83,7 +83,7 @@ class PartnerIdentity:
         return cls(secret, x509.load_pem_x509_certificate(certificate.read_bytes()))
 
 
-def sign(envelope: etree._Element, identity: PartnerIdentity, now: datetime) -> None:
+def sign_call(envelope: etree._Element, identity: PartnerIdentity, now: datetime) -> None:
     """Put a signed Security header into the SOAP 1.1 *envelope*, covering Body and Timestamp."""
     header = envelope.find(f"{{{SOAP}}}Header")
     if header is None:
@@ -108,7 +108,7 @@ def sign(envelope: etree._Element, identity: PartnerIdentity, now: datetime) -> 
     security.append(signature)
 
 
-def verify(envelope: etree._Element, certificate: x509.Certificate, now: datetime) -> etree._Element:
+def verify_reply(envelope: etree._Element, certificate: x509.Certificate, now: datetime) -> etree._Element:
     """Return the Body that *certificate* signed in *envelope*; `Unbelievable` if Body and Timestamp there are not what it signed."""
     body = _only(envelope, f"{{{SOAP}}}Body")
     timestamp = _only(envelope, f"{{{SOAP}}}Header", f"{{{WSSE}}}Security", f"{{{WSU}}}Timestamp")
@@ -130,7 +130,7 @@ def verify(envelope: etree._Element, certificate: x509.Certificate, now: datetim
     return signed[_exclusive(body)]
 
 
-def seal(packet: bytes, identity: PartnerIdentity) -> bytes:
+def seal_packet(packet: bytes, identity: PartnerIdentity) -> bytes:
     """Return *packet* with an enveloped XML signature over the whole of it, as its last element."""
     signer = XMLSigner(
         SignatureConstructionMethod.enveloped,
@@ -161,7 +161,7 @@ class _Last(XAdESVerifier):
         return root[-1]
 
 
-def signer(document: bytes) -> x509.Certificate | None:
+def find_document_signer(document: bytes) -> x509.Certificate | None:
     """Return whose signature (XAdES-B, enveloped) is the last child of *document*, if it verifies; whether to believe it is not said."""
     root = etree.fromstring(document, _parser())
     shown, references = root[-1].find(f".//{{{DS}}}X509Certificate"), root[-1].findall(f".//{{{DS}}}Reference")
@@ -187,7 +187,7 @@ class WireSignature:
 
     identity: PartnerIdentity
     hub: x509.Certificate
-    clock: Clock = clock
+    clock: Clock = read_clock
     lag: timedelta = timedelta(0)  #: how late the clock it signs by is; planted refusals only
     tamper: Callable[[etree._Element], None] | None = (
         None  #: spoils an envelope after it was signed; planted refusals only
@@ -198,7 +198,7 @@ class WireSignature:
 
     def apply(self, envelope: etree._Element, headers: dict[str, str]) -> tuple[etree._Element, dict[str, str]]:
         """Sign *envelope* in place."""
-        sign(envelope, self.identity, self.clock() - self.lag)
+        sign_call(envelope, self.identity, self.clock() - self.lag)
         if self.tamper is not None:
             self.tamper(envelope)
         return envelope, headers
@@ -208,7 +208,7 @@ class WireSignature:
         body = _only(envelope, f"{{{SOAP}}}Body")
         if not is_signed(envelope) and body.find(f"{{{SOAP}}}Fault") is not None:
             return envelope
-        self.body = verify(envelope, self.hub, self.clock())
+        self.body = verify_reply(envelope, self.hub, self.clock())
         envelope.replace(body, copy.deepcopy(self.body))
         return envelope
 

@@ -67,7 +67,7 @@ class Conductor:
             self._call(code)
 
         voice.act("Văn bản trong tỉnh", "Documents inside the province")
-        inside = story.inside(cast)
+        inside = story.plan_inside_letters(cast)
         self._send(inside)
         self._quiet()
 
@@ -75,7 +75,7 @@ class Conductor:
             "Văn bản lên trục quốc gia, trong khi trục ngừng", "Documents up to the national axis, while it is down"
         )
         self.stage.dismiss(UPSTREAM)
-        upward = story.upward(cast)
+        upward = story.plan_upward_letters(cast)
         self._send(upward)
         for_the_axis = sum(not set(AXIS).isdisjoint(letter.recipients) for letter in upward)
         self._quiet(but_for=for_the_axis)
@@ -89,18 +89,18 @@ class Conductor:
         voice.say("Trục đã quay lại và nhận đủ", "The axis is back and has them all")
 
         voice.act("Văn bản từ trục xuống tỉnh", "Documents from the axis down to the province")
-        self._send(story.downward(cast))
+        self._send(story.plan_downward_letters(cast))
         self._quiet()
 
         voice.act("Văn bản mang chữ ký số của nơi gửi", "Documents that carry their sender's own signature")
-        self._send(story.sealed(cast))
+        self._send(story.plan_sealed_letters(cast))
 
         voice.act("Thu hồi, cập nhật, thay thế, lấy lại", "Recall, update, replacement, taking back")
-        self._send(story.changes(cast, inside))
+        self._send(story.plan_changes(cast, inside))
 
         voice.act("Gửi lặp và những lời gọi phải bị từ chối", "Repetitions, and calls that must be refused")
-        self._send(story.repeats(inside))
-        self._send(story.refusals(cast))
+        self._send(story.plan_repeats(inside))
+        self._send(story.plan_refusals(cast))
 
         voice.act("Chờ mọi lượt chuyển đến nơi", "Waiting until every delivery has arrived")
         self._quiet()

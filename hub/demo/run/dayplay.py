@@ -14,13 +14,13 @@ from typing import Any
 
 import attrs
 
-from hub.demo.partners.notebook import lines
+from hub.demo.partners.notebook import read_notebook
 from hub.demo.plan import day, meetings
 from hub.demo.plan.day import AgencyParcel, Scale, Town
 from hub.demo.plan.neighbours import Neighbours
 from hub.demo.plan.story import Letter
-from hub.demo.protocol.reading import read
-from hub.demo.protocol.signing import clock
+from hub.demo.protocol.reading import read_sample_packet
+from hub.demo.protocol.signing import read_clock
 from hub.demo.run.conductor import Look, Voice
 from hub.demo.run.stage import Stage, StageFailed
 
@@ -50,8 +50,8 @@ class DayPlay:
             "Một ngày của tỉnh: văn bản đi, đến, lên và xuống trục",
             "A day of the province: documents in, out, up and down",
         )
-        called, changed = meetings.letters(town, scale)
-        written = [*day.letters(town, scale), *called]
+        called, changed = meetings.plan_meeting_letters(town, scale)
+        written = [*day.plan_letters(town, scale), *called]
         with ThreadPoolExecutor(8) as at_once:
             written += self.neighbours.letters
             tasks = [
@@ -59,7 +59,7 @@ class DayPlay:
                     at_once.submit(self._send, code, [each for each in written if each.partner == code])
                     for code in ("sotttt", "vpub")
                 ),
-                at_once.submit(self._put, day.parcels(town, scale)),
+                at_once.submit(self._put, day.plan_parcels(town, scale)),
                 at_once.submit(self.neighbours.put),
                 at_once.submit(self._work_the_counters),
                 at_once.submit(self._watch),
@@ -108,11 +108,13 @@ class DayPlay:
 
     def _answers(self) -> Iterable[AgencyParcel]:
         """Give what the agencies answer to each document that came up to them, as the axis's own file has it."""
-        said: list[Mapping[str, Any]] = list(lines(self.stage.notebooks / f"{AXIS}.jsonl"))
+        said: list[Mapping[str, Any]] = list(read_notebook(self.stage.notebooks / f"{AXIS}.jsonl"))
         ours = {line["doc_id"] for line in said if line["what"] == "sent" and line["kind"] == "edoc"}
         came = [line for line in said if line["what"] == "parcel" and line["sender_doc_id"] in ours]
         for number, line in enumerate(came):
-            yield from day.answers(read(base64.b64decode(line["packet"])), line["to"], number, clock())
+            yield from day.plan_agency_statuses(
+                read_sample_packet(base64.b64decode(line["packet"])), line["to"], number, read_clock()
+            )
 
     def _work_the_counters(self) -> None:
         """Let the one-stop offices take dossiers in, and work on them for some days.  Broken when a call is refused."""

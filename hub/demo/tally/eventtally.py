@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from lxml import etree
 
-from hub.demo.protocol.reading import attachments, read
+from hub.demo.protocol.reading import list_sample_attachments, read_sample_packet
 from hub.demo.tally.tally import TalliedResult
 
 Line = Mapping[str, Any]
@@ -34,7 +34,7 @@ def of_calendars(lines: Iterable[Line]) -> Iterator[TalliedResult]:
                     yield TalliedResult(who, "meetings", (uid,), _ANSWERS[answer])
 
 
-def met(lines: Iterable[Line], first: date, today: date) -> Iterator[TalliedResult]:
+def tally_meetings(lines: Iterable[Line], first: date, today: date) -> Iterator[TalliedResult]:
     """Give what the form says of meetings that are over: `held`, by the newest that was said of each, and `there`, who was there.
 
     They are those of the days from *first* to the one before *today*.
@@ -64,7 +64,7 @@ def of_watchman(lines: Iterable[Line]) -> Iterator[TalliedResult]:
             yield TalliedResult(incident.unit, "incidents", (incident.id,), "closing-seconds", seconds)
 
 
-def watched(lines: Iterable[Line]) -> Iterator[TalliedResult]:
+def tally_incidents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Give what the form says of incidents beside: `grave` or `other` when they opened, and `open` at the end."""
     for incident in _incidents(lines):
         grave = "grave" if incident.severity in GRAVE else "other"
@@ -123,9 +123,9 @@ def _reports(lines: Iterable[Line]) -> Iterator[tuple[tuple[str, str], tuple[str
         if line["what"] != "parcel" or line["kind"] != "edoc":
             continue
         packet = base64.b64decode(line["packet"])
-        for name, content in attachments(packet):
+        for name, content in list_sample_attachments(packet):
             if name.endswith(".xml"):
-                about = read(packet)
+                about = read_sample_packet(packet)
                 root = etree.fromstring(content)
                 texts = {etree.QName(child).localname: child.text or "" for child in root}
                 yield (about.sender, about.document_id), (texts["Unit"], texts["Id"])

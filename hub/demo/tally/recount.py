@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 from cryptography import x509
 
-from hub.demo.partners.notebook import digest
-from hub.demo.protocol.reading import Reading, read
+from hub.demo.partners.notebook import hash_content
+from hub.demo.protocol.reading import Reading, read_sample_packet
 from hub.demo.protocol.signing import is_sealed
 
 Line = Mapping[str, Any]
@@ -81,7 +81,7 @@ class RecountVerdict:
         return not self.lost and not self.differences and not self.dead
 
 
-def recount(said: Statements) -> RecountVerdict:
+def recount_day(said: Statements) -> RecountVerdict:
     """Compare.  A packet of an accepted message that cannot be read is a difference, not an error."""
     accepted = {row["id"]: row for row in said.messages if row["state"] == "accepted"}
     readings, unreadable = _read_all(said.contents, accepted)
@@ -112,14 +112,14 @@ def recount(said: Statements) -> RecountVerdict:
     )
 
 
-def canonical(said: Statements, code: str) -> str:
+def resolve_told_code(said: Statements, code: str) -> str:
     """Return the unit's own code for any code it goes by."""
     return said.aliases.get(code, code)
 
 
 def is_inside(said: Statements, code: str) -> bool:
     """Tell whether *code* is the province's by its shape."""
-    code, province = canonical(said, code), said.province
+    code, province = resolve_told_code(said, code), said.province
     return code == province or code.startswith(f"{province}.") or code.endswith(f".{province}")
 
 
@@ -128,7 +128,7 @@ def _read_all(contents: Mapping[str, bytes], accepted: Mapping[str, Line]) -> tu
     problems = []
     for message in accepted:
         try:
-            readings[message] = read(contents[message])
+            readings[message] = read_sample_packet(contents[message])
         except (KeyError, ValueError) as error:
             problems.append(f"message {message}: its bytes cannot be read: {error}")
     return readings, problems
@@ -144,7 +144,7 @@ def _lost_messages(said: Statements, accepted: Mapping[str, Line]) -> Iterator[s
                 yield f"{name}: receipted as {message}, not in the journal"
             elif (row["partner"], row["message_id"], row["sha256"]) != (partner, sent["message_id"], sent["sha256"]):
                 yield f"{name}: receipted as {message}, which is another message in the journal"
-            elif digest(said.contents.get(message, b"")) != sent["sha256"]:
+            elif hash_content(said.contents.get(message, b"")) != sent["sha256"]:
                 yield f"{name}: the journal's bytes of {message} are not the bytes sent"
 
 
@@ -171,16 +171,16 @@ def _recipients(said: Statements, row: Line, readings: Mapping[str, Reading]) ->
     """Return the recipients the rules give a packet; what the axis sends to others than the province is no duty."""
     reading = readings[row["id"]]
     if reading.kind != "status":
-        found = {canonical(said, code) for code in reading.recipients}
+        found = {resolve_told_code(said, code) for code in reading.recipients}
         return {code for code in found if is_inside(said, code)} if row["partner"] == said.upstream else found
-    answered = canonical(said, reading.answered)
-    if answered != canonical(said, reading.sender):
+    answered = resolve_told_code(said, reading.answered)
+    if answered != resolve_told_code(said, reading.sender):
         return {answered}
     return {  # the sender's own word goes to the document's recipients
-        canonical(said, code)
+        resolve_told_code(said, code)
         for document in readings.values()
         if document.kind == "document"
-        and (canonical(said, document.sender), document.document_id) == (answered, reading.document_id)
+        and (resolve_told_code(said, document.sender), document.document_id) == (answered, reading.document_id)
         for code in document.recipients
     }
 
@@ -286,7 +286,7 @@ def _expected_facts(
     }
     for message, reading in readings.items():
         key = _key(said, reading, accepted[message])
-        sender = canonical(said, reading.sender)
+        sender = resolve_told_code(said, reading.sender)
         if reading.kind == "status":
             yield sender, f"status-{reading.status}", *key
             continue
@@ -301,9 +301,9 @@ def _expected_facts(
 def _key(said: Statements, reading: Reading, row: Line) -> tuple[str, ...]:
     """Return the business key: the document's From and id; and the packet's hash for what changes a document."""
     if reading.kind == "status":
-        return canonical(said, reading.answered), reading.document_id
+        return resolve_told_code(said, reading.answered), reading.document_id
     return (
-        canonical(said, reading.sender),
+        resolve_told_code(said, reading.sender),
         reading.document_id,
         *(() if reading.kind == "document" else (row["sha256"],)),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from hub.demo.protocol.reading import Reading, read
+from hub.demo.protocol.reading import Reading, read_sample_packet
 
 Line = Mapping[str, Any]
 _SENT = {"document": "sent", "recall": "sent-recall", "update": "sent-update", "replacement": "sent-replacement"}
@@ -37,7 +37,7 @@ def of_documents(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     """Read the file of a document system (`hub.demo.partners.partner`): what it sent with a receipt, and what it got for its units."""
     for line in lines:
         if line["what"] == "sent" and line["accepted"]:
-            yield told(Reading(**line["about"]))
+            yield tally_packet(Reading(**line["about"]))
         elif line["what"] == "opened" and line["about"]["kind"] == "document":
             about = Reading(**line["about"])
             for unit in line["units"]:
@@ -51,11 +51,11 @@ def of_axis(lines: Iterable[Line]) -> Iterator[TalliedResult]:
     put: dict[str, Reading] = {}
     for line in said:
         if line["what"] == "parcel":
-            about = put[line["doc_id"]] = read(base64.b64decode(line["packet"]))
+            about = put[line["doc_id"]] = read_sample_packet(base64.b64decode(line["packet"]))
             if line["sender_doc_id"] in ours and about.kind == "document":
                 yield TalliedResult(line["to"], "documents", (about.sender, about.document_id), "received")
         elif line["what"] == "told" and line["status"] == "done":
-            yield told(put[line["doc_id"]])
+            yield tally_packet(put[line["doc_id"]])
 
 
 def of_portal(lines: Iterable[Line]) -> Iterator[TalliedResult]:
@@ -66,7 +66,7 @@ def of_portal(lines: Iterable[Line]) -> Iterator[TalliedResult]:
             yield TalliedResult(number.rsplit("-", 2)[0], "dossiers", (number,), "synced")
 
 
-def receipts(notebooks: Mapping[str, Iterable[Line]]) -> Iterator[tuple[str, str, str]]:
+def tally_receipts(notebooks: Mapping[str, Iterable[Line]]) -> Iterator[tuple[str, str, str]]:
     """Give what partners were told is in the journal: the partner, the message's id and, where their file has it, its SHA-256."""
     for partner, lines in notebooks.items():
         put: dict[str, str] = {}
@@ -79,10 +79,10 @@ def receipts(notebooks: Mapping[str, Iterable[Line]]) -> Iterator[tuple[str, str
                 yield partner, line["doc_id"], put[line["doc_id"]]
 
 
-def lost(notebooks: Mapping[str, Iterable[Line]], messages: Iterable[Line]) -> Iterator[str]:
+def find_lost_receipts(notebooks: Mapping[str, Iterable[Line]], messages: Iterable[Line]) -> Iterator[str]:
     """Tell which receipt names nothing in the journal, or other bytes than the partner's."""
     held = {(row["partner"], row["message_id"]): row["sha256"] for row in messages if row["state"] == "accepted"}
-    for partner, message_id, sha256 in receipts(notebooks):
+    for partner, message_id, sha256 in tally_receipts(notebooks):
         found = held.get((partner, message_id))
         if found is None:
             yield f"{partner} {message_id}: receipted, not in the journal"
@@ -90,14 +90,14 @@ def lost(notebooks: Mapping[str, Iterable[Line]], messages: Iterable[Line]) -> I
             yield f"{partner} {message_id}: the journal has other bytes"
 
 
-def told(about: Reading) -> TalliedResult:
+def tally_packet(about: Reading) -> TalliedResult:
     """Return what the sender of a packet did."""
     if about.kind == "status":
         return TalliedResult(about.sender, "documents", (about.answered, about.document_id), f"status-{about.status}")
     return TalliedResult(about.sender, "documents", (about.sender, about.document_id), _SENT[about.kind])
 
 
-def once(results: Iterable[TalliedResult]) -> dict[tuple[str, str, tuple[str, ...], str], TalliedResult]:
+def count_results_once(results: Iterable[TalliedResult]) -> dict[tuple[str, str, tuple[str, ...], str], TalliedResult]:
     """Return each result once, by its name."""
     found: dict[tuple[str, str, tuple[str, ...], str], TalliedResult] = {}
     for result in results:
@@ -105,7 +105,7 @@ def once(results: Iterable[TalliedResult]) -> dict[tuple[str, str, tuple[str, ..
     return found
 
 
-def sums(results: Iterable[TalliedResult]) -> Counter[tuple[str, str, str]]:
+def sum_results(results: Iterable[TalliedResult]) -> Counter[tuple[str, str, str]]:
     """Return how many results each unit has, by service and milestone."""
     found: Counter[tuple[str, str, str]] = Counter()
     for result in results:
@@ -120,7 +120,7 @@ def unlike_facts(
     key: Callable[[Line], tuple[str, ...]],
 ) -> Iterator[str]:
     """Tell where the hub's *facts* of these *services* are not the partners' *results*, one by one; *key* reads a fact's key."""
-    expected = once(result for result in results if result.service in services)
+    expected = count_results_once(result for result in results if result.service in services)
     counted: dict[tuple[str, str, tuple[str, ...], str], int] = {}
     for fact in facts:
         if fact["service"] in services:

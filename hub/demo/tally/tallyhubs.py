@@ -3,8 +3,8 @@
 import base64
 from collections.abc import Collection, Iterable, Iterator
 
-from hub.demo.protocol.reading import Reading, read
-from hub.demo.tally.tally import Line, TalliedResult, told
+from hub.demo.protocol.reading import Reading, read_sample_packet
+from hub.demo.tally.tally import Line, TalliedResult, tally_packet
 
 
 def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
@@ -12,12 +12,12 @@ def of_gateway(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Tal
     put: dict[str, Reading] = {}
     for line in lines:
         if line["what"] == "sent" and not line["code"] and line["type"] == "edoc":
-            about = read(base64.b64decode(line["packet"]))
+            about = read_sample_packet(base64.b64decode(line["packet"]))
             yield from _received(about.sender, about.document_id, about.recipients, agencies)
         elif line["what"] == "waiting":
-            put[line["id"]] = read(base64.b64decode(line["content"]))
+            put[line["id"]] = read_sample_packet(base64.b64decode(line["content"]))
         elif line["what"] == "state" and line["state"].lower() == "done":
-            yield told(put[line["id"]])
+            yield tally_packet(put[line["id"]])
 
 
 def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[TalliedResult]:
@@ -27,11 +27,11 @@ def of_bus(lines: Iterable[Line], agencies: Collection[str]) -> Iterator[Tallied
         if line["what"] == "sent":
             yield from _received(line["sender"], line["document_id"], line["organs"], agencies)
         elif line["what"] == "waiting":
-            about = read(base64.b64decode(line["content"]))
+            about = read_sample_packet(base64.b64decode(line["content"]))
             alike = sum((each.kind == "status") == (about.kind == "status") for each in put.values()) + 1
             put[f"status {alike}" if about.kind == "status" else f"{alike}"] = about
         elif line["what"] in {"confirmed", "shown"}:
-            yield told(put[line["id"]])
+            yield tally_packet(put[line["id"]])
 
 
 def _received(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from hub.demo.tally.tally import Line, TalliedResult, once
+from hub.demo.tally.tally import Line, TalliedResult, count_results_once
 
 #: The milestones of what a unit's mail is counted by, as docs/reference/mail.md names them.
 _FIGURES: Mapping[str, str] = {
@@ -58,7 +58,7 @@ def unlike_placed(officers: Iterable[Line], services: Iterable[Line]) -> Iterato
     """Tell where what the officers had done is not what the shared services' file says they took, each once."""
     wanted = {
         (result.milestone, result.key[0])
-        for result in once(of_lookups(officers)).values()
+        for result in count_results_once(of_lookups(officers)).values()
         if result.milestone in _PLACED.values()
     }
     taken: Counter[tuple[str, str]] = Counter()

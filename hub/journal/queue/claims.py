@@ -12,11 +12,11 @@ import attrs
 import sqlalchemy as sa
 
 from hub.domain.ids import new_id
-from hub.domain.lifecycle import URGENCIES, AttemptVerdict, interrupted, move, turn
+from hub.domain.lifecycle import URGENCIES, AttemptVerdict, judge_interruption, move_delivery, queue_turn
 from hub.domain.model import DeliveryState, Event
 from hub.journal import events, nodes
 from hub.journal.queue import lanes, partner_state
-from hub.journal.queue.deliveries import Rows, end, halt, locked
+from hub.journal.queue.deliveries import Rows, halt_deliveries, lock_deliveries, record_delivery_end
 from hub.partner import circuit_breaker
 from hub.partner.circuit_breaker import Breaker
 from hub.partner.rate_limit import Rate
@@ -76,7 +76,7 @@ def _queues() -> sa.Select[Any]:
 _QUEUES = _queues()
 
 
-def queues(tx: Transaction, now: datetime) -> list[Queue]:
+def read_partner_queues(tx: Transaction, now: datetime) -> list[Queue]:
     """Return the queue of each partner that anything waits for.  Looks at a few rows of each, however many there are."""
     half = 1 + len(URGENCIES)
     rows = tx.execute(_QUEUES, {"now": now})
@@ -87,7 +87,7 @@ def _least(times: Iterable[datetime | None]) -> datetime | None:
     return min((at for at in times if at is not None), default=None)
 
 
-def claim(
+def claim_deliveries(
     tx: Transaction,
     partner: str,
     now: datetime,
@@ -104,11 +104,11 @@ def claim(
     attempt before the call goes out.  Nothing is taken while the partner is paused, its breaker is open, as many as its *concurrency* are under way from all nodes, its *rate* is used
     up, or another node is just taking.
     """
-    before = partner_state.seize(tx, partner)
+    before = partner_state.seize_partner(tx, partner)
     if before is None or before.pause is not None:
         return []
     under_way = partner_state.under_way(tx).get(partner, 0)
-    most = min(limit, circuit_breaker.room(before.breaker, now, under_way, concurrency or under_way + limit))
+    most = min(limit, circuit_breaker.breaker_room(before.breaker, now, under_way, concurrency or under_way + limit))
     if rate is not None:
         most = min(most, rate.allows(before.next_at, now))
     rows = _next_to_go(tx, partner, now, most) if most > 0 else {}
@@ -119,7 +119,7 @@ def claim(
         sa.update(table)
         .where(table.c.id.in_([each for claim in taken for each in claim.deliveries]))
         .values(
-            state=move(DeliveryState.WAITING, "claim"),
+            state=move_delivery(DeliveryState.WAITING, "claim"),
             free=False,
             attempts=table.c.attempts + 1,
             holder=holder,
@@ -128,10 +128,13 @@ def claim(
         )
     )
     tx.execute(sa.insert(attempt), [_begun(claim, now) for claim in taken])
-    events.append(tx, *(Event("attempt-started", now, claim.message, None, _told(claim)) for claim in taken))
+    events.append_events(tx, *(Event("attempt-started", now, claim.message, None, _told(claim)) for claim in taken))
     next_at = rate.after(before.next_at, now, len(taken)) if rate else before.next_at
-    partner_state.keep(
-        tx, partner, before, attrs.evolve(before, breaker=circuit_breaker.claimed(before.breaker), next_at=next_at)
+    partner_state.write_partner_standing(
+        tx,
+        partner,
+        before,
+        attrs.evolve(before, breaker=circuit_breaker.record_breaker_claims(before.breaker), next_at=next_at),
     )
     return taken
 
@@ -169,7 +172,7 @@ _TO_GO = (
 def _next_to_go(tx: Transaction, partner: str, now: datetime, most: int) -> dict[str, Rows]:
     """Return the rows of up to *most* messages that are next, locked, by message and in their turns."""
     found = tx.execute(_EARLIEST, {"code": partner, "now": now, "most": 4 * most}).all()
-    found = sorted(found, key=lambda row: (turn(row.due, row.urgency), row.message))
+    found = sorted(found, key=lambda row: (queue_turn(row.due, row.urgency), row.message))
     messages = list(dict.fromkeys(row.message for row in found))[:most]
     if not messages:
         return {}
@@ -216,7 +219,7 @@ _MINE = sa.select(table).where(_held_by_us).order_by(table.c.id).with_for_update
 _STILL_GOING = sa.update(attempt).where(attempt.c.id == sa.bindparam("which"), attempt.c.ended_at.is_(None))
 
 
-def settle(
+def settle_claim(
     tx: Transaction,
     claim: Claim,
     outcome: str,
@@ -230,7 +233,7 @@ def settle(
 
     *heard* is what it says of the partner: a transition of its breaker (hub.partner.circuit_breaker); None when it says nothing.
     """
-    lanes.lock(tx, claim.lane, claim.recipients)
+    lanes.lock_lanes(tx, claim.lane, claim.recipients)
     mine = {"ids": claim.deliveries, "node": claim.holder}
     held = tx.execute(_MINE, mine).all()
     told = verdict.reason or verdict.word
@@ -243,23 +246,23 @@ def settle(
         ).first()
         if written is not None and tuple(written) == (now, outcome):
             return True  # this very step was committed, and nobody was told
-        events.append(
+        events.append_events(
             tx, Event("attempt-stale", now, claim.message, None, {"partner": claim.partner, "outcome": outcome})
         )
         return False
-    state = move(DeliveryState.SENDING, outcome, verdict.state)
+    state = move_delivery(DeliveryState.SENDING, outcome, verdict.state)
     values = _after(verdict) | {"reason": verdict.reason, "changed_at": now}
     tx.execute(sa.update(table).where(_held_by_us).values(state=state, **values), mine)
     said = {"partner": claim.partner, "number": claim.number, "outcome": outcome, "reason": told}
-    events.append(tx, Event("attempt-ended", now, claim.message, None, said))
+    events.append_events(tx, Event("attempt-ended", now, claim.message, None, said))
     if state is DeliveryState.WAITING:
-        halt(tx, rows, now)
+        halt_deliveries(tx, rows, now)
     else:
         for row in rows:
-            end(tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+            record_delivery_end(tx, claim.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
     lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
     if heard is not None:
-        partner_state.hear(tx, claim.partner, heard, now)
+        partner_state.move_breaker(tx, claim.partner, heard, now)
     return True
 
 
@@ -271,7 +274,7 @@ def _after(verdict: AttemptVerdict) -> dict[str, object]:
     return values if verdict.counts else values | {"attempts": table.c.attempts - 1}
 
 
-def rescue(
+def release_lost_claims(
     tx: Transaction,
     now: datetime,
     *,
@@ -289,8 +292,10 @@ def rescue(
     this node began, what it holds is from a life that crashed: a stop in order gives everything back.
     """
     ours = sa.and_(table.c.holder == holder, table.c.id.not_in(under_way))
-    dead = sa.and_(table.c.holder != holder, table.c.holder.in_(nodes.ended(nodes.moment(tx, now))))
-    silent = sa.and_(table.c.holder.not_in(nodes.known()), table.c.lease_until < now)
+    dead = sa.and_(
+        table.c.holder != holder, table.c.holder.in_(nodes.select_ended_nodes(nodes.read_node_time(tx, now)))
+    )
+    silent = sa.and_(table.c.holder.not_in(nodes.select_node_names()), table.c.lease_until < now)
     lost = sa.true() if alone else sa.or_(ours, dead, silent)
     return _give_back(tx, sa.and_(SENDING, lost), now, but=None if alone or first else holder, waits=False)
 
@@ -311,10 +316,10 @@ def _give_back(
     tx: Transaction, which: sa.ColumnElement[bool], now: datetime, *, but: str | None, waits: bool = True
 ) -> int:
     """Give back *which* deliveries; whoever held them has crashed, *but* this one has not."""
-    rows = locked(tx, which, waits=waits)
+    rows = lock_deliveries(tx, which, waits=waits)
     if not rows:
         return 0
-    transactions.ring(tx)
+    transactions.notify_nodes(tx)
     given: dict[tuple[str, str, bool], set[str]] = {}
     for row in rows:
         given.setdefault((row.message, row.partner, row.holder != but), set()).add(row.recipient)
@@ -326,18 +331,18 @@ def _give_back(
         lost = [one.id for one in tx.execute(going).all() if not recipients.isdisjoint(json.loads(one.recipients))]
         tx.execute(sa.update(attempt).where(attempt.c.id.in_(lost)).values(ended_at=now, outcome="interrupted"))
         said = {"partner": partner, "crashed": crashed}
-        events.append(tx, Event("attempt-interrupted", now, message_id, None, said))
+        events.append_events(tx, Event("attempt-interrupted", now, message_id, None, said))
     back = []
     for row in rows:
         again = AttemptVerdict(DeliveryState.WAITING, None, now, counts=False, crashes=row.crashes)
-        verdict = again if row.holder == but else interrupted(now, row.crashes + 1)
-        state = move(DeliveryState.SENDING, "rescue", verdict.state)
+        verdict = again if row.holder == but else judge_interruption(now, row.crashes + 1)
+        state = move_delivery(DeliveryState.SENDING, "rescue", verdict.state)
         values = _after(verdict) | {"reason": verdict.reason or row.reason, "changed_at": now}
         tx.execute(sa.update(table).where(table.c.id == row.id).values(state=state, **values))
         if state is DeliveryState.WAITING:
             back.append(row)
         else:
-            end(tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
-    halt(tx, back, now)
+            record_delivery_end(tx, row.message, row.id, row.recipient, row.partner, state, now, verdict.reason)
+    halt_deliveries(tx, back, now)
     lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)

@@ -51,7 +51,7 @@ def _on_its_way(after: datetime) -> sa.CompoundSelect[tuple[str]]:
     return sa.union(*found)
 
 
-def hurry(tx: Transaction, now: datetime, beyond: datetime) -> None:
+def requeue_future_probes(tx: Transaction, now: datetime, beyond: datetime) -> None:
     """Let the next probe, or message, go now to each partner that is not to get one until after *beyond*."""
     for column in (partner_state.c.until, partner_state.c.next_at):
         tx.execute(sa.update(partner_state).where(column > beyond).values({column: now}))

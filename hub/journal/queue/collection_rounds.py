@@ -27,7 +27,7 @@ class Round:
     due: datetime  #: since when
 
 
-def begin(tx: Transaction, partner: str, holder: str, now: datetime, lease: timedelta) -> Round | None:
+def begin_round(tx: Transaction, partner: str, holder: str, now: datetime, lease: timedelta) -> Round | None:
     """Take the next round of *partner*; None when it is not due, or another node is at it."""
     transactions.put_once(tx, table, [{"partner": partner, "cursor": "", "due": now}])
     free = sa.or_(table.c.holder.is_(None), table.c.holder == holder, table.c.lease_until < now)
@@ -40,34 +40,36 @@ def begin(tx: Transaction, partner: str, holder: str, now: datetime, lease: time
     return None if taken is None else Round(partner, holder, taken.cursor, taken.failures, taken.due)
 
 
-def end(tx: Transaction, round_: Round, cursor: str, due: datetime, now: datetime) -> datetime:
+def end_round(tx: Transaction, round_: Round, cursor: str, due: datetime, now: datetime) -> datetime:
     """Keep how far it came; return when it is asked again: at *due*, or at once if it was hurried meanwhile, perhaps after it had told."""
     found = tx.scalar(sa.select(table.c.due).where(table.c.partner == round_.partner).with_for_update())
     due = due if found == round_.due else now
     values = {"cursor": cursor, "due": due, "failures": 0, "reason": None}
     if _close(tx, round_, values, now) and round_.failures:
-        events.append(tx, Event("collection-resumed", now, None, None, {"partner": round_.partner}))
+        events.append_events(tx, Event("collection-resumed", now, None, None, {"partner": round_.partner}))
     return due
 
 
-def fail(tx: Transaction, round_: Round, reason: str, due: datetime, now: datetime) -> None:
+def fail_round(tx: Transaction, round_: Round, reason: str, due: datetime, now: datetime) -> None:
     """Keep that it broke off; what arrived meanwhile is in the journal, and the cursor stays.  The first in a row is an event."""
     values = {"due": due, "failures": round_.failures + 1, "reason": reason}
     if _close(tx, round_, values, now) and not round_.failures:
-        events.append(tx, Event("collection-failed", now, None, None, {"partner": round_.partner, "reason": reason}))
+        events.append_events(
+            tx, Event("collection-failed", now, None, None, {"partner": round_.partner, "reason": reason})
+        )
 
 
-def leave(tx: Transaction, round_: Round, now: datetime) -> None:
+def release_round(tx: Transaction, round_: Round, now: datetime) -> None:
     """Let another node go on, or this one after its next start."""
     _close(tx, round_, {"due": now}, now)
 
 
-def hurry(tx: Transaction, partner: str, now: datetime) -> bool:
+def hurry_round(tx: Transaction, partner: str, now: datetime) -> bool:
     """Let *partner* be asked now.  False when it has never been asked."""
     return bool(tx.execute(sa.update(table).where(table.c.partner == partner).values(due=now)).rowcount)
 
 
-def stand(tx: Transaction) -> list[sa.RowMapping]:
+def read_rounds(tx: Transaction) -> list[sa.RowMapping]:
     """Return the rows, by partner: how each collection goes."""
     return list(tx.execute(sa.select(table).order_by(table.c.partner)).mappings())
 

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 import attrs
 import sqlalchemy as sa
 
-from hub.domain.ids import later, new_id
-from hub.domain.lifecycle import URGENCIES, move
+from hub.domain.ids import later_than_id, new_id
+from hub.domain.lifecycle import URGENCIES, move_delivery
 from hub.domain.model import DOCUMENTS, Delivery, DeliveryState, Event, PacketKind
 from hub.edxml import changes
 from hub.journal import duties, events, facts
 from hub.journal.queue import lanes
-from hub.services import services
+from hub.services import list_services
 from hub.store import transactions
 from hub.store.tables import FREE, message, write_instant
 from hub.store.tables import delivery as table
@@ -32,7 +32,7 @@ _LAST = sa.select(sa.func.max(table.c.id)).where(table.c.lane == sa.bindparam("i
 _ONE = sa.update(table).where(table.c.id == sa.bindparam("which"))
 
 
-def make(
+def make_deliveries(
     tx: Transaction,
     message_id: str,
     routes: Iterable[Route],
@@ -45,10 +45,10 @@ def make(
     """Make one delivery of the message per route, to go in its *lane*, not before its *hour*.  Returns their ids."""
     routes, due = tuple(routes), max(now, hour or now)
     timed = {"due": write_instant(due)} if due > now else {}
-    lanes.lock(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
+    lanes.lock_lanes(tx, lane, [route.recipient for route in routes if route.state is DeliveryState.WAITING])
     # In the order of the recipients, and after all that is in the lane: its order must not hang on anyone's clock.
     last = tx.scalar(_LAST, {"in": lane})
-    ids = sorted(new_id(later(last, now) if last else now) for _ in routes)
+    ids = sorted(new_id(later_than_id(last, now) if last else now) for _ in routes)
     behind, made = [], []
     for delivery_id, route in zip(ids, routes, strict=True):
         waits = route.state is DeliveryState.WAITING
@@ -68,30 +68,30 @@ def make(
         }
         if not waits:
             tx.execute(sa.insert(table), row | {"free": False})
-        elif not tx.execute(_WAITS, row | lanes.place(lane, route.recipient)).scalar_one():
+        elif not tx.execute(_WAITS, row | lanes.lane_parameters(lane, route.recipient)).scalar_one():
             behind.append((lane, route.recipient))
         body = {"recipient": route.recipient, "partner": route.partner} | timed
         made.append(Event(f"delivery-{route.state}", now, message_id, delivery_id, body))
     lanes.put_back(tx, behind)
-    events.append(tx, *made)
+    events.append_events(tx, *made)
     if due <= now and any(route.state is DeliveryState.WAITING for route in routes):
-        transactions.ring(tx)
+        transactions.notify_nodes(tx)
     return ids
 
 
 def of_message(tx: Transaction, message_id: str, *, to_move: bool = False) -> list[Delivery]:
     """Return the deliveries of a message, in the order they were made; locked against others when they are *to move*."""
     query = sa.select(table).where(table.c.message == message_id).order_by(table.c.id)
-    return [read(row) for row in tx.execute(query.with_for_update() if to_move else query).mappings()]
+    return [read_delivery_row(row) for row in tx.execute(query.with_for_update() if to_move else query).mappings()]
 
 
-def read(row: sa.RowMapping) -> Delivery:
+def read_delivery_row(row: sa.RowMapping) -> Delivery:
     """Return the value of a delivery row."""
     fields = {field.name: row[field.name] for field in attrs.fields(Delivery)}
     return Delivery(**fields | {"state": DeliveryState(row["state"])})
 
 
-def end(
+def record_delivery_end(
     tx: Transaction,
     message_id: str,
     delivery_id: str,
@@ -103,35 +103,41 @@ def end(
 ) -> None:
     """Tell that a delivery came to `delivered`, or to `dead` by failing: its event, and the fact of it."""
     body = {"recipient": recipient, "partner": partner} | ({"reason": reason} if reason else {})
-    events.append(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
+    events.append_events(tx, Event(f"delivery-{state}", now, message_id, delivery_id, body))
     row = tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
     if row["service"] != DOCUMENTS:
-        milestone = services()[row["service"]].synced
+        milestone = list_services()[row["service"]].synced
         if milestone and state is DeliveryState.DELIVERED:
-            duties.write(tx, message_id, now, row["service"], facts.synced(row, milestone, partner, now))
+            duties.write_facts_or_duty(
+                tx, message_id, now, row["service"], facts.make_synced_facts(row, milestone, partner, now)
+            )
         return
     if row["kind"] == PacketKind.STATUS:
         return
     fact = (
-        facts.received(row, recipient, now) if state is DeliveryState.DELIVERED else facts.failed(row, recipient, now)
+        facts.make_received_fact(row, recipient, now)
+        if state is DeliveryState.DELIVERED
+        else facts.make_failure_fact(row, recipient, now)
     )
-    facts.write(tx, [fact])
+    facts.record_facts(tx, [fact])
 
 
-def revive(tx: Transaction, dead: Delivery, state: DeliveryState, *, reason: str, by: str, now: datetime) -> bool:
+def revive_delivery(
+    tx: Transaction, dead: Delivery, state: DeliveryState, *, reason: str, by: str, now: datetime
+) -> bool:
     """Put a dead delivery back to *state* (`waiting`, or `held`) by a person's replay.
 
     False when it is not dead any more, or stopped by a change.
     """
     waits = state is DeliveryState.WAITING
     if waits:
-        lanes.lock(tx, dead.lane, [dead.recipient])
+        lanes.lock_lanes(tx, dead.lane, [dead.recipient])
     fresh = {"due": now, "since": now, "alarmed_at": None, "crashes": 0}
     moved = tx.execute(
         sa.update(table)
         .where(table.c.id == dead.id, table.c.state == DeliveryState.DEAD, table.c.stopped.is_(None))
         .values(
-            state=move(DeliveryState.DEAD, "replay", state),
+            state=move_delivery(DeliveryState.DEAD, "replay", state),
             changed_at=now,
             reason=None,
             holder=None,
@@ -140,30 +146,34 @@ def revive(tx: Transaction, dead: Delivery, state: DeliveryState, *, reason: str
         )
     ).rowcount
     if moved:
-        transactions.ring(tx)
+        transactions.notify_nodes(tx)
         if waits:
             lanes.put_back(tx, [(dead.lane, dead.recipient)])
         body = {"recipient": dead.recipient, "partner": dead.partner, "reason": reason, "by": by}
-        events.append(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
+        events.append_events(tx, Event("delivery-replayed", now, dead.message, dead.id, body))
     return bool(moved)
 
 
 def give_up(tx: Transaction, waiting: Delivery, *, reason: str, by: str, now: datetime) -> bool:
     """Let a waiting delivery die by a person's word; it failed, as when its time is over.  False when it does not wait any more."""
-    lanes.lock(tx, waiting.lane, [waiting.recipient])
+    lanes.lock_lanes(tx, waiting.lane, [waiting.recipient])
     said = f"given up by {by}: {reason}"
     moved = tx.execute(
         sa.update(table)
         .where(table.c.id == waiting.id, table.c.state == DeliveryState.WAITING)
-        .values(state=move(DeliveryState.WAITING, "give up"), free=False, reason=said, changed_at=now)
+        .values(state=move_delivery(DeliveryState.WAITING, "give up"), free=False, reason=said, changed_at=now)
     ).rowcount
     if moved:
-        end(tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, DeliveryState.DEAD, now, said)
+        record_delivery_end(
+            tx, waiting.message, waiting.id, waiting.recipient, waiting.partner, DeliveryState.DEAD, now, said
+        )
         lanes.free_next(tx, [(waiting.lane, waiting.recipient)])
     return bool(moved)
 
 
-def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, reason: str, limit: int = 200) -> int:
+def expire_deliveries(
+    tx: Transaction, partner: str, now: datetime, give_up: timedelta, reason: str, limit: int = 200
+) -> int:
     """Let die what has waited longer than *give_up* for a partner that is unavailable, though nobody tries it: up to *limit* heads.
 
     They have what the probes have: no answer, by *reason*.  What was tried lately is left to its own next try.
@@ -175,17 +185,22 @@ def expire(tx: Transaction, partner: str, now: datetime, give_up: timedelta, rea
         for urgency in URGENCIES
     ]
     ids = [found for one in over for found in tx.scalars(one.order_by(table.c.due).limit(limit))][:limit]
-    rows = locked(tx, sa.and_(table.c.id.in_(ids), FREE))
+    rows = lock_deliveries(tx, sa.and_(table.c.id.in_(ids), FREE))
     for row in rows:
         said = f"given up: {reason}"
-        dead = {"state": move(DeliveryState(row.state), "give up"), "free": False, "reason": said, "changed_at": now}
+        dead = {
+            "state": move_delivery(DeliveryState(row.state), "give up"),
+            "free": False,
+            "reason": said,
+            "changed_at": now,
+        }
         tx.execute(sa.update(table).where(table.c.id == row.id).values(dead))
-        end(tx, row.message, row.id, row.recipient, row.partner, DeliveryState.DEAD, now, said)
+        record_delivery_end(tx, row.message, row.id, row.recipient, row.partner, DeliveryState.DEAD, now, said)
     lanes.free_next(tx, [(row.lane, row.recipient) for row in rows])
     return len(rows)
 
 
-def stop(
+def stop_deliveries(
     tx: Transaction, messages: Iterable[str], units: Collection[str], effect: changes.Effect, by: str, now: datetime
 ) -> None:
     """Stop the deliveries of *messages* to *units* (`EVERY` among them: to all), by the change *by*: they go no more, nor are replayed.
@@ -196,13 +211,13 @@ def stop(
     which = sa.and_(table.c.message.in_(list(messages)), table.c.stopped.is_(None))
     if changes.EVERY not in units:
         which = sa.and_(which, table.c.recipient.in_(list(units)))
-    reason = changes.reason(effect, by)
+    reason = changes.stop_reason(effect, by)
     stopped: list[dict[str, object]] = []
     died: list[dict[str, object]] = []
     told: list[Event] = []
     ended: dict[tuple[str, str], None] = {}
-    for row in locked(tx, which):
-        becomes = changes.stop(DeliveryState(row.state))
+    for row in lock_deliveries(tx, which):
+        becomes = changes.stop_delivery_state(DeliveryState(row.state))
         if becomes is None:
             continue
         stopped.append({"which": row.id, "stopped": reason})
@@ -217,21 +232,26 @@ def stop(
         tx.execute(_ONE, stopped)
     if died:
         tx.execute(_ONE, died)
-    events.append(tx, *told)
+    events.append_events(tx, *told)
     lanes.free_next(tx, list(ended))
 
 
-def halt(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
+def halt_deliveries(tx: Transaction, rows: Iterable[Row], now: datetime) -> None:
     """Let die what came back from an attempt to wait, and was stopped meanwhile."""
     for row in rows:
         if row.stopped is not None:
             tx.execute(_ONE, _dead(row, DeliveryState.WAITING, row.stopped, now))
-            events.append(tx, Event("delivery-dead", now, row.message, row.id, _said(row, row.stopped)))
+            events.append_events(tx, Event("delivery-dead", now, row.message, row.id, _said(row, row.stopped)))
 
 
 def _dead(row: Row, state: DeliveryState, reason: str, now: datetime) -> dict[str, object]:
     """Return what `_ONE` is to write of *row*, which a change stops."""
-    dead = {"state": move(state, "stop", DeliveryState.DEAD), "free": False, "reason": reason, "changed_at": now}
+    dead = {
+        "state": move_delivery(state, "stop", DeliveryState.DEAD),
+        "free": False,
+        "reason": reason,
+        "changed_at": now,
+    }
     return {"which": row.id, **dead}
 
 
@@ -240,7 +260,7 @@ def _said(row: Row, reason: str) -> dict[str, object]:
     return {"recipient": row.recipient, "partner": row.partner, "reason": reason}
 
 
-def locked(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bool = True) -> Rows:
+def lock_deliveries(tx: Transaction, which: sa.ColumnElement[bool], *, waits: bool = True) -> Rows:
     """Return *which* deliveries in the order they were made, their lanes and then they locked against others.
 
     Unless it *waits*, those that another transaction has are left out.

@@ -19,7 +19,7 @@ from hub.store.transactions import Transaction
 _PARTS = 4
 
 
-def lock(tx: Transaction, lane: str, recipients: Iterable[str]) -> None:
+def lock_lanes(tx: Transaction, lane: str, recipients: Iterable[str]) -> None:
     """Let no other transaction look for heads of these lanes until this one ends; before any row of them is locked.
 
     Else a delivery that is made while the one before it ends would see that one, would not be seen by it, and nobody would be free.
@@ -65,16 +65,16 @@ _PUT_BACK = (
 def free_next(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Free the first that waits in each place (lane and recipient), unless one is under way there."""
     if places:
-        tx.execute(_FREE_NEXT, [place(*each) for each in places])
+        tx.execute(_FREE_NEXT, [lane_parameters(*each) for each in places])
 
 
 def put_back(tx: Transaction, places: Collection[tuple[str, str]]) -> None:
     """Let go first what has come to wait before the heads of these places: a replay, or a message whose id sorts before theirs."""
     if places:
-        tx.execute(_PUT_BACK, [place(*each) for each in places])
+        tx.execute(_PUT_BACK, [lane_parameters(*each) for each in places])
         free_next(tx, places)
 
 
-def place(lane: str, recipient: str) -> dict[str, str]:
+def lane_parameters(lane: str, recipient: str) -> dict[str, str]:
     """Return the parameters that name a place in `IS_NEW`."""
     return {"in_lane": lane, "to_recipient": recipient}

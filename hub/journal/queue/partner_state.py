@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from hub.domain.model import Event
 from hub.journal import events
-from hub.partner.circuit_breaker import Breaker, Position, hurried
+from hub.partner.circuit_breaker import Breaker, Position, hurry_breaker
 from hub.store import transactions
 from hub.store.tables import SENDING, delivery
 from hub.store.tables import partner_state as table
@@ -47,12 +47,12 @@ _UNDER_WAY = (
 )
 
 
-def every(tx: Transaction) -> dict[str, PartnerStanding]:
+def read_partner_standings(tx: Transaction) -> dict[str, PartnerStanding]:
     """Return how it goes with each partner that anything has happened to."""
     return {row["partner"]: _read(row) for row in tx.execute(sa.select(table)).mappings()}
 
 
-def standing(tx: Transaction, partner: str) -> PartnerStanding:
+def read_partner_standing(tx: Transaction, partner: str) -> PartnerStanding:
     """Return how it goes with *partner*."""
     row = tx.execute(_ONE, {"code": partner}).mappings().first()
     return PartnerStanding() if row is None else _read(row)
@@ -63,7 +63,7 @@ def under_way(tx: Transaction) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(_UNDER_WAY)}
 
 
-def seize(tx: Transaction, partner: str) -> PartnerStanding | None:
+def seize_partner(tx: Transaction, partner: str) -> PartnerStanding | None:
     """Return how it goes with *partner*, kept from other nodes until this transaction ends; None while another node has it.
 
     Nobody waits here: what the other node does not take is there at the next look.
@@ -74,55 +74,57 @@ def seize(tx: Transaction, partner: str) -> PartnerStanding | None:
     return None if row is None else _read(row)
 
 
-def keep(tx: Transaction, partner: str, before: PartnerStanding, after: PartnerStanding) -> None:
+def write_partner_standing(tx: Transaction, partner: str, before: PartnerStanding, after: PartnerStanding) -> None:
     """Write what has changed of a partner that is seized."""
     changed = {name: value for name, value in _written(after).items() if value != _written(before)[name]}
     if changed:
         tx.execute(sa.update(table).where(table.c.partner == partner).values(changed))
 
 
-def hear(tx: Transaction, partner: str, step: Callable[[Breaker], Breaker], now: datetime) -> None:
+def move_breaker(tx: Transaction, partner: str, step: Callable[[Breaker], Breaker], now: datetime) -> None:
     """Move the breaker of *partner* by *step*, a transition of hub.partner.circuit_breaker, and tell of it when it opens or closes.
 
     Where the step changes nothing, as after a success on a usual day, nothing is locked or written.
     """
-    if step(found := standing(tx, partner).breaker) == found:
+    if step(found := read_partner_standing(tx, partner).breaker) == found:
         return
     transactions.put_once(tx, table, [{"partner": partner}])
     row = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().one()
     before = _read(row)
     after = attrs.evolve(before, breaker=step(before.breaker))
-    keep(tx, partner, before, after)
+    write_partner_standing(tx, partner, before, after)
     old, new = before.breaker, after.breaker
     if new.position is Position.OPEN and old.position is not Position.OPEN:
         until = new.until.isoformat() if new.until else None
         said = {"partner": partner, "opened": new.opened, "until": until, "reason": new.reason}
-        events.append(tx, Event("breaker-opened", now, None, None, said))
+        events.append_events(tx, Event("breaker-opened", now, None, None, said))
     if new.position is Position.CLOSED and old.position is not Position.CLOSED:
-        events.append(tx, Event("breaker-closed", now, None, None, {"partner": partner}))
+        events.append_events(tx, Event("breaker-closed", now, None, None, {"partner": partner}))
 
 
-def pause(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
+def pause_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
     """Let nothing more be sent to *partner*, by any node.  What is under way ends.  False when it is paused already."""
     transactions.put_once(tx, table, [{"partner": partner}])
     running = sa.and_(table.c.partner == partner, table.c.paused_at.is_(None))
     values = {"paused_at": now, "paused_by": by, "paused_reason": reason}
     if not tx.execute(sa.update(table).where(running).values(values)).rowcount:
         return False
-    events.append(tx, Event("partner-paused", now, None, None, {"partner": partner, "reason": reason, "by": by}))
+    events.append_events(tx, Event("partner-paused", now, None, None, {"partner": partner, "reason": reason, "by": by}))
     return True
 
 
-def resume(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
+def resume_partner(tx: Transaction, partner: str, *, reason: str, by: str, now: datetime) -> bool:
     """Let messages go to *partner* again; where its breaker is open, a probe goes at once.  False when neither was so."""
     found = tx.execute(_ONE.with_for_update(), {"code": partner}).mappings().first()
     before = PartnerStanding() if found is None else _read(found)
-    after = attrs.evolve(before, pause=None, breaker=hurried(before.breaker, now))
+    after = attrs.evolve(before, pause=None, breaker=hurry_breaker(before.breaker, now))
     if after == before:
         return False
-    keep(tx, partner, before, after)
-    events.append(tx, Event("partner-resumed", now, None, None, {"partner": partner, "reason": reason, "by": by}))
-    transactions.ring(tx)
+    write_partner_standing(tx, partner, before, after)
+    events.append_events(
+        tx, Event("partner-resumed", now, None, None, {"partner": partner, "reason": reason, "by": by})
+    )
+    transactions.notify_nodes(tx)
     return True
 
 

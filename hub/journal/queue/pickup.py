@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from hub.domain.errors import Rejected
-from hub.domain.lifecycle import move
+from hub.domain.lifecycle import move_delivery
 from hub.domain.model import DeliveryState, Event, Problem
 from hub.journal import events
-from hub.journal.queue.deliveries import end
-from hub.journal.replay_guard import replayed
+from hub.journal.queue.deliveries import record_delivery_end
+from hub.journal.replay_guard import refuse_replayed_call
 from hub.store.tables import FETCHABLE, UNALARMED, message
 from hub.store.tables import delivery as table
 from hub.store.transactions import Transaction
 
 
-def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
+def list_pending_messages(tx: Transaction, partner: str, unit: str, limit: int, now: datetime) -> list[str]:
     """Return the messages that wait for *partner* to fetch and confirm them for *unit*, the oldest first.
 
     A timed one is among them from its hour.  The oldest delivery first is also the order of their lanes.
@@ -36,35 +36,37 @@ def pending(tx: Transaction, partner: str, unit: str, limit: int, now: datetime)
     return list(tx.scalars(query))
 
 
-def fetch(tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True) -> sa.RowMapping:
+def fetch_message(
+    tx: Transaction, partner: str, message_id: str, now: datetime, *, fresh: bool = True
+) -> sa.RowMapping:
     """Return the message row for *partner*, whose held deliveries of it become `fetched`.
 
     Raises `Rejected` (`document-not-found`) when no living delivery of it is the partner's, or its hour has not come;
-    `replayed` when the call is not *fresh* and one of them is held.
+    `refuse_replayed_call` when the call is not *fresh* and one of them is held.
     """
     rows = [row for row in _of_partner(tx, partner, message_id) if row.state != DeliveryState.HELD or row.due <= now]
     if not rows:
         raise Rejected(Problem("document-not-found", message_id))
     if not fresh and any(row.state == DeliveryState.HELD for row in rows):
-        raise replayed(message_id)
+        raise refuse_replayed_call(message_id)
     for row in rows:
         if row.state == DeliveryState.HELD:
             tx.execute(
                 sa.update(table)
                 .where(table.c.id == row.id)
-                .values(state=move(DeliveryState.HELD, "fetch"), changed_at=now)
+                .values(state=move_delivery(DeliveryState.HELD, "fetch"), changed_at=now)
             )
             body = {"recipient": row.recipient, "partner": partner}
-            events.append(tx, Event("delivery-fetched", now, message_id, row.id, body))
+            events.append_events(tx, Event("delivery-fetched", now, message_id, row.id, body))
     return tx.execute(sa.select(message).where(message.c.id == message_id)).mappings().one()
 
 
-def confirm(
+def confirm_receipt(
     tx: Transaction, partner: str, message_id: str, unit: str | None, now: datetime, *, fresh: bool = True
 ) -> None:
     """Make the partner's fetched deliveries of a message `delivered`: those of *unit*, or all.  Repeating it changes nothing.
 
-    Raises `Rejected`: `document-not-found`; `not-fetched` when one of them is still `held`; `replayed` when the call is not
+    Raises `Rejected`: `document-not-found`; `not-fetched` when one of them is still `held`; `refuse_replayed_call` when the call is not
     *fresh* and one of them is fetched.
     """
     rows = [row for row in _of_partner(tx, partner, message_id) if unit in (None, row.recipient, row.via)]
@@ -74,15 +76,15 @@ def confirm(
     if held:
         raise Rejected(Problem("not-fetched", f"{message_id}: {', '.join(held)}"))
     if not fresh and any(row.state == DeliveryState.FETCHED for row in rows):
-        raise replayed(message_id)
+        raise refuse_replayed_call(message_id)
     for row in rows:
         if row.state == DeliveryState.FETCHED:
             tx.execute(
                 sa.update(table)
                 .where(table.c.id == row.id)
-                .values(state=move(DeliveryState.FETCHED, "confirm"), changed_at=now)
+                .values(state=move_delivery(DeliveryState.FETCHED, "confirm"), changed_at=now)
             )
-            end(tx, message_id, row.id, row.recipient, partner, DeliveryState.DELIVERED, now, None)
+            record_delivery_end(tx, message_id, row.id, row.recipient, partner, DeliveryState.DELIVERED, now, None)
 
 
 def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.Row[tuple[object, ...]]]:
@@ -97,7 +99,7 @@ def _of_partner(tx: Transaction, partner: str, message_id: str) -> Sequence[sa.R
     return rows
 
 
-def alarm(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) -> int:
+def record_unfetched_alarms(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) -> int:
     """Tell of up to *limit* deliveries that nobody has fetched and confirmed for as long as *after*, once each.
 
     Their state does not change.  Returns how many were told of.
@@ -107,5 +109,5 @@ def alarm(tx: Transaction, now: datetime, after: timedelta, limit: int = 500) ->
     for row in rows:
         tx.execute(sa.update(table).where(table.c.id == row.id).values(alarmed_at=now))
         body = {"recipient": row.recipient, "partner": row.partner, "state": row.state}
-        events.append(tx, Event("delivery-overdue-held", now, row.message, row.id, body))
+        events.append_events(tx, Event("delivery-overdue-held", now, row.message, row.id, body))
     return len(rows)

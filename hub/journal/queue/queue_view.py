@@ -35,7 +35,7 @@ class Sight:
         found = self.standings.get(partner, PartnerStanding())
         if found.pause is not None:
             return 0
-        room = circuit_breaker.room(found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency)
+        room = circuit_breaker.breaker_room(found.breaker, self.now, self.under_way.get(partner, 0), policy.concurrency)
         return room if policy.rate is None else min(room, policy.rate.allows(found.next_at, self.now))
 
     def hopeless(self, policies: Mapping[str, Policy]) -> Iterator[tuple[str, str]]:
@@ -62,6 +62,8 @@ class Sight:
                 yield from (at for at in (found.breaker.until, found.next_at) if at is not None and at > self.now)
 
 
-def see(tx: Transaction, now: datetime) -> Sight:
+def read_queue_view(tx: Transaction, now: datetime) -> Sight:
     """Look."""
-    return Sight(now, claims.queues(tx, now), partner_state.every(tx), partner_state.under_way(tx))
+    return Sight(
+        now, claims.read_partner_queues(tx, now), partner_state.read_partner_standings(tx), partner_state.under_way(tx)
+    )

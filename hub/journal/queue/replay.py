@@ -51,7 +51,7 @@ def plan_replay(tx: Transaction, wanted: Filter, recipient: str | None = None) -
     return Plan(tuple(replays), tuple(excluded))
 
 
-def replay(
+def replay_deliveries(
     tx: Transaction, dead: Iterable[Delivery], routes: Routes, *, reason: str, by: str, now: datetime
 ) -> Sequence[Delivery]:
     """Put dead deliveries back to waiting, or held where the partner fetches.  Returns those that moved.
@@ -61,10 +61,12 @@ def replay(
     moved = [
         delivery
         for delivery in dead
-        if deliveries.revive(tx, delivery, routes.waits_for(delivery.partner), reason=reason, by=by, now=now)
+        if deliveries.revive_delivery(tx, delivery, routes.waits_for(delivery.partner), reason=reason, by=by, now=now)
     ]
     if moved:
-        events.append(tx, Event("replay", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)}))
+        events.append_events(
+            tx, Event("replay", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)})
+        )
     return moved
 
 
@@ -86,5 +88,7 @@ def give_up(tx: Transaction, waiting: Iterable[Delivery], *, reason: str, by: st
     """
     moved = [each for each in waiting if deliveries.give_up(tx, each, reason=reason, by=by, now=now)]
     if moved:
-        events.append(tx, Event("give-up", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)}))
+        events.append_events(
+            tx, Event("give-up", now, None, None, {"reason": reason, "by": by, "deliveries": len(moved)})
+        )
     return moved

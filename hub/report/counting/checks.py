@@ -33,7 +33,7 @@ class CheckFinding:
         return self.check.left if self.check.before else (*self.check.left, *self.check.right)
 
 
-def within(
+def check_within_rows(
     form: Form, total: Mapping[str, Number], rows: Iterable[tuple[str, Mapping[str, Number]]]
 ) -> tuple[CheckFinding, ...]:
     """Return what of the checks within a row does not hold: in the *total*, then in each of the *rows* (unit, numbers)."""
@@ -49,7 +49,7 @@ def within(
     return tuple(found)
 
 
-def between(
+def check_between_periods(
     form: Form, rows: Mapping[str, Mapping[str, Number]], before: Mapping[str, Mapping[str, Number]]
 ) -> tuple[CheckFinding, ...]:
     """Return what does not go on from the period *before*: a unit's opening numbers are its closing ones there; 0 for a unit without a row."""

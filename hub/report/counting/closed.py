@@ -13,7 +13,7 @@ import attrs
 
 from hub.domain.model import Fact
 from hub.report.counting import evidence
-from hub.report.counting.counting import Cells, Placing, Report, assemble
+from hub.report.counting.counting import Cells, Placing, Report, assemble_report
 from hub.report.counting.dates import in_order
 from hub.report.counting.listing import Listing
 from hub.report.counting.posting import ClosedMonths
@@ -59,12 +59,12 @@ def work_out(
         return ClosedRow(unit=unit, cells=cells, facts=len(listing), evidence=listing.rows[unit]), keys
 
 
-def nothing(form: Form, unit: str) -> ClosedRow:
+def empty_closed_row(form: Form, unit: str) -> ClosedRow:
     """Return the row of a unit of which there is nothing."""
     return ClosedRow(unit=unit, cells=Cells.none(form), facts=0, evidence=evidence.NOTHING)
 
 
-def snapshot(form: Form, period: Period, rows: Iterable[ClosedRow]) -> str:
+def hash_closing(form: Form, period: Period, rows: Iterable[ClosedRow]) -> str:
     """Return the SHA-256 of a closing: over the form as it is written, then one compact JSON array a row, by unit, ended by a line feed.
 
     Its members: unit, numbers, times, facts, evidence; the columns of both objects in the form's order.  Before the rows stands
@@ -94,7 +94,7 @@ def read_cells(form: Form, numbers: Mapping[str, int], times: Mapping[str, str])
     return cells
 
 
-def differs(before: ClosedRow, after: ClosedRow) -> dict[str, list[object]]:
+def find_changed_cells(before: ClosedRow, after: ClosedRow) -> dict[str, list[object]]:
     """Return each column whose cell is another one: before and after.  Empty when only the facts behind them differ."""
     was, is_ = (row.cells.sums | write_times(row.cells) for row in (before, after))
     return {key: [was.get(key), is_.get(key)] for key in (was | is_) if was.get(key) != is_.get(key)}
@@ -119,14 +119,16 @@ class Piece:
     cells: Mapping[str, Cells]  #: by unit; a unit that is not there has nothing
 
 
-def compose(form: Form, period: Period, made_at: datetime, units: Sequence[str], pieces: Sequence[Piece]) -> Report:
+def compose_report(
+    form: Form, period: Period, made_at: datetime, units: Sequence[str], pieces: Sequence[Piece]
+) -> Report:
     """Return the report of *units* for *period* from its *pieces*, in order and without a gap.
 
     Flows and happenings add up, stocks are those of the last piece (opening ones: of the first), peaks the greatest of each
     unit, times the latest.
     """
     merged = {unit: _merged(form, [piece.cells.get(unit) or Cells.none(form) for piece in pieces]) for unit in units}
-    return assemble(form, period, made_at, units, merged)
+    return assemble_report(form, period, made_at, units, merged)
 
 
 def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
@@ -155,8 +157,8 @@ def _merged(form: Form, cells: Sequence[Cells]) -> Cells:
 Placed = Iterable[tuple[Column, Fact]]
 
 
-def taken(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact]]:
-    """Yield what the composed report takes of what each of its pieces takes: exactly the facts that `compose` adds up."""
+def list_composed_facts(pieces: Sequence[Placed]) -> Iterator[tuple[Column, Fact]]:
+    """Yield what the composed report takes of what each of its pieces takes: exactly the facts that `compose_report` adds up."""
     if len(pieces) == 1:
         yield from pieces[0]
         return

@@ -1,6 +1,6 @@
 """The arithmetic of reports.  Knows how a form places facts in its columns; knows neither where facts come from nor how a report looks.
 
-A number is the sum of the amounts of the very facts that explain it, and most facts are one result: `count` and `behind` read the same
+A number is the sum of the amounts of the very facts that explain it, and most facts are one result: `count_report` and `find_counted_facts` read the same
 placements.
 
 What each kind of column takes (standards 4.5):
@@ -29,10 +29,10 @@ from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.report.counting import checks, dates, deriving
 from hub.report.counting.checks import CheckFinding
-from hub.report.counting.dates import in_order, moment
+from hub.report.counting.dates import fact_time, in_order
 from hub.report.counting.deriving import Number
-from hub.report.counting.happenings import happened
-from hub.report.counting.posting import OPEN, ClosedMonths, poster
+from hub.report.counting.happenings import list_happened_facts
+from hub.report.counting.posting import OPEN, ClosedMonths, make_poster
 from hub.report.form.form import ATTRIBUTES, RECEIVED, Column, ColumnKind, Condition, Form, Timing, Wording
 from hub.report.form.period import Period
 from hub.report.form.workdays import Due
@@ -109,7 +109,7 @@ class Cells:
         return bool(self.times) or any(self.sums.values())
 
 
-def count(
+def count_report(
     form: Form, facts: Iterable[Fact], period: Period, now: datetime, units: Sequence[str], books: ClosedMonths = OPEN
 ) -> Report:
     """Count *facts* by *form* for *units*: the reporting unit first, then those below it (`hub.report.counting.family`).
@@ -117,12 +117,14 @@ def count(
     *facts* may come in any order and may hold more than is needed; needed are those of the units before the period's end.
     """
     cells = {unit: Cells.none(form) for unit in units}
-    for column, fact in placements(form, facts, period, now, units, books):
+    for column, fact in place_facts(form, facts, period, now, units, books):
         cells[fact.unit].take(column, fact)
-    return assemble(form, period, now, units, cells)
+    return assemble_report(form, period, now, units, cells)
 
 
-def assemble(form: Form, period: Period, now: datetime, units: Sequence[str], cells: Mapping[str, Cells]) -> Report:
+def assemble_report(
+    form: Form, period: Period, now: datetime, units: Sequence[str], cells: Mapping[str, Cells]
+) -> Report:
     """Return the report of *units*, the reporting unit first, from what was counted of each: totals and formulas worked out."""
     sums, times = ({unit: getattr(cells[unit], name) for unit in units} for name in ("sums", "times"))
     total = {key: sum(cells[key] for cells in sums.values()) for key in next(iter(sums.values()), {})}
@@ -132,11 +134,11 @@ def assemble(form: Form, period: Period, now: datetime, units: Sequence[str], ce
             latest[key] = max(at, latest.get(key, at))
     whole = _row(form, units[0], total, latest)
     rows = tuple(_row(form, unit, sums[unit], times[unit]) for unit in sums)
-    findings = checks.within(form, whole.numbers, [(row.unit, row.numbers) for row in rows])
+    findings = checks.check_within_rows(form, whole.numbers, [(row.unit, row.numbers) for row in rows])
     return Report(form=form, period=period, made_at=now, total=whole, rows=rows, findings=findings)
 
 
-def behind(
+def find_counted_facts(
     form: Form,
     key: str,
     facts: Iterable[Fact],
@@ -149,7 +151,7 @@ def behind(
 
     The amounts of a flow's or stock's facts are exactly its number; a formula has those of its summands; a time the latest one.
     """
-    return found_behind(form, key, placements(form, facts, period, now, units, books))
+    return found_behind(form, key, place_facts(form, facts, period, now, units, books))
 
 
 def found_behind(form: Form, key: str, placed: Iterable[tuple[Column, Fact]]) -> tuple[Fact, ...]:
@@ -161,7 +163,7 @@ def found_behind(form: Form, key: str, placed: Iterable[tuple[Column, Fact]]) ->
     return tuple(sorted(found, key=in_order))
 
 
-def placements(
+def place_facts(
     form: Form,
     facts: Iterable[Fact],
     period: Period,
@@ -238,7 +240,7 @@ class Placing:
             period=period,
             now=now,
             carried=carried,
-            post=poster(form, books),
+            post=make_poster(form, books),
             flows=_flows(form),
             times=[column for column in form.columns if column.kind is ColumnKind.TIME],
             stocks=tested(ColumnKind.STOCK),
@@ -250,7 +252,9 @@ class Placing:
             ending=form.begins | form.ends if any(rule.kind is ColumnKind.END for rule in form.rules) else frozenset(),
             start=period.start,
             end=period.end,
-            today=min(period.last, local_time.day(now)) if form.by_day else local_time.day(min(period.end, now)),
+            today=min(period.last, local_time.local_day(now))
+            if form.by_day
+            else local_time.local_day(min(period.end, now)),
             after=period.last + timedelta(days=1),
         )
 
@@ -280,7 +284,7 @@ class Placing:
                     kept.unjoined.append((column, fact))
                 elif column.kind is ColumnKind.PEAK:
                     _, days = self._peaks.setdefault((fact.unit, column.key), (column, {}))
-                    days.setdefault(dates.day(fact), []).append(fact)
+                    days.setdefault(dates.fact_day(fact), []).append(fact)
                 else:
                     taking.append(column)
         for column in self._times:
@@ -316,7 +320,11 @@ class Placing:
             if _amount(most) >= 0:  # where corrections alone are told, nothing is known of any day
                 yield from ((column, fact) for fact in most)
         for column, applies in self._happenings:
-            yield from ((column, fact) for fact in happened(column, self._told, self.period, self.now) if applies(fact))
+            yield from (
+                (column, fact)
+                for fact in list_happened_facts(column, self._told, self.period, self.now)
+                if applies(fact)
+            )
         yield from self._latest.values()
         self._peaks, self._told, self._latest = {}, [], {}
 
@@ -377,12 +385,12 @@ def _amount(facts: Iterable[Fact]) -> int:
     return sum(fact.amount for fact in facts)
 
 
-def reached(form: Form, history: Iterable[Fact]) -> Fact | None:
+def find_reached_fact(form: Form, history: Iterable[Fact]) -> Fact | None:
     """Return the fact that moved a key to where it stands: the furthest step, unless a final one came before; None if none moved it."""
     rank = _ranks(form.steps)
     moving = [fact for fact in history if fact.milestone in rank]
     if len(moving) > 1:
-        moving.sort(key=lambda fact: (moment(form, fact), in_order(fact)))
+        moving.sort(key=lambda fact: (fact_time(form, fact), in_order(fact)))
     standing: Fact | None = None
     for fact in moving:
         if standing and rank[fact.milestone] <= rank[standing.milestone]:
@@ -406,7 +414,7 @@ def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Ca
             if fact.milestone in without:
                 return ()
     if column.furthest:
-        standing = reached(form, history)
+        standing = find_reached_fact(form, history)
         return (standing,) if standing and standing.milestone in column.furthest and applies(standing) else ()
     return [fact for fact in history if fact.milestone in milestones and applies(fact)]
 
@@ -414,7 +422,7 @@ def _candidates(form: Form, column: Column, history: Sequence[Fact], applies: Ca
 def _due(form: Form, column: Column, fact: Fact, history: Sequence[Fact]) -> date | None:
     if not column.extended_by:
         return fact.due
-    return dates.due(form, [fact, *(each for each in history if each.milestone in column.extended_by)])
+    return dates.latest_due_date(form, [fact, *(each for each in history if each.milestone in column.extended_by)])
 
 
 def _stays(form: Form, column: Column, fact: Fact, history: Sequence[Fact], after: date) -> bool:
@@ -444,12 +452,14 @@ def _in_time(form: Form, column: Column, fact: Fact, received: Fact | None, exte
     if column.timing is not None:
         told = [received] if received else []
         told += [each for each in extensions if each.milestone in column.extended_by]
-        due = fact.due or dates.due(form, [each for each in told if moment(form, each) <= moment(form, fact)])
-        if Timing.of(dates.day(fact), due) is not column.timing:
+        due = fact.due or dates.latest_due_date(
+            form, [each for each in told if fact_time(form, each) <= fact_time(form, fact)]
+        )
+        if Timing.of(dates.fact_day(fact), due) is not column.timing:
             return False
     if column.by_due:
         due = received.due if received is not None else fact.due
-        return due is None or local_time.day(fact.at) <= due
+        return due is None or local_time.local_day(fact.at) <= due
     return True
 
 
@@ -486,6 +496,6 @@ def _row(form: Form, unit: str, sums: Mapping[str, int], times: Mapping[str, dat
     """Return the row of *unit* from what was counted: the rest worked out, columns in the form's order."""
     return Row(
         unit,
-        numbers=deriving.numbers(form, sums),
+        numbers=deriving.derive_row_numbers(form, sums),
         times={column.key: times.get(column.key) for column in form.columns if column.kind is ColumnKind.TIME},
     )

@@ -10,26 +10,26 @@ from hub.domain.model import Fact
 from hub.report.form.form import Form
 
 
-def moment(form: Form, fact: Fact) -> datetime:
+def fact_time(form: Form, fact: Fact) -> datetime:
     """Return when *fact* counts: as the hub learned of it or, where the form goes by days, when its day began in Hà Nội."""
-    return begin(day(fact)) if form.by_day else fact.at
+    return day_begin(fact_day(fact)) if form.by_day else fact.at
 
 
 @lru_cache(4096)
-def begin(day: date) -> datetime:
+def day_begin(day: date) -> datetime:
     """Return when *day* begins in Hà Nội, in UTC."""
     return datetime.combine(day, time(), HANOI).astimezone(UTC)
 
 
-def day(fact: Fact) -> date:
+def fact_day(fact: Fact) -> date:
     """Return the day of *fact* as its unit says it, else that on which the hub learned of it."""
-    return fact.day or local_time.day(fact.at)
+    return fact.day or local_time.local_day(fact.at)
 
 
-def due(form: Form, facts: Iterable[Fact]) -> date | None:
+def latest_due_date(form: Form, facts: Iterable[Fact]) -> date | None:
     """Return the due date that the latest of *facts* to have one tells."""
     dated = [fact for fact in facts if fact.due is not None]
-    return max(dated, key=lambda fact: (moment(form, fact), in_order(fact))).due if dated else None
+    return max(dated, key=lambda fact: (fact_time(form, fact), in_order(fact))).due if dated else None
 
 
 def in_order(fact: Fact) -> tuple[datetime, str, str, str, str]:

@@ -15,7 +15,7 @@ Number = int | Decimal | None
 _CENT = Decimal("0.01")
 
 
-def numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]:
+def derive_row_numbers(form: Form, sums: Mapping[str, int]) -> dict[str, Number]:
     """Return the numbers of a row in the form's order, times aside; *sums* are those of the columns that count or are taken."""
     exact: dict[str, Fraction | None] = {}
     for column in form.columns:
@@ -56,18 +56,18 @@ def _written(column: Column, value: Fraction | None) -> Number:
     if value is None:
         return None
     if column.kind in {ColumnKind.RATIO, ColumnKind.SCORE}:
-        return rounded(value)
+        return round_ratio(value)
     return int(value)
 
 
-def rounded(value: Fraction) -> Decimal:
+def round_ratio(value: Fraction) -> Decimal:
     """Return *value* to two decimals, halves away from zero, from its exact quotient."""
     cents, rest = divmod(abs(value.numerator) * 100, value.denominator)
     found = (Decimal(cents + (2 * rest >= value.denominator)) / 100).quantize(_CENT)
     return -found if value < 0 else found
 
 
-def taken(form: Form, unit: str, rows: Mapping[str, Mapping[str, Mapping[str, Number]]]) -> dict[str, int]:
+def derive_numbers(form: Form, unit: str, rows: Mapping[str, Mapping[str, Mapping[str, Number]]]) -> dict[str, int]:
     """Return the numbers that *form* takes of *unit* from other forms: *rows* are theirs, by form and unit; 0 where there is none.
 
     Only columns that count or add up can be taken: a ratio is worked out again from what it is a ratio of.

@@ -14,7 +14,7 @@ from hashlib import sha256
 import attrs
 
 from hub.domain.model import Fact
-from hub.report.counting.counting import placements
+from hub.report.counting.counting import place_facts
 from hub.report.counting.dates import in_order
 from hub.report.counting.posting import OPEN, ClosedMonths
 from hub.report.form.form import Column, Form
@@ -32,7 +32,7 @@ class EvidenceLine:
     message_id: str | None = None  #: the sender's; None when the message came without one, or is no longer kept
 
 
-def gather(
+def gather_evidence(
     form: Form,
     facts: Iterable[Fact],
     period: Period,
@@ -41,10 +41,10 @@ def gather(
     books: ClosedMonths = OPEN,
 ) -> tuple[EvidenceLine, ...]:
     """Return every fact that some column of the report counts, oldest first, the senders' message ids not yet named."""
-    return lines(form, placements(form, facts, period, now, units, books))
+    return write_evidence_lines(form, place_facts(form, facts, period, now, units, books))
 
 
-def lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> tuple[EvidenceLine, ...]:
+def write_evidence_lines(form: Form, placed: Iterable[tuple[Column, Fact]]) -> tuple[EvidenceLine, ...]:
     """Return a line for each of the *placed* facts, oldest first."""
     found: dict[_Key, Fact] = {}
     takers: dict[_Key, set[str]] = {}
@@ -63,7 +63,7 @@ class Hashed(ABC):
     @property
     @abstractmethod
     def sha256(self) -> str:
-        """The SHA-256 of the evidence, as `digest` returns it."""
+        """The SHA-256 of the evidence, as `hash_evidence` returns it."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Summary(Hashed):
         return self.facts
 
 
-def digest(lines: Sequence[EvidenceLine] | Hashed) -> str:
+def hash_evidence(lines: Sequence[EvidenceLine] | Hashed) -> str:
     """Return the SHA-256 of a report's evidence in lower-case hexadecimal: that of its rows' digests (`of_rows`)."""
     if isinstance(lines, Hashed):
         return lines.sha256

@@ -6,7 +6,7 @@ from datetime import date
 from hub.domain.model import NATIONAL, Unit
 
 
-def family(units: Iterable[Unit], code: str, on: date | None = None) -> tuple[str, ...]:
+def list_unit_family(units: Iterable[Unit], code: str, on: date | None = None) -> tuple[str, ...]:
     """Return *code* and every unit below it, parents before children, siblings in the order given.
 
     With *on*, the first day after the period, the tree is that of the period's end: a unit that begins on that day or later is
@@ -36,7 +36,7 @@ def family(units: Iterable[Unit], code: str, on: date | None = None) -> tuple[st
     return tuple(member for member in found if member in needed)
 
 
-def lineage(units: Iterable[Unit], code: str) -> tuple[str, ...]:
+def list_unit_lineage(units: Iterable[Unit], code: str) -> tuple[str, ...]:
     """Return *code*, its parent, that one's parent and so on; a unit the registry does not know stands alone."""
     parents = {unit.code: unit.parent for unit in units}
     found: dict[str, None] = {}

@@ -7,7 +7,7 @@ moment at which the hub heard of it says nothing of when it was.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from hub.domain.local_time import day as day_of
+from hub.domain.local_time import local_day as day_of
 from hub.domain.model import Fact
 from hub.report.counting import dates
 from hub.report.form.form import Column
@@ -16,7 +16,7 @@ from hub.report.form.period import Period
 _Thing = tuple[str, str]  # unit, the value of the first attribute of `revised`
 
 
-def happened(column: Column, facts: Iterable[Fact], period: Period, now: datetime) -> Iterator[Fact]:
+def list_happened_facts(column: Column, facts: Iterable[Fact], period: Period, now: datetime) -> Iterator[Fact]:
     """Yield the facts of *column*'s milestones whose day lies in *period* and is over, in their newest revision.
 
     *facts* are those before the period's end, in any order.  A fact is superseded by one of the same unit, of the column's
@@ -30,7 +30,7 @@ def happened(column: Column, facts: Iterable[Fact], period: Period, now: datetim
         newest[thing, part] = max(revision, newest.get((thing, part), ""))
     today = day_of(min(period.end, now))
     for fact in told:
-        day = dates.day(fact)
+        day = dates.fact_day(fact)
         thing, part, revision = _revised(column, fact)
         if (
             fact.milestone in column.milestones

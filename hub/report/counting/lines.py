@@ -16,7 +16,7 @@ _TEXTS = (0, 1, 2, 3, 4, 5, 6, 8, 10)  # places in MEMBERS
 _NO_AMOUNT = 1 << 63
 
 
-def write(fact: Fact) -> bytes:
+def write_fact_line(fact: Fact) -> bytes:
     """Return the line of *fact*: a compact JSON array of `MEMBERS`, in UTF-8, ended by a line feed."""
     return line_of(fact).encode()
 
@@ -59,8 +59,8 @@ def read_own(line: str) -> Fact:
     )
 
 
-def read(line: bytes) -> Fact:
-    """Return the fact of a *line*.  ValueError for anything but the very line that `write` makes of it."""
+def read_fact_line(line: bytes) -> Fact:
+    """Return the fact of a *line*.  ValueError for anything but the very line that `write_fact_line` makes of it."""
     try:
         said = json.loads(line)
     except RecursionError:
@@ -68,7 +68,7 @@ def read(line: bytes) -> Fact:
     if not isinstance(said, list) or len(said) != len(MEMBERS) or not all(type(said[place]) is str for place in _TEXTS):
         raise ValueError(f"no array of {len(MEMBERS)} members")
     named = dict(zip(MEMBERS, said, strict=True))
-    named["at"] = moment(said[4])
+    named["at"] = read_offset_time(said[4])
     named["due"], named["day"] = (None if each is None else date.fromisoformat(str(each)) for each in said[11:13])
     if type(said[7]) is not bool or type(said[9]) is not bool or type(said[13]) is not int:
         raise ValueError("a member of another type")
@@ -76,22 +76,22 @@ def read(line: bytes) -> Fact:
         raise ValueError("an amount that no journal holds")
     named["attributes"] = tuple(_pairs(said[14]))
     fact = Fact(**named)
-    if write(fact) != line:
+    if write_fact_line(fact) != line:
         raise ValueError("not written as it must be")
     return fact
 
 
-def compact(said: object) -> bytes:
+def write_compact_json(said: object) -> bytes:
     """Return *said* as compact JSON in UTF-8, ended by a line feed: the one way in which a line is written.  ValueError."""
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def row(unit: str, digest: str) -> bytes:
+def write_row_line(unit: str, digest: str) -> bytes:
     """Return the line by which a unit stands in the list of rows, whose SHA-256 the report seals."""
-    return compact([unit, digest])
+    return write_compact_json([unit, digest])
 
 
-def moment(text: str) -> datetime:
+def read_offset_time(text: str) -> datetime:
     """Return the instant that *text* says, with its offset.  ValueError."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:

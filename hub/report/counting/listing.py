@@ -62,7 +62,7 @@ class Listing(EvidenceLines):
             (
                 (
                     fact.unit,
-                    moment(fact.at),
+                    sortable_time(fact.at),
                     fact.message,
                     fact.milestone,
                     fact.key,
@@ -158,12 +158,12 @@ class Listing(EvidenceLines):
         self._file.close()
 
 
-def place(fact: Fact) -> Place:
+def place_fact(fact: Fact) -> Place:
     """Return the place of *fact* in the order."""
-    return moment(fact.at), fact.message, fact.unit, fact.milestone, fact.key
+    return sortable_time(fact.at), fact.message, fact.unit, fact.milestone, fact.key
 
 
-def moment(at: datetime) -> str:
+def sortable_time(at: datetime) -> str:
     """Return a text that sorts as time does."""
     return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")
 

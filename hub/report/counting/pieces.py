@@ -25,27 +25,27 @@ class Pieces:
     books: ClosedMonths = posting.OPEN
 
 
-def write(pieces: Pieces) -> bytes:
+def write_pieces(pieces: Pieces) -> bytes:
     """Return *pieces* as JSON in one line."""
     parts = [[*_days(period), is_closed] for period, is_closed in pieces.parts]
     months = [[*_days(month.period), month.closed_at.isoformat()] for month in pieces.books.months]
-    return lines.compact({"parts": parts, "closed": months})
+    return lines.write_compact_json({"parts": parts, "closed": months})
 
 
-def read(content: bytes) -> Pieces:
+def read_pieces(content: bytes) -> Pieces:
     """Return what *content* says.  ValueError."""
     try:
         said = json.loads(content)
     except RecursionError:
         raise ValueError("nested too deep") from None
-    if not isinstance(said, dict) or list(said) != ["parts", "closed"] or lines.compact(said) != content:
+    if not isinstance(said, dict) or list(said) != ["parts", "closed"] or lines.write_compact_json(said) != content:
         raise ValueError("not written as it must be")
     parts, months = (_rows(said[name]) for name in ("parts", "closed"))
     if not parts or not all(type(is_closed) is bool for *_, is_closed in parts):
         raise ValueError("no parts")
     return Pieces(
         tuple((_period(part), bool(part[3])) for part in parts),
-        ClosedMonths(tuple(ClosedMonth(_period(month), lines.moment(str(month[3]))) for month in months)),
+        ClosedMonths(tuple(ClosedMonth(_period(month), lines.read_offset_time(str(month[3]))) for month in months)),
     )
 
 
@@ -66,4 +66,4 @@ def _period(said: Sequence[object]) -> Period:
     first, last = (date.fromisoformat(str(day)) for day in said[1:3])
     if not (date(2000, 1, 1) <= first <= last < date(3000, 1, 1)):
         raise ValueError("days that no period has")
-    return posting.piece(first, last, str(said[0]))
+    return posting.cut_period(first, last, str(said[0]))

@@ -16,7 +16,7 @@ import attrs
 
 from hub.domain.model import Fact
 from hub.domain.time_window import TimeWindow
-from hub.report.counting.dates import moment
+from hub.report.counting.dates import fact_time
 from hub.report.form.form import ColumnKind, Form, Late
 from hub.report.form.period import Period, Span
 
@@ -57,17 +57,17 @@ class ClosedMonths:
 OPEN = ClosedMonths()
 
 
-def poster(form: Form, books: ClosedMonths = OPEN) -> Callable[[Fact], datetime]:
+def make_poster(form: Form, books: ClosedMonths = OPEN) -> Callable[[Fact], datetime]:
     """Return what says of a fact of *form* when it counts, the closings of *books* known: always in a month open when it was recorded."""
     if not form.by_day:
         return _at  # a month is closed after its end: what is recorded later lies in another one anyway
     if form.late is Late.REVISION or not books.months:
-        return partial(moment, form)
+        return partial(fact_time, form)
     closings = [month.closed_at for month in books.months]
     ends = [month.period.end for month in books.months]
 
     def posted(fact: Fact) -> datetime:
-        when, closed = moment(form, fact), bisect_right(closings, fact.at)
+        when, closed = fact_time(form, fact), bisect_right(closings, fact.at)
         return max(when, ends[closed - 1]) if closed else when
 
     return posted
@@ -77,7 +77,7 @@ def _at(fact: Fact) -> datetime:
     return fact.at
 
 
-def windows(form: Form, period: Period, books: ClosedMonths) -> Sequence[TimeWindow]:
+def list_posting_windows(form: Form, period: Period, books: ClosedMonths) -> Sequence[TimeWindow]:
     """Return where the facts that are posted to *period* are found, and with them those that only their whole history decides.
 
     *books*: those of the months that lie before *period*, and of *period* itself where it is closed or being closed.  What is
@@ -102,6 +102,6 @@ def windows(form: Form, period: Period, books: ClosedMonths) -> Sequence[TimeWin
     return tuple(found)
 
 
-def piece(first: date, last: date, text: str) -> Period:
+def cut_period(first: date, last: date, text: str) -> Period:
     """Return the part from *first* to *last* of the period *text*: what is left of it beside its closed months."""
     return Period(text, Span.MONTH, last.year, 0, first, last)

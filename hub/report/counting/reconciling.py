@@ -77,7 +77,7 @@ MESSAGES = 100
 Look = Callable[[Collection[tuple[str, str]]], Mapping[tuple[str, str], CellEvidence]]
 
 
-def reconcile(said: Declaration, report: Report, behind: Look) -> Reconciliation:
+def reconcile_declaration(said: Declaration, report: Report, behind: Look) -> Reconciliation:
     """Compare *said*, whose unit codes are the registry's, with *report*; *behind* is asked once, for the cells that are not equal.
 
     A unit that has no row in the report counts nothing.
@@ -100,7 +100,7 @@ def reconcile(said: Declaration, report: Report, behind: Look) -> Reconciliation
     )
 
 
-def judge(declared: Figure, counted: Figure, *, evidence: bool) -> CellVerdict:
+def judge_declared_number(declared: Figure, counted: Figure, *, evidence: bool) -> CellVerdict:
     """Return how a declared number stands to a counted one; *evidence*: there is some fact behind it.
 
     Decimals are equal by value: 98.5 is 98.50.  No number is equal to no number, and to nothing else.
@@ -149,7 +149,7 @@ def behind_cells(
 
 
 def _compared(told: DeclaredCell, counted: Figure, behind: CellEvidence) -> ReconciledCell:
-    verdict = judge(told.figure, counted, evidence=behind.facts > 0)
+    verdict = judge_declared_number(told.figure, counted, evidence=behind.facts > 0)
     return ReconciledCell(
         unit=told.unit,
         column=told.column,

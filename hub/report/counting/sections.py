@@ -7,7 +7,7 @@ from hub.report.counting.counting import COUNTING, Report, Row, Section
 from hub.report.form.form import ColumnKind, Form, Sorting
 
 
-def sort(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
+def sort_sections(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
     """Return the sections of *report* in the order of its form; those without a row are left out, and a form without sections has none.
 
     A unit stands in the section with the longest of the words that its name begins with, the case of letters aside; one that fits
@@ -22,7 +22,7 @@ def sort(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
     return tuple(
         Section(
             heading=form.sections[place].heading,
-            total=subtotal(form, rows),
+            total=sum_subtotal(form, rows),
             units=tuple(row.unit for row in rows),
         )
         for place, rows in placed.items()
@@ -30,7 +30,7 @@ def sort(report: Report, names: Mapping[str, str]) -> tuple[Section, ...]:
     )
 
 
-def subtotal(form: Form, rows: Sequence[Row]) -> Row:
+def sum_subtotal(form: Form, rows: Sequence[Row]) -> Row:
     """Return the row that adds *rows* up: ratios worked out again, times the latest."""
     keys = [column.key for column in form.columns if column.kind in {*COUNTING, ColumnKind.TAKEN}]
     sums = {key: sum(int(row.numbers[key] or 0) for row in rows) for key in keys}
@@ -39,7 +39,9 @@ def subtotal(form: Form, rows: Sequence[Row]) -> Row:
         for column in form.columns
         if column.kind is ColumnKind.TIME
     }
-    return Row("", deriving.numbers(form, sums), {key: max(found, default=None) for key, found in told.items()})
+    return Row(
+        "", deriving.derive_row_numbers(form, sums), {key: max(found, default=None) for key, found in told.items()}
+    )
 
 
 def _place(sections: Sequence[Sorting], name: str) -> int | None:

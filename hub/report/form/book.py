@@ -6,8 +6,8 @@ from hub.config.reports import Reports
 from hub.domain.errors import ConfigurationFault, Mistake
 from hub.report.form.form import Form
 from hub.report.form.period import CUTS, CutOff, Cuts, Period
-from hub.report.form.toml import forms
-from hub.report.form.workdays import Due, Workdays, workdays
+from hub.report.form.toml import read_form_folder
+from hub.report.form.workdays import Due, Workdays, load_workdays
 
 
 @attrs.frozen
@@ -17,7 +17,7 @@ class Book:
     forms: tuple[Form, ...]  #: each by the rule set that was chosen for it
     workdays: Workdays
     cuts: Cuts = CUTS
-    """Where its periods end: as hub.toml says; `closing.keeping` adds the days of what is closed."""
+    """Where its periods end: as hub.toml says; `keep_closed_workdays` adds the days of what is closed."""
 
     def due(self, form: Form, period: Period) -> Due | None:
         """Return when the report of *period* is due; None where the form does not say."""
@@ -33,7 +33,7 @@ class Book:
         return found or None
 
 
-def read(reports: Reports) -> Book:
+def read_book(reports: Reports) -> Book:
     """Return the book of a province that says *reports* in hub.toml.
 
     Raises ConfigurationFault with every mistake of the forms and of the calendar, a file that cannot be read being one.
@@ -42,13 +42,13 @@ def read(reports: Reports) -> Book:
     calendar: Workdays | None = None
     mistakes: list[Mistake] = []
     try:
-        found = forms(own=reports.forms, rule_sets=reports.rule_sets)
+        found = read_form_folder(own=reports.forms, rule_sets=reports.rule_sets)
     except ConfigurationFault as fault:
         mistakes += fault.mistakes
     except OSError as error:
         mistakes.append(Mistake("hub.toml: reports.forms", f"cannot be read: {error}", "a folder of forms"))
     try:
-        calendar = workdays(reports.workdays)
+        calendar = load_workdays(reports.workdays)
     except ConfigurationFault as fault:
         mistakes += fault.mistakes
     except OSError as error:
@@ -59,6 +59,6 @@ def read(reports: Reports) -> Book:
     return Book(found, calendar, Cuts(cut_offs) if cut_offs else CUTS)
 
 
-def shipped() -> Book:
+def read_shipped_book() -> Book:
     """Return the book of a province that says nothing: what comes with the hub."""
-    return read(Reports())
+    return read_book(Reports())

@@ -19,12 +19,12 @@ LARGEST = 4 << 20  #: octets of a definition
 _DEEPEST = 50  #: columns that are worked out one from the other
 
 
-def write(form: Form) -> bytes:
+def write_definition(form: Form) -> bytes:
     """Return *form* as JSON in UTF-8, indented: of the same form always the same octets."""
     return (json.dumps(_plain(form), ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def read(content: bytes) -> Form:
+def read_definition(content: bytes) -> Form:
     """Return the form that *content* says.  ValueError for what is none, or could not be counted by."""
     if len(content) > LARGEST:
         raise ValueError(f"more than {LARGEST} octets")
@@ -32,11 +32,11 @@ def read(content: bytes) -> Form:
         form: Form = _made(Form, json.loads(content.decode()), "form")
     except (RecursionError, OverflowError) as error:
         raise ValueError(type(error).__name__) from None
-    check(form)
+    check_form(form)
     return form
 
 
-def check(form: Form) -> None:
+def check_form(form: Form) -> None:
     """Raise ValueError for a form that names what it does not have, or whose columns are worked out from themselves."""
     columns = {column.key: column for column in form.columns}
     if len(columns) != len(form.columns) or not columns:

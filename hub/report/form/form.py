@@ -11,7 +11,7 @@ import attrs
 
 from hub.domain.model import DOCUMENTS
 from hub.report.form.period import Period
-from hub.services import services
+from hub.services import list_services
 
 #: What can be counted, by service: the milestones of its facts (design, “Facts”).
 MILESTONES: Mapping[str, frozenset[str]] = {
@@ -21,7 +21,7 @@ MILESTONES: Mapping[str, frozenset[str]] = {
     ),
     **{
         name: service.milestones | ({service.synced} if service.synced else frozenset())
-        for name, service in services().items()
+        for name, service in list_services().items()
     },
 }
 
@@ -35,9 +35,9 @@ ATTRIBUTES: Mapping[str, type] = {
 }
 
 
-def attributes(service: str) -> Mapping[str, type]:
+def list_service_attributes(service: str) -> Mapping[str, type]:
     """Return the attributes that a condition on facts of *service* may name."""
-    found = services().get(service)
+    found = list_services().get(service)
     return ATTRIBUTES if found is None else {**ATTRIBUTES, **dict.fromkeys(sorted(found.attributes), str)}
 
 
@@ -283,7 +283,7 @@ class Form:
         return tuple(dict.fromkeys(part for name in column.named for part in self.parts(name)))
 
 
-def choose(forms: Iterable[Form], identity: str, period: Period) -> Form:
+def choose_form(forms: Iterable[Form], identity: str, period: Period) -> Form:
     """Return the version of form *identity* in force on the last day of *period*.  LookupError when there is none."""
     forms = tuple(forms)
     for form in forms:

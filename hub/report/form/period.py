@@ -161,7 +161,7 @@ class Cuts:
 CUTS = Cuts()  #: those of a province that says nothing and has closed nothing
 
 
-def parse(text: str, cuts: Cuts = CUTS) -> Period:
+def parse_period(text: str, cuts: Cuts = CUTS) -> Period:
     """Return the period that *text* names: `2026-11`, `2026-Q4`, `2026-H1`, `2026-9M` or `2026`.  PeriodUnreadable otherwise.
 
     Its days are those of *cuts*; without them only what does not depend on days is to be used.
@@ -181,7 +181,7 @@ def parse(text: str, cuts: Cuts = CUTS) -> Period:
     return _period(Span.YEAR, year, 0, cuts)
 
 
-def containing(at: datetime, cuts: Cuts = CUTS) -> Period:
+def month_containing(at: datetime, cuts: Cuts = CUTS) -> Period:
     """Return the month whose period contains the instant *at*."""
     day = at.astimezone(HANOI).date()
     year, month = day.year, day.month
@@ -190,7 +190,7 @@ def containing(at: datetime, cuts: Cuts = CUTS) -> Period:
     return _period(Span.MONTH, year, month, cuts)
 
 
-def following(month: Period, cuts: Cuts = CUTS) -> Period:
+def following_month(month: Period, cuts: Cuts = CUTS) -> Period:
     """Return the month after *month*; it begins where *cuts* say that this one ends."""
     last = month.number == 12
     return _period(Span.MONTH, month.year + last, 1 if last else month.number + 1, cuts)

@@ -34,7 +34,7 @@ from hub.report.form.form import (
     Sorting,
     Timing,
     Wording,
-    attributes,
+    list_service_attributes,
 )
 from hub.report.form.toml_table import FormTable
 from hub.services import of_adapters
@@ -89,7 +89,7 @@ _TAKEN = ("unit", "name")  # they name the unit in a row of a report's JSON
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
-def forms(
+def read_form_folder(
     folder: Path = FOLDER, own: Path | None = None, rule_sets: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Form, ...]:
     """Return the forms of *folder*, one a file, those of services that stand in an adapter's folder, and those of the province's *own*.
@@ -105,9 +105,9 @@ def forms(
     mine: list[Form] = []
     for path, is_own in added + shipped:
         try:
-            form = read(path.read_bytes(), path.name)
+            form = read_form_toml(path.read_bytes(), path.name)
             if form.id in rule_sets:
-                form = read(by_rules(form.written, rule_sets[form.id]).encode(), path.name)
+                form = read_form_toml(by_rules(form.written, rule_sets[form.id]).encode(), path.name)
         except ConfigurationFault as fault:
             mistakes += fault.mistakes
             continue
@@ -161,7 +161,7 @@ def by_rules(written: str, rule_set: str) -> str:
 
 
 @lru_cache(maxsize=256)  # the same octets are the same form: a page asks for all of them each time
-def read(content: bytes, name: str) -> Form:
+def read_form_toml(content: bytes, name: str) -> Form:
     """Return the form that the TOML *content* says, by the rule set that its word `rules` chooses.
 
     ConfigurationFault with every mistake, also of the rule sets that are not chosen, each path led by the file's *name*.
@@ -363,7 +363,7 @@ def _rule(
         due_passed=table.flag("due_passed") if "due_passed" in table else None,
         opening=table.flag("opening"),
         without=frozenset(table.texts("without", milestones)),
-        revised=table.texts("revised", attributes(service)),
+        revised=table.texts("revised", list_service_attributes(service)),
     )
     if rule.within_hours and rule.within_hours not in parameters:
         table.wrong("within_hours", f"is {rule.within_hours!r}", "a parameter of this form: " + " ".join(parameters))
@@ -461,7 +461,7 @@ def _one_of(table: FormTable, word: str, words: type[_Word]) -> _Word | None:
 
 def _conditions(table: FormTable, service: str, holds: bool) -> tuple[Condition, ...]:
     """Return the conditions of a `where` or `unless`: an attribute and its value, or a list of its values."""
-    known = attributes(service)
+    known = list_service_attributes(service)
     table.only(known)
     found = []
     for attribute, value in table.words.items():

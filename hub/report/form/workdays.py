@@ -110,20 +110,20 @@ class Workdays:
         return max(in_force, key=lambda week: week.since).off if in_force else frozenset()
 
 
-def workdays(own: Path | None = None) -> Workdays:
+def load_workdays(own: Path | None = None) -> Workdays:
     """Return the calendar that comes with the hub, with that of the file *own* laid over it.
 
     Raises ConfigurationFault with every mistake of the file; OSError if unreadable.
     """
-    return _shipped() if own is None else read(own.read_bytes(), own.name, _shipped()).over(_shipped())
+    return _shipped() if own is None else read_workdays(own.read_bytes(), own.name, _shipped()).over(_shipped())
 
 
 @cache
 def _shipped() -> Workdays:
-    return read(FILE.read_bytes(), FILE.name)
+    return read_workdays(FILE.read_bytes(), FILE.name)
 
 
-def read(content: bytes, name: str, below: Workdays | None = None) -> Workdays:
+def read_workdays(content: bytes, name: str, below: Workdays | None = None) -> Workdays:
     """Return the calendar that the TOML *content* says; what it need not say it has from *below*, over which it will be laid.
 
     Raises ConfigurationFault with every mistake, each path led by the file's *name*.

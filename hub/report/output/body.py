@@ -6,7 +6,7 @@ from enum import StrEnum
 import attrs
 
 from hub.report.counting.counting import Report, Row
-from hub.report.output.words import name, roman
+from hub.report.output.words import name_row_unit, write_roman
 
 
 class LineMark(StrEnum):
@@ -28,28 +28,28 @@ class Printed:
     section: int = 0  #: the number of the section that it is, or is in; 0 for none
 
 
-def body(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[Printed, ...]:
+def arrange_body(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[Printed, ...]:
     """Return the total, then each section and its units, then the units that are in none; numbers begin anew in each section."""
     total = Printed(mark=LineMark.TOTAL, row=report.total, number="", name="Total" if language == "en" else "Tổng cộng")
     lines, rows = [total], {row.unit: row for row in report.rows}
 
     def add(found: list[Row], section: int = 0) -> None:
         lines.extend(
-            Printed(mark=LineMark.UNIT, row=row, number=str(place), name=name(row, names), section=section)
+            Printed(mark=LineMark.UNIT, row=row, number=str(place), name=name_row_unit(row, names), section=section)
             for place, row in enumerate(found, 1)
         )
 
     for place, section in enumerate(report.sections, 1):
         heading = section.heading.say(language)
         lines.append(
-            Printed(mark=LineMark.SECTION, row=section.total, number=roman(place), name=heading, section=place)
+            Printed(mark=LineMark.SECTION, row=section.total, number=write_roman(place), name=heading, section=place)
         )
         add([rows.pop(unit) for unit in section.units], place)
     add(list(rows.values()))
     return tuple(lines)
 
 
-def findings(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[str, ...]:
+def write_check_findings(report: Report, names: Mapping[str, str], language: str = "vi") -> tuple[str, ...]:
     """Return a sentence for each finding: whose row, what is wrong, and the numbers of the columns as the headings have them."""
     places = {column.key: place for place, column in enumerate(report.form.columns, report.form.first_number)}
     total = "Total" if language == "en" else "Tổng cộng"

@@ -11,8 +11,8 @@ import attrs
 
 from hub.report.counting.counting import Report
 from hub.report.form.form import Chart, ChartKind
-from hub.report.form.period import Period, parse
-from hub.report.output.words import name, number
+from hub.report.form.period import Period, parse_period
+from hub.report.output.words import name_row_unit, write_number
 
 MOST_BARS = 20  #: units that a chart of shares shows; of more, those with the smallest shares
 MONTHS = 12  #: that a trend shows
@@ -44,17 +44,17 @@ class Plot:
         return self.kind is ChartKind.SHARE
 
 
-def plots(
+def make_plots(
     report: Report, names: Mapping[str, str], others: Iterable[Report] = (), language: str = "vi"
 ) -> tuple[Plot, ...]:
     """Return the charts that the form of *report* asks for, as far as the numbers are there.
 
-    *others*: reports of the same unit by versions of the same form for other periods (`wanted`), in any order; one whose form lacks a
+    *others*: reports of the same unit by versions of the same form for other periods (`list_chart_periods`), in any order; one whose form lacks a
     column of a chart is left out of it.  A trend begins with the first period of which anything was counted and needs two, a comparison
     needs a year before with anything in it, a share a unit with a whole.
     """
     by_period = {each.period.text: each for each in (*others, report)}
-    monthly = [by_period[text] for text in months(report.period) if text in by_period]
+    monthly = [by_period[text] for text in list_twelve_months(report.period) if text in by_period]
     before = by_period.get(year_before(report.period))
 
     def plot(chart: Chart) -> Plot | None:
@@ -69,17 +69,17 @@ def plots(
     return tuple(found for chart in report.form.charts if (found := plot(chart)) is not None)
 
 
-def wanted(report: Report) -> tuple[str, ...]:
+def list_chart_periods(report: Report) -> tuple[str, ...]:
     """Return the periods, as text, whose reports the charts of *report* show beside its own, the earliest first."""
     kinds = {chart.kind for chart in report.form.charts}
-    texts = list(months(report.period)) if ChartKind.TREND in kinds else []
+    texts = list(list_twelve_months(report.period)) if ChartKind.TREND in kinds else []
     texts += [year_before(report.period)] if ChartKind.COMPARISON in kinds else []
     # Which days they have makes no difference to their order.
-    others = {text: parse(text) for text in texts if text != report.period.text}
+    others = {text: parse_period(text) for text in texts if text != report.period.text}
     return tuple(sorted(others, key=lambda text: (others[text].first, others[text].last)))
 
 
-def months(period: Period) -> tuple[str, ...]:
+def list_twelve_months(period: Period) -> tuple[str, ...]:
     """Return the twelve months that end with *period*, as text, the earliest first."""
     final = period.year * 12 + int(period.months[-1][5:]) - 1
     return tuple(f"{place // 12}-{place % 12 + 1:02d}" for place in range(final - MONTHS + 1, final + 1))
@@ -120,13 +120,15 @@ def _share(chart: Chart, report: Report, names: Mapping[str, str], language: str
         whole, parts = row.numbers[chart.of or ""], [row.numbers[key] for key in chart.columns]
         if whole:
             part = sum(Decimal(part or 0) for part in parts)
-            shares.append(((Decimal(100) * part / whole).quantize(_HUNDREDTH, ROUND_HALF_UP), name(row, names)))
+            shares.append(
+                ((Decimal(100) * part / whole).quantize(_HUNDREDTH, ROUND_HALF_UP), name_row_unit(row, names))
+            )
     if not shares:
         return None
     shares.sort(key=lambda share: -share[0])
     title = chart.title.say(language)
     if len(shares) > MOST_BARS:
-        many = number(len(shares), language)
+        many = write_number(len(shares), language)
         title += (
             f" (the {MOST_BARS} smallest of {many})"
             if language == "en"
@@ -146,7 +148,7 @@ def _plot(chart: Chart, labels: tuple[str, ...], series: tuple[Series, ...], lan
     sentences = []
     for each in series:
         pairs = "; ".join(
-            f"{label} {number(value, language)}" for label, value in zip(labels, each.values, strict=True)
+            f"{label} {write_number(value, language)}" for label, value in zip(labels, each.values, strict=True)
         )
         sentences.append(f"{each.name}: {pairs}.")
     return Plot(

@@ -13,7 +13,7 @@ from hub.report.signed import sealed
 from hub.security.certificates import Signer
 
 
-def write(
+def write_report(
     kind: str,
     report: Report,
     names: Mapping[str, str],
@@ -49,5 +49,5 @@ def write(
         case "xml":
             assert not isinstance(lines, str)
             assert identity is not None
-            return sealed.seal(report, names, lines, identity)
+            return sealed.seal_report(report, names, lines, identity)
     raise KeyError(kind)

@@ -18,9 +18,18 @@ from hub.domain.local_time import HANOI
 from hub.report.counting.counting import Report, Row
 from hub.report.form.form import Column, ColumnKind, Form
 from hub.report.output import svg
-from hub.report.output.body import LineMark, body, findings
+from hub.report.output.body import LineMark, arrange_body, write_check_findings
 from hub.report.output.charts import Plot
-from hub.report.output.words import FORMULA, day, due, groups, moment, name, number, sums
+from hub.report.output.words import (
+    FORMULA,
+    group_columns,
+    name_row_unit,
+    write_column_sums,
+    write_day,
+    write_due_sentence,
+    write_moment,
+    write_number,
+)
 
 
 def as_json(report: Report, names: Mapping[str, str]) -> str:
@@ -28,7 +37,7 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
     form, period = report.form, report.period
     content = {
         "unit": report.total.unit,
-        "name": name(report.total, names),
+        "name": name_row_unit(report.total, names),
         "form": form.id,
         "number": form.number or None,
         "title": attrs.asdict(form.title),
@@ -70,7 +79,7 @@ def as_json(report: Report, names: Mapping[str, str]) -> str:
             }
             for finding in report.findings
         ],
-        "rows": [{"unit": row.unit, "name": name(row, names), **_plain(row, form)} for row in report.rows],
+        "rows": [{"unit": row.unit, "name": name_row_unit(row, names), **_plain(row, form)} for row in report.rows],
     }
     return json.dumps(content, ensure_ascii=False)
 
@@ -90,9 +99,9 @@ def as_csv(report: Report, names: Mapping[str, str], language: str = "vi") -> by
     written = StringIO()
     table = csv.writer(written)
     table.writerow([_safe(heading) for heading in lead + [_full(column, language) for column in report.form.columns]])
-    for line in body(report, names, language):
+    for line in arrange_body(report, names, language):
         total, row = line.mark is LineMark.TOTAL, line.row
-        texts = [_safe(text) for text in (*period, row.unit, name(row, names) if total else line.name)]
+        texts = [_safe(text) for text in (*period, row.unit, name_row_unit(row, names) if total else line.name)]
         table.writerow(
             [line.name if total else line.number, *texts, *(_cell(row, column) for column in report.form.columns)]
         )
@@ -120,14 +129,14 @@ def as_html(
         period=report.period,
         names=names,
         language=language,
-        groups=groups(report.form.columns),
-        sums=sums(report.form),
+        groups=group_columns(report.form.columns),
+        sums=write_column_sums(report.form),
         receiver=receiver,
-        due=due(report, language),
-        charts=[Markup(svg.draw(plot, language, f"chart-{place}")) for place, plot in enumerate(charts, 1)],  # noqa: S704
+        due=write_due_sentence(report, language),
+        charts=[Markup(svg.draw_plot(plot, language, f"chart-{place}")) for place, plot in enumerate(charts, 1)],  # noqa: S704
         link=link,
-        lines=body(report, names, language),
-        findings=findings(report, names, language),
+        lines=arrange_body(report, names, language),
+        findings=write_check_findings(report, names, language),
     )
 
 
@@ -171,5 +180,5 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"number": number, "day": day, "moment": moment}
+_TEMPLATES.filters |= {"number": write_number, "day": write_day, "moment": write_moment}
 _TEMPLATES.globals["TIME"] = ColumnKind.TIME

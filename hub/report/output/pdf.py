@@ -20,9 +20,17 @@ from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, Hashed
 from hub.report.form.form import Column
 from hub.report.output import svg
-from hub.report.output.body import LineMark, body, findings
+from hub.report.output.body import LineMark, arrange_body, write_check_findings
 from hub.report.output.charts import Plot
-from hub.report.output.words import day, due, groups, moment, name, shown, sums
+from hub.report.output.words import (
+    group_columns,
+    name_row_unit,
+    write_cell,
+    write_column_sums,
+    write_day,
+    write_due_sentence,
+    write_moment,
+)
 
 if TYPE_CHECKING:
     from typst import Fonts
@@ -73,7 +81,7 @@ def as_pdf(
     return written
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Return *text* in NFC, on one line, as the fonts can show it; where it would be too wide for a line, a line may break in it."""
     known = _glyphs()
     plain = unicodedata.normalize("NFC", text)
@@ -98,10 +106,13 @@ class _Pages:
         """Return what `report.typ` is given: texts in the order in which they stand."""
         report, t = self.report, self.t
         form, period = report.form, report.period
-        unit, title = printable(name(report.total, self.names)), printable(form.title.say(self.language))
-        digest = lines if isinstance(lines, str) else evidence.digest(lines)
+        unit, title = (
+            make_printable(name_row_unit(report.total, self.names)),
+            make_printable(form.title.say(self.language)),
+        )
+        digest = lines if isinstance(lines, str) else evidence.hash_evidence(lines)
         made, called = report.made_at.astimezone(UTC), period.name(self.language)
-        at = f"{moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}"
+        at = f"{write_moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}"
         until = t("Kỳ chưa kết thúc: số liệu tính đến", "The period has not ended: numbers as of")
         rows = self._rows()
         paper, size, widths = _fit(form.columns, [row["cells"] for row in rows], self.language)
@@ -116,7 +127,7 @@ class _Pages:
                 "hour": made.hour, "minute": made.minute, "second": made.second,
             },
             "words": {
-                "number": f"{t('Biểu số', 'Form')}: {printable(form.called)}",
+                "number": f"{t('Biểu số', 'Form')}: {make_printable(form.called)}",
                 "reporting": f"{t('Đơn vị báo cáo', 'Reporting unit')}:",
                 "receiving": f"{t('Đơn vị nhận báo cáo', 'Receiving unit')}:",
                 "notes": t("Ghi chú", "Notes"),
@@ -125,26 +136,26 @@ class _Pages:
                 "page": t("Trang", "Page"),
             },
             "heading": title,
-            "basis": printable(form.basis.say(self.language)),
+            "basis": make_printable(form.basis.say(self.language)),
             "unit": unit,
-            "code": f"{t('Mã định danh', 'Agency code')}: {printable(report.total.unit)}",
-            "receiver": printable(receiver) or "." * 30,
-            "period": f"{t('Kỳ báo cáo', 'Period')}: {called} ({t('từ ngày', 'from')} {day(period.first)} {t('đến hết ngày', 'to')} {day(period.last)})",
-            "due": printable(due(report, self.language)),
-            "open": "" if report.ended else f"{until} {moment(report.made_at)}",
-            "counted": f"{t('Đơn vị tính', 'Unit of count')}: {printable(form.counted.say(self.language))}",
+            "code": f"{t('Mã định danh', 'Agency code')}: {make_printable(report.total.unit)}",
+            "receiver": make_printable(receiver) or "." * 30,
+            "period": f"{t('Kỳ báo cáo', 'Period')}: {called} ({t('từ ngày', 'from')} {write_day(period.first)} {t('đến hết ngày', 'to')} {write_day(period.last)})",
+            "due": make_printable(write_due_sentence(report, self.language)),
+            "open": "" if report.ended else f"{until} {write_moment(report.made_at)}",
+            "counted": f"{t('Đơn vị tính', 'Unit of count')}: {make_printable(form.counted.say(self.language))}",
             "paper": paper,
             "size": size,
             "widths": widths,
             "headings": self._headings(),
-            "places": [_after_signs(place) for place in sums(form)],
+            "places": [_after_signs(place) for place in write_column_sums(form)],
             "kinds": [column.kind.value for column in form.columns],
             "rows": rows,
-            "findings": [printable(each) for each in findings(report, self.names, self.language)],
-            "notes": [printable(note.say(self.language)) for note in form.notes],
+            "findings": [make_printable(each) for each in write_check_findings(report, self.names, self.language)],
+            "notes": [make_printable(note.say(self.language)) for note in form.notes],
             "made": f"{t('Trục liên thông lập lúc', 'Made by the interconnection hub at')} {at}. {t('Căn cứ số liệu', 'Evidence')}"
             f"{self._facts(lines)}: SHA-256 {digest}",
-            "footer": f"{printable(form.id)} · {printable(report.total.unit)} · {called} · {moment(report.made_at)} · SHA-256 {digest[:16]}…",
+            "footer": f"{make_printable(form.id)} · {make_printable(report.total.unit)} · {called} · {write_moment(report.made_at)} · SHA-256 {digest[:16]}…",
             "people": [
                 {"who": t("Người lập biểu", "Prepared by"), "how": t("(Ký, ghi rõ họ tên)", "(Signature and full name)")},
                 {
@@ -158,12 +169,12 @@ class _Pages:
     def _chart(self, plot: Plot, place: int) -> dict[str, str]:
         spelled = attrs.evolve(
             plot,
-            title=printable(plot.title),
-            labels=tuple(printable(label) for label in plot.labels),
-            series=tuple(attrs.evolve(each, name=printable(each.name)) for each in plot.series),
+            title=make_printable(plot.title),
+            labels=tuple(make_printable(label) for label in plot.labels),
+            series=tuple(attrs.evolve(each, name=make_printable(each.name)) for each in plot.series),
         )
-        drawn = svg.draw(spelled, self.language, f"chart-{place}")
-        return {"svg": drawn, "alt": f"{spelled.title}. {printable(plot.said)}"}
+        drawn = svg.draw_plot(spelled, self.language, f"chart-{place}")
+        return {"svg": drawn, "alt": f"{spelled.title}. {make_printable(plot.said)}"}
 
     def _facts(self, lines: Sequence[EvidenceLine] | Hashed | str) -> str:
         return "" if isinstance(lines, str) else f" ({len(lines)} {self.t('kết quả ghi nhận', 'facts')})"
@@ -172,7 +183,7 @@ class _Pages:
         """Return the two rows of headings; those of no group go through both, the lead through the numbers below too."""
         columns = self.report.form.columns
         upper = [_cell(self.t("STT", "No."), rows=3), _cell(self.t("Đơn vị", "Unit"), rows=3)]
-        for column, length in groups(columns):
+        for column, length in group_columns(columns):
             if column.group is None:
                 upper.append(_cell(column.heading.say(self.language), rows=2))
             else:
@@ -182,15 +193,17 @@ class _Pages:
 
     def _rows(self) -> list[dict[str, Any]]:
         columns, rows = self.report.form.columns, []
-        for line in body(self.report, self.names, self.language):
-            said = {"mark": line.mark.value, "number": line.number, "name": printable(line.name)}
-            code = printable(line.row.unit) if line.mark is LineMark.UNIT else ""
-            rows.append({**said, "code": code, "cells": [shown(line.row, column, self.language) for column in columns]})
+        for line in arrange_body(self.report, self.names, self.language):
+            said = {"mark": line.mark.value, "number": line.number, "name": make_printable(line.name)}
+            code = make_printable(line.row.unit) if line.mark is LineMark.UNIT else ""
+            rows.append(
+                {**said, "code": code, "cells": [write_cell(line.row, column, self.language) for column in columns]}
+            )
         return rows
 
 
 def _cell(text: str, *, columns: int = 1, rows: int = 1) -> dict[str, Any]:
-    return {"text": printable(text), "columns": columns, "rows": rows}
+    return {"text": make_printable(text), "columns": columns, "rows": rows}
 
 
 def _fit(

@@ -11,12 +11,12 @@ FACE = "Times New Roman"
 _TEXT = 32_767  # characters that a cell holds
 
 
-def look() -> dict[str, object]:
+def make_cell_styles() -> dict[str, object]:
     """Return how every cell looks, anew each time: a workbook writes into what it is given."""
     return {"font_name": FACE, "font_size": 11}
 
 
-def texts() -> dict[str, object]:
+def text_cell_options() -> dict[str, object]:
     """Return the options by which every text is a text, whatever it looks like; anew each time."""
     return {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 
@@ -37,7 +37,7 @@ class SheetWriter:
         """Return the format with these *properties*."""
         key = tuple(sorted(properties.items()))
         if key not in self._formats:
-            self._formats[key] = self.workbook.add_format({**look(), **properties})
+            self._formats[key] = self.workbook.add_format({**make_cell_styles(), **properties})
         return self._formats[key]
 
     def write(self, sheet: Any, row: int, column: int, text: str, **properties: Any) -> None:

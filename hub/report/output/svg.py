@@ -10,10 +10,10 @@ from math import floor, log10
 from textwrap import wrap
 from xml.sax.saxutils import escape, quoteattr
 
-from hub.domain.sanitize import writable
+from hub.domain.sanitize import replace_unwritable
 from hub.report.form.form import ChartKind
 from hub.report.output.charts import Plot
-from hub.report.output.words import number
+from hub.report.output.words import write_number
 
 WIDTH = 760  #: of every chart, in its own units
 
@@ -26,7 +26,7 @@ _LABELS = 250  # what the names beside bars take
 _BAR = 13
 
 
-def draw(plot: Plot, language: str = "vi", prefix: str = "chart") -> str:
+def draw_plot(plot: Plot, language: str = "vi", prefix: str = "chart") -> str:
     """Return the element `svg`; *prefix* begins its ids, which must be no other's on the page."""
     head, top = _head(plot)
     body, height = _lines(plot, top, language) if plot.kind is ChartKind.TREND else _bars(plot, top, language)
@@ -39,7 +39,7 @@ def draw(plot: Plot, language: str = "vi", prefix: str = "chart") -> str:
     return "".join([opening, words, *head, *body, "</svg>"])
 
 
-def colours(plot: Plot) -> tuple[str, ...]:
+def choose_colours(plot: Plot) -> tuple[str, ...]:
     """Return the colour of each series, as `#rrggbb`."""
     return tuple(_shade(plot, place) for place in range(len(plot.series)))
 
@@ -80,7 +80,7 @@ def _lines(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
         y = bottom - float(tick) * scale
         parts.append(f'<path d="M{_r(left)} {_r(y)}H{_r(left + wide)}" stroke="{_GRID}" stroke-width="1"/>')
         parts.append(
-            _text(left - 8, y + 4, number(tick, language), f'text-anchor="end" fill="{_FAINT}" font-size="12"')
+            _text(left - 8, y + 4, write_number(tick, language), f'text-anchor="end" fill="{_FAINT}" font-size="12"')
         )
     for place, label in enumerate(plot.labels):
         anchor = "start" if place == 0 and len(plot.labels) == 1 else "middle"
@@ -98,10 +98,10 @@ def _lines(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
                 parts.append(_line(one[0], one[1], other[0], other[1], place))
         for point in points:
             if point:
-                said = f"{series.name}, {point[3]}: {number(point[2], language)}"
+                said = f"{series.name}, {point[3]}: {write_number(point[2], language)}"
                 parts.append(_dot(point[0], point[1], place, said))
         if points[-1]:
-            ends.append((points[-1][1], place, number(points[-1][2], language)))
+            ends.append((points[-1][1], place, write_number(points[-1][2], language)))
     below = top - 100
     for y, place, shown in sorted(ends):
         below = max(y, below + 14)  # never one over another
@@ -124,7 +124,7 @@ def _bars(plot: Plot, top: float, language: str) -> tuple[list[str], float]:
         start = y + (height - len(plot.series) * (_BAR + 2)) / 2
         for place, series in enumerate(plot.series):
             value, above = series.values[at], start + place * (_BAR + 2)
-            shown = number(value, language) + (" %" if plot.percent and value is not None else "")
+            shown = write_number(value, language) + (" %" if plot.percent and value is not None else "")
             wide = 0.0 if value is None else float(value) / float(greatest) * room
             said = f"{series.name}, {label}: {shown}" if len(plot.series) > 1 else f"{label}: {shown}"
             parts.append(
@@ -171,7 +171,7 @@ def _folded(text: str, letters: int, most: int) -> Sequence[str]:
 
 
 def _safe(text: str) -> str:
-    return escape(writable(text))
+    return escape(replace_unwritable(text))
 
 
 def _r(value: float) -> str:

@@ -18,7 +18,7 @@ _ROMAN = ((100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (
 _SWAPPED = str.maketrans(".,", ",.")
 
 
-def number(value: int | Decimal | None, language: str = "vi") -> str:
+def write_number(value: int | Decimal | None, language: str = "vi") -> str:
     """Write a number as people of *language* do: `1.234.567` and `12,34`, in English `1,234,567` and `12.34`; `–` for none."""
     if value is None:
         return NONE
@@ -26,29 +26,29 @@ def number(value: int | Decimal | None, language: str = "vi") -> str:
     return written if language == "en" else written.translate(_SWAPPED)
 
 
-def shown(row: Row, column: Column, language: str = "vi") -> str:
+def write_cell(row: Row, column: Column, language: str = "vi") -> str:
     """Return a cell as people are shown it; `–` for a time that there is none of."""
     if column.kind is ColumnKind.TIME:
         at = row.times[column.key]
-        return NONE if at is None else moment(at)
-    return number(row.numbers[column.key], language)
+        return NONE if at is None else write_moment(at)
+    return write_number(row.numbers[column.key], language)
 
 
-def day(value: date) -> str:
+def write_day(value: date) -> str:
     """Write a date as dd/MM/yyyy."""
     return f"{value:%d/%m/%Y}"
 
 
-def moment(value: datetime) -> str:
+def write_moment(value: datetime) -> str:
     """Write an instant as dd/MM/yyyy HH:mm in Hà Nội."""
     return f"{value.astimezone(HANOI):%d/%m/%Y %H:%M}"
 
 
-def due(report: Report, language: str = "vi") -> str:
+def write_due_sentence(report: Report, language: str = "vi") -> str:
     """Return when *report* must be handed in, as a sentence; empty where its form does not say."""
     if report.due is None:
         return ""
-    english, last = language == "en", day(report.due.day)
+    english, last = language == "en", write_day(report.due.day)
     said = f"To be handed in by {last}" if english else f"Hạn gửi báo cáo: {last}"
     if report.due.sure:
         return said
@@ -57,12 +57,12 @@ def due(report: Report, language: str = "vi") -> str:
     )
 
 
-def name(row: Row, names: Mapping[str, str]) -> str:
+def name_row_unit(row: Row, names: Mapping[str, str]) -> str:
     """Return what the unit of *row* is called."""
     return names.get(row.unit, row.unit)
 
 
-def roman(value: int) -> str:
+def write_roman(value: int) -> str:
     """Write a number from 1 on as sections are numbered: `IV`."""
     written = ""
     for worth, letters in _ROMAN:
@@ -71,7 +71,7 @@ def roman(value: int) -> str:
     return written
 
 
-def groups(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
+def group_columns(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
     """Return the first column of each run of columns with one group heading, and its length; 0 for a column without a group."""
     runs: list[tuple[Column, int]] = []
     for group, members in groupby(columns, key=lambda column: column.group):
@@ -80,7 +80,7 @@ def groups(columns: tuple[Column, ...]) -> list[tuple[Column, int]]:
     return runs
 
 
-def sums(form: Form) -> list[str]:
+def write_column_sums(form: Form) -> list[str]:
     """Return what stands under the headings, as official forms have it: `(3)`, `(7)=(8)+(9)`, `(10)=(8)/(7)`."""
     numbers = {column.key: f"({place})" for place, column in enumerate(form.columns, form.first_number)}
     return [numbers[column.key] + _rule(column, numbers) for column in form.columns]

@@ -20,11 +20,20 @@ from hub.report.counting import evidence
 from hub.report.counting.counting import Report
 from hub.report.counting.evidence import EvidenceLine, EvidenceLines
 from hub.report.form.form import MOST_SERIES, ChartKind, Check, Column, ColumnKind, Empty, Form
-from hub.report.output.body import LineMark, Printed, body, findings
+from hub.report.output.body import LineMark, Printed, arrange_body, write_check_findings
 from hub.report.output.charts import Plot
-from hub.report.output.sheetwriter import FACE, SheetWriter, look, texts
-from hub.report.output.svg import colours
-from hub.report.output.words import NONE, day, due, groups, moment, name, number, sums
+from hub.report.output.sheetwriter import FACE, SheetWriter, make_cell_styles, text_cell_options
+from hub.report.output.svg import choose_colours
+from hub.report.output.words import (
+    NONE,
+    group_columns,
+    name_row_unit,
+    write_column_sums,
+    write_day,
+    write_due_sentence,
+    write_moment,
+    write_number,
+)
 
 #: Facts that the second sheet lists at most; a spreadsheet of more is slow to open.
 MOST_LINES = 50_000
@@ -60,9 +69,9 @@ def as_xlsx(
     Times are written to the second, Hà Nội's.  Every text is a text, whatever it begins with; nothing links outside.
     """
     written = BytesIO()
-    with Workbook(written, {**texts(), "default_format_properties": look()}) as workbook:
+    with Workbook(written, {**text_cell_options(), "default_format_properties": make_cell_styles()}) as workbook:
         book = _Book(workbook, "en" if language == "en" else "vi", report, names, receiver)
-        book.describe(lines if isinstance(lines, str) else evidence.digest(lines))
+        book.describe(lines if isinstance(lines, str) else evidence.hash_evidence(lines))
         _write_report(book)
         if report.form.checks or report.findings:
             _write_checks(book)
@@ -83,7 +92,7 @@ class _Book(SheetWriter):
 
     @property
     def unit(self) -> str:
-        return name(self.report.total, self.names)
+        return name_row_unit(self.report.total, self.names)
 
     def number_format_of(self, value: int | Decimal | None) -> str:
         """Groups of three, and of a ratio two decimals, as people of the language write them."""
@@ -99,7 +108,7 @@ class _Book(SheetWriter):
         sheet.fit_to_pages(1, 0)
         sheet.center_horizontally()
         period, form = self.report.period, self.report.form
-        made = f"{self.t('Lập lúc', 'Made at')} {moment(self.report.made_at)} · {form.id} {period.text}"
+        made = f"{self.t('Lập lúc', 'Made at')} {write_moment(self.report.made_at)} · {form.id} {period.text}"
         page = f"{self.t('Trang', 'Page')} &P/&N"
         face = f'&9&"{FACE},Regular"'
         room = _MARGIN - len(face) * 2 - len(period.name(self.language)) - 8
@@ -141,7 +150,7 @@ def _write_report(book: _Book) -> None:
     _write_top(book, sheet, last)
     _write_headings(book, sheet)
     spots = {column.key: _LEAD + place for place, column in enumerate(columns)}
-    lines = body(report, book.names, book.language)
+    lines = arrange_body(report, book.names, book.language)
     final = _TOTAL + len(lines) - 1
     for line, printed in enumerate(lines, _TOTAL):
         look = _look(printed.mark)
@@ -277,15 +286,17 @@ def _write_top(book: _Book, sheet: Any, last: int) -> None:
     title = report.form.title.say(book.language).upper()
     book.merge(sheet, (3, 0), (3, last), title, **middle, bold=True, font_size=15)
     span = (
-        f"{t('Kỳ báo cáo', 'Period')}: {period.name(book.language)} ({t('từ ngày', 'from')} {day(period.first)}"
-        f" {t('đến hết ngày', 'to')} {day(period.last)})"
+        f"{t('Kỳ báo cáo', 'Period')}: {period.name(book.language)} ({t('từ ngày', 'from')} {write_day(period.first)}"
+        f" {t('đến hết ngày', 'to')} {write_day(period.last)})"
     )
-    if last_day := due(report, book.language):
+    if last_day := write_due_sentence(report, book.language):
         span += f" · {last_day}"
     book.merge(sheet, (4, 0), (4, last), span, **middle)
     if not report.ended:
         as_of = t("Kỳ chưa kết thúc: số liệu tính đến", "The period has not ended: numbers as of")
-        book.merge(sheet, (5, 0), (5, half - 1), f"{as_of} {moment(report.made_at)}", bold=True, font_color="#5C3C00")
+        book.merge(
+            sheet, (5, 0), (5, half - 1), f"{as_of} {write_moment(report.made_at)}", bold=True, font_color="#5C3C00"
+        )
     counted = f"{t('Đơn vị tính', 'Unit of count')}: {report.form.counted.say(book.language)}"
     book.merge(sheet, (5, half), (5, last), counted, align="right", italic=True)
     sheet.set_row(3, 24)
@@ -302,13 +313,13 @@ def _write_headings(book: _Book, sheet: Any) -> None:
     for spot, heading in enumerate(lead):
         book.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
     spot = _LEAD
-    for column, length in groups(columns):
+    for column, length in group_columns(columns):
         if column.group is None:
             book.merge(sheet, (_TOP, spot), (_TOP + 1, spot), column.heading.say(book.language), **look)
         else:
             book.merge(sheet, (_TOP, spot), (_TOP, spot + length - 1), column.group.say(book.language), **look)
         spot += length or 1
-    for spot, (column, place) in enumerate(zip(columns, sums(book.report.form), strict=True), _LEAD):
+    for spot, (column, place) in enumerate(zip(columns, write_column_sums(book.report.form), strict=True), _LEAD):
         if column.group is not None:
             book.write(sheet, _TOP + 1, spot, column.heading.say(book.language), **look)
         book.write(sheet, _TOP + 2, spot, place, **small, shrink=False)
@@ -323,11 +334,11 @@ def _write_foot(book: _Book, sheet: Any, line: int, last: int) -> None:
     notes = [note.say(book.language) for note in report.form.notes]
     texts = [
         f"{t('Kết quả kiểm tra', 'Finding')} {place}: {said}"
-        for place, said in enumerate(findings(report, book.names, book.language), 1)
+        for place, said in enumerate(write_check_findings(report, book.names, book.language), 1)
     ]
     texts += [f"{t('Ghi chú', 'Note')} {place}: {note}" for place, note in enumerate(notes, 1)]
     made = t("Trục liên thông lập lúc", "Made by the interconnection hub at")
-    texts.append(f"{made} {moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}.")
+    texts.append(f"{made} {write_moment(report.made_at)} {t('(giờ Hà Nội)', '(Hà Nội time)')}.")
     for text in texts:
         book.merge(sheet, (line, 0), (line, last), text, text_wrap=True, valign="top", font_size=10)
         sheet.set_row(line, 14 * (1 + len(text) // 200))
@@ -377,7 +388,7 @@ def _write_checks(book: _Book) -> None:
             line, 5, formula, book.format(**plain, bold=True, align="center"), differs if broken else held
         )
     line = len(report.form.checks) + 3
-    for text in findings(report, book.names, book.language):
+    for text in write_check_findings(report, book.names, book.language):
         book.merge(sheet, (line, 0), (line, 5), text, text_wrap=True, font_color="#A02020")
         line += 1
 
@@ -389,7 +400,7 @@ def _write_broken(book: _Book, sheet: Any, line: int, check: Check) -> int:
     if check.before:
         sheet.write_number(line, 4, len(found), form)
         return len(found)
-    lines = body(book.report, book.names, book.language)
+    lines = arrange_body(book.report, book.names, book.language)
     keys = [column.key for column in book.report.form.columns]
 
     def side(columns: Sequence[str]) -> str:
@@ -420,9 +431,11 @@ def _write_evidence(book: _Book, lines: Sequence[EvidenceLine] | EvidenceLines, 
     places = {column.key: place for place, column in enumerate(book.report.form.columns, book.report.form.first_number)}
     title = t("Căn cứ của báo cáo: các kết quả ghi nhận được đếm", "The evidence of the report: the facts it counts")
     book.write(sheet, 0, 0, title, bold=True, font_size=13)
-    said = f"SHA-256: {evidence.digest(lines)} · {number(len(lines), book.language)} {t('kết quả', 'facts')}"
+    said = (
+        f"SHA-256: {evidence.hash_evidence(lines)} · {write_number(len(lines), book.language)} {t('kết quả', 'facts')}"
+    )
     if len(lines) > most:
-        listed = number(most, book.language)
+        listed = write_number(most, book.language)
         said += t(
             f". CHƯA ĐỦ: chỉ liệt kê {listed} kết quả đầu tiên; toàn bộ: lienthong report … --facts",
             f". NOT ALL: only the first {listed} are listed; all of them: lienthong report … --facts",
@@ -488,7 +501,7 @@ def _insert_chart(book: _Book, sheet: Any, line: int, plot: Plot) -> None:
     trend = plot.kind is ChartKind.TREND
     drawn = book.workbook.add_chart({"type": "line" if trend else "bar"})
     first, last, name_ = line + 2, line + 1 + len(plot.labels), sheet.get_name()
-    for place, (_, colour) in enumerate(zip(plot.series, colours(plot), strict=True), 1):
+    for place, (_, colour) in enumerate(zip(plot.series, choose_colours(plot), strict=True), 1):
         series: dict[str, Any] = {
             "name": [name_, line + 1, place],
             "categories": [name_, first, 0, last, 0],

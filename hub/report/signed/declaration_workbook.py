@@ -17,14 +17,14 @@ import attrs
 from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from hub.domain.sanitize import still
+from hub.domain.sanitize import replace_controls
 from hub.report.form.form import WORKED_OUT, Column, ColumnKind, Form
 from hub.report.form.period import Period
-from hub.report.output.sheetwriter import SheetWriter, texts
-from hub.report.output.words import day, groups, sums
-from hub.report.signed.declaring import Declaration, DeclaredCell, may_be_declared, whole
+from hub.report.output.sheetwriter import SheetWriter, text_cell_options
+from hub.report.output.words import group_columns, write_column_sums, write_day
+from hub.report.signed.declaring import Declaration, DeclaredCell, holds_whole_numbers, may_be_declared
 from hub.report.signed.xlsx_reader import CellKind as Held
-from hub.report.signed.xlsx_reader import Sheet, SheetCell, WorkbookUnreadable, sheets
+from hub.report.signed.xlsx_reader import Sheet, SheetCell, WorkbookUnreadable, read_sheets
 
 MARK = "lienthong:declaration:1 "
 _ROW, _TOTAL, _BY, _NOTE = "row:", "total:", "by:", "note:"
@@ -57,7 +57,7 @@ class Misfilled(Exception):
         self.wrong = tuple(wrong)
 
 
-def typed(column: Column) -> bool:
+def is_typed_column(column: Column) -> bool:
     """Tell whether a unit types the numbers of *column*; others are added up, or worked out by the hub."""
     return may_be_declared(column) and column.kind not in WORKED_OUT
 
@@ -70,7 +70,7 @@ def as_template(
 ) -> bytes:
     """Return the empty workbook for the first of *units*, with a row for each of them.  The same gives the same bytes."""
     content = BytesIO()
-    with Workbook(content, texts()) as book:
+    with Workbook(content, text_cell_options()) as book:
         book.set_properties({"title": form.title.say(language), "created": _EPOCH})
         _Writing(book, "en" if language == "en" else "vi", form, period, tuple(units), names).fill()
     return content.getvalue()
@@ -100,7 +100,7 @@ class _Writing(SheetWriter):
         self.merge(
             sheet, (1, 1), (1, wide), form.title.say(self.language).upper(), bold=True, align="center", font_size=14
         )
-        span = f"{self.period.name(self.language)} ({day(self.period.first)} – {day(self.period.last)})"
+        span = f"{self.period.name(self.language)} ({write_day(self.period.first)} – {write_day(self.period.last)})"
         self.merge(sheet, (2, 1), (2, wide), span, align="center")
         told = t(
             "Nhập số nguyên vào ô trắng; ô nào không khai thì để trống; 0 là không có. Ô xám do bảng tính tự cộng. "
@@ -153,13 +153,13 @@ class _Writing(SheetWriter):
         for spot, heading in enumerate((t("STT", "No."), t("Đơn vị", "Unit"), t("Mã định danh", "Agency code")), 1):
             self.merge(sheet, (_TOP, spot), (_TOP + 2, spot), heading, **look)
         spot = _LEAD
-        for column, length in groups(columns):
+        for column, length in group_columns(columns):
             if column.group is None:
                 self.merge(sheet, (_TOP, spot), (_TOP + 1, spot), column.heading.say(self.language), **look)
             else:
                 self.merge(sheet, (_TOP, spot), (_TOP, spot + length - 1), column.group.say(self.language), **look)
             spot += length or 1
-        places = zip(self.form.columns, sums(self.form), strict=True)
+        places = zip(self.form.columns, write_column_sums(self.form), strict=True)
         shown = [(column, place) for column, place in places if may_be_declared(column)]
         for spot, (column, place) in enumerate(shown, _LEAD):
             if column.group is not None:
@@ -182,7 +182,7 @@ class _Writing(SheetWriter):
         columns: list[Column | None] = [*self.columns, *(None for _ in self.form.manual)]  # None: a manual line
         for spot, column in enumerate(columns, _LEAD):
             below = f"{xl_rowcol_to_cell(first, spot)}:{xl_rowcol_to_cell(final, spot)}"
-            if column is None or typed(column):
+            if column is None or is_typed_column(column):
                 sheet.write_formula(_SUM, spot, f"=SUM({below})", self.format(**grey), 0)
                 sheet.data_validation(first, spot, final, spot, self.allowed())
             else:
@@ -194,7 +194,7 @@ class _Writing(SheetWriter):
             self.write(sheet, row, 2, self.name(unit), border=1, text_wrap=True)
             self.write(sheet, row, 3, unit, border=1)
             for spot, column in enumerate(columns, _LEAD):
-                if column is None or typed(column):
+                if column is None or is_typed_column(column):
                     sheet.write_blank(row, spot, None, self.format(**white))
                 else:
                     self.computed(sheet, row, spot, column, spots, grey)
@@ -222,14 +222,14 @@ class _Writing(SheetWriter):
 # --- read ---------------------------------------------------------------------------------------------------------------
 
 
-def read(content: bytes, form: Form, period: Period, units: Sequence[str]) -> Declaration:
+def read_declaration_workbook(content: bytes, form: Form, period: Period, units: Sequence[str]) -> Declaration:
     """Return what a filled workbook declares for the first of *units*.
 
     Raises Misfilled with every mistake: a file that is no safe workbook, of another form, unit or period; cells that hold no whole
     number, sums that were not calculated, rows and columns that are not the template's; a workbook without a single figure.
     """
     try:
-        found = next((_Filled(sheet, row) for sheet in sheets(content) if (row := _marked(sheet))), None)
+        found = next((_Filled(sheet, row) for sheet in read_sheets(content) if (row := _marked(sheet))), None)
     except WorkbookUnreadable as unreadable:
         raise Misfilled([WorkbookMistake("", unreadable.vi, unreadable.en)]) from None
     if found is None:
@@ -261,7 +261,7 @@ class _Filled:
     def refuse(self, row: int, column: int, vi: str, en: str) -> None:
         """Note a mistake; what is quoted of the workbook moves no cursor."""
         cell = self.sheet.address(row, column) if row else ""
-        self.wrong.append(WorkbookMistake(*(still(text) for text in (cell, vi, en))))
+        self.wrong.append(WorkbookMistake(*(replace_controls(text) for text in (cell, vi, en))))
         if len(self.wrong) >= _MISTAKES:
             raise Misfilled(self.wrong)
 
@@ -362,10 +362,10 @@ class _Filled:
         """Yield the figures of one row: what was typed, not what the workbook added up."""
         for key, place in places.items():
             cell, column = self.sheet.cells.get((row, place)), columns.get(key)
-            sums = not unit or (column is not None and not typed(column))
+            sums = not unit or (column is not None and not is_typed_column(column))
             if cell is None or (sums and cell.formula):
                 continue
-            figure = self.number(cell, row, place, fraction=column is not None and not whole(column))
+            figure = self.number(cell, row, place, fraction=column is not None and not holds_whole_numbers(column))
             if figure is not None:
                 yield DeclaredCell(unit=unit, column=key, figure=figure)
 

@@ -1,7 +1,7 @@
 """A unit's own figures for a form and a period, as XML: `SubmitWorkloadReport` of `urn:lienthong:reports:1`.
 
 Knows which cells a form has and what may stand in them; not who may declare for a unit, nor what the hub counted.  A declaration is no
-result of work: it makes no fact.  Once it is a message of the journal it is only read (`declaration`), never judged again: a form may have
+result of work: it makes no fact.  Once it is a message of the journal it is only read (`parse_declaration`), never judged again: a form may have
 been superseded since.
 
 What reading may cost `hub.formats.xml_cost.WORST` states.
@@ -18,14 +18,14 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import Problem, Record
 from hub.formats import safe_xml, xsd_types
-from hub.report.form.book import Book, shipped
-from hub.report.form.form import Column, ColumnKind, Form, choose
-from hub.report.form.period import Period, PeriodUnreadable, parse
+from hub.report.form.book import Book, read_shipped_book
+from hub.report.form.form import Column, ColumnKind, Form, choose_form
+from hub.report.form.period import Period, PeriodUnreadable, parse_period
 from hub.services import Service, reports
-from hub.soap.envelope import build
+from hub.soap.envelope import build_element
 
 NAMESPACE = "urn:lienthong:reports:1"
 SUBMIT = "SubmitWorkloadReport"
@@ -64,7 +64,7 @@ class Declaration:
     note: str = ""
 
 
-def key(form: str, period: str) -> str:
+def declaration_key(form: str, period: str) -> str:
     """Return the business key under which the declarations of a form and period are found; the unit is the message's sender."""
     return json.dumps([KIND, form, period], ensure_ascii=False, separators=(",", ":"))
 
@@ -74,15 +74,17 @@ def may_be_declared(column: Column) -> bool:
     return column.kind is not ColumnKind.TIME
 
 
-def whole(column: Column) -> bool:
+def holds_whole_numbers(column: Column) -> bool:
     """Tell whether *column* holds whole numbers alone."""
     return column.kind not in _FRACTIONS
 
 
-def read(content: bytes, at: datetime, message: str, known: Callable[[], Book] = shipped) -> Record:
+def read_declaration(
+    content: bytes, at: datetime, message: str, known: Callable[[], Book] = read_shipped_book
+) -> Record:
     """Return the record of a declaration that came at *at*: no facts, the units that it tells of in `told`.
 
-    Raises Rejected with every problem: as `markup.parse` does, `contract-broken` for another element, `period-unreadable`,
+    Raises Rejected with every problem: as `parse_safe_xml` does, `contract-broken` for another element, `period-unreadable`,
     `form-unknown`, `column-unknown`, and by the place in the message `N.` (no number), `T.` (no whole number), `R.` (out of range, a
     period that has not begun by the cut-off days of the book), `M.` (a cell told twice).  Each detail begins with the cell: unit, column.
     """
@@ -94,7 +96,7 @@ def read(content: bytes, at: datetime, message: str, known: Callable[[], Book] =
     period = _span(said, found.period, at, book)
     if period is not None:
         try:
-            form = choose(book.forms, found.form, period)
+            form = choose_form(book.forms, found.form, period)
         except LookupError as error:
             said.refuse("form-unknown", "", str(error))
     if form is not None:
@@ -106,13 +108,13 @@ def read(content: bytes, at: datetime, message: str, known: Callable[[], Book] =
     return Record(
         kind=KIND,
         sender=found.unit,
-        keys=(key(form.id, period.text),),
+        keys=(declaration_key(form.id, period.text),),
         subject=f"{form.title.vi}, {period.name()}",
         told=tuple(dict.fromkeys(cell.unit for cell in found.cells if cell.unit)),
     )
 
 
-def declaration(content: bytes) -> Declaration:
+def parse_declaration(content: bytes) -> Declaration:
     """Return what an accepted declaration says.  Raises Rejected for what is none."""
     said = _DeclarationReading(_root(content))
     found = said.declaration()
@@ -121,38 +123,38 @@ def declaration(content: bytes) -> Declaration:
     return found
 
 
-def element(said: Declaration) -> etree._Element:
+def declaration_element(said: Declaration) -> etree._Element:
     """Return the message that tells *said*."""
     head = {"OrganId": said.unit, "Form": said.form, "Period": said.period, "DeclaredBy": said.by or None}
-    root = build(NAMESPACE, SUBMIT, head)
+    root = build_element(NAMESPACE, SUBMIT, head)
     rows: dict[str, list[DeclaredCell]] = {}
     for cell in said.cells:
         rows.setdefault(cell.unit, []).append(cell)
     for unit, cells in rows.items():
-        figures = build(NAMESPACE, "Figures", {"OrganId": unit or None})
+        figures = build_element(NAMESPACE, "Figures", {"OrganId": unit or None})
         for cell in cells:
-            number = None if cell.figure is None else written(cell.figure)
+            number = None if cell.figure is None else write_figure(cell.figure)
             figures.append(
-                build(NAMESPACE, "Cell", {"Column": cell.column, "Number": number, "Note": cell.note or None})
+                build_element(NAMESPACE, "Cell", {"Column": cell.column, "Number": number, "Note": cell.note or None})
             )
         root.append(figures)
     if said.note:
-        root.append(build(NAMESPACE, "x", {"Note": said.note})[0])
+        root.append(build_element(NAMESPACE, "x", {"Note": said.note})[0])
     return root
 
 
-def written(figure: int | Decimal) -> str:
+def write_figure(figure: int | Decimal) -> str:
     """Return *figure* as `xs:decimal` has it."""
     return f"{figure:f}" if isinstance(figure, Decimal) else str(figure)
 
 
-def service(known: Callable[[], Book] = shipped) -> Service:
+def make_reports_service(known: Callable[[], Book] = read_shipped_book) -> Service:
     """Return the service `reports` as its desk, and the hub itself for workbooks, takes declarations; *known* gives the province's book."""
-    return attrs.evolve(reports.SERVICE, read=partial(read, known=known), ours=frozenset({KIND}))
+    return attrs.evolve(reports.SERVICE, read=partial(read_declaration, known=known), ours=frozenset({KIND}))
 
 
 def _root(content: bytes) -> etree._Element:
-    root = safe_xml.parse(content)
+    root = safe_xml.parse_safe_xml(content)
     if root.tag != f"{{{NAMESPACE}}}{SUBMIT}":
         raise Rejected(Problem("contract-broken", str(root.tag)[:200]))
     return root
@@ -160,11 +162,11 @@ def _root(content: bytes) -> etree._Element:
 
 def _span(said: "_DeclarationReading", text: str, at: datetime, book: Book) -> Period | None:
     try:
-        period = parse(text, book.cuts)
+        period = parse_period(text, book.cuts)
     except PeriodUnreadable:
         said.refuse("period-unreadable", "", text[:50])
         return None
-    if period.first > day(at):
+    if period.first > local_day(at):
         said.refuse("R.Period", "", f"{period.text}: it begins on {period.first.isoformat()}")
     if period.text != text:  # `2026-q4`: what is found again by its text is written in one way
         said.refuse("period-unreadable", "", f"{text[:50]}: write {period.text}")
@@ -185,7 +187,7 @@ def _check(said: "_DeclarationReading", found: Declaration, form: Form) -> None:
         if (cell.unit, cell.column) in seen:
             said.refuse(f"M.{place}", _named(cell), "it is told twice")
         seen.add((cell.unit, cell.column))
-        if column is None or whole(column):
+        if column is None or holds_whole_numbers(column):
             if cell.figure is None:
                 said.refuse(f"N.{place}.Number", _named(cell), "it says nothing")
             elif cell.figure != int(cell.figure):
@@ -211,7 +213,7 @@ class _DeclarationReading:
     @staticmethod
     def text(element: etree._Element, name: str) -> str:
         found = element.find(f"{{{NAMESPACE}}}{name}")
-        return "" if found is None else xsd_types.token(found)
+        return "" if found is None else xsd_types.read_xs_token(found)
 
     def must(self, name: str) -> str:
         text = self.text(self.root, name)

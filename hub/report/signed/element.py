@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from lxml import etree
 
-from hub.domain.sanitize import writable
+from hub.domain.sanitize import replace_unwritable
 from hub.formats import xsd_schemas
 from hub.report.counting import evidence
 from hub.report.counting.counting import Report, Row
 from hub.report.counting.evidence import EvidenceLine, Hashed
 from hub.report.form.form import Column, ColumnKind, Form, Wording
-from hub.report.output.words import name
+from hub.report.output.words import name_row_unit
 
 REPORT = "urn:lienthong:report:1"
 
@@ -61,7 +61,7 @@ def as_element(
         _say(finding, "Check", each.check.says)
         _add(finding, "Left", columns=" ".join(each.check.left)).text = str(each.left)
         _add(finding, "Right", columns=" ".join(each.check.right)).text = str(each.right)
-    _add(root, "Evidence", facts=str(len(lines))).text = evidence.digest(lines)
+    _add(root, "Evidence", facts=str(len(lines))).text = evidence.hash_evidence(lines)
     etree.indent(root)
     return root
 
@@ -83,10 +83,10 @@ def _add_column(columns: etree._Element, column: Column) -> None:
         _add(found, "Of", column=column.of)
 
 
-def check(content: bytes) -> None:
+def check_report_element(content: bytes) -> None:
     """Judge a sealed report by its schema.  Raises SchemaBroken, with each line and reason."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
-    schema = xsd_schemas.compiled(xsd_schemas.root() / "xsd/lienthong/1/report.xsd")
+    schema = xsd_schemas.compile_schema(xsd_schemas.find_schema_root() / "xsd/lienthong/1/report.xsd")
     if not schema.validate(etree.fromstring(content, parser)):
         found = [f"line {error.line}: {error.message}" for error in cast("Any", schema.error_log)]
         raise SchemaBroken("; ".join(found))
@@ -96,7 +96,7 @@ def _describe(root: etree._Element, form: Form) -> None:
     """Add which version of which form it is."""
     dates = {"since": form.since, "until": form.until}
     known = {key: day.isoformat() for key, day in dates.items() if day is not None}
-    named = {"service": form.service, "number": writable(form.number)}
+    named = {"service": form.service, "number": replace_unwritable(form.number)}
     named = {key: text for key, text in named.items() if text}
     if form.first_number != 1:
         named["firstNumber"] = str(form.first_number)
@@ -109,7 +109,7 @@ def _describe(root: etree._Element, form: Form) -> None:
 
 
 def _fill(element: etree._Element, row: Row, form: Form, names: Mapping[str, str]) -> None:
-    _add(element, "Name").text = writable(name(row, names))
+    _add(element, "Name").text = replace_unwritable(name_row_unit(row, names))
     for column in form.columns:
         if column.kind is ColumnKind.TIME:
             at = row.times[column.key]

@@ -57,7 +57,7 @@ class Manifest:
     members: Mapping[str, tuple[int, str]]  #: name -> size, SHA-256
 
 
-def numbered(folder: str, place: int) -> str:
+def number_member(folder: str, place: int) -> str:
     """Return the name of the member of *folder* for the unit that stands at *place*, from 1, in `ROWS`."""
     return f"{folder}/{place:06}.jsonl"
 
@@ -76,9 +76,9 @@ def as_element(said: Manifest) -> etree._Element:
     return root
 
 
-def read(root: etree._Element) -> Manifest:
+def read_manifest(root: etree._Element) -> Manifest:
     """Return what a sealed manifest, parsed, says.  ValueError for what breaks its schema."""
-    schema = xsd_schemas.compiled(xsd_schemas.root() / "xsd/lienthong/1/evidence.xsd")
+    schema = xsd_schemas.compile_schema(xsd_schemas.find_schema_root() / "xsd/lienthong/1/evidence.xsd")
     if not schema.validate(root):
         raise ValueError("; ".join(f"line {each.line}: {each.message}" for each in cast("Any", schema.error_log))[:500])
     report, made_at, counts, head, members = list(root)[:5]

@@ -16,11 +16,11 @@ from hub.report.counting.checks import CheckFinding
 from hub.report.counting.counting import Report, Row, Section
 from hub.report.counting.deriving import Number
 from hub.report.counting.evidence import EvidenceLine, Hashed
-from hub.report.counting.sections import subtotal
+from hub.report.counting.sections import sum_subtotal
 from hub.report.form.form import Check, Column, ColumnKind, Empty, Form, Wording
-from hub.report.form.period import Period, parse
+from hub.report.form.period import Period, parse_period
 from hub.report.form.workdays import Due
-from hub.report.signed.element import REPORT, as_element, check
+from hub.report.signed.element import REPORT, as_element, check_report_element
 from hub.security import signing
 from hub.security.certificates import Signer
 
@@ -41,7 +41,7 @@ class Sealed:
         return (mine.total, mine.rows, self.evidence) == (theirs.total, theirs.rows, evidence)
 
 
-def seal(
+def seal_report(
     report: Report,
     names: Mapping[str, str],
     lines: Sequence[EvidenceLine] | Hashed,
@@ -52,14 +52,14 @@ def seal(
 
     Raises SchemaBroken; Unready when the key cannot be used now.
     """
-    content = signing.document(as_element(report, names, lines, revision), identity)
-    check(content)
+    content = signing.write_sealed_document(as_element(report, names, lines, revision), identity)
+    check_report_element(content)
     return content
 
 
-def read(content: bytes) -> Sealed:
+def read_sealed_report(content: bytes) -> Sealed:
     """Return what the sealed report *content* says.  Raises SchemaBroken for what is none."""
-    check(content)
+    check_report_element(content)
     root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
     form = _form(root)
     evidence = _one(root, "Evidence")
@@ -87,7 +87,7 @@ def read(content: bytes) -> Sealed:
 
 def _section(said: etree._Element, form: Form, rows: Mapping[str, Row]) -> Section:
     units = tuple(each.get("unit", "") for each in said.iterfind(_tag("Member")))
-    total = subtotal(form, [rows[unit] for unit in units])
+    total = sum_subtotal(form, [rows[unit] for unit in units])
     return Section(heading=_wording(said, "Heading"), total=total, units=units)
 
 
@@ -141,7 +141,7 @@ def _finding(said: etree._Element) -> CheckFinding:
 
 
 def _period(said: etree._Element) -> Period:
-    named = parse(said.get("text", ""))
+    named = parse_period(said.get("text", ""))
     return attrs.evolve(named, first=_day(said, "from") or named.first, last=_day(said, "to") or named.last)
 
 

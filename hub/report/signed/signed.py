@@ -13,12 +13,12 @@ from lxml import etree
 
 from hub.config.officials import Official, Officials
 from hub.domain.errors import Rejected
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import Problem
 from hub.formats import safe_xml
 from hub.security import wss_tokens, wss_verify, xades, xmldsig
 from hub.security.algorithms import Unverified
-from hub.security.certificates import SIGN, Untrusted, load_der, owner
+from hub.security.certificates import SIGN, Untrusted, describe_owner, load_der
 from hub.security.xades import Signed
 from hub.security.xmldsig import SIGNATURE, CanonicalForm
 
@@ -30,33 +30,35 @@ _NOWHERE = "the document"
 _NO_TIME = datetime(1, 1, 1, tzinfo=UTC)  #: the seal's certificate is given, so none is looked at
 
 
-def verify(given: bytes, uploaded: bytes) -> Signed:
+def verify_official_signature(given: bytes, uploaded: bytes) -> Signed:
     """Return what the official's signature in *uploaded* says, if it is *given*, a sealed report, and that signature, and nothing else.
 
-    *given* are octets that the hub itself wrote and kept.  Raises Rejected: as `markup.parse` and `xades.verify` do; `report-unsigned`,
+    *given* are octets that the hub itself wrote and kept.  Raises Rejected: as `parse_safe_xml` and `verify_xades` do; `report-unsigned`,
     `report-signatures`, `report-changed` with the first place that differs, `report-other-revision`.
     """
-    ours, root = safe_xml.parse(given), safe_xml.parse(uploaded)
+    ours, root = safe_xml.parse_safe_xml(given), safe_xml.parse_safe_xml(uploaded)
     element = _official(root, ours)
     if safe_xml.may_hold_comment_or_cdata([uploaded]):
         raise Rejected(Problem("report-changed", "a comment or CDATA section"))
-    without = xmldsig.canonical(root, _WHOLE, without=element)
-    if without != xmldsig.canonical(ours, _WHOLE):
-        raise Rejected(_difference(ours, safe_xml.parse(without)))
-    wss_verify.unseal(without, [_sealer(ours)], _NO_TIME)
-    return xades.verify(root, element)
+    without = xmldsig.canonicalize_element(root, _WHOLE, without=element)
+    if without != xmldsig.canonicalize_element(ours, _WHOLE):
+        raise Rejected(_difference(ours, safe_xml.parse_safe_xml(without)))
+    wss_verify.unseal_document(without, [_sealer(ours)], _NO_TIME)
+    return xades.verify_xades(root, element)
 
 
-def unsigned(uploaded: bytes) -> bytes:
-    """Return the sealed report inside a signed one, in canonical form: what `signature.unseal` verifies.  Nothing is verified here.
+def extract_sealed_report(uploaded: bytes) -> bytes:
+    """Return the sealed report inside a signed one, in canonical form: what `unseal_document` verifies.  Nothing is verified here.
 
-    Raises Rejected as `verify` does: `report-unsigned`, `report-signatures`.
+    Raises Rejected as `verify_official_signature` does: `report-unsigned`, `report-signatures`.
     """
-    root = safe_xml.parse(uploaded)
-    return xmldsig.canonical(root, _WHOLE, without=_official(root, root))
+    root = safe_xml.parse_safe_xml(uploaded)
+    return xmldsig.canonicalize_element(root, _WHOLE, without=_official(root, root))
 
 
-def judge(signed: Signed, officials: Officials, lineage: Sequence[str], made_at: datetime, now: datetime) -> Official:
+def judge_official(
+    signed: Signed, officials: Officials, lineage: Sequence[str], made_at: datetime, now: datetime
+) -> Official:
     """Return the official who made the signature, if that one may sign at *now* for the unit of *lineage*: the unit, its parent, and so on.
 
     *made_at*: when the report was closed.  Raises Rejected: `official-unknown`, `official-not-for-unit`, `official-not-in-office`,
@@ -64,7 +66,7 @@ def judge(signed: Signed, officials: Officials, lineage: Sequence[str], made_at:
     """
     found = next((each for each in officials.people.values() if signed.certificate in each.certificates), None)
     if found is None:
-        raise Rejected(Problem("official-unknown", owner(signed.certificate)))
+        raise Rejected(Problem("official-unknown", describe_owner(signed.certificate)))
     officials.anchors.check(signed.certificate, now, (*signed.chain, *found.chain), purpose=SIGN)
     if not found.may_sign(lineage):
         raise Rejected(Problem("official-not-for-unit", f"{found.code}: {lineage[0]}"))
@@ -72,8 +74,8 @@ def judge(signed: Signed, officials: Officials, lineage: Sequence[str], made_at:
         told = f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}, closed at {made_at:%Y-%m-%d %H:%M:%SZ}, now {now:%H:%M:%SZ}"
         raise Rejected(Problem("signing-time", told))
     for at in (signed.at, now):  # its time has a day, now that it is near ours
-        if not found.in_office(day(at)):
-            raise Rejected(Problem("official-not-in-office", f"{found.code}: {day(at):%d/%m/%Y}"))
+        if not found.in_office(local_day(at)):
+            raise Rejected(Problem("official-not-in-office", f"{found.code}: {local_day(at):%d/%m/%Y}"))
     if not signed.certificate.not_valid_before_utc <= signed.at <= signed.certificate.not_valid_after_utc:
         raise Untrusted("certificate-expired", f"signed at {signed.at:%Y-%m-%d %H:%M:%SZ}")
     return found
@@ -81,9 +83,13 @@ def judge(signed: Signed, officials: Officials, lineage: Sequence[str], made_at:
 
 def _official(root: etree._Element, ours: etree._Element) -> etree._Element:
     """Return the Signature of the official: the last child of *root*, behind the seal."""
-    found, sealed = xmldsig.claims(root), ours is not root
+    found, sealed = xmldsig.find_claimed_signatures(root), ours is not root
     if len(found) <= 1:
-        if sealed and len(found) == 1 and xmldsig.canonical(root, _WHOLE) != xmldsig.canonical(ours, _WHOLE):
+        if (
+            sealed
+            and len(found) == 1
+            and xmldsig.canonicalize_element(root, _WHOLE) != xmldsig.canonicalize_element(ours, _WHOLE)
+        ):
             raise Rejected(_difference(ours, root))
         raise Rejected(Problem("report-unsigned"))
     if len(found) > 2:
@@ -98,7 +104,7 @@ def _sealer(ours: etree._Element) -> x509.Certificate:
     """Return the certificate of the seal in what we wrote ourselves."""
     (seal,) = ours.iterchildren(SIGNATURE)
     try:
-        return load_der(wss_tokens.enclosed(xmldsig.read(seal).key_info))
+        return load_der(wss_tokens.read_enclosed_certificate(xmldsig.read_signature(seal).key_info))
     except ValueError as error:
         raise Unverified("signature-invalid", f"the seal's certificate: {error}") from None
 

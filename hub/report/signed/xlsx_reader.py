@@ -85,10 +85,10 @@ class Sheet:
 
     def address(self, row: int, column: int) -> str:
         """Return what a person calls a cell: `Báo cáo!E12`."""
-        return f"{self.title}!{letters(column)}{row}"
+        return f"{self.title}!{column_letters(column)}{row}"
 
 
-def letters(column: int) -> str:
+def column_letters(column: int) -> str:
     """Return the letters of a column counted from 1: A, …, Z, AA."""
     found = ""
     while column:
@@ -97,7 +97,7 @@ def letters(column: int) -> str:
     return found
 
 
-def sheets(content: bytes) -> Iterator[Sheet]:
+def read_sheets(content: bytes) -> Iterator[Sheet]:
     """Yield the sheets of the workbook in their order, the first `SHEETS` of them.  Raises WorkbookUnreadable."""
     if content[:4] == _OLE:
         raise WorkbookUnreadable(
@@ -107,7 +107,7 @@ def sheets(content: bytes) -> Iterator[Sheet]:
     if len(content) > LARGEST:
         raise WorkbookUnreadable(f"tệp lớn hơn {LARGEST >> 20} MB", f"it is larger than {LARGEST >> 20} MB")
     try:
-        packed = zip_reader.archive(content)
+        packed = zip_reader.open_archive(content)
     except zip_reader.Damaged:
         raise _no_workbook() from None
     with packed:
@@ -157,7 +157,7 @@ class _Parts:
         if info is None:
             raise _no_workbook()
         try:
-            content = zip_reader.taken(self.packed, info, self.left)
+            content = zip_reader.read_zip_entry(self.packed, info, self.left)
         except zip_reader.Damaged:
             raise _no_workbook() from None
         self.left -= len(content)
@@ -170,7 +170,7 @@ class _Parts:
         if self.elements < 0:
             raise WorkbookUnreadable("tệp có quá nhiều ô", "it has too many cells")
         try:
-            return safe_xml.parse(content, limits=_LIMITS)
+            return safe_xml.parse_safe_xml(content, limits=_LIMITS)
         except Rejected as rejected:
             problem = rejected.problems[0]
             raise WorkbookUnreadable(

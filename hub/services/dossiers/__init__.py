@@ -12,21 +12,21 @@ from hub.domain.model import Problem, Record
 from hub.formats import safe_xml
 from hub.services import Service
 from hub.services.dossiers import states, statistic, steps
-from hub.services.dossiers.codes import codes
-from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, items
+from hub.services.dossiers.codes import load_dossier_codes
+from hub.services.dossiers.item import NAMESPACE, CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import NAME, FactSource
 
 #: The kind of each message, by its element.
 KINDS = {"SyncDossiers": "dossiers", "UpdateDossierProgress": "progress", "SubmitStatistic": "statistic"}
 
 
-def read(content: bytes, at: datetime, message: str) -> Record:
+def read_dossier_call(content: bytes, at: datetime, message: str) -> Record:
     """Return what a message about dossiers says.
 
-    Raises Rejected: as `markup.parse` does for what is no sound XML, `contract-broken` for another element, else with every
+    Raises Rejected: as `parse_safe_xml` does for what is no sound XML, `contract-broken` for another element, else with every
     problem by its path.
     """
-    call = safe_xml.parse(content)
+    call = safe_xml.parse_safe_xml(content)
     operation = call.tag.removeprefix(f"{{{NAMESPACE}}}")
     if operation not in KINDS:
         raise Rejected(Problem("contract-broken", call.tag[:200]))
@@ -34,11 +34,17 @@ def read(content: bytes, at: datetime, message: str) -> Record:
     source = FactSource(unit=CallItem(call, operation, "", notes).must("OrganId"), at=at, message=message)
     match operation:
         case "SyncDossiers":
-            facts, about = states.read(call, source, codes(), notes), items(call, "HoSo", notes, "MaHoSo")
+            facts, about = (
+                states.read_dossier_states(call, source, load_dossier_codes(), notes),
+                read_call_items(call, "HoSo", notes, "MaHoSo"),
+            )
         case "UpdateDossierProgress":
-            facts, about = steps.read(call, source, codes(), notes), items(call, "TienDo", notes, "MaHoSo")
+            facts, about = (
+                steps.read_dossier_steps(call, source, load_dossier_codes(), notes),
+                read_call_items(call, "TienDo", notes, "MaHoSo"),
+            )
         case _:
-            facts, about = statistic.read(call, source, notes), iter(())
+            facts, about = statistic.read_dossier_statistic(call, source, notes), iter(())
     if notes.refused:
         raise Rejected(*notes.refused)
     keys = tuple(dict.fromkeys(item.text("MaHoSo") for item in about))
@@ -54,7 +60,7 @@ def read(content: bytes, at: datetime, message: str) -> Record:
 
 SERVICE = Service(
     name=NAME,
-    read=read,
+    read=read_dossier_call,
     milestones=frozenset([
         "received", "refused", "supplement-requested", "supplemented", "supplement-requested-again", "supplemented-again",
         "payment-requested", "paused", "finished", "withdrawn", "returned", "synced", *statistic.DECLARED.values(),

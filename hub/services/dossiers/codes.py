@@ -30,12 +30,12 @@ class DossierCodes:
 
 
 @cache
-def codes() -> DossierCodes:
+def load_dossier_codes() -> DossierCodes:
     """Return the lists that come with the hub."""
-    return read(Path(__file__).with_name("codes.toml").read_text("utf-8"))
+    return read_dossier_codes(Path(__file__).with_name("codes.toml").read_text("utf-8"))
 
 
-def read(content: str) -> DossierCodes:
+def read_dossier_codes(content: str) -> DossierCodes:
     """Return the lists that the TOML *content* says.  KeyError, TypeError or ValueError where it is none."""
     said = tomllib.loads(content)
     return DossierCodes(

@@ -12,7 +12,7 @@ from lxml import etree
 
 from hub.formats import safe_xml, xsd_types
 from hub.services.dossiers.item import NAMESPACE
-from hub.soap.envelope import build
+from hub.soap.envelope import build_element
 
 _CODES = {"HoSo": "TrangThaiHoSo", "TienDo": "TrangThai"}
 
@@ -26,21 +26,21 @@ class AcceptedMessage:
     content: bytes
 
 
-def answer(unit: str, dossier: str, messages: Iterable[AcceptedMessage]) -> etree._Element | None:
+def answer_get_dossier(unit: str, dossier: str, messages: Iterable[AcceptedMessage]) -> etree._Element | None:
     """Answer GetDossier for *dossier* of *unit* from the *messages* of that unit, in any order; None when none is about it.
 
     Messages about other dossiers do no harm.
     """
-    state, status, history = None, "", build(NAMESPACE, "LichSu", {})
+    state, status, history = None, "", build_element(NAMESPACE, "LichSu", {})
     for told in sorted(messages, key=lambda each: (each.at, each.message)):
-        call = safe_xml.parse(told.content)
+        call = safe_xml.parse_safe_xml(told.content)
         for part in call.iterchildren(*(f"{{{NAMESPACE}}}{name}" for name in _CODES)):
-            name = safe_xml.local(part)
+            name = safe_xml.local_name(part)
             if _text(part, "MaHoSo") != dossier:
                 continue
             status = _text(part, _CODES[name])
-            fields = {"DocumentId": told.message, "Time": xsd_types.written(told.at), "TrangThai": status}
-            update = build(NAMESPACE, "LanCapNhat", fields)
+            fields = {"DocumentId": told.message, "Time": xsd_types.write_xs_datetime(told.at), "TrangThai": status}
+            update = build_element(NAMESPACE, "LanCapNhat", fields)
             if name == "HoSo":
                 state = part
             else:
@@ -48,7 +48,7 @@ def answer(unit: str, dossier: str, messages: Iterable[AcceptedMessage]) -> etre
             history.append(update)
     if not len(history):
         return None
-    found = build(NAMESPACE, "GetDossierResponse", {"OrganId": unit, "MaHoSo": dossier, "TrangThai": status})
+    found = build_element(NAMESPACE, "GetDossierResponse", {"OrganId": unit, "MaHoSo": dossier, "TrangThai": status})
     if state is not None:
         found.append(deepcopy(state))
     found.append(history)
@@ -57,4 +57,4 @@ def answer(unit: str, dossier: str, messages: Iterable[AcceptedMessage]) -> etre
 
 def _text(part: etree._Element, name: str) -> str:
     leaf = part.find(f"{{{NAMESPACE}}}{name}")
-    return "" if leaf is None else xsd_types.token(leaf)
+    return "" if leaf is None else xsd_types.read_xs_token(leaf)

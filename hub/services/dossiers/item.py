@@ -42,7 +42,7 @@ class CallItem:
     def text(self, name: str) -> str:
         """Return the leaf *name* with white space collapsed; empty when there is none."""
         found = self.element.find(f"{{{NAMESPACE}}}{name}")
-        return "" if found is None else xsd_types.token(found)
+        return "" if found is None else xsd_types.read_xs_token(found)
 
     def must(self, name: str) -> str:
         """Return the leaf *name*, which must say something."""
@@ -83,7 +83,7 @@ class CallItem:
             notes.append(Problem(f"{letter}.{self.place}.{name}", said[:300]))
 
 
-def items(call: etree._Element, name: str, notes: CallNotes, named_by: str) -> Iterator[CallItem]:
+def read_call_items(call: etree._Element, name: str, notes: CallNotes, named_by: str) -> Iterator[CallItem]:
     """Yield the children *name* of a call, each named by its leaf *named_by*."""
     for number, element in enumerate(call.iterfind(f"{{{NAMESPACE}}}{name}"), 1):
         item = CallItem(element, f"{name}[{number}]", "", notes)

@@ -34,12 +34,12 @@ class FactSource:
         )
 
 
-def attributes(**found: str) -> tuple[tuple[str, str], ...]:
+def known_attributes(**found: str) -> tuple[tuple[str, str], ...]:
     """Return what is known as a fact has it: in the order of the names, without what is not known."""
     return tuple(sorted((name, text) for name, text in found.items() if text))
 
 
-def once(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+def keep_earliest_milestones(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     """Return *facts* with each milestone of a dossier once: that of the earliest day."""
     found: dict[tuple[str, str], Fact] = {}
     for fact in facts:
@@ -49,7 +49,7 @@ def once(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     return tuple(found.values())
 
 
-def reached(codes: DossierCodes, item: CallItem, name: str) -> frozenset[str]:
+def read_reached_milestones(codes: DossierCodes, item: CallItem, name: str) -> frozenset[str]:
     """Return the milestones of the status in the leaf *name*; an unknown one is refused: nobody could count it."""
     code = item.text(name)
     status = codes.statuses.get(code)

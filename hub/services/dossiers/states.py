@@ -13,21 +13,28 @@ from lxml import etree
 from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.services.dossiers.codes import DossierCodes
-from hub.services.dossiers.item import CallItem, CallNotes, items
-from hub.services.dossiers.results import FactSource, attributes, once, reached
+from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
+from hub.services.dossiers.results import (
+    FactSource,
+    keep_earliest_milestones,
+    known_attributes,
+    read_reached_milestones,
+)
 
 
-def read(call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes) -> tuple[Fact, ...]:
+def read_dossier_states(
+    call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes
+) -> tuple[Fact, ...]:
     """Return what the dossiers of *call* have reached."""
     found: list[Fact] = []
     seen: set[str] = set()
-    for item in items(call, "HoSo", notes, "MaHoSo"):
+    for item in read_call_items(call, "HoSo", notes, "MaHoSo"):
         code = item.must("MaHoSo")
         if code and code in seen:
             item.refuse("M", "MaHoSo", "another HoSo of this call has it")
         seen.add(code)
         found += _facts(item, source, codes)
-    return once(found)
+    return keep_earliest_milestones(found)
 
 
 @attrs.frozen
@@ -48,9 +55,9 @@ class _Days:
 
 
 def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[Fact]:
-    milestones = reached(codes, item, "TrangThaiHoSo")
+    milestones = read_reached_milestones(codes, item, "TrangThaiHoSo")
     days = _Days.of(item)
-    _judge(item, days, milestones, local_time.day(source.at))
+    _judge(item, days, milestones, local_time.local_day(source.at))
     key, known = item.text("MaHoSo"), _known(item, codes)
     when = {
         "received": days.received,
@@ -62,7 +69,7 @@ def _facts(item: CallItem, source: FactSource, codes: DossierCodes) -> Iterator[
     outcome = codes.statuses[item.text("TrangThaiHoSo")].outcome if milestones else ""
     for milestone in sorted(milestones):
         said = {**known, "outcome": outcome} if milestone == "finished" else known
-        yield source.fact(key, milestone, when.get(milestone), due=days.due, attributes=attributes(**said))
+        yield source.fact(key, milestone, when.get(milestone), due=days.due, attributes=known_attributes(**said))
     if milestones:
         yield from _supplements(item, source, days, known)
 
@@ -75,7 +82,7 @@ def _supplements(item: CallItem, source: FactSource, days: _Days, known: dict[st
         if number > 1:
             continue  # it was read for its mistakes
         again = "-again" if number else ""
-        said = {"due": due, "attributes": attributes(**known)}
+        said = {"due": due, "attributes": known_attributes(**known)}
         yield source.fact(item.text("MaHoSo"), f"supplement-requested{again}", asked, **said)
         if answered:
             yield source.fact(item.text("MaHoSo"), f"supplemented{again}", answered, **said)

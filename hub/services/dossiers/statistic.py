@@ -9,7 +9,7 @@ from datetime import date
 from lxml import etree
 
 from hub.domain.model import Fact
-from hub.services.dossiers.item import CallItem, CallNotes, items
+from hub.services.dossiers.item import CallItem, CallNotes, read_call_items
 from hub.services.dossiers.results import FactSource
 
 #: The numbers that are no sums of others.
@@ -28,10 +28,10 @@ _SUMS = {
 }
 
 
-def read(call: etree._Element, source: FactSource, notes: CallNotes) -> tuple[Fact, ...]:
+def read_dossier_statistic(call: etree._Element, source: FactSource, notes: CallNotes) -> tuple[Fact, ...]:
     """Return the numbers that *call* declares, as amounts."""
     found = []
-    for item in items(call, "MStatistic", notes, "OrganizationInchargeName"):
+    for item in read_call_items(call, "MStatistic", notes, "OrganizationInchargeName"):
         whose = item.text("OrganizationInchargeIdlevel1")
         if whose not in {source.unit, ""}:
             item.refuse("M", "OrganizationInchargeIdlevel1", f"{whose[:100]}, but OrganId is {source.unit[:100]}")

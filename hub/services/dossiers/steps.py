@@ -8,21 +8,28 @@ from lxml import etree
 from hub.domain import local_time
 from hub.domain.model import Fact
 from hub.services.dossiers.codes import DossierCodes
-from hub.services.dossiers.item import CallNotes, items
-from hub.services.dossiers.results import FactSource, attributes, once, reached
+from hub.services.dossiers.item import CallNotes, read_call_items
+from hub.services.dossiers.results import (
+    FactSource,
+    keep_earliest_milestones,
+    known_attributes,
+    read_reached_milestones,
+)
 
 
-def read(call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes) -> tuple[Fact, ...]:
+def read_dossier_steps(
+    call: etree._Element, source: FactSource, codes: DossierCodes, notes: CallNotes
+) -> tuple[Fact, ...]:
     """Return what the steps of *call* have brought their dossiers to."""
     found = []
-    for item in items(call, "TienDo", notes, "MaHoSo"):
+    for item in read_call_items(call, "TienDo", notes, "MaHoSo"):
         key, day = item.must("MaHoSo"), item.day("ThoiDiemXuLy")
         if day is None and not item.text("ThoiDiemXuLy"):
             item.refuse("N", "ThoiDiemXuLy", "it says nothing")
-        elif day is not None and day > local_time.day(source.at):
-            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {local_time.day(source.at)}")
-        milestones = reached(codes, item, "TrangThai") - {"received"}
+        elif day is not None and day > local_time.local_day(source.at):
+            item.tolerate("R", "ThoiDiemXuLy", f"{day} is after {local_time.local_day(source.at)}")
+        milestones = read_reached_milestones(codes, item, "TrangThai") - {"received"}
         for milestone in sorted(milestones):
             outcome = codes.statuses[item.text("TrangThai")].outcome if milestone == "finished" else ""
-            found.append(source.fact(key, milestone, day, attributes=attributes(outcome=outcome)))
-    return once(found)
+            found.append(source.fact(key, milestone, day, attributes=known_attributes(outcome=outcome)))
+    return keep_earliest_milestones(found)

@@ -13,7 +13,7 @@ import attrs
 from lxml import etree
 
 from hub.domain.errors import Rejected
-from hub.domain.local_time import day
+from hub.domain.local_time import local_day
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml, syslog
 from hub.formats.syslog import SEVERITIES, SyslogLine
@@ -67,7 +67,7 @@ RULES = Rules()
 WhoIs = Callable[[str, str], str]
 
 
-def named(unit: str, host: str) -> str:
+def name_incident_unit(unit: str, host: str) -> str:
     """Return the unit as the message has it: by its code, else by the host, which the registry may know as an alias."""
     return unit or host
 
@@ -91,7 +91,7 @@ class Incident:
         return json.dumps([self.id], ensure_ascii=False)
 
 
-def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = named) -> Incident:
+def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = name_incident_unit) -> Incident:
     """Return the incident *line* tells of.  Raises Rejected for none, one without a unit, or an id that is too long."""
     found = rules.judge(line)
     if found is None:
@@ -113,7 +113,7 @@ def of_line(line: SyslogLine, at: datetime, rules: Rules, who_is: WhoIs = named)
 
 def of_report(content: bytes) -> Incident:
     """Return the incident that an incident report tells of (`xsd/lienthong/1/incident.xsd`).  Raises Rejected."""
-    root = safe_xml.parse(content, limits=_LIMITS)
+    root = safe_xml.parse_safe_xml(content, limits=_LIMITS)
     if root.tag != REPORT:
         raise _unreadable(f"{str(root.tag)[:100]} is no incident report")
     texts = {etree.QName(child).localname: (child.text or "").strip() for child in root}
@@ -135,22 +135,24 @@ def of_report(content: bytes) -> Incident:
     )
 
 
-def read(content: bytes, at: datetime, message: str, *, rules: Rules = RULES, who_is: WhoIs = named) -> Record:
+def read_incident(
+    content: bytes, at: datetime, message: str, *, rules: Rules = RULES, who_is: WhoIs = name_incident_unit
+) -> Record:
     """Return what *content*, a syslog message or an incident report, brings.  Raises Rejected."""
     if content[:1] == b"<" and content[1:2].isdigit():
         try:
-            return record(of_line(syslog.read(content), at, rules, who_is), at, message)
+            return make_incident_record(of_line(syslog.read_syslog_message(content), at, rules, who_is), at, message)
         except ValueError as error:
             raise _unreadable(str(error)) from None
-    return record(of_report(content), at, message)
+    return make_incident_record(of_report(content), at, message)
 
 
-def record(incident: Incident, at: datetime, message: str) -> Record:
+def make_incident_record(incident: Incident, at: datetime, message: str) -> Record:
     """Return the record of one incident."""
     attributes: Mapping[str, str] = {
         "class": incident.name,
         "severity": incident.severity,
-        "time": instant(incident.time),
+        "time": write_instant(incident.time),
     }
     fact = Fact(
         unit=incident.unit,
@@ -159,14 +161,14 @@ def record(incident: Incident, at: datetime, message: str) -> Record:
         milestone=incident.kind,
         at=at,
         message=message,
-        day=day(incident.time),
+        day=local_day(incident.time),
         attributes=tuple(sorted(attributes.items())),
     )
     subject = incident.text[:_SUBJECT].strip() or f"{incident.name} {incident.id}"
     return Record(kind=incident.kind, sender=incident.unit, keys=(incident.key,), subject=subject, facts=(fact,))
 
 
-def closing(opened: Fact, closed: Fact, last: Fact) -> Fact:
+def make_duration_fact(opened: Fact, closed: Fact, last: Fact) -> Fact:
     """Return the fact of how long an incident was open, in whole seconds, by the clocks that told; never less than none.
 
     It is of the message of *last*, the one of both that came last: only then was it known.
@@ -178,7 +180,7 @@ def closing(opened: Fact, closed: Fact, last: Fact) -> Fact:
     )
 
 
-def instant(time: datetime) -> str:
+def write_instant(time: datetime) -> str:
     """Return a time as attributes and reports have it: UTC, in seconds."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
@@ -207,7 +209,7 @@ def _unreadable(why: str) -> Rejected:
 
 SERVICE = Service(
     name="incidents",
-    read=read,
+    read=read_incident,
     milestones=frozenset([OPENED, CLOSED, CLOSING]),
     attributes=frozenset(["class", "severity", "time"]),
     telling=True,

@@ -14,7 +14,7 @@ from lxml import etree
 
 from hub.domain.local_time import HANOI
 from hub.edxml.schema import QCVN
-from hub.services.incidents import CLOSED, NAMESPACE, Incident, instant
+from hub.services.incidents import CLOSED, NAMESPACE, Incident, write_instant
 
 _NOTATION = "BC-SCATTT"  #: báo cáo sự cố an toàn thông tin; the project's own choice
 _SEVERITIES = {
@@ -30,7 +30,7 @@ _SEVERITIES = {
 Node = tuple[str, "str | list[Node]"]
 
 
-def report(incident: Incident) -> bytes:
+def write_incident_report(incident: Incident) -> bytes:
     """Return the report of *incident* as XML, as the schema has it."""
     closed = incident.kind == CLOSED
     fields = {
@@ -39,7 +39,7 @@ def report(incident: Incident) -> bytes:
         "Class": incident.name,
         "Severity": incident.severity,
         "Unit": incident.unit,
-        "ClosedAt" if closed else "OpenedAt": instant(incident.time),
+        "ClosedAt" if closed else "OpenedAt": write_instant(incident.time),
         "Host": incident.host,
         "Text": incident.text,
     }
@@ -50,7 +50,7 @@ def report(incident: Incident) -> bytes:
     return _octets(root)
 
 
-def text(incident: Incident, names: Mapping[str, str]) -> str:
+def write_incident_text(incident: Incident, names: Mapping[str, str]) -> str:
     """Return the report as a person reads it; *names* are names of units by code."""
     told = {
         "Mã sự cố": incident.id,
@@ -65,7 +65,7 @@ def text(incident: Incident, names: Mapping[str, str]) -> str:
     return "\r\n".join(["BÁO CÁO SỰ CỐ AN TOÀN THÔNG TIN", "", *lines, ""])
 
 
-def packet(
+def write_incident_packet(
     incident: Incident, sender: str, recipients: Iterable[str], now: datetime, names: Mapping[str, str]
 ) -> bytes:
     """Return the packet that tells *recipients*, on behalf of the unit *sender*, of *incident*."""
@@ -73,8 +73,8 @@ def packet(
     local = now.astimezone(HANOI)
     day, subject = f"{local:%Y/%m/%d}", f"Báo cáo sự cố an toàn thông tin {incident.id} ({incident.name})"
     files = [
-        (f"su-co-{number}.xml", "application/xml", report(incident)),
-        (f"su-co-{number}.txt", "text/plain", text(incident, names).encode()),
+        (f"su-co-{number}.xml", "application/xml", write_incident_report(incident)),
+        (f"su-co-{number}.txt", "text/plain", write_incident_text(incident, names).encode()),
     ]
     header: list[Node] = [
         ("From", _organization(sender, names)),

@@ -16,7 +16,7 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml
 from hub.services import Service
-from hub.services.links.probes import DAY, Minutes, overlaid
+from hub.services.links.probes import DAY, Minutes, merge_minutes
 
 NAME = "links"
 NAMESPACE = "urn:lienthong:links:1"
@@ -34,7 +34,7 @@ class Linked:
     nodes: Mapping[str, Minutes]
 
 
-def content(province: str, on: date, links: Iterable[Linked]) -> bytes:
+def write_link_message(province: str, on: date, links: Iterable[Linked]) -> bytes:
     """Return the message of the day *on*, in canonical form: the same from the same figures."""
     root = etree.Element(_tag("Links"), {"day": on.isoformat(), "province": province}, nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     for link in sorted(links, key=lambda each: each.name):
@@ -47,9 +47,9 @@ def content(province: str, on: date, links: Iterable[Linked]) -> bytes:
     return etree.tostring(root, method="c14n", exclusive=True)
 
 
-def read(octets: bytes, at: datetime, message: str) -> Record:
+def read_link_message(octets: bytes, at: datetime, message: str) -> Record:
     """Return what the message of a day says: two facts for each link and unit.  Raises Rejected."""
-    root = safe_xml.parse(octets)
+    root = safe_xml.parse_safe_xml(octets)
     if root.tag != _tag("Links"):
         raise Rejected(Problem("contract-broken", f"{root.tag} is no {_tag('Links')}"))
     province = root.get("province", "")
@@ -65,7 +65,7 @@ def read(octets: bytes, at: datetime, message: str) -> Record:
 
 def _facts(link: etree._Element, on: date, province: str, at: datetime, message: str) -> Iterable[Fact]:
     name = link.get("name", "")
-    minutes = overlaid(_minutes(node) for node in link.iterfind(_tag("Node")))
+    minutes = merge_minutes(_minutes(node) for node in link.iterfind(_tag("Node")))
     owners = [unit.text or "" for unit in link.iterfind(_tag("Unit"))] or [province]
     for unit in owners:
         one = Fact(
@@ -102,7 +102,7 @@ def _tag(local: str) -> str:
 
 SERVICE = Service(
     name=NAME,
-    read=read,
+    read=read_link_message,
     milestones=frozenset({PROBED, UP}),
     attributes=frozenset({"link"}),
     telling=True,

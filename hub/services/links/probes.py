@@ -76,7 +76,7 @@ class LinkStanding:
     reason: str = ""  #: of the latest probe, if it failed
 
 
-def heard(before: LinkStanding, probe: Probe) -> LinkStanding:
+def advance_link_standing(before: LinkStanding, probe: Probe) -> LinkStanding:
     """Return how the link stands after *probe*.  The first probe ever decides alone."""
     now = attrs.evolve(
         before,
@@ -96,7 +96,7 @@ def heard(before: LinkStanding, probe: Probe) -> LinkStanding:
     return attrs.evolve(now, state=says, since=since, against=0, against_since=None)
 
 
-def quantile(latencies: Sequence[float], share: float) -> float | None:
+def latency_quantile(latencies: Sequence[float], share: float) -> float | None:
     """Return the latency that the *share* (0 to 1) of *latencies* does not exceed, by nearest rank; None without any."""
     if not latencies:
         return None
@@ -118,7 +118,7 @@ class Minutes:
 
     def with_probe(self, at: datetime, *, reached: bool) -> "Minutes":
         """Return them with a probe of *at*, which is of that day."""
-        bit = 1 << minute(at)
+        bit = 1 << minute_of_day(at)
         return Minutes(self.probed | bit, self.up | (bit if reached else 0))
 
     def __or__(self, other: "Minutes") -> "Minutes":
@@ -131,7 +131,7 @@ class Minutes:
         return self.up.bit_count() / self.probed.bit_count() if self.probed else None
 
 
-def overlaid(days: Iterable[Minutes]) -> Minutes:
+def merge_minutes(days: Iterable[Minutes]) -> Minutes:
     """Return what all nodes together saw."""
     together = Minutes()
     for each in days:
@@ -139,7 +139,7 @@ def overlaid(days: Iterable[Minutes]) -> Minutes:
     return together
 
 
-def minute(at: datetime) -> int:
+def minute_of_day(at: datetime) -> int:
     """Return which minute of its day in Hà Nội *at* is, from 0."""
     there = at.astimezone(HANOI)
     return there.hour * 60 + there.minute

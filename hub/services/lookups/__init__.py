@@ -1,6 +1,6 @@
 """Lookups: each question that was answered is one result of the unit that asked.  Knows the record that the journal holds; no answer.
 
-The record is written by `hub.services.lookups.operations.record`: it names the official, the purpose and the dossier, and of what was asked only a keyed hash.
+The record is written by `hub.services.lookups.operations.write_lookup_record`: it names the official, the purpose and the dossier, and of what was asked only a keyed hash.
 """
 
 from datetime import datetime
@@ -11,13 +11,13 @@ from hub.domain.errors import Rejected
 from hub.domain.model import Fact, Problem, Record
 from hub.formats import safe_xml, xsd_types
 from hub.services import Service
-from hub.services.lookups.operations import NAME, NAMESPACE, OPERATIONS, milestones
+from hub.services.lookups.operations import NAME, NAMESPACE, OPERATIONS, list_lookup_milestones
 
 
-def read(content: bytes, at: datetime, message: str) -> Record:
+def read_lookup_record(content: bytes, at: datetime, message: str) -> Record:
     """Read one record.  Raises Rejected when it is none."""
-    root = safe_xml.parse(content)
-    said = {etree.QName(leaf).localname: xsd_types.token(leaf) for leaf in root.iterchildren("*")}
+    root = safe_xml.parse_safe_xml(content)
+    said = {etree.QName(leaf).localname: xsd_types.read_xs_token(leaf) for leaf in root.iterchildren("*")}
     operation = OPERATIONS.get(said.get("Operation", ""))
     if root.tag != f"{{{NAMESPACE}}}Lookup" or operation is None or not said.get("OrganId"):
         raise Rejected(Problem("contract-broken", "no record of a lookup"))
@@ -32,4 +32,4 @@ def read(content: bytes, at: datetime, message: str) -> Record:
     )
 
 
-SERVICE = Service(name=NAME, read=read, milestones=frozenset(milestones()))
+SERVICE = Service(name=NAME, read=read_lookup_record, milestones=frozenset(list_lookup_milestones()))

@@ -16,7 +16,7 @@ from lxml import etree
 
 from hub.domain.model import Answer, Problem
 from hub.formats import xsd_types
-from hub.soap.envelope import build, error_list
+from hub.soap.envelope import build_element, error_list
 
 NAME = "lookups"
 NAMESPACE = "urn:lienthong:lookups:1"
@@ -95,11 +95,13 @@ class LookupQuestion:
         return {**self.fields, "Dossier": self.dossier} if self.rule.key == "Dossier" else self.fields
 
 
-def read(child: etree._Element) -> LookupQuestion:
+def read_lookup_question(child: etree._Element) -> LookupQuestion:
     """Read a call that the contract has validated."""
     leaves = {etree.QName(leaf).localname: leaf for leaf in child.iterchildren("*")}
     said = {
-        name: xsd_types.text(leaf) if name == "Data" else xsd_types.token(leaf)  # a form goes on as it was written
+        name: xsd_types.read_leaf_text(leaf)
+        if name == "Data"
+        else xsd_types.read_xs_token(leaf)  # a form goes on as it was written
         for name, leaf in leaves.items()
     }
     operation = etree.QName(child).localname
@@ -114,20 +116,20 @@ def read(child: etree._Element) -> LookupQuestion:
     )
 
 
-def flaws(question: LookupQuestion) -> tuple[Problem, ...]:
+def find_question_flaws(question: LookupQuestion) -> tuple[Problem, ...]:
     """Return what is wrong with *question* that no schema can say; no detail quotes what was asked."""
     if question.operation == "VerifyCitizen" and not question.fields.keys() & {"CitizenId", "OldId"}:
         return (Problem("N.VerifyCitizen.CitizenId", "OldId"),)
     return ()
 
 
-def name(question: LookupQuestion, key: bytes) -> str:
+def name_question(question: LookupQuestion, key: bytes) -> str:
     """Return the name of what is asked, whoever asks and why: HMAC-SHA256 by *key*, hex."""
     said = [question.operation, sorted(question.asked.items())]
     return hmac.new(key, json.dumps(said, ensure_ascii=False).encode(), hashlib.sha256).hexdigest()
 
 
-def record(question: LookupQuestion, named: str) -> bytes:
+def write_lookup_record(question: LookupQuestion, named: str) -> bytes:
     """Return what the journal holds of *question*: who asked, for what, and its name; nothing of whom it is about.
 
     The same question by the same official for the same purpose is the same octets.
@@ -141,20 +143,20 @@ def record(question: LookupQuestion, named: str) -> bytes:
         "Key": question.key or None,
         "Question": named,
     }
-    return etree.tostring(build(NAMESPACE, "Lookup", fields), method="c14n", exclusive=True)
+    return etree.tostring(build_element(NAMESPACE, "Lookup", fields), method="c14n", exclusive=True)
 
 
-def written(answer: Answer) -> bytes:
+def write_kept_answer(answer: Answer) -> bytes:
     """Return *answer* as it is kept, before it is sealed."""
     return json.dumps(answer.fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def recalled(octets: bytes) -> Answer:
-    """Return the answer that was `written`."""
+def read_kept_answer(octets: bytes) -> Answer:
+    """Return the answer that was `write_kept_answer`."""
     return Answer(tuple((name, text) for name, text in json.loads(octets)))
 
 
-def answered(operation: str, lookup: str, answer: Answer, at: datetime) -> etree._Element:
+def build_lookup_response(operation: str, lookup: str, answer: Answer, at: datetime) -> etree._Element:
     """Return the response: the answer's fields in the contract's order, and when it was heard."""
     response = _reported(operation, ())
     _leaf(response, "LookupId", lookup)
@@ -164,11 +166,11 @@ def answered(operation: str, lookup: str, answer: Answer, at: datetime) -> etree
                 _row(response, json.loads(text))
             else:
                 _leaf(response, name, text)
-    _leaf(response, "At", xsd_types.written(at))
+    _leaf(response, "At", xsd_types.write_xs_datetime(at))
     return response
 
 
-def refused(operation: str, lookup: str, problems: Sequence[Problem]) -> etree._Element:
+def build_lookup_refusal(operation: str, lookup: str, problems: Sequence[Problem]) -> etree._Element:
     """Return the response that there is no answer, for each of *problems*."""
     response = _reported(operation, problems)
     _leaf(response, "LookupId", lookup)
@@ -176,8 +178,8 @@ def refused(operation: str, lookup: str, problems: Sequence[Problem]) -> etree._
 
 
 def _reported(operation: str, problems: Sequence[Problem]) -> etree._Element:
-    response = build(NAMESPACE, f"{operation}Response", {})
-    report = build(NAMESPACE, "Report", {"IsSuccess": "false" if problems else "true"})
+    response = build_element(NAMESPACE, f"{operation}Response", {})
+    report = build_element(NAMESPACE, "Report", {"IsSuccess": "false" if problems else "true"})
     report.append(error_list(NAMESPACE, problems))
     response.append(report)
     return response
@@ -185,13 +187,13 @@ def _reported(operation: str, problems: Sequence[Problem]) -> etree._Element:
 
 def _row(response: etree._Element, columns: Mapping[str, str]) -> None:
     row = etree.SubElement(response, f"{{{NAMESPACE}}}Row")
-    row.extend(build(NAMESPACE, "Column", {"Name": name, "Value": text}) for name, text in columns.items())
+    row.extend(build_element(NAMESPACE, "Column", {"Name": name, "Value": text}) for name, text in columns.items())
 
 
 def _leaf(parent: etree._Element, name: str, text: str) -> None:
     etree.SubElement(parent, f"{{{NAMESPACE}}}{name}").text = text
 
 
-def milestones() -> Iterable[str]:
+def list_lookup_milestones() -> Iterable[str]:
     """Return the milestone of each operation."""
     return (rule.milestone for rule in OPERATIONS.values())

@@ -41,13 +41,13 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
-def read(content: bytes, at: datetime, message: str) -> Record:
+def read_usage_report(content: bytes, at: datetime, message: str) -> Record:
     """Return what a report of usage says.
 
-    Raises Rejected: as `markup.parse` does for what is no sound XML, `contract-broken` for another element, else with every
+    Raises Rejected: as `parse_safe_xml` does for what is no sound XML, `contract-broken` for another element, else with every
     problem by its path (`N.` missing, `T.` of the wrong type, `R.` out of range, `M.` not matching).
     """
-    call = safe_xml.parse(content)
+    call = safe_xml.parse_safe_xml(content)
     if call.tag != f"{{{NAMESPACE}}}{_ROOT}":
         raise Rejected(Problem("contract-broken", str(call.tag)[:200]))
     report = _Report(call, at)
@@ -84,7 +84,7 @@ class _Report:
     @staticmethod
     def text(element: etree._Element, name: str) -> str:
         found = element.find(f"{{{NAMESPACE}}}{name}")
-        return "" if found is None else xsd_types.token(found)
+        return "" if found is None else xsd_types.read_xs_token(found)
 
     def must(self, element: etree._Element, name: str, place: str) -> str:
         text = self.text(element, name)
@@ -128,4 +128,4 @@ class _Report:
             self.refuse("N", "Usage", "no unit's usage is told")
 
 
-SERVICE = Service(name=NAME, read=read, milestones=frozenset(FIGURES.values()), telling=True)
+SERVICE = Service(name=NAME, read=read_usage_report, milestones=frozenset(FIGURES.values()), telling=True)

@@ -117,7 +117,7 @@ class _Log:
     active: set[str] = attrs.field(factory=set)  #: accounts that signed in on the day
 
 
-def count(
+def count_mail_log(
     lines: Iterable[str], directory: Directory, day: date, *, quotas: Iterable[str] = (), zone: tzinfo = HANOI
 ) -> Tally:
     """Return what was done on *day* in Hà Nội, by unit; under `NOBODY` what no unit can be named for.
@@ -144,7 +144,7 @@ def count(
     return {unit: dict(figures) for unit, figures in sorted(tally.items())}
 
 
-def written(tally: Tally, organ: str, day: date, *, correction: str = "") -> bytes:
+def write_usage_message(tally: Tally, organ: str, day: date, *, correction: str = "") -> bytes:
     """Return the SubmitMailUsage of *organ* that tells *tally*, what is `NOBODY`'s left out; with *correction*, the figures are differences."""
     root = etree.Element(f"{{{NAMESPACE}}}SubmitMailUsage", nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # the stubs know no default namespace
     _add(root, "OrganId", organ)

@@ -2,9 +2,11 @@
 
 from alembic import context
 
-from hub.store.schema_version import note
+from hub.store.schema_version import note_migration
 from hub.store.tables import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, on_version_apply=note)
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=metadata, on_version_apply=note_migration
+)
 with context.begin_transaction():
     context.run_migrations()
