@@ -1,6 +1,6 @@
 """The tables of the journal, for SQLite and PostgreSQL alike.  Knows columns and keys; no query.
 
-Migrations (hub/migrations) make them; a test holds the two equal.  Times are fixed-width UTC text that sorts as time does and
+Migrations (hub/store/migrations) make them; a test holds the two equal.  Times are fixed-width UTC text that sorts as time does and
 can be read in any SQL shell.
 """
 

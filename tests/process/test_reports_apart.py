@@ -57,7 +57,7 @@ def reports_of(hub: RunningHub) -> list[int]:
         children = (place / f"{hub.process.pid}/task/{hub.process.pid}/children").read_text().split()
         for pid in children:
             with suppress(FileNotFoundError, ProcessLookupError):
-                if b"reportworker" in (place / pid / "cmdline").read_bytes():
+                if b"report_worker" in (place / pid / "cmdline").read_bytes():
                     found.append(int(pid))
     return found
 

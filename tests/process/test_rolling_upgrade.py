@@ -40,7 +40,7 @@ def program(tmp_path):
     for name in ("hub", "adapters", "wsdl", "xsd", "twisted"):
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tap.py", home)
-    versions = home / "hub/migrations/versions"
+    versions = home / "hub/store/migrations/versions"
     adds = "op.add_column('message', sa.Column('later', sa.Text))"
     takes = "op.drop_column('message', 'later')"
     latest = transactions.latest_version()
