@@ -15,7 +15,7 @@ import attrs
 import pika
 import pytest
 
-from hub.demo.run.ports import free_ports
+from hub.runtime.free_ports import free_ports
 from tests.conftest import cannot_be_had
 
 logging.getLogger("pika").setLevel(

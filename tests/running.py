@@ -28,7 +28,7 @@ from hub.cli.documents_client import DocumentsClient
 from hub.demo.partners.letterbox import Letterbox, Shelf, tls_server
 from hub.demo.partners.notebook import Notebook
 from hub.demo.protocol.signing import PartnerIdentity
-from hub.demo.run.ports import free_ports
+from hub.runtime.free_ports import free_ports
 from hub.security.sample_pki import Authority
 
 BIN = Path(sys.executable).parent

@@ -25,7 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from hub.demo.run.ports import free_ports
+from hub.runtime.free_ports import free_ports
 from hub.security.sample_pki import Authority
 from tests.conftest import ROOT
 from tests.faults import evidence, journal, record

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from hub.demo.run.ports import free_ports
+from hub.runtime.free_ports import free_ports
 from tests.patroni.machines import PASSWORDS, Machines, block
 from tests.process.test_kill import Load, assert_counted_once, assert_nothing_lost, waiting
 from tests.running import RunningHub, until

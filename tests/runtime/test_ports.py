@@ -4,28 +4,34 @@ import socket
 
 import pytest
 
-from hub.demo.run import ports
-from hub.demo.run.ports import free_ports
+from hub.demo.run import ports as for_partners
 from hub.node.init_province import choose_ports
+from hub.runtime import free_ports
+
+#: The sample partners know nothing of the hub, so one of them has the same few lines again.
+BOTH = pytest.mark.parametrize("ports", [free_ports, for_partners], ids=["hub", "partners"])
 
 
-def test_ports_are_never_two_alike_and_never_of_those_for_connections_going_out():
-    chosen = free_ports(500)
+@BOTH
+def test_ports_are_never_two_alike_and_never_of_those_for_connections_going_out(ports):
+    chosen = ports.free_ports(500)
     assert len(set(chosen)) == 500
     assert all(1024 <= port < 32_768 for port in chosen)
 
 
-def test_a_port_that_somebody_listens_on_is_not_chosen(monkeypatch):
+@BOTH
+def test_a_port_that_somebody_listens_on_is_not_chosen(monkeypatch, ports):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         taken = listening.getsockname()[1]
         monkeypatch.setattr(ports, "_NEVER_GOING_OUT", (taken, *range(20_000, 20_100)))
-        assert taken not in free_ports(50)
+        assert taken not in ports.free_ports(50)
 
 
-def test_an_address_of_another_machine_is_told():
+@BOTH
+def test_an_address_of_another_machine_is_told(ports):
     with pytest.raises(OSError, match="assign requested address"):
-        free_ports(1, "192.0.2.1")
+        ports.free_ports(1, "192.0.2.1")
 
 
 def test_the_ports_asked_for_are_kept_and_the_others_differ_from_them():

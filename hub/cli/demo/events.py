@@ -54,7 +54,7 @@ severity = "warning"
 
 def open_event_systems(site: "Site", watchman: str, units: Sequence[str], unit: str, agency: str) -> None:
     """Let the hub take syslog from *watchman*, who watches *units*, and tell *agency*, in the name of *unit*, of what is grave."""
-    from hub.demo.run.ports import free_ports
+    from hub.runtime.free_ports import free_ports
 
     text = site.config.read_text("utf-8")
     (port,) = free_ports(1)
