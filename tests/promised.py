@@ -24,7 +24,9 @@ def step(engine: sa.Engine, routes: Routes) -> bool:
             return False
         if of.kind == duties.FACTS:
             return duties.write_next(tx)
-        enclosed, slices = duty_service.read_duty_attachments(duties.read_duty_content(tx, of), of, routes)
+        found = duties.read_duty_content(tx, of)
+        assert found is not None, "nobody else is at it"
+        enclosed, slices = duty_service.read_duty_attachments(found, of, routes)
         return duties.record_enclosed_facts(
             tx, of, slices, [(each.attachment, each.problem) for each in enclosed.ignored]
         )

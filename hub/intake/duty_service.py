@@ -78,6 +78,8 @@ class DutyService(Regular):
         if of.kind == duties.FACTS:
             return await self._journal.admit(OWNER, duties.write_next)
         found = await self._journal.read(duties.read_duty_content, of)
+        if found is None:
+            return False
         enclosed, slices = await self._work(
             OWNER, THRESHOLD, read_duty_attachments, found, of, self._live.province.routes
         )

@@ -174,11 +174,13 @@ def read_next_duty(tx: Transaction) -> Duty | None:
     return None if row is None else Duty(row.serial, row.message, row.kind, row.at)
 
 
-def read_duty_content(tx: Transaction, of: Duty) -> Brought:
-    """Return what the duty *of* is to read."""
+def read_duty_content(tx: Transaction, of: Duty) -> Brought | None:
+    """Return the attachments that the duty *of* is to read; None where another node has put their facts in their place."""
     said = tx.execute(sa.select(message.c.partner, message.c.sender).where(message.c.id == of.message)).one()
-    slices = sa.select(duty_slice.c.octets).where(duty_slice.c.duty == of.serial).order_by(duty_slice.c.number)
-    return Brought(said.partner, said.sender, tuple(_attachment(octets) for octets in tx.scalars(slices)))
+    unread = sa.and_(table.c.serial == duty_slice.c.duty, table.c.kind == ATTACHMENTS)
+    slices = sa.select(duty_slice.c.octets).join(table, unread).where(duty_slice.c.duty == of.serial)
+    packed = tx.scalars(slices.order_by(duty_slice.c.number)).all()
+    return Brought(said.partner, said.sender, tuple(_attachment(octets) for octets in packed)) if packed else None
 
 
 def record_enclosed_facts(

@@ -150,6 +150,7 @@ def test_two_that_read_the_same_attachments_bring_what_they_tell_once(engine):
         assert of is not None
         assert duties.record_enclosed_facts(tx, of, slices, [])
         assert not duties.record_enclosed_facts(tx, of, slices, [])
+        assert duties.read_duty_content(tx, of) is None, "what stands there now are facts, for who comes later too"
     keep_promises(engine, ROUTES)
     assert len(amounts(engine)) == 4
 
