@@ -1,1 +1,1 @@
-"""The hub as one service: wiring, checks, clocks, heartbeat, admin port."""
+"""Runs the hub as one service: wiring, checks, dry run, clocks, heartbeat, admin port."""

@@ -1,7 +1,7 @@
-"""The admin port: is it alive, is it ready, what are its contracts, its metrics.  Knows what readiness means; changes nothing.
+"""Serves the admin port: liveness, readiness, contracts and metrics. Defines readiness. Changes nothing.
 
-Whoever reaches the port learns of each check whether it is well, or one word why not.  What lies behind it (paths, sockets, the
-database's own words) is for the log and for operators who are signed in.
+Any caller that reaches the port gets, for each check, `ok` or one code. The details (paths, sockets, error texts of the
+database) go only to the log and to operators who are signed in.
 """
 
 import json
@@ -35,16 +35,17 @@ from hub.units.province import Province
 
 log = structlog.get_logger()
 
-#: An event that waits longer for its number is not ready.
+#: An event that has waited longer than this for its number in the chain makes the node not ready.
 CHAIN_LAG = timedelta(seconds=30)
-#: A partner's certificates are as much work to check as so many octets of XML.
+#: Cost estimate for the thread pool: checking one partner's certificates costs as much as parsing this many octets of
+#: XML.
 _CHECK = 2048
-#: What was found is told for so long to whoever asks, in seconds: however many ask, the hub is looked at once in that time.
+#: Seconds for which a result is shared. However many callers ask within this time, the hub is measured once.
 SHARED = 1.0
 
 T = TypeVar("T")
 
-#: What each check is when it is not well: the code that anybody may read.
+#: The public code of each check that fails.
 CODES = {
     "database": "unavailable",
     "schema": "other-version",
@@ -60,33 +61,34 @@ CODES = {
 
 @attrs.frozen
 class Readiness:
-    """Each reason checked, and what was found, for operators; an empty text is well."""
+    """The result of every check, by name, with details for operators. An empty text means that the check passed."""
 
     reasons: dict[str, str]
-    borne: frozenset[str] = frozenset()  #: reasons that are told, and leave enough to be ready for
+    borne: frozenset[str] = frozenset()  #: failed checks that are reported but do not make the node not ready
 
     @property
     def ready(self) -> bool:
-        """Tell whether every reason is well, or is borne."""
+        """Tell whether every check passed or is in `borne`."""
         return not any(found for name, found in self.reasons.items() if name not in self.borne)
 
     @property
     def codes(self) -> dict[str, str]:
-        """Return of each reason its code, which anybody may read; `ok` where it is well."""
+        """Return the public code of each check by name; `ok` where the check passed."""
         return {name: CODES[name] if found else "ok" for name, found in self.reasons.items()}
 
 
 @attrs.define(eq=False)
 class SharedLook(Generic[T]):
-    """One look for all who ask while it lasts and for `SHARED` seconds after it."""
+    """Shares one measurement between all callers that ask while it runs or within `SHARED` seconds after it ended."""
 
     _look: Callable[[], Coroutine[Any, Any, T]]
     _seconds: Callable[[], float]
     _waiting: list[Deferred[T]] = attrs.field(factory=list, init=False)
-    _found: tuple[float, T] | None = attrs.field(default=None, init=False)  #: until when it is told, and what
+    #: until when the result is shared, and the result
+    _found: tuple[float, T] | None = attrs.field(default=None, init=False)
 
     def ask(self) -> Deferred[T]:
-        """Return what is found, or why nothing was."""
+        """Return the shared result. If the measurement failed, the Deferred fails with its error."""
         if self._found is not None and 0 < self._found[0] - self._seconds() <= SHARED:
             return succeed(self._found[1])
         asked: Deferred[T] = Deferred()
@@ -105,12 +107,12 @@ class SharedLook(Generic[T]):
 
 @attrs.define(eq=False)
 class ReadinessLog:
-    """Tells the log what was found, each time that it is not what was found before."""
+    """Logs the readiness whenever its codes differ from those logged last."""
 
     _told: dict[str, str] = attrs.field(factory=lambda: dict.fromkeys(CODES, "ok"), init=False)
 
     def tell(self, found: Readiness) -> Readiness:
-        """Return what was *found*."""
+        """Log *found* if it changed, and return it."""
         if found.codes != self._told:
             self._told = found.codes
             wrong = {name: why for name, why in found.reasons.items() if why}
@@ -126,16 +128,19 @@ async def measure_readiness(
     key_flaw: Callable[[], Awaitable[str]],
     links: str = "",
 ) -> Readiness:
-    """Look at database, schema, chain, queue, disk, keys, clock and revocation; *key_flaw* says why the hub's key cannot sign, if so,
-    and *links* which links are down, which is borne: what waits for them waits here as well as anywhere.
+    """Check database, schema, chain, queue, disk, keys, clock and revocation, and return the result.
 
-    Some partners kept out by an overdue list are told of: another node, or a restart, would serve the others no better.  Where all
-    are kept out, nothing can be taken.
+    *key_flaw* returns why the hub's key cannot sign, or an empty text. *links* names the links that are down, or is
+    empty. A link that is down does not make the node not ready: another node would have to wait for it too.
+
+    Partners that are kept out by an overdue CRL are reported. They make the node not ready only if every partner is
+    kept out, because then the hub can accept nothing. Otherwise another node or a restart would not serve those
+    partners any better.
     """
     reasons = dict.fromkeys(CODES, "") | {"links": links}
     try:
         schema, oldest = await journal.read(_journal_state)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is why we are not ready, and it is shown
+    except Exception as error:  # noqa: BLE001 - any error here is a reason for not being ready
         reasons["database"] = str(error)
     else:
         if schema is not None:
@@ -167,8 +172,10 @@ async def gather_metrics(
     heard: Mapping[str, int] | None,
     standings: Mapping[Link, LinkStanding] | None = None,
 ) -> list[Metric]:
-    """Return what `/metrics` tells beside what was *found*, and what of syslog was *heard*, if it is; without an answer from the
-    journal, what is known without it.
+    """Return the metrics of `/metrics`: the readiness *found*, certificates, disk, links, feed, syslog and journal.
+
+    *heard* counts syslog messages by result; it is None if this node has no syslog port. If the database does not
+    answer or has another schema version, the metrics of the journal are left out.
     """
     config = province.config
     shown = {"hub": tuple(own.certificate for _, own in config.own)} | {
@@ -214,14 +221,14 @@ async def gather_metrics(
 
 
 def _journal_state(tx: Transaction) -> tuple[str | None, str | None]:
-    """Return the schema's version where this program does not run on it, else when the oldest unchained event was."""
+    """Return the schema's version if this program cannot use it, else None; and the time of the oldest unchained event."""
     if not schema_version.fits_schema(tx):
         return transactions.version_in(tx) or "-", None
     return None, events.oldest_unchained(tx)
 
 
 class _Health(Resource):
-    """`/healthz`: the reactor turns."""
+    """`/healthz`: answers as long as the reactor runs."""
 
     isLeaf = probe = True
 
@@ -230,7 +237,7 @@ class _Health(Resource):
 
 
 class _Ready(Resource):
-    """`/readyz`: 200 when work can be taken, else 503, with codes either way."""
+    """`/readyz`: status 200 if the node is ready, else 503; the codes of all checks either way."""
 
     isLeaf = probe = True
 
@@ -255,7 +262,7 @@ class _Ready(Resource):
 
 
 class _Contracts(Resource):
-    """`/contracts/`: every WSDL and XSD, as published; a service's WSDL with its real address at `/contracts/NAME.wsdl`."""
+    """`/contracts/`: every WSDL and XSD as published. `/contracts/NAME.wsdl` is a service's WSDL with its real address."""
 
     isLeaf = True
 
@@ -283,7 +290,7 @@ class _Contracts(Resource):
 
 
 class _Metrics(Resource):
-    """`/metrics`, for Prometheus."""
+    """`/metrics`: the metrics for Prometheus."""
 
     isLeaf = True
 
@@ -307,7 +314,7 @@ class _Metrics(Resource):
 
 
 class _Root(Resource):
-    """The admin port: what is for everybody by its name, and everything else the console's."""
+    """Root of the admin port. Pages that need no sign-in are registered by name; every other path goes to the console."""
 
     def __init__(self, console: Resource | None) -> None:
         super().__init__()
@@ -324,7 +331,11 @@ def make_admin_resource(
     public: Resource | None = None,
     console: Resource | None = None,
 ) -> Resource:
-    """Return what the admin port serves: `/metrics` only where something is to *tell*, `/public` where there is any, else the *console*."""
+    """Return the root resource of the admin port.
+
+    `/metrics` is served only if *tell* is given, `/public` only if *public* is given. All other paths go to *console*,
+    or are not found without one.
+    """
     root = _Root(console)
     root.putChild(b"healthz", _Health())
     root.putChild(b"readyz", _Ready(look))

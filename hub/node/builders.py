@@ -1,8 +1,8 @@
-"""Builds the services of one node below its ports (`port_builder`): the database, the exchange, the reporting.
+"""Builds the services of one node, except its ports (`port_builder`): database, exchange and reporting.
 
-Knows every part's constructor and nothing of what a part does.
+Calls the constructor of every part. Contains no behaviour of the parts.
 
-Each function returns what the next ones need, and its services in the order in which they start; they stop in the reverse order.
+Each function returns what the next functions need, and its services in start order. They stop in reverse order.
 """
 
 import random
@@ -59,40 +59,40 @@ from hub.units.live import Live
 from hub.web.endpoints import list_desks
 from hub.workload.month_end import MonthEnd
 
-#: How often to look for what is due while other nodes and the command line ring, in seconds.
+#: Seconds between two polls for due deliveries while NOTIFY from other nodes and the command line is received.
 SLOW_POLL = 5.0
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class NodeFrame:
-    """What every part of a node is built on."""
+    """What every part of a node needs."""
 
     live: Live
     reactor: Any
     now: Callable[[], datetime]  #: aware and in UTC
     node: str  #: the node's name
-    wake: Callable[[], None]  #: looks at once for what is due to be delivered
+    wake: Callable[[], None]  #: makes the delivery service look for due deliveries at once
 
     @property
     def alone(self) -> bool:
-        """Tell whether no other node can share the journal."""
+        """Tell whether no other node can share the journal, as with SQLite."""
         return self.live.config.database_url.startswith("sqlite")
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class DatabaseParts:
-    """The journal, and what keeps the node its place in it."""
+    """The journal, and the services that work directly on it."""
 
     journal: Database
     heartbeat: Heartbeat
     workroom: Workroom
-    turn: LeaderTurn  #: at publishing events
+    turn: LeaderTurn  #: the leader lock for publishing events
     services: Sequence[Service]
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class ExchangeParts:
-    """What takes messages in, and what hands them on."""
+    """The parts that accept messages and deliver them."""
 
     desks: Mapping[str, Desk]  #: by service
     intakes: Mapping[str, Intake]  #: by service
@@ -108,14 +108,14 @@ class ExchangeParts:
 
 @attrs.frozen(eq=False, kw_only=True)
 class ReportingParts:
-    """What is told of the exchange: months that are closed, links that are down."""
+    """The parts that report on the exchange: the closing of months, the probing of links."""
 
     prober: Prober
     services: Sequence[Service]
 
 
 def build_database(frame: NodeFrame) -> DatabaseParts:
-    """Open the journal and build what stands on nothing else."""
+    """Open the journal and build the services that depend on nothing else."""
     live, reactor, config = frame.live, frame.reactor, frame.live.config
     engine = _open_journal(frame, node=frame.node)
     apart = None if frame.alone else _open_journal(frame, pooled=False)
@@ -133,7 +133,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
     workroom = Workroom(reactor)
     turn = LeaderTurn(engine, publisher.LOCK, reactor)
     services = [
-        *([turn] if live.config.feed else []),  # ends after the database, which cuts a connection that hangs
+        *([turn] if live.config.feed else []),  # stops after the database, which cuts a hanging connection
         journal,
         heartbeat,
         workroom,
@@ -144,7 +144,7 @@ def build_database(frame: NodeFrame) -> DatabaseParts:
 
 
 def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[RevocationAnswer]) -> ExchangeParts:
-    """Build what takes messages in and hands them on; *known* is what CAs have said, as it is kept."""
+    """Build the parts that accept messages and deliver them. *known* holds the stored answers of CAs about revocation."""
     live, reactor, now = frame.live, frame.reactor, frame.now
     journal, work, check = database.journal, database.workroom.work, database.heartbeat.check
     chance = random.SystemRandom().random
@@ -152,7 +152,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
     sender = Sender(live, reactor, now, list_carriers(post, work, now, reactor))
 
     async def send(request: Request, partner: Partner) -> Reply:
-        """Send, unless others believe this node dead and may be sending the same."""
+        """Send *request*, unless other nodes may believe this node dead and send the same. Raises `Unready` then."""
         check()
         return await sender.send(request, partner)
 
@@ -172,7 +172,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
     )
 
     async def wait(services: Counted) -> None:
-        """Wait until all facts of before, of these *services*, are written.  Raises `Unready`."""
+        """Wait until all earlier facts of *services* are written. Raises `Unready`."""
         await wait_for_facts(journal, reactor, services)
 
     room = DiskRoom(lambda: disk_space.describe_lacking_space(live.config), reactor.seconds)
@@ -221,7 +221,7 @@ def build_exchange(frame: NodeFrame, database: DatabaseParts, known: Sequence[Re
 def build_reporting(
     frame: NodeFrame, database: DatabaseParts, begin_day: Callable[[date], Awaitable[None]]
 ) -> ReportingParts:
-    """Build what closes months and probes links; *begin_day* takes up what another day brings."""
+    """Build the parts that close months and probe links. *begin_day* is called with each new day in Hà Nội."""
     live, reactor, now, journal = frame.live, frame.reactor, frame.now, database.journal
     prober = Prober(live, journal, tcp_probe.network_probe(reactor, now), reactor, now, frame.node)
     services = [

@@ -1,6 +1,6 @@
-"""All that must be right before the hub runs, as one list.  Knows every part enough to try it; changes nothing.
+"""Checks everything that must be right before the hub runs, and returns all mistakes at once. Changes nothing.
 
-`lienthong check`, `twistd` at its start and a reload ask the same function.  A mistake stops them; a warning does not.
+`lienthong check`, `twistd` at its start and a reload call the same function. A mistake stops them; a warning does not.
 """
 
 import errno
@@ -37,18 +37,22 @@ from hub.units.unit_index import Roll
 
 @attrs.frozen
 class Findings:
-    """What a look at a directory found; *province* is there when the parts fit together."""
+    """The mistakes and warnings found in a configuration.
+
+    *province* is set if the configuration and the registry agree.
+    """
 
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...] = ()
     province: Province | None = None
-    heard: tuple[RevocationAnswer, ...] = ()  #: what CAs have said, as it is kept; the province's anchors know it
+    #: stored answers of CAs about revocation; the province's anchors use them already
+    heard: tuple[RevocationAnswer, ...] = ()
 
 
 def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findings:
-    """Look at the configuration *path* and everything it needs.
+    """Check the configuration file *path* and everything that it refers to.
 
-    A hub that runs in its data directory may hold the ports; when *starting* another one, that is a mistake.
+    If a hub already runs in the data directory, its ports may be in use. With *starting*, such a hub is a mistake.
     """
     try:
         config = read_config(path)
@@ -85,13 +89,13 @@ def check_config(path: Path, now: datetime, *, starting: bool = False) -> Findin
     if not mistakes:
         try:
             mistakes += rehearse_deliveries(province, wsdl.load_contract("documents"), now)
-        except Unready as unready:  # the token went while we looked
+        except Unready as unready:  # the token went away during the check
             mistakes.append(Mistake("hub.toml: pki.key", unready.problem.detail, "a token that signs"))
     return Findings(tuple(mistakes), tuple(warnings), province, tuple(known))
 
 
 def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
-    """Return the registry's units as they are *today*; None, and why, when they cannot be read."""
+    """Return the registry's units as of *today*, and the mistakes found. The units are None if they cannot be read."""
     if not config.data.is_dir() or not os.access(config.data, os.W_OK | os.X_OK):
         expected = "a directory that this account may write"
         return None, [Mistake("hub.toml: data", f"{config.data} is not there or not writable", expected)]
@@ -118,7 +122,7 @@ def _journal(config: Config, today: date) -> tuple[Roll | None, list[Mistake]]:
 
 
 def _installation() -> Iterable[Mistake]:
-    """Both `hub` and `tap` are names that other distributions use too."""
+    """Check that the module `tap` is the hub's own. Other distributions use the names `hub` and `tap` too."""
     found, home = find_spec("tap"), Path(hub.__file__).parent.parent
     if found is None or found.origin is None or Path(found.origin).resolve().parent != home.resolve():
         wrong = f"`tap` is {found.origin}" if found else "there is no module `tap`"
@@ -131,7 +135,7 @@ def _feed(config: Config) -> Iterable[Mistake]:
 
 
 def _reports(config: Config) -> Iterable[Mistake]:
-    """Give every mistake of the forms and of the calendar of working days, those that come with the hub included."""
+    """Give every mistake in the forms and in the calendar of working days, including those shipped with the hub."""
     try:
         _ = book.read_book(config.reports)
     except ConfigurationFault as fault:
@@ -181,7 +185,7 @@ def _ports(config: Config, *, starting: bool) -> Iterable[Mistake]:
 def _port_error(listen: Listen) -> int | None:
     family = socket.AF_INET6 if ip_address(listen.host).version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Twisted does
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Twisted sets it
         try:
             listening.bind((listen.host, listen.port))
             listening.listen(1)

@@ -1,4 +1,7 @@
-"""Notices that the clock on the wall was set back, and brings back what it had written.  Knows two clocks; not the rows."""
+"""Detects that the wall clock was set back, and repairs times in the journal that then lie in the future.
+
+Compares the wall clock with the monotonic clock. The SQL of the repair is in `hub.journal.queue.clock_repair`.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,37 +18,43 @@ from hub.store.group_commit import Journal
 log = structlog.get_logger()
 
 _EVERY = 1.0  #: seconds
-#: A step may be under way that took the time before the clock was set, and is committed after: it is looked for again so much later.
+#: A transaction may have read the time before the clock was set and commit afterwards. So the repair runs again this
+#: many seconds after a step.
 _AGAIN = (5.0, 60.0)
 _BATCH = 500
 
 
 @attrs.define(eq=False)
 class Timekeeper(Regular):
-    """Compares the clock on the wall with one that only counts.  At the start the wall is not believed: it may have been set while nobody ran."""
+    """Compares the wall clock with the monotonic clock every second, and repairs the queue after a step.
+
+    The repair also runs once at the start, because the wall clock may have been set while no node ran.
+    """
 
     every = _EVERY
 
     _journal: Journal
     _clock: IReactorTime
     _now: Callable[[], datetime]
-    _moved: Callable[[], None]  #: told when something may be due that was not
-    _gap: float | None = attrs.field(default=None, init=False)  #: of the two clocks, in seconds, when all was well
-    _later: list[float] = attrs.field(factory=list, init=False)  #: when to look again, by the steady clock
+    _moved: Callable[[], None]  #: called when deliveries may have become due
+    #: wall time minus monotonic time, in seconds, at the last good look
+    _gap: float | None = attrs.field(default=None, init=False)
+    _later: list[float] = attrs.field(factory=list, init=False)  #: monotonic times of the repeated repairs
 
     async def look(self) -> None:
-        """Compare the clocks, and mend what a step has spoilt."""
+        """Compare the clocks; after a step, make deliveries and probes that lie in the future due again."""
         steady = self._clock.seconds()
         gap = self._now().timestamp() - steady
         back = 0.0 if self._gap is None else self._gap - gap
         was_set = self._gap is not None and abs(back) > clock_repair.SLACK.total_seconds()
         again = bool(self._later) and self._later[0] <= steady
         if self._gap is not None and not was_set and not again:
-            self._gap = gap  # a clock that is only slewed never steps
+            self._gap = gap  # follow a clock that is slewed gradually: no step
             return
         if was_set:
             log.warning("clock-stepped", seconds=round(-back, 3))
-        # No partner is left alone for longer than an hour: what is farther off at the start was written by a clock ahead.
+        # At the start, a probe due in more than one hour was written while the clock was ahead: no breaker waits
+        # longer.
         beyond = self._now() + (timedelta(hours=1) if self._gap is None else timedelta(0))
         try:
             await self._journal.write(clock_repair.requeue_future_probes, self._now(), beyond)
@@ -56,7 +65,7 @@ class Timekeeper(Regular):
         except CancelledError:
             raise
         except Exception:
-            log.exception("clock-step-not-mended")  # the gap is not taken for good: the next round tries again
+            log.exception("clock-step-not-mended")  # the gap stays as it was: the next round tries again
             return
         self._gap = gap
         if was_set:

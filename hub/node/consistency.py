@@ -1,7 +1,7 @@
-"""What the configuration, the registry and the time must agree on.  Knows values; opens nothing, listens nowhere.
+"""Checks that the configuration, the registry and the time agree. Works on values only: opens no file and no socket.
 
-A mistake keeps the hub from starting; what time or a CRL did to a partner's certificate is only a warning, for it must not keep
-the others waiting, and a revocation must be taken up at once.
+A mistake keeps the hub from starting. A partner's certificate that has expired or was revoked is only a warning: it
+must not stop the exchange with the other partners, and a revocation must take effect at once.
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ _SOON = timedelta(days=30)
 
 
 def version_mistake(found: str | None, needed: str) -> Mistake:
-    """Return the mistake of a database whose schema is of version *found*."""
+    """Return the mistake of a database whose schema has version *found* (None: no tables) where *needed* is required."""
     wrong = f"the schema is of version {found}" if found else "the database is empty"
     if found and found > needed:
         return Mistake("hub.toml: database.url", wrong, f"version {needed}: this program is older than the database")
@@ -39,7 +39,10 @@ def version_mistake(found: str | None, needed: str) -> Mistake:
 
 
 def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> list[Mistake]:
-    """Return what forbids to add the partner *code* to the others; its units may be new to the registry."""
+    """Return the mistakes that adding the partner *code* would cause.
+
+    Mistakes that exist without it are left out. Its units may be missing in the registry: they are added with it.
+    """
     new = [unit for unit in config.partners[code].units if units.canonical(unit) not in units]
     known = Roll.of([*units, *(Unit(unit, unit) for unit in new)], local_day(now)) if new else units
 
@@ -53,7 +56,7 @@ def partner_mistakes(config: Config, code: str, units: Roll, now: datetime) -> l
 
 
 def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
-    """Give what the partners' units and the registry do not agree on."""
+    """Give each disagreement between the partners' units and the registry."""
     receiving: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for partner in config.partners.values():
         known = [units.get(units.canonical(written)) for written in set(partner.units) - {ANY}]
@@ -74,13 +77,13 @@ def routing_mistakes(config: Config, units: Roll) -> Iterable[Mistake]:
     for unit, written_by in sorted(receiving.items()):
         first = written_by[0][0]
         for code, written in written_by[1:]:
-            if code != first:  # `read` has found those written the same way
+            if code != first:  # `read_config` has reported units that are written in the same way
                 wrong = f"{written} is {unit}, which already receives through {first}"
                 yield Mistake(f"partners/{code}.toml: units", wrong, "one receiving partner a unit")
 
 
 def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mistake]:
-    """Give what keeps a report of an incident from its way: a sender nobody knows, recipients nobody serves."""
+    """Give each mistake in the addresses of incident reports: an unknown sender, a recipient without a route."""
     told = config.incidents
     sender = told.report_from
     if sender and (routes.outside(sender) or routes.permission(HUB, sender)[0].code == "unit-unknown"):
@@ -95,7 +98,11 @@ def report_mistakes(config: Config, routes: Routes, today: date) -> Iterable[Mis
 
 
 def adapter_mistakes(config: Config) -> Iterable[Mistake]:
-    """Give the partners whose adapter has no folder, does not speak to such a URL, cannot do what is asked of it, or lacks a setting."""
+    """Give each mistake in a partner's adapter.
+
+    The adapter may not exist, may not support the URL's scheme, may not offer a lookup or service that is configured,
+    or may miss a setting.
+    """
     for partner in config.partners.values():
         place = f"partners/{partner.code}.toml"
         if partner.adapter not in adapters.list_adapter_names():
@@ -116,7 +123,7 @@ def adapter_mistakes(config: Config) -> Iterable[Mistake]:
 
 
 def grant_mistakes(config: Config) -> Iterable[Mistake]:
-    """Give the names in `calls` that no service and no operation has."""
+    """Give each name in a partner's `calls` that is neither a service nor an operation."""
     for partner in config.partners.values():
         for name in partner.calls or ():
             if name not in grants.list_grant_names():
@@ -127,7 +134,10 @@ def grant_mistakes(config: Config) -> Iterable[Mistake]:
 
 
 def grant_warnings(config: Config) -> Iterable[Mistake]:
-    """Give the partners that fetch, and may not: what is for them waits for ever."""
+    """Give each partner that receives by fetching but may not call the operations for it.
+
+    Its deliveries would wait for ever.
+    """
     for partner in config.partners.values():
         needed = ("GetPendingDocumentIds", "GetDocument", "ConfirmReceived")
         lacks = [name for name in needed if not grants.is_granted(partner, config.upstream, DOCUMENTS, name)]
@@ -137,7 +147,7 @@ def grant_warnings(config: Config) -> Iterable[Mistake]:
 
 
 def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
-    """Give what keeps *partner* from answering the lookups that it is said to answer."""
+    """Give each reason why *partner* cannot answer the lookups configured for it."""
     place = f"partners/{partner.code}.toml: lookups"
     for operation in partner.lookups:
         if operation not in OPERATIONS:
@@ -151,7 +161,7 @@ def _lookup_mistakes(config: Config, partner: Partner) -> Iterable[Mistake]:
 
 
 def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Give what is wrong with the hub's own certificates, be it what time did: without them nothing works."""
+    """Give each flaw in the hub's own certificates, including expiry: without them the hub cannot work."""
     for name, own in config.own:
         try:
             config.anchors.check(own.certificate, now, own.chain, unknown=ALLOW)
@@ -161,7 +171,7 @@ def identity_mistakes(config: Config, now: datetime) -> Iterable[Mistake]:
 
 
 def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistake, bool]]:
-    """Give what is wrong with each partner's certificates, and whether that is grave: not what time or a CRL did."""
+    """Give each flaw in a partner's certificates, and whether it is grave. Expiry and revocation are not grave."""
     for partner in config.partners.values():
         for certificate in partner.certificates:
             try:
@@ -173,7 +183,7 @@ def partner_certificates(config: Config, now: datetime) -> Iterable[tuple[Mistak
 
 
 def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Give what is wrong with each official's certificates: none of it is grave, for the hub works without."""
+    """Give each flaw in an official's certificates. None is grave: the exchange does not need them."""
     officials = config.officials
     if officials is None:
         return
@@ -187,10 +197,10 @@ def official_certificates(config: Config, now: datetime) -> Iterable[Mistake]:
 
 
 def find_unheard_partners(config: Config, now: datetime) -> tuple[dict[str, str], bool]:
-    """Return why each partner is kept out of which no certificate counts, since it cannot be learned whether it is revoked; and
-    whether no partner at all is let in.
+    """Find partners that are kept out because the revocation status of their certificates is unknown.
 
-    What keeps one out for another reason is not told here, as it is nothing that a newer list would mend.
+    Return the reason by partner code, and whether no partner at all can connect. Partners that are kept out for another
+    reason are not in the result, because a newer CRL would not help them. They do count for the second value.
     """
     why: dict[str, str] = {}
     callers = [partner for partner in config.partners.values() if partner.certificates]
@@ -210,7 +220,7 @@ def _refusal(config: Config, partner: Partner, certificate: x509.Certificate, no
 
 
 def find_endings(config: Config, now: datetime) -> Iterable[Mistake]:
-    """Give what ends soon, or has ended without being grave."""
+    """Give each certificate that ends within 30 days, and each CRL that is overdue."""
     named = [(f"hub.toml: {name}", own.certificate) for name, own in config.own]
     named += [("trust", authority) for authority in config.authorities]
     named += [(f"partners/{p.code}.toml: certificates", c) for p in config.partners.values() for c in p.certificates]
@@ -228,7 +238,7 @@ def find_endings(config: Config, now: datetime) -> Iterable[Mistake]:
 
 
 def weak_anchors(config: Config) -> Iterable[Mistake]:
-    """Give the anchors whose keys prove nothing: nothing that they issued is trusted."""
+    """Give each anchor with a weak key. Nothing that such an anchor issued is trusted."""
     for authority in config.authorities:
         if weakness := algorithms.describe_key_weakness(authority):
             expected = "another CA: nothing of this one is trusted"
@@ -236,7 +246,7 @@ def weak_anchors(config: Config) -> Iterable[Mistake]:
 
 
 def check_revocations(config: Config) -> Iterable[tuple[Mistake, bool]]:
-    """Give each CRL that does not count, and whether that is grave."""
+    """Give each CRL that cannot be used, and whether that is grave."""
     for crl in config.crls:
         issuers = [authority for authority in config.authorities if authority.subject == crl.issuer]
         if not issuers:

@@ -1,4 +1,7 @@
-"""Notices that a day has begun in Hà Nội, when what a code means may have changed.  Knows the clock on the wall; not the registry."""
+"""Detects that a new day has begun in Hà Nội, because unit codes may have another meaning from that day on.
+
+Compares local dates only. Does not read the registry.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
@@ -13,28 +16,28 @@ from hub.runtime.periodic import Regular
 
 log = structlog.get_logger()
 
-#: How often to look, in seconds.
+#: Seconds between two looks at the clock.
 EVERY = 20.0
 
 
 @attrs.define(eq=False)
 class Daybreak(Regular):
-    """Tells when the day is another than the one before, until who is told has taken it up."""
+    """Calls a function once for each new day. If the call fails, it is repeated at the next look."""
 
     every, at_once = EVERY, False
 
     _clock: IReactorTime
     _now: Callable[[], datetime]
-    _begun: Callable[[date], Awaitable[None]]  #: told of the new day
+    _begun: Callable[[date], Awaitable[None]]  #: called with the new day
     _day: date | None = attrs.field(default=None, init=False)
 
     def startService(self) -> None:
-        """Begin with the day it is."""
+        """Start with the current day as the known day."""
         self._day = local_day(self._now())
         super().startService()
 
     async def look(self) -> None:
-        """Tell, if another day has begun."""
+        """Call the function if the day has changed."""
         today = local_day(self._now())
         if today == self._day:
             return
@@ -43,6 +46,6 @@ class Daybreak(Regular):
         except CancelledError:
             raise
         except Exception:
-            log.exception("daybreak-not-taken-up")  # it is told again
+            log.exception("daybreak-not-taken-up")  # the next look calls it again
             return
         self._day = today

@@ -1,6 +1,7 @@
-"""One sample packet through each route: it and its call signed with the hub's key, verified, validated, read, examined, routed.
+"""Rehearses each route with one sample packet: signs, verifies, validates, reads, examines and routes it.
 
-Knows the steps of a call up to the journal; keeps nothing and sends nothing.
+Packet and call are signed with the hub's key. Runs the steps of a call up to the journal. Writes nothing and sends
+nothing.
 """
 
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ from hub.units.province import Province
 
 
 def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -> Iterable[Mistake]:
-    """Give a mistake for each receiving partner that a packet for it would not reach."""
+    """Give a mistake for each receiving partner that a sample packet addressed to it would not reach."""
     for code, unit in _recipients(province, now):
         try:
             reached = _reached(province, contract, province.config.partners[code], unit, now)
@@ -41,7 +42,7 @@ def rehearse_deliveries(province: Province, contract: Contract, now: datetime) -
 
 
 def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
-    """Give each receiving partner with a unit of its own that is active; the upstream with a code outside."""
+    """Give each receiving partner with one active unit of its own; for the upstream, a code outside the province."""
     config, today = province.config, local_day(now)
     for partner in config.partners.values():
         if partner.receive is Receive.NONE:
@@ -55,8 +56,12 @@ def _recipients(province: Province, now: datetime) -> Iterable[tuple[str, str]]:
 
 
 def _nobodys(province: Province) -> str:
-    """Return a code outside the province that neither the registry nor a partner's file has: what is for it goes to the upstream."""
-    shaped = (f"{number // 100:03}.00.00.Z{number % 100:02}" for number in count(1))  # as QCVN 102 has it: Z01, Z02 …
+    """Return a code outside the province that neither the registry nor a partner file contains.
+
+    It must route to the upstream.
+    """
+    # shaped as in QCVN 102: Z01, Z02 …
+    shaped = (f"{number // 100:03}.00.00.Z{number % 100:02}" for number in count(1))
     return next(code for code in shaped if not province.routes.knows(code))
 
 
@@ -69,14 +74,14 @@ def _active(province: Province, unit: str, today: date) -> bool:
 
 
 def _reached(province: Province, contract: Contract, partner: Partner, unit: str, now: datetime) -> str:
-    """Return the partner that a packet for *unit* reaches, judged by *partner*'s policy.  Raises `Rejected`."""
+    """Return the partner that a packet for *unit* reaches under *partner*'s policy. Raises `Rejected` and `Unverified`."""
     identity, today = province.config.identity, local_day(now)
     content = sample_packet(province.config.province, unit, "Gói tin kiểm tra của `lienthong check`", today)
     call = documents_requests.SendDocument(signing.sign_packet(content, identity))
     body = wss_verify.sign_envelope(
         envelope.wrap_in_envelope(documents_requests.build_call_element(call)), identity, now
     )
-    policy = attrs.evolve(partner.policy, revocation=ALLOW)  # of the hub's own certificate, which is judged elsewhere
+    policy = attrs.evolve(partner.policy, revocation=ALLOW)  # for the hub's own certificate, which is checked elsewhere
     signer = attrs.evolve(partner, certificates=(identity.certificate,), policy=policy, calls=(DOCUMENTS,))
     manner = Manner(action=documents_requests.soap_action(call))
     opened = verification.open_call(body, manner, (signer,), identity.certificate, province, contract, now)

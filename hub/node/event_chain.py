@@ -1,4 +1,4 @@
-"""Numbers and chains committed events, at most a second behind.  Knows when; hub.journal.events knows how."""
+"""Numbers and chains committed events, at most one second behind. The SQL of it is in `hub.journal.events`."""
 
 import attrs
 import structlog
@@ -17,7 +17,7 @@ _EVERY = 0.5  #: seconds
 
 @attrs.define(eq=False)
 class Chainer(Regular):
-    """One node's chainer; a database lock lets one at a time work."""
+    """The chainer of one node. A database lock lets only one node chain at a time."""
 
     every = _EVERY
 
@@ -25,15 +25,16 @@ class Chainer(Regular):
     _clock: IReactorTime
 
     async def end(self) -> None:
-        """Chain what is there."""
+        """Chain the remaining events before the node stops."""
         await self.look()
 
     async def look(self) -> None:
-        """Chain what is there, batch by batch."""
+        """Chain all unchained events, in batches of at most 2,000."""
         try:
             while await self._journal.write(events.chain_events, _BATCH) == _BATCH:
                 pass
         except CancelledError:
             raise
         except Exception:
-            log.exception("chaining-failed")  # the next round tries again; a loop that raises would stop for ever
+            # the next round tries again; an error raised here would end the loop for ever
+            log.exception("chaining-failed")

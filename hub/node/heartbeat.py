@@ -1,8 +1,11 @@
-"""Writes every few seconds that this node lives, and gives back what dead nodes held.  Knows when; hub.journal.nodes knows how.
+"""Writes a heartbeat every three seconds, and releases deliveries that dead nodes claimed.
 
-A node that could not write it for as long as it is believed alive must take and send nothing until it has: another may be sending the
-same.  What it settles then is stale (hub.journal.queue.claims.settle_claim), so it moves nothing.  Nor does a node live on whose program does not
-run on the schema any more.
+The SQL of it is in `hub.journal.nodes` and `hub.journal.queue.claims`.
+
+A node whose last heartbeat is older than its lease (`nodes.LIFE`) must neither accept nor send anything until it has
+written a new one, because another node may send the same deliveries. A result that it settles then is stale and changes
+nothing (`hub.journal.queue.claims.settle_claim`). A node writes no heartbeat if its program does not fit the schema any
+more.
 """
 
 from collections.abc import Callable
@@ -24,43 +27,43 @@ from hub.store.transactions import Transaction
 
 log = structlog.get_logger()
 
-#: Seconds between two beats.
+#: Seconds between two heartbeats.
 BEAT = 3.0
-#: Seconds until a beat that failed is tried again.
+#: Seconds until a failed heartbeat is tried again.
 _AGAIN = 1.0
 
 
 @attrs.define(eq=False)
 class Heartbeat(Regular):
-    """The beat of one node."""
+    """The heartbeat of one node."""
 
     every = _AGAIN
 
     _journal: Journal
     _clock: IReactorTime
-    _steady: Callable[[], float]  #: seconds that never go back, and go on while the process stands still
+    _steady: Callable[[], float]  #: monotonic seconds that also count while the process is suspended
     _now: Callable[[], datetime]
     _node: Node
-    _alone: bool  #: no other node shares the journal: nobody takes over what this one holds
-    _rescued: Callable[[], None]  #: told when deliveries were given back, or this node may take some again
-    _until: float | None = attrs.field(default=None, init=False)  #: by the steady clock
-    _due: float = attrs.field(default=0.0, init=False)  #: the next beat, by the steady clock
+    _alone: bool  #: no other node shares the journal, so none takes over its claims
+    _rescued: Callable[[], None]  #: called when claims were released, or when this node may claim again
+    _until: float | None = attrs.field(default=None, init=False)  #: end of the lease, by the steady clock
+    _due: float = attrs.field(default=0.0, init=False)  #: time of the next heartbeat, by the steady clock
     _lapsed: bool = attrs.field(default=False, init=False)
 
     async def end(self) -> None:
-        """Write that the node stopped."""
+        """Write that the node has stopped."""
         try:
             await self._journal.write(nodes.record_node_end, self._node.name, self._now())
         except Unready as unready:
-            log.warning("node-end-not-written", error=str(unready))  # it will be seen as lapsed
+            log.warning("node-end-not-written", error=str(unready))  # other nodes will see it as lapsed
 
     def check(self) -> None:
-        """Raise `Unready` when others may believe this node dead: it must send nothing now."""
+        """Raise `Unready` if other nodes may believe this node dead: it must send nothing now."""
         if not self._alone and (self._until is None or self._steady() > self._until):
             raise Unready("journal-unavailable", "this node has not been seen alive for too long", retry_after=1)
 
     async def look(self) -> None:
-        """Beat, if it is time."""
+        """Write a heartbeat if one is due."""
         begun = self._steady()
         if begun < self._due:
             return
@@ -70,7 +73,8 @@ class Heartbeat(Regular):
             raise
         except Exception as error:
             if not isinstance(error, Unready):
-                log.exception("beat-failed")  # the next beat tries again; a loop that raises would stop for ever
+                # the next look tries again; an error raised here would end the loop for ever
+                log.exception("beat-failed")
             elif self._until is not None and begun > self._until and not self._lapsed and not self._alone:
                 self._lapsed = True
                 log.warning("node-lapsed", error=str(error))

@@ -1,7 +1,7 @@
-"""The hub as one Twisted service: its parts put together, started and stopped in order, its configuration read again.
+"""The hub as one Twisted service: builds its parts, starts and stops them in order, and reloads the configuration.
 
-Knows the order of the parts and what a reload must tell them; `builders` and `port_builder` know how each is made.  `tap.py` hands in the
-reactor; tests hand in a Clock.
+Contains the order of the parts and what a reload tells them. `builders` and `port_builder` construct the parts.
+`tap.py` passes in the reactor; tests pass in a Clock.
 """
 
 import socket
@@ -38,12 +38,12 @@ log = structlog.get_logger()
 
 
 class Hub(Ordered):
-    """Every part of one node."""
+    """All services of one node."""
 
-    observer: ILogObserver | None = None  #: how twistd is to log, unless it was told otherwise
+    observer: ILogObserver | None = None  #: log observer for twistd, unless its options name another
 
     def setServiceParent(self, parent: Any) -> None:
-        """Join the application; its log observer is ours from now on."""
+        """Join the application, and make `observer` its log observer."""
         if self.observer is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self.observer)
         super().setServiceParent(parent)
@@ -85,23 +85,24 @@ class Hub(Ordered):
         self._exchange.delivery.wake()
 
     def reload(self) -> None:
-        """Read configuration, registry, certificates and CRLs again; keep what is if anything is wrong; tell who asked.
+        """Read configuration, registry, certificates and CRLs again, and write the verdict for the process that asked.
 
-        Connections and conversations under way keep what they began with.
+        If anything is wrong, the old configuration stays in force. Open connections and conversations continue with the
+        configuration that they started with.
         """
-        data = self._data  # where we began, whatever is written now
+        data = self._data  # the data directory of the start, even if the file now names another
         nonce = pidfile.read_reload_nonce(data)
         asked = self._database.journal.read(lambda _tx: check.check_config(self._live.config.path, self.now()))
         _ = asked.addCallback(self._take_up).addErrback(_refuse).addCallback(_tell, data, nonce)
 
     async def _turn_over(self, today: date) -> None:
-        """Take up what the codes of the registry mean from *today* on."""
+        """Rebuild the province with the registry's unit codes as valid on *today*."""
         roll = await self._database.journal.read(unit_registry.read_unit_roll, today)
         self._live.setup = attrs.evolve(self._live.setup, province=Province.of(self._live.config, roll))
         log.info("day-begun", day=today.isoformat())
 
     def _set_up(self, province: Province) -> Setup:
-        """Make all that follows from the configuration of *province*."""
+        """Build everything that follows from the configuration of *province*."""
         config = province.config
         clients = tls.make_tls_context(config.tls, self._check, config.authorities)
         contexts = {"admin": tls.make_tls_context(config.tls), "soap": clients, "syslog": clients}
@@ -119,7 +120,7 @@ class Hub(Ordered):
         return pidfile.ReloadVerdict(ok=True, changes=changed)
 
     def _tell_parts(self, old: Config, new: Config, heard: Sequence[RevocationAnswer]) -> None:
-        """Tell the parts that wait or count by what is replaced now: the others read it when they need it."""
+        """Notify the parts that wait or keep state by the old configuration. All others read `Live` when they need it."""
         self._set_threshold()
         self._exchange.inquiry.take_up(heard)
         self._exchange.watch.take_up()
@@ -127,14 +128,14 @@ class Hub(Ordered):
         self._exchange.delivery.wake()
         for code, partner in new.partners.items():
             if partner.policy.collect is not None and partner != old.partners.get(code):
-                # it may be a secret that was put right: nobody wants to wait for `max-retry`
+                # the change may correct a secret, so do not wait up to `max-retry`
                 self._exchange.collection.wake(code)
 
     def _set_threshold(self) -> None:
         self._database.workroom.threshold = 0 if self._live.config.identity.waits else THRESHOLD
 
     def _check(self, shown: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
-        """Judge the certificate of a client; one that is refused sees a TLS alert, so the reason stands in the log."""
+        """Check the certificate of a TLS client. A refused client sees only a TLS alert, so the reason is logged."""
         partner = self._live.province.partner_with(shown)
         rule = partner.policy.revocation if partner is not None else CONFIGURED
         try:
@@ -148,16 +149,18 @@ class Hub(Ordered):
 
 
 def make_hub(path: Path, reactor: Any, wall: Callable[[], float] | None = None) -> Hub:
-    """Put the hub of the configuration *path* together.  Raises `ConfigurationFault` on all that `check` would refuse.
+    """Build the hub of the configuration file *path*, and bind its ports.
 
-    *wall* is the clock on the wall, in seconds since 1970, which somebody may set; that of *reactor* only measures how long
-    something takes.  Without it they are one, as on a `Clock`.
+    *wall* is the wall clock in seconds since 1970, which may be set at any time. The clock of *reactor* only measures
+    durations. Without *wall*, the reactor's clock serves for both, as a `Clock` does in tests.
+
+    Raises `ConfigurationFault` with every mistake that `lienthong check` reports, and with ports that cannot be bound.
     """
     wall = wall or reactor.seconds
     found = check.check_config(path, datetime.fromtimestamp(wall(), UTC), starting=True)
     if found.mistakes or found.province is None:
         raise ConfigurationFault(found.mistakes)
-    VAULT.close()  # twistd forks after this, and a session is of the process that opened it
+    VAULT.close()  # twistd forks after this, and a token session belongs to the process that opened it
     config = found.province.config
     ports, mistakes = {}, []
     for name, listen in config.listens:

@@ -1,4 +1,4 @@
-"""What `lienthong init` writes: a province in miniature that runs as it is.  Knows samples; nothing here is for production."""
+"""Writes what `lienthong init` creates: a small sample province that runs as it is. Nothing here is for production."""
 
 import os
 from datetime import datetime
@@ -49,10 +49,10 @@ url = {database}
 key-file = "pki/lookups.key"
 """
 
-#: The database of a province that names no other.
+#: The database of a province if no other is given.
 SQLITE = "sqlite:///data/hub.db"
 
-#: code, name, the partner it belongs to, its code in the form of QCVN 102 where it has one.  The codes are made up.
+#: Code, name, the partner that owns the unit, and its alias in the format of QCVN 102 or None. The codes are made up.
 _UNITS = (
     ("H55", "Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.00.H55"),
     ("H55.1", "Văn phòng Ủy ban nhân dân tỉnh (mẫu)", "vpub", "000.00.01.H55"),
@@ -84,7 +84,7 @@ class Ports:
 
 
 def choose_ports(soap: int, admin: int) -> Ports:
-    """Return the ports to write; 0 becomes a free one, no two alike."""
+    """Return the ports to write. 0 is replaced by a free port; all ports differ."""
     free = [port for port in free_ports(6) if port not in {soap, admin}]
     return Ports(soap or free.pop(), admin or free.pop(), free.pop(), free.pop())
 
@@ -98,14 +98,17 @@ def sample_units() -> list[Unit]:
 
 
 class DatabaseTaken(Exception):
-    """The database named has tables already."""
+    """The given database already has tables."""
 
 
 def write_province(directory: Path, ports: Ports, now: datetime, database: str = SQLITE) -> None:
-    """Write everything into *directory*, which is made when it is absent, and the tables into *database*, as `hub.toml` names it.
+    """Write a sample province into *directory*, and create the tables in *database*, a URL as in `hub.toml`.
 
-    Raises FileExistsError when the directory is not empty, `DatabaseTaken` when the database is not, `DatabaseUrlUnfit` when it is no URL, and
-    SQLAlchemy's errors when it does not answer; then nothing is written.
+    The directory is created if it does not exist.
+
+    Raises `FileExistsError` if the directory is not empty, `DatabaseTaken` if the database is not empty,
+    `DatabaseUrlUnfit` if *database* is not a usable URL, and SQLAlchemy's errors if the database does not answer. In
+    all these cases nothing is written.
     """
     if directory.exists() and any(directory.iterdir()):
         raise FileExistsError(directory)

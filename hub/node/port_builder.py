@@ -1,6 +1,6 @@
-"""Builds the ports of one node and the sites behind them: SOAP, the pages of people and the operator's, syslog.
+"""Builds the ports of one node and their sites: SOAP, admin (with console and public pages) and syslog.
 
-Knows which part answers under which path, and whose share of a port a connection has; not how any of them answers.
+Maps paths to parts, and each connection to its share of a port. Does not answer requests itself.
 """
 
 import secrets
@@ -36,7 +36,7 @@ from hub.web import public_pages
 from hub.web.public_pages import Public
 from hub.web.soap_listener import BoundedSite, ServiceResource, read_client_certificate
 
-#: How long /readyz waits for a key in a token, in seconds.
+#: Seconds that `/readyz` waits for a key in a token.
 KEY_PATIENCE = 5.0
 
 
@@ -47,7 +47,7 @@ def build_ports(
     reporting: ReportingParts,
     sockets: Mapping[str, socket.socket],
 ) -> Sequence[Service]:
-    """Return what listens on *sockets*, each by its section in `hub.toml`, in the order in which it starts."""
+    """Return the services that listen on *sockets* (by section of `hub.toml`), in start order."""
     live, heard = frame.live, "syslog" in sockets
     ear = Ear(live, exchange.books, frame.reactor, frame.now)
     spool_room = SpoolRoom(lambda: disk_space.count_octets_left(live.config))
@@ -62,7 +62,7 @@ def build_ports(
 
 
 async def find_key_flaw(live: Live, work: Work, clock: Any) -> str:
-    """Return why the key cannot sign, if it cannot; a token that gives no answer within `KEY_PATIENCE` cannot."""
+    """Return why the key cannot sign, or an empty text. A token that does not answer within `KEY_PATIENCE` cannot sign."""
     asked = work(HUB, 0, live.config.identity.flaw)
     try:
         return await asked.addTimeout(KEY_PATIENCE, clock)
@@ -91,7 +91,10 @@ def _admin_site(
     spool_room: SpoolRoom,
     syslog: Mapping[str, int] | None,
 ) -> Site:
-    """Return the site of operators and of the pages of people; *syslog* counts what came over the syslog port, if there is one."""
+    """Return the site of the admin port, which also serves the console.
+
+    *syslog* counts syslog messages; None without that port.
+    """
     live, journal, work, seconds = frame.live, database.journal, database.workroom.work, frame.reactor.seconds
     told, prober = admin.ReadinessLog(), reporting.prober
 
@@ -123,7 +126,7 @@ def _admin_site(
 
 
 def _site(root: Resource, limit: int, frame: NodeFrame, exchange: ExchangeParts, spool_room: SpoolRoom) -> BoundedSite:
-    # the namespace is that of a fault's detail where it is not known yet which service is called
+    # The namespace of a fault's detail as long as the called service is unknown.
     namespace = exchange.desks[DOCUMENTS].contract.namespace
     site = BoundedSite(root, limit, namespace, frame.reactor, spool.spool_folder(frame.live.config.data))
     site.room, site.spool_room = exchange.room.demand, spool_room
@@ -162,7 +165,7 @@ def _console(
 
 
 def _share_of_partner(live: Live, channel: Any) -> PortShare:
-    """Return the share of whose connection it is: of a partner, or of a certificate that is nobody's."""
+    """Return the connection's share of the SOAP port: by partner, or by fingerprint for a certificate of no partner."""
     shown = read_client_certificate(channel)
     partner = live.province.partner_with(shown)
     if partner is None:
@@ -171,17 +174,20 @@ def _share_of_partner(live: Live, channel: Any) -> PortShare:
 
 
 def _share_of_address(channel: Any) -> PortShare:
-    """Return the share of the address that a connection to the admin port comes from."""
+    """Return the share of the admin port for the client address of a connection."""
     return PortShare(place_of(str(channel.getPeer().host)))
 
 
 def _wsdls_of(service: Contract, at: str) -> dict[str, bytes]:
-    """Return the WSDL of *service* with its address, by file name; its schemas beside it, where no certificate is asked for."""
+    """Return the WSDL of *service* with the address *at*, by file name.
+
+    It refers to schemas that need no client certificate.
+    """
     return {f"{service.name}.wsdl": service.wsdl(at, "xsd/lienthong/1/")}
 
 
 def _service_url(live: Live, service: str) -> str:
-    """Return a service's public URL, from the configuration and never from a caller's Host header."""
+    """Return a service's public URL. It comes from the configuration, never from a caller's Host header."""
     return f"{live.config.public_url or _https_url(live.config.soap)}/soap/{service}"
 
 

@@ -1,7 +1,8 @@
-"""Asks CAs in the background what they have revoked, and lets the anchors judge by what they say.  Knows HTTP out and when to ask.
+"""Fetches CRLs and OCSP responses from CAs in the background, and passes them to the anchors.
 
-No call ever waits for it: a call is judged by what was heard before.  Only the places that the configuration names are asked,
-with no proxy, no redirect and no trust store of the machine; an answer is read up to a bound and believed for its signature.
+Contains the HTTP client and the schedule. No call waits for a fetch: a call is judged by the answers known so far. Only
+URLs in the configuration are fetched, without proxy, redirects or the trust store of the system. An answer is read up
+to a size limit, and is believed only for its signature.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,39 +33,39 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: How often to look what is due, in seconds.
+#: Seconds between two looks for due questions.
 EVERY = 15.0
-#: How long one answer may take, in seconds.
+#: Seconds within which one answer must be complete.
 PATIENCE = 30.0
-#: After a failure a question rests for so long.
+#: Time until a failed question is asked again.
 REST = timedelta(minutes=1)
-#: A CRL may have so many octets; a large CA's has a few million.
+#: Maximum octets of a CRL. The CRL of a large CA has a few million.
 LARGEST_CRL = 32 * 1024 * 1024
 
 
-#: Asks one place one question; the anchors judge the place's own certificate, where it has one.
+#: Fetches the answer to one question from one URL. The anchors check the server's own certificate, if the URL is https.
 Fetch = Callable[[Anchors, RevocationQuestion, str], Awaitable[bytes]]
 
 
 @attrs.define(eq=False)
 class Inquiry(Service):
-    """The inquiries of one node, one after another."""
+    """The revocation fetches of one node, one after another."""
 
     _live: Live
-    _known: Sequence[RevocationAnswer]  #: what is kept from before
+    _known: Sequence[RevocationAnswer]  #: stored answers of an earlier run
     _clock: IReactorTime
     _work: Work
     _now: Callable[[], datetime]
     _fetch: Fetch
     _heard: dict[str, RevocationAnswer] = attrs.field(factory=dict, init=False)
     _questions: Sequence[RevocationQuestion] = attrs.field(default=(), init=False)
-    _asked: set[str] = attrs.field(factory=set, init=False)  #: questions that got their answer under this configuration
-    _rests: dict[str, datetime] = attrs.field(factory=dict, init=False)  #: question -> not before
+    _asked: set[str] = attrs.field(factory=set, init=False)  #: names of questions answered under this configuration
+    _rests: dict[str, datetime] = attrs.field(factory=dict, init=False)  #: question name -> not before
     _round: Deferred[None] | None = attrs.field(default=None, init=False)
     _loop: LoopingCall | None = attrs.field(default=None, init=False)
 
     def startService(self) -> None:
-        """Begin with what is kept from before."""
+        """Start with the stored answers."""
         Service.startService(self)
         self.take_up(self._known)
         self._loop = LoopingCall(self._look)
@@ -72,7 +73,7 @@ class Inquiry(Service):
         _ = self._loop.start(EVERY)
 
     def stopService(self) -> Deferred[None] | None:
-        """Break off what is under way: it is asked again after the next start."""
+        """Cancel the fetch under way. It is repeated after the next start."""
         Service.stopService(self)
         if self._loop is not None:
             self._loop.stop()
@@ -84,8 +85,9 @@ class Inquiry(Service):
         return ended
 
     def take_up(self, known: Sequence[RevocationAnswer]) -> None:
-        """Go on with the configuration of the moment and what is kept for it; its anchors get to know what was heard, and everybody is
-        asked anew.
+        """Use the current configuration and its stored answers *known*.
+
+        Its anchors get every answer known so far, and every question is asked again.
         """
         config, self._known = self._live.config, ()
         self._questions = revocation_cache.list_revocation_questions(config)
@@ -114,7 +116,7 @@ class Inquiry(Service):
                 continue
             found = await self._ask(question, known)
             if config is not self._live.config:
-                return  # a reload came between: the next round asks what is to be asked now
+                return  # a reload came between: the next round uses the new questions
             if found is None:
                 self._rests[name] = self._now() + REST
                 continue
@@ -123,7 +125,7 @@ class Inquiry(Service):
             revocation_cache.tell_all(config, self._heard.values())
 
     async def _ask(self, question: RevocationQuestion, known: RevocationAnswer | None) -> RevocationAnswer | None:
-        """Return what one of the places says; None when none says anything that counts."""
+        """Return the first usable answer of the question's URLs, or None."""
         for url in question.urls:
             try:
                 octets = await self._fetch(self._live.config.anchors, question, url)
@@ -140,7 +142,7 @@ class Inquiry(Service):
                 )
             except CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever broke the call: it is told, and the CA asked again
+            except Exception as error:  # noqa: BLE001 - any error of the call is logged, and the CA is asked again
                 log.warning(
                     "revocation-not-heard",
                     url=url,
@@ -155,7 +157,10 @@ class Inquiry(Service):
 
 
 def network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
-    """Return how places are asked over the network: it raises whatever breaks the call, Unusable for any answer but 200."""
+    """Return a `Fetch` over the network.
+
+    It raises any error of the call, and `RevocationUnusable` for a status other than 200.
+    """
 
     async def exchange(anchors: Anchors, question: RevocationQuestion, url: str) -> bytes:
         host = urlsplit(url).hostname or ""
@@ -190,7 +195,10 @@ def network_fetch(reactor: Any, now: Callable[[], datetime]) -> Fetch:
 def _read(
     question: RevocationQuestion, octets: bytes, known: RevocationAnswer | None, now: datetime
 ) -> RevocationAnswer:
-    """Return what *octets* say; never what is older than what is *known*: an old CRL may be replayed.  Raises RevocationUnusable."""
+    """Return the answer in *octets*. Raises `RevocationUnusable`.
+
+    An answer older than *known* is refused, because an old CRL may be replayed.
+    """
     said = question.read(octets, now)
     if flaw := said.flaw(now):
         raise RevocationUnusable(flaw)
