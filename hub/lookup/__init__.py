@@ -1,1 +1,1 @@
-"""Answers questions while the caller waits, from a partner or from what it answered before."""
+"""Answers lookups while the caller waits: from the cache of kept answers, or by asking a partner."""

@@ -1,6 +1,8 @@
-"""What the journal remembers of lookups: how often a unit asked today, which answers are kept until when, and whether a partner may be asked.
+"""Stores the state of lookups: how often a unit asked today, which answers are kept and until when, and whether a
+partner may be asked.
 
-Knows three tables and no plain text of an answer: what it keeps is sealed before it comes here.
+Reads and writes the tables of lookups and the partner's row. Never sees the plain text of an answer: answers are
+encrypted before they come here.
 """
 
 from collections.abc import Mapping
@@ -22,24 +24,24 @@ from hub.store.tables import lookup_answer, lookup_count, message
 from hub.store.transactions import Transaction
 from hub.units.routing import Routes
 
-#: A probe that nobody tells of any more is over after so many timeouts of one call.
+#: A probe that has not reported its outcome after this many timeouts of one call is considered over.
 _PROBE = 2
-#: So many answers are taken away in one transaction.
+#: The maximum number of answers deleted in one transaction.
 BATCH = 500
 
 
 @attrs.frozen(kw_only=True)
 class KeptAnswer:
-    """An answer that is kept."""
+    """A cached answer."""
 
-    sealed: bytes
-    heard_at: datetime
-    until: datetime
+    sealed: bytes  #: the answer, encrypted
+    heard_at: datetime  #: when the partner answered
+    until: datetime  #: when the answer expires
 
 
 @attrs.frozen(kw_only=True)
 class Spent:
-    """One of a unit's questions of a day."""
+    """One question counted against a unit's quota of a day."""
 
     unit: str
     operation: str
@@ -48,13 +50,13 @@ class Spent:
 
 @attrs.frozen(kw_only=True)
 class Begun:
-    """How a question stands before anybody is asked."""
+    """The state of a lookup before any partner is asked."""
 
-    id: str  #: the hub's id of it: the same on every repetition
-    repeated: bool = False  #: it was answered before: it is not counted again
+    id: str  #: the hub's id of the lookup; a repetition gets the same id
+    repeated: bool = False  #: answered before; a repetition is not counted again
     reused: bool = False  #: its MessageId was used for another question
-    over: bool = False  #: the unit has asked as often today as it may
-    spent: Spent | None = None  #: what is given back if nobody answers
+    over: bool = False  #: the unit has used up its quota of the day
+    spent: Spent | None = None  #: the count to give back if no partner answers
     kept: KeptAnswer | None = None
 
 
@@ -63,9 +65,9 @@ class LookupPermit:
     """Whether a partner may be asked now."""
 
     given: bool
-    probe: bool = False  #: its breaker is open, and this question tries whether it is back
+    probe: bool = False  #: the partner's breaker is open, and this question is the probe
     reason: str = ""
-    again: datetime | None = None  #: when to ask again
+    again: datetime | None = None  #: when to ask again, if that is known
 
 
 def begin_lookup(
@@ -78,11 +80,12 @@ def begin_lookup(
     *,
     repeatable: bool = False,
 ) -> Begun:
-    """Look whether *entry* was answered before, whether an answer to *question* is kept, and count it otherwise.
+    """Look up whether *entry* was answered before and whether an answer to *question* is kept; otherwise count the
+    question.
 
-    The count goes up before anybody is asked, so that no two nodes give a unit more than its *quota*.  A signed call that
-    comes a second time and would count again raises `Rejected`, `replayed`; one that is *repeatable*, as it has an id of its own,
-    only if it was refused.
+    The count goes up before a partner is asked, so that several nodes together never exceed the unit's *quota*. A
+    signed call that arrives a second time and would count again raises `Rejected` (`replayed`). A *repeatable* call has
+    a MessageId of its own and raises it only if the call was refused before.
     """
 
     def step(fresh: bool) -> Begun:
@@ -115,9 +118,10 @@ def settle_lookup(
     back: bool,
     mark: ReplayMark | None = None,
 ) -> RecordedMessage:
-    """Journal *entry* with how it ended, *said*; with *back*, or when it was a repetition after all, its count goes down again.
+    """Journal *entry* with its outcome *said*, and return the recorded message.
 
-    A refusal spends the signed call *mark*; not one with *back*, which may be asked again.
+    The count goes down again with *back*, or if the entry turned out to be a repetition. A refusal marks the signed
+    call *mark* as used. With *back* the call is not marked, so the caller may ask again.
     """
     taken = messages.record_message(tx, entry, routes)
     if taken.problems and not back:
@@ -129,7 +133,7 @@ def settle_lookup(
 
 
 def give_back(tx: Transaction, begun: Begun) -> None:
-    """Count a question no more that could not be asked."""
+    """Decrement the count of a question for which no partner could be asked."""
     if begun.spent is not None:
         _uncount(tx, begun.spent)
 
@@ -137,7 +141,11 @@ def give_back(tx: Transaction, begun: Begun) -> None:
 def permit_partner_query(
     tx: Transaction, lookup: str, partner: str, policy: Policy, said: Mapping[str, object], now: datetime
 ) -> LookupPermit:
-    """Return whether *partner* may be asked now; if so it is told of, before anything goes out, by *said*."""
+    """Decide whether *partner* may be asked now, and return a permit.
+
+    If it may, write the event `lookup-asked` with the fields *said* before any request is sent. Checks the partner's
+    pause, rate limit and breaker.
+    """
     before = partner_state.read_partner_standing(tx, partner)
     if before.pause is not None:
         return LookupPermit(given=False, reason="paused")
@@ -147,14 +155,14 @@ def permit_partner_query(
     if shut or policy.rate is not None:
         seized = partner_state.seize_partner(tx, partner)
         if seized is None:
-            return LookupPermit(given=False, reason="another node tries it")
+            return LookupPermit(given=False, reason="another node is probing it")
         open_until = seized.breaker.until
         if shut and not circuit_breaker.breaker_room(
             attrs.evolve(seized.breaker, position=Position.OPEN), now, _going(tx, partner), 1
         ):
             return LookupPermit(given=False, reason=seized.breaker.reason or "it does not answer", again=open_until)
         after = seized
-        if shut:  # nobody else tries before this probe must be over; it stays open until somebody answered
+        if shut:  # keep the breaker open until the probe must be over, so that no other question probes meanwhile
             probing = attrs.evolve(seized.breaker, position=Position.OPEN, until=now + policy.timeout * _PROBE)
             after = attrs.evolve(after, breaker=probing)
         if policy.rate is not None:
@@ -165,7 +173,7 @@ def permit_partner_query(
 
 
 def find_kept_answer(tx: Transaction, question: str, now: datetime) -> KeptAnswer | None:
-    """Return the answer to *question* that is kept and not too old."""
+    """Return the cached answer to *question*, unless it has expired."""
     row = tx.execute(sa.select(lookup_answer).where(lookup_answer.c.question == question)).mappings().first()
     if row is None or row["until"] <= now or row["heard_at"] > now + timedelta(minutes=1):
         return None
@@ -173,13 +181,15 @@ def find_kept_answer(tx: Transaction, question: str, now: datetime) -> KeptAnswe
 
 
 def keep_answer(tx: Transaction, question: str, kept: KeptAnswer) -> None:
-    """Keep an answer, in the place of an older one."""
+    """Store an answer; replace an older one to the same question."""
     tx.execute(sa.delete(lookup_answer).where(lookup_answer.c.question == question))
     transactions.put_once(tx, lookup_answer, [{"question": question, **attrs.asdict(kept)}])
 
 
 def forget_old_answers(tx: Transaction, now: datetime, today: date) -> int:
-    """Take away the answers that are too old, and the counts of days gone by.  Returns how many answers; call again while it is `BATCH`."""
+    """Delete expired answers and the counts of days before yesterday. Return the number of answers deleted; call again
+    while it equals `BATCH`.
+    """
     old = sa.select(lookup_answer.c.question).where(lookup_answer.c.until <= now).limit(BATCH)
     names = tx.scalars(old).all()
     if names:
@@ -189,7 +199,7 @@ def forget_old_answers(tx: Transaction, now: datetime, today: date) -> int:
 
 
 def next_end(tx: Transaction) -> datetime | None:
-    """Return when the next answer will be too old; None when none is kept."""
+    """Return when the next answer expires; None if none is kept."""
     query = sa.select(lookup_answer.c.until).order_by(lookup_answer.c.until).limit(1)
     return tx.execute(query).scalars().first()
 
@@ -205,7 +215,7 @@ def _where(spent: Spent) -> sa.ColumnElement[bool]:
 
 
 def _count(tx: Transaction, spent: Spent, quota: int) -> bool:
-    """Count one more, unless that is more than *quota*."""
+    """Increment the count unless it has reached *quota*. Return whether it was incremented."""
     transactions.put_once(tx, lookup_count, [{**attrs.asdict(spent), "used": 0}])
     more = (
         sa.update(lookup_count).where(_where(spent), lookup_count.c.used < quota).values(used=lookup_count.c.used + 1)

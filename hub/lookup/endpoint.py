@@ -1,6 +1,7 @@
-"""The desk of the lookups service: counts a question, answers it from what is kept or asks the partner that knows, and journals it.
+"""Serves the lookups service: counts a question, answers it from the cache or asks the partner that serves it, and
+journals it.
 
-Knows the order of these steps; not how a partner is asked, nor any SQL.
+Knows the order of these steps. Contains no adapter logic and no SQL.
 """
 
 import os
@@ -37,7 +38,7 @@ log = structlog.get_logger()
 
 @attrs.define(eq=False)
 class LookupDesk:
-    """Where officials ask."""
+    """Handles the calls of the lookups service."""
 
     contract: Contract
     asker: Asker
@@ -57,7 +58,7 @@ class LookupDesk:
         return False
 
     async def perform(self, case: Case) -> etree._Element:
-        """See `Desk`.  Raises `Unready` when the partner does not answer now."""
+        """Answer one question; see `Desk`. Raises `Unready` when the partner does not answer now."""
         self._books.room()
         question, config = case.opened.call, case.province.config.lookups
         assert isinstance(question, LookupQuestion)
@@ -118,7 +119,10 @@ class LookupDesk:
         return await self._settle(case, entry, begun, heard, said, _problems(heard, partner))
 
     async def _judge(self, case: Case, question: LookupQuestion, content: bytes) -> MessageEntry:
-        """Judge the record of *question*.  What only asks is another lookup each time, unless the caller names it."""
+        """Judge the record of *question* and return its journal entry.
+
+        A call that only reads is a new lookup each time, unless the caller gives it a MessageId.
+        """
         message_id = question.message_id or (None if question.rule.key else case.tracking)
         judged = (content, message_id, case.partner.code, case.province, case.now, case.tracking)
         entry = await self._books.work(
@@ -127,7 +131,7 @@ class LookupDesk:
         return attrs.evolve(entry, routes=(), sha1=case.sha1)
 
     def _who(self, known: Mapping[str, Partner], operation: str) -> Partner | None:
-        """Return the partner that answers *operation*: the first by its code."""
+        """Return the partner that answers *operation*: the first one in the order of partner codes."""
         able = (known[code] for code in sorted(known) if operation in known[code].lookups)
         return next(
             (partner for partner in able if isinstance(self.asker.live.adapters.get(partner.code), Answerer)), None
@@ -139,7 +143,7 @@ class LookupDesk:
         try:
             octets = config.safe.unseal(begun.kept.sealed, _place(named, begun.kept.heard_at, begun.kept.until))
         except Unsealable:
-            log.warning("kept-answer-unsealable")  # of another key: it is asked anew, and kept in its place
+            log.warning("kept-answer-unsealable")  # encrypted with another key: ask again and replace it
             return None
         return QueryResult(operations.read_kept_answer(octets), begun.kept.heard_at, kept=True)
 
@@ -162,7 +166,7 @@ class LookupDesk:
         said: Mapping[str, object],
         problems: Sequence[Problem],
     ) -> etree._Element:
-        """Journal how it ended, then answer.  Raises `Unready` where the same may be asked again."""
+        """Journal the outcome, then build the response. Raises `Unready` where the caller may ask the same again."""
         away = heard.outcome if heard is not None and isinstance(heard.outcome, Unavailable) else None
         entry = attrs.evolve(entry, problems=tuple(map(_without_words, problems)))
         ended = "unavailable" if away else "refused" if problems else "reused" if begun.reused else "answered"
@@ -198,17 +202,24 @@ def _problems(heard: QueryResult, partner: Partner) -> tuple[Problem, ...]:
 
 
 def _without_words(problem: Problem) -> Problem:
-    """Return what the journal holds of *problem*: the words of a partner that refuses may be about a person."""
+    """Return *problem* as the journal stores it: the text of a partner's refusal may contain personal data and is left
+    out.
+    """
     return Problem(problem.code) if problem.code == "lookup-refused" else problem
 
 
 def _place(named: str, heard_at: datetime, until: datetime) -> str:
-    """Return where an answer is kept: it can be neither moved to another question nor given a longer life."""
+    """Return the associated data of a sealed answer. It binds the answer to its question and times, so that it can be
+    neither moved to another question nor given a longer life.
+    """
     return f"{named} {heard_at.isoformat()} {until.isoformat()}"
 
 
 def _told(heard: QueryResult | None) -> Mapping[str, str]:
-    """Return what is told of an answer: when it was heard, and of how many fields; no hash: "true" would soon be guessed from its hash."""
+    """Return what the event says of an answer: when it was received and its number of fields.
+
+    It contains no hash of the answer: a short answer such as "true" can be guessed from its hash.
+    """
     if heard is None or not isinstance(heard.outcome, Answer):
         return {}
     return {"heard_at": heard.at.isoformat(), "fields": str(len(heard.outcome.fields))}

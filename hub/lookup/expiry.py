@@ -1,4 +1,4 @@
-"""Takes away what may not be kept any longer.  Knows when to look; not what it is."""
+"""Deletes expired answers of lookups. Decides when to delete; `hub.lookup.cache` decides what."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -15,23 +15,23 @@ from hub.store.group_commit import Journal
 
 log = structlog.get_logger()
 
-#: How often to look, in seconds.  An answer that is too old is not given in the meantime either.
+#: How often to look, in seconds. An expired answer that is not deleted yet is never given.
 EVERY = 5.0
 
 
 @attrs.define(eq=False)
 class Forgetting(Regular):
-    """Forgets answers to lookups when their time is over."""
+    """Periodically deletes the answers of lookups that have expired."""
 
     every = EVERY
 
     _journal: Journal
     _clock: IReactorTime
     _now: Callable[[], datetime]
-    _day: date | None = attrs.field(default=None, init=False)  #: on which it last looked at the counts
+    _day: date | None = attrs.field(default=None, init=False)  #: the day on which old counts were last deleted
 
     async def look(self) -> None:
-        """Forget what is over."""
+        """Delete what has expired, in batches. Old counts are deleted once a day."""
         now = self._now()
         today = local_day(now)
         try:
@@ -45,7 +45,7 @@ class Forgetting(Regular):
         except CancelledError:
             raise
         except Exception:
-            log.exception("answers-not-forgotten")  # tried again at the next look
+            log.exception("answers-not-forgotten")  # the next look tries again
             return
         self._day = today
         if total:

@@ -1,6 +1,7 @@
-"""Asks one partner one question while the caller waits: a few times if it does not answer, never while its breaker is open.
+"""Asks one partner one question while the caller waits. Retries a few times, and never asks while the partner's breaker
+is open.
 
-Knows how often, how long and how many at a time; not what is asked, nor what becomes of the answer.
+Bounds the number of tries, the time and the concurrency. Does not know what is asked, nor what is done with the answer.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,23 +32,23 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: A partner that does not answer is asked so many times for one call, if there is time.
+#: The maximum number of tries for one call to a partner that does not answer, if the time allows.
 TRIES = 3
 
 
 @attrs.frozen
 class QueryResult:
-    """What a question came to."""
+    """The result of a question."""
 
     outcome: Answer | Refused | Unavailable
     at: datetime
-    again: datetime | None = None  #: when to ask again, if it is unavailable
-    kept: bool = False  #: it was heard before, and kept
+    again: datetime | None = None  #: when to ask again, if the partner is unavailable
+    kept: bool = False  #: from the cache
 
 
 @attrs.define(eq=False)
 class Asker:
-    """Holds the conversations of questions."""
+    """Runs the adapters' conversations for questions."""
 
     live: Live
     _journal: Journal
@@ -59,13 +60,17 @@ class Asker:
     _places: dict[str, DeferredSemaphore] = attrs.field(factory=dict, init=False)
 
     async def ask(self, query: Query, partner: Partner, said: Mapping[str, object]) -> QueryResult:
-        """Ask *partner*, a few times if it does not answer, none of which begins after its `timeout`."""
+        """Ask *partner*, with at most `TRIES` tries; no try begins after the policy's `timeout`.
+
+        Returns `Unavailable` at once if the partner's limit of concurrent lookups, its rate limit or its breaker does
+        not permit the call.
+        """
         policy, start = partner.policy, self._clock.seconds()
         places = self._places.setdefault(partner.code, DeferredSemaphore(policy.concurrency))
         try:
             await places.acquire().addTimeout(policy.timeout.total_seconds(), self._clock)
         except TimeoutError:
-            return QueryResult(Unavailable("as many ask it already as may"), self._now())
+            return QueryResult(Unavailable("too many concurrent lookups of this partner"), self._now())
         try:
             for attempt in range(1, TRIES + 1):
                 now = self._now()
@@ -86,7 +91,9 @@ class Asker:
         raise AssertionError("a loop that returns")
 
     async def _converse(self, query: Query, partner: Partner) -> Answer | Refused | Unavailable:
-        """Hold the adapter's conversation.  What breaks in it is ours, and says nothing of the partner."""
+        """Run the adapter's conversation. An error in the adapter itself is the hub's fault (`ours`) and does not count
+        against the partner.
+        """
         adapter = cast("Answerer", self.live.adapters[partner.code])
         try:
             conversation, owner = adapter.ask(query, self._now()), Owner(partner.code)
@@ -104,7 +111,7 @@ class Asker:
             return Unavailable(f"hub-error: {type(error).__name__}", ours=True)
 
     async def _tell(self, outcome: Answer | Refused | Unavailable, partner: Partner, *, probe: bool) -> None:
-        """Tell the partner's breaker how it went."""
+        """Record the outcome in the partner's breaker; log a change of its position, and refused credentials."""
         step = _step(outcome, partner.policy, self._now(), self._random(), probe=probe)
         moved: list[tuple[Breaker, Breaker]] = []
 
@@ -123,7 +130,7 @@ class Asker:
 
 
 def _advance(conversation: Any, reply: Reply | None) -> Request | Answer | Refused | Unavailable:
-    """Hand the adapter a reply; return what it asks next, or what came of it."""
+    """Send *reply* to the adapter's conversation. Return its next request, or its outcome."""
     try:
         step: Request = next(conversation) if reply is None else conversation.send(reply)
     except StopIteration as end:
@@ -134,7 +141,7 @@ def _advance(conversation: Any, reply: Reply | None) -> Request | Answer | Refus
 def _step(
     outcome: Answer | Refused | Unavailable, policy: Policy, now: datetime, random: float, *, probe: bool
 ) -> Callable[[Breaker], Breaker] | None:
-    """Return what *outcome* does to a breaker; a *probe* that failed makes the next wait longer."""
+    """Return the change that *outcome* makes to a breaker, or None; a failed *probe* makes the next wait longer."""
     if not isinstance(outcome, Unavailable):
         return lambda before: circuit_breaker.record_breaker_success(before, policy)
     if circuit_breaker.classify_outcome(outcome) is None:
