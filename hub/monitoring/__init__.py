@@ -1,1 +1,1 @@
-"""Probes links and hears syslog, and keeps how the links stand."""
+"""Probes links and receives syslog, and stores the state of the links."""

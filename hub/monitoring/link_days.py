@@ -1,6 +1,6 @@
-"""Writes what was seen of a day's links into the journal, once the day is over: a message of the hub's own, with its facts.
+"""Journals what the nodes saw of a day's links, once the day is over: a message of the hub's own, with its facts.
 
-Knows when a day is over and what its message is called; not how links are probed or counted.
+Knows when a day is over and the id of its message. Neither probes links nor counts.
 """
 
 from datetime import datetime, timedelta
@@ -16,14 +16,15 @@ from hub.services.links import NAME, write_link_message
 from hub.store.transactions import Transaction
 from hub.units.province import Province
 
-#: How long after midnight in Hà Nội a day is written: every node has told of its last minutes by then.
+#: How long after midnight in Hà Nội a day is written. By then every node has written its last minutes of that day.
 GRACE = timedelta(minutes=10)
 
 
 def write_link_days(tx: Transaction, province: Province, now: datetime) -> tuple[list[str], list[str]]:
-    """Write the message of each day that is over, in the transaction that takes its rows out.
+    """Write the message of each day that is over, in the transaction that deletes its rows.
 
-    Return the days written, and those of which a node told only after they had been: these minutes are not counted any more.
+    Returns the days written, and the days for which a node wrote rows only after their message existed. Those minutes
+    are no longer counted.
     """
     written, late = [], []
     for on, found in link_rows.take_days(tx, local_time.local_day(now - GRACE)).items():

@@ -1,6 +1,8 @@
-"""Probes the links of one node again and again, and writes what was found.  Knows what is probed and when to look; not how.
+"""Probes the links of one node periodically and stores the results. Decides which links are probed and when;
+`tcp_probe` does the probing.
 
-What a probe means is `hub.services.links.probes`; what becomes of it stands in `hub.monitoring.link_rows`.  A probe is no call: no breaker hears of it.
+`hub.services.links.probes` says what a probe means; `hub.monitoring.link_rows` stores it. A probe is not a call and
+never changes a breaker.
 """
 
 from collections.abc import Callable
@@ -28,16 +30,18 @@ from hub.units.live import Live
 
 log = structlog.get_logger()
 
-#: So many probes run at the same time.
+#: The maximum number of concurrent probes.
 AT_ONCE = 16
-#: A node that has told nothing of a link for so many rounds is silent about it.
+#: A link is shown as silent for a node that has written nothing about it for this many rounds.
 ROUNDS = 3
 _PORTS = {"https": 443, "http": 80, "smtp": 25, "smtps": 465, "imap": 143, "imaps": 993}
 _TLS = ("https", "smtps", "imaps")
 
 
 def links_of(config: Config) -> tuple[Link, ...]:
-    """Return what is probed: each partner that is called over a network, then the hosts of `[links]`; nothing without `every`."""
+    """Return the links to probe: each partner that is called over a network, then the hosts of `[links]`. Empty if
+    `every` is not set.
+    """
     if config.links is None:
         return ()
     found = []
@@ -53,7 +57,7 @@ def links_of(config: Config) -> tuple[Link, ...]:
 
 @attrs.define(eq=False)
 class Prober(Service):
-    """The probes of one node, a round at a time."""
+    """Probes the links of one node in rounds."""
 
     live: Live
     _journal: Journal
@@ -64,31 +68,31 @@ class Prober(Service):
     _standings: dict[Link, LinkStanding] = attrs.field(factory=dict, init=False)
     _known: dict[tuple[str, str], LinkStanding] | None = attrs.field(
         default=None, init=False
-    )  #: from before, by name and place
+    )  #: the standings read from the database at the start, by name and place
     _days: dict[tuple[Link, date], Minutes] = attrs.field(factory=dict, init=False)  #: not written yet
-    _turns: list[LinkTurn] = attrs.field(factory=list, init=False)  #: the same
+    _turns: list[LinkTurn] = attrs.field(factory=list, init=False)  #: not written yet
     _loop: LoopingCall = attrs.field(init=False)
     _running: Deferred[LoopingCall] | None = attrs.field(default=None, init=False)
     _round: Deferred[None] | None = attrs.field(default=None, init=False)
 
     @property
     def standings(self) -> dict[Link, LinkStanding]:
-        """Return how this node sees its links."""
+        """Return the state of each link as this node sees it."""
         return dict(self._standings)
 
     def startService(self) -> None:
-        """Begin, if there is anything to probe."""
+        """Start the rounds, if any link is to be probed."""
         Service.startService(self)
         self._start()
 
     def take_up(self) -> None:
-        """Begin anew at the pace of another configuration."""
+        """Restart the rounds with the interval of the new configuration."""
         if self.running:
             self._stop_loop()
             self._start()
 
     def stopService(self) -> Deferred[None] | None:
-        """Break off what is under way."""
+        """Stop the rounds and cancel the one that is running."""
         Service.stopService(self)
         self._stop_loop()
         if self._round is None:
@@ -99,7 +103,7 @@ class Prober(Service):
         return ended
 
     def trouble(self) -> str:
-        """Say which links are down, if any; "" when all are up or none is probed."""
+        """Return which links are down; "" when all are up or none is probed."""
         down = {link.name: standing for link, standing in self._standings.items() if standing.state is LinkState.DOWN}
         if not down:
             return ""
@@ -118,7 +122,7 @@ class Prober(Service):
             self._loop.stop()
 
     def _begin_round(self) -> None:
-        if self._round is None:  # a round that is still under way is not overtaken
+        if self._round is None:  # at most one round at a time
             self._round = Deferred.fromCoroutine(self._look())
             _ = self._round.addErrback(_broke).addBoth(self._done)
 
@@ -158,7 +162,7 @@ class Prober(Service):
             log.info("link-up", link=link.name, place=link.place)
 
     async def _write(self, config: Config) -> None:
-        """Write what was found; what cannot be written now is kept for the next round."""
+        """Store the results of a round. What cannot be stored now is kept for the next round."""
         if config.links is None:
             return
         now, days, turns = self._now(), dict(self._days), tuple(self._turns)

@@ -1,7 +1,8 @@
-"""The rows of the links: how each node sees them now, and what it saw of a day.  Knows the tables; not how a link is probed.
+"""Reads and writes the rows of the links: the state each node sees now, and the minutes it saw of a day. Does not probe
+links.
 
-Each node writes its own rows only.  The minutes of a day are laid over what is there, so a node that begins again loses none, and the
-day is taken out by whoever writes its message.
+Each node writes only its own rows. The minutes of a day are merged with those already stored, so a node that restarts
+loses none. The transaction that writes a day's message deletes the day's rows.
 """
 
 import json
@@ -28,19 +29,19 @@ class SeenLink:
     name: str
     node: str
     place: str
-    state: str  #: up · down · silent: the node has told nothing for too long
+    state: str  #: up · down · silent: the node has written nothing for too long
     since: datetime
     seen_at: datetime
-    p50: float | None  #: seconds
+    p50: float | None  #: in seconds
     p95: float | None
-    ends: datetime | None  #: of the certificate that was shown
+    ends: datetime | None  #: when the certificate that was shown expires
     days_left: int | None
     reason: str
 
 
 @attrs.frozen(kw_only=True)
 class LinkTurn:
-    """A link that went down or came up."""
+    """A change of a link's state: it went down or came up."""
 
     link: Link
     standing: LinkStanding
@@ -48,7 +49,9 @@ class LinkTurn:
 
 
 def read_node_links(tx: Transaction, node: str) -> dict[tuple[str, str], LinkStanding]:
-    """Return how *node* saw its links when it last told, by name and place, so that a restart is no news."""
+    """Return the state of the links that *node* wrote last, by name and place, so that a restart does not look like a
+    change.
+    """
     rows = tx.execute(sa.select(table).where(table.c.node == node)).mappings()
     return {
         (row["name"], row["place"]): LinkStanding(
@@ -67,7 +70,11 @@ def record_link_standings(
     silent: timedelta,
     now: datetime,
 ) -> None:
-    """Write how *node* sees its links, what it saw of each day, and the events of those that turned; forget links that are no more."""
+    """Store how *node* sees its links and what it saw of each day, append the events of *turns*, and delete the links
+    that are no longer probed.
+
+    *silent*: after this time without another write, a link is shown as silent.
+    """
     names = [link.name for link in standings]
     tx.execute(sa.delete(table).where(table.c.node == node, table.c.name.not_in(names)))
     for link, standing in standings.items():
@@ -87,7 +94,7 @@ def record_link_standings(
 
 
 def take_days(tx: Transaction, before: date) -> dict[date, list[Linked]]:
-    """Take out what all nodes saw of the days *before*: whoever comes second gets nothing."""
+    """Delete and return what all nodes saw of the days *before*. A second caller gets nothing."""
     rows = tx.execute(sa.delete(link_day).where(link_day.c.day < before).returning(link_day)).mappings().all()
     found: dict[date, dict[str, Linked]] = {}
     for row in rows:

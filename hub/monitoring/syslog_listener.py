@@ -1,10 +1,11 @@
-"""Listens to syslog over TLS (RFC 5425): lines that tell of incidents go to the journal, the rest is only counted.
+"""Receives syslog over TLS (RFC 5425). Lines about incidents go to the journal; all other lines are only counted.
 
-Syslog has no answer.  So what has come is kept until it is committed, one line after another, and as long as it is not, nothing more
-is read from that connection: TCP tells the sender to wait, and the sender keeps the rest.  Knows connections and rules; no SQL.
+Syslog has no acknowledgement. So the listener keeps the lines it has read until they are committed, one after another,
+and reads nothing more from that connection meanwhile: TCP backpressure makes the sender wait, and the sender keeps the
+rest. Handles connections and rules; contains no SQL.
 
-Worst cost of one turn of the reactor: `SLICE` octets cut into messages, and messages that count for as much: as long as ten signatures
-by RSA-2048 (3 ms).  Then everybody else has a turn.
+Worst cost of one turn of the reactor: `SLICE` octets cut into messages, and the messages that one turn may handle
+(`TURN`). It takes as long as ten RSA-2048 signatures (3 ms). Then the reactor serves other work.
 """
 
 import hashlib
@@ -45,20 +46,23 @@ from hub.units.routing import Routes
 
 log = structlog.get_logger()
 
-MOST = 500  #: connections; of one more, the oldest that shook no hands makes room, or it is closed at once
-GREETING = 20  #: seconds for the handshake
-SLICE = 4096  #: octets that are cut into messages in one turn
-#: In one turn as many messages are dealt with as have so many octets; each counts for so many octets more than it has.
+#: maximum number of connections; one more closes the oldest whose handshake is not done, or else is itself closed at
+#: once
+MOST = 500
+GREETING = 20  #: time limit of the handshake, in seconds
+SLICE = 4096  #: octets cut into messages in one turn
+#: One turn handles messages of at most `TURN` octets in total; each message counts `EACH` octets more than it has.
 TURN, EACH = 32 * 1024, 512
-AGAIN = 1.0  #: a line that could not be committed is tried again after so many seconds
-#: What is counted, by what became of a line; `unframed` are connections that were closed for what came over them.
+AGAIN = 1.0  #: seconds before a line that could not be committed is tried again
+#: The outcomes of a line that are counted; `unframed` counts connections that were closed because the framing was
+#: broken.
 COUNTED = ("incident", "repeated", "refused", "other", "unreadable", "failed", "unframed")
 STRANGER = "stranger"
 
 
 @attrs.define(eq=False)
 class Ear(Service):
-    """What one node hears."""
+    """Receives syslog for one node."""
 
     live: Live
     _books: EndpointJournal
@@ -68,17 +72,19 @@ class Ear(Service):
     _connections: dict["Connection", None] = attrs.field(factory=dict, init=False)  #: the oldest first
 
     def factory(self) -> Factory:
-        """Return what makes a protocol of each connection."""
+        """Return the factory of the protocol."""
         return cast("Factory", Factory.forProtocol(partial(Connection, self)))
 
     def stopService(self) -> Deferred[None]:
-        """Read no more; what was read is committed, if the journal takes it at once."""
+        """Stop reading. Lines already read are committed, if the journal accepts them at once."""
         Service.stopService(self)
         ending = [connection.end() for connection in list(self._connections)]
         return DeferredList(ending).addCallback(lambda _: None)
 
     def come(self, connection: "Connection") -> bool:
-        """Tell whether there is room for one more connection; it is remembered then.  The oldest that is nobody's yet makes room."""
+        """Register *connection* and return whether there was room for it. At the limit, the oldest connection that is
+        not authenticated yet is closed to make room.
+        """
         if len(self._connections) >= MOST:
             nobodys = next((each for each in self._connections if each.is_nobodys), None)
             if nobodys is not None:
@@ -90,11 +96,13 @@ class Ear(Service):
         return True
 
     def go(self, connection: "Connection") -> None:
-        """Forget a connection that is closed and has nothing left to do."""
+        """Forget a connection that is closed and has no lines left to process."""
         self._connections.pop(connection, None)
 
     def whose(self, shown: x509.Certificate) -> Partner | None:
-        """Return whose connection it is, by the certificate *shown*; None, after journalling it, for a stranger's."""
+        """Return the partner whose certificate *shown* is. For an unknown or invalid certificate, journal the refusal
+        and return None.
+        """
         province, now, mark = self.live.province, self._now(), certificate_fingerprint(shown)
         partner, problem = province.partner_with(shown), Problem("certificate-unknown", mark)
         if partner is not None:
@@ -112,26 +120,28 @@ class Ear(Service):
         return None
 
     async def hear(self, octets: bytes, shown: x509.Certificate) -> str:
-        """Deal with one line, however long it takes; return what to count: `stranger`, if the certificate *shown* counts no longer."""
+        """Process one line, however long it takes, and return the counter to increment. Returns `stranger` if the
+        certificate *shown* is no longer valid.
+        """
         try:
             line = syslog.read_syslog_message(octets)
         except ValueError:
             return "unreadable"
         if self.live.config.incidents.rules.judge(line) is None:
             return "other"
-        if (partner := self.whose(shown)) is None:  # again: the connection may be an old one
+        if (partner := self.whose(shown)) is None:  # checked again: the connection may be old
             return STRANGER
         try:
             judged = await self._books.work(Owner(partner.code), len(octets), self._judge, octets, line, partner)
             return await self._keep(*judged)
         except CancelledError:
             raise
-        except Exception:  # it would be as bad the next time, and keep all that comes behind it
+        except Exception:  # the next try would fail likewise and block the lines behind it
             log.exception("syslog-broke", partner=partner.code)
             return "failed"
 
     def _judge(self, octets: bytes, line: SyslogLine, partner: Partner) -> tuple[MessageEntry, MessageEntry | None]:
-        """Return the message that tells of an incident, and the report of it, if one is due."""
+        """Return the entry of the line about an incident, and the entry of its report, if one is due."""
         province, now = self.live.province, self._now()
         if not is_granted(partner, province.routes.upstream, SERVICE.name):
             entry = MessageEntry(
@@ -155,7 +165,9 @@ class Ear(Service):
         return entry, self._report(attrs.evolve(incident, unit=province.routes.canonical(incident.unit)), now)
 
     def _report(self, incident: Incident, now: datetime) -> MessageEntry | None:
-        """Return the packet that tells the agencies of an incident that opens, if it is grave enough."""
+        """Return the packet that reports a new incident to the agencies, if its severity is at least the configured
+        one; else None.
+        """
         told, routes = self.live.config.incidents, self.live.province.routes
         if incident.kind != OPENED or not told.report_to or SEVERITIES.index(incident.severity) > told.report_severity:
             return None
@@ -186,7 +198,9 @@ class Ear(Service):
 def record_incident(
     tx: Transaction, entry: MessageEntry, report: MessageEntry | None, routes: Routes
 ) -> RecordedMessage:
-    """Write the incident of *entry* and, where it is the one that opens it, the *report* of it, both or neither."""
+    """Journal the incident of *entry*. Journal its *report* in the same transaction, if the entry is the one that opens
+    the incident.
+    """
     known = None
     if report is not None and entry.record is not None:
         known = incident_durations.find_incident_fact(tx, entry.record.sender, entry.record.keys[0], OPENED)
@@ -197,7 +211,9 @@ def record_incident(
 
 
 def _who_is(routes: Routes, partner: Partner, unit: str, host: str) -> str:
-    """Return the unit a line is about: the one it names, the one whose alias its host is, or the only one of its partner."""
+    """Return the unit that a line is about: the one it names, else the one of which its host is an alias, else the only
+    unit of its partner, else "".
+    """
     if unit or routes.canonical(host) != host:
         return unit or host
     own = [each for each in partner.units if each != ANY]
@@ -206,13 +222,13 @@ def _who_is(routes: Routes, partner: Partner, unit: str, host: str) -> str:
 
 @implementer(IHandshakeListener)
 class Connection(Protocol):
-    """One connection of a partner's."""
+    """One connection of a partner."""
 
     def __init__(self, ear: Ear) -> None:
         self._ear = ear
         self._stream = Stream()
-        self._shown: x509.Certificate | None = None  #: none before the handshake, and of a stranger
-        self._came = bytearray()  #: not cut yet
+        self._shown: x509.Certificate | None = None  #: None before the handshake, and for an unknown sender
+        self._came = bytearray()  #: received, not cut into lines yet
         self._waiting: deque[bytes] = deque()
         self._working: Deferred[None] | None = None
         self._greeting: Any = None
@@ -220,18 +236,20 @@ class Connection(Protocol):
 
     @property
     def is_nobodys(self) -> bool:
-        """Tell whether nobody has shown yet whose it is, or a stranger's."""
+        """Return whether the connection is not authenticated: before the handshake, or with the certificate of an
+        unknown sender.
+        """
         return self._shown is None and self._working is None
 
     def connectionMade(self) -> None:
-        """Wait for the handshake; not for long."""
+        """Wait for the handshake, at most `GREETING` seconds."""
         if not self._ear.come(self):
             self._abort()
             return
         self._greeting = self._ear.clock.callLater(GREETING, self._abort)
 
     def handshakeCompleted(self) -> None:
-        """Learn whose connection it is; a stranger's is closed."""
+        """Identify the partner; close the connection of an unknown sender."""
         if self._greeting is not None and self._greeting.active():
             self._greeting.cancel()
         shown = cast("Any", self.transport).getPeerCertificate().to_cryptography()
@@ -241,7 +259,7 @@ class Connection(Protocol):
             self._shown = shown
 
     def dataReceived(self, data: bytes) -> None:
-        """Cut lines out of what came, and read no more until they are dealt with."""
+        """Cut the received octets into lines, and pause reading until the lines are processed."""
         if self._shown is None:
             return
         self._came += data
@@ -253,7 +271,7 @@ class Connection(Protocol):
             _ = self._working.addErrback(_broke).addCallback(self._worked)
 
     def _cut(self, shown: x509.Certificate) -> None:
-        """Cut the next `SLICE` of what came into lines."""
+        """Cut the next `SLICE` of the received octets into lines."""
         octets = bytes(self._came[:SLICE])
         del self._came[:SLICE]
         try:
@@ -297,7 +315,7 @@ class Connection(Protocol):
             self._ear.go(self)
 
     def end(self) -> Deferred[None]:
-        """Close the connection; fire when what had come is journalled, or cannot be."""
+        """Close the connection. The result fires when the lines already received are journalled, or cannot be."""
         self._abort()
         ended: Deferred[None] = Deferred()
         if self._working is None:
@@ -315,7 +333,7 @@ class Connection(Protocol):
             self._working.cancel()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Finish what has come."""
+        """Process the lines that were already received."""
         if self._greeting is not None and self._greeting.active():
             self._greeting.cancel()
         if self._working is None:

@@ -1,6 +1,8 @@
-"""Knocks at one link: a connection, a TLS handshake where there is one, and nothing said.  Knows sockets; not when to knock.
+"""Probes one link: opens a TCP connection, completes a TLS handshake where the link uses TLS, and sends no data. Does
+not decide when to probe.
 
-No credentials are sent: not even the hub's certificate is shown, so a server that asks for one counts as there once its own was seen.
+It sends no credentials, not even the hub's certificate. A server that requires a client certificate therefore counts as
+reached once its own certificate was seen.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,12 +27,12 @@ from hub.runtime.peer_check import make_peer_judges
 from hub.security import tls
 from hub.services.links.probes import Link, Probe
 
-#: Probes one link within its time; raises nothing but CancelledError.
+#: Probes one link within the configured time; raises nothing but CancelledError.
 Ask = Callable[[Link, Config], Awaitable[Probe]]
 
 
 def network_probe(reactor: Any, now: Callable[[], datetime]) -> Ask:
-    """Return how a link is probed over the network, by the time it has in `[links]`."""
+    """Return the probe over the network; its time limit is the `timeout` of `[links]`."""
 
     async def exchange(link: Link, config: Config) -> Probe:
         at, begun = now(), reactor.seconds()
@@ -49,7 +51,7 @@ def network_probe(reactor: Any, now: Callable[[], datetime]) -> Ask:
                 _ = there.transport.abortConnection() if link.tls else there.transport.loseConnection()
         except CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever broke it is why the other side counts as not there
+        except Exception as error:  # noqa: BLE001 - any failure means that the host is not reached
             if met.refused or not met.shown:
                 return Probe(at=at, ends=met.ends, reason=met.refused or http_client.describe_connection_error(error))
         return Probe(at=at, latency=reactor.seconds() - begun, ends=met.ends)
@@ -67,16 +69,20 @@ def network_probe(reactor: Any, now: Callable[[], datetime]) -> Ask:
 
 @attrs.define(eq=False)
 class _ProbedConnection:
-    """What came of one connection."""
+    """The result of one connection."""
 
     over: Deferred[None] = attrs.field(factory=Deferred)
-    shown: bool = False  #: a certificate that passes
-    ends: datetime | None = None
-    refused: str = ""
+    shown: bool = False  #: the server's certificate passed the check
+    ends: datetime | None = None  #: when the certificate expires
+    refused: str = ""  #: why the certificate was refused
 
 
 def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _ProbedConnection) -> tls.Check:
-    """Return the judge of the certificate that is shown: a partner's as when it is called, another host's by no name, its end only."""
+    """Return the check of the server's certificate.
+
+    A partner's certificate is checked as for a call. Of another host's certificate only the expiry is checked, not its
+    name or its issuer.
+    """
     partner = config.partners.get(link.name) if link.partner else None
 
     def not_over(shown: x509.Certificate, _above: object) -> None:
@@ -99,23 +105,23 @@ def _judged(link: Link, config: Config, now: Callable[[], datetime], met: _Probe
 
 @implementer(IHandshakeListener)
 class _Knock(Protocol):
-    """Says nothing: it is enough that somebody is there."""
+    """Sends no data: an established connection is the result."""
 
     def __init__(self, met: _ProbedConnection, waits: bool) -> None:
         super().__init__()
         self._met, self._waits = met, waits
 
     def connectionMade(self) -> None:
-        """Without TLS, that is all."""
+        """Without TLS, the connection itself is the result."""
         if not self._waits:
             self._met.over.callback(None)
 
     def handshakeCompleted(self) -> None:
-        """With TLS, this is."""
+        """With TLS, the completed handshake is the result."""
         if not self._met.over.called:
             self._met.over.callback(None)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It was hung up before."""
+        """The connection was closed before the probe had its result."""
         if not self._met.over.called:
             self._met.over.errback(reason)
