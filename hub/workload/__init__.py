@@ -1,1 +1,1 @@
-"""The life of a unit's report: counted, closed, revised, signed, handed in, published."""
+"""The life cycle of a unit's report: counting, closing, revising, signing, submitting and publishing it."""

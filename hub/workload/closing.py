@@ -1,8 +1,10 @@
-"""Closes the months of a form, one after the other, and makes revisions of what was closed.
+"""Closes the months of a form in order, and makes revisions of closed rows.
 
-Knows which months are closed, what a closing reads and what it writes; not how facts are placed (`hub.report`).  Reading and writing
-are apart: the counting takes a while and runs in a reading transaction (`work_out`), so that nobody waits for it; what it found is
-written in one short one (`settle_closing`), unless another closing came first.
+Knows which months are closed, and what a closing reads and writes. Does not know how facts are assigned to columns and
+months (`hub.report`).
+
+Reading and writing are separate. Counting is slow and runs in a reading transaction (`work_out`), which blocks nobody.
+Its result is written in one short transaction (`settle_closing`), unless another closing was written first.
 """
 
 import json
@@ -29,22 +31,24 @@ from hub.store.tables import carried, closed_row, fact
 from hub.store.tables import closing as table
 from hub.store.transactions import Transaction
 
-#: A fact is committed a moment after the time that it has: for so long after its end a month stays open.
+#: A fact is committed a moment after its time `at`. A month therefore stays open for this long after its end.
 GRACE = timedelta(minutes=2)
-#: Why there is another revision, where nobody says it otherwise.
+#: The reason of a revision where no person gives one.
 RECOUNTED = "đếm lại / counted again"
 
 
 class TooEarly(Exception):
-    """The month is not over, or only just; the argument is when it may be closed."""
+    """The month is not over, or ended less than `GRACE` ago. The argument is the time from which it may be closed."""
 
 
 class OutOfTurn(Exception):
-    """Another month comes first; the argument is that Period, or None where nothing is to be closed yet."""
+    """Another month must be closed first. The argument is that Period, or None where no month is to be closed yet."""
 
 
 class FactsOutstanding(Exception):
-    """Facts that were received before the closing are still to be written (hub.journal.duties); the argument is what is outstanding."""
+    """Facts that were received before the closing are not written yet (hub.journal.duties). The argument is the
+    outstanding duties.
+    """
 
 
 @attrs.frozen(kw_only=True)
@@ -54,27 +58,27 @@ class Closing:
     period: Period
     closed_at: datetime
     by: str
-    definition: str  #: the form in force, letter by letter
-    sha256: str  #: of the snapshot: of its rows in revision 1
+    definition: str  #: the TOML text of the form in force, unchanged
+    sha256: str  #: the SHA-256 of the snapshot: of its rows in revision 1 (`closed.hash_closing`)
 
     @property
     def form(self) -> Form:
-        """The form in force, as it was."""
+        """The form that was in force, read from its kept text."""
         return _form(self.definition)
 
 
 @attrs.frozen(kw_only=True)
 class Draft:
-    """What closing a month comes to, not written yet."""
+    """The result of counting a month to be closed, not written yet."""
 
     form: Form
     period: Period
     closed_at: datetime
-    cuts: Cuts  #: where periods end
-    after: str | None  #: the month that was closed last
+    cuts: Cuts  #: the first and last days of months
+    after: str | None  #: the month that was closed last, such as `2026-11`; None: none is closed
     rows: tuple[ClosedRow, ...]
-    begun: tuple[tuple[str, str], ...]  #: unit and key of what is carried from now on
-    ended: tuple[tuple[str, str], ...]  #: and no longer
+    begun: tuple[tuple[str, str], ...]  #: (unit, key) of each key that is carried from this month on
+    ended: tuple[tuple[str, str], ...]  #: (unit, key) of each key that is carried no longer
 
 
 @lru_cache(64)
@@ -83,7 +87,7 @@ def _form(definition: str) -> Form:
 
 
 def read_closings(tx: Transaction, form: str) -> tuple[Closing, ...]:
-    """Return the closed months of the form *form*, the first one first."""
+    """Return the closed months of the form *form*, in order."""
     rows = tx.execute(sa.select(table).where(table.c.form == form).order_by(table.c.period))
     return tuple(
         Closing(
@@ -102,12 +106,14 @@ def _month(text: str, first: date, last: date) -> Period:
 
 
 def books_of(made: Iterable[Closing]) -> ClosedMonths:
-    """Return the books of these closings."""
+    """Return the closed months of these closings, for `hub.report.counting.posting`."""
     return ClosedMonths(tuple(posting.ClosedMonth(each.period, each.closed_at) for each in made))
 
 
 def keep_closed_workdays(tx: Transaction, book: Book) -> Book:
-    """Return *book* with the days of the closed months, of whatever form: they stay as they are when the cut-off changes."""
+    """Return *book* with the first and last days of the months that are closed, in any form. These days stay when the
+    configured cut-off changes.
+    """
     return attrs.evolve(book, cuts=_keeping(tx, book.cuts))
 
 
@@ -117,9 +123,11 @@ def _keeping(tx: Transaction, cuts: Cuts) -> Cuts:
 
 
 def next_month(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | None:
-    """Return the month of *form* that is closed next, and the version then in force; None: there is none, as nothing was recorded yet.
+    """Return the month of *form* that must be closed next, and the version of the form in force then. None: no fact was
+    recorded yet, or the form is no longer in force.
 
-    The chain begins with the month of the earliest fact of all, or the first in which the form is in force.
+    The chain of closings begins with the month of the earliest fact of all services, or with the first month in which
+    the form is in force.
     """
     made, cuts, forms = read_closings(tx, form), _keeping(tx, book.cuts), book.forms
     if made:
@@ -135,7 +143,7 @@ def next_month(tx: Transaction, book: Book, form: str) -> tuple[Form, Period] | 
     try:
         return choose_form(forms, form, period), period
     except LookupError:
-        return None  # it is no longer in force
+        return None  # the form is no longer in force
 
 
 def _noon(day: date) -> datetime:
@@ -143,12 +151,12 @@ def _noon(day: date) -> datetime:
 
 
 def may_close(period: Period) -> datetime:
-    """Return from when on *period* may be closed."""
+    """Return the time from which *period* may be closed."""
     return period.end + GRACE
 
 
 def counting_forms(forms: Iterable[Form]) -> list[str]:
-    """Return the ids of the forms that count facts, and so are closed: those that have a service."""
+    """Return the ids of the forms that count facts and are therefore closed: those that have a service."""
     return sorted({form.id for form in forms if form.service})
 
 
@@ -159,10 +167,13 @@ def work_out(
     period: Period,
     now: datetime,
 ) -> Draft:
-    """Count the month *period* of *form*, reading only what it needs: nothing is written.
+    """Count the month *period* of *form* and return the draft of its closing. Writes nothing.
 
-    Raises TooEarly, OutOfTurn (also when it is closed already), FactsOutstanding.  Where facts that were received after the month could be closed are still to be written, the books end at their receipt: they
-    come late, and nobody who sends without end keeps a month open.  Memory: the facts of some hundred keys, and the keys that are carried on.
+    If facts that were received after the month could be closed are not written yet, `closed_at` is the time when the
+    first of them was received. These facts are then late, so a sender that never stops sending cannot keep a month
+    open. Memory: the facts of some hundred keys, and the keys that are carried on.
+
+    Raises TooEarly, OutOfTurn (also when the month is closed already), FactsOutstanding.
     """
     made = read_closings(tx, form)
     found = next_month(tx, book, form)
@@ -199,7 +210,7 @@ def work_out(
 
 @attrs.frozen
 class _Reader:
-    """Reads what the row of a unit in one month is counted from."""
+    """Reads the facts from which the row of a unit in one month is counted."""
 
     tx: Transaction
     form: Form
@@ -207,13 +218,17 @@ class _Reader:
     before: str | None  #: the closed month before it
     books: ClosedMonths
     search: facts.Search
-    held: sa.Select[Any] | None  #: the keys that a unit carried into the month
+    #: the query for the keys that a unit carried into the month; None: no month before is closed
+    held: sa.Select[Any] | None
 
     @classmethod
     def of(cls, tx: Transaction, form: Form, period: Period, made: Sequence[Closing], books: ClosedMonths) -> "_Reader":
-        """*made*: the closings of the months before *period*; *books*: those in which it is closed."""
+        """Return the reader for *period*.
+
+        *made*: the closings of the months before *period*. *books*: the closed months including *period*.
+        """
         chained = bool(made) and counts_alike(made[-1].form, form)
-        # Another form's keys are not this one's: then, once, all of the past is read.
+        # The carried keys of a form that counts differently cannot be used. Then all of the past is read, once.
         known = books if chained else ClosedMonths(books.months[-1:])
         found = posting.list_posting_windows(form, period, known)
         before = made[-1].period.text if made else None
@@ -228,7 +243,9 @@ class _Reader:
         return list(self.tx.scalars(sa.select(carried.c.unit).where(mine).distinct()))
 
     def work_out(self, unit: str, now: datetime) -> tuple[ClosedRow | None, set[str], set[str]]:
-        """Return the row of *unit*, the keys it carries on, and those it carried into the month."""
+        """Return the row of *unit* (None: nothing counted), the keys it carries on, and the keys it carried into the
+        month.
+        """
         held: set[str] = set() if self.held is None else set(self.tx.scalars(self.held, {"of": unit}))
         histories = self.search.histories(self.tx, unit)
         row, keys = closed.work_out(self.form, histories, self.period, max(now, self.period.end), unit, self.books)
@@ -246,11 +263,14 @@ def _carried(form: str, period: str) -> sa.Select[Any]:
 
 
 def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
-    """Write the closing down, for good; once, whoever else had the same in mind.
+    """Write the closing of a month. It is final and written once: if the month was closed meanwhile, return that
+    closing.
 
-    Raises OutOfTurn when the books changed meanwhile, FactsOutstanding when facts of before are to be written.
+    Raises OutOfTurn when other closings were written meanwhile, FactsOutstanding when facts received before `closed_at`
+    are not written yet.
     """
-    transactions.one_at_a_time(tx, ["closing", f"closing {draft.form.id}"])  # a month has the same days in all forms
+    # the lock "closing": a month has the same days in all forms
+    transactions.one_at_a_time(tx, ["closing", f"closing {draft.form.id}"])
     made = read_closings(tx, draft.form.id)
     for each in made:
         if each.period.text == draft.period.text:
@@ -264,7 +284,7 @@ def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
     if parse_period(period.text, cuts) != period:
         raise OutOfTurn(
             parse_period(period.text, cuts)
-        )  # another form's month was closed meanwhile, by another cut-off
+        )  # another form's month was closed meanwhile, with another cut-off
     sha256 = closed.hash_closing(form, period, draft.rows)
     named = {"form": form.id, "period": period.text}
     days = {"first_day": period.first, "last_day": period.last}
@@ -284,7 +304,7 @@ def settle_closing(tx: Transaction, draft: Draft, by: str) -> Closing:
 
 
 def close_month(tx: Transaction, book: Book, form: str, period: Period, now: datetime, by: str) -> Closing:
-    """Close a month in one transaction: for small journals, and tests."""
+    """Count and close a month in one transaction. For small journals and tests."""
     return settle_closing(tx, work_out(tx, book, form, period, now), by)
 
 
@@ -312,7 +332,7 @@ def _keep(tx: Transaction, form: Form, period: Period, rows: Iterable[ClosedRow]
 def _carry(
     tx: Transaction, form: str, period: str, begun: Iterable[tuple[str, str]], ended: Iterable[tuple[str, str]]
 ) -> None:
-    """Write which keys are carried from the end of *period* on, and which no longer."""
+    """Store which keys are carried from the end of *period* on, and which are carried no longer."""
     new = [{"form": form, "unit": unit, "key": key, "since": period, "until": None} for unit, key in begun]
     old = [{"of": unit, "named": key} for unit, key in ended]
     if old:
@@ -335,7 +355,9 @@ def _json(value: object) -> str:
 def rows_of(
     tx: Transaction, form: Form, periods: Collection[str], units: Collection[str] | None = None
 ) -> dict[str, dict[str, ClosedRow]]:
-    """Return the rows of closed months in their newest revision, by period and unit; of *units* (None: all)."""
+    """Return the rows of closed months in their newest revision, by period and unit; only those of *units* (None:
+    all).
+    """
     query = sa.select(closed_row).where(closed_row.c.form == form.id, closed_row.c.period.in_(list(periods)))
     if units is not None and len(units) <= 500:
         query = query.where(closed_row.c.unit.in_(list(units)))
@@ -348,7 +370,7 @@ def rows_of(
 
 
 def list_row_revisions(tx: Transaction, form: Form, period: str, unit: str) -> list[ClosedRow]:
-    """Return every revision of a unit's row in a closed month, the first one first."""
+    """Return every revision of a unit's row in a closed month, in order."""
     mine = sa.and_(closed_row.c.form == form.id, closed_row.c.period == period, closed_row.c.unit == unit)
     rows = tx.execute(sa.select(closed_row).where(mine).order_by(closed_row.c.revision))
     return [_row(form, row) for row in rows]
@@ -373,9 +395,9 @@ def find_differing_units(
     period: str,
     units: Iterable[str] | None = None,
 ) -> Iterator[str]:
-    """Count the closed month *period* again and yield each unit (of *units*; None: all) whose row or carried keys come out otherwise.
+    """Count the closed month *period* again and yield each unit whose row or carried keys differ from the stored ones.
 
-    KeyError when it is not closed.
+    *units*: the units to count; None: all. Raises KeyError when the month is not closed.
     """
     made = read_closings(tx, form)
     facts.use_indexes(tx)
@@ -405,9 +427,11 @@ def _again(tx: Transaction, made: Sequence[Closing], number: int) -> _Reader:
 def revise_unit(
     tx: Transaction, form: str, period: str, unit: str, *, reason: str, by: str, now: datetime
 ) -> list[tuple[str, ClosedRow]]:
-    """Count *unit* again in the closed month *period* and each that follows; write another revision of every row that comes out otherwise.
+    """Count *unit* again in the closed month *period* and in each closed month after it. Write a new revision of every
+    row that differs.
 
-    Return them with their months.  Each is told of by an event.  Done again, it finds nothing.  KeyError when it is not closed.
+    Returns the new rows with their months. Appends an event for each. Idempotent: a second call finds no difference.
+    Raises KeyError when the month is not closed.
     """
     transactions.one_at_a_time(tx, [f"closing {form}"])
     made = read_closings(tx, form)
@@ -440,10 +464,10 @@ def revise_unit(
 
 
 def find_late_units(tx: Transaction, form: str) -> dict[str, str]:
-    """Return the units of which facts were recorded lately that lie in a closed month, and the first such month of each.
+    """Return the units with recently recorded facts that lie in a closed month, each with the first such month.
 
-    Only of a form whose late facts make revisions; lately: since the closing before the last one.  Whether they were counted
-    already, `find_differing_units` tells.
+    Only for a form whose late facts make revisions (`late = "revision"`). Recently: since the closing before the last
+    one. `find_differing_units` tells whether these facts are counted already.
     """
     made = read_closings(tx, form)
     if not made or made[-1].form.late is not Late.REVISION:

@@ -1,6 +1,8 @@
-"""What units declare of their own work, as messages of the journal, beside what the hub counts.
+"""Reads and records the declarations of units, and compares them with the hub's count. A declaration is a message of
+the journal.
 
-Knows where a declaration is found and that the newest one counts; not what a form has, nor how two cells are compared.
+Knows where a declaration is found, and that the newest one counts. Does not know the lines of a form, nor how two cells
+are compared.
 """
 
 from datetime import datetime
@@ -27,7 +29,7 @@ from hub.store.transactions import Transaction
 from hub.units.province import Province
 from hub.workload.unit_report import ReportSources
 
-#: So many submissions of one report are counted; whoever sends more knows that there were many.
+#: The maximum number of a report's declarations that are counted.
 MANY = 1000
 
 
@@ -40,13 +42,13 @@ class KeptDeclaration:
     """The newest declaration of a unit for a form and a period."""
 
     message: Message
-    said: Declaration  #: unit codes as written
-    earlier: int  #: how many came before it, at most `MANY`
+    said: Declaration  #: with the unit codes as the sender wrote them
+    earlier: int  #: the number of declarations before it, at most `MANY`
 
 
 @attrs.frozen
 class Compared:
-    """The newest declaration beside the count."""
+    """The newest declaration compared with the count."""
 
     asked: ReportSources
     kept: KeptDeclaration
@@ -54,12 +56,12 @@ class Compared:
 
 
 def make_declarations_service(province: Province) -> Service:
-    """Return the service `reports` as it takes declarations by the forms and periods of *province*."""
+    """Return the service `reports` that accepts declarations for the forms and periods of *province*."""
     return declaring.make_reports_service(lambda: book.read_book(province.config.reports))
 
 
 def read_newest_declaration(tx: Transaction, unit: str, form: str, period: str) -> KeptDeclaration | None:
-    """Return what *unit* (the registry's code) declared last; None when nothing."""
+    """Return the newest declaration of *unit* (the registry's code); None if there is none."""
     rows = search.find_messages_about(tx, reports.NAME, declaring.declaration_key(form, period), [unit], MANY + 1)
     if not rows:
         return None
@@ -68,7 +70,7 @@ def read_newest_declaration(tx: Transaction, unit: str, form: str, period: str) 
 
 
 def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) -> Compared:
-    """Compare what the unit *asked* for declared last with the count as of *now*.  Raises Undeclared."""
+    """Compare the newest declaration of the unit in *asked* with the count as of *now*. Raises Undeclared."""
     kept = read_newest_declaration(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is None:
         raise Undeclared
@@ -88,9 +90,10 @@ def compare_declaration(tx: Transaction, asked: ReportSources, now: datetime) ->
 def record_declaration(
     tx: Transaction, province: Province, said: Declaration, *, by: str, now: datetime
 ) -> RecordedMessage:
-    """Write down, as a message of the hub's own, what the operator *by* declares in a unit's name.
+    """Journal, as a message of the hub's own, what the operator *by* declares on behalf of a unit.
 
-    The same figures as those that count are the same message, and nothing is written; else it is another, whatever was declared before.
+    If the figures equal the newest declaration's, write nothing and return that message. Otherwise the declaration is a
+    new message, even if an earlier one had the same figures.
     """
     content = _octets(declaring.declaration_element(said))
     unit = province.routes.canonical(said.unit)

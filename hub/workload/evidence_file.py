@@ -1,7 +1,10 @@
-"""Writes the evidence file of a report: from its cells down to the exact octets of the messages behind them, sealed.
+"""Writes the sealed evidence file of a report: the report, the facts behind its cells, and the messages, down to their
+exact octets.
 
-Knows what the journal holds of a fact: its message, the message's events and receipt.  Does not know how a file is checked (`hub.audit`).
-What is written is read, a message at a time: only the facts of the report are in memory, as they are when it is counted.
+Knows what the journal stores of a fact: its message, the message's events and receipt. Does not know how the file is
+checked (`hub.audit`).
+
+Messages are read and written in small groups. Only the facts of the report are in memory, as when it is counted.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,25 +63,30 @@ from hub.workload.unit_report import Difference, ReportSources
 LISTED = (*COUNTING, ColumnKind.TIME)  #: the kinds of columns that take facts themselves
 
 _T = TypeVar("_T")
-_TOGETHER = 200  #: messages that are looked up at a time
+_TOGETHER = 200  #: the number of messages that one query reads
 _OF_MESSAGE = ("id", "message_id", "partner", "service", "kind", "sender", "sha256", "size", "signature")
 
 
 class TooMany(Exception):
-    """The report counts more than one file may hold; the argument says how many of what."""
+    """The report counts more than one file may hold. The argument names the quantity that exceeds the limit."""
 
 
 class Derived(Exception):
-    """The form takes its numbers from other forms, which the arguments name: theirs is the evidence."""
+    """The form takes its numbers from other forms, named by the arguments. The evidence is in the files of those
+    forms.
+    """
 
 
 @attrs.frozen(kw_only=True)
 class Written:
-    """What became of an evidence file."""
+    """The result of writing an evidence file."""
 
     manifest: Manifest
-    wrong: Sequence[Difference]  #: units whose facts are not those of the closing: then the file does not hold together
-    revision: int | None  #: of the report in it, when it was handed in or published; None: made to look at
+    #: units whose facts are not those of the closing; if there are any, the file is inconsistent
+    wrong: Sequence[Difference]
+    #: the revision of the report in the file, if it was given out, submitted or published; None: a report counted only
+    #: for this file
+    revision: int | None
 
 
 def write_evidence_file(
@@ -91,10 +99,10 @@ def write_evidence_file(
     octets: bool = False,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Written:
-    """Write the evidence of the report *asked*, as it is at *now*, into the empty *file*, which can be sought in.
+    """Write the evidence of the report *asked*, as of *now*, into the empty and seekable *file*.
 
-    *octets*: with the exact octets of the messages.  *tell* hears how many messages are done, of how many.  Raises Derived, TooMany; Unready
-    when the hub's key cannot be used.
+    *octets*: include the exact octets of the messages. *tell*: called with the number of messages done and their total.
+    Raises Derived, TooMany; Unready when the hub's key cannot be used.
     """
     if asked.bases:
         raise Derived(*asked.bases)
@@ -141,9 +149,11 @@ def write_evidence_file(
 def _report(
     tx: Transaction, asked: ReportSources, report: Report, found: Summary, identity: Signer
 ) -> tuple[bytes, bytes | None, int | None]:
-    """Return the sealed report, the one that an official signed, and the revision.
+    """Return the sealed report, the document signed by an official (None: none), and the revision (None: the report is
+    sealed now).
 
-    It is the very revision that was given out, handed in or published, where it has these numbers and facts; else one made now.
+    If the newest revision in the journal has the same numbers and facts, return exactly that revision. Otherwise seal
+    the report now.
     """
     before = submission.read_newest_revision(tx, report.total.unit, asked.form.id, asked.period.text)
     if before is not None and before.said.says(report, found.sha256):
@@ -165,9 +175,10 @@ def _all(by_unit: Mapping[str, Sequence[EvidenceLine]], beside: Mapping[str, Seq
 
 
 def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]]) -> Iterator[tuple[str, list[Fact]]]:
-    """Yield for each unit the facts that no column counts, but by which it is decided whether those counted do, oldest first.
+    """Yield for each unit the facts that no column counts but that decide whether other facts count, oldest first.
 
-    They are the other facts of the same business keys and, where a form goes by what was said last of a thing, of the same things.
+    They are the other facts of the same business keys. Where a form counts only the newest statement about a thing,
+    they include the other facts about the same things.
     """
     form, end = asked.form, asked.period.end
     histories: dict[str, list[Fact]] = {unit: [] for unit in by_unit}
@@ -184,7 +195,9 @@ def _beside(asked: ReportSources, by_unit: Mapping[str, Sequence[EvidenceLine]])
 
 
 def _related(form: Form, history: Iterable[Fact], counted: Sequence[Fact]) -> list[Fact]:
-    """Return the facts of a unit's *history* that share a key or a thing with one of those *counted*, or with such a one."""
+    """Return the facts of a unit's *history* that share a key or a thing with a fact of *counted*, directly or through
+    other facts of the history.
+    """
     places: dict[tuple[str, str], list[Fact]] = {}
     for fact in history:
         for place in _places(form, fact):
@@ -199,7 +212,7 @@ def _related(form: Form, history: Iterable[Fact], counted: Sequence[Fact]) -> li
 
 
 def _places(form: Form, fact: Fact) -> list[tuple[str, str]]:
-    """Return its key, and the things that it is about."""
+    """Return the fact's business key, and the things that it is about."""
     attributes = dict(fact.attributes)
     things = {rule.revised[0] for rule in form.rules if rule.revised}
     return [("", fact.key), *((name, attributes[name]) for name in sorted(things) if attributes.get(name))]
@@ -208,7 +221,7 @@ def _places(form: Form, fact: Fact) -> list[tuple[str, str]]:
 def _write_facts(
     packing: Packing, form: Form, by_unit: Mapping[str, Sequence[EvidenceLine]], beside: Mapping[str, Sequence[Fact]]
 ) -> None:
-    """Write the lists: of the rows, of each row's facts, of those beside them, of each column's."""
+    """Write the lists: the rows, each row's facts, each row's other facts (`_beside`), and each column's facts."""
     units = sorted(by_unit)
     rows = [lines.write_row_line(unit, evidence.of_row(line.fact for line in by_unit[unit])) for unit in units]
     packing.put(ROWS, b"".join(rows))
@@ -231,7 +244,7 @@ def _write_facts(
 
 
 def _write_messages(tx: Transaction, packing: Packing, ids: Sequence[str], *, octets: bool) -> list[str]:
-    """Write a line a message; return the hashes of those whose octets are to be written."""
+    """Write one line per message. Return the hashes of the messages whose octets must be written."""
     here: dict[str, None] = {}
     with packing.writing(MESSAGES) as put:
         for some in _some(ids):
@@ -258,7 +271,9 @@ def _where(tx: Transaction, row: sa.RowMapping) -> str:
 
 
 def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: Callable[[int], None]) -> int:
-    """Write a line an event, message by message, each with the hash of the event before it in the chain; return how many."""
+    """Write one line per event, ordered by message, each with the hash of the event before it in the chain. Return the
+    number of events.
+    """
     table, many, done = event_table, 0, 0
     with packing.writing(EVENTS) as put:
         for some in _some(ids):
@@ -281,7 +296,9 @@ def _write_events(tx: Transaction, packing: Packing, ids: Sequence[str], tell: C
 
 
 def _hashes(tx: Transaction, numbers: Iterable[int]) -> dict[int, str]:
-    """Return the hashes of the events with these *numbers*, those that there are; before the first one stands the origin."""
+    """Return the hashes of those events among *numbers* that exist. The hash before the first event (number 0) is the
+    origin.
+    """
     found, table = {0: events.ORIGIN}, event_table
     for some in _some(sorted(set(numbers))):
         rows = tx.execute(sa.select(table.c.number, table.c.hash).where(table.c.number.in_(some)))

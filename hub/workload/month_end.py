@@ -1,7 +1,8 @@
-"""Closes the months that are over, by itself, once a day; and makes the revisions that late facts ask for.
+"""Closes ended months automatically once a day, and makes the revisions required by late facts.
 
-Knows the clock on the wall and how often to look; what closing means is `hub.workload.closing`.  Counting runs in a process of its own beside
-all other work, one form and month after the other; a stop ends it, and the next start begins that month again.
+Knows the time of day and how often to look. `hub.workload.closing` knows how to close. Counting runs in a separate
+process, one form and month after the other. A stop ends that process, and the next start counts that month from the
+beginning.
 """
 
 from collections.abc import Callable
@@ -38,33 +39,35 @@ class _Stopped(Exception):
 
 @attrs.define(eq=False)
 class MonthEnd(Regular):
-    """Once a day, two minutes after midnight in Hà Nội, and after a start: closes what can be closed, in turn."""
+    """Closes the months that can be closed, in order: once a day, two minutes after midnight in Hà Nội, and after a
+    start.
+    """
 
     every, at_once = 60.0, False
 
     _journal: Journal
     _clock: IReactorTime
     _now: Callable[[], datetime]
-    _book: Callable[[], Book] = read_shipped_book  #: the province's
+    _book: Callable[[], Book] = read_shipped_book  #: returns the province's forms and calendar
     _done: object = attrs.field(default=None, init=False)  #: the day whose work is done
     _checked: set[tuple[str, str]] = attrs.field(
         factory=set, init=False
-    )  #: form and month that was counted again the day after
+    )  #: form and month that was counted again on the day after its closing
     _begun: datetime | None = attrs.field(default=None, init=False)  #: when the day's work was first tried
     _stopping: bool = attrs.field(default=False, init=False)
 
     def startService(self) -> None:
-        """Begin."""
+        """Start looking once a minute."""
         self._stopping = False
         super().startService()
 
     def stopService(self) -> Deferred[None]:
-        """Look no more; what is being counted is given up."""
+        """Stop looking, and cancel the counting that is running."""
         self._stopping = True
         return super().stopService()
 
     async def look(self) -> None:
-        """Do the day's work, if it is not done."""
+        """Do the day's work, unless it is done."""
         today = local_day(self._now() - closing.GRACE)
         if today == self._done:
             return
@@ -79,7 +82,7 @@ class MonthEnd(Regular):
         except (Unready, ConfigurationFault) as fault:
             log.warning(
                 "months-not-closed", error=str(fault)
-            )  # it is tried again; forms and calendar are read each time
+            )  # tried again at the next look, which reads forms and calendar again
             return
         except Exception:
             log.exception("months-not-closed")
@@ -88,7 +91,9 @@ class MonthEnd(Regular):
             self._done, self._begun = today, None
 
     async def _close_all(self, form: str) -> bool:
-        """Do the day's work for *form*.  False where facts that were received before are still to be written: it is tried again."""
+        """Do the day's work for *form*. Return False if facts received before are not written yet; then the next look
+        tries again.
+        """
         try:
             await self._take_up_late(form)
             while await self._close_next(form):
@@ -99,21 +104,21 @@ class MonthEnd(Regular):
         return True
 
     async def _close_next(self, form: str) -> bool:
-        """Close the month of *form* that comes next.  Returns whether there was one to close."""
+        """Close the next month of *form*. Return whether there was a month to close."""
         draft = await self._read(_work_out, self._book(), form, self._now())
         if draft is None:
             return False
         try:
             made = await self._journal.write(closing.settle_closing, draft, HUB)
         except closing.OutOfTurn:
-            return True  # a person closed it meanwhile: what comes next is another
+            return True  # a person closed it meanwhile; the next call finds another month
         log.info("period-closed", form=form, period=made.period.text, units=len(draft.rows), sha256=made.sha256)
         return True
 
     async def _take_up_late(self, form: str) -> None:
-        """Make the revisions that late facts ask for; and, the day after its closing, count a month again.
+        """Make the revisions required by late facts, and count a closed month again on the day after its closing.
 
-        So what was under way while it was closed, and has the time of before, is not left out for ever.
+        The second count finds facts whose transaction was still running at the closing and whose time lies before it.
         """
         found, recounted = await self._read(_find_differing, form, self._now(), self._begun, frozenset(self._checked))
         self._checked |= recounted
@@ -125,7 +130,7 @@ class MonthEnd(Regular):
                 log.warning("report-row-revised", form=form, period=text, unit=unit, revision=row.revision)
 
     async def _read(self, step: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Count, in a process beside all other work; a stop ends it."""
+        """Run the counting *step* in a separate process. A stop of the service ends it."""
         reader = Reader("?closing", lambda: not self._stopping, longest=None)
         try:
             found = await self._journal.read_report(reader, step, *args, **kwargs)
@@ -143,23 +148,24 @@ def _work_out(tx: Transaction, book: Book, form: str, now: datetime) -> Draft | 
     if found is None or now < closing.may_close(found[1]):
         return None
     if not transactions.those_at_hand(tx, [f"counting {form}"]):
-        return None  # another node is at it
+        return None  # another node is counting
     return closing.work_out(tx, book, form, found[1], now)
 
 
 def _find_differing(
     tx: Transaction, form: str, now: datetime, begun: datetime | None, checked: frozenset[tuple[str, str]]
 ) -> tuple[list[tuple[str, str]], set[tuple[str, str]]]:
-    """Return which units' rows differ, each with the month; and which months were counted again beside those *checked*.
+    """Return the units whose rows differ, each with its month; and the months that were counted again in full, in
+    addition to *checked*.
 
-    Raises FactsOutstanding where facts that were received before the day's work had *begun* are still to be written.
+    Raises FactsOutstanding if facts received before the start of the day's work (*begun*) are not written yet.
     """
     made = closing.read_closings(tx, form)
     if not made:
         return [], set()
     if left := duties.read_outstanding_duties(
         tx, services=[made[-1].form.service], before=begun
-    ):  # what comes meanwhile is the next day's
+    ):  # what arrives later is left to the next day
         raise closing.FactsOutstanding(left)
     last, found, recounted = made[-1].period.text, dict[str, str](), set[tuple[str, str]]()
     if (form, last) not in checked and local_day(made[-1].closed_at) != local_day(now):

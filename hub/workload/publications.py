@@ -1,4 +1,6 @@
-"""The published reports as everybody may see them: the newest revision of each, and its bytes.  Knows the journal's rows; no page, no port."""
+"""Reads the published reports for public pages: the newest revision of each, and its bytes. Reads rows of the journal.
+Knows no page and no port.
+"""
 
 from datetime import datetime
 
@@ -11,7 +13,7 @@ from hub.services.publications import NAME
 from hub.store.tables import message
 from hub.store.transactions import Transaction
 
-#: So many are told of in one feed, the newest.
+#: The maximum number of publications in one feed; the newest are kept.
 MOST = 100
 
 
@@ -25,11 +27,11 @@ class ReportPublication:
     revision: int
     at: datetime  #: when it was published
     title: str
-    sha256: str  #: of the sealed report
+    sha256: str  #: the SHA-256 of the sealed report
 
 
 def list_publications(tx: Transaction) -> list[ReportPublication]:
-    """Return the newest revision of each published report, the one that was published last first."""
+    """Return the newest revision of each published report, the last published first, at most `MOST`."""
     rows = tx.execute(_published().order_by(message.c.received_at.desc(), message.c.id.desc()))
     newest: dict[tuple[str, str, str], ReportPublication] = {}
     for one in map(_read, rows.mappings()):
@@ -42,7 +44,7 @@ def list_publications(tx: Transaction) -> list[ReportPublication]:
 def find_publication(
     tx: Transaction, form: str, unit: str, period: str, revision: int | None = None
 ) -> ReportPublication | None:
-    """Return that revision, or the newest; None when none was published."""
+    """Return the published revision *revision*, or the newest if it is None; None when there is no such publication."""
     begins = f"{NAME}/{form}/{unit}/{period}/"
     rows = tx.execute(_published().where(message.c.message_id.startswith(begins, autoescape=True))).mappings()
     found = [one for one in map(_read, rows) if (one.form, one.unit, one.period) == (form, unit, period)]
@@ -51,7 +53,7 @@ def find_publication(
 
 
 def read_published_report(tx: Transaction, publication: ReportPublication) -> bytes:
-    """Return the sealed report."""
+    """Return the bytes of the sealed report."""
     return blobs.read_blob(tx, publication.sha256)
 
 
@@ -62,7 +64,7 @@ def _published() -> sa.Select[tuple[str, str, str, datetime]]:
 
 def _read(row: sa.RowMapping) -> ReportPublication:
     _, form, rest = row["message_id"].split("/", 2)
-    unit, period, revision = rest.rsplit("/", 2)  # a unit's code is opaque
+    unit, period, revision = rest.rsplit("/", 2)  # split from the right: a unit's code is opaque and may contain "/"
     return ReportPublication(
         form=form,
         unit=unit,

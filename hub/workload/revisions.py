@@ -1,6 +1,8 @@
-"""The revisions of a unit's report as the journal tells of them: when each was closed, signed, handed in, and what became of it there.
+"""Reads the revisions of a unit's report from the journal: when each was closed, signed and submitted, and the
+receiver's verdict.
 
-Knows the names of the hub's own messages and where each step is written; changes nothing, and moves states by `hub.domain.lifecycle` alone.
+Knows the ids of the hub's own messages and the events of each step. Changes nothing. States follow from
+`hub.domain.lifecycle` alone.
 """
 
 from collections.abc import Iterator
@@ -24,21 +26,21 @@ _SIGNED = "signed"
 
 @attrs.frozen(kw_only=True)
 class Signing:
-    """Who signed a revision."""
+    """The signature on a revision."""
 
     message: str  #: the hub's id of the signed document
-    sha256: str  #: of its octets
+    sha256: str  #: the SHA-256 of its octets
     official: str
     name: str
-    subject: str  #: of the certificate
-    serial: str  #: in hexadecimal
-    signed_at: str  #: as the official's clock said
-    at: datetime  #: when it was handed in here
+    subject: str  #: the subject of the certificate
+    serial: str  #: the serial number of the certificate, in hexadecimal
+    signed_at: str  #: the time of signing, by the official's clock
+    at: datetime  #: when the hub received it
 
 
 @attrs.frozen(kw_only=True)
 class HandedIn:
-    """That a revision was to be brought to a partner."""
+    """The submission of a revision to a partner."""
 
     partner: str
     by: str
@@ -47,37 +49,39 @@ class HandedIn:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of it there."""
+    """A partner's verdict on a revision."""
 
     result: str  #: `reports.ACCEPTED` or `RETURNED`
-    by: str  #: the partner
+    by: str  #: the code of the partner
     at: datetime
     reasons: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class Revision:
-    """One revision and all that happened to it, as the journal tells."""
+    """One revision and its history, as the journal has it."""
 
     revision: int
     state: ReportState
     message: str  #: the hub's id of the sealed report
     sha256: str
     closed_at: datetime
-    reason: str = ""  #: why there is one more
-    by: str = ""  #: who wanted one more
+    reason: str = ""  #: why this revision was made; "" for the first
+    by: str = ""  #: the person who made this revision; "" for the first
     signing: Signing | None = None
     handed_in: tuple[HandedIn, ...] = ()
     verdicts: tuple[Outcome, ...] = ()
 
 
 def name_of(service: str, form: str, unit: str, period: str, revision: int, *, signed: bool = False) -> str:
-    """Return the message id of a revision of a report, or of the document with an official's signature."""
+    """Return the message id of a revision of a report, or of the document with an official's signature (*signed*)."""
     return f"{service}/{form}/{unit}/{period}/{revision}" + (f"/{_SIGNED}" if signed else "")
 
 
 def sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[Message]:
-    """Return each revision as it was sealed, in the order of their coming; one that was handed in and published is there twice."""
+    """Return the sealed message of each revision, in the order of arrival. A revision that was both submitted and
+    published occurs twice.
+    """
     names = [f"{service}/{form}/{unit}/{period}/" for service in (reports.NAME, publications.NAME)]
     begins = sa.or_(*(message.c.message_id.startswith(name, autoescape=True) for name in names))
     rows = tx.execute(
@@ -87,24 +91,28 @@ def sealed_messages(tx: Transaction, unit: str, form: str, period: str) -> list[
     ).mappings()
     return [
         one for one in map(search.read_message_row, rows) if _before_number(one) in names
-    ]  # SQLite's LIKE minds no case
+    ]  # SQLite's LIKE ignores case
 
 
 def _before_number(one: Message) -> str:
-    """Return the name of a revision without its number; of the document with an official's signature it is no such name."""
+    """Return the message id of a revision without its number. For a document with an official's signature, the result
+    equals the start of no revision's id.
+    """
     before, slash, _ = (one.message_id or "").rpartition("/")
     return before + slash
 
 
 def signed_message(tx: Transaction, said: Sealed) -> Message | None:
-    """Return the document that an official signed of the sealed report *said*; None while nobody has."""
+    """Return the document with an official's signature on the sealed report *said*; None if no official has signed
+    it.
+    """
     report = said.report
     name = name_of(reports.NAME, report.form.id, report.total.unit, report.period.text, said.revision, signed=True)
     return search.find_accepted_message(tx, HUB, name)
 
 
 def list_revisions(tx: Transaction, unit: str, form: str, period: str) -> list[Revision]:
-    """Return every revision of the report, the oldest first."""
+    """Return every revision of the report, oldest first."""
     first: dict[int, Message] = {}
     for one in sealed_messages(tx, unit, form, period):
         first.setdefault(int((one.message_id or "").rpartition("/")[2]), one)
@@ -112,7 +120,7 @@ def list_revisions(tx: Transaction, unit: str, form: str, period: str) -> list[R
 
 
 def list_revision_verdicts(tx: Transaction, unit: str, key: str) -> list[Outcome]:
-    """Return what became of the revision with the business key *key* where it was handed in, in the order of time."""
+    """Return the verdicts on the revision with the business key *key*, in the order of time."""
     milestones = (reports.ACCEPTED, reports.RETURNED)
     which = sa.and_(fact.c.unit == unit, fact.c.service == reports.NAME, fact.c.key == key)
     rows = tx.execute(
@@ -130,7 +138,7 @@ def _reasons(tx: Transaction, verdict: str) -> tuple[str, ...]:
     try:
         return told.read_verdict_reasons(blobs.read_blob(tx, search.read_message(tx, verdict).sha256))
     except KeyError:
-        return ()  # its message is no longer kept; the fact is
+        return ()  # its message is no longer kept, only the fact
 
 
 def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, first: Message) -> Revision:
@@ -161,9 +169,10 @@ def _revision(tx: Transaction, unit: str, form: str, period: str, number: int, f
 
 
 def _state(signing: Signing | None, handed_in: tuple[HandedIn, ...], outcomes: list[Outcome]) -> ReportState:
-    """Return where all that happened leads, one step after the other by the table.
+    """Return the state that the history leads to, by the transition table of `hub.domain.lifecycle`.
 
-    A signature goes before what was handed in, and that before what was said of it; two partners may each say something.
+    The steps are applied in this order: the signature, the submission, the verdicts. Two partners may each give a
+    verdict.
     """
     words = {reports.ACCEPTED: "accept", reports.RETURNED: "return"}
     steps = ["close", *(["sign"] if signing else []), *(["submit"] if handed_in else [])]

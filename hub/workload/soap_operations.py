@@ -1,7 +1,8 @@
-"""The questions of `/soap/reports`: a report as the hub counts it, a unit's declaration beside it, the periods there are.
+"""Answers the queries of `/soap/reports`: a unit's report, the reconciliation with its declaration, and the list of
+periods.
 
-Knows who may ask and the elements of the answers; not how anything is counted or compared.  Declarations themselves come in as any other
-record does (`hub.intake.records_endpoint`).
+Knows who may ask, and the elements of the responses. Does not count or compare. Declarations themselves arrive as any
+other record (`hub.intake.records_endpoint`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,16 +38,17 @@ from hub.workload.unit_report import ReportSources
 
 #: Periods that ended longer ago are not listed.
 LISTED = timedelta(days=800)
-#: Octets of work that one row makes, about: who writes many does it in a thread.
+#: The approximate work for one row, in octets of XML. Responses with many rows are written in a worker thread.
 _WEIGHT = 400
 
 
-#: When the first fact of each service was, the closed months of each form, and where periods end.
+#: The time of the first fact of each service, the closed months of each form, and the first and last days of months.
 _Known = tuple[dict[str, datetime], dict[str, Sequence[Closing]], Cuts]
 
 
 async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Element:
-    """Answer GetWorkloadReport: with the newest revision that was given out, handed in or published, else as it is counted now.
+    """Answer GetWorkloadReport with the newest revision that was given out, submitted or published, else with the
+    report as counted now.
 
     Raises CallRefused: `not-yours`, `period-unreadable`, `form-unknown`; Unready: `facts-outstanding`.
     """
@@ -70,7 +72,7 @@ async def get_workload_report(books: EndpointJournal, case: Case) -> etree._Elem
 
 
 async def get_reconciliation(books: EndpointJournal, case: Case) -> etree._Element:
-    """Answer GetReconciliation.  Raises CallRefused: as `get_workload_report`, and `declaration-missing`."""
+    """Answer GetReconciliation. Raises CallRefused as `get_workload_report` does, and `declaration-missing`."""
     organ, form, text = (_text(case, name) for name in ("OrganId", "Form", "Period"))
     unit = _own(case, organ)
     await books.facts(lambda: read_book(case.province.config.reports).services(form))
@@ -83,7 +85,7 @@ async def get_reconciliation(books: EndpointJournal, case: Case) -> etree._Eleme
 
 
 async def list_periods(books: EndpointJournal, case: Case) -> etree._Element:
-    """Answer ListPeriods.  Raises CallRefused: `form-unknown`."""
+    """Answer ListPeriods. Raises CallRefused: `form-unknown`."""
     asked, book = _text(case, "Form"), read_book(case.province.config.reports)
     known = book.forms
     if asked and asked not in {form.id for form in known}:
@@ -94,12 +96,15 @@ async def list_periods(books: EndpointJournal, case: Case) -> etree._Element:
 
 
 def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Element:
-    """Return the answer of ListPeriods for the form *asked* ("": for each): thousands of rows, in a hub that has counted for years."""
+    """Return the response of ListPeriods for the form *asked* ("": every form). It has thousands of rows in a hub that
+    has counted for years.
+    """
     known, (firsts, made, cuts) = book.forms, found
     answer = build_element(NAMESPACE, "ListPeriodsResponse", {})
     for identity in sorted({form.id for form in known if asked in ("", form.id)}):
         versions = [form for form in known if form.id == identity]
-        counting = {form.service for form in versions if form.service} or firsts.keys()  # or of what it is taken from
+        # a derived form: the services of the forms it takes from
+        counting = {form.service for form in versions if form.service} or firsts.keys()
         bases = sorted({base for form in versions for base in form.bases} or {identity})
         begun = min((firsts[service] for service in counting if service in firsts), default=now)
         for span in list_begun_periods(begun, now, cuts):
@@ -120,7 +125,9 @@ def _listed(asked: str, book: Book, found: _Known, now: datetime) -> etree._Elem
 
 
 def list_begun_periods(begun: datetime, now: datetime, cuts: Cuts) -> Iterator[Period]:
-    """Yield the periods of every span that have begun by *now*, the first being that of *begun*: by their last days, long ones last."""
+    """Yield the periods of every length that have begun by *now*, from the month of *begun* on. Ordered by last day; of
+    periods that end on the same day, the shorter comes first.
+    """
     first, last = month_containing(max(begun, now - LISTED), cuts), month_containing(now, cuts)
     texts: dict[str, None] = {}
     for year in range(first.year, last.year + 1):
@@ -145,21 +152,26 @@ def _in_force(versions: Sequence[Form], identity: str, span: Period) -> Form | N
 
 
 def _state(span: Period, made: Sequence[Sequence[Closing]], now: datetime) -> str:
-    """Return how a period stands; *made*: the closed months of each form that its numbers come from.  It is closed when all its months are."""
+    """Return the state of a period. It is closed when all its months are closed.
+
+    *made*: the closed months of each form that its numbers come from.
+    """
     if all(each and each[0].period.first <= span.first and span.last <= each[-1].period.last for each in made):
         return "closed"
     return "ended" if now >= span.end else "open"
 
 
 def _known(tx: Transaction, book: Book) -> _Known:
-    """Return when the first fact of each service was, the closed months of each form, and where periods end."""
+    """Return the time of the first fact of each service, the closed months of each form, and the first and last days of
+    months.
+    """
     rows = tx.execute(sa.select(fact.c.service, sa.func.min(fact.c.at)).group_by(fact.c.service))
     made: dict[str, Sequence[Closing]] = {form.id: closing.read_closings(tx, form.id) for form in book.forms}
     return {row[0]: row[1] for row in rows}, made, closing.keep_closed_workdays(tx, book).cuts
 
 
 def _own(case: Case, organ: str) -> str:
-    """Return the registry's code of a unit that the caller stands for.  Raises CallRefused `not-yours`."""
+    """Return the registry's code of the unit *organ*, for which the caller may act. Raises CallRefused `not-yours`."""
     routes = case.province.routes
     if not routes.stands_for(case.partner.code, organ):
         raise CallRefused(Problem("not-yours", organ))
@@ -173,7 +185,8 @@ def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -
         raise CallRefused(Problem("period-unreadable", text[:50])) from None
     except LookupError as error:
         raise CallRefused(Problem("form-unknown", str(error)[:400])) from None
-    if found.members[0] != unit:  # a code that was another unit's when the period ended: not the caller's to see
+    # When the period ended, the code belonged to another unit, whose report the caller may not read
+    if found.members[0] != unit:
         raise CallRefused(Problem("not-yours", f"{unit}: {found.members[0]}"))
     return found
 
@@ -181,7 +194,9 @@ def _asked(tx: Transaction, unit: str, text: str, form: str, reports: Reports) -
 def _found(
     tx: Transaction, unit: str, text: str, form: str, reports: Reports, now: datetime
 ) -> tuple[ReportSources, bytes | CountedReport]:
-    """Return what is asked for, and the sealed report that is kept, else what is to be sealed."""
+    """Return what is asked for, and its content: the sealed report that is kept, else the counted report that must be
+    sealed.
+    """
     asked = _asked(tx, unit, text, form, reports)
     kept = submission.read_newest_revision(tx, asked.members[0], asked.form.id, asked.period.text)
     if kept is not None:

@@ -1,8 +1,9 @@
-"""Writes a unit's report into the journal as a message of the hub's own, takes it back signed, and brings it to others.
+"""Records a unit's report in the journal as a message of the hub's own, accepts it back signed, and submits or
+publishes it.
 
-Knows revisions: what was given out, handed in or published stays as it is, and other numbers are another revision, for a reason that a
-person gives.  A signed report is a message of its own beside the one that was given out: its octets are the official's.  Does not know how a
-report is counted, or how a partner wants it.
+Knows revisions. A revision that was given out, submitted or published never changes. Different numbers make a new
+revision, for which a person gives a reason. A signed report is a separate message beside the one that was given out:
+its octets are the official's. Does not know how a report is counted, nor the format that a partner needs.
 """
 
 from collections.abc import Sequence
@@ -40,29 +41,32 @@ from hub.workload.revisions import name_of
 
 
 class Unended(Exception):
-    """The period is not over: its numbers may still change."""
+    """The period is not over, so its numbers may still change."""
 
 
 class Unclosed(Exception):
-    """The period is over and not closed yet, or not all of it; the argument names its first month that is open."""
+    """The period is over, but not all its months are closed. The argument is the first open month."""
 
 
 class Unreasoned(Exception):
-    """It would be another revision, and nobody said why; the argument is the one there is."""
+    """The report would be a new revision, and no reason was given. The argument is the number of the newest
+    revision.
+    """
 
 
 class Unsigned(Exception):
-    """Only a signed report may be handed in, and no official has signed this one."""
+    """Only a signed report may be submitted, and no official has signed this one."""
 
 
 @attrs.frozen(kw_only=True)
 class CountedReport:
-    """A report as it is counted now."""
+    """A report as counted now."""
 
     report: Report
     names: dict[str, str]
-    lines: Sequence[EvidenceLine] | Hashed  #: the evidence, of which the sealed report has the number and the SHA-256
-    open_month: str = ""  #: the first month of its period that is still to be closed (`open_month`); none as a rule
+    #: the evidence; the sealed report contains its number of facts and its SHA-256
+    lines: Sequence[EvidenceLine] | Hashed
+    open_month: str = ""  #: the first month of its period that is not closed yet (`open_month`); "" if there is none
 
 
 @attrs.frozen(kw_only=True)
@@ -71,27 +75,28 @@ class KeptRevision:
 
     message: Message
     said: Sealed
-    fresh: bool = False  #: it was written just now
-    behind: bool = False  #: its numbers would be others now
+    fresh: bool = False  #: this call recorded it
+    behind: bool = False  #: a count made now gives other numbers
 
 
 @attrs.frozen(kw_only=True)
 class TakenBack:
-    """A report that came back signed."""
+    """A report that an official returned signed."""
 
     message: Message  #: the signed document
     revision: int
     official: Official
     certificate: x509.Certificate
-    at: datetime  #: when it was signed, as the official's clock says
+    at: datetime  #: the time of signing, by the official's clock
     fresh: bool
 
 
 def open_month(tx: Transaction, form: Form, period: Period) -> str:
-    """Return the first month of *period* that is still to be closed, such as `2026-12`; empty when there is none.
+    """Return the first month of *period* that must still be closed, such as `2026-12`; "" if there is none.
 
-    The chain of closings of a form begins with its first fact: what lies before has nothing to close, and where nothing was ever closed,
-    closings are not in use yet.  A derived form is closed with those that it takes from.
+    The chain of closings of a form begins with its first fact. Months before that have nothing to close. If no month of
+    the form was ever closed, closings are not in use yet. A derived form is closed when the forms that it takes from
+    are.
     """
     missing = set[str]()
     for counting in form.bases or (form.id,):
@@ -102,7 +107,9 @@ def open_month(tx: Transaction, form: Form, period: Period) -> str:
 
 
 def read_newest_revision(tx: Transaction, unit: str, form: str, period: str) -> KeptRevision | None:
-    """Return the newest revision of the report that was ever given out, handed in or published, as it was sealed."""
+    """Return the newest revision of the report that was given out, submitted or published, as it was sealed; None if
+    there is none.
+    """
     kept = [KeptRevision(message=one, said=_said(tx, one)) for one in revisions.sealed_messages(tx, unit, form, period)]
     return max(kept, key=lambda each: each.said.revision, default=None)
 
@@ -110,10 +117,11 @@ def read_newest_revision(tx: Transaction, unit: str, form: str, period: str) -> 
 def give_out(
     tx: Transaction, province: Province, counted: CountedReport, *, reason: str, by: str, now: datetime
 ) -> KeptRevision:
-    """Close the report: write it down, if it is not, so that everybody who asks gets the same octets of the same revision.
+    """Close the report: record it, unless it is recorded, so that every caller gets the same octets of the same
+    revision.
 
-    Where its numbers would be others now, the newest revision is given out as it is, `behind`, unless *reason* makes another.
-    Raises Unended, Unclosed.
+    If a count made now gives other numbers, the newest revision is returned unchanged and marked `behind`, unless
+    *reason* makes a new one. Raises Unended, Unclosed.
     """
     try:
         kept = _keep(tx, province, reports.NAME, counted, (), reason=reason, by=by, now=now)
@@ -137,12 +145,14 @@ def take_back(
     now: datetime,
     found: Signed | None = None,
 ) -> TakenBack:
-    """Take the document *uploaded*, which must be the report *kept*, the newest revision, signed by an official who may.
+    """Accept the document *uploaded*: the report *kept*, the newest revision, signed by an official who may sign it.
 
-    *found*: what `verify_official_signature` said of the two, where that was done before, outside the transaction; else it is done here.
-    The same document again is the same message.  Raises Rejected: as `verify_official_signature` and `judge_official` do, `report-already-signed`,
-    `report-other-revision` where somebody made another one meanwhile, `report-not-closed` where the revision has gone on without
-    a signature.
+    *found*: the result of `verify_official_signature` for the two, if the caller verified outside the transaction;
+    None: verify here. The same document again returns the same message.
+
+    Raises Rejected: as `verify_official_signature` and `judge_official` do; `report-already-signed`;
+    `report-other-revision` if there is a newer revision by now; `report-not-closed` if the revision has advanced
+    without a signature.
     """
     report, officials = kept.said.report, province.config.officials
     unit, revision = report.total.unit, kept.said.revision
@@ -181,7 +191,7 @@ def take_back(
 
 
 def turn_away(tx: Transaction, kept: KeptRevision, rejected: Rejected, sha256: str, *, by: str, now: datetime) -> None:
-    """Write down that a document, of that SHA-256, was not taken as *kept*, signed, and why."""
+    """Record that a document with the SHA-256 *sha256* was refused as the signed form of *kept*, and why."""
     problems = [attrs.asdict(problem) for problem in rejected.problems]
     body = {"revision": kept.said.revision, "sha256": sha256, "problems": problems, "by": by}
     events.append_events(tx, Event("report-signature-refused", now, kept.message.id, body=body))
@@ -190,10 +200,10 @@ def turn_away(tx: Transaction, kept: KeptRevision, rejected: Rejected, sha256: s
 def hand_in(
     tx: Transaction, province: Province, counted: CountedReport, partner: str, *, reason: str, by: str, now: datetime
 ) -> KeptRevision:
-    """Write the report down, and the duty to bring it to *partner*; once, however often it is asked for.
+    """Record the report and a delivery of it to *partner*. Idempotent: a repetition makes no second delivery.
 
-    What an official has signed goes as it was signed, whatever the numbers would be now (then it is `behind`), unless *reason* asks
-    for another revision.  Raises Unended, Unclosed, Unreasoned, Unsigned.
+    A report that an official has signed is submitted as signed, even if a count made now gives other numbers (then it
+    is marked `behind`), unless *reason* asks for a new revision. Raises Unended, Unclosed, Unreasoned, Unsigned.
     """
     officials, before = province.config.officials, _newest_of(tx, counted)
     document = None if before is None else revisions.signed_message(tx, before.said)
@@ -206,7 +216,7 @@ def hand_in(
     else:
         kept = _keep(tx, province, reports.NAME, counted, (partner,), reason=reason, by=by, now=now)
         document = revisions.signed_message(tx, kept.said)
-        if document is not None:  # the reason made no other revision
+        if document is not None:  # the reason made no new revision
             _bring(tx, document, _routes((partner,)), now)
             kept = attrs.evolve(kept, message=document)
     body = {"partner": partner, "by": by}
@@ -217,7 +227,8 @@ def hand_in(
 def publish_report(
     tx: Transaction, province: Province, counted: CountedReport, *, reason: str, by: str, now: datetime
 ) -> KeptRevision:
-    """Write down that *by* has published the report, and the duty to bring it to each partner that takes `publications`.
+    """Record that *by* has published the report, and a delivery of it to each partner that subscribes to
+    `publications`.
 
     Raises Unended, Unclosed, Unreasoned.
     """
@@ -271,7 +282,7 @@ def _keep(
 
 
 def _is_signed(tx: Transaction, service: str, before: KeptRevision | None) -> bool:
-    """Tell whether what goes is the signed document beside this one."""
+    """Return whether the signed document is submitted in place of this one."""
     return service == reports.NAME and before is not None and revisions.signed_message(tx, before.said) is not None
 
 
@@ -284,7 +295,7 @@ def _take(
     routes: tuple[Route, ...],
     now: datetime,
 ) -> Message:
-    """Write a message of our own."""
+    """Record a message of the hub's own and return it."""
     judged = admission.judge_record(list_services()[service], content, name, HUB, province, now, new_id(now))
     taken = messages.record_message(tx, attrs.evolve(judged, routes=routes), province.routes)
     assert not taken.problems, taken.problems
@@ -301,7 +312,7 @@ def _newest_of(tx: Transaction, counted: CountedReport) -> KeptRevision | None:
 
 
 def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: datetime) -> None:
-    """Make the deliveries to partners that had none yet."""
+    """Create the deliveries to those partners that have none yet."""
     there = {each.recipient for each in deliveries.of_message(tx, known.id)}
     lane = tx.scalar(sa.select(message.c.lane).where(message.c.id == known.id)) or ""
     missing = [route for route in routes if route.recipient not in there]
@@ -310,7 +321,7 @@ def _bring(tx: Transaction, known: Message, routes: tuple[Route, ...], now: date
 
 
 def _returned(tx: Transaction, before: KeptRevision) -> bool:
-    """Tell whether this revision came back."""
+    """Return whether a partner returned this revision."""
     report = before.said.report
     key = reports.revision_key(report.form.id, report.total.unit, report.period.text, before.said.revision)
     return any(each.result == reports.RETURNED for each in revisions.list_revision_verdicts(tx, report.total.unit, key))

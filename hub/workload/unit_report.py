@@ -1,7 +1,7 @@
-"""A workload report as it is asked for: its form, its period, the units it sums up, and what it is counted from.
+"""Assembles a requested workload report: its form, its period, the units it sums up, and the sources of its numbers.
 
-Knows what a unit and a period given as text mean in this journal, and which parts of a period are closed: those are read as they were
-kept, the rest is counted.  Not how a report looks or who asks.
+Knows what a unit and a period given as text mean in this journal, and which parts of a period are closed. Closed parts
+are read as stored; open parts are counted. Knows neither layout nor callers.
 """
 
 from collections import deque
@@ -35,7 +35,7 @@ from hub.workload.closing import Closing
 
 @attrs.frozen
 class Difference:
-    """A unit whose evidence in a closed month is not what was closed: a finding that a person must look into."""
+    """A unit whose evidence in a closed month differs from its closing. A person must investigate it."""
 
     period: str
     unit: str
@@ -43,7 +43,7 @@ class Difference:
 
 @attrs.define(eq=False)
 class _Part:
-    """A closed month, or what of the period is not closed.  Its facts are read when somebody wants them, a few keys at a time."""
+    """One closed month, or an open part, of a period. Its facts are read lazily, a few business keys at a time."""
 
     tx: Transaction
     form: Form
@@ -52,24 +52,24 @@ class _Part:
     books: ClosedMonths
     windows: Sequence[TimeWindow]  #: where its facts are found
     before: str | None  #: the closed month before it, whose carried keys it needs
-    rows: Mapping[str, ClosedRow] | None = None  #: of a closed month: by unit; None: it is counted
+    rows: Mapping[str, ClosedRow] | None = None  #: the rows of a closed month, by unit; None: the part is counted
 
     def histories(self) -> Iterator[Iterator[list[Fact]]]:
-        """Yield of each member what its numbers are counted from, the facts of one business key together."""
+        """Yield for each member the facts that its numbers are counted from, grouped by business key."""
         journal_facts.use_indexes(self.tx)
         search = journal_facts.Search.of(self.form.service, self.windows, self.form.id, self.before)
         for unit in self.members:
             yield search.histories(self.tx, unit)
 
     def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
-        """Yield each column with each fact that it takes, unit by unit."""
+        """Yield each (column, fact) pair in which the column takes the fact, unit by unit."""
         now = now if self.rows is None else max(now, self.period.end)
         placing = Placing.of(self.form, self.period, now, self.books)
         for histories in self.histories():
             yield from placing.every(histories)
 
     def cells(self, now: datetime) -> Mapping[str, Cells]:
-        """Return what was kept or, of an open part, what is counted now."""
+        """Return the stored cells of a closed month, or the cells of an open part as counted now."""
         if self.rows is not None:
             return {unit: row.cells for unit, row in self.rows.items()}
         tally = _Tally(self)
@@ -78,7 +78,9 @@ class _Part:
         return tally.cells
 
     def differences(self, evidence_of: Mapping[str, str]) -> list[Difference]:
-        """Return which units' facts, by their SHA-256 now, are not those that were behind their rows when they were closed."""
+        """Return the units whose facts differ from those behind their rows at the closing. *evidence_of*: the SHA-256
+        of the facts now, by unit.
+        """
         if self.rows is None:
             return []
         then = {unit: row.evidence for unit, row in self.rows.items() if row.facts}
@@ -88,10 +90,10 @@ class _Part:
 
 @attrs.define(eq=False)
 class _Tally:
-    """Counts an open part while its facts go by; of a closed month it lists them."""
+    """Counts the facts of an open part as they are read. Lists those of a closed month instead."""
 
     part: _Part
-    listing: Listing | None = None  #: of a closed month whose facts are compared with those of its closing
+    listing: Listing | None = None  #: of a closed month whose facts must be compared with those of its closing
     cells: dict[str, Cells] = attrs.field(factory=dict)
 
     def placed(self, now: datetime) -> Iterator[tuple[Column, Fact]]:
@@ -113,37 +115,39 @@ class Gathered:
 
     report: Report
     listing: Listing
-    differences: tuple[Difference, ...]  #: each unit whose facts in a closed month are not those of its closing
+    differences: tuple[Difference, ...]  #: each unit whose facts in a closed month differ from its closing
 
 
 @attrs.frozen(kw_only=True)
 class ReportSources:
-    """What a report is counted from, or composed of.
+    """The sources from which a report is counted or composed.
 
-    What counts reads: the transaction must still be there.  Memory: the facts of some hundred business keys of one unit, and those
-    that happenings and peaks take of it.
+    Counting reads the database, so the transaction must still be open. Memory: the facts of some hundred business keys
+    of one unit, and the facts that happenings and peaks keep of it.
     """
 
-    form: Form  #: of a closed month: as it was then
+    form: Form  #: of a closed month: the form in force then
     period: Period
     members: tuple[str, ...]  #: the unit, then those below it
     names: Mapping[str, str]  #: of every unit of the province, by code
-    receiver: str = ""  #: what the unit is called that this one reports to; empty when the registry has none
-    closed: Closing | None = None  #: when *period* is a closed month
-    complete: bool = False  #: all of the period is closed: the report does not change any more but by a revision
-    revision: int = 1  #: one more with each revision of a row that it sums up
-    made_at: datetime | None = None  #: when its newest row was made, if it is complete
-    due: Due | None = None  #: when the report must be handed in, where its form says
+    receiver: str = ""  #: the name of the unit to which this one reports; "" when the registry has none
+    closed: Closing | None = None  #: the closing, when *period* is a closed month
+    complete: bool = False  #: all of the period is closed: only a revision changes the report
+    revision: int = 1  #: 1 plus the number of revisions of the rows that it sums up
+    made_at: datetime | None = None  #: when its newest row was made, if the report is complete
+    due: Due | None = None  #: the date by which the report must be submitted, if its form has one
     parts: Sequence[_Part] = attrs.field(repr=False)
     bases: Mapping[str, "ReportSources"] = attrs.field(
         factory=dict, repr=False
-    )  #: what a derived form takes its numbers from, by form
+    )  #: the sources of a derived form, by the id of the form it takes from
     before: Mapping[str, Mapping[str, Number]] | None = attrs.field(default=None, repr=False)
-    """The numbers of the closed month before the period, by unit, where the form checks that this one goes on from them."""
+    """The numbers of the closed month before the period, by unit; None if the form does not check against them."""
 
     @property
     def facts(self) -> Iterator[Fact]:
-        """All that its numbers are counted from, in no order: more than is counted, and some of it more than once."""
+        """All facts that its numbers are counted from, in no order. Includes facts that are not counted; some occur
+        more than once.
+        """
         for base in self.bases.values():
             yield from base.facts
         for part in self.parts:
@@ -153,7 +157,7 @@ class ReportSources:
 
     @property
     def unit_is_known(self) -> bool:
-        """Whether the registry holds the unit, or something was counted for it."""
+        """Whether the registry has the unit, or a fact was counted for it."""
         return self.members[0] in self.names or self._has_facts
 
     @property
@@ -164,18 +168,20 @@ class ReportSources:
 
     @property
     def bare(self) -> "ReportSources":
-        """What was asked for, without what it is counted from: for whom the transaction is over."""
+        """The request without its sources, for callers whose transaction is over."""
         return attrs.evolve(self, parts=(), bases={name: base.bare for name, base in self.bases.items()})
 
     def count(self, now: datetime) -> Report:
-        """Return the report: what was closed as it was kept, the rest as it is at *now*."""
+        """Return the report: closed months as stored, the rest as counted at *now*."""
         if self.bases:
             return self._finished(self._derived({name: base.count(now) for name, base in self.bases.items()}, now))
         return self._finished(self._composed([part.cells(now) for part in self.parts], now))
 
     @contextmanager
     def gathered(self, now: datetime, only: Collection[str] | None = None) -> Generator[Gathered]:
-        """Give the report with its evidence, which is on disk until the block ends; of the columns *only* (None: of all)."""
+        """Give the report with its evidence, which is on disk until the block ends. *only*: the columns whose facts are
+        listed; None: all.
+        """
         with ExitStack() as around:
             listing = around.enter_context(closing_of(Listing([column.key for column in self.form.columns])))
 
@@ -189,9 +195,9 @@ class ReportSources:
     def _gather(
         self, now: datetime, take: Callable[[str, Fact], None], listing: Listing | None = None
     ) -> tuple[Report, list[Difference]]:
-        """Count, *take* each fact with each column that it is behind, and compare closed months with their closings.
+        """Count; call *take* with each column and each fact behind it; compare closed months with their closings.
 
-        *listing*: where *take* puts all of them.
+        *listing*: the listing in which *take* puts all facts; None: *take* leaves some out.
         """
         if self.bases:
             reports, wrong, takers = dict[str, Report](), list[Difference](), _takers(self)
@@ -237,13 +243,15 @@ class ReportSources:
         return attrs.evolve(report, sections=sections.sort_sections(report, self.names), due=self.due)
 
     def behind(self, column: str, now: datetime, unit: str | None = None) -> AbstractContextManager["StoredFacts"]:
-        """Give the facts behind the number of *column*, of *unit* alone or in all.  KeyError, at once: no such column."""
+        """Give the facts behind the number of *column*, of *unit* alone or (None) of all units. Raises KeyError at the
+        call if there is no such column.
+        """
         return self._behind(column, {part.key for part in self.form.parts(column)}, now, unit)
 
     @contextmanager
     def _behind(self, column: str, keys: Collection[str], now: datetime, unit: str | None) -> Generator["StoredFacts"]:
         with self.gathered(now, keys) as found:
-            # of a form's own columns a number is the sum of what is listed; a derived one tells each fact once
+            # A form's own number is the sum over the listed facts. A derived form lists each fact once.
             latest = self.form.column(column).kind is ColumnKind.TIME
             yield StoredFacts(found, keys, unit, each=not self.bases, latest=latest)
 
@@ -256,14 +264,14 @@ class StoredFacts:
     _keys: Collection[str]
     _unit: str | None
     _each: bool
-    _latest: bool  #: of a time: the latest one alone
+    _latest: bool  #: for a column of kind `time`: only the latest fact
 
     def __len__(self) -> int:
         many = self.gathered.listing.count(self._keys, self._unit, each=self._each)
         return min(many, 1) if self._latest else many
 
     def facts(self, after: Place | None = None) -> Iterator[Fact]:
-        """Yield them, oldest first, from the one *after* on."""
+        """Yield the facts, oldest first, starting behind the place *after*."""
         found = self.gathered.listing.behind(self._keys, self._unit, None if self._latest else after, each=self._each)
         if not self._latest:
             yield from found
@@ -274,9 +282,10 @@ class StoredFacts:
 
 
 def ask_unit_report(tx: Transaction, unit: str, period: str, form: str, book: Book | None = None) -> ReportSources:
-    """Return what the report *form* of *unit* (its code, or an alias) is counted from for *period*, such as `2026-12`.
+    """Return the sources of the report *form* of *unit* (a code or an alias) for *period*, such as `2026-12`.
 
-    *book*: the province's own (`read_book(config.reports)`); without it, what comes with the hub.  Raises PeriodUnreadable; LookupError when there is no such form for the period.
+    *book*: the province's own book (`read_book(config.reports)`); None: the one shipped with the hub. Raises
+    PeriodUnreadable; LookupError when there is no such form for the period.
     """
     book = closing.keep_closed_workdays(tx, book or read_shipped_book())
     span = parse_period(period, book.cuts)
@@ -290,7 +299,7 @@ def ask_unit_report(tx: Transaction, unit: str, period: str, form: str, book: Bo
 
 @attrs.frozen
 class _UnitFamily:
-    """The units of a report: the one that reports, and those below it."""
+    """The units of a report: the reporting unit, and those below it."""
 
     members: tuple[str, ...]
     names: Mapping[str, str]
@@ -329,7 +338,7 @@ def _asked(tx: Transaction, units: _UnitFamily, span: Period, form: str, known: 
 
 
 def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book: Book | None = None) -> list[Report]:
-    """Return the reports of other periods that the charts of *report* show; a period without such a form has none."""
+    """Return the reports of other periods that the charts of *report* show. Periods without the form are left out."""
     found = []
     for period in charts.list_chart_periods(report):
         try:
@@ -341,7 +350,7 @@ def count_neighbour_reports(tx: Transaction, report: Report, now: datetime, book
 
 
 def _derived(form: Form, period: Period, bases: Mapping[str, ReportSources]) -> ReportSources:
-    """Return a report that takes its numbers from those of other forms of the same unit and period."""
+    """Return the sources of a report that takes its numbers from other forms of the same unit and period."""
     one, *_ = bases.values()
     complete = all(base.complete for base in bases.values())
     times = [base.made_at for base in bases.values() if base.made_at]
@@ -364,7 +373,7 @@ def _numbers(report: Report) -> dict[str, Mapping[str, Number]]:
 
 
 def _takers(asked: ReportSources) -> Mapping[tuple[str, str], Sequence[str]]:
-    """Return which columns of a derived form take what is behind a column of a base form, by base form and column."""
+    """Return, by base form and its column, the columns of the derived form that take the facts behind it."""
     takers: dict[tuple[str, str], dict[str, None]] = {}
     for column in asked.form.columns:
         if column.taken is not None:
@@ -377,7 +386,9 @@ def _takers(asked: ReportSources) -> Mapping[tuple[str, str], Sequence[str]]:
 def _before(
     tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing]
 ) -> Mapping[str, Mapping[str, Number]] | None:
-    """Return the numbers of the closed month that ends where *span* begins; None where nothing is checked against it."""
+    """Return the numbers of the closed month that ends on the day before *span*; None if the form checks nothing
+    against it.
+    """
     ends = span.first - timedelta(days=1)
     month = next((each for each in made if each.period.last == ends), None)
     if month is None or not any(check.before for check in form.checks) or not closed.counts_alike(month.form, form):
@@ -393,9 +404,11 @@ def _within(month: Period, span: Period) -> bool:
 def _parts(
     tx: Transaction, form: Form, span: Period, members: tuple[str, ...], made: Sequence[Closing]
 ) -> tuple[_Part, ...]:
-    """Return what the period consists of, in order: what lies before the first closed month, the closed months, the open rest.
+    """Return the parts of the period in order: the part before the first closed month, the closed months, the open
+    rest.
 
-    Where its months were closed by other rules than those of *form*, all of it is counted.
+    If its months were closed by a form that counts differently from *form*, the whole period is counted as one open
+    part.
     """
     books, ours = closing.books_of(made), [each for each in made if _within(each.period, span)]
     if not ours or not all(closed.counts_alike(each.form, form) for each in ours):
@@ -423,7 +436,9 @@ def _parts(
 def _open(
     tx: Transaction, form: Form, piece: Period, members: tuple[str, ...], books: ClosedMonths, made: Sequence[Closing]
 ) -> _Part:
-    """Return a part that is counted: from what the last closed month carried, where that lies before it, else from all of the past."""
+    """Return an open part. If the last closed month lies before it, it is counted from the keys carried on there, else
+    from all of the past.
+    """
     last = made[-1] if made else None
     if last is None or piece.first <= last.period.last or not closed.counts_alike(last.form, form):
         return _Part(tx, form, piece, members, books, posting.list_posting_windows(form, piece, posting.OPEN), None)
