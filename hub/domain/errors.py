@@ -1,7 +1,9 @@
-"""Errors by whose fault they are.  Knows the codes and their sentences; does not know who raises them.
+"""Defines the hub's errors, one class for each party at fault, and the table of error codes with their sentences.
 
-The sender's: `Rejected` (the message) and `CallRefused` (the call around it).  Ours but passing: `Unready`.  The operator's:
-`ConfigurationFault`.  A partner's is an outcome, not an error.  Anything else is ours: logged, and told outside as `hub-error`.
+`Rejected` (the message) and `CallRefused` (the call around it) are faults of the sender. `Unready` is a passing fault
+of the hub. `ConfigurationFault` is a fault of the operator. A fault of a partner is an `Outcome`, not an error. Every
+other exception is a defect of the hub: it is logged, and the caller reads `hub-error`. Does not know which module
+raises which code.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,8 @@ import attrs
 
 from hub.domain.model import Problem
 
-#: code -> (Vietnamese, English): what is wrong and what to do.  `N.` `R.` `T.` `M.` stand for that prefix followed by a path.
+#: Code -> (Vietnamese, English): what is wrong and what to do. The keys `N.`, `R.`, `T.` and `M.` stand for codes that
+#: consist of this prefix and a path.
 SENTENCES: dict[str, tuple[str, str]] = {
     "N.": ("Thiếu phần tử bắt buộc; hãy bổ sung rồi gửi lại", "A required element is missing; add it and send again"),
     "R.": (
@@ -365,20 +368,24 @@ SENTENCES: dict[str, tuple[str, str]] = {
 
 
 def find_error_sentences(code: str) -> tuple[str, str]:
-    """Return the (Vietnamese, English) sentences of *code*; a located code by its prefix.  KeyError if there are none."""
+    """Return the (Vietnamese, English) sentences of *code*.
+
+    A code with a path is found by its prefix. Raises KeyError for an unknown code.
+    """
     return SENTENCES[code] if code in SENTENCES else SENTENCES[code[:2]]
 
 
 def describe_problem(problem: Problem) -> str:
-    """Return what a caller reads: both sentences, then what was found."""
+    """Return the text that the caller reads: the Vietnamese sentence, the English sentence, then the detail."""
     vietnamese, english = find_error_sentences(problem.code)
     return f"{vietnamese}. / {english}." + (f" [{problem.detail}]" if problem.detail else "")
 
 
 class Rejected(Exception):
-    """The sender's fault: the message is refused and the answer names each problem."""
+    """The sender's fault: the message is refused and the answer lists every problem."""
 
-    mark: Any = None  #: what names the signed call that is refused, a `hub.journal.replay_guard.ReplayMark`; None where no signature verified
+    #: the `hub.journal.replay_guard.ReplayMark` of the signed call that is refused; None if no signature was verified
+    mark: Any = None
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(f"{problem.code}: {problem.detail}" for problem in problems))
@@ -386,11 +393,17 @@ class Rejected(Exception):
 
 
 class CallRefused(Rejected):
-    """The sender's fault before there is a message to judge: transport, security or contract.  A SOAP Client fault."""
+    """The sender's fault in the call itself: transport, security or contract.
+
+    No message was judged. Becomes a SOAP Client fault.
+    """
 
 
 class Unready(Exception):
-    """Ours, and passing: the caller may send the same again.  A SOAP Server fault with Retry-After."""
+    """A passing fault of the hub: the caller may send the same call again.
+
+    Becomes a SOAP Server fault with Retry-After.
+    """
 
     def __init__(self, code: str, detail: str = "", retry_after: int = 5) -> None:
         super().__init__(f"{code}: {detail}")
@@ -408,7 +421,7 @@ class Mistake:
 
 
 class ConfigurationFault(Exception):
-    """The operator's fault; carries every mistake found, not the first."""
+    """The operator's fault. Carries all mistakes found, not only the first."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("\n".join(f"{m.path}: {m.wrong} ({m.expected})" for m in mistakes))

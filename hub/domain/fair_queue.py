@@ -1,5 +1,6 @@
-"""How the places, the threads and the writer of one node are divided between partners.  Knows names, numbers and queues; neither threads
-nor the journal.
+"""Divides the sending places, the threads and the journal's writer of one node fairly between partners.
+
+Works on names, numbers and queues. Starts no thread and does not know the journal.
 """
 
 from collections import OrderedDict, deque
@@ -14,11 +15,13 @@ T = TypeVar("T")
 def divide_capacity(
     places: int, wants: Mapping[str, int], busy: Mapping[str, int], *, after: str = ""
 ) -> dict[str, int]:
-    """Return how many more messages each partner gets of what it *wants*; *busy*: how many it has under way.
+    """Return how many more messages each partner may send now.
 
-    One place a partner is its own, whatever the others have; the rest of the *places* goes round, one each, beginning with those
-    that have fewest and, among equals, with who comes *after* the one that began last.  So a long queue takes what nobody else
-    wants, and no more.
+    *wants* is the number of messages that each partner still has to send, *busy* the number it has under way, and
+    *places* the number of shared places. Each partner has one place that it need not share. The rest of the *places* is
+    given out one by one, each to the partner with the fewest messages under way. Among equals the order is alphabetical
+    and begins behind *after*, the partner that was served last. So a long queue gets only the places that no other
+    partner wants.
     """
     left = places - sum(max(0, count - 1) for count in busy.values())
     order = sorted(wants, key=lambda partner: (partner <= after, partner))
@@ -41,37 +44,42 @@ def _always() -> bool:
 
 @attrs.frozen(eq=False)
 class Owner:
-    """For whom a piece of work or a step in the journal is done: it waits in this owner's queue, and in nobody else's."""
+    """The owner of a task or of a journal transaction.
 
-    name: str  #: a partner's code, or one of the names below, which no partner can have
-    wanted: Callable[[], bool] = _always  #: whether somebody still waits for the result; what nobody wants is not begun
+    The work waits in the queue of its owner and delays no other owner's queue.
+    """
+
+    name: str  #: a partner's code, or the name of one of the constants below, which no partner can have
+    wanted: Callable[[], bool] = _always  #: whether a caller still waits for the result; unwanted work is not started
 
 
 #: The hub's own work: deliveries, revocation lists, readiness.
 HUB = Owner("")
-#: All callers together whose certificate is no partner's.
+#: All callers whose certificate belongs to no partner, together.
 STRANGERS = Owner("?strangers")
-#: The pages of the console, and those of the public.
+#: The pages of the console, and the public pages.
 CONSOLE, PUBLIC = Owner("?console"), Owner("?public")
 
 
 @attrs.frozen
 class PortShare:
-    """Whose a connection is, and how much of a port all of that owner's may have."""
+    """The owner of a connection, and the part of a port that all connections of this owner may use together."""
 
     key: str
-    connections: int = 256  #: open ones at a time; a sixteenth of a port, and more than any partner's system keeps
-    spool: int = 256 << 20  #: octets of bodies that are coming, or are being answered
+    #: maximum of open connections; a sixteenth of a port, and more than any partner's system keeps open
+    connections: int = 256
+    spool: int = 256 << 20  #: maximum of octets in request bodies that are being received or answered
 
 
 @attrs.define(eq=False)
 class FairQueue(Generic[T]):
-    """What waits, one queue an owner; taken round robin, one item an owner (fair queueing, RFC 970).
+    """A queue with one FIFO for each owner, served round robin, one item at a time (fair queueing, RFC 970).
 
-    However much one owner has put in, the first item of another waits for at most one item of each other owner.
+    The first item of one owner waits for at most one item of each other owner, however many items those have.
     """
 
-    _queues: OrderedDict[str, deque[T]] = attrs.field(factory=OrderedDict, init=False)  #: the next owner first
+    #: the owner whose turn is next stands first
+    _queues: OrderedDict[str, deque[T]] = attrs.field(factory=OrderedDict, init=False)
     _count: int = attrs.field(default=0, init=False)
 
     def __len__(self) -> int:
@@ -79,22 +87,22 @@ class FairQueue(Generic[T]):
 
     @property
     def owners(self) -> int:
-        """Return how many owners have something here."""
+        """Return the number of owners that have items in the queue."""
         return len(self._queues)
 
     def put(self, owner: str, item: T) -> None:
-        """Let *item* wait behind all that *owner* has put in; an owner that had nothing here is the last one in turn."""
+        """Append *item* to the queue of *owner*. An owner that had no items gets the last turn."""
         self._queues.setdefault(owner, deque()).append(item)
         self._count += 1
 
     def put_back(self, owner: str, item: T) -> None:
-        """Let *item*, which was taken and not served, be taken next."""
+        """Return *item*, which was taken and not served, to the head of the queue: it is taken next."""
         self._queues.setdefault(owner, deque()).appendleft(item)
         self._queues.move_to_end(owner, last=False)
         self._count += 1
 
     def take(self) -> T | None:
-        """Remove and return the first item of the owner whose turn it is; None when nothing waits."""
+        """Remove and return the first item of the owner whose turn it is. Return None if the queue is empty."""
         if not self._queues:
             return None
         owner, queue = next(iter(self._queues.items()))
@@ -107,24 +115,25 @@ class FairQueue(Generic[T]):
         return item
 
     def count(self, owner: str) -> int:
-        """Return how many items of *owner* wait."""
+        """Return the number of items of *owner*."""
         return len(self._queues.get(owner, ()))
 
     def first(self, owner: str) -> T | None:
-        """Return what *owner* has waited for the longest; None when nothing of it waits."""
+        """Return the oldest item of *owner* without removing it. Return None if there is none."""
         queue = self._queues.get(owner)
         return queue[0] if queue else None
 
     def clear(self) -> None:
-        """Throw everything away."""
+        """Drop all items."""
         self._queues.clear()
         self._count = 0
 
 
 def is_crowding(own: int, total: int, most: int, owners: int) -> bool:
-    """Tell whether an owner with *own* of *total* places is refused another one, when there are *most* for all *owners* (it included).
+    """Tell whether an owner that holds *own* of *total* taken places must be refused another one.
 
-    While places are left nobody is.  Then whoever has its share or more is; others still get theirs, so that at most twice *most* are
-    ever taken.
+    *most* is the limit for all *owners* together, this owner included. Below the limit no owner is refused. At the
+    limit an owner that has its equal share or more is refused, and the others may still fill theirs. So at most twice
+    *most* places are ever taken.
     """
     return total >= most and own >= max(1, most // max(1, owners))

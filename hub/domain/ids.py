@@ -1,4 +1,7 @@
-"""Makes ids.  Knows UUIDv7 (RFC 9562, 5.7; sub-millisecond time in `rand_a`, 6.2 method 3); not what is named."""
+"""Makes ids as UUIDv7 (RFC 9562, 5.7; sub-millisecond time in `rand_a`, 6.2 method 3).
+
+Does not know what an id names.
+"""
 
 import os
 import uuid
@@ -6,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 
 def new_id(now: datetime) -> str:
-    """Return a UUIDv7: ids of later microseconds sort after earlier ones."""
+    """Return a UUIDv7. Ids of later microseconds sort after ids of earlier ones."""
     milliseconds, microseconds = divmod(int(now.timestamp()) * 1_000_000 + now.microsecond, 1000)
     tail = int.from_bytes(os.urandom(8), "big")
     number = milliseconds << 80 | 0x7 << 76 | (microseconds * 4096 // 1000) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
@@ -14,6 +17,9 @@ def new_id(now: datetime) -> str:
 
 
 def later_than_id(name: str, now: datetime) -> datetime:
-    """Return *now*, or where the id *name* was made after it, by another clock or before a step of this one, a moment after *name*."""
+    """Return *now*, or, if *now* is not later than the time in the id *name*, the moment just after that time.
+
+    The id can be newer than *now* when another node's clock made it, or when this clock was set back.
+    """
     milliseconds = uuid.UUID(name).int >> 80
     return max(now, datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000 + 1))

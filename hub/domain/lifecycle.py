@@ -1,6 +1,7 @@
-"""The life cycles as tables and the rules that move along them.  Knows states and outcomes; not the journal, the clock or a partner.
+"""Defines the life cycles of messages, deliveries and reports as tables, and the pure functions that apply them.
 
-The tables here are the tables of docs/explanation/architecture.md; a transition that is not in them does not exist.
+Does not know the journal, the clock or partners. The tables are those of docs/explanation/architecture.md. A transition
+that is not in them does not exist.
 """
 
 from datetime import datetime, timedelta
@@ -20,19 +21,19 @@ from hub.domain.model import (
     Unavailable,
 )
 
-#: (what the journal holds under the partner and its id, how the message was judged) -> what it becomes.
+#: (what the journal holds under this partner and message id, how the message was judged) -> the state of the message.
 RECEIVE = MappingProxyType(
     {
         ("nothing", "sound"): MessageState.ACCEPTED,
         ("nothing", "unsound"): MessageState.REFUSED,
-        ("the same bytes", "sound"): None,  # it is that message: nothing new, the same receipt
+        ("the same bytes", "sound"): None,  # the message is already in the journal: nothing new, the same receipt
         ("the same bytes", "unsound"): None,
         ("other bytes", "sound"): MessageState.REFUSED,
         ("other bytes", "unsound"): MessageState.REFUSED,
     }
 )
 
-#: (state, what happens) -> the states it may lead to.
+#: (state, event) -> the states that the event may lead to.
 DELIVER = MappingProxyType(
     {
         (DeliveryState.WAITING, "claim"): frozenset({DeliveryState.SENDING}),
@@ -54,7 +55,8 @@ DELIVER = MappingProxyType(
     }
 )
 
-#: (state of a unit's report for a form and a period, what happens) -> what it becomes.  Each revision begins by `close` or `revise`.
+#: (state of a unit's report for a form and a period, event) -> new state. Each revision begins with `close` or
+#: `revise`.
 REPORT = MappingProxyType(
     {
         (ReportState.OPEN, "close"): ReportState.CLOSED,
@@ -69,48 +71,56 @@ REPORT = MappingProxyType(
         (ReportState.SUBMITTED, "revise"): ReportState.CLOSED,
         (ReportState.ACCEPTED, "submit"): ReportState.ACCEPTED,
         (ReportState.ACCEPTED, "accept"): ReportState.ACCEPTED,
-        (ReportState.ACCEPTED, "return"): ReportState.RETURNED,  # one of several who took it; it may change its mind
+        # one of several partners that accepted it, and may still return it
+        (ReportState.ACCEPTED, "return"): ReportState.RETURNED,
         (ReportState.ACCEPTED, "revise"): ReportState.CLOSED,
         (ReportState.RETURNED, "submit"): ReportState.RETURNED,
-        (ReportState.RETURNED, "accept"): ReportState.RETURNED,  # only another revision mends what came back
+        # a returned report can only be corrected by another revision
+        (ReportState.RETURNED, "accept"): ReportState.RETURNED,
         (ReportState.RETURNED, "return"): ReportState.RETURNED,
         (ReportState.RETURNED, "revise"): ReportState.CLOSED,
     }
 )
 
-#: A message that breaks the hub so many times in a row, and not once ends otherwise, is set aside.
+#: A delivery whose attempts break the hub this many times in a row, with no other outcome between, becomes a dead
+#: letter.
 SET_ASIDE = 5
-#: What broke the hub twice in a row waits so long, then twice as long, and so on: what only stood beside it goes ahead.
+#: The wait after the second crash in a row; it doubles with each further one. Deliveries that were only under way
+#: beside it go first.
 _AFTER_A_CRASH = timedelta(seconds=10)
 
-#: The order of status codes (QCVN 102 code list, standards 1.9.5): a delivery's status only moves to a higher rank.
+#: The order of status codes (QCVN 102 code list, standards 1.9.5). A delivery's status only moves to a higher rank.
 STATUS_RANK = MappingProxyType({"01": 1, "02": 2, "03": 2, "04": 3, "05": 4, "06": 5})
 FINAL_STATUSES = frozenset({"02", "06"})
 
-#: What `OtherInfo/Priority` may be.
+#: The values that `OtherInfo/Priority` may have.
 URGENCIES = range(5)
-#: How far one step of urgency (`OtherInfo/Priority`) goes ahead of what is due at the same time.
+#: One step of urgency (`OtherInfo/Priority`) puts a delivery ahead by this much time.
 STEP = timedelta(minutes=10)
 
 
 def queue_turn(due: datetime, urgency: int) -> datetime:
-    """Return the place of a delivery in its partner's queue: the earlier one is claimed first.
+    """Return the position of a delivery in its partner's queue. The earliest position is claimed first.
 
-    Each step of urgency counts as `STEP` of waiting.  So the more urgent overtakes, yet nothing is overtaken by what becomes
-    due more than four steps after it: however steady the flow of urgent ones, nothing starves.
+    Each step of urgency counts as `STEP` of waiting. A more urgent delivery overtakes others, but no delivery is
+    overtaken by one that becomes due more than four steps after it. So a steady flow of urgent deliveries starves none.
     """
     return due - STEP * urgency
 
 
 def receive_message(held: str, judged: str) -> MessageState | None:
-    """Return what a message becomes; None when it is one that is there already.  Both are words of `RECEIVE`."""
+    """Return the state of a message, or None if the journal already has it.
+
+    *held* and *judged* are words of `RECEIVE`.
+    """
     return RECEIVE[held, judged]
 
 
 def move_delivery(state: DeliveryState, what: str, to: DeliveryState | None = None) -> DeliveryState:
-    """Return the state that *what* leads to from *state*: *to*, or the only one there is.
+    """Return the state that the event *what* leads to from *state*: *to*, or the only possible one.
 
-    Raises ValueError for a move that is not in `DELIVER`: whoever asks for it has a mistake, and nothing may be written.
+    Raises ValueError for a transition that is not in `DELIVER`. It is a defect of the caller, and nothing may be
+    written.
     """
     possible = DELIVER.get((state, what), frozenset())
     if to is None and len(possible) == 1:
@@ -121,7 +131,7 @@ def move_delivery(state: DeliveryState, what: str, to: DeliveryState | None = No
 
 
 def move_report(state: ReportState, what: str) -> ReportState:
-    """Return the state of a report that *what*, a word of `REPORT`, leads to from *state*.
+    """Return the state of a report after *what*, a word of `REPORT`, from *state*.
 
     Raises ValueError for a step that is not in the table.
     """
@@ -133,27 +143,28 @@ def move_report(state: ReportState, what: str) -> ReportState:
 
 @attrs.frozen
 class AttemptVerdict:
-    """What becomes of a delivery after an attempt."""
+    """The state of a delivery after an attempt."""
 
     state: DeliveryState
     reason: str | None = None
-    due: datetime | None = None  #: when it is tried again, for `waiting`
+    due: datetime | None = None  #: time of the next attempt, for `waiting`
     counts: bool = True  #: whether the attempt counts
-    crashes: int = 0  #: how many attempts in a row have now broken with the hub
-    word: str | None = None  #: what the partner said when it took it, such as its own id of the message
+    crashes: int = 0  #: number of attempts in a row, this one included, in which the hub itself broke
+    word: str | None = None  #: text of the partner's acceptance, such as its own id of the message
 
 
-#: So much of what a partner says when it takes a message is kept, in characters.
+#: Characters that are kept of the text of a partner's acceptance.
 _WORD = 200
 
 
 def judge_outcome(
     outcome: Outcome, *, since: datetime, now: datetime, delay: timedelta, give_up: timedelta, crashes: int = 0
 ) -> AttemptVerdict:
-    """Return what becomes of a delivery that began to wait at *since* after *outcome*.
+    """Return the state of a delivery after *outcome*. The delivery has been waiting since *since*.
 
-    Business refusals are never tried again; anything else is, after *delay* (or later, if the partner said so), until the
-    delivery is older than *give_up*.  *crashes*: how many attempts before this one had broken with the hub.
+    A business refusal is never tried again. Any other failure is tried again after *delay*, or later if the partner
+    asked for it, until the delivery is older than *give_up*. *crashes* is the number of attempts just before this one
+    in which the hub broke.
     """
     match outcome:
         case Accepted(detail):
@@ -174,10 +185,11 @@ def judge_outcome(
 
 
 def judge_interruption(now: datetime, crashes: int) -> AttemptVerdict:
-    """Return what becomes of a delivery whose attempt a crash cut short, the *crashes*-th in a row; 0: nothing crashed.
+    """Return the state of a delivery whose attempt a crash of the hub interrupted.
 
-    What went down with the hub again and again is set aside, so that it does not take the hub with it for ever.  Whatever was
-    under way beside it goes again at once, and by then alone.
+    *crashes* is the number of such attempts in a row, this one included; 0 means an interruption without a crash. After
+    `SET_ASIDE` crashes the delivery becomes a dead letter, so that it cannot crash the hub for ever. A delivery that
+    was merely under way at the time is tried again at once, and by then without the one that crashes.
     """
     if crashes >= SET_ASIDE:
         return AttemptVerdict(
@@ -190,7 +202,10 @@ def judge_interruption(now: datetime, crashes: int) -> AttemptVerdict:
 
 
 def advance_status(status: str | None, code: str) -> str | None:
-    """Return the status of a delivery that had *status* when *code* arrives: forward only, 02 and 06 final."""
+    """Return the new status of a delivery that had *status* when *code* arrived.
+
+    It only moves forward; 02 and 06 are final.
+    """
     if status in FINAL_STATUSES or code not in STATUS_RANK:
         return status
     if status is not None and STATUS_RANK[code] <= STATUS_RANK[status]:

@@ -1,4 +1,7 @@
-"""The day in Hà Nội, by which deadlines, periods and the lives of units are counted.  Knows the zone; no clock."""
+"""Converts times to the day in Hà Nội, which counts for deadlines, periods and the active days of units.
+
+Reads no clock.
+"""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -7,5 +10,5 @@ HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 def local_day(now: datetime) -> date:
-    """Return the day it is in Hà Nội."""
+    """Return the calendar day in Hà Nội at *now*."""
     return now.astimezone(HANOI).date()

@@ -1,6 +1,6 @@
-"""The values of the glossary.  Knows what a message, a delivery, an outcome, a fact and a unit are; knows no rule about them.
+"""Defines the values of the glossary: message, delivery, outcome, fact, unit and others. Contains no rules about them.
 
-Every value is frozen.  Times are aware UTC datetimes, codes of agencies are opaque strings, bytes are the exact octets.
+Every value is frozen. Times are aware UTC datetimes, agency codes are opaque strings, and bytes are the exact octets.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ import attrs
 
 from hub.domain.sanitize import replace_unstorable
 
-#: The service whose messages are packets; every other one is a file of `hub.services`.
+#: The service whose messages are packets. Every other service is a module of `hub.services`.
 DOCUMENTS = "documents"
-#: The partner that the hub itself is, for messages of its own.
+#: The code of the hub itself as a partner, for messages that the hub creates.
 HUB = "hub"
 
 
 class PacketKind(StrEnum):
-    """What a packet is about (QCVN 102 `BussinessDocType`; a status packet is told apart by its `StatusCode`)."""
+    """The kind of a packet (QCVN 102 `BussinessDocType`). A status packet is recognised by its `StatusCode`."""
 
     DOCUMENT = "document"
     RECALL = "recall"
@@ -30,14 +30,14 @@ class PacketKind(StrEnum):
 
 
 class MessageState(StrEnum):
-    """The receive life cycle: judged once, never changed."""
+    """The receive life cycle: a message is judged once and the result never changes."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
 
 
 class DeliveryState(StrEnum):
-    """The deliver life cycle, per recipient (table in docs/explanation/architecture.md)."""
+    """The deliver life cycle, one state per recipient (table in docs/explanation/architecture.md)."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -48,7 +48,7 @@ class DeliveryState(StrEnum):
 
 
 class SignatureStanding(StrEnum):
-    """What a packet's own signature is worth (docs/reference/soap.md)."""
+    """The result of verifying a packet's own signature (docs/reference/soap.md)."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -57,7 +57,7 @@ class SignatureStanding(StrEnum):
 
 
 class ReportState(StrEnum):
-    """Where one revision of a unit's report stands."""
+    """The state of one revision of a unit's report."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -68,7 +68,7 @@ class ReportState(StrEnum):
 
 
 class Receive(StrEnum):
-    """How a partner gets what is for its units."""
+    """How a partner receives the messages for its units."""
 
     NONE = "none"
     FETCH = "fetch"
@@ -77,7 +77,10 @@ class Receive(StrEnum):
 
 @attrs.frozen
 class Problem:
-    """One reason of a refusal: a code of docs/reference/errors.md (or `N.` `R.` `T.` `M.` + path) and what was found."""
+    """One reason of a refusal: a code of docs/reference/errors.md and what was found.
+
+    The code may also be `N.`, `R.`, `T.` or `M.` + path.
+    """
 
     code: str
     detail: str = ""
@@ -85,7 +88,7 @@ class Problem:
 
 @attrs.frozen
 class Unit:
-    """An agency of the registry; `since` and `until` bound its life, half-open."""
+    """An agency of the registry, active from `since` until before `until`."""
 
     code: str
     name: str
@@ -94,23 +97,24 @@ class Unit:
     until: date | None = None
     aliases: tuple[str, ...] = ()
     mark: str = ""  #: one of `MARKS`
-    successors: tuple[str, ...] = ()  #: the units that go on with its work once it has ended
+    successors: tuple[str, ...] = ()  #: the units that continue its work after its end
 
     def active(self, on: date) -> bool:
-        """Tell whether it is active on the day *on*."""
+        """Tell whether the unit is active on the day *on*."""
         return not ((self.since and on < self.since) or (self.until and on >= self.until))
 
     def meets(self, other: "Unit") -> bool:
-        """Tell whether there is a day on which both are active."""
+        """Tell whether there is a day on which both units are active."""
         return (self.since or date.min) < (other.until or date.max) and (other.since or date.min) < (
             self.until or date.max
         )
 
 
 def find_code_holder(units: Iterable[Unit], on: date) -> Unit:
-    """Return which of *units* a code that all of them have had means on the day *on*.
+    """Return the unit that a code means on the day *on*. All of *units* have had this code.
 
-    The one that is active then; else the last one that was, before those that have yet to begin.
+    It is the unit that is active on that day. Otherwise it is the last one that was active, and only then one that has
+    not begun yet.
     """
     return min(units, key=lambda unit: (not unit.active(on), bool(unit.since and unit.since > on), _newest_first(unit)))
 
@@ -119,10 +123,10 @@ def _newest_first(unit: Unit) -> tuple[int, str]:
     return -(unit.since or date.min).toordinal(), unit.code
 
 
-#: A unit of the national list: known by name, but outside the province, so that what is for it goes to the upstream partner.
+#: A unit of the national list: known by name, but outside the province. Its messages go to the upstream partner.
 NATIONAL = "national"
 
-#: A usual unit, one made up for samples, one made by `partners add`, an agency outside the province.
+#: A usual unit, a synthetic unit of the samples, a unit added by `partners add`, an agency outside the province.
 MARKS = ("", "synthetic", "added", NATIONAL)
 
 
@@ -133,7 +137,7 @@ def of_province(code: str, province: str) -> bool:
 
 @attrs.frozen
 class ResponseFor:
-    """The document a packet answers (QCVN 102, 1.12), every text as written."""
+    """The document that a packet answers (QCVN 102, 1.12). Every text is as written."""
 
     organ: str
     code: str
@@ -143,7 +147,7 @@ class ResponseFor:
 
 @attrs.frozen
 class Replaced:
-    """A document that a replacement supersedes (QCVN 102, 2.2.8); no organs: at every unit."""
+    """A document that a replacement supersedes (QCVN 102, 2.2.8). Without organs it is superseded at every unit."""
 
     document_id: str
     organs: tuple[str, ...] = ()
@@ -151,31 +155,35 @@ class Replaced:
 
 @attrs.frozen
 class Attachment:
-    """One attachment as its manifest names it; `size` and `sha256` are of the decoded octets, as carried."""
+    """One attachment as the manifest names it. `size` and `sha256` are those of the decoded octets, as carried."""
 
     content_id: str
     name: str
     content_type: str
     size: int
     sha256: str
-    content: bytes | None = attrs.field(default=None, repr=False)  #: the octets, of the few that the hub reads itself
+    #: the octets, only for the few attachments that the hub reads itself
+    content: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
 class PacketSignature:
-    """What was found of a packet's own signature, by the hub's configuration at the time."""
+    """The result of checking a packet's own signature under the configuration of that time."""
 
     standing: SignatureStanding
-    code: str = ""  #: why it is not valid; empty where there is nothing to say
+    code: str = ""  #: why the signature is not valid; empty if there is no reason to give
     detail: str = ""
-    certificate: str = ""  #: fingerprint of the partner's certificate it was checked with
-    sha1: bool = False  #: SHA-1 was used, and tolerated
-    vxp: bool = False  #: the observed VXP form was used, and tolerated
+    certificate: str = ""  #: fingerprint of the partner's certificate that the signature was checked with
+    sha1: bool = False  #: SHA-1 was used and tolerated
+    vxp: bool = False  #: the observed VXP form was used and tolerated
 
 
 @attrs.frozen(kw_only=True)
 class Packet:
-    """What the hub reads from a packet.  Texts as written; `due` only when it could be read as a date."""
+    """The values that the hub reads from a packet.
+
+    Texts are as written. `due` is set only if it could be read as a date.
+    """
 
     kind: PacketKind
     sender: str
@@ -189,14 +197,14 @@ class Packet:
     due: date | None = None
     paper: bool = False
     responses: tuple[ResponseFor, ...] = ()
-    status: str | None = None  #: two digits, status packets only
+    status: str | None = None  #: two digits; only in status packets
     about: str = ""  #: `Bussiness/DocumentId`
-    added: tuple[str, ...] = ()  #: units an update adds to the receivers
-    removed: tuple[str, ...] = ()  #: units it takes away
-    replaces: tuple[Replaced, ...] = ()  #: what a replacement supersedes
-    hour: datetime | None = None  #: when a timed document (`priority` 4) is to go
+    added: tuple[str, ...] = ()  #: units that an update adds to the receivers
+    removed: tuple[str, ...] = ()  #: units that an update removes from the receivers
+    replaces: tuple[Replaced, ...] = ()  #: the documents that a replacement supersedes
+    hour: datetime | None = None  #: the time at which a timed document (`priority` 4) is to be sent
     attachments: tuple[Attachment, ...] = ()
-    deviations: tuple[Problem, ...] = ()  #: what the observed profile tolerated; each becomes an event
+    deviations: tuple[Problem, ...] = ()  #: deviations that the observed profile tolerated; each becomes an event
 
 
 @attrs.frozen(kw_only=True)
@@ -214,9 +222,9 @@ class Message:
     size: int
     refusal: str | None = None
     sender: str | None = None  #: the From unit, after aliases
-    document_id: str | None = None  #: the edXML DocumentId (of the document answered, for a status)
+    document_id: str | None = None  #: the edXML DocumentId; for a status, that of the document it answers
     subject: str | None = None
-    signature: str | None = None  #: the packet's own: a Standing; None when no packet could be read
+    signature: str | None = None  #: the packet's own signature: a `SignatureStanding`; None if no packet could be read
 
 
 @attrs.frozen(kw_only=True)
@@ -230,21 +238,21 @@ class Delivery:
     state: DeliveryState
     attempts: int
     due: datetime
-    since: datetime  #: when it began to wait: its making, or its latest replay; `give-up` counts from here
-    status: str | None = None  #: the recipient's latest status code, moved only forward
+    since: datetime  #: when it began to wait: its creation or its latest replay; `give-up` counts from here
+    status: str | None = None  #: the recipient's latest status code; it only moves forward
     reason: str | None = None
     changed_at: datetime | None = None
     urgency: int = 0  #: `OtherInfo/Priority`, 0 to 4
-    lane: str = ""  #: what is in one lane goes to one recipient in order
+    lane: str = ""  #: the deliveries of one lane go to one recipient in order
     stopped: str | None = None  #: the change that stopped it: `recalled: ID`, `removed: ID`, `replaced: ID`
     via: str = ""  #: the unit whose system receives: the recipient, or an ancestor
-    answer: str | None = None  #: of a recall, update or replacement: 15 agreed, 16 refused
-    crashes: int = 0  #: attempts in a row that broke with the hub itself
+    answer: str | None = None  #: answer to a recall, update or replacement: 15 agreed, 16 refused
+    crashes: int = 0  #: number of attempts in a row in which the hub itself broke
 
 
 @attrs.frozen(kw_only=True)
 class Consignment:
-    """What travels to one partner in one push: one message and its recipients there."""
+    """The content of one push to one partner: one message and its recipients at this partner."""
 
     message: Message
     content: bytes
@@ -254,7 +262,7 @@ class Consignment:
 
 @attrs.frozen
 class Event:
-    """One fact about a message or delivery, appended once."""
+    """One fact about a message or delivery. It is appended once and never changed."""
 
     name: str
     at: datetime
@@ -263,13 +271,14 @@ class Event:
     body: Mapping[str, object] = attrs.field(factory=dict)
 
 
-#: What else is known of a fact, by name, the names in order: what a service's facts have is `hub.report.form.form.ATTRIBUTES`.
+#: Further attributes of a fact as (name, value), sorted by name. `hub.report.form.form.ATTRIBUTES` lists them for each
+#: service.
 Attributes = tuple[tuple[str, str], ...]
 
 
 @attrs.frozen(kw_only=True)
 class Fact:
-    """One result counted for one unit; (unit, service, key, milestone) is unique."""
+    """One result counted for one unit. (unit, service, key, milestone) is unique."""
 
     unit: str
     service: str
@@ -283,72 +292,77 @@ class Fact:
     paper: bool = False
     signature: str = "unsigned"
     due: date | None = None
-    day: date | None = None  #: on which it happened, as the unit says; `at` is when the hub learned of it
-    amount: int = 1  #: how many; more than one where a system tells of its work in numbers only
+    #: the day of the result as the unit states it; `at` is the time at which the hub recorded it
+    day: date | None = None
+    amount: int = 1  #: number of results; more than one if a system reports its work only as numbers
     attributes: Attributes = ()
 
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """A message that is no packet, as its service reads it (`hub.services`); unit codes as written."""
+    """A message that is not a packet, as its service reads it (`hub.services`). Unit codes are as written."""
 
     kind: str
-    sender: str  #: the unit whose work it tells of, empty for nobody's; every fact is of it, or of a unit that the sender may send for
-    keys: tuple[str, ...] = ()  #: the business keys it is about
+    #: the unit whose work the message reports, or empty; every fact is of this unit, or of a unit that the sender may
+    #: send for
+    sender: str
+    keys: tuple[str, ...] = ()  #: the business keys that the message is about
     subject: str = ""
     facts: tuple[Fact, ...] = ()
-    deviations: tuple[Problem, ...] = ()  #: what the observed profile tolerates; each becomes an event
-    told: tuple[str, ...] = ()  #: units whose figures the sender declares beside its own: itself, or units below it
+    deviations: tuple[Problem, ...] = ()  #: deviations that the observed profile tolerates; each becomes an event
+    #: the units whose figures the sender declares beside its facts: itself, or units below it
+    told: tuple[str, ...] = ()
 
 
 @attrs.frozen
 class Request:
-    """What an adapter asks the sender to carry."""
+    """An HTTP request that an adapter asks the sender to make."""
 
     url: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     method: str = "POST"
-    reply_limit: int = 4 << 20  #: so many octets the reply may have; a document's answer has a few thousand
+    reply_limit: int = 4 << 20  #: maximum size of the reply in octets; the answer to a document has a few thousand
 
 
 @attrs.frozen
 class Reply:
-    """What came back."""
+    """The HTTP reply to a `Request`."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = attrs.field(factory=dict)  #: names in lower case
-    at: datetime | None = None  #: when it came; None: as the conversation began
+    at: datetime | None = None  #: time of arrival; None: the time at which the conversation began
 
 
 @attrs.frozen
 class Accepted:
-    """The partner took it."""
+    """The partner accepted the message."""
 
     detail: str = attrs.field(default="", converter=replace_unstorable)
 
 
 @attrs.frozen
 class Refused:
-    """The partner will never take it: a business refusal, not tried again."""
+    """The partner will never accept the message: a business refusal, not tried again."""
 
     detail: str = attrs.field(converter=replace_unstorable)
 
 
 @attrs.frozen
 class Unavailable:
-    """The partner could not be reached or made no sense: tried again."""
+    """The partner could not be reached or its reply made no sense. The delivery is tried again."""
 
     detail: str = attrs.field(converter=replace_unstorable)
-    retry_after: float | None = None  #: seconds, when the partner said so
-    ours: bool = False  #: it was the hub that broke, not the partner
-    credentials: bool = False  #: it does not accept who we say we are: a person must look, and nobody hammers at it
+    retry_after: float | None = None  #: seconds, if the partner named a time
+    ours: bool = False  #: the hub broke, not the partner
+    #: the partner rejects the hub's credentials: a person must act, and the hub does not try again quickly
+    credentials: bool = False
 
 
 @attrs.frozen
 class Postponed:
-    """The partner is not ready; asked again at `until`, without counting an attempt."""
+    """The partner is not ready. It is asked again at `until`, and no attempt is counted."""
 
     until: datetime
     detail: str = ""
@@ -358,12 +372,15 @@ Outcome = Accepted | Refused | Unavailable | Postponed
 Conversation = Generator[Request, Reply, Outcome]
 
 
-#: Octets of what a partner may call a message: an index of PostgreSQL holds no entry of more than 2,704.
+#: Maximum octets of a partner's name for a message: an index entry of PostgreSQL holds at most 2,704.
 _LONGEST_NAME = 1000
 
 
 def _called(name: str) -> str:
-    """Return what a partner calls a message; by its SHA-256 what the journal could not keep or look up."""
+    """Return a partner's name for a message.
+
+    A name that the journal cannot store or index is replaced by its SHA-256.
+    """
     octets = name.encode(errors="surrogatepass")
     return (
         name
@@ -374,24 +391,28 @@ def _called(name: str) -> str:
 
 @attrs.frozen
 class Arrival:
-    """A message that a collection found at the partner.  What is sent back, `Judged`, is committed: only then may it be confirmed."""
+    """A message that a collection found at the partner.
+
+    The hub sends back `Judged` after the commit. Only then may the message be confirmed to the partner.
+    """
 
     content: bytes
-    message_id: str = attrs.field(converter=_called)  #: what the partner calls it: the same each time it is found
+    #: the partner's name for the message, the same each time it is found
+    message_id: str = attrs.field(converter=_called)
     service: str = "documents"
 
 
 @attrs.frozen
 class Ignored:
-    """What an enclosure says that does not count."""
+    """A statement of an enclosure that is not counted."""
 
-    attachment: str  #: its name
+    attachment: str  #: name of the attachment
     problem: Problem
 
 
 @attrs.frozen
 class Enclosed:
-    """What the enclosures of one packet bring."""
+    """The facts that the enclosures of one packet contain."""
 
     facts: tuple[Fact, ...] = ()
     ignored: tuple[Ignored, ...] = ()
@@ -399,27 +420,27 @@ class Enclosed:
 
 @attrs.frozen
 class Judged:
-    """What became of an arrival."""
+    """The result of judging an arrival."""
 
     accepted: bool
     problems: tuple[Problem, ...] = ()
 
     @property
     def is_here(self) -> bool:
-        """Whether the hub has the document: this time's, or from before under this id, when it comes in other octets now."""
+        """Whether the hub has the document: accepted now, or earlier under the same id but with other octets."""
         return self.accepted or any(problem.code == "id-reused" for problem in self.problems)
 
 
 @attrs.frozen
 class Collected:
-    """A collection ended; the next one begins with *cursor*."""
+    """The end of a collection. The next one begins with *cursor*."""
 
     cursor: str = ""
-    more: bool = False  #: there is more to collect, at once
-    unusable: tuple[str, ...] = ()  #: what came and is no message: what it was, and why; for the operator
+    more: bool = False  #: the partner has more to collect, at once
+    unusable: tuple[str, ...] = ()  #: for the operator: each item received that is no message, with what it was and why
 
 
-#: Yields a `Request` and is sent its `Reply`, or an `Arrival` and is sent what it was `Judged`.
+#: Yields a `Request` and is sent its `Reply`, or yields an `Arrival` and is sent its `Judged`.
 Collection = Generator[Request | Arrival, Any, Collected | Unavailable]
 
 
@@ -429,36 +450,39 @@ class Query:
 
     operation: str
     fields: Mapping[str, str]
-    id: str  #: the hub's id of it, the same on every repetition
+    id: str  #: the hub's id of the question, the same on every repetition
 
 
 @attrs.frozen
 class Answer:
-    """What the partner knows: the answer's fields, one after another; a repeated name is a list."""
+    """The partner's answer as a sequence of fields. A repeated name is a list."""
 
     fields: tuple[tuple[str, str], ...]
 
 
 Inquest = Generator[Request, Reply, Answer | Refused | Unavailable]
 
-#: Returns a list of agencies as `hub.units.national_agencies` reads it.
+#: Returns a list of agencies in the format that `hub.units.national_agencies` reads.
 Listing = Generator[Request, Reply, bytes | Refused | Unavailable]
 
 
 class Adapter(Protocol):
-    """How one partner wants to be spoken to.  Pure: it yields requests, is sent replies, returns an outcome."""
+    """The dialect of one partner. Pure: it yields requests, is sent replies and returns an outcome."""
 
     def deliver(self, consignment: Consignment, now: datetime) -> Conversation:
-        """Hold the conversation that brings *consignment* to the partner."""
+        """Hold the conversation that delivers *consignment* to the partner."""
         ...
 
 
 @runtime_checkable
 class Collector(Protocol):
-    """An adapter of a partner that does not call us: it is asked for what it has."""
+    """An adapter of a partner that does not call the hub. The hub collects the partner's messages."""
 
     def collect(self, cursor: str, now: datetime) -> Collection:
-        """Hold the conversation that gets what waits at the partner, from *cursor* on (empty: from the beginning)."""
+        """Hold the conversation that collects the messages waiting at the partner.
+
+        It starts at *cursor* (empty: at the beginning).
+        """
         ...
 
 
@@ -467,13 +491,13 @@ class Answerer(Protocol):
     """An adapter of a partner that answers questions at once."""
 
     def ask(self, query: Query, now: datetime) -> Inquest:
-        """Hold the conversation that gets the answer."""
+        """Hold the conversation that gets the answer to *query*."""
         ...
 
 
 @runtime_checkable
 class Lister(Protocol):
-    """An adapter of a partner that knows the agencies of the country: `lienthong units fetch` asks it."""
+    """An adapter of a partner that knows the agencies of the country. `lienthong units fetch` uses it."""
 
     def list_units(self, now: datetime) -> Listing:
         """Hold the conversation that gets the list."""

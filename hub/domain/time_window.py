@@ -1,4 +1,4 @@
-"""Which facts are asked for, by their times.  Knows bounds; not why a report asks."""
+"""Defines the bounds of time by which facts are selected. Does not know which report selects them."""
 
 from datetime import date, datetime
 
@@ -7,10 +7,14 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class TimeWindow:
-    """Facts by when they were recorded (half-open), and by their day (both inclusive); None: unbounded."""
+    """Selects facts by the time of recording (half-open) and by their own day (both ends included).
+
+    None means unbounded.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
-    dated: bool | None = None  #: only those that have a day of their own, or only those that have none; None: either
+    #: True: only facts that have a day of their own; False: only facts without one; None: both
+    dated: bool | None = None
     first: date | None = None
     last: date | None = None

@@ -1,6 +1,7 @@
-"""The mistakes of a configuration in Vietnamese, and text without its diacritics.  Knows the English sentences by their shape; not where they come from.
+"""Translates configuration mistakes from English to Vietnamese, and removes diacritics from text.
 
-A mistake travels in English, through logs and JSON; whoever shows it to a person asks here.  `{}` stands for what is quoted.
+Logs and JSON carry a mistake in English. A component that shows it to a person translates it here. Recognises the
+English sentences by their pattern, in which `{}` stands for a quoted value. Does not know which module made them.
 """
 
 import re
@@ -334,7 +335,7 @@ _SENTENCES = {
 
 
 def find_vietnamese(sentence: str) -> str | None:
-    """Return the Vietnamese of a sentence of a mistake; None when it is not known, or is only names and values."""
+    """Return the Vietnamese of *sentence*. Return None if it is not known or contains only names and values."""
     for shape, vietnamese in _shapes():
         found = shape.fullmatch(sentence)
         if found:
@@ -343,7 +344,7 @@ def find_vietnamese(sentence: str) -> str | None:
 
 
 def translate_mistake(english: Mistake) -> Mistake:
-    """Return the mistake in Vietnamese, where it is known."""
+    """Return the mistake in Vietnamese. A sentence without a translation stays English."""
     return Mistake(
         english.path,
         find_vietnamese(english.wrong) or english.wrong,
@@ -352,13 +353,16 @@ def translate_mistake(english: Mistake) -> Mistake:
 
 
 def fold_text(text: str) -> str:
-    """Return *text* in small letters without diacritics, as people type who search: `Sở Nội vụ Đà Lạt` is `so noi vu da lat`."""
+    """Return *text* in lower case without diacritics, as people type it in a search.
+
+    `Sở Nội vụ Đà Lạt` becomes `so noi vu da lat`.
+    """
     apart = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
     return " ".join("".join(each for each in apart if not unicodedata.combining(each)).split())
 
 
 @cache
 def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """The longest come first: they leave the least to what is quoted."""
+    """Return the patterns, those with the most fixed text first: they leave the least to the placeholders."""
     shapes = sorted(_SENTENCES.items(), key=lambda item: -len(item[0].replace("{}", "")))
     return tuple((re.compile(re.escape(shape).replace(r"\{\}", "(.+)"), re.DOTALL), text) for shape, text in shapes)
