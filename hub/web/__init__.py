@@ -1,1 +1,1 @@
-"""The SOAP port and the public pages."""
+"""Serves SOAP calls on the SOAP port, and the public pages."""

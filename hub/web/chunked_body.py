@@ -1,6 +1,9 @@
-"""Reads a body that comes in chunks (RFC 9112, 7.1).  Knows the framing and its bounds; not what the body is, nor who sends it.
+"""Decodes the chunked transfer coding (RFC 9112, section 7.1) within fixed bounds.
 
-Stricter than the RFC lets a reader be: a line ends with CR LF and nothing else, so that no proxy in between can have read another body.
+Does not know what the body is or who sends it.
+
+It is stricter than the RFC allows a recipient to be: a line must end with CR LF. So no proxy in between can have read
+another body.
 """
 
 import re
@@ -8,36 +11,38 @@ from collections.abc import Callable
 
 import attrs
 
-#: The largest chunk, in octets: what a signed 32-bit integer of a proxy in between still holds; a body may be a fiftieth of it.
+#: Maximum size of a chunk in octets: the largest signed 32-bit integer, which every proxy in between can hold. A body
+#: is at most a fiftieth of it.
 LARGEST = (1 << 31) - 1
-#: A chunk's size with its extensions, which are not read, has at most so many octets.
+#: Maximum octets of a line with a chunk's size and its extensions, which are ignored.
 _LINE = 1024
-#: All trailer fields, which are not read, have together at most so many octets.
+#: Maximum octets of all trailer fields together, which are ignored.
 _TRAILERS = 8192
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 
 class Misframed(ValueError):
-    """These are no chunks."""
+    """The octets are not a valid chunked body."""
 
 
 @attrs.define(eq=False)
 class Chunks:
-    """A transfer decoder as `HTTPChannel` uses one.
+    """A transfer decoder with the interface that `HTTPChannel` expects.
 
-    What comes at once is delivered at once: a body of one octet a chunk costs its reader no more calls than another.
+    All chunks in one call of `dataReceived` are delivered in one call. A body of one-octet chunks therefore costs its
+    reader no more calls than another body.
     """
 
-    _deliver: Callable[[bytes], None]  #: is given octets of the body
-    _finish: Callable[[bytes], None]  #: is given what came behind the body
-    _rest: bytes = attrs.field(default=b"", init=False)  #: the beginning of a line
-    _due: int = attrs.field(
-        default=0, init=False
-    )  #: octets of the chunk that are still to come, with the CR LF behind it
-    _trailers: int | None = attrs.field(default=None, init=False)  #: octets of trailer fields, behind the last chunk
+    _deliver: Callable[[bytes], None]  #: receives octets of the body
+    _finish: Callable[[bytes], None]  #: receives the octets after the body
+    _rest: bytes = attrs.field(default=b"", init=False)  #: an incomplete line
+    #: octets of the current chunk that are still to come, including its CR LF
+    _due: int = attrs.field(default=0, init=False)
+    #: octets of trailer fields so far; None before the last chunk
+    _trailers: int | None = attrs.field(default=None, init=False)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read *data*, the next octets of the connection.  Raises Misframed."""
+        """Decode *data*, the next octets of the connection. Raises `Misframed`."""
         data, self._rest = self._rest + data, b""
         parts: list[bytes] = []
         at = 0
@@ -72,7 +77,7 @@ class Chunks:
         self._trailers = None if size else 0
 
     def _read_chunk(self, data: bytes, at: int, parts: list[bytes]) -> int:
-        """Take what there is of the chunk from *at*, and return where it ends."""
+        """Append the part of the current chunk that *data* holds from *at* to *parts*. Return where it ends."""
         content = data[at : at + max(self._due - 2, 0)]
         if content:
             parts.append(content)
@@ -92,7 +97,7 @@ class Chunks:
 
 
 def _end_of_line(data: bytes, at: int) -> int:
-    """Return where the line from *at* ends, -1 when its end has not come.  Raises Misframed when it does not end as it must."""
+    """Return where the line that starts at *at* ends, or -1 if its end has not arrived. Raises `Misframed`."""
     end = data.find(b"\n", at, at + _LINE + 2)
     if end < 0:
         if len(data) - at > _LINE:

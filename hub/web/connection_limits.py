@@ -1,17 +1,22 @@
-"""Keeps a port's open connections few, and closes the ones that nobody misses.  Knows HTTP channels and their age; no request, no caller.
+"""Limits the open connections of a port, and closes the least useful ones.
 
-However many connections a stranger opens, and however slowly he speaks, those who have business are served: when there are too
-many, the oldest that never began a request goes first, as long as those are more than a quarter, then the one that has been at rest
-the longest, then the oldest whose request is still coming.  A connection whose call is being answered is never closed.
+Handles HTTP channels and their age, not requests or callers.
 
-Of one owner (a partner, by its certificate; an address, where no certificate is shown) no more are open than its share: then the one of
-its own that has been at rest the longest goes first, and where none rests, the new one is told to come again (503).
+Authenticated callers must be served however many connections an attacker opens, and however slowly he sends. When the
+port has too many connections, one is closed in this order: the oldest that never began a request, as long as those are
+more than a quarter of all; the one that has been idle longest; the oldest whose request is still arriving. A connection
+whose call is being answered is never closed.
 
-Who asks for page after page on a connection waits for its turn: all connections of a port together get `PAGES` a second, and each of them
-its share.  The first request of a connection never waits.
+Each owner (a partner, identified by its certificate; or an address where no certificate is shown) has a share of the
+connections. Beyond the share, the owner's connection that has been idle longest is closed. If none is idle, the new
+connection gets status 503.
 
-A request that comes too slowly is ended (408).  What two readers of HTTP could read in two ways, though Twisted reads it in one, is no
-request (400): framing, folded lines, hosts.
+All connections of a port together may send `PAGES` requests a second after their first, and each connection waits for
+its turn. The first request of a connection never waits.
+
+A request that arrives too slowly is ended with status 408. A request that two HTTP implementations could read
+differently is refused with status 400, even where Twisted reads it in only one way: this concerns framing, folded lines
+and Host fields.
 """
 
 import re
@@ -30,42 +35,43 @@ from hub.web.chunked_body import Chunks, Misframed
 
 log = structlog.get_logger()
 
-#: Open connections of one port at most; fewer where the process may not open as many files.
+#: Maximum open connections of one port; fewer where the process may not open that many files.
 MOST = 4000
-#: What the process opens beside connections: database, logs, pushes, spooled bodies.
+#: File descriptors kept free for the database, logs, pushes and spooled bodies.
 _RESERVE = 256
-#: A stranger must finish the handshake and begin a request within so long, in seconds.
+#: Seconds within which a new connection must finish the handshake and begin a request.
 GREETING = 20
-#: A request must have come whole within so long, and an answer gone, in seconds: 40 MB at 1 Mbit/s.
+#: Seconds within which a request must arrive whole, and an answer be sent: 40 MB at 1 Mbit/s.
 READING = 330
-#: The header fields of a request must have come whole within so long of its first line, in seconds.
+#: Seconds, from its first line, within which the header fields of a request must arrive whole.
 HEADERS = 20
-#: When a body has been coming for `GRACE` seconds, at least so many octets must have come for each further second: 32 kbit/s.
+#: Minimum octets of a body for each second after the first `GRACE` seconds: 32 kbit/s.
 SLOWEST = 4096
 GRACE = 20
-#: So often is looked at what has come of a body, in seconds.
+#: Seconds between two checks of how much of a body has arrived.
 _STEP = 10
-#: When an owner whose connections are all being used may open another, in seconds.
+#: Seconds of Retry-After for an owner whose connections are all in use.
 AGAIN = 5
-#: So many requests other than POST a second follow another one on its connection, on all connections of a port together.  Asking whether
-#: the hub is ready takes 0.3 ms: without this forty connections that ask without end keep the reactor busy.
+#: Requests a second on all connections of a port together, other than POST and a connection's first. One readiness
+#: check takes 0.3 ms: without this limit, forty connections that send requests without a pause keep the reactor busy.
 PAGES = 500
-#: A connection waits at most so long for its turn, in seconds: nobody has it hang, however many ask.
+#: Maximum seconds that a connection waits for its turn, however many others wait.
 LONGEST = 5.0
-#: What ends a request is to be read; the connection is closed after so long, in seconds.
+#: Seconds after which a connection is closed once its request was refused. Until then the rest of the request is read
+#: and ignored.
 LINGER = 5
-#: No length has more digits: 999 TB.  (Python by itself fails on one of over 4,300.)
+#: Maximum digits of Content-Length: 999 TB. (Python itself refuses more than 4,300 digits.)
 _DIGITS = 15
-#: A Host's value, as far as it matters here: one word that holds no path, no user and no second host (RFC 9110, 7.2).
+#: The allowed value of Host: one word without a path, a user or a second host (RFC 9110, section 7.2).
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
 
 
 class _Bad(Exception):
-    """What came is no request."""
+    """The received octets are not a valid request."""
 
 
 def count_allowed_connections() -> int:
-    """Return how many connections there may be; the process asks for all the files that it may have."""
+    """Return the maximum number of connections of one port. Raises the soft limit of open files to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -74,44 +80,47 @@ def count_allowed_connections() -> int:
 
 
 class BoundedChannel(HTTPChannel):
-    """One connection: a stranger until it begins a request, then at rest, or asking, or being answered."""
+    """One connection.
+
+    Its state is stranger (before its first request), resting, asking (a request arrives) or answering.
+    """
 
     connections: "Connections"
-    share: PortShare | None = None  #: once a request has begun
-    refused = False  #: whether its request was answered before its body had come
-    _ended = False  #: whether nothing that still comes is read
-    _limit: Any = None  #: the delayed call that gives it up
-    _came = 0  #: octets of the body that is coming
-    _coming: int | None = None  #: for how many seconds it has been coming; None: none is
+    share: PortShare | None = None  #: set when the first request begins
+    refused = False  #: whether the request was answered before its body had arrived
+    _ended = False  #: whether all further input is ignored
+    _limit: Any = None  #: the delayed call that enforces the current time limit
+    _came = 0  #: octets received of the current body
+    _coming: int | None = None  #: seconds since the current body began; None without a body
     _turn: Any = None  #: the delayed call that lets the next request be read
 
     def connectionMade(self) -> None:
-        """Come in as a stranger."""
+        """Register the connection as a stranger."""
         super().connectionMade()
         self.connections.make_room()
         self.connections.strangers[self] = None
         self._give(GREETING)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read on, unless the connection is being closed."""
+        """Process input, unless the connection is being closed."""
         if self._ended:
             return
         if self._turn is None and self in self.connections.resting and data.strip(b"\r\n"):
             self._begin()
         super().dataReceived(data)
         if self.line_mode and b"\n" in self._buffer and not (self._busyReceiving or self._ended):
-            # what is left is a line whose CR LF has not come
+            # the rest is a line whose CR LF is missing
             self._respondToBadRequestAndDisconnect()
 
     def lineReceived(self, line: bytes) -> None:
-        """Begin a request, when none has begun."""
+        """Process a line of the head; the first line begins a request."""
         if self._ended:
             return
         if line and (self in self.connections.strangers or self in self.connections.resting):
             self._begin()
             if self._ended:
                 return
-        if line[:1] in {b" ", b"\t"} or b"\n" in line:  # folded (RFC 9112, 5.2), or two lines for some readers
+        if line[:1] in {b" ", b"\t"} or b"\n" in line:  # folded (RFC 9112, section 5.2), or two lines for some readers
             self._respondToBadRequestAndDisconnect()
             return
         try:
@@ -120,7 +129,7 @@ class BoundedChannel(HTTPChannel):
             self._respondToBadRequestAndDisconnect()
 
     def headerReceived(self, line: bytes) -> bool:
-        """Refuse a length that is no number of octets."""
+        """Process a header field. Refuse a Content-Length with too many digits."""
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length" and len(value.strip()) > _DIGITS:
             self._respondToBadRequestAndDisconnect()
@@ -128,7 +137,7 @@ class BoundedChannel(HTTPChannel):
         return bool(super().headerReceived(line))
 
     def allHeadersReceived(self) -> None:
-        """Judge how the request is framed and whom it is for, and let its body come."""
+        """Check framing and Host of the request, then start to receive its body. Raises `_Bad`."""
         headers = self.requests[-1].requestHeaders
         hosts = headers.getRawHeaders(b"host", [])
         if len(hosts) > 1 or (not hosts and self._version == b"HTTP/1.1") or not all(map(_HOST.fullmatch, hosts)):
@@ -145,7 +154,7 @@ class BoundedChannel(HTTPChannel):
         super().allHeadersReceived()
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Read more of a body."""
+        """Process a part of the body."""
         self._came += len(data)
         try:
             super().rawDataReceived(data)
@@ -153,27 +162,27 @@ class BoundedChannel(HTTPChannel):
             self._respondToBadRequestAndDisconnect()
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """Refuse a header that does not end, as any other bad request."""
+        """Refuse a header line that is too long, like any other bad request."""
         self._respondToBadRequestAndDisconnect()
 
     def allContentReceived(self) -> None:
-        """Be answered, for as long as it takes."""
+        """Mark the request as being answered. An answer has no time limit here."""
         self.connections.move(self, self.connections.answering)
         self._coming = None
         self._give(None)
         super().allContentReceived()
 
     def must_be_read(self) -> None:
-        """Give up who has not read within `READING` what is written to him from now on."""
+        """Close the connection unless the caller reads the answer within `READING` seconds from now."""
         self._give(READING)
 
     def requestDone(self, request: Any) -> None:
-        """Rest, with a place at the end of the queue."""
+        """Mark the connection as resting, and let it read the next request when its turn comes."""
         self.connections.move(self, self.connections.resting)
-        self._give(READING)  # for who does not read the answer; silence ends sooner
+        self._give(READING)  # for a caller that does not read the answer; an idle connection ends sooner
         now = cast("Any", self).site.reactor.seconds()
         wait = self.connections.next_page(now) if request.method != b"POST" else 0.0
-        if wait and self.persistent:  # what comes meanwhile is kept, and soon not read
+        if wait and self.persistent:  # input that arrives meanwhile is buffered up to Twisted's bound
             self._turn = cast("Any", self).callLater(wait, self._read_on, request)
         else:
             super().requestDone(request)
@@ -183,11 +192,14 @@ class BoundedChannel(HTTPChannel):
         super().requestDone(request)
 
     def loseConnection(self) -> None:
-        """Close when all is written.  Until the other side closes too, which it may never do, it only rests."""
+        """Close the connection after all output is written.
+
+        Until the peer closes too, which it may never do, it counts as resting.
+        """
         self._close(READING)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Leave."""
+        """Unregister the connection and cancel its timers."""
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
@@ -196,13 +208,13 @@ class BoundedChannel(HTTPChannel):
         super().connectionLost(reason)
 
     def turn_out(self) -> None:
-        """Close it at once."""
+        """Abort the connection at once."""
         self.connections.forget(self)
         self._give(None)
         cast("Any", self.transport).abortConnection()
 
     def _begin(self) -> None:
-        """Ask: the header fields are to come."""
+        """Mark the connection as asking, limit the time for the header fields, and count it in its owner's share."""
         self.connections.move(self, self.connections.asking)
         self._give(HEADERS, self._cut)
         share_of = cast("Any", self).site.share_of
@@ -212,7 +224,7 @@ class BoundedChannel(HTTPChannel):
                 self._end(b"503 Service Unavailable\r\nRetry-After: %d" % AGAIN)
 
     def _judge(self) -> None:
-        """End a request whose body comes too slowly, or too long."""
+        """End a request whose body arrives too slowly or takes too long."""
         assert self._coming is not None
         self._coming += _STEP
         if self._coming >= READING or self._came < SLOWEST * (self._coming - GRACE):
@@ -221,15 +233,15 @@ class BoundedChannel(HTTPChannel):
             self._give(_STEP, self._judge)
 
     def _cut(self) -> None:
-        """End a request that has not come."""
+        """End an incomplete request with status 408."""
         log.info("request-too-slow", seconds=self._coming, octets=self._came)
         self._end(b"408 Request Timeout")
 
-    def _respondToBadRequestAndDisconnect(self) -> None:  # the name is Twisted's, which calls it too
+    def _respondToBadRequestAndDisconnect(self) -> None:  # Twisted calls this method, and gave it its name
         self._end(b"400 Bad Request")
 
     def _end(self, status: bytes) -> None:
-        """Answer, unless that was done, and read no more."""
+        """Send *status*, unless an answer was sent already, and ignore all further input."""
         if not self._ended and not self.refused:
             cast("Any", self.transport).write(
                 b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -243,7 +255,7 @@ class BoundedChannel(HTTPChannel):
         super().loseConnection()
 
     def _give(self, seconds: float | None, then: Callable[[], None] | None = None) -> None:
-        """Give up the connection, or do what comes *then*, in so many *seconds*."""
+        """Call *then*, or abort the connection, after *seconds*. Replaces the earlier time limit; None removes it."""
         if self._limit is not None and self._limit.active():
             self._limit.cancel()
         self._limit = None if seconds is None else self.callLater(seconds, then or self.turn_out)
@@ -255,7 +267,7 @@ def _queue() -> dict[BoundedChannel, None]:
 
 @attrs.define(eq=False)
 class Connections:
-    """Those of one port, the oldest of each kind first."""
+    """The connections of one port, by state; within each state, the longest in it first."""
 
     most: int
     strangers: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
@@ -264,25 +276,24 @@ class Connections:
     answering: dict[BoundedChannel, None] = attrs.field(factory=_queue, init=False)
     _owned: dict[str, dict[BoundedChannel, None]] = attrs.field(factory=dict, init=False)  #: by the owner's key
     _closed: int = attrs.field(default=0, init=False)
-    _page: float = attrs.field(
-        default=float("-inf"), init=False
-    )  #: when the last connection that asks again has its turn
+    #: time of the last turn that was given to a connection
+    _page: float = attrs.field(default=float("-inf"), init=False)
 
     def __len__(self) -> int:
         return sum(map(len, self._queues()))
 
     def move(self, channel: BoundedChannel, to: dict[BoundedChannel, None]) -> None:
-        """Let *channel* stand at the end of another queue, unless it has left."""
+        """Put *channel* at the end of the queue *to*, unless it is closed."""
         if any(queue.pop(channel, self) is None for queue in self._queues()):
             to[channel] = None
 
     def next_page(self, now: float) -> float:
-        """Return in how many seconds a connection that was just answered may ask for another page."""
+        """Return the seconds after which a connection that was just answered may send its next request."""
         self._page = max(now, min(self._page + 1 / PAGES, now + LONGEST))
         return self._page - now
 
     def forget(self, channel: BoundedChannel) -> None:
-        """Let *channel* go."""
+        """Unregister *channel*."""
         for queue in self._queues():
             queue.pop(channel, None)
         if channel.share is not None:
@@ -292,7 +303,11 @@ class Connections:
                 self._owned.pop(channel.share.key, None)
 
     def join(self, channel: BoundedChannel, share: PortShare) -> bool:
-        """Count *channel* among those of its owner, in the place of the one that has rested longest if need be; tell whether there was one."""
+        """Count *channel* in its owner's share. Return whether it may stay.
+
+        If the share is used up, the owner's connection that has been idle longest is closed. Without an idle one, the
+        result is False.
+        """
         owned = self._owned.setdefault(share.key, {})
         if len(owned) >= min(share.connections, max(1, self.most // 2)):
             oldest = next((each for each in self.resting if each in owned), None)
@@ -304,20 +319,27 @@ class Connections:
         return True
 
     def make_room(self) -> None:
-        """Close what nobody misses until there is room for one more; a port where all are being answered grows, as far as `throttle.ANSWERING` and `BoundedSite.answering` let it."""
+        """Close connections until there is room for one more.
+
+        If all are being answered, the port exceeds its maximum. `throttle.ANSWERING` and `BoundedSite.answering` limit
+        that.
+        """
         while len(self) >= self.most:
             oldest = next((next(iter(queue)) for queue in self._dispensable() if queue), None)
             if oldest is None:
                 return
             oldest.turn_out()
-            if self._closed % 1000 == 0:  # a flood must not flood the log
+            if self._closed % 1000 == 0:  # do not let a flood of connections flood the log
                 log.warning("connections-too-many", open=self.most, closed=self._closed + 1)
             self._closed += 1
 
     def _dispensable(self) -> tuple[dict[BoundedChannel, None], ...]:
-        """Return the queues in the order in which they give way: strangers first, while they are many.
+        """Return the queues in the order in which their connections are closed.
 
-        Else one caller's half requests, which take all the room there is, would let nobody finish a handshake.
+        Strangers come first while they are many.
+
+        Otherwise the incomplete requests of one caller could take all the room, and no other caller could finish a
+        handshake.
         """
         known = (self.resting, self.asking)
         return (self.strangers, *known) if len(self.strangers) > self.most // 4 else (*known, self.strangers)

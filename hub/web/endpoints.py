@@ -1,4 +1,4 @@
-"""Which desk each service has that is called by SOAP.  Knows every one of them; not how calls come in."""
+"""Creates the endpoint (`Desk`) of each service that is called by SOAP. Does not know how calls arrive."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,7 +13,7 @@ from hub.units.province import Province
 from hub.workload import declarations
 from hub.workload.soap_operations import get_reconciliation, get_workload_report, list_periods
 
-#: The operations of a service that bring no message.
+#: Operations of a service that only query, by service and operation name.
 QUERIES: Mapping[str, Mapping[str, Query]] = {
     "dossiers": {"GetDossier": get_dossier},
     "reports": {
@@ -22,14 +22,16 @@ QUERIES: Mapping[str, Mapping[str, Query]] = {
         "ListPeriods": list_periods,
     },
 }
-#: What reads the messages of a service that come by SOAP, where it is not the service itself: others hand in no sealed reports.
+#: Functions that make the reader of a service's SOAP messages, where it differs from the service in `hub.services`:
+#: only `reports`, because a SOAP caller declares figures and never brings a sealed report.
 OWN: Mapping[str, Callable[[Province], Service]] = {"reports": declarations.make_declarations_service}
 
 
 def list_desks(books: EndpointJournal, *others: Desk) -> dict[str, Desk]:
-    """Return the desk of each service that has a contract, by name: one of *others*, or one that takes records.
+    """Return the endpoint of each service with a published contract, by name.
 
-    OSError or etree.LxmlError when a file is missing or broken.
+    It is one of *others*, or one that records facts. Raises `OSError` or `etree.LxmlError` if a contract file is
+    missing or broken.
     """
     found: dict[str, Desk] = {DOCUMENTS: DocumentDesk(wsdl.load_contract(DOCUMENTS), books)}
     for name, service in list_services().items():

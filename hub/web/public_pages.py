@@ -1,8 +1,10 @@
-"""What everybody may see without a sign-in, where `[portal] publish` says so: the published reports and their feed.  Knows HTTP; counts nothing.
+"""Serves the pages that need no sign-in: published reports and their Atom feed.
 
-/public/feed.atom
-/public/reports/FORM/UNIT/PERIOD.html, .json              the newest revision that a person published
-/public/reports/FORM/UNIT/PERIOD/REVISION.html, .json     that one
+Exists only with `[portal] publish`. Counts nothing.
+
+    /public/feed.atom
+    /public/reports/FORM/UNIT/PERIOD.html, .json              the newest revision that a person published
+    /public/reports/FORM/UNIT/PERIOD/REVISION.html, .json     that revision
 """
 
 import hashlib
@@ -33,46 +35,47 @@ log = structlog.get_logger()
 
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json; charset=utf-8"}
 _REPORT = re.compile(r"reports/([^/]+)/([^/]+)/([^/]+?)(?:/([1-9][0-9]{0,5}))?\.(html|json)")
-#: A reader may keep a page so long before it asks whether there is another, in seconds.
+#: Seconds for which a browser may cache a page before it must revalidate it.
 _AGE = 60
-#: So many callers may wait, each a little more of the stack where none has to be waited for: who comes then may come again.
+#: Maximum callers that wait for a page. Each waiting caller can take a little more stack. Further callers get status
+#: 503.
 _WAITING = 50
-#: So many pages are kept in memory; that of a province with 1,500 units has 2 MB and takes a third of a second.
+#: Pages kept in memory. The page of a province with 1,500 units has 2 MB and takes a third of a second to make.
 _KEPT = 8
 
 
 @attrs.frozen
 class PublicPage:
-    """One page."""
+    """One page with its media type."""
 
     content_type: str
     content: bytes
 
     @property
     def etag(self) -> str:
-        """Return what tells it from another."""
+        """Return the entity tag: a hash of the content."""
         return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
 
 
 @attrs.frozen(eq=False)
 class PublicPages:
-    """Makes the pages."""
+    """Makes the pages, and keeps the last `_KEPT` of them."""
 
     _journal: Journal
     _work: Work
     _live: Live
-    _url: Callable[[], str]  #: of `/public`, as the outside calls it
+    _url: Callable[[], str]  #: returns the public URL of `/public`
     _made: dict[tuple[str, str], PublicPage] = attrs.field(factory=dict, init=False)
 
     async def page(self, path: str) -> PublicPage | None:
-        """Return what lies at *path*, behind `/public/`; None when nothing does.  Raises Unready."""
+        """Return the page at *path*, relative to `/public/`; None if there is none. Raises `Unready`."""
         if path == "feed.atom":
             return await self._feed()
         asked = _REPORT.fullmatch(path)
         if asked is None:
             return None
         form, unit, period = (unquote(part) for part in asked.groups()[:3])
-        if not (form + unit + period).isprintable():  # PostgreSQL takes no NUL
+        if not (form + unit + period).isprintable():  # PostgreSQL accepts no NUL
             return None
         found = await self._journal.read(
             publications.find_publication, form, unit, period, int(asked[4]) if asked[4] else None
@@ -80,7 +83,10 @@ class PublicPages:
         return None if found is None else await self._report(found, asked[5])
 
     async def _report(self, found: ReportPublication, kind: str) -> PublicPage:
-        """Return the page of what was published, which never changes: the last `_KEPT` that were asked for are not made again."""
+        """Return the page of a published report as *kind* (`html` or `json`).
+
+        It never changes, so it may come from memory.
+        """
         page = self._made.pop((found.sha256, kind), None)
         if page is None:
             content = await self._journal.read(publications.read_published_report, found)
@@ -101,19 +107,20 @@ class PublicPages:
 
 
 class Public(Resource):
-    """`/public/`: GET and HEAD, with an ETag each."""
+    """`/public/`: GET and HEAD, each with an ETag."""
 
     isLeaf = True
 
     def __init__(self, pages: PublicPages) -> None:
         super().__init__()
         self._pages = pages
-        self._one_page = DeferredLock()  # whoever asks, and however many: one page is made at a time
+        self._one_page = DeferredLock()  # one page is made at a time, however many callers wait
 
     def render_GET(self, request: Request) -> int:
         gone: list[object] = []
         _ = request.notifyFinish().addErrback(gone.append)
-        path = "/".join(quote(piece, safe="") for piece in request.postpath or ())  # decoded already, piece by piece
+        # `postpath` is decoded already, piece by piece
+        path = "/".join(quote(piece, safe="") for piece in request.postpath or ())
 
         async def made() -> PublicPage | None:
             return None if gone else await self._pages.page(path)

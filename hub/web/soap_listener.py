@@ -1,6 +1,7 @@
-"""The SOAP port: HTTP in, HTTP out.  Knows methods, sizes, where a body lies and who is on the other end; not what a call means.
+"""Serves the SOAP port: HTTP methods, body sizes, body files and client certificates. Does not interpret calls.
 
-A large body goes to a file as it comes, and a large answer is written as fast as its caller reads: neither is in memory whole.
+A large body is written to a file while it arrives. A large answer is written as fast as its caller reads it. Neither is
+in memory as a whole.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,11 +33,13 @@ from hub.web.connection_limits import LINGER, BoundedChannel, Connections, count
 
 log = structlog.get_logger()
 
-#: A connection that says nothing for so long is closed, in seconds.
+#: Seconds after which an idle connection is closed.
 IDLE = 60
-#: Who brings more calls than it may is told so after a moment, in seconds: else it would be told as often as it can ask.
+#: Seconds before a caller over its limit of concurrent calls gets its 503. Without this delay it could retry as fast as
+#: the network allows.
 PAUSE = 1
-#: What still comes of a refused body is read at most so fast, in octets a second: 40 MB within `LINGER`, and no more of the reactor's time.
+#: Maximum octets a second read and discarded of a refused body: 40 MB within `LINGER`, and no more of the reactor's
+#: time.
 DISCARDED = 8 << 20
 
 _METHODS = {b"GET", b"HEAD", b"POST"}
@@ -44,9 +47,9 @@ _XML = envelope.CONTENT_TYPE.encode()
 
 
 class BoundedRequest(Request):
-    """A request whose body is refused as soon as it is known to be too large, before it is read or kept."""
+    """A request whose body is refused as soon as it is known to be too large, before it is read or stored."""
 
-    channel: Any  # an HTTPChannel that knows its site, which Twisted's types do not say
+    channel: Any  # an HTTPChannel with its site, which Twisted's types do not declare
     content: IO[bytes] | None
     _refused = False
     _stranger: Problem | None = None
@@ -55,17 +58,20 @@ class BoundedRequest(Request):
     _lingering: IDelayedCall | None = None
     _pausing: IDelayedCall | None = None
     _drawer: Drawer | None = None
-    _taken: BodyRoom | None = None  #: the room of a body that goes to a file
+    _taken: BodyRoom | None = None  #: space reserved for a body that is written to a file
 
     def getHeader(self, key: AnyStr) -> AnyStr | None:
-        """Return a header as its octets come, in ISO 8859-1 (RFC 9110, 5.5): Twisted's own reading takes only UTF-8."""
+        """Return a header field decoded as ISO 8859-1 (RFC 9110, section 5.5). Twisted's own method accepts only UTF-8."""
         if isinstance(key, bytes):
             return super().getHeader(key)
         value = super().getHeader(key.encode("ascii"))
         return None if value is None else value.decode("latin-1")
 
     def gotLength(self, length: int | None) -> None:
-        """Refuse by the declared length, or make room: a file in our own place for what is not small, and not a stranger's."""
+        """Refuse a body by its declared length, or prepare to store it.
+
+        A body above `SMALL` octets goes to a file in the spool folder. A stranger may send only small bodies.
+        """
         site: BoundedSite = self.channel.site
         self._limit = site.body_limit if site.limit is None else site.limit(self)
         if site.stranger is not None and (length is None or length > SMALL):
@@ -85,7 +91,7 @@ class BoundedRequest(Request):
                 self._refuse_unready(unready)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Refuse by what has come, when no length was declared; or because it cannot be kept."""
+        """Store a part of the body. Refuse the body if it exceeds the limit or cannot be stored."""
         self._size += len(data)
         if not self._refused and self._size > self._limit:
             self._refuse_size(self._size)
@@ -97,13 +103,13 @@ class BoundedRequest(Request):
             if not isinstance(self.content, BytesIO):
                 if self._taken is not None:
                     self._taken.write(len(data))
-                self.channel.site.room()  # there was some when it began, as there was for all that came beside it
+                self.channel.site.room()  # the disk had space when the body began, but other bodies use it too
             spool.write_spooled(self.content, data)
         except Unready as unready:
             self._refuse_unready(unready)
 
     def _take_room(self, length: int | None) -> None:
-        """Take room for the body, as long as its drawer is open.  Raises Unready."""
+        """Reserve spool space for the body until its drawer is closed. Raises `Unready`."""
         site: BoundedSite = self.channel.site
         share: PortShare | None = self.channel.share
         if site.spool_room is not None and share is not None and self._drawer is not None:
@@ -111,22 +117,23 @@ class BoundedRequest(Request):
             self._drawer.afterwards(self._taken.release)
 
     def take_body(self) -> tuple[Octets, Drawer]:
-        """Return the body and the drawer it lies in, which is the caller's to close from now on."""
+        """Return the body and the drawer that holds its files. From now on the caller must close the drawer."""
         assert self.content is not None
         assert self._drawer is not None
         content, drawer = self.content, self._drawer
-        self.content = self._drawer = None  # Twisted would close it when the connection is lost, under whoever reads it
+        # otherwise Twisted closes it when the connection is lost, while it is being read
+        self.content = self._drawer = None
         return Octets.of(content.getvalue() if isinstance(content, BytesIO) else content), drawer
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Go on to the resource, unless the body was refused."""
+        """Pass the request to its resource, unless its body was refused."""
         if self._refused:
             self._end()
         else:
             super().requestReceived(command, path, version)
 
     def render(self, resrc: Resource) -> None:
-        """Let the resource answer, unless too many are being answered; a `probe` is answered even so."""
+        """Let the resource answer, unless too many requests are being answered. A resource with `probe` always answers."""
         site: BoundedSite = self.channel.site
         if site.is_full and not getattr(resrc, "probe", False):
             self._refuse_unready(Unready("hub-busy", f"{site.answering} requests are being answered"))
@@ -135,12 +142,12 @@ class BoundedRequest(Request):
             super().render(resrc)
 
     def finish(self) -> None:
-        """End the answer; a body that nobody took is gone with it."""
+        """End the answer, and discard a body that was not taken."""
         super().finish()
         self.close_body()
 
     def connectionLost(self, reason: Any) -> None:
-        """Forget the timers."""
+        """Cancel the timers, and discard the body."""
         for timer in (self._lingering, self._pausing):
             if timer is not None and timer.active():
                 timer.cancel()
@@ -148,14 +155,14 @@ class BoundedRequest(Request):
         super().connectionLost(reason)
 
     def close_body(self) -> None:
-        """Throw the body away, unless it was taken."""
+        """Discard the body, unless `take_body` was called."""
         if self._drawer is not None:
             self._drawer.close()
             self._drawer = None
 
     def _refuse_size(self, size: int) -> None:
         problem, status = Problem("too-large", f"{size} > {self._limit}"), b"413 Content Too Large"
-        if self._stranger is not None:  # he is told what he would be told of a small one
+        if self._stranger is not None:  # a stranger gets the same answer as for a small body
             problem = self._stranger
             status = b"400 Bad Request" if _soap(self) == envelope.SOAP12 else b"500 Internal Server Error"
         log.info("body-refused", size=size, limit=self._limit, problem=problem.code)
@@ -170,7 +177,7 @@ class BoundedRequest(Request):
     def _refuse(self, problem: Problem, status: bytes, *, ours: bool) -> None:
         self._refused = self.channel.refused = True
         self.close_body()
-        self.requestHeaders.removeHeader(b"expect")  # the refusal is the answer; nothing may ask for the body now
+        self.requestHeaders.removeHeader(b"expect")  # the refusal is the final answer: no `100 Continue` may follow
         site: BoundedSite = self.channel.site
         headers, body = self._fault(problem, ours=ours) if site.refusal is None else site.refusal(problem)
         said = {"Connection": "close", **headers, "Content-Length": str(len(body))}
@@ -179,7 +186,7 @@ class BoundedRequest(Request):
         self._lingering = site.reactor.callLater(LINGER, self._end)
 
     def _pause(self, seconds: float) -> None:
-        """Read nothing for so many *seconds*, beside those for which nothing is read already."""
+        """Stop reading for *seconds*, in addition to a pause that is already in force."""
         if self._pausing is not None and self._pausing.active():
             self._pausing.delay(seconds)
             return
@@ -194,36 +201,37 @@ class BoundedRequest(Request):
     def _end(self) -> None:
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
-        self.channel.loseConnection()  # the transport's own would wait for the channel, which produces, to be done
+        # the transport's own method would wait for the channel, which is a producer, to finish
+        self.channel.loseConnection()
 
 
 def _line(_timestamp: str, request: Request) -> str:
-    """Return the access log's line with the time of the clock on the wall: that of the reactor only counts."""
+    """Return a line of the access log with wall clock time. The reactor's clock only measures durations."""
     return cast("str", combinedLogFormatter(datetimeToLogString(), request))
 
 
 class BoundedSite(Site):
-    """A site whose requests have bodies of at most `body_limit` octets, on so many connections and no more."""
+    """A site that limits the size of request bodies and the number of connections."""
 
-    protocol = cast("Any", BoundedChannel)  # no HTTP/2 is spoken
+    protocol = cast("Any", BoundedChannel)  # HTTP/2 is not supported
 
-    room: Callable[[], None] = staticmethod(lambda: None)  #: raises Unready when there is none for a large body
-    limit: Callable[[Request], int] | None = (
-        None  #: what a request may bring, by its headers, where that is not the same for all
-    )
-    refusal: Callable[[Problem], tuple[dict[str, str], bytes]] | None = (
-        None  #: headers and text, where it is no SOAP fault
-    )
-    stranger: Callable[[x509.Certificate], Problem | None] | None = None  #: why who shows it brings only what is small
-    answering: int | None = None  #: so many requests are answered at a time; None: the resource itself sees to it
-    share_of: Callable[[Any], PortShare] | None = None  #: of whose a channel is; None: nobody has one
-    spool_room: SpoolRoom | None = None  #: the room that bodies share
-    note: Callable[[Problem, x509.Certificate], None] | None = None  #: told of each body that was refused, and whose
+    room: Callable[[], None] = staticmethod(lambda: None)  #: raises `Unready` if the disk has no space for a large body
+    #: maximum octets of a request's body, where it depends on the header fields
+    limit: Callable[[Request], int] | None = None
+    #: header fields and body of a refusal, where it is not a SOAP fault
+    refusal: Callable[[Problem], tuple[dict[str, str], bytes]] | None = None
+    #: why a certificate may only bring small bodies; None: it may bring large ones
+    stranger: Callable[[x509.Certificate], Problem | None] | None = None
+    answering: int | None = None  #: requests answered at a time; None: the resource limits them
+    share_of: Callable[[Any], PortShare] | None = None  #: the share of a channel's owner; None: no shares
+    spool_room: SpoolRoom | None = None  #: spool space that all bodies share
+    #: called with each refused body's problem and certificate
+    note: Callable[[Problem, x509.Certificate], None] | None = None
 
     def __init__(
         self, resource: Resource, body_limit: int, namespace: str, reactor: Any, spool: Path | None = None
     ) -> None:
-        # No form is ever posted here: Twisted would read all of it into memory to take it apart.
+        # No form is posted here. Twisted would read a form into memory as a whole to parse it.
         super().__init__(
             resource,
             requestFactory=BoundedRequest,
@@ -234,18 +242,18 @@ class BoundedSite(Site):
         )
         self._connections = Connections(count_allowed_connections())
         self.body_limit = body_limit
-        self.spool = spool  #: the folder for the files of bodies; None: the system's
+        self.spool = spool  #: folder for body files; None: the system's
         self.namespace = namespace
         self.reactor = reactor
         self.displayTracebacks = False
 
     @property
     def is_full(self) -> bool:
-        """Tell whether more than `answering` requests have come whole and wait for their answer."""
+        """Tell whether more than `answering` requests have arrived whole and wait for their answer."""
         return self.answering is not None and len(self._connections.answering) > self.answering
 
     def buildProtocol(self, addr: Any) -> Any:
-        """Let a connection in."""
+        """Create the channel of a new connection."""
         channel: Any = super().buildProtocol(addr)
         channel.connections = self._connections
         return channel
@@ -263,11 +271,11 @@ class ServiceResource(Resource):
         self._address = address
 
     def render(self, request: Request) -> Any:
-        """Answer another method by 405 (Basic Profile 1.1, R1114); of one that it does not know, Twisted would say 501."""
+        """Answer any other method with status 405 (Basic Profile 1.1, R1114). Twisted answers an unknown one with 501."""
         return super().render(request) if request.method in _METHODS else _not_allowed(request)
 
     def render_GET(self, request: Request) -> bytes:
-        """Give the contract."""
+        """Return the WSDL, or the XSD with the given name."""
         if request.postpath:
             return _nothing(request)
         arguments = {name.lower(): values for name, values in request.args.items()}
@@ -286,7 +294,7 @@ class ServiceResource(Resource):
     render_HEAD = render_GET
 
     def render_POST(self, request: BoundedRequest) -> Any:
-        """Take a call."""
+        """Pass a call to intake, and write the answer."""
         try:
             manner = _manner(request)
         except CallRefused as refused:
@@ -310,7 +318,7 @@ class ServiceResource(Resource):
         return NOT_DONE_YET
 
     def _postpone(self, request: BoundedRequest, unready: Unready) -> int:
-        """Tell the caller to come again, after a moment."""
+        """Answer with status 503 and Retry-After, after `PAUSE` seconds."""
         request.close_body()
         request.setResponseCode(503)
         request.setHeader(b"Retry-After", b"%d" % unready.retry_after)
@@ -328,7 +336,7 @@ class ServiceResource(Resource):
             body, manner, read_client_certificate(request.channel), drawer, lambda: not gone
         )
         if gone:
-            return  # the caller hung up; what was journalled stays, and the same call gets the same answer
+            return  # the caller hung up; the journal keeps what was written, and the same call gets the same answer
         if answer.retry_after is not None:
             request.setResponseCode(503)
             request.setHeader(b"Retry-After", str(answer.retry_after).encode())
@@ -346,7 +354,7 @@ class ServiceResource(Resource):
 @implementer(IPullProducer)
 @attrs.define(eq=False)
 class _Written:
-    """A large answer on its way: a piece each time the connection has room for one."""
+    """Writes a large answer: one piece each time the connection has room for it."""
 
     _request: BoundedRequest
     _pieces: Iterator[bytes]
@@ -356,7 +364,7 @@ class _Written:
         """Write the next piece."""
         try:
             piece = next(self._pieces, None)
-        except OSError:  # the disk fails: the caller shall see an answer that breaks off
+        except OSError:  # the disk failed: break off the answer so that the caller notices
             log.exception("spool-failed")
             self._request.channel.transport.abortConnection()
             return
@@ -367,13 +375,13 @@ class _Written:
         self.done.callback(True)
 
     def stopProducing(self) -> None:
-        """Stop: the caller has hung up."""
+        """Stop, because the caller has hung up."""
         if not self.done.called:
             self.done.callback(False)
 
 
 def _written(request: BoundedRequest, pieces: Iterator[bytes]) -> Deferred[bool]:
-    """Write *pieces*; fire with True when all are written, with False when nobody reads them any more."""
+    """Write *pieces*. The result is True when all are written, False when the caller has hung up."""
     writing = _Written(request, pieces)
     _ = request.notifyFinish().addErrback(lambda _: writing.stopProducing())
     request.channel.must_be_read()
@@ -404,13 +412,13 @@ def _nothing(request: Request) -> bytes:
 
 
 def read_client_certificate(channel: Any) -> x509.Certificate:
-    """Return the certificate the client showed; the handshake has demanded one."""
+    """Return the certificate that the client showed. The handshake requires one."""
     shown = channel.transport.getPeerCertificate()
     return cast("x509.Certificate", shown.to_cryptography())
 
 
 def _soap(request: Request) -> str:
-    """Return the version that the media type names; 1.1 for one that names none."""
+    """Return the SOAP version that the media type names; 1.1 if it names none."""
     try:
         return attachments.read_http_manner(request.getHeader("content-type") or "", None).soap
     except CallRefused:
@@ -418,14 +426,14 @@ def _soap(request: Request) -> str:
 
 
 def _manner(request: Request) -> Manner:
-    """Return how the call was sent.  Raises CallRefused."""
+    """Return how the call was sent. Raises `CallRefused`."""
     encoding = (request.getHeader("content-encoding") or "identity").strip(" \t").lower()
     if encoding != "identity":
         raise CallRefused(Problem("media-type", f"Content-Encoding: {encoding[:50]}"))
     written = _all(request, b"content-type")
-    if len(written) > 1:  # whoever stands between may have believed the other one
+    if len(written) > 1:  # an intermediary may have used the other one
         raise CallRefused(Problem("media-type", " / ".join(written)[:200]))
-    actions = _all(request, b"soapaction")  # two agree with nothing
+    actions = _all(request, b"soapaction")  # two values match no action, so they are refused later
     return attachments.read_http_manner("".join(written), ", ".join(actions) if actions else None)
 
 
@@ -435,5 +443,5 @@ def _all(request: Request, name: bytes) -> list[str]:
 
 def _lost(failure: Any) -> None:
     if failure.check(CancelledError):
-        return  # the caller hung up before its work was done
+        return  # the caller hung up before the answer was ready
     log.error("answer-failed", error=failure.getErrorMessage(), traceback=failure.getTraceback())
